@@ -1,0 +1,95 @@
+"""Turn OAuth 2 client credentials into a valid access token, exactly when one is needed."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from keyturn import errors, integrations, stores, testing
+    from keyturn.budget import Budget
+    from keyturn.config import load_connection
+    from keyturn.connection import Connection
+    from keyturn.hooks import hookimpl
+    from keyturn.opening import connect
+    from keyturn.plugins import ProviderInfo, provider, providers
+    from keyturn._provider import Provider
+    from keyturn.request import TokenRequest
+    from keyturn.response import Answer, OAuthError, is_code
+    from keyturn.secret import Secret
+    from keyturn.settings import ConfidentialSettings, Settings, label, setting, url
+    from keyturn.token import Token
+    from keyturn.urls import domain_problem, label_problem, url_problem
+
+__all__ = [
+    "Answer",
+    "Budget",
+    "ConfidentialSettings",
+    "Connection",
+    "OAuthError",
+    "Provider",
+    "ProviderInfo",
+    "Secret",
+    "Settings",
+    "Token",
+    "TokenRequest",
+    "connect",
+    "domain_problem",
+    "errors",
+    "hookimpl",
+    "integrations",
+    "is_code",
+    "label",
+    "label_problem",
+    "load_connection",
+    "provider",
+    "providers",
+    "setting",
+    "stores",
+    "testing",
+    "url",
+    "url_problem",
+]
+
+# `import keyturn` costs next to nothing: each name is imported when it is first used.
+_HOMES = {
+    "Answer": "response",
+    "Budget": "budget",
+    "ConfidentialSettings": "settings",
+    "Connection": "connection",
+    "OAuthError": "response",
+    "Provider": "_provider",
+    "ProviderInfo": "plugins",
+    "Secret": "secret",
+    "Settings": "settings",
+    "Token": "token",
+    "TokenRequest": "request",
+    "connect": "opening",
+    "domain_problem": "urls",
+    "hookimpl": "hooks",
+    "is_code": "response",
+    "label": "settings",
+    "label_problem": "urls",
+    "load_connection": "config",
+    "provider": "plugins",
+    "providers": "plugins",
+    "setting": "settings",
+    "url": "settings",
+    "url_problem": "urls",
+}
+_MODULES = frozenset({"errors", "integrations", "stores", "testing"})
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"keyturn.{name}")
+    if name not in _HOMES:
+        message = f"module 'keyturn' has no attribute {name!r}"
+        raise AttributeError(message)
+    value = getattr(importlib.import_module(f"keyturn.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

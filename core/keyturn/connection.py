@@ -1,0 +1,285 @@
+"""What users hold: one account at one provider."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import time
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, Self
+
+from keyturn import errors, lifetime
+from keyturn.clock import SYSTEM, Clock
+from keyturn.held import NOTHING, Held, hold
+from keyturn.keyfile import fingerprint_key
+from keyturn.renewal import Options, Outcome, Renewal
+from keyturn.shared import SharedRenewal
+from keyturn.stores.guard import GuardedStore
+from keyturn.transport import Transport
+from keyturn.urls import origin, url_problem
+
+if TYPE_CHECKING:
+    from keyturn._provider import Provider
+    from keyturn.request import TokenRequest
+    from keyturn.settings import Settings
+    from keyturn.stores.base import TokenStore
+    from keyturn.token import Token
+
+_MAX_RETRY = 30.0
+
+_logger = logging.getLogger("keyturn.connection")
+_transport = functools.cache(Transport)
+
+
+class Connection:
+    """One account at one provider: a provider, its settings and a token store.
+
+    Any number of threads and tasks may use it at once. `keyturn.connect` and
+    `keyturn.load_connection` make them.
+
+    Args:
+        provider: The provider.
+        settings: Its settings.
+        store: Where tokens live.
+        name: What messages call the connection; by default the provider's name.
+        options: How it behaves, whatever the provider.
+        clock: The clocks.
+        transport: Sends its token requests; by default the one of this process.
+    """
+
+    def __init__(
+        self,
+        provider: Provider[Any],
+        settings: Settings,
+        *,
+        store: TokenStore,
+        name: str | None = None,
+        options: Options | None = None,
+        clock: Clock = SYSTEM,
+        transport: Transport | None = None,
+    ) -> None:
+        self.name = name or provider.name
+        self.provider = provider
+        self.settings = settings
+        request = provider.token_request(settings).with_fingerprint(fingerprint_key())
+        problem = url_problem(request.url)
+        if problem:
+            message = f"the token endpoint's address {problem}."
+            raise errors.ConfigurationError(message, connection=self.name)
+        self._renewal = Renewal(
+            provider=provider,
+            settings=settings,
+            request=request,
+            store=GuardedStore(store),
+            transport=transport or _transport(),
+            options=options or Options(),
+            jitter=lifetime.jitter(f"{request.fingerprint}:{os.getpid()}"),
+            clock=clock,
+        )
+        self._shared = SharedRenewal(self._renewal, self.name)
+        self._clock = clock
+        self._closed = False
+        self._hold(NOTHING)
+        for warning in provider.warnings(settings):
+            _logger.warning("%s: %s", self.name, warning)
+
+    def token(self, *, stale: Token | None = None) -> Token:
+        """Return a token that may be used now.
+
+        Args:
+            stale: A token that an API refused; if it is still the current one, it is renewed.
+
+        Raises:
+            keyturn.errors.KeyturnError: There is no token to be had.
+        """
+        held = self._quick
+        if (
+            stale is None
+            and time.time() < held.fresh_until
+            and time.monotonic() < held.fresh_until_monotonic
+        ):
+            return held.token  # type: ignore[return-value]  # nothing held is never fresh
+        ready = self._ready(stale)
+        return self._settle(self._shared.wait(ready)) if isinstance(ready, Future) else ready
+
+    async def atoken(self, *, stale: Token | None = None) -> Token:
+        """Return a token that may be used now, without blocking the event loop; see `token`."""
+        held = self._quick
+        if (
+            stale is None
+            and time.time() < held.fresh_until
+            and time.monotonic() < held.fresh_until_monotonic
+        ):
+            return held.token  # type: ignore[return-value]  # nothing held is never fresh
+        ready = self._ready(stale)
+        if isinstance(ready, Future):
+            return self._settle(await self._shared.wait_async(ready))
+        return ready
+
+    def headers(self) -> dict[str, str]:
+        """Return what an API request needs: `Authorization`, and the provider's own headers.
+
+        Raises:
+            keyturn.errors.KeyturnError: There is no token to be had.
+        """
+        return self.headers_for(self.token())
+
+    async def aheaders(self) -> dict[str, str]:
+        """Return what an API request needs, without blocking the event loop; see `headers`."""
+        return self.headers_for(await self.atoken())
+
+    def headers_for(self, token: Token) -> dict[str, str]:
+        """Return what an API request with this very token needs; a new dict each time."""
+        held = self._held
+        return dict(held.headers if held.token is token else self._headers(token))
+
+    @property
+    def api_url(self) -> str:
+        """Where the API is; a token is obtained if only that tells.
+
+        Raises:
+            keyturn.errors.ConfigurationError: The provider can't tell where it is.
+            keyturn.errors.KeyturnError: There is no token to be had.
+        """
+        address = self.provider.api_base(self.settings, self._held.token)
+        if address is None:
+            address = self.provider.api_base(self.settings, self.token())
+        problem = "is not known" if address is None else url_problem(address)
+        if problem:
+            raise errors.ConfigurationError(
+                f"the API's address {problem}.", connection=self.name, hint="Set api_url."
+            )
+        return address or ""
+
+    @property
+    def api_origin(self) -> str:
+        """The one origin (RFC 6454) to which an adapter attaches the token."""
+        return origin(self.api_url)
+
+    def token_request(self) -> TokenRequest:
+        """Return the token request that would be sent."""
+        return self._renewal.request
+
+    def invalidate(self, token: Token) -> None:
+        """Forget `token` here and in the store, if it is still the current one."""
+        held = self._held.token
+        if held is not None and held.access_token == token.access_token:
+            self._hold(NOTHING)
+        self._renewal.discard(token)
+
+    def forget(self) -> None:
+        """Forget the current token here and in the store, and a refusal that was remembered."""
+        self._hold(NOTHING)
+        self._renewal.forget()
+
+    def revoke(self) -> None:
+        """Revoke the current token at the provider (RFC 7009) and forget it.
+
+        Raises:
+            keyturn.errors.ConfigurationError: The provider has no way to revoke a token.
+            keyturn.errors.KeyturnError: The provider refused, or did not answer.
+        """
+        token = self.current()
+        if token is None:
+            return
+        request = self.provider.revocation_request(self.settings, token)
+        if request is None:
+            raise errors.ConfigurationError(
+                f"{self.provider.name} has no way to revoke a token.",
+                connection=self.name,
+                hint="It can be forgotten on this side; it ends by itself.",
+            )
+        try:
+            self._renewal.revoke(request)
+        except errors.KeyturnError as error:
+            failure = error
+        else:
+            self.invalidate(token)
+            return
+        raise self._shared.own(failure)
+
+    def current(self) -> Token | None:
+        """Return the token held here or in the store, if it may still be used; sends nothing."""
+        token = self._held.token
+        if token is not None and self._renewal.state(token) is not lifetime.State.EXPIRED:
+            return token
+        return self._renewal.stored()
+
+    def explain(self) -> str:
+        """Return the redacted transcript of how this connection gets a token.
+
+        It tells what is sent where, why, and what came back; a token is obtained if there is none.
+        A failure is part of the transcript and is not raised.
+        """
+        from keyturn.explanation import explain
+
+        return explain(self._renewal, self.name, self.provider.api_headers(self.settings))
+
+    def close(self) -> None:
+        """Let go of the token; further calls raise `keyturn.errors.ConfigurationError`."""
+        self._closed = True
+        self._hold(NOTHING)
+
+    async def aclose(self) -> None:
+        """Let go of the token; see `close`."""
+        self.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Connection {self.name!r} to {self.provider.name}>"
+
+    def _ready(self, stale: Token | None) -> Token | Future[Outcome]:
+        """Return a token that may be used at once, or the flight that brings one."""
+        if self._closed:
+            raise errors.ConfigurationError("the connection is closed.", connection=self.name)
+        held = self._held
+        now, monotonic = self._clock.time(), self._clock.monotonic()
+        if held.token is None or not held.is_usable(now, monotonic):
+            return self._shared.join(rejected=stale)
+        if stale is not None and stale.access_token == held.token.access_token:
+            return self._shared.join(rejected=stale)
+        if not held.is_fresh(now, monotonic):
+            self._postpone(held, _MAX_RETRY)
+            self._shared.join(ahead=True).add_done_callback(self._renewed_ahead)
+        return held.token
+
+    def _settle(self, outcome: Outcome) -> Token:
+        """Hold the token of an outcome from now on, and return it."""
+        token = outcome.token
+        plan = self._renewal.plan(token)
+        headers = self._headers(token)
+        self._hold(hold(token, headers, plan, self._clock.time(), self._clock.monotonic()))
+        return token
+
+    def _hold(self, held: Held) -> None:
+        self._held = NOTHING if self._closed else held
+        # The quick way reads the system's clocks itself, so it is for that clock only.
+        self._quick = self._held if self._clock is SYSTEM else NOTHING
+
+    def _renewed_ahead(self, flight: Future[Outcome]) -> None:
+        failure = flight.exception()
+        if failure is None:
+            self._settle(flight.result())
+            return
+        _logger.warning("%s: the renewal ahead of time failed: %s", self.name, failure)
+        seconds = failure.retry_after if isinstance(failure, errors.RateLimited) else _MAX_RETRY
+        self._postpone(self._held, seconds)
+
+    def _postpone(self, held: Held, seconds: float) -> None:
+        self._hold(held.postponed(seconds, self._clock.time(), self._clock.monotonic()))
+
+    def _headers(self, token: Token) -> dict[str, str]:
+        authorization = {"Authorization": f"Bearer {token.access_token}"}
+        return authorization | dict(self.provider.api_headers(self.settings))

@@ -1,0 +1,135 @@
+"""The redacted transcript of how a connection gets a token: what is sent where, why, what came."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from keyturn import errors
+from keyturn.lifetime import State
+from keyturn.response import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from keyturn.renewal import Renewal
+    from keyturn.request import TokenRequest
+    from keyturn.response import Answer
+    from keyturn.token import Token
+
+_MASK = "REDACTED"
+_SHOWN_HEADERS = ("content-type", "retry-after", "location", "www-authenticate")
+# Members of an answer that are no secret and tell what happened; of all others the name is told.
+_SHOWN_MEMBERS = frozenset(
+    {
+        "token_type",
+        "expires_in",
+        "scope",
+        "created_at",
+        "error",
+        "error_description",
+        "hint",
+        "message",
+        "errors",
+        "title",
+        "detail",
+        "code",
+        "status",
+    }
+)
+
+
+def explain(renewal: Renewal, name: str, api_headers: Mapping[str, str]) -> str:
+    """Return the transcript; a token is obtained if there is none, and a failure is told.
+
+    Args:
+        renewal: Obtains the connection's tokens.
+        name: The connection's name.
+        api_headers: What an API request needs besides `Authorization`.
+    """
+    return "\n".join(_lines(renewal, name, api_headers)) + "\n"
+
+
+def _lines(renewal: Renewal, name: str, api_headers: Mapping[str, str]) -> Iterator[str]:
+    yield f"connection {name}, provider {renewal.provider.name}"
+    yield "settings:"
+    for field in attrs.fields(type(renewal.settings)):
+        value = getattr(renewal.settings, field.name)
+        if value is not None:
+            yield f"  {field.name} = {value}"
+    yield f"token request, fingerprint {renewal.request.fingerprint}:"
+    yield from _request_lines(renewal.request)
+    held = renewal.stored()
+    store = type(renewal.store.store).__name__
+    if held is not None:
+        yield f"nothing is sent: the {store} holds a token for this fingerprint."
+        yield from _token_lines(renewal, held, api_headers)
+        return
+    yield f"the {store} holds no token for this fingerprint that may be used: one is requested."
+    try:
+        outcome = renewal.obtain()
+    except errors.KeyturnError as error:
+        yield from _answer_lines(renewal)
+        yield f"outcome: {type(error).__name__}: {error}"
+    else:
+        yield from _answer_lines(renewal)
+        yield from _token_lines(renewal, outcome.token, api_headers)
+
+
+def _request_lines(request: TokenRequest) -> Iterator[str]:
+    shown = request.redacted()
+    yield f"  > {shown.method} {shown.url}"
+    for header, value in shown.headers.items():
+        yield f"  > {header}: {_MASK if header == 'Authorization' else value}"
+    yield "  >"
+    yield f"  > {shown.body.decode()}"
+
+
+def _answer_lines(renewal: Renewal) -> Iterator[str]:
+    exchange = renewal.last_exchange
+    if exchange is None or exchange.answer is None:
+        yield "no answer came."
+        return
+    answer = exchange.answer
+    yield "answer:"
+    yield f"  < {answer.status}"
+    for header in _SHOWN_HEADERS:
+        if header in answer.headers:
+            yield f"  < {header}: {printable(answer.headers[header], renewal.request.secrets())}"
+    yield "  <"
+    yield f"  < {_body(answer, renewal)}"
+
+
+def _body(answer: Answer, renewal: Renewal) -> str:
+    content = answer.json()
+    if content is None:
+        text = answer.body[:1000].decode("utf-8", "replace")
+        return printable(text, renewal.request.secrets()) or "(nothing)"
+    return json.dumps(_shown(content, renewal))
+
+
+def _shown(value: Any, renewal: Renewal, member: str | None = None) -> Any:
+    if isinstance(value, dict):
+        return {name: _shown(each, renewal, name) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_shown(each, renewal, member) for each in value]
+    if member not in _SHOWN_MEMBERS:
+        return _MASK
+    return printable(value, renewal.request.secrets()) if isinstance(value, str) else value
+
+
+def _token_lines(renewal: Renewal, token: Token, api_headers: Mapping[str, str]) -> Iterator[str]:
+    now = renewal.clock.time()
+    plan = renewal.plan(token)
+    yield f"outcome: a {token.token_type} token, scope {token.scope or '(none)'}."
+    yield f"  it ends in {token.expires_at - now:.0f} s"
+    if plan.state(now) is State.FRESH:
+        yield f"  it is renewed ahead of time in {plan.renew_at - now:.0f} s"
+    else:
+        yield "  it is renewed in the background by the next call"
+    yield "an API request has these headers:"
+    yield "  > Authorization: Bearer ********"
+    for header, value in api_headers.items():
+        yield f"  > {header}: {value}"

@@ -1,0 +1,78 @@
+"""The key of this machine's fingerprints.
+
+A fingerprint covers the client's secret, and shows up in store keys, file names and transcripts.
+So that nobody can test a guessed secret against it, it is keyed with random bytes that stay in the
+user's own data directory, away from any store.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import logging
+import os
+import secrets
+from pathlib import Path
+
+VARIABLE = "KEYTURN_FINGERPRINT_KEY"
+"""The environment variable that sets the key, for hosts that share a store."""
+_SIZE = 32
+_logger = logging.getLogger("keyturn.keyfile")
+
+
+@functools.cache
+def fingerprint_key() -> bytes:
+    """Return the key of this user's fingerprints on this machine, making it at the first call.
+
+    It is `KEYTURN_FINGERPRINT_KEY` if that is set, else the content of `fingerprint.key` in the
+    user's data directory. Where there is no such directory to write to, it is derived from the
+    boot identifier, so that this machine's processes agree at least until the next boot.
+    """
+    given = os.environ.get(VARIABLE)
+    if given:
+        return hashlib.blake2b(given.encode(), digest_size=_SIZE).digest()
+    import platformdirs
+
+    path = Path(platformdirs.user_data_dir("keyturn")) / "fingerprint.key"
+    try:
+        return _read(path) or _make(path)
+    except OSError as error:
+        _logger.warning("%s can't be used (%s); set %s", path, error.strerror, VARIABLE)
+        return _fallback()
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+    except FileNotFoundError:
+        return None
+    with open(descriptor, "rb") as file:
+        key = file.read(_SIZE)
+    return key if len(key) == _SIZE else None
+
+
+def _make(path: Path) -> bytes:
+    """Write a new key, unless another process was quicker: then its key is returned."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(_SIZE))
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)  # unlike a rename, it never replaces another process's key
+    finally:
+        draft.unlink()
+    key = _read(path)
+    if key is None:
+        raise OSError(0, "it is not a key of 32 bytes")
+    return key
+
+
+def _fallback() -> bytes:
+    try:
+        seed = Path("/proc/sys/kernel/random/boot_id").read_bytes()
+    except OSError:
+        return secrets.token_bytes(_SIZE)
+    return hashlib.blake2b(seed + str(os.getuid()).encode(), digest_size=_SIZE).digest()

@@ -1,0 +1,85 @@
+"""Opening a connection from a provider's name and plain settings."""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import TYPE_CHECKING, Any
+
+from keyturn import errors, lifetime, stores
+from keyturn.connection import Connection
+from keyturn.plugins import provider as find_provider
+from keyturn.renewal import Options
+from keyturn.settings import read
+
+if TYPE_CHECKING:
+    from keyturn.stores.base import TokenStore
+
+STORE_VARIABLE = "KEYTURN_STORE"
+"""The environment variable that names the token store's URL when none is given."""
+
+
+def connect(
+    provider: str,
+    /,
+    *,
+    store: str | TokenStore | None = None,
+    name: str | None = None,
+    margin: float = lifetime.DEFAULT_MARGIN,
+    timeout: float = 30.0,
+    wait: float = 0.0,
+    **settings: Any,
+) -> Connection:
+    """Return a connection to one account at one provider; nothing is sent yet.
+
+    Args:
+        provider: The provider's name; `keyturn.providers()` lists them.
+        store: A token store or its URL; by default `$KEYTURN_STORE`, else the memory of this
+            process, which all its connections share.
+        name: What messages call the connection; by default the provider's name.
+        margin: Seconds before its end from which a token is renewed; a fifth of the token's
+            lifetime and the provider's cap bound it.
+        timeout: Seconds for a token request, retries included.
+        wait: Seconds to wait at most when the token endpoint's rate limit is used up; 0 raises
+            `keyturn.errors.RateLimited` at once.
+        settings: The provider's settings.
+
+    Raises:
+        keyturn.errors.ConfigurationError: A setting is wrong or missing (all mistakes are named),
+            or the provider or the store can't be used.
+
+    Example:
+        >>> import keyturn
+        >>> connection = keyturn.connect(
+        ...     "orocommerce",
+        ...     url="https://shop.example",
+        ...     client_id="made-up",
+        ...     client_secret="made-up",
+        ... )
+        >>> connection.api_url
+        'https://shop.example/admin/api'
+    """
+    found = find_provider(provider)
+    values, problems = read(found.settings, settings)
+    settings.clear()  # a traceback with locals must not show what is in them
+    if values is None:
+        raise errors.ConfigurationError(
+            f"the settings for {provider} have {len(problems)} mistake(s):",
+            problems=problems,
+            connection=name,
+        )
+    options = Options(margin=margin, timeout=timeout, wait=wait)
+    return Connection(found, values, store=open_store(store), name=name, options=options)
+
+
+def open_store(store: str | TokenStore | None) -> TokenStore:
+    """Return the token store of `connect`'s argument of that name."""
+    chosen = store or os.environ.get(STORE_VARIABLE)
+    if chosen is None:
+        return _process_memory()
+    return stores.from_url(chosen) if isinstance(chosen, str) else chosen
+
+
+@functools.cache
+def _process_memory() -> TokenStore:
+    return stores.from_url("memory://")

@@ -1,0 +1,198 @@
+"""The index of entry points, and the loading of the one that was named."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import re
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from keyturn import errors
+from keyturn.settings import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from importlib.metadata import EntryPoint
+
+    import pluggy
+
+    from keyturn._provider import Provider
+
+PROVIDERS_GROUP = "keyturn.providers"
+PLUGINS_GROUP = "keyturn.plugins"
+_OWN_DISTRIBUTION = "keyturn"
+_logger = logging.getLogger("keyturn.plugins")
+
+
+@attrs.frozen
+class ProviderInfo:
+    """What is known of an installed provider without importing it.
+
+    Args:
+        name: The name to choose it by.
+        distribution: The distribution that registers it.
+        version: That distribution's version.
+    """
+
+    name: str
+    distribution: str
+    version: str
+
+
+def providers() -> list[ProviderInfo]:
+    """Return the installed providers, sorted by name; none of them is imported.
+
+    A name that two distributions register is there twice; choosing it is an error.
+
+    Example:
+        >>> [info.name for info in providers() if info.distribution == "keyturn"]
+        ['commercelayer', 'norce-commerce', 'norce-storm', 'orocommerce']
+    """
+    return sorted(
+        (_info(entry) for entry in _provider_entries()),
+        key=lambda info: (info.name, info.distribution),
+    )
+
+
+@functools.cache
+def provider(name: str) -> Provider[Any]:
+    """Import and return the provider of a name.
+
+    Args:
+        name: Its entry point's name in the group `keyturn.providers`.
+
+    Raises:
+        keyturn.errors.ProviderNotFound: No installed distribution registers that name.
+        keyturn.errors.ProviderConflict: Two distributions register that name.
+        keyturn.errors.ProviderLoadError: Its plugin can't be imported or gives no provider.
+
+    Example:
+        >>> provider("orocommerce").title
+        'OroCommerce'
+    """
+    entry = _chosen(name)
+    where = f"provider {name} of distribution {_info(entry).distribution}"
+    problem = None
+    loaded: Any = None
+    try:
+        loaded = _call_hook(entry)
+    # A plugin may do anything while it is imported, `sys.exit` included.
+    except (Exception, SystemExit) as error:
+        problem = f"{type(error).__name__} at its import or in its hook"
+        _logger.warning("%s can't be loaded", where, exc_info=True)
+    else:
+        problem = _provider_problem(loaded, name)
+    if problem:
+        raise errors.ProviderLoadError(
+            f"{where} can't be used: {problem}.",
+            hint=f"Tell its authors, or update it; the log of {_logger.name} has the details.",
+        )
+    found: Provider[Any] = loaded
+    return found
+
+
+@functools.cache
+def plugin_manager() -> pluggy.PluginManager:
+    """Return the manager of the plugins of group `keyturn.plugins`; a broken one is left out."""
+    from keyturn import hooks
+
+    manager = _manager(hooks.PluginHooks)
+    for entry in _entries(PLUGINS_GROUP):
+        name = f"{_info(entry).distribution}:{entry.name}"
+        try:
+            manager.register(entry.load(), name=name)
+            manager.check_pending()
+        except (Exception, SystemExit):
+            if manager.has_plugin(name):
+                manager.unregister(name=name)
+            _logger.warning("plugin %s can't be loaded and is left out", entry.name, exc_info=True)
+    return manager
+
+
+def _manager(specifications: type) -> pluggy.PluginManager:
+    import pluggy
+
+    from keyturn import hooks
+
+    manager = pluggy.PluginManager(hooks.PROJECT)
+    manager.add_hookspecs(specifications)
+    return manager
+
+
+def _call_hook(entry: EntryPoint) -> Any:
+    from keyturn import hooks
+
+    manager = _manager(hooks.ProviderHooks)
+    manager.register(entry.load(), name=entry.name)
+    manager.check_pending()
+    results = manager.hook.keyturn_provider()
+    return results[0] if len(results) == 1 else None
+
+
+def _provider_problem(loaded: object, name: str) -> str | None:
+    from keyturn._provider import Provider
+    from keyturn.settings import Settings
+
+    if not isinstance(loaded, Provider):
+        return "its hook keyturn_provider is missing, or does not return a keyturn.Provider"
+    settings = getattr(loaded, "settings", None)
+    if not (isinstance(settings, type) and issubclass(settings, Settings)):
+        return "its settings are not a class derived from keyturn.Settings"
+    if getattr(loaded, "name", None) != name:
+        return "its name is not its entry point's"
+    if not getattr(loaded, "token_url", None):
+        return "it has no token_url"
+    return None
+
+
+def _chosen(name: str) -> EntryPoint:
+    entries = [entry for entry in _provider_entries() if entry.name == name]
+    if not entries:
+        known = sorted({entry.name for entry in _provider_entries()})
+        raise errors.ProviderNotFound(
+            f"no provider is named {name!r}.{did_you_mean(name, known)}",
+            hint=f"Installed: {', '.join(known)}.",
+        )
+    if len(entries) > 1:
+        distributions = sorted(_info(entry).distribution for entry in entries)
+        raise errors.ProviderConflict(
+            f"provider {name!r} is registered by {' and by '.join(distributions)}.",
+            hint="Uninstall all but one of them.",
+        )
+    return entries[0]
+
+
+def _provider_entries() -> list[EntryPoint]:
+    entries = _entries(PROVIDERS_GROUP)
+    own = {entry.name for entry in entries if _is_own(entry)}
+    for entry in entries:
+        if entry.name in own and not _is_own(entry):
+            _logger.warning(
+                "distribution %s registers the built-in provider name %s and is ignored",
+                _info(entry).distribution,
+                entry.name,
+            )
+    return [entry for entry in entries if _is_own(entry) or entry.name not in own]
+
+
+def _entries(group: str) -> list[EntryPoint]:
+    # importlib.metadata takes 40 ms to import: only when plugins are looked for.
+    from importlib.metadata import entry_points
+
+    found: Iterable[EntryPoint] = entry_points(group=group)
+    # One distribution may be found twice, as an editable install beside its own source tree.
+    return list({(entry.name, _info(entry).distribution): entry for entry in found}.values())
+
+
+def _info(entry: EntryPoint) -> ProviderInfo:
+    distribution = entry.dist
+    if distribution is None:
+        return ProviderInfo(entry.name, "unknown", "")
+    name = re.sub(r"[-_.]+", "-", distribution.name).lower()
+    return ProviderInfo(entry.name, name, distribution.version)
+
+
+def _is_own(entry: EntryPoint) -> bool:
+    return _info(entry).distribution == _OWN_DISTRIBUTION

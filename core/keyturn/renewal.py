@@ -1,0 +1,268 @@
+"""From a token request to a token: the store, the lock, the budget and the retries around it.
+
+`Renewal.obtain` is the one path on which a token comes to be.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from keyturn import errors, events, lifetime, refusals
+from keyturn import token as tokens
+from keyturn.allowance import Allowance, endpoint_key
+from keyturn.budget import Budget
+from keyturn.clock import SYSTEM, Clock
+from keyturn.lifetime import State
+from keyturn.response import DEFAULT_RETRY_AFTER, Answer, refusal
+from keyturn.token import Token
+
+if TYPE_CHECKING:
+    from keyturn._provider import Provider
+    from keyturn.request import TokenRequest
+    from keyturn.settings import Settings
+    from keyturn.stores.guard import GuardedStore
+    from keyturn.transport import Transport
+
+_ATTEMPTS = 3
+_BACKOFF = 0.25
+_LEASE_EXTRA = 5.0
+_OK = 200
+# A dead API that answers 401 for ever must not burn the token endpoint's budget.
+_FORCED = Budget(per_minute=2, burst=5)
+
+_logger = logging.getLogger("keyturn.renewal")
+
+
+@attrs.frozen
+class Exchange:
+    """What went over the wire for one token request; nothing secret shows in its `repr`.
+
+    Args:
+        request: What was sent.
+        answer: What came back, or None when nothing did.
+        result: The token in it, or our error.
+    """
+
+    request: TokenRequest
+    answer: Answer | None
+    result: Token | errors.KeyturnError
+
+
+@attrs.frozen(kw_only=True)
+class Options:
+    """How a connection behaves, whatever its provider.
+
+    Args:
+        margin: Seconds before its end from which a token is renewed; a fifth of the token's
+            lifetime and the provider's cap bound it.
+        timeout: Seconds for a token request, retries included.
+        wait: Seconds to wait at most when the token endpoint's rate limit is used up; 0 raises
+            `keyturn.errors.RateLimited` at once.
+    """
+
+    margin: float = lifetime.DEFAULT_MARGIN
+    timeout: float = 30.0
+    wait: float = 0.0
+
+
+@attrs.frozen
+class Outcome:
+    """How a token was obtained.
+
+    Args:
+        token: The token.
+        exchange: The exchange with the token endpoint, or None when the store had the token.
+    """
+
+    token: Token
+    exchange: Exchange | None = None
+
+
+@attrs.define(kw_only=True)
+class Renewal:
+    """Obtains the tokens of one token request.
+
+    Args:
+        provider: Reads the answers, and declares the budget.
+        settings: The provider's settings.
+        request: The token request, with its fingerprint.
+        store: Where entries live.
+        transport: Sends the token request.
+        options: How the connection behaves, whatever its provider.
+        jitter: Where in the spread of renewal points this process lies, from 0 up to 1.
+        clock: The clocks.
+    """
+
+    provider: Provider[Any]
+    settings: Settings
+    request: TokenRequest
+    store: GuardedStore
+    transport: Transport
+    options: Options
+    jitter: float = 0.0
+    clock: Clock = SYSTEM
+    last_exchange: Exchange | None = attrs.field(default=None, init=False)
+
+    def plan(self, token: Token) -> lifetime.Lifetime:
+        """Decide when `token` is to be renewed."""
+        margin = min(self.options.margin, self.provider.max_margin)
+        return lifetime.plan(token.issued_at, token.expires_at, margin=margin, jitter=self.jitter)
+
+    def state(self, token: Token) -> State:
+        """Return the state of `token` now."""
+        return self.plan(token).state(self.clock.time())
+
+    def stored(self) -> Token | None:
+        """Return the store's token if it may still be used."""
+        token = self._entry()
+        return None if token is None or self.state(token) is State.EXPIRED else token
+
+    def obtain(self, *, rejected: Token | None = None, ahead: bool = False) -> Outcome:
+        """Return a token that may be used, from the store or else from the token endpoint.
+
+        Args:
+            rejected: A token that will not do, since an API refused it.
+            ahead: Whether only a fresh token will do, as when one is renewed ahead of time.
+
+        Returns:
+            The token, and how it was obtained. It is `rejected` itself when that was renewed
+            too often in the last minutes.
+
+        Raises:
+            keyturn.errors.KeyturnError: There is no token to be had.
+        """
+        found = self._found(rejected, ahead=ahead)
+        if found is not None:
+            return Outcome(found)
+        with self.store.lock(
+            self.request.fingerprint, self.options.timeout + self.options.wait + _LEASE_EXTRA
+        ):
+            found = self._found(rejected, ahead=ahead)
+            if found is not None:
+                return Outcome(found)
+            if rejected is not None:
+                if not self._may_force():
+                    return Outcome(rejected)
+                self.discard(rejected)
+            return self._request_token()
+
+    def discard(self, token: Token) -> None:
+        """Remove `token` from the store, if it is still the one that is there."""
+        held = self._entry()
+        if held is not None and held.access_token == token.access_token:
+            self.store.delete(self.request.fingerprint)
+
+    def forget(self) -> None:
+        """Remove what the store holds for this token request: the token, a remembered refusal."""
+        self.store.delete(self.request.fingerprint)
+        self.store.delete(self._refusal_key)
+
+    def revoke(self, request: TokenRequest) -> None:
+        """Send a revocation request (RFC 7009 section 2.1)."""
+        answer = self.transport.send(request, self.options.timeout)
+        if answer.status != _OK:
+            raise refusal(self.provider.read_error(answer), answer, request.secrets())
+
+    @property
+    def _refusal_key(self) -> str:
+        return f"refused-{self.request.fingerprint}"
+
+    def _entry(self) -> Token | None:
+        entry = self.store.read(self.request.fingerprint)
+        return None if entry is None else tokens.from_entry(entry, self.request.fingerprint)
+
+    def _found(self, rejected: Token | None, *, ahead: bool) -> Token | None:
+        """Return a token from the store that will do, or raise a refusal it remembers."""
+        token = self.stored()
+        too_old = ahead and token is not None and self.state(token) is State.STALE
+        refused = rejected and token and token.access_token == rejected.access_token
+        if token is not None and not too_old and not refused:
+            return token
+        remembered = refusals.from_entry(self.store.read(self._refusal_key), self.clock.time())
+        if remembered is not None:
+            raise remembered
+        return None
+
+    def _may_force(self) -> bool:
+        key = f"forced-{self.request.fingerprint}"
+        try:
+            Allowance(self.store, self.clock, key, _FORCED).spend(wait=0.0)
+        except errors.RateLimited:
+            _logger.warning(
+                "%s: an API goes on refusing new tokens; the last one is kept for now",
+                self.provider.name,
+            )
+            return False
+        return True
+
+    def _request_token(self) -> Outcome:
+        deadline = self.clock.monotonic() + self.options.timeout
+        for attempt in range(1, _ATTEMPTS + 1):
+            deadline += self._allowance().spend(self.options.wait)
+            exchange = self._exchange(max(0.0, deadline - self.clock.monotonic()))
+            self.last_exchange = exchange
+            self._tell(exchange)
+            if isinstance(exchange.result, Token):
+                return Outcome(exchange.result, exchange)
+            failure = exchange.result
+            pause = _BACKOFF * 2.0**attempt * (0.5 + random.random() / 2)  # noqa: S311 - no secret
+            in_time = self.clock.monotonic() + pause < deadline
+            if not (isinstance(failure, errors.EndpointUnavailable) and in_time):
+                break
+            self.clock.sleep(pause)
+        raise failure
+
+    def _exchange(self, seconds: float) -> Exchange:
+        answer = None
+        try:
+            answer = self.transport.send(self.request, seconds)
+            token = self._read(answer)
+        except errors.KeyturnError as error:
+            self._after_failure(error)
+            return Exchange(self.request, answer, error)
+        entry = tokens.to_entry(token, self.request.fingerprint)
+        self.store.write(self.request.fingerprint, entry, token.expires_at)
+        return Exchange(self.request, answer, token)
+
+    def _read(self, answer: Answer) -> Token:
+        error = self.provider.read_error(answer)
+        if error is not None or answer.status != _OK:
+            declared = self.provider.budget
+            pause = declared.period if declared else DEFAULT_RETRY_AFTER
+            raise refusal(error, answer, self.request.secrets(), retry_after_default=pause)
+        token = self.provider.read_token(self.settings, answer, self.request)
+        if self.state(token) is State.EXPIRED:
+            message = "the token endpoint gave a token that has expired already."
+            raise errors.InvalidTokenResponse(message)
+        missing = set(self.request.scope) - set((token.scope or "").split())
+        if missing:
+            granted = (self.provider.name, token.scope, self.request.scope)
+            _logger.warning("%s granted the scope %r where %r was asked for", *granted)
+        return token
+
+    def _after_failure(self, error: errors.KeyturnError) -> None:
+        now = self.clock.time()
+        if isinstance(error, errors.RateLimited):
+            self._allowance().block(error.retry_after)
+        elif isinstance(error, errors.TokenRequestRefused):
+            entry = refusals.to_entry(error, now)
+            self.store.write(self._refusal_key, entry, now + refusals.MEMORY)
+
+    def _allowance(self) -> Allowance:
+        key = endpoint_key(self.request.url)
+        return Allowance(self.store, self.clock, key, self.provider.budget)
+
+    def _tell(self, exchange: Exchange) -> None:
+        obtained = isinstance(exchange.result, Token)
+        events.emit(
+            "token_obtained" if obtained else "token_request_failed",
+            provider=self.provider.name,
+            url=self.request.url,
+            fingerprint=self.request.fingerprint,
+            status=exchange.answer.status if exchange.answer else None,
+            error=None if obtained else type(exchange.result).__name__,
+        )

@@ -1,0 +1,279 @@
+"""An answer's bytes become a token or an error; nothing in them is believed unchecked."""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import re
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Never
+
+import attrs
+
+from keyturn import errors
+from keyturn.secret import Secret
+from keyturn.token import Token
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+MAX_BODY = 1_048_576
+"""Bytes of a token endpoint's answer, after decompression, beyond which it is refused."""
+MAX_LIFETIME = 31_536_000.0
+"""Seconds for which a token is believed at most: one year."""
+MAX_RETRY_AFTER = 3600.0
+"""Seconds for which a token endpoint is left alone at most, whatever it asks for."""
+DEFAULT_RETRY_AFTER = 20.0
+"""Seconds for which a token endpoint is left alone that names no time."""
+
+_MAX_TOKEN = 65_536
+_MAX_TEXT = 300
+_HIDDEN = "[hidden]"
+_VISIBLE_REGEX = re.compile(r"[\x21-\x7e]+")
+_SCOPE_REGEX = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: +[\x21\x23-\x5b\x5d-\x7e]+)*")
+_CODE_REGEX = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
+_LONG_RUN_REGEX = re.compile(r"[A-Za-z0-9._~+/=%-]{24,}")
+_JSON_TYPE_REGEX = re.compile(r"application/(?:[\w.+-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
+_SECRET_FIELDS = frozenset({"access_token", "refresh_token", "id_token"})
+_KNOWN_FIELDS = frozenset({*_SECRET_FIELDS, "token_type", "expires_in", "scope"})
+
+
+@attrs.frozen
+class Answer:
+    """What a token endpoint, or an API, answered.
+
+    Args:
+        status: The HTTP status.
+        headers: The headers, names in lower case.
+        body: The body, decompressed, at most `MAX_BODY` bytes.
+        sent_at: When the request was sent, in epoch seconds.
+    """
+
+    status: int
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    body: bytes = attrs.field(default=b"", repr=False)
+    sent_at: float = 0.0
+
+    def json(self) -> Any:
+        """Return the body's JSON value, read strictly (RFC 8259), or None when it is none.
+
+        Refused are other content types, encodings but UTF-8, duplicate names, `NaN`, numbers
+        beyond a double's range, integers of more than 18 digits and absurd nesting.
+        """
+        if not _JSON_TYPE_REGEX.fullmatch(self.headers.get("content-type", "").strip()):
+            return None
+        try:
+            return json.loads(
+                self.body.decode(),
+                object_pairs_hook=_unique,
+                parse_constant=_refuse,
+                parse_int=_bounded_int,
+            )
+        except (ValueError, RecursionError):
+            return None
+
+
+@attrs.frozen
+class OAuthError:
+    """An error as the authorization server put it (RFC 6749 section 5.2).
+
+    Args:
+        code: The error code, such as `invalid_client`.
+        description: The server's words about it; not yet safe to show.
+        server_fault: Whether it reports a failure of the server, which may pass by itself.
+    """
+
+    code: str
+    description: str = attrs.field(default="", repr=False)
+    server_fault: bool = False
+
+
+def read_error(answer: Answer) -> OAuthError | None:
+    """Return the RFC 6749 error in an answer, whatever its status, or None when it holds none."""
+    fields = answer.json()
+    if not isinstance(fields, dict) or not is_code(fields.get("error")):
+        return None
+    description = fields.get("error_description")
+    return OAuthError(
+        fields["error"],
+        description if isinstance(description, str) else "",
+        server_fault=fields["error"] in _SERVER_FAULTS,
+    )
+
+
+def is_code(value: object) -> bool:
+    """Tell whether a value is of the form of an OAuth error code."""
+    return isinstance(value, str) and _CODE_REGEX.fullmatch(value) is not None
+
+
+def read_token(
+    answer: Answer, *, asked_scope: str | None = None, missing_lifetime: float | None = None
+) -> Token:
+    """Return the token in an RFC 6749 section 5.1 answer.
+
+    Args:
+        answer: The answer, of status 200.
+        asked_scope: The scope asked for; it is the granted one when the answer names none.
+        missing_lifetime: Seconds to assume when the answer has no `expires_in`; None refuses.
+
+    Raises:
+        keyturn.errors.InvalidTokenResponse: A field is missing, or is not what it must be.
+    """
+    fields = answer.json()
+    if not isinstance(fields, dict):
+        message = "the token endpoint answered with something else than a JSON object."
+        raise errors.InvalidTokenResponse(message)
+    return Token(
+        access_token=_access_token(fields.get("access_token")),
+        token_type=_token_type(fields.get("token_type")),
+        expires_at=answer.sent_at + _lifetime(fields.get("expires_in"), missing_lifetime),
+        scope=_scope(fields.get("scope"), asked_scope),
+        extra={name: value for name, value in fields.items() if name not in _KNOWN_FIELDS},
+        issued_at=answer.sent_at,
+    )
+
+
+def refusal(
+    error: OAuthError | None,
+    answer: Answer,
+    secrets: Iterable[Secret] = (),
+    *,
+    retry_after_default: float = DEFAULT_RETRY_AFTER,
+) -> errors.KeyturnError:
+    """Return our error for an answer that is not a token.
+
+    Args:
+        error: The server's error, if one could be read.
+        answer: The whole answer.
+        secrets: What must not show in the error's text.
+        retry_after_default: Seconds to leave a rate-limited endpoint alone when it names none.
+    """
+    code = error.code if error else ""
+    said = printable(error.description, secrets) if error else ""
+    what = f"HTTP {answer.status}" + (f", {printable(code, secrets)}" if code else "")
+    what += f": {said}" if said else ""
+    if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
+        seconds = retry_after(answer)
+        return errors.RateLimited(
+            f"the token endpoint's rate limit is reached ({what}).",
+            retry_after=retry_after_default if seconds is None else seconds,
+        )
+    if answer.status >= 500 or answer.status == 408 or (error and error.server_fault):
+        return errors.EndpointUnavailable(
+            f"the token endpoint reports a failure of its own ({what}).",
+            hint="Try again later; if it lasts, tell those who run the authorization server.",
+        )
+    if 300 <= answer.status < 400:
+        return errors.InvalidTokenResponse(
+            f"the token endpoint redirects ({what}), which is refused: the secret stays here.",
+            hint="Set the final address as token_url.",
+        )
+    if code or answer.status >= 400:
+        kind, hint = _REFUSALS.get(code or str(answer.status), _OTHER_REFUSAL)
+        message = f"the authorization server refused the token request ({what})."
+        return kind(message, error=code, status=answer.status, hint=hint)
+    return errors.InvalidTokenResponse(f"the token endpoint's answer is not a token ({what}).")
+
+
+_SERVER_FAULTS = frozenset({"server_error", "temporarily_unavailable"})
+_OTHER_REFUSAL = (
+    errors.TokenRequestRefused,
+    "Check the connection's settings and what this client may ask for.",
+)
+_CREDENTIALS = (
+    errors.InvalidClient,
+    "Check client_id and client_secret, and that the client is active at this token endpoint.",
+)
+_REFUSALS: dict[str, tuple[type[errors.TokenRequestRefused], str]] = {
+    "invalid_client": _CREDENTIALS,
+    "401": _CREDENTIALS,
+    "invalid_scope": (
+        errors.InvalidScope,
+        "Check the scope, and that this client was granted it.",
+    ),
+    "unauthorized_client": (
+        errors.TokenRequestRefused,
+        "Enable the client-credentials grant for this client.",
+    ),
+    "404": (errors.TokenRequestRefused, "Check the token endpoint's address."),
+}
+
+
+def retry_after(answer: Answer) -> float | None:
+    """Return the seconds that `Retry-After` asks for (RFC 9110 section 10.2.3), or None.
+
+    Seconds and dates are understood; nonsense is taken as absent; at most `MAX_RETRY_AFTER`.
+    """
+    text = answer.headers.get("retry-after", "").strip()
+    if re.fullmatch(r"[0-9]{1,12}", text):
+        seconds = float(text)
+    else:
+        try:
+            seconds = email.utils.parsedate_to_datetime(text).timestamp() - answer.sent_at
+        except (ValueError, OverflowError):
+            return None
+    return min(max(0.0, seconds), MAX_RETRY_AFTER)
+
+
+def printable(text: str, secrets: Iterable[Secret] = ()) -> str:
+    """Return a server's text made safe to show: short, plain ASCII, without what may be a secret.
+
+    The given secrets are replaced, and so is every long run of the characters that tokens, keys
+    and encoded secrets are made of.
+    """
+    for secret in secrets:
+        text = text.replace(secret.reveal(), _HIDDEN)
+    text = _LONG_RUN_REGEX.sub(_HIDDEN, text[: 10 * _MAX_TEXT])
+    text = "".join(char if " " <= char <= "~" else " " for char in text)
+    return " ".join(text.split())[:_MAX_TEXT]
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        message = "duplicate names"
+        raise ValueError(message)
+    return fields
+
+
+def _refuse(text: str) -> Never:
+    raise ValueError(text)
+
+
+def _bounded_int(text: str) -> int:
+    return int(text) if len(text) <= 19 else _refuse("integer")
+
+
+def _access_token(value: object) -> str:
+    if isinstance(value, str) and len(value) <= _MAX_TOKEN and _VISIBLE_REGEX.fullmatch(value):
+        return value
+    message = "the answer's access_token is missing, or is not a text of visible ASCII characters."
+    raise errors.InvalidTokenResponse(message)
+
+
+def _token_type(value: object) -> str:
+    if isinstance(value, str) and value.lower() == "bearer":
+        return value
+    message = "the answer's token_type is missing, or is another one than Bearer."
+    raise errors.InvalidTokenResponse(message)
+
+
+def _lifetime(value: object, missing: float | None) -> float:
+    if value is None and missing is not None:
+        return missing
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value):
+        value = int(value)
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < float("inf"):
+        return min(float(value), MAX_LIFETIME)
+    what = "missing" if value is None else "not a number of seconds above 0"
+    message = f"the answer's expires_in is {what}."
+    raise errors.InvalidTokenResponse(message)
+
+
+def _scope(value: object, asked: str | None) -> str | None:
+    if value is None or value == "":
+        return asked
+    if isinstance(value, str) and _SCOPE_REGEX.fullmatch(value):
+        return value
+    message = "the answer's scope is not a text of scope values."
+    raise errors.InvalidTokenResponse(message)

@@ -1,0 +1,64 @@
+"""A value that doesn't show itself."""
+
+from __future__ import annotations
+
+import hmac
+from typing import NoReturn, final
+
+
+@final
+class Secret:
+    """A secret text that no `repr`, `str`, format, copy of its attributes or pickle gives away.
+
+    Args:
+        value: The secret text.
+
+    Example:
+        >>> secret = Secret("made-up")
+        >>> print(secret)
+        ********
+        >>> secret.reveal()
+        'made-up'
+    """
+
+    __slots__ = ("_Secret__value",)
+    __value: str
+
+    def __init__(self, value: str) -> None:
+        object.__setattr__(self, "_Secret__value", value)
+
+    def reveal(self) -> str:
+        """Return the secret text itself; the caller must keep it out of logs and errors."""
+        return self.__value
+
+    def __repr__(self) -> str:
+        return "Secret(********)"
+
+    def __str__(self) -> str:
+        return "********"
+
+    def __bool__(self) -> bool:
+        return bool(self.__value)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return hmac.compare_digest(self.__value.encode(), other.__value.encode())
+
+    # A hash would let a weak secret be tested against it.
+    __hash__ = None  # type: ignore[assignment]
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError("A Secret is immutable.")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError("A Secret is immutable.")
+
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Secret:
+        return self
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("A Secret can't be pickled: pass a reference to it instead.")

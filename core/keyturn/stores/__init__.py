@@ -1,0 +1,44 @@
+"""Token stores: where tokens live between calls."""
+
+from __future__ import annotations
+
+from urllib.parse import unquote
+
+from keyturn import errors
+from keyturn.plugins import plugin_manager
+from keyturn.stores.base import TokenStore
+
+__all__ = ["TokenStore", "from_url"]
+
+
+def from_url(url: str) -> TokenStore:
+    """Return the token store at a URL.
+
+    Args:
+        url: `memory://` for a new store in this process; `disk:///var/cache/x` for a directory;
+            anything else is offered to the plugins of the group `keyturn.plugins`.
+
+    Raises:
+        keyturn.errors.ConfigurationError: It is no URL that an installed store understands.
+
+    Example:
+        >>> store = from_url("memory://")
+        >>> store.read("a") is None
+        True
+    """
+    scheme, separator, rest = url.partition("://")
+    if separator and scheme == "memory" and not rest:
+        from keyturn.stores.memory import MemoryStore
+
+        return MemoryStore()
+    if separator and scheme == "disk" and rest.startswith("/"):
+        from keyturn.stores.disk import DiskStore
+
+        return DiskStore(unquote(rest))
+    store = plugin_manager().hook.keyturn_store(url=url) if separator else None
+    if not isinstance(store, TokenStore):
+        raise errors.ConfigurationError(
+            f"no token store is known for a URL of the scheme {scheme[:20]!r}.",
+            hint="Use memory://, disk:///absolute/path, or install a plugin for the scheme.",
+        )
+    return store

@@ -1,0 +1,183 @@
+"""One token request over the wire: capped, timed, never redirected."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+import time
+import zlib
+from typing import TYPE_CHECKING, Any
+
+from keyturn import errors
+from keyturn.response import MAX_BODY, Answer
+from keyturn.urls import url_problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import httpx
+
+    from keyturn.request import TokenRequest
+
+_WINDOW_BITS = {"gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
+
+
+class Transport:
+    """Sends token requests; one for each process, since an `httpx.Client` takes 27 ms to build.
+
+    Args:
+        verify: What `httpx.Client` takes as `verify`: True for the usual certificate authorities,
+            or an `ssl.SSLContext`.
+    """
+
+    def __init__(self, verify: Any = True) -> None:
+        self._verify = verify
+        self._lock = threading.Lock()
+        self._client: httpx.Client | None = None
+        # A lock that another thread holds at a fork stays locked in the child, the pool's too.
+        os.register_at_fork(after_in_child=self._forget)
+
+    def send(self, request: TokenRequest, seconds: float) -> Answer:
+        """Send a token request and return the whole answer, whatever its status.
+
+        Args:
+            request: What to send.
+            seconds: The time in which the last byte must have come.
+
+        Raises:
+            keyturn.errors.EndpointUnavailable: No answer came, or not in time.
+            keyturn.errors.InvalidTokenResponse: The answer is larger than `MAX_BODY` bytes, or
+                compressed in a way that was not asked for.
+        """
+        import httpx
+
+        deadline = _Deadline(seconds)
+        failure = ""
+        try:
+            with deadline:
+                answer = self._exchange(request, deadline, seconds)
+            if not deadline.passed:
+                return answer
+        except httpx.TimeoutException:
+            deadline.passed = True
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            failure = _reason(error)
+        except zlib.error:
+            failure = "its answer can't be decompressed"
+        # Raised here, not in the handlers: httpx's errors hold the request, secret included.
+        what = f"did not answer within {seconds:g} s" if deadline.passed else f"failed: {failure}"
+        raise errors.EndpointUnavailable(
+            f"the token endpoint {request.url} {what}.",
+            hint="Check the network, the address, and proxies and certificates.",
+        )
+
+    def _exchange(self, request: TokenRequest, deadline: _Deadline, seconds: float) -> Answer:
+        problem = url_problem(request.url)
+        if problem:
+            message = f"the token endpoint's address {problem}."
+            raise errors.ConfigurationError(message)
+        sent_at = time.time()
+        with self._get_client().stream(
+            request.method,
+            request.url,
+            headers=request.headers,
+            content=request.body,
+            timeout=seconds,
+            extensions={"trace": deadline.trace},
+        ) as answer:
+            headers = {name.lower(): value for name, value in answer.headers.items()}
+            body = read_capped(answer.iter_raw(), headers.get("content-encoding", ""))
+            return Answer(answer.status_code, headers, body, sent_at)
+
+    def _get_client(self) -> httpx.Client:
+        from http.cookiejar import CookieJar, DefaultCookiePolicy
+
+        import httpx
+
+        with self._lock:
+            if self._client is None:
+                self._client = httpx.Client(
+                    verify=self._verify,
+                    follow_redirects=False,
+                    limits=httpx.Limits(max_keepalive_connections=0),
+                    # Plain http is for loopback only: it must not pass through a proxy elsewhere.
+                    mounts={"http://": None},
+                    # A cookie of one account must not be sent with the next one's request.
+                    cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+                    headers={"User-Agent": "keyturn"},
+                )
+            return self._client
+
+    def _forget(self) -> None:
+        self._lock = threading.Lock()
+        self._client = None
+
+
+class _Deadline:
+    """Closes the connection when the time is up, since httpx times single reads only."""
+
+    def __init__(self, seconds: float) -> None:
+        self.passed = False
+        self._connection: socket.socket | None = None
+        self._timer = threading.Timer(seconds, self._close)
+        self._timer.daemon = True
+
+    def __enter__(self) -> None:
+        self._timer.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        if self._connection is not None:
+            self._connection.close()
+
+    def trace(self, event: str, info: dict[str, Any]) -> None:
+        """Take note of the connection (an httpx `trace` extension)."""
+        if event == "connection.connect_tcp.complete":
+            # A duplicate: the TLS handshake takes the socket's own descriptor away.
+            self._connection = info["return_value"].get_extra_info("socket").dup()
+            if self.passed:
+                self._close()
+
+    def _close(self) -> None:
+        self.passed = True
+        if self._connection is not None:
+            with contextlib.suppress(OSError):
+                self._connection.shutdown(socket.SHUT_RDWR)
+
+
+def read_capped(chunks: Iterable[bytes], encoding: str) -> bytes:
+    """Return a body of at most `MAX_BODY` bytes, decompressed step by step.
+
+    Args:
+        chunks: The body as it came.
+        encoding: Its `Content-Encoding`.
+
+    Raises:
+        keyturn.errors.InvalidTokenResponse: It is larger, or encoded in another way than gzip or
+            deflate.
+    """
+    encoding = encoding.strip().lower()
+    if encoding not in {"", "identity", *_WINDOW_BITS}:
+        message = "the token endpoint's answer has a Content-Encoding that was not asked for."
+        raise errors.InvalidTokenResponse(message)
+    window_bits = _WINDOW_BITS.get(encoding)
+    unpacker = None if window_bits is None else zlib.decompressobj(window_bits)
+    body = bytearray()
+    for chunk in chunks:
+        body += chunk if unpacker is None else unpacker.decompress(chunk, MAX_BODY + 1)
+        if len(body) > MAX_BODY:
+            message = f"the token endpoint's answer is larger than {MAX_BODY} bytes."
+            raise errors.InvalidTokenResponse(message)
+    return bytes(body)
+
+
+def _reason(error: Exception) -> str:
+    """Return what went wrong in the network, in words that can't hold a secret."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause.__cause__ or cause.__context__
+    return type(error).__name__

@@ -1,0 +1,80 @@
+"""Addresses that a secret or a token may be sent to: one strict grammar, and nothing beside it.
+
+URL parsers disagree on odd input, so odd input is refused before any of them sees it.
+"""
+
+from __future__ import annotations
+
+import re
+
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+LABEL_PATTERN = rf"^{_LABEL}$"
+"""One label of a host name (RFC 1123 section 2.1), in lower case; also given in JSON Schemas."""
+
+_ENCODED = r"%[0-9A-Fa-f]{2}"
+_SEGMENT = rf"(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|{_ENCODED})*"
+_LABEL_REGEX = re.compile(_LABEL)
+_HOST_REGEX = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_URL_REGEX = re.compile(
+    rf"(?P<scheme>https?)://(?P<host>{_LABEL}(?:\.{_LABEL})*|\[::1\])"
+    rf"(?::(?P<port>[1-9][0-9]{{0,4}}))?(?P<path>(?:/{_SEGMENT})*)",
+    re.IGNORECASE,
+)
+_LOOPBACK_REGEX = re.compile(r"localhost|\[::1\]|127(?:\.[0-9]{1,3}){3}")
+_DEFAULT_PORTS = {"https": 443, "http": 80}
+_MAX_HOST = 253
+
+
+def label_problem(value: str) -> str | None:
+    """Return what keeps `value` from being one label of a host name, or None when it is one."""
+    if _LABEL_REGEX.fullmatch(value):
+        return None
+    return "must be one host label: 1 to 63 of a-z, 0-9 and inner hyphens"
+
+
+def domain_problem(value: str) -> str | None:
+    """Return what keeps `value` from being a domain name, or None when it is one."""
+    if _HOST_REGEX.fullmatch(value) and len(value) <= _MAX_HOST:
+        return None
+    return "must be a domain name such as shop.example, without scheme, port or path"
+
+
+def url_problem(value: str) -> str | None:
+    """Return what keeps `value` from being an address that secrets may be sent to, or None.
+
+    Allowed are `https` URLs, and `http` ones of the loopback interface (RFC 8252 section 8.3),
+    with an optional port and path; user information, a query, a fragment and `..` are not.
+    """
+    match = _URL_REGEX.fullmatch(value)
+    if match is None:
+        return "must be a URL such as https://shop.example/path, without user, query or fragment"
+    if len(match["host"]) > _MAX_HOST or int(match["port"] or 0) > 65535:
+        return "must have a host of at most 253 characters and a port of at most 65535"
+    if match["scheme"].lower() != "https" and not is_loopback(value):
+        return "must begin with https:// (http:// is for loopback addresses only)"
+    segments = match["path"].lower().replace("%2e", ".").split("/")
+    if ".." in segments or "." in segments:
+        return "must not have . or .. in its path"
+    return None
+
+
+def origin(url: str) -> str:
+    """Return the origin of a URL (RFC 6454): scheme, host in lower case, and port if unusual.
+
+    Raises:
+        ValueError: The URL is not of the form that `url_problem` accepts; the query and the
+            fragment don't matter.
+    """
+    match = _URL_REGEX.fullmatch(re.split(r"[?#]", url, maxsplit=1)[0])
+    if match is None:
+        message = "not an absolute http or https URL"
+        raise ValueError(message)
+    scheme, host = match["scheme"].lower(), match["host"].lower()
+    port = int(match["port"] or 0)
+    return f"{scheme}://{host}" + (f":{port}" if port not in {0, _DEFAULT_PORTS[scheme]} else "")
+
+
+def is_loopback(url: str) -> bool:
+    """Tell whether a URL accepted by `origin` leads to the loopback interface."""
+    match = _URL_REGEX.fullmatch(url)
+    return match is not None and _LOOPBACK_REGEX.fullmatch(match["host"].lower()) is not None
