@@ -1,0 +1,221 @@
+"""Commerce Layer: the provider `commercelayer`, and its scopes as values."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any, Literal
+
+import attrs
+
+import keyturn
+from keyturn_commercelayer.scope import Scope, Selector
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from keyturn import Answer, Token, TokenRequest
+
+__all__ = ["CommerceLayer", "CommerceLayerSettings", "Scope", "Selector", "keyturn_provider"]
+
+# Commerce Layer's page «Authentication», section «Access token expiry», in seconds.
+_DEFAULT_LIFETIMES = {"sales_channel": 14_400, "integration": 7_200}
+_MIN_LIFETIME = 7_200
+_MAX_LIFETIME = 31_536_000
+_SELECTOR_SCHEMA = {"pattern": "^(id|code):"}
+
+
+def _selector_problem(value: str) -> str | None:
+    key, colon, name = value.partition(":")
+    try:
+        Selector("market", key if colon else None, name or value)  # type: ignore[arg-type]
+    except ValueError:
+        return "must be id:… or code:…, such as code:europe"
+    return None
+
+
+def _resource_problem(value: str) -> str | None:
+    return "must be id:… or code:…" if value == "all" else _selector_problem(value)
+
+
+def _lifetime_problem(value: int) -> str | None:
+    if _MIN_LIFETIME <= value <= _MAX_LIFETIME:
+        return None
+    return f"must be from {_MIN_LIFETIME} to {_MAX_LIFETIME} seconds"
+
+
+@attrs.frozen(kw_only=True)
+class CommerceLayerSettings(keyturn.Settings):
+    """The settings of `commercelayer`."""
+
+    client_secret: keyturn.Secret | None = keyturn.setting(
+        "Client secret", "The client's secret; a sales channel needs none.", default=None
+    )
+    kind: Literal["integration", "sales_channel"] = keyturn.setting(
+        "Kind", "The kind of API credentials."
+    )
+    organization: str | None = keyturn.label(
+        "Organization", "The organization's slug; by default the token tells it.", default=None
+    )
+    market: str | None = keyturn.setting(
+        "Market",
+        "The market in scope, as id:… or code:…, or all.",
+        default=None,
+        check=_selector_problem,
+        schema={"pattern": "^(all$|id:|code:)"},
+    )
+    stock_location: str | None = keyturn.setting(
+        "Stock location",
+        "The stock location in scope, as id:… or code:…; it must belong to the market in scope.",
+        default=None,
+        check=_resource_problem,
+        schema=_SELECTOR_SCHEMA,
+    )
+    store_scope: str | None = keyturn.setting(
+        "Store",
+        "The store in scope, as id:… or code:….",
+        default=None,
+        check=_resource_problem,
+        schema=_SELECTOR_SCHEMA,
+    )
+    scope: str | None = keyturn.setting(
+        "Scope",
+        "The whole scope as a text, instead of market, stock location and store.",
+        default=None,
+    )
+    lifetime: int | None = keyturn.setting(
+        "Lifetime",
+        "The token lifetime in seconds that was set for these credentials, if one was set.",
+        default=None,
+        check=_lifetime_problem,
+        schema={"minimum": _MIN_LIFETIME, "maximum": _MAX_LIFETIME},
+    )
+    require_market: bool = keyturn.setting(
+        "Require a market",
+        "Whether a sales channel without a market is refused; otherwise it is a warning.",
+        default=False,
+    )
+    domain: str = keyturn.setting(
+        "Domain",
+        "Where Commerce Layer is.",
+        default="commercelayer.io",
+        check=keyturn.domain_problem,
+    )
+
+    def problems(self) -> Iterator[str]:
+        """Return what Commerce Layer would refuse, before it is asked."""
+        if self.kind == "integration" and self.client_secret is None:
+            yield "client_secret: is required for an integration"
+        if self.scope is not None and (self.market or self.stock_location or self.store_scope):
+            yield "scope: can't be given beside market, stock_location or store_scope"
+        try:
+            self.typed_scope()
+        except ValueError as error:
+            yield f"{'stock_location' if self.scope is None else 'scope'}: {error}"
+        else:
+            if self.require_market and self.lacks_market():
+                yield "market: is required for a sales channel"
+
+    def typed_scope(self) -> Scope:
+        """Return the scope that is asked for.
+
+        Raises:
+            ValueError: It is not a scope of Commerce Layer's.
+        """
+        if self.scope is not None:
+            return Scope.parse(self.scope)
+        given = {
+            "market": self.market,
+            "stock_location": self.stock_location,
+            "store": self.store_scope,
+        }
+        return Scope.parse(" ".join(f"{name}:{value}" for name, value in given.items() if value))
+
+    def lacks_market(self) -> bool:
+        """Tell whether this is a sales channel without a market in scope."""
+        selectors = self.typed_scope().selectors
+        has_market = any(selector.resource == "market" for selector in selectors)
+        return self.kind == "sales_channel" and not has_market
+
+
+class CommerceLayer(keyturn.Provider[CommerceLayerSettings]):
+    """Commerce Layer (its page «Authentication»)."""
+
+    name = "commercelayer"
+    title = "Commerce Layer"
+    settings = CommerceLayerSettings
+    token_url = "https://auth.{domain}/oauth/token"
+    body_format = "json"
+    # 30 a minute in a sliding window: burst and refill together stay below that in any minute.
+    budget = keyturn.Budget(per_minute=18, burst=12)
+    # Only in a token's last 15 minutes does the server give a new one (comment in js-auth).
+    max_margin = 900.0
+
+    def scope(self, settings: CommerceLayerSettings) -> tuple[str, ...]:
+        """Return the scope values in the order market, stock location, store."""
+        return tuple(map(str, settings.typed_scope().selectors))
+
+    def assumed_lifetime(self, settings: CommerceLayerSettings) -> float:
+        """Return the lifetime set for the credentials, else the documented one of their kind."""
+        return float(settings.lifetime or _DEFAULT_LIFETIMES[settings.kind])
+
+    def read_error(self, answer: Answer) -> keyturn.OAuthError | None:
+        """Return the error; Commerce Layer's `errors` hold the OAuth code as `title`."""
+        error = _first_error(answer)
+        if error is None:
+            return super().read_error(answer)
+        title, detail = error.get("title"), error.get("detail")
+        if isinstance(title, str) and keyturn.is_code(title):
+            return keyturn.OAuthError(title, detail if isinstance(detail, str) else "")
+        return keyturn.OAuthError("", " ".join(str(text) for text in (title, detail) if text))
+
+    def api_headers(self, settings: CommerceLayerSettings) -> Mapping[str, str]:
+        """Return the `Accept` header of the API."""
+        del settings
+        return {"Accept": "application/vnd.api+json"}
+
+    def api_base(self, settings: CommerceLayerSettings, token: Token | None) -> str | None:
+        """Return the organization's API; the token may tell the organization, never the domain."""
+        organization = settings.organization or _organization(token)
+        if settings.api_url or organization is None:
+            return settings.api_url
+        return f"https://{organization}.{settings.domain}/api"
+
+    def token_rejected(self, answer: Answer) -> bool:
+        """Tell `INVALID_TOKEN` from `UNAUTHORIZED`, a permission that no new token gives."""
+        error = _first_error(answer) or {}
+        return error.get("code") != "UNAUTHORIZED"
+
+    def revocation_request(self, settings: CommerceLayerSettings, token: Token) -> TokenRequest:
+        """Return the request to `/oauth/revoke`, beside the token endpoint."""
+        token_url = settings.token_url or self.expand(self.token_url, settings)
+        return self.revocation_to(f"{token_url.removesuffix('/token')}/revoke", settings, token)
+
+    def warnings(self, settings: CommerceLayerSettings) -> Iterable[str]:
+        """Return a warning about a sales channel without a market, which can't do much."""
+        if settings.lacks_market():
+            yield "a sales channel is documented to need a market in scope; set market"
+
+
+def _first_error(answer: Answer) -> dict[str, Any] | None:
+    fields = answer.json()
+    found = fields.get("errors") if isinstance(fields, dict) else None
+    first = found[0] if isinstance(found, list) and found else found
+    return first if isinstance(first, dict) else None
+
+
+def _organization(token: Token | None) -> str | None:
+    """Return the organization's slug in a token, if it is a label; the token isn't verified."""
+    payload = token.access_token.split(".")[1:2] if token else []
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(f"{payload[0]}==="))
+        slug = claims["organization"]["slug"]
+        return slug if keyturn.label_problem(slug) is None else None
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+
+
+@keyturn.hookimpl
+def keyturn_provider() -> keyturn.Provider[CommerceLayerSettings]:
+    """Return the provider `commercelayer`."""
+    return CommerceLayer()

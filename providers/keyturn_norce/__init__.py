@@ -1,0 +1,49 @@
+"""Norce: the providers `norce-commerce` and `norce-storm`.
+
+Both take a form with the credentials in the body, name the environment in the scope, allow three
+token requests a minute, and need an `ApplicationId` on each API request.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, TypeVar
+
+import attrs
+
+import keyturn
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+S = TypeVar("S", bound="NorceSettings")
+
+
+def _application_id_problem(value: int) -> str | None:
+    return None if value > 0 else "must be above 0"
+
+
+@attrs.frozen(kw_only=True)
+class NorceSettings(keyturn.ConfidentialSettings):
+    """What the settings of both Norce providers have."""
+
+    application_id: int | None = keyturn.setting(
+        "Application ID",
+        "The number of the application that API requests speak for; no part of the token.",
+        default=None,
+        check=_application_id_problem,
+        schema={"minimum": 1},
+    )
+
+
+class Norce(keyturn.Provider[S]):
+    """What both Norce providers have in common, by Norce's page on OAuth2 accounts."""
+
+    # "Max 3 requests per minute per IP address, with a possibility to burst 20 more".
+    budget = keyturn.Budget(per_minute=3, burst=20)
+    # The page says 3600 in its text, 600 in its example, and that it might change: the shorter.
+    missing_lifetime: ClassVar[float | None] = 600.0
+
+    def api_headers(self, settings: S) -> Mapping[str, str]:
+        """Return the `ApplicationId` header that every API request needs."""
+        application_id = settings.application_id
+        return {} if application_id is None else {"ApplicationId": str(application_id)}

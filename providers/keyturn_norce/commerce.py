@@ -1,0 +1,53 @@
+"""Norce Commerce, at a host of its own for each client, region and environment."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import attrs
+
+import keyturn
+from keyturn_norce import Norce, NorceSettings
+
+
+@attrs.frozen(kw_only=True)
+class CommerceSettings(NorceSettings):
+    """The settings of `norce-commerce`."""
+
+    client: str = keyturn.label("Client", "Your name at Norce, the first part of the host.")
+    region: str = keyturn.label("Region", "The region in the host, as in api-se.", default="se")
+    environment: Literal["playground", "stage", "prod"] = keyturn.setting(
+        "Environment", "It is part of the host, production excepted, and the default scope."
+    )
+    scope: tuple[str, ...] | None = keyturn.setting(
+        "Scope",
+        "One or several environment names, when they aren't the environment's own: older accounts "
+        "know `lab` and `production`.",
+        default=None,
+    )
+
+    @property
+    def host(self) -> str:
+        """The host of the token endpoint and the API; production has no environment in it."""
+        environment = "" if self.environment == "prod" else f".{self.environment}"
+        return f"{self.client}.api-{self.region}{environment}.norce.tech"
+
+
+class NorceCommerce(Norce[CommerceSettings]):
+    """Norce Commerce (Norce's page «Accessing APIs with OAuth2 accounts»)."""
+
+    name = "norce-commerce"
+    title = "Norce Commerce"
+    settings = CommerceSettings
+    token_url = "https://{host}/identity/1.0/connect/token"
+    api_url = "https://{host}"
+
+    def scope(self, settings: CommerceSettings) -> tuple[str, ...]:
+        """Return the environment's name, unless the user gave a scope."""
+        return settings.scope or (settings.environment,)
+
+
+@keyturn.hookimpl
+def keyturn_provider() -> keyturn.Provider[CommerceSettings]:
+    """Return the provider `norce-commerce`."""
+    return NorceCommerce()

@@ -1,0 +1,57 @@
+"""Norce Storm, with one token endpoint for every environment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+import keyturn
+from keyturn_norce import Norce, NorceSettings
+
+if TYPE_CHECKING:
+    from keyturn import Token
+
+_API_URLS = {
+    "lab": "https://api.lab.storm.io",
+    "production": "https://api.storm.io",
+}
+_ENVIRONMENTS = ("lab", "qa", "production")
+
+
+def _scope_problem(values: tuple[str, ...]) -> str | None:
+    if all(value in _ENVIRONMENTS for value in values):
+        return None
+    return f"must be one or several of {', '.join(_ENVIRONMENTS)}"
+
+
+@attrs.frozen(kw_only=True)
+class StormSettings(NorceSettings):
+    """The settings of `norce-storm`."""
+
+    scope: tuple[str, ...] = keyturn.setting(
+        "Scope",
+        "One or several of lab (the stage environment), qa and production.",
+        check=_scope_problem,
+    )
+
+
+class NorceStorm(Norce[StormSettings]):
+    """Norce Storm (Norce's page «Accessing API's with OAuth2 accounts», Storm)."""
+
+    name = "norce-storm"
+    title = "Norce Storm"
+    settings = StormSettings
+    token_url = "https://identity.storm.io/1.0/connect/token"
+
+    def api_base(self, settings: StormSettings, token: Token | None) -> str | None:
+        """Return the host of the one environment in the scope; that of `qa` is not documented."""
+        del token
+        documented = _API_URLS.get(settings.scope[0]) if len(settings.scope) == 1 else None
+        return settings.api_url or documented
+
+
+@keyturn.hookimpl
+def keyturn_provider() -> keyturn.Provider[StormSettings]:
+    """Return the provider `norce-storm`."""
+    return NorceStorm()

@@ -1,0 +1,92 @@
+"""OroCommerce: the provider `orocommerce`.
+
+JSON at `/oauth2-token`; back-office and storefront are two sides whose tokens don't mix.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Literal
+
+import attrs
+
+import keyturn
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from keyturn import Answer, OAuthError, Token, TokenRequest
+
+_SEGMENT_REGEX = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]*")
+
+
+def _segment_problem(value: str) -> str | None:
+    if _SEGMENT_REGEX.fullmatch(value):
+        return None
+    return "must be one segment of a path, such as admin"
+
+
+@attrs.frozen(kw_only=True)
+class OroSettings(keyturn.ConfidentialSettings):
+    """The settings of `orocommerce`."""
+
+    url: str = keyturn.url(
+        "Application URL", "Where the application is, such as https://shop.example; may have a path"
+    )
+    side: Literal["backoffice", "storefront"] = keyturn.setting(
+        "Side", "The side that the client was made for.", default="backoffice"
+    )
+    backend_prefix: str = keyturn.setting(
+        "Back-office prefix",
+        "The path of the back-office, where the application changed it.",
+        default="admin",
+        check=_segment_problem,
+        schema={"pattern": f"^{_SEGMENT_REGEX.pattern}$"},
+    )
+    body_format: Literal["json", "form"] = keyturn.setting(
+        "Body format", "How the token request is encoded; json is documented.", default="json"
+    )
+    scope: tuple[str, ...] | None = keyturn.setting(
+        "Scope", "Optional; OroCommerce accepts any.", default=None
+    )
+
+
+class OroCommerce(keyturn.Provider[OroSettings]):
+    """OroCommerce (its page «Client Credentials Grant Type: Generate Token»)."""
+
+    name = "orocommerce"
+    title = "OroCommerce"
+    settings = OroSettings
+    token_url = "{url}/oauth2-token"
+
+    def token_request(self, settings: OroSettings) -> TokenRequest:
+        """Return the token request; its side sets its tokens apart, though the wire is the same."""
+        request = super().token_request(settings)
+        return attrs.evolve(request, body_format=settings.body_format, realm=settings.side)
+
+    def read_error(self, answer: Answer) -> OAuthError | None:
+        """Return the error; `no_encryption_key` is a broken server, not bad credentials."""
+        error = super().read_error(answer)
+        if error is None:
+            return None
+        hint = answer.json().get("hint")
+        said = f"{error.description} {hint}" if isinstance(hint, str) else error.description
+        broken = error.server_fault or error.code == "no_encryption_key"
+        return attrs.evolve(error, description=said, server_fault=broken)
+
+    def api_headers(self, settings: OroSettings) -> Mapping[str, str]:
+        """Return the `Accept` header of the documented API type."""
+        del settings
+        return {"Accept": "application/vnd.api+json"}
+
+    def api_base(self, settings: OroSettings, token: Token | None) -> str:
+        """Return the API of the connection's side."""
+        del token
+        prefix = f"/{settings.backend_prefix}" if settings.side == "backoffice" else ""
+        return settings.api_url or f"{settings.url.rstrip('/')}{prefix}/api"
+
+
+@keyturn.hookimpl
+def keyturn_provider() -> keyturn.Provider[OroSettings]:
+    """Return the provider `orocommerce`."""
+    return OroCommerce()
