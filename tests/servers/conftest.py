@@ -1,0 +1,255 @@
+"""Real authorization servers on loopback, one process each, started when a test first asks.
+
+Each has credentials of its own, drawn anew for every run, and ends with the run that started it,
+whatever becomes of that run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import socket
+import string
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import attrs
+import httpx
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Mapping, Sequence
+
+HERE = Path(__file__).parent
+READY_WITHIN = 30.0
+ENDED_WITHIN = 10.0
+
+
+@attrs.frozen
+class Doorkeeper:
+    """A running Doorkeeper.
+
+    Args:
+        url: Its address, without a trailing slash.
+        client_id: The confidential client's id.
+        client_secret: The confidential client's secret.
+        public_client_id: The id of the client that has no secret.
+        log: The file it logs to.
+    """
+
+    url: str
+    client_id: str
+    client_secret: str = attrs.field(repr=False)
+    public_client_id: str
+    log: Path
+
+    def token_requests(self) -> int:
+        """Return how many token requests it has got."""
+        return self.log.read_text().count('Started POST "/oauth/token"')
+
+    @property
+    def token_url(self) -> str:
+        """The token endpoint, at the path of Commerce Layer."""
+        return f"{self.url}/oauth/token"
+
+    @property
+    def api_url(self) -> str:
+        """The API that answers a 401 in the words of Commerce Layer."""
+        return f"{self.url}/api"
+
+
+@attrs.frozen
+class OidcProvider:
+    """A running oidc-provider.
+
+    Args:
+        url: Its address, without a trailing slash.
+        client_id: The client's id.
+        client_secret: The client's secret.
+    """
+
+    url: str
+    client_id: str
+    client_secret: str = attrs.field(repr=False)
+
+    @property
+    def token_url(self) -> str:
+        """The token endpoint, at the path of Norce Commerce."""
+        return f"{self.url}/identity/1.0/connect/token"
+
+    @property
+    def api_url(self) -> str:
+        """The API, which wants an `ApplicationId`."""
+        return f"{self.url}/commerce"
+
+
+@attrs.frozen
+class RateLimited(OidcProvider):
+    """An oidc-provider behind an nginx that limits its token endpoint.
+
+    Args:
+        log: Where nginx notes the status of each token request.
+    """
+
+    log: Path
+
+    def statuses(self) -> list[int]:
+        """Return what the token requests so far were answered with."""
+        # nginx notes a request after its answer, and before it turns to the next.
+        httpx.get(self.url, trust_env=False)
+        return [int(line) for line in self.log.read_text().split()]
+
+
+@pytest.fixture(scope="session")
+def doorkeeper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doorkeeper]:
+    """Doorkeeper, which gives a new token to whoever asks."""
+    yield from _doorkeeper(tmp_path_factory.mktemp("doorkeeper") / "log")
+
+
+@pytest.fixture(scope="session")
+def reusing_doorkeeper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doorkeeper]:
+    """Doorkeeper with `reuse_access_token`: the same token again for as long as it is valid."""
+    log = tmp_path_factory.mktemp("reusing-doorkeeper") / "log"
+    yield from _doorkeeper(log, {"REUSE_ACCESS_TOKEN": "1"})
+
+
+@pytest.fixture(scope="session")
+def oidc_provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OidcProvider]:
+    """oidc-provider, which understands form bodies only."""
+    if not (HERE / "oidc-provider/node_modules/oidc-provider").is_dir():
+        _not_installed("oidc-provider")
+    port = _free_port()
+    server = OidcProvider(
+        url=f"http://127.0.0.1:{port}",
+        client_id=f"client-{secrets.token_hex(4)}",
+        client_secret=_secret(),
+    )
+    credentials = {"CLIENT_ID": server.client_id, "CLIENT_SECRET": server.client_secret}
+    with _running(
+        ["node", str(HERE / "oidc-provider/server.mjs")],
+        port=port,
+        log=tmp_path_factory.mktemp("oidc-provider") / "log",
+        environment={"PORT": str(port), **credentials},
+    ):
+        yield server
+
+
+@pytest.fixture
+def rate_limited(oidc_provider: OidcProvider, tmp_path: Path) -> Iterator[RateLimited]:
+    """The same oidc-provider behind an nginx of its own: a burst of 21, then 3 a minute."""
+    port = _free_port()
+    template = string.Template((HERE / "nginx/nginx.conf.template").read_text())
+    configuration = tmp_path / "nginx.conf"
+    configuration.write_text(template.substitute(port=port, upstream=oidc_provider.url))
+    with _running(
+        ["nginx", "-e", "stderr", "-p", str(tmp_path), "-c", str(configuration)],
+        port=port,
+        log=tmp_path / "log",
+    ):
+        yield RateLimited(
+            url=f"http://127.0.0.1:{port}",
+            client_id=oidc_provider.client_id,
+            client_secret=oidc_provider.client_secret,
+            log=tmp_path / "token_statuses",
+        )
+
+
+def _doorkeeper(log: Path, environment: Mapping[str, str] | None = None) -> Iterator[Doorkeeper]:
+    port = _free_port()
+    server = Doorkeeper(
+        url=f"http://127.0.0.1:{port}",
+        client_id=f"client-{secrets.token_hex(4)}",
+        client_secret=_secret(),
+        public_client_id=f"public-{secrets.token_hex(4)}",
+        log=log,
+    )
+    # One thread, since there is one database connection.
+    options = ["--environment", "production", "--threads", "1:1", "--bind"]
+    with _running(
+        ["puma", *options, f"tcp://127.0.0.1:{port}", str(HERE / "doorkeeper/config.ru")],
+        port=port,
+        log=log,
+        environment={
+            "RAILS_ENV": "production",
+            "CLIENT_ID": server.client_id,
+            "CLIENT_SECRET": server.client_secret,
+            "PUBLIC_CLIENT_ID": server.public_client_id,
+            **(environment or {}),
+        },
+    ):
+        yield server
+
+
+@contextlib.contextmanager
+def _running(
+    command: Sequence[str],
+    *,
+    port: int,
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+) -> Generator[None]:
+    # The kernel ends the server even if this process is killed and can't.
+    mortal = [_program("setpriv"), "--pdeathsig", "KILL", "--"]
+    program = _program(command[0])
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*mortal, program, *command[1:]],
+            cwd=log.parent,
+            env={**os.environ, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        _wait_until_ready(process, port, log)
+        yield
+    finally:
+        _end(process)
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + READY_WITHIN
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(httpx.TransportError):
+            httpx.get(f"http://127.0.0.1:{port}/", trust_env=False)
+            return
+        time.sleep(0.02)
+    command = " ".join(map(str, process.args))  # type: ignore[arg-type]  # a list it was
+    pytest.fail(f"not ready: {command}\n{log.read_text(errors='replace')}")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is not None:
+        return
+    os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(ENDED_WITHIN)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _secret() -> str:
+    # What a form, a URL, JSON or a header would take for something else must arrive as it is.
+    return f'{secrets.token_urlsafe(24)} +%2B&=:;"\\/~'
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _program(name: str) -> str:
+    # Debian's nginx is where only root's PATH leads.
+    return shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin") or _not_installed(name)
+
+
+def _not_installed(server: str) -> NoReturn:
+    pytest.fail(f"{server} is not installed: run make test-servers")

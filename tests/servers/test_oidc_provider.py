@@ -1,0 +1,166 @@
+"""The main job against oidc-provider: form bodies and nothing else, the family of Norce."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+import keyturn
+from keyturn.integrations.httpx import KeyturnAuth
+
+if TYPE_CHECKING:
+    from tests.servers.conftest import OidcProvider, RateLimited
+
+SCOPES = ("playground", "stage", "prod")
+
+
+def norce(server: OidcProvider, **settings: Any) -> keyturn.Connection:
+    """Return a connection to the server, with a store of its own."""
+    defaults: dict[str, Any] = {
+        "client": "acme",
+        "environment": "playground",
+        "application_id": 1042,
+        "client_id": server.client_id,
+        "client_secret": server.client_secret,
+        "token_url": server.token_url,
+        "api_url": server.api_url,
+        "store": "memory://",
+    }
+    return keyturn.connect("norce-commerce", **defaults | settings)
+
+
+def test_norce_commerce_reaches_the_api(oidc_provider: OidcProvider) -> None:
+    """The main job: from client credentials to an answer of the protected API."""
+    with (
+        norce(oidc_provider) as connection,
+        httpx.Client(auth=KeyturnAuth(connection), trust_env=False) as client,
+    ):
+        answer = client.get(f"{connection.api_url}/query/1.0/markets")
+        assert answer.status_code == 200
+        assert answer.json() == {"applicationId": 1042, "scope": "playground"}
+        assert connection.token().scope == "playground"
+
+
+def test_norce_commerce_reaches_the_api_async(oidc_provider: OidcProvider) -> None:
+    """The same without blocking an event loop, and with `aheaders` in place of the adapter."""
+
+    async def ask() -> list[int]:
+        async with (
+            norce(oidc_provider) as connection,
+            httpx.AsyncClient(trust_env=False) as client,
+        ):
+            api = f"{connection.api_url}/query/1.0/markets"
+            by_hand = await client.get(api, headers=await connection.aheaders())
+            adapted = await client.get(api, auth=KeyturnAuth(connection))
+            return [by_hand.status_code, adapted.status_code]
+
+    assert asyncio.run(ask()) == [200, 200]
+
+
+def test_norce_storm_gets_its_token_where_it_is_told(oidc_provider: OidcProvider) -> None:
+    """The other Norce provider speaks to the same family of servers."""
+    with keyturn.connect(
+        "norce-storm",
+        scope="production",
+        client_id=oidc_provider.client_id,
+        client_secret=oidc_provider.client_secret,
+        token_url=oidc_provider.token_url,
+        store="memory://",
+    ) as connection:
+        token = connection.token()
+    assert token.access_token
+    # The server drops a scope that it doesn't know. An answer without a scope means the one that
+    # was asked for (RFC 6749 section 5.1).
+    assert token.scope == "production"
+
+
+def test_several_scopes_come_back(oidc_provider: OidcProvider) -> None:
+    """Scopes are a space-delimited list on the wire."""
+    with norce(oidc_provider, scope=SCOPES) as connection:
+        assert set((connection.token().scope or "").split()) == set(SCOPES)
+
+
+def test_the_second_connection_is_served_from_the_store(oidc_provider: OidcProvider) -> None:
+    """The server gives a new token to each request: the same again was kept, for its scope."""
+    store = keyturn.stores.from_url("memory://")
+    with (
+        norce(oidc_provider, store=store) as first,
+        norce(oidc_provider, store=store, application_id=7) as other_application,
+        norce(oidc_provider, store=store, environment="stage") as other_scope,
+    ):
+        token = first.token().access_token
+        assert first.token().access_token == token
+        assert other_application.token().access_token == token
+        assert other_scope.token().access_token != token
+
+
+def test_a_wrong_secret_is_told(oidc_provider: OidcProvider) -> None:
+    """A wrong secret is an error of its own, and it isn't shown."""
+    with (
+        norce(oidc_provider, client_secret="s3cret-for-tests") as connection,
+        pytest.raises(keyturn.errors.InvalidClient) as refused,
+    ):
+        connection.token()
+    assert "s3cret-for-tests" not in str(refused.value)
+
+
+def test_a_401_is_healed(oidc_provider: OidcProvider) -> None:
+    """A token that was revoked elsewhere is renewed once, and the caller sees no 401."""
+    with (
+        norce(oidc_provider) as connection,
+        httpx.Client(auth=KeyturnAuth(connection), trust_env=False) as client,
+    ):
+        first = connection.token()
+        answer = httpx.post(
+            oidc_provider.token_url.replace("/token", "/revocation"),
+            data={
+                "client_id": oidc_provider.client_id,
+                "client_secret": oidc_provider.client_secret,
+                "token": first.access_token,
+            },
+            trust_env=False,
+        )
+        assert answer.status_code == 200
+
+        assert client.get(f"{connection.api_url}/query/1.0/markets").status_code == 200
+        assert connection.token().access_token != first.access_token
+
+
+def test_the_rate_limit_is_kept_on_this_side(rate_limited: RateLimited) -> None:
+    """What the documented limit allows goes through; what is more never reaches the server."""
+    store = keyturn.stores.from_url("memory://")
+    scopes = [scope for count in (1, 2, 3) for scope in itertools.combinations(SCOPES, count)]
+    connections = [norce(rate_limited, store=store, scope=scope) for scope in scopes]
+    asked = itertools.islice(itertools.cycle(connections), 20)
+    for connection in asked:
+        connection.token()
+        connection.forget()
+
+    for connection in connections:
+        with pytest.raises(keyturn.errors.RateLimited) as refused:
+            connection.token()
+        assert 0 < refused.value.retry_after <= 20
+    assert rate_limited.statuses() == [200] * 20
+
+
+def test_a_429_is_understood(rate_limited: RateLimited) -> None:
+    """A limit that others have used up is told as such, although the answer is HTML and bare."""
+    request = {
+        "grant_type": "client_credentials",
+        "client_id": rate_limited.client_id,
+        "client_secret": rate_limited.client_secret,
+    }
+    for _ in range(21):
+        httpx.post(rate_limited.token_url, data=request, trust_env=False)
+
+    with norce(rate_limited) as connection:
+        for _ in range(3):
+            with pytest.raises(keyturn.errors.RateLimited) as refused:
+                connection.token()
+            assert refused.value.retry_after > 0
+    # The first 429 is remembered: asking on would not help.
+    assert rate_limited.statuses() == [200] * 21 + [429]
