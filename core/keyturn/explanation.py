@@ -58,7 +58,7 @@ def _lines(renewal: Renewal, name: str, api_headers: Mapping[str, str]) -> Itera
     for field in attrs.fields(type(renewal.settings)):
         value = getattr(renewal.settings, field.name)
         if value is not None:
-            yield f"  {field.name} = {value}"
+            yield f"  {field.name} = {' '.join(value) if isinstance(value, tuple) else value}"
     yield f"token request, fingerprint {renewal.request.fingerprint}:"
     yield from _request_lines(renewal.request)
     held = renewal.stored()
@@ -89,10 +89,13 @@ def _request_lines(request: TokenRequest) -> Iterator[str]:
 
 def _answer_lines(renewal: Renewal) -> Iterator[str]:
     exchange = renewal.last_exchange
-    if exchange is None or exchange.answer is None:
-        yield "no answer came."
+    if exchange is None:
+        yield "nothing was sent."
         return
     answer = exchange.answer
+    if answer is None:
+        yield "no answer came."
+        return
     yield "answer:"
     yield f"  < {answer.status}"
     for header in _SHOWN_HEADERS:

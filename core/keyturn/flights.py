@@ -6,7 +6,6 @@ loop can end it; callers only wait for its result.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import threading
@@ -76,6 +75,8 @@ async def wait(future: Future[T], seconds: float) -> T:
     Raises:
         TimeoutError: It took longer than `seconds`.
     """
+    import asyncio  # 20 ms that a program without tasks need not spend
+
     loop = asyncio.get_running_loop()
     done = asyncio.Event()
 

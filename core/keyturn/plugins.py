@@ -13,8 +13,7 @@ from keyturn import errors
 from keyturn.settings import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from importlib.metadata import EntryPoint
+    from importlib.metadata import Distribution, EntryPoint
 
     import pluggy
 
@@ -41,6 +40,14 @@ class ProviderInfo:
     version: str
 
 
+@attrs.frozen
+class _Entry:
+    """An entry point, and what is known of it."""
+
+    point: EntryPoint
+    info: ProviderInfo
+
+
 def providers() -> list[ProviderInfo]:
     """Return the installed providers, sorted by name; none of them is imported.
 
@@ -51,7 +58,7 @@ def providers() -> list[ProviderInfo]:
         ['commercelayer', 'norce-commerce', 'norce-storm', 'orocommerce']
     """
     return sorted(
-        (_info(entry) for entry in _provider_entries()),
+        (entry.info for entry in _provider_entries()),
         key=lambda info: (info.name, info.distribution),
     )
 
@@ -73,7 +80,7 @@ def provider(name: str) -> Provider[Any]:
         'OroCommerce'
     """
     entry = _chosen(name)
-    where = f"provider {name} of distribution {_info(entry).distribution}"
+    where = f"provider {name} of distribution {entry.info.distribution}"
     problem = None
     loaded: Any = None
     try:
@@ -96,36 +103,36 @@ def provider(name: str) -> Provider[Any]:
 @functools.cache
 def plugin_manager() -> pluggy.PluginManager:
     """Return the manager of the plugins of group `keyturn.plugins`; a broken one is left out."""
-    from keyturn import hooks
-
-    manager = _manager(hooks.PluginHooks)
+    manager = _manager()
     for entry in _entries(PLUGINS_GROUP):
-        name = f"{_info(entry).distribution}:{entry.name}"
+        name = f"{entry.info.distribution}:{entry.info.name}"
         try:
-            manager.register(entry.load(), name=name)
+            manager.register(entry.point.load(), name=name)
             manager.check_pending()
         except (Exception, SystemExit):
             if manager.has_plugin(name):
                 manager.unregister(name=name)
-            _logger.warning("plugin %s can't be loaded and is left out", entry.name, exc_info=True)
+            _logger.warning(
+                "plugin %s can't be loaded and is left out", entry.info.name, exc_info=True
+            )
     return manager
 
 
-def _manager(specifications: type) -> pluggy.PluginManager:
+def _manager() -> pluggy.PluginManager:
     import pluggy
 
     from keyturn import hooks
 
     manager = pluggy.PluginManager(hooks.PROJECT)
-    manager.add_hookspecs(specifications)
+    # Both: a distribution's one module may implement hooks of either group.
+    manager.add_hookspecs(hooks.ProviderHooks)
+    manager.add_hookspecs(hooks.PluginHooks)
     return manager
 
 
-def _call_hook(entry: EntryPoint) -> Any:
-    from keyturn import hooks
-
-    manager = _manager(hooks.ProviderHooks)
-    manager.register(entry.load(), name=entry.name)
+def _call_hook(entry: _Entry) -> Any:
+    manager = _manager()
+    manager.register(entry.point.load(), name=entry.info.name)
     manager.check_pending()
     results = manager.hook.keyturn_provider()
     return results[0] if len(results) == 1 else None
@@ -147,16 +154,16 @@ def _provider_problem(loaded: object, name: str) -> str | None:
     return None
 
 
-def _chosen(name: str) -> EntryPoint:
-    entries = [entry for entry in _provider_entries() if entry.name == name]
+def _chosen(name: str) -> _Entry:
+    entries = [entry for entry in _provider_entries() if entry.info.name == name]
     if not entries:
-        known = sorted({entry.name for entry in _provider_entries()})
+        known = sorted({entry.info.name for entry in _provider_entries()})
         raise errors.ProviderNotFound(
             f"no provider is named {name!r}.{did_you_mean(name, known)}",
             hint=f"Installed: {', '.join(known)}.",
         )
     if len(entries) > 1:
-        distributions = sorted(_info(entry).distribution for entry in entries)
+        distributions = sorted(entry.info.distribution for entry in entries)
         raise errors.ProviderConflict(
             f"provider {name!r} is registered by {' and by '.join(distributions)}.",
             hint="Uninstall all but one of them.",
@@ -164,35 +171,46 @@ def _chosen(name: str) -> EntryPoint:
     return entries[0]
 
 
-def _provider_entries() -> list[EntryPoint]:
+def _provider_entries() -> list[_Entry]:
     entries = _entries(PROVIDERS_GROUP)
-    own = {entry.name for entry in entries if _is_own(entry)}
+    own = {entry.info.name for entry in entries if entry.info.distribution == _OWN_DISTRIBUTION}
+    kept = []
     for entry in entries:
-        if entry.name in own and not _is_own(entry):
+        if entry.info.distribution == _OWN_DISTRIBUTION or entry.info.name not in own:
+            kept.append(entry)
+        else:
             _logger.warning(
                 "distribution %s registers the built-in provider name %s and is ignored",
-                _info(entry).distribution,
-                entry.name,
+                entry.info.distribution,
+                entry.info.name,
             )
-    return [entry for entry in entries if _is_own(entry) or entry.name not in own]
+    return kept
 
 
-def _entries(group: str) -> list[EntryPoint]:
+def _entries(group: str) -> list[_Entry]:
     # importlib.metadata takes 40 ms to import: only when plugins are looked for.
-    from importlib.metadata import entry_points
+    from importlib.metadata import distributions
 
-    found: Iterable[EntryPoint] = entry_points(group=group)
-    # One distribution may be found twice, as an editable install beside its own source tree.
-    return list({(entry.name, _info(entry).distribution): entry for entry in found}.values())
+    found: dict[tuple[str, str], _Entry] = {}
+    for distribution in distributions():
+        try:
+            entries = _entries_of(distribution, group)
+        except Exception as error:  # noqa: BLE001 - anything may be installed
+            _logger.warning("a distribution's metadata can't be read (%s)", type(error).__name__)
+            continue
+        for entry in entries:
+            # One distribution may be found twice; as for imports, the first on the path wins.
+            found.setdefault((entry.info.distribution, entry.info.name), entry)
+    return list(found.values())
 
 
-def _info(entry: EntryPoint) -> ProviderInfo:
-    distribution = entry.dist
-    if distribution is None:
-        return ProviderInfo(entry.name, "unknown", "")
+def _entries_of(distribution: Distribution, group: str) -> list[_Entry]:
+    # Most distributions have no such group: their other files are not even opened.
+    if f"[{group}]" not in (distribution.read_text("entry_points.txt") or ""):
+        return []
     name = re.sub(r"[-_.]+", "-", distribution.name).lower()
-    return ProviderInfo(entry.name, name, distribution.version)
-
-
-def _is_own(entry: EntryPoint) -> bool:
-    return _info(entry).distribution == _OWN_DISTRIBUTION
+    version = distribution.version
+    return [
+        _Entry(point, ProviderInfo(point.name, name, version))
+        for point in distribution.entry_points.select(group=group)
+    ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import email.utils
 import json
 import re
 from http import HTTPStatus
@@ -153,10 +152,12 @@ def refusal(
     what = f"HTTP {answer.status}" + (f", {printable(code, secrets)}" if code else "")
     what += f": {said}" if said else ""
     if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
-        seconds = retry_after(answer)
+        asked = retry_after(answer)
+        seconds = retry_after_default if asked is None else asked
         return errors.RateLimited(
             f"the token endpoint's rate limit is reached ({what}).",
-            retry_after=retry_after_default if seconds is None else seconds,
+            retry_after=seconds,
+            hint=f"Ask again in {seconds:.0f} s.",
         )
     if answer.status >= 500 or answer.status == 408 or (error and error.server_fault):
         return errors.EndpointUnavailable(
@@ -208,8 +209,10 @@ def retry_after(answer: Answer) -> float | None:
     if re.fullmatch(r"[0-9]{1,12}", text):
         seconds = float(text)
     else:
+        from email.utils import parsedate_to_datetime  # 10 ms, for a rare form
+
         try:
-            seconds = email.utils.parsedate_to_datetime(text).timestamp() - answer.sent_at
+            seconds = parsedate_to_datetime(text).timestamp() - answer.sent_at
         except (ValueError, OverflowError):
             return None
     return min(max(0.0, seconds), MAX_RETRY_AFTER)

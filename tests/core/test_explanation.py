@@ -1,0 +1,143 @@
+"""The transcripts of `explain`: golden test, documentation and support artefact in one.
+
+`python tests/core/test_explanation.py` writes them anew after an intended change.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import keyturn
+from keyturn.clock import Clock
+from keyturn.connection import Connection
+from keyturn.settings import read
+
+if TYPE_CHECKING:
+    from keyturn import TokenRequest
+
+TRANSCRIPTS = Path(__file__).parents[2] / "docs" / "reference" / "transcripts"
+NOW = 1_800_000_000.0
+SECRET = "s3cret-for-tests"
+TOKEN = "t0ken-for-tests"
+JSON = {"content-type": "application/json"}
+TEXT = {"content-type": "text/plain"}
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "norce-commerce": {
+        "client": "acme",
+        "environment": "stage",
+        "application_id": 1042,
+        "client_secret": SECRET,
+    },
+    "norce-storm": {"scope": "lab production", "client_secret": SECRET},
+    "orocommerce": {"url": "https://shop.example/b2b", "client_secret": SECRET},
+    "commercelayer": {"kind": "sales_channel", "market": "code:europe", "organization": "acme"},
+}
+TOKEN_ANSWER = {"access_token": TOKEN, "token_type": "Bearer", "expires_in": 3600, "new": "x"}
+REFUSAL = {"error": "invalid_client", "error_description": f"not {SECRET}"}
+ANSWERS: dict[str, keyturn.Answer | None] = {
+    "token": keyturn.Answer(200, JSON, json.dumps(TOKEN_ANSWER).encode(), NOW),
+    "refused": keyturn.Answer(400, JSON, json.dumps(REFUSAL).encode(), NOW),
+    "limited": keyturn.Answer(429, {**TEXT, "retry-after": "7"}, b"slow down", NOW),
+    "empty": keyturn.Answer(401, TEXT, b"", NOW),
+    "unreachable": None,
+}
+CASES = [(name, "token") for name in SETTINGS] + [
+    ("norce-commerce", kind) for kind in ("refused", "limited", "empty", "unreachable")
+]
+
+
+class OneAnswer:
+    """Stands where the network is: every token request gets the same answer, or none."""
+
+    def __init__(self, answer: keyturn.Answer | None) -> None:
+        self.answer = answer
+        self.sent = 0
+
+    def send(self, request: TokenRequest, seconds: float) -> keyturn.Answer:
+        """Return the answer."""
+        del request, seconds
+        self.sent += 1
+        if self.answer is None:
+            raise keyturn.errors.EndpointUnavailable("the token endpoint failed: No route to host.")
+        return self.answer
+
+
+def make_connection(name: str, transport: OneAnswer) -> Connection:
+    """Return a connection on a clock that stands still."""
+    provider = keyturn.provider(name)
+    settings, problems = read(provider.settings, {"client_id": "cid", **SETTINGS[name]})
+    assert settings is not None, problems
+    clock = Clock(time=lambda: NOW, monotonic=lambda: 0.0, sleep=lambda _: None)
+    store = keyturn.stores.from_url("memory://")
+    connection = Connection(provider, settings, store=store, clock=clock, transport=transport)  # type: ignore[arg-type]
+    connection._renewal.jitter = 0.0  # it differs in each process
+    return connection
+
+
+def transcript(name: str, kind: str) -> str:
+    """Return the transcript of one case; the fingerprint differs on every machine."""
+    connection = make_connection(name, OneAnswer(ANSWERS[kind]))
+    fingerprint = connection.token_request().fingerprint
+    return connection.explain().replace(fingerprint, "(64 hexadecimal digits)")
+
+
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_transcript_is_the_golden_one(name: str, kind: str) -> None:
+    """Users' support artefacts would change, or show what they must not, without anyone seeing."""
+    golden = (TRANSCRIPTS / f"{name}-{kind}.txt").read_text()
+    assert transcript(name, kind) == golden
+
+
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_transcript_holds_no_secret(name: str, kind: str) -> None:
+    """A transcript pasted into a ticket would hand out a secret or a token."""
+    shown = transcript(name, kind)
+    assert SECRET not in shown
+    assert TOKEN not in shown
+
+
+def test_nothing_is_sent_while_the_store_holds_a_token() -> None:
+    """Explaining a connection would cost a token request each time."""
+    transport = OneAnswer(ANSWERS["token"])
+    connection = make_connection("orocommerce", transport)
+    connection.token()
+    shown = connection.explain()
+    assert "nothing is sent: the MemoryStore holds a token" in shown
+    assert "renewed ahead of time in" in shown
+    assert transport.sent == 1
+
+
+def test_stale_token_is_told() -> None:
+    """A user could not see that the next call renews the token."""
+    transport = OneAnswer(ANSWERS["token"])
+    connection = make_connection("orocommerce", transport)
+    connection.token()
+    provider, settings = connection.provider, connection.settings
+    clock = Clock(time=lambda: NOW + 3590, monotonic=lambda: 0.0, sleep=lambda _: None)
+    store = connection._renewal.store.store
+    later = Connection(provider, settings, store=store, clock=clock, transport=transport)  # type: ignore[arg-type]
+    assert "renewed in the background by the next call" in later.explain()
+
+
+def test_remembered_refusal_is_told_without_an_answer() -> None:
+    """A refusal that was remembered would be shown as if the server had just answered."""
+    transport = OneAnswer(ANSWERS["refused"])
+    connection = make_connection("orocommerce", transport)
+    connection.explain()
+    provider, settings = connection.provider, connection.settings
+    store = connection._renewal.store.store
+    other = Connection(provider, settings, store=store, clock=connection._clock, transport=transport)  # type: ignore[arg-type]
+    shown = other.explain()
+    assert "nothing was sent." in shown
+    assert "InvalidClient" in shown
+    assert transport.sent == 1
+
+
+if __name__ == "__main__":
+    for case in CASES:
+        (TRANSCRIPTS / f"{case[0]}-{case[1]}.txt").write_text(transcript(*case))
