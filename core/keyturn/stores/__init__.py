@@ -5,7 +5,6 @@ from __future__ import annotations
 from urllib.parse import unquote
 
 from keyturn import errors
-from keyturn.plugins import plugin_manager
 from keyturn.stores.base import TokenStore
 
 __all__ = ["TokenStore", "from_url"]
@@ -35,6 +34,8 @@ def from_url(url: str) -> TokenStore:
         from keyturn.stores.disk import DiskStore
 
         return DiskStore(unquote(rest))
+    from keyturn.plugins import plugin_manager
+
     store = plugin_manager().hook.keyturn_store(url=url) if separator else None
     if not isinstance(store, TokenStore):
         raise errors.ConfigurationError(

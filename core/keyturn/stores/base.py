@@ -19,12 +19,15 @@ class TokenStore(Protocol):
 
     def read(self, key: str) -> str | None:
         """Return the entry at `key`, or None when there is none or it has expired."""
+        ...
 
     def write(self, key: str, entry: str, expires_at: float) -> None:
         """Keep `entry` at `key` until `expires_at` (epoch seconds), replacing what was there."""
+        ...
 
     def delete(self, key: str) -> None:
         """Remove the entry at `key`; no error when there is none."""
+        ...
 
     def lock(self, key: str, lease: float) -> AbstractContextManager[None]:
         """Hold the lock of `key` for the length of a `with` block.
@@ -40,3 +43,4 @@ class TokenStore(Protocol):
             A context manager; entering it raises `TimeoutError` when `lease` seconds of waiting
             did not bring the lock.
         """
+        ...

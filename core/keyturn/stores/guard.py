@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
     from keyturn.stores.base import TokenStore
 
@@ -38,7 +38,7 @@ class GuardedStore:
         self._attempt("delete", lambda: self.store.delete(key))
 
     @contextlib.contextmanager
-    def lock(self, key: str, lease: float) -> Iterator[None]:
+    def lock(self, key: str, lease: float) -> Generator[None]:
         """Hold the lock of `key` for a `with` block, or go on without it if the store fails."""
         held = contextlib.ExitStack()
         self._attempt("lock", lambda: held.enter_context(self.store.lock(key, lease)))

@@ -1,0 +1,170 @@
+"""A `diskcache.Cache` that keeps text only, and believes nothing that its database holds.
+
+diskcache 5.6.3 takes its settings, SQLite's pragmas, names of files to read and to delete, and
+pickles to load from the database itself (CVE-2025-69872). Here a database can at most hold text.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+from typing import Any, Final, Literal, cast
+
+import diskcache
+
+PATIENCE: Final = 2.0
+"""How long an operation waits for another writer of the database, in seconds."""
+
+LONGEST_ROW: Final = 1024 * 1024
+"""The most bytes that SQLite may load for one row, whatever the file says."""
+
+_MODE_RAW: Final = 1  # diskcache's, which doesn't export it
+
+_SETTINGS: Final[dict[str, Any]] = {
+    "eviction_policy": "none",
+    "cull_limit": 0,
+    "statistics": 0,
+    "tag_index": 0,
+}
+
+_PRAGMAS: Final = (
+    # A write-ahead log is found by its name: a handle on a database that was moved or deleted
+    # would destroy the log of its successor when it is closed.
+    "journal_mode = DELETE",
+    # A power cut may cost the entries, which can be requested again; a killed process does not.
+    "synchronous = OFF",
+    # Deleted tokens are overwritten.
+    "secure_delete = ON",
+    # SQLite's advice for files that may be damaged or hostile: https://sqlite.org/security.html
+    "trusted_schema = OFF",
+    "cell_size_check = ON",
+    "mmap_size = 0",
+)
+
+
+class _Connection(sqlite3.Connection):
+    """A connection that reports what fails outside the file's contents as an `OSError`.
+
+    diskcache takes every `OperationalError` for a busy database, and retries or hides it.
+    """
+
+    def execute(self, sql: str, parameters: Any = ()) -> sqlite3.Cursor:
+        if sql == "ROLLBACK" and not self.in_transaction:
+            return self.cursor()  # SQLite itself did so: a full disk, for one
+        try:
+            return super().execute(sql, parameters)
+        except sqlite3.OperationalError as error:
+            code = error.sqlite_errorcode & 0xFF  # without the bits of the extended codes
+            if code == sqlite3.SQLITE_ERROR:
+                raise
+            number = errno.ETIMEDOUT if code == sqlite3.SQLITE_BUSY else errno.EIO
+            raise OSError(number, f"the token store's {error} ({error.sqlite_errorname})") from None
+
+
+class TextDisk(diskcache.Disk):  # type: ignore[misc]
+    """What turns keys and values into columns: text, in the row itself, and nothing else."""
+
+    def __init__(self, directory: str, **_settings: object) -> None:
+        super().__init__(directory)
+
+    def put(self, key: str) -> tuple[str, Literal[True]]:
+        """Return the columns `key` and `raw`."""
+        return key, True
+
+    def get(self, key: object, raw: object) -> object:  # noqa: ARG002 - diskcache's signature
+        """Return the key of a row as it is; diskcache's own would unpickle it."""
+        return key
+
+    def store(
+        self,
+        value: str,
+        read: object,  # noqa: ARG002 - diskcache's signature
+        key: object = None,  # noqa: ARG002 - diskcache's signature
+    ) -> tuple[Literal[0], Literal[1], None, str]:
+        """Return the columns `size`, `mode`, `filename` and `value`."""
+        return 0, _MODE_RAW, None, value
+
+    def fetch(
+        self,
+        mode: object,
+        filename: object,
+        value: object,
+        read: object,  # noqa: ARG002 - diskcache's signature
+    ) -> str:
+        """Return the value of a row; an `OSError` is how diskcache learns of a miss."""
+        if mode != _MODE_RAW or filename is not None or not isinstance(value, str):
+            raise FileNotFoundError("Not a row of text.")
+        return value
+
+    def remove(self, file_path: object) -> None:
+        """Delete no file, since no row has one of its own."""
+
+
+class TextCache(diskcache.Cache):  # type: ignore[misc]
+    """The database at `path`, through one connection that any thread may use, one at a time.
+
+    Args:
+        path: The database; it must exist, since SQLite would create it for others to read.
+
+    Raises:
+        TimeoutError: Another process has been writing for `PATIENCE` seconds.
+        OSError: The file can't be read or written.
+    """
+
+    _connection: sqlite3.Connection | None = None
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        try:
+            # diskcache would expand `~` and `$` in a path, and uses this one for nothing else.
+            super().__init__(os.sep, disk=TextDisk, **_SETTINGS)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def _con(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = sqlite3.connect(
+                self._path,
+                timeout=PATIENCE,
+                isolation_level=None,
+                check_same_thread=False,
+                factory=_Connection,
+            )
+            self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_ROW)
+            for pragma in _PRAGMAS:
+                self._connection.execute(f"PRAGMA {pragma}")
+        return self._connection
+
+    def reset(self, key: str, value: object = None, update: object = True) -> None:  # noqa: ARG002, FBT002 - diskcache's signature
+        """Set the attribute of a setting to what is written here, whatever the database says."""
+        if key in _SETTINGS:
+            setattr(self, key, _SETTINGS[key])
+
+    def load(self, key: str) -> tuple[str, float] | None:
+        """Return the entry at `key` and when it expires (epoch seconds), or None."""
+        entry, expires_at = cast("tuple[str, object]", self.get(key, tag=True))
+        return (entry, expires_at) if isinstance(expires_at, float) else None
+
+    def keep(self, key: str, entry: str, expires_at: float) -> None:
+        """Write `entry` at `key`, and when it expires (epoch seconds)."""
+        # diskcache's own expiry goes by its own clock; the tag's column is free for ours.
+        self.set(key, entry, tag=expires_at)
+
+    def drop(self, key: str) -> None:
+        """Delete the entry at `key`, if there is one."""
+        self.delete(key)
+
+    def purge(self, now: float) -> None:
+        """Delete the rows that expired before `now` (epoch seconds), and those of strangers."""
+        self._con.execute("DELETE FROM Cache WHERE typeof(tag) <> 'real' OR tag <= ?", (now,))
+
+    def close(self) -> None:
+        """Close the connection; the next operation would open another."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    __del__ = close

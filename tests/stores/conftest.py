@@ -1,0 +1,72 @@
+"""What the tests of the token stores share: a clock, stores that are closed, and processes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from keyturn.stores.disk import DiskStore
+from keyturn.stores.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """Return a directory that doesn't exist yet."""
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def disk(directory: Path) -> Iterator[DiskStore]:
+    """Give a disk store whose clock stands at 1000."""
+    store = DiskStore(directory, now=lambda: 1000.0)
+    yield store
+    store.close()
+
+
+@pytest.fixture(params=["memory", "disk"])
+def store(request: pytest.FixtureRequest) -> DiskStore | MemoryStore:
+    """Give each kind of store, its clock standing at 1000."""
+    if request.param == "memory":
+        return MemoryStore(now=lambda: 1000.0)
+    return request.getfixturevalue("disk")
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Give a function that runs Python code in a process of its own, ended with the test."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def start_process(code: str, *arguments: object) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", code, *map(str, arguments)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        processes.append(process)
+        return process
+
+    yield start_process
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def run(start: Callable[..., subprocess.Popen[str]]) -> Callable[..., str]:
+    """Give a function that runs Python code in a process of its own and returns what it printed."""
+
+    def run_process(code: str, *arguments: object) -> str:
+        output, errors = start(code, *arguments).communicate(timeout=30)
+        assert errors == ""
+        return output.strip()
+
+    return run_process

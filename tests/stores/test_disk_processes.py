@@ -1,0 +1,287 @@
+"""The disk store among processes: crowds, killed holders, forks, and damage found at once."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING
+
+from keyturn.stores import _database
+from keyturn.stores._files import locked
+from keyturn.stores.disk import DiskStore
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    import pytest
+
+    Start = Callable[..., subprocess.Popen[str]]
+    Run = Callable[..., str]
+
+CROWD = 24
+
+MEMBER = """
+import sys
+from keyturn.stores.disk import DiskStore
+
+store = DiskStore(sys.argv[1])
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(3):
+    store.write(f"{sys.argv[2]}-{number}", sys.argv[2] * 50, float("inf"))
+    assert store.read(f"{sys.argv[2]}-{number}") == sys.argv[2] * 50
+store.close()
+"""
+
+
+def rush(start: Start, directory: Path, size: int) -> list[subprocess.Popen[str]]:
+    """Let a crowd of processes use a directory at the same moment."""
+    processes = [start(MEMBER, directory, number) for number in range(size)]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    return processes
+
+
+def entries(directory: Path) -> dict[str, str | None]:
+    """Return what the crowd should have left, as a store reads it."""
+    store = DiskStore(directory)
+    found = {f"{n}-{turn}": store.read(f"{n}-{turn}") for n in range(CROWD) for turn in range(3)}
+    store.close()
+    return {key: entry for key, entry in found.items() if entry is not None}
+
+
+def test_crowd_loses_no_entry(start: Start, directory: Path) -> None:
+    """Workers that start together would fail, or request tokens that were just written."""
+    assert [process.communicate()[1] for process in rush(start, directory, CROWD)] == [""] * CROWD
+    assert entries(directory) == {f"{n}-{t}": str(n) * 50 for n in range(CROWD) for t in range(3)}
+
+
+def test_crowd_mends_a_damaged_store_once(start: Start, directory: Path) -> None:
+    """Processes that find the damage together would move each other's fresh database aside."""
+    directory.mkdir(0o700)
+    (directory / "cache.db").touch(0o600)
+    (directory / "cache.db").write_bytes(b"no database at all " * 500)
+    errors = [process.communicate()[1] for process in rush(start, directory, 6)]
+    assert ["was unusable" in error for error in errors if error] == [True]
+    assert entries(directory) == {f"{n}-{t}": str(n) * 50 for n in range(6) for t in range(3)}
+
+
+HOLDER = """
+import sys
+from keyturn.stores.disk import DiskStore
+
+with DiskStore(sys.argv[1]).lock("a", 30):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+FORKING_HOLDER = """
+import os, sys
+from keyturn.stores.disk import DiskStore
+
+with DiskStore(sys.argv[1]).lock("a", 30):
+    if os.fork():
+        print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def hold(start: Start, code: str, directory: Path) -> subprocess.Popen[str]:
+    """Start a process that holds the lock of `a`."""
+    process = start(code, directory)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_lock_excludes_processes(start: Start, disk: DiskStore, directory: Path) -> None:
+    """Each process would make a token request of its own."""
+    holder = hold(start, HOLDER, directory)
+    entered = True
+    try:
+        with disk.lock("a", 0.03):
+            pass
+    except TimeoutError:
+        entered = False
+    assert not entered
+    holder.communicate("\n")
+    with disk.lock("a", 0.03):
+        pass
+
+
+def test_killed_holder_frees_its_lock(start: Start, disk: DiskStore, directory: Path) -> None:
+    """A worker killed in the middle of a token request would block all others."""
+    holder = hold(start, HOLDER, directory)
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    with disk.lock("a", 0.05):
+        pass
+
+
+def test_child_does_not_keep_the_lock_of_a_killed_parent(
+    start: Start, disk: DiskStore, directory: Path
+) -> None:
+    """A child forked while the lock was held would keep it for as long as it lives."""
+    holder = hold(start, FORKING_HOLDER, directory)
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    with disk.lock("a", 0.05):
+        pass
+
+
+def test_child_does_not_free_the_lock_of_its_parent(run: Run, directory: Path) -> None:
+    """A child that leaves the block it was forked in would let others in beside its parent."""
+    assert (
+        run(
+            """
+import os, sys
+from keyturn.stores.disk import DiskStore
+
+store = DiskStore(sys.argv[1])
+with store.lock("a", 30):
+    child = os.fork()
+    if child:
+        print(os.waitpid(child, 0)[1])
+        try:
+            with store.lock("a", 0.02):
+                print("entered")
+        except TimeoutError:
+            print("excluded")
+if not child:
+    try:
+        with store.lock("a", 0.02):
+            os._exit(1)
+    except TimeoutError:
+        os._exit(0)
+""",
+            directory,
+        )
+        == "0\nexcluded"
+    )
+
+
+def test_fork_while_the_store_is_in_use(run: Run, directory: Path) -> None:
+    """A child would share a connection with its parent, or wait for a thread it hasn't got."""
+    assert (
+        run(
+            """
+import os, sys, threading
+from keyturn.stores.disk import DiskStore
+
+store = DiskStore(sys.argv[1])
+store.write("a", "entry", float("inf"))
+done = threading.Event()
+
+def use():
+    while not done.wait(0.001):
+        store.write("b", "entry", float("inf"))
+
+thread = threading.Thread(target=use)
+thread.start()
+results = []
+for number in range(20):
+    if not (child := os.fork()):
+        store.write(f"c-{number}", "entry", float("inf"))
+        os._exit(store.read("a") != "entry")
+    results.append(os.waitpid(child, 0)[1])
+done.set()
+thread.join()
+print(results == [0] * 20, all(store.read(f"c-{n}") == "entry" for n in range(20)))
+""",
+            directory,
+        )
+        == "True True"
+    )
+
+
+def test_fork_does_not_wait_for_a_busy_database(run: Run, directory: Path) -> None:
+    """A fork would hang behind an operation that hangs, and so would the child."""
+    assert (
+        run(
+            """
+import os, sys, threading
+from keyturn.stores import _database
+from keyturn.stores.disk import DiskStore
+
+_database.PATIENCE = 0.05
+store = DiskStore(sys.argv[1])
+store.write("a", "entry", float("inf"))
+inside, done = threading.Event(), threading.Event()
+thread = threading.Thread(
+    target=store._database.run, args=[lambda _: (inside.set(), done.wait())]
+)
+thread.start()
+inside.wait()
+if not (child := os.fork()):
+    os._exit(store.read("a") != "entry")
+print(os.waitpid(child, 0)[1])
+done.set()
+thread.join()
+print(store.read("a"))
+""",
+            directory,
+        )
+        == "0\nentry"
+    )
+
+
+def test_full_disk_raises_and_loses_nothing(run: Run, directory: Path) -> None:
+    """A full disk would be taken for a damaged database, and all entries be given up."""
+    assert (
+        run(
+            """
+import os, resource, sys
+from keyturn.stores.disk import DiskStore
+
+store = DiskStore(sys.argv[1])
+store.write("a", "entry", float("inf"))
+soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+# The database can't grow; then not even the journal can be begun.
+for limit in (os.path.getsize(sys.argv[1] + "/cache.db"), 100):
+    store.read("a")  # opens the database again
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        store.write("b", "x" * 200_000, float("inf"))
+    except OSError as error:
+        print("I/O error" in error.strerror)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+store.write("c", "entry", float("inf"))
+print(store.read("a"), store.read("b"), store.read("c"), os.listdir(sys.argv[1]))
+""",
+            directory,
+        )
+        == "True\nTrue\nentry None entry ['cache.db']"
+    )
+
+
+MENDER = """
+import os, sys
+from keyturn.stores.disk import DiskStore
+
+os.rename(sys.argv[1] + "/cache.db", sys.argv[1] + "/moved")
+DiskStore(sys.argv[1]).write("a", "theirs", float("inf"))
+"""
+
+
+def test_damage_that_another_process_mended_is_left_alone(
+    run: Run, disk: DiskStore, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The slower of two processes would move the other's fresh database aside."""
+    directory.mkdir(0o700)
+    (directory / "cache.db").touch(0o600)
+    (directory / "cache.db").write_bytes(b"no database at all " * 500)
+
+    def overtaken(path: Path, patience: float) -> AbstractContextManager[None]:
+        run(MENDER, directory)
+        return locked(path, patience)
+
+    monkeypatch.setattr(_database, "locked", overtaken)
+    assert disk.read("a") == "theirs"
+    assert not (directory / "cache.db.corrupt").exists()
