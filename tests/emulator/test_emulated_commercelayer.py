@@ -1,0 +1,254 @@
+"""Commerce Layer, as emulated."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    import httpx
+
+    from keyturn.testing import Emulator
+
+CL = "commercelayer"
+
+
+def revoke(emulator: Emulator, http: httpx.Client, token: str, **variant: Any) -> httpx.Response:
+    """Ask for a token's revocation."""
+    settings = emulator.settings(CL, **variant)
+    names = ("client_id", "client_secret")
+    body = {name: settings[name] for name in names if name in settings} | {"token": token}
+    url = settings["token_url"].replace("/token", "/revoke")
+    return http.post(url, json={name: value for name, value in body.items() if value})
+
+
+def test_an_integration_gets_a_token(ask: Any, clock: Any) -> None:
+    """The answer would lack what the documents name."""
+    fields = ask.token(CL).json()
+
+    assert isinstance(fields.pop("access_token"), str)
+    assert fields == {
+        "token_type": "bearer",
+        "expires_in": 7200,
+        "scope": "market:all",
+        "created_at": int(clock.time),
+    }
+
+
+def test_a_sales_channel_needs_no_secret(emulator: Emulator, ask: Any) -> None:
+    """A public client would be asked for a secret that it doesn't have."""
+    assert "client_secret" not in emulator.settings(CL, kind="sales_channel")
+
+    fields = ask.token(CL, kind="sales_channel", scope="market:code:europe").json()
+
+    assert (fields["expires_in"], fields["scope"]) == (14_400, "market:code:europe")
+
+
+def test_a_sales_channel_without_market_gets_a_token_without_scope(ask: Any) -> None:
+    """What may happen at the real server could not be tested."""
+    answer = ask.token(CL, kind="sales_channel")
+
+    assert answer.status_code == 200
+    assert "scope" not in answer.json()
+
+
+@pytest.mark.parametrize("kind", ["integration", "sales_channel"])
+def test_the_token_names_organization_and_kind(
+    kind: str, emulator: Emulator, ask: Any, jwt: Any
+) -> None:
+    """The API's URL could not be read from the token."""
+    header, claims = jwt(ask.access_token(CL, kind=kind))
+
+    assert header["alg"] == "RS512"
+    assert set(claims["organization"]) == {"id", "slug"}
+    assert claims["organization"]["slug"] == emulator.settings(CL)["organization"]
+    assert claims["application"]["kind"] == kind
+    assert {"iss", "exp", "scope"} <= set(claims)
+
+
+@pytest.mark.parametrize(
+    ("variant", "status", "title"),
+    [
+        ({"client_secret": "wrong-for-tests"}, 401, "invalid_client"),
+        ({"client_secret": ""}, 401, "invalid_client"),
+        ({"client_id": "nobody"}, 401, "invalid_client"),
+        ({"kind": "sales_channel", "client_secret": "surplus-for-tests"}, 401, "invalid_client"),
+        ({"kind": "webapp"}, 403, "unauthorized_client"),
+        ({"scope": "market:code:atlantis"}, 400, "invalid_scope"),
+        ({"scope": "market:code:closed"}, 400, "invalid_scope"),
+        ({"scope": "nonsense"}, 400, "invalid_scope"),
+        ({"scope": "store:code:atlantis"}, 400, "invalid_scope"),
+        ({"scope": "stock_location:code:eu_warehouse"}, 400, "invalid_scope"),
+        (
+            {"scope": "market:code:usa stock_location:code:eu_warehouse"},
+            400,
+            "invalid_scope",
+        ),
+        ({"scope": 5}, 400, "invalid_request"),
+    ],
+)
+def test_errors_have_a_shape_of_their_own(
+    variant: dict[str, Any], status: int, title: str, ask: Any
+) -> None:
+    """A client that knows only the shape of RFC 6749 would pass its tests."""
+    answer = ask.token(CL, **variant)
+
+    [error] = answer.json()["errors"]
+    assert answer.status_code == error["status"] == status
+    assert error["title"] == title
+    assert error["code"] == {400: "BAD_REQUEST", 401: "UNAUTHORIZED", 403: "FORBIDDEN"}[status]
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [
+        "market:all",
+        "market:id:xYZkjABcde",
+        "market:code:europe stock_location:code:eu_warehouse",
+        "market:id:xYZkjABcde stock_location:id:WLgbSXqyoZ",
+        "store:code:europe_store",
+    ],
+)
+def test_good_scopes_are_granted(scope: str, ask: Any) -> None:
+    """A scope of the documents would be refused."""
+    assert ask.token(CL, scope=scope).json()["scope"] == scope
+
+
+def test_an_unknown_grant_is_refused(emulator: Emulator, http: httpx.Client) -> None:
+    """The emulator would issue tokens for anything."""
+    answer = http.post(emulator.settings(CL)["token_url"], data={"grant_type": "password"})
+
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["title"] == "unsupported_grant_type"
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b"[" * 100_000, b"1" * 5000, b"\xff"])
+def test_malformed_json_is_refused_by_the_framework(
+    body: bytes, emulator: Emulator, http: httpx.Client
+) -> None:
+    """An `error` that is no OAuth code could not be tested."""
+    answer = http.post(
+        emulator.settings(CL)["token_url"],
+        content=body,
+        headers={"Content-Type": "application/json"},
+    )
+
+    assert answer.status_code == 400
+    assert answer.json() == {"status": 400, "error": "Bad Request"}
+
+
+def test_the_same_token_comes_back_until_its_last_minutes(ask: Any, clock: Any) -> None:
+    """A client that loops in the overlap would pass its tests."""
+    first = ask.token(CL).json()
+
+    clock.time += 7200 - 901
+    again = ask.token(CL).json()
+    assert again == first | {"expires_in": 901}
+
+    clock.time += 1
+    new = ask.token(CL).json()
+    assert new["access_token"] != first["access_token"]
+    assert new["expires_in"] == 7200
+
+
+def test_the_overlap_is_one_of_client_and_scope(ask: Any) -> None:
+    """Two connections would share one token."""
+    variants: tuple[dict[str, str], ...] = (
+        {},
+        {"scope": "market:code:europe"},
+        {"kind": "sales_channel", "scope": "market:code:europe"},
+    )
+
+    assert len({ask.access_token(CL, **variant) for variant in variants}) == 3
+
+
+def test_tokens_shorter_than_the_overlap_are_always_new(emulator: Emulator, ask: Any) -> None:
+    """The rule, taken literally, leaves nothing to hand back."""
+    emulator.set_lifetime(CL, 2)
+
+    first, second = ask.token(CL).json(), ask.token(CL).json()
+
+    assert first["expires_in"] == second["expires_in"] == 2
+    assert first["access_token"] != second["access_token"]
+
+
+def test_asking_while_blocked_prolongs_the_block(ask: Any, clock: Any) -> None:
+    """A client that hammers would get through in its tests."""
+    assert [ask.token(CL).status_code for _ in range(31)] == [200] * 30 + [429]
+    for _ in range(60):
+        clock.time += 1.9
+        refused = ask.token(CL)
+        assert refused.status_code == 429
+    assert refused.json()["errors"][0]["status"] == 429
+    assert "retry-after" not in refused.headers
+
+    clock.time += 60
+    assert ask.token(CL).status_code == 200
+
+
+@pytest.mark.parametrize("variant", [{}, {"kind": "sales_channel"}])
+def test_a_revoked_token_is_refused(
+    variant: dict[str, str], emulator: Emulator, http: httpx.Client, ask: Any
+) -> None:
+    """A revocation that does nothing would pass its tests."""
+    token = ask.access_token(CL, **variant)
+    assert ask.api(CL, token).status_code == 200
+
+    for _ in range(2):
+        answer = revoke(emulator, http, token, **variant)
+        assert (answer.status_code, answer.json()) == (200, {})
+
+    assert ask.api(CL, token).status_code == 401
+    assert ask.access_token(CL, **variant) != token
+    assert emulator.token_requests(CL) == 2
+
+
+@pytest.mark.parametrize(
+    ("variant", "status"),
+    [
+        ({"client_secret": "wrong-for-tests"}, 401),
+        ({"kind": "sales_channel"}, 400),
+    ],
+)
+def test_only_its_own_client_revokes_a_token(
+    variant: dict[str, str], status: int, emulator: Emulator, http: httpx.Client, ask: Any
+) -> None:
+    """Anybody could revoke anybody's token."""
+    token = ask.access_token(CL)
+
+    assert revoke(emulator, http, token, **variant).status_code == status
+    assert ask.api(CL, token).status_code == 200
+
+
+def test_a_revocation_names_a_token(emulator: Emulator, http: httpx.Client) -> None:
+    """A revocation without a token (RFC 7009 section 2.1) would look like a success."""
+    assert revoke(emulator, http, "").status_code == 400
+    url = emulator.settings(CL)["token_url"].replace("/token", "/revoke")
+    assert http.post(url, content=b"{").status_code == 400
+    assert http.get(url).status_code == 405
+
+
+def test_the_api_tells_a_bad_token_from_a_missing_permission(
+    emulator: Emulator, http: httpx.Client, ask: Any
+) -> None:
+    """A client that renews its token for want of a permission would pass its tests."""
+    url = emulator.settings(CL)["api_url"]
+    headers = {"Authorization": f"Bearer {ask.access_token(CL)}"}
+
+    bad = ask.api(CL, "made-up")
+    forbidden = http.get(f"{url}/webhooks", headers=headers)
+
+    assert bad.status_code == forbidden.status_code == 401
+    assert bad.json()["errors"][0]["code"] == "INVALID_TOKEN"
+    assert bad.json()["errors"][0]["status"] == "401"
+    assert forbidden.json()["errors"][0]["code"] == "UNAUTHORIZED"
+    assert http.get(f"{url}/moon", headers=headers).status_code == 404
+
+
+def test_the_api_gives_the_markets(ask: Any) -> None:
+    """The protected resource would not be reachable as documented."""
+    answer = ask.api(CL, ask.access_token(CL))
+
+    assert answer.headers["content-type"] == "application/vnd.api+json"
+    assert answer.json()["data"][0]["type"] == "markets"

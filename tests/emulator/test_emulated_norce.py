@@ -1,0 +1,204 @@
+"""Norce Commerce and Norce Storm, as emulated."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from keyturn.testing import Emulator
+
+if TYPE_CHECKING:
+    import httpx
+
+NORCE = ("norce-commerce", "norce-storm")
+DOCUMENTED_CLAIMS = {"iss", "aud", "exp", "client_id", "scope"}
+
+pytestmark = pytest.mark.parametrize("provider", NORCE)
+
+
+def form(emulator: Emulator, provider: str, **changes: str) -> dict[str, str]:
+    """Return the form of a token request; a field changed to nothing is left out."""
+    settings = emulator.settings(provider)
+    scope = settings.get("scope", "playground")
+    names = ("client_id", "client_secret")
+    fields = {"grant_type": "client_credentials", "scope": scope}
+    fields |= {name: settings[name] for name in names} | changes
+    return {name: value for name, value in fields.items() if value}
+
+
+def test_the_documented_request_gets_the_documented_answer(
+    provider: str, emulator: Emulator, http: httpx.Client
+) -> None:
+    """A form with the credentials in it would not get a token for an hour."""
+    settings = emulator.settings(provider)
+
+    answer = http.post(settings["token_url"], data=form(emulator, provider))
+
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["cache-control"] == "no-store"
+    fields = answer.json()
+    assert isinstance(fields.pop("access_token"), str)
+    scope = settings.get("scope", "playground")
+    assert fields == {"expires_in": 3600, "token_type": "Bearer", "scope": scope}
+
+
+def test_the_token_is_the_documented_jwt(provider: str, ask: Any, jwt: Any) -> None:
+    """Code that relies on claims that the real tokens don't have would pass its tests."""
+    header, claims = jwt(ask.access_token(provider, scope="lab production"))
+
+    assert (header["typ"], header["alg"]) == ("at+jwt", "RS256")
+    assert set(claims) == DOCUMENTED_CLAIMS
+    assert claims["scope"] == ["Staging", "Production"]
+    assert claims["exp"] == 1_700_000_000 + 3600
+
+
+def test_two_tokens_of_one_second_differ(provider: str, ask: Any) -> None:
+    """A token that was revoked would be handed out again."""
+    assert ask.access_token(provider) != ask.access_token(provider)
+
+
+def test_json_is_not_understood(provider: str, emulator: Emulator, http: httpx.Client) -> None:
+    """A client that sends Norce JSON would pass its tests, and fail at Norce."""
+    answer = http.post(emulator.settings(provider)["token_url"], json=form(emulator, provider))
+
+    assert (answer.status_code, answer.json()) == (400, {"error": "invalid_request"})
+
+
+def test_basic_is_not_understood(provider: str, emulator: Emulator, http: httpx.Client) -> None:
+    """The documents want the credentials in the body."""
+    settings = emulator.settings(provider)
+    credentials = (settings["client_id"], settings["client_secret"])
+    body = form(emulator, provider, client_id="", client_secret="")
+
+    answer = http.post(settings["token_url"], data=body, auth=credentials)
+
+    assert (answer.status_code, answer.json()) == (400, {"error": "invalid_client"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"client_secret": "wrong-for-tests"}, "invalid_client"),
+        ({"client_secret": ""}, "invalid_client"),
+        ({"client_id": "nobody"}, "invalid_client"),
+        ({"client_id": ""}, "invalid_client"),
+        ({"grant_type": "password"}, "unsupported_grant_type"),
+        ({"grant_type": ""}, "unsupported_grant_type"),
+        ({"scope": "moon"}, "invalid_scope"),
+        ({"scope": "lab moon"}, "invalid_scope"),
+        ({"scope": ""}, "invalid_scope"),
+    ],
+)
+def test_every_error_is_a_400(
+    provider: str,
+    changes: dict[str, str],
+    error: str,
+    emulator: Emulator,
+    http: httpx.Client,
+) -> None:
+    """A client that judges by the status, not by the code, would pass its tests."""
+    answer = http.post(
+        emulator.settings(provider)["token_url"], data=form(emulator, provider, **changes)
+    )
+
+    assert (answer.status_code, answer.json()) == (400, {"error": error})
+
+
+@pytest.mark.parametrize(
+    "body", [b"grant_type=a&grant_type=b", b"grant_type=\xff", b"&".join([b"a=b"] * 200)]
+)
+def test_a_form_that_cannot_be_read_is_refused(
+    provider: str, body: bytes, emulator: Emulator, http: httpx.Client
+) -> None:
+    """A repeated parameter (RFC 6749 section 3.2) would be taken for one of the two."""
+    answer = http.post(
+        emulator.settings(provider)["token_url"],
+        content=body,
+        headers={"Content-Type": "application/x-www-form-urlencoded; charset=UTF-8"},
+    )
+
+    assert (answer.status_code, answer.json()) == (400, {"error": "invalid_request"})
+
+
+def test_the_rate_limit_is_three_a_minute_and_a_burst(
+    provider: str, emulator: Emulator, ask: Any, clock: Any
+) -> None:
+    """A client without a budget of its own would never see a 429 in its tests."""
+    assert [ask.token(provider).status_code for _ in range(22)] == [200] * 21 + [429]
+
+    clock.time += 20
+    assert [ask.token(provider).status_code for _ in range(2)] == [200, 429]
+
+    refused = ask.token(provider)
+    assert refused.headers["content-type"] == "text/html"
+    assert "retry-after" not in refused.headers
+    assert emulator.token_requests(provider) == 25
+
+
+def test_the_rate_limit_counts_for_one_provider(provider: str, ask: Any) -> None:
+    """One provider's crowd would block the other."""
+    other = next(name for name in NORCE if name != provider)
+    for _ in range(22):
+        ask.token(other)
+
+    assert ask.token(provider).status_code == 200
+
+
+def test_rate_limits_can_be_left_out(provider: str, http: httpx.Client) -> None:
+    """A test of something else would run into a limit."""
+    with Emulator(rate_limits=False) as emulator:
+        url = emulator.settings(provider)["token_url"]
+        body = form(emulator, provider)
+
+        assert {http.post(url, data=body).status_code for _ in range(30)} == {200}
+
+
+def test_the_api_takes_the_token_with_an_application_id(
+    provider: str, emulator: Emulator, ask: Any
+) -> None:
+    """The protected resource would not be reachable as documented."""
+    answer = ask.api(provider, ask.access_token(provider))
+
+    assert answer.json()["Application"]["Id"] == "7"
+    assert emulator.api_requests(provider) == 1
+
+
+@pytest.mark.parametrize("application_id", ["", "seven", "7.0", "²"])
+def test_the_application_id_must_be_an_integer(
+    provider: str, application_id: str, ask: Any
+) -> None:
+    """A connection that forgets the header would pass its tests."""
+    header = {"ApplicationId": application_id.encode("latin-1")}
+
+    assert ask.api(provider, ask.access_token(provider), header).status_code == 400
+
+
+def test_a_token_ends_with_its_lifetime(
+    provider: str, emulator: Emulator, ask: Any, clock: Any
+) -> None:
+    """A client that hands out expired tokens would pass its tests."""
+    emulator.set_lifetime(provider, 2)
+    token = ask.access_token(provider)
+
+    clock.time += 1.9
+    assert ask.api(provider, token).status_code == 200
+    clock.time += 0.1
+    assert ask.api(provider, token).status_code == 401
+
+
+def test_the_api_refuses_what_is_no_token(provider: str, emulator: Emulator, ask: Any) -> None:
+    """The resource would not be protected."""
+    good = ask.access_token(provider)
+    assert ask.api(provider, "made-up").status_code == 401
+    assert ask.api(provider, good, {"Authorization": f"Basic {good}"}).status_code == 401
+
+    emulator.revoke_tokens(provider)
+    assert ask.api(provider, good).status_code == 401
+    assert ask.api(provider, ask.access_token(provider)).status_code == 200
+
+
+def test_older_scope_names_are_accepted(provider: str, ask: Any) -> None:
+    """Accounts of older days would be refused."""
+    assert ask.token(provider, scope="lab production").json()["scope"] == "lab production"

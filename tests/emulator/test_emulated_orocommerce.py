@@ -1,0 +1,147 @@
+"""OroCommerce, as emulated."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    import httpx
+
+    from keyturn.testing import Emulator
+
+GRANT = {"grant_type": "client_credentials"}
+
+
+def endpoint(emulator: Emulator) -> str:
+    """Return the token endpoint's URL."""
+    return f"{emulator.settings('orocommerce')['url']}/oauth2-token"
+
+
+def credentials(emulator: Emulator) -> dict[str, str]:
+    """Return the back-office client's id and secret."""
+    settings = emulator.settings("orocommerce")
+    return {name: settings[name] for name in ("client_id", "client_secret")}
+
+
+@pytest.mark.parametrize("way", ["json", "form", "basic"])
+def test_each_way_to_ask_gets_a_token(way: str, emulator: Emulator, http: httpx.Client) -> None:
+    """JSON is what is documented; form and Basic work at the real server too."""
+    mine = credentials(emulator)
+    ways: dict[str, dict[str, Any]] = {
+        "json": {"json": GRANT | mine},
+        "form": {"data": GRANT | mine},
+        "basic": {"data": GRANT, "auth": tuple(mine.values())},
+    }
+
+    fields = http.post(endpoint(emulator), **ways[way]).json()
+
+    assert isinstance(fields.pop("access_token"), str)
+    assert fields == {"token_type": "Bearer", "expires_in": 3599}
+
+
+def test_the_token_is_a_jwt_with_float_times(emulator: Emulator, ask: Any, jwt: Any) -> None:
+    """A client that takes the times for integers would pass its tests."""
+    header, claims = jwt(ask.access_token("orocommerce"))
+
+    assert header["alg"] == "RS256"
+    assert claims["aud"] == credentials(emulator)["client_id"]
+    assert {type(claims[name]) for name in ("iat", "nbf", "exp")} == {float}
+
+
+def test_any_scope_is_accepted_and_none_is_answered(ask: Any) -> None:
+    """A client that compares the scopes would pass its tests."""
+    assert "scope" not in ask.token("orocommerce", scope="anything at all").json()
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "error"),
+    [
+        ({"client_secret": "wrong-for-tests"}, 401, "invalid_client"),
+        ({"client_id": "nobody"}, 401, "invalid_client"),
+        ({"grant_type": "password"}, 400, "unsupported_grant_type"),
+        ({"client_id": None}, 400, "invalid_request"),
+        ({"scope": 5}, 400, "invalid_request"),
+    ],
+)
+def test_errors_are_those_of_the_source(
+    changes: dict[str, Any], status: int, error: str, emulator: Emulator, http: httpx.Client
+) -> None:
+    """Bad credentials, a bad request and a broken server would look alike."""
+    body = GRANT | credentials(emulator) | changes
+    answer = http.post(
+        endpoint(emulator), json={name: value for name, value in body.items() if value is not None}
+    )
+
+    fields = answer.json()
+    assert (answer.status_code, fields["error"]) == (status, error)
+    assert fields["message"] == fields["error_description"]
+    assert ("hint" in fields) == (error == "invalid_request")
+
+
+@pytest.mark.parametrize("header", ["Basic !!!", "Basic /w==", "Basic ü", "Basic", "Digest x"])
+def test_an_unreadable_authorization_is_an_unknown_client(
+    header: str, emulator: Emulator, http: httpx.Client
+) -> None:
+    """A header that can't be decoded would break the connection."""
+    answer = http.post(
+        endpoint(emulator), data=GRANT, headers={b"Authorization": header.encode("latin-1")}
+    )
+
+    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+
+
+def test_a_broken_server_says_so(emulator: Emulator, ask: Any) -> None:
+    """The two failures that are not the credentials' fault could not be tested."""
+    emulator.fault("orocommerce", "no-encryption-key")
+    emulator.fault("orocommerce", "server-error")
+
+    first, second = ask.token("orocommerce"), ask.token("orocommerce")
+
+    assert (first.status_code, first.json()["error"]) == (401, "no_encryption_key")
+    assert (second.status_code, second.json()["error"]) == (500, "server_error")
+
+
+@pytest.mark.parametrize("side", ["backoffice", "storefront"])
+def test_tokens_of_the_two_sides_do_not_mix(side: str, ask: Any) -> None:
+    """A connection that shares a token between the sides would pass its tests."""
+    other = {"backoffice": "storefront", "storefront": "backoffice"}[side]
+    token = ask.access_token("orocommerce", side=side)
+
+    assert ask.api("orocommerce", token, side=side).status_code == 200
+    refused = ask.api("orocommerce", token, side=other)
+    assert (refused.status_code, refused.content) == (401, b"")
+
+
+def test_an_expired_or_unknown_token_gets_an_empty_401(ask: Any, clock: Any) -> None:
+    """A client that looks for a reason in the body would pass its tests."""
+    token = ask.access_token("orocommerce")
+    clock.time += 3599
+
+    for text in (token, "made-up"):
+        answer = ask.api("orocommerce", text)
+        assert (answer.status_code, answer.content) == (401, b"")
+
+
+def test_accept_chooses_the_api_type(ask: Any) -> None:
+    """A client that overwrites the caller's `Accept` would pass its tests."""
+    token = ask.access_token("orocommerce")
+    json_api = ask.api("orocommerce", token, {"Accept": "application/vnd.api+json"})
+    plain = ask.api("orocommerce", token, {"Accept": "application/json"})
+
+    assert json_api.headers["content-type"] == "application/vnd.api+json"
+    assert json_api.json()["data"][0]["type"] == "users"
+    assert plain.headers["content-type"] == "application/json"
+
+
+def test_there_is_no_rate_limit(ask: Any) -> None:
+    """The bundle has none."""
+    assert {ask.token("orocommerce").status_code for _ in range(40)} == {200}
+
+
+def test_another_path_is_not_found(emulator: Emulator, http: httpx.Client) -> None:
+    """A client that loses the application URL's path would pass its tests."""
+    url = endpoint(emulator).replace("/shop", "")
+
+    assert http.post(url, json=GRANT | credentials(emulator)).status_code == 404

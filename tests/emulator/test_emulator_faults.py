@@ -1,0 +1,208 @@
+"""What the emulator does wrong on request, and how it is driven from another process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from keyturn.errors import ConfigurationError
+from keyturn.testing import Emulator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+each_provider = pytest.mark.parametrize("provider", Emulator.providers)
+
+
+@each_provider
+@pytest.mark.parametrize("retry_after", [None, 7, "Fri, 31 Dec 2049 23:59:59 GMT", "soon"])
+def test_rate_limit(provider: str, retry_after: Any, emulator: Emulator, ask: Any) -> None:
+    """A client's reading of `Retry-After` could not be tested."""
+    options = {} if retry_after is None else {"retry_after": retry_after}
+    emulator.fault(provider, "rate-limit", **options)
+
+    answer = ask.token(provider)
+
+    expected = None if retry_after is None else str(retry_after)
+    assert (answer.status_code, answer.headers.get("retry-after")) == (429, expected)
+    assert ask.token(provider).status_code == 200
+
+
+@each_provider
+def test_server_error(provider: str, emulator: Emulator, ask: Any) -> None:
+    """A failing server could not be tested."""
+    emulator.fault(provider, "server-error")
+
+    assert ask.token(provider).status_code == 500
+
+
+@each_provider
+def test_html(provider: str, emulator: Emulator, ask: Any) -> None:
+    """A page with status 200, as of a login or a firewall, could not be tested."""
+    emulator.fault(provider, "html")
+
+    answer = ask.token(provider)
+
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/html"
+    assert answer.text.startswith("<html>")
+
+
+@each_provider
+def test_malformed_json(provider: str, emulator: Emulator, ask: Any) -> None:
+    """An answer that was cut off could not be tested."""
+    emulator.fault(provider, "malformed-json")
+
+    answer = ask.token(provider)
+
+    assert answer.headers["content-type"] == "application/json"
+    with pytest.raises(ValueError, match="Unterminated"):
+        answer.json()
+
+
+@each_provider
+def test_hang_up(provider: str, emulator: Emulator, ask: Any) -> None:
+    """A connection closed without an answer could not be tested."""
+    emulator.fault(provider, "hang-up")
+
+    with pytest.raises(httpx.RemoteProtocolError):
+        ask.token(provider)
+    assert ask.token(provider).status_code == 200
+
+
+@each_provider
+def test_redirect(provider: str, emulator: Emulator, ask: Any) -> None:
+    """A redirect that carries the secret to another origin could not be tested."""
+    location = "http://localhost:1/elsewhere"
+    emulator.fault(provider, "redirect", location=location)
+
+    answer = ask.token(provider)
+
+    assert (answer.status_code, answer.headers["location"]) == (307, location)
+
+
+def test_slow_comes_before_an_ordinary_answer(emulator: Emulator, ask: Any) -> None:
+    """A slow server could not be told from a broken one."""
+    emulator.fault("norce-storm", "slow", seconds=0.01)
+
+    assert ask.token("norce-storm").status_code == 200
+
+
+def test_stop_does_not_wait_for_a_slow_answer(emulator: Emulator) -> None:
+    """A test of a time-out would last as long as the fault."""
+    emulator.fault("norce-storm", "slow", seconds=3600)
+
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(emulator.settings("norce-storm")["token_url"], timeout=0.05)
+    emulator.stop()
+
+
+def test_a_fault_lasts_as_often_as_asked_and_for_one_provider(emulator: Emulator, ask: Any) -> None:
+    """A fault would leak into what is tested next."""
+    emulator.fault("norce-storm", "server-error", times=2)
+    emulator.fault("norce-storm", "html")
+
+    assert ask.token("norce-commerce").status_code == 200
+    answers = [ask.token("norce-storm").status_code for _ in range(4)]
+    assert answers == [500, 500, 200, 200]
+    assert emulator.token_requests("norce-storm") == 4
+
+
+def test_api_requests_have_no_faults(emulator: Emulator, ask: Any) -> None:
+    """A fault would be used up before the token request that it was meant for."""
+    token = ask.access_token("orocommerce")
+    emulator.fault("orocommerce", "server-error")
+
+    assert ask.api("orocommerce", token).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "message"),
+    [
+        ("meteor", {}, "hang-up, malformed-json, redirect, no-encryption-key"),
+        ("html", {"seconds": 1}, "wrong options"),
+        ("no-encryption-key", {"seconds": 1}, "wrong options"),
+        ("html", {"times": 0}, "times must be"),
+        ("html", {"times": "2"}, "times must be"),
+        ("slow", {}, "wrong options"),
+        ("slow", {"seconds": "long"}, "seconds must be"),
+        ("slow", {"seconds": float("nan")}, "seconds must be"),
+        ("redirect", {}, "wrong options"),
+        ("redirect", {"location": "https://example.com/"}, "on loopback"),
+        ("redirect", {"location": "http://[/"}, "on loopback"),
+        ("redirect", {"location": 5}, "on loopback"),
+        ("redirect", {"location": "http://localhost/ü"}, "on loopback"),
+        ("rate-limit", {"retry_after": "1\r\nSet-Cookie: a=b"}, "printable ASCII"),
+    ],
+)
+def test_a_fault_that_cannot_be_had_is_refused(
+    kind: str, options: dict[str, Any], message: str, emulator: Emulator
+) -> None:
+    """A misspelt fault would silently test nothing."""
+    with pytest.raises(ConfigurationError, match=message):
+        emulator.fault("orocommerce", kind, **options)
+
+
+def test_a_fault_of_one_provider_is_no_fault_of_another(emulator: Emulator) -> None:
+    """Norce has no encryption key to lose."""
+    with pytest.raises(ConfigurationError, match="norce-storm has no fault 'no-encryption-key'"):
+        emulator.fault("norce-storm", "no-encryption-key")
+
+
+@pytest.fixture
+def control(emulator: Emulator, http: httpx.Client) -> Callable[..., httpx.Response]:
+    """Give a function that sends a request to the control plane of Norce Storm's port."""
+    base = emulator.settings("norce-storm")["api_url"]
+
+    def send(method: str, name: str, **arguments: Any) -> httpx.Response:
+        return http.request(method, f"{base}/-/{name}", **arguments)
+
+    return send
+
+
+def test_another_process_asks_for_a_fault(control: Callable[..., httpx.Response], ask: Any) -> None:
+    """`keyturn emulate` could not be told to misbehave."""
+    body = {"kind": "rate-limit", "times": 2, "retry_after": 3}
+
+    assert control("POST", "fault", json=body).status_code == 204
+
+    answers = [ask.token("norce-storm") for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [429, 429, 200]
+    assert answers[0].headers["retry-after"] == "3"
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b"{}", b'{"kind":"meteor"}', b'{"kind":"html","origin":1}']
+)
+def test_another_process_is_told_what_is_wrong(
+    body: bytes, control: Callable[..., httpx.Response]
+) -> None:
+    """A mistake would look like a fault that never came."""
+    answer = control("POST", "fault", content=body)
+
+    assert answer.status_code == 400
+    assert answer.json()["error"]
+
+
+def test_another_process_revokes_and_counts(
+    control: Callable[..., httpx.Response], ask: Any
+) -> None:
+    """What an emulator in another process was asked could not be known."""
+    token = ask.access_token("norce-storm")
+
+    assert control("POST", "revoke-tokens").status_code == 204
+
+    assert ask.api("norce-storm", token).status_code == 401
+    assert control("GET", "counts").json() == {"token_requests": 1, "api_requests": 1}
+
+
+def test_the_control_plane_has_three_doors(
+    emulator: Emulator, control: Callable[..., httpx.Response]
+) -> None:
+    """A misspelt path would be taken for an API request."""
+    assert control("GET", "fault").status_code == 405
+    assert control("POST", "counts").status_code == 405
+    assert control("GET", "moon").status_code == 404
+    assert emulator.requests("norce-storm") == ()

@@ -1,0 +1,303 @@
+"""The emulator as a server: addresses, threads, bad requests, records."""
+
+from __future__ import annotations
+
+import ast
+import socket
+import struct
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import keyturn.testing
+from keyturn.errors import ConfigurationError
+from keyturn.testing import Emulator, ReceivedRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def address(emulator: Emulator, provider: str) -> tuple[str, int]:
+    """Return host and port of a provider."""
+    chosen = emulator.settings(provider)
+    url = httpx.URL(chosen.get("token_url") or chosen["url"])
+    return url.host, url.port or 0
+
+
+def exchange(where: tuple[str, int], request: bytes) -> bytes:
+    """Send raw bytes, and return what comes back."""
+    with socket.create_connection(where, timeout=10) as connection:
+        connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def test_no_thread_is_left_behind(http: httpx.Client) -> None:
+    """A test suite would collect threads."""
+    before = set(threading.enumerate())
+    emulator = Emulator()
+    with emulator:
+        where = address(emulator, "norce-storm")
+        assert http.get(emulator.settings("norce-storm")["api_url"]).status_code == 404
+        with socket.create_connection(where):
+            assert set(threading.enumerate()) - before
+
+    emulator.stop()
+    assert set(threading.enumerate()) == before
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(where)
+
+
+def test_it_starts_once_and_again_on_the_same_ports() -> None:
+    """An outage, and its end, could not be tested."""
+    with Emulator() as emulator:
+        where = [address(emulator, name) for name in emulator.providers]
+        assert emulator.start() is emulator
+        emulator.stop()
+        emulator.start()
+
+        assert [address(emulator, name) for name in emulator.providers] == where
+        assert exchange(where[0], b"GET / HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 404")
+
+
+def test_ports_follow_each_other() -> None:
+    """`keyturn emulate --port N` would not listen where it says."""
+    for port in range(21_000, 22_000, 10):
+        try:
+            with Emulator(port=port) as emulator:
+                ports = [address(emulator, name)[1] for name in emulator.providers]
+        except ConfigurationError:
+            continue  # taken by another program
+        break
+
+    assert ports == [port, port + 1, port + 2, port + 3]
+
+
+def test_a_taken_port_is_reported_and_nothing_stays_open() -> None:
+    """The error would be another's, and half of the emulator would go on listening."""
+    with Emulator() as emulator:
+        _, port = address(emulator, "norce-storm")
+        with pytest.raises(ConfigurationError, match=f"can't listen on port {port}"):
+            Emulator(port=port).start()
+    with pytest.raises(ConfigurationError, match="can't listen on port 65536"):
+        Emulator(port=65_533).start()
+
+
+@pytest.mark.parametrize("provider", Emulator.providers)
+def test_it_listens_on_loopback_alone(provider: str, emulator: Emulator) -> None:
+    """Others on the network could ask it."""
+    host, port = address(emulator, provider)
+
+    assert host == "127.0.0.1"
+    # Bound to one address: whoever bound all of them would answer at the next one too.
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.2", port), timeout=10)
+
+
+def test_a_hundred_clients_at_once_are_served() -> None:
+    """A crowd would be refused by the emulator, not by the rules it emulates."""
+    with Emulator(rate_limits=False) as emulator:
+        chosen = emulator.settings("norce-storm")
+        host, port = address(emulator, "norce-storm")
+        body = httpx.QueryParams(
+            grant_type="client_credentials",
+            scope="lab",
+            client_id=chosen["client_id"],
+            client_secret=chosen["client_secret"],
+        )
+        content = str(body).encode()
+        request = (
+            b"POST /1.0/connect/token HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded"
+            b"\r\nContent-Length: %d\r\n\r\n%b" % (len(content), content)
+        )
+        barrier = threading.Barrier(100)
+
+        def ask(_: int) -> bytes:
+            barrier.wait()
+            return exchange((host, port), request)[:12]
+
+        with ThreadPoolExecutor(100) as pool:
+            assert set(pool.map(ask, range(100))) == {b"HTTP/1.1 200"}
+        assert emulator.token_requests("norce-storm") == 100
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (b"POST /1.0/connect/token HTTP/1.1\r\nContent-Length: x\r\n\r\n", 400),
+        (b"POST /1.0/connect/token HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400),
+        (b"POST /1.0/connect/token HTTP/1.1\r\nContent-Length: \xb2\r\n\r\n", 400),
+        (
+            b"POST /1.0/connect/token HTTP/1.1\r\nContent-Length: 0\r\nContent-Length: 1\r\n\r\n",
+            400,
+        ),
+        (b"POST /1.0/connect/token HTTP/1.1\r\nContent-Length: 9000000\r\n\r\n", 413),
+        (b"POST /1.0/connect/token HTTP/1.1\r\nContent-Length: %b\r\n\r\n" % (b"9" * 99), 413),
+        (b"POST /1.0/connect/token HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 411),
+        (b"POST /1.0/connect/token HTTP/1.1\r\n\r\n", 400),
+        (b"GET /1.0/connect/token HTTP/1.1\r\n\r\n", 405),
+        (b"DELETE /1.1/ApplicationService.svc/rest/GetApplication HTTP/1.1\r\n\r\n", 405),
+        (b"GET http://[/ HTTP/1.1\r\n\r\n", 404),
+        (b"GET /moon?a=b HTTP/1.1\r\n\r\n", 404),
+        (b"FETCH / HTTP/1.1\r\n\r\n", 501),
+        (b"nonsense\r\n\r\n", 400),
+    ],
+)
+def test_a_bad_request_gets_an_answer_and_no_traceback(
+    request_bytes: bytes,
+    status: int,
+    emulator: Emulator,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """A client's defect would look like one of the emulator's."""
+    answer = exchange(address(emulator, "norce-storm"), request_bytes)
+    emulator.stop()
+
+    assert str(status).encode() in answer.partition(b"\r\n")[0]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_client_that_goes_away_is_no_defect(
+    emulator: Emulator, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Every time-out of a client would print a traceback."""
+    where = address(emulator, "norce-storm")
+    with socket.create_connection(where) as connection:
+        connection.sendall(b"POST /1.0/connect/token HTTP/1.1\r\nContent-Length: 9\r\n\r\n")
+        # Closed with a reset, in the midst of the body.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    assert exchange(where, b"GET / HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 404")
+    emulator.stop()
+
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_defect_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
+    """A defect of the emulator, or of a test's clock, would look like a network failure."""
+
+    def broken() -> float:
+        raise LookupError("a clock made to fail")
+
+    with Emulator(now=broken) as emulator:
+        answer = exchange(
+            address(emulator, "norce-storm"), b"POST /1.0/connect/token HTTP/1.1\r\n\r\n"
+        )
+
+    assert answer == b""
+    assert "a clock made to fail" in capfd.readouterr().err
+
+
+@pytest.fixture
+def unlimited() -> Iterator[Emulator]:
+    """Give an emulator without rate limits, under the real clock."""
+    with Emulator(rate_limits=False) as running:
+        yield running
+
+
+BODIES = st.one_of(
+    st.binary(max_size=200),
+    st.recursive(
+        st.none() | st.booleans() | st.text() | st.integers(),
+        lambda inner: st.dictionaries(
+            st.sampled_from(["grant_type", "client_id", "client_secret", "scope"]) | st.text(),
+            inner,
+        ),
+        max_leaves=8,
+    ).map(lambda value: httpx.Request("POST", "http://localhost", json=value).content),
+)
+
+
+@settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(body=BODIES, form=st.booleans(), provider=st.sampled_from(Emulator.providers))
+def test_no_body_breaks_the_token_endpoint(
+    unlimited: Emulator, http: httpx.Client, body: bytes, form: bool, provider: str
+) -> None:
+    """A body nobody thought of would end in a traceback instead of an error, or in a token."""
+    chosen = unlimited.settings(provider)
+    media_type = "application/x-www-form-urlencoded" if form else "application/json"
+
+    answer = http.post(
+        chosen.get("token_url") or f"{chosen['url']}/oauth2-token",
+        content=body,
+        headers={"Content-Type": media_type},
+    )
+
+    assert answer.status_code in {400, 401}
+
+
+def test_requests_are_recorded_as_they_arrived(emulator: Emulator, http: httpx.Client) -> None:
+    """What a client puts on the wire could not be checked."""
+    url = emulator.settings("norce-storm")["api_url"]
+    http.post(f"{url}/moon?full=1", content=b"body", headers={"X-Tenant": "Acme"})
+
+    [request] = emulator.requests("norce-storm")
+    assert isinstance(request, ReceivedRequest)
+    assert (request.method, request.target, request.path) == ("POST", "/moon?full=1", "/moon")
+    assert (request.body, request.headers["x-tenant"]) == (b"body", "Acme")
+    assert request.address == "127.0.0.1"
+    assert emulator.requests("norce-commerce") == ()
+
+
+def test_two_emulators_share_no_credentials() -> None:
+    """A token stored for one emulator would be used at another."""
+    with Emulator() as one, Emulator() as other:
+        for name in Emulator.providers:
+            assert one.settings(name)["client_id"] != other.settings(name)["client_id"]
+            assert one.settings(name)["client_secret"] != other.settings(name)["client_secret"]
+
+
+def test_settings_are_merged(emulator: Emulator) -> None:
+    """A wrong secret could not be tried."""
+    wrong = "wrong-for-tests"
+    for name in Emulator.providers:
+        assert emulator.settings(name, client_secret=wrong)["client_secret"] == wrong
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda emulator: emulator.settings("norce"), "norce-commerce, norce-storm, orocommerce"),
+        (lambda emulator: emulator.token_requests("norce"), "knows no provider 'norce'"),
+        (lambda emulator: emulator.settings("orocommerce", side="in"), "backoffice, storefront"),
+        (lambda emulator: emulator.resource("orocommerce", side="in"), "backoffice, storefront"),
+        (lambda emulator: emulator.settings("commercelayer", kind="user"), "sales_channel"),
+        (lambda emulator: emulator.set_lifetime("norce-storm", 0), "whole number of seconds"),
+        (lambda _: Emulator(lifetime=0), "whole number of seconds"),
+        (lambda _: Emulator(lifetime=1.5), "whole number of seconds"),  # type: ignore[arg-type]
+        (lambda _: Emulator().settings("norce-storm"), "Start it first"),
+    ],
+)
+def test_what_cannot_be_had_is_refused(call: Any, message: str, emulator: Emulator) -> None:
+    """A misspelt name would end in somebody else's error."""
+    with pytest.raises(ConfigurationError, match=message):
+        call(emulator)
+
+
+def test_a_lifetime_for_all_providers(http: httpx.Client) -> None:
+    """A renewal would take an hour to test."""
+    with Emulator(lifetime=1) as emulator:
+        for name in Emulator.providers:
+            chosen = emulator.settings(name)
+            body = {"grant_type": "client_credentials", "scope": chosen.get("scope", "lab")}
+            body |= {key: chosen[key] for key in ("client_id", "client_secret")}
+            if name == "commercelayer":
+                del body["scope"]
+            url = chosen.get("token_url") or f"{chosen['url']}/oauth2-token"
+            assert http.post(url, data=body).json()["expires_in"] == 1
+
+
+def test_it_is_an_oracle_of_its_own() -> None:
+    """Emulator and client would share a mistake."""
+    allowed = {"keyturn.errors", "keyturn.testing"}
+    for path in Path(keyturn.testing.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("keyturn"):
+                assert ".".join((node.module or "").split(".")[:2]) in allowed
