@@ -1,0 +1,269 @@
+"""An API with a token endpoint, another host, and three HTTP clients that do the same."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+import threading
+import uuid
+from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+from urllib.parse import parse_qs, urlsplit
+
+import attrs
+import httpx
+import pytest
+import requests
+
+import keyturn
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+CANARY = "made-up-token-canary"
+# Loading the usual certificates takes 30 ms for each client.
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+@attrs.frozen
+class Arrived:
+    """A request as a server saw it; header names in lower case."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class Site:
+    """An HTTP server on loopback: a token endpoint, and an API that believes its latest tokens."""
+
+    def __init__(self) -> None:
+        self.requests: list[Arrived] = []
+        self.issued = 0
+        self.valid: set[str] = set()
+        self.token_status = 200
+        self.same_token = False
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+        self._server.daemon_threads = True
+        self._server.site = self  # type: ignore[attr-defined]
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    @property
+    def api_requests(self) -> list[Arrived]:
+        """What arrived, token requests excepted."""
+        return [request for request in self.requests if request.path != "/token"]
+
+    @property
+    def token_requests(self) -> int:
+        """How many token requests arrived."""
+        return len(self.requests) - len(self.api_requests)
+
+    def forget_tokens(self) -> None:
+        """Refuse all tokens issued so far."""
+        self.valid.clear()
+
+    def answer(self, request: Arrived) -> tuple[int, dict[str, str], bytes]:
+        """Return status, headers and body for a request."""
+        url = urlsplit(request.path)
+        if url.path == "/token":
+            return self._token()
+        known = request.headers.get("authorization", "").removeprefix("Bearer ") in self.valid
+        if url.path == "/forbidden":
+            return _refusal("UNAUTHORIZED")
+        if url.path == "/never" or not (known or url.path.startswith("/open")):
+            return _refusal("INVALID_TOKEN")
+        if url.path == "/needs-application" and "applicationid" not in request.headers:
+            return 400, {}, b"ApplicationId is missing"
+        if url.path.endswith("/redirect"):
+            query = parse_qs(url.query)
+            return int(query["status"][0]), {"Location": query["to"][0]}, b""
+        return 200, {}, b"fine: " + request.body
+
+    def _token(self) -> tuple[int, dict[str, str], bytes]:
+        if self.token_status != 200:
+            return self.token_status, {}, b"{}"
+        if not self.same_token:
+            self.issued += 1
+        token = f"{CANARY}-{self.issued}"
+        self.valid.add(token)
+        fields = {"access_token": token, "token_type": "Bearer", "expires_in": 3600}
+        return 200, {"Content-Type": "application/json"}, json.dumps(fields).encode()
+
+
+def _refusal(code: str) -> tuple[int, dict[str, str], bytes]:
+    body = json.dumps({"errors": [{"code": code, "status": "401"}]})
+    return 401, {"Content-Type": "application/vnd.api+json"}, body.encode()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body of an answer in one packet
+
+    def do_GET(self) -> None:
+        """Answer a request of any method."""
+        site: Site = self.server.site  # type: ignore[attr-defined]
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        body = self._chunked() if "transfer-encoding" in headers else self._sized(headers)
+        request = Arrived(self.command, self.path, headers, body)
+        site.requests.append(request)
+        status, answer_headers, answer = site.answer(request)
+        self.send_response(status)
+        for name, value in answer_headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    do_POST = do_GET  # noqa: N815 - http.server's
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+    def _sized(self, headers: dict[str, str]) -> bytes:
+        return self.rfile.read(int(headers.get("content-length", "0")))
+
+    def _chunked(self) -> bytes:
+        body = b""
+        while size := int(self.rfile.readline(), 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
+
+
+@attrs.frozen
+class Reply:
+    """What a client's caller gets."""
+
+    status: int
+    body: bytes
+    url: str
+
+
+class Client:
+    """One way of sending requests with a connection's `KeyturnAuth`."""
+
+    name: ClassVar[str]
+
+    def __init__(self, connection: keyturn.Connection) -> None:
+        self.auth: Any = getattr(keyturn.integrations, self.name).KeyturnAuth(connection)
+
+    def send(self, method: str, url: str, *, stream: bool = False, **options: Any) -> Reply:
+        """Send a request that follows redirects; `stream` reads the answer afterwards."""
+        raise NotImplementedError
+
+    def upload(self, body: bytes) -> Any:
+        """Return a body that can be sent only once."""
+        return iter([body])
+
+
+class Httpx(Client):
+    """`httpx.Client`."""
+
+    name = "httpx"
+
+    def send(self, method: str, url: str, *, stream: bool = False, **options: Any) -> Reply:
+        """Send a request."""
+        with httpx.Client(auth=self.auth, follow_redirects=True, verify=NO_TLS) as client:
+            request = client.build_request(method, url, **options)
+            answer = client.send(request, stream=stream)
+            return Reply(answer.status_code, answer.read(), str(answer.url))
+
+
+class AsyncHttpx(Client):
+    """`httpx.AsyncClient`."""
+
+    name = "httpx"
+
+    def send(self, method: str, url: str, *, stream: bool = False, **options: Any) -> Reply:
+        """Send a request."""
+
+        async def talk() -> Reply:
+            async with httpx.AsyncClient(
+                auth=self.auth, follow_redirects=True, verify=NO_TLS
+            ) as client:
+                request = client.build_request(method, url, **options)
+                answer = await client.send(request, stream=stream)
+                return Reply(answer.status_code, await answer.aread(), str(answer.url))
+
+        return asyncio.run(talk())
+
+    def upload(self, body: bytes) -> Any:
+        """Return a body that can be sent only once."""
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield body
+
+        return chunks()
+
+
+class Requests(Client):
+    """`requests.Session`."""
+
+    name = "requests"
+
+    def send(self, method: str, url: str, *, stream: bool = False, **options: Any) -> Reply:
+        """Send a request."""
+        if "content" in options:
+            options["data"] = options.pop("content")
+        with requests.Session() as session:
+            session.auth = self.auth
+            answer = session.request(method, url, stream=stream, timeout=10, **options)
+            return Reply(answer.status_code, answer.content, answer.url)
+
+
+@pytest.fixture(params=[Httpx, AsyncHttpx, Requests], ids=["httpx", "httpx-async", "requests"])
+def client_class(request: pytest.FixtureRequest) -> type[Client]:
+    """Each of the clients."""
+    return request.param
+
+
+@pytest.fixture
+def api() -> Iterator[Site]:
+    """The API, with its token endpoint."""
+    with Site() as site:
+        yield site
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Site]:
+    """Another host."""
+    with Site() as site:
+        yield site
+
+
+@pytest.fixture
+def connect(api: Site) -> Iterator[Callable[..., keyturn.Connection]]:
+    """Open connections whose API and token endpoint are the `api` fixture's."""
+    needed: dict[str, dict[str, Any]] = {
+        "norce-commerce": {"client": "acme", "environment": "stage", "application_id": 1042},
+        "orocommerce": {"url": api.url},
+        "commercelayer": {"kind": "integration", "organization": "acme"},
+    }
+    with ExitStack() as stack:
+
+        def open_connection(provider: str = "norce-commerce", **given: Any) -> keyturn.Connection:
+            settings: dict[str, Any] = {
+                "client_id": uuid.uuid4().hex,
+                "client_secret": "s3cret-for-tests",
+                "token_url": f"{api.url}/token",
+                "api_url": api.url,
+                "store": keyturn.stores.from_url("memory://"),
+            }
+            settings |= needed[provider] | given
+            return stack.enter_context(keyturn.connect(provider, **settings))
+
+        yield open_connection

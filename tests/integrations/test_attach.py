@@ -1,0 +1,149 @@
+"""Where an adapter puts the token and the provider's headers, and where it refuses to."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from typing import Any
+
+import pytest
+
+import keyturn
+from keyturn.errors import ForeignOrigin, KeyturnError
+
+CANARY = "made-up-token-canary"
+
+
+def test_attaches_token_and_provider_headers(
+    connect: Any, api: Any, client_class: type[Any]
+) -> None:
+    """Else the API would refuse every request, or not know the application."""
+    reply = client_class(connect()).send("GET", f"{api.url}/x?a=b")
+    headers = api.api_requests[0].headers
+    assert (reply.status, api.token_requests) == (200, 1)
+    assert headers["authorization"] == f"Bearer {CANARY}-1"
+    assert headers["applicationid"] == "1042"
+
+
+def test_one_token_serves_many_requests(connect: Any, api: Any, client_class: type[Any]) -> None:
+    """Else each API request would cost a token request."""
+    client = client_class(connect())
+    assert [client.send("GET", api.url).status for _ in range(3)] == [200] * 3
+    assert api.token_requests == 1
+
+
+def test_callers_own_headers(connect: Any, api: Any, client_class: type[Any]) -> None:
+    """Else a caller's choice would be lost, or a stale `Authorization` of theirs kept."""
+    given = {
+        "authorization": "Basic c3RhbGU=",
+        "APPLICATIONID": "7",
+        "accept": "text/csv",
+        "X-Own": "kept",
+    }
+    client_class(connect()).send("GET", api.url, headers=given)
+    headers = api.api_requests[0].headers
+    assert headers["authorization"] == f"Bearer {CANARY}-1"
+    chosen = (headers["applicationid"], headers["accept"], headers["x-own"])
+    assert chosen == ("7", "text/csv", "kept")
+
+
+@pytest.mark.parametrize("provider", ["orocommerce", "commercelayer"])
+def test_accept_replaces_the_clients_default_only(
+    connect: Any, api: Any, client_class: type[Any], provider: str
+) -> None:
+    """Else OroCommerce would answer as another API type than the documented one, or asked for."""
+    client = client_class(connect(provider))
+    client.send("GET", api.url)
+    client.send("GET", api.url, headers={"Accept": "application/json"})
+    accepted = [request.headers["accept"] for request in api.api_requests]
+    assert accepted == ["application/vnd.api+json", "application/json"]
+
+
+def test_foreign_host_is_refused(
+    connect: Any, api: Any, elsewhere: Any, client_class: type[Any]
+) -> None:
+    """Else a pagination link to another host would carry the token there."""
+    client = client_class(connect(name="shop"))
+    with pytest.raises(ForeignOrigin) as caught:
+        client.send("GET", f"{elsewhere.url}/page/2?secret=hidden")
+    assert elsewhere.url in str(caught.value)
+    assert str(caught.value).startswith("shop: ")
+    assert "hidden" not in str(caught.value)
+    assert api.requests == elsewhere.requests == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://{host}/",
+        "http://localhost:{port}/",
+        "http://127.0.0.1/",
+        "http://127.0.0.1:{shorter}/",
+        "http://127.0.0.1.evil.example:{port}/",
+        "http://user:hidden@{host}/",
+        "http://{host}@evil.example/",
+        "http://127.0.0.2:{port}/",
+        "http://under_score.example/",
+    ],
+)
+def test_other_origins_are_refused(
+    connect: Any, api: Any, client_class: type[Any], url: str
+) -> None:
+    """Else another scheme, host or port, or a confusing address, would get the token."""
+    host = api.url.removeprefix("http://")
+    port = host.rpartition(":")[2]
+    client = client_class(connect())
+    with pytest.raises(ForeignOrigin) as caught:
+        client.send("GET", url.format(host=host, port=port, shorter=port[:-1]))
+    assert "hidden" not in str(caught.value)
+    assert api.requests == []
+
+
+def test_api_address_may_have_a_path(connect: Any, api: Any, client_class: type[Any]) -> None:
+    """Else an API below a path could not page through addresses of its own host."""
+    client = client_class(connect(api_url=f"{api.url}/shop/api"))
+    assert client.send("GET", f"{api.url.upper()}/other").status == 200
+
+
+def test_address_known_by_the_token_only(connect: Any, api: Any, client_class: type[Any]) -> None:
+    """Else a connection whose token tells the API's address could not be used, or never fails."""
+    client = client_class(connect("commercelayer", organization=None, api_url=None))
+    with pytest.raises(KeyturnError, match=r"Set api_url\."):
+        client.send("GET", f"{api.url}/x")
+    assert (api.token_requests, api.api_requests) == (1, [])
+
+
+def test_no_token_no_request(connect: Any, api: Any, client_class: type[Any]) -> None:
+    """Else a request would go out without a token, or another error than ours come out."""
+    api.token_status = 401
+    with pytest.raises(keyturn.errors.InvalidClient):
+        client_class(connect()).send("GET", api.url)
+    assert api.api_requests == []
+
+
+def test_token_does_not_show(
+    connect: Any,
+    api: Any,
+    client_class: type[Any],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Else the token would be in logs at DEBUG, or in what a debugger or a traceback prints."""
+    client = client_class(connect())
+    with caplog.at_level(logging.DEBUG):
+        client.send("GET", f"{api.url}/x")
+        api.forget_tokens()
+        client.send("GET", f"{api.url}/x")
+        client.send("GET", f"{api.url}/never")
+        with pytest.raises(ForeignOrigin) as caught:
+            client.send("GET", "http://127.0.0.1:1/")
+    error = "".join(traceback.format_exception(caught.value))
+    shown = f"{caplog.text}{client.auth!r}{vars(client.auth)}{error}{caught.value!r}"
+    assert {"httpcore", "urllib3"} & {record.name.partition(".")[0] for record in caplog.records}
+    assert CANARY not in shown
+
+
+def test_adapters_are_imported_when_named() -> None:
+    """Else `import keyturn` would import every HTTP client, or a typo go unnoticed."""
+    assert {"httpx", "requests"} <= set(dir(keyturn.integrations))
+    with pytest.raises(AttributeError, match="no attribute 'htpx'"):
+        keyturn.integrations.htpx  # type: ignore[attr-defined]  # noqa: B018 - the point

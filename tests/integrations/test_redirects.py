@@ -1,0 +1,207 @@
+"""What follows a redirect, and what doesn't."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+import requests
+
+import keyturn
+
+CANARY = "made-up-token-canary"
+
+
+def redirect(site: Any, to: str, status: int = 307) -> str:
+    """Return an address of a site that redirects."""
+    return f"{site.url}/redirect?status={status}&to={quote(to, safe='')}"
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirect_elsewhere_leaks_nothing(
+    connect: Any, api: Any, elsewhere: Any, client_class: type[Any], status: int
+) -> None:
+    """Else whoever gets the API to redirect would get the token and the application id."""
+    client = client_class(connect())
+    for method in ("GET", "POST"):
+        client.send(method, redirect(api, f"{elsewhere.url}/open", status))
+    assert len(elsewhere.requests) == 2
+    for arrived in elsewhere.requests:
+        assert not {"authorization", "applicationid"} & arrived.headers.keys()
+        assert CANARY not in str(arrived)
+
+
+def test_redirect_elsewhere_after_renewal_leaks_nothing(
+    connect: Any, api: Any, elsewhere: Any, client_class: type[Any]
+) -> None:
+    """Else the request that is sent again would leak what the first one keeps."""
+    client = client_class(connect())
+    client.send("GET", api.url)
+    api.forget_tokens()
+    reply = client.send("GET", redirect(api, f"{elsewhere.url}/open"))
+    assert (reply.status, api.token_requests) == (200, 2)
+    assert not {"authorization", "applicationid"} & elsewhere.requests[0].headers.keys()
+
+
+def test_refusal_by_another_host_renews_nothing(
+    connect: Any, api: Any, elsewhere: Any, client_class: type[Any]
+) -> None:
+    """Else another host could make us renew tokens, or be sent one."""
+    reply = client_class(connect()).send("GET", redirect(api, f"{elsewhere.url}/never"))
+    assert (reply.status, reply.url) == (401, f"{elsewhere.url}/never")
+    assert (api.token_requests, len(elsewhere.requests)) == (1, 1)
+
+
+def test_redirect_there_and_back_stays_bare(
+    connect: Any, api: Any, elsewhere: Any, client_class: type[Any]
+) -> None:
+    """Else another host could choose what is done at the API with our token."""
+    back = f"{elsewhere.url}/open/redirect?status=307&to={quote(f'{api.url}/x', safe='')}"
+    reply = client_class(connect()).send("GET", redirect(api, back))
+    assert (reply.status, reply.url, api.token_requests) == (401, f"{api.url}/x", 1)
+    assert "authorization" not in api.api_requests[-1].headers
+
+
+@pytest.mark.parametrize("to", ["{url}/needs-application", "/needs-application", "//{host}/x"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_redirect_within_the_api(
+    connect: Any, api: Any, client_class: type[Any], to: str, method: str
+) -> None:
+    """Else an API that redirects to another path of its own would see an unknown caller."""
+    to = to.format(url=api.url, host=api.url.removeprefix("http://"))
+    reply = client_class(connect()).send(method, redirect(api, to), content=b"body")
+    assert (reply.status, reply.body) == (200, b"fine: body")
+    assert api.token_requests == 1
+
+
+def test_redirect_within_the_api_of_a_plain_provider(
+    connect: Any, api: Any, client_class: type[Any]
+) -> None:
+    """Else the chosen `Accept` would be lost on the way, or a request sent twice for nothing."""
+    client_class(connect("orocommerce")).send("GET", redirect(api, "/x"))
+    assert [request.headers["accept"] for request in api.api_requests] == [
+        "application/vnd.api+json",
+        "application/vnd.api+json",
+    ]
+
+
+def test_refusal_after_redirect_within_the_api(
+    connect: Any, api: Any, client_class: type[Any]
+) -> None:
+    """Else a token revoked between two hops would not be renewed."""
+    reply = client_class(connect()).send("GET", redirect(api, "/never"))
+    assert (reply.status, api.token_requests) == (401, 2)
+
+
+@pytest.mark.parametrize(
+    "to",
+    [
+        "http://{host}@127.0.0.1:{port}/open",
+        "http://{host}\\@127.0.0.1:{port}/open",
+        "//127.0.0.1:{port}/open",
+        "http://LOCALHOST:{port}/open",
+    ],
+)
+def test_confusing_redirects_leak_nothing(
+    connect: Any, api: Any, elsewhere: Any, client_class: type[Any], to: str
+) -> None:
+    """Else an address that parsers read differently would carry the token to another host."""
+    port = elsewhere.url.rpartition(":")[2]
+    to = to.format(host=api.url.removeprefix("http://"), port=port)
+    refused_by_the_client = (httpx.HTTPError, httpx.InvalidURL, requests.RequestException)
+    with contextlib.suppress(*refused_by_the_client):
+        client_class(connect()).send("GET", redirect(api, to))
+    assert CANARY not in str(elsewhere.requests)
+    assert "applicationid" not in str(elsewhere.requests)
+
+
+def test_callers_own_application_id_is_the_callers(
+    connect: Any, api: Any, client_class: type[Any]
+) -> None:
+    """Else a header that the caller set would be replaced on the way by the connection's."""
+    given = {"ApplicationId": "7"}
+    client_class(connect()).send("GET", redirect(api, "/x"), headers=given)
+    assert [request.headers["applicationid"] for request in api.api_requests] == ["7", "7"]
+
+
+def test_unfollowed_redirect_leaks_nothing(connect: Any, api: Any, elsewhere: Any) -> None:
+    """Else a redirect that the caller follows by hand would carry what we added."""
+    connection, to = connect(), redirect(api, f"{elsewhere.url}/open")
+    with requests.Session() as session:
+        auth = keyturn.integrations.requests.KeyturnAuth(connection)
+        answer = session.get(to, auth=auth, allow_redirects=False, timeout=10)
+        assert answer.next is not None
+        session.send(answer.next)
+    auth = keyturn.integrations.httpx.KeyturnAuth(connection)
+    with httpx.Client(auth=auth) as client:
+        following = client.get(to).next_request
+        assert following is not None
+        with pytest.raises(keyturn.errors.ForeignOrigin):
+            client.send(following)
+        client.send(following, auth=None)
+    for arrived in elsewhere.requests:
+        assert not {"authorization", "applicationid"} & arrived.headers.keys()
+    assert len(elsewhere.requests) == 2
+
+
+def test_httpx_hooks_and_transports_see_usual_headers(connect: Any, api: Any) -> None:
+    """Else a hook, or a transport in a user's tests, would not see what is sent."""
+    seen: list[httpx.Headers] = []
+
+    def hook(request: httpx.Request) -> None:
+        request.headers["Authorization"] = request.headers["authorization"]
+        if request.url.path == "/changed":
+            request.headers["ApplicationId"] = "7"
+        if request.url.path == "/removed":
+            del request.headers["ApplicationId"]
+            del request.headers["User-Agent"]
+        seen.append(request.headers)
+
+    auth = keyturn.integrations.httpx.KeyturnAuth(connect())
+    with httpx.Client(auth=auth, event_hooks={"request": [hook]}) as client:
+        for path in ("x", "changed", "removed"):
+            client.get(f"{api.url}/{path}")
+    plain, changed, removed = seen
+    assert plain["APPLICATIONID"] == plain.get("ApplicationId") == "1042"
+    assert plain.get_list("ApplicationId") == ["1042"]
+    assert "applicationid" in plain
+    assert "applicationid" in plain.keys()  # noqa: SIM118 - each way of reading is meant
+    assert ("applicationid", "1042") in plain.items()
+    assert ("applicationid", "1042") in plain.multi_items()
+    assert "1042" in plain.values()
+    assert len(plain) == len(plain.raw) == len(list(plain))
+    assert changed.get_list("ApplicationId") == ["7"]
+    assert "applicationid" not in removed
+    sent = [request.headers.get("applicationid") for request in api.api_requests]
+    assert sent == ["1042", "7", None]
+    assert CANARY not in repr(plain)
+
+
+def test_httpx_sends_again_only_after_a_redirect(connect: Any, api: Any) -> None:
+    """Else a request whose hook takes a header away would be sent twice."""
+
+    def hook(request: httpx.Request) -> None:
+        del request.headers["ApplicationId"]
+
+    auth = keyturn.integrations.httpx.KeyturnAuth(connect())
+    with httpx.Client(auth=auth, event_hooks={"request": [hook]}) as client:
+        assert client.post(f"{api.url}/needs-application").status_code == 400
+    assert len(api.api_requests) == 1
+
+
+def test_httpx_refusal_by_the_https_port_renews_nothing(connect: Any, api: Any) -> None:
+    """Else an origin that httpx takes for the same one, with https, could make us renew."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.scheme == "https":
+            return httpx.Response(401)
+        return httpx.Response(307, headers={"Location": "https://localhost/x"})
+
+    auth = keyturn.integrations.httpx.KeyturnAuth(connect(api_url="http://localhost"))
+    transport = httpx.MockTransport(answer)
+    with httpx.Client(auth=auth, transport=transport, follow_redirects=True) as client:
+        assert client.get("http://localhost/x").status_code == 401
+    assert api.token_requests == 1

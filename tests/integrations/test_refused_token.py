@@ -1,0 +1,178 @@
+"""What an adapter does after a 401."""
+
+from __future__ import annotations
+
+import io
+import threading
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import requests
+
+import keyturn
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+CANARY = "made-up-token-canary"
+
+
+def test_refused_token_is_renewed_once(connect: Any, api: Any, client_class: type[Any]) -> None:
+    """Else a token that was revoked would make every request fail until it ends."""
+    client = client_class(connect())
+    client.send("GET", api.url)
+    api.forget_tokens()
+    reply = client.send("POST", f"{api.url}/x", content=b"body")
+    assert (reply.status, reply.body, api.token_requests) == (200, b"fine: body", 2)
+    first, second = api.api_requests[1:]
+    assert (first.headers["authorization"], first.body) == (f"Bearer {CANARY}-1", b"body")
+    assert (second.headers["authorization"], second.body) == (f"Bearer {CANARY}-2", b"body")
+    assert second.headers["applicationid"] == "1042"
+
+
+def test_streamed_answer_is_renewed_too(connect: Any, api: Any, client_class: type[Any]) -> None:
+    """Else a download would fail with a 401 that the same request without streaming survives."""
+    client = client_class(connect())
+    client.send("GET", api.url)
+    api.forget_tokens()
+    assert client.send("GET", api.url, stream=True).body == b"fine: "
+
+
+def test_api_that_refuses_for_ever(connect: Any, api: Any, client_class: type[Any]) -> None:
+    """Else a dead API would burn the token endpoint's budget, or the adapter would loop."""
+    client = client_class(connect())
+    replies = [client.send("GET", f"{api.url}/never") for _ in range(8)]
+    assert [reply.status for reply in replies] == [401] * 8
+    assert all(b"INVALID_TOKEN" in reply.body for reply in replies)
+    assert api.token_requests == 1 + 5
+    assert len(api.api_requests) == 8 + 5
+
+
+def test_want_of_permission_renews_nothing(connect: Any, api: Any, client_class: type[Any]) -> None:
+    """Else a missing permission, which no new token gives, would cost token requests."""
+    reply = client_class(connect("commercelayer")).send("GET", f"{api.url}/forbidden")
+    assert (reply.status, b"UNAUTHORIZED" in reply.body) == (401, True)
+    assert (api.token_requests, len(api.api_requests)) == (1, 1)
+
+
+def test_same_token_again_keeps_the_answer(connect: Any, api: Any, client_class: type[Any]) -> None:
+    """Else a server that hands out the same token again would be asked twice for nothing."""
+    client = client_class(connect())
+    client.send("GET", api.url)
+    api.same_token = True
+    reply = client.send("GET", f"{api.url}/never")
+    assert (reply.status, api.token_requests, len(api.api_requests)) == (401, 2, 2)
+
+
+def test_failed_renewal_keeps_the_answer(
+    connect: Any, api: Any, client_class: type[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Else the API's own answer would be hidden by an error of the token endpoint's."""
+    client = client_class(connect(name="shop"))
+    client.send("GET", api.url)
+    api.forget_tokens()
+    api.token_status = 400
+    reply = client.send("GET", api.url)
+    assert (reply.status, b"INVALID_TOKEN" in reply.body) == (401, True)
+    assert "shop: the API refused the token, and no other came" in caplog.text
+
+
+def test_upload_stream_keeps_its_answer(connect: Any, api: Any, client_class: type[Any]) -> None:
+    """Else a body that is used up would raise StreamConsumed, or be sent again empty."""
+    client = client_class(connect())
+    client.send("GET", api.url)
+    api.forget_tokens()
+    reply = client.send("POST", f"{api.url}/x", content=client.upload(b"once"))
+    assert (reply.status, b"INVALID_TOKEN" in reply.body) == (401, True)
+    assert (api.token_requests, api.api_requests[-1].body) == (1, b"once")
+
+
+def test_many_clients_one_renewal(connect: Any, api: Any, client_class: type[Any]) -> None:
+    """Else all requests that were under way with the old token would each renew it."""
+    connection = connect()
+    clients = [client_class(connection) for _ in range(4)]
+    clients[0].send("GET", api.url)
+    api.forget_tokens()
+    replies: list[Any] = []
+    threads = [
+        threading.Thread(target=lambda client=client: replies.append(client.send("GET", api.url)))
+        for client in clients
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [reply.status for reply in replies] == [200] * 4
+    assert api.token_requests == 2
+
+
+def test_token_renewed_by_another_is_taken_over(
+    connect: Any, api: Any, client_class: type[Any]
+) -> None:
+    """Else a token that another process has just renewed would be renewed once more."""
+    store, client_id = keyturn.stores.from_url("memory://"), "shared"
+    first, second = (connect(store=store, client_id=client_id) for _ in range(2))
+    clients = [client_class(connection) for connection in (first, second)]
+    assert [client.send("GET", api.url).status for client in clients] == [200, 200]
+    api.forget_tokens()
+    assert [client.send("GET", api.url).status for client in clients] == [200, 200]
+    assert api.token_requests == 2
+
+
+def test_requests_sends_a_file_again(connect: Any, api: Any, tmp_path: Path) -> None:
+    """Else an upload of a file would go out empty, or from the wrong place, the second time."""
+    path = tmp_path / "upload"
+    path.write_bytes(b"skipped|sent")
+    auth = keyturn.integrations.requests.KeyturnAuth(connect())
+    requests.get(api.url, auth=auth, timeout=10)
+    api.forget_tokens()
+    with path.open("rb") as file:
+        file.seek(8)
+        reply = requests.post(api.url, data=file, auth=auth, timeout=10)
+    assert (reply.status_code, reply.content) == (200, b"fine: sent")
+    assert [answer.status_code for answer in reply.history] == [401]
+
+
+def test_requests_prepared_once_sent_often(connect: Any, api: Any) -> None:
+    """Else a prepared request that is kept and sent again would be stuck with its first token."""
+    auth = keyturn.integrations.requests.KeyturnAuth(connect())
+    with requests.Session() as session:
+        prepared = session.prepare_request(requests.Request("GET", api.url, auth=auth))
+        for _ in range(3):
+            assert session.send(prepared).status_code == 200
+            api.forget_tokens()
+    assert api.token_requests == 3
+
+
+def test_requests_leaves_its_pool_clean(connect: Any, api: Any) -> None:
+    """Else each 401 would leave a connection behind that nobody reads or closes."""
+    auth = keyturn.integrations.requests.KeyturnAuth(connect())
+    with requests.Session() as session:
+        adapter = requests.adapters.HTTPAdapter(pool_maxsize=1, pool_block=True)
+        session.mount("http://", adapter)
+        for _ in range(3):
+            with session.get(f"{api.url}/never", auth=auth, stream=True, timeout=5) as reply:
+                assert reply.status_code == 401
+
+
+def test_httpx_leaves_its_pool_clean(connect: Any, api: Any) -> None:
+    """Else each 401 would hold a connection of the pool until none is left."""
+    auth = keyturn.integrations.httpx.KeyturnAuth(connect())
+    limits = httpx.Limits(max_connections=1)
+    with httpx.Client(auth=auth, limits=limits, timeout=5) as client:
+        for _ in range(3):
+            with client.stream("GET", f"{api.url}/never") as reply:
+                assert reply.status_code == 401
+                assert b"INVALID_TOKEN" in reply.read()
+
+
+def test_httpx_form_with_files_keeps_its_answer(connect: Any, api: Any) -> None:
+    """Else a file that httpx streams would be sent again without its content."""
+    auth = keyturn.integrations.httpx.KeyturnAuth(connect())
+    with httpx.Client(auth=auth) as client:
+        client.get(api.url)
+        api.forget_tokens()
+        reply = client.post(api.url, files={"file": io.BytesIO(b"content")})
+    assert (reply.status_code, api.token_requests) == (401, 1)
