@@ -1,0 +1,119 @@
+"""What the tests of the command line share: a user of their own, and the emulator."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from keyturn.cli import main
+from keyturn.testing import Emulator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+class Result:
+    """What a command gave.
+
+    Args:
+        code: Its exit code.
+        out: What it wrote to standard output.
+        err: What it wrote to standard error.
+    """
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code = code
+        self.out = out
+        self.err = err
+
+    def json(self) -> Any:
+        """Return the JSON value on standard output."""
+        return json.loads(self.out)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a user's home where nothing is configured yet."""
+    for variable in list(os.environ):
+        if variable.startswith(("KEYTURN_", "XDG_")):
+            monkeypatch.delenv(variable)
+    directory = tmp_path / "home"
+    directory.mkdir()
+    monkeypatch.setenv("HOME", str(directory))
+    monkeypatch.setenv("KEYTURN_FINGERPRINT_KEY", "made-up-for-tests")
+    return directory
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    """Give a running emulator."""
+    with Emulator() as running:
+        yield running
+
+
+@pytest.fixture
+def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Give a function that writes keyturn.toml, by name and settings, provider included."""
+    path = tmp_path / "keyturn.toml"
+
+    def write(**connections: dict[str, Any]) -> Path:
+        lines = []
+        for name, settings in connections.items():
+            lines.append(f"[connections.{name}]")
+            lines += [f"{setting} = {json.dumps(value)}" for setting, value in settings.items()]
+        path.touch(mode=0o600)
+        path.write_text("\n".join(lines), encoding="utf-8")
+        monkeypatch.setenv("KEYTURN_CONFIG", str(path))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def shop(emulator: Emulator, configure: Callable[..., Path]) -> Path:
+    """Configure the connection `shop` to the emulator's OroCommerce."""
+    return configure(shop={"provider": "orocommerce", **emulator.settings("orocommerce")})
+
+
+@pytest.fixture
+def keyturn(capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
+    """Give a function that runs a command in this process."""
+
+    def run(*arguments: str) -> Result:
+        try:
+            code = main(arguments)
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 0
+        captured = capsys.readouterr()
+        return Result(code, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Give a function that starts a command in a process of its own, ended with the test."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def start_process(*arguments: str, **options: Any) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "keyturn.cli", *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **options,
+        )
+        processes.append(process)
+        return process
+
+    yield start_process
+    for process in processes:
+        process.kill()
+        process.communicate()

@@ -1,0 +1,316 @@
+"""What all commands have in common: options, exit codes, errors, interruption."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from keyturn.cli import main
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from keyturn.testing import Emulator
+
+    from .conftest import Result
+
+    Keyturn = Callable[..., Result]
+    Start = Callable[..., subprocess.Popen[str]]
+
+
+def test_version_is_told(keyturn: Keyturn) -> None:
+    """A report of a defect begins with it."""
+    result = keyturn("--version")
+
+    assert result.code == 0
+    assert result.out.startswith("keyturn ")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("no-such-command",),
+        ("token",),
+        ("token", "x", "--format", "xml"),
+        ("emulate", "--port", "65533"),
+        ("emulate", "--port", "x"),
+    ],
+)
+def test_wrong_usage_is_told(keyturn: Keyturn, arguments: tuple[str, ...]) -> None:
+    """A script that mistyped must not go on."""
+    result = keyturn(*arguments)
+
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith("usage: keyturn")
+
+
+def test_configuration_is_named_before_or_after_the_command(
+    shop: Path, keyturn: Keyturn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """People put it where they think of it; a default must not undo it."""
+    monkeypatch.delenv("KEYTURN_CONFIG")
+
+    assert keyturn("--config", str(shop), "token", "shop").code == 0
+    assert keyturn("token", "shop", "--config", str(shop)).code == 0
+    assert keyturn("token", "shop").code == 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "settings", "code", "told"),
+    [
+        (None, {}, 0, ""),
+        (None, {"url": "x"}, 2, "connections.x.url: must be a URL"),
+        (None, {"client_secret": "s3cret-for-tests"}, 3, "invalid_client"),
+        ("rate-limit", {}, 4, "limit"),
+        ("server-error", {"timeout": 0.1}, 5, "500"),
+        ("html", {}, 5, "something else than a JSON object"),
+        (None, {"url": "http://127.0.0.1:1", "timeout": 0.1}, 5, "Connection refused"),
+    ],
+)
+def test_exit_code_tells_what_went_wrong(
+    emulator: Emulator,
+    configure: Callable[..., Path],
+    keyturn: Keyturn,
+    *,
+    fault: str | None,
+    settings: dict[str, Any],
+    code: int,
+    told: str,
+) -> None:
+    """A script decides by it whether to mend, to wait or to try again."""
+    configure(x={"provider": "orocommerce", **emulator.settings("orocommerce"), **settings})
+    if fault:
+        emulator.fault("orocommerce", fault)
+
+    result = keyturn("token", "x")
+
+    assert result.code == code, result.err
+    assert told in result.err
+    assert "Traceback" not in result.err
+    assert bool(result.out) == (code == 0)
+
+
+def test_other_errors_of_keyturn_have_code_1(
+    shop: Path, keyturn: Keyturn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A provider's defect is none of the user's mistakes."""
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("s3cret-for-tests")
+
+    monkeypatch.setattr("keyturn_orocommerce.OroCommerce.read_error", fail)
+
+    result = keyturn("token", "shop", "--config", str(shop))
+
+    assert (result.code, result.out) == (1, "")
+    assert "keyturn: shop: provider orocommerce failed with ZeroDivisionError" in result.err
+    assert "s3cret" not in result.err
+
+
+def test_unexpected_error_shows_no_value(keyturn: Keyturn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A traceback may hold secrets, and is of no help to who is not a developer."""
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("s3cret-for-tests")
+
+    monkeypatch.setattr("keyturn.plugins.providers", fail)
+
+    result = keyturn("providers")
+
+    assert (result.code, result.out) == (1, "")
+    assert result.err.startswith("keyturn: unexpected ZeroDivisionError in test_main.py, line ")
+    assert result.err.count("\n") == 1
+    assert "s3cret" not in result.err
+
+
+def test_interruption_has_the_shells_code(
+    keyturn: Keyturn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A loop in a shell ends at Ctrl-C only if the command says that it was interrupted."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("keyturn.plugins.providers", interrupt)
+
+    assert keyturn("providers").code == 130
+
+
+@pytest.mark.usefixtures("shop")
+def test_warnings_are_lines_and_everything_is_told_on_demand(
+    emulator: Emulator, configure: Callable[..., Path], keyturn: Keyturn
+) -> None:
+    """A warning must be seen without being asked for; its traceback only if it is."""
+    settings = emulator.settings("commercelayer", kind="sales_channel", market=None)
+    settings.pop("market")
+    configure(x={"provider": "commercelayer", **settings})
+
+    result = keyturn("token", "x")
+
+    assert result.err == (
+        "keyturn: WARNING: x: a sales channel is documented to need a market in scope; set market\n"
+    )
+    assert keyturn("-v", "token", "x").err.startswith(result.err)
+    assert keyturn("token", "x", "--verbose").err.startswith(result.err)
+
+
+def test_traceback_of_a_broken_plugin_is_for_the_verbose(
+    keyturn: Keyturn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its user can't do anything with it, and its authors can't do without."""
+    from keyturn import plugins
+
+    def fail(_: object) -> None:
+        raise ImportError("no module of that name")
+
+    plugins.provider.cache_clear()
+    monkeypatch.setattr(plugins, "_call_hook", fail)
+
+    quiet, verbose = keyturn("schema", "orocommerce"), keyturn("schema", "orocommerce", "-v")
+
+    assert (quiet.code, verbose.code) == (2, 2)
+    assert "Traceback" not in quiet.err
+    assert "ImportError at its import" in quiet.err
+    assert "Traceback" in verbose.err
+
+
+def test_reader_that_has_enough_is_no_failure_to_talk_of(start: Start) -> None:
+    """`keyturn providers | head -1` is everyday use."""
+    process = start("providers")
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+
+    assert process.stderr.read() == ""
+    assert process.wait(30) == 1
+
+
+def test_no_secret_is_on_the_command_line_or_in_the_output(
+    emulator: Emulator, configure: Callable[..., Path], start: Start
+) -> None:
+    """Any user of a machine can read command lines; logs are kept for years."""
+    secret = emulator.settings("orocommerce")["client_secret"]
+    configure(x={"provider": "orocommerce", **emulator.settings("orocommerce")})
+
+    for arguments in (["check"], ["status"], ["explain", "x"]):
+        out, err = start("-v", *arguments).communicate(timeout=30)
+        assert secret not in out + err
+
+
+def test_emulate_runs_until_it_is_told_to_stop(
+    start: Start, tmp_path: Path, keyturn: Keyturn
+) -> None:
+    """What it prints must be a configuration that works as it is."""
+    process = start("emulate")
+    assert process.stdout is not None
+    path = tmp_path / "emulator.toml"
+    path.touch(mode=0o600)
+    lines: list[str] = []
+    while sum(line.startswith("provider = ") for line in lines) < 4 or lines[-1].strip():
+        lines.append(process.stdout.readline())
+    path.write_text("".join(lines))
+
+    rows = keyturn("--config", str(path), "check", "--format", "json").json()
+    comments = [line.split() for line in lines if line.startswith("# keyturn request")]
+    codes = [keyturn("--config", str(path), *comment[2:]).code for comment in comments]
+    counts = json.loads(httpx.get(_address(lines) + "/-/counts", trust_env=False).text)
+    process.send_signal(signal.SIGTERM)
+
+    assert [row["result"] for row in rows] == ["ok"] * 4
+    assert codes == [0] * 4
+    assert counts == {"token_requests": 1, "api_requests": 1}
+    assert process.wait(30) == 0
+
+
+def _address(lines: list[str]) -> str:
+    """Return the address of the emulator's Norce Commerce in its configuration."""
+    (first, *_) = (line for line in lines if line.startswith("api_url = "))
+    address: str = json.loads(first.partition(" = ")[2])
+    return address
+
+
+def test_emulate_ends_at_an_interruption(start: Start) -> None:
+    """Ctrl-C is how it is meant to be ended."""
+    process = start("emulate")
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+
+    assert process.wait(30) == 0
+
+
+def test_port_that_is_taken_is_told(keyturn: Keyturn, emulator: Emulator) -> None:
+    """Whoever starts it twice must see why it does not run."""
+    port = emulator.settings("orocommerce")["url"].rpartition(":")[2].partition("/")[0]
+
+    result = keyturn("emulate", "--port", port)
+
+    assert (result.code, result.out) == (2, "")
+
+
+def test_demo_shows_every_step(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It is the first thing that a newcomer runs, and each step checks what it says."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("KEYTURN_CONNECTIONS__X__CLIENT_ID", "made-up")
+
+    code = main(["demo"])
+
+    shown = capsys.readouterr()
+    assert code == 0, shown.out
+    assert [line for line in shown.out.splitlines() if line[:1].isdigit()] == [
+        "1. A token from each provider, chosen by name, and a call to its API",
+        "2. The second time the tokens come from the store",
+        "3. A crowd that finds no token makes one request",
+        "4. A crowd of processes does, too",
+        "5. A token is renewed before it ends, and nobody waits",
+        "6. A token that the API refuses is replaced, and the call goes through",
+    ]
+    assert "100 threads: 1 token request" in shown.out
+    assert "8 processes, each `keyturn token shop`: 1 token request" in shown.out
+    assert "\x1b" not in shown.out
+    assert "eyJ" not in shown.out
+    assert not list(tmp_path.glob("keyturn-*"))
+
+
+def test_demo_fails_when_a_step_does_not_do_what_it_says(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A demonstration that shows what is not there is a lie."""
+    monkeypatch.setattr("keyturn.cli._demo._STEPS", _first_step())
+    monkeypatch.setattr("keyturn.cli._demo.KeyturnAuth", lambda _: httpx.Auth())
+
+    code = main(["demo"])
+
+    shown = capsys.readouterr().out
+    assert code == 1
+    assert "   FAILED: the API of norce-commerce answered with 401" in shown
+    assert "Not as promised: 1. A token from each provider" in shown
+
+
+def _first_step() -> tuple[Any, ...]:
+    from keyturn.cli import _demo
+
+    return _demo._STEPS[:1]  # noqa: SLF001 - the other steps take seconds
+
+
+def test_module_is_the_command() -> None:
+    """`python -m keyturn.cli` works where the command is not on the path."""
+    done = subprocess.run(
+        [sys.executable, "-m", "keyturn.cli", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+
+    assert done.stdout.startswith("keyturn ")

@@ -1,0 +1,171 @@
+"""The commands that show what there is: providers, settings, connections."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from keyturn.testing import Emulator
+
+    from .conftest import Result
+
+    Keyturn = Callable[..., Result]
+
+BUILT_IN = ["commercelayer", "norce-commerce", "norce-storm", "orocommerce"]
+
+
+@pytest.fixture
+def three(emulator: Emulator, configure: Callable[..., Path]) -> None:
+    """Configure a connection that works, one with a wrong secret, and one to a closed port."""
+    right = {"provider": "orocommerce", **emulator.settings("orocommerce")}
+    configure(
+        right=right,
+        wrong=right | {"client_secret": "s3cret-for-tests"},
+        away=right | {"url": "http://127.0.0.1:1", "timeout": 0.1},
+    )
+
+
+def test_providers_are_listed(keyturn: Keyturn) -> None:
+    """Who has just installed keyturn must see what it can connect to."""
+    table = keyturn("providers")
+    rows = keyturn("providers", "--format", "json").json()
+
+    lines = table.out.splitlines()
+    assert lines[0].split() == ["name", "distribution", "version"]
+    assert [line.split()[0] for line in lines[1:]] == [row["name"] for row in rows]
+    assert [row["name"] for row in rows if row["distribution"] == "keyturn"] == BUILT_IN
+
+
+def test_schema_is_json_schema(keyturn: Keyturn) -> None:
+    """A form or an editor is made from it."""
+    schema = keyturn("schema", "commercelayer").json()
+
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert schema["properties"]["client_secret"]["writeOnly"] is True
+
+
+def test_schema_of_an_unknown_provider_is_an_error(keyturn: Keyturn) -> None:
+    """Who mistyped must see the right name."""
+    result = keyturn("schema", "orocomerce")
+
+    assert (result.code, result.out) == (2, "")
+    assert "Did you mean orocommerce?" in result.err
+
+
+@pytest.mark.usefixtures("three")
+def test_check_tries_every_connection(emulator: Emulator, keyturn: Keyturn) -> None:
+    """One wrong secret must not hide the state of the connections after it."""
+    keyturn("token", "right")
+    requests = emulator.token_requests("orocommerce")
+
+    table, found = keyturn("check"), keyturn("check", "--format", "json")
+
+    rows = {row.pop("connection"): row for row in found.json()}
+    assert rows.pop("right") | {"expires_in": 0} == {
+        "provider": "orocommerce",
+        "result": "ok",
+        "source": "store",
+        "expires_in": 0,
+    }
+    assert {name: row["result"] for name, row in rows.items()} == {
+        "wrong": "InvalidClient",
+        "away": "EndpointUnavailable",
+    }
+    assert (table.code, found.code) == (5, 5)
+    assert "keyturn: wrong: " in table.err
+    assert "Connection refused" in table.err
+    assert [line.split()[0] for line in table.out.splitlines()] == [
+        "connection",
+        "away",
+        "right",
+        "wrong",
+    ]
+    assert emulator.token_requests("orocommerce") == requests + 1
+
+
+@pytest.mark.usefixtures("three")
+def test_check_of_one_connection_tries_it_alone(emulator: Emulator, keyturn: Keyturn) -> None:
+    """A check after a change must not be held up by what else is wrong."""
+    result = keyturn("check", "right", "--format", "json")
+
+    assert result.code == 0
+    assert [(row["connection"], row["source"]) for row in result.json()] == [
+        ("right", "token endpoint")
+    ]
+    assert emulator.token_requests("orocommerce") == 1
+
+
+def test_check_finds_the_mistakes_of_all_connections(
+    configure: Callable[..., Path], keyturn: Keyturn
+) -> None:
+    """Nothing is asked of anybody before the file is right."""
+    configure(
+        one={"provider": "orocommerce", "client_id": "made-up"},
+        two={"provider": "commercelayer", "client_id": "made-up"},
+    )
+
+    result = keyturn("check")
+
+    assert (result.code, result.out) == (2, "")
+    assert "  - connections.one.url: is required\n" in result.err
+    assert "  - connections.two.kind: is required\n" in result.err
+
+
+def test_check_without_a_connection_is_an_error(keyturn: Keyturn, home: Path) -> None:
+    """A check that found nothing to check has not found everything in order."""
+    result = keyturn("check")
+
+    assert (result.code, result.out) == (2, "")
+    assert f"no connection is configured in {home}/.config/keyturn/keyturn.toml" in result.err
+
+
+@pytest.mark.usefixtures("three")
+def test_status_sends_nothing(emulator: Emulator, keyturn: Keyturn) -> None:
+    """Looking must not change what is looked at, nor use up a rate limit."""
+    keyturn("token", "right")
+    keyturn("token", "wrong")
+    requests = emulator.token_requests("orocommerce")
+
+    result = keyturn("status", "--format", "json")
+
+    rows = {row["connection"]: row for row in result.json()}
+    assert result.code == 0
+    assert {name: row["state"] for name, row in rows.items()} == {
+        "right": "fresh",
+        "wrong": "refused: invalid_client",
+        "away": "none",
+    }
+    assert 3000 < rows["right"]["expires_in"] < 3600
+    assert rows["wrong"]["expires_in"] is None
+    assert {row["store"] for row in rows.values()} == {"DiskStore"}
+    assert "away        orocommerce  none" in keyturn("status").out
+    assert emulator.token_requests("orocommerce") == requests
+
+
+def test_status_without_a_connection_is_empty(keyturn: Keyturn) -> None:
+    """A fresh installation is in order."""
+    assert keyturn("status", "--format", "json").out == "[]\n"
+    assert keyturn("status").out == "connection  provider  state  expires_in  store\n"
+
+
+def test_status_goes_on_after_a_secret_that_is_not_there(
+    emulator: Emulator, configure: Callable[..., Path], keyturn: Keyturn
+) -> None:
+    """On a machine that lacks one secret the other connections still have a state."""
+    right = {"provider": "orocommerce", **emulator.settings("orocommerce")}
+    path = configure(right=right)
+    lacking = {"provider": '"orocommerce"', "url": '"https://shop.example"', "client_id": '"x"'}
+    lines = [f"{setting} = {value}" for setting, value in lacking.items()]
+    lines = ["", "[connections.lacking]", *lines, 'client_secret = { env = "NOT_SET" }']
+    path.write_text(path.read_text() + "\n".join(lines))
+
+    result = keyturn("status", "--format", "json")
+
+    assert result.code == 2
+    assert [row["state"] for row in result.json()] == ["ConfigurationError", "none"]
+    assert "connections.lacking.client_secret: the environment variable NOT_SET" in result.err

@@ -1,0 +1,102 @@
+"""`keyturn request`: an API request with a token."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from keyturn.testing import Emulator
+
+    from .conftest import Result
+
+    Keyturn = Callable[..., Result]
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+@pytest.mark.parametrize(
+    "provider", ["norce-commerce", "norce-storm", "orocommerce", "commercelayer"]
+)
+def test_path_is_below_the_api(
+    emulator: Emulator,
+    configure: Callable[..., Path],
+    keyturn: Keyturn,
+    provider: str,
+    slash: str,
+) -> None:
+    """The body must be alone on standard output, for `| jq`."""
+    configure(x={"provider": provider, **emulator.settings(provider)})
+
+    result = keyturn("request", "x", "get", slash + emulator.resource(provider).lstrip("/"))
+
+    assert result.code == 0, result.err
+    assert result.err == "HTTP 200 OK\n"
+    assert json.loads(result.out)
+
+
+@pytest.mark.usefixtures("shop")
+def test_url_of_the_api_may_be_whole(emulator: Emulator, keyturn: Keyturn) -> None:
+    """An API's answer links to its next page by a whole URL."""
+    url = emulator.settings("orocommerce")["url"]
+
+    assert keyturn("request", "shop", "GET", f"{url}/admin/api/users?page=2").code == 0
+
+
+@pytest.mark.usefixtures("shop")
+@pytest.mark.parametrize("url", ["https://evil.example/", "http://127.0.0.1:1/x", "ftp://x/"])
+def test_url_of_another_origin_is_refused(emulator: Emulator, keyturn: Keyturn, url: str) -> None:
+    """A link that somebody smuggled into the data must not get the token."""
+    result = keyturn("request", "shop", "GET", url)
+
+    assert (result.code, result.out) == (2, "")
+    assert "goes nowhere else" in result.err
+    assert emulator.token_requests("orocommerce") == 0
+
+
+@pytest.mark.usefixtures("shop")
+def test_data_and_headers_are_sent(emulator: Emulator, keyturn: Keyturn) -> None:
+    """A request that changes something has a body and its type."""
+    arguments = ["-d", '{"a": 1}', "-H", "Content-Type: text/x", "-H", "Accept:text/y"]
+
+    keyturn("request", "shop", "POST", "users", *arguments)
+
+    received = emulator.requests("orocommerce")[-1]
+    assert (received.method, received.body) == ("POST", b'{"a": 1}')
+    headers = {name.lower(): value for name, value in received.headers.items()}
+    assert (headers["content-type"], headers["accept"]) == ("text/x", "text/y")
+
+
+@pytest.mark.usefixtures("shop")
+def test_error_of_the_api_is_an_error_here(keyturn: Keyturn) -> None:
+    """A script must notice, and see what the API said."""
+    result = keyturn("request", "shop", "GET", "no/such/thing")
+
+    assert (result.code, result.err) == (1, "HTTP 404 Not Found\n")
+
+
+@pytest.mark.parametrize("path", ["users", "users?\x00"])
+def test_api_that_cannot_be_reached_is_told(
+    emulator: Emulator, configure: Callable[..., Path], keyturn: Keyturn, path: str
+) -> None:
+    """The network is to blame and not the credentials; httpx's errors hold the token."""
+    settings = emulator.settings("orocommerce") | {"api_url": "http://127.0.0.1:1/api"}
+    configure(x={"provider": "orocommerce", **settings})
+
+    result = keyturn("request", "x", "GET", path)
+
+    assert (result.code, result.out) == (5, "")
+    assert "keyturn: x: the API request failed: " in result.err
+
+
+@pytest.mark.parametrize("header", ["Accept", ":x", "a: \n", "ä: x"])
+def test_malformed_header_is_wrong_usage(keyturn: Keyturn, header: str) -> None:
+    """A header that was silently left out would change what is asked for."""
+    result = keyturn("request", "x", "GET", "users", "-H", header)
+
+    assert result.code == 2
+    assert "argument -H/--header" in result.err

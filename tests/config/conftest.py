@@ -1,0 +1,38 @@
+"""What the tests of the configuration share: a user of their own, and a way to write files."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a user's home where nothing is configured yet."""
+    for variable in list(os.environ):
+        if variable.startswith(("KEYTURN_", "XDG_")):
+            monkeypatch.delenv(variable)
+    directory = tmp_path / "home"
+    directory.mkdir()
+    monkeypatch.setenv("HOME", str(directory))
+    monkeypatch.setenv("KEYTURN_FINGERPRINT_KEY", "made-up-for-tests")
+    return directory
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    """Give a function that writes a configuration file, by default closed to others."""
+
+    def write_file(text: str, mode: int = 0o600) -> Path:
+        path = tmp_path / "keyturn.toml"
+        path.write_text(text, encoding="utf-8")
+        path.chmod(mode)
+        return path
+
+    return write_file

@@ -1,0 +1,148 @@
+"""Settings in environment variables, over a file's or without one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+import keyturn
+from keyturn import config
+from keyturn.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+FILE = """
+[connections.norce-stage]
+provider = "norce-commerce"
+client = "acme"
+environment = "stage"
+client_id = "from-the-file"
+client_secret = { env = "NOT_SET" }
+application_id = 1042
+"""
+ALONE = {
+    "PROVIDER": "norce-commerce",
+    "CLIENT": "acme",
+    "ENVIRONMENT": "stage",
+    "CLIENT_ID": "made-up",
+    "CLIENT_SECRET": "s3cret-for-tests",
+}
+
+
+@pytest.fixture
+def override(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Give a function that sets variables of a connection."""
+
+    def override_settings(connection: str, **settings: str) -> None:
+        for setting, text in settings.items():
+            monkeypatch.setenv(f"KEYTURN_CONNECTIONS__{connection}__{setting}", text)
+
+    return override_settings
+
+
+def problems(name: str, path: Path | None = None) -> tuple[str, ...]:
+    """Return the mistakes that loading a connection reports."""
+    with pytest.raises(ConfigurationError) as caught:
+        keyturn.load_connection(name, config=path)
+    return caught.value.problems
+
+
+def test_variable_overrides_one_setting(
+    write: Callable[..., Path], override: Callable[..., None]
+) -> None:
+    """A deployment must be able to change one setting without a file of its own."""
+    override(
+        "NORCE_STAGE",
+        CLIENT_ID="from-the-environment",
+        CLIENT_SECRET="s3cret-for-tests",
+        APPLICATION_ID="7",
+    )
+
+    connection = keyturn.load_connection("norce-stage", config=write(FILE, 0o644))
+
+    assert b"client_id=from-the-environment" in connection.token_request().body
+    assert connection.provider.api_headers(connection.settings) == {"ApplicationId": "7"}
+
+
+@pytest.mark.parametrize("name", ["norce-stage", "norce_stage", "norce.stage"])
+def test_environment_alone_suffices(override: Callable[..., None], name: str) -> None:
+    """A container has variables and often no file; they can't say how the name is written."""
+    override("NORCE_STAGE", **ALONE, TIMEOUT="5", STORE="memory://")
+
+    assert config.connection_names() == ["norce-stage"]
+    assert keyturn.load_connection(name).name == "norce-stage"
+
+
+def test_texts_stand_for_numbers_and_truth_values(override: Callable[..., None]) -> None:
+    """The environment has nothing but texts."""
+    override(
+        "CL",
+        PROVIDER="commercelayer",
+        KIND="sales_channel",
+        CLIENT_ID="made-up",
+        MARKET="code:europe",
+        LIFETIME="7200",
+        REQUIRE_MARKET="True",
+        STORE="memory://",
+    )
+
+    assert keyturn.load_connection("cl").token_request().scope == ("market:code:europe",)
+
+
+def test_text_that_stands_for_no_number_is_told_by_its_variable(
+    override: Callable[..., None],
+) -> None:
+    """The mistake must be found where it was made, and its value may be a secret."""
+    override("X", **ALONE, APPLICATION_ID="s3cret", TIMEOUT="[", WAIT="true")
+
+    assert problems("x") == (
+        "KEYTURN_CONNECTIONS__X__TIMEOUT: must be a number of seconds, above 0",
+        "KEYTURN_CONNECTIONS__X__WAIT: must be a number of seconds, not below 0",
+        "KEYTURN_CONNECTIONS__X__APPLICATION_ID: must be a whole number",
+    )
+
+
+def test_number_in_the_file_stays_strict_beside_variables(
+    write: Callable[..., Path], override: Callable[..., None]
+) -> None:
+    """A mistake in the file must not hide because a variable happens to be set."""
+    override("NORCE_STAGE", CLIENT_SECRET="s3cret-for-tests")
+
+    assert problems("norce-stage", write(FILE.replace("1042", '"1042"'))) == (
+        "connections.norce-stage.application_id: must be a whole number",
+    )
+
+
+@pytest.mark.parametrize(
+    ("variable", "question"),
+    [
+        ("NORCE_STGE__CLIENT_ID", " Did you mean NORCE_STAGE?"),
+        ("CLIENT_ID", ""),
+        ("__PROVIDER", ""),
+        ("_A__PROVIDER", ""),
+    ],
+)
+def test_variable_of_no_connection_is_a_mistake(
+    write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, variable: str, question: str
+) -> None:
+    """An override that is silently left out leaves the account it was to replace in use."""
+    monkeypatch.setenv(f"KEYTURN_CONNECTIONS__{variable}", "s3cret-for-tests")
+
+    assert problems("norce-stage", write(FILE)) == (
+        f"KEYTURN_CONNECTIONS__{variable}: belongs to no configured connection.{question}",
+    )
+
+
+def test_variable_of_no_setting_is_a_mistake(override: Callable[..., None]) -> None:
+    """An override that is silently left out leaves the setting it was to replace in use."""
+    override("X", **ALONE, CLIENT_IDD="made-up")
+
+    assert problems("x") == (
+        (
+            "KEYTURN_CONNECTIONS__X__CLIENT_IDD: is not a setting of this provider. "
+            "Did you mean client_id?"
+        ),
+    )

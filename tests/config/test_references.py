@@ -1,0 +1,262 @@
+"""Secret references: each source, and what keeps a secret from being had."""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import keyturn
+from keyturn import config
+from keyturn.errors import ConfigurationError
+from keyturn.plugins import plugin_manager
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+CANARY = "c4nary-s3cret-for-tests"
+ORO = """
+[connections.oro]
+provider = "orocommerce"
+url = "https://shop.example"
+client_id = "made-up"
+"""
+KEYRING = """
+def get_password(service, user):
+    if service == "https://broken.example/":
+        raise RuntimeError(service)
+    return {("https://shop.example/x", "me"): "c4nary-s3cret-for-tests"}.get((service, user))
+"""
+
+
+class Vault:
+    """A plugin that knows a secret source."""
+
+    @keyturn.hookimpl
+    def keyturn_secret(self, source: str, reference: object) -> str | None:
+        """Return a secret of the source `vault`."""
+        if source == "vault" and reference == "broken":
+            raise RuntimeError(CANARY)
+        return CANARY if source == "vault" else None
+
+
+@pytest.fixture
+def vault() -> Iterator[None]:
+    """Register the plugin for the length of a test."""
+    plugin = Vault()
+    plugin_manager().register(plugin)
+    yield
+    plugin_manager().unregister(plugin)
+
+
+@pytest.fixture
+def load(write: Callable[..., Path]) -> Callable[[str], keyturn.Connection]:
+    """Give a function that loads a connection whose secret is written as in TOML."""
+
+    def load_with(secret: str) -> keyturn.Connection:
+        text = f'{ORO}store = "memory://"\nclient_secret = {secret}\n'
+        return keyturn.load_connection("oro", config=write(text))
+
+    return load_with
+
+
+def sent(connection: keyturn.Connection) -> str:
+    """Return the client's secret as it would be sent."""
+    secret: str = json.loads(connection.token_request().body)["client_secret"]
+    return secret
+
+
+def test_environment_variable(
+    load: Callable[[str], keyturn.Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The usual way in a container."""
+    monkeypatch.setenv("A_SECRET", CANARY)
+
+    assert sent(load('{ env = "A_SECRET" }')) == CANARY
+
+
+@pytest.mark.parametrize("ending", ["", "\n", "\r\n"])
+def test_file(load: Callable[[str], keyturn.Connection], home: Path, ending: str) -> None:
+    """An editor ends a file with a line break that is no part of the secret."""
+    (home / "secret").write_bytes(CANARY.encode() + ending.encode())
+
+    assert sent(load(f'{{ file = "{home}/secret" }}')) == CANARY
+    assert sent(load('{ file = "~/secret" }')) == CANARY
+
+
+def test_command(load: Callable[[str], keyturn.Connection]) -> None:
+    """A password manager prints the secret in its first line, and notes below; no shell is run."""
+    secret = '{ command = ["printf", "%s\\r\\nnotes; $HOME", "' + CANARY + '"] }'
+
+    assert sent(load(secret)) == CANARY
+
+
+def test_command_gets_no_input_and_shows_no_error_output(
+    load: Callable[[str], keyturn.Connection], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A command that asks a question would hang a service, and one that complains may leak."""
+    script = f"cat; echo {CANARY} >&2; echo {CANARY}"
+
+    assert sent(load(f'{{ command = ["sh", "-c", "{script}"] }}')) == CANARY
+    assert CANARY not in capfd.readouterr().err
+
+
+def test_keyring(
+    load: Callable[[str], keyturn.Connection], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service's name in the keyring may be a URL; the user's stands after the last slash."""
+    (tmp_path / "keyring.py").write_text(KEYRING)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    assert sent(load('{ keyring = "https://shop.example/x/me" }')) == CANARY
+    for entry, expected in [
+        ("nobody/me", "the keyring has nothing for nobody/me"),
+        ("https://broken.example//me", "the keyring failed with RuntimeError"),
+    ]:
+        with pytest.raises(ConfigurationError, match=expected):
+            load(f'{{ keyring = "{entry}" }}')
+
+
+@pytest.mark.usefixtures("vault")
+def test_plugins_source(load: Callable[[str], keyturn.Connection]) -> None:
+    """Whoever keeps secrets elsewhere needs no change of keyturn's."""
+    assert sent(load("{ vault = 3 }")) == CANARY
+    with pytest.raises(ConfigurationError, match="source vault failed with RuntimeError"):
+        load('{ vault = "broken" }')
+    with pytest.raises(ConfigurationError, match="no secret source is named 'vaul'"):
+        load("{ vaul = 3 }")
+
+
+@pytest.mark.parametrize(
+    ("reference", "expected"),
+    [
+        ("{}", "must be a reference to a secret"),
+        ('{ env = "A", file = "/b" }', "must be a reference to a secret"),
+        ("{ env = 3 }", "env must be a text"),
+        ('{ env = "" }', "env must be a text"),
+        ('{ env = "NOT_SET" }', "the environment variable NOT_SET is not set"),
+        ('{ env = "EMPTY" }', "the env it refers to is empty"),
+        ('{ file = "relative" }', "file must be an absolute path"),
+        ('{ file = "~no-such-user/x" }', "file must be an absolute path"),
+        ('{ file = "/a\\u0000" }', "file must be an absolute path"),
+        ('{ file = "/no/such/file" }', "/no/such/file can't be read: No such file"),
+        ('{ file = "~/large" }', "~/large is larger than 65536 bytes"),
+        ('{ file = "~/binary" }', "~/binary is not UTF-8 text"),
+        ('{ file = "~/lines" }', "must be one line of text"),
+        ('{ keyring = "service" }', "keyring must be of the form service/user"),
+        ('{ keyring = "a/b" }', "install keyturn[keyring]"),
+        ("{ command = [] }", "command must be a list of texts"),
+        ('{ command = "pass norce" }', "command must be a list of texts"),
+        ('{ command = ["pass", 3] }', "command must be a list of texts"),
+        ('{ command = ["false"] }', "the command false failed with status 1"),
+        ('{ command = ["true"] }', "the command it refers to is empty"),
+        ('{ command = ["/no/such"] }', "/no/such can't be used: No such file"),
+        ('{ command = ["printf", "\\\\377"] }', "printf can't be used: UnicodeDecodeError"),
+        ('{ command = ["sleep", "60"] }', "the command sleep took longer than 0.2 s"),
+        ("{ vault = 3 }", "no secret source is named 'vault'"),
+        ("3", "must be a text"),
+        ("[]", "must be a text"),
+    ],
+)
+def test_what_keeps_a_secret_from_being_had_is_told(
+    load: Callable[[str], keyturn.Connection],
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    reference: str,
+    expected: str,
+) -> None:
+    """Each says where the mistake is and what it is."""
+    monkeypatch.setattr("keyturn.config._references._COMMAND_SECONDS", 0.2)
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    monkeypatch.setenv("EMPTY", "")
+    (home / "large").write_bytes(b"x" * 65537)
+    (home / "binary").write_bytes(b"\xff")
+    (home / "lines").write_text("a\nb\n")
+
+    with pytest.raises(ConfigurationError) as caught:
+        load(reference)
+
+    (problem,) = caught.value.problems
+    assert problem.startswith("connections.oro.client_secret: ")
+    assert expected in problem
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'[connections.oro]\nclient_secret = "{CANARY}',
+        f'[connections.oro]\nclient_secret = "{CANARY}"',
+        f'[connections.oro]\nprovider = "orocommerce"\nclient_secret = "{CANARY}"\nurl = "x"',
+        f'[connections.oro]\nprovider = "orocommerce"\nclient_secret = {{ value = "{CANARY}" }}',
+        f'[connections.oro]\nprovider = "orocommerce"\nclient_secret = ["{CANARY}"]',
+        f'{ORO}client_secret = {{ command = ["sh", "-c", "cat ~/canary; exit 1"] }}',
+        f'{ORO}client_secret = {{ command = ["sh", "-c", "cat ~/canary; sleep 60"] }}',
+        f'{ORO}client_secret = {{ command = ["sh", "-c", "echo; cat ~/canary"] }}',
+        f'{ORO}client_secret = {{ file = "~/lines" }}',
+        f'{ORO}client_secret = {{ file = "~/binary" }}',
+        f'{ORO}client_secret = "{CANARY}"\nstore = "x"',
+    ],
+)
+def test_no_error_shows_a_secret_not_even_in_its_traceback(
+    write: Callable[..., Path], home: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    """Error trackers send the locals of every frame to somebody else's computer."""
+    monkeypatch.setattr("keyturn.config._references._COMMAND_SECONDS", 0.2)
+    monkeypatch.setenv("KEYTURN_CONNECTIONS__ORO__API_URL", CANARY)
+    (home / "canary").write_text(CANARY)
+    (home / "lines").write_text(f"{CANARY}\n{CANARY}\n")
+    (home / "binary").write_bytes(CANARY.encode() + b"\xff")
+    # Only what keyturn's own frames hold is told.
+    path = write(text)
+    del text
+
+    with pytest.raises(ConfigurationError) as caught:
+        keyturn.load_connection("oro", config=path)
+
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+    shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    frames = [frame for frame in shown.stack if "keyturn/config" in frame.filename]
+    assert frames
+    assert CANARY not in str([frame.locals for frame in frames])
+    assert CANARY not in str(caught.value)
+
+
+VALUES = st.recursive(
+    st.sampled_from([f'"{CANARY}"', "3", "0.5", "true", "inf", "2024-01-01"]),
+    lambda values: (
+        st.lists(values, max_size=2).map(lambda each: f"[{', '.join(each)}]")
+        | st.dictionaries(
+            st.sampled_from(["env", "file", "command", "keyring", "x"]), values, max_size=2
+        ).map(lambda each: f"{{ {', '.join(f'{key} = {value}' for key, value in each.items())} }}")
+    ),
+    max_leaves=4,
+)
+KEYS = ["provider", "client_id", "client_secret", "url", "scope", "timeout", "store", "x"]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@given(table=st.dictionaries(st.sampled_from(KEYS), VALUES), real=st.booleans())
+def test_whatever_a_file_holds_only_our_error_comes_out_and_no_value(
+    write: Callable[..., Path],
+    table: dict[str, str],
+    real: bool,
+) -> None:
+    """A file is written by hand: anything may stand anywhere, and any text may be a secret."""
+    if real:
+        table["provider"] = '"orocommerce"'
+    elif "provider" in table:
+        del table["provider"]
+    lines = [f"{key} = {value}" for key, value in table.items()]
+    path = write("\n".join(["[connections.oro]", *lines]))
+
+    with pytest.raises(ConfigurationError) as caught:
+        config.read(path).check()
+
+    assert CANARY not in str(caught.value)
