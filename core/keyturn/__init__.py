@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from keyturn.secret import Secret
     from keyturn.settings import ConfidentialSettings, Settings, label, setting, url
     from keyturn.token import Token
-    from keyturn.urls import domain_problem, label_problem, url_problem
+    from keyturn.urls import DOMAIN_PATTERN, domain_problem, label_problem, url_problem
 
 __all__ = [
+    "DOMAIN_PATTERN",
     "Answer",
     "Budget",
     "ConfidentialSettings",
@@ -57,6 +58,7 @@ __all__ = [
 
 # `import keyturn` costs next to nothing: each name is imported when it is first used.
 _HOMES = {
+    "DOMAIN_PATTERN": "urls",
     "Answer": "response",
     "Budget": "budget",
     "ConfidentialSettings": "settings",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import string
+import traceback
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from urllib.parse import quote
 
@@ -17,13 +18,14 @@ from keyturn.settings import Settings, json_schema
 from keyturn.urls import url_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from keyturn.budget import Budget
     from keyturn.response import Answer, OAuthError
     from keyturn.token import Token
 
 S = TypeVar("S", bound=Settings)
+T = TypeVar("T")
 
 _HOST_VALUE_REGEX = re.compile(r"[a-z0-9.-]*")
 
@@ -171,6 +173,34 @@ class Provider(Generic[S]):
             message = f"provider {self.name}: the address made from {template} {problem}."
             raise errors.ConfigurationError(message)
         return address
+
+
+def guarded(name: str, work: Callable[[], T]) -> T:
+    """Return what `work` returns; what it raises becomes an error of ours.
+
+    A provider's method may raise anything. The frames behind a failure, and a stranger's exception
+    itself, may hold secrets: our error's text says what there is to say.
+
+    Args:
+        name: The provider's name.
+        work: Calls the provider.
+
+    Raises:
+        keyturn.errors.KeyturnError: `work` failed.
+    """
+    failure: errors.KeyturnError
+    try:
+        return work()
+    except errors.KeyturnError as error:
+        failure = error
+    except BaseException as error:  # noqa: BLE001 - a plugin may even raise SystemExit
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        failure = errors.KeyturnError(
+            f"provider {name} failed with {type(error).__name__} in {place.name}, "
+            f"line {place.lineno}.",
+            hint="This is a defect: please tell the provider's authors.",
+        )
+    raise failure.with_traceback(None)
 
 
 def _placed(value: str, address: str) -> str:

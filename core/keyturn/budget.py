@@ -34,12 +34,10 @@ class Level:
     Args:
         requests: Token requests that may still be sent at once; negative when some are waiting.
         at: When that was so, in epoch seconds.
-        blocked_until: Until when the server asked for silence, in epoch seconds.
     """
 
     requests: float
     at: float
-    blocked_until: float = 0.0
 
 
 def take(budget: Budget, level: Level | None, now: float) -> tuple[Level, float]:
@@ -56,8 +54,7 @@ def take(budget: Budget, level: Level | None, now: float) -> tuple[Level, float]
     """
     current = refill(budget, level, now)
     left = current.requests - 1
-    wait = max(0.0, -left * budget.period, current.blocked_until - now)
-    return attrs.evolve(current, requests=left), wait
+    return attrs.evolve(current, requests=left), max(0.0, -left * budget.period)
 
 
 def refill(budget: Budget, level: Level | None, now: float) -> Level:
@@ -65,17 +62,16 @@ def refill(budget: Budget, level: Level | None, now: float) -> Level:
     if level is None:
         return Level(requests=budget.burst, at=now)
     if level.at > now + _CLOCK_TOLERANCE:  # the clock was set back
-        level = Level(level.requests, now, level.blocked_until - (level.at - now))
+        level = Level(level.requests, now)
     elapsed = max(0.0, now - level.at)
     requests = min(float(budget.burst), level.requests + elapsed / budget.period)
     return attrs.evolve(level, requests=requests, at=max(now, level.at))
 
 
 def block(budget: Budget, level: Level | None, now: float, seconds: float) -> Level:
-    """Return the level after the server asked for `seconds` of silence."""
+    """Return the level after the server asked for `seconds` of silence: then one is left."""
     current = refill(budget, level, now)
-    blocked_until = max(current.blocked_until, now + seconds)
-    return attrs.evolve(current, requests=min(current.requests, 0.0), blocked_until=blocked_until)
+    return attrs.evolve(current, requests=min(current.requests, 1 - seconds / budget.period))
 
 
 def to_entry(level: Level) -> str:

@@ -7,25 +7,29 @@ import logging
 import os
 import time
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from keyturn import errors, lifetime
+from keyturn._provider import guarded
 from keyturn.clock import SYSTEM, Clock
 from keyturn.held import NOTHING, Held, hold
 from keyturn.keyfile import fingerprint_key
-from keyturn.renewal import Options, Outcome, Renewal
+from keyturn.renewal import Need, Options, Outcome, Renewal
 from keyturn.shared import SharedRenewal
 from keyturn.stores.guard import GuardedStore
 from keyturn.transport import Transport
 from keyturn.urls import origin, url_problem
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from keyturn._provider import Provider
     from keyturn.request import TokenRequest
     from keyturn.settings import Settings
     from keyturn.stores.base import TokenStore
     from keyturn.token import Token
 
+T = TypeVar("T")
 _MAX_RETRY = 30.0
 
 _logger = logging.getLogger("keyturn.connection")
@@ -62,12 +66,13 @@ class Connection:
         self.name = name or provider.name
         self.provider = provider
         self.settings = settings
-        request = provider.token_request(settings).with_fingerprint(fingerprint_key())
+        request = self._ask(lambda: provider.token_request(settings))
+        request = request.with_fingerprint(fingerprint_key())
         problem = url_problem(request.url)
         if problem:
             message = f"the token endpoint's address {problem}."
             raise errors.ConfigurationError(message, connection=self.name)
-        self._renewal = Renewal(
+        self.renewal = Renewal(
             provider=provider,
             settings=settings,
             request=request,
@@ -77,11 +82,11 @@ class Connection:
             jitter=lifetime.jitter(f"{request.fingerprint}:{os.getpid()}"),
             clock=clock,
         )
-        self._shared = SharedRenewal(self._renewal, self.name)
+        self._shared = SharedRenewal(self.renewal, self.name)
         self._clock = clock
         self._closed = False
         self._hold(NOTHING)
-        for warning in provider.warnings(settings):
+        for warning in self._ask(lambda: list(provider.warnings(settings))):
             _logger.warning("%s: %s", self.name, warning)
 
     def token(self, *, stale: Token | None = None) -> Token:
@@ -142,15 +147,19 @@ class Connection:
             keyturn.errors.ConfigurationError: The provider can't tell where it is.
             keyturn.errors.KeyturnError: There is no token to be had.
         """
-        address = self.provider.api_base(self.settings, self._held.token)
+        address = self.api_base(self._held.token)
         if address is None:
-            address = self.provider.api_base(self.settings, self.token())
+            address = self.api_base(self.token())
         problem = "is not known" if address is None else url_problem(address)
         if problem:
             raise errors.ConfigurationError(
                 f"the API's address {problem}.", connection=self.name, hint="Set api_url."
             )
         return address or ""
+
+    def api_base(self, token: Token | None) -> str | None:
+        """Return the provider's word on where the API is, as far as settings and token tell."""
+        return self._ask(lambda: self.provider.api_base(self.settings, token))
 
     @property
     def api_origin(self) -> str:
@@ -159,19 +168,19 @@ class Connection:
 
     def token_request(self) -> TokenRequest:
         """Return the token request that would be sent."""
-        return self._renewal.request
+        return self.renewal.request
 
     def invalidate(self, token: Token) -> None:
         """Forget `token` here and in the store, if it is still the current one."""
         held = self._held.token
         if held is not None and held.access_token == token.access_token:
             self._hold(NOTHING)
-        self._renewal.discard(token)
+        self.renewal.discard(token)
 
     def forget(self) -> None:
         """Forget the current token here and in the store, and a refusal that was remembered."""
         self._hold(NOTHING)
-        self._renewal.forget()
+        self.renewal.forget()
 
     def revoke(self) -> None:
         """Revoke the current token at the provider (RFC 7009) and forget it.
@@ -183,7 +192,7 @@ class Connection:
         token = self.current()
         if token is None:
             return
-        request = self.provider.revocation_request(self.settings, token)
+        request = self._ask(lambda: self.provider.revocation_request(self.settings, token))
         if request is None:
             raise errors.ConfigurationError(
                 f"{self.provider.name} has no way to revoke a token.",
@@ -191,7 +200,7 @@ class Connection:
                 hint="It can be forgotten on this side; it ends by itself.",
             )
         try:
-            self._renewal.revoke(request)
+            self.renewal.revoke(request)
         except errors.KeyturnError as error:
             failure = error
         else:
@@ -202,9 +211,9 @@ class Connection:
     def current(self) -> Token | None:
         """Return the token held here or in the store, if it may still be used; sends nothing."""
         token = self._held.token
-        if token is not None and self._renewal.state(token) is not lifetime.State.EXPIRED:
+        if token is not None and self.renewal.state(token) is not lifetime.State.EXPIRED:
             return token
-        return self._renewal.stored()
+        return self.renewal.stored()
 
     def explain(self) -> str:
         """Return the redacted transcript of how this connection gets a token.
@@ -214,7 +223,7 @@ class Connection:
         """
         from keyturn.explanation import explain
 
-        return explain(self._renewal, self.name, self.provider.api_headers(self.settings))
+        return explain(self.renewal, self.name, self._api_headers())
 
     def close(self) -> None:
         """Let go of the token; further calls raise `keyturn.errors.ConfigurationError`."""
@@ -247,18 +256,19 @@ class Connection:
         held = self._held
         now, monotonic = self._clock.time(), self._clock.monotonic()
         if held.token is None or not held.is_usable(now, monotonic):
-            return self._shared.join(rejected=stale)
+            return self._shared.join(Need(stale or held.token, refused=stale is not None))
         if stale is not None and stale.access_token == held.token.access_token:
-            return self._shared.join(rejected=stale)
+            return self._shared.join(Need(stale, refused=True))
         if not held.is_fresh(now, monotonic):
             self._postpone(held, _MAX_RETRY)
-            self._shared.join(ahead=True).add_done_callback(self._renewed_ahead)
+            flight = self._shared.join(Need(held.token, fresh=True))
+            flight.add_done_callback(self._renewed_ahead)
         return held.token
 
     def _settle(self, outcome: Outcome) -> Token:
         """Hold the token of an outcome from now on, and return it."""
         token = outcome.token
-        plan = self._renewal.plan(token)
+        plan = self.renewal.plan(token)
         headers = self._headers(token)
         self._hold(hold(token, headers, plan, self._clock.time(), self._clock.monotonic()))
         return token
@@ -282,4 +292,16 @@ class Connection:
 
     def _headers(self, token: Token) -> dict[str, str]:
         authorization = {"Authorization": f"Bearer {token.access_token}"}
-        return authorization | dict(self.provider.api_headers(self.settings))
+        return authorization | self._api_headers()
+
+    def _api_headers(self) -> dict[str, str]:
+        return self._ask(lambda: dict(self.provider.api_headers(self.settings)))
+
+    def _ask(self, work: Callable[[], T]) -> T:
+        """Ask the provider something; whatever it raises becomes an error of this connection's."""
+        try:
+            return guarded(self.provider.name, work)
+        except errors.KeyturnError as error:
+            failure = error
+        failure.connection = self.name
+        raise failure.with_traceback(None)

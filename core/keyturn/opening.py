@@ -59,9 +59,11 @@ def connect(
         >>> connection.api_url
         'https://shop.example/admin/api'
     """
-    found = find_provider(provider)
-    values, problems = read(found.settings, settings)
-    settings.clear()  # a traceback with locals must not show what is in them
+    try:
+        found = find_provider(provider)
+        values, problems = read(found.settings, settings)
+    finally:
+        settings.clear()  # a traceback with locals must not show what is in them
     if values is None:
         raise errors.ConfigurationError(
             f"the settings for {provider} have {len(problems)} mistake(s):",

@@ -70,6 +70,32 @@ class Options:
 
 
 @attrs.frozen
+class Need:
+    """What is asked of a renewal.
+
+    Args:
+        other_than: A token that will not do: it was refused, or it is over by a clock that the
+            store does not know.
+        refused: Whether an API refused it.
+        fresh: Whether only a fresh token will do, as when one is renewed ahead of time.
+    """
+
+    other_than: Token | None = None
+    refused: bool = False
+    fresh: bool = False
+
+    def is_met_by(self, token: Token, state: State) -> bool:
+        """Tell whether a token that may still be used will do."""
+        unwanted = self.other_than is not None and (
+            self.other_than.access_token == token.access_token
+        )
+        return not unwanted and (state is State.FRESH or not self.fresh)
+
+
+ANY = Need()
+
+
+@attrs.frozen
 class Outcome:
     """How a token was obtained.
 
@@ -121,33 +147,32 @@ class Renewal:
         token = self._entry()
         return None if token is None or self.state(token) is State.EXPIRED else token
 
-    def obtain(self, *, rejected: Token | None = None, ahead: bool = False) -> Outcome:
+    def remembered(self) -> errors.TokenRequestRefused | None:
+        """Return the refusal that the store remembers, if there is one."""
+        return refusals.from_entry(self.store.read(self._refusal_key), self.clock.time())
+
+    def obtain(self, need: Need = ANY) -> Outcome:
         """Return a token that may be used, from the store or else from the token endpoint.
 
-        Args:
-            rejected: A token that will not do, since an API refused it.
-            ahead: Whether only a fresh token will do, as when one is renewed ahead of time.
-
         Returns:
-            The token, and how it was obtained. It is `rejected` itself when that was renewed
-            too often in the last minutes.
+            The token, and how it was obtained. It is the refused token itself when too many were
+            refused in the last minutes.
 
         Raises:
             keyturn.errors.KeyturnError: There is no token to be had.
         """
-        found = self._found(rejected, ahead=ahead)
+        found = self._found(need)
         if found is not None:
             return Outcome(found)
-        with self.store.lock(
-            self.request.fingerprint, self.options.timeout + self.options.wait + _LEASE_EXTRA
-        ):
-            found = self._found(rejected, ahead=ahead)
+        lease = self.options.timeout + self.options.wait + _LEASE_EXTRA
+        with self.store.lock(self.request.fingerprint, lease):
+            found = self._found(need)
             if found is not None:
                 return Outcome(found)
-            if rejected is not None:
+            if need.other_than is not None and need.refused:
                 if not self._may_force():
-                    return Outcome(rejected)
-                self.discard(rejected)
+                    return Outcome(need.other_than)
+                self.discard(need.other_than)
             return self._request_token()
 
     def discard(self, token: Token) -> None:
@@ -175,14 +200,12 @@ class Renewal:
         entry = self.store.read(self.request.fingerprint)
         return None if entry is None else tokens.from_entry(entry, self.request.fingerprint)
 
-    def _found(self, rejected: Token | None, *, ahead: bool) -> Token | None:
+    def _found(self, need: Need) -> Token | None:
         """Return a token from the store that will do, or raise a refusal it remembers."""
         token = self.stored()
-        too_old = ahead and token is not None and self.state(token) is State.STALE
-        refused = rejected and token and token.access_token == rejected.access_token
-        if token is not None and not too_old and not refused:
+        if token is not None and need.is_met_by(token, self.state(token)):
             return token
-        remembered = refusals.from_entry(self.store.read(self._refusal_key), self.clock.time())
+        remembered = self.remembered()
         if remembered is not None:
             raise remembered
         return None

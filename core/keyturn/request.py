@@ -11,7 +11,7 @@ import attrs
 from keyturn.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
 BodyFormat = Literal["form", "json"]
 ClientAuthentication = Literal["body", "basic"]
@@ -70,12 +70,16 @@ class TokenRequest:
     @property
     def body(self) -> bytes:
         """The body that is sent, secrets included."""
-        parameters = {name: _reveal(value) for name, value in self.parameters}
+        parameters = [(name, _reveal(value)) for name, value in self.parameters]
         if self.scope:
-            parameters["scope"] = self.scope_separator.join(self.scope)
+            parameters.append(("scope", self.scope_separator.join(self.scope)))
         if self.body_format == "json":
-            return json.dumps(parameters, separators=(",", ":"), ensure_ascii=False).encode()
-        return _form(parameters)
+            return json.dumps(dict(parameters), separators=(",", ":"), ensure_ascii=False).encode()
+        # authlib takes a while to import: only when a form is really encoded.
+        from authlib.common.urls import url_encode
+
+        form: str = url_encode(parameters)
+        return form.encode()
 
     def secrets(self) -> list[Secret]:
         """Return every secret in the request, so that texts of others can be cleaned of them."""
@@ -134,14 +138,6 @@ def _canonical(pairs: Iterable[tuple[str, str | Secret]]) -> list[list[str]]:
 
 def _masked(pairs: Pairs) -> Pairs:
     return tuple((name, _MASK if isinstance(value, Secret) else value) for name, value in pairs)
-
-
-def _form(parameters: Mapping[str, str]) -> bytes:
-    # authlib takes 48 ms to import: only when a form is really encoded.
-    from authlib.oauth2.rfc6749.parameters import prepare_token_request
-
-    body: str = prepare_token_request(**parameters)
-    return body.encode()
 
 
 def _basic(client_id: str, client_secret: Secret) -> str:

@@ -66,6 +66,7 @@ class Answer:
                 self.body.decode(),
                 object_pairs_hook=_unique,
                 parse_constant=_refuse,
+                parse_float=_finite_float,
                 parse_int=_bounded_int,
             )
         except (ValueError, RecursionError):
@@ -241,6 +242,11 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse(text: str) -> Never:
     raise ValueError(text)
+
+
+def _finite_float(text: str) -> float:
+    number = float(text)
+    return number if abs(number) < float("inf") else _refuse("number")
 
 
 def _bounded_int(text: str) -> int:

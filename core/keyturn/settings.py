@@ -91,15 +91,12 @@ class ConfidentialSettings(Settings):
     client_secret: Secret = setting("Client secret", "The client's secret.")
 
 
-def read(
-    cls: type[S], values: Mapping[str, Any], *, from_text: bool = False
-) -> tuple[S | None, list[str]]:
+def read(cls: type[S], values: Mapping[str, Any]) -> tuple[S | None, list[str]]:
     """Make settings out of plain values.
 
     Args:
         cls: The settings class.
         values: Names and values, as from a configuration file.
-        from_text: Whether texts stand for numbers and truth values too, as in the environment.
 
     Returns:
         The settings, or None and every mistake, each naming its setting and no value.
@@ -108,7 +105,7 @@ def read(
     from cattrs.errors import ClassValidationError
 
     try:
-        settings = _converter(from_text).structure(values, cls)
+        settings = _converter().structure(values, cls)
     except ClassValidationError as invalid:
         mistakes = dict(_mistakes(cls, invalid))
     else:
@@ -116,7 +113,7 @@ def read(
         return (None, problems) if problems else (settings, [])
     # What is right may still be wrong together: the rest is read once more without the mistakes.
     rest = {name: value for name, value in values.items() if name not in mistakes}
-    problems = read(cls, rest, from_text=from_text)[1] if len(rest) < len(values) else []
+    problems = read(cls, rest)[1] if len(rest) < len(values) else []
     others = [problem for problem in problems if problem.partition(":")[0] not in mistakes]
     return None, sorted({f"{name}: {text}" for name, text in mistakes.items()} | set(others))
 
@@ -163,13 +160,15 @@ def _kind_schema(kind: Any) -> dict[str, Any]:
     if kind is Secret:
         return {"type": "string", "writeOnly": True, "minLength": 1}
     if typing.get_origin(kind) is tuple:
-        items = {"type": "string", "minLength": 1}
-        return {"anyOf": [items, {"type": "array", "items": items}]}
+        one = _SCOPE_VALUE_REGEX.pattern
+        text = {"type": "string", "pattern": rf"^\s*{one}(\s+{one})*\s*$"}
+        items = {"type": "string", "pattern": f"^{one}$"}
+        return {"anyOf": [text, {"type": "array", "items": items, "minItems": 1}]}
     return {"type": {str: "string", int: "integer", float: "number", bool: "boolean"}[kind]}
 
 
 @functools.cache
-def _converter(from_text: bool) -> cattrs.Converter:  # noqa: FBT001 - the key of the cache
+def _converter() -> cattrs.Converter:
     import cattrs
     from cattrs.gen import make_dict_structure_fn, override
 
@@ -177,7 +176,7 @@ def _converter(from_text: bool) -> cattrs.Converter:  # noqa: FBT001 - the key o
 
     def structure_of(cls: type[Settings]) -> Callable[[Mapping[str, Any], Any], Settings]:
         hooks: dict[str, Any] = {
-            field.name: override(struct_hook=functools.partial(_value, field, from_text))
+            field.name: override(struct_hook=functools.partial(_value, field))
             for field in attrs.fields(attrs.resolve_types(cls))
         }
         return make_dict_structure_fn(cls, converter, **hooks)
@@ -192,11 +191,11 @@ class _MistakeError(ValueError):
     """What is wrong with one value, in words that don't name it."""
 
 
-def _value(field: attrs.Attribute[Any], from_text: bool, value: Any, _kind_of: Any) -> Any:  # noqa: FBT001 - partial
+def _value(field: attrs.Attribute[Any], value: Any, _annotation: object) -> Any:
     kind, optional = _kind(field.type)
     if value is None and optional:
         return None
-    converted = _convert(_from_text(kind, value) if from_text else value, kind)
+    converted = _convert(value, kind)
     check = field.metadata.get("check") or (one_line if kind in {str, Secret} else None)
     mistake = check(converted) if check else None
     if mistake:
@@ -238,18 +237,6 @@ def _scope_values(value: Any) -> tuple[str, ...]:
     if not all(isinstance(each, str) and _SCOPE_VALUE_REGEX.fullmatch(each) for each in values):
         raise _MistakeError("must have visible ASCII scope values only (RFC 6749 section 3.3)")
     return tuple(values)
-
-
-def _from_text(kind: Any, value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    if kind is int and re.fullmatch(r"-?[0-9]{1,18}", value):
-        return int(value)
-    if kind is float and re.fullmatch(r"-?[0-9]{1,18}(\.[0-9]+)?", value):
-        return float(value)
-    if kind is bool and value.lower() in {"true", "false"}:
-        return value.lower() == "true"
-    return value
 
 
 def _mistakes(cls: type[Settings], invalid: ClassValidationError) -> Iterator[tuple[str, str]]:

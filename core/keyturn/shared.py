@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import copy
-import traceback
 from typing import TYPE_CHECKING
 
 import attrs
 
 from keyturn import errors, flights
+from keyturn._provider import guarded
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from keyturn.renewal import Outcome, Renewal
-    from keyturn.token import Token
+    from keyturn.renewal import Need, Outcome, Renewal
 
 _PATIENCE_EXTRA = 10.0
 
@@ -33,11 +32,10 @@ class SharedRenewal:
     renewal: Renewal
     connection: str
 
-    def join(self, *, rejected: Token | None = None, ahead: bool = False) -> Future[Outcome]:
+    def join(self, need: Need) -> Future[Outcome]:
         """Return the future of the worker that obtains this token; see `Renewal.obtain`."""
         store, fingerprint = self.renewal.store.store, self.renewal.request.fingerprint
-        key = (id(store), fingerprint, rejected and rejected.access_token, ahead)
-        return _flights.join(key, lambda: self._obtain(rejected, ahead=ahead))
+        return _flights.join((id(store), fingerprint, need), lambda: self._obtain(need))
 
     def wait(self, flight: Future[Outcome]) -> Outcome:
         """Wait for a worker's outcome.
@@ -69,21 +67,8 @@ class SharedRenewal:
         own.connection = self.connection
         return own
 
-    def _obtain(self, rejected: Token | None, *, ahead: bool) -> Outcome:
-        failure: errors.KeyturnError
-        try:
-            return self.renewal.obtain(rejected=rejected, ahead=ahead)
-        except errors.KeyturnError as error:
-            failure = error
-        except BaseException as error:  # noqa: BLE001 - a provider's method may raise anything
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            what = f"{type(error).__name__} in {place.name}, line {place.lineno}"
-            failure = errors.KeyturnError(
-                f"provider {self.renewal.provider.name} failed with {what}.",
-                hint="This is a defect: please tell the provider's authors.",
-            )
-        # The frames behind a failure hold secrets; its text says what there is to say.
-        raise failure.with_traceback(None)
+    def _obtain(self, need: Need) -> Outcome:
+        return guarded(self.renewal.provider.name, lambda: self.renewal.obtain(need))
 
     @property
     def _patience(self) -> float:

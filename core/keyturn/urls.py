@@ -9,7 +9,9 @@ import re
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 LABEL_PATTERN = rf"^{_LABEL}$"
-"""One label of a host name (RFC 1123 section 2.1), in lower case; also given in JSON Schemas."""
+"""One label of a host name (RFC 1123 section 2.1), in lower case, as JSON Schemas give it."""
+DOMAIN_PATTERN = rf"^{_LABEL}(?:\.{_LABEL})*$"
+"""A domain name in lower case, as JSON Schemas give it."""
 
 _ENCODED = r"%[0-9A-Fa-f]{2}"
 _SEGMENT = rf"(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|{_ENCODED})*"

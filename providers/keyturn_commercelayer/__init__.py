@@ -26,9 +26,8 @@ _SELECTOR_SCHEMA = {"pattern": "^(id|code):"}
 
 
 def _selector_problem(value: str) -> str | None:
-    key, colon, name = value.partition(":")
     try:
-        Selector("market", key if colon else None, name or value)  # type: ignore[arg-type]
+        Selector.parse(f"market:{value}")
     except ValueError:
         return "must be id:… or code:…, such as code:europe"
     return None
@@ -100,6 +99,7 @@ class CommerceLayerSettings(keyturn.Settings):
         "Where Commerce Layer is.",
         default="commercelayer.io",
         check=keyturn.domain_problem,
+        schema={"pattern": keyturn.DOMAIN_PATTERN, "maxLength": 253},
     )
 
     def problems(self) -> Iterator[str]:

@@ -17,6 +17,7 @@ _API_URLS = {
     "production": "https://api.storm.io",
 }
 _ENVIRONMENTS = ("lab", "qa", "production")
+_ONE = "|".join(_ENVIRONMENTS)
 
 
 def _scope_problem(values: tuple[str, ...]) -> str | None:
@@ -33,6 +34,12 @@ class StormSettings(NorceSettings):
         "Scope",
         "One or several of lab (the stage environment), qa and production.",
         check=_scope_problem,
+        schema={
+            "anyOf": [
+                {"type": "string", "pattern": rf"^\s*({_ONE})(\s+({_ONE}))*\s*$"},
+                {"type": "array", "items": {"enum": list(_ENVIRONMENTS)}, "minItems": 1},
+            ]
+        },
     )
 
 

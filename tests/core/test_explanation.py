@@ -75,7 +75,7 @@ def make_connection(name: str, transport: OneAnswer) -> Connection:
     clock = Clock(time=lambda: NOW, monotonic=lambda: 0.0, sleep=lambda _: None)
     store = keyturn.stores.from_url("memory://")
     connection = Connection(provider, settings, store=store, clock=clock, transport=transport)  # type: ignore[arg-type]
-    connection._renewal.jitter = 0.0  # it differs in each process
+    connection.renewal.jitter = 0.0  # it differs in each process
     return connection
 
 
@@ -119,7 +119,7 @@ def test_stale_token_is_told() -> None:
     connection.token()
     provider, settings = connection.provider, connection.settings
     clock = Clock(time=lambda: NOW + 3590, monotonic=lambda: 0.0, sleep=lambda _: None)
-    store = connection._renewal.store.store
+    store = connection.renewal.store.store
     later = Connection(provider, settings, store=store, clock=clock, transport=transport)  # type: ignore[arg-type]
     assert "renewed in the background by the next call" in later.explain()
 
@@ -130,7 +130,7 @@ def test_remembered_refusal_is_told_without_an_answer() -> None:
     connection = make_connection("orocommerce", transport)
     connection.explain()
     provider, settings = connection.provider, connection.settings
-    store = connection._renewal.store.store
+    store = connection.renewal.store.store
     other = Connection(provider, settings, store=store, clock=connection._clock, transport=transport)  # type: ignore[arg-type]
     shown = other.explain()
     assert "nothing was sent." in shown
