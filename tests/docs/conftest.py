@@ -1,0 +1,151 @@
+"""What the documentation's examples need: pages taken apart, and a place to run them in.
+
+A page is Markdown. Before a block of code a comment, which readers don't see, may say more:
+`<!-- setup: emulator -->` starts the emulator, and sends what the page's examples ask for there;
+`<!-- file: keyturn_acme.py -->` writes the block to a file; `<!-- not run: reason -->` is for what
+can't run here, for one of the reasons in `test_examples.py`; `<!-- mistakes: … -->` for a
+configuration that is meant to be wrong.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+import keyturn.opening
+from keyturn import plugins
+from keyturn.keyfile import fingerprint_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+REPOSITORY = Path(__file__).parents[2]
+TOOLS = Path(__file__).parent / "tools"
+BLOCK_REGEX = re.compile(
+    r"(?P<comments>(?:^<!--[^\n]*-->\n)*)^(?P<fence>```+)(?P<language>[^\n]*)\n(?P<text>.*?)^(?P=fence)$",
+    re.MULTILINE | re.DOTALL,
+)
+COMMENT_REGEX = re.compile(r"<!-- (?P<kind>[a-z ]+): (?P<value>.+) -->")
+
+
+@attrs.frozen
+class Block:
+    """A block of code: its language, its text, its line in the page, and what comments say."""
+
+    language: str
+    text: str
+    line: int
+    comments: dict[str, str]
+
+
+@attrs.frozen
+class Page:
+    """A page of the documentation."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The path from the repository's root."""
+        return self.path.relative_to(REPOSITORY).as_posix()
+
+    @property
+    def text(self) -> str:
+        """The whole page."""
+        return self.path.read_text(encoding="utf-8")
+
+    @property
+    def blocks(self) -> list[Block]:
+        """The blocks of code, in the page's order."""
+        return [
+            Block(
+                match["language"],
+                match["text"],
+                self.text.count("\n", 0, match.start("text")) + 1,
+                dict(COMMENT_REGEX.findall(match["comments"])),
+            )
+            for match in BLOCK_REGEX.finditer(self.text)
+        ]
+
+
+def all_pages() -> list[Page]:
+    """Return README, the other pages at the root, and every page of `docs`."""
+    return [
+        Page(path) for path in (*REPOSITORY.glob("*.md"), *sorted(REPOSITORY.glob("docs/**/*.md")))
+    ]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that takes a `page` once for each page."""
+    if "page" in metafunc.fixturenames:
+        found = all_pages()
+        metafunc.parametrize("page", found, ids=[page.name for page in found])
+
+
+@pytest.fixture
+def pages() -> list[Page]:
+    """All pages at once."""
+    return all_pages()
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty working directory, home and environment; plugins written there can be imported."""
+    for name in [name for name in os.environ if name.startswith("KEYTURN_")]:
+        monkeypatch.delenv(name)
+    for name in ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / name.lower()))
+    # One key for this process, which remembers it, and for those that it starts.
+    monkeypatch.setenv("KEYTURN_FINGERPRINT_KEY", "made-up-for-tests")
+    monkeypatch.setenv("PATH", f"{TOOLS}:{Path(sys.executable).parent}", prepend=":")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    modules = set(sys.modules)
+    forget_process()
+    yield tmp_path
+    forget_process()
+    for name in set(sys.modules) - modules:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
+def forget_process() -> None:
+    """Forget what keyturn remembers for the length of a process."""
+    for remembered in (fingerprint_key, plugins.provider, plugins.plugin_manager):
+        remembered.cache_clear()
+    keyturn.opening._process_memory.cache_clear()  # noqa: SLF001 - nobody else needs to
+
+
+@pytest.fixture
+def emulated(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The emulator; what examples connect to is taken there instead.
+
+    An example shows the settings of a real account. Addresses and credentials, and nothing else,
+    are replaced by the emulator's.
+    """
+    with keyturn.testing.Emulator() as emulator:
+        connect = keyturn.opening.connect
+
+        def connect_to_emulator(provider: str, /, **given: Any) -> keyturn.Connection:
+            return connect(provider, **(given | replaced(emulator, provider, given)))
+
+        monkeypatch.setattr(keyturn, "connect", connect_to_emulator)
+        monkeypatch.setattr(keyturn.opening, "connect", connect_to_emulator)
+        yield emulator
+
+
+def replaced(emulator: Any, provider: str, given: dict[str, Any]) -> dict[str, Any]:
+    """Return the emulator's addresses and credentials for the account of an example."""
+    if provider not in emulator.providers:
+        return {}
+    variant = {name: given[name] for name in ("kind", "side") if name in given}
+    places = {"client_id", "client_secret", "token_url", "api_url", "url"}
+    settings = emulator.settings(provider, **variant)
+    return {name: value for name, value in settings.items() if name in places}

@@ -1,0 +1,177 @@
+"""Every block of code in the documentation, run from the top of its page to the bottom."""
+
+from __future__ import annotations
+
+import contextlib
+import doctest
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from keyturn import config, plugins
+
+if TYPE_CHECKING:
+    import pytest
+
+NOT_RUN = {
+    "packaging": "tests/packaging and .ci/run install and start what is shown",
+    "kubernetes": "needs a cluster; the command in it is run on the same page",
+    "picture": "an outline for the eye",
+}
+SECONDS = 40
+OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+class PageRun:
+    """One page's examples, which share names, files and environment.
+
+    Args:
+        directory: Where they run.
+        emulator: Where they connect to, or None when they need nothing.
+        environment: Sets an environment variable until the test ends.
+    """
+
+    def __init__(self, directory: Path, emulator: Any, environment: Any) -> None:
+        self._directory = directory
+        self._emulator = emulator
+        self._set_variable = environment
+        self._names: dict[str, Any] = {"__name__": "example"}
+        self._printed = ""
+
+    def run(self, block: Any) -> None:
+        """Run one block; an unknown language is an error."""
+        file = block.comments.get("file")
+        if file:
+            (self._directory / file).write_text(block.text, encoding="utf-8")
+        languages = {
+            "python": self._check_python if file else self._run_python,
+            "console": self._run_console,
+            "sh": self._run_script,
+            "text": self._compare,
+            "toml": self._read_toml,
+            "json": json.loads,
+        }
+        languages[block.language](block.text)
+        if block.language == "toml" and "mistakes" not in block.comments:
+            config.read().check()
+
+    def _check_python(self, text: str) -> None:
+        compile(text, "example", "exec")
+
+    def _run_python(self, text: str) -> None:
+        output = io.StringIO()
+        with contextlib.redirect_stdout(output):
+            exec(compile(text, "example", "exec"), self._names)  # noqa: S102 - our own examples
+        self._printed = output.getvalue()
+
+    def _run_script(self, text: str) -> None:
+        status, self._printed = shell(text)
+        assert status == 0, self._printed
+
+    def _run_console(self, text: str) -> None:
+        assert text.startswith("$ ")
+        for session in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+            command, expected = re.split(r"(?<!\\)\n", session, maxsplit=1)
+            status, self._printed = shell(command)
+            if expected:
+                self._compare(expected)
+            else:
+                assert status == 0, self._printed
+
+    def _compare(self, expected: str) -> None:
+        same = doctest.OutputChecker().check_output(expected, self._printed, OPTIONS)
+        assert same, f"shown:\n{expected}\nprinted:\n{self._printed}"
+
+    def _read_toml(self, text: str) -> None:
+        content = tomllib.loads(text)
+        if "project" in content:
+            self._install(content["project"])
+        if "connections" in content:
+            self._configure(text, content["connections"])
+
+    def _install(self, project: dict[str, Any]) -> None:
+        """Register a distribution's entry points, as its installation would."""
+        information = self._directory / f"{project['name'].replace('-', '_')}-1.dist-info"
+        information.mkdir()
+        metadata = f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: 1\n"
+        (information / "METADATA").write_text(metadata, encoding="utf-8")
+        groups = project["entry-points"].items()
+        lines = [
+            f"[{group}]\n{name} = {module}" for group, e in groups for name, module in e.items()
+        ]
+        (information / "entry_points.txt").write_text("\n".join(lines), encoding="utf-8")
+        # A process that begins after the installation knows nothing older.
+        plugins.plugin_manager.cache_clear()
+
+    def _configure(self, text: str, connections: dict[str, Any]) -> None:
+        """Make a configuration the one in use, its accounts being the emulator's."""
+        path = self._directory / "keyturn.toml"
+        path.write_text(text, encoding="utf-8")
+        path.chmod(0o600)
+        self._set_variable("KEYTURN_CONFIG", str(path))
+        for name, given in connections.items():
+            if self._emulator is None or given["provider"] not in self._emulator.providers:
+                continue  # nothing is to be sent, or it is an example of a mistake
+            variant = {key: given[key] for key in ("kind", "side") if key in given}
+            account = self._emulator.settings(given["provider"], **variant)
+            secret = given.get("client_secret")
+            if isinstance(secret, dict) and "env" in secret:
+                self._set_variable(secret["env"], account.pop("client_secret"))
+            prefix = f"KEYTURN_CONNECTIONS__{re.sub('[-.]', '_', name).upper()}__"
+            for key in {"client_id", "client_secret", "token_url", "api_url", "url"} & set(account):
+                self._set_variable(f"{prefix}{key.upper()}", account[key])
+
+
+def shell(script: str) -> tuple[int, str]:
+    """Run a script; return its exit status and what it wrote."""
+    with subprocess.Popen(
+        ["/bin/bash", "-eu", "-c", script],
+        env=os.environ | {"COLUMNS": "100"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            output, _ = process.communicate(timeout=SECONDS)
+        finally:
+            # Whatever the script left behind, such as an emulator in the background.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    return process.returncode, output
+
+
+def test_make_targets_exist(page: Any) -> None:
+    """A command for make that isn't there is the first thing that a newcomer meets."""
+    makefile = (Path(__file__).parents[2] / "Makefile").read_text(encoding="utf-8")
+    blocks = "\n".join(block.text for block in page.blocks)
+    named = set(re.findall(r"^make ([a-z-]+)", blocks, re.MULTILINE))
+
+    assert named <= set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+
+
+def test_examples(
+    page: Any, place: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An example that doesn't do what it shows misleads whoever copies it."""
+    # An indented block would be overlooked.
+    assert page.text.count("```") == 2 * len(page.blocks)
+    needs_emulator = any("setup" in block.comments for block in page.blocks)
+    emulator = request.getfixturevalue("emulated") if needs_emulator else None
+    run = PageRun(place, emulator, monkeypatch.setenv)
+    for block in page.blocks:
+        if "not run" in block.comments:
+            assert block.comments["not run"] in NOT_RUN
+            continue
+        try:
+            run.run(block)
+        except Exception as error:
+            error.add_note(f"at {page.name}, line {block.line}")
+            raise

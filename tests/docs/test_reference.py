@@ -1,0 +1,236 @@
+"""The reference pages say what the code says."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import io
+import json
+import re
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+import keyturn
+from keyturn import hooks
+from keyturn.cli import main
+from keyturn.cli._exit_codes import exit_code
+from keyturn.renewal import Options
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
+PROVIDERS = ["commercelayer", "norce-commerce", "norce-storm", "orocommerce"]
+
+
+def page_text(name: str) -> str:
+    """Return a reference page."""
+    return (REFERENCE / f"{name}.md").read_text(encoding="utf-8")
+
+
+def rows(text: str) -> list[list[str]]:
+    """Return the rows of a page's tables, without their heads."""
+    lines = re.findall(r"^\|(.*)\|$", text, re.MULTILINE)
+    cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)] for line in lines]
+    rules = [number for number, row in enumerate(cells) if set("".join(row)) <= set("-: ")]
+    return [
+        row for number, row in enumerate(cells) if number not in rules and number + 1 not in rules
+    ]
+
+
+def settings_table(provider: str) -> str:
+    """Return the table of a provider's settings as the reference must have it."""
+    schema = keyturn.provider(provider).settings_schema()
+    lines = ["| setting | kind | what it is |", "|---|---|---|"]
+    for name, field in schema["properties"].items():
+        kind = "required" if name in schema["required"] else "optional"
+        if "default" in field:
+            kind = f"default `{json.dumps(field['default'])}`"
+        described = " ".join([f"{field['title']}.", field.get("description", "")]).strip()
+        lines.append(f"| `{name}` | {_type(field)}, {kind} | {described} |")
+    return "\n".join(lines)
+
+
+def _type(field: dict[str, Any]) -> str:
+    if "enum" in field:
+        return " or ".join(f"`{value}`" for value in field["enum"] if value is not None)
+    if "anyOf" in field:
+        return "text or list of texts"
+    if field.get("writeOnly"):
+        return "secret"
+    kinds = field["type"] if isinstance(field["type"], list) else [field["type"]]
+    names = {"string": "text", "integer": "whole number", "boolean": "true or false"}
+    bounds = [f"{field[key]}" for key in ("minimum", "maximum") if key in field]
+    kind = names[next(kind for kind in kinds if kind != "null")]
+    return f"{kind} from {' to '.join(bounds)}" if bounds else kind
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_settings_are_those_of_the_schema(provider: str) -> None:
+    """A setting that the page leaves out is never found, one that it invents is refused."""
+    assert settings_table(provider) in page_text("settings")
+
+
+def test_every_public_name_is_described() -> None:
+    """A public name without a word about it is used by guessing."""
+    text = page_text("api")
+
+    assert [name for name in keyturn.__all__ if f"`{name}" not in text] == []
+
+
+@pytest.mark.parametrize(
+    "cls",
+    [
+        keyturn.Connection,
+        keyturn.Provider,
+        keyturn.Token,
+        keyturn.TokenRequest,
+        keyturn.testing.Emulator,
+        keyturn.testing.ReceivedRequest,
+    ],
+)
+def test_every_public_member_is_described(cls: type) -> None:
+    """A method that the page leaves out might as well not exist."""
+    members = {name for name in dir(cls) if not name.startswith("_")}
+    members |= set(inspect.signature(cls).parameters) if attrs.has(cls) else set()
+
+    assert [name for name in sorted(members) if f"`{name}" not in page_text("api")] == []
+
+
+def test_every_error_is_in_the_table() -> None:
+    """Who can't look an error up can't handle it."""
+    known = {
+        name: member
+        for name, member in vars(keyturn.errors).items()
+        if inspect.isclass(member) and issubclass(member, keyturn.errors.KeyturnError)
+    }
+    described = {row[0].strip("`└ "): row for row in rows(page_text("errors"))}
+
+    assert known.keys() <= described.keys()
+
+
+def test_every_hook_is_described() -> None:
+    """A hook that nobody knows of is never implemented."""
+    names = {n for group in (hooks.ProviderHooks, hooks.PluginHooks) for n in vars(group)}
+    named = {name for name in names if name.startswith("keyturn_")}
+
+    assert {name for name in named if f"`{name}(" not in page_text("hooks")} == set()
+
+
+def test_every_option_of_a_connection_is_described() -> None:
+    """An option that the page leaves out can't be set in a configuration file by anybody."""
+    described = {row[0].strip("`") for row in rows(page_text("configuration"))}
+
+    assert {field.name for field in attrs.fields(Options)} | {"store", "provider"} <= described
+
+
+def usages() -> dict[str, str]:
+    """Return the command line's own usage of each command, on one line."""
+    commands = re.findall(r"^    ([a-z]+)\b", help_of(), re.MULTILINE)
+    return {command: help_of(command) for command in commands}
+
+
+def help_of(*command: str) -> str:
+    """Return what `--help` prints."""
+    with contextlib.redirect_stdout(io.StringIO()) as output, pytest.raises(SystemExit):
+        main([*command, "--help"])
+    return output.getvalue()
+
+
+def test_every_command_is_described() -> None:
+    """A command that the page leaves out is never found, one that it invents is no command."""
+    described = re.findall(r"^\| `keyturn ([a-z]+)", page_text("command-line"), re.MULTILINE)
+
+    assert sorted(described) == sorted(usages())
+
+
+@pytest.mark.parametrize("command", sorted(usages()))
+def test_every_option_is_described(command: str) -> None:
+    """An option that the page leaves out is never used, one that it invents is refused."""
+    common = {"--help", "--config", "--verbose"}
+    text = page_text("command-line")
+    line = next(line for line in text.splitlines() if line.startswith(f"| `keyturn {command}"))
+    usage = line.split("`")[1]
+    helped = help_of(command)
+    metavars = set(re.findall(r"\b[A-Z]{4,}\b", helped.partition("\n\n")[0])) - {"FILE"}
+
+    assert set(re.findall(r"--[a-z]+", usage)) == set(re.findall(r"--[a-z]+", helped)) - common
+    assert set(re.findall(r"\b[A-Z]{4,}\b", usage)) == metavars
+    assert all(f"`{option}" in text for option in common)
+
+
+def test_token_formats_are_described() -> None:
+    """A format that the page leaves out is never used."""
+    (formats,) = re.findall(r"--format \{(.*?)\}", help_of("token").partition("options:")[0])
+    described = {row[0].strip("`") for row in rows(page_text("command-line"))}
+
+    assert set(formats.split(",")) <= described
+
+
+@pytest.mark.parametrize("row", rows(page_text("errors")), ids=lambda row: row[0])
+def test_exit_codes_of_errors_are_described(row: list[str]) -> None:
+    """A script that relies on the table takes the wrong way."""
+    kind = getattr(keyturn.errors, row[0].strip("`└ "))
+    more = {"retry_after": 1.0} if kind is keyturn.errors.RateLimited else {}
+
+    assert exit_code(kind("made up", **more)) == int(row[2])
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[tuple[str, dict[str, Any]]]:
+    """A token endpoint that answers what it is told: its address, and where to tell it."""
+    answer: dict[str, Any] = {}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(answer["status"])
+            for name, value in answer["headers"].items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(answer["body"])
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}", answer
+        server.shutdown()
+        thread.join()
+
+
+ANSWERS = [row for row in rows(page_text("answers")) if re.fullmatch(r"\d{3}", row[0])]
+
+
+@pytest.mark.parametrize("row", ANSWERS, ids=[f"{r[0]} {r[2][:40]}" for r in ANSWERS])
+def test_answers_are_taken_as_described(
+    row: list[str], endpoint: tuple[str, dict[str, Any]]
+) -> None:
+    """Code that relies on the table handles the wrong error."""
+    status, head, body, outcome = row
+    url, answer = endpoint
+    kind, *others = re.findall("`(.*?)`", head)
+    headers = dict(other.split(": ", 1) for other in others) | {"Content-Type": kind}
+    text = body.split("`")[1] if "`" in body else ""
+    answer |= {"status": int(status), "headers": headers, "body": text.encode()}
+    connection = keyturn.connect(
+        "orocommerce",
+        url=url,
+        client_id="made-up",
+        client_secret="made-up",
+        store="memory://",
+        timeout=0.3,
+    )
+    if outcome.startswith("a token"):
+        assert connection.token().access_token == "abc"
+        return
+    with pytest.raises(keyturn.errors.KeyturnError) as caught:
+        connection.token()
+    assert type(caught.value).__name__ == outcome.split("`")[1]
