@@ -1,0 +1,144 @@
+"""Environments outside of the repository, in which keyturn is installed from its wheel.
+
+Dependencies are linked from the environment that runs the tests, so that no network is needed;
+only keyturn's own are, so that one it forgot to declare is missing. `make wheel-test` installs them
+for real.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+import venv
+from importlib.metadata import Distribution, distribution
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+REPOSITORY = Path(__file__).parents[2]
+STRANGER = REPOSITORY / "tests" / "plugins_for_tests" / "keyturn-acme"
+
+
+class Environment(NamedTuple):
+    """A virtual environment, and a home of its own for what runs in it."""
+
+    directory: Path
+    home: Path
+
+    def run(self, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run one of the environment's commands to its end."""
+        return subprocess.run(
+            [self.directory / "bin" / command, *arguments],
+            cwd=self.home,
+            env={"PATH": os.defpath, "HOME": str(self.home), "LANG": "C.UTF-8"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=50,
+            check=False,
+        )
+
+    def python(self, script: str) -> str:
+        """Return what a Python script prints; its failure is an AssertionError."""
+        done = self.run("python", "-c", script)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+def pip(*arguments: str | Path) -> None:
+    """Run pip without network, printing what it says if it fails."""
+    command = [sys.executable, "-m", "pip", *arguments, "--quiet", "--no-index"]
+    # pip under coverage would take several times as long, and cover nothing of keyturn.
+    environment = {name: v for name, v in os.environ.items() if not name.startswith("COVERAGE")}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def build_wheels(directory: Path, *sources: Path) -> list[Path]:
+    """Build the wheels of source trees into a directory."""
+    pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", directory, *sources)
+    return sorted(directory.glob("*.whl"))
+
+
+def dependencies(name: str) -> dict[str, Distribution]:
+    """Return a distribution's dependencies, and theirs, without extras."""
+    found: dict[str, Distribution] = {}
+    waiting = [name]
+    while waiting:
+        for requirement in map(Requirement, distribution(waiting.pop()).requires or ()):
+            key = canonicalize_name(requirement.name)
+            wanted = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+            if wanted and key not in found:
+                found[key] = distribution(key)
+                waiting.append(key)
+    return found
+
+
+def create_environment(directory: Path, wheels: list[Path]) -> Environment:
+    """Create an environment with keyturn's dependencies, and install wheels with pip."""
+    venv.create(directory, symlinks=True)
+    paths = {"base": str(directory), "platbase": str(directory)}
+    site_packages = Path(sysconfig.get_path("purelib", "venv", paths))
+    for dependency in dependencies("keyturn").values():
+        for top in {file.parts[0] for file in dependency.files or ()} - {"..", "__pycache__"}:
+            (site_packages / top).symlink_to(Path(str(dependency.locate_file(top))))
+    pip("--python", directory / "bin" / "python", "install", *wheels)
+    home = directory / "home"
+    home.mkdir()
+    return Environment(directory, home)
+
+
+def write_distribution(directory: Path, name: str, provider: str, source: str) -> Path:
+    """Write the source tree of a distribution that registers one provider; return its place."""
+    module = name.replace("-", "_")
+    (directory / name / module).mkdir(parents=True)
+    (directory / name / module / "__init__.py").write_text(source, encoding="utf-8")
+    project = f"""
+        [build-system]
+        requires = ["hatchling"]
+        build-backend = "hatchling.build"
+        [project]
+        name = "{name}"
+        version = "1.0"
+        [project.entry-points."keyturn.providers"]
+        {provider} = "{module}"
+    """
+    (directory / name / "pyproject.toml").write_text(project, encoding="utf-8")
+    return directory / name
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build keyturn's wheel."""
+    (built,) = build_wheels(tmp_path_factory.mktemp("wheel"), REPOSITORY)
+    return built
+
+
+@pytest.fixture(scope="session")
+def bare(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Environment:
+    """Create an environment with keyturn alone."""
+    return create_environment(tmp_path_factory.mktemp("bare"), [wheel])
+
+
+@pytest.fixture(scope="session")
+def crowded(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Environment:
+    """Create an environment with keyturn and plugins: a good one, and all kinds of bad ones."""
+
+    def stranger(name: str, provider: str, source: str = "") -> Path:
+        return write_distribution(sources, name, provider, source)
+
+    sources = tmp_path_factory.mktemp("sources")
+    wheels = build_wheels(
+        tmp_path_factory.mktemp("wheels"),
+        STRANGER,
+        stranger("keyturn-left", "twice"),
+        stranger("keyturn-right", "twice"),
+        stranger("keyturn-greedy", "orocommerce"),
+        stranger("keyturn-broken", "broken", "import a_module_that_nobody_has"),
+    )
+    return create_environment(tmp_path_factory.mktemp("crowded"), [wheel, *wheels])

@@ -1,0 +1,47 @@
+"""keyturn as installed from its wheel, far from the repository."""
+
+from __future__ import annotations
+
+import zipfile
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.packaging.conftest import Environment
+
+PACKAGES = {"keyturn", "keyturn_norce", "keyturn_orocommerce", "keyturn_commercelayer"}
+PROVIDERS = ["commercelayer", "norce-commerce", "norce-storm", "orocommerce"]
+
+
+def test_wheel_holds_the_four_packages_typed_and_nothing_else(wheel: Path) -> None:
+    """A stray top-level package would land in all environments, a missing one in none."""
+    names = zipfile.ZipFile(wheel).namelist()
+    roots = {name.partition("/")[0] for name in names}
+
+    assert {root for root in roots if not root.endswith(".dist-info")} == PACKAGES
+    assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
+    assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
+
+
+def test_providers_are_there_by_name(bare: Environment) -> None:
+    """Whoever installs keyturn alone must have the four providers, chosen by name."""
+    script = "import keyturn; print(*(info.name for info in keyturn.providers()))"
+
+    assert bare.python(script).split() == PROVIDERS
+
+
+def test_command_lists_the_providers(bare: Environment) -> None:
+    """Without its command line a fresh installation has no way to show what it offers."""
+    done = bare.run("keyturn", "providers")
+
+    assert done.returncode == 0, done.stderr
+    assert [name for name in PROVIDERS if name in done.stdout] == PROVIDERS
+
+
+def test_demo_needs_nothing_but_the_installation(bare: Environment) -> None:
+    """A demonstration that needs the repository shows nothing to who only installed keyturn."""
+    done = bare.run("keyturn", "demo")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [name for name in PROVIDERS if name in done.stdout] == PROVIDERS

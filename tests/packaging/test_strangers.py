@@ -1,0 +1,126 @@
+"""Plugins of strangers: complete distributions, built and installed with pip."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.packaging.conftest import Environment
+
+
+class TokenEndpoint(BaseHTTPRequestHandler):
+    """Answers every request with a token, and notes the parameters it was sent."""
+
+    received: list[dict[str, str]]
+
+    def do_POST(self) -> None:
+        """Answer as RFC 6749 section 5.1 says."""
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.received.append(dict(parse_qsl(body.decode())))
+        answer = {"access_token": "made-up", "token_type": "Bearer", "expires_in": 600}
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(json.dumps(answer).encode())
+
+    def log_message(self, *_: object) -> None:
+        """Keep the test's output clean."""
+
+
+@contextlib.contextmanager
+def token_endpoint() -> Iterator[tuple[str, list[dict[str, str]]]]:
+    """Serve a token endpoint on loopback; yield its address and what it is sent."""
+    received: list[dict[str, str]] = []
+    handler = type("Handler", (TokenEndpoint,), {"received": received})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/token", received
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def refusal(environment: Environment, error: str, provider: str) -> str:
+    """Return what a named error says when a provider is chosen; another outcome fails."""
+    return environment.python(f"""
+import keyturn
+try:
+    keyturn.provider({provider!r})
+except keyturn.errors.{error} as error:
+    print(error)
+else:
+    raise SystemExit("chosen without an error")
+""")
+
+
+def test_strangers_provider_gives_a_token(crowded: Environment) -> None:
+    """A plugin that is installed with pip and chosen by name must work as a built-in one does."""
+    with token_endpoint() as (url, received):
+        token = crowded.python(f"""
+import keyturn
+settings = {{"tenant": "anvil", "client_id": "id", "client_secret": "s3cret-for-tests"}}
+with keyturn.connect("acme", token_url={url!r}, **settings) as connection:
+    assert connection.api_url == "https://anvil.acme.example/api"
+    print(connection.token().access_token)
+""")
+
+    assert token == "made-up\n"
+    expected = {
+        "grant_type": "client_credentials",
+        "client_id": "id",
+        "client_secret": "s3cret-for-tests",
+    }
+    assert received == [expected]
+
+
+def test_listing_imports_none_and_survives_all(crowded: Environment) -> None:
+    """One broken plugin must neither hide the others nor be run by a mere look at the list."""
+    listing = crowded.python("""
+import json, sys, keyturn
+print(json.dumps([(info.name, info.distribution, info.version) for info in keyturn.providers()]))
+imported = [name for name in sys.modules if name.startswith("keyturn_")]
+assert not imported, imported
+""")
+    version = crowded.python("import importlib.metadata as m; print(m.version('keyturn'))").strip()
+
+    assert json.loads(listing) == [
+        ["acme", "keyturn-acme", "1.2.3"],
+        ["broken", "keyturn-broken", "1.0"],
+        ["commercelayer", "keyturn", version],
+        ["norce-commerce", "keyturn", version],
+        ["norce-storm", "keyturn", version],
+        ["orocommerce", "keyturn", version],
+        ["twice", "keyturn-left", "1.0"],
+        ["twice", "keyturn-right", "1.0"],
+    ]
+
+
+def test_two_distributions_of_one_name_are_named(crowded: Environment) -> None:
+    """Whichever were found first would get the secrets; nobody could tell which that is."""
+    message = refusal(crowded, "ProviderConflict", "twice")
+
+    assert "keyturn-left" in message
+    assert "keyturn-right" in message
+
+
+def test_builtin_name_is_not_taken_over(crowded: Environment) -> None:
+    """A distribution that takes a built-in's name would be sent that provider's secrets."""
+    module = crowded.python(
+        "import keyturn; print(type(keyturn.provider('orocommerce')).__module__)"
+    )
+
+    assert module == "keyturn_orocommerce\n"
+
+
+def test_broken_plugin_fails_when_it_is_chosen(crowded: Environment) -> None:
+    """A raw ImportError wouldn't tell the user which distribution to mend."""
+    assert "keyturn-broken" in refusal(crowded, "ProviderLoadError", "broken")

@@ -1,0 +1,29 @@
+"""Acme: the provider `acme`, plain RFC 6749."""
+
+from __future__ import annotations
+
+import attrs
+
+import keyturn
+
+
+@attrs.frozen(kw_only=True)
+class AcmeSettings(keyturn.ConfidentialSettings):
+    """The settings of `acme`."""
+
+    tenant: str = keyturn.label("Tenant", "The tenant's name.")
+
+
+class Acme(keyturn.Provider[AcmeSettings]):
+    """Acme."""
+
+    name = "acme"
+    settings = AcmeSettings
+    token_url = "https://{tenant}.acme.example/oauth/token"
+    api_url = "https://{tenant}.acme.example/api"
+
+
+@keyturn.hookimpl
+def keyturn_provider() -> Acme:
+    """Return the provider `acme`."""
+    return Acme()

@@ -1,0 +1,139 @@
+"""The public surface in use: read by the type checkers, never run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, assert_type
+
+import attrs
+import httpx
+import requests
+
+import keyturn
+import keyturn.integrations.httpx
+import keyturn.integrations.requests
+import keyturn.stores
+import keyturn.testing
+from keyturn import errors
+
+# Connections, without an event loop.
+with keyturn.connect(
+    "orocommerce",
+    url="https://shop.example",
+    client_id="id",
+    client_secret=keyturn.Secret("s3cret-for-tests"),
+    store="disk:///var/cache/keyturn",
+) as connection:
+    assert_type(connection, keyturn.Connection)
+    token = connection.token()
+    assert_type(token, keyturn.Token)
+    assert_type(connection.token(stale=token), keyturn.Token)
+    assert_type(connection.headers(), dict[str, str])
+    assert_type(connection.api_url, str)
+    assert_type(connection.explain(), str)
+    connection.invalidate(token)
+    connection.revoke()
+    connection.close()
+
+assert_type(token.access_token, str)
+assert_type(token.token_type, str)
+assert_type(token.expires_at, float)
+assert_type(token.scope, str | None)
+assert_type(token.extra, Mapping[str, Any])
+
+request = connection.token_request()
+assert_type(request, keyturn.TokenRequest)
+assert_type(request.method, str)
+assert_type(request.url, str)
+assert_type(request.headers, dict[str, str])
+assert_type(request.body, bytes)
+assert_type(request.fingerprint, str)
+
+assert_type(keyturn.load_connection("norce-stage"), keyturn.Connection)
+
+
+# The same, in an event loop.
+async def use_async() -> None:
+    """Use a connection and an adapter in an event loop."""
+    async with keyturn.connect("norce-storm", scope="lab", client_id="id") as connection:
+        assert_type(connection, keyturn.Connection)
+        assert_type(await connection.atoken(), keyturn.Token)
+        assert_type(await connection.atoken(stale=token), keyturn.Token)
+        assert_type(await connection.aheaders(), dict[str, str])
+        auth = keyturn.integrations.httpx.KeyturnAuth(connection)
+        async with httpx.AsyncClient(auth=auth, base_url=connection.api_url) as client:
+            await client.get("/")
+        await connection.aclose()
+
+
+# Adapters.
+httpx_auth = keyturn.integrations.httpx.KeyturnAuth(connection)
+assert_type(httpx.get("https://shop.example/admin/api", auth=httpx_auth), httpx.Response)
+requests_auth = keyturn.integrations.requests.KeyturnAuth(connection)
+requests.get("https://shop.example/admin/api", auth=requests_auth, timeout=5)
+
+# Providers.
+info = keyturn.providers()[0]
+assert_type(info, keyturn.ProviderInfo)
+assert_type((info.name, info.distribution, info.version), tuple[str, str, str])
+assert_type(keyturn.provider("commercelayer").settings_schema(), dict[str, Any])
+
+# Stores.
+store = keyturn.stores.from_url("memory://")
+assert_type(store, keyturn.stores.TokenStore)
+assert_type(store.read("key"), str | None)
+store.write("key", "entry", 1_700_000_000.0)
+store.delete("key")
+with store.lock("key", 30.0):
+    pass
+keyturn.connect("acme", store=store)
+
+# The emulator.
+with keyturn.testing.Emulator() as emulator:
+    assert_type(emulator, keyturn.testing.Emulator)
+    keyturn.connect("norce-commerce", **emulator.settings("norce-commerce"))
+    assert_type(emulator.token_requests("norce-commerce"), int)
+
+# Errors.
+try:
+    connection.token()
+except errors.RateLimited as limited:
+    assert_type(limited.retry_after, float)
+except (errors.InvalidClient, errors.InvalidScope) as refused:
+    root: errors.TokenRequestRefused = refused
+except (errors.ProviderNotFound, errors.ProviderConflict, errors.ProviderLoadError) as unusable:
+    configuration: errors.ConfigurationError = unusable
+except (errors.EndpointUnavailable, errors.InvalidTokenResponse, errors.ForeignOrigin) as other:
+    assert_type(other.connection, str | None)
+except errors.KeyturnError as error:
+    assert_type(error.message, str)
+
+
+# A provider of one's own.
+@attrs.frozen(kw_only=True)
+class AcmeSettings(keyturn.ConfidentialSettings):
+    """The settings of a made-up provider."""
+
+    tenant: str = keyturn.label("Tenant")
+
+
+class Acme(keyturn.Provider[AcmeSettings]):
+    """A made-up provider that overrides a method with the settings' own type."""
+
+    name = "acme"
+    settings = AcmeSettings
+    token_url = "https://{tenant}.acme.example/oauth/token"
+    budget = keyturn.Budget(per_minute=3, burst=20)
+
+    def api_headers(self, settings: AcmeSettings) -> Mapping[str, str]:
+        """Return a header made from a setting."""
+        return {"Tenant": settings.tenant}
+
+
+@keyturn.hookimpl
+def keyturn_provider() -> keyturn.Provider[AcmeSettings]:
+    """Return the made-up provider."""
+    return Acme()
+
+
+assert_type(keyturn_provider(), keyturn.Provider[AcmeSettings])
