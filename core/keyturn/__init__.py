@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from typing import Any
 
     from keyturn import errors, integrations, stores, testing
+    from keyturn._provider import Provider
     from keyturn.budget import Budget
     from keyturn.config import load_connection
     from keyturn.connection import Connection
     from keyturn.hooks import hookimpl
     from keyturn.opening import connect
     from keyturn.plugins import ProviderInfo, provider, providers
-    from keyturn._provider import Provider
     from keyturn.request import TokenRequest
     from keyturn.response import Answer, OAuthError, is_code
     from keyturn.secret import Secret

@@ -33,11 +33,11 @@ class ProviderHooks:
 class PluginHooks:
     """Hooks of all plugins of the group `keyturn.plugins`."""
 
-    @hookspec(firstresult=True)
+    @hookspec
     def keyturn_store(self, url: str) -> TokenStore | None:
         """Return the token store at `url`, or None when its scheme is another plugin's."""
 
-    @hookspec(firstresult=True)
+    @hookspec
     def keyturn_secret(self, source: str, reference: object) -> str | None:
         """Return the secret that `reference` names at `source`, or None for another's source."""
 

@@ -47,7 +47,7 @@ def _read(path: Path) -> bytes | None:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
     except FileNotFoundError:
         return None
-    with open(descriptor, "rb") as file:
+    with os.fdopen(descriptor, "rb") as file:
         key = file.read(_SIZE)
     return key if len(key) == _SIZE else None
 
@@ -58,7 +58,7 @@ def _make(path: Path) -> bytes:
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        with open(descriptor, "wb") as file:
+        with os.fdopen(descriptor, "wb") as file:
             file.write(secrets.token_bytes(_SIZE))
         with contextlib.suppress(FileExistsError):
             os.link(draft, path)  # unlike a rename, it never replaces another process's key

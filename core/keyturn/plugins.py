@@ -118,6 +118,25 @@ def plugin_manager() -> pluggy.PluginManager:
     return manager
 
 
+def ask_plugins(hook: str, **arguments: Any) -> list[Any]:
+    """Return what each plugin's hook returns, None excepted; one that raises is passed over.
+
+    Args:
+        hook: The name of a hook of the group `keyturn.plugins`.
+        arguments: The hook's arguments; none is shown when a plugin fails.
+    """
+    manager = plugin_manager()
+    found: list[Any] = []
+    for plugin in manager.get_plugins():
+        caller = manager.subset_hook_caller(hook, manager.get_plugins() - {plugin})
+        try:
+            found += caller(**arguments)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may do anything
+            name, what = manager.get_name(plugin), type(error).__name__
+            _logger.warning("plugin %s failed in %s (%s)", name, hook, what)
+    return found
+
+
 def _manager() -> pluggy.PluginManager:
     import pluggy
 

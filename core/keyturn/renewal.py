@@ -224,20 +224,21 @@ class Renewal:
 
     def _request_token(self) -> Outcome:
         deadline = self.clock.monotonic() + self.options.timeout
-        for attempt in range(1, _ATTEMPTS + 1):
+        attempt = 1
+        while True:
             deadline += self._allowance().spend(self.options.wait)
             exchange = self._exchange(max(0.0, deadline - self.clock.monotonic()))
             self.last_exchange = exchange
             self._tell(exchange)
             if isinstance(exchange.result, Token):
                 return Outcome(exchange.result, exchange)
-            failure = exchange.result
             pause = _BACKOFF * 2.0**attempt * (0.5 + random.random() / 2)  # noqa: S311 - no secret
             in_time = self.clock.monotonic() + pause < deadline
-            if not (isinstance(failure, errors.EndpointUnavailable) and in_time):
-                break
+            transient = isinstance(exchange.result, errors.EndpointUnavailable)
+            if attempt == _ATTEMPTS or not (transient and in_time):
+                raise exchange.result
             self.clock.sleep(pause)
-        raise failure
+            attempt += 1
 
     def _exchange(self, seconds: float) -> Exchange:
         answer = None

@@ -6,15 +6,17 @@ import json
 import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Never
+from urllib.parse import quote, quote_plus
 
 import attrs
 
 from keyturn import errors
-from keyturn.secret import Secret
 from keyturn.token import Token
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from keyturn.secret import Secret
 
 MAX_BODY = 1_048_576
 """Bytes of a token endpoint's answer, after decompression, beyond which it is refused."""
@@ -226,7 +228,9 @@ def printable(text: str, secrets: Iterable[Secret] = ()) -> str:
     and encoded secrets are made of.
     """
     for secret in secrets:
-        text = text.replace(secret.reveal(), _HIDDEN)
+        bare = secret.reveal()
+        for form in (bare, quote(bare, safe=""), quote_plus(bare), json.dumps(bare)[1:-1]):
+            text = text.replace(form, _HIDDEN)
     text = _LONG_RUN_REGEX.sub(_HIDDEN, text[: 10 * _MAX_TEXT])
     text = "".join(char if " " <= char <= "~" else " " for char in text)
     return " ".join(text.split())[:_MAX_TEXT]

@@ -32,7 +32,7 @@ class Transport:
             or an `ssl.SSLContext`.
     """
 
-    def __init__(self, verify: Any = True) -> None:
+    def __init__(self, *, verify: Any = True) -> None:
         self._verify = verify
         self._lock = threading.Lock()
         self._client: httpx.Client | None = None

@@ -22,7 +22,8 @@ __all__ = ["CommerceLayer", "CommerceLayerSettings", "Scope", "Selector", "keytu
 _DEFAULT_LIFETIMES = {"sales_channel": 14_400, "integration": 7_200}
 _MIN_LIFETIME = 7_200
 _MAX_LIFETIME = 31_536_000
-_SELECTOR_SCHEMA = {"pattern": "^(id|code):"}
+_SELECTOR_PATTERN = r"(id|code):[\x21\x23-\x5b\x5d-\x7e]+"
+_SELECTOR_SCHEMA = {"pattern": f"^{_SELECTOR_PATTERN}$"}
 
 
 def _selector_problem(value: str) -> str | None:
@@ -61,7 +62,7 @@ class CommerceLayerSettings(keyturn.Settings):
         "The market in scope, as id:… or code:…, or all.",
         default=None,
         check=_selector_problem,
-        schema={"pattern": "^(all$|id:|code:)"},
+        schema={"pattern": f"^(all|{_SELECTOR_PATTERN})$"},
     )
     stock_location: str | None = keyturn.setting(
         "Stock location",

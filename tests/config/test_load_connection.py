@@ -349,7 +349,7 @@ def test_store_is_the_connections_or_the_files_or_the_variables(
 @pytest.mark.parametrize(
     ("text", "variable", "place"),
     [
-        ('store = "rediss://user:s3cret@host"\n' + ORO, None, "store: "),
+        ('store = "mysql://user:s3cret@host"\n' + ORO, None, "store: "),
         (ORO + 'store = "x"', None, "connections.oro.store: "),
         (ORO, "x", "KEYTURN_STORE: "),
     ],

@@ -124,11 +124,14 @@ def test_keyring(
 
 
 @pytest.mark.usefixtures("vault")
-def test_plugins_source(load: Callable[[str], keyturn.Connection]) -> None:
+def test_plugins_source(
+    load: Callable[[str], keyturn.Connection], caplog: pytest.LogCaptureFixture
+) -> None:
     """Whoever keeps secrets elsewhere needs no change of keyturn's."""
     assert sent(load("{ vault = 3 }")) == CANARY
-    with pytest.raises(ConfigurationError, match="source vault failed with RuntimeError"):
+    with pytest.raises(ConfigurationError, match="no secret source is named 'vault'"):
         load('{ vault = "broken" }')
+    assert "failed in keyturn_secret (RuntimeError)" in caplog.text
     with pytest.raises(ConfigurationError, match="no secret source is named 'vaul'"):
         load("{ vaul = 3 }")
 

@@ -168,7 +168,7 @@ def _run_processes(config: Path) -> list[str]:
     inherited = {name: text for name, text in os.environ.items() if not name.startswith(overrides)}
     command = [sys.executable, "-P", "-m", "keyturn.cli", "--config", str(config), "token", "shop"]
     processes = [
-        subprocess.Popen(command, env=inherited, stdout=subprocess.PIPE, text=True)  # noqa: S603
+        subprocess.Popen(command, env=inherited, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own program
         for _ in range(_PROCESSES)
     ]
     try:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keyturn.plugins import plugin_manager
+from keyturn.plugins import ask_plugins, plugin_manager
 from keyturn.secret import Secret
 from keyturn.settings import did_you_mean
 
@@ -130,11 +130,10 @@ def _from_command(command: list[str]) -> Secret | str:
 
 
 def _from_plugins(source: str, where: object) -> Secret | str:
-    try:
-        found = plugin_manager().hook.keyturn_secret(source=source, reference=where)
-    except Exception as error:  # noqa: BLE001 - a plugin may raise anything
-        return f"the plugin for the secret source {source} failed with {type(error).__name__}"
-    return Secret(found) if isinstance(found, str) else _unknown(source)
+    for found in ask_plugins("keyturn_secret", source=source, reference=where):
+        if isinstance(found, str):
+            return Secret(found)
+    return _unknown(source)
 
 
 def _unknown(source: str) -> str:

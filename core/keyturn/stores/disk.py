@@ -42,7 +42,7 @@ class DiskStore:
         self, directory: str | os.PathLike[str], now: Callable[[], float] = time.time
     ) -> None:
         # resolve() would follow a symbolic link, which is to be refused.
-        self._directory = Path(os.path.abspath(directory))  # noqa: PTH100
+        self._directory = Path(os.path.abspath(directory))  # noqa: PTH100 - as said
         self._database = Database(self._directory / "cache.db")
         self._now = now
         self._writes = 0
