@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import socket
 import threading
@@ -56,7 +57,7 @@ class Transport:
         deadline = _Deadline(seconds)
         failure = ""
         try:
-            with deadline:
+            with deadline, _quiet:
                 answer = self._exchange(request, deadline, seconds)
             if not deadline.passed:
                 return answer
@@ -113,6 +114,38 @@ class Transport:
     def _forget(self) -> None:
         self._lock = threading.Lock()
         self._client = None
+
+
+class _Quiet(logging.Filter):
+    """Keeps httpx and httpcore from logging a token request, whose answer may echo a secret."""
+
+    _LOGGERS = (
+        "httpx",
+        "httpcore.connection",
+        "httpcore.http11",
+        "httpcore.proxy",
+        "httpcore.socks",
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._threads: set[int] = set()
+        for name in self._LOGGERS:
+            logging.getLogger(name).addFilter(self)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell whether this thread is not one that sends a token request."""
+        del record
+        return threading.get_ident() not in self._threads
+
+    def __enter__(self) -> None:
+        self._threads.add(threading.get_ident())
+
+    def __exit__(self, *_: object) -> None:
+        self._threads.discard(threading.get_ident())
+
+
+_quiet = _Quiet()
 
 
 class _Deadline:
