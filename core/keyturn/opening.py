@@ -79,7 +79,15 @@ def open_store(store: str | TokenStore | None) -> TokenStore:
     chosen = store or os.environ.get(STORE_VARIABLE)
     if chosen is None:
         return _process_memory()
-    return stores.from_url(chosen) if isinstance(chosen, str) else chosen
+    if not isinstance(chosen, str):
+        return chosen
+    return stores.from_url(chosen) if chosen == "memory://" else shared_store(chosen)
+
+
+@functools.cache
+def shared_store(url: str) -> TokenStore:
+    """Return the token store at a URL, one for all connections of this process that name it."""
+    return stores.from_url(url)
 
 
 @functools.cache

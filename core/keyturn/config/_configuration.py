@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import re
@@ -11,7 +10,7 @@ from urllib.parse import quote
 
 import attrs
 
-from keyturn import errors, plugins, stores
+from keyturn import errors, plugins
 from keyturn.config._checks import (
     connection_mistakes,
     options_of,
@@ -29,7 +28,7 @@ from keyturn.config._given import (
 )
 from keyturn.config._references import resolve
 from keyturn.connection import Connection
-from keyturn.opening import STORE_VARIABLE
+from keyturn.opening import STORE_VARIABLE, shared_store
 from keyturn.secret import Secret
 from keyturn.settings import did_you_mean
 from keyturn.settings import read as read_settings
@@ -128,8 +127,8 @@ class Configuration:
         chosen = given.get("store") or self.store
         try:
             if chosen is None:
-                return _store(os.environ.get(STORE_VARIABLE) or _default_store())
-            return _store(chosen.value.reveal())
+                return shared_store(os.environ.get(STORE_VARIABLE) or _default_store())
+            return shared_store(chosen.value.reveal())
         except errors.ConfigurationError as error:
             mistake = f"{chosen.place if chosen else STORE_VARIABLE}: {error}"
         raise self._refusal([mistake])
@@ -215,12 +214,6 @@ def _default_store() -> str:
     import platformdirs
 
     return f"disk://{quote(platformdirs.user_cache_dir('keyturn'))}"
-
-
-@functools.cache
-def _store(url: str) -> TokenStore:
-    """Return the store at a URL, one for all connections of this process that name it."""
-    return stores.from_url(url)
 
 
 def _quoted(key: str) -> str:

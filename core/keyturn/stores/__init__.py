@@ -15,7 +15,8 @@ def from_url(url: str) -> TokenStore:
 
     Args:
         url: `memory://` for a new store in this process; `disk:///var/cache/x` for a directory;
-            anything else is offered to the plugins of the group `keyturn.plugins`.
+            `redis://host:6379/0`, `rediss://…` (TLS) or `unix:///path/to/socket` for a Redis or
+            Valkey server; anything else is offered to the plugins of the group `keyturn.plugins`.
 
     Raises:
         keyturn.errors.ConfigurationError: It is no URL that an installed store understands.
@@ -34,12 +35,26 @@ def from_url(url: str) -> TokenStore:
         from keyturn.stores.disk import DiskStore
 
         return DiskStore(unquote(rest))
-    from keyturn.plugins import plugin_manager
+    if separator and scheme in ("redis", "rediss", "unix"):
+        return _redis_store(url)
+    from keyturn.plugins import ask_plugins
 
-    store = plugin_manager().hook.keyturn_store(url=url) if separator else None
-    if not isinstance(store, TokenStore):
+    for store in ask_plugins("keyturn_store", url=url) if separator else ():
+        if isinstance(store, TokenStore):
+            return store
+    raise errors.ConfigurationError(
+        f"no token store is known for a URL of the scheme {scheme[:20]!r}.",
+        hint="Use memory://, disk:///absolute/path, redis://host:6379/0, or install a plugin "
+        "for the scheme.",
+    )
+
+
+def _redis_store(url: str) -> TokenStore:
+    try:
+        from keyturn.stores.redis import RedisStore
+    except ModuleNotFoundError:
         raise errors.ConfigurationError(
-            f"no token store is known for a URL of the scheme {scheme[:20]!r}.",
-            hint="Use memory://, disk:///absolute/path, or install a plugin for the scheme.",
-        )
-    return store
+            "a token store on Redis needs the package redis, which is not installed.",
+            hint="Install it: pip install keyturn[redis]",
+        ) from None
+    return RedisStore(url)

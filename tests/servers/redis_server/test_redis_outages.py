@@ -1,0 +1,163 @@
+"""A Redis server that is not well: each trouble costs a warning, and the token comes."""
+
+from __future__ import annotations
+
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import keyturn
+from keyturn.stores.guard import GuardedStore
+from keyturn.stores.redis import SILENCE, RedisStore
+from keyturn.testing import Emulator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    StartRedis = Callable[..., Any]
+
+PASSWORD = "s3cret-for-tests"
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    """Give an emulator without rate limits."""
+    with Emulator(rate_limits=False) as running:
+        yield running
+
+
+def stopped(start: StartRedis) -> str:
+    """Return the URL of a server that has ended."""
+    server = start()
+    server.stop()
+    return str(server.url)
+
+
+def hanging(start: StartRedis) -> str:
+    """Return the URL of a server that accepts connections and says nothing."""
+    server = start()
+    server.send_signal(signal.SIGSTOP)
+    return str(server.url)
+
+
+def hanging_at_the_password(start: StartRedis) -> str:
+    """Return the URL of such a server that wants a password."""
+    return hanging(start).replace("redis://", f"redis://:{PASSWORD}@")
+
+
+def read_only(start: StartRedis) -> str:
+    """Return the URL of a replica whose master can't be reached."""
+    return str(start(replicaof="127.0.0.1 1").url)
+
+
+def full(start: StartRedis) -> str:
+    """Return the URL of a server without memory for anything more."""
+    return str(start(maxmemory=1, maxmemory_policy="noeviction").url)
+
+
+def without_password(start: StartRedis) -> str:
+    """Return the URL of a server that wants a password, without one."""
+    return str(start(requirepass=PASSWORD).url)
+
+
+def wrong_password(start: StartRedis) -> str:
+    """Return the URL of a server that wants another password."""
+    return without_password(start).replace("redis://", f"redis://:not-{PASSWORD}@")
+
+
+@pytest.mark.parametrize(
+    ("trouble", "reason"),
+    [
+        (stopped, "ConnectionError"),
+        (hanging, "TimeoutError"),
+        (hanging_at_the_password, "TimeoutError"),
+        (read_only, "ReadOnlyError"),
+        (full, "OutOfMemoryError"),
+        (without_password, "AuthenticationError"),
+        (wrong_password, "AuthenticationError"),
+    ],
+)
+def test_a_token_comes(
+    start_redis: StartRedis,
+    emulator: Emulator,
+    caplog: pytest.LogCaptureFixture,
+    trouble: Callable[[StartRedis], str],
+    reason: str,
+) -> None:
+    """A server that is not well would take every program with it that shares tokens there."""
+    settings = emulator.settings("orocommerce")
+    with keyturn.connect("orocommerce", **settings, store=trouble(start_redis)) as connection:
+        token = connection.token()
+        assert connection.token() is token
+        assert connection.token(stale=token).access_token != token.access_token
+        assert emulator.token_requests("orocommerce") == 2
+    assert f"OSError: Redis failed with {reason}" in caplog.text
+    for secret in (PASSWORD, token.access_token, settings["client_secret"]):
+        assert secret not in caplog.text
+
+
+@pytest.mark.parametrize("nonsense", [b"\xff\xfe", b"9999999999 {}", b"nan []", b"5", b""])
+def test_a_token_comes_from_beside_nonsense(
+    server: Any, emulator: Emulator, nonsense: bytes
+) -> None:
+    """What somebody else wrote would be taken for a token, a budget or a refusal."""
+    settings = emulator.settings("norce-commerce", environment="stage")
+    with keyturn.connect("norce-commerce", **settings, store=server.url) as connection:
+        connection.token()
+    keys = server.admin.keys()
+    assert len(keys) == 2
+    for key in keys:
+        server.admin.set(key, nonsense)
+    for count in (2, 2):
+        with keyturn.connect("norce-commerce", **settings, store=server.url) as connection:
+            assert connection.token().access_token
+        assert emulator.token_requests("norce-commerce") == count
+
+
+def test_a_restart_costs_no_warning(server: Any) -> None:
+    """Every restart of the server would cost each process a warning and a token request."""
+    store = RedisStore(server.url)
+    for _ in range(2):
+        store.write("a", "entry", float("inf"))
+        assert store.read("a") == "entry"
+        server.stop()
+        server.start()
+        assert store.read("a") is None
+    store.close()
+
+
+def test_the_store_is_used_again_after_an_outage(server: Any) -> None:
+    """A server that was away for a moment would never be asked again."""
+    now = time.time()
+    store = RedisStore(server.url, now=lambda: now)
+    guarded = GuardedStore(store)
+    guarded.write("a", "entry", float("inf"))
+    server.stop()
+    assert guarded.read("a") is None
+    server.start()
+    assert guarded.read("a") is None
+    guarded.write("a", "entry", float("inf"))
+    now += SILENCE
+    assert guarded.read("a") is None
+    guarded.write("a", "entry", float("inf"))
+    assert guarded.read("a") == "entry"
+    store.close()
+
+
+def test_a_hiccup_leaves_no_lock_behind(server: Any) -> None:
+    """A server that hung while a lock was held would keep it from everybody for its lease."""
+    short = f"{server.url}?socket_timeout=0.1"
+    holder, newcomer = RedisStore(short), RedisStore(server.url)
+    with pytest.raises(OSError, match="TimeoutError"), holder.lock("a", 30):
+        server.send_signal(signal.SIGSTOP)
+    taker = RedisStore(short)
+    with pytest.raises(OSError, match="TimeoutError"), taker.lock("b", 30):
+        pass
+    server.send_signal(signal.SIGCONT)
+    # The server does what was sent to it while it hung.
+    with newcomer.lock("a", 5), newcomer.lock("b", 5):
+        pass
+    for store in (holder, newcomer, taker):
+        store.close()

@@ -1,0 +1,43 @@
+"""What the tests of the Redis store share: a server in this process, which speaks its protocol."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+import redis
+from fakeredis import TcpFakeServer
+
+from keyturn.stores.redis import RedisStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def redis_url() -> Iterator[str]:
+    """Give the URL of an empty server that stands in for Redis."""
+    server = TcpFakeServer(("127.0.0.1", 0))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"redis://127.0.0.1:{server.server_address[1]}/0"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def redis_store(redis_url: str) -> Iterator[RedisStore]:
+    """Give a store on that server, its clock standing at 1000."""
+    store = RedisStore(redis_url, now=lambda: 1000.0)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def redis_client(redis_url: str) -> Iterator[redis.Redis]:
+    """Give what looks behind the store's back."""
+    client = redis.Redis.from_url(redis_url)
+    yield client
+    client.close()

@@ -1,0 +1,203 @@
+"""The Redis store on a server that is well: entries, their expiry, locks, and URLs."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from math import inf, nan
+from typing import TYPE_CHECKING
+
+import pytest
+import redis
+
+from keyturn import stores
+from keyturn.errors import ConfigurationError
+from keyturn.stores.guard import GuardedStore
+from keyturn.stores.redis import LONGEST_ENTRY, RedisStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DAY = 86_400_000
+FOREIGN = [b"\xff\xfe 1", b"no number", b"", b'{"access_token": "t"}', b"9" * (LONGEST_ENTRY + 99)]
+WRONG_URLS = [
+    "redis://user:s3cret/for-tests@127.0.0.1",
+    "redis://:s3cret-for-tests@127.0.0.1:port",
+    "redis://:s3cret-for-tests@[::",
+    "redis://:s3cret-for-tests@127.0.0.1?no_option=1",
+    "redis://:s3cret-for-tests@127.0.0.1?socket_timeout=soon",
+    "redis://:s3cret-for-tests@127.0.0.1?protocol=9",
+    "rediss://:s3cret-for-tests@127.0.0.1?ssl_cert_reqs=perhaps",
+]
+
+
+def test_entries_are_kept_and_expire(redis_store: RedisStore) -> None:
+    """An entry whose expiry is now would be handed out as if it were valid."""
+    redis_store.write("a", "entry", 1000.0)
+    redis_store.write("b", "entry 1", 1000.1)
+    redis_store.write("c", "entry", nan)
+    redis_store.write("d", "", inf)
+    assert [redis_store.read(key) for key in "abcde"] == [None, "entry 1", None, "", None]
+    redis_store.write("b", "entry", 999.0)
+    redis_store.delete("d")
+    assert [redis_store.read(key) for key in "bd"] == [None, None]
+
+
+def test_expiry_goes_by_the_clock_of_the_store(redis_url: str) -> None:
+    """A host that was asleep would get a token that ended meanwhile."""
+    now = 1000.0
+    store = RedisStore(redis_url, now=lambda: now)
+    store.write("a", "entry", 1100.0)
+    now = 1099.9
+    assert store.read("a") == "entry"
+    now = 1100.0
+    assert store.read("a") is None
+    store.close()
+
+
+def test_the_server_forgets_entries(redis_store: RedisStore, redis_client: redis.Redis) -> None:
+    """A server would fill up with tokens that ended, or misread a clock that differs from its."""
+    redis_store.write("a", "entry", 1060.0)
+    redis_store.write("b", "entry", inf)
+    redis_store.write("c", "entry", 1000.0001)
+    assert 0 < redis_client.pttl("keyturn:a") <= 60_000
+    assert 399 * DAY < redis_client.pttl("keyturn:b") <= 400 * DAY
+    # The third is as good as over; it must not be without an end.
+    assert redis_client.pttl("keyturn:c") != -1
+
+
+def test_an_entry_that_is_too_long_is_refused(redis_store: RedisStore) -> None:
+    """A hostile token endpoint could fill the memory that everybody shares."""
+    redis_store.write("a", "x" * LONGEST_ENTRY, 2000)
+    assert redis_store.read("a") == "x" * LONGEST_ENTRY
+    with pytest.raises(ValueError, match="bytes"):
+        redis_store.write("a", "é" * (LONGEST_ENTRY // 2 + 1), 2000)
+
+
+@pytest.mark.parametrize("value", FOREIGN, ids=["bytes", "words", "empty", "json", "long"])
+def test_a_strangers_value_is_a_miss(
+    redis_store: RedisStore, redis_client: redis.Redis, value: bytes
+) -> None:
+    """What somebody else wrote to the server would be taken for a token, or end the program."""
+    redis_client.set("keyturn:a", value)
+    assert GuardedStore(redis_store).read("a") is None
+    redis_store.write("a", "entry", 2000)
+    assert redis_store.read("a") == "entry"
+
+
+def test_a_value_of_another_type_is_an_error(
+    redis_store: RedisStore, redis_client: redis.Redis
+) -> None:
+    """As above; a list can't even be read."""
+    redis_client.lpush("keyturn:a", "b")
+    with pytest.raises(OSError, match="Redis failed with ResponseError"):
+        redis_store.read("a")
+
+
+def test_lock_excludes(redis_store: RedisStore) -> None:
+    """Two holders would make two token requests; a waiter would wait for ever."""
+    with redis_store.lock("a", 30), redis_store.lock("b", 30):
+        with pytest.raises(TimeoutError) as caught, redis_store.lock("a", 0.02):
+            pass
+        assert type(caught.value) is TimeoutError
+        redis_store.write("a", "entry", 2000)
+        assert redis_store.read("a") == "entry"
+
+
+def test_lock_is_freed_when_the_block_raises(redis_store: RedisStore) -> None:
+    """A failed token request would lock everybody out."""
+    with pytest.raises(KeyError), redis_store.lock("a", 30):
+        raise KeyError
+    with redis_store.lock("a", 0.02):
+        pass
+
+
+def test_waiter_takes_the_lock_when_it_is_freed(redis_store: RedisStore) -> None:
+    """Whoever waits would get an error instead of the token that was just requested."""
+    entered = threading.Event()
+
+    def wait() -> None:
+        with redis_store.lock("a", 30):
+            entered.set()
+
+    waiter = threading.Thread(target=wait)
+    with redis_store.lock("a", 30):
+        waiter.start()
+        assert not entered.wait(0.03)
+    assert entered.wait(10)
+    waiter.join()
+
+
+def test_an_overcome_holder_frees_nobody_else(redis_store: RedisStore) -> None:
+    """A holder that hung for too long would let others in beside its successor."""
+    with redis_store.lock("a", 0.02):
+        successor = redis_store.lock("a", 30)
+        successor.__enter__()
+    with pytest.raises(TimeoutError), redis_store.lock("a", 0.02):
+        pass
+    successor.__exit__(None, None, None)
+    with redis_store.lock("a", 0.02):
+        pass
+
+
+def test_child_does_not_free_the_lock_of_its_parent(
+    run_python: Callable[..., str], redis_url: str
+) -> None:
+    """A child that leaves the block it was forked in would let others in beside its parent."""
+    code = """
+import os, sys
+from keyturn.stores.redis import RedisStore
+
+store = RedisStore(sys.argv[1])
+with store.lock("a", 30):
+    child = os.fork()
+    if child:
+        print(os.waitpid(child, 0)[1])
+        try:
+            with store.lock("a", 0.02):
+                print("entered")
+        except TimeoutError:
+            print("excluded")
+if not child:
+    store.write("b", "entry", float("inf"))
+    os._exit(store.read("b") != "entry")
+"""
+    assert run_python(code, redis_url) == "0\nexcluded"
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://127.0.0.1", "rediss://127.0.0.1/1", "unix:///run/redis.sock?db=1"]
+)
+def test_chosen_by_url(url: str) -> None:
+    """`store="redis://…"` would not do what the documentation says."""
+    assert isinstance(stores.from_url(url), RedisStore)
+
+
+def test_a_client_of_ones_own(redis_url: str, redis_client: redis.Redis) -> None:
+    """Whoever needs Sentinel, or another way to authenticate, could not use the store."""
+    store = RedisStore(redis_client)
+    store.write("a", "entry", inf)
+    assert store.read("a") == "entry"
+    with (
+        redis.Redis.from_url(redis_url, decode_responses=True) as decoding,
+        pytest.raises(ValueError, match="no entry"),
+    ):
+        RedisStore(decoding).read("a")
+
+
+@pytest.mark.parametrize("url", WRONG_URLS)
+def test_a_wrong_url_is_told_at_once(url: str) -> None:
+    """A mistake would surface as a warning at the first token, or show the password."""
+    with pytest.raises(ConfigurationError) as caught:
+        stores.from_url(url)
+    assert "s3cret" not in str(caught.value)
+    assert caught.value.__context__ is None
+    assert "redis://user:password@host:6379/0" in caught.value.hint
+
+
+def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever lacks the package would get a bare ModuleNotFoundError."""
+    monkeypatch.delitem(sys.modules, "keyturn.stores.redis")
+    monkeypatch.setitem(sys.modules, "redis", None)
+    with pytest.raises(ConfigurationError, match=r"pip install keyturn\[redis\]"):
+        stores.from_url("redis://127.0.0.1")

@@ -1,0 +1,176 @@
+"""The Redis store when its server is not well: each trouble costs a warning, and little time."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import keyturn
+from keyturn.stores.guard import GuardedStore
+from keyturn.stores.redis import SILENCE, RedisStore
+from keyturn.testing import Emulator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Serve = Callable[..., Any]
+
+PASSWORD = "s3cret-for-tests"
+ANSWERS = {
+    "loading": b"-LOADING Redis is loading the dataset in memory\r\n",
+    "no password": b"-NOAUTH Authentication required.\r\n",
+    "full": b"-OOM command not allowed when used memory > 'maxmemory'.\r\n",
+    "read-only": b"-READONLY You can't write against a read only replica.\r\n",
+    "quoting": b"-ERR unknown command 'SET', with args beginning with: 'the-entry'\r\n",
+    "http": b"HTTP/1.1 400 Bad Request\r\n\r\n",
+    "no number": b":many\r\n",
+    "other type": b"*1\r\n$1\r\nx\r\n",
+    "nested": b"*1\r\n" * 5000,
+    "endless": b"$999999999\r\nx",
+    "garbage": b"\xff\x00\r\n" * 9,
+}
+
+
+def answering(answer: bytes) -> Callable[[Any, socket.socket], None]:
+    """Return a server's behaviour: the same answer to whatever comes."""
+
+    def behave(server: Any, connection: socket.socket) -> None:
+        while data := connection.recv(65_536):
+            server.received.append(data)
+            connection.sendall(answer)
+
+    return behave
+
+
+def hanging_up(server: Any, connection: socket.socket) -> None:
+    """End each connection when something comes."""
+    server.received.append(connection.recv(65_536))
+
+
+def store_at(server: Any, now: Callable[[], float] = lambda: 1000.0) -> RedisStore:
+    """Return a store that waits a moment only, so that the tests do not take long."""
+    return RedisStore(f"redis://127.0.0.1:{server.port}?socket_timeout=0.1", now=now)
+
+
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
+def test_whatever_is_answered_the_guard_goes_on(
+    serve: Serve, caplog: pytest.LogCaptureFixture, answer: bytes
+) -> None:
+    """An answer nobody thought of would end the program, or show an entry in the log."""
+    store = store_at(serve(answering(answer)))
+    guarded = GuardedStore(store)
+    assert guarded.read("a") is None
+    guarded.write("a", "the-entry", 2000)
+    guarded.delete("a")
+    with guarded.lock("a", 0.01):
+        pass
+    assert "RedisStore failed to" in caplog.text
+    assert "the-entry" not in caplog.text
+    store.close()
+
+
+def test_an_error_quotes_neither_entry_nor_password(serve: Serve) -> None:
+    """What the server says may repeat the command, and would carry a token into a traceback."""
+    server = serve(answering(ANSWERS["quoting"]))
+    store = RedisStore(f"redis://127.0.0.1:{server.port}")
+    with pytest.raises(OSError, match="Redis failed with ResponseError") as caught:
+        store.write("a", "the-entry", float("inf"))
+    assert caught.value.__context__ is None
+    store.close()
+    store = RedisStore(f"redis://:{PASSWORD}@127.0.0.1:{server.port}")
+    with pytest.raises(OSError, match="Redis failed") as caught:
+        store.read("a")
+    assert PASSWORD not in f"{caught.value!r} {store!r}"
+    assert caught.value.__context__ is None
+    store.close()
+
+
+def test_a_server_that_failed_is_left_alone(serve: Serve) -> None:
+    """A server that hangs would hold up every operation of every token for a second."""
+    now = 1000.0
+    server = serve(hanging_up)
+    store = store_at(server, lambda: now)
+    with pytest.raises(OSError, match="ConnectionError"):
+        store.read("a")
+    asked = len(server.received)
+    for _ in range(3):
+        with pytest.raises(OSError, match="left alone for 5 s"):
+            store.read("a")
+        with pytest.raises(OSError, match="left alone"), store.lock("a", 1):
+            pass
+    assert len(server.received) == asked
+    now = 1000.0 + SILENCE
+    with pytest.raises(OSError, match="ConnectionError"):
+        store.read("a")
+    assert len(server.received) == asked + 1
+    now = 500.0
+    with pytest.raises(OSError, match="ConnectionError"):
+        store.read("a")
+    store.close()
+
+
+def test_a_server_that_hangs_is_waited_for_only_so_long(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that accepts connections and says nothing would hold up a token for ever."""
+    monkeypatch.setattr("keyturn.stores.redis.PATIENCE", 0.05)
+    store = RedisStore(f"redis://127.0.0.1:{serve(answering(b'')).port}")
+    reading = threading.Thread(target=GuardedStore(store).read, args=["a"], daemon=True)
+    reading.start()
+    reading.join(3)
+    assert not reading.is_alive()
+    store.close()
+
+
+def test_a_server_that_is_full_or_read_only_is_asked_again(serve: Serve) -> None:
+    """What can still be read would not be, since a write failed."""
+    server = serve(answering(ANSWERS["full"]))
+    store = store_at(server)
+    for _ in range(2):
+        with pytest.raises(OSError, match="OutOfMemoryError"):
+            store.write("a", "entry", 2000)
+    store.close()
+
+
+def test_a_lock_whose_answer_was_lost_is_given_back(serve: Serve) -> None:
+    """A server that hiccups would keep a lock that nobody knows to hold for a whole lease."""
+
+    def hiccup(server: Any, connection: socket.socket) -> None:
+        while data := connection.recv(65_536):
+            server.received.append(data)
+            if b"SETINFO" in data:
+                connection.sendall(b"+OK\r\n" * data.count(b"SETINFO"))
+            elif b"EVAL" in data:
+                connection.sendall(b":1\r\n")
+
+    server = serve(hiccup)
+    store = store_at(server)
+    with pytest.raises(OSError, match="TimeoutError"), store.lock("a", 30):
+        pass
+    taking, giving_back = [data for data in server.received if b"keyturn:lock:a" in data]
+    holder = taking.split(b"\r\n")[6]
+    assert len(holder) == 32
+    assert holder in giving_back
+    store.close()
+
+
+def test_a_token_comes_without_the_server(caplog: pytest.LogCaptureFixture) -> None:
+    """A server that is down would take every program with it that shares tokens through it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with (
+        Emulator() as emulator,
+        keyturn.connect(
+            "orocommerce",
+            **emulator.settings("orocommerce"),
+            store=f"redis://:{PASSWORD}@127.0.0.1:{port}",
+        ) as connection,
+    ):
+        assert connection.token().access_token
+        assert connection.token() is connection.token()
+        assert emulator.token_requests("orocommerce") == 1
+    assert "RedisStore failed to read (OSError: Redis failed with ConnectionError)" in caplog.text
+    assert PASSWORD not in caplog.text
