@@ -27,7 +27,7 @@ class ProviderHooks:
     @hookspec
     def keyturn_provider(self) -> Provider[Any]:
         """Return the provider that the plugin's entry point names."""
-        raise NotImplementedError
+        raise NotImplementedError  # pragma: no cover - a specification is never called
 
 
 class PluginHooks:

@@ -43,6 +43,8 @@ class Vault:
         """Return a secret of the source `vault`."""
         if source == "vault" and reference == "broken":
             raise RuntimeError(CANARY)
+        if source == "vault" and reference == "odd":
+            return 3  # type: ignore[return-value]
         return CANARY if source == "vault" else None
 
 
@@ -129,8 +131,9 @@ def test_plugins_source(
 ) -> None:
     """Whoever keeps secrets elsewhere needs no change of keyturn's."""
     assert sent(load("{ vault = 3 }")) == CANARY
-    with pytest.raises(ConfigurationError, match="no secret source is named 'vault'"):
-        load('{ vault = "broken" }')
+    for reference in ("broken", "odd"):
+        with pytest.raises(ConfigurationError, match="no secret source is named 'vault'"):
+            load(f'{{ vault = "{reference}" }}')
     assert "failed in keyturn_secret (RuntimeError)" in caplog.text
     with pytest.raises(ConfigurationError, match="no secret source is named 'vaul'"):
         load("{ vaul = 3 }")

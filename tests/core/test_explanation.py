@@ -39,16 +39,21 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 TOKEN_ANSWER = {"access_token": TOKEN, "token_type": "Bearer", "expires_in": 3600, "new": "x"}
 REFUSAL = {"error": "invalid_client", "error_description": f"not {SECRET}"}
+ERRORS = {
+    "errors": [{"title": "invalid_client", "detail": "no", "code": "UNAUTHORIZED", "status": 401}]
+}
 ANSWERS: dict[str, keyturn.Answer | None] = {
     "token": keyturn.Answer(200, JSON, json.dumps(TOKEN_ANSWER).encode(), NOW),
     "refused": keyturn.Answer(400, JSON, json.dumps(REFUSAL).encode(), NOW),
     "limited": keyturn.Answer(429, {**TEXT, "retry-after": "7"}, b"slow down", NOW),
+    "errors": keyturn.Answer(401, JSON, json.dumps(ERRORS).encode(), NOW),
     "empty": keyturn.Answer(401, TEXT, b"", NOW),
     "unreachable": None,
 }
 CASES = [(name, "token") for name in SETTINGS] + [
     ("norce-commerce", kind) for kind in ("refused", "limited", "empty", "unreachable")
 ]
+CASES.append(("commercelayer", "errors"))
 
 
 class OneAnswer:
@@ -131,7 +136,9 @@ def test_remembered_refusal_is_told_without_an_answer() -> None:
     connection.explain()
     provider, settings = connection.provider, connection.settings
     store = connection.renewal.store.store
-    other = Connection(provider, settings, store=store, clock=connection._clock, transport=transport)  # type: ignore[arg-type]
+    other = Connection(
+        provider, settings, store=store, clock=connection._clock, transport=transport
+    )  # type: ignore[arg-type]
     shown = other.explain()
     assert "nothing was sent." in shown
     assert "InvalidClient" in shown
