@@ -7,6 +7,7 @@ import json
 import attrs
 
 _CLOCK_TOLERANCE = 60.0
+_ROUNDING = 1e-3
 
 
 @attrs.frozen
@@ -54,7 +55,9 @@ def take(budget: Budget, level: Level | None, now: float) -> tuple[Level, float]
     """
     current = refill(budget, level, now)
     left = current.requests - 1
-    return attrs.evolve(current, requests=left), max(0.0, -left * budget.period)
+    wait = -left * budget.period
+    # Who waited just as long as told must not be turned away for a rounding error.
+    return attrs.evolve(current, requests=left), wait if wait > _ROUNDING else 0.0
 
 
 def refill(budget: Budget, level: Level | None, now: float) -> Level:

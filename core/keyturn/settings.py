@@ -164,7 +164,9 @@ def _kind_schema(kind: Any) -> dict[str, Any]:
         text = {"type": "string", "pattern": rf"^\s*{one}(\s+{one})*\s*$"}
         items = {"type": "string", "pattern": f"^{one}$"}
         return {"anyOf": [text, {"type": "array", "items": items, "minItems": 1}]}
-    return {"type": {str: "string", int: "integer", float: "number", bool: "boolean"}[kind]}
+    if kind is str:
+        return {"type": "string", "minLength": 1}
+    return {"type": {int: "integer", float: "number", bool: "boolean"}[kind]}
 
 
 @functools.cache

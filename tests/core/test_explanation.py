@@ -137,7 +137,7 @@ def test_remembered_refusal_is_told_without_an_answer() -> None:
     provider, settings = connection.provider, connection.settings
     store = connection.renewal.store.store
     other = Connection(
-        provider, settings, store=store, clock=connection._clock, transport=transport
+        provider, settings, store=store, clock=connection.renewal.clock, transport=transport
     )  # type: ignore[arg-type]
     shown = other.explain()
     assert "nothing was sent." in shown

@@ -1,0 +1,346 @@
+"""What tests share: nothing of the developer's own environment, a clock, and token endpoints."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import hypothesis
+import pytest
+
+import keyturn
+from keyturn.clock import Clock
+from keyturn.connection import Connection
+from keyturn.renewal import Options
+from keyturn.settings import read
+from keyturn.stores.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+# Machines differ in speed: no test depends on a duration.
+hypothesis.settings.register_profile("keyturn", deadline=None, max_examples=60)
+hypothesis.settings.load_profile("keyturn")
+
+SECRET = "s3cret-for-tests"
+JSON = {"content-type": "application/json"}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _neutral_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the developer's settings, stores, keys and proxies out of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in os.environ:
+            if name.startswith("KEYTURN_") or name.lower().endswith("_proxy"):
+                patch.delenv(name)
+        home = tmp_path_factory.mktemp("home")
+        for kind in ("CACHE", "CONFIG", "DATA"):
+            patch.setenv(f"XDG_{kind}_HOME", str(home / kind.lower()))
+        patch.setenv("KEYTURN_FINGERPRINT_KEY", "made-up-key-for-tests")
+        yield
+
+
+class FakeClock:
+    """Clocks that only the test moves; a token's end is the wall clock's business."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+        self.uptime = 1_000.0
+        self.slept: list[float] = []
+
+    @property
+    def clock(self) -> Clock:
+        """The clocks as a connection takes them."""
+        return Clock(time=lambda: self.now, monotonic=lambda: self.uptime, sleep=self.sleep)
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += seconds
+        self.uptime += seconds
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass, and take note of it."""
+        self.slept.append(seconds)
+        self.advance(seconds)
+
+
+class FakeEndpoint:
+    """Stands where the network is: gives the answers it was told, else a new token each time."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.clock = clock
+        self.requests: list[keyturn.TokenRequest] = []
+        self.seconds: list[float] = []
+        self.answers: list[keyturn.Answer | BaseException | Callable[[], keyturn.Answer]] = []
+
+    def send(self, request: keyturn.TokenRequest, seconds: float) -> keyturn.Answer:
+        """Return the next answer."""
+        self.requests.append(request)
+        self.seconds.append(seconds)
+        answer = self.answers.pop(0) if self.answers else self.token(f"token-{len(self.requests)}")
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer if isinstance(answer, keyturn.Answer) else answer()
+
+    def answer(self, status: int, fields: object, **headers: str) -> keyturn.Answer:
+        """Return a JSON answer of this moment; `retry_after` names the header Retry-After."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return keyturn.Answer(status, JSON | named, json.dumps(fields).encode(), self.clock.now)
+
+    def token(self, text: str, **fields: object) -> keyturn.Answer:
+        """Return an answer with a token for an hour, as other fields say."""
+        usual = {"access_token": text, "token_type": "Bearer", "expires_in": 3600}
+        return self.answer(200, usual | fields)
+
+    def refuse(self, status: int = 401, code: str = "invalid_client") -> None:
+        """Refuse the next token request."""
+        self.answers.append(self.answer(status, {"error": code}))
+
+
+@attrs.frozen(kw_only=True)
+class AcmeSettings(keyturn.ConfidentialSettings):
+    """The settings of a platform that doesn't exist."""
+
+    tenant: str = keyturn.label("Tenant", default="shop")
+    scope: tuple[str, ...] | None = keyturn.setting("Scope", default=None)
+
+
+class Acme(keyturn.Provider[AcmeSettings]):
+    """A plain RFC 6749 platform that doesn't exist."""
+
+    name = "acme"
+    settings = AcmeSettings
+    token_url = "https://{tenant}.acme.example/oauth/token"
+    api_url = "https://{tenant}.acme.example/api"
+
+
+class World:
+    """Connections without network, under a clock that only the test moves."""
+
+    plain = Acme
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.endpoint = FakeEndpoint(self.clock)
+        self.store = MemoryStore(lambda: self.clock.now)
+
+    def connect(
+        self,
+        provider: str | keyturn.Provider[Any] = "",
+        /,
+        *,
+        store: object = None,
+        name: str | None = None,
+        options: dict[str, float] | None = None,
+        **settings: Any,
+    ) -> Connection:
+        """Return a connection to a provider, named or given; by default to Acme."""
+        if isinstance(provider, str):
+            provider = keyturn.provider(provider) if provider else self.plain()
+        usual = {"client_id": "cid", "client_secret": SECRET}
+        values, problems = read(provider.settings, usual | settings)
+        assert values is not None, problems
+        return Connection(
+            provider,
+            values,
+            store=store or self.store,  # type: ignore[arg-type]  # a stub may stand in
+            name=name,
+            options=Options(**options or {}),
+            clock=self.clock.clock,
+            transport=self.endpoint,  # type: ignore[arg-type]  # it needs `send` alone
+        )
+
+    def changed(self, **data: object) -> keyturn.Provider[Any]:
+        """Return Acme with other data or methods."""
+        provider: keyturn.Provider[Any] = type("Changed", (self.plain,), data)()
+        return provider
+
+    @staticmethod
+    def land() -> None:
+        """Wait until nothing goes on in the background."""
+        for thread in threading.enumerate():
+            if thread.name == "keyturn-renewal":
+                thread.join(10)
+
+
+@pytest.fixture
+def world() -> World:
+    """Give a world without network, at a standing clock."""
+    return World()
+
+
+class RawServer:
+    """A TCP server on loopback; a function of the test's deals with each connection.
+
+    Args:
+        handle: Gets each connection's socket, on a thread of its own; what it raises because the
+            client has gone is ignored.
+    """
+
+    def __init__(self, handle: Callable[[socket.socket], None]) -> None:
+        self.handle = handle
+        self.received: list[bytes] = []
+        self.ended = threading.Event()
+        self._sockets: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}/token"
+        self._start(self._accept)
+
+    def read_request(self, connection: socket.socket) -> bytes:
+        """Return a whole request as it came, and take note of it."""
+        data = b""
+        while b"\r\n\r\n" not in data:
+            data += self._some(connection)
+        head, _, _ = data.partition(b"\r\n\r\n")
+        length = 0
+        for line in head.lower().split(b"\r\n"):
+            if line.startswith(b"content-length:"):
+                length = int(line.partition(b":")[2])
+        while len(data) < len(head) + 4 + length:
+            data += self._some(connection)
+        self.received.append(data)
+        return data
+
+    def close(self) -> None:
+        """End every connection and thread."""
+        self.ended.set()
+        for each in (self._listener, *self._sockets):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+        for thread in self._threads:
+            thread.join(10)
+
+    def _accept(self) -> None:
+        while not self.ended.is_set():
+            connection, _ = self._listener.accept()
+            self._sockets.append(connection)
+            self._start(functools.partial(self._serve, connection))
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection:
+            self.handle(connection)
+
+    def _start(self, work: Callable[[], None]) -> None:
+        def run() -> None:
+            with contextlib.suppress(OSError):
+                work()
+
+        thread = threading.Thread(target=run, name="raw-server", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    @staticmethod
+    def _some(connection: socket.socket) -> bytes:
+        data = connection.recv(65_536)
+        if not data:
+            raise ConnectionResetError
+        return data
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., RawServer]]:
+    """Give a function that starts a server on loopback, ended with the test.
+
+    It is given either what deals with a connection, or the bytes of the answer to each request.
+    """
+    servers: list[RawServer] = []
+
+    def start(behaviour: bytes | Callable[[RawServer, socket.socket], None]) -> RawServer:
+        def handle(connection: socket.socket) -> None:
+            if callable(behaviour):
+                behaviour(server, connection)
+                return
+            server.read_request(connection)
+            connection.sendall(behaviour)
+
+        server = RawServer(handle)
+        servers.append(server)
+        return server
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+@pytest.fixture
+def http_answer() -> Callable[..., bytes]:
+    """Give a function that returns the bytes of an HTTP answer."""
+
+    def answer(body: bytes | object, status: int = 200, **headers: str) -> bytes:
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        named = {"content-type": "application/json", "content-length": str(len(content))}
+        named |= {name.replace("_", "-"): value for name, value in headers.items()}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in named.items())
+        return f"HTTP/1.1 {status} X\r\n{lines}\r\n".encode() + content
+
+    return answer
+
+
+@pytest.fixture
+def token_answer(http_answer: Callable[..., bytes]) -> bytes:
+    """Give the bytes of an answer with a token for an hour."""
+    return http_answer({"access_token": "t0ken", "token_type": "Bearer", "expires_in": 3600})
+
+
+@pytest.fixture
+def python() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Give a function that starts Python code in a process of its own, ended with the test."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def start(code: str, *arguments: object, **environment: str | None) -> subprocess.Popen[str]:
+        variables = dict(os.environ) | {k: v for k, v in environment.items() if v is not None}
+        for name in [name for name, value in environment.items() if value is None]:
+            variables.pop(name, None)
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, *map(str, arguments)],
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def run_python(python: Callable[..., subprocess.Popen[str]]) -> Callable[..., str]:
+    """Give a function that returns what Python code prints; its failure fails the test."""
+
+    def run(code: str, *arguments: object, **environment: str | None) -> str:
+        process = python(code, *arguments, **environment)
+        output, trouble = process.communicate(timeout=40)
+        assert process.returncode == 0, trouble
+        return output.strip()
+
+    return run
+
+
+@pytest.fixture
+def wait_until() -> Callable[[Callable[[], object]], None]:
+    """Give a function that waits until something holds, for ten seconds at most."""
+
+    def wait(condition: Callable[[], object]) -> None:
+        end = time.monotonic() + 10
+        while not condition():
+            assert time.monotonic() < end, "it never came to hold"
+            time.sleep(0.005)
+
+    return wait

@@ -1,0 +1,312 @@
+"""A connection from outside: when a token is handed out, renewed, refused, forgotten."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import keyturn
+from keyturn import errors
+
+if TYPE_CHECKING:
+    from tests.conftest import World
+
+UNREACHABLE = errors.EndpointUnavailable("the token endpoint failed: No route to host.")
+# A token for an hour: fresh until 225 to 300 s before its end, usable until 5 s before it.
+STALE = 3400
+EXPIRED = 3596
+
+
+def test_fresh_token_is_handed_out_again(world: World) -> None:
+    """Every call would send a token request."""
+    connection = world.connect()
+    first = connection.token()
+    world.clock.advance(3299)
+
+    assert connection.token() is first
+    assert connection.headers() == {"Authorization": "Bearer token-1"}
+    assert len(world.endpoint.requests) == 1
+
+
+def test_token_tells_what_it_is(world: World) -> None:
+    """A caller could not plan by the token's end and scope."""
+    token = world.connect(scope="read").token()
+
+    assert (token.access_token, token.token_type, token.scope) == ("token-1", "Bearer", "read")
+    assert token.expires_at == world.clock.now + 3600
+    assert token.extra == {}
+
+
+def test_stale_token_is_handed_out_while_one_renewal_runs(world: World) -> None:
+    """Callers would wait for a renewal though they hold a token that works."""
+    connection = world.connect()
+    first = connection.token()
+    world.clock.advance(STALE)
+    asked = threading.Event()
+
+    def slow() -> keyturn.Answer:
+        assert asked.wait(10)
+        return world.endpoint.token("token-2")
+
+    world.endpoint.answers.append(slow)
+    assert connection.token() is first
+    assert connection.token() is first
+    asked.set()
+    world.land()
+    assert connection.token().access_token == "token-2"
+    assert len(world.endpoint.requests) == 2
+
+
+def test_expired_token_is_never_handed_out(world: World) -> None:
+    """An API request would fail with a token whose end was known."""
+    connection = world.connect()
+    connection.token()
+    world.clock.advance(EXPIRED)
+
+    assert connection.current() is None
+    assert connection.token().access_token == "token-2"
+
+
+@pytest.mark.parametrize("clock", ["now", "uptime"])
+def test_either_clock_ends_a_token(world: World, clock: str) -> None:
+    """A machine's sleep, or a clock that is being set back, would hide a token's end."""
+    connection = world.connect()
+    connection.token()
+    setattr(world.clock, clock, getattr(world.clock, clock) + EXPIRED)
+
+    assert connection.token().access_token == "token-2"
+
+
+@pytest.mark.parametrize("back", [60, 600, 3600, 7200])
+def test_clock_set_back_does_not_prolong_a_token(world: World, back: float) -> None:
+    """A token would be used for hours after its end."""
+    connection = world.connect()
+    connection.token()
+    world.clock.now -= back
+    world.clock.advance(EXPIRED)
+
+    assert connection.token().access_token == "token-2"
+
+
+def test_token_from_the_future_is_not_believed(world: World) -> None:
+    """A store's token would be used for as long as the clock was set back."""
+    world.connect().token()
+    world.clock.now -= 7200
+
+    assert world.connect().token().access_token == "token-2"
+
+
+def test_failing_renewal_of_a_valid_token_is_logged_and_tried_again_later(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An outage of the token endpoint would break callers whose token still works."""
+    connection = world.connect(name="shop")
+    first = connection.token()
+    world.clock.advance(STALE)
+    world.endpoint.answers += [world.endpoint.answer(400, {"error": "invalid_request"})]
+
+    assert connection.token() is first
+    world.land()
+    assert "shop: the renewal ahead of time failed" in caplog.text
+    for _ in range(5):
+        assert connection.token() is first
+        world.land()
+    assert len(world.endpoint.requests) == 2
+
+    world.clock.advance(35)
+    assert connection.token() is first
+    world.land()
+    assert connection.token().access_token == "token-3"
+
+
+def test_failing_renewal_of_an_expired_token_is_raised(world: World) -> None:
+    """A caller would get an expired token, or wait for ever."""
+    connection = world.connect(name="shop")
+    connection.token()
+    world.clock.advance(EXPIRED)
+    world.endpoint.answers += [UNREACHABLE] * 3
+
+    with pytest.raises(errors.EndpointUnavailable, match=r"^shop: .*No route to host"):
+        connection.token()
+    assert connection.token().access_token == "token-5"
+
+
+def test_rate_limited_renewal_waits_as_long_as_the_server_asked(world: World) -> None:
+    """Renewing a valid token would hammer a server that asked for silence."""
+    connection = world.connect()
+    first = connection.token()
+    world.clock.advance(3301 + 75)
+    world.endpoint.answers.append(world.endpoint.answer(429, {}, retry_after="40"))
+    connection.token()
+    world.land()
+    for _ in range(39):
+        world.clock.advance(1)
+        assert connection.token() is first
+        world.land()
+    assert len(world.endpoint.requests) == 2
+    world.clock.advance(20)
+    connection.token()
+    world.land()
+    assert connection.token().access_token == "token-3"
+
+
+@pytest.mark.parametrize("lifetime", [1, 2, 10, 60, 600])
+def test_short_lives_are_renewed_ahead_too(world: World, lifetime: float) -> None:
+    """A margin longer than the lifetime would renew on every call."""
+    connection = world.connect()
+    for number in range(1, 20):
+        world.endpoint.answers = [world.endpoint.token(f"t-{number}", expires_in=lifetime)]
+        token = connection.token()
+        world.land()
+        assert world.clock.now < token.expires_at
+        world.clock.advance(lifetime / 5)
+
+    assert 3 < len(world.endpoint.requests) < 9
+
+
+def test_token_that_has_expired_already_is_refused(world: World) -> None:
+    """A token would be handed out that ended before it came."""
+    slow = world.endpoint.token("late", expires_in=5)
+    world.clock.advance(6)
+    world.endpoint.answers.append(slow)
+
+    with pytest.raises(errors.InvalidTokenResponse, match="expired already"):
+        world.connect().token()
+
+
+def test_connections_with_the_same_settings_share_a_token(world: World) -> None:
+    """Each object would send a token request of its own."""
+    tokens = {world.connect(name=str(number)).token() for number in range(10)}
+
+    assert len(tokens) == 1
+    assert len(world.endpoint.requests) == 1
+
+
+DIFFERENCES: list[dict[str, Any]] = [
+    {},
+    {"client_id": "other"},
+    {"client_secret": "new s3cret"},
+    {"tenant": "other"},
+    {"scope": "read"},
+    {"scope": "read write"},
+    {"token_url": "https://shop.acme.example/oauth/token2"},
+]
+
+
+def test_different_settings_never_share_a_token(world: World) -> None:
+    """A caller would act with another one's rights."""
+    tokens = [world.connect(**settings).token() for settings in DIFFERENCES]
+
+    assert len({token.access_token for token in tokens}) == len(DIFFERENCES)
+    again = [world.connect(**settings).token() for settings in DIFFERENCES]
+    assert again == tokens
+
+
+def test_order_of_scopes_makes_no_difference(world: World) -> None:
+    """One account would hold a token for each order in which its scopes were written."""
+    world.connect(scope="read write").token()
+    world.connect(scope=["write", "read"]).token()
+
+    assert len(world.endpoint.requests) == 1
+
+
+def test_entry_of_another_key_is_a_miss(world: World) -> None:
+    """Whoever can write the store could swap two accounts' tokens."""
+    one, other = world.connect(client_id="one"), world.connect(client_id="other")
+    one.token()
+    entry = world.store.read(one.token_request().fingerprint)
+    assert entry is not None
+    world.store.write(other.token_request().fingerprint, entry, world.clock.now + 3600)
+
+    assert other.token().access_token == "token-2"
+
+
+def test_token_request_shows_what_would_be_sent(world: World) -> None:
+    """What is shown would differ from what is sent."""
+    connection = world.connect()
+    connection.token()
+
+    assert world.endpoint.requests == [connection.token_request()]
+
+
+def test_stale_argument_renews_only_the_current_token(world: World) -> None:
+    """Hundred requests with one bad token would cause hundred renewals."""
+    connection = world.connect()
+    first = connection.token()
+    second = connection.token(stale=first)
+
+    assert second.access_token == "token-2"
+    assert connection.token(stale=first) is second
+    assert connection.token() is second
+    assert len(world.endpoint.requests) == 2
+
+
+def test_stale_argument_takes_what_others_renewed(world: World) -> None:
+    """Each process would renew a token that the store has already a successor of."""
+    one, other = world.connect(), world.connect()
+    first = one.token()
+    other.token()
+    one.token(stale=first)
+
+    assert other.token(stale=first).access_token == "token-2"
+    assert len(world.endpoint.requests) == 2
+
+
+def test_stale_argument_works_without_a_held_token(world: World) -> None:
+    """A fresh process would take the refused token out of the store again."""
+    first = world.connect().token()
+
+    assert world.connect().token(stale=first).access_token == "token-2"
+
+
+def test_api_that_refuses_for_ever_does_not_burn_the_budget(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A dead API would get the token endpoint to block this client."""
+    connection = world.connect()
+    token = connection.token()
+    for _ in range(100):
+        token = connection.token(stale=token)
+        world.clock.advance(1)
+
+    assert len(world.endpoint.requests) <= 1 + 5 + 100 * 2 / 60 + 1
+    assert "an API goes on refusing new tokens" in caplog.text
+
+
+def test_invalidated_token_is_forgotten_everywhere(world: World) -> None:
+    """A token that was found bad would come back from the store."""
+    connection = world.connect()
+    first = connection.token()
+    connection.invalidate(first)
+    assert connection.current() is None
+    second = connection.token()
+    connection.invalidate(first)
+
+    assert connection.current() is second
+    assert len(world.endpoint.requests) == 2
+
+
+def test_current_token_comes_from_memory_or_the_store_and_sends_nothing(world: World) -> None:
+    """Looking would cost a token request."""
+    connection = world.connect()
+    assert connection.current() is None
+    first = connection.token()
+
+    assert connection.current() is first
+    assert world.connect().current() == first
+    assert len(world.endpoint.requests) == 1
+
+
+def test_headers_are_those_of_the_token_that_is_meant(world: World) -> None:
+    """An adapter would send another token than the one it compares after a 401."""
+    connection = world.connect()
+    first = connection.token()
+    connection.token(stale=first)
+
+    assert connection.headers_for(first) == {"Authorization": "Bearer token-1"}
+    headers = connection.headers()
+    assert headers == {"Authorization": "Bearer token-2"}
+    headers.clear()
+    assert connection.headers() == {"Authorization": "Bearer token-2"}

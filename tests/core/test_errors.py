@@ -1,0 +1,137 @@
+"""Errors: one root, texts that say what to do, and fields that survive copying and pickling."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import pickle
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from keyturn import errors, refusals
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CLASSES = [
+    kind
+    for _, kind in inspect.getmembers(errors, inspect.isclass)
+    if issubclass(kind, errors.KeyturnError)
+]
+FIELDS: dict[str, Any] = {
+    "error": "invalid_client",
+    "status": 401,
+    "retry_after": 7.5,
+    "problems": ["client: is wrong", "region: is wrong"],
+}
+
+
+def made(kind: type[errors.KeyturnError]) -> errors.KeyturnError:
+    """Return an error of a class with every field set."""
+    taken = inspect.signature(kind).parameters
+    fields = {name: value for name, value in FIELDS.items() if name in taken}
+    return kind("it failed.", connection="shop", hint="Try again.", **fields)
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+@pytest.mark.parametrize(
+    "again",
+    [
+        copy.copy,
+        copy.deepcopy,
+        *(
+            lambda error, protocol=protocol: pickle.loads(pickle.dumps(error, protocol))  # noqa: S301 - our own
+            for protocol in range(pickle.HIGHEST_PROTOCOL + 1)
+        ),
+    ],
+)
+def test_fields_survive(
+    kind: type[errors.KeyturnError], again: Callable[[errors.KeyturnError], Any]
+) -> None:
+    """An error from a worker process would lose its retry time, or fail to arrive at all."""
+    error = made(kind)
+    other = again(error)
+
+    assert type(other) is kind
+    assert other is not error
+    assert vars(other) == vars(error)
+    assert other.args == error.args == ("it failed.",)
+    assert str(other) == str(error)
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_text_says_where_what_and_what_to_do(kind: type[errors.KeyturnError]) -> None:
+    """The user would not know which connection failed, or how to mend it."""
+    assert str(made(kind)).startswith("shop: it failed. Try again.")
+    assert str(kind("it failed.", retry_after=1.0) if kind is errors.RateLimited else
+               kind("it failed.")) == "it failed."  # fmt: skip
+
+
+def test_problems_are_listed() -> None:
+    """The user would be told of one mistake only."""
+    assert str(made(errors.ConfigurationError)) == (
+        "shop: it failed. Try again.\n  - client: is wrong\n  - region: is wrong"
+    )
+    assert made(errors.ConfigurationError).problems == tuple(FIELDS["problems"])  # type: ignore[attr-defined]
+
+
+def test_tree_is_the_documented_one() -> None:
+    """`except` clauses of users would stop to catch."""
+    assert {kind.__name__: kind.mro()[1].__name__ for kind in CLASSES} == {
+        "KeyturnError": "Exception",
+        "ConfigurationError": "KeyturnError",
+        "ProviderNotFound": "ConfigurationError",
+        "ProviderConflict": "ConfigurationError",
+        "ProviderLoadError": "ConfigurationError",
+        "TokenRequestRefused": "KeyturnError",
+        "InvalidClient": "TokenRequestRefused",
+        "InvalidScope": "TokenRequestRefused",
+        "RateLimited": "KeyturnError",
+        "EndpointUnavailable": "KeyturnError",
+        "InvalidTokenResponse": "KeyturnError",
+        "ForeignOrigin": "KeyturnError",
+    }
+
+
+@pytest.mark.parametrize(
+    "kind", [errors.TokenRequestRefused, errors.InvalidClient, errors.InvalidScope]
+)
+def test_remembered_refusal_is_the_same_error(kind: type[errors.TokenRequestRefused]) -> None:
+    """The second caller would be told something else than the first."""
+    entry = refusals.to_entry(kind("no.", error="x", status=400, hint="Mend it."), 1000.0)
+    remembered = refusals.from_entry(entry, 1010.0)
+
+    assert type(remembered) is kind
+    assert (remembered.message, remembered.error, remembered.status) == ("no.", "x", 400)
+    assert remembered.hint == (
+        "Mend it. (This was answered a moment ago; it is asked again in 20 s.)"
+    )
+
+
+@pytest.mark.parametrize("now", [900.0, 1030.0, 2000.0])
+def test_refusal_is_forgotten_in_time(now: float) -> None:
+    """A clock that is set back would make a refusal last."""
+    entry = refusals.to_entry(errors.InvalidClient("no."), 1000.0)
+
+    assert refusals.from_entry(entry, now) is None
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        None,
+        "",
+        "null",
+        "[]",
+        "{}",
+        '{"until": 1, "kind": "KeyturnError"}',
+        '{"until": "x", "kind": "InvalidClient"}',
+        '{"until": 1020, "kind": ["InvalidClient"]}',
+        '{"until": 1020, "kind": "InvalidClient", "message": "", "error": "", "status": 1e999}',
+        "[" * 100_000,
+    ],
+)
+def test_unreadable_refusal_is_none(entry: str | None) -> None:
+    """A damaged store would crash the caller."""
+    assert refusals.from_entry(entry, 1000.0) is None

@@ -1,0 +1,128 @@
+"""The key of this machine's fingerprints: made once, kept private, never a reason to fail."""
+
+# ruff: noqa: SLF001 - what other machines lack can only be taken away from inside
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from keyturn import keyfile
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable
+
+# A key is remembered for the life of a process, so each of these is one.
+PRINT_KEY = """
+import logging, os
+logging.basicConfig(format="%(message)s")
+os.umask(0)
+from keyturn.keyfile import fingerprint_key
+print(fingerprint_key().hex())
+assert fingerprint_key() is fingerprint_key()
+"""
+
+
+def key_file(home: Path) -> Path:
+    """Return where the key is in a data directory."""
+    return home / "keyturn" / "fingerprint.key"
+
+
+def test_key_is_made_once_and_private(run_python: Callable[..., str], tmp_path: Path) -> None:
+    """Others could test guessed secrets, or every process would ask for a token of its own."""
+    home = tmp_path / "new" / "data"
+    settings = {"XDG_DATA_HOME": str(home), "KEYTURN_FINGERPRINT_KEY": None}
+    first = run_python(PRINT_KEY, **settings)
+
+    assert run_python(PRINT_KEY, **settings) == first
+    assert key_file(home).read_bytes().hex() == first
+    assert len(bytes.fromhex(first)) == 32
+    assert stat.S_IMODE(key_file(home).stat().st_mode) == 0o600
+    assert stat.S_IMODE(key_file(home).parent.stat().st_mode) == 0o700
+    assert [path.name for path in key_file(home).parent.iterdir()] == ["fingerprint.key"]
+
+
+def test_processes_that_race_agree_on_one_key(
+    python: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    """Of processes that start together, each would keep a token of its own."""
+    settings = {"XDG_DATA_HOME": str(tmp_path), "KEYTURN_FINGERPRINT_KEY": None}
+    start = tmp_path / "start"
+    # They wait for one moment, or the first would be done before the last begins.
+    wait = f"import os, keyturn.keyfile\nwhile not os.path.exists({str(start)!r}): pass\n"
+    processes = [python(wait + PRINT_KEY, **settings) for _ in range(6)]
+    start.touch()
+    outcomes = [process.communicate(timeout=30) for process in processes]
+
+    assert {trouble for _, trouble in outcomes} == {""}
+    assert len({output for output, _ in outcomes}) == 1
+
+
+@pytest.mark.parametrize("obstacle", ["a file", "a directory", "a link", "too short"])
+def test_unusable_place_is_told_and_the_processes_still_agree(
+    python: Callable[..., subprocess.Popen[str]], tmp_path: Path, obstacle: str
+) -> None:
+    """A service without a home would not start, or a planted file would become its key."""
+    place = key_file(tmp_path)
+    if obstacle == "a file":
+        place.parent.touch()
+    else:
+        place.parent.mkdir()
+    if obstacle == "a directory":
+        place.mkdir()
+    elif obstacle == "a link":
+        (tmp_path / "planted").write_bytes(b"x" * 32)
+        place.symlink_to(tmp_path / "planted")
+    elif obstacle == "too short":
+        place.write_bytes(b"x" * 31)
+    settings = {"XDG_DATA_HOME": str(tmp_path), "KEYTURN_FINGERPRINT_KEY": None}
+    processes = [python(PRINT_KEY, **settings) for _ in range(2)]
+    outcomes = [process.communicate(timeout=30) for process in processes]
+
+    assert [process.returncode for process in processes] == [0, 0]
+    assert len({output for output, _ in outcomes}) == 1
+    assert outcomes[0][0].strip() != (b"x" * 32).hex()
+    for _, trouble in outcomes:
+        assert f"{place} can't be used (" in trouble
+        assert "set KEYTURN_FINGERPRINT_KEY" in trouble
+
+
+def test_environment_sets_the_key_and_nothing_is_written(
+    run_python: Callable[..., str], tmp_path: Path
+) -> None:
+    """Hosts that share a store could not share their tokens."""
+    keys = [
+        run_python(PRINT_KEY, XDG_DATA_HOME=str(tmp_path / name), KEYTURN_FINGERPRINT_KEY=value)
+        for name, value in (("a", "one"), ("b", "one"), ("c", "other"))
+    ]
+
+    assert keys[0] == keys[1] != keys[2]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_machine_without_a_boot_identifier_still_gets_a_key(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """keyturn would work on Linux only."""
+
+    def missing(_: Path) -> bytes:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Path, "read_bytes", missing)
+    one, other = keyfile._fallback(), keyfile._fallback()
+
+    assert len(one) == 32
+    assert one != other
+
+
+def test_fallback_belongs_to_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another user could compute the key."""
+    one = keyfile._fallback()
+    monkeypatch.setattr(os, "getuid", lambda: 12345)
+
+    assert keyfile._fallback() != one

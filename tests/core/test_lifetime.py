@@ -1,0 +1,92 @@
+"""Fresh, stale, expired: early, never late, whatever the numbers."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keyturn.lifetime import SHARE, Lifetime, State, jitter, plan
+
+ISSUED = st.floats(1e9, 4e9)
+LIVES = st.floats(0.01, 31_536_000)
+MARGINS = st.floats(0, 1e7)
+JITTERS = st.floats(0, 1, exclude_max=True)
+# What is lost when seconds since the epoch are added as doubles.
+TINY = 1e-5
+
+
+@given(ISSUED, LIVES, MARGINS, JITTERS)
+def test_renewal_point_lies_within_the_lifetime(
+    issued: float, lifetime: float, margin: float, spread: float
+) -> None:
+    """A token would be renewed on every call, or never before its end."""
+    planned = plan(issued, issued + lifetime, margin=margin, jitter=spread)
+
+    assert issued < planned.renew_at <= planned.usable_until <= issued + lifetime + TINY
+
+
+@given(ISSUED, LIVES, MARGINS, JITTERS)
+def test_margin_and_share_bound_the_renewal_point(
+    issued: float, lifetime: float, margin: float, spread: float
+) -> None:
+    """A margin longer than the lifetime, or than a provider's cap, would never be fresh."""
+    end = issued + lifetime
+    planned = plan(issued, end, margin=margin, jitter=spread)
+
+    ahead = end - planned.renew_at
+    leeway = end - planned.usable_until
+    assert ahead <= max(min(margin, SHARE * lifetime), leeway) + TINY
+    assert ahead >= 0.75 * min(margin, SHARE * lifetime) - TINY
+
+
+@given(ISSUED, LIVES, MARGINS, JITTERS, st.floats(-2, 3))
+def test_no_state_is_late(
+    issued: float, lifetime: float, margin: float, spread: float, share: float
+) -> None:
+    """A token would be handed out after its end."""
+    end = issued + lifetime
+    now = issued + share * lifetime
+    planned = plan(issued, end, margin=margin, jitter=spread)
+    state = planned.state(now)
+
+    if now >= end:
+        assert state is State.EXPIRED
+    if now < issued - 60 - TINY:
+        assert state is State.EXPIRED
+    if issued <= now < issued + 0.7 * lifetime:
+        assert state is State.FRESH
+
+
+def test_states_follow_each_other() -> None:
+    """A token would skip the state in which it is renewed without anyone waiting."""
+    lifetime = Lifetime(issued_at=100.0, renew_at=200.0, usable_until=300.0)
+    times = [39.9, 40.0, 100.0, 199.9, 200.0, 299.9, 300.0]
+
+    assert [lifetime.state(now).value for now in times] == [
+        "expired",
+        "fresh",
+        "fresh",
+        "fresh",
+        "stale",
+        "stale",
+        "expired",
+    ]
+
+
+def test_token_without_a_life_is_expired_at_once() -> None:
+    """A token that ended before it was issued would be used."""
+    assert plan(100.0, 50.0).state(100.0) is State.EXPIRED
+
+
+@given(st.text())
+def test_jitter_is_deterministic_and_below_one(seed: str) -> None:
+    """A process's renewal point would wander from call to call."""
+    assert 0 <= jitter(seed) < 1
+    assert jitter(seed) == jitter(seed)
+
+
+def test_jitter_spreads() -> None:
+    """All processes would renew at the same moment."""
+    values = {int(jitter(str(number)) * 10) for number in range(200)}
+
+    assert values == set(range(10))

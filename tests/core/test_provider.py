@@ -1,0 +1,138 @@
+"""What a provider tells the core: addresses, ways to authenticate and to revoke; its defects."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+
+import keyturn
+from keyturn import errors
+
+if TYPE_CHECKING:
+    from tests.conftest import World
+
+
+def test_api_url_and_origin(world: World) -> None:
+    """An adapter would attach the token to another origin."""
+    connection = world.connect()
+
+    assert connection.api_url == "https://shop.acme.example/api"
+    assert connection.api_origin == "https://shop.acme.example"
+    assert world.connect(api_url="https://a.example:8443/x").api_origin == "https://a.example:8443"
+
+
+def test_unknown_api_url_is_asked_for(world: World) -> None:
+    """The user would get an empty address, and a puzzling error later."""
+    connection = world.connect(world.changed(api_url=""), name="shop")
+
+    with pytest.raises(
+        errors.ConfigurationError, match=r"^shop: the API's address is not known\. Set api_url\.$"
+    ):
+        _ = connection.api_url
+
+
+def test_unsafe_api_url_of_a_provider_is_refused(world: World) -> None:
+    """A provider that takes the address from a token would send the token anywhere."""
+    provider = world.changed(api_base=lambda *_: "http://evil.example")
+
+    with pytest.raises(errors.ConfigurationError, match="API's address must begin with https"):
+        _ = world.connect(provider).api_url
+
+
+@pytest.mark.parametrize(
+    "address", ["http://acme.example/token", "https://{client_id}.acme.example/token"]
+)
+def test_unsafe_token_url_of_a_provider_is_refused(world: World, address: str) -> None:
+    """A provider's mistake would send the secret in the clear, or to another host."""
+    with pytest.raises(errors.ConfigurationError, match="address"):
+        world.connect(world.changed(token_url=address), client_id="evil.example/")
+
+
+def test_unsafe_token_request_of_a_provider_is_refused(world: World) -> None:
+    """A provider that builds its request itself would get round the check of addresses."""
+    request = keyturn.TokenRequest("acme", "http://evil.example/token")
+    provider = world.changed(token_request=lambda *_: request)
+
+    with pytest.raises(errors.ConfigurationError, match="token endpoint's address must begin"):
+        world.connect(provider)
+
+
+def test_nothing_to_revoke_sends_nothing(world: World) -> None:
+    """Revoking would first obtain a token."""
+    world.connect(world.changed(revocation_url="https://acme.example/revoke")).revoke()
+
+    assert world.endpoint.requests == []
+
+
+def test_revocation_follows_rfc_7009(world: World) -> None:
+    """The token would live on though it was revoked."""
+    connection = world.connect(world.changed(revocation_url="https://acme.example/revoke"))
+    connection.token()
+    world.endpoint.answers.append(keyturn.Answer(200))
+    connection.revoke()
+
+    sent = world.endpoint.requests[1]
+    assert sent.url == "https://acme.example/revoke"
+    assert sent.body == b"client_id=cid&client_secret=s3cret-for-tests&token=token-1"
+    assert connection.current() is None
+
+
+def test_basic_authentication_takes_id_and_secret_out_of_the_body(world: World) -> None:
+    """RFC 6749 section 2.3 allows one way in each request: servers refuse two."""
+    provider = world.changed(client_authentication="basic", body_format="form")
+    request = world.connect(provider, client_id="a b", client_secret="c:d%é").token_request()
+
+    assert request.body == b"grant_type=client_credentials"
+    assert request.headers["Authorization"] == "Basic YStiOmMlM0FkJTI1JUMzJUE5"
+
+
+def fail(*values: object, **named: object) -> NoReturn:
+    """Raise an error that shows values, as a provider's defect may."""
+    raise ZeroDivisionError(repr(values), repr(named), "s3cret-for-tests")
+
+
+METHODS = [
+    "token_request",
+    "scope",
+    "assumed_lifetime",
+    "read_token",
+    "read_error",
+    "api_headers",
+    "api_base",
+    "warnings",
+    "revocation_request",
+]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_defect_of_a_provider_is_told_as_ours_and_shows_no_value(
+    world: World, caplog: pytest.LogCaptureFixture, method: str
+) -> None:
+    """A plugin's exception would pass through `except KeyturnError`, secrets in its text."""
+
+    def use(provider: keyturn.Provider[Any]) -> None:
+        connection = world.connect(provider)
+        connection.headers()
+        _ = connection.api_url
+        connection.revoke()
+
+    caplog.set_level(logging.DEBUG)
+    with pytest.raises(errors.KeyturnError) as caught:
+        use(world.changed(**{method: fail}))
+
+    told = str(caught.value) + caplog.text
+    assert "ZeroDivisionError" in told
+    assert "s3cret-for-tests" not in told
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("rubbish", [None, 7, "t0ken", {"access_token": "x"}])
+def test_provider_that_reads_rubbish_is_told_as_ours(world: World, rubbish: object) -> None:
+    """What isn't a token would be handed to the caller."""
+    provider = world.changed(read_token=lambda *_: rubbish)
+
+    with pytest.raises(errors.KeyturnError, match="provider acme failed with"):
+        world.connect(provider).token()

@@ -1,0 +1,187 @@
+"""The token request: its fingerprint is the only key there is, and it shows no secret."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import parse_qsl
+
+import attrs
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from keyturn import Secret, TokenRequest
+
+KEY = b"k" * 32
+SECRET = "s3cret-for-tests"
+NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=8)
+VALUES = NAMES | NAMES.map(Secret)
+PAIRS = st.dictionaries(NAMES, VALUES, max_size=3).map(lambda pairs: tuple(pairs.items()))
+REQUESTS = st.builds(
+    TokenRequest,
+    provider=NAMES,
+    url=NAMES,
+    parameters=PAIRS,
+    scope=st.lists(NAMES, max_size=3).map(tuple),
+    scope_separator=st.sampled_from([" ", ","]),
+    method=st.sampled_from(["POST", "GET"]),
+    body_format=st.sampled_from(["form", "json"]),
+    basic=st.none() | st.tuples(NAMES, NAMES.map(Secret)),
+    extra_headers=PAIRS,
+    realm=NAMES,
+)
+
+
+def shown(value: object) -> object:
+    """Return what a field's value means to the server, in an order that doesn't matter."""
+    if isinstance(value, Secret):
+        return value.reveal()
+    return [shown(each) for each in value] if isinstance(value, tuple) else value
+
+
+def meaning(request: TokenRequest) -> object:
+    """Return all that must set two requests apart."""
+    return {
+        **{name: shown(getattr(request, name)) for name in FIELDS},
+        "scope": sorted(set(request.scope)),
+        "parameters": sorted(map(str, map(shown, request.parameters))),
+        "extra_headers": sorted(
+            str([name.lower(), shown(value)]) for name, value in request.extra_headers
+        ),
+    }
+
+
+FIELDS = [field.name for field in attrs.fields(TokenRequest) if field.name != "fingerprint"]
+
+
+@given(REQUESTS, REQUESTS, st.sampled_from(FIELDS))
+def test_any_differing_field_gives_another_fingerprint(
+    one: TokenRequest, other: TokenRequest, field: str
+) -> None:
+    """Two accounts would share a token."""
+    changed = attrs.evolve(one, **{field: getattr(other, field)})
+
+    same = one.with_fingerprint(KEY).fingerprint == changed.with_fingerprint(KEY).fingerprint
+    assert same == (meaning(one) == meaning(changed))
+
+
+@given(REQUESTS, st.randoms())
+def test_order_makes_no_difference(request_: TokenRequest, random: Any) -> None:
+    """One account would hold several tokens, and ask too often."""
+    shuffled: dict[str, Any] = {}
+    for name in ("scope", "parameters", "extra_headers"):
+        order = list(getattr(request_, name))
+        random.shuffle(order)
+        shuffled[name] = tuple(order)
+    other = attrs.evolve(request_, **shuffled)
+
+    assert request_.with_fingerprint(KEY).fingerprint == other.with_fingerprint(KEY).fingerprint
+
+
+@given(st.lists(NAMES, min_size=1, max_size=4), st.lists(NAMES, min_size=1, max_size=4))
+def test_delimiters_cannot_collide(one: list[str], other: list[str]) -> None:
+    """Whoever chooses a tenant's name could make it run into the next field."""
+    assume(sorted(set(one)) != sorted(set(other)))
+    prints = [
+        TokenRequest("p", "u", scope=tuple(scope)).with_fingerprint(KEY).fingerprint
+        for scope in (one, other)
+    ]
+    assert prints[0] != prints[1]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"provider": "ab", "url": "c"}, {"provider": "a", "url": "bc"}),
+        ({"parameters": (("a", "b&c=d"),)}, {"parameters": (("a", "b"), ("c", "d"))}),
+        ({"scope": ("a b",)}, {"scope": ("a", "b")}),
+        ({"parameters": (("a", '"],["b","'),)}, {"parameters": (("a", ""), ("b", ""))}),
+        ({"basic": ("a", Secret("b:c"))}, {"basic": ("a:b", Secret("c"))}),
+        ({"realm": "x"}, {"method": "x"}),
+        ({"parameters": (("a", "1"),)}, {"extra_headers": (("a", "1"),)}),
+    ],
+)
+def test_values_that_run_into_each_other_are_kept_apart(
+    one: dict[str, Any], other: dict[str, Any]
+) -> None:
+    """A crafted value would give another account's key."""
+    base = {"provider": "p", "url": "u"}
+    prints = {
+        TokenRequest(**(base | fields)).with_fingerprint(KEY).fingerprint for fields in (one, other)
+    }
+    assert len(prints) == 2
+
+
+def test_fingerprint_depends_on_the_machines_key() -> None:
+    """Whoever reads a store's file names could test guessed secrets against them."""
+    request = TokenRequest("p", "u", parameters=(("client_secret", Secret("123456")),))
+    one, other = request.with_fingerprint(KEY), request.with_fingerprint(b"other" * 4)
+
+    assert one.fingerprint != other.fingerprint
+    assert len(one.fingerprint) == 64
+    assert set(one.fingerprint) <= set("0123456789abcdef")
+
+
+REQUEST = TokenRequest(
+    "acme",
+    "https://acme.example/token",
+    parameters=(("client_id", "cid"), ("client_secret", Secret(SECRET))),
+    scope=("a", "b"),
+    basic=("cid", Secret(SECRET)),
+    extra_headers=(("X-Tenant", "7"), ("X-Key", Secret(SECRET))),
+)
+
+
+def test_repr_shows_no_secret() -> None:
+    """A secret would get into logs and tracebacks."""
+    for text in (repr(REQUEST), str(REQUEST), f"{REQUEST}", repr([REQUEST])):
+        assert SECRET not in text
+    assert "url='https://acme.example/token'" in repr(REQUEST)
+
+
+def test_redacted_request_is_the_same_without_secrets() -> None:
+    """A transcript would show a secret, or another request than the one sent."""
+    redacted = REQUEST.redacted()
+
+    assert SECRET.encode() not in redacted.body
+    assert redacted.body == b"client_id=cid&client_secret=REDACTED&scope=a+b"
+    assert redacted.headers == REQUEST.headers | {
+        "X-Key": "REDACTED",
+        "Authorization": "Basic Y2lkOlJFREFDVEVE",
+    }
+    assert [secret.reveal() for secret in REQUEST.secrets()] == [SECRET] * 3
+    assert TokenRequest("p", "u").redacted() == TokenRequest("p", "u")
+
+
+def test_headers_are_a_new_dict_each_time() -> None:
+    """A caller that changes them would change what is sent."""
+    REQUEST.headers.clear()
+
+    assert REQUEST.headers["X-Tenant"] == "7"
+    assert REQUEST.headers["Authorization"] == "Basic Y2lkOnMzY3JldC1mb3ItdGVzdHM="
+
+
+@pytest.mark.parametrize("body_format", ["form", "json"])
+@given(pairs=st.dictionaries(NAMES, NAMES, max_size=4))
+def test_body_holds_the_parameters_whatever_they_are(
+    body_format: Any, pairs: dict[str, str]
+) -> None:
+    """A secret with unusual characters would arrive as another one."""
+    assume("scope" not in pairs)
+    request = TokenRequest(
+        "p", "u", parameters=tuple(pairs.items()), scope=("a", "b"), body_format=body_format
+    )
+    expected = pairs | {"scope": "a b"}
+    if body_format == "json":
+        assert json.loads(request.body) == expected
+    else:
+        found = parse_qsl(request.body.decode(), keep_blank_values=True, strict_parsing=True)
+        assert dict(found) == expected
+
+
+def test_other_scope_separators() -> None:
+    """A provider with comma-separated scopes could not be described."""
+    request = TokenRequest("p", "u", scope=("a", "b"), scope_separator=",", body_format="json")
+
+    assert request.body == b'{"scope":"a,b"}'

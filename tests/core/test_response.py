@@ -1,0 +1,330 @@
+"""What comes in from a token endpoint, and what the caller gets for it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import keyturn
+from keyturn import errors
+from keyturn.response import printable, read_error, read_token, refusal, retry_after
+
+if TYPE_CHECKING:
+    from tests.conftest import World
+
+JSON = {"content-type": "application/json"}
+HTML = {"content-type": "text/html"}
+SECRET = "s3cret-for-tests"
+USUAL = {"access_token": "t0ken", "token_type": "Bearer", "expires_in": 3600}
+OURS = keyturn.errors.KeyturnError
+
+
+def with_fields(**fields: object) -> bytes:
+    """Return the body of a usual answer with some fields changed; `...` leaves one out."""
+    changed = {name: value for name, value in (USUAL | fields).items() if value is not ...}
+    return json.dumps(changed).encode()
+
+
+def raw(field: str, text: str) -> bytes:
+    """Return the body of a usual answer with one field's JSON text as given."""
+    return with_fields(**{field: "@"}).replace(b'"@"', text.encode())
+
+
+# Each row: what it is, HTTP status, headers, body, the error that the caller gets, words in it.
+Row = tuple[str, int, dict[str, str], bytes, type[OURS], str]
+REFUSED_ROWS: list[Row] = [
+    ("a page", 200, HTML, b"<html>Log in</html>", errors.InvalidTokenResponse, "JSON object"),
+    ("a token as a page", 200, HTML, with_fields(), errors.InvalidTokenResponse, "JSON object"),
+    ("no content type", 200, {}, with_fields(), errors.InvalidTokenResponse, "JSON object"),
+    ("error inside 200", 200, JSON, b'{"error":"invalid_client"}', errors.InvalidClient,
+     "invalid_client"),
+    ("error beside a token", 200, JSON, with_fields(error="invalid_scope"), errors.InvalidScope,
+     "invalid_scope"),
+    ("empty 200", 200, JSON, b"", errors.InvalidTokenResponse, "JSON object"),
+    ("204", 204, JSON, b"", errors.InvalidTokenResponse, "HTTP 204"),
+    ("201 with a token", 201, JSON, with_fields(), errors.InvalidTokenResponse, "HTTP 201"),
+    ("truncated", 200, JSON, with_fields()[:-5], errors.InvalidTokenResponse, "JSON object"),
+    ("a list", 200, JSON, b"[1]", errors.InvalidTokenResponse, "JSON object"),
+    ("null", 200, JSON, b"null", errors.InvalidTokenResponse, "JSON object"),
+    ("latin-1", 200, JSON, b'{"access_token":"\xe9"}', errors.InvalidTokenResponse, "JSON object"),
+    ("UTF-16", 200, JSON, with_fields().decode().encode("utf-16"), errors.InvalidTokenResponse,
+     "JSON object"),
+    ("a byte order mark", 200, JSON, b"\xef\xbb\xbf" + with_fields(), errors.InvalidTokenResponse,
+     "JSON object"),
+    ("nested lists", 200, JSON, raw("scope", "[" * 100_000), errors.InvalidTokenResponse,
+     "JSON object"),
+    ("nested objects", 200, JSON, raw("scope", '{"a":' * 100_000), errors.InvalidTokenResponse,
+     "JSON object"),
+    ("5000 digits", 200, JSON, raw("expires_in", "9" * 5000), errors.InvalidTokenResponse,
+     "JSON object"),
+    ("20 digits", 200, JSON, raw("expires_in", "9" * 20), errors.InvalidTokenResponse,
+     "JSON object"),
+    ("NaN", 200, JSON, raw("expires_in", "NaN"), errors.InvalidTokenResponse, "JSON object"),
+    ("Infinity", 200, JSON, raw("x", "Infinity"), errors.InvalidTokenResponse, "JSON object"),
+    ("duplicate keys", 200, JSON, with_fields()[:-1] + b',"access_token":"other"}',
+     errors.InvalidTokenResponse, "JSON object"),
+    ("access_token missing", 200, JSON, with_fields(access_token=...), errors.InvalidTokenResponse,
+     "access_token"),
+    *(
+        (f"access_token {text[:12]}", 200, JSON, raw("access_token", text),
+         errors.InvalidTokenResponse, "access_token")
+        for text in ('""', "null", "7", "true", "[]", '" "', r'"a\nb"', r'"a\r\nX: b"', '"a b"',
+                     '"é"', '"t "', r'"\ud800"', r'"\u0000"', f'"{"a" * 65_537}"')
+    ),
+    *(
+        (f"token_type {text}", 200, JSON, raw("token_type", text), errors.InvalidTokenResponse,
+         "token_type")
+        for text in ('""', "null", "7", '"mac"', '"DPoP"', '"Bearer "', '"N_A"', '["Bearer"]')
+    ),
+    ("token_type missing", 200, JSON, with_fields(token_type=...), errors.InvalidTokenResponse,
+     "token_type"),
+    *(
+        (f"expires_in {text[:12]}", 200, JSON, raw("expires_in", text), errors.InvalidTokenResponse,
+         "expires_in is not a number")
+        for text in ('"soon"', '""', '"-1"', '"1e3"', '"3600 "', '"٣"', "true", "false", "0",
+                     "-1", "-0.5", "[]", "{}")
+    ),
+    ("expires_in 1e400", 200, JSON, raw("expires_in", "1e400"), errors.InvalidTokenResponse, ""),
+    ("expires_in missing", 200, JSON, with_fields(expires_in=...), errors.InvalidTokenResponse,
+     "expires_in is missing"),
+    ("expires_in null", 200, JSON, with_fields(expires_in=None), errors.InvalidTokenResponse,
+     "expires_in is missing"),
+    *(
+        (f"scope {text}", 200, JSON, raw("scope", text), errors.InvalidTokenResponse, "scope")
+        for text in ("7", '["a"]', r'"a\nb"', '" a"', '"a\\"b"', '"é"', "{}")
+    ),
+    *(
+        (f"redirect {status}", status, {"location": "https://evil.example/"}, b"",
+         errors.InvalidTokenResponse, "redirects")
+        for status in (300, 301, 302, 303, 304, 307, 308)
+    ),
+    ("redirect with a token", 302, JSON, with_fields(), errors.InvalidTokenResponse, "redirects"),
+    ("invalid_client", 400, JSON, b'{"error":"invalid_client"}', errors.InvalidClient,
+     "client_secret"),
+    ("401 page", 401, HTML, b"<html>", errors.InvalidClient, "HTTP 401"),
+    ("401 empty", 401, {}, b"", errors.InvalidClient, "HTTP 401"),
+    ("401 with errors", 401, JSON, b'{"errors":[{"title":"x"}]}', errors.InvalidClient, "HTTP 401"),
+    ("401 with a token", 401, JSON, with_fields(), errors.InvalidClient, "HTTP 401"),
+    ("invalid_scope", 400, JSON, b'{"error":"invalid_scope"}', errors.InvalidScope, "scope"),
+    ("unauthorized_client", 400, JSON, b'{"error":"unauthorized_client"}',
+     errors.TokenRequestRefused, "Enable the client-credentials grant"),
+    ("an unknown code", 400, JSON, b'{"error":"own_code"}', errors.TokenRequestRefused, "own_code"),
+    ("no code", 400, JSON, b'{"status":400,"error":"Bad Request"}', errors.TokenRequestRefused,
+     "HTTP 400"),
+    ("403 empty", 403, {}, b"", errors.TokenRequestRefused, "HTTP 403"),
+    ("404", 404, HTML, b"<html>", errors.TokenRequestRefused, "address"),
+    ("408", 408, {}, b"", errors.EndpointUnavailable, "HTTP 408"),
+    ("429 JSON", 429, JSON, b'{"error":"slow_down"}', errors.RateLimited, "slow_down"),
+    ("429 page", 429, HTML, b"<html>", errors.RateLimited, "HTTP 429"),
+    ("429 as invalid_client", 429, JSON, b'{"error":"invalid_client"}', errors.RateLimited, ""),
+    ("500", 500, HTML, b"<html>", errors.EndpointUnavailable, "HTTP 500"),
+    ("503 with a token", 503, JSON, with_fields(), errors.EndpointUnavailable, "HTTP 503"),
+    ("server_error in 400", 400, JSON, b'{"error":"server_error"}', errors.EndpointUnavailable,
+     "server_error"),
+    ("temporarily_unavailable in 200", 200, JSON, b'{"error":"temporarily_unavailable"}',
+     errors.EndpointUnavailable, "temporarily_unavailable"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "kind", "words"),
+    [row[1:] for row in REFUSED_ROWS],
+    ids=[row[0] for row in REFUSED_ROWS],
+)
+def test_answer_that_is_no_token_becomes_this_error(
+    world: World, status: int, headers: dict[str, str], body: bytes, kind: type[OURS], words: str
+) -> None:
+    """An error body would be used as a token, or the user would be told the wrong thing."""
+    world.endpoint.answers += [keyturn.Answer(status, headers, body, world.clock.now)] * 3
+    connection = world.connect()
+
+    with pytest.raises(errors.KeyturnError) as caught:
+        connection.token()
+    assert type(caught.value) is kind
+    assert words in str(caught.value)
+    assert "t0ken" not in str(caught.value)
+    assert str(caught.value).isascii()
+    assert connection.current() is None
+
+
+YEAR = 31_536_000
+# Each row: what it is, headers, body, and the fields of the token that the caller gets.
+TOKEN_ROWS: list[tuple[str, dict[str, str], bytes, dict[str, Any]]] = [
+    ("usual", JSON, with_fields(), {"token_type": "Bearer", "scope": None}),
+    ("charset", {"content-type": "Application/JSON; charset=utf-8"}, with_fields(), {}),
+    ("+json", {"content-type": "application/vnd.api+json"}, with_fields(), {}),
+    ("bearer", JSON, with_fields(token_type="bearer"), {"token_type": "bearer"}),
+    ("BEARER", JSON, with_fields(token_type="BEARER"), {"token_type": "BEARER"}),
+    ("lifetime as a text", JSON, with_fields(expires_in="3600"), {}),
+    ("lifetime as a float", JSON, with_fields(expires_in=3600.0), {}),
+    ("a second", JSON, with_fields(expires_in=1), {"lifetime": 1}),
+    ("absurd lifetime", JSON, with_fields(expires_in=10**12), {"lifetime": YEAR}),
+    ("absurd lifetime as a text", JSON, with_fields(expires_in="9" * 18), {"lifetime": YEAR}),
+    ("scope", JSON, with_fields(scope="a b"), {"scope": "a b"}),
+    ("empty scope", JSON, with_fields(scope=""), {"scope": None}),
+    ("more fields", JSON, with_fields(created_at=1, x={"y": [None]}),
+     {"extra": {"created_at": 1, "x": {"y": [None]}}}),
+    ("lone surrogate", JSON, raw("x", r'"\ud800"'), {"extra": {"x": "\ud800"}}),
+    ("other secrets", JSON, with_fields(refresh_token="r", id_token="i"), {"extra": {}}),
+    ("error is null", JSON, with_fields(error=None), {}),
+    ("a long token", JSON, with_fields(access_token="a" * 65_536), {"access_token": "a" * 65_536}),
+    ("18 digits", JSON, raw("x", "-" + "9" * 18), {"extra": {"x": -999_999_999_999_999_999}}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "expected"),
+    [row[1:] for row in TOKEN_ROWS],
+    ids=[row[0] for row in TOKEN_ROWS],
+)
+def test_answer_becomes_this_token(
+    world: World, headers: dict[str, str], body: bytes, expected: dict[str, Any]
+) -> None:
+    """A token that works would be refused, or its lifetime misread."""
+    world.endpoint.answers.append(keyturn.Answer(200, headers, body, world.clock.now))
+    token = world.connect().token()
+
+    usual = {"access_token": "t0ken", "lifetime": 3600, "issued_at": world.clock.now}
+    found = {name: getattr(token, name) for name in usual | expected}
+    assert found == usual | expected
+    # The store gives it back as it was.
+    assert world.connect().token() == token
+    assert len(world.endpoint.requests) == 1
+
+
+def test_number_beyond_a_double_is_no_json_of_ours(world: World) -> None:
+    """An infinite number in an entry could not be read back by another JSON reader."""
+    world.endpoint.answers.append(keyturn.Answer(200, JSON, raw("x", "1e400"), world.clock.now))
+
+    with pytest.raises(errors.InvalidTokenResponse):
+        world.connect().token()
+
+
+def test_narrower_scope_is_a_warning_and_the_token_is_used(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The user would never learn why an API refuses; or get no token though there is one."""
+    world.endpoint.answers.append(world.endpoint.token("t", scope="read"))
+    token = world.connect(scope="read write").token()
+
+    assert token.scope == "read"
+    assert "acme granted the scope 'read'" in caplog.text
+
+
+def test_scope_asked_for_is_the_granted_one_when_none_is_named(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """RFC 6749 section 5.1: an answer without a scope means the one that was asked for."""
+    assert world.connect(scope=["read", "write"]).token().scope == "read write"
+    assert caplog.text == ""
+
+
+RETRY_AFTER = [
+    ("7", 7.0),
+    (" 7 ", 7.0),
+    ("0", 0.0),
+    ("999999", 3600.0),
+    ("Fri, 15 Jan 2027 08:00:30 GMT", 30.0),
+    ("Fri, 15 Jan 2027 07:00:00 GMT", 0.0),
+    ("Fri, 15 Jan 2066 08:00:00 GMT", 3600.0),
+    *((nonsense, None) for nonsense in ("", "soon", "-5", "1.5", "1e9", "Fri, 99 Jan", "9" * 40)),
+    ("Mon, 01 Jan 0001 00:00:00 +2359", 0.0),
+]
+
+
+@pytest.mark.parametrize(("text", "seconds"), RETRY_AFTER)
+def test_retry_after_is_understood(text: str, seconds: float | None) -> None:
+    """keyturn would hammer a server that asked for silence, or stay silent for ever."""
+    answer = keyturn.Answer(429, {"retry-after": text}, sent_at=1_800_000_000.0)
+
+    assert retry_after(answer) == seconds
+
+
+@given(st.text())
+def test_retry_after_is_bounded_whatever_it_says(text: str) -> None:
+    """A server could silence a client for ever, or crash it."""
+    seconds = retry_after(keyturn.Answer(429, {"retry-after": text}))
+
+    assert seconds is None or 0 <= seconds <= 3600
+
+
+@given(st.text(), st.text(min_size=1))
+def test_server_text_is_shown_short_and_plain(text: str, secret: str) -> None:
+    """A server's text could forge log lines, drive a terminal, or show the secret sent to it."""
+    shown = printable(f"{text}{secret}{text}", [keyturn.Secret(secret)])
+
+    assert len(shown) <= 300
+    assert all(" " <= char <= "~" for char in shown)
+    if len(secret) > 8:
+        assert secret not in shown
+
+
+def test_long_runs_in_server_text_are_hidden(world: World) -> None:
+    """A server that quotes a key, a token or an encoded secret would put it into logs."""
+    description = f"{SECRET} eyJhbGciOiJIUzI1NiJ9.e30.{'x' * 40} is wrong\r\nforged"
+    fields = {"error": "invalid_client", "error_description": description}
+    world.endpoint.answers.append(world.endpoint.answer(400, fields))
+
+    with pytest.raises(errors.InvalidClient) as caught:
+        world.connect().token()
+    assert "[hidden] [hidden] is wrong forged" in str(caught.value)
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=8,
+)
+FIELDS = st.dictionaries(
+    st.sampled_from(["access_token", "token_type", "expires_in", "scope", "error", "errors", "x"]),
+    JSON_VALUES | st.sampled_from(["Bearer", "t0ken", 3600, "3600", "invalid_client"]),
+)
+BODIES = st.binary(max_size=200) | FIELDS.map(lambda fields: json.dumps(fields).encode())
+
+
+@given(st.integers(100, 599), st.sampled_from([JSON, HTML, {}, {"content-type": "\x00"}]), BODIES)
+def test_any_bytes_give_a_token_or_one_of_our_errors(
+    status: int, headers: dict[str, str], body: bytes
+) -> None:
+    """A hostile answer would crash the caller, or make a token out of nothing."""
+    answer = keyturn.Answer(status, headers, body, 1_800_000_000.0)
+    refused = refusal(read_error(answer), answer, [keyturn.Secret(SECRET)])
+    assert isinstance(refused, errors.KeyturnError)
+    assert str(refused)
+    try:
+        token = read_token(answer, missing_lifetime=60.0)
+    except errors.InvalidTokenResponse:
+        return
+    assert token.access_token
+    assert token.access_token.isascii()
+    assert 0 < token.lifetime <= YEAR
+    assert token.token_type.lower() == "bearer"
+
+
+@given(st.sampled_from(["norce-commerce", "norce-storm", "orocommerce", "commercelayer"]), BODIES)
+def test_no_provider_stumbles_over_an_error_body(name: str, body: bytes) -> None:
+    """A provider's own reading of errors would raise on an answer of another shape."""
+    answer = keyturn.Answer(400, JSON, body)
+    provider = keyturn.provider(name)
+    error = provider.read_error(answer)
+
+    assert error is None or isinstance(error.code, str)
+    assert isinstance(error.description if error else "", str)
+    assert isinstance(provider.token_rejected(answer), bool)
+
+
+@pytest.mark.parametrize("depth", range(50, 1000, 50))
+def test_nested_answer_gives_a_token_or_one_of_our_errors(world: World, depth: int) -> None:
+    """A nesting that can be read but not written would crash the caller or lose the token."""
+    body = raw("x", "[" * depth + "]" * depth)
+    world.endpoint.answers.append(keyturn.Answer(200, JSON, body, world.clock.now))
+    connection = world.connect()
+    try:
+        token = connection.token()
+    except errors.InvalidTokenResponse:
+        return
+    assert connection.token() == token

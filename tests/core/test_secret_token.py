@@ -1,0 +1,190 @@
+"""A secret and a token show themselves to nobody who does not ask for them by name."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keyturn import Secret, Token
+from keyturn.token import from_entry, to_entry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CANARY = "c4nary-s3cret"
+SECRET = Secret(CANARY)
+TOKEN = Token(CANARY, "Bearer", 2_000.0, "a b", {"created_at": 7}, 1_000.0)
+KEY = "0123abcd" * 8
+
+SHOWN: list[Callable[[object], str]] = [
+    repr,
+    str,
+    format,
+    lambda value: f"{value}",
+    lambda value: f"{value!r} {value!s} {value!a}",
+    lambda value: "%s %r" % (value, value),  # noqa: UP031 - as logging does it
+    lambda value: repr([value, {"x": value}, (value,)]),
+    lambda value: json.dumps(value, default=repr),
+    lambda value: repr(dir(value)),
+]
+
+
+@pytest.mark.parametrize("value", [SECRET, TOKEN], ids=["secret", "token"])
+@pytest.mark.parametrize("show", SHOWN)
+def test_no_text_of_it_holds_it(value: object, show: Callable[[object], str]) -> None:
+    """It would get into a log."""
+    assert CANARY not in show(value)
+
+
+@pytest.mark.parametrize("value", [SECRET, TOKEN], ids=["secret", "token"])
+def test_it_has_no_vars(value: object) -> None:
+    """A debugger or an error reporter that walks attributes would record it."""
+    with pytest.raises(TypeError):
+        vars(value)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("value", [SECRET, TOKEN], ids=["secret", "token"])
+def test_it_cannot_be_pickled(value: object, protocol: int) -> None:
+    """It would be written to a queue, a cache or a file in the clear."""
+    with pytest.raises(TypeError, match="can't be pickled"):
+        pickle.dumps({"deep": [value]}, protocol)
+
+
+@pytest.mark.parametrize("value", [SECRET, TOKEN], ids=["secret", "token"])
+def test_a_copy_is_itself(value: object) -> None:
+    """Copying settings would fail, or spread the secret in memory."""
+    assert copy.copy(value) is value
+    assert copy.deepcopy({"x": value})["x"] is value
+
+
+def test_secret_is_immutable() -> None:
+    """One connection could change another one's secret."""
+    with pytest.raises(AttributeError, match="immutable"):
+        SECRET.value = "x"
+    with pytest.raises(AttributeError, match="immutable"):
+        SECRET._Secret__value = "x"  # noqa: SLF001 - an attack
+    with pytest.raises(AttributeError, match="immutable"):
+        del SECRET._Secret__value  # type: ignore[attr-defined]  # noqa: SLF001 - an attack
+    assert SECRET.reveal() == CANARY
+
+
+def test_secret_compares_and_is_true_if_there_is_one() -> None:
+    """Settings could not be compared, or an empty secret would pass."""
+    assert Secret(CANARY) == SECRET
+    assert Secret("other\u00e9") != SECRET
+    assert SECRET != CANARY
+    assert SECRET
+    assert not Secret("")
+
+
+def test_secret_has_no_hash() -> None:
+    """A weak secret could be tested against its hash."""
+    with pytest.raises(TypeError):
+        hash(SECRET)
+
+
+def test_token_is_frozen_and_a_value() -> None:
+    """A caller could change a token that others use."""
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        TOKEN.expires_at = 1.0  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        TOKEN.extra["x"] = 1  # type: ignore[index]
+    assert {TOKEN: 1}[attrs.evolve(TOKEN, issued_at=5.0)] == 1
+    assert TOKEN.lifetime == 1000
+    assert repr(TOKEN) == (
+        "Token(access_token=********, token_type='Bearer', expires_at=2000.0, scope='a b', "
+        "extra=['created_at'])"
+    )
+
+
+TOKENS = st.builds(
+    Token,
+    access_token=st.from_regex(r"[\x21-\x7e]{1,50}", fullmatch=True),
+    token_type=st.sampled_from(["Bearer", "bearer"]),
+    expires_at=st.floats(0, 1e12),
+    scope=st.none() | st.text(),
+    extra=st.dictionaries(st.text(), st.none() | st.integers() | st.text()),
+    issued_at=st.floats(0, 1e12),
+)
+
+
+@given(TOKENS)
+def test_token_survives_its_entry(token: Token) -> None:
+    """Two processes would see two different tokens."""
+    found = from_entry(to_entry(token, KEY), KEY)
+
+    assert found == token
+    assert found is not None
+    assert (found.extra, found.issued_at) == (token.extra, token.issued_at)
+
+
+@given(TOKENS, st.text())
+def test_entry_of_another_key_is_a_miss(token: Token, other: str) -> None:
+    """A swapped entry would give one account another one's token."""
+    assert from_entry(to_entry(token, KEY), KEY + other) == (token if not other else None)
+
+
+def entry(**changes: object) -> str:
+    """Return a good entry with some members changed; `...` leaves one out."""
+    fields = json.loads(to_entry(TOKEN, KEY)) | changes
+    return json.dumps({name: value for name, value in fields.items() if value is not ...})
+
+
+GARBAGE = [
+    "",
+    "null",
+    "[]",
+    "7",
+    '"text"',
+    "{}",
+    "not json",
+    "[" * 100_000,
+    entry()[:-1],
+    entry(fingerprint=...),
+    entry(fingerprint=None),
+    entry(fingerprint=[KEY]),
+    entry(access_token=...),
+    entry(access_token=""),
+    entry(access_token=None),
+    entry(access_token="a b"),
+    entry(access_token="a\r\nX: y"),
+    entry(access_token=7),
+    entry(token_type=""),
+    entry(token_type=None),
+    entry(expires_at="soon"),
+    entry(expires_at=None),
+    entry(expires_at=float("nan")),
+    entry(expires_at=float("inf")),
+    entry(expires_at=-1),
+    entry(issued_at=[]),
+    entry(scope=["a"]),
+    entry(extra=None),
+    entry(extra=7),
+    entry(extra="text"),
+    entry(more=1),
+]
+
+
+@pytest.mark.parametrize("text", GARBAGE)
+def test_garbage_is_a_miss(text: str) -> None:
+    """A damaged or planted entry would crash the caller, or become its token."""
+    assert from_entry(text, KEY) is None
+
+
+def test_good_entry_is_no_garbage() -> None:
+    """The test above would prove nothing."""
+    assert from_entry(entry(), KEY) == TOKEN
+
+
+@given(st.text())
+def test_any_text_is_a_miss(text: str) -> None:
+    """A damaged store would crash the caller."""
+    assert from_entry(text, KEY) is None

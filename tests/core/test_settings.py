@@ -1,0 +1,305 @@
+"""Settings: all mistakes at once, no value in any of them, and a schema that says the same."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import attrs
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import keyturn
+from keyturn.settings import json_schema, read
+
+
+def even(value: int) -> str | None:
+    """Return what is wrong with an odd number."""
+    return None if value % 2 == 0 else "must be even"
+
+
+@attrs.frozen(kw_only=True)
+class Everything(keyturn.ConfidentialSettings):
+    """Settings with a field of every type."""
+
+    tenant: str = keyturn.label("Tenant", "The first label of the host.")
+    kind: Literal["big", "small"] = keyturn.setting("Kind")
+    maybe: Literal["yes", "no"] | None = keyturn.setting("Maybe", default=None)
+    number: int = keyturn.setting("Number", default=2, check=even, schema={"multipleOf": 2})
+    share: float | None = keyturn.setting("Share", default=None)
+    strict: bool = keyturn.setting("Strict", default=False)
+    scope: tuple[str, ...] | None = keyturn.setting("Scope", default=None)
+    spare_secret: keyturn.Secret | None = keyturn.setting("Spare secret", default=None)
+
+    def problems(self) -> list[str]:
+        """Return what is wrong together."""
+        return ["share: is only for the big"] if self.kind == "small" and self.share else []
+
+
+GOOD: dict[str, Any] = {
+    "client_id": "cid",
+    "client_secret": "s3cret-for-tests",
+    "tenant": "acme",
+    "kind": "big",
+}
+SCHEMA = json_schema(Everything, "Everything")
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+
+
+def problems_of(values: dict[str, Any]) -> list[str]:
+    """Return the mistakes in values; there must be settings or mistakes, and never both."""
+    settings, problems = read(Everything, values)
+    assert (settings is None) == bool(problems)
+    return problems
+
+
+ACCEPTED: list[dict[str, Any]] = [
+    {},
+    {"maybe": "yes", "number": -4, "share": 0.5, "strict": True, "scope": ["a", "b"]},
+    {"maybe": None, "share": None, "scope": None, "token_url": None, "spare_secret": None},
+    {"share": 1},
+    {"share": 1, "scope": "a b"},
+    {"token_url": "https://a.example/x", "api_url": "http://127.0.0.1:8000"},
+    {"spare_secret": "x"},
+]
+
+
+@pytest.mark.parametrize("values", ACCEPTED)
+def test_right_values_are_accepted_by_reader_and_schema(values: dict[str, Any]) -> None:
+    """An editor would mark right settings as wrong, or the reader refuse them."""
+    assert problems_of(GOOD | values) == []
+    VALIDATOR.validate(GOOD | values)
+
+
+def test_values_arrive_as_their_types() -> None:
+    """A provider would get a text where it expects a tuple, or a secret in the clear."""
+    values = {"scope": "a  b", "share": 1, "client_secret": keyturn.Secret("x")}
+    settings, _ = read(Everything, GOOD | values)
+
+    assert settings is not None
+    assert settings.scope == ("a", "b")
+    assert isinstance(settings.share, float)
+    assert settings.client_secret == keyturn.Secret("x")
+    assert settings.number == 2
+
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"client_id": ...}, "client_id: is required"),
+    ({"client_secret": ...}, "client_secret: is required"),
+    ({"tenant": ...}, "tenant: is required"),
+    ({"kind": ...}, "kind: is required"),
+    ({"kind": "bigg"}, "kind: must be one of big, small. Did you mean big?"),
+    ({"kind": 7}, "kind: must be one of big, small."),
+    ({"kind": ["big"]}, "kind: must be one of big, small."),
+    ({"kind": None}, "kind: must be one of big, small."),
+    ({"maybe": "perhaps"}, "maybe: must be one of yes, no."),
+    ({"client_id": 7}, "client_id: must be a text"),
+    ({"client_id": None}, "client_id: must be a text"),
+    ({"client_secret": 7}, "client_secret: must be a text"),
+    ({"client_secret": ["x"]}, "client_secret: must be a text"),
+    ({"client_secret": ""}, "client_secret: must be one line of text, without spaces around it"),
+    ({"spare_secret": {}}, "spare_secret: must be a text"),
+    ({"number": "2"}, "number: must be a whole number"),
+    ({"number": 2.5}, "number: must be a whole number"),
+    ({"number": True}, "number: must be a whole number"),
+    ({"number": None}, "number: must be a whole number"),
+    ({"number": 3}, "number: must be even"),
+    ({"share": "0.5"}, "share: must be a number"),
+    ({"share": True}, "share: must be a number"),
+    ({"strict": 1}, "strict: must be true or false"),
+    ({"strict": "true"}, "strict: must be true or false"),
+    ({"scope": []}, "scope: must be one or several scope values, as a text or a list of texts"),
+    ({"scope": 7}, "scope: must be one or several scope values, as a text or a list of texts"),
+    ({"scope": ""}, "scope: must be one or several scope values, as a text or a list of texts"),
+    ({"scope": ["a", 7]},
+     "scope: must have visible ASCII scope values only (RFC 6749 section 3.3)"),
+    ({"scope": ["a", ""]},
+     "scope: must have visible ASCII scope values only (RFC 6749 section 3.3)"),
+    ({"tenant": "a.b"}, "tenant: must be one host label: 1 to 63 of a-z, 0-9 and inner hyphens"),
+    ({"tenat": "acme"}, "tenat: is not a setting of this provider. Did you mean tenant?"),
+    ({"zzz": 1}, "zzz: is not a setting of this provider."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("values", "problem"), REFUSED)
+def test_wrong_value_is_refused_by_reader_and_schema(values: dict[str, Any], problem: str) -> None:
+    """A mistake would be found by one of the two only, or not be understood."""
+    given_values = {name: value for name, value in (GOOD | values).items() if value is not ...}
+
+    assert problems_of(given_values) == [problem]
+    assert not VALIDATOR.is_valid(given_values)
+
+
+@pytest.mark.parametrize(
+    "text", [" x", "x ", "a\nb", "a\rb", "a\x00b", "a\x1b[0m", "\ud800", "\u2028"]
+)
+@pytest.mark.parametrize("name", ["client_id", "client_secret", "spare_secret"])
+def test_text_is_one_printable_line(name: str, text: str) -> None:
+    """A secret read with its line's end would be refused by the server for no visible reason."""
+    expected = f"{name}: must be one line of text, without spaces around it"
+
+    assert problems_of(GOOD | {name: text}) == [expected]
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    """The user would mend one mistake after the other."""
+    problems = problems_of({"kind": "bigg", "tenant": "A", "number": 3, "tokn_url": "", "scope": 1})
+
+    assert problems == [
+        "client_id: is required",
+        "client_secret: is required",
+        "kind: must be one of big, small. Did you mean big?",
+        "number: must be even",
+        "scope: must be one or several scope values, as a text or a list of texts",
+        "tenant: must be one host label: 1 to 63 of a-z, 0-9 and inner hyphens",
+        "tokn_url: is not a setting of this provider. Did you mean token_url?",
+    ]
+
+
+def test_mistakes_in_how_values_go_together_are_told_with_the_others() -> None:
+    """The second mistake would only show after the first was mended."""
+    assert problems_of(GOOD | {"kind": "small", "share": 0.5, "number": 3}) == [
+        "number: must be even",
+        "share: is only for the big",
+    ]
+    assert problems_of(GOOD | {"kind": "small", "share": 0.5}) == ["share: is only for the big"]
+
+
+ANYTHING = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text(max_size=10)
+    | st.sampled_from(["big", "https://a.example", "acme", "yes", "a b", "2", "true", "0.5"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=2),
+    max_leaves=4,
+)
+VALUES = st.dictionaries(
+    st.sampled_from([*SCHEMA["properties"], "unknown"]) | st.text(max_size=5), ANYTHING
+)
+
+
+@given(VALUES)
+def test_any_values_give_settings_or_mistakes(values: dict[str, Any]) -> None:
+    """A configuration file would crash the reader."""
+    problems = problems_of(GOOD | values)
+
+    for problem in problems:
+        assert ": " in problem
+
+
+@given(VALUES)
+def test_what_the_reader_accepts_the_schema_accepts(values: dict[str, Any]) -> None:
+    """An editor would mark right settings as wrong."""
+    if problems_of(GOOD | values) == []:
+        VALIDATOR.validate(GOOD | values)
+
+
+CANARY = "c4nary-v4lue"
+
+
+@pytest.mark.parametrize("name", [*SCHEMA["properties"], "unknown"])
+@pytest.mark.parametrize("shape", [str, lambda text: [text], lambda text: {"x": text}])
+@pytest.mark.parametrize("around", ["{}", "{} ", "{}\n", "\u00e9{}"])
+def test_no_value_shows_in_a_mistake(name: str, shape: Any, around: str) -> None:
+    """A secret written into the wrong field would get into logs."""
+    values = GOOD | {name: shape(around.format(CANARY))}
+
+    assert CANARY not in "".join(problems_of(values))
+
+
+def test_repr_of_settings_shows_no_secret() -> None:
+    """A secret would get into a log or a traceback with locals."""
+    settings, _ = read(Everything, GOOD | {"spare_secret": CANARY})
+
+    assert CANARY not in repr(settings)
+    assert "s3cret-for-tests" not in f"{settings} {settings!r}"
+    assert "tenant='acme'" in repr(settings)
+
+
+def test_schema_is_complete() -> None:
+    """A form drawn from the schema would lack a title, or show a secret."""
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    properties = SCHEMA["properties"]
+
+    assert SCHEMA["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert SCHEMA["required"] == ["client_id", "client_secret", "tenant", "kind"]
+    assert properties["client_secret"]["writeOnly"] is True
+    assert properties["spare_secret"]["writeOnly"] is True
+    assert properties["tenant"]["description"] == "The first label of the host."
+    assert properties["maybe"] == {
+        "title": "Maybe",
+        "type": ["string", "null"],
+        "enum": ["yes", "no", None],
+    }
+    assert properties["number"]["default"] == 2
+    assert properties["strict"] == {"title": "Strict", "type": "boolean", "default": False}
+
+
+PROVIDERS = ["norce-commerce", "norce-storm", "orocommerce", "commercelayer"]
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_every_provider_gives_a_schema(name: str) -> None:
+    """`keyturn schema` would print what is no schema, or a secret as a plain text."""
+    schema = keyturn.provider(name).settings_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+
+    assert schema["title"] == keyturn.provider(name).title
+    assert schema["properties"]["client_secret"]["writeOnly"] is True
+    assert all(field["title"] for field in schema["properties"].values())
+
+
+SECRET = {"client_id": "c", "client_secret": "s"}
+COMMERCE = SECRET | {"client": "acme", "environment": "stage"}
+SHOP = SECRET | {"url": "https://shop.example"}
+LAYER = SECRET | {"kind": "integration"}
+EXAMPLES: list[tuple[str, dict[str, Any], bool]] = [
+    ("norce-commerce", COMMERCE, True),
+    ("norce-commerce", COMMERCE | {"application_id": 1, "scope": "a b", "region": "no"}, True),
+    ("norce-commerce", COMMERCE | {"application_id": 0}, False),
+    ("norce-commerce", COMMERCE | {"environment": "lab"}, False),
+    ("norce-commerce", COMMERCE | {"client": "a.b"}, False),
+    ("norce-storm", SECRET | {"scope": "lab qa"}, True),
+    ("norce-storm", SECRET | {"scope": ["lab"]}, True),
+    ("norce-storm", SECRET | {"scope": "staging"}, False),
+    ("norce-storm", SECRET | {"scope": ["staging"]}, False),
+    ("orocommerce", SHOP, True),
+    ("orocommerce", SHOP | {"side": "storefront", "body_format": "form"}, True),
+    ("orocommerce", SHOP | {"side": "front"}, False),
+    ("orocommerce", SHOP | {"backend_prefix": "a/b"}, False),
+    ("commercelayer", LAYER, True),
+    ("commercelayer", LAYER | {"market": "all", "lifetime": 7200}, True),
+    ("commercelayer", LAYER | {"market": "code:x", "stock_location": "id:y"}, True),
+    ("commercelayer", {"client_id": "c", "kind": "sales_channel"}, True),
+    ("commercelayer", LAYER | {"market": "europe"}, False),
+    ("commercelayer", LAYER | {"market": "allx"}, False),
+    ("commercelayer", LAYER | {"market": "code:"}, False),
+    ("commercelayer", LAYER | {"store_scope": "all"}, False),
+    ("commercelayer", LAYER | {"lifetime": 60}, False),
+    ("commercelayer", LAYER | {"kind": "webapp"}, False),
+    ("commercelayer", LAYER | {"domain": "a b"}, False),
+]
+
+
+@pytest.mark.parametrize(("name", "values", "right"), EXAMPLES)
+def test_schema_and_reader_of_a_provider_agree(
+    name: str, values: dict[str, Any], right: bool
+) -> None:
+    """An editor would accept settings that keyturn refuses, or the reverse."""
+    provider = keyturn.provider(name)
+    _, problems = read(provider.settings, values)
+    schema = jsonschema.Draft202012Validator(provider.settings_schema())
+
+    assert (problems == []) is right
+    assert schema.is_valid(values) is right
+
+
+def test_url_that_secrets_must_not_go_to_is_refused() -> None:
+    """A typo would send the secret in the clear."""
+    for name in ("token_url", "api_url"):
+        assert problems_of(GOOD | {name: "http://a.example"}) == [
+            f"{name}: must begin with https:// (http:// is for loopback addresses only)"
+        ]

@@ -1,0 +1,421 @@
+"""One token request, whoever asks: threads, tasks, processes, forks, killed holders."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+import os
+import signal
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import keyturn
+from keyturn import errors
+from keyturn.flights import Flights
+
+if TYPE_CHECKING:
+    import socket
+    import subprocess
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.conftest import RawServer, World
+
+# Runs in a process of its own: a connection to a loopback endpoint, tokens kept on disk.
+OPEN = """
+import sys, keyturn
+def open_connection(client_id="cid"):
+    return keyturn.connect(
+        "orocommerce", url=sys.argv[1], store="disk://" + sys.argv[2], client_id=client_id,
+        client_secret="s3cret-for-tests",
+    )
+connection = open_connection()
+"""
+
+
+class Gate:
+    """Holds the endpoint's answers back until it is opened."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.reached = threading.Event()
+        self.opened = threading.Event()
+
+    def hold(self, *answers: keyturn.Answer | BaseException) -> None:
+        """Hold back these answers, in their order; without any, one token."""
+        for answer in answers or (self.world.endpoint.token("held"),):
+            self.world.endpoint.answers.append(functools.partial(self._release, answer))
+
+    def _release(self, answer: keyturn.Answer | BaseException) -> keyturn.Answer:
+        self.reached.set()
+        assert self.opened.wait(20)
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+
+@pytest.fixture
+def gate(world: World) -> Gate:
+    """Give a gate before the world's endpoint."""
+    return Gate(world)
+
+
+def in_threads(number: int, work: Callable[[], object]) -> tuple[list[threading.Thread], list[Any]]:
+    """Start threads; what they return or raise is gathered in the list."""
+    results: list[Any] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except errors.KeyturnError as error:
+            results.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(number)]
+    for thread in threads:
+        thread.start()
+    return threads, results
+
+
+def joined(threads: list[threading.Thread]) -> None:
+    """Wait for threads."""
+    for thread in threads:
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+def test_hundred_threads_make_one_request(world: World, gate: Gate) -> None:
+    """A cold start would send a token request for each thread."""
+    connections = [world.connect(name=str(number)) for number in range(10)]
+    gate.hold()
+    threads, results = [], []
+    for connection in connections:
+        started, gathered = in_threads(10, connection.token)
+        threads += started
+        results.append(gathered)
+    gate.opened.set()
+    joined(threads)
+
+    assert {token.access_token for gathered in results for token in gathered} == {"held"}
+    assert sum(map(len, results)) == 100
+    assert len(world.endpoint.requests) == 1
+
+
+def test_hundred_tasks_make_one_request(world: World, gate: Gate) -> None:
+    """A cold start would send a token request for each task, or block the event loop."""
+    connection = world.connect()
+    gate.hold()
+
+    async def work() -> list[keyturn.Token]:
+        tasks = [asyncio.create_task(connection.atoken()) for _ in range(100)]
+        await asyncio.sleep(0)
+        gate.opened.set()  # this runs while they wait: they don't block the loop
+        return await asyncio.gather(*tasks)
+
+    tokens = asyncio.run(work())
+    assert {token.access_token for token in tokens} == {"held"}
+    assert len(world.endpoint.requests) == 1
+
+
+def test_threads_and_tasks_share_one_request(world: World, gate: Gate) -> None:
+    """An application with both would send two."""
+    connection = world.connect()
+    gate.hold()
+    threads, results = in_threads(20, connection.token)
+
+    async def work() -> list[keyturn.Token]:
+        tasks = [asyncio.create_task(connection.atoken()) for _ in range(20)]
+        await asyncio.sleep(0)
+        gate.opened.set()
+        return await asyncio.gather(*tasks)
+
+    tokens = asyncio.run(work())
+    joined(threads)
+    assert {token.access_token for token in (*tokens, *results)} == {"held"}
+    assert len(world.endpoint.requests) == 1
+
+
+def test_different_keys_do_not_wait_for_each_other(world: World, gate: Gate) -> None:
+    """One slow account would hold up all others."""
+    slow, quick = world.connect(client_id="slow"), world.connect(client_id="quick")
+    gate.hold()
+    threads, results = in_threads(1, slow.token)
+    assert gate.reached.wait(10)
+
+    assert quick.token().access_token == "token-2"
+    assert results == []
+    gate.opened.set()
+    joined(threads)
+    assert results[0].access_token == "held"
+
+
+def test_cancelled_task_cancels_nobody(world: World, gate: Gate) -> None:
+    """The first caller's cancellation would fail all who wait with it, or repeat the request."""
+    connection = world.connect()
+    gate.hold()
+
+    async def work() -> keyturn.Token:
+        leader = asyncio.create_task(connection.atoken())
+        follower = asyncio.create_task(connection.atoken())
+        await asyncio.sleep(0)
+        leader.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leader
+        gate.opened.set()
+        return await follower
+
+    assert asyncio.run(work()).access_token == "held"
+    assert len(world.endpoint.requests) == 1
+
+
+def test_closed_event_loop_harms_nobody(world: World, gate: Gate) -> None:
+    """A renewal that was begun in an event loop would die, or hang, with it."""
+    connection = world.connect()
+    gate.hold()
+
+    async def leave() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(connection.atoken(), 0.01)
+
+    asyncio.run(leave())
+    assert gate.reached.wait(10)
+    threads, results = in_threads(3, connection.token)
+    gate.opened.set()
+    joined(threads)
+    assert {token.access_token for token in results} == {"held"}
+    assert len(world.endpoint.requests) == 1
+
+
+def test_loop_that_is_closed_under_a_waiter_harms_nobody(world: World, gate: Gate) -> None:
+    """Waking a task whose loop has gone would break the worker's other waiters."""
+    connection = world.connect()
+    gate.hold()
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(connection.atoken())
+    loop.run_until_complete(asyncio.sleep(0))
+    assert gate.reached.wait(10)
+    task.cancel()
+    loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
+    loop.close()
+    gate.opened.set()
+    world.land()
+
+    assert connection.token().access_token == "held"
+
+
+def test_failure_reaches_all_waiters_and_the_next_starts_afresh(world: World, gate: Gate) -> None:
+    """Waiters would hang, share one exception object, or be given an old failure."""
+    connection = world.connect(name="shop")
+    gate.hold(world.endpoint.answer(400, {"error": "invalid_request"}))
+    threads, results = in_threads(20, connection.token)
+    gate.opened.set()
+    joined(threads)
+
+    assert {type(error) for error in results} == {errors.TokenRequestRefused}
+    assert len({id(error) for error in results}) == 20
+    connection.forget()
+    assert connection.token().access_token == "token-2"
+
+
+def test_waiting_has_an_end(world: World, gate: Gate) -> None:
+    """A worker that hangs would hang every caller with it."""
+    connection = world.connect(options={"timeout": -9.9})  # a waiter adds ten seconds
+    gate.hold()
+    with pytest.raises(errors.EndpointUnavailable, match="since another request for it hangs"):
+        connection.token()
+    with pytest.raises(errors.EndpointUnavailable, match="since another request for it hangs"):
+        asyncio.run(connection.atoken())
+    gate.opened.set()
+    world.land()
+
+    assert connection.token().access_token == "held"
+
+
+def test_hundred_threads_with_one_bad_token_renew_it_once(world: World, gate: Gate) -> None:
+    """Hundred 401s would cause hundred renewals."""
+    connection = world.connect()
+    bad = connection.token()
+    gate.hold()
+    threads, results = in_threads(100, lambda: connection.token(stale=bad))
+    gate.opened.set()
+    joined(threads)
+
+    assert {token.access_token for token in results} == {"held"}
+    assert len(world.endpoint.requests) == 2
+
+
+def test_without_a_new_thread_the_caller_does_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the interpreter's end, and where threads are short, nobody would get a token."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert Flights[str]().join("key", lambda: "done").result(0) == "done"
+
+
+def test_flight_that_was_forgotten_lands() -> None:
+    """Work that forks would break in the child, which has forgotten all flights."""
+    flights = Flights[str]()
+
+    def work() -> str:
+        flights._forget()  # noqa: SLF001 - what a fork does in its child
+        return "done"
+
+    assert flights.join("key", work).result(10) == "done"
+
+
+def test_fork_during_a_flight_blocks_nobody(
+    run_python: Callable[..., str],
+    serve: Callable[..., RawServer],
+    tmp_path: Path,
+    token_answer: bytes,
+) -> None:
+    """A child would wait for ever for a worker that only its parent has."""
+    asked = threading.Event()
+
+    def answer(server: RawServer, connection: socket.socket) -> None:
+        server.read_request(connection)
+        if len(server.received) == 1:
+            asked.wait(20)  # the parent's, until the child has its token
+        else:
+            asked.set()
+        connection.sendall(token_answer)
+
+    server = serve(answer)
+    code = f"""{OPEN}
+import os, threading, time, httpx
+from keyturn.stores.memory import MemoryStore
+connection = keyturn.connect(
+    "orocommerce", url=sys.argv[1], store=MemoryStore(), client_id="cid", client_secret="x"
+)
+thread = threading.Thread(target=connection.token)
+thread.start()
+while not any(each.name == "keyturn-renewal" for each in threading.enumerate()):
+    time.sleep(0.001)
+child = os.fork()
+if not child:
+    os._exit(0 if connection.token().access_token == "t0ken" else 1)
+assert os.waitpid(child, 0)[1] == 0
+thread.join()
+print(connection.token().access_token)
+"""
+    assert run_python(code, server.url.removesuffix("/token"), tmp_path) == "t0ken"
+    assert len(server.received) == 2
+
+
+def numbered(http_answer: Callable[..., bytes]) -> Callable[[RawServer, socket.socket], None]:
+    """Return an endpoint's behaviour: a new token at each request, after a short time."""
+
+    def answer(server: RawServer, connection: socket.socket) -> None:
+        server.read_request(connection)
+        server.ended.wait(0.2)
+        fields = {"token_type": "Bearer", "expires_in": 3600}
+        text = f"token-{len(server.received)}"
+        connection.sendall(http_answer(fields | {"access_token": text}))
+
+    return answer
+
+
+def test_eight_processes_make_one_request(
+    python: Callable[..., subprocess.Popen[str]],
+    serve: Callable[..., RawServer],
+    tmp_path: Path,
+    http_answer: Callable[..., bytes],
+) -> None:
+    """Each worker of a web server would send its own, and use up three a minute at once."""
+    server = serve(numbered(http_answer))
+    code = f"{OPEN}\nprint(connection.token().access_token)"
+    address = server.url.removesuffix("/token")
+    processes = [python(code, address, tmp_path / "store") for _ in range(8)]
+    outcomes = [process.communicate(timeout=50) for process in processes]
+
+    assert [output for output, _ in outcomes] == ["token-1\n"] * 8, outcomes
+    assert len(server.received) == 1
+
+
+def test_killed_process_blocks_nobody(
+    python: Callable[..., subprocess.Popen[str]],
+    run_python: Callable[..., str],
+    serve: Callable[..., RawServer],
+    tmp_path: Path,
+    http_answer: Callable[..., bytes],
+    wait_until: Callable[[Callable[[], object]], None],
+) -> None:
+    """A process that dies while it holds the lock would hold up all others for half a minute."""
+    released = threading.Event()
+
+    def answer(server: RawServer, connection: socket.socket) -> None:
+        server.read_request(connection)
+        if len(server.received) == 1:
+            released.wait(20)
+            return
+        numbered_answer = {"access_token": "second", "token_type": "Bearer", "expires_in": 60}
+        connection.sendall(http_answer(numbered_answer))
+
+    server = serve(answer)
+    code = f"{OPEN}\nprint(connection.token().access_token)"
+    arguments = (server.url.removesuffix("/token"), tmp_path / "store")
+    victim = python(code, *arguments)
+    wait_until(lambda: server.received)
+    waiter = python(code, *arguments)
+    os.kill(victim.pid, signal.SIGKILL)
+    victim.wait(10)
+
+    assert waiter.communicate(timeout=20)[0] == "second\n"
+    assert run_python(code, *arguments) == "second"
+    released.set()
+    assert len(server.received) == 2
+
+
+def test_processes_share_the_budget(
+    run_python: Callable[..., str],
+    serve: Callable[..., RawServer],
+    tmp_path: Path,
+    token_answer: bytes,
+) -> None:
+    """Each process would keep the rate limit for itself, and all together break it."""
+    server = serve(token_answer)
+    code = """
+import sys, keyturn
+for number in range(12):
+    try:
+        keyturn.connect(
+            "norce-storm", scope="lab", token_url=sys.argv[1], store="disk://" + sys.argv[2],
+            client_id=f"{sys.argv[3]}-{number}", client_secret="x",
+        ).token()
+    except keyturn.errors.RateLimited:
+        print("limited")
+    else:
+        print("token")
+"""
+    lines = [
+        line
+        for name in ("one", "other")
+        for line in run_python(code, server.url, tmp_path / "store", name).splitlines()
+    ]
+
+    assert lines == ["token"] * 20 + ["limited"] * 4
+    assert len(server.received) == 20
+
+
+def test_refusal_is_remembered_across_processes(
+    run_python: Callable[..., str],
+    serve: Callable[..., RawServer],
+    tmp_path: Path,
+    http_answer: Callable[..., bytes],
+) -> None:
+    """A wrong secret in a job that restarts for ever would hammer the token endpoint."""
+    server = serve(http_answer({"error": "invalid_client"}, 401))
+    code = f"""{OPEN}
+try:
+    connection.token()
+except keyturn.errors.InvalidClient as error:
+    print(error.status)
+"""
+    for _ in range(2):
+        assert run_python(code, server.url.removesuffix("/token"), tmp_path / "store") == "401"
+    assert len(server.received) == 1
+    assert json.loads(server.received[0].partition(b"\r\n\r\n")[2])["client_id"] == "cid"

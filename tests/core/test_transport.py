@@ -1,0 +1,436 @@
+"""One token request over the wire, against servers that are slow, broken, or hostile."""
+
+# ruff: noqa: SLF001 - no public name closes or counts a transport's HTTP client
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import gzip
+import socket
+import ssl
+import struct
+import time
+import zlib
+from typing import TYPE_CHECKING
+
+import pytest
+import trustme
+
+import keyturn
+from keyturn import errors
+from keyturn.response import MAX_BODY
+from keyturn.transport import Transport, _Deadline, read_capped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.conftest import RawServer
+
+    Serve = Callable[..., RawServer]
+
+SECRET = "s3cret-for-tests"
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+
+def request_to(url: str) -> keyturn.TokenRequest:
+    """Return a token request with a secret in its body."""
+    parameters = (("client_secret", keyturn.Secret(SECRET)),)
+    return keyturn.TokenRequest("acme", url, parameters, body_format="json")
+
+
+@pytest.fixture
+def transport() -> Iterator[Transport]:
+    """Give a transport of the test's own, closed with it."""
+    transport = Transport()
+    yield transport
+    if transport._client is not None:
+        transport._client.close()
+
+
+def refused(transport: Transport, url: str, seconds: float = 10.0) -> errors.KeyturnError:
+    """Return the error of a token request that must fail; nothing of the request is behind it."""
+    with pytest.raises(errors.KeyturnError) as caught:
+        transport.send(request_to(url), seconds)
+    error = caught.value
+    while error is not None:
+        assert isinstance(error, errors.KeyturnError)
+        assert SECRET not in repr(vars(error)) + str(error)
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    return caught.value
+
+
+def test_answer_arrives_whole(transport: Transport, serve: Serve) -> None:
+    """Status, headers or body would be lost, or the token's start misjudged."""
+    server = serve(b"HTTP/1.1 418 X\r\nX-One: a\r\nContent-Length: 3\r\n\r\n\x00\xff!")
+    before = time.time()
+    answer = transport.send(request_to(server.url), 10)
+
+    assert (answer.status, answer.headers["x-one"], answer.body) == (418, "a", b"\x00\xff!")
+    assert before <= answer.sent_at <= time.time()
+    assert server.received[0].endswith(b'\r\n\r\n{"client_secret":"s3cret-for-tests"}')
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirect_is_not_followed(transport: Transport, serve: Serve, status: int) -> None:
+    """The secret would be sent to another host."""
+    other = serve(b"HTTP/1.1 200 OK\r\n\r\n")
+    location = other.url.encode()
+    server = serve(
+        b"HTTP/1.1 %d X\r\nLocation: %s\r\nContent-Length: 0\r\n\r\n" % (status, location)
+    )
+
+    assert transport.send(request_to(server.url), 10).status == status
+    assert other.received == []
+
+
+def endless(server: RawServer, connection: socket.socket) -> None:
+    """Send a body without end."""
+    server.read_request(connection)
+    connection.sendall(HEAD + b"\r\n")
+    while not server.ended.is_set():
+        connection.sendall(b"x" * 65_536)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"Content-Length: %d\r\n\r\n" % (MAX_BODY + 1) + b"x" * (MAX_BODY + 1),
+        b"\r\n" + b"x" * (MAX_BODY + 1),
+        b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(b"x" * 20_000_000),
+        b"Content-Encoding: DEFLATE\r\n\r\n" + zlib.compress(b"x" * 20_000_000),
+    ],
+    ids=["length", "no length", "gzip bomb", "deflate bomb"],
+)
+def test_large_answer_is_refused(transport: Transport, serve: Serve, body: bytes) -> None:
+    """A hostile endpoint could fill the memory."""
+    error = refused(transport, serve(HEAD + body).url)
+
+    assert isinstance(error, errors.InvalidTokenResponse)
+    assert "larger than 1048576 bytes" in str(error)
+
+
+def test_endless_answer_is_refused(transport: Transport, serve: Serve) -> None:
+    """A hostile endpoint could keep a caller busy for ever."""
+    assert isinstance(refused(transport, serve(endless).url), errors.InvalidTokenResponse)
+
+
+@pytest.mark.parametrize("size", [0, 1, MAX_BODY])
+@pytest.mark.parametrize(
+    ("encoding", "pack"),
+    [("", bytes), ("identity", bytes), (" GZip ", gzip.compress), ("deflate", zlib.compress)],
+)
+def test_body_up_to_the_cap_is_read(
+    encoding: str, pack: Callable[[bytes], bytes], size: int
+) -> None:
+    """A right answer would be refused for its size or compression."""
+    packed = pack(b"x" * size)
+    chunks = [packed[start : start + 1000] for start in range(0, len(packed), 1000)]
+
+    assert read_capped(chunks, encoding) == b"x" * size
+
+
+def test_decompression_stops_at_the_cap() -> None:
+    """A bomb would be unpacked in whole before it is refused."""
+    bomb = zlib.compress(b"x" * 50_000_000)
+
+    def chunks() -> Iterator[bytes]:
+        yield bomb
+        pytest.fail("it went on reading")
+
+    with pytest.raises(errors.InvalidTokenResponse):
+        read_capped(chunks(), "deflate")
+
+
+@pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "x"])
+def test_unexpected_compression_is_refused(encoding: str) -> None:
+    """Compressed bytes would be read as JSON."""
+    with pytest.raises(errors.InvalidTokenResponse, match="Content-Encoding that was not asked"):
+        read_capped([], encoding)
+
+
+def test_broken_compression_is_a_failure_of_the_endpoint(
+    transport: Transport, serve: Serve
+) -> None:
+    """A library's own error would come out."""
+    error = refused(transport, serve(HEAD + b"Content-Encoding: gzip\r\n\r\nnot gzip").url)
+
+    assert isinstance(error, errors.EndpointUnavailable)
+    assert "its answer can't be decompressed" in str(error)
+
+
+def dripping(start: bytes, drop: bytes) -> Callable[[RawServer, socket.socket], None]:
+    """Return a behaviour: one piece after the other, each soon enough for a timeout of reads."""
+
+    def drip(server: RawServer, connection: socket.socket) -> None:
+        server.read_request(connection)
+        connection.sendall(start)
+        while not server.ended.wait(0.02):
+            connection.sendall(drop)
+
+    return drip
+
+
+def silent(server: RawServer, connection: socket.socket) -> None:
+    """Read nothing and send nothing."""
+    del connection
+    server.ended.wait(30)
+
+
+SLOW = {
+    "silence": silent,
+    "silence after the request": dripping(b"", b""),
+    "header dripping": dripping(b"", b"H"),
+    "headers without end": dripping(HEAD, b"X: y\r\n"),
+    "interim answers without end": dripping(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "body dripping": dripping(HEAD + b"Content-Length: 100000\r\n\r\n", b" "),
+    "chunks dripping": dripping(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+    "body that ends with the connection": dripping(HEAD + b"\r\n", b" "),
+    "body that never comes": dripping(HEAD + b"Content-Length: 5\r\n\r\n", b""),
+}
+
+
+@pytest.mark.parametrize("behaviour", SLOW.values(), ids=SLOW)
+def test_total_deadline_holds(
+    transport: Transport, serve: Serve, behaviour: Callable[[RawServer, socket.socket], None]
+) -> None:
+    """A server that sends a byte now and then would hold a caller for ever."""
+    error = refused(transport, serve(behaviour).url, seconds=0.3)
+
+    assert isinstance(error, errors.EndpointUnavailable)
+    assert "did not answer within 0.3 s" in str(error)
+
+
+def test_deadline_that_passed_while_connecting_closes_the_connection() -> None:
+    """A connection that came too late would be used without any deadline."""
+    ours, theirs = socket.socketpair()
+
+    class Stream:
+        def get_extra_info(self, _: str) -> socket.socket:
+            return ours
+
+    deadline = _Deadline(0.0)
+    with ours, theirs, deadline:
+        deadline._timer.join()
+        deadline.trace("connection.connect_tcp.complete", {"return_value": Stream()})
+        assert theirs.recv(1) == b""
+
+
+def test_deadline_holds_while_connecting(transport: Transport) -> None:
+    """A host that drops packets would hold a caller for minutes."""
+    with contextlib.ExitStack() as held:
+        listener = held.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        address = listener.getsockname()
+        # Nobody accepts: when the queue is full, further connections are left unanswered.
+        for _ in range(4):
+            waiting = held.enter_context(socket.socket())
+            waiting.setblocking(False)  # noqa: FBT003 - its only, positional, argument
+            waiting.connect_ex(address)
+        error = refused(transport, f"http://127.0.0.1:{address[1]}/token", seconds=0.3)
+
+    assert "did not answer within 0.3 s" in str(error)
+
+
+def test_no_time_left_is_told_as_too_slow(transport: Transport, serve: Serve) -> None:
+    """A retry at the very end of the time would raise a library's own error."""
+    error = refused(transport, serve(silent).url, seconds=0.0)
+
+    assert isinstance(error, errors.EndpointUnavailable)
+
+
+def resetting(sent: bytes) -> Callable[[RawServer, socket.socket], None]:
+    """Return a behaviour: some bytes, then a reset instead of an end."""
+
+    def reset(server: RawServer, connection: socket.socket) -> None:
+        server.read_request(connection)
+        connection.sendall(sent)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    return reset
+
+
+WHOLE = HEAD + b'Content-Length: 20\r\n\r\n{"access_token":"x"}'
+
+
+@pytest.mark.parametrize("sent", range(0, len(WHOLE) - 1, 7))
+@pytest.mark.parametrize("end", [resetting, lambda sent: sent], ids=["reset", "hang-up"])
+def test_torn_answer_is_a_failure_of_the_endpoint(
+    transport: Transport, serve: Serve, sent: int, end: Callable[[bytes], object]
+) -> None:
+    """Half an answer would be used, or a library's own error come out."""
+    error = refused(transport, serve(end(WHOLE[:sent])).url)
+
+    assert isinstance(error, errors.EndpointUnavailable)
+    assert "failed: " in str(error)
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [b"garbage\r\n\r\n", b"SSH-2.0-x\r\n", b"HTTP/1.1 999999 X\r\n\r\n", b"\x16\x03\x01" * 99,
+     HEAD + b"Content-Length: x\r\n\r\n", HEAD + b"A: b\r\n" * 50_000,
+     HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"],
+)  # fmt: skip
+def test_what_is_not_http_is_a_failure_of_the_endpoint(
+    transport: Transport, serve: Serve, garbage: bytes
+) -> None:
+    """A library's own error would come out."""
+    assert isinstance(refused(transport, serve(garbage).url), errors.EndpointUnavailable)
+
+
+def test_refused_connection_is_told(transport: Transport) -> None:
+    """The user would not learn that nothing listens there."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    error = refused(transport, f"http://127.0.0.1:{port}/token")
+
+    assert isinstance(error, errors.EndpointUnavailable)
+    assert f"http://127.0.0.1:{port}/token failed: Connection refused." in str(error)
+    assert "Check the network" in error.hint
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
+def test_plain_http_never_goes_through_a_proxy(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, variable: str, token_answer: bytes
+) -> None:
+    """What is meant for loopback, secret included, would go to another machine in the clear."""
+    proxy, server = serve(token_answer), serve(token_answer)
+    monkeypatch.setenv(variable, f"http://127.0.0.1:{proxy.port}")
+    transport = Transport()
+
+    assert transport.send(request_to(server.url), 10).status == 200
+    assert proxy.received == []
+    assert transport._client is not None
+    transport._client.close()
+
+
+def test_netrc_is_not_read(
+    transport: Transport,
+    serve: Serve,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: object,
+    token_answer: bytes,
+) -> None:
+    """Credentials of another account would be sent beside the client's."""
+    netrc = f"{tmp_path}/netrc"
+    with open(netrc, "w", encoding="utf-8") as file:  # noqa: PTH123 - named by the environment
+        file.write("machine 127.0.0.1 login other password other\n")
+    monkeypatch.setenv("NETRC", netrc)
+    server = serve(token_answer)
+    transport.send(request_to(server.url), 10)
+
+    assert b"uthorization" not in server.received[0]
+
+
+def test_cookies_are_not_kept(
+    transport: Transport, serve: Serve, http_answer: Callable[..., bytes]
+) -> None:
+    """One account's session would go along with the next one's token request."""
+    server = serve(http_answer({}, set_cookie="session=s3ssion; Path=/"))
+    for _ in range(2):
+        transport.send(request_to(server.url), 10)
+
+    assert len(server.received) == 2
+    assert b"ookie" not in server.received[1]
+
+
+@pytest.mark.parametrize(
+    "url", ["http://evil.example/token", "https://a@evil.example", "file:///etc/passwd", ""]
+)
+def test_unsafe_address_is_refused_before_anything_is_sent(transport: Transport, url: str) -> None:
+    """A provider's mistake would send the secret in the clear."""
+    error = refused(transport, url)
+
+    assert isinstance(error, errors.ConfigurationError)
+    assert transport._client is None
+
+
+# --- TLS ---
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    """Give a certificate authority of the tests' own."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def trusting(authority: trustme.CA) -> Iterator[Transport]:
+    """Give a transport that trusts the tests' authority."""
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    transport = Transport(verify=context)
+    yield transport
+    if transport._client is not None:
+        transport._client.close()
+
+
+def secured(
+    certificate: trustme.LeafCert, answer: bytes
+) -> Callable[[RawServer, socket.socket], None]:
+    """Return a behaviour: TLS with a certificate, then an answer."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.configure_cert(context)
+
+    def handle(server: RawServer, connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as secure:
+            server.read_request(secure)
+            secure.sendall(answer)
+
+    return handle
+
+
+def over_tls(server: RawServer) -> str:
+    """Return the https address of a server."""
+    return server.url.replace("http:", "https:")
+
+
+def test_trusted_certificate_is_accepted(
+    trusting: Transport, serve: Serve, authority: trustme.CA, token_answer: bytes
+) -> None:
+    """No token would come over TLS."""
+    server = serve(secured(authority.issue_cert("127.0.0.1"), token_answer))
+
+    assert trusting.send(request_to(over_tls(server)), 10).status == 200
+
+
+@pytest.mark.parametrize("flaw", ["name", "authority", "expiry"])
+def test_bad_certificate_is_refused(
+    trusting: Transport, serve: Serve, authority: trustme.CA, flaw: str, token_answer: bytes
+) -> None:
+    """The secret would be sent to whoever is in the middle."""
+    past = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+    certificate = {
+        "name": lambda: authority.issue_cert("other.example"),
+        "authority": lambda: trustme.CA().issue_cert("127.0.0.1"),
+        "expiry": lambda: authority.issue_cert(
+            "127.0.0.1", not_before=past, not_after=past + dt.timedelta(1)
+        ),
+    }[flaw]()
+    server = serve(secured(certificate, token_answer))
+    error = refused(trusting, over_tls(server))
+
+    assert isinstance(error, errors.EndpointUnavailable)
+    assert "certificate" in str(error).lower()
+    assert server.received == []
+
+
+def test_deadline_holds_in_the_handshake(trusting: Transport, serve: Serve) -> None:
+    """A server that accepts and says nothing would hold a caller for ever."""
+    error = refused(trusting, over_tls(serve(silent)), seconds=0.3)
+
+    assert "did not answer within 0.3 s" in str(error)
+
+
+def test_deadline_holds_within_tls(
+    trusting: Transport, serve: Serve, authority: trustme.CA
+) -> None:
+    """A server that sends a byte now and then would hold a caller for ever."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+
+    def handle(server: RawServer, connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as secure:
+            dripping(HEAD + b"Content-Length: 100000\r\n\r\n", b" ")(server, secure)
+
+    error = refused(trusting, over_tls(serve(handle)), seconds=0.5)
+    assert "did not answer within 0.5 s" in str(error)

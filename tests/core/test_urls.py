@@ -1,0 +1,241 @@
+"""Addresses that a secret may be sent to, and every trick to make one that it must not."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import attrs
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import keyturn
+from keyturn.urls import domain_problem, is_loopback, label_problem, origin, url_problem
+
+if TYPE_CHECKING:
+    from tests.conftest import World
+
+BAD_LABELS = [
+    "acme.evil.example/",
+    "acme.evil.example",
+    "evil.example#",
+    "evil.example?",
+    "user@evil.example",
+    "acme:8443",
+    "[::1]",
+    "%2e%2e",
+    "..\\",
+    "..",
+    "\r\nHost: evil.example",
+    "acme\n",
+    "acme\x00",
+    "\uff41cme",  # full-width a
+    "\u0430cme",  # Cyrillic a
+    "acme\u3002evil",  # ideographic full stop
+    "a\u00adcme",  # soft hyphen
+    "a" * 64,
+    "acme.",
+    ".acme",
+    "-acme",
+    "acme-",
+    "ACME",
+    "a_b",
+    "acme ",
+    " acme",
+    "{client}",
+    "",
+]
+
+
+@pytest.mark.parametrize("bad", BAD_LABELS)
+@pytest.mark.parametrize("name", ["client", "region"])
+def test_bad_label_is_refused_with_its_setting_named(name: str, bad: str) -> None:
+    """Who controls a tenant's name would get the secret sent to a host of their choice."""
+    settings: dict[str, Any] = {"client": "acme", "environment": "stage"}
+    with pytest.raises(keyturn.errors.ConfigurationError) as caught:
+        keyturn.connect(
+            "norce-commerce", client_id="c", client_secret="s", **(settings | {name: bad})
+        )
+
+    assert caught.value.problems == (
+        f"{name}: must be one host label: 1 to 63 of a-z, 0-9 and inner hyphens",
+    )
+
+
+@pytest.mark.parametrize("bad", BAD_LABELS)
+def test_bad_host_value_of_a_careless_provider_is_refused(world: World, bad: str) -> None:
+    """A plugin that forgets to check a setting would let it end the host."""
+    careless = type("Careless", (world.plain,), {"token_url": "https://{client_id}.acme.example"})
+    settings = world.connect().settings
+    request = None
+    with contextlib.suppress(keyturn.errors.ConfigurationError):
+        request = careless().token_request(attrs.evolve(settings, client_id=bad))
+
+    if request is not None:
+        assert set(bad) <= set("abcdefghijklmnopqrstuvwxyz.")
+        assert httpx.URL(request.url).host == f"{bad}.acme.example"
+
+
+@given(st.text())
+def test_what_stands_in_a_path_stays_one_segment(text: str) -> None:
+    """A setting in the path would change where the request goes."""
+
+    class Named(keyturn.Provider[Any]):
+        name = "acme"
+
+    class Given:
+        value = text
+
+    try:
+        address = Named().expand("https://acme.example/a/{value}/token", Given())
+    except (keyturn.errors.ConfigurationError, UnicodeEncodeError):
+        return
+    assert address.startswith("https://acme.example/a/")
+    assert address.endswith("/token")
+    assert address.count("/") == 5
+
+
+@given(st.text(alphabet=st.characters(codec="ascii")) | st.text())
+def test_label_is_one_label_or_refused(text: str) -> None:
+    """What passes as a label could have a dot, an upper-case letter or worse."""
+    if label_problem(text) is None:
+        assert 1 <= len(text) <= 63
+        assert set(text) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
+        assert not text.startswith("-")
+        assert not text.endswith("-")
+        assert domain_problem(f"{text}.example") is None
+
+
+GOOD_URLS = [
+    "https://shop.example",
+    "https://shop.example/",
+    "https://shop.example:8443/a/b/",
+    "HTTPS://Shop.Example/A",
+    "https://127.0.0.1",
+    "https://[::1]:8443/x",
+    "http://localhost:8000/x",
+    "http://127.0.0.1:1",
+    "http://127.255.255.254/x",
+    "http://[::1]/x",
+    "https://a.b.c.example/~x/%41;v=1,2:3@4!$&'()*+=_.-",
+    f"https://{'.'.join(['a' * 63] * 3)}.{'b' * 61}",
+]
+
+
+@pytest.mark.parametrize("url", GOOD_URLS)
+def test_good_url_is_accepted(url: str) -> None:
+    """A user could not name a right address."""
+    assert url_problem(url) is None
+
+
+BAD_URLS = [
+    "",
+    "shop.example",
+    "//shop.example",
+    "https:shop.example",
+    "https:/shop.example",
+    "https:///shop.example",
+    "https://",
+    "ftp://shop.example",
+    "file:///etc/passwd",
+    "http://shop.example",
+    "http://localhost.evil.example",
+    "http://127.0.0.1.evil.example",
+    "http://128.0.0.1",
+    "http://0.0.0.0",
+    "http://[::ffff:127.0.0.1]",
+    "http://localhost@evil.example",
+    "https://user@shop.example",
+    "https://user:pass@shop.example",
+    "https://shop.example?x",
+    "https://shop.example/?x",
+    "https://shop.example#x",
+    "https://shop.example/x#",
+    "https://shop.example\\@evil.example",
+    "https://shop.example\\x",
+    "https://shop.example /x",
+    " https://shop.example",
+    "https://shop.example\n",
+    "https://shop.example/\r\nHost: evil",
+    "https://shop.example/\x00",
+    "https://shop.example/..",
+    "https://shop.example/../x",
+    "https://shop.example/./x",
+    "https://shop.example/%2e%2E/x",
+    "https://shop.example/.%2e",
+    "https://shop.example/%zz",
+    "https://shop.example/%",
+    "https://shop.example:0",
+    "https://shop.example:",
+    "https://shop.example:65536",
+    "https://shop.example:080",
+    "https://shop.example:x",
+    "https://shop..example",
+    "https://.shop.example",
+    "https://shop.example./",
+    "https://-shop.example",
+    "https://shop_x.example",
+    "https://[::2]",
+    "https://[::1%25eth0]",
+    "https://\uff53hop.example",
+    "https://shop\u3002example",
+    "https://shop.example/\u00e9",
+    f"https://{'a' * 64}.example",
+    f"https://{'.'.join(['a' * 63] * 4)}",
+]
+
+
+@pytest.mark.parametrize("url", BAD_URLS)
+def test_bad_url_is_refused(url: str) -> None:
+    """A secret would be sent in the clear, or where another parser thinks it should go."""
+    assert url_problem(url) is not None
+
+
+@given(st.from_regex(r"https?://[a-z0-9@:\[\]./?#\\%-]{1,30}", fullmatch=True))
+def test_accepted_url_means_the_same_to_every_parser(url: str) -> None:
+    """The check would see another host than the HTTP client."""
+    if url_problem(url) is not None:
+        return
+    split, sent = urlsplit(url), httpx.URL(url)
+    assert split.hostname == sent.host.strip("[]").lower()
+    assert split.scheme == sent.scheme
+    assert split.port in {sent.port, 443, 80}
+    assert sent.userinfo == b""
+    assert sent.query == b""
+    port = "" if sent.port is None else f":{sent.port}"
+    host = f"[{sent.host}]" if ":" in sent.host else sent.host
+    assert origin(url) == f"{sent.scheme}://{host}{port}"
+    assert split.scheme == "https" or is_loopback(url)
+
+
+ORIGINS = [
+    ("https://Shop.Example/x?y#z", "https://shop.example"),
+    ("https://shop.example:443", "https://shop.example"),
+    ("http://shop.example:80/", "http://shop.example"),
+    ("https://shop.example:80", "https://shop.example:80"),
+    ("http://[::1]:8000/a", "http://[::1]:8000"),
+]
+
+
+@pytest.mark.parametrize(("url", "expected"), ORIGINS)
+def test_origin_is_scheme_host_and_unusual_port(url: str, expected: str) -> None:
+    """A token would be withheld from its API, or attached to another origin's request."""
+    assert origin(url) == expected
+
+
+@pytest.mark.parametrize("url", ["", "/x", "https://user@a.example", "mailto:a@b.example"])
+def test_what_has_no_origin_is_refused(url: str) -> None:
+    """An adapter would take an odd address for the API's."""
+    with pytest.raises(ValueError, match="not an absolute"):
+        origin(url)
+    assert not is_loopback(url)
+
+
+@pytest.mark.parametrize("domain", ["a.example", "localhost", "a-b.c0"])
+def test_domain_is_a_domain(domain: str) -> None:
+    """A right domain would be refused."""
+    assert domain_problem(domain) is None
+    assert domain_problem(f"{domain}.{'a.' * 130}b") is not None

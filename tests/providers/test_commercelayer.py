@@ -1,0 +1,459 @@
+"""The rules of `commercelayer`, by its documentation and its own JavaScript client."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import keyturn
+from keyturn.lifetime import State
+
+if TYPE_CHECKING:
+    from tests.conftest import World
+
+EUROPE: dict[str, Any] = {"kind": "sales_channel", "market": "code:europe", "client_secret": None}
+INTEGRATION: dict[str, Any] = {"kind": "integration"}
+
+
+def jwt(**claims: object) -> str:
+    """Return a token of Commerce Layer's shape, with a made-up signature."""
+    parts = ({"alg": "RS512", "typ": "JWT"}, claims)
+    return ".".join(
+        [
+            base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode()
+            for part in parts
+        ]
+        + ["c2lnbmF0dXJl"]
+    )
+
+
+def refused(**settings: Any) -> list[str]:
+    """Return the problems of settings that must be refused."""
+    with pytest.raises(keyturn.errors.ConfigurationError) as caught:
+        keyturn.connect("commercelayer", client_id="cid", **settings)
+    return list(caught.value.problems)
+
+
+def test_sales_channel_needs_no_secret(world: World) -> None:
+    """A browser's public client could not get a token at all."""
+    connection = world.connect("commercelayer", **EUROPE)
+
+    assert connection.token().access_token == "token-1"
+    assert b"client_secret" not in world.endpoint.requests[0].body
+
+
+def test_integration_needs_a_secret() -> None:
+    """The token request would be refused, and count against the rate limit."""
+    assert refused(**INTEGRATION) == ["client_secret: is required for an integration"]
+
+
+def test_sales_channel_without_market_is_warned_of(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The user would learn of the missing market from an API's puzzling answers only."""
+    world.connect("commercelayer", **INTEGRATION)
+    world.connect("commercelayer", **EUROPE)
+    assert caplog.text == ""
+
+    connection = world.connect("commercelayer", kind="sales_channel", name="shop")
+    assert "shop: a sales channel is documented to need a market" in caplog.text
+    assert connection.token().access_token == "token-1"
+
+
+def test_market_can_be_required() -> None:
+    """Who chose strictness would not get it."""
+    assert refused(kind="sales_channel", require_market=True) == [
+        "market: is required for a sales channel"
+    ]
+    connection = keyturn.connect("commercelayer", client_id="cid", **EUROPE, require_market=True)
+    assert connection.token_request().scope == ("market:code:europe",)
+
+
+def test_stock_location_without_market_is_refused_before_any_request() -> None:
+    """The server would answer 400, after a token request that could not succeed."""
+    (problem,) = refused(kind="sales_channel", stock_location="id:WLgbSXqyoZ")
+    assert problem == "stock_location: a stock location needs a market in the same scope"
+    (problem,) = refused(kind="sales_channel", scope="stock_location:id:WLgbSXqyoZ")
+    assert problem == "scope: a stock location needs a market in the same scope"
+
+
+@pytest.mark.parametrize("lifetime", [60, 0, -1, 7199, 31_536_001])
+def test_lifetime_outside_of_the_documented_range_is_refused(lifetime: int) -> None:
+    """A lifetime that Commerce Layer cannot have set would be believed."""
+    assert refused(**EUROPE, lifetime=lifetime) == [
+        "lifetime: must be from 7200 to 31536000 seconds"
+    ]
+
+
+WRONG_SELECTORS = ["", "europe", "code:", "id:", ":x", "slug:x", "code:a b"]
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        *((name, wrong) for name in ("market", "stock_location") for wrong in WRONG_SELECTORS),
+        ("store_scope", "code:"),
+        ("store_scope", "all"),
+        ("stock_location", "all"),
+    ],
+)
+def test_selectors_are_checked_and_named(name: str, wrong: str) -> None:
+    """A mistyped selector would be sent, or blamed on another setting."""
+    market = {} if name == "market" else {"market": "code:europe"}
+    (problem,) = refused(**{"kind": "sales_channel"} | market | {name: wrong})
+
+    assert problem.startswith(f"{name}: must be id:… or code:…")
+
+
+@pytest.mark.parametrize(
+    "scope", ["market", "market:x", "webapp:code:x", "store:all", "market:id:"]
+)
+def test_whole_scope_is_checked(scope: str) -> None:
+    """A mistyped scope would be sent."""
+    (problem,) = refused(kind="sales_channel", scope=scope)
+
+    assert problem.startswith("scope: a scope selects ")
+
+
+def test_scope_is_given_in_one_way() -> None:
+    """One of two contradicting settings would be ignored in silence."""
+    problems = refused(**EUROPE, scope="market:code:usa")
+
+    assert problems == ["scope: can't be given beside market, stock_location or store_scope"]
+
+
+LIFETIMES: list[tuple[dict[str, Any], float]] = [
+    (EUROPE, 14_400),
+    (INTEGRATION, 7_200),
+    (EUROPE | {"lifetime": 7_200}, 7_200),
+    (INTEGRATION | {"lifetime": 31_536_000}, 31_536_000),
+]
+
+
+@pytest.mark.parametrize(("settings", "seconds"), LIFETIMES)
+def test_missing_lifetime_is_that_of_the_kind_or_the_setting(
+    world: World, settings: dict[str, Any], seconds: float
+) -> None:
+    """A token would be renewed far too often, or used after its end."""
+    world.endpoint.answers.append(world.endpoint.token("t", expires_in=None))
+    token = world.connect("commercelayer", **settings).token()
+
+    assert token.expires_at == world.clock.now + seconds
+
+
+def test_lifetime_in_the_answer_is_believed_over_the_setting(world: World) -> None:
+    """A token with a shorter life than configured would be used after its end."""
+    world.endpoint.answers.append(world.endpoint.token("t", expires_in=7200, token_type="bearer"))
+    token = world.connect("commercelayer", **EUROPE, lifetime=86_400).token()
+
+    assert token.expires_at == world.clock.now + 7200
+    assert token.token_type == "bearer"
+
+
+def test_api_header_is_bearer_however_the_answer_spells_it(world: World) -> None:
+    """Servers that compare the scheme by case would refuse Commerce Layer's `bearer`."""
+    fields = {"token_type": "bearer", "created_at": 1_800_000_000, "scope": "market:code:europe"}
+    world.endpoint.answers.append(world.endpoint.token("t", **fields))
+    connection = world.connect("commercelayer", **EUROPE)
+
+    assert connection.headers() == {
+        "Authorization": "Bearer t",
+        "Accept": "application/vnd.api+json",
+    }
+    assert connection.token().extra == {"created_at": 1_800_000_000}
+
+
+def test_budget_stays_below_thirty_in_any_minute(world: World) -> None:
+    """The sliding window would block this address, and each try would prolong it."""
+    connection = world.connect("commercelayer", **EUROPE)
+    sent: list[float] = []
+    for _ in range(600):
+        connection.forget()
+        try:
+            connection.token()
+        except keyturn.errors.RateLimited:
+            world.clock.advance(0.5)
+        else:
+            sent.append(world.clock.now)
+
+    assert len(sent) > 30
+    assert max(sum(start <= at < start + 60 for at in sent) for start in sent) <= 30
+
+
+@pytest.mark.parametrize("margin", [300, 5000])
+def test_margin_is_capped_at_the_overlap_window(world: World, margin: float) -> None:
+    """Asked before the last 15 minutes, the server gives the same token: an endless loop."""
+    world.endpoint.answers.append(world.endpoint.token("t", expires_in=86_400))
+    connection = world.connect("commercelayer", options={"margin": margin}, **EUROPE)
+    connection.token()
+
+    world.clock.advance(86_400 - 901)
+    connection.token()
+    world.land()
+    assert len(world.endpoint.requests) == 1
+
+    world.clock.advance(901 - min(margin, 900) * 0.75 + 1)
+    assert connection.token().access_token == "t"
+    world.land()
+    assert connection.token().access_token == "token-2"
+    assert len(world.endpoint.requests) == 2
+
+
+def test_same_token_handed_back_is_neither_an_error_nor_a_loop(world: World) -> None:
+    """Every call near a token's end would send a token request, and use up the budget."""
+    connection = world.connect("commercelayer", **EUROPE)
+    first = connection.token()
+    end = world.clock.now + 3600
+    for _ in range(3400):
+        world.clock.advance(1)
+        left = int(end - world.clock.now)
+        world.endpoint.answers = [world.endpoint.token("token-1", expires_in=left)]
+        assert connection.token().access_token == first.access_token
+        world.land()
+
+    assert 2 <= len(world.endpoint.requests) <= 10
+
+
+def test_refused_token_that_is_handed_back_is_returned(world: World) -> None:
+    """An API's 401 would cause token requests without end."""
+    connection = world.connect("commercelayer", **EUROPE)
+    first = connection.token()
+    world.endpoint.answers = [world.endpoint.token(first.access_token, expires_in=3000)]
+
+    assert connection.token(stale=first).access_token == first.access_token
+    assert connection.token().access_token == first.access_token
+    assert len(world.endpoint.requests) == 2
+
+
+ERRORS: list[tuple[int, object, type[keyturn.errors.KeyturnError], str, str]] = [
+    (
+        401,
+        {
+            "errors": [
+                {
+                    "title": "invalid_client",
+                    "detail": "Client authentication failed",
+                    "code": "UNAUTHORIZED",
+                    "status": 401,
+                }
+            ]
+        },
+        keyturn.errors.InvalidClient,
+        "invalid_client",
+        "invalid_client: Client authentication failed",
+    ),
+    (
+        400,
+        {"errors": {"title": "invalid_scope", "detail": "No such market", "status": "400"}},
+        keyturn.errors.InvalidScope,
+        "invalid_scope",
+        "No such market",
+    ),
+    (
+        403,
+        {"errors": [{"title": "unauthorized_client", "status": 403}]},
+        keyturn.errors.TokenRequestRefused,
+        "unauthorized_client",
+        "Enable the client-credentials grant",
+    ),
+    (
+        422,
+        {"errors": [{"title": "Stock location isn't in the market", "detail": "See the docs"}]},
+        keyturn.errors.TokenRequestRefused,
+        "",
+        "Stock location isn't in the market See the docs",
+    ),
+    (
+        401,
+        {"errors": [{"title": "invalid_client", "detail": 7}]},
+        keyturn.errors.InvalidClient,
+        "invalid_client",
+        "(HTTP 401, invalid_client)",
+    ),
+    (400, {"errors": [{}]}, keyturn.errors.TokenRequestRefused, "", "(HTTP 400)"),
+    (400, {"errors": []}, keyturn.errors.TokenRequestRefused, "", "(HTTP 400)"),
+    (400, {"errors": "no"}, keyturn.errors.TokenRequestRefused, "", "(HTTP 400)"),
+    (400, [], keyturn.errors.TokenRequestRefused, "", "(HTTP 400)"),
+    (400, {"error": "invalid_grant"}, keyturn.errors.TokenRequestRefused, "invalid_grant", ""),
+    (200, {"errors": [{"title": "invalid_client"}]}, keyturn.errors.InvalidClient,
+     "invalid_client", ""),
+    (500, {"errors": [{"title": "oops"}]}, keyturn.errors.EndpointUnavailable, "", "oops"),
+    (503, {"errors": [{"title": "server_error"}]}, keyturn.errors.EndpointUnavailable, "", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "fields", "kind", "code", "text"), ERRORS)
+def test_errors_of_every_shape_are_understood(
+    world: World,
+    status: int,
+    fields: object,
+    kind: type[keyturn.errors.KeyturnError],
+    code: str,
+    text: str,
+) -> None:
+    """Commerce Layer's errors don't follow RFC 6749: the user would be told nothing."""
+    world.endpoint.answers += [world.endpoint.answer(status, fields)] * 3
+
+    with pytest.raises(keyturn.errors.KeyturnError) as caught:
+        world.connect("commercelayer", **EUROPE).token()
+    assert type(caught.value) is kind
+    assert getattr(caught.value, "error", "") == code
+    assert text in str(caught.value)
+
+
+API_401 = [
+    ({"errors": [{"code": "INVALID_TOKEN", "status": "401"}]}, True),
+    ({"errors": [{"code": "UNAUTHORIZED", "status": "401"}]}, False),
+    ({"errors": {"code": "UNAUTHORIZED"}}, False),
+    ({"errors": [{"title": "no code"}]}, True),
+    ([], True),
+]
+
+
+@pytest.mark.parametrize(("fields", "rejected"), API_401)
+def test_a_missing_permission_is_no_reason_for_a_new_token(
+    world: World, fields: object, rejected: bool
+) -> None:
+    """Every forbidden API request would cost a token request that cannot help."""
+    connection = world.connect("commercelayer", **EUROPE)
+
+    answer = world.endpoint.answer(401, fields)
+    assert connection.provider.token_rejected(answer) is rejected
+
+
+def test_api_url_comes_from_the_tokens_organization(world: World) -> None:
+    """The user would have to find out and set what the token already tells."""
+    claims = {"organization": {"slug": "acme-store"}, "iss": "https://auth.evil.example"}
+    world.endpoint.answers.append(world.endpoint.token(jwt(**claims)))
+    connection = world.connect("commercelayer", **EUROPE)
+
+    assert connection.api_url == "https://acme-store.commercelayer.io/api"
+    assert connection.api_origin == "https://acme-store.commercelayer.io"
+
+
+HOSTILE_SLUGS = [
+    "evil.example/",
+    "evil.example#",
+    "evil.example?",
+    "user@evil",
+    "evil:8443",
+    "evil.example",
+    "a..b",
+    "-a",
+    "",
+    "\r\nHost: evil",
+    "\uff41cme",
+    "a" * 64,
+    None,
+    7,
+    ["acme"],
+    {"slug": "acme"},
+]
+
+
+@pytest.mark.parametrize("slug", HOSTILE_SLUGS)
+def test_hostile_organization_in_a_token_is_never_used(world: World, slug: object) -> None:
+    """API requests, and the token in them, would go to a host that only a token names."""
+    claims = {"organization": {"slug": slug}, "iss": "https://evil.example"}
+    world.endpoint.answers.append(world.endpoint.token(jwt(**claims)))
+    connection = world.connect("commercelayer", **EUROPE)
+
+    with pytest.raises(keyturn.errors.ConfigurationError, match=r"is not known\. Set api_url"):
+        _ = connection.api_url
+
+
+@pytest.mark.parametrize(
+    "token",
+    ["opaque", "a.b.c", "..", "a.!!!.c", "a.W10.c", "a.e30.c", f"a.{'W' * 5000}.c", "a.eyJv.c"],
+)
+def test_token_that_tells_no_organization_is_no_error_by_itself(world: World, token: str) -> None:
+    """A token in another format would crash instead of asking for the setting."""
+    world.endpoint.answers.append(world.endpoint.token(token))
+    connection = world.connect("commercelayer", **EUROPE)
+
+    with pytest.raises(keyturn.errors.ConfigurationError, match=r"Set api_url"):
+        _ = connection.api_url
+    assert connection.token().access_token == token
+
+
+API_URLS = [
+    ({"organization": "acme"}, "https://acme.commercelayer.io/api"),
+    ({"organization": "acme", "domain": "commercelayer.co"}, "https://acme.commercelayer.co/api"),
+    ({"api_url": "https://api.example"}, "https://api.example"),
+]
+
+
+@pytest.mark.parametrize(("settings", "address"), API_URLS)
+def test_api_url_from_the_settings_costs_no_request(
+    world: World, settings: dict[str, Any], address: str
+) -> None:
+    """A token request would be sent for an address that is known."""
+    assert world.connect("commercelayer", **EUROPE, **settings).api_url == address
+    assert world.endpoint.requests == []
+
+
+@pytest.mark.parametrize("domain", ["evil.example/", "a:80", "user@a", "", "a..b", "A.example"])
+def test_domain_is_checked(domain: str) -> None:
+    """The secret would go to another host than the one read."""
+    (problem,) = refused(**EUROPE, domain=domain)
+
+    assert problem.startswith("domain: must be a domain name")
+
+
+def test_revocation_forgets_the_token(world: World) -> None:
+    """A revoked token would be used on."""
+    connection = world.connect("commercelayer", **INTEGRATION)
+    connection.token()
+    world.endpoint.answers.append(world.endpoint.answer(200, {}))
+    connection.revoke()
+
+    sent = world.endpoint.requests[1]
+    assert sent.url == "https://auth.commercelayer.io/oauth/revoke"
+    assert json.loads(sent.body) == {
+        "client_id": "cid",
+        "client_secret": "s3cret-for-tests",
+        "token": "token-1",
+    }
+    assert connection.current() is None
+    assert connection.token().access_token == "token-3"
+
+
+def test_refused_revocation_is_told_and_keeps_the_token(world: World) -> None:
+    """The user would believe a token to be revoked that still works."""
+    connection = world.connect("commercelayer", **INTEGRATION)
+    token = connection.token()
+    errors = {"errors": [{"title": "unauthorized_client", "code": "FORBIDDEN"}]}
+    world.endpoint.answers.append(world.endpoint.answer(403, errors))
+
+    with pytest.raises(keyturn.errors.TokenRequestRefused, match="unauthorized_client"):
+        connection.revoke()
+    assert connection.token() == token
+
+
+def test_revocation_stays_beside_an_own_token_endpoint(world: World) -> None:
+    """The secret would go to Commerce Layer though another endpoint was set."""
+    connection = world.connect(
+        "commercelayer", **INTEGRATION, token_url="https://auth.example/oauth/token"
+    )
+    request = connection.provider.revocation_request(connection.settings, connection.token())
+
+    assert request is not None
+    assert request.url == "https://auth.example/oauth/revoke"
+
+
+def test_stale_token_is_renewed_in_its_last_minutes(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A token's state would differ between the plan and the connection."""
+    caplog.set_level(logging.WARNING)
+    connection = world.connect("commercelayer", **EUROPE)
+    token = connection.token()
+    assert connection.renewal.state(token) is State.FRESH
+    world.clock.advance(3600 - 200)
+    assert connection.renewal.state(token) is State.STALE
+    world.clock.advance(200)
+    assert connection.renewal.state(token) is State.EXPIRED
