@@ -166,7 +166,10 @@ def test_all_mistakes_are_told_at_once_by_path(write: Callable[..., Path]) -> No
 
     assert sorted(problems("norce-stage", path)) == sorted(
         [
-            "conections: is not known; known are connections, store. Did you mean connections?",
+            (
+                "conections: is not known; known are connections, store, store_key."
+                " Did you mean connections?"
+            ),
             "store: must be a text",
             'connections."a b": the name must be of letters, digits and . _ - alone',
             "connections.norce.stage: in variables the name is the same as norce-stage",

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from keyturn.stores.disk import DiskStore
+from keyturn.stores.encrypted import EncryptedStore
 from keyturn.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from keyturn.stores.base import TokenStore
 
 
 @pytest.fixture
@@ -30,12 +33,17 @@ def disk(directory: Path) -> Iterator[DiskStore]:
     store.close()
 
 
-@pytest.fixture(params=["memory", "disk"])
-def store(request: pytest.FixtureRequest) -> DiskStore | MemoryStore:
+@pytest.fixture(params=["memory", "disk", "encrypted"])
+def store(request: pytest.FixtureRequest) -> TokenStore:
     """Give each kind of store, its clock standing at 1000."""
     if request.param == "memory":
         return MemoryStore(now=lambda: 1000.0)
-    return request.getfixturevalue("disk")
+    disk: DiskStore = request.getfixturevalue("disk")
+    return (
+        EncryptedStore(disk, EncryptedStore.generate_key())
+        if request.param == "encrypted"
+        else disk
+    )
 
 
 @pytest.fixture

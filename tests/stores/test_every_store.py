@@ -1,4 +1,4 @@
-"""What memory and disk have in common: four operations."""
+"""What memory and disk, encrypted or not, have in common: four operations."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from keyturn.stores.base import TokenStore
 from keyturn.stores.disk import DiskStore
+from keyturn.stores.encrypted import EncryptedStore
 from keyturn.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -78,10 +79,30 @@ class DiskMachine(StoreMachine):
         self.directory.cleanup()
 
 
+class EncryptedMemoryMachine(StoreMachine):
+    """The same with encrypted entries in memory."""
+
+    def make_store(self, now: Callable[[], float]) -> TokenStore:
+        """Return an encrypted store around one in memory."""
+        return EncryptedStore(super().make_store(now), EncryptedStore.generate_key())
+
+
+class EncryptedDiskMachine(DiskMachine):
+    """The same with encrypted entries on disk."""
+
+    def make_store(self, now: Callable[[], float]) -> TokenStore:
+        """Return an encrypted store around one on disk."""
+        return EncryptedStore(super().make_store(now), EncryptedStore.generate_key())
+
+
 TestMemoryMachine = StoreMachine.TestCase
 TestMemoryMachine.settings = settings(max_examples=60, stateful_step_count=20, deadline=None)
 TestDiskMachine = DiskMachine.TestCase
 TestDiskMachine.settings = settings(max_examples=25, stateful_step_count=15, deadline=None)
+TestEncryptedMemoryMachine = EncryptedMemoryMachine.TestCase
+TestEncryptedMemoryMachine.settings = TestMemoryMachine.settings
+TestEncryptedDiskMachine = EncryptedDiskMachine.TestCase
+TestEncryptedDiskMachine.settings = TestDiskMachine.settings
 
 
 def test_is_a_token_store(store: TokenStore) -> None:

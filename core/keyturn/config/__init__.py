@@ -19,7 +19,8 @@ def load_connection(name: str, *, config: str | os.PathLike[str] | None = None) 
 
     A variable such as `KEYTURN_CONNECTIONS__NORCE_STAGE__CLIENT_ID` overrides one setting, or
     gives it where there is no file. Tokens are kept in the connection's `store`, else the file's,
-    else `$KEYTURN_STORE`, else on disk in the user's cache directory.
+    else `$KEYTURN_STORE`, else on disk in the user's cache directory; encrypted if the file has a
+    `store_key`.
 
     All mistakes of the file are reported, whichever connection is asked for. Of the other
     connections only what can be told without importing their providers is checked, and their secret

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 _OPTIONS = tuple(field.name for field in attrs.fields(Options))
 _OWN = ("provider", "store", *_OPTIONS)
 _NUMBERS = {"integer", "number", "boolean"}
+_WRITTEN_OUT = (
+    "a secret may be written out only in a file that is yours and closed to others (chmod 600); or"
+    ' refer to it, as in { env = "NAME" }'
+)
 _PLACEHOLDER = Secret("the secret of a reference that isn't resolved")
 
 
@@ -95,10 +99,25 @@ def _secret_mistakes(
                 yield f"{each.place}: {mistake}"
         bare = isinstance(each.value, Secret) and not each.is_text
         if bare and not private and setting in schemas and schema.get("writeOnly"):
-            yield (
-                f"{each.place}: a secret may be written out only in a file that is yours and closed"
-                ' to others (chmod 600); or refer to it, as in { env = "NAME" }'
-            )
+            yield f"{each.place}: {_WRITTEN_OUT}"
+
+
+def store_key_mistakes(keys: Iterable[Given], *, private: bool) -> Iterator[str]:
+    """Yield what is wrong with the forms of the store's keys; none is resolved.
+
+    Args:
+        keys: The keys as the configuration file gives them.
+        private: Whether the configuration file may hold secrets.
+    """
+    for each in keys:
+        if isinstance(each.value, dict):
+            mistake = reference_mistake(revealed(each.value))
+        elif isinstance(each.value, Secret):
+            mistake = None if private else _WRITTEN_OUT
+        else:
+            mistake = "must be a reference to a secret, or a list of such"
+        if mistake:
+            yield f"{each.place}: {mistake}"
 
 
 def _setting_mistakes(

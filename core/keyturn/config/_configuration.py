@@ -18,6 +18,7 @@ from keyturn.config._checks import (
     plain,
     schemas_of,
     settings_of,
+    store_key_mistakes,
 )
 from keyturn.config._given import (
     ConfigurationFile,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
     from keyturn.stores.base import TokenStore
 
-_TOP_LEVEL = ("connections", "store")
+_TOP_LEVEL = ("connections", "store", "store_key")
 _NAME_REGEX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -50,12 +51,14 @@ class Configuration:
         file: The configuration file.
         connections: What was given for each connection, by the connection's name.
         store: The default store's URL, if the file gives one.
+        store_keys: The keys that stored entries are encrypted with; none leaves them in the clear.
         misplaced: The mistakes that belong to no connection.
     """
 
     file: ConfigurationFile
     connections: Mapping[str, Mapping[str, Given]]
     store: Given | None
+    store_keys: tuple[Given, ...] = ()
     misplaced: tuple[str, ...] = ()
 
     def names(self) -> list[str]:
@@ -127,11 +130,27 @@ class Configuration:
         chosen = given.get("store") or self.store
         try:
             if chosen is None:
-                return shared_store(os.environ.get(STORE_VARIABLE) or _default_store())
-            return shared_store(chosen.value.reveal())
+                store = shared_store(os.environ.get(STORE_VARIABLE) or _default_store())
+            else:
+                store = shared_store(chosen.value.reveal())
         except errors.ConfigurationError as error:
             mistake = f"{chosen.place if chosen else STORE_VARIABLE}: {error}"
+        else:
+            return self._encrypted(store) if self.store_keys else store
         raise self._refusal([mistake])
+
+    def _encrypted(self, store: TokenStore) -> TokenStore:
+        from keyturn.stores.encrypted import EncryptedStore
+
+        given = {each.place: each for each in self.store_keys}
+        keys = {place: plain(each, {"writeOnly": True}) for place, each in given.items()}
+        mistakes = list(_resolve_all(keys, given))
+        if not mistakes:
+            try:
+                return EncryptedStore(store, list(keys.values()))
+            except errors.ConfigurationError as error:
+                mistakes = [f"store_key: {error}"]
+        raise self._refusal(mistakes)
 
 
 def read(config: str | os.PathLike[str] | None = None) -> Configuration:
@@ -149,7 +168,18 @@ def read(config: str | os.PathLike[str] | None = None) -> Configuration:
     misplaced += _take_overrides(connections)
     store = file.tables.get("store")
     given_store = Given(store, "store") if isinstance(store, Secret) else None
-    return Configuration(file, connections, given_store, tuple(misplaced))
+    store_keys = tuple(_store_keys(file.tables))
+    misplaced += store_key_mistakes(store_keys, private=file.private)
+    return Configuration(file, connections, given_store, store_keys, tuple(misplaced))
+
+
+def _store_keys(tables: Mapping[str, Any]) -> Iterator[Given]:
+    value = tables.get("store_key")
+    if isinstance(value, list) and value:
+        for number, each in enumerate(value):
+            yield Given(each, f"store_key[{number}]")
+    elif value is not None:
+        yield Given(value, "store_key")
 
 
 def _top_level_mistakes(tables: Mapping[str, Any]) -> Iterator[str]:

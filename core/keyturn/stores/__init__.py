@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from keyturn import errors
 from keyturn.stores.base import TokenStore
 
-__all__ = ["TokenStore", "from_url"]
+if TYPE_CHECKING:
+    from keyturn.stores.encrypted import EncryptedStore
+
+__all__ = ["EncryptedStore", "TokenStore", "from_url"]
 
 
 def from_url(url: str) -> TokenStore:
@@ -58,3 +62,17 @@ def _redis_store(url: str) -> TokenStore:
             hint="Install it: pip install keyturn[redis]",
         ) from None
     return RedisStore(url)
+
+
+def __getattr__(name: str) -> Any:
+    # Importing cryptography takes longer than a whole read of a token.
+    if name == "EncryptedStore":
+        from keyturn.stores.encrypted import EncryptedStore
+
+        return EncryptedStore
+    message = f"module 'keyturn.stores' has no attribute {name!r}"
+    raise AttributeError(message)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

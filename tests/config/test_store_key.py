@@ -1,0 +1,148 @@
+"""`store_key`: encrypted tokens for all configured connections."""
+
+from __future__ import annotations
+
+import traceback
+from typing import TYPE_CHECKING
+
+import pytest
+
+import keyturn
+from keyturn import config
+from keyturn.errors import ConfigurationError
+from keyturn.stores import EncryptedStore
+from keyturn.testing import Emulator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+KEY = EncryptedStore.generate_key()
+NEW_KEY = EncryptedStore.generate_key()
+REFERENCE = 'store_key = { env = "MADE_UP_KEY" }'
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    """Give a running emulator."""
+    with Emulator() as running:
+        yield running
+
+
+@pytest.fixture
+def account(emulator: Emulator, tmp_path: Path) -> str:
+    """Give the table of a connection to the emulator, with a store of its own."""
+    settings = emulator.settings("orocommerce") | {
+        "provider": "orocommerce",
+        "store": f"disk://{tmp_path}/tokens",
+    }
+    lines = (f'{name} = "{value}"' for name, value in settings.items())
+    return "\n".join(["", "[connections.oro]", *lines])
+
+
+def token(path: Path) -> str:
+    """Return the token of the configured connection, opened anew."""
+    with keyturn.load_connection("oro", config=path) as connection:
+        return connection.token().access_token
+
+
+def stored(tmp_path: Path) -> bytes:
+    """Return all that the files of the store hold."""
+    return b"".join(path.read_bytes() for path in (tmp_path / "tokens").glob("*.db"))
+
+
+def problems(path: Path) -> tuple[str, ...]:
+    """Return the mistakes that opening the connection reports."""
+    with pytest.raises(ConfigurationError) as caught:
+        keyturn.load_connection("oro", config=path)
+    shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    assert "s3cret" not in "".join(shown.format())
+    return caught.value.problems
+
+
+@pytest.mark.parametrize("store_key", [REFERENCE, f'store_key = "{KEY}"', f"store_key = ['{KEY}']"])
+def test_tokens_are_encrypted_and_shared(
+    write: Callable[..., Path],
+    account: str,
+    emulator: Emulator,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    store_key: str,
+) -> None:
+    """The file would promise encryption, and tokens lie in the clear or be requested each time."""
+    monkeypatch.setenv("MADE_UP_KEY", KEY)
+    path = write(f"{store_key}\n{account}")
+
+    first, second = token(path), token(path)
+
+    assert first == second
+    assert emulator.token_requests("orocommerce") == 1
+    assert first.encode() not in stored(tmp_path)
+    assert b"keyturn-1." in stored(tmp_path)
+
+
+def test_keys_are_rotated_without_a_token_request(
+    write: Callable[..., Path], account: str, emulator: Emulator
+) -> None:
+    """A new key would cost a token request for every account at once."""
+    old = token(write(f"store_key = '{KEY}'\n{account}"))
+
+    assert token(write(f"store_key = ['{NEW_KEY}', '{KEY}']\n{account}")) == old
+    assert emulator.token_requests("orocommerce") == 1
+    assert token(write(f"store_key = '{NEW_KEY}'\n{account}")) != old
+
+
+def test_it_holds_for_the_variables_store_too(
+    write: Callable[..., Path], account: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store named in the environment would silently hold tokens in the clear."""
+    monkeypatch.setenv("KEYTURN_STORE", f"disk://{tmp_path}/tokens")
+    without = "\n".join(line for line in account.splitlines() if not line.startswith("store"))
+
+    assert token(write(f"store_key = '{KEY}'\n{without}")).encode() not in stored(tmp_path)
+    assert b"keyturn-1." in stored(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("7", "store_key: must be a reference to a secret, or a list of such"),
+        ("[]", "store_key: must be a reference to a secret, or a list of such"),
+        ("[[]]", "store_key[0]: must be a reference to a secret, or a list of such"),
+        (f'["{KEY}", true]', "store_key[1]: must be a reference to a secret, or a list of such"),
+        ("{ env = 7 }", "store_key: env must be a text"),
+        ('{ evn = "X" }', "store_key: no secret source is named 'evn'; known are "),
+        ("{}", "store_key: must be a reference to a secret: a table with one of "),
+        ('{ env = "MISSING" }', "store_key: the environment variable MISSING is not set"),
+        (
+            f'["{KEY}", {{ env = "MISSING" }}]',
+            "store_key[1]: the environment variable MISSING is not set",
+        ),
+        ('"s3cret-for-tests"', "store_key: an encrypted store needs at least one key, and each"),
+        ('""', "store_key: an encrypted store needs at least one key, and each"),
+    ],
+)
+def test_mistakes_are_told_by_place_and_nothing_is_stored(
+    write: Callable[..., Path], account: str, tmp_path: Path, given: str, expected: str
+) -> None:
+    """A key with a mistake in it would leave tokens in the clear, or show up in a log."""
+    (problem,) = problems(write(f"store_key = {given}\n{account}"))
+
+    assert problem.startswith(expected)
+    assert not (tmp_path / "tokens").exists()
+
+
+def test_key_in_a_file_that_others_can_read_is_refused(
+    write: Callable[..., Path], account: str
+) -> None:
+    """Whoever can read the file could read the tokens."""
+    found = problems(write(f"store_key = '{KEY}'\n{account}", mode=0o644))
+
+    assert any(p.startswith("store_key: a secret may be written out only in") for p in found)
+
+
+def test_check_finds_mistakes_without_resolving(write: Callable[..., Path], account: str) -> None:
+    """`check` would run commands or ask for a keyring's password."""
+    config.read(write(f"{REFERENCE}\n{account}")).check()
+    with pytest.raises(ConfigurationError, match="store_key: must be"):
+        config.read(write(f"store_key = 7\n{account}")).check()

@@ -1,0 +1,319 @@
+"""Encrypted entries: what is kept, who can read it, and what becomes of one that was changed."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import logging
+import os
+import pickle
+import re
+import threading
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import keyturn
+from keyturn import stores
+from keyturn.errors import ConfigurationError
+from keyturn.stores.encrypted import EncryptedStore
+from keyturn.stores.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from keyturn.stores.disk import DiskStore
+
+KEY = EncryptedStore.generate_key()
+OTHER_KEY = EncryptedStore.generate_key()
+PLAIN = '{"access_token": "made-up-token-for-tests"}'
+FOR_EVER = float("inf")
+WARNING = "the stored entry a was changed, or encrypted with another key; ignoring it"
+
+
+@pytest.fixture
+def memory() -> MemoryStore:
+    """Give the store that encrypted entries end up in."""
+    return MemoryStore()
+
+
+@pytest.fixture
+def encrypted(memory: MemoryStore) -> EncryptedStore:
+    """Give an encrypted store with the entry `PLAIN` at `a`."""
+    store = EncryptedStore(memory, KEY)
+    store.write("a", PLAIN, FOR_EVER)
+    return store
+
+
+def kept(memory: MemoryStore, key: str = "a") -> str:
+    """Return an entry as the store around which another is put has it."""
+    entry = memory.read(key)
+    assert entry is not None
+    return entry
+
+
+@given(st.from_regex(r"[a-z0-9-]{1,80}", fullmatch=True), st.text())
+def test_what_is_written_is_read(key: str, entry: str) -> None:
+    """A text that didn't survive would cost a token request for every token."""
+    memory = MemoryStore()
+    EncryptedStore(memory, KEY).write(key, entry, FOR_EVER)
+
+    assert EncryptedStore(memory, KEY).read(key) == entry
+    assert re.fullmatch(r"keyturn-1\.[\w-]+", kept(memory, key), re.ASCII)
+
+
+def test_no_entry_is_a_miss_without_a_warning(
+    encrypted: EncryptedStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Every first token would come with a warning that frightens for nothing."""
+    encrypted.delete("a")
+
+    assert [encrypted.read("a"), encrypted.read("b")] == [None, None]
+    assert caplog.records == []
+
+
+def test_every_changed_bit_is_a_miss(encrypted: EncryptedStore, memory: MemoryStore) -> None:
+    """Whoever can write to the store could make keyturn use another token."""
+    sealed = kept(memory)
+    for place, letter in enumerate(sealed):
+        for bit in range(8):
+            changed = chr(ord(letter) ^ (1 << bit))
+            memory.write("a", sealed[:place] + changed + sealed[place + 1 :], FOR_EVER)
+            assert encrypted.read("a") is None
+
+    memory.write("a", sealed, FOR_EVER)
+    assert encrypted.read("a") == PLAIN
+
+
+def test_every_shortened_or_lengthened_entry_is_a_miss(
+    encrypted: EncryptedStore, memory: MemoryStore
+) -> None:
+    """A torn write could be taken for an entry, or raise an error that isn't ours."""
+    sealed = kept(memory)
+    longer = [sealed + "=", sealed + "\n", sealed + "A", " " + sealed, sealed * 2, PLAIN]
+    for changed in [*(sealed[:length] for length in range(len(sealed))), *longer]:
+        memory.write("a", changed, FOR_EVER)
+        assert encrypted.read("a") is None
+
+
+@given(st.text() | st.text().map("keyturn-1.".__add__))
+def test_nothing_planted_is_an_entry_or_an_error(planted: str) -> None:
+    """Whoever can write to the store could break every call, or choose the token."""
+    memory = MemoryStore()
+    memory.write("a", planted, FOR_EVER)
+
+    assert EncryptedStore(memory, KEY).read("a") is None
+
+
+def test_moved_entries_are_misses(encrypted: EncryptedStore, memory: MemoryStore) -> None:
+    """One account would be used with another account's token."""
+    encrypted.write("b", "another account's", FOR_EVER)
+    first, second = kept(memory, "a"), kept(memory, "b")
+    memory.write("a", second, FOR_EVER)
+    memory.write("b", first, FOR_EVER)
+
+    assert [encrypted.read("a"), encrypted.read("b")] == [None, None]
+
+
+def test_a_changed_entry_is_told_once_and_without_its_content(
+    encrypted: EncryptedStore, memory: MemoryStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody would learn that the store was tampered with, or that hosts' keys differ."""
+    memory.write("a", PLAIN, FOR_EVER)
+    encrypted.read("a")
+
+    assert caplog.record_tuples == [("keyturn.stores", logging.WARNING, WARNING)]
+
+
+def test_each_write_has_a_nonce_of_its_own(encrypted: EncryptedStore, memory: MemoryStore) -> None:
+    """Two entries with one nonce give away the key of the authentication."""
+    nonces = set()
+    for _ in range(500):
+        encrypted.write("a", PLAIN, FOR_EVER)
+        nonces.add(kept(memory).removeprefix("keyturn-1.")[:16])  # 12 bytes
+
+    assert len(nonces) == 500
+
+
+def test_keys_are_rotated_without_losing_entries(memory: MemoryStore) -> None:
+    """Changing the key would cost a token request for every account at once."""
+    EncryptedStore(memory, KEY).write("a", "old", FOR_EVER)
+    both = EncryptedStore(memory, (OTHER_KEY, KEY))
+    both.write("b", "new", FOR_EVER)
+
+    assert [both.read("a"), both.read("b")] == ["old", "new"]
+    new = EncryptedStore(memory, [OTHER_KEY])
+    assert [new.read("a"), new.read("b")] == [None, "new"]
+    assert EncryptedStore(memory, KEY).read("b") is None
+
+
+@pytest.mark.parametrize(
+    "key",
+    [KEY, f"{KEY}=", KEY.encode(), keyturn.Secret(KEY), [KEY], (keyturn.Secret(KEY), OTHER_KEY)],
+    ids=["text", "padded", "bytes", "secret", "list", "several"],
+)
+def test_every_form_of_a_key_is_the_same_key(
+    encrypted: EncryptedStore, memory: MemoryStore, key: Any
+) -> None:
+    """The same key from a file and from the environment would be two."""
+    assert EncryptedStore(memory, key).read("a") == encrypted.read("a") == PLAIN
+
+
+def test_generated_keys_are_random_and_of_256_bits() -> None:
+    """A key that can be guessed, or that keyturn refuses, is none."""
+    assert len(base64.urlsafe_b64decode(f"{KEY}=")) == 32
+    assert len({EncryptedStore.generate_key() for _ in range(100)}) == 100
+
+
+STANDARD = base64.b64encode(b"\xfb\xff" * 16).decode()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        KEY[:-1],
+        KEY + "A",
+        base64.urlsafe_b64encode(b"k" * 16).decode(),
+        STANDARD,
+        KEY + "\n",
+        "s3cret-for-tests",
+        KEY[:-1] + "\xe9",
+        KEY.encode() + b"\xff",
+        keyturn.Secret("s3cret-for-tests"),
+        [KEY, "s3cret-for-tests"],
+        [KEY, 5],
+        [KEY, [OTHER_KEY]],
+        b"k" * 32,
+        "",
+        [],
+        [""],
+        None,
+        {},
+    ],
+)
+def test_wrong_keys_are_refused_and_not_shown(memory: MemoryStore, wrong: Any) -> None:
+    """A key cut short would encrypt weakly, or end up in somebody's log."""
+    with pytest.raises(ConfigurationError) as caught:
+        EncryptedStore(memory, wrong)
+
+    assert str(caught.value) == (
+        "an encrypted store needs at least one key, and each must be 32 bytes in URL-safe base64. "
+        "keyturn.stores.EncryptedStore.generate_key() makes one."
+    )
+    frames = traceback.TracebackException.from_exception(caught.value, capture_locals=True).stack
+    assert [frame.name for frame in frames][1:] == ["__init__"]  # and this test's own
+    assert set(frames[-1].locals or {}) == {"self", "store", "ciphers"}
+
+
+def test_nothing_shows_a_key(encrypted: EncryptedStore) -> None:
+    """A debugger's listing, a pickle or an error report would hand the key on."""
+    raw = base64.urlsafe_b64decode(f"{KEY}=")
+    shown = f"{encrypted!r} {encrypted} {vars(encrypted)}"
+
+    assert KEY not in shown
+    assert repr(raw) not in shown
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        with pytest.raises(TypeError, match="can't be pickled"):
+            pickle.dumps(encrypted, protocol)
+    for copied in (copy.copy, copy.deepcopy):
+        with pytest.raises(TypeError, match="can't be pickled"):
+            copied(encrypted)
+
+
+def test_a_failing_store_fails_as_ever() -> None:
+    """keyturn would not learn of a failure, and tell the user nothing."""
+
+    class Failing(MemoryStore):
+        def read(self, key: str) -> str | None:
+            raise OSError(5, "made up")
+
+    with pytest.raises(OSError, match="made up"):
+        EncryptedStore(Failing(), KEY).read("a")
+
+
+def test_lock_is_the_other_stores(encrypted: EncryptedStore, memory: MemoryStore) -> None:
+    """Processes with an encrypted store and without would make a token request each."""
+    with encrypted.lock("a", 30), pytest.raises(TimeoutError), memory.lock("a", 0.01):
+        pass
+
+
+def test_threads_may_share_it(memory: MemoryStore) -> None:
+    """Threads that share a connection would read each other's entries, or garbage."""
+    store = EncryptedStore(memory, [KEY, OTHER_KEY])
+    wrong: list[str | None] = []
+
+    def work(key: str) -> None:
+        for number in range(200):
+            store.write(key, f"{key}-{number}", FOR_EVER)
+            found = store.read(key)
+            if found != f"{key}-{number}":
+                wrong.append(found)
+
+    threads = [threading.Thread(target=work, args=(f"k{number}",)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_no_file_holds_the_token_or_the_key(disk: DiskStore, directory: Path) -> None:
+    """A stolen backup of the directory would hold valid tokens."""
+    store = EncryptedStore(disk, KEY)
+    for number in range(20):
+        store.write(f"token-{number}", PLAIN, 2000)
+    with store.lock("token-1", 30):
+        disk.close()
+    content = b"".join(path.read_bytes() for path in directory.rglob("*") if path.is_file())
+
+    assert content.count(b"keyturn-1.") >= 20
+    assert b"made-up-token" not in content
+    assert base64.urlsafe_b64encode(PLAIN.encode())[:20] not in content
+    assert KEY.encode() not in content
+
+
+def test_two_connections_share_one_token(tmp_path: Path) -> None:
+    """Encryption would cost what the store is there for."""
+    key = EncryptedStore.generate_key()
+    with keyturn.testing.Emulator() as emulator:
+        tokens = []
+        for _ in range(2):
+            disk = stores.from_url(f"disk://{tmp_path}/tokens")
+            settings = emulator.settings("orocommerce")
+            store = stores.EncryptedStore(disk, key)
+            with keyturn.connect("orocommerce", store=store, **settings) as connection:
+                tokens.append(connection.token().access_token)
+        requests = emulator.token_requests("orocommerce")
+
+    assert tokens[0] == tokens[1]
+    assert requests == 1
+    files = (path for path in (tmp_path / "tokens").rglob("*") if path.is_file())
+    assert tokens[0].encode() not in b"".join(path.read_bytes() for path in files)
+
+
+def test_token_comes_though_nothing_can_be_decrypted(
+    world: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever can write to the store, or a forgotten key, would keep everybody from a token."""
+    first = world.connect(store=EncryptedStore(world.store, KEY)).token()
+    store = EncryptedStore(world.store, OTHER_KEY)
+    second = world.connect(store=store).token()
+
+    assert [first.access_token, second.access_token] == ["token-1", "token-2"]
+    assert world.connect(store=store).token() == second
+    assert {record.name for record in caplog.records} == {"keyturn.stores"}
+    assert not re.search("token-[12]", caplog.text)
+
+
+def test_module_offers_it_and_no_more(run_python: Callable[..., str]) -> None:
+    """Everybody would pay for an import of cryptography, or a typing slip would go unnoticed."""
+    assert stores.EncryptedStore is EncryptedStore
+    assert "EncryptedStore" in dir(stores)
+    with pytest.raises(AttributeError, match=r"module 'keyturn\.stores' has no attribute 'X'"):
+        _ = stores.X
+    code = "import sys, keyturn; keyturn.stores.from_url; print('cryptography' in sys.modules)"
+    assert run_python(code, PYTHONPATH=os.environ.get("PYTHONPATH")).strip() == "False"
