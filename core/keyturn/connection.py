@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
 import time
@@ -14,9 +13,11 @@ from keyturn._provider import guarded
 from keyturn.clock import SYSTEM, Clock
 from keyturn.held import NOTHING, Held, hold
 from keyturn.keyfile import fingerprint_key
+from keyturn.once import Once
 from keyturn.renewal import Need, Options, Outcome, Renewal
 from keyturn.shared import SharedRenewal
 from keyturn.stores.guard import GuardedStore
+from keyturn.token import Token
 from keyturn.transport import Transport
 from keyturn.urls import origin, url_problem
 
@@ -27,13 +28,12 @@ if TYPE_CHECKING:
     from keyturn.request import TokenRequest
     from keyturn.settings import Settings
     from keyturn.stores.base import TokenStore
-    from keyturn.token import Token
 
 T = TypeVar("T")
 _MAX_RETRY = 30.0
 
 _logger = logging.getLogger("keyturn.connection")
-_transport = functools.cache(Transport)
+_transport = Once(Transport)
 
 
 class Connection:
@@ -179,6 +179,7 @@ class Connection:
 
     def forget(self) -> None:
         """Forget the current token here and in the store, and a refusal that was remembered."""
+        self._check_open()
         self._hold(NOTHING)
         self.renewal.forget()
 
@@ -210,6 +211,7 @@ class Connection:
 
     def current(self) -> Token | None:
         """Return the token held here or in the store, if it may still be used; sends nothing."""
+        self._check_open()
         token = self._held.token
         if token is not None and self.renewal.state(token) is not lifetime.State.EXPIRED:
             return token
@@ -223,6 +225,7 @@ class Connection:
         """
         from keyturn.explanation import explain
 
+        self._check_open()
         return explain(self.renewal, self.name, self._api_headers())
 
     def close(self) -> None:
@@ -251,8 +254,9 @@ class Connection:
 
     def _ready(self, stale: Token | None) -> Token | Future[Outcome]:
         """Return a token that may be used at once, or the flight that brings one."""
-        if self._closed:
-            raise errors.ConfigurationError("the connection is closed.", connection=self.name)
+        self._check_open()
+        if stale is not None and not isinstance(stale, Token):
+            raise errors.ConfigurationError("stale must be a Token.", connection=self.name)
         held = self._held
         now, monotonic = self._clock.time(), self._clock.monotonic()
         if held.token is None or not held.is_usable(now, monotonic):
@@ -264,6 +268,10 @@ class Connection:
             flight = self._shared.join(Need(held.token, fresh=True))
             flight.add_done_callback(self._renewed_ahead)
         return held.token
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise errors.ConfigurationError("the connection is closed.", connection=self.name)
 
     def _settle(self, outcome: Outcome) -> Token:
         """Hold the token of an outcome from now on, and return it."""
@@ -288,7 +296,8 @@ class Connection:
         self._postpone(self._held, seconds)
 
     def _postpone(self, held: Held, seconds: float) -> None:
-        self._hold(held.postponed(seconds, self._clock.time(), self._clock.monotonic()))
+        if self._held is held:  # not when another thread has renewed or forgotten it meanwhile
+            self._hold(held.postponed(seconds, self._clock.time(), self._clock.monotonic()))
 
     def _headers(self, token: Token) -> dict[str, str]:
         authorization = {"Authorization": f"Bearer {token.access_token}"}

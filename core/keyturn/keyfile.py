@@ -8,12 +8,13 @@ user's own data directory, away from any store.
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import logging
 import os
 import secrets
 from pathlib import Path
+
+from keyturn.once import Once
 
 VARIABLE = "KEYTURN_FINGERPRINT_KEY"
 """The environment variable that sets the key, for hosts that share a store."""
@@ -21,7 +22,7 @@ _SIZE = 32
 _logger = logging.getLogger("keyturn.keyfile")
 
 
-@functools.cache
+@Once
 def fingerprint_key() -> bytes:
     """Return the key of this user's fingerprints on this machine, making it at the first call.
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from typing import TYPE_CHECKING, Any
 
 from keyturn import errors, lifetime, stores
 from keyturn.connection import Connection
+from keyturn.once import Once
 from keyturn.plugins import provider as find_provider
-from keyturn.renewal import Options
+from keyturn.renewal import Options, option_problem
 from keyturn.settings import read
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from keyturn.stores.base import TokenStore
 
 STORE_VARIABLE = "KEYTURN_STORE"
@@ -64,32 +66,43 @@ def connect(
         values, problems = read(found.settings, settings)
     finally:
         settings.clear()  # a traceback with locals must not show what is in them
-    if values is None:
+    given = {"margin": margin, "timeout": timeout, "wait": wait}
+    problems += _option_problems(given)
+    if values is None or problems:
         raise errors.ConfigurationError(
             f"the settings for {provider} have {len(problems)} mistake(s):",
             problems=problems,
             connection=name,
         )
-    options = Options(margin=margin, timeout=timeout, wait=wait)
-    return Connection(found, values, store=open_store(store), name=name, options=options)
+    return Connection(found, values, store=open_store(store), name=name, options=Options(**given))
 
 
 def open_store(store: str | TokenStore | None) -> TokenStore:
     """Return the token store of `connect`'s argument of that name."""
-    chosen = store or os.environ.get(STORE_VARIABLE)
+    chosen = (os.environ.get(STORE_VARIABLE) or None) if store is None else store
     if chosen is None:
         return _process_memory()
-    if not isinstance(chosen, str):
+    if isinstance(chosen, str):
+        return stores.from_url(chosen) if chosen == "memory://" else shared_store(chosen)
+    if isinstance(chosen, stores.TokenStore):
         return chosen
-    return stores.from_url(chosen) if chosen == "memory://" else shared_store(chosen)
+    raise errors.ConfigurationError(
+        f"a {type(chosen).__name__} is not a token store.",
+        hint="Give a URL such as disk:///var/cache/x, or an object with a store's four methods.",
+    )
 
 
-@functools.cache
+@Once
 def shared_store(url: str) -> TokenStore:
     """Return the token store at a URL, one for all connections of this process that name it."""
     return stores.from_url(url)
 
 
-@functools.cache
+@Once
 def _process_memory() -> TokenStore:
     return stores.from_url("memory://")
+
+
+def _option_problems(options: Mapping[str, float]) -> list[str]:
+    problems = ((name, option_problem(name, value)) for name, value in options.items())
+    return [f"{name}: {problem}" for name, problem in problems if problem]

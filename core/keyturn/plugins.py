@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import re
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from keyturn import errors
+from keyturn.once import Once
 from keyturn.settings import did_you_mean
 
 if TYPE_CHECKING:
@@ -63,7 +63,6 @@ def providers() -> list[ProviderInfo]:
     )
 
 
-@functools.cache
 def provider(name: str) -> Provider[Any]:
     """Import and return the provider of a name.
 
@@ -79,6 +78,14 @@ def provider(name: str) -> Provider[Any]:
         >>> provider("orocommerce").title
         'OroCommerce'
     """
+    if not isinstance(name, str):
+        raise errors.ConfigurationError("a provider is chosen by its name, a text.")
+    return loaded_provider(name)
+
+
+@Once
+def loaded_provider(name: str) -> Provider[Any]:
+    """Import and return the provider of a name; see `provider`."""
     entry = _chosen(name)
     where = f"provider {name} of distribution {entry.info.distribution}"
     problem = None
@@ -100,7 +107,7 @@ def provider(name: str) -> Provider[Any]:
     return found
 
 
-@functools.cache
+@Once
 def plugin_manager() -> pluggy.PluginManager:
     """Return the manager of the plugins of group `keyturn.plugins`; a broken one is left out."""
     manager = _manager()

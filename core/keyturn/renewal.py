@@ -31,6 +31,7 @@ _ATTEMPTS = 3
 _BACKOFF = 0.25
 _LEASE_EXTRA = 5.0
 _OK = 200
+_LONGEST = 86_400.0
 # A dead API that answers 401 for ever must not burn the token endpoint's budget.
 _FORCED = Budget(per_minute=2, burst=5)
 
@@ -67,6 +68,15 @@ class Options:
     margin: float = lifetime.DEFAULT_MARGIN
     timeout: float = 30.0
     wait: float = 0.0
+
+
+def option_problem(name: str, value: object) -> str | None:
+    """Return what keeps a value from being the option of that name, or None."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if number and 0 <= value <= _LONGEST and (value or name != "timeout"):  # type: ignore[operator]
+        return None
+    least = "above 0" if name == "timeout" else "not below 0"
+    return f"must be a number of seconds, {least} and at most {_LONGEST:g}"
 
 
 @attrs.frozen
@@ -154,11 +164,9 @@ class Renewal:
     def obtain(self, need: Need = ANY) -> Outcome:
         """Return a token that may be used, from the store or else from the token endpoint.
 
-        Returns:
-            The token, and how it was obtained. It is the refused token itself when too many were
-            refused in the last minutes.
-
         Raises:
+            keyturn.errors.RateLimited: Besides the token endpoint's own reasons, an API refused
+                too many tokens in the last minutes.
             keyturn.errors.KeyturnError: There is no token to be had.
         """
         found = self._found(need)
@@ -169,9 +177,8 @@ class Renewal:
             found = self._found(need)
             if found is not None:
                 return Outcome(found)
-            if need.other_than is not None and need.refused:
-                if not self._may_force():
-                    return Outcome(need.other_than)
+            if need.refused and need.other_than is not None and self._is_stored(need.other_than):
+                self._spend_on_refusals()
                 self.discard(need.other_than)
             return self._request_token()
 
@@ -210,17 +217,24 @@ class Renewal:
             raise remembered
         return None
 
-    def _may_force(self) -> bool:
+    def _is_stored(self, token: Token) -> bool:
+        held = self.stored()
+        return held is not None and held.access_token == token.access_token
+
+    def _spend_on_refusals(self) -> None:
+        """Count a token that an API refused before its end; too many are not replaced."""
         key = f"forced-{self.request.fingerprint}"
         try:
             Allowance(self.store, self.clock, key, _FORCED).spend(wait=0.0)
-        except errors.RateLimited:
-            _logger.warning(
-                "%s: an API goes on refusing new tokens; the last one is kept for now",
-                self.provider.name,
-            )
-            return False
-        return True
+        except errors.RateLimited as limited:
+            seconds = limited.retry_after
+        else:
+            return
+        raise errors.RateLimited(
+            "an API goes on refusing new tokens, so no other is requested for now.",
+            retry_after=seconds,
+            hint=f"Look at what the API answers; ask again in {seconds:.0f} s.",
+        )
 
     def _request_token(self) -> Outcome:
         deadline = self.clock.monotonic() + self.options.timeout

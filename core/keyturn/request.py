@@ -121,6 +121,9 @@ class TokenRequest:
         digest = hashlib.blake2b(json.dumps(fields).encode(), key=key, digest_size=32)
         return attrs.evolve(self, fingerprint=digest.hexdigest())
 
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)
+
     def __repr__(self) -> str:
         return (
             f"TokenRequest(provider={self.provider!r}, method={self.method!r}, url={self.url!r}, "

@@ -35,8 +35,7 @@ class Transport:
 
     def __init__(self, *, verify: Any = True) -> None:
         self._verify = verify
-        self._lock = threading.Lock()
-        self._client: httpx.Client | None = None
+        self._forget()
         # A lock that another thread holds at a fork stays locked in the child, the pool's too.
         os.register_at_fork(after_in_child=self._forget)
 
@@ -80,7 +79,7 @@ class Transport:
             message = f"the token endpoint's address {problem}."
             raise errors.ConfigurationError(message)
         sent_at = time.time()
-        with self._get_client().stream(
+        with self._client_for(request.url).stream(
             request.method,
             request.url,
             headers=request.headers,
@@ -92,28 +91,41 @@ class Transport:
             body = read_capped(answer.iter_raw(), headers.get("content-encoding", ""))
             return Answer(answer.status_code, headers, body, sent_at)
 
-    def _get_client(self) -> httpx.Client:
+    def _client_for(self, url: str) -> httpx.Client:
+        # Plain http is for loopback only: it must not pass through a proxy elsewhere.
+        by_proxy = not url.lower().startswith("http://")
+        with self._lock:
+            if by_proxy not in self._clients:
+                self._clients[by_proxy] = self._build(trust_env=by_proxy)
+            return self._clients[by_proxy]
+
+    def _build(self, *, trust_env: bool) -> httpx.Client:
         from http.cookiejar import CookieJar, DefaultCookiePolicy
 
         import httpx
 
-        with self._lock:
-            if self._client is None:
-                self._client = httpx.Client(
-                    verify=self._verify,
-                    follow_redirects=False,
-                    limits=httpx.Limits(max_keepalive_connections=0),
-                    # Plain http is for loopback only: it must not pass through a proxy elsewhere.
-                    mounts={"http://": None},
-                    # A cookie of one account must not be sent with the next one's request.
-                    cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-                    headers={"User-Agent": "keyturn"},
-                )
-            return self._client
+        failure = ""
+        try:
+            return httpx.Client(
+                verify=self._verify,
+                trust_env=trust_env,
+                follow_redirects=False,
+                limits=httpx.Limits(max_keepalive_connections=0),
+                # A cookie of one account must not be sent with the next one's request.
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+                headers={"User-Agent": "keyturn"},
+            )
+        # Whatever it is, it comes from the environment, whose values may hold a proxy's password.
+        except Exception as error:  # noqa: BLE001 - as said
+            failure = type(error).__name__
+        raise errors.ConfigurationError(
+            f"the HTTP client can't be built ({failure}).",
+            hint="Check HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE and SSL_CERT_DIR.",
+        )
 
     def _forget(self) -> None:
         self._lock = threading.Lock()
-        self._client = None
+        self._clients: dict[bool, httpx.Client] = {}
 
 
 class _Quiet(logging.Filter):

@@ -20,7 +20,7 @@ _HOST_REGEX = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _URL_REGEX = re.compile(
     rf"(?P<scheme>https?)://(?P<host>{_LABEL}(?:\.{_LABEL})*|\[::1\])"
     rf"(?::(?P<port>[1-9][0-9]{{0,4}}))?(?P<path>(?:/{_SEGMENT})*)",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,
 )
 _LOOPBACK_REGEX = re.compile(r"localhost|\[::1\]|127(?:\.[0-9]{1,3}){3}")
 _DEFAULT_PORTS = {"https": 443, "http": 80}

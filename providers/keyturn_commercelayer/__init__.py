@@ -78,9 +78,9 @@ class CommerceLayerSettings(keyturn.Settings):
         check=_resource_problem,
         schema=_SELECTOR_SCHEMA,
     )
-    scope: str | None = keyturn.setting(
+    scope: tuple[str, ...] | None = keyturn.setting(
         "Scope",
-        "The whole scope as a text, instead of market, stock location and store.",
+        "The whole scope, instead of market, stock location and store.",
         default=None,
     )
     lifetime: int | None = keyturn.setting(
@@ -124,7 +124,7 @@ class CommerceLayerSettings(keyturn.Settings):
             ValueError: It is not a scope of Commerce Layer's.
         """
         if self.scope is not None:
-            return Scope.parse(self.scope)
+            return Scope.parse(" ".join(self.scope))
         given = {
             "market": self.market,
             "stock_location": self.stock_location,

@@ -171,7 +171,7 @@ def test_traceback_of_a_broken_plugin_is_for_the_verbose(
     def fail(_: object) -> None:
         raise ImportError("no module of that name")
 
-    plugins.provider.cache_clear()
+    plugins.loaded_provider.cache_clear()
     monkeypatch.setattr(plugins, "_call_hook", fail)
 
     quiet, verbose = keyturn("schema", "orocommerce"), keyturn("schema", "orocommerce", "-v")

@@ -99,8 +99,8 @@ def test_text_that_stands_for_no_number_is_told_by_its_variable(
     override("X", **ALONE, APPLICATION_ID="s3cret", TIMEOUT="[", WAIT="true")
 
     assert problems("x") == (
-        "KEYTURN_CONNECTIONS__X__TIMEOUT: must be a number of seconds, above 0",
-        "KEYTURN_CONNECTIONS__X__WAIT: must be a number of seconds, not below 0",
+        "KEYTURN_CONNECTIONS__X__TIMEOUT: must be a number of seconds, above 0 and at most 86400",
+        "KEYTURN_CONNECTIONS__X__WAIT: must be a number of seconds, not below 0 and at most 86400",
         "KEYTURN_CONNECTIONS__X__APPLICATION_ID: must be a whole number",
     )
 

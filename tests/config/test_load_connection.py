@@ -36,6 +36,9 @@ client_secret = { env = "ORO_SECRET" }
 """
 
 
+SECONDS = "must be a number of seconds, "
+
+
 def problems(name: str, path: Path) -> tuple[str, ...]:
     """Return the mistakes that loading a connection reports."""
     with pytest.raises(ConfigurationError) as caught:
@@ -173,9 +176,9 @@ def test_all_mistakes_are_told_at_once_by_path(write: Callable[..., Path]) -> No
             "store: must be a text",
             'connections."a b": the name must be of letters, digits and . _ - alone',
             "connections.norce.stage: in variables the name is the same as norce-stage",
-            "connections.norce-stage.timeout: must be a number of seconds, above 0",
-            "connections.norce-stage.margin: must be a number of seconds, not below 0",
-            "connections.norce-stage.wait: must be a number of seconds, not below 0",
+            f"connections.norce-stage.timeout: {SECONDS}above 0 and at most 86400",
+            f"connections.norce-stage.margin: {SECONDS}not below 0 and at most 86400",
+            f"connections.norce-stage.wait: {SECONDS}not below 0 and at most 86400",
             "connections.norce-stage.store: must be a text",
             (
                 "connections.norce-stage.client_secret: must be a reference to a secret: a table"
@@ -383,3 +386,10 @@ def test_options_of_a_connection_are_its_own(write: Callable[..., Path]) -> None
 
     configured.check()
     assert configured.open("norce-stage").name == "norce-stage"
+
+
+def test_byte_order_mark_is_passed_over(write: Callable[[str], Path]) -> None:
+    """A file saved by a Windows editor would be refused as no TOML at all."""
+    path = write("")
+    path.write_bytes(b"\xef\xbb\xbf" + ORO.replace("\n", "\r\n").encode())
+    assert "oro" in config.connection_names(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -261,18 +262,61 @@ def test_stale_argument_works_without_a_held_token(world: World) -> None:
     assert world.connect().token(stale=first).access_token == "token-2"
 
 
-def test_api_that_refuses_for_ever_does_not_burn_the_budget(
-    world: World, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_api_that_refuses_for_ever_does_not_burn_the_budget(world: World) -> None:
     """A dead API would get the token endpoint to block this client."""
     connection = world.connect()
     token = connection.token()
+    limited = 0
     for _ in range(100):
-        token = connection.token(stale=token)
+        try:
+            token = connection.token(stale=token)
+        except errors.RateLimited:
+            limited += 1
         world.clock.advance(1)
 
     assert len(world.endpoint.requests) <= 1 + 5 + 100 * 2 / 60 + 1
-    assert "an API goes on refusing new tokens" in caplog.text
+    assert limited > 90
+    with pytest.raises(errors.RateLimited, match="an API goes on refusing new tokens") as caught:
+        connection.token(stale=token)
+    assert 0 < caught.value.retry_after <= 30
+
+
+def test_refused_token_of_another_connection_is_never_given_back(world: World) -> None:
+    """A token of another account, or one that has ended, would be sent to this API."""
+    connection = world.connect()
+    token = connection.token()
+    foreign = keyturn.Token("somebody-elses", "Bearer", world.clock.now + 1000)
+    with contextlib.suppress(errors.RateLimited):
+        for _ in range(10):
+            token = connection.token(stale=token)
+    assert connection.token(stale=foreign).access_token == token.access_token
+    connection.invalidate(token)
+    assert connection.token(stale=foreign).access_token not in {
+        foreign.access_token,
+        token.access_token,
+    }
+
+
+def test_closed_connection_does_nothing(world: World) -> None:
+    """A connection that was let go of would go on sending token requests."""
+    connection = world.connect()
+    connection.close()
+    for use in (connection.token, connection.current, connection.explain, connection.forget):
+        with pytest.raises(errors.ConfigurationError, match="the connection is closed"):
+            use()
+    assert world.endpoint.requests == []
+
+
+def test_stale_must_be_a_token(world: World) -> None:
+    """A text in its place would raise an error that is not ours."""
+    with pytest.raises(errors.ConfigurationError, match="stale must be a Token"):
+        world.connect().token(stale="text")  # type: ignore[arg-type]
+
+
+def test_token_requests_are_hashable(world: World) -> None:
+    """A frozen value could not be kept in a set."""
+    one, other = world.connect().token_request(), world.connect().token_request()
+    assert {one} == {other}
 
 
 def test_invalidated_token_is_forgotten_everywhere(world: World) -> None:

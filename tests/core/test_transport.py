@@ -44,8 +44,8 @@ def transport() -> Iterator[Transport]:
     """Give a transport of the test's own, closed with it."""
     transport = Transport()
     yield transport
-    if transport._client is not None:
-        transport._client.close()
+    for client in transport._clients.values():
+        client.close()
 
 
 def refused(transport: Transport, url: str, seconds: float = 10.0) -> errors.KeyturnError:
@@ -299,8 +299,21 @@ def test_plain_http_never_goes_through_a_proxy(
 
     assert transport.send(request_to(server.url), 10).status == 200
     assert proxy.received == []
-    assert transport._client is not None
-    transport._client.close()
+    for client in transport._clients.values():
+        client.close()
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "ftp://user:pa55@proxy.example"])
+def test_unusable_proxy_is_told_by_its_variables(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    """A proxy in the environment would be taken for a provider's defect."""
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    error = refused(transport, "https://127.0.0.1:9/token")
+
+    assert isinstance(error, errors.ConfigurationError)
+    assert "HTTPS_PROXY" in str(error)
+    assert "pa55" not in str(error)
 
 
 def test_netrc_is_not_read(
@@ -341,7 +354,7 @@ def test_unsafe_address_is_refused_before_anything_is_sent(transport: Transport,
     error = refused(transport, url)
 
     assert isinstance(error, errors.ConfigurationError)
-    assert transport._client is None
+    assert transport._clients == {}
 
 
 # --- TLS ---
@@ -360,8 +373,8 @@ def trusting(authority: trustme.CA) -> Iterator[Transport]:
     authority.configure_trust(context)
     transport = Transport(verify=context)
     yield transport
-    if transport._client is not None:
-        transport._client.close()
+    for client in transport._clients.values():
+        client.close()
 
 
 def secured(

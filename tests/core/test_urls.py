@@ -239,3 +239,14 @@ def test_domain_is_a_domain(domain: str) -> None:
     """A right domain would be refused."""
     assert domain_problem(domain) is None
     assert domain_problem(f"{domain}.{'a.' * 130}b") is not None
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http\u017f://localhost:1234", "https://\u017fhop.example", "https://\u212aey.example"],
+)
+def test_letters_that_only_look_like_ascii_are_refused(address: str) -> None:
+    """Letters that fold to ASCII in a match without regard to case would pass for them."""
+    assert url_problem(address) is not None
+    with pytest.raises(ValueError, match="not an absolute"):
+        origin(address)

@@ -118,7 +118,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def forget_process() -> None:
     """Forget what keyturn remembers for the length of a process."""
-    for remembered in (fingerprint_key, plugins.provider, plugins.plugin_manager):
+    for remembered in (fingerprint_key, plugins.loaded_provider, plugins.plugin_manager):
         remembered.cache_clear()
     keyturn.opening._process_memory.cache_clear()  # noqa: SLF001 - nobody else needs to
 

@@ -23,7 +23,7 @@ ROOMS = (
     {"lifetime", "budget"},
     {"settings"},
     {"_provider"},
-    {"hooks", "plugins", "events"},
+    {"once", "hooks", "plugins", "events"},
     {"stores", "keyfile"},
     {"transport", "allowance", "refusals", "flights", "renewal", "shared"},
     {"held", "connection", "explanation", "opening"},

@@ -457,3 +457,15 @@ def test_stale_token_is_renewed_in_its_last_minutes(
     assert connection.renewal.state(token) is State.STALE
     world.clock.advance(200)
     assert connection.renewal.state(token) is State.EXPIRED
+
+
+def test_scope_is_a_text_or_a_list() -> None:
+    """A scope as a list, as other providers take it, would be refused."""
+    account = {"kind": "integration", "client_id": "cid", "client_secret": "s3cret-for-tests"}
+    texts = [
+        "market:code:europe stock_location:id:x",
+        ("market:code:europe", "stock_location:id:x"),
+    ]
+    for scope in (*texts, list(texts[1])):
+        request = keyturn.connect("commercelayer", **account, scope=scope).token_request()
+        assert request.scope == texts[1]

@@ -10,7 +10,7 @@ import attrs
 from keyturn import errors, plugins
 from keyturn.config._given import Given, revealed
 from keyturn.config._references import reference_mistake
-from keyturn.renewal import Options
+from keyturn.renewal import Options, option_problem
 from keyturn.secret import Secret
 from keyturn.settings import Settings, did_you_mean, json_schema
 from keyturn.settings import read as read_settings
@@ -75,10 +75,9 @@ def _option_mistakes(given: Mapping[str, Given]) -> Iterator[str]:
     for option in _OPTIONS:
         if option in given:
             value = plain(given[option], {"type": "number"})
-            number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if not number or not 0 <= value < float("inf") or (option == "timeout" and not value):
-                least = "above 0" if option == "timeout" else "not below 0"
-                yield f"{given[option].place}: must be a number of seconds, {least}"
+            mistake = option_problem(option, value)
+            if mistake:
+                yield f"{given[option].place}: {mistake}"
     if "store" in given and not isinstance(given["store"].value, Secret):
         yield f"{given['store'].place}: must be a text"
 

@@ -96,6 +96,8 @@ class Configuration:
 
     def _configured(self, name: str) -> str:
         """Return the name under which a connection is configured."""
+        if not isinstance(name, str):
+            raise errors.ConfigurationError("a connection is chosen by its name, a text.")
         for known in self.connections:
             if in_variables(known) == in_variables(name):
                 return known

@@ -123,7 +123,7 @@ def _load(path: Path, *, optional: bool) -> ConfigurationFile | str:
             # Of what has been opened: at the path there may be another file by now.
             status = os.fstat(file.fileno())
             content = file.read()
-        tables = tomllib.loads(content.decode())
+        tables = tomllib.loads(content.decode("utf-8-sig"))
     except OSError as error:
         if optional and isinstance(error, FileNotFoundError):
             return ConfigurationFile(path)

@@ -66,7 +66,7 @@ class KeyturnAuth(httpx.Auth):
         if self._may_mean_token(response, token):
             response.read()
             other = self._attachment.renewed(token, _answer(response))
-            if other is not None:
+            if other is not None and _replayable(response.request):
                 yield self._with_token(response.request, other)
 
     async def async_auth_flow(
@@ -80,7 +80,7 @@ class KeyturnAuth(httpx.Auth):
         if self._may_mean_token(response, token):
             await response.aread()
             other = await self._attachment.arenewed(token, _answer(response))
-            if other is not None:
+            if other is not None and _replayable(response.request):
                 yield self._with_token(response.request, other)
 
     def _with_token(self, request: httpx.Request, token: Token) -> httpx.Request:
@@ -100,17 +100,21 @@ class KeyturnAuth(httpx.Auth):
         return (
             bool(response.history)
             and 400 <= response.status_code < 500
-            and self._may_resend(response, token)
+            and _replayable(response.request)
+            and self._carried(response, token)
             and bool(self._attachment.headers(token, response.request.headers).keys() - _ORDINARY)
         )
 
     def _may_mean_token(self, response: httpx.Response, token: Token) -> bool:
-        return response.status_code == 401 and self._may_resend(response, token)
+        return response.status_code == 401 and self._carried(response, token)
 
-    def _may_resend(self, response: httpx.Response, token: Token) -> bool:
+    def _carried(self, response: httpx.Response, token: Token) -> bool:
         request = response.request
-        replayable = isinstance(request.stream, httpx.ByteStream)
-        return replayable and self._attachment.carries(token, str(request.url), request.headers)
+        return self._attachment.carries(token, str(request.url), request.headers)
+
+
+def _replayable(request: httpx.Request) -> bool:
+    return isinstance(request.stream, httpx.ByteStream)
 
 
 class _Headers(httpx.Headers):

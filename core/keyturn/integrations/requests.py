@@ -85,12 +85,12 @@ class KeyturnAuth(AuthBase):
         """Return the answer to the request sent again with another token, else the given one."""
         request = response.request
         carried = self._attachment.carries(sent.token, request.url or "", request.headers)
-        if not (carried and _rewound(request)):
+        if not carried:
             return response
         headers = {name.lower(): value for name, value in response.headers.items()}
         answer = Answer(response.status_code, headers, response.content)
         other = self._attachment.renewed(sent.token, answer)
-        if other is None:
+        if other is None or not _rewound(request):
             return response
         sent.token = other
         request.headers.update(self._attachment.headers(other, request.headers))

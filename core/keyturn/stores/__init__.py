@@ -30,6 +30,8 @@ def from_url(url: str) -> TokenStore:
         >>> store.read("a") is None
         True
     """
+    if not isinstance(url, str):
+        raise errors.ConfigurationError("a token store's URL is a text.")
     scheme, separator, rest = url.partition("://")
     if separator and scheme == "memory" and not rest:
         from keyturn.stores.memory import MemoryStore

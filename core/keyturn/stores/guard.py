@@ -50,13 +50,13 @@ class GuardedStore:
     def _attempt(self, what: str, operation: Callable[[], object]) -> object:
         try:
             return operation()
-        except Exception as error:  # noqa: BLE001 - a stranger's store may raise anything
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's store may raise anything
             # The error's text may hold an entry: its type is told, and no more.
             name = type(self.store).__name__
             _logger.warning("%s failed to %s (%s); going on without", name, what, _summary(error))
             return None
 
 
-def _summary(error: Exception) -> str:
+def _summary(error: BaseException) -> str:
     reason = error.strerror if isinstance(error, OSError) and error.strerror else ""
     return f"{type(error).__name__}: {reason}" if reason else type(error).__name__

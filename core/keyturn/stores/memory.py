@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 _SWEEP_MINIMUM = 64
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """An entry, and its end on both clocks."""
+
+    entry: str
+    until: float
+    until_monotonic: float
+
+
 class MemoryStore:
     """Entries in the memory of this process, lost when it ends.
 
@@ -25,11 +34,17 @@ class MemoryStore:
 
     Args:
         now: The clock that expiry is measured by, in epoch seconds.
+        monotonic: The clock that shows when the other one was set back.
     """
 
-    def __init__(self, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        now: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._now = now
-        self._entries: dict[str, tuple[str, float]] = {}
+        self._monotonic = monotonic
+        self._entries: dict[str, _Kept] = {}
         self._sweep_at = _SWEEP_MINIMUM
         self._locks = _KeyLocks()
 
@@ -38,9 +53,8 @@ class MemoryStore:
         found = self._entries.get(key)
         if found is None:
             return None
-        entry, expires_at = found
-        if self._now() < expires_at:
-            return entry
+        if self._is_valid(found):
+            return found.entry
         with self._locks.mutex:
             # Another thread may have written a fresh entry in the meantime.
             if self._entries.get(key) is found:  # pragma: no branch - a race of two threads
@@ -49,16 +63,19 @@ class MemoryStore:
 
     def write(self, key: str, entry: str, expires_at: float) -> None:
         """Keep `entry` at `key` until `expires_at` (epoch seconds), replacing what was there."""
+        kept = _Kept(entry, expires_at, self._monotonic() + expires_at - self._now())
         with self._locks.mutex:
-            self._entries[key] = (entry, expires_at)
+            self._entries[key] = kept
             if len(self._entries) >= self._sweep_at:
                 self._sweep()
 
     def _sweep(self) -> None:
-        now = self._now()
-        self._entries = {key: kept for key, kept in self._entries.items() if now < kept[1]}
+        self._entries = {key: kept for key, kept in self._entries.items() if self._is_valid(kept)}
         # Twice what is left, so that sweeping costs each write a constant time on average.
         self._sweep_at = max(_SWEEP_MINIMUM, 2 * len(self._entries))
+
+    def _is_valid(self, kept: _Kept) -> bool:
+        return self._now() < kept.until and self._monotonic() < kept.until_monotonic
 
     def delete(self, key: str) -> None:
         """Remove the entry at `key`; no error when there is none."""
