@@ -20,7 +20,7 @@ install := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage check check-format check-lint check-types format test-servers \
+.PHONY: help demo test coverage check check-format check-lint check-types format bench test-servers \
 	wheel wheel-test requirements clean
 
 help: ## List the targets
@@ -50,6 +50,9 @@ check-types: $(READY)
 format: $(READY) ## Format the code, and mend what the linter can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+bench: $(READY) ## Measure keyturn side by side with its peers (about 20 minutes)
+	@$(BIN)/python -m bench
 
 test-servers: $(READY) ## Run the tests against real authorization servers (installs them: Debian, npm)
 	tests/servers/install

@@ -31,6 +31,7 @@ def script() -> ModuleType:
 def test_pictures_are_up_to_date(script: ModuleType) -> None:
     """A picture that is older than its description shows what no longer is."""
     committed = {path.stem: path.read_text(encoding="utf-8") for path in IMAGES.glob("*.svg")}
+    committed.pop("measured")  # `make bench` draws it, and its own tests hold it to the figures
 
     assert committed == {name: script.drawn(name) for name in script.PICTURES}
 

@@ -1,0 +1,1 @@
+"""Measures keyturn side by side with its peers; `python -m bench`, or `make bench`."""

@@ -1,0 +1,72 @@
+"""msal: an application object with a token cache; its HTTP client leads it to the server.
+
+It asks for https, so its HTTP client, which is an argument of its own, takes the S away.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msal
+import requests
+
+from bench.peers._peer import CLIENT_ID, CLIENT_SECRET, SCOPE, Peer, main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bench.peers._peer import Call, Endpoint
+
+
+class PlainHttp(requests.Session):
+    """A session that sends to http what is meant for https."""
+
+    def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> Any:
+        """Send a request."""
+        return super().request(method, str(url).replace("https://", "http://"), *args, **kwargs)
+
+
+def application(
+    endpoint: Endpoint, cache: msal.TokenCache | None = None
+) -> msal.ConfidentialClientApplication:
+    """Return the application of one account."""
+    return msal.ConfidentialClientApplication(
+        CLIENT_ID,
+        client_credential=CLIENT_SECRET,
+        authority=f"https://{endpoint.address}/{endpoint.path}",
+        instance_discovery=False,
+        http_client=PlainHttp(),
+        token_cache=cache,
+    )
+
+
+class Msal(Peer):
+    """msal."""
+
+    def sync(self, endpoint: Endpoint) -> Call:
+        """Return `acquire_token_for_client`."""
+        client = application(endpoint)
+        return lambda: client.acquire_token_for_client([SCOPE])
+
+    def on_disk(self, endpoint: Endpoint, directory: Path) -> Call:
+        """Return the same with a serialized cache, as its documentation shows it."""
+        path, cache = directory / "msal.json", msal.SerializableTokenCache()
+        if path.exists():
+            cache.deserialize(path.read_text())
+        client = application(endpoint, cache)
+
+        def token() -> Any:
+            result = client.acquire_token_for_client([SCOPE])
+            if cache.has_state_changed:
+                path.write_text(cache.serialize())
+            return result
+
+        return token
+
+    def access_token(self, result: dict[str, Any]) -> str:
+        """Return the access token."""
+        return str(result["access_token"])
+
+
+if __name__ == "__main__":
+    main(Msal())
