@@ -34,8 +34,11 @@ class SharedRenewal:
 
     def join(self, need: Need) -> Future[Outcome]:
         """Return the future of the worker that obtains this token; see `Renewal.obtain`."""
-        store, fingerprint = self.renewal.store.store, self.renewal.request.fingerprint
-        return _flights.join((id(store), fingerprint, need), lambda: self._obtain(need))
+        store, request = self.renewal.store.store, self.renewal.request
+        return _flights.join(
+            (id(store), request.fingerprint, need),
+            lambda: guarded(self.renewal.provider.name, lambda: self.renewal.obtain(need)),
+        )
 
     def wait(self, flight: Future[Outcome]) -> Outcome:
         """Wait for a worker's outcome.
@@ -66,9 +69,6 @@ class SharedRenewal:
         own = copy.copy(failure)
         own.connection = self.connection
         return own
-
-    def _obtain(self, need: Need) -> Outcome:
-        return guarded(self.renewal.provider.name, lambda: self.renewal.obtain(need))
 
     @property
     def _patience(self) -> float:

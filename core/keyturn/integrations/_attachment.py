@@ -45,8 +45,7 @@ class Attachment:
 
     async def atoken(self, url: str) -> Token:
         """Return the token for a request to `url`, without blocking the event loop; see `token`."""
-        provider, settings = self.connection.provider, self.connection.settings
-        if self._home is None and provider.api_base(settings, None) is None:
+        if self._home is None and self.connection.api_base(None) is None:
             await self.connection.atoken()  # only a token tells where the API is
         self._check(url)
         return await self.connection.atoken()
