@@ -1,27 +1,37 @@
-"""The index of entry points, and the loading of the one that was named."""
+"""Providers and plugins: listing those that are installed, loading the one that was named."""
 
 from __future__ import annotations
 
+import functools
 import logging
-import re
-from typing import TYPE_CHECKING, Any
+import traceback
+import warnings
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
 from keyturn import errors
+from keyturn.entry_points import (
+    CHOICE_VARIABLE,
+    PLUGINS_GROUP,
+    installed,
+    installed_providers,
+    is_left_out,
+)
 from keyturn.once import Once
 from keyturn.settings import did_you_mean
 
 if TYPE_CHECKING:
-    from importlib.metadata import Distribution, EntryPoint
+    from collections.abc import Callable
 
     import pluggy
 
     from keyturn._provider import Provider
+    from keyturn.entry_points import Installed
 
-PROVIDERS_GROUP = "keyturn.providers"
-PLUGINS_GROUP = "keyturn.plugins"
-_OWN_DISTRIBUTION = "keyturn"
+T = TypeVar("T")
+
 _logger = logging.getLogger("keyturn.plugins")
 
 
@@ -40,27 +50,21 @@ class ProviderInfo:
     version: str
 
 
-@attrs.frozen
-class _Entry:
-    """An entry point, and what is known of it."""
-
-    point: EntryPoint
-    info: ProviderInfo
+class _UnusableError(Exception):
+    """A plugin, or what its hook returned, is not what it should be; the text says how."""
 
 
 def providers() -> list[ProviderInfo]:
     """Return the installed providers, sorted by name; none of them is imported.
 
-    A name that two distributions register is there twice; choosing it is an error.
+    Whether one can be used shows when it is chosen: a broken one is listed too, and a name that two
+    distributions register is there twice.
 
     Example:
         >>> [info.name for info in providers() if info.distribution == "keyturn"]
-        ['commercelayer', 'norce-commerce', 'norce-storm', 'orocommerce']
+        ['commercelayer', 'generic', 'norce-commerce', 'norce-storm', 'orocommerce']
     """
-    return sorted(
-        (entry.info for entry in _provider_entries()),
-        key=lambda info: (info.name, info.distribution),
-    )
+    return [ProviderInfo(p.name, p.distribution, p.release) for p in installed_providers()]
 
 
 def provider(name: str) -> Provider[Any]:
@@ -72,7 +76,9 @@ def provider(name: str) -> Provider[Any]:
     Raises:
         keyturn.errors.ProviderNotFound: No installed distribution registers that name.
         keyturn.errors.ProviderConflict: Two distributions register that name.
-        keyturn.errors.ProviderLoadError: Its plugin can't be imported or gives no provider.
+        keyturn.errors.ProviderLoadError: Its plugin can't be imported or gives no provider, is
+            written for another version of the plugin API, or is left out by `KEYTURN_PLUGINS`.
+        keyturn.errors.ConfigurationError: `KEYTURN_PLUGINS` can't be understood.
 
     Example:
         >>> provider("orocommerce").title
@@ -86,86 +92,138 @@ def provider(name: str) -> Provider[Any]:
 @Once
 def loaded_provider(name: str) -> Provider[Any]:
     """Import and return the provider of a name; see `provider`."""
-    entry = _chosen(name)
-    where = f"provider {name} of distribution {entry.info.distribution}"
-    problem = None
-    loaded: Any = None
-    try:
-        loaded = _call_hook(entry)
-    # A plugin may do anything while it is imported, `sys.exit` included.
-    except (Exception, SystemExit) as error:
-        problem = f"{type(error).__name__} at its import or in its hook"
-        _logger.warning("%s can't be loaded", where, exc_info=True)
-    else:
-        problem = _provider_problem(loaded, name)
-    if problem:
+    plugin = _chosen(name)
+    if is_left_out(plugin):
         raise errors.ProviderLoadError(
-            f"{where} can't be used: {problem}.",
-            hint=f"Tell its authors, or update it; the log of {_logger.name} has the details.",
+            f"{plugin} is left out by the environment variable {CHOICE_VARIABLE}.",
+            hint="Change that, or choose another provider.",
         )
-    found: Provider[Any] = loaded
-    return found
+    return _attempt(_provider_of, plugin)
 
 
 @Once
 def plugin_manager() -> pluggy.PluginManager:
     """Return the manager of the plugins of group `keyturn.plugins`; a broken one is left out."""
-    manager = _manager()
-    for entry in _entries(PLUGINS_GROUP):
-        name = f"{entry.info.distribution}:{entry.info.name}"
+    from keyturn.hooks import new_manager
+
+    manager = new_manager()
+    for plugin in installed(PLUGINS_GROUP):
         try:
-            manager.register(entry.point.load(), name=name)
-            manager.check_pending()
-        except (Exception, SystemExit):
-            if manager.has_plugin(name):
-                manager.unregister(name=name)
-            _logger.warning(
-                "plugin %s can't be loaded and is left out", entry.info.name, exc_info=True
-            )
+            if is_left_out(plugin):
+                _logger.info("%s is left out by %s", plugin, CHOICE_VARIABLE)
+            else:
+                _attempt(functools.partial(_join, manager), plugin)
+        except errors.ConfigurationError as error:
+            _logger.warning("%s is left out: %s", plugin.name, error)
     return manager
 
 
-def ask_plugins(hook: str, **arguments: Any) -> list[Any]:
-    """Return what each plugin's hook returns, None excepted; one that raises is passed over.
+def ask_plugins(hook: str, wanted: type = object, /, **arguments: Any) -> list[Any]:
+    """Return what each plugin's hook returns, None excepted; one that fails is passed over.
+
+    They are asked one by one, in the order of their entry points' names.
 
     Args:
         hook: The name of a hook of the group `keyturn.plugins`.
+        wanted: What the hook may return besides None; what returns something else has failed.
         arguments: The hook's arguments; none is shown when a plugin fails.
     """
     manager = plugin_manager()
+    plugins = manager.list_name_plugin()
     found: list[Any] = []
-    for plugin in manager.get_plugins():
-        caller = manager.subset_hook_caller(hook, manager.get_plugins() - {plugin})
+    for name, plugin in plugins:
+        others = [other for _, other in plugins if other is not plugin]
         try:
-            found += caller(**arguments)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may do anything
-            name, what = manager.get_name(plugin), type(error).__name__
-            _logger.warning("plugin %s failed in %s (%s)", name, hook, what)
+            answer = manager.subset_hook_caller(hook, others)(**arguments)
+            found += _checked(answer, wanted)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - a plugin may do anything
+            advice = f"Update it, tell its authors, or leave it out with {CHOICE_VARIABLE}."
+            _logger.warning("%s failed in %s%s. %s", name, hook, _reason(error), advice)
     return found
 
 
-def _manager() -> pluggy.PluginManager:
-    import pluggy
+def _attempt(load: Callable[[Installed], T], plugin: Installed) -> T:
+    """Return what `load` makes of a plugin; whatever fails comes out as ProviderLoadError."""
+    problem, advice = plugin.version_problem()
+    if not problem:
+        try:
+            return load(plugin)
+        except KeyboardInterrupt:
+            raise
+        except _UnusableError as error:
+            problem = str(error)
+        # It may do anything: exit, or panic in native code.
+        except BaseException as error:
+            problem = f"{type(error).__name__} at its import or in its hook"
+            _logger.info("%s can't be used", plugin, exc_info=True)
+        advice = f"Update it, or tell its authors; the log {_logger.name} (INFO) has details."
+    raise errors.ProviderLoadError(f"{plugin} can't be used: {problem}.", hint=advice)
 
-    from keyturn import hooks
 
-    manager = pluggy.PluginManager(hooks.PROJECT)
-    # Both: a distribution's one module may implement hooks of either group.
-    manager.add_hookspecs(hooks.ProviderHooks)
-    manager.add_hookspecs(hooks.PluginHooks)
-    return manager
+def _provider_of(plugin: Installed) -> Provider[Any]:
+    found: Provider[Any] = _call_hook(plugin)
+    problem = _provider_problem(found, plugin.name)
+    if problem:
+        raise _UnusableError(problem)
+    return found
 
 
-def _call_hook(entry: _Entry) -> Any:
-    manager = _manager()
-    manager.register(entry.point.load(), name=entry.info.name)
-    manager.check_pending()
+def _call_hook(plugin: Installed) -> Any:
+    imported, manager = _alone(plugin)
     results = manager.hook.keyturn_provider()
+    if not results and isinstance(imported, ModuleType) and hasattr(imported, "__path__"):
+        return _described(plugin.name, imported)
     return results[0] if len(results) == 1 else None
+
+
+def _described(name: str, package: ModuleType) -> Provider[Any] | None:
+    """Return the provider that a TOML file in a package describes, if there is one."""
+    import importlib.resources  # 20 ms, which only such a provider costs
+    import tomllib
+
+    from keyturn.description import described
+
+    file = importlib.resources.files(package) / f"{name}.toml"
+    if not file.is_file():
+        return None
+    try:
+        return described(name, tomllib.loads(file.read_text("utf-8")))
+    except errors.ConfigurationError as error:
+        problem = str(error)
+    raise _UnusableError(problem)
+
+
+def _join(manager: pluggy.PluginManager, plugin: Installed) -> None:
+    """Import a plugin, and register it beside the others."""
+    from keyturn.hooks import PLUGIN_HOOKS
+
+    imported, alone = _alone(plugin)
+    if not any(getattr(alone.hook, name).get_hookimpls() for name in PLUGIN_HOOKS):
+        raise _UnusableError(f"it implements none of the hooks {', '.join(PLUGIN_HOOKS)}")
+    hash(imported)  # pluggy keeps plugins in sets: one that can't be there would break the others
+    manager.register(imported, name=str(plugin))
+
+
+def _alone(plugin: Installed) -> tuple[Any, pluggy.PluginManager]:
+    """Import a plugin; return it, and a manager of it alone, in which it can harm no other."""
+    from keyturn.hooks import API_VERSION, new_manager
+
+    if plugin.api < API_VERSION:
+        what = f"{plugin} is written for version {plugin.api} of the plugin API"
+        advice = f"That is deprecated: the present one is {API_VERSION}."
+        warnings.warn(f"{what}. {advice}", DeprecationWarning, stacklevel=2)
+    imported = plugin.point.load()
+    manager = new_manager()
+    manager.register(imported, name=str(plugin))
+    manager.check_pending()
+    return imported, manager
 
 
 def _provider_problem(loaded: object, name: str) -> str | None:
     from keyturn._provider import Provider
+    from keyturn.provider_data import problems
     from keyturn.settings import Settings
 
     if not isinstance(loaded, Provider):
@@ -175,68 +233,41 @@ def _provider_problem(loaded: object, name: str) -> str | None:
         return "its settings are not a class derived from keyturn.Settings"
     if getattr(loaded, "name", None) != name:
         return "its name is not its entry point's"
-    if not getattr(loaded, "token_url", None):
-        return "it has no token_url"
-    return None
+    return "; ".join(problems(loaded)) or None
 
 
-def _chosen(name: str) -> _Entry:
-    entries = [entry for entry in _provider_entries() if entry.info.name == name]
-    if not entries:
-        known = sorted({entry.info.name for entry in _provider_entries()})
+def _checked(answer: object, wanted: type) -> list[Any]:
+    """Return the results of one plugin's hook, none of which is anything else than wanted."""
+    # A list, unless the hook is a wrapper, which may return anything in its place.
+    results = answer if isinstance(answer, list) else [answer]
+    for result in results:
+        if not isinstance(result, wanted):
+            kind = type(result).__name__
+            raise _UnusableError(f"it returned {kind}, which is neither {wanted.__name__} nor None")
+    return results
+
+
+def _reason(error: BaseException) -> str:
+    """Return what went wrong in a hook, without a stranger's text: it may hold the arguments."""
+    if isinstance(error, _UnusableError):
+        return f": {error}"
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f" ({type(error).__name__}), at line {place.lineno} of {place.name}"
+
+
+def _chosen(name: str) -> Installed:
+    every = installed_providers()
+    named = [plugin for plugin in every if plugin.name == name]
+    if not named:
+        known = sorted({plugin.name for plugin in every})
         raise errors.ProviderNotFound(
             f"no provider is named {name!r}.{did_you_mean(name, known)}",
             hint=f"Installed: {', '.join(known)}.",
         )
-    if len(entries) > 1:
-        distributions = sorted(entry.info.distribution for entry in entries)
+    if len(named) > 1:
+        distributions = " and by ".join(plugin.distribution for plugin in named)
         raise errors.ProviderConflict(
-            f"provider {name!r} is registered by {' and by '.join(distributions)}.",
+            f"provider {name!r} is registered by {distributions}.",
             hint="Uninstall all but one of them.",
         )
-    return entries[0]
-
-
-def _provider_entries() -> list[_Entry]:
-    entries = _entries(PROVIDERS_GROUP)
-    own = {entry.info.name for entry in entries if entry.info.distribution == _OWN_DISTRIBUTION}
-    kept = []
-    for entry in entries:
-        if entry.info.distribution == _OWN_DISTRIBUTION or entry.info.name not in own:
-            kept.append(entry)
-        else:
-            _logger.warning(
-                "distribution %s registers the built-in provider name %s and is ignored",
-                entry.info.distribution,
-                entry.info.name,
-            )
-    return kept
-
-
-def _entries(group: str) -> list[_Entry]:
-    # importlib.metadata takes 40 ms to import: only when plugins are looked for.
-    from importlib.metadata import distributions
-
-    found: dict[tuple[str, str], _Entry] = {}
-    for distribution in distributions():
-        try:
-            entries = _entries_of(distribution, group)
-        except Exception as error:  # noqa: BLE001 - anything may be installed
-            _logger.warning("a distribution's metadata can't be read (%s)", type(error).__name__)
-            continue
-        for entry in entries:
-            # One distribution may be found twice; as for imports, the first on the path wins.
-            found.setdefault((entry.info.distribution, entry.info.name), entry)
-    return list(found.values())
-
-
-def _entries_of(distribution: Distribution, group: str) -> list[_Entry]:
-    # Most distributions have no such group: their other files are not even opened.
-    if f"[{group}]" not in (distribution.read_text("entry_points.txt") or ""):
-        return []
-    name = re.sub(r"[-_.]+", "-", distribution.name).lower()
-    version = distribution.version
-    return [
-        _Entry(point, ProviderInfo(point.name, name, version))
-        for point in distribution.entry_points.select(group=group)
-    ]
+    return named[0]

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from typing import TYPE_CHECKING
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import keyturn
+from keyturn import hooks, plugins
+from keyturn.errors import ConfigurationError, ProviderLoadError
+from keyturn.events import emit
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
 GOOD = """
 import attrs, keyturn
@@ -51,12 +61,16 @@ class Site:
     ) -> None:
         """Install a distribution of one module, named as it is, with entry points to it."""
         module = name.replace("-", "_").lower()
-        metadata = self.directory / f"{module}-1.2.dist-info"
+        points = "".join(f"{entry} = {module}\n" for entry in entries)
+        self.register(name, f"[{group}]\n{points}")
+        (self.directory / f"{module}.py").write_text(source)
+
+    def register(self, name: str, entry_points: str) -> None:
+        """Write a distribution's metadata, with the content of its entry_points.txt."""
+        metadata = self.directory / f"{name.replace('-', '_').lower()}-1.2.dist-info"
         metadata.mkdir(parents=True)
         (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n")
-        points = "".join(f"{entry} = {module}\n" for entry in entries)
-        (metadata / "entry_points.txt").write_text(f"[{group}]\n{points}")
-        (self.directory / f"{module}.py").write_text(source)
+        (metadata / "entry_points.txt").write_text(entry_points)
 
     def run(self, code: str, *arguments: str) -> str:
         """Return what code prints in a process that has these distributions."""
@@ -73,7 +87,39 @@ def site(tmp_path: Path, run_python: Callable[..., str]) -> Site:
     return Site(tmp_path / "site", run_python)
 
 
-BUILT_IN = ["commercelayer", "norce-commerce", "norce-storm", "orocommerce"]
+@pytest.fixture
+def here(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """Give an empty directory of distributions that this process has until the test ends."""
+    monkeypatch.syspath_prepend(site.directory)
+    forget()
+    yield site
+    forget()
+    for module in site.directory.glob("*.py"):
+        sys.modules.pop(module.stem, None)
+
+
+def forget() -> None:
+    """Forget the plugins that this process has loaded."""
+    plugins.loaded_provider.cache_clear()
+    plugins.plugin_manager.cache_clear()
+
+
+def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return what was logged as a warning, without tracebacks."""
+    return [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+
+
+def secrets() -> list[str]:
+    """Return what the plugins answer when they are asked for a secret."""
+    return plugins.ask_plugins("keyturn_secret", str, source="vault", reference="x")
+
+
+def hookimpl(definition: str, body: str = "pass") -> str:
+    """Return a module that implements one hook, `keyturn_` left out of its name."""
+    return f"import keyturn, sys\n@keyturn.hookimpl\ndef keyturn_{definition}: {body}\n"
+
+
+BUILT_IN = ["commercelayer", "generic", "norce-commerce", "norce-storm", "orocommerce"]
 
 
 def test_listing_imports_nothing(site: Site) -> None:
@@ -111,25 +157,18 @@ BROKEN = {
     "exits": ("import sys; sys.exit(0)", "SystemExit at its import"),
     "no-hook": ("", "its hook keyturn_provider is missing"),
     "unmarked": ("def keyturn_provider(): return 7", "its hook keyturn_provider is missing"),
-    "misspelled": (
-        "import keyturn\n@keyturn.hookimpl\ndef keyturn_provder(): pass",
-        "PluginValidationError at its import",
-    ),
-    "greedy": (
-        "import keyturn\n@keyturn.hookimpl\ndef keyturn_provider(more): pass",
-        "PluginValidationError at its import",
-    ),
-    "raises": (
-        "import keyturn\n@keyturn.hookimpl\ndef keyturn_provider(): return 1 / 0",
+    "panics": ("class Panic(BaseException): pass\nraise Panic", "Panic at its import"),
+    "misspelled": (hookimpl("provder()"), "PluginValidationError at its import"),
+    "greedy": (hookimpl("provider(more)"), "PluginValidationError at its import"),
+    "raises": (hookimpl("provider()", "1 / 0"), "ZeroDivisionError at its import or in its hook"),
+    "exits-in-hook": (hookimpl("provider()", "sys.exit()"), "SystemExit at its import or in its"),
+    "none": (hookimpl("provider()"), "its hook keyturn_provider is missing, or does not return"),
+    "rubbish": (hookimpl("provider()", "return {}"), "does not return a keyturn.Provider"),
+    "trap": (
+        GOOD.replace(
+            'token_url = "', 'token_url = property(lambda self: 1 / 0)\n    x = "'
+        ).replace('"acme"', '"trap"'),
         "ZeroDivisionError at its import or in its hook",
-    ),
-    "none": (
-        "import keyturn\n@keyturn.hookimpl\ndef keyturn_provider(): return None",
-        "its hook keyturn_provider is missing, or does not return",
-    ),
-    "rubbish": (
-        "import keyturn\n@keyturn.hookimpl\ndef keyturn_provider(): return {'name': 'rubbish'}",
-        "does not return a keyturn.Provider",
     ),
     "a-class": (GOOD.replace("Provider()", "Provider"), "does not return a keyturn.Provider"),
     "other-name": (GOOD, "its name is not its entry point's"),
@@ -137,7 +176,7 @@ BROKEN = {
     "odd-settings": (GOOD.replace("= Settings", "= dict"), "its settings are not a class"),
     "no-url": (
         GOOD.replace("token_url", "tokn_url").replace('"acme"', '"no-url"'),
-        "it has no token_url",
+        "token_url: must be a text",
     ),
 }
 
@@ -154,7 +193,7 @@ def test_broken_plugins_fail_loudly_and_break_no_other(site: Site) -> None:
         assert kind == "ProviderLoadError", name
         assert text.startswith(f"provider {name} of distribution keyturn-{name} can't be used: ")
         assert words in text, name
-        assert "Tell its authors" in text
+        assert text.endswith("tell its authors; the log keyturn.plugins (INFO) has details.")
 
 
 def test_log_has_the_details_of_a_broken_plugin(site: Site) -> None:
@@ -163,7 +202,7 @@ def test_log_has_the_details_of_a_broken_plugin(site: Site) -> None:
     code = """
 import io, logging, keyturn
 log = io.StringIO()
-logging.basicConfig(stream=log)
+logging.basicConfig(stream=log, level=logging.INFO)
 try:
     keyturn.provider("broken")
 except keyturn.errors.ProviderLoadError as error:
@@ -196,7 +235,7 @@ print(len(keyturn.providers()), keyturn.provider("orocommerce").title)
 """
     lines = site.run(code).splitlines()
 
-    assert lines[-1] == "4 OroCommerce"
+    assert lines[-1] == "5 OroCommerce"
     warning = "distribution keyturn-evil registers the built-in provider name orocommerce"
     assert any(line.startswith(warning) for line in lines)
 
@@ -209,9 +248,15 @@ def test_unknown_name_is_answered_with_the_nearest(site: Site) -> None:
     assert kind == "ProviderNotFound"
     assert near == (
         "no provider is named 'acmee'. Did you mean acme? "
-        "Installed: acme, commercelayer, norce-commerce, norce-storm, orocommerce."
+        "Installed: acme, commercelayer, generic, norce-commerce, norce-storm, orocommerce."
     )
     assert "Did you mean" not in far
+
+
+def test_provider_is_chosen_by_a_text() -> None:
+    """A name of another type would end in an error that is none of ours."""
+    with pytest.raises(ConfigurationError, match="chosen by its name"):
+        keyturn.provider(7)  # type: ignore[arg-type]
 
 
 def test_distribution_that_is_found_twice_counts_once(site: Site, tmp_path: Path) -> None:
@@ -235,6 +280,10 @@ def test_unreadable_metadata_breaks_no_listing(site: Site) -> None:
         (metadata / "entry_points.txt").write_bytes(text)
 
     assert site.choose("acme", "orocommerce") == [("", "acme"), ("", "orocommerce")]
+    code = "import logging, sys; logging.basicConfig(stream=sys.stdout); import keyturn as k"
+    told = site.run(f"{code}; k.providers()")
+    assert "torn-1.dist-info can't be read (UnicodeDecodeError)" in told
+    assert "odd-1.dist-info can't be read" in told
 
 
 # Obtains a token from an endpoint that needs no network, then prints what plugins noted.
@@ -275,27 +324,168 @@ def test_plugins_are_told_of_events_and_no_secret(site: Site) -> None:
     assert "s3cret" not in noted
 
 
-HOOK = "import keyturn, sys\n@keyturn.hookimpl\ndef keyturn_event(event): {}"
+ALONE = "is left out: plugin broken of distribution keyturn-broken can't be used: "
+FAILED = "plugin broken of distribution keyturn-broken failed in keyturn_event"
+UNHASHABLE = """
+import keyturn
+class Plugin:
+    __hash__ = None
+    @keyturn.hookimpl
+    def keyturn_event(self, event): pass
+sys = __import__("sys")
+sys.modules[__name__] = Plugin()
+"""
+# What a plugin of the group `keyturn.plugins` does, and how that is told.
+BROKEN_PLUGINS = {
+    "import-error": ("1 / 0", ALONE + "ZeroDivisionError at its import"),
+    "exits-at-import": ("raise SystemExit", ALONE + "SystemExit at its import"),
+    "panics": ("class Panic(BaseException): pass\nraise Panic", ALONE + "Panic at its import"),
+    "misspelled": (hookimpl("evnt()"), ALONE + "PluginValidationError at its import"),
+    "greedy": (hookimpl("event(event, more)"), ALONE + "PluginValidationError at its import"),
+    "unmarked": ("def keyturn_event(event): pass", ALONE + "it implements none of the hooks"),
+    "other-group": (hookimpl("provider()"), ALONE + "it implements none of the hooks"),
+    "number": ("import sys; sys.modules[__name__] = 7", ALONE + "it implements none of the"),
+    "unhashable": (UNHASHABLE, ALONE + "TypeError at its import"),
+    "raises": (hookimpl("event(event)", "1 / 0"), FAILED + " (ZeroDivisionError), at line 3 of "),
+    "exits": (hookimpl("event(event)", "sys.exit(3)"), FAILED + " (SystemExit), at line 3 of "),
+}
 
 
-@pytest.mark.parametrize("name", ["keyturn-aaa", "keyturn-zzz"])
-@pytest.mark.parametrize(
-    "source",
-    [HOOK.format("1 / 0"), HOOK.format("sys.exit(3)"), "1 / 0", "raise SystemExit",
-     "import keyturn\n@keyturn.hookimpl\ndef keyturn_evnt(): pass"],
-    ids=["raises", "exits", "import-error", "exits-at-import", "misspelled"],
-)  # fmt: skip
-def test_broken_plugin_breaks_neither_token_nor_other_plugins(
-    site: Site, name: str, source: str
+@pytest.mark.parametrize("kind", BROKEN_PLUGINS)
+def test_broken_plugin_is_told_and_breaks_no_other(
+    here: Site, caplog: pytest.LogCaptureFixture, kind: str
 ) -> None:
-    """A broken plugin would cost the application its tokens, or others their events."""
-    site.install("keyturn-notes", NOTES, "notes", group="keyturn.plugins")
-    site.install(name, source, "broken", group="keyturn.plugins")
-    lines = site.run(USE).splitlines()
+    """A broken plugin would cost others their events, or nobody would know which one it is."""
+    source, told = BROKEN_PLUGINS[kind]
+    for name in ("aaa", "zzz"):
+        here.install(f"keyturn-{name}", NOTES.replace("noted", name), name, group="keyturn.plugins")
+    here.install("keyturn-broken", source, "broken", group="keyturn.plugins")
+    emit("token_obtained", status=200)
 
-    assert lines[-2] == "t0ken"
-    assert "'kind': 'token_obtained'" in lines[-1]
-    assert len(lines) > 2  # it was told
+    noted = {"kind": "token_obtained", "status": 200}
+    assert [sys.__dict__.pop(name, None) for name in ("aaa", "zzz")] == [noted, noted]
+    (warning,) = warnings_of(caplog)
+    assert told in warning
+    assert "Update it" in warning
+
+
+@pytest.mark.parametrize("kind", ["raises", "exits", "import-error"])
+def test_broken_plugin_costs_no_token(site: Site, kind: str) -> None:
+    """A plugin that only watches would take the application down."""
+    site.install("keyturn-notes", NOTES, "notes", group="keyturn.plugins")
+    site.install("keyturn-broken", BROKEN_PLUGINS[kind][0], "broken", group="keyturn.plugins")
+    *told, token, noted = site.run(USE).splitlines()
+
+    assert token == "t0ken"
+    assert "'kind': 'token_obtained'" in noted
+    assert told
+
+
+def test_log_says_which_argument_a_hook_does_not_have(
+    here: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An author who relies on an argument of another version could not find that out."""
+    caplog.set_level(logging.INFO)
+    here.install("keyturn-b", hookimpl("event(event, more)"), "b", group="keyturn.plugins")
+
+    assert plugins.ask_plugins("keyturn_event", event={}) == []
+    assert "Argument(s) {'more'} are declared in the hookimpl but can not be found" in caplog.text
+
+
+INTERRUPT = hookimpl("event()", "raise KeyboardInterrupt")
+
+
+@pytest.mark.parametrize("source", ["raise KeyboardInterrupt", INTERRUPT], ids=["import", "hook"])
+def test_interrupt_is_the_users(here: Site, source: str) -> None:
+    """Ctrl-C while a plugin is imported or runs would be taken for the plugin's defect."""
+    here.install("keyturn-slow", source, "slow", group="keyturn.plugins")
+
+    with pytest.raises(KeyboardInterrupt):
+        emit("token_obtained")
+
+
+def test_interrupt_while_a_provider_is_imported_is_the_users(here: Site) -> None:
+    """Ctrl-C would be taken for the provider's defect."""
+    here.install("keyturn-slow", "raise KeyboardInterrupt", "slow")
+
+    with pytest.raises(KeyboardInterrupt):
+        keyturn.provider("slow")
+
+
+WRAPPER = """
+import keyturn
+@keyturn.hookimpl(wrapper=True)
+def keyturn_secret():
+    yield
+    return "s3cret-for-tests"
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "kind"),
+    [
+        (hookimpl("secret()", "return b's3cret-for-tests'"), "bytes"),
+        (hookimpl("secret()", "return keyturn.Secret('s3cret-for-tests')"), "Secret"),
+        (hookimpl("secret()", "return ['s3cret-for-tests']"), "list"),
+        (hookimpl("secret()", "yield 's3cret-for-tests'"), "generator"),
+        (WRAPPER.replace("return", "return 7 #"), "int"),
+        (WRAPPER.replace("return", "pass #"), "NoneType"),
+    ],
+)
+def test_rubbish_is_told_and_passed_over(
+    here: Site, caplog: pytest.LogCaptureFixture, source: str, kind: str
+) -> None:
+    """The rubbish would be used, or hide the secret that the next plugin knows."""
+    here.install("keyturn-a", source, "a", group="keyturn.plugins")
+    here.install("keyturn-b", hookimpl("secret()", "return 'right'"), "b", group="keyturn.plugins")
+
+    assert secrets() == ["right"]
+    (warning,) = warnings_of(caplog)
+    assert warning == (
+        f"plugin a of distribution keyturn-a failed in keyturn_secret: it returned {kind}, which "
+        "is neither str nor None. Update it, tell its authors, or leave it out with "
+        "KEYTURN_PLUGINS."
+    )
+
+
+def test_what_a_wrapper_returns_is_one_result(here: Site) -> None:
+    """Each letter of a secret would be taken for a secret."""
+    here.install("keyturn-a", WRAPPER, "a", group="keyturn.plugins")
+    found = secrets()
+
+    assert found == ["s3cret-for-tests"]
+
+
+def test_plugins_are_asked_in_the_order_of_their_names(here: Site) -> None:
+    """Which of two answers is taken would be another one every time."""
+    for name in "cabed":
+        source = hookimpl("secret()", f"return {name!r}")
+        here.install(f"keyturn-{name}", source, f"{name}-{name}", group="keyturn.plugins")
+    found = secrets()
+
+    assert found == ["a", "b", "c", "d", "e"]
+
+
+@pytest.mark.parametrize("arguments", ["", "source", "reference", "reference, source"])
+def test_secret_hook_may_take_fewer_arguments(here: Site, arguments: str) -> None:
+    """A plugin would have to be changed whenever a hook gets another argument."""
+    source = hookimpl(f"secret({arguments})", f"return repr([{arguments}])")
+    here.install("keyturn-a", source, "a", group="keyturn.plugins")
+    values = {"source": "vault", "reference": 7}
+    expected = repr([values[name] for name in arguments.split(", ") if name])
+
+    assert plugins.ask_plugins("keyturn_secret", str, **values) == [expected]
+
+
+def test_store_and_event_hooks_may_take_no_argument(here: Site) -> None:
+    """As for secrets."""
+    store = "from keyturn.stores.memory import MemoryStore as S\n"
+    source = store + hookimpl("store()", "return S()") + hookimpl("event()", "sys.noted = 1")
+    here.install("keyturn-a", source, "a", group="keyturn.plugins")
+    emit("token_obtained")
+
+    assert type(keyturn.stores.from_url("any://x")).__name__ == "MemoryStore"
+    assert sys.__dict__.pop("noted") == 1
 
 
 STORE = """
@@ -325,3 +515,272 @@ for address in ("rubbish://x", "kaputt://user:s3cret@x", "other://x"):
         print("s3cret" in str(error))
 """
     assert site.run(code).split() == ["MemoryStore", "False", "False", "False"]
+
+
+CHOICES = {
+    "": {"acme", "other"},
+    "  ": {"acme", "other"},
+    "-acme": {"other"},
+    "-acme, -nothing": {"other"},
+    " -acme,-other ": set(),
+    "acme": {"acme"},
+    "nothing , other": {"other"},
+    "other,acme": {"acme", "other"},
+    "none": set(),
+    "-none": {"acme", "other"},
+}
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_environment_chooses_plugins(
+    here: Site, monkeypatch: pytest.MonkeyPatch, choice: str
+) -> None:
+    """A plugin that does harm could not be kept out without uninstalling it."""
+    for name in ("acme", "other"):
+        here.install(f"keyturn-{name}", GOOD.replace('"acme"', f'"{name}"'), name)
+        vault = hookimpl("secret()", f"return {name!r}")
+        here.install(f"vault-{name}", vault, name, group="keyturn.plugins")
+    monkeypatch.setenv("KEYTURN_PLUGINS", choice)
+    admitted = set()
+    for name in ("acme", "other"):
+        try:
+            admitted.add(keyturn.provider(name).name)
+        except ProviderLoadError as error:
+            assert str(error) == (  # noqa: PT017 - either outcome is looked at
+                f"provider {name} of distribution keyturn-{name} is left out by the environment "
+                "variable KEYTURN_PLUGINS. Change that, or choose another provider."
+            )
+
+    assert admitted == CHOICES[choice]
+    assert set(secrets()) == CHOICES[choice]
+    assert keyturn.provider("orocommerce").title == "OroCommerce"
+    assert [info.name for info in keyturn.providers()] == sorted([*BUILT_IN, "acme", "other"])
+
+
+def test_plugins_that_are_left_out_are_not_imported(
+    here: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The harm that a plugin does at its import would still be done, or be talked of each time."""
+    caplog.set_level(logging.INFO)
+    here.install("keyturn-p", "import sys; sys.imported = True", "evil")
+    here.install("keyturn-q", "import sys; sys.imported = True", "evil", group="keyturn.plugins")
+    monkeypatch.setenv("KEYTURN_PLUGINS", "-evil")
+    with pytest.raises(ProviderLoadError, match="left out"):
+        keyturn.provider("evil")
+    emit("token_obtained")
+
+    assert not hasattr(sys, "imported")
+    assert warnings_of(caplog) == []
+    assert "plugin evil of distribution keyturn-q is left out by KEYTURN_PLUGINS" in caplog.text
+
+
+def test_own_providers_are_never_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A choice among strangers' plugins would take the built-in ones away."""
+    forget()
+    monkeypatch.setenv("KEYTURN_PLUGINS", "-orocommerce")
+
+    assert keyturn.provider("orocommerce").title == "OroCommerce"
+
+
+@pytest.mark.parametrize("choice", ["acme,-other", "-acme,other", "acme,", ",", "-", "--a", "a b"])
+def test_choice_that_cannot_be_understood_is_refused(
+    here: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, choice: str
+) -> None:
+    """A plugin that was to be kept out would be let in; or a token would be lost on the way."""
+    here.install("keyturn-a", "import sys; sys.imported = True", "a", group="keyturn.plugins")
+    monkeypatch.setenv("KEYTURN_PLUGINS", choice)
+    for name in ("acme", "orocommerce"):
+        here.install(f"keyturn-{name}", GOOD, name)
+        with pytest.raises(
+            ConfigurationError, match="KEYTURN_PLUGINS can't be understood"
+        ) as caught:
+            keyturn.provider(name)
+        assert "-acme,-vault" in caught.value.hint
+    caplog.clear()
+    emit("token_obtained")
+
+    assert not hasattr(sys, "imported")
+    assert "KEYTURN_PLUGINS can't be understood" in warnings_of(caplog)[0]
+    assert [info.name for info in keyturn.providers()] == sorted([*BUILT_IN, "acme"])
+
+
+NEWER = "[keyturn.providers.v2]\nnew = nothing_here\n[keyturn.plugins.v3]\nnew = nothing_here\n"
+
+
+def test_plugin_of_a_newer_version_is_told_before_its_import(
+    here: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It would fail somewhere within, and its authors be blamed for what an update mends."""
+    here.register("keyturn-new", NEWER)
+    emit("token_obtained")
+
+    assert "new" in [info.name for info in keyturn.providers()]
+    with pytest.raises(ProviderLoadError) as caught:
+        keyturn.provider("new")
+    told = (
+        "new of distribution keyturn-new can't be used: it is written for version {} of the plugin "
+        "API, and this keyturn supports 1 to 1. Update keyturn."
+    )
+    assert str(caught.value) == "provider " + told.format(2)
+    assert warnings_of(caplog) == ["new is left out: plugin " + told.format(3)]
+
+
+def test_plugin_of_an_older_version_works_and_warns(
+    here: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An update of keyturn would break every plugin, or its authors never learn of it."""
+    here.install("keyturn-acme", GOOD, "acme")
+    here.install("keyturn-b", hookimpl("secret()", "return 'b'"), "b", group="keyturn.plugins")
+    monkeypatch.setattr(hooks, "API_VERSION", 2)
+    what = "of distribution {} is written for version 1 of the plugin API. That is deprecated"
+
+    with pytest.warns(DeprecationWarning, match="acme " + what.format("keyturn-acme")):
+        assert keyturn.provider("acme").name == "acme"
+    with pytest.warns(DeprecationWarning, match="b " + what.format("keyturn-b")):
+        assert secrets() == ["b"]
+
+
+def test_plugin_of_a_version_that_is_gone_is_told_before_its_import(
+    here: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It would half work, or fail in a way that nobody understands."""
+    here.register("keyturn-old", "[keyturn.providers]\nold = nope\n[keyturn.plugins]\nold = nope\n")
+    monkeypatch.setattr(hooks, "API_VERSION", 3)
+    monkeypatch.setattr(hooks, "OLDEST_API_VERSION", 2)
+    emit("token_obtained")
+
+    told = (
+        "it is written for version 1 of the plugin API, and this keyturn supports 2 to 3. Update "
+    )
+    with pytest.raises(ProviderLoadError, match=told + "keyturn-old"):
+        keyturn.provider("old")
+    assert told + "keyturn-old." in warnings_of(caplog)[0]
+
+
+@pytest.mark.parametrize(("newest", "used"), [(1, "v1"), (2, "v2"), (3, "v3"), (4, "v3")])
+def test_plugin_for_several_versions_is_used_in_the_newest_that_fits(
+    here: Site, monkeypatch: pytest.MonkeyPatch, newest: int, used: str
+) -> None:
+    """A distribution could not serve users of an old and of a new keyturn."""
+    groups = {"v1": "keyturn.providers", "v2": "keyturn.providers.v2", "v3": "keyturn.providers.v3"}
+    points = "".join(f"[{group}]\nacme = acme_{name}\n" for name, group in groups.items())
+    here.register("keyturn-acme", points + "[keyturn.providers.v0]\nnever = x\n")
+    for name in groups:
+        (here.directory / f"acme_{name}.py").write_text(GOOD)
+    monkeypatch.setattr(hooks, "API_VERSION", newest)
+    monkeypatch.setattr(hooks, "OLDEST_API_VERSION", min(newest, 3))
+
+    assert [info.name for info in keyturn.providers()].count("acme") == 1
+    assert "never" not in [info.name for info in keyturn.providers()]
+    deprecated = pytest.warns(DeprecationWarning, match="version 3 .* the present one is 4")
+    with deprecated if newest == 4 else contextlib.nullcontext():
+        assert type(keyturn.provider("acme")).__module__ == f"acme_{used}"
+
+
+def test_deprecated_hooks_and_arguments_warn(here: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plugin's authors would learn only when it is gone."""
+
+    class Deprecating:
+        @hooks.hookspec(warn_on_impl_args={"url": DeprecationWarning("use place")})
+        def keyturn_store(self, url: str, place: str) -> None:
+            """Have an argument that is going."""
+
+        @hooks.hookspec(warn_on_impl=DeprecationWarning("use keyturn_event"))
+        def keyturn_note(self, event: object) -> None:
+            """Be a hook that is going."""
+
+    monkeypatch.setattr(hooks, "PluginHooks", Deprecating)
+    old = hookimpl("store(url)") + hookimpl("note()")
+    here.install("keyturn-old", old, "old", group="keyturn.plugins")
+    here.install("keyturn-new", hookimpl("store(place)"), "new", group="keyturn.plugins")
+
+    with pytest.warns(DeprecationWarning, match="^use ") as caught:
+        manager = plugins.plugin_manager()
+    assert {str(warning.message) for warning in caught} == {"use place", "use keyturn_event"}
+    assert {Path(warning.filename).name for warning in caught} == {"keyturn_old.py"}
+    assert len(manager.list_name_plugin()) == 2
+
+
+def test_plugin_may_have_a_hook_of_a_later_version(here: Site) -> None:
+    """It could not use what a newer keyturn offers and still serve an older one."""
+    later = hookimpl("later(what)").replace("hookimpl", "hookimpl(optionalhook=True)")
+    source = later + hookimpl("secret()", "return 'a'")
+    here.install("keyturn-a", source, "a", group="keyturn.plugins")
+
+    assert secrets() == ["a"]
+
+
+def keyturn_command(
+    site: Site, *arguments: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command of keyturn's in a process that has a site's distributions."""
+    return subprocess.run(
+        [sys.executable, "-m", "keyturn.cli", *arguments],
+        env=os.environ
+        | {"PYTHONPATH": str(site.directory), "KEYTURN_STORE": "memory://"}
+        | environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=40,
+        check=False,
+    )
+
+
+def configured(**providers: str) -> dict[str, str]:
+    """Return the environment that configures a connection to each provider, by its name."""
+    return {
+        f"KEYTURN_CONNECTIONS__{name.upper()}__{key}": value
+        for name, provider in providers.items()
+        for key, value in {
+            "PROVIDER": provider,
+            "CLIENT_ID": "cid",
+            "CLIENT_SECRET": "s3cret-for-tests",
+            "TENANT": "blue",
+        }.items()
+    }
+
+
+def test_all_kinds_of_broken_plugins_at_once(
+    site: Site, serve: Callable[..., Any], token_answer: bytes
+) -> None:
+    """One of them would hide the rest, or take the good one's tokens away."""
+    site.install("keyturn-acme", GOOD, "acme")
+    for kind, (source, _) in BROKEN.items():
+        site.install(f"keyturn-{kind}", source, kind)
+    for kind, (source, _) in BROKEN_PLUGINS.items():
+        site.install(f"plugin-{kind}", source, f"plugin-{kind}", group="keyturn.plugins")
+    for name in ("keyturn-left", "keyturn-right"):
+        site.install(name, GOOD, "twice")
+    site.install("keyturn-evil", "raise SystemExit", "orocommerce")
+    site.install("keyturn-blocked", GOOD, "blocked")
+    site.register("keyturn-new", NEWER)
+    told = {kind: words for kind, (_, words) in BROKEN.items()} | {
+        "twice": "is registered by keyturn-left and by keyturn-right. Uninstall all but one",
+        "blocked": "is left out by the environment variable KEYTURN_PLUGINS",
+        "new": "it is written for version 2 of the plugin API",
+    }
+    environment = configured(good="acme", **{k.replace("-", "_"): k for k in told}) | {
+        "KEYTURN_CONNECTIONS__GOOD__TOKEN_URL": serve(token_answer).url,
+        "KEYTURN_PLUGINS": "-blocked",
+    }
+
+    listed = keyturn_command(site, "providers", **environment)
+    assert listed.returncode == 0
+    names = [line.split()[0] for line in listed.stdout.splitlines()[1:]]
+    assert names == sorted([*BUILT_IN, "acme", "twice", *told])
+    assert "keyturn-evil registers the built-in provider name orocommerce" in listed.stderr
+
+    token = keyturn_command(site, "token", "good", **environment)
+    assert (token.returncode, token.stdout) == (0, "t0ken\n")
+    for kind in BROKEN_PLUGINS:
+        assert f"plugin plugin-{kind} of distribution plugin-{kind} " in token.stderr
+
+    checked = keyturn_command(site, "check", **environment)
+    assert checked.returncode == 2
+    mistakes = [line for line in checked.stderr.splitlines() if line.startswith("  - ")]
+    for name, words in told.items():
+        variable = f"KEYTURN_CONNECTIONS__{name.replace('-', '_').upper()}__PROVIDER: "
+        assert [words in line for line in mistakes if variable in line] == [True], name
+    assert len(mistakes) == len(told)
+    assert "Traceback" not in listed.stderr + token.stderr + checked.stderr

@@ -49,10 +49,11 @@ def token_endpoint() -> Iterator[tuple[str, list[dict[str, str]]]]:
             thread.join()
 
 
-def refusal(environment: Environment, error: str, provider: str) -> str:
+def refusal(environment: Environment, error: str, provider: str, plugins: str = "") -> str:
     """Return what a named error says when a provider is chosen; another outcome fails."""
     return environment.python(f"""
-import keyturn
+import keyturn, os
+os.environ["KEYTURN_PLUGINS"] = {plugins!r}
 try:
     keyturn.provider({provider!r})
 except keyturn.errors.{error} as error:
@@ -96,6 +97,7 @@ assert not imported, imported
         ["acme", "keyturn-acme", "1.2.3"],
         ["broken", "keyturn-broken", "1.0"],
         ["commercelayer", "keyturn", version],
+        ["generic", "keyturn", version],
         ["norce-commerce", "keyturn", version],
         ["norce-storm", "keyturn", version],
         ["orocommerce", "keyturn", version],
@@ -124,3 +126,10 @@ def test_builtin_name_is_not_taken_over(crowded: Environment) -> None:
 def test_broken_plugin_fails_when_it_is_chosen(crowded: Environment) -> None:
     """A raw ImportError wouldn't tell the user which distribution to mend."""
     assert "keyturn-broken" in refusal(crowded, "ProviderLoadError", "broken")
+
+
+def test_strangers_provider_is_left_out_on_request(crowded: Environment) -> None:
+    """An operator could keep a plugin that does harm away only by changing the environment."""
+    message = refusal(crowded, "ProviderLoadError", "acme", plugins="-acme")
+
+    assert message.startswith("provider acme of distribution keyturn-acme is left out by")

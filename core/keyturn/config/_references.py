@@ -130,10 +130,8 @@ def _from_command(command: list[str]) -> Secret | str:
 
 
 def _from_plugins(source: str, where: object) -> Secret | str:
-    for found in ask_plugins("keyturn_secret", source=source, reference=where):
-        if isinstance(found, str):
-            return Secret(found)
-    return _unknown(source)
+    found = ask_plugins("keyturn_secret", str, source=source, reference=where)
+    return Secret(found[0]) if found else _unknown(source)
 
 
 def _unknown(source: str) -> str:

@@ -45,9 +45,9 @@ def from_url(url: str) -> TokenStore:
         return _redis_store(url)
     from keyturn.plugins import ask_plugins
 
-    for store in ask_plugins("keyturn_store", url=url) if separator else ():
-        if isinstance(store, TokenStore):
-            return store
+    found: list[TokenStore] = ask_plugins("keyturn_store", TokenStore, url=url) if separator else []
+    if found:
+        return found[0]
     raise errors.ConfigurationError(
         f"no token store is known for a URL of the scheme {scheme[:20]!r}.",
         hint="Use memory://, disk:///absolute/path, redis://host:6379/0, or install a plugin "
