@@ -13,15 +13,27 @@ if TYPE_CHECKING:
     from keyturn import errors, integrations, stores, testing
     from keyturn._provider import Provider
     from keyturn.budget import Budget
+    from keyturn.computed import Computed
     from keyturn.config import load_connection
     from keyturn.connection import Connection
+    from keyturn.description import described
     from keyturn.hooks import hookimpl
     from keyturn.opening import connect
     from keyturn.plugins import ProviderInfo, provider, providers
     from keyturn.request import TokenRequest
     from keyturn.response import Answer, OAuthError, is_code
     from keyturn.secret import Secret
-    from keyturn.settings import ConfidentialSettings, Settings, label, setting, url
+    from keyturn.settings import (
+        CertificateSettings,
+        ClientSettings,
+        ConfidentialSettings,
+        KeySettings,
+        Settings,
+        choice,
+        label,
+        setting,
+        url,
+    )
     from keyturn.token import Token
     from keyturn.urls import DOMAIN_PATTERN, domain_problem, label_problem, url_problem
 
@@ -29,8 +41,12 @@ __all__ = [
     "DOMAIN_PATTERN",
     "Answer",
     "Budget",
+    "CertificateSettings",
+    "ClientSettings",
+    "Computed",
     "ConfidentialSettings",
     "Connection",
+    "KeySettings",
     "OAuthError",
     "Provider",
     "ProviderInfo",
@@ -38,7 +54,9 @@ __all__ = [
     "Settings",
     "Token",
     "TokenRequest",
+    "choice",
     "connect",
+    "described",
     "domain_problem",
     "errors",
     "hookimpl",
@@ -61,8 +79,12 @@ _HOMES = {
     "DOMAIN_PATTERN": "urls",
     "Answer": "response",
     "Budget": "budget",
+    "CertificateSettings": "settings",
+    "ClientSettings": "settings",
+    "Computed": "computed",
     "ConfidentialSettings": "settings",
     "Connection": "connection",
+    "KeySettings": "settings",
     "OAuthError": "response",
     "Provider": "_provider",
     "ProviderInfo": "plugins",
@@ -70,7 +92,9 @@ _HOMES = {
     "Settings": "settings",
     "Token": "token",
     "TokenRequest": "request",
+    "choice": "settings",
     "connect": "opening",
+    "described": "description",
     "domain_problem": "urls",
     "hookimpl": "hooks",
     "is_code": "response",

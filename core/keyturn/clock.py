@@ -10,22 +10,25 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+# On Linux, time.monotonic stands still while the machine sleeps; on macOS, this one does not.
+_SINCE_BOOT = getattr(clocks, "CLOCK_BOOTTIME", clocks.CLOCK_MONOTONIC)
+
 
 def _time() -> float:
     return clocks.time()
 
 
 def _monotonic() -> float:
-    return clocks.monotonic()
+    return clocks.clock_gettime(_SINCE_BOOT)
 
 
 @attrs.frozen
 class Clock:
     """Two clocks and a way to wait.
 
-    Both are needed: the wall clock sees a machine's sleep but can be set back, the monotonic one
-    can't be set but may stand still while the machine sleeps. A token is expired when either says
-    so.
+    Both are needed: the wall clock can be set back, and the monotonic one, which can't be set and
+    counts a machine's sleep where the system tells it, may stand still while a virtual machine is
+    paused. A token is expired when either says so.
 
     Args:
         time: Returns epoch seconds.

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from keyturn._provider import Provider
+    from keyturn.held import Headers
     from keyturn.request import TokenRequest
+    from keyturn.response import Answer
     from keyturn.settings import Settings
     from keyturn.stores.base import TokenStore
 
@@ -64,8 +66,9 @@ class Connection:
         transport: Transport | None = None,
     ) -> None:
         self.name = name or provider.name
-        self.provider = provider
         self.settings = settings
+        self.provider = provider
+        self.provider = provider = self._ask(lambda: provider.bound(settings))
         request = self._ask(lambda: provider.token_request(settings))
         request = request.with_fingerprint(fingerprint_key())
         problem = url_problem(request.url)
@@ -98,24 +101,18 @@ class Connection:
         Raises:
             keyturn.errors.KeyturnError: There is no token to be had.
         """
-        held = self._quick
-        if (
-            stale is None
-            and time.time() < held.fresh_until
-            and time.monotonic() < held.fresh_until_monotonic
-        ):
+        held = self._held
+        since, until = held.glance
+        if stale is None and since < time.time() < until:
             return held.token  # type: ignore[return-value]  # nothing held is never fresh
         ready = self._ready(stale)
         return self._settle(self._shared.wait(ready)) if isinstance(ready, Future) else ready
 
     async def atoken(self, *, stale: Token | None = None) -> Token:
         """Return a token that may be used now, without blocking the event loop; see `token`."""
-        held = self._quick
-        if (
-            stale is None
-            and time.time() < held.fresh_until
-            and time.monotonic() < held.fresh_until_monotonic
-        ):
+        held = self._held
+        since, until = held.glance
+        if stale is None and since < time.time() < until:
             return held.token  # type: ignore[return-value]  # nothing held is never fresh
         ready = self._ready(stale)
         if isinstance(ready, Future):
@@ -136,8 +133,12 @@ class Connection:
 
     def headers_for(self, token: Token) -> dict[str, str]:
         """Return what an API request with this very token needs; a new dict each time."""
+        return dict(self.header_items(token))
+
+    def header_items(self, token: Token) -> Headers:
+        """Return the same as `headers_for`, as pairs that are ready-made for the current token."""
         held = self._held
-        return dict(held.headers if held.token is token else self._headers(token))
+        return held.headers if held.token is token else self._headers(token)
 
     @property
     def api_url(self) -> str:
@@ -160,6 +161,10 @@ class Connection:
     def api_base(self, token: Token | None) -> str | None:
         """Return the provider's word on where the API is, as far as settings and token tell."""
         return self._ask(lambda: self.provider.api_base(self.settings, token))
+
+    def token_rejected(self, answer: Answer) -> bool:
+        """Return the provider's word on whether an API's 401 answer means the token."""
+        return self._ask(lambda: self.provider.token_rejected(self.settings, answer))
 
     @property
     def api_origin(self) -> str:
@@ -226,7 +231,7 @@ class Connection:
         from keyturn.explanation import explain
 
         self._check_open()
-        return explain(self.renewal, self.name, self._api_headers())
+        return explain(self.renewal, self.name, self.headers_for)
 
     def close(self) -> None:
         """Let go of the token; further calls raise `keyturn.errors.ConfigurationError`."""
@@ -267,6 +272,8 @@ class Connection:
             self._postpone(held, _MAX_RETRY)
             flight = self._shared.join(Need(held.token, fresh=True))
             flight.add_done_callback(self._renewed_ahead)
+        elif self._clock is SYSTEM:  # the glance is at the system's clock
+            held.allow_glance(now)
         return held.token
 
     def _check_open(self) -> None:
@@ -283,8 +290,6 @@ class Connection:
 
     def _hold(self, held: Held) -> None:
         self._held = NOTHING if self._closed else held
-        # The quick way reads the system's clocks itself, so it is for that clock only.
-        self._quick = self._held if self._clock is SYSTEM else NOTHING
 
     def _renewed_ahead(self, flight: Future[Outcome]) -> None:
         failure = flight.exception()
@@ -299,12 +304,11 @@ class Connection:
         if self._held is held:  # not when another thread has renewed or forgotten it meanwhile
             self._hold(held.postponed(seconds, self._clock.time(), self._clock.monotonic()))
 
-    def _headers(self, token: Token) -> dict[str, str]:
-        authorization = {"Authorization": f"Bearer {token.access_token}"}
-        return authorization | self._api_headers()
-
-    def _api_headers(self) -> dict[str, str]:
-        return self._ask(lambda: dict(self.provider.api_headers(self.settings)))
+    def _headers(self, token: Token) -> Headers:
+        name, value = self._ask(lambda: self.provider.authorization(token))
+        decoration = self._ask(lambda: dict(self.provider.decorate(self.settings, token)))
+        decoration.pop(name, None)
+        return ((name, value), *decoration.items())
 
     def _ask(self, work: Callable[[], T]) -> T:
         """Ask the provider something; whatever it raises becomes an error of this connection's."""

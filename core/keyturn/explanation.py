@@ -10,13 +10,15 @@ import attrs
 from keyturn import errors
 from keyturn.lifetime import State
 from keyturn.response import printable
+from keyturn.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from keyturn.renewal import Renewal
     from keyturn.request import TokenRequest
     from keyturn.response import Answer
+    from keyturn.settings import Settings
     from keyturn.token import Token
 
 _MASK = "REDACTED"
@@ -41,18 +43,20 @@ _SHOWN_MEMBERS = frozenset(
 )
 
 
-def explain(renewal: Renewal, name: str, api_headers: Mapping[str, str]) -> str:
+def explain(renewal: Renewal, name: str, headers_for: Callable[[Token], Mapping[str, str]]) -> str:
     """Return the transcript; a token is obtained if there is none, and a failure is told.
 
     Args:
         renewal: Obtains the connection's tokens.
         name: The connection's name.
-        api_headers: What an API request needs besides `Authorization`.
+        headers_for: Returns what an API request with a token needs.
     """
-    return "\n".join(_lines(renewal, name, api_headers)) + "\n"
+    return "\n".join(_lines(renewal, name, headers_for)) + "\n"
 
 
-def _lines(renewal: Renewal, name: str, api_headers: Mapping[str, str]) -> Iterator[str]:
+def _lines(
+    renewal: Renewal, name: str, headers_for: Callable[[Token], Mapping[str, str]]
+) -> Iterator[str]:
     yield f"connection {name}, provider {renewal.provider.name}"
     yield "settings:"
     for field in attrs.fields(type(renewal.settings)):
@@ -65,7 +69,7 @@ def _lines(renewal: Renewal, name: str, api_headers: Mapping[str, str]) -> Itera
     store = type(renewal.store.store).__name__
     if held is not None:
         yield f"nothing is sent: the {store} holds a token for this fingerprint."
-        yield from _token_lines(renewal, held, api_headers)
+        yield from _token_lines(renewal, held, headers_for)
         return
     yield f"the {store} holds no token for this fingerprint that may be used: one is requested."
     try:
@@ -75,14 +79,14 @@ def _lines(renewal: Renewal, name: str, api_headers: Mapping[str, str]) -> Itera
         yield f"outcome: {type(error).__name__}: {error}"
     else:
         yield from _answer_lines(renewal)
-        yield from _token_lines(renewal, outcome.token, api_headers)
+        yield from _token_lines(renewal, outcome.token, headers_for)
 
 
 def _request_lines(request: TokenRequest) -> Iterator[str]:
     shown = request.redacted()
-    yield f"  > {shown.method} {shown.url}"
+    yield f"  > {shown.method} {shown.url}{'?' if shown.query else ''}{shown.query}"
     for header, value in shown.headers.items():
-        yield f"  > {header}: {_MASK if header == 'Authorization' else value}"
+        yield f"  > {header}: {value}"
     yield "  >"
     yield f"  > {shown.body.decode()}"
 
@@ -123,7 +127,9 @@ def _shown(value: Any, renewal: Renewal, member: str | None = None) -> Any:
     return printable(value, renewal.request.secrets()) if isinstance(value, str) else value
 
 
-def _token_lines(renewal: Renewal, token: Token, api_headers: Mapping[str, str]) -> Iterator[str]:
+def _token_lines(
+    renewal: Renewal, token: Token, headers_for: Callable[[Token], Mapping[str, str]]
+) -> Iterator[str]:
     now = renewal.clock.time()
     plan = renewal.plan(token)
     yield f"outcome: a {token.token_type} token, scope {token.scope or '(none)'}."
@@ -133,6 +139,14 @@ def _token_lines(renewal: Renewal, token: Token, api_headers: Mapping[str, str])
     else:
         yield "  it is renewed in the background by the next call"
     yield "an API request has these headers:"
-    yield "  > Authorization: Bearer ********"
-    for header, value in api_headers.items():
-        yield f"  > {header}: {value}"
+    for header, value in headers_for(token).items():
+        yield f"  > {header}: {_masked(value, renewal.settings, token)}"
+
+
+def _masked(value: str, settings: Settings, token: Token) -> str:
+    """Return a header's value without the token, and without what the settings keep secret."""
+    held = [getattr(settings, field.name) for field in attrs.fields(type(settings))]
+    for secret in (Secret(token.access_token), *held):
+        if isinstance(secret, Secret):
+            value = value.replace(secret.reveal(), str(secret))
+    return value

@@ -7,35 +7,40 @@ from typing import TYPE_CHECKING
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from keyturn.lifetime import Lifetime
     from keyturn.token import Token
 
+    Headers = tuple[tuple[str, str], ...]
+
 _MIN_PAUSE = 0.05
+_GLANCE = 0.1
+_SHUT = (float("inf"), float("-inf"))
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class Held:
-    """A token with all that a call needs, replaced as a whole and never changed.
+    """A token with all that a call needs, replaced as a whole and never changed, its glance apart.
 
     Each limit is kept on both clocks; the nearer one counts.
 
     Args:
         token: The token, or None for nothing.
-        headers: What an API request with it needs.
+        headers: What an API request with it needs, names and values; the token's comes first.
         fresh_until: From when on it is to be renewed, in epoch seconds.
         fresh_until_monotonic: The same, on the monotonic clock.
         usable_until: From when on it must not be used, in epoch seconds.
         usable_until_monotonic: The same, on the monotonic clock.
+        glance: Between which epoch seconds the wall clock alone will do, since both clocks said
+            a moment ago that the token is fresh; one value, so that threads see it whole.
     """
 
     token: Token | None = None
-    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    headers: Headers = attrs.field(default=(), repr=False)
     fresh_until: float = float("-inf")
     fresh_until_monotonic: float = float("-inf")
     usable_until: float = float("-inf")
     usable_until_monotonic: float = float("-inf")
+    glance: tuple[float, float] = attrs.field(default=_SHUT, init=False)
 
     def is_fresh(self, now: float, monotonic: float) -> bool:
         """Tell whether the token needs no renewal yet."""
@@ -44,6 +49,19 @@ class Held:
     def is_usable(self, now: float, monotonic: float) -> bool:
         """Tell whether the token may still be used."""
         return now < self.usable_until and monotonic < self.usable_until_monotonic
+
+    def allow_glance(self, now: float) -> None:
+        """Let the wall clock alone do for a moment, since both clocks say that it is fresh.
+
+        A second clock would make a hit half as dear again. A clock set back in that moment at most
+        doubles it, and it is at most half of the time from stale to expired. What goes unnoticed
+        is a clock set back by just as long as nobody asked, to within this moment.
+
+        Args:
+            now: The time, in epoch seconds.
+        """
+        moment = min(_GLANCE, (self.usable_until - self.fresh_until) / 2)
+        self.glance = (now, min(now + moment, self.fresh_until))
 
     def postponed(self, seconds: float, now: float, monotonic: float) -> Held:
         """Return it with its renewal put off, by a quarter of the time it has left at most."""
@@ -59,14 +77,12 @@ class Held:
 NOTHING = Held()
 
 
-def hold(
-    token: Token, headers: Mapping[str, str], plan: Lifetime, now: float, monotonic: float
-) -> Held:
+def hold(token: Token, headers: Headers, plan: Lifetime, now: float, monotonic: float) -> Held:
     """Return the snapshot of a token from now on.
 
     Args:
         token: The token.
-        headers: What an API request with it needs.
+        headers: What an API request with it needs; the token's comes first.
         plan: When it is renewed, and until when it may be used.
         now: The time, in epoch seconds.
         monotonic: The same moment on the monotonic clock.

@@ -197,7 +197,9 @@ class Renewal:
         """Send a revocation request (RFC 7009 section 2.1)."""
         answer = self.transport.send(request, self.options.timeout)
         if answer.status != _OK:
-            raise refusal(self.provider.read_error(answer), answer, request.secrets())
+            raise refusal(
+                self.provider.read_error(self.settings, answer), answer, request.secrets()
+            )
 
     @property
     def _refusal_key(self) -> str:
@@ -267,8 +269,8 @@ class Renewal:
         return Exchange(self.request, answer, token)
 
     def _read(self, answer: Answer) -> Token:
-        error = self.provider.read_error(answer)
-        if error is not None or answer.status != _OK:
+        error = self.provider.read_error(self.settings, answer)
+        if error is not None or answer.status != self.provider.token_status:
             declared = self.provider.budget
             pause = declared.period if declared else DEFAULT_RETRY_AFTER
             raise refusal(error, answer, self.request.secrets(), retry_after_default=pause)

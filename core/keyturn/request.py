@@ -4,24 +4,40 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
+from keyturn.computed import Computed
 from keyturn.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-BodyFormat = Literal["form", "json"]
-ClientAuthentication = Literal["body", "basic"]
-Pairs = tuple[tuple[str, str | Secret], ...]
+BodyFormat = Literal["form", "json", "query"]
+Value = str | Secret | Computed
+Pairs = tuple[tuple[str, Value], ...]
 
-_CONTENT_TYPES: dict[BodyFormat, str] = {
+_CONTENT_TYPES: dict[str, str] = {
     "form": "application/x-www-form-urlencoded",
     "json": "application/json",
 }
 _MASK = "REDACTED"
+
+
+@attrs.frozen
+class ClientCertificate:
+    """What the client shows when the TLS connection is made (RFC 8705).
+
+    Args:
+        certificate: The path of a PEM file with the certificate, and its chain if there is one.
+        key: The path of the PEM file with its private key; by default it is in the same file.
+        password: What the private key is encrypted with.
+    """
+
+    certificate: str
+    key: str | None = None
+    password: Secret | None = None
 
 
 @attrs.frozen(repr=False)
@@ -31,13 +47,15 @@ class TokenRequest:
     Args:
         provider: The provider's name.
         url: The token endpoint.
-        parameters: The body's parameters in the order in which they are sent, without the scope.
+        parameters: The parameters in the order in which they are sent, without the scope.
         scope: The scope values, sent as the last parameter when there are any.
         scope_separator: What stands between them (RFC 6749 section 3.3: a space).
+        scope_name: The name of the scope's parameter; empty when it isn't sent as one.
         method: The HTTP method.
-        body_format: How the parameters are encoded.
-        basic: Client id and secret for the HTTP Basic scheme (RFC 6749 section 2.3.1), or None.
-        extra_headers: Headers besides `Accept`, `Content-Type` and `Authorization`.
+        body_format: How the parameters are encoded; `query` puts them into the URL's query and
+            leaves the body empty.
+        extra_headers: Headers besides `Accept`, `Accept-Encoding` and `Content-Type`.
+        certificate: The client's certificate, for mutual TLS.
         realm: What sets its tokens apart though the wire doesn't show it, such as a side of a shop.
         fingerprint: The key of everything that belongs to this request; see `with_fingerprint`.
     """
@@ -47,54 +65,51 @@ class TokenRequest:
     parameters: Pairs = ()
     scope: tuple[str, ...] = ()
     scope_separator: str = " "
+    scope_name: str = "scope"
     method: str = "POST"
     body_format: BodyFormat = "form"
-    basic: tuple[str, Secret] | None = None
     extra_headers: Pairs = ()
+    certificate: ClientCertificate | None = None
     realm: str = ""
     fingerprint: str = ""
 
     @property
     def headers(self) -> dict[str, str]:
         """The headers that are sent; a new dict each time, holding secrets if the request does."""
-        headers = {
-            "Accept": "application/json",
-            "Accept-Encoding": "identity",
-            "Content-Type": _CONTENT_TYPES[self.body_format],
-        }
-        headers.update((name, _reveal(value)) for name, value in self.extra_headers)
-        if self.basic is not None:
-            headers["Authorization"] = _basic(*self.basic)
-        return headers
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+        if self.body_format in _CONTENT_TYPES:
+            headers["Content-Type"] = _CONTENT_TYPES[self.body_format]
+        return headers | {name: plain(value) for name, value in self.extra_headers}
 
     @property
     def body(self) -> bytes:
-        """The body that is sent, secrets included."""
-        parameters = [(name, _reveal(value)) for name, value in self.parameters]
-        if self.scope:
-            parameters.append(("scope", self.scope_separator.join(self.scope)))
+        """The body that is sent, secrets included; made anew each time."""
+        if self.body_format == "query":
+            return b""
         if self.body_format == "json":
-            return json.dumps(dict(parameters), separators=(",", ":"), ensure_ascii=False).encode()
-        # authlib takes a while to import: only when a form is really encoded.
-        from authlib.common.urls import url_encode
+            parameters = dict(self._parameters())
+            return json.dumps(parameters, separators=(",", ":"), ensure_ascii=False).encode()
+        return self._encoded()
 
-        form: str = url_encode(parameters)
-        return form.encode()
+    @property
+    def query(self) -> str:
+        """The query that is sent in the URL, secrets included; empty for most providers."""
+        return self._encoded().decode() if self.body_format == "query" else ""
 
     def secrets(self) -> list[Secret]:
         """Return every secret in the request, so that texts of others can be cleaned of them."""
-        held = [value for _, value in (*self.parameters, *self.extra_headers)]
-        held += self.basic or ()
+        held: list[Value | None] = []
+        for _, value in (*self.parameters, *self.extra_headers):
+            held += value.sources() if isinstance(value, Computed) else (value,)
+        held.append(self.certificate.password if self.certificate else None)
         return [value for value in held if isinstance(value, Secret)]
 
     def redacted(self) -> TokenRequest:
         """Return the same request with every secret replaced, for showing it."""
-        basic = None if self.basic is None else (self.basic[0], Secret(_MASK))
         return attrs.evolve(
             self,
             parameters=_masked(self.parameters),
             extra_headers=_masked(self.extra_headers),
-            basic=basic,
         )
 
     def with_fingerprint(self, key: bytes) -> TokenRequest:
@@ -114,9 +129,9 @@ class TokenRequest:
             self.body_format,
             _canonical(self.parameters),
             sorted(set(self.scope)),
-            self.scope_separator,
-            None if self.basic is None else [self.basic[0], self.basic[1].reveal()],
+            [self.scope_separator, self.scope_name],
             _canonical((name.lower(), value) for name, value in self.extra_headers),
+            _canonical_certificate(self.certificate),
         ]
         digest = hashlib.blake2b(json.dumps(fields).encode(), key=key, digest_size=32)
         return attrs.evolve(self, fingerprint=digest.hexdigest())
@@ -130,26 +145,48 @@ class TokenRequest:
             f"scope={self.scope!r}, fingerprint={self.fingerprint!r})"
         )
 
+    def _parameters(self) -> list[tuple[str, str]]:
+        parameters = [(name, plain(value)) for name, value in self.parameters]
+        if self.scope and self.scope_name:
+            parameters.append((self.scope_name, self.scope_separator.join(self.scope)))
+        return parameters
+
+    def _encoded(self) -> bytes:
+        # authlib takes a while to import: only when a form is really encoded.
+        from authlib.common.urls import url_encode
+
+        form: str = url_encode(self._parameters())
+        return form.encode()
+
+
+def plain(value: Value) -> str:
+    """Return a value as it is sent; the caller must keep it out of logs and errors."""
+    if isinstance(value, Computed):
+        return value.value()
+    return _reveal(value)
+
 
 def _reveal(value: str | Secret) -> str:
     return value.reveal() if isinstance(value, Secret) else value
 
 
-def _canonical(pairs: Iterable[tuple[str, str | Secret]]) -> list[list[str]]:
-    return sorted([name, _reveal(value)] for name, value in pairs)
+def _canonical(pairs: Iterable[tuple[str, Value]]) -> list[list[Any]]:
+    return sorted([name, *_essence(value)] for name, value in pairs)
+
+
+def _essence(value: Value) -> list[str]:
+    """Return what a fingerprint covers of a value; what is made anew each time is told by kind."""
+    if isinstance(value, Computed):
+        return ["made", type(value).__name__, *(_reveal(source) for source in value.sources())]
+    return ["given", _reveal(value)]
+
+
+def _canonical_certificate(certificate: ClientCertificate | None) -> list[str | None] | None:
+    if certificate is None:
+        return None
+    password = certificate.password
+    return [certificate.certificate, certificate.key, password.reveal() if password else None]
 
 
 def _masked(pairs: Pairs) -> Pairs:
-    return tuple((name, _MASK if isinstance(value, Secret) else value) for name, value in pairs)
-
-
-def _basic(client_id: str, client_secret: Secret) -> str:
-    from urllib.parse import quote_plus
-
-    from authlib.oauth2.auth import ClientAuth
-
-    # RFC 6749 section 2.3.1 has both form-encoded first, which authlib leaves to its caller.
-    auth = ClientAuth(quote_plus(client_id), quote_plus(client_secret.reveal()))
-    headers: dict[str, str] = {}
-    auth.prepare("POST", "", headers, "")
-    return headers["Authorization"]
+    return tuple((name, value if isinstance(value, str) else _MASK) for name, value in pairs)

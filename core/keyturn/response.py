@@ -1,4 +1,4 @@
-"""An answer's bytes become a token or an error; nothing in them is believed unchecked."""
+"""What a token endpoint answered, and the error that a refusal becomes; nothing is believed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from urllib.parse import quote, quote_plus
 import attrs
 
 from keyturn import errors
-from keyturn.token import Token
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -27,16 +26,11 @@ MAX_RETRY_AFTER = 3600.0
 DEFAULT_RETRY_AFTER = 20.0
 """Seconds for which a token endpoint is left alone that names no time."""
 
-_MAX_TOKEN = 65_536
 _MAX_TEXT = 300
 _HIDDEN = "[hidden]"
-_VISIBLE_REGEX = re.compile(r"[\x21-\x7e]+")
-_SCOPE_REGEX = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: +[\x21\x23-\x5b\x5d-\x7e]+)*")
 _CODE_REGEX = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 _LONG_RUN_REGEX = re.compile(r"[A-Za-z0-9._~+/=%-]{24,}")
 _JSON_TYPE_REGEX = re.compile(r"application/(?:[\w.+-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
-_SECRET_FIELDS = frozenset({"access_token", "refresh_token", "id_token"})
-_KNOWN_FIELDS = frozenset({*_SECRET_FIELDS, "token_type", "expires_in", "scope"})
 
 
 @attrs.frozen
@@ -90,49 +84,9 @@ class OAuthError:
     server_fault: bool = False
 
 
-def read_error(answer: Answer) -> OAuthError | None:
-    """Return the RFC 6749 error in an answer, whatever its status, or None when it holds none."""
-    fields = answer.json()
-    if not isinstance(fields, dict) or not is_code(fields.get("error")):
-        return None
-    description = fields.get("error_description")
-    return OAuthError(
-        fields["error"],
-        description if isinstance(description, str) else "",
-        server_fault=fields["error"] in _SERVER_FAULTS,
-    )
-
-
 def is_code(value: object) -> bool:
     """Tell whether a value is of the form of an OAuth error code."""
     return isinstance(value, str) and _CODE_REGEX.fullmatch(value) is not None
-
-
-def read_token(
-    answer: Answer, *, asked_scope: str | None = None, missing_lifetime: float | None = None
-) -> Token:
-    """Return the token in an RFC 6749 section 5.1 answer.
-
-    Args:
-        answer: The answer, of status 200.
-        asked_scope: The scope asked for; it is the granted one when the answer names none.
-        missing_lifetime: Seconds to assume when the answer has no `expires_in`; None refuses.
-
-    Raises:
-        keyturn.errors.InvalidTokenResponse: A field is missing, or is not what it must be.
-    """
-    fields = answer.json()
-    if not isinstance(fields, dict):
-        message = "the token endpoint answered with something else than a JSON object."
-        raise errors.InvalidTokenResponse(message)
-    return Token(
-        access_token=_access_token(fields.get("access_token")),
-        token_type=_token_type(fields.get("token_type")),
-        expires_at=answer.sent_at + _lifetime(fields.get("expires_in"), missing_lifetime),
-        scope=_scope(fields.get("scope"), asked_scope),
-        extra={name: value for name, value in fields.items() if name not in _KNOWN_FIELDS},
-        issued_at=answer.sent_at,
-    )
 
 
 def refusal(
@@ -179,7 +133,6 @@ def refusal(
     return errors.InvalidTokenResponse(f"the token endpoint's answer is not a token ({what}).")
 
 
-_SERVER_FAULTS = frozenset({"server_error", "temporarily_unavailable"})
 _OTHER_REFUSAL = (
     errors.TokenRequestRefused,
     "Check the connection's settings and what this client may ask for.",
@@ -212,13 +165,17 @@ def retry_after(answer: Answer) -> float | None:
     if re.fullmatch(r"[0-9]{1,12}", text):
         seconds = float(text)
     else:
-        from email.utils import parsedate_to_datetime  # 10 ms, for a rare form
-
-        try:
-            seconds = parsedate_to_datetime(text).timestamp() - answer.sent_at
-        except (ValueError, OverflowError):
+        date = _http_date(text)
+        if date is None:
             return None
+        seconds = date - answer.sent_at
     return min(max(0.0, seconds), MAX_RETRY_AFTER)
+
+
+def date_header(answer: Answer) -> float:
+    """Return what the server's clock showed, in epoch seconds; ours when it doesn't tell."""
+    date = _http_date(answer.headers.get("date", ""))
+    return answer.sent_at if date is None else date
 
 
 def printable(text: str, secrets: Iterable[Secret] = ()) -> str:
@@ -234,6 +191,15 @@ def printable(text: str, secrets: Iterable[Secret] = ()) -> str:
     text = _LONG_RUN_REGEX.sub(_HIDDEN, text[: 10 * _MAX_TEXT])
     text = "".join(char if " " <= char <= "~" else " " for char in text)
     return " ".join(text.split())[:_MAX_TEXT]
+
+
+def _http_date(text: str) -> float | None:
+    from email.utils import parsedate_to_datetime  # 10 ms, for a rare form
+
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -255,38 +221,3 @@ def _finite_float(text: str) -> float:
 
 def _bounded_int(text: str) -> int:
     return int(text) if len(text) <= 19 else _refuse("integer")
-
-
-def _access_token(value: object) -> str:
-    if isinstance(value, str) and len(value) <= _MAX_TOKEN and _VISIBLE_REGEX.fullmatch(value):
-        return value
-    message = "the answer's access_token is missing, or is not a text of visible ASCII characters."
-    raise errors.InvalidTokenResponse(message)
-
-
-def _token_type(value: object) -> str:
-    if isinstance(value, str) and value.lower() == "bearer":
-        return value
-    message = "the answer's token_type is missing, or is another one than Bearer."
-    raise errors.InvalidTokenResponse(message)
-
-
-def _lifetime(value: object, missing: float | None) -> float:
-    if value is None and missing is not None:
-        return missing
-    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value):
-        value = int(value)
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < float("inf"):
-        return min(float(value), MAX_LIFETIME)
-    what = "missing" if value is None else "not a number of seconds above 0"
-    message = f"the answer's expires_in is {what}."
-    raise errors.InvalidTokenResponse(message)
-
-
-def _scope(value: object, asked: str | None) -> str | None:
-    if value is None or value == "":
-        return asked
-    if isinstance(value, str) and _SCOPE_REGEX.fullmatch(value):
-        return value
-    message = "the answer's scope is not a text of scope values."
-    raise errors.InvalidTokenResponse(message)

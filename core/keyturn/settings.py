@@ -1,27 +1,28 @@
-"""Settings: attrs classes from plain values, all mistakes at once; and their JSON Schema."""
+"""Settings: attrs classes, read from plain values with all mistakes at once."""
 
 from __future__ import annotations
 
 import difflib
 import functools
-import re
 import types
 import typing
+from collections.abc import Mapping
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import attrs
 
+from keyturn.schema import SCOPE_VALUE_REGEX, kind_of
 from keyturn.secret import Secret
 from keyturn.urls import LABEL_PATTERN, label_problem, url_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
 
     import cattrs
     from cattrs.errors import ClassValidationError
 
 S = TypeVar("S", bound="Settings")
-_SCOPE_VALUE_REGEX = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 
 
 def setting(
@@ -58,6 +59,51 @@ def url(title: str, description: str = "", *, default: Any = attrs.NOTHING) -> A
     return setting(title, description, default=default, check=url_problem, schema=schema)
 
 
+def choice(
+    title: str,
+    description: str = "",
+    *,
+    choices: Mapping[str, str | Mapping[str, str]],
+    default: Any = attrs.NOTHING,
+) -> Any:
+    """Declare a field that is one of several values, each with texts of its own for templates.
+
+    Args:
+        title: Its name for people.
+        description: What it is.
+        choices: The values, and the text that each stands for in a template's `{name}`; or several
+            texts, for `{name[key]}`.
+        default: Its value when it isn't given; without a default it is required.
+
+    Example:
+        >>> import attrs, keyturn
+        >>> @attrs.frozen(kw_only=True)
+        ... class AcmeSettings(keyturn.ConfidentialSettings):
+        ...     environment: str = keyturn.choice(
+        ...         "Environment", choices={"live": "acme.example", "test": "acme-test.example"}
+        ...     )
+        >>> class Acme(keyturn.Provider[AcmeSettings]):
+        ...     name = "acme"
+        ...     settings = AcmeSettings
+        ...     token_url = "https://{environment}/oauth/token"
+    """
+    known = ", ".join(choices)
+
+    def check(value: str) -> str | None:
+        if value in choices:
+            return None
+        return f"must be one of {known}.{did_you_mean(value, choices)}"
+
+    metadata = {
+        "title": title,
+        "description": description,
+        "check": check,
+        "schema": {"enum": list(choices)},
+        "choices": choices,
+    }
+    return attrs.field(default=default, metadata=metadata)
+
+
 def one_line(value: str | Secret) -> str | None:
     """Return what keeps a text from being one line without surrounding space, or None."""
     text = value.reveal() if isinstance(value, Secret) else value
@@ -66,12 +112,17 @@ def one_line(value: str | Secret) -> str | None:
     return "must be one line of text, without spaces around it"
 
 
+def _pem_problem(value: Secret) -> str | None:
+    text = value.reveal().strip()
+    if text.startswith("-----BEGIN ") and "PRIVATE KEY-----" in text:
+        return None
+    return "must be a private key as PEM, from -----BEGIN to the last line"
+
+
 @attrs.frozen(kw_only=True)
 class Settings:
     """What every provider's settings have; a provider's own class derives from it."""
 
-    client_id: str = setting("Client ID", "The client's public name.")
-    client_secret: Secret | None = setting("Client secret", "The client's secret.", default=None)
     token_url: str | None = url(
         "Token URL", "The token endpoint, when it isn't where the provider has it.", default=None
     )
@@ -85,10 +136,50 @@ class Settings:
 
 
 @attrs.frozen(kw_only=True)
+class ClientSettings(Settings):
+    """The settings of a provider with clients that need not have a secret."""
+
+    client_id: str = setting("Client ID", "The client's public name.")
+    client_secret: Secret | None = setting("Client secret", "The client's secret.", default=None)
+
+
+@attrs.frozen(kw_only=True)
 class ConfidentialSettings(Settings):
     """The settings of a provider whose clients all have a secret."""
 
+    client_id: str = setting("Client ID", "The client's public name.")
     client_secret: Secret = setting("Client secret", "The client's secret.")
+
+
+@attrs.frozen(kw_only=True)
+class KeySettings(Settings):
+    """The settings of a provider whose clients prove who they are with a private key (RFC 7523)."""
+
+    client_id: str = setting("Client ID", "The client's public name.")
+    private_key: Secret = setting(
+        "Private key", "The client's private key as PEM.", check=_pem_problem
+    )
+    key_id: str | None = setting(
+        "Key ID", "The key's name (`kid`), where the provider knows several keys.", default=None
+    )
+
+
+@attrs.frozen(kw_only=True)
+class CertificateSettings(Settings):
+    """The settings of a provider whose clients have a certificate (mutual TLS, RFC 8705)."""
+
+    client_id: str = setting("Client ID", "The client's public name.")
+    certificate: str = setting(
+        "Certificate", "The path of a PEM file with the client's certificate, and its chain."
+    )
+    certificate_key: str | None = setting(
+        "Certificate key",
+        "The path of a PEM file with its private key; by default it is in the same file.",
+        default=None,
+    )
+    certificate_password: Secret | None = setting(
+        "Certificate password", "What the private key is encrypted with.", default=None
+    )
 
 
 def read(cls: type[S], values: Mapping[str, Any]) -> tuple[S | None, list[str]]:
@@ -124,51 +215,6 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f" Did you mean {near[0]}?" if near else ""
 
 
-def json_schema(cls: type[Settings], title: str) -> dict[str, Any]:
-    """Return the JSON Schema (2020-12) of a settings class; secrets are marked `writeOnly`."""
-    fields = attrs.fields(attrs.resolve_types(cls))
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": title,
-        "type": "object",
-        "properties": {field.name: _field_schema(field) for field in fields},
-        "required": [field.name for field in fields if field.default is attrs.NOTHING],
-        "additionalProperties": False,
-    }
-
-
-def _field_schema(field: attrs.Attribute[Any]) -> dict[str, Any]:
-    schema: dict[str, Any] = {"title": field.metadata.get("title", field.name)}
-    if field.metadata.get("description"):
-        schema["description"] = field.metadata["description"]
-    kind, optional = _kind(field.type)
-    schema |= _kind_schema(kind) | dict(field.metadata.get("schema", {}))
-    if optional and "enum" in schema:
-        schema["enum"] = [*schema["enum"], None]
-    if optional and "type" in schema:
-        schema["type"] = [schema["type"], "null"]
-    if optional and "anyOf" in schema:
-        schema["anyOf"] = [*schema["anyOf"], {"type": "null"}]
-    if isinstance(field.default, (str, int, float)):
-        schema["default"] = field.default
-    return schema
-
-
-def _kind_schema(kind: Any) -> dict[str, Any]:
-    if typing.get_origin(kind) is Literal:
-        return {"type": "string", "enum": list(typing.get_args(kind))}
-    if kind is Secret:
-        return {"type": "string", "writeOnly": True, "minLength": 1}
-    if typing.get_origin(kind) is tuple:
-        one = _SCOPE_VALUE_REGEX.pattern
-        text = {"type": "string", "pattern": rf"^\s*{one}(\s+{one})*\s*$"}
-        items = {"type": "string", "pattern": f"^{one}$"}
-        return {"anyOf": [text, {"type": "array", "items": items, "minItems": 1}]}
-    if kind is str:
-        return {"type": "string", "minLength": 1}
-    return {"type": {int: "integer", float: "number", bool: "boolean"}[kind]}
-
-
 @functools.cache
 def _converter() -> cattrs.Converter:
     import cattrs
@@ -194,7 +240,7 @@ class _MistakeError(ValueError):
 
 
 def _value(field: attrs.Attribute[Any], value: Any, _annotation: object) -> Any:
-    kind, optional = _kind(field.type)
+    kind, optional = kind_of(field.type)
     if value is None and optional:
         return None
     converted = _convert(value, kind)
@@ -210,6 +256,8 @@ def _convert(value: Any, kind: Any) -> Any:
         return Secret(value)
     if typing.get_origin(kind) is tuple:
         return _scope_values(value)
+    if typing.get_origin(kind) is Mapping:
+        return _texts(value)
     if typing.get_origin(kind) is Literal:
         known = typing.get_args(kind)
         if value in known:
@@ -236,9 +284,15 @@ def _scope_values(value: Any) -> tuple[str, ...]:
     values = value.split() if isinstance(value, str) else value
     if not isinstance(values, (list, tuple)) or not values:
         raise _MistakeError("must be one or several scope values, as a text or a list of texts")
-    if not all(isinstance(each, str) and _SCOPE_VALUE_REGEX.fullmatch(each) for each in values):
+    if not all(isinstance(each, str) and SCOPE_VALUE_REGEX.fullmatch(each) for each in values):
         raise _MistakeError("must have visible ASCII scope values only (RFC 6749 section 3.3)")
     return tuple(values)
+
+
+def _texts(value: Any) -> Mapping[str, str]:
+    if isinstance(value, Mapping) and all(isinstance(part, str) for part in chain(*value.items())):
+        return types.MappingProxyType(dict(value))
+    raise _MistakeError('must be names and texts, such as { audience = "…" }')
 
 
 def _mistakes(cls: type[Settings], invalid: ClassValidationError) -> Iterator[tuple[str, str]]:
@@ -253,11 +307,3 @@ def _mistakes(cls: type[Settings], invalid: ClassValidationError) -> Iterator[tu
         names = exception.extra_fields if isinstance(exception, ForbiddenExtraKeysError) else ()
         for name in sorted(names):
             yield name, f"is not a setting of this provider.{did_you_mean(name, known)}"
-
-
-def _kind(annotation: Any) -> tuple[Any, bool]:
-    """Split `T | None` into T and whether None is allowed."""
-    if typing.get_origin(annotation) in {typing.Union, types.UnionType}:
-        kinds = [kind for kind in typing.get_args(annotation) if kind is not type(None)]
-        return kinds[0], True
-    return annotation, False

@@ -16,11 +16,12 @@ from keyturn.response import MAX_BODY, Answer
 from keyturn.urls import url_problem
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterable
 
     import httpx
 
-    from keyturn.request import TokenRequest
+    from keyturn.request import ClientCertificate, TokenRequest
 
 _WINDOW_BITS = {"gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
 
@@ -66,6 +67,10 @@ class Transport:
             failure = _reason(error)
         except zlib.error:
             failure = "its answer can't be decompressed"
+        except UnicodeEncodeError:
+            failure = "a header of the token request is not ASCII"
+        except UnicodeError:  # httpx decodes a host that begins with xn--
+            failure = "its host is not a name in Punycode"
         # Raised here, not in the handlers: httpx's errors hold the request, secret included.
         what = f"did not answer within {seconds:g} s" if deadline.passed else f"failed: {failure}"
         raise errors.EndpointUnavailable(
@@ -78,10 +83,11 @@ class Transport:
         if problem:
             message = f"the token endpoint's address {problem}."
             raise errors.ConfigurationError(message)
+        query = request.query
         sent_at = time.time()
-        with self._client_for(request.url).stream(
+        with self._client_for(request).stream(
             request.method,
-            request.url,
+            f"{request.url}?{query}" if query else request.url,
             headers=request.headers,
             content=request.body,
             timeout=seconds,
@@ -91,15 +97,19 @@ class Transport:
             body = read_capped(answer.iter_raw(), headers.get("content-encoding", ""))
             return Answer(answer.status_code, headers, body, sent_at)
 
-    def _client_for(self, url: str) -> httpx.Client:
+    def _client_for(self, request: TokenRequest) -> httpx.Client:
         # Plain http is for loopback only: it must not pass through a proxy elsewhere.
-        by_proxy = not url.lower().startswith("http://")
+        by_proxy = not request.url.lower().startswith("http://")
+        certificate = request.certificate
+        if certificate is not None:
+            # Read anew each time, since it is renewed in place; it is asked for once an hour.
+            return self._build(verify=_context(certificate), trust_env=by_proxy)
         with self._lock:
             if by_proxy not in self._clients:
-                self._clients[by_proxy] = self._build(trust_env=by_proxy)
+                self._clients[by_proxy] = self._build(verify=self._verify, trust_env=by_proxy)
             return self._clients[by_proxy]
 
-    def _build(self, *, trust_env: bool) -> httpx.Client:
+    def _build(self, *, verify: Any, trust_env: bool) -> httpx.Client:
         from http.cookiejar import CookieJar, DefaultCookiePolicy
 
         import httpx
@@ -107,7 +117,7 @@ class Transport:
         failure = ""
         try:
             return httpx.Client(
-                verify=self._verify,
+                verify=verify,
                 trust_env=trust_env,
                 follow_redirects=False,
                 limits=httpx.Limits(max_keepalive_connections=0),
@@ -126,6 +136,31 @@ class Transport:
     def _forget(self) -> None:
         self._lock = threading.Lock()
         self._clients: dict[bool, httpx.Client] = {}
+
+
+def _context(certificate: ClientCertificate) -> ssl.SSLContext:
+    """Return a TLS context that shows a client's certificate (RFC 8705 section 2)."""
+    import httpx
+
+    password = certificate.password
+    problem = ""
+    try:
+        context = httpx.create_ssl_context()
+        context.load_cert_chain(
+            certificate.certificate,
+            certificate.key,
+            # An empty one keeps OpenSSL from asking at the terminal.
+            password=password.reveal() if password else "",
+        )
+    except OSError as error:  # ssl.SSLError is one too
+        problem = error.strerror or type(error).__name__
+    else:
+        return context
+    raise errors.ConfigurationError(
+        f"certificate: {certificate.certificate} can't be used ({problem}).",
+        hint="It must be a PEM file with the certificate, and with its private key unless "
+        "certificate_key names that.",
+    )
 
 
 class _Quiet(logging.Filter):
@@ -202,6 +237,7 @@ def read_capped(chunks: Iterable[bytes], encoding: str) -> bytes:
     Raises:
         keyturn.errors.InvalidTokenResponse: It is larger, or encoded in another way than gzip or
             deflate.
+        zlib.error: It can't be decompressed, or was cut off.
     """
     encoding = encoding.strip().lower()
     if encoding not in {"", "identity", *_WINDOW_BITS}:
@@ -215,6 +251,8 @@ def read_capped(chunks: Iterable[bytes], encoding: str) -> bytes:
         if len(body) > MAX_BODY:
             message = f"the token endpoint's answer is larger than {MAX_BODY} bytes."
             raise errors.InvalidTokenResponse(message)
+    if body and unpacker is not None and not unpacker.eof:
+        raise zlib.error("it ends before its checksum")
     return bytes(body)
 
 

@@ -22,7 +22,11 @@ _URL_REGEX = re.compile(
     rf"(?::(?P<port>[1-9][0-9]{{0,4}}))?(?P<path>(?:/{_SEGMENT})*)",
     re.IGNORECASE | re.ASCII,
 )
-_LOOPBACK_REGEX = re.compile(r"localhost|\[::1\]|127(?:\.[0-9]{1,3}){3}")
+_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_LOOPBACK_REGEX = re.compile(rf"localhost|\[::1\]|127(?:\.{_OCTET}){{3}}")
+# Some parsers read 127.1, 0x7f.1 or 2130706433 as an IPv4 address, others look the name up.
+_NUMBER_REGEX = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)", re.IGNORECASE)
+_IPV4_REGEX = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 _MAX_HOST = 253
 
@@ -52,6 +56,8 @@ def url_problem(value: str) -> str | None:
         return "must be a URL such as https://shop.example/path, without user, query or fragment"
     if len(match["host"]) > _MAX_HOST or int(match["port"] or 0) > 65535:
         return "must have a host of at most 253 characters and a port of at most 65535"
+    if _NUMBER_REGEX.fullmatch(match["host"]) and not _IPV4_REGEX.fullmatch(match["host"]):
+        return "must have a name as its host, or an IPv4 address of four decimal numbers up to 255"
     if match["scheme"].lower() != "https" and not is_loopback(value):
         return "must begin with https:// (http:// is for loopback addresses only)"
     segments = match["path"].lower().replace("%2e", ".").split("/")
@@ -74,6 +80,13 @@ def origin(url: str) -> str:
     scheme, host = match["scheme"].lower(), match["host"].lower()
     port = int(match["port"] or 0)
     return f"{scheme}://{host}" + (f":{port}" if port not in {0, _DEFAULT_PORTS[scheme]} else "")
+
+
+def is_below(url: str, domain: str) -> bool:
+    """Tell whether the host of a URL accepted by `url_problem` is a domain, or lies below it."""
+    match = _URL_REGEX.fullmatch(url)
+    host = match["host"].lower() if match else ""
+    return host == domain or host.endswith(f".{domain}")
 
 
 def is_loopback(url: str) -> bool:

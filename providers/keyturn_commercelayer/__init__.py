@@ -12,7 +12,7 @@ import keyturn
 from keyturn_commercelayer.scope import Scope, Selector
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from keyturn import Answer, Token, TokenRequest
 
@@ -45,7 +45,7 @@ def _lifetime_problem(value: int) -> str | None:
 
 
 @attrs.frozen(kw_only=True)
-class CommerceLayerSettings(keyturn.Settings):
+class CommerceLayerSettings(keyturn.ClientSettings):
     """The settings of `commercelayer`."""
 
     client_secret: keyturn.Secret | None = keyturn.setting(
@@ -147,6 +147,7 @@ class CommerceLayer(keyturn.Provider[CommerceLayerSettings]):
     settings = CommerceLayerSettings
     token_url = "https://auth.{domain}/oauth/token"
     body_format = "json"
+    api_headers = {"Accept": "application/vnd.api+json"}
     # 30 a minute in a sliding window: burst and refill together stay below that in any minute.
     budget = keyturn.Budget(per_minute=18, burst=12)
     # Only in a token's last 15 minutes does the server give a new one (comment in js-auth).
@@ -160,20 +161,17 @@ class CommerceLayer(keyturn.Provider[CommerceLayerSettings]):
         """Return the lifetime set for the credentials, else the documented one of their kind."""
         return float(settings.lifetime or _DEFAULT_LIFETIMES[settings.kind])
 
-    def read_error(self, answer: Answer) -> keyturn.OAuthError | None:
+    def read_error(
+        self, settings: CommerceLayerSettings, answer: Answer
+    ) -> keyturn.OAuthError | None:
         """Return the error; Commerce Layer's `errors` hold the OAuth code as `title`."""
         error = _first_error(answer)
         if error is None:
-            return super().read_error(answer)
+            return super().read_error(settings, answer)
         title, detail = error.get("title"), error.get("detail")
         if isinstance(title, str) and keyturn.is_code(title):
             return keyturn.OAuthError(title, detail if isinstance(detail, str) else "")
         return keyturn.OAuthError("", " ".join(str(text) for text in (title, detail) if text))
-
-    def api_headers(self, settings: CommerceLayerSettings) -> Mapping[str, str]:
-        """Return the `Accept` header of the API."""
-        del settings
-        return {"Accept": "application/vnd.api+json"}
 
     def api_base(self, settings: CommerceLayerSettings, token: Token | None) -> str | None:
         """Return the organization's API; the token may tell the organization, never the domain."""
@@ -182,8 +180,9 @@ class CommerceLayer(keyturn.Provider[CommerceLayerSettings]):
             return settings.api_url
         return f"https://{organization}.{settings.domain}/api"
 
-    def token_rejected(self, answer: Answer) -> bool:
+    def token_rejected(self, settings: CommerceLayerSettings, answer: Answer) -> bool:
         """Tell `INVALID_TOKEN` from `UNAUTHORIZED`, a permission that no new token gives."""
+        del settings
         error = _first_error(answer) or {}
         return error.get("code") != "UNAUTHORIZED"
 

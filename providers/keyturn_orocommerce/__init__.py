@@ -13,8 +13,6 @@ import attrs
 import keyturn
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from keyturn import Answer, OAuthError, Token, TokenRequest
 
 _SEGMENT_REGEX = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]*")
@@ -58,26 +56,23 @@ class OroCommerce(keyturn.Provider[OroSettings]):
     title = "OroCommerce"
     settings = OroSettings
     token_url = "{url}/oauth2-token"
+    # The documented API type.
+    api_headers = {"Accept": "application/vnd.api+json"}
 
     def token_request(self, settings: OroSettings) -> TokenRequest:
         """Return the token request; its side sets its tokens apart, though the wire is the same."""
         request = super().token_request(settings)
         return attrs.evolve(request, body_format=settings.body_format, realm=settings.side)
 
-    def read_error(self, answer: Answer) -> OAuthError | None:
+    def read_error(self, settings: OroSettings, answer: Answer) -> OAuthError | None:
         """Return the error; `no_encryption_key` is a broken server, not bad credentials."""
-        error = super().read_error(answer)
+        error = super().read_error(settings, answer)
         if error is None:
             return None
         hint = answer.json().get("hint")
         said = f"{error.description} {hint}" if isinstance(hint, str) else error.description
         broken = error.server_fault or error.code == "no_encryption_key"
         return attrs.evolve(error, description=said, server_fault=broken)
-
-    def api_headers(self, settings: OroSettings) -> Mapping[str, str]:
-        """Return the `Accept` header of the documented API type."""
-        del settings
-        return {"Accept": "application/vnd.api+json"}
 
     def api_base(self, settings: OroSettings, token: Token | None) -> str:
         """Return the API of the connection's side."""

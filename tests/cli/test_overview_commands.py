@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Keyturn = Callable[..., Result]
 
-BUILT_IN = ["commercelayer", "norce-commerce", "norce-storm", "orocommerce"]
+BUILT_IN = ["commercelayer", "generic", "norce-commerce", "norce-storm", "orocommerce"]
 
 
 @pytest.fixture

@@ -32,6 +32,9 @@ ALONE = {
 }
 
 
+TOKEN = keyturn.Token("made-up", "Bearer", 2e9)
+
+
 @pytest.fixture
 def override(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Give a function that sets variables of a connection."""
@@ -64,7 +67,7 @@ def test_variable_overrides_one_setting(
     connection = keyturn.load_connection("norce-stage", config=write(FILE, 0o644))
 
     assert b"client_id=from-the-environment" in connection.token_request().body
-    assert connection.provider.api_headers(connection.settings) == {"ApplicationId": "7"}
+    assert connection.provider.decorate(connection.settings, TOKEN) == {"ApplicationId": "7"}
 
 
 @pytest.mark.parametrize("name", ["norce-stage", "norce_stage", "norce.stage"])

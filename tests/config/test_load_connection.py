@@ -39,6 +39,9 @@ client_secret = { env = "ORO_SECRET" }
 SECONDS = "must be a number of seconds, "
 
 
+TOKEN = keyturn.Token("made-up", "Bearer", 2e9)
+
+
 def problems(name: str, path: Path) -> tuple[str, ...]:
     """Return the mistakes that loading a connection reports."""
     with pytest.raises(ConfigurationError) as caught:
@@ -61,7 +64,7 @@ def test_connection_is_what_its_table_says(write: Callable[..., Path]) -> None:
     request = connection.token_request()
     assert request.url == "https://acme.api-se.stage.norce.tech/identity/1.0/connect/token"
     assert b"client_secret=s3cret-for-tests" in request.body
-    assert connection.provider.api_headers(connection.settings) == {"ApplicationId": "1042"}
+    assert connection.provider.decorate(connection.settings, TOKEN) == {"ApplicationId": "1042"}
 
 
 def test_file_is_found_by_variable_and_in_the_users_directory(

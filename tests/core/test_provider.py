@@ -81,7 +81,7 @@ def test_revocation_follows_rfc_7009(world: World) -> None:
 
 def test_basic_authentication_takes_id_and_secret_out_of_the_body(world: World) -> None:
     """RFC 6749 section 2.3 allows one way in each request: servers refuse two."""
-    provider = world.changed(client_authentication="basic", body_format="form")
+    provider = world.changed(client_authentication="client_secret_basic", body_format="form")
     request = world.connect(provider, client_id="a b", client_secret="c:d%é").token_request()
 
     assert request.body == b"grant_type=client_credentials"
@@ -99,7 +99,9 @@ METHODS = [
     "assumed_lifetime",
     "read_token",
     "read_error",
-    "api_headers",
+    "bound",
+    "authorization",
+    "decorate",
     "api_base",
     "warnings",
     "revocation_request",

@@ -12,11 +12,25 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from keyturn import Secret, TokenRequest
+from keyturn.computed import BasicCredentials, ClientAssertion, Computed, RandomId
+from keyturn.request import ClientCertificate
 
 KEY = b"k" * 32
 SECRET = "s3cret-for-tests"
 NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=8)
-VALUES = NAMES | NAMES.map(Secret)
+COMPUTED = (
+    st.just(RandomId())
+    | st.builds(BasicCredentials, NAMES, NAMES.map(Secret), st.booleans())
+    | st.builds(
+        ClientAssertion,
+        private_key=NAMES.map(Secret),
+        key_id=st.none() | NAMES,
+        algorithm=st.sampled_from(["RS256", "ES256"]),
+        claims=st.dictionaries(NAMES, NAMES, max_size=2),
+        lifetime=st.sampled_from([60.0, 300.0]),
+    )
+)
+VALUES = NAMES | NAMES.map(Secret) | COMPUTED
 PAIRS = st.dictionaries(NAMES, VALUES, max_size=3).map(lambda pairs: tuple(pairs.items()))
 REQUESTS = st.builds(
     TokenRequest,
@@ -26,8 +40,10 @@ REQUESTS = st.builds(
     scope=st.lists(NAMES, max_size=3).map(tuple),
     scope_separator=st.sampled_from([" ", ","]),
     method=st.sampled_from(["POST", "GET"]),
-    body_format=st.sampled_from(["form", "json"]),
-    basic=st.none() | st.tuples(NAMES, NAMES.map(Secret)),
+    body_format=st.sampled_from(["form", "json", "query"]),
+    scope_name=st.sampled_from(["scope", ""]),
+    certificate=st.none()
+    | st.builds(ClientCertificate, NAMES, st.none() | NAMES, st.none() | NAMES.map(Secret)),
     extra_headers=PAIRS,
     realm=NAMES,
 )
@@ -37,6 +53,10 @@ def shown(value: object) -> object:
     """Return what a field's value means to the server, in an order that doesn't matter."""
     if isinstance(value, Secret):
         return value.reveal()
+    if isinstance(value, Computed):
+        return [type(value).__name__, *map(shown, value.sources())]
+    if isinstance(value, ClientCertificate):
+        return [shown(each) for each in attrs.astuple(value, recurse=False)]
     return [shown(each) for each in value] if isinstance(value, tuple) else value
 
 
@@ -90,6 +110,12 @@ def test_delimiters_cannot_collide(one: list[str], other: list[str]) -> None:
     assert prints[0] != prints[1]
 
 
+def basic(client_id: str, secret: str, *, form_encoded: bool = True) -> dict[str, Any]:
+    """Return a request's headers with HTTP Basic."""
+    credentials = BasicCredentials(client_id, Secret(secret), form_encoded=form_encoded)
+    return {"extra_headers": (("Authorization", credentials),)}
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [
@@ -97,7 +123,9 @@ def test_delimiters_cannot_collide(one: list[str], other: list[str]) -> None:
         ({"parameters": (("a", "b&c=d"),)}, {"parameters": (("a", "b"), ("c", "d"))}),
         ({"scope": ("a b",)}, {"scope": ("a", "b")}),
         ({"parameters": (("a", '"],["b","'),)}, {"parameters": (("a", ""), ("b", ""))}),
-        ({"basic": ("a", Secret("b:c"))}, {"basic": ("a:b", Secret("c"))}),
+        (basic("a", "b:c"), basic("a:b", "c")),
+        (basic("a", "b"), basic("a", "b", form_encoded=False)),
+        ({"parameters": (("a", RandomId()),)}, {"parameters": (("a", "RandomId"),)}),
         ({"realm": "x"}, {"method": "x"}),
         ({"parameters": (("a", "1"),)}, {"extra_headers": (("a", "1"),)}),
     ],
@@ -128,8 +156,11 @@ REQUEST = TokenRequest(
     "https://acme.example/token",
     parameters=(("client_id", "cid"), ("client_secret", Secret(SECRET))),
     scope=("a", "b"),
-    basic=("cid", Secret(SECRET)),
-    extra_headers=(("X-Tenant", "7"), ("X-Key", Secret(SECRET))),
+    extra_headers=(
+        ("X-Tenant", "7"),
+        ("X-Key", Secret(SECRET)),
+        ("Authorization", BasicCredentials("cid", Secret(SECRET))),
+    ),
 )
 
 
@@ -148,7 +179,7 @@ def test_redacted_request_is_the_same_without_secrets() -> None:
     assert redacted.body == b"client_id=cid&client_secret=REDACTED&scope=a+b"
     assert redacted.headers == REQUEST.headers | {
         "X-Key": "REDACTED",
-        "Authorization": "Basic Y2lkOlJFREFDVEVE",
+        "Authorization": "REDACTED",
     }
     assert [secret.reveal() for secret in REQUEST.secrets()] == [SECRET] * 3
     assert TokenRequest("p", "u").redacted() == TokenRequest("p", "u")

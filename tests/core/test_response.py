@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 import keyturn
 from keyturn import errors
-from keyturn.response import printable, read_error, read_token, refusal, retry_after
+from keyturn.response import printable, refusal, retry_after
+from keyturn.shape import AnswerShape, read_error, read_token
 
 if TYPE_CHECKING:
     from tests.conftest import World
@@ -296,7 +297,7 @@ def test_any_bytes_give_a_token_or_one_of_our_errors(
     assert isinstance(refused, errors.KeyturnError)
     assert str(refused)
     try:
-        token = read_token(answer, missing_lifetime=60.0)
+        token = read_token(answer, AnswerShape(missing_lifetime=60.0))
     except errors.InvalidTokenResponse:
         return
     assert token.access_token
@@ -310,11 +311,11 @@ def test_no_provider_stumbles_over_an_error_body(name: str, body: bytes) -> None
     """A provider's own reading of errors would raise on an answer of another shape."""
     answer = keyturn.Answer(400, JSON, body)
     provider = keyturn.provider(name)
-    error = provider.read_error(answer)
+    error = provider.read_error(None, answer)
 
     assert error is None or isinstance(error.code, str)
     assert isinstance(error.description if error else "", str)
-    assert isinstance(provider.token_rejected(answer), bool)
+    assert isinstance(provider.token_rejected(None, answer), bool)
 
 
 @pytest.mark.parametrize("depth", range(50, 1000, 50))

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import keyturn
-from keyturn.settings import json_schema, read
+from keyturn.schema import json_schema
+from keyturn.settings import read
 
 
 def even(value: int) -> str | None:

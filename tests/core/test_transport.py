@@ -159,6 +159,49 @@ def test_broken_compression_is_a_failure_of_the_endpoint(
     assert "its answer can't be decompressed" in str(error)
 
 
+@pytest.mark.parametrize("kept", [1, 12, -8, -1])
+@pytest.mark.parametrize("pack", [gzip.compress, zlib.compress])
+def test_compressed_answer_that_was_cut_off_is_a_failure_of_the_endpoint(
+    transport: Transport, serve: Serve, pack: Callable[[bytes], bytes], kept: int
+) -> None:
+    """Half an answer would be read as a whole one."""
+    encoding = b"gzip" if pack is gzip.compress else b"deflate"
+    head = HEAD + b"Content-Encoding: %s\r\n\r\n" % encoding
+    noise = bytes(range(256))  # incompressible: some of it comes out before the end
+    answer = head + pack(noise)[: kept if kept < 0 else len(noise) - kept]
+    error = refused(transport, serve(answer).url)
+
+    assert isinstance(error, errors.EndpointUnavailable)
+    assert "its answer can't be decompressed" in str(error)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_no_body_is_no_cut_off_body(encoding: str) -> None:
+    """A refusal without a body, from a server that names an encoding, would not be understood."""
+    assert read_capped([], encoding) == b""
+
+
+def test_host_that_is_no_punycode_is_told(transport: Transport) -> None:
+    """A library's own error would be taken for a provider's defect."""
+    error = refused(transport, "https://xn--a/token")
+
+    assert isinstance(error, errors.EndpointUnavailable)
+    assert "its host is not a name in Punycode" in str(error)
+
+
+def test_header_that_is_no_ascii_is_told(transport: Transport, serve: Serve) -> None:
+    """A secret that only fits into a body would be taken for a defect, or shown by a library."""
+    server = serve(b"")
+    pairs = (("X-Key", keyturn.Secret(f"{SECRET}\u00e9")),)
+    request = keyturn.TokenRequest("acme", server.url, extra_headers=pairs)
+    with pytest.raises(errors.EndpointUnavailable) as caught:
+        transport.send(request, 10)
+
+    assert "a header of the token request is not ASCII" in str(caught.value)
+    assert caught.value.__context__ is None
+    assert server.received == []
+
+
 def dripping(start: bytes, drop: bytes) -> Callable[[RawServer, socket.socket], None]:
     """Return a behaviour: one piece after the other, each soon enough for a timeout of reads."""
 

@@ -8,7 +8,13 @@ import pkgutil
 
 import pytest
 
-PACKAGES = ["keyturn", "keyturn_norce", "keyturn_orocommerce", "keyturn_commercelayer"]
+PACKAGES = [
+    "keyturn",
+    "keyturn_norce",
+    "keyturn_orocommerce",
+    "keyturn_commercelayer",
+    "keyturn_generic",
+]
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
-PROVIDERS = ["commercelayer", "norce-commerce", "norce-storm", "orocommerce"]
+PROVIDERS = ["commercelayer", "generic", "norce-commerce", "norce-storm", "orocommerce"]
 
 
 def page_text(name: str) -> str:
@@ -64,7 +64,13 @@ def _type(field: dict[str, Any]) -> str:
     if field.get("writeOnly"):
         return "secret"
     kinds = field["type"] if isinstance(field["type"], list) else [field["type"]]
-    names = {"string": "text", "integer": "whole number", "boolean": "true or false"}
+    names = {
+        "string": "text",
+        "integer": "whole number",
+        "number": "number",
+        "boolean": "true or false",
+        "object": "names and texts",
+    }
     bounds = [f"{field[key]}" for key in ("minimum", "maximum") if key in field]
     kind = names[next(kind for kind in kinds if kind != "null")]
     return f"{kind} from {' to '.join(bounds)}" if bounds else kind

@@ -25,6 +25,17 @@ def test_attaches_token_and_provider_headers(
     assert headers["applicationid"] == "1042"
 
 
+def test_provider_without_headers_of_its_own(
+    connect: Any, api: Any, client_class: type[Any]
+) -> None:
+    """Else a provider that needs `Authorization` alone, as most do, would be sent without it."""
+    given = {"Authorization": "Basic c3RhbGU=", "X-Own": "kept"}
+    client_class(connect(application_id=None)).send("GET", api.url, headers=given)
+    headers = api.api_requests[0].headers
+    assert (headers["authorization"], headers["x-own"]) == (f"Bearer {CANARY}-1", "kept")
+    assert "applicationid" not in headers
+
+
 def test_one_token_serves_many_requests(connect: Any, api: Any, client_class: type[Any]) -> None:
     """Else each API request would cost a token request."""
     client = client_class(connect())
@@ -72,20 +83,20 @@ def test_foreign_host_is_refused(
     assert api.requests == elsewhere.requests == []
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "https://{host}/",
-        "http://localhost:{port}/",
-        "http://127.0.0.1/",
-        "http://127.0.0.1:{shorter}/",
-        "http://127.0.0.1.evil.example:{port}/",
-        "http://user:hidden@{host}/",
-        "http://{host}@evil.example/",
-        "http://127.0.0.2:{port}/",
-        "http://under_score.example/",
-    ],
-)
+OTHER_ORIGINS = [
+    "https://{host}/",
+    "http://localhost:{port}/",
+    "http://127.0.0.1/",
+    "http://127.0.0.1:{shorter}/",
+    "http://127.0.0.1.evil.example:{port}/",
+    "http://user:hidden@{host}/",
+    "http://{host}@evil.example/",
+    "http://127.0.0.2:{port}/",
+    "http://under_score.example/",
+]
+
+
+@pytest.mark.parametrize("url", OTHER_ORIGINS)
 def test_other_origins_are_refused(
     connect: Any, api: Any, client_class: type[Any], url: str
 ) -> None:
@@ -97,6 +108,20 @@ def test_other_origins_are_refused(
         client.send("GET", url.format(host=host, port=port, shorter=port[:-1]))
     assert "hidden" not in str(caught.value)
     assert api.requests == []
+
+
+def test_other_origins_are_refused_at_any_time(
+    connect: Any, api: Any, client_class: type[Any]
+) -> None:
+    """Else what an adapter remembers of a request to the API would let the next one go astray."""
+    host = api.url.removeprefix("http://")
+    port = host.rpartition(":")[2]
+    client = client_class(connect())
+    for url in OTHER_ORIGINS:
+        assert client.send("GET", f"{api.url}/x").status == 200
+        with pytest.raises(ForeignOrigin):
+            client.send("GET", url.format(host=host, port=port, shorter=port[:-1]))
+    assert api.token_requests == 1
 
 
 def test_api_address_may_have_a_path(connect: Any, api: Any, client_class: type[Any]) -> None:

@@ -79,6 +79,27 @@ def test_failed_renewal_keeps_the_answer(
     assert "shop: the API refused the token, and no other came" in caplog.text
 
 
+def test_defect_in_the_judgement_keeps_the_answer(
+    connect: Any,
+    api: Any,
+    client_class: type[Any],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else a plugin's own exception would come out of every request that an API refuses."""
+
+    def judge(*_: object) -> bool:
+        message = "hidden"
+        raise ZeroDivisionError(message)
+
+    connection = connect(name="shop")
+    monkeypatch.setattr(connection.provider, "token_rejected", judge)
+    reply = client_class(connection).send("GET", f"{api.url}/never")
+    assert (reply.status, b"INVALID_TOKEN" in reply.body, api.token_requests) == (401, True, 1)
+    assert "norce-commerce failed with ZeroDivisionError in judge" in caplog.text
+    assert "hidden" not in caplog.text
+
+
 def test_upload_stream_keeps_its_answer(connect: Any, api: Any, client_class: type[Any]) -> None:
     """Else a body that is used up would raise StreamConsumed, or be sent again empty."""
     client = client_class(connect())

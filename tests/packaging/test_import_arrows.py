@@ -19,12 +19,12 @@ PROVIDERS = REPOSITORY / "providers"
 # From the ground up. A module may import its own room's and those below; a package counts as one.
 ROOMS = (
     {"errors", "secret", "token", "urls", "clock"},
-    {"request", "response"},
+    {"computed", "request", "response"},
     {"lifetime", "budget"},
-    {"settings"},
-    {"_provider"},
-    {"once", "hooks", "plugins", "events"},
-    {"stores", "keyfile"},
+    {"shape", "schema", "settings"},
+    {"templates", "authentication", "_provider", "provider_data", "description"},
+    {"once", "hooks", "entry_points", "plugins", "events"},
+    {"stores", "keyreading", "keyfile"},
     {"transport", "allowance", "refusals", "flights", "renewal", "shared"},
     {"held", "connection", "explanation", "opening"},
     {"config", "integrations", "testing", "cli"},

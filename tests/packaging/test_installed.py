@@ -10,8 +10,14 @@ if TYPE_CHECKING:
 
     from tests.packaging.conftest import Environment
 
-PACKAGES = {"keyturn", "keyturn_norce", "keyturn_orocommerce", "keyturn_commercelayer"}
-PROVIDERS = ["commercelayer", "norce-commerce", "norce-storm", "orocommerce"]
+PACKAGES = {
+    "keyturn",
+    "keyturn_norce",
+    "keyturn_orocommerce",
+    "keyturn_commercelayer",
+    "keyturn_generic",
+}
+PROVIDERS = ["commercelayer", "generic", "norce-commerce", "norce-storm", "orocommerce"]
 
 
 def test_wheel_holds_the_four_packages_typed_and_nothing_else(wheel: Path) -> None:

@@ -322,7 +322,7 @@ def test_a_missing_permission_is_no_reason_for_a_new_token(
     connection = world.connect("commercelayer", **EUROPE)
 
     answer = world.endpoint.answer(401, fields)
-    assert connection.provider.token_rejected(answer) is rejected
+    assert connection.provider.token_rejected(connection.settings, answer) is rejected
 
 
 def test_api_url_comes_from_the_tokens_organization(world: World) -> None:

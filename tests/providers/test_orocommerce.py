@@ -107,7 +107,7 @@ def test_every_401_of_the_api_may_mean_the_token(world: World) -> None:
     """An empty 401 is all that OroCommerce says of an expired token: it would never be renewed."""
     connection = world.connect("orocommerce", **SHOP)
 
-    assert connection.provider.token_rejected(keyturn.Answer(401))
+    assert connection.provider.token_rejected(connection.settings, keyturn.Answer(401))
 
 
 API_URLS = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, assert_type
+from typing import Any, ClassVar, assert_type
 
 import attrs
 import httpx
@@ -125,9 +125,11 @@ class Acme(keyturn.Provider[AcmeSettings]):
     token_url = "https://{tenant}.acme.example/oauth/token"
     budget = keyturn.Budget(per_minute=3, burst=20)
 
-    def api_headers(self, settings: AcmeSettings) -> Mapping[str, str]:
-        """Return a header made from a setting."""
-        return {"Tenant": settings.tenant}
+    api_headers: ClassVar[Mapping[str, str]] = {"Tenant": "{tenant}"}
+
+    def decorate(self, settings: AcmeSettings, token: keyturn.Token) -> Mapping[str, str]:
+        """Return a header made from a setting and the token's answer."""
+        return {**super().decorate(settings, token), "Site": str(token.extra.get("site"))}
 
 
 @keyturn.hookimpl

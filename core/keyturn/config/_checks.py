@@ -11,8 +11,9 @@ from keyturn import errors, plugins
 from keyturn.config._given import Given, revealed
 from keyturn.config._references import reference_mistake
 from keyturn.renewal import Options, option_problem
+from keyturn.schema import json_schema
 from keyturn.secret import Secret
-from keyturn.settings import Settings, did_you_mean, json_schema
+from keyturn.settings import CertificateSettings, ClientSettings, KeySettings, did_you_mean
 from keyturn.settings import read as read_settings
 
 if TYPE_CHECKING:
@@ -177,4 +178,8 @@ def schemas_of(provider: Provider[Any]) -> dict[str, Any]:
     return schemas
 
 
-_COMMON_SCHEMAS: dict[str, Any] = json_schema(Settings, "")["properties"]
+_COMMON_SCHEMAS: dict[str, Any] = {
+    name: schema
+    for settings in (ClientSettings, KeySettings, CertificateSettings)
+    for name, schema in json_schema(settings, "")["properties"].items()
+}

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from keyturn.connection import Connection
+    from keyturn.held import Headers
     from keyturn.response import Answer
     from keyturn.token import Token
 
@@ -56,26 +57,23 @@ class Attachment:
             self._home = f"{self.connection.api_origin}/"
         return url.startswith(self._home) or f"{_origin(url)}/" == self._home
 
-    def headers(self, token: Token, given: Mapping[str, object]) -> dict[str, str]:
-        """Return the headers to set on a request.
+    def headers(self, token: Token, given: Mapping[str, object]) -> Headers:
+        """Return the headers to set on a request, names and values.
 
         Args:
             token: The token to attach.
-            given: The request's headers, found in any case. `Authorization` is replaced; other
+            given: The request's headers, found in any case. The token's is replaced; other
                 headers are the caller's if there are any. `Accept: */*` is no choice of the
                 caller's, since the clients put it on every request.
         """
-        headers = self.connection.headers_for(token)
-        return {
-            name: value
-            for name, value in headers.items()
-            if name == "Authorization" or given.get(name) in _NOT_CHOSEN
-        }
+        first, *others = self.connection.header_items(token)
+        chosen = [(name, value) for name, value in others if given.get(name) in _NOT_CHOSEN]
+        return (first, *chosen)
 
     def carries(self, token: Token, url: str, given: Mapping[str, object]) -> bool:
         """Tell whether a request took `token` to the API; one redirected elsewhere didn't."""
-        authorization = self.connection.headers_for(token)["Authorization"]
-        return given.get("Authorization") == authorization and self.is_home(url)
+        name, value = self.connection.header_items(token)[0]
+        return given.get(name) == value and self.is_home(url)
 
     def renewed(self, token: Token, answer: Answer) -> Token | None:
         """Return another token to try once more with, after an API's 401 answer.
@@ -84,9 +82,9 @@ class Attachment:
             None when the 401 doesn't mean the token, or there is no other one to be had; the
             caller then gets the API's own answer.
         """
-        if not self.connection.provider.token_rejected(answer):
-            return None
         try:
+            if not self.connection.token_rejected(answer):
+                return None
             return _other(token, self.connection.token(stale=token))
         except errors.KeyturnError as error:
             self._warn(error)
@@ -94,9 +92,9 @@ class Attachment:
 
     async def arenewed(self, token: Token, answer: Answer) -> Token | None:
         """Return another token, without blocking the event loop; see `renewed`."""
-        if not self.connection.provider.token_rejected(answer):
-            return None
         try:
+            if not self.connection.token_rejected(answer):
+                return None
             return _other(token, await self.connection.atoken(stale=token))
         except errors.KeyturnError as error:
             self._warn(error)

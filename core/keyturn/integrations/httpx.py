@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from keyturn.connection import Connection
     from keyturn.token import Token
 
-
 # httpx itself strips the one where a redirect leaves the origin; the other tells nobody anything.
 _ORDINARY = ("Authorization", "Accept")
 
@@ -54,13 +53,24 @@ class KeyturnAuth(httpx.Auth):
 
     def __init__(self, connection: Connection) -> None:
         self._attachment = Attachment(connection)
+        self._connection = connection
+        # The parts of an address that decide where it leads, of one that has been checked: to
+        # compare these costs less than to look at the text of each request's address.
+        self._home: tuple[str, bytes, int | None, bytes] | None = None
 
     def sync_auth_flow(
         self, request: httpx.Request
     ) -> Generator[httpx.Request, httpx.Response, None]:
         """Send a request with a token, and once more with another if need be."""
-        token = self._attachment.token(str(request.url))
+        url = request.url
+        place = (url.scheme, url.raw_host, url.port, url.userinfo)
+        if place != self._home:
+            self._attachment.token(str(url))
+            self._home = place
+        token = self._connection.token()
         response = yield self._with_token(request, token)
+        if response.status_code < 400:
+            return
         if self._lost_headers(response, token):
             response = yield self._with_token(response.request, token)
         if self._may_mean_token(response, token):
@@ -73,8 +83,15 @@ class KeyturnAuth(httpx.Auth):
         self, request: httpx.Request
     ) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Do the same as `sync_auth_flow`, without blocking the event loop."""
-        token = await self._attachment.atoken(str(request.url))
+        url = request.url
+        place = (url.scheme, url.raw_host, url.port, url.userinfo)
+        if place != self._home:
+            await self._attachment.atoken(str(url))
+            self._home = place
+        token = await self._connection.atoken()
         response = yield self._with_token(request, token)
+        if response.status_code < 400:
+            return
         if self._lost_headers(response, token):
             response = yield self._with_token(response.request, token)
         if self._may_mean_token(response, token):
@@ -84,25 +101,39 @@ class KeyturnAuth(httpx.Auth):
                 yield self._with_token(response.request, other)
 
     def _with_token(self, request: httpx.Request, token: Token) -> httpx.Request:
-        headers = self._attachment.headers(token, request.headers)
-        for name in _ORDINARY:
-            if name in headers:
-                request.headers[name] = headers.pop(name)
-        if headers:
-            request.headers = _Headers(request.headers, headers)
+        headers = self._connection.header_items(token)
+        name, value = headers[0]
+        if len(headers) > 1 or name not in _ORDINARY:
+            return self._with_more(request, token)
+        request.headers[name] = value
+        return request
+
+    def _with_more(self, request: httpx.Request, token: Token) -> httpx.Request:
+        """Add the provider's own headers too, as far as the caller has not chosen them."""
+        added: dict[str, str] = {}
+        for name, value in self._attachment.headers(token, request.headers):
+            if name in _ORDINARY:
+                request.headers[name] = value
+            else:
+                added[name] = value
+        if added:
+            request.headers = _Headers(request.headers, added)
         return request
 
     def _lost_headers(self, response: httpx.Response, token: Token) -> bool:
-        """Tell whether a redirect within the API was refused, for want of the provider's headers.
+        """Tell whether a refusal after a redirect within the API is for want of our headers.
 
         httpx has followed it by itself, without the headers that are not copied.
         """
         return (
             bool(response.history)
-            and 400 <= response.status_code < 500
+            and response.status_code < 500
             and _replayable(response.request)
             and self._carried(response, token)
-            and bool(self._attachment.headers(token, response.request.headers).keys() - _ORDINARY)
+            and any(
+                name not in _ORDINARY
+                for name, _ in self._attachment.headers(token, response.request.headers)
+            )
         )
 
     def _may_mean_token(self, response: httpx.Response, token: Token) -> bool:

@@ -67,7 +67,7 @@ class KeyturnAuth(AuthBase):
         token = self._attachment.token(r.url or "")
         headers = self._attachment.headers(token, r.headers)
         r.headers.update(headers)
-        sent = _Sent(token, tuple(headers))
+        sent = _Sent(token, tuple(name for name, _ in headers))
         r.hooks["response"].append(functools.partial(self._answered, sent))
         return r
 

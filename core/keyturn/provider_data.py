@@ -1,0 +1,192 @@
+"""What is wrong with a provider's data, told before anything is sent.
+
+It goes by the annotations of `Provider`, so each datum is declared in one place.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import types
+import typing
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from keyturn import templates
+from keyturn._provider import Provider
+from keyturn.budget import Budget
+from keyturn.response import is_code
+from keyturn.urls import domain_problem, url_problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_HEADER_REGEX = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_SCHEME_REGEX = re.compile(r"[\x21-\x7e]*")
+_PATH_REGEX = re.compile(r"[^.\s]+(?:\.[^.\s]+)*")
+_PLACEHOLDER_REGEX = re.compile(r"\{[^{}]*\}")
+_ADDRESSES = ("token_url", "api_url", "revocation_url", "assertion_audience")
+_HEADERS = ("token_headers", "api_headers")
+_TEXTS = (*_HEADERS, "parameters", "assertion_claims")
+_PATHS = (
+    "token_field",
+    "lifetime_field",
+    "error_field",
+    "error_description_field",
+    "api_url_field",
+)
+_MAY_BE_EMPTY = ("token_field", "api_url_field")
+_NEEDED_SETTINGS = {"private_key_jwt": "private_key", "tls_client_auth": "certificate"}
+
+
+@functools.cache
+def kinds() -> Mapping[str, Any]:
+    """Return the type of each datum of a provider by its name."""
+    hints = typing.get_type_hints(Provider)
+    return {
+        name: typing.get_args(hint)[0]
+        for name, hint in hints.items()
+        if typing.get_origin(hint) is ClassVar
+    }
+
+
+def problems(provider: Provider[Any]) -> list[str]:
+    """Return what is wrong with a provider's data, each time naming the datum."""
+    found = {
+        name: f"must be {_wanted(kind)}"
+        for name, kind in kinds().items()
+        if not _fits(getattr(provider, name, None), kind)
+    }
+    others = [
+        (name, problem) for name, problem in _finer_problems(provider, found) if name not in found
+    ]
+    return [f"{name}: {problem}" for name, problem in (*found.items(), *others)]
+
+
+def _fits(value: object, kind: Any) -> bool:
+    origin = typing.get_origin(kind)
+    if origin is Literal:
+        return value in typing.get_args(kind)
+    if origin in {typing.Union, types.UnionType}:
+        return any(_fits(value, each) for each in typing.get_args(kind))
+    if origin is Mapping:
+        return isinstance(value, Mapping) and all(
+            isinstance(name, str) and isinstance(text, str) for name, text in value.items()
+        )
+    if origin is tuple:
+        return isinstance(value, tuple) and all(isinstance(each, str) for each in value)
+    if kind in {int, float}:
+        return isinstance(value, (int, kind)) and not isinstance(value, bool)
+    return isinstance(value, kind)
+
+
+def _wanted(kind: Any) -> str:
+    origin = typing.get_origin(kind)
+    if origin is Literal:
+        return f"one of {', '.join(typing.get_args(kind))}"
+    if origin in {typing.Union, types.UnionType}:
+        kinds = [each for each in typing.get_args(kind) if each is not types.NoneType]
+        return f"{_wanted(kinds[0])}, or absent"
+    return _WORDS[origin or kind]
+
+
+_WORDS: dict[Any, str] = {
+    str: "a text",
+    float: "a number",
+    int: "a whole number",
+    tuple: "several texts",
+    Mapping: "names and texts",
+    Budget: "a budget: per_minute and burst",
+}
+
+
+def _finer_problems(provider: Provider[Any], wrong: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with data that are of the right kind."""
+    right = [name for name in kinds() if name not in wrong]
+    for name in right:
+        value = getattr(provider, name)
+        problem = _CHECKS[name](value) if name in _CHECKS else None
+        if problem:
+            yield name, problem
+        for template in _templates(name, value):
+            problem = templates.problem(template, provider.settings)
+            if problem:
+                yield name, f"{template!r} {problem}"
+    if "token_url" in right and not provider.token_url:
+        yield "token_url", "is required"
+    needed = _NEEDED_SETTINGS.get(provider.client_authentication)
+    if needed and not hasattr(provider.settings, needed):
+        yield "client_authentication", f"needs the setting {needed}"
+    if provider.method == "GET" and provider.body_format != "query":
+        yield "body_format", "must be query with method GET, which has no body"
+
+
+def _templates(name: str, value: Any) -> tuple[str, ...]:
+    if name in _ADDRESSES:
+        return (value,)
+    return tuple(value.values()) if name in _TEXTS else ()
+
+
+def _address_problem(template: str) -> str | None:
+    """Return what no setting can mend in an address."""
+    # A setting that an address begins with is a whole address; any other is a part of a name.
+    sample = re.sub(r"^\{[^{}]*\}", "https://a.example", template)
+    return url_problem(_PLACEHOLDER_REGEX.sub("a", sample)) if template else None
+
+
+def _headers_problem(headers: Mapping[str, str]) -> str | None:
+    for name, text in headers.items():
+        if not _HEADER_REGEX.fullmatch(name) or not text.isprintable():
+            return f"{name!r} and its value are no header"
+    return None
+
+
+def _path_problem(path: str) -> str | None:
+    return None if _PATH_REGEX.fullmatch(path) else "must be a path such as data.token"
+
+
+def _optional_path_problem(path: str) -> str | None:
+    return _path_problem(path) if path else None
+
+
+def _header_name_problem(name: str) -> str | None:
+    return None if _HEADER_REGEX.fullmatch(name) else "must be the name of a header"
+
+
+def _scheme_problem(scheme: str) -> str | None:
+    return None if _SCHEME_REGEX.fullmatch(scheme) else "must be one word, or empty"
+
+
+def _positive_problem(number: float | None) -> str | None:
+    return None if number is None or number > 0 else "must be above 0"
+
+
+def _budget_problem(budget: Budget | None) -> str | None:
+    if budget is None or (budget.per_minute > 0 and budget.burst >= 1):
+        return None
+    return "must have a per_minute above 0 and a burst of 1 or more"
+
+
+def _domains_problem(domains: tuple[str, ...]) -> str | None:
+    return next(
+        (f"{each!r} {domain_problem(each)}" for each in domains if domain_problem(each)), None
+    )
+
+
+def _codes_problem(codes: Mapping[str, str]) -> str | None:
+    wrong = [code for code in codes.values() if not is_code(code)]
+    return f"{wrong[0]!r} is no code of RFC 6749 section 5.2" if wrong else None
+
+
+_CHECKS: dict[str, Any] = {
+    **dict.fromkeys(("token_url", "api_url", "revocation_url"), _address_problem),
+    **dict.fromkeys(_HEADERS, _headers_problem),
+    **dict.fromkeys(_PATHS, _path_problem),
+    **dict.fromkeys(("missing_lifetime", "max_margin", "assertion_lifetime"), _positive_problem),
+    **dict.fromkeys(_MAY_BE_EMPTY, _optional_path_problem),
+    "authorization_header": _header_name_problem,
+    "authorization_scheme": _scheme_problem,
+    "budget": _budget_problem,
+    "api_domains": _domains_problem,
+    "error_codes": _codes_problem,
+}

@@ -1,0 +1,372 @@
+"""Real platforms' flows, each a description held against the platform's public documentation.
+
+Run as a program, this file writes the page `docs/reference/platforms.md`.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import re
+import sys
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from joserfc import jwk, jwt
+
+import keyturn
+from keyturn.settings import read
+from keyturn.stores.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from tests.conftest import RawServer, World
+
+    Connect = Callable[..., keyturn.Connection]
+
+HERE = Path(__file__).parent
+PAGE = HERE.parents[1] / "docs" / "reference" / "platforms.md"
+CONTENT_TYPES = {"form": "application/x-www-form-urlencoded", "json": "application/json"}
+# What a golden text holds where each request has something else.
+CHANGING = {
+    "{uuid}": r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",
+    "{assertion}": r"(?P<assertion>[\w-]+\.[\w-]+\.[\w-]+)",
+}
+HEAD = """\
+# Platforms described as data
+
+The repository's tests hold these platforms' client-credentials flows against their public
+documentation: the token request byte for byte, an answer, errors, and what an API request needs. No
+platform was asked. Each is a file of `tests/platforms`, and most of them are data alone, in the
+form that `keyturn.described` takes: {data} of {all}. The others say on the right which methods of
+`keyturn.Provider` they override. «Peculiarities» are the data with which a platform departs from
+RFC 6749.
+
+| platform | authentication | body | peculiarities | method needed? | source |
+|---|---|---|---|---|---|
+{rows}
+
+## Notes
+What is only likely, limits, and oddities. «Not re-read» says that something is well known, but was
+not looked up again when the file was written.
+
+{notes}
+"""
+
+
+@attrs.frozen
+class Platform:
+    """One platform's file."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The provider's name."""
+        return self.path.stem
+
+    @functools.cached_property
+    def data(self) -> dict[str, Any]:
+        """What the file says."""
+        return tomllib.loads(self.path.read_text(encoding="utf-8"))
+
+    @property
+    def example(self) -> dict[str, Any]:
+        """The example of the flow."""
+        example: dict[str, Any] = self.data["example"]
+        return example
+
+    @functools.cached_property
+    def provider(self) -> keyturn.Provider[Any]:
+        """The provider, out of the description or of the module with its methods."""
+        if "methods" not in self.data:
+            return keyturn.described(self.name, self.data["provider"])
+        # Under a name that nothing else has: attrs looks its module up by it.
+        name = f"platform of {self.name}"
+        spec = importlib.util.spec_from_file_location(name, HERE / self.data["methods"])
+        assert spec is not None
+        assert spec.loader is not None
+        module = sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        provider: keyturn.Provider[Any] = module.keyturn_provider()
+        return provider
+
+    @property
+    def overridden(self) -> list[str]:
+        """The methods that it overrides."""
+        mine, base = vars(type(self.provider)), vars(keyturn.Provider)
+        return [name for name in mine if name in base and callable(mine[name]) and name[0] != "_"]
+
+    @property
+    def peculiarities(self) -> list[str]:
+        """The data that differ from RFC 6749's; those of every platform, and columns, excepted."""
+        columns = {"title", "settings", "token_url", "api_url", "client_authentication"}
+        given, usual = self.provider, keyturn.Provider
+        return [
+            name
+            for name in sorted(set(vars(usual)) - columns - {"body_format", "method"})
+            if name[0] != "_" and not callable(getattr(usual, name))
+            if getattr(given, name) != getattr(usual, name)
+        ]
+
+
+PLATFORMS = [Platform(path) for path in sorted(HERE.glob("*.toml"))]
+each_platform = pytest.mark.parametrize("platform", PLATFORMS, ids=lambda each: each.name)
+ERRORS = {
+    f"{each.name}-{number}": (each, error)
+    for each in PLATFORMS
+    for number, error in enumerate(each.example["errors"], 1)
+}
+
+
+@pytest.fixture(scope="session")
+def credentials(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Give the key and the certificate that stand for placeholders in the examples."""
+    import trustme
+
+    path = tmp_path_factory.mktemp("credentials") / "client.pem"
+    pair = trustme.CA().issue_cert("client.example").private_key_and_cert_chain_pem
+    pair.write_to_path(path)
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    return {"{rsa}": key.decode(), "{certificate}": str(path)}
+
+
+@pytest.fixture
+def connect(credentials: dict[str, str]) -> Connect:
+    """Give a function that connects to a platform with its example's settings."""
+
+    def connect(platform: Platform, token_url: str = "", **options: Any) -> keyturn.Connection:
+        given = platform.example["settings"] | ({"token_url": token_url} if token_url else {})
+        plain = {
+            name: credentials.get(value, value) if isinstance(value, str) else value
+            for name, value in given.items()
+        }
+        settings, mistakes = read(platform.provider.settings, plain)
+        assert settings is not None, mistakes
+        return keyturn.Connection(platform.provider, settings, store=MemoryStore(), **options)
+
+    return connect
+
+
+@pytest.fixture
+def answered(world: World, connect: Connect) -> Connect:
+    """Give a function that connects to a platform which gives one certain answer."""
+
+    def answered(platform: Platform, answer: dict[str, Any]) -> keyturn.Connection:
+        headers = {name.lower(): value for name, value in answer.get("headers", {}).items()}
+        headers.setdefault("content-type", "application/json")
+        body = answer["body"].encode()
+        world.endpoint.answers = [
+            keyturn.Answer(answer["status"], headers, body, world.clock.now)
+        ] * 9
+        return connect(platform, clock=world.clock.clock, transport=world.endpoint)
+
+    return answered
+
+
+def matches(golden: str, sent: str) -> re.Match[str] | None:
+    """Return whether a text is the golden one; what changes each time may be anything fit."""
+    pattern = re.escape(golden)
+    for placeholder, fit in CHANGING.items():
+        pattern = pattern.replace(re.escape(placeholder), fit)
+    return re.fullmatch(pattern, sent)
+
+
+def assert_headers(golden: Mapping[str, str], sent: Mapping[str, str]) -> None:
+    """Hold headers against golden ones, whatever the case of their names."""
+    wanted = {name.lower(): value for name, value in golden.items()}
+    found = {name.lower(): value for name, value in sent.items()}
+    assert found.keys() == wanted.keys()
+    for name, value in wanted.items():
+        assert matches(value, found[name]), name
+
+
+def token_headers(platform: Platform) -> dict[str, str]:
+    """Return the headers of the token request: those that it always has, and the golden ones."""
+    implied = {"accept": "application/json", "accept-encoding": "identity"}
+    if platform.provider.body_format in CONTENT_TYPES:
+        implied["content-type"] = CONTENT_TYPES[platform.provider.body_format]
+    golden = platform.example["request"].get("headers", {})
+    return implied | {name.lower(): value for name, value in golden.items()}
+
+
+@each_platform
+def test_token_request_is_the_documented_one(platform: Platform, connect: Connect) -> None:
+    """The interface could not express what a real platform wants to be sent."""
+    request = connect(platform).token_request()
+    golden = platform.example["request"]
+
+    assert (request.method, request.url) == (golden["method"], golden["url"])
+    assert matches(golden.get("query", ""), request.query)
+    assert_headers(token_headers(platform), request.headers)
+    assert matches(golden["body"], request.body.decode())
+
+
+@pytest.mark.parametrize(
+    "platform",
+    [each for each in PLATFORMS if "assertion" in each.example],
+    ids=lambda each: each.name,
+)
+def test_assertion_is_the_documented_one(
+    platform: Platform, connect: Connect, credentials: dict[str, str]
+) -> None:
+    """The platform would not accept the assertion, or see one `jti` twice."""
+    request, golden = connect(platform).token_request(), platform.example["assertion"]
+    key = jwk.RSAKey.import_key(credentials["{rsa}"])
+    ids = set()
+    for _ in range(2):
+        sent = matches(platform.example["request"]["body"], request.body.decode())
+        assert sent is not None
+        decoded = jwt.decode(sent["assertion"], key, algorithms=[golden["header"]["alg"]])
+        ids.add(decoded.claims["jti"])
+
+        assert golden["header"].items() <= decoded.header.items()
+        assert golden["claims"].items() <= decoded.claims.items()
+        assert 0 < decoded.claims["exp"] - decoded.claims["iat"] <= 3600
+    assert len(ids) == 2
+
+
+@each_platform
+def test_wire_carries_the_documented_token_request(
+    platform: Platform,
+    connect: Connect,
+    serve: Callable[..., RawServer],
+    http_answer: Callable[..., bytes],
+) -> None:
+    """What is sent would differ from what is shown, or the answer would not give a token."""
+    example = platform.example
+    golden, answer = example["request"], example["answer"]
+    headers = {
+        name.lower().replace("-", "_"): value for name, value in answer.get("headers", {}).items()
+    }
+    server = serve(http_answer(answer["body"].encode(), answer["status"], **headers))
+    connection = connect(platform, token_url=server.url)
+
+    assert connection.token().access_token == example["token"]["access_token"]
+    (sent,) = server.received
+    head, _, body = sent.decode().partition("\r\n\r\n")
+    first, *lines = head.split("\r\n")
+    query = f"?{golden['query']}" if golden.get("query") else ""
+    usual = {
+        "host": f"127.0.0.1:{server.port}",
+        "connection": "keep-alive",
+        "user-agent": "keyturn",
+    }
+    if golden["method"] == "POST":
+        usual["content-length"] = str(len(body))
+
+    assert matches(f"{golden['method']} /token{query} HTTP/1.1", first)
+    assert_headers(usual | token_headers(platform), dict(line.split(": ", 1) for line in lines))
+    assert matches(golden["body"], body)
+
+
+@each_platform
+def test_documented_answer_gives_the_token(platform: Platform, answered: Connect) -> None:
+    """A platform's token would be refused, renewed too late, or sent in a way it doesn't know."""
+    golden, api = platform.example["token"], platform.example["api"]
+    connection = answered(platform, platform.example["answer"])
+    token = connection.token()
+
+    assert token.access_token == golden["access_token"]
+    assert token.expires_at - token.issued_at == pytest.approx(golden["lifetime"])
+    assert_headers(api["headers"], connection.headers())
+    if "url" in api:
+        assert connection.api_url == api["url"]
+    else:
+        with pytest.raises(keyturn.errors.ConfigurationError, match="api_url"):
+            _ = connection.api_url
+
+
+@pytest.mark.parametrize(("platform", "error"), ERRORS.values(), ids=ERRORS)
+def test_documented_error_is_understood(
+    platform: Platform, error: dict[str, Any], answered: Connect
+) -> None:
+    """A user would be told to look for the mistake in the wrong place."""
+    connection = answered(platform, error)
+
+    with pytest.raises(keyturn.errors.KeyturnError) as raised:
+        connection.token()
+
+    assert type(raised.value).__name__ == error["raises"]
+    assert "made-up-secret" not in str(raised.value)
+
+
+def test_most_platforms_need_no_method() -> None:
+    """The interface would be less general than it is said to be."""
+    without = [each for each in PLATFORMS if "methods" not in each.data]
+
+    assert len(PLATFORMS) >= 40
+    assert len(without) >= 2 / 3 * len(PLATFORMS)
+
+
+@each_platform
+def test_file_is_complete(platform: Platform) -> None:
+    """A platform would be listed without saying where it is from, or without being tested."""
+    data, example = platform.data, platform.example
+
+    assert data.keys() - {"provider", "methods"} == {"source", "notes", "example"}
+    assert len(data) == 4
+    assert data["source"].startswith("https://")
+    assert platform.provider.title
+    assert {"settings", "request", "answer", "token", "api", "errors"} <= example.keys()
+    assert example["errors"]
+    assert ("{assertion}" in example["request"]["body"]) == ("assertion" in example)
+    for name in ("client_secret", "private_key"):
+        assert re.match(r"made-up|\{", example["settings"].get(name, "made-up"))
+
+
+def test_page_says_what_the_files_say() -> None:
+    """The page would tell of platforms that aren't there, or of what they don't need."""
+    assert PAGE.read_text(encoding="utf-8") == page(), f"run python {Path(__file__).name}"
+
+
+def page() -> str:
+    """Return the page of the reference as it must be."""
+    without = [each for each in PLATFORMS if "methods" not in each.data]
+    by_title = sorted(PLATFORMS, key=lambda each: each.provider.title.casefold())
+    return HEAD.format(
+        data=len(without),
+        all=len(PLATFORMS),
+        rows="\n".join(map(row, by_title)),
+        notes="\n".join(map(note, by_title)),
+    )
+
+
+def row(platform: Platform) -> str:
+    """Return a platform's row of the table."""
+    provider = platform.provider
+    body = provider.body_format if provider.method == "POST" else f"{provider.method}, query"
+    host = platform.data["source"].split("/")[2]
+    cells = [
+        provider.title,
+        f"`{provider.client_authentication}`",
+        body,
+        code(platform.peculiarities) or "none",
+        code(platform.overridden) or "no",
+        f"[{host}]({platform.data['source']})",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def note(platform: Platform) -> str:
+    """Return a platform's line of the notes."""
+    return f"- **{platform.provider.title}**: {' '.join(platform.data['notes'].split())}"
+
+
+def code(names: list[str]) -> str:
+    """Return names as code, with commas between."""
+    return ", ".join(f"`{name}`" for name in names)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
