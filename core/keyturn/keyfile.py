@@ -14,11 +14,9 @@ import os
 import secrets
 from pathlib import Path
 
+from keyturn.keyreading import FILE, SIZE, VARIABLE, given_key, read_key
 from keyturn.once import Once
 
-VARIABLE = "KEYTURN_FINGERPRINT_KEY"
-"""The environment variable that sets the key, for hosts that share a store."""
-_SIZE = 32
 _logger = logging.getLogger("keyturn.keyfile")
 
 
@@ -30,27 +28,17 @@ def fingerprint_key() -> bytes:
     user's data directory. Where there is no such directory to write to, it is derived from the
     boot identifier, so that this machine's processes agree at least until the next boot.
     """
-    given = os.environ.get(VARIABLE)
+    given = given_key()
     if given:
-        return hashlib.blake2b(given.encode(), digest_size=_SIZE).digest()
+        return given
     import platformdirs
 
-    path = Path(platformdirs.user_data_dir("keyturn")) / "fingerprint.key"
+    path = Path(platformdirs.user_data_dir("keyturn")) / FILE
     try:
-        return _read(path) or _make(path)
+        return read_key(path) or _make(path)
     except OSError as error:
         _logger.warning("%s can't be used (%s); set %s", path, error.strerror, VARIABLE)
         return _fallback()
-
-
-def _read(path: Path) -> bytes | None:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
-    except FileNotFoundError:
-        return None
-    with os.fdopen(descriptor, "rb") as file:
-        key = file.read(_SIZE)
-    return key if len(key) == _SIZE else None
 
 
 def _make(path: Path) -> bytes:
@@ -60,12 +48,12 @@ def _make(path: Path) -> bytes:
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(_SIZE))
+            file.write(secrets.token_bytes(SIZE))
         with contextlib.suppress(FileExistsError):
             os.link(draft, path)  # unlike a rename, it never replaces another process's key
     finally:
         draft.unlink()
-    key = _read(path)
+    key = read_key(path)
     if key is None:
         raise OSError(0, "it is not a key of 32 bytes")
     return key
@@ -75,5 +63,5 @@ def _fallback() -> bytes:
     try:
         seed = Path("/proc/sys/kernel/random/boot_id").read_bytes()
     except OSError:
-        return secrets.token_bytes(_SIZE)
-    return hashlib.blake2b(seed + str(os.getuid()).encode(), digest_size=_SIZE).digest()
+        return secrets.token_bytes(SIZE)
+    return hashlib.blake2b(seed + str(os.getuid()).encode(), digest_size=SIZE).digest()

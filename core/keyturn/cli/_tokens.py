@@ -12,6 +12,8 @@ from keyturn import errors
 from keyturn.cli._exit_codes import DONE
 from keyturn.cli._origins import require_own_origin
 from keyturn.cli._output import connection as open_connection
+from keyturn.cli._quick import FORMATS as QUICK_FORMATS
+from keyturn.cli._quick import JSON_FIELDS
 
 if TYPE_CHECKING:
     import argparse
@@ -30,7 +32,13 @@ def token(arguments: argparse.Namespace) -> int:
         if arguments.format == "credential-helper":
             _require_own_origin(connection, sys.stdin.read(_MAX_QUESTION))
         stale = connection.current() if arguments.renew else None
-        print(write(connection, connection.token(stale=stale)))
+        printed = write(connection, connection.token(stale=stale))
+        print(printed, flush=True)
+        if arguments.format in QUICK_FORMATS and arguments.log.is_empty:
+            # The next process need not go this long way again.
+            from keyturn.cli import _note
+
+            _note.leave((arguments.name, arguments.format, arguments.config), connection, printed)
     return DONE
 
 
@@ -65,13 +73,13 @@ def _bare(connection: Connection, token: Token) -> str:
 
 def _header(connection: Connection, token: Token) -> str:
     """Return the header for `curl -H @-`, which keeps the token off the command line."""
-    return f"Authorization: {connection.headers_for(token)['Authorization']}"
+    name, value = connection.header_items(token)[0]
+    return f"{name}: {value}"
 
 
 def _json(connection: Connection, token: Token) -> str:
     del connection
-    names = ("access_token", "token_type", "expires_at", "scope")
-    return json.dumps({name: getattr(token, name) for name in names})
+    return json.dumps({name: getattr(token, name) for name in JSON_FIELDS})
 
 
 def _env(connection: Connection, token: Token) -> str:
