@@ -29,6 +29,7 @@ PROCESSES = 8
 _BURST = 20
 _PER_MINUTE = 3.0
 _BURST_PATIENCE = 6.0
+_PROCESS_PATIENCE = 60.0
 
 
 def threads(peer: Peer, context: Context) -> Figures | None:
@@ -74,20 +75,19 @@ def processes(peer: Peer, context: Context) -> Figures | None:
     with tempfile.TemporaryDirectory() as directory:
         places = [endpoint.address, endpoint.path, warm.path, directory]
         children = [_start(peer, places) for _ in range(PROCESSES)]
-        waits: list[float] = []
+        watchdog = threading.Timer(_PROCESS_PATIENCE, _kill, [children])
+        watchdog.start()
         try:
             for child in children:
-                assert child.stdout is not None  # noqa: S101 - for the type checkers
-                child.stdout.readline()
+                _line(child)
             for child in children:
                 assert child.stdin is not None  # noqa: S101 - for the type checkers
                 child.stdin.write("go\n")
                 child.stdin.flush()
-            waits = [json.loads(child.communicate(timeout=30)[0]) for child in children]
+            waits = [json.loads(_line(child)) for child in children]
         finally:
-            for child in children:
-                child.kill()
-                child.wait()
+            watchdog.cancel()
+            _kill(children)
     return _figures(waits, PROCESSES, context, endpoint)
 
 
@@ -108,7 +108,10 @@ def burst(peer: Peer, context: Context) -> Figures | None:
 
 
 def wait_for_word(peer: Peer) -> None:
-    """Be one of the processes: get ready, wait for a word, ask, and print the seconds it took."""
+    """Be one of the processes: get ready, wait for a word, ask, and print the seconds it took.
+
+    It ends when it is killed: what an interpreter does at its end is not to slow down the others.
+    """
     address, path, warm, directory = sys.argv[1:]
     _warm_up(peer.sync(Endpoint(address, warm)))
     endpoint = Endpoint(address, path)
@@ -119,6 +122,7 @@ def wait_for_word(peer: Peer) -> None:
     if call is not None:
         peer.access_token(call())
     print(time.perf_counter() - start, flush=True)
+    sys.stdin.readline()
 
 
 def _start(peer: Peer, arguments: list[str]) -> subprocess.Popen[str]:
@@ -131,6 +135,17 @@ def _start(peer: Peer, arguments: list[str]) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         text=True,
     )
+
+
+def _line(child: subprocess.Popen[str]) -> str:
+    assert child.stdout is not None  # noqa: S101 - for the type checkers
+    return child.stdout.readline()
+
+
+def _kill(children: list[subprocess.Popen[str]]) -> None:
+    for child in children:
+        child.kill()
+        child.wait()
 
 
 def _warm_up(call: Call | None) -> None:

@@ -80,9 +80,18 @@ class Allowance:
     def _update(self, change: Callable[[Level | None, float], Level | None]) -> None:
         with self.store.lock(self.key, _LEASE):
             now = self.clock.time()
-            level = change(budget.from_entry(self.store.read(self.key)), now)
+            level = change(self._level(now), now)
             if level is not None:
                 self.store.write(self.key, budget.to_entry(level), now + _MEMORY)
+
+    def _level(self, now: float) -> Level | None:
+        """Return the strictest of what is known: a store that failed missed some requests."""
+        known = map(budget.from_entry, self.store.entries(self.key))
+        return min(
+            (level for level in known if level is not None),
+            key=lambda level: budget.refill(self.declared, level, now).requests,
+            default=None,
+        )
 
 
 def endpoint_key(url: str) -> str:

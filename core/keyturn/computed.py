@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import abc
-import json
+import operator
 import uuid
 from typing import TYPE_CHECKING, Literal
 
 import attrs
 
 from keyturn import errors
+from keyturn.clock import SYSTEM
+from keyturn.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from keyturn.secret import Secret
+    from collections.abc import Iterable, Iterator, Mapping
 
 
 # The kind of key of an algorithm, by its first two letters (RFC 7518 section 3.1, RFC 8037).
@@ -32,6 +32,10 @@ class Computed(abc.ABC):
     @abc.abstractmethod
     def value(self) -> str:
         """Return the text to send."""
+
+    def secrets(self) -> Iterable[Secret]:
+        """Return what must not show in any text; by default the secrets it is made of."""
+        return (source for source in self.sources() if isinstance(source, Secret))
 
     @abc.abstractmethod
     def sources(self) -> Iterable[str | Secret]:
@@ -72,7 +76,8 @@ class BasicCredentials(Computed):
         # authlib takes a while to import: only when a request is really sent.
         from authlib.oauth2.auth import ClientAuth
 
-        encode = quote_plus if self.form_encoded else str
+        # authlib encodes as Latin-1, where servers expect UTF-8 (RFC 7617 section 2.1).
+        encode = quote_plus if self.form_encoded else _utf8_in_latin1
         auth = ClientAuth(encode(self.client_id), encode(self.client_secret.reveal()))
         headers: dict[str, str] = {}
         auth.prepare("POST", "", headers, "")
@@ -81,6 +86,14 @@ class BasicCredentials(Computed):
     def sources(self) -> Iterable[str | Secret]:
         """Return the credentials, and how they are encoded."""
         return (self.client_id, self.client_secret, str(self.form_encoded))
+
+    def secrets(self) -> Iterable[Secret]:
+        """Return the secret, and the encoded pair in the header."""
+        return (self.client_secret, Secret(self.value().removeprefix("Basic ")))
+
+
+def _utf8_in_latin1(text: str) -> str:
+    return text.encode().decode("latin-1")
 
 
 @attrs.frozen(kw_only=True)
@@ -92,7 +105,7 @@ class ClientAssertion(Computed):
         key_id: Names the key to the authorization server, if it knows several.
         key_header: The JWT's header that names it (RFC 7515 section 4.1).
         algorithm: The signature's algorithm (RFC 7518 section 3.1), such as `RS256`.
-        claims: The claims that are always the same, among them `iss`, `sub` and `aud`.
+        claims: The claims besides the times and the `jti`, among them `iss`, `sub` and `aud`.
         lifetime: Seconds for which it is valid.
     """
 
@@ -100,7 +113,7 @@ class ClientAssertion(Computed):
     key_id: str | None = None
     key_header: str = "kid"
     algorithm: str = "RS256"
-    claims: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    claims: Mapping[str, str | Secret | Computed] = attrs.field(factory=dict, repr=False)
     lifetime: float = 300.0
 
     def value(self) -> str:
@@ -110,27 +123,21 @@ class ClientAssertion(Computed):
             keyturn.errors.ConfigurationError: The key can't be read, or is of another kind than
                 the algorithm needs.
         """
-        from authlib.oauth2.rfc7523.assertion import sign_jwt_bearer_assertion
-        from joserfc import jwk
+        from joserfc import jwk, jwt
 
         header = {"alg": self.algorithm, "typ": "JWT"}
         if self.key_id is not None:
             header[self.key_header] = self.key_id
+        now = int(SYSTEM.time())
+        times = {"iat": now, "exp": now + int(self.lifetime)}
+        given = {name: plain(value) for name, value in self.claims.items()}
+        claims = {**times, **given, "jti": str(uuid.uuid4())}
         problem = ""
         try:
-            signed: str | bytes = sign_jwt_bearer_assertion(
-                jwk.import_key(self.private_key.reveal(), _KEY_TYPES[self.algorithm[:2]]),
-                issuer=self.claims.get("iss"),
-                audience=self.claims.get("aud"),
-                claims={**self.claims, "jti": str(uuid.uuid4())},
-                header=header,
-                expires_in=int(self.lifetime),
-            )
+            key = jwk.import_key(self.private_key.reveal(), _KEY_TYPES[self.algorithm[:2]])
+            return jwt.encode(header, claims, key, algorithms=[self.algorithm])
         except Exception as error:  # noqa: BLE001 - what a library says of a key may hold the key
             problem = type(error).__name__
-        else:
-            # authlib before 1.7 gives bytes.
-            return signed.decode() if isinstance(signed, bytes) else signed
         raise errors.ConfigurationError(
             f"private_key: can't sign with {self.algorithm} ({problem}).",
             hint="Give the unencrypted private key as PEM, of the kind that the algorithm needs.",
@@ -138,6 +145,23 @@ class ClientAssertion(Computed):
 
     def sources(self) -> Iterable[str | Secret]:
         """Return the key, and everything that is signed but the times and the `jti`."""
-        claims = json.dumps(dict(self.claims), sort_keys=True)
-        named = (self.key_id or "", self.key_header, self.algorithm, claims, str(self.lifetime))
-        return (self.private_key, *named)
+        yield from (self.private_key, self.key_id or "", self.key_header, self.algorithm)
+        yield str(self.lifetime)
+        for name, value in sorted(self.claims.items(), key=operator.itemgetter(0)):
+            yield name
+            yield from essence(value)
+
+
+def plain(value: str | Secret | Computed) -> str:
+    """Return a value as it is sent; the caller must keep it out of logs and errors."""
+    if isinstance(value, Computed):
+        return value.value()
+    return value.reveal() if isinstance(value, Secret) else value
+
+
+def essence(value: str | Secret | Computed) -> Iterator[str | Secret]:
+    """Yield what a fingerprint covers of a value: if it is made each time, what it is made of."""
+    if isinstance(value, Computed):
+        yield from ("made", type(value).__name__, *value.sources())
+    else:
+        yield from ("given", value)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
+    from types import ModuleType
 
 T = TypeVar("T")
 
@@ -70,11 +72,20 @@ class Flights(Generic[T]):
 
 
 async def wait(future: Future[T], seconds: float) -> T:
-    """Wait for a future from a task; a cancelled task leaves the future as it is.
+    """Wait for a future from a task of asyncio or trio; a cancelled task leaves it as it is.
 
     Raises:
         TimeoutError: It took longer than `seconds`.
     """
+    trio = sys.modules.get("trio")  # a task of its own must have imported it
+    if trio is not None and trio.lowlevel.in_trio_task():
+        await _landing_in_trio(future, seconds, trio)
+    else:
+        await _landing_in_asyncio(future, seconds)
+    return future.result()
+
+
+async def _landing_in_asyncio(future: Future[T], seconds: float) -> None:
     import asyncio  # 20 ms that a program without tasks need not spend
 
     loop = asyncio.get_running_loop()
@@ -87,4 +98,18 @@ async def wait(future: Future[T], seconds: float) -> T:
     future.add_done_callback(wake)
     async with asyncio.timeout(seconds):
         await done.wait()
-    return future.result()
+
+
+async def _landing_in_trio(future: Future[T], seconds: float, trio: ModuleType) -> None:
+    token = trio.lowlevel.current_trio_token()
+    done = trio.Event()
+
+    def wake(_: Future[T]) -> None:
+        with contextlib.suppress(trio.RunFinishedError):
+            token.run_sync_soon(done.set)
+
+    future.add_done_callback(wake)
+    with trio.move_on_after(seconds) as limit:
+        await done.wait()
+    if limit.cancelled_caught:
+        raise TimeoutError

@@ -207,7 +207,15 @@ class Renewal:
 
     def _entry(self) -> Token | None:
         entry = self.store.read(self.request.fingerprint)
-        return None if entry is None else tokens.from_entry(entry, self.request.fingerprint)
+        if entry is None:
+            return None
+        token = tokens.from_entry(entry, self.request.fingerprint)
+        if token is None:
+            _logger.warning(
+                "the store's entry at %s is no token of this key's: it is passed over",
+                self.request.fingerprint,
+            )
+        return token
 
     def _found(self, need: Need) -> Token | None:
         """Return a token from the store that will do, or raise a refusal it remembers."""

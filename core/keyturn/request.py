@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
-from keyturn.computed import Computed
+from keyturn.computed import Computed, essence, plain
 from keyturn.secret import Secret
 
 if TYPE_CHECKING:
@@ -79,7 +79,11 @@ class TokenRequest:
         headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
         if self.body_format in _CONTENT_TYPES:
             headers["Content-Type"] = _CONTENT_TYPES[self.body_format]
-        return headers | {name: plain(value) for name, value in self.extra_headers}
+        extra = {name: plain(value) for name, value in self.extra_headers}
+        # A header's name is the same in any case (RFC 9110 section 5.1).
+        replaced = {name.lower() for name in extra}
+        usual = {name: text for name, text in headers.items() if name.lower() not in replaced}
+        return usual | extra
 
     @property
     def body(self) -> bytes:
@@ -98,11 +102,15 @@ class TokenRequest:
 
     def secrets(self) -> list[Secret]:
         """Return every secret in the request, so that texts of others can be cleaned of them."""
-        held: list[Value | None] = []
+        held: list[Secret] = []
         for _, value in (*self.parameters, *self.extra_headers):
-            held += value.sources() if isinstance(value, Computed) else (value,)
-        held.append(self.certificate.password if self.certificate else None)
-        return [value for value in held if isinstance(value, Secret)]
+            if isinstance(value, Computed):
+                held += value.secrets()
+            elif isinstance(value, Secret):
+                held.append(value)
+        if self.certificate and self.certificate.password:
+            held.append(self.certificate.password)
+        return held
 
     def redacted(self) -> TokenRequest:
         """Return the same request with every secret replaced, for showing it."""
@@ -159,26 +167,12 @@ class TokenRequest:
         return form.encode()
 
 
-def plain(value: Value) -> str:
-    """Return a value as it is sent; the caller must keep it out of logs and errors."""
-    if isinstance(value, Computed):
-        return value.value()
-    return _reveal(value)
-
-
 def _reveal(value: str | Secret) -> str:
     return value.reveal() if isinstance(value, Secret) else value
 
 
 def _canonical(pairs: Iterable[tuple[str, Value]]) -> list[list[Any]]:
-    return sorted([name, *_essence(value)] for name, value in pairs)
-
-
-def _essence(value: Value) -> list[str]:
-    """Return what a fingerprint covers of a value; what is made anew each time is told by kind."""
-    if isinstance(value, Computed):
-        return ["made", type(value).__name__, *(_reveal(source) for source in value.sources())]
-    return ["given", _reveal(value)]
+    return sorted([name, *map(_reveal, essence(value))] for name, value in pairs)
 
 
 def _canonical_certificate(certificate: ClientCertificate | None) -> list[str | None] | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import json
 import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Never
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote
 
 import attrs
 
@@ -30,6 +32,7 @@ _MAX_TEXT = 300
 _HIDDEN = "[hidden]"
 _CODE_REGEX = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 _LONG_RUN_REGEX = re.compile(r"[A-Za-z0-9._~+/=%-]{24,}")
+_JSON_ESCAPE_REGEX = re.compile(r"\\u([0-9A-Fa-f]{4})")
 _JSON_TYPE_REGEX = re.compile(r"application/(?:[\w.+-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
 
 
@@ -182,15 +185,28 @@ def printable(text: str, secrets: Iterable[Secret] = ()) -> str:
     """Return a server's text made safe to show: short, plain ASCII, without what may be a secret.
 
     The given secrets are replaced, and so is every long run of the characters that tokens, keys
-    and encoded secrets are made of.
+    and encoded secrets are made of. A text that still holds one in disguise is hidden as a whole.
     """
-    for secret in secrets:
-        bare = secret.reveal()
-        for form in (bare, quote(bare, safe=""), quote_plus(bare), json.dumps(bare)[1:-1]):
+    text = text[: 10 * _MAX_TEXT]
+    hidden = [secret.reveal() for secret in secrets if secret]
+    for bare in hidden:
+        encoded = base64.b64encode(bare.encode()).decode().rstrip("=")
+        for form in (bare, quote(bare, safe=""), quote_plus(bare), json.dumps(bare)[1:-1], encoded):
             text = text.replace(form, _HIDDEN)
-    text = _LONG_RUN_REGEX.sub(_HIDDEN, text[: 10 * _MAX_TEXT])
+    decoded = _decoded(text)
+    if any(bare in decoded for bare in hidden):
+        return _HIDDEN
+    text = _LONG_RUN_REGEX.sub(_HIDDEN, text)
     text = "".join(char if " " <= char <= "~" else " " for char in text)
     return " ".join(text.split())[:_MAX_TEXT]
+
+
+def _decoded(text: str) -> str:
+    """Return a text without the escapes of URLs, HTML and JSON, nested ones included."""
+    for _ in range(3):
+        text = _JSON_ESCAPE_REGEX.sub(lambda match: chr(int(match[1], 16)), text)
+        text = html.unescape(unquote(text.replace("\\/", "/")))
+    return text
 
 
 def _http_date(text: str) -> float | None:

@@ -72,7 +72,7 @@ class Transport:
         except UnicodeError:  # httpx decodes a host that begins with xn--
             failure = "its host is not a name in Punycode"
         # Raised here, not in the handlers: httpx's errors hold the request, secret included.
-        what = f"did not answer within {seconds:g} s" if deadline.passed else f"failed: {failure}"
+        what = f"did not answer within {seconds:.2g} s" if deadline.passed else f"failed: {failure}"
         raise errors.EndpointUnavailable(
             f"the token endpoint {request.url} {what}.",
             hint="Check the network, the address, and proxies and certificates.",
@@ -152,8 +152,9 @@ def _context(certificate: ClientCertificate) -> ssl.SSLContext:
             # An empty one keeps OpenSSL from asking at the terminal.
             password=password.reveal() if password else "",
         )
-    except OSError as error:  # ssl.SSLError is one too
-        problem = error.strerror or type(error).__name__
+    # ssl.SSLError is an OSError too; a password or a path that OpenSSL can't take, a ValueError.
+    except (OSError, ValueError) as error:
+        problem = getattr(error, "strerror", None) or type(error).__name__
     else:
         return context
     raise errors.ConfigurationError(

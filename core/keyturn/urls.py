@@ -40,7 +40,8 @@ def label_problem(value: str) -> str | None:
 
 def domain_problem(value: str) -> str | None:
     """Return what keeps `value` from being a domain name, or None when it is one."""
-    if _HOST_REGEX.fullmatch(value) and len(value) <= _MAX_HOST:
+    is_name = _HOST_REGEX.fullmatch(value) and not _NUMBER_REGEX.fullmatch(value)
+    if is_name and len(value) <= _MAX_HOST:
         return None
     return "must be a domain name such as shop.example, without scheme, port or path"
 

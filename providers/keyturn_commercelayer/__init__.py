@@ -200,8 +200,10 @@ class CommerceLayer(keyturn.Provider[CommerceLayerSettings]):
 def _first_error(answer: Answer) -> dict[str, Any] | None:
     fields = answer.json()
     found = fields.get("errors") if isinstance(fields, dict) else None
-    first = found[0] if isinstance(found, list) and found else found
-    return first if isinstance(first, dict) else None
+    if not found:
+        return None
+    first = found[0] if isinstance(found, list) else found
+    return first if isinstance(first, dict) else {"detail": first}
 
 
 def _organization(token: Token | None) -> str | None:

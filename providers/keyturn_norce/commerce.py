@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import attrs
 
 import keyturn
 from keyturn_norce import Norce, NorceSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @attrs.frozen(kw_only=True)
@@ -25,6 +28,11 @@ class CommerceSettings(NorceSettings):
         "know `lab` and `production`.",
         default=None,
     )
+
+    def problems(self) -> Iterator[str]:
+        """Return what would make the host's second label too long."""
+        if keyturn.label_problem(f"api-{self.region}"):
+            yield "region: must have at most 59 characters"
 
     @property
     def host(self) -> str:

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import gc
+import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from keyturn import errors
+from keyturn.budget import Budget
+from keyturn.stores import guard
+from keyturn.stores.guard import GuardedStore
 from keyturn.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -21,6 +28,10 @@ class BrokenStore(MemoryStore):
     def __init__(self, now: Callable[[], float], broken: set[str]) -> None:
         super().__init__(now)
         self.broken = broken
+
+    def adopt(self, other: MemoryStore) -> None:
+        """Hold the same entries as another store."""
+        self._entries = dict(other._entries)  # noqa: SLF001 - as another process would write them
 
     def _check(self, operation: str, *values: object) -> None:
         if operation in self.broken:
@@ -98,3 +109,174 @@ def test_system_error_of_a_store_is_told_in_words(
 
     world.connect(store=FullStore(lambda: world.clock.now)).token()
     assert "failed to write (OSError: No space left on device)" in caplog.text
+
+
+OUTAGES = [{"read"}, {"write"}, {"lock"}, set(OPERATIONS)]
+
+
+@pytest.fixture
+def present(world: World) -> World:
+    """Give a world at the present time, which a process's own memory goes by."""
+    world.clock.now = time.time()
+    return world
+
+
+@pytest.mark.parametrize("broken", OUTAGES, ids=["read", "write", "lock", "all"])
+def test_process_keeps_the_budget_without_its_store(present: World, broken: set[str]) -> None:
+    """A full disk would let each process break the rate limit, and get its host blocked."""
+    provider = present.changed(budget=Budget(per_minute=3, burst=5))
+    store = BrokenStore(lambda: present.clock.now, broken)
+    outcomes = []
+    for number in range(8):
+        connection = present.connect(provider, store=store, client_id=str(number))
+        try:
+            outcomes.append(connection.token().access_token)
+        except errors.RateLimited as limited:
+            outcomes.append(limited.retry_after)
+
+    assert outcomes == [*(f"token-{number}" for number in range(1, 6)), 20.0, 20.0, 20.0]
+    assert len(present.endpoint.requests) == 5
+
+
+@pytest.mark.parametrize("broken", OUTAGES, ids=["read", "write", "lock", "all"])
+def test_refusal_is_remembered_without_the_store(present: World, broken: set[str]) -> None:
+    """A wrong secret would hammer the token endpoint for as long as the disk is full."""
+    store = BrokenStore(lambda: present.clock.now, broken)
+    present.endpoint.refuse()
+    for _ in range(3):
+        with pytest.raises(errors.InvalidClient):
+            present.connect(store=store).token()
+
+    assert len(present.endpoint.requests) == 1
+
+
+def test_hundred_threads_make_one_request_without_the_store(present: World) -> None:
+    """A cold start with a dead store would send a token request for each thread."""
+    store = BrokenStore(lambda: present.clock.now, set(OPERATIONS))
+    tokens: list[str] = []
+    barrier = threading.Barrier(100)
+
+    def ask() -> None:
+        connection = present.connect(store=store)
+        barrier.wait()
+        tokens.append(connection.token().access_token)
+
+    threads = [threading.Thread(target=ask) for _ in range(100)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+
+    assert tokens == ["token-1"] * 100
+    assert len(present.endpoint.requests) == 1
+
+
+def test_locks_exclude_threads_without_the_store(present: World) -> None:
+    """Threads would each take the last request of a budget that they read at the same time."""
+    store = GuardedStore(BrokenStore(lambda: present.clock.now, {"lock"}))
+    inside = 0
+    seen = []
+
+    def work() -> None:
+        nonlocal inside
+        for _ in range(5):
+            with store.lock("a", 30):
+                inside += 1
+                seen.append(inside)
+                pause.wait(0.0002)
+                inside -= 1
+
+    pause = threading.Event()
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert seen == [1] * 20
+
+
+def test_store_that_is_well_again_knows_what_was_spent(present: World) -> None:
+    """After an outage the requests sent meanwhile, here and elsewhere, would be sent once more."""
+    provider = present.changed(budget=Budget(per_minute=3, burst=5))
+    store = BrokenStore(lambda: present.clock.now, set())
+    other = present.connect(provider, store=store, client_id="other")
+    store.broken = {"write"}
+    for number in range(3):
+        present.connect(provider, store=store, client_id=str(number)).token()
+    store.broken = set()
+    other.token()
+    # Another process has no memory of its own.
+    elsewhere = _copy(store, present)
+    present.connect(provider, store=elsewhere, client_id="elsewhere").token()
+    with pytest.raises(errors.RateLimited):
+        present.connect(provider, store=elsewhere, client_id="more").token()
+    assert len(present.endpoint.requests) == 5
+
+
+def test_spending_elsewhere_counts_after_an_outage(present: World) -> None:
+    """The process whose store failed would overwrite what the others spent."""
+    provider = present.changed(budget=Budget(per_minute=3, burst=5))
+    store = BrokenStore(lambda: present.clock.now, {"write"})
+    present.connect(provider, store=store, client_id="mine").token()
+    store.broken = set()
+    spent = _copy(store, present)
+    for number in range(4):
+        present.connect(provider, store=spent, client_id=str(number)).token()
+    store.adopt(spent)
+    present.connect(provider, store=store, client_id="last").token()
+
+    with pytest.raises(errors.RateLimited):
+        present.connect(provider, store=store, client_id="more").token()
+
+
+def test_store_that_is_well_again_is_believed(present: World) -> None:
+    """A process would go on with what it remembers, and not see what the others renewed."""
+    broken = BrokenStore(lambda: present.clock.now, {"write", "read"})
+    store = GuardedStore(broken)
+    store.write("a", "mine", present.clock.now + 60)
+    assert store.read("a") == "mine"
+    broken.broken = set()
+    store.write("a", "later", present.clock.now + 60)
+    broken.write("a", "theirs", present.clock.now + 60)
+    assert store.read("a") == "theirs"
+    broken.broken = {"write"}
+    store.write("a", "mine", present.clock.now + 60)
+    store.delete("a")
+    assert store.read("a") is None
+
+
+def test_memory_of_an_outage_ends_with_its_store(present: World) -> None:
+    """A process that opens stores again and again would grow for as long as they fail."""
+    before = set(guard._stand_ins)  # noqa: SLF001 - nothing else shows it
+    store = BrokenStore(lambda: present.clock.now, {"write"})
+    GuardedStore(store).write("a", "entry", present.clock.now + 60)
+    assert set(guard._stand_ins) - before == {id(store)}  # noqa: SLF001
+    del store
+    gc.collect()
+    assert set(guard._stand_ins) <= before  # noqa: SLF001
+
+
+def test_store_that_cannot_be_watched_may_fail_too(present: World) -> None:
+    """A stranger's store with `__slots__` would raise when it fails."""
+
+    class SlottedStore:
+        __slots__ = ()
+
+        def read(self, key: str) -> str | None:
+            raise OSError
+
+        write = delete = lock = read
+
+    store = GuardedStore(SlottedStore())  # type: ignore[arg-type]  # it fails in all it does
+    with store.lock("a", 1):
+        store.write("a", "entry", present.clock.now + 60)
+    assert store.read("a") == "entry"
+    store.delete("a")
+    assert store.read("a") is None
+
+
+def _copy(store: BrokenStore, world: World) -> BrokenStore:
+    """Return a store with the same entries, as another process sees it."""
+    copied = BrokenStore(lambda: world.clock.now, set())
+    copied.adopt(store)
+    return copied

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from keyturn.lifetime import SHARE, Lifetime, State, jitter, plan
 
@@ -90,3 +96,60 @@ def test_jitter_spreads() -> None:
     values = {int(jitter(str(number)) * 10) for number in range(200)}
 
     assert values == set(range(10))
+
+
+class LifetimeMachine(RuleBasedStateMachine):
+    """A caller that looks at its token, while time passes and the clock is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 1_800_000_000.0
+        self.passed = 0.0
+        self.works = True
+        self.held: tuple[Lifetime, float] | None = None
+        self.shortest = float("inf")
+        self.renewals = self.jumps = 0
+
+    @rule(seconds=st.floats(0, 1000))
+    def wait(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += seconds
+        self.passed += seconds
+
+    @rule(seconds=st.floats(-1e5, 1e5))
+    def set_clock(self, seconds: float) -> None:
+        """Set the clock back or forward."""
+        self.now += seconds
+        self.jumps += 1
+
+    @rule(works=st.booleans())
+    def change_endpoint(self, works: bool) -> None:
+        """Let the token endpoint fail, or work again."""
+        self.works = works
+
+    @rule(lifetime=st.floats(0.5, 7200), margin=st.floats(0, 1e5), spread=JITTERS)
+    def ask(self, lifetime: float, margin: float, spread: float) -> None:
+        """Ask for a token, which is renewed if need be."""
+        state = self.held[0].state(self.now) if self.held else State.EXPIRED
+        if state is not State.FRESH and self.works:
+            planned = plan(self.now, self.now + lifetime, margin=margin, jitter=spread)
+            assert planned.state(self.now) is State.FRESH
+            self.held = planned, self.now + lifetime
+            self.shortest = min(self.shortest, lifetime)
+            self.renewals += 1
+        elif state is not State.EXPIRED and self.held:
+            # It is given out: it has not ended, nor does it come from the future.
+            assert self.held[0].issued_at - 60 <= self.now < self.held[1]
+
+    @invariant()
+    def renews_no_more_than_it_must(self) -> None:
+        """Each renewal lasts four fifths of a life, unless the clock was set meanwhile."""
+        if self.renewals:
+            most = 1 + self.jumps + self.passed / ((1 - SHARE) * self.shortest)
+            assert self.renewals <= most + TINY
+
+
+def test_no_sequence_of_events_makes_a_token_late_or_a_storm() -> None:
+    """A clock that is set, or an endpoint that fails, would bring old tokens or many requests."""
+    bounds = settings(max_examples=60, stateful_step_count=25)
+    run_state_machine_as_test(LifetimeMachine, settings=bounds)

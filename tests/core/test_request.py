@@ -17,6 +17,7 @@ from keyturn.request import ClientCertificate
 
 KEY = b"k" * 32
 SECRET = "s3cret-for-tests"
+PAIR = "Y2lkOnMzY3JldC1mb3ItdGVzdHM="
 NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=8)
 COMPUTED = (
     st.just(RandomId())
@@ -181,7 +182,7 @@ def test_redacted_request_is_the_same_without_secrets() -> None:
         "X-Key": "REDACTED",
         "Authorization": "REDACTED",
     }
-    assert [secret.reveal() for secret in REQUEST.secrets()] == [SECRET] * 3
+    assert [secret.reveal() for secret in REQUEST.secrets()] == [*[SECRET] * 3, PAIR]
     assert TokenRequest("p", "u").redacted() == TokenRequest("p", "u")
 
 
@@ -190,7 +191,7 @@ def test_headers_are_a_new_dict_each_time() -> None:
     REQUEST.headers.clear()
 
     assert REQUEST.headers["X-Tenant"] == "7"
-    assert REQUEST.headers["Authorization"] == "Basic Y2lkOnMzY3JldC1mb3ItdGVzdHM="
+    assert REQUEST.headers["Authorization"] == f"Basic {PAIR}"
 
 
 @pytest.mark.parametrize("body_format", ["form", "json"])

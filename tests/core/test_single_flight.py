@@ -188,7 +188,9 @@ def test_closed_event_loop_harms_nobody(world: World, gate: Gate) -> None:
     assert len(world.endpoint.requests) == 1
 
 
-def test_loop_that_is_closed_under_a_waiter_harms_nobody(world: World, gate: Gate) -> None:
+def test_loop_that_is_closed_under_a_waiter_harms_nobody(
+    world: World, gate: Gate, caplog: pytest.LogCaptureFixture
+) -> None:
     """Waking a task whose loop has gone would break the worker's other waiters."""
     connection = world.connect()
     gate.hold()
@@ -203,6 +205,7 @@ def test_loop_that_is_closed_under_a_waiter_harms_nobody(world: World, gate: Gat
     world.land()
 
     assert connection.token().access_token == "held"
+    assert caplog.records == []
 
 
 def test_failure_reaches_all_waiters_and_the_next_starts_afresh(world: World, gate: Gate) -> None:
@@ -254,6 +257,50 @@ def test_without_a_new_thread_the_caller_does_the_work(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
     assert Flights[str]().join("key", lambda: "done").result(0) == "done"
+
+
+def test_flight_in_progress_is_joined_and_one_that_landed_is_not() -> None:
+    """Each caller would start work of its own, or be given the outcome of an old one."""
+    flights = Flights[int]()
+    opened = threading.Event()
+    started: list[int] = []
+
+    def work() -> int:
+        started.append(1)
+        assert opened.wait(20)
+        if len(started) == 1:
+            raise KeyError
+        return len(started)
+
+    first = [flights.join("key", work) for _ in range(10)]
+    assert not first[0].cancel()
+    opened.set()
+    with pytest.raises(KeyError):
+        first[0].result(10)
+    assert len(set(first)) == 1
+    assert flights.join("key", work).result(10) == 2
+
+
+def test_herd_after_a_failure_makes_one_request(world: World, gate: Gate) -> None:
+    """All who waited for a failed request would ask again at once, each for itself."""
+    connection = world.connect()
+    gate.hold(world.endpoint.answer(400, {"error": "invalid_request"}))
+    threads, _ = in_threads(50, connection.token)
+    gate.opened.set()
+    joined(threads)
+    threads, results = in_threads(50, connection.token)
+    joined(threads)
+
+    assert {type(error) for error in results} == {errors.TokenRequestRefused}
+    assert len(world.endpoint.requests) == 1
+    world.clock.advance(31)
+    gate.opened.clear()
+    gate.hold()
+    threads, results = in_threads(50, connection.token)
+    gate.opened.set()
+    joined(threads)
+    assert {token.access_token for token in results} == {"held"}
+    assert len(world.endpoint.requests) == 2
 
 
 def test_flight_that_was_forgotten_lands() -> None:

@@ -253,11 +253,11 @@ for limit in (os.path.getsize(sys.argv[1] + "/cache.db"), 100):
         print("I/O error" in error.strerror)
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 store.write("c", "entry", float("inf"))
-print(store.read("a"), store.read("b"), store.read("c"), os.listdir(sys.argv[1]))
+print(store.read("a"), store.read("b"), store.read("c"), sorted(os.listdir(sys.argv[1])))
 """,
             directory,
         )
-        == "True\nTrue\nentry None entry ['cache.db']"
+        == "True\nTrue\nentry None entry ['cache.db', 'opening.lock']"
     )
 
 
@@ -278,8 +278,12 @@ def test_damage_that_another_process_mended_is_left_alone(
     (directory / "cache.db").touch(0o600)
     (directory / "cache.db").write_bytes(b"no database at all " * 500)
 
+    locks = []
+
     def overtaken(path: Path, patience: float) -> AbstractContextManager[None]:
-        run(MENDER, directory)
+        locks.append(path)
+        if len(locks) == 2:  # the first is taken to open the database, this one to move it aside
+            run(MENDER, directory)
         return locked(path, patience)
 
     monkeypatch.setattr(_database, "locked", overtaken)

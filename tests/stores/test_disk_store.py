@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import gc
 import logging
 import os
 import pickle
@@ -18,10 +20,14 @@ import pytest
 
 from keyturn.stores import _database, _text_cache
 from keyturn.stores._database import Database
+from keyturn.stores._text_cache import TextCache
 from keyturn.stores.disk import LONGEST_ENTRY, DiskStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+
+FILES = ["cache.db", "opening.lock"]
 
 
 @pytest.fixture(params=[0o000, 0o077])
@@ -34,7 +40,7 @@ def umask(request: pytest.FixtureRequest) -> Iterator[None]:
 
 def names(directory: Path | str) -> list[str]:
     """Return the names in a directory."""
-    return [path.name for path in Path(directory).iterdir()]
+    return sorted(path.name for path in Path(directory).iterdir())
 
 
 def planted(directory: Path, *statements: tuple[str, tuple[object, ...]]) -> None:
@@ -89,6 +95,7 @@ def test_files_are_private_from_birth(tmp_path: Path) -> None:
         "cache.db": file,
         "cache.db-journal": file,
         "a.lock": file,
+        "opening.lock": file,
     }
 
 
@@ -160,6 +167,39 @@ def test_lock_file_is_never_a_link(directory: Path, tmp_path: Path, disk: DiskSt
     assert not (tmp_path / "new").exists()
 
 
+def test_lock_file_must_be_a_private_file(directory: Path, disk: DiskStore) -> None:
+    """Another user could hold a lock for ever, by opening its file."""
+    locks = directory / "locks"
+    with disk.lock("a", 1):
+        pass
+    (locks / "a.lock").chmod(0o644)
+    os.mkfifo(locks / "b.lock", 0o600)
+    for key in "ab":
+        with pytest.raises(PermissionError, match="refuses"), disk.lock(key, 1):
+            pass
+
+
+@pytest.mark.parametrize("state", ["deleted", "replaced"])
+def test_lock_of_a_file_that_has_gone_is_taken_again(
+    state: str, directory: Path, disk: DiskStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A waiter would hold the lock of a file that nobody else can find."""
+    path = directory / "locks" / "a.lock"
+    flock, seen = fcntl.flock, []
+
+    def tampered(descriptor: int, operation: int) -> None:
+        flock(descriptor, operation)
+        seen.append(os.fstat(descriptor).st_ino)
+        if len(seen) == 1:
+            path.rename(directory / "moved")
+            if state == "replaced":
+                path.touch(0o600)
+
+    monkeypatch.setattr(fcntl, "flock", tampered)
+    with disk.lock("a", 1):
+        assert seen[-1] == path.stat().st_ino != seen[0]
+
+
 @pytest.mark.parametrize("key", ["", "../a", "a/b", "A", "a\n", "a.b", "\0", "\udc80", "a" * 81])
 def test_only_keys_become_names_of_files(key: str, disk: DiskStore, directory: Path) -> None:
     """A key could lead out of the directory."""
@@ -209,7 +249,7 @@ def test_planted_rows_are_misses(
     disk.delete("a")
     assert outside.read_bytes() == bomb
     assert not (tmp_path / "marker").exists()
-    assert names(directory) == ["cache.db"]
+    assert names(directory) == FILES
 
 
 def test_planted_keys_are_not_unpickled(directory: Path, tmp_path: Path, disk: DiskStore) -> None:
@@ -253,7 +293,7 @@ def test_planted_settings_change_nothing(directory: Path, tmp_path: Path, disk: 
         indexes = database.execute("SELECT name FROM sqlite_master WHERE type = 'index'").fetchall()
     assert version == (0,)
     assert ("Cache_tag_rowid",) not in indexes
-    assert names(directory) == ["cache.db"]
+    assert names(directory) == FILES
     assert names(tmp_path / "elsewhere") == []
 
 
@@ -291,7 +331,7 @@ def test_unusable_database_is_moved_aside(
 
 STRANGE = {
     "other columns": ["DROP TABLE Cache", "CREATE TABLE Cache (key)"],
-    "a view for a table": ["DROP TABLE Settings", "CREATE VIEW Settings AS SELECT 1 AS key"],
+    "a view for a table": ["DROP TABLE Cache", "CREATE VIEW Cache AS SELECT 1 AS key"],
     "a setting that is no text": ["INSERT INTO Settings VALUES (x'00', 1)"],
     "text that is no text": ["UPDATE Cache SET value = CAST(x'ff' AS TEXT)"],
     "a giant": ["UPDATE Cache SET value = zeroblob(1024 * 1024 + 1)"],
@@ -367,7 +407,7 @@ def test_busy_database_raises(
                 disk.read("a")
         other.execute("ROLLBACK")
     assert disk.read("a") == "entry"
-    assert names(directory) == ["cache.db"]
+    assert names(directory) == FILES
 
 
 @pytest.mark.timeout(20)
@@ -429,7 +469,7 @@ def test_failed_opening_leaves_no_descriptors(disk: DiskStore, directory: Path) 
     """A store that can't be opened would take one more descriptor with every attempt."""
     disk.write("a", "entry", 2000)
     disk.close()
-    planted(directory, ("DROP TABLE Settings", ()), ("CREATE VIEW Settings AS SELECT 1 AS key", ()))
+    planted(directory, ("DROP TABLE Cache", ()), ("CREATE VIEW Cache AS SELECT 1 AS key", ()))
     (directory / "cache.db.corrupt").mkdir()
     counts = set()
     for _ in range(5):
@@ -437,3 +477,10 @@ def test_failed_opening_leaves_no_descriptors(disk: DiskStore, directory: Path) 
             disk.read("a")
         counts.add(len(names("/proc/self/fd")))
     assert len(counts) == 1
+
+
+def test_directory_that_goes_while_it_is_opened_raises_and_no_more(tmp_path: Path) -> None:
+    """A connection that never came to be would raise again when it is collected."""
+    with pytest.raises(sqlite3.OperationalError):
+        TextCache(str(tmp_path / "gone" / "cache.db"))
+    gc.collect()

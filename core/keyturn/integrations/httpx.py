@@ -115,6 +115,7 @@ class KeyturnAuth(httpx.Auth):
             if name in _ORDINARY:
                 request.headers[name] = value
             else:
+                request.headers.pop(name, None)
                 added[name] = value
         if added:
             request.headers = _Headers(request.headers, added)

@@ -29,6 +29,19 @@ class _Sent:
     names: tuple[str, ...]
 
 
+class _Unshown(str):
+    """A header's value that no `repr` gives away.
+
+    The frames of requests and urllib3 hold all headers, and so does a crash report with their
+    local variables.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'********'"
+
+
 class KeyturnAuth(AuthBase):
     """Puts a connection's token, and the provider's own headers, on requests for its API.
 
@@ -65,11 +78,15 @@ class KeyturnAuth(AuthBase):
     def __call__(self, r: PreparedRequest) -> PreparedRequest:
         """Attach the token to a request, and see to what comes back."""
         token = self._attachment.token(r.url or "")
-        headers = self._attachment.headers(token, r.headers)
+        headers = self._headers(token, r)
         r.headers.update(headers)
         sent = _Sent(token, tuple(name for name, _ in headers))
         r.hooks["response"].append(functools.partial(self._answered, sent))
         return r
+
+    def _headers(self, token: Token, request: PreparedRequest) -> list[tuple[str, str]]:
+        headers = self._attachment.headers(token, request.headers)
+        return [(name, _Unshown(value)) for name, value in headers]
 
     def _answered(self, sent: _Sent, response: Response, **options: Any) -> Response:
         """Return the answer to go on with; requests asks for each one, redirects included."""
@@ -93,7 +110,7 @@ class KeyturnAuth(AuthBase):
         if other is None or not _rewound(request):
             return response
         sent.token = other
-        request.headers.update(self._attachment.headers(other, request.headers))
+        request.headers.update(self._headers(other, request))
         response.close()
         retried = response.connection.send(request, **options)
         retried.history.append(response)

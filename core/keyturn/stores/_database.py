@@ -16,6 +16,7 @@ from keyturn.stores._text_cache import PATIENCE, TextCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 # What comes out of diskcache and SQLite when the contents of the file make no sense to them; what
@@ -71,7 +72,7 @@ class Database:
     def disconnect(self) -> None:
         """Close the connection, in a thread that has the process's databases for itself."""
         if self._cache is not None:
-            self._cache.close()
+            self._cache.disconnect()
             self._cache = None
 
     def abandon(self) -> None:
@@ -82,14 +83,15 @@ class Database:
         if self._cache is None or identity(self._path) != self._identity:
             self.disconnect()
             make_private_directory(self._path.parent)
-            make_private_file(self._path)
-            self._identity = identity(self._path)
-            self._cache = TextCache(str(self._path))
+            with self._alone():
+                make_private_file(self._path)
+                self._identity = identity(self._path)
+                self._cache = TextCache(str(self._path))
         return self._cache
 
     def _set_aside(self, error: Exception) -> None:
         self.disconnect()
-        with locked(self._path.with_name("recovery.lock"), PATIENCE):
+        with self._alone():
             if identity(self._path) != self._identity:
                 return  # Another process was faster.
             aside = f"{self._path}.corrupt"
@@ -98,6 +100,10 @@ class Database:
                 with suppress(FileNotFoundError):
                     os.replace(f"{self._path}{suffix}", aside + suffix)  # noqa: PTH105 - suffixes
         _logger.warning("the token store %s was unusable (%r): see %s", self._path, error, aside)
+
+    def _alone(self) -> AbstractContextManager[None]:
+        """Be the only process that creates, opens or moves the database, for a `with` block."""
+        return locked(self._path.with_name("opening.lock"), PATIENCE)
 
 
 # One operation at a time in this process: closing any descriptor of a database, as creating one

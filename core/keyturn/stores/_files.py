@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
+import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-_POLL_INTERVAL = 0.005
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.001, 0.01
 
 
 def make_private_directory(directory: Path) -> None:
@@ -22,7 +24,7 @@ def make_private_directory(directory: Path) -> None:
         PermissionError: It is a symbolic link, another user's, or open to other users.
     """
     _make_missing(directory)
-    _require_private(directory, stat.S_IFDIR)
+    _require_private(directory, directory.lstat(), stat.S_IFDIR)
 
 
 def _make_missing(directory: Path) -> None:
@@ -41,17 +43,18 @@ def make_private_file(path: Path) -> None:
     """
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    _require_private(path, stat.S_IFREG)
+    _require_private(path, path.lstat(), stat.S_IFREG)
 
 
-def _require_private(path: Path, kind: int) -> None:
-    status = path.lstat()
+def _require_private(path: Path, status: os.stat_result, kind: int) -> None:
     if stat.S_IFMT(status.st_mode) != kind:
         wrong = "is a symbolic link, or not what it should be"
     elif status.st_uid != os.geteuid():
         wrong = "belongs to another user"
     elif status.st_mode & 0o077:
         wrong = f"is open to other users (mode {stat.S_IMODE(status.st_mode):04o})"
+    elif kind == stat.S_IFREG and status.st_nlink > 1:
+        wrong = "has another name elsewhere (a hard link)"
     else:
         return
     raise PermissionError(errno.EPERM, f"the token store refuses {path}: it {wrong}")
@@ -63,6 +66,10 @@ def identity(path: Path) -> tuple[int, int] | None:
         status = path.lstat()
     except FileNotFoundError:
         return None
+    return _identity(status)
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
@@ -70,20 +77,75 @@ def identity(path: Path) -> tuple[int, int] | None:
 def locked(path: Path, patience: float) -> Generator[None]:
     """Hold the lock file at `path`, never through a symbolic link, for a `with` block.
 
+    The lock (`flock`) belongs to the opened file, so threads exclude each other too, and the
+    kernel frees it when its holder dies. The file stays: an empty one for each lock.
+
     Raises:
         TimeoutError: `patience` seconds of waiting did not bring the lock.
+        OSError: The lock file is refused, or can't be opened or locked.
     """
-    # Importing filelock takes longer than a whole read of a token, which needs no lock.
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(path, mode=0o600)
-    try:
-        lock.acquire(timeout=patience, poll_interval=_POLL_INTERVAL)
-    except Timeout:
-        message = f"the lock {path} did not come in {patience:g} s"
-        raise TimeoutError(errno.ETIMEDOUT, message) from None
+    deadline = time.monotonic() + patience
+    process = os.getpid()
+    descriptor = _lock(path, deadline)
+    while descriptor is None:  # the file was deleted or replaced while it was being locked
+        descriptor = _lock(path, deadline)
     try:
         yield
     finally:
-        # In a child forked inside the block, filelock has closed the descriptor and frees nothing.
-        lock.release()
+        # A child forked inside the block has closed its copy, and frees nothing of its parent's.
+        if os.getpid() == process:
+            # Closing alone would not do while a child has not come to close its copy yet.
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+            _close(descriptor)
+
+
+def _lock(path: Path, deadline: float) -> int | None:
+    """Return a descriptor that holds the lock, or None when the file is no longer the one there."""
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
+    _descriptors.add(descriptor)
+    try:
+        status = os.fstat(descriptor)
+        _require_private(path, status, stat.S_IFREG)
+        _wait_for(descriptor, path, deadline)
+        if identity(path) == _identity(status):
+            return descriptor
+    except BaseException:
+        _close(descriptor)
+        raise
+    _close(descriptor)
+    return None
+
+
+def _wait_for(descriptor: int, path: Path, deadline: float) -> None:
+    start = time.monotonic()
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            now = time.monotonic()
+            if now >= deadline:
+                message = f"the lock {path} did not come in time"
+                raise TimeoutError(errno.ETIMEDOUT, message) from None
+            # In step with the wait: a crowd that waits for long asks less often.
+            pause = max((now - start) / 200, _SHORTEST_PAUSE)
+            time.sleep(min(pause, _LONGEST_PAUSE, deadline - now))
+        else:
+            return
+
+
+def _close(descriptor: int) -> None:
+    _descriptors.discard(descriptor)
+    os.close(descriptor)
+
+
+# A child shares its parent's locks until it closes its copies of their files: it would keep the
+# locks of a parent that was killed.
+_descriptors: set[int] = set()
+
+
+def _close_all_in_child() -> None:
+    for descriptor in list(_descriptors):
+        _close(descriptor)
+
+
+os.register_at_fork(after_in_child=_close_all_in_child)

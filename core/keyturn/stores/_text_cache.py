@@ -7,6 +7,7 @@ pickles to load from the database itself (CVE-2025-69872). Here a database can a
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import sqlite3
 from typing import Any, Final, Literal, cast
@@ -19,6 +20,7 @@ PATIENCE: Final = 2.0
 LONGEST_ROW: Final = 1024 * 1024
 """The most bytes that SQLite may load for one row, whatever the file says."""
 
+_FOREIGN: Final = "a row of the token store was not written by keyturn"
 _MODE_RAW: Final = 1  # diskcache's, which doesn't export it
 
 _SETTINGS: Final[dict[str, Any]] = {
@@ -42,6 +44,8 @@ _PRAGMAS: Final = (
     "mmap_size = 0",
 )
 
+_logger = logging.getLogger("keyturn.stores")
+
 
 class _Connection(sqlite3.Connection):
     """A connection that reports what fails outside the file's contents as an `OSError`.
@@ -52,6 +56,8 @@ class _Connection(sqlite3.Connection):
     def execute(self, sql: str, parameters: Any = ()) -> sqlite3.Cursor:
         if sql == "ROLLBACK" and not self.in_transaction:
             return self.cursor()  # SQLite itself did so: a full disk, for one
+        if sql.startswith("INSERT OR") and "INTO Settings" in sql:
+            return self.cursor()  # nobody reads them, and to open a database would be to write it
         try:
             return super().execute(sql, parameters)
         except sqlite3.OperationalError as error:
@@ -94,6 +100,7 @@ class TextDisk(diskcache.Disk):  # type: ignore[misc]
     ) -> str:
         """Return the value of a row; an `OSError` is how diskcache learns of a miss."""
         if mode != _MODE_RAW or filename is not None or not isinstance(value, str):
+            _logger.warning("%s: it is passed over", _FOREIGN)
             raise FileNotFoundError("Not a row of text.")
         return value
 
@@ -115,28 +122,28 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]
     _connection: sqlite3.Connection | None = None
 
     def __init__(self, path: str) -> None:
-        self._path = path
+        self._connection = sqlite3.connect(
+            path,
+            timeout=PATIENCE,
+            isolation_level=None,
+            check_same_thread=False,
+            factory=_Connection,
+        )
         try:
+            self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_ROW)
+            for pragma in _PRAGMAS:
+                self._con.execute(f"PRAGMA {pragma}")
+            self._con.execute("BEGIN")
             # diskcache would expand `~` and `$` in a path, and uses this one for nothing else.
             super().__init__(os.sep, disk=TextDisk, **_SETTINGS)
+            self._con.execute("COMMIT")
         except BaseException:
-            self.close()
+            self.disconnect()
             raise
 
     @property
     def _con(self) -> sqlite3.Connection:
-        if self._connection is None:
-            self._connection = sqlite3.connect(
-                self._path,
-                timeout=PATIENCE,
-                isolation_level=None,
-                check_same_thread=False,
-                factory=_Connection,
-            )
-            self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_ROW)
-            for pragma in _PRAGMAS:
-                self._connection.execute(f"PRAGMA {pragma}")
-        return self._connection
+        return cast("sqlite3.Connection", self._connection)
 
     def reset(self, key: str, value: object = None, update: object = True) -> None:  # noqa: ARG002, FBT002 - diskcache's signature
         """Set the attribute of a setting to what is written here, whatever the database says."""
@@ -145,8 +152,12 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]
 
     def load(self, key: str) -> tuple[str, float] | None:
         """Return the entry at `key` and when it expires (epoch seconds), or None."""
-        entry, expires_at = cast("tuple[str, object]", self.get(key, tag=True))
-        return (entry, expires_at) if isinstance(expires_at, float) else None
+        entry, expires_at = cast("tuple[str | None, object]", self.get(key, tag=True))
+        if isinstance(entry, str) and isinstance(expires_at, float):
+            return entry, expires_at
+        if entry is not None:
+            _logger.warning("%s: it is passed over", _FOREIGN)
+        return None
 
     def keep(self, key: str, entry: str, expires_at: float) -> None:
         """Write `entry` at `key`, and when it expires (epoch seconds)."""
@@ -162,9 +173,11 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]
         self._con.execute("DELETE FROM Cache WHERE typeof(tag) <> 'real' OR tag <= ?", (now,))
 
     def close(self) -> None:
-        """Close the connection; the next operation would open another."""
+        """Do nothing: diskcache would change connections in the middle of its `__init__`."""
+
+    def disconnect(self) -> None:
+        """Close the connection, for good."""
         if self._connection is not None:
             self._connection.close()
-            self._connection = None
 
-    __del__ = close
+    __del__ = disconnect

@@ -42,8 +42,8 @@ class DiskStore:
         self, directory: str | os.PathLike[str], now: Callable[[], float] = time.time
     ) -> None:
         # resolve() would follow a symbolic link, which is to be refused.
-        self._directory = Path(os.path.abspath(directory))  # noqa: PTH100 - as said
-        self._database = Database(self._directory / "cache.db")
+        self.directory = Path(os.path.abspath(directory))  # noqa: PTH100 - as said
+        self._database = Database(self.directory / "cache.db")
         self._now = now
         self._writes = 0
 
@@ -95,8 +95,8 @@ class DiskStore:
             ValueError: The key has other characters than a key may have.
         """
         _check_key(key)
-        locks = self._directory / "locks"
-        make_private_directory(self._directory)
+        locks = self.directory / "locks"
+        make_private_directory(self.directory)
         make_private_directory(locks)
         with locked(locks / f"{key}.lock", lease):
             yield

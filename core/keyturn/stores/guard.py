@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import weakref
 from typing import TYPE_CHECKING
+
+from keyturn.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -14,8 +17,17 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("keyturn.stores")
 
 
+_FAILED = object()
+# What this process remembers in the stead of a store that has failed, by the store's id.
+_stand_ins: dict[int, MemoryStore] = {}
+
+
 class GuardedStore:
-    """A token store that never raises: what fails is logged, read as a miss, and gone on without.
+    """A token store that never raises: what fails is logged, and done in this process's memory.
+
+    So a process remembers its tokens, budgets and refusals while its store is down, for all
+    connections with that store. What is in memory comes before what is in the store, until the
+    store takes a later entry of that key.
 
     Args:
         store: The store that may fail.
@@ -26,26 +38,50 @@ class GuardedStore:
 
     def read(self, key: str) -> str | None:
         """Return the entry at `key`, or None when there is none or the store fails."""
-        entry = self._attempt("read", lambda: self.store.read(key))
-        return entry if isinstance(entry, str) else None
+        return next(iter(self.entries(key)), None)
+
+    def entries(self, key: str) -> list[str]:
+        """Return the entries at `key`: this process's own, if the store failed, and the store's."""
+        stored = self._attempt("read", lambda: self.store.read(key))
+        memory = _stand_in(self.store) if stored is _FAILED else _stand_ins.get(id(self.store))
+        found = (memory.read(key) if memory else None, stored)
+        return [entry for entry in found if isinstance(entry, str)]
 
     def write(self, key: str, entry: str, expires_at: float) -> None:
-        """Keep an entry, if the store can."""
-        self._attempt("write", lambda: self.store.write(key, entry, expires_at))
+        """Keep an entry, in memory if the store can't."""
+        kept = self._attempt("write", lambda: self.store.write(key, entry, expires_at))
+        if kept is _FAILED or self._is_unreadable(key):
+            _stand_in(self.store).write(key, entry, expires_at)
+        else:
+            self._forget(key)
 
     def delete(self, key: str) -> None:
         """Remove an entry, if the store can."""
+        self._forget(key)
         self._attempt("delete", lambda: self.store.delete(key))
 
     @contextlib.contextmanager
     def lock(self, key: str, lease: float) -> Generator[None]:
-        """Hold the lock of `key` for a `with` block, or go on without it if the store fails."""
+        """Hold the lock of `key` for a `with` block, among threads alone if the store fails."""
         held = contextlib.ExitStack()
-        self._attempt("lock", lambda: held.enter_context(self.store.lock(key, lease)))
+        entered = self._attempt("lock", lambda: held.enter_context(self.store.lock(key, lease)))
+        if entered is _FAILED:
+            memory = _stand_in(self.store)
+            self._attempt("lock", lambda: held.enter_context(memory.lock(key, lease)))
         try:
             yield
         finally:
             self._attempt("unlock", held.close)
+
+    def _is_unreadable(self, key: str) -> bool:
+        """Tell whether a store that has failed before can't read what it just took."""
+        failed_before = id(self.store) in _stand_ins
+        return failed_before and self._attempt("read", lambda: self.store.read(key)) is _FAILED
+
+    def _forget(self, key: str) -> None:
+        memory = _stand_ins.get(id(self.store))
+        if memory:
+            memory.delete(key)
 
     def _attempt(self, what: str, operation: Callable[[], object]) -> object:
         try:
@@ -54,7 +90,17 @@ class GuardedStore:
             # The error's text may hold an entry: its type is told, and no more.
             name = type(self.store).__name__
             _logger.warning("%s failed to %s (%s); going on without", name, what, _summary(error))
-            return None
+            return _FAILED
+
+
+def _stand_in(store: TokenStore) -> MemoryStore:
+    new = MemoryStore()
+    found = _stand_ins.setdefault(id(store), new)
+    if found is new:
+        # One that can't be watched leaves its stand-in behind, which does no harm to a successor.
+        with contextlib.suppress(TypeError):
+            weakref.finalize(store, _stand_ins.pop, id(store), None)
+    return found
 
 
 def _summary(error: BaseException) -> str:

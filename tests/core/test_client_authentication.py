@@ -1,0 +1,369 @@
+"""How a client proves who it is: each way, what is sent for it, and what isn't shown of it."""
+
+from __future__ import annotations
+
+import base64
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import parse_qs
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from joserfc import jwk, jwt
+
+import keyturn
+from keyturn import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.conftest import RawServer, World
+
+    Platform = Callable[..., keyturn.Connection]
+
+SECRET = "s3cret-for-tests"
+GRANT = "grant_type=client_credentials"
+ODD = {"client_id": "a b", "client_secret": "c:d%é€"}
+NO_SECRET = {"client_secret": None}
+RENAMED = {"client_id_name": "X-App-Id", "client_secret_name": "X-App-Key"}
+
+
+def basic(text: str) -> dict[str, str]:
+    """Return the header of HTTP Basic for credentials encoded by hand."""
+    return {"Authorization": f"Basic {base64.b64encode(text.encode()).decode()}"}
+
+
+class Way(NamedTuple):
+    """One way to authenticate: a platform's data, settings, and what follows in body and headers."""
+
+    data: dict[str, Any]
+    settings: dict[str, Any]
+    body: str
+    headers: dict[str, str] = {}  # noqa: RUF012 - never changed
+
+
+def way(name: str, **more: Any) -> dict[str, Any]:
+    """Return a platform's data with one way to authenticate."""
+    return {"client_authentication": name, **more}
+
+
+WAYS = {
+    "post": Way({}, {}, f"{GRANT}&client_id=cid&client_secret={SECRET}"),
+    "post-odd": Way({}, ODD, f"{GRANT}&client_id=a+b&client_secret=c%3Ad%25%C3%A9%E2%82%AC"),
+    "post-renamed": Way(
+        {"client_id_name": "app", "client_secret_name": "key"}, {}, f"{GRANT}&app=cid&key={SECRET}"
+    ),
+    "post-no-id": Way({"client_id_name": ""}, {}, f"{GRANT}&client_secret={SECRET}"),
+    "post-no-secret": Way({"client_secret_name": ""}, {}, f"{GRANT}&client_id=cid"),
+    "post-public": Way({"credentials": "public"}, NO_SECRET, f"{GRANT}&client_id=cid"),
+    "post-none": Way({"credentials": "none"}, {}, GRANT),
+    "post-empty": Way({"credentials": "none", "grant_type": ""}, {}, ""),
+    "basic": Way(way("client_secret_basic"), {}, GRANT, basic(f"cid:{SECRET}")),
+    "basic-odd": Way(way("client_secret_basic"), ODD, GRANT, basic("a+b:c%3Ad%25%C3%A9%E2%82%AC")),
+    "basic-public": Way(
+        way("client_secret_basic", credentials="public"), NO_SECRET, f"{GRANT}&client_id=cid"
+    ),
+    "basic-key-alone": Way(
+        way(
+            "client_secret_basic",
+            credentials="none",
+            settings={"client_secret": {"kind": "secret", "title": "API key"}},
+        ),
+        {"client_secret": SECRET},
+        GRANT,
+        basic(f":{SECRET}"),
+    ),
+    "raw": Way(way("client_secret_basic_raw"), {}, GRANT, basic(f"cid:{SECRET}")),
+    "raw-odd": Way(way("client_secret_basic_raw"), ODD, GRANT, basic("a b:c:d%é€")),
+    "headers": Way(
+        way("client_secret_headers", **RENAMED),
+        {},
+        GRANT,
+        {"X-App-Id": "cid", "X-App-Key": SECRET},
+    ),
+    "headers-id-alone": Way(
+        way("client_secret_headers", **RENAMED, credentials="public"),
+        NO_SECRET,
+        GRANT,
+        {"X-App-Id": "cid"},
+    ),
+    "headers-secret-alone": Way(
+        way("client_secret_headers", **RENAMED | {"client_id_name": ""}),
+        {},
+        GRANT,
+        {"X-App-Key": SECRET},
+    ),
+    "certificate": Way(
+        way("tls_client_auth"), {"certificate": "/made/up.pem"}, f"{GRANT}&client_id=cid"
+    ),
+    "certificate-no-id": Way(
+        way("tls_client_auth", client_id_name=""), {"certificate": "/made/up.pem"}, GRANT
+    ),
+}
+each_way = pytest.mark.parametrize("case", WAYS.values(), ids=WAYS)
+
+
+@each_way
+def test_client_authenticates_in_this_way(platform: Platform, case: Way) -> None:
+    """The server would not know who asks, or would be told twice, which it refuses."""
+    request = platform(case.data, **case.settings).token_request()
+    usual = {"Accept", "Accept-Encoding", "Content-Type"}
+    headers = {name: value for name, value in request.headers.items() if name not in usual}
+
+    assert request.body.decode() == case.body
+    assert headers == case.headers
+
+
+@each_way
+def test_revocation_authenticates_in_the_same_way(
+    world: World, platform: Platform, case: Way
+) -> None:
+    """RFC 7009 section 2.1: an endpoint that doesn't know who asks revokes nothing."""
+    address = "https://login.acme.example/revoke"
+    connection = platform({**case.data, "revocation_url": address}, **case.settings)
+    connection.token()
+    world.endpoint.answers.append(keyturn.Answer(200))
+    connection.revoke()
+    first, sent = world.endpoint.requests
+
+    grant = case.body.removeprefix(GRANT).removeprefix("&")
+    assert (sent.method, sent.url) == ("POST", address)
+    assert sent.body.decode() == "&".join(filter(None, [grant, "token=token-1"]))
+    assert case.headers.items() <= sent.headers.items()
+    assert sent.certificate == first.certificate
+    assert "token-1" not in str(sent.redacted().body) + repr(sent)
+
+
+@each_way
+def test_secret_is_masked_however_it_is_sent(platform: Platform, case: Way) -> None:
+    """Whoever is shown a transcript would be shown the secret."""
+    connection = platform(case.data, **case.settings)
+    request = connection.token_request()
+    shown = request.redacted()
+    told = connection.explain() + repr(request) + str(shown.headers) + shown.body.decode()
+    secret = case.settings.get("client_secret", SECRET)
+
+    for hidden in (secret, *(value for value in case.headers.values() if value != "cid")):
+        assert hidden is None or hidden not in told
+
+
+# --- private_key_jwt ---
+
+
+def pem(key: Any, password: bytes | None = None) -> str:
+    """Return a private key as PEM."""
+    kind = serialization.BestAvailableEncryption(password) if password else None
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        kind or serialization.NoEncryption(),
+    ).decode()
+
+
+RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+KEYS = {
+    "RS256": RSA,
+    "PS256": RSA,
+    "ES256": ec.generate_private_key(ec.SECP256R1()),
+    "ES384": ec.generate_private_key(ec.SECP384R1()),
+    "EdDSA": ed25519.Ed25519PrivateKey.generate(),
+}
+KEY = pem(RSA)
+JWT = way("private_key_jwt")
+
+
+def opened(assertion: str, algorithm: str = "RS256") -> jwt.Token:
+    """Return an assertion whose signature the public key confirms."""
+    public = KEYS[algorithm].public_key()
+    kind = {"RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}[algorithm[:2]]
+    text = public.public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return jwt.decode(assertion, jwk.import_key(text, kind), algorithms=[algorithm])
+
+
+def assertion_of(request: keyturn.TokenRequest, name: str = "client_assertion") -> str:
+    """Return the assertion in a form."""
+    return parse_qs(request.body.decode())[name][0]
+
+
+# joserfc advises against EdDSA's general name, which is the one that servers know.
+@pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
+@pytest.mark.parametrize("algorithm", KEYS)
+def test_assertion_is_signed_as_rfc_7523_says(platform: Platform, algorithm: str) -> None:
+    """The server would refuse the client: signature, key, audience or times would be wrong."""
+    connection = platform(
+        JWT | {"assertion_algorithm": algorithm}, private_key=pem(KEYS[algorithm]), key_id="key-1"
+    )
+    before = int(time.time())
+    fields = parse_qs(connection.token_request().body.decode())
+    after = time.time()
+    token = opened(fields.pop("client_assertion")[0], algorithm)
+    times = {name: token.claims.pop(name) for name in ("iat", "exp")}
+
+    assert fields == {
+        "grant_type": ["client_credentials"],
+        "client_id": ["cid"],
+        "client_assertion_type": ["urn:ietf:params:oauth:client-assertion-type:jwt-bearer"],
+    }
+    assert token.header == {"alg": algorithm, "typ": "JWT", "kid": "key-1"}
+    assert len(token.claims.pop("jti")) == 36
+    assert token.claims == {"iss": "cid", "sub": "cid", "aud": "https://login.acme.example/token"}
+    assert before <= times["iat"] <= after
+    assert times["exp"] - times["iat"] == 300
+
+
+DATA_OF_ASSERTIONS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
+    "audience": ({"assertion_audience": "https://{tenant}.example"}, {}, {"aud": "https://t.example"}),
+    "replaced": ({"assertion_claims": {"sub": "user-{tenant}"}}, {"iss": "cid"}, {"sub": "user-t"}),
+    "none": ({"assertion_claims": {"for": "{user}"}}, {"sub": "cid"}, {"for": None}),
+    "left out": ({"assertion_claims": {"sub": ""}}, {"iss": "cid"}, {"sub": None}),
+    "scope": ({"assertion_claims": {"scope": "{scope}"}}, {}, {"scope": "a b"}),
+    "secret": ({"assertion_claims": {"pin": "{pin}"}}, {}, {"pin": "1234"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("data", "kept", "changed"), DATA_OF_ASSERTIONS.values(), ids=DATA_OF_ASSERTIONS
+)
+def test_claims_are_the_platforms(
+    platform: Platform, data: dict[str, Any], kept: dict[str, Any], changed: dict[str, Any]
+) -> None:
+    """Platforms want claims of their own; a secret one must arrive as it is."""
+    settings = {
+        "tenant": {"kind": "label", "title": "Tenant", "default": "t"},
+        "user": {"title": "User", "optional": True},
+        "pin": {"kind": "secret", "title": "PIN", "default": "1234"},
+        "scope": {"kind": "scope", "title": "Scope", "default": ["a", "b"]},
+    }
+    connection = platform(JWT | data | {"settings": settings}, private_key=KEY)
+    claims = opened(assertion_of(connection.token_request())).claims
+
+    for name, value in (kept | changed).items():
+        assert claims.get(name) == value
+
+
+def test_claim_may_be_new_each_time(platform: Platform) -> None:
+    """A nonce that repeats is as bad as none."""
+    connection = platform(JWT | {"assertion_claims": {"nonce": "{uuid}"}}, private_key=KEY)
+    request = connection.token_request()
+    nonces = {opened(assertion_of(request)).claims["nonce"] for _ in range(3)}
+    constant = platform(JWT | {"assertion_claims": {"nonce": "RandomId"}}, private_key=KEY)
+
+    assert len(nonces) == 3
+    assert constant.token_request().fingerprint != request.fingerprint
+
+
+def test_assertion_may_be_the_grant_itself(platform: Platform) -> None:
+    """RFC 7523 section 2.1: no type of assertion goes with it, and often no client ID."""
+    data = {
+        "grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer",
+        "assertion_name": "assertion",
+        "assertion_lifetime": 60,
+        "assertion_key_header": "x5t#S256",
+        "client_id_name": "",
+    }
+    request = platform(JWT | data, private_key=KEY, key_id="thumb").token_request()
+    token = opened(assertion_of(request, "assertion"))
+
+    assert parse_qs(request.body.decode()).keys() == {"grant_type", "assertion"}
+    assert token.header == {"alg": "RS256", "typ": "JWT", "x5t#S256": "thumb"}
+    assert token.claims["exp"] - token.claims["iat"] == 60
+
+
+def test_assertion_without_client_id_has_no_issuer(platform: Platform) -> None:
+    """A claim of null is refused by servers that know it must be a text."""
+    key = {"private_key": {"kind": "secret", "title": "Key"}}
+    provider = keyturn.described(
+        "acme", {"token_url": "https://a.example", **JWT, "credentials": "none", "settings": key}
+    )
+    settings = provider.settings(private_key=keyturn.Secret(KEY))  # type: ignore[call-arg]
+    claims = opened(assertion_of(provider.token_request(settings))).claims
+
+    assert claims.keys() == {"aud", "iat", "exp", "jti"}
+
+
+def test_each_sending_has_an_assertion_of_its_own(
+    platform: Platform, serve: Callable[..., RawServer], token_answer: bytes
+) -> None:
+    """RFC 7523 section 3: a server refuses a `jti` that it has seen."""
+    server = serve(token_answer)
+    connection = platform(JWT, real=True, private_key=KEY, token_url=server.url)
+    for _ in range(2):
+        connection.invalidate(connection.token())
+    bodies = [sent.partition(b"\r\n\r\n")[2].decode() for sent in server.received]
+    claims = [opened(parse_qs(body)["client_assertion"][0]).claims for body in bodies]
+
+    assert len({each["jti"] for each in claims}) == 2
+    assert {each["aud"] for each in claims} == {server.url}
+
+
+def test_fingerprint_follows_the_key_and_not_the_jti(platform: Platform) -> None:
+    """A new key would get the old one's tokens, or each request would need a token of its own."""
+
+    def fingerprint(data: dict[str, Any] | None = None, **settings: Any) -> str:
+        request = platform(JWT | (data or {}), **{"private_key": KEY} | settings).token_request()
+        assert request.body != request.body
+        return request.fingerprint
+
+    first = fingerprint()
+    others = [
+        fingerprint(private_key=pem(rsa.generate_private_key(65537, 2048))),
+        fingerprint(key_id="key-1"),
+        fingerprint({"assertion_algorithm": "PS256"}),
+        fingerprint({"assertion_audience": "https://acme.example"}),
+        fingerprint({"assertion_lifetime": 60}),
+        fingerprint({"assertion_claims": {"a": "bc"}}),
+        fingerprint({"assertion_claims": {"ab": "c"}}),
+    ]
+
+    assert fingerprint() == first
+    assert len({first, *others}) == 8
+
+
+ENCRYPTED = pem(RSA, b"password-for-tests")
+BAD_KEYS = {
+    "of another kind": ("RS256", pem(KEYS["ES256"])),
+    "of another curve": ("ES256", pem(KEYS["ES384"])),
+    "encrypted": ("RS256", ENCRYPTED),
+    "broken": ("RS256", KEY.replace(KEY.splitlines()[3], "")),
+    "cut off": ("RS256", f"{KEY[:200]}\n-----END PRIVATE KEY-----"),
+}
+
+
+@pytest.mark.parametrize(("algorithm", "key"), BAD_KEYS.values(), ids=BAD_KEYS)
+def test_unusable_key_is_told_and_not_shown(platform: Platform, algorithm: str, key: str) -> None:
+    """A library's error would come out, with the key in it or in what is behind it."""
+    connection = platform(JWT | {"assertion_algorithm": algorithm}, private_key=key)
+
+    with pytest.raises(errors.ConfigurationError, match=f"can't sign with {algorithm}") as caught:
+        connection.token_request().body  # noqa: B018 - it is made when it is read
+
+    told = f"{caught.value!r} {vars(caught.value)} {connection.explain()}"
+    assert not [line for line in key.splitlines()[1:-1] if line and line in told]
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+
+
+def test_unusable_key_is_told_to_who_asks_for_a_token(platform: Platform) -> None:
+    """It would look like a failure of the network."""
+    connection = platform(JWT, real=True, private_key=ENCRYPTED, token_url="https://127.0.0.1:9")
+
+    with pytest.raises(errors.ConfigurationError, match=r"^acme: private_key: can't sign"):
+        connection.token()
+
+
+@pytest.mark.parametrize("key", ["made-up", "-----BEGIN PUBLIC KEY-----\nx\n-----END PUBLIC KEY-----"])  # fmt: skip
+def test_what_is_no_private_key_is_refused_at_once(platform: Platform, key: str) -> None:
+    """The mistake would show at the first request only."""
+    with pytest.raises(AssertionError, match="private_key: must be a private key as PEM"):
+        platform(JWT, private_key=key)
+
+
+def test_provider_without_a_key_setting_is_told(world: World) -> None:
+    """A plugin's settings may leave the key out where it must not be missing."""
+    provider = world.changed(client_authentication="private_key_jwt")
+
+    with pytest.raises(errors.ConfigurationError, match="private_key_jwt needs the setting"):
+        world.connect(provider)

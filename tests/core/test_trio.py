@@ -1,0 +1,151 @@
+"""The same single flight for tasks of trio: one request, whoever asks, and no cancellation."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import threading
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+import trio
+import trio.testing
+
+import keyturn
+from keyturn import errors
+from keyturn.flights import Flights, wait
+from keyturn.integrations.httpx import KeyturnAuth
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.conftest import RawServer, World
+
+
+def hold(world: World) -> threading.Event:
+    """Hold back the endpoint's next answer until the event is set."""
+    opened = threading.Event()
+
+    def answer() -> keyturn.Answer:
+        assert opened.wait(20)
+        return world.endpoint.token("held")
+
+    world.endpoint.answers.append(answer)
+    return opened
+
+
+def test_tasks_and_threads_share_one_request(world: World) -> None:
+    """A trio program would get no token at all, or send a request for each task."""
+    connection = world.connect()
+    opened = hold(world)
+    tokens: list[str] = []
+
+    def ask() -> None:
+        tokens.append(connection.token().access_token)
+
+    async def ask_async() -> None:
+        tokens.append((await connection.atoken()).access_token)
+
+    async def work() -> None:
+        async with trio.open_nursery() as nursery:
+            for _ in range(50):
+                nursery.start_soon(ask_async)
+            await trio.testing.wait_all_tasks_blocked()
+            opened.set()  # this runs while they wait: they don't block the loop
+
+    threads = [threading.Thread(target=ask) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    trio.run(work)
+    for thread in threads:
+        thread.join(20)
+    assert tokens == ["held"] * 60
+    assert len(world.endpoint.requests) == 1
+
+
+def test_cancelled_task_cancels_nobody(world: World) -> None:
+    """The first caller's cancellation would fail all who wait with it, or repeat the request."""
+    connection = world.connect()
+    opened = hold(world)
+    tokens: list[str] = []
+
+    async def follow() -> None:
+        tokens.append((await connection.atoken()).access_token)
+
+    async def work() -> None:
+        async with trio.open_nursery() as nursery:
+            with trio.CancelScope() as leader:
+                leader.cancel()
+                await connection.atoken()
+            assert leader.cancelled_caught
+            nursery.start_soon(follow)
+            await trio.testing.wait_all_tasks_blocked()
+            opened.set()
+
+    trio.run(work)
+    assert tokens == ["held"]
+    assert len(world.endpoint.requests) == 1
+
+
+def test_run_that_has_ended_harms_nobody(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """Waking a task whose run has ended would break the worker's other waiters."""
+    connection = world.connect()
+    opened = hold(world)
+
+    async def leave() -> None:
+        with trio.move_on_after(0.01):
+            await connection.atoken()
+
+    trio.run(leave)
+    opened.set()
+    world.land()
+    assert caplog.records == []
+    assert connection.token().access_token == "held"
+    assert asyncio.run(connection.atoken()).access_token == "held"
+    assert len(world.endpoint.requests) == 1
+
+
+def test_waiting_has_an_end() -> None:
+    """A worker that hangs would hang every task with it."""
+    release = threading.Event()
+    flight = Flights[bool]().join("key", functools.partial(release.wait, 20))
+    with pytest.raises(TimeoutError):
+        trio.run(wait, flight, 0.01)
+    release.set()
+    assert trio.run(wait, flight, 20)
+
+
+def test_failure_reaches_the_task(world: World) -> None:
+    """A refusal would hang the task, or be lost."""
+    world.endpoint.refuse()
+    with pytest.raises(errors.InvalidClient):
+        trio.run(world.connect().atoken)
+
+
+def test_asyncio_goes_on_where_trio_was_imported(world: World) -> None:
+    """A program that imports both would wait in the wrong loop."""
+    assert asyncio.run(world.connect().atoken()).access_token == "token-1"
+
+
+def test_httpx_under_trio(
+    serve: Callable[..., RawServer], http_answer: Callable[..., bytes], token_answer: bytes
+) -> None:
+    """The adapter would work under asyncio alone, though httpx works under both."""
+    api, endpoint = serve(http_answer({"ok": True})), serve(token_answer)
+    base = api.url.removesuffix("/token")
+    connection = keyturn.connect(
+        "orocommerce",
+        url=base,
+        token_url=endpoint.url,
+        store="memory://",
+        client_id="cid",
+        client_secret="s3cret-for-tests",
+    )
+
+    async def work() -> int:
+        async with httpx.AsyncClient(auth=KeyturnAuth(connection)) as client:
+            return (await client.get(f"{base}/admin/api/orders")).status_code
+
+    assert trio.run(work) == 200
+    assert b"Bearer t0ken" in api.received[0]

@@ -1,0 +1,208 @@
+"""Canaries with a watch over all that can be seen from outside, and customers of disk stores."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import io
+import json
+import logging
+import pickle
+import pprint
+import traceback
+import urllib.parse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+import keyturn
+from keyturn.plugins import plugin_manager
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Iterator
+
+    from tests.conftest import RawServer
+
+
+class Canary:
+    """What must not be seen: a secret and a token, as they are and as they are encoded."""
+
+    client_id = "cid"
+    secret = "c4nary+s3cret/1"
+    token = "c4nary.t0ken.0123456789abcdef"
+
+    def __init__(self) -> None:
+        percent, plus = urllib.parse.quote(self.secret, safe=""), urllib.parse.quote_plus
+        pair = f"{self.client_id}:{plus(self.secret)}"
+        self.basic = base64.b64encode(pair.encode()).decode()
+        raw_pair = f"{self.client_id}:{self.secret}"
+        self.forms = (
+            self.secret,
+            self.token,
+            self.basic,
+            percent,
+            percent.lower(),
+            plus(percent),
+            self.secret.replace("/", "\\/"),  # as some write JSON
+            *(base64.b64encode(text.encode()).decode() for text in (self.secret, raw_pair)),
+            base64.b64encode(self.token.encode()).decode(),
+        )
+        # What an answer quotes of what it was sent.
+        self.quoted = " ".join(self.forms)
+
+    def in_text(self, text: str) -> list[str]:
+        """Return the lines of a text that hold a canary."""
+        return [line for line in text.splitlines() if any(form in line for form in self.forms)]
+
+
+class Watch:
+    """Gathers whatever can be seen from outside."""
+
+    def __init__(self, canary: Canary, output: pytest.CaptureFixture[str]) -> None:
+        self.canary = canary
+        self.output = output
+        self.seen: list[str] = []
+        self.log = io.StringIO()
+
+    @keyturn.hookimpl
+    def keyturn_event(self, event: dict[str, Any]) -> None:
+        """Take note of an event."""
+        self.seen.append(repr(dict(event)))
+
+    def look_at(self, *values: object) -> None:
+        """Take note of all that values show without being asked by name."""
+        for value in values:
+            shown = [repr(value), str(value), f"{value}", ascii(value), pprint.pformat(value)]
+            self.seen += [*shown, repr(getattr(value, "__dict__", ""))]
+
+    def look_at_copies(self, *values: object) -> None:
+        """Take note of what copies and pickles of values show, where there can be any."""
+        for value in values:
+            for copied in (copy.copy, copy.deepcopy, pickle.dumps):
+                try:
+                    self.look_at(copied(value))
+                except Exception as error:  # noqa: BLE001 - what can't be copied gives away nothing
+                    self.look_at(error, error.args)
+
+    def look_into(self, settings: attrs.AttrsInstance) -> None:
+        """Take note of what settings show to one who dumps all of their fields."""
+        self.look_at(settings, attrs.asdict(settings), attrs.astuple(settings))
+        self.look_at_copies(settings)
+        self.seen.append(json.dumps(attrs.asdict(settings), default=str))
+        self.seen.append(json.dumps(attrs.asdict(settings), default=repr))
+
+    def look_at_error(self, error: BaseException) -> None:
+        """Take note of an error, of what is behind it, and of its tracebacks with locals."""
+        told = traceback.TracebackException.from_exception(error, capture_locals=True)
+        self.seen.append("".join(told.format()))
+        behind: BaseException | None = error
+        while behind is not None:
+            self.look_at(behind, behind.args)
+            if isinstance(behind, keyturn.errors.KeyturnError):
+                self.look_at_copies(behind)
+            behind = behind.__cause__ or behind.__context__
+
+    def check(self) -> None:
+        """Nothing that was seen may hold a canary."""
+        self.seen += self.output.readouterr()
+        found = self.canary.in_text("\n".join([*self.seen, self.log.getvalue()]))
+        assert found == []
+
+
+class _WithArguments(logging.Formatter):
+    """Formats a record with what structured loggers send: its arguments, and frames with locals."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
+        error: BaseException = ei[1]
+        told = traceback.TracebackException.from_exception(error, capture_locals=True)
+        return "".join(told.format())
+
+
+@pytest.fixture
+def canary() -> Canary:
+    """Give the canaries."""
+    return Canary()
+
+
+@pytest.fixture
+def watch(canary: Canary, capfd: pytest.CaptureFixture[str]) -> Iterator[Watch]:
+    """Give a watch over all logs at DEBUG level, over events and what is printed."""
+    watch = Watch(canary, capfd)
+    handler = logging.StreamHandler(watch.log)
+    handler.setFormatter(_WithArguments("%(name)s %(message)s %(args)r"))
+    root = logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    plugin_manager().register(watch)
+    yield watch
+    plugin_manager().unregister(watch)
+    root.setLevel(level)
+    root.removeHandler(handler)
+    watch.check()
+
+
+class Customer:
+    """Asks for tokens through a disk store, from an endpoint that numbers them from 1.
+
+    Args:
+        endpoint: The token endpoint.
+        log: What was logged.
+    """
+
+    def __init__(self, endpoint: RawServer, log: pytest.LogCaptureFixture) -> None:
+        self.endpoint = endpoint
+        self._log = log
+
+    def connect(self, directory: Path) -> keyturn.Connection:
+        """Return a connection with a store opened afresh, as another process would."""
+        return keyturn.connect(
+            "commercelayer",
+            kind="integration",
+            store=keyturn.stores.from_url(f"disk://{directory}"),
+            token_url=f"http://127.0.0.1:{self.endpoint.port}/oauth/token",
+            client_id="cid",
+            client_secret="s3cret-for-tests",
+        )
+
+    def token(self, directory: Path, *, stale: bool = False) -> str:
+        """Return a token that may be used now, by a connection of its own."""
+        with self.connect(directory) as connection:
+            token = connection.token()
+            return (connection.token(stale=token) if stale else token).access_token
+
+    @property
+    def fingerprint(self) -> str:
+        """The key of the token, and the name of its lock."""
+        with self.connect(Path("/nonexistent")) as connection:
+            return connection.token_request().fingerprint
+
+    @property
+    def records(self) -> list[logging.LogRecord]:
+        """What was logged, warnings and above."""
+        return [record for record in self._log.records if record.levelno >= logging.WARNING]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What was warned of."""
+        return [record.getMessage() for record in self.records]
+
+
+@pytest.fixture
+def customer(
+    serve: Callable[..., RawServer],
+    http_answer: Callable[..., bytes],
+    caplog: pytest.LogCaptureFixture,
+) -> Customer:
+    """Give a customer, and its token endpoint."""
+
+    def answer(server: RawServer, connection: socket.socket) -> None:
+        server.read_request(connection)
+        fields = {"token_type": "Bearer", "expires_in": 3600}
+        number = len(server.received)
+        connection.sendall(http_answer(fields | {"access_token": f"token-{number}"}))
+
+    return Customer(serve(answer), caplog)

@@ -1,0 +1,424 @@
+"""An API that is hostile, dead, or not the API at all: what an adapter gives away, and spends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import ssl
+import threading
+from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import quote
+
+import httpx
+import pytest
+import requests
+
+import keyturn
+from keyturn.errors import ForeignOrigin
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+
+    from tests.conftest import RawServer, World
+
+Send: TypeAlias = "Callable[..., tuple[int, bytes]]"
+Serve: TypeAlias = "Callable[[Any], RawServer]"
+HttpAnswer: TypeAlias = "Callable[..., bytes]"
+
+# The most renewals that an API's refusals cause at once; two a minute come back.
+FORCED = 5
+# Loading the usual certificates takes 30 ms for each client.
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def send_by_httpx(
+    connection: keyturn.Connection,
+    method: str,
+    url: str,
+    body: Iterable[bytes] = (),
+    **options: Any,
+) -> tuple[int, bytes]:
+    """Send a request with `httpx.Client`; return status and body of the answer."""
+    auth = keyturn.integrations.httpx.KeyturnAuth(connection)
+    with httpx.Client(auth=auth, follow_redirects=True, verify=NO_TLS, trust_env=False) as client:
+        content = iter(body) if body else None
+        answer = client.request(method, url, content=content, **options)
+    return answer.status_code, answer.content
+
+
+def send_by_async_httpx(
+    connection: keyturn.Connection,
+    method: str,
+    url: str,
+    body: Iterable[bytes] = (),
+    **options: Any,
+) -> tuple[int, bytes]:
+    """Send a request with `httpx.AsyncClient`; return status and body of the answer."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for piece in body:
+            yield piece
+
+    async def talk() -> tuple[int, bytes]:
+        auth = keyturn.integrations.httpx.KeyturnAuth(connection)
+        async with httpx.AsyncClient(
+            auth=auth, follow_redirects=True, verify=NO_TLS, trust_env=False
+        ) as client:
+            content = pieces() if body else None
+            answer = await client.request(method, url, content=content, **options)
+        return answer.status_code, answer.content
+
+    return asyncio.run(talk())
+
+
+def send_by_requests(
+    connection: keyturn.Connection,
+    method: str,
+    url: str,
+    body: Iterable[bytes] = (),
+    **options: Any,
+) -> tuple[int, bytes]:
+    """Send a request with `requests.Session`; return status and body of the answer."""
+    auth = keyturn.integrations.requests.KeyturnAuth(connection)
+    data = iter(body) if body else None
+    answer = requests.request(method, url, auth=auth, data=data, timeout=20, **options)
+    return answer.status_code, answer.content
+
+
+@pytest.fixture(
+    params=[send_by_httpx, send_by_async_httpx, send_by_requests],
+    ids=["httpx", "httpx-async", "requests"],
+)
+def send(request: pytest.FixtureRequest) -> Send:
+    """Each way of sending a request with an adapter."""
+    way: Send = request.param
+    return way
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[keyturn.testing.Emulator]:
+    """Give an emulator that answers as often as it is asked, so that keyturn's own floor shows."""
+    with keyturn.testing.Emulator(rate_limits=False) as running:
+        yield running
+
+
+class Api:
+    """An API of the test's own, whose tokens the emulator issues."""
+
+    def __init__(
+        self, serve: Serve, emulator: keyturn.testing.Emulator, provider: str, answer: bytes
+    ) -> None:
+        self.answer: bytes | Callable[[bytes], bytes] = answer
+        self.server = serve(self._handle)
+        self.url = self.server.url.removesuffix("/token")
+        self.connection = keyturn.connect(
+            provider,
+            store="memory://",
+            **(emulator.settings(provider) | {"api_url": self.url}),
+        )
+        self._emulator, self._provider = emulator, provider
+        self._before = emulator.token_requests(provider)
+
+    @property
+    def token_requests(self) -> int:
+        """How many token requests the test has caused."""
+        return self._emulator.token_requests(self._provider) - self._before
+
+    def _handle(self, server: RawServer, connection: socket.socket) -> None:
+        if connection.recv(1, socket.MSG_PEEK) == b"\x16":
+            return  # the beginning of TLS
+        request = server.read_request(connection)
+        while b"chunked" in request and not request.endswith(b"\r\n0\r\n\r\n"):
+            request += connection.recv(65_536)
+        connection.sendall(self.answer(request) if callable(self.answer) else self.answer)
+
+
+@pytest.fixture
+def api_of(serve: Serve, emulator: keyturn.testing.Emulator) -> Callable[[str, bytes], Api]:
+    """Give a function that makes an API with the tokens of a provider."""
+    return lambda provider, answer: Api(serve, emulator, provider, answer)
+
+
+@pytest.fixture
+def refusal(http_answer: HttpAnswer) -> bytes:
+    """Give the answer of an API that refuses every token."""
+    fields = {"errors": [{"code": "INVALID_TOKEN", "status": "401"}]}
+    return http_answer(fields, 401, connection="close")
+
+
+@pytest.mark.parametrize("provider", ["norce-commerce", "orocommerce"])
+def test_dead_api_does_not_burn_the_token_budget(
+    api_of: Callable[..., Api], refusal: bytes, send: Send, provider: str
+) -> None:
+    """A hundred refused requests would be a hundred token requests, and then nobody gets one."""
+    api = api_of(provider, refusal)
+    replies = [send(api.connection, "GET", f"{api.url}/x") for _ in range(100)]
+
+    assert {status for status, _ in replies} == {401}
+    assert all(b"INVALID_TOKEN" in body for _, body in replies)
+    # One comes back in half a minute: room for a slow machine.
+    assert 1 + FORCED <= api.token_requests <= 1 + FORCED + 4
+    # One renewal each: no request was sent a third time.
+    assert len(api.server.received) == 100 + api.token_requests - 1
+
+
+def test_dead_api_with_one_token_for_ever_does_not_burn_the_budget(
+    api_of: Callable[..., Api], refusal: bytes, send: Send
+) -> None:
+    """Commerce Layer gives the same token again: every refusal would ask for it once more."""
+    api = api_of("commercelayer", refusal)
+    replies = [send(api.connection, "GET", f"{api.url}/x") for _ in range(100)]
+
+    assert {status for status, _ in replies} == {401}
+    assert 1 + FORCED <= api.token_requests <= 1 + FORCED + 4
+    # The same token is not tried twice.
+    assert len(api.server.received) == 100
+
+
+def test_dead_api_does_not_burn_the_budget_of_many_threads(
+    api_of: Callable[..., Api], refusal: bytes, send: Send
+) -> None:
+    """Callers that are refused at the same time would each have a floor of their own."""
+    api = api_of("norce-commerce", refusal)
+    statuses: list[int] = []
+
+    def work() -> None:
+        statuses.extend(send(api.connection, "GET", f"{api.url}/x")[0] for _ in range(13))
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert statuses == [401] * 104
+    assert api.token_requests <= 1 + FORCED + 4
+
+
+def test_floor_between_renewals_lasts(world: World) -> None:
+    """A dead API would burn the token budget slowly instead of at once."""
+    connection = world.connect()
+    refusals: list[keyturn.errors.RateLimited] = []
+    for _ in range(1000):
+        token = connection.token()
+        world.clock.advance(3.6)
+        try:
+            connection.token(stale=token)
+        except keyturn.errors.RateLimited as limited:
+            refusals.append(limited)
+
+    assert all(0 < each.retry_after <= 30 for each in refusals)
+    assert all("goes on refusing new tokens" in str(each) for each in refusals)
+    assert len(refusals) >= 1000 - FORCED - 2 * 60 - 1
+    # In an hour: the first, those at once, two a minute; and one for the token's own end.
+    assert len(world.endpoint.requests) <= 1 + FORCED + 2 * 60 + 1
+
+
+def test_want_of_permission_never_renews(emulator: keyturn.testing.Emulator, send: Send) -> None:
+    """Every forbidden request would cost a token request that cannot help."""
+    before = emulator.token_requests("commercelayer")
+    with keyturn.connect(
+        "commercelayer", store="memory://", **emulator.settings("commercelayer")
+    ) as connection:
+        replies = [send(connection, "GET", f"{connection.api_url}/webhooks") for _ in range(30)]
+
+    assert {status for status, _ in replies} == {401}
+    assert all(b"UNAUTHORIZED" in body for _, body in replies)
+    assert emulator.token_requests("commercelayer") == before + 1
+
+
+def test_upload_that_cannot_be_sent_again_keeps_its_answer(
+    api_of: Callable[..., Api], http_answer: HttpAnswer, send: Send
+) -> None:
+    """A body that is used up would raise the client's own error, or go out empty."""
+    refused = http_answer(b"the API's own words", 401, connection="close")
+    api = api_of("orocommerce", refused)
+    replies = [send(api.connection, "POST", f"{api.url}/x", [b"once ", b"only"]) for _ in range(20)]
+
+    assert replies == [(401, b"the API's own words")] * 20
+    assert len(api.server.received) == 20
+    assert api.token_requests <= 1 + FORCED + 1
+
+
+# --- where a token goes, and where it doesn't ---
+
+
+@pytest.fixture
+def elsewhere(serve: Serve, http_answer: HttpAnswer) -> RawServer:
+    """Give another host."""
+    return serve(http_answer(b"elsewhere", connection="close"))
+
+
+def leaked(server: RawServer, api: Api) -> list[bytes]:
+    """Return the requests that took something of ours to another host."""
+    token = api.connection.token().access_token.encode()
+    return [
+        request
+        for request in server.received
+        if token in request or b"applicationid" in request.lower()
+    ]
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "http://{other}/page/2",
+        "//{other}/page/2",
+        "https://{home}/page/2",
+        "http://localhost:{port}/page/2",
+        "http://{home}@{other}/page/2",
+        "http://{other}#{home}/page/2",
+        "http://{home}.{other}/page/2",
+        "http://{home}0/page/2",
+        "HTTP://{other}\\@{home}/page/2",
+    ],
+)
+def test_pagination_link_to_elsewhere_is_not_followed(
+    api_of: Callable[..., Api],
+    http_answer: HttpAnswer,
+    elsewhere: RawServer,
+    send: Send,
+    link: str,
+) -> None:
+    """Whoever writes an API's answers would be sent the token."""
+    api = api_of("norce-commerce", b"")
+    home, other = (url.removeprefix("http://") for url in (api.url, elsewhere.url))
+    other = other.removesuffix("/token")
+    following = link.format(home=home, other=other, port=elsewhere.port)
+    api.answer = http_answer({"links": {"next": following}}, connection="close")
+    _, page = send(api.connection, "GET", f"{api.url}/page/1")
+    following = json.loads(page)["links"]["next"]
+    following = f"http:{following}" if link.startswith("//") else following
+    refused = (ForeignOrigin, httpx.InvalidURL, requests.exceptions.InvalidURL)
+    with pytest.raises(refused):
+        send(api.connection, "GET", following, headers={"Authorization": "Bearer own"})
+
+    assert elsewhere.received == []
+    assert len(api.server.received) == 1
+
+
+def moved(http_answer: HttpAnswer, to: str, status: int = 307) -> bytes:
+    """Return an answer that redirects."""
+    return http_answer(b"", status, location=to, connection="close")
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_redirect_over_several_hops_takes_nothing_along(
+    api_of: Callable[..., Api],
+    http_answer: HttpAnswer,
+    elsewhere: RawServer,
+    send: Send,
+    status: int,
+    method: str,
+) -> None:
+    """What a first redirect within the API keeps, a second one out of it would give away."""
+    api = api_of("norce-commerce", b"")
+
+    def answer(request: bytes) -> bytes:
+        if request.split()[1] == b"/needs-application" and b"applicationid" not in request.lower():
+            return http_answer(b"", 400, connection="close")
+        target = "/needs-application" if b"/first" in request.split()[1] else elsewhere.url
+        return moved(http_answer, target, status)
+
+    api.answer = answer
+    assert send(api.connection, method, f"{api.url}/first") == (200, b"elsewhere")
+    assert elsewhere.received
+    assert leaked(elsewhere, api) == []
+    assert api.token_requests == 1
+
+
+def test_callers_own_authorization_does_not_come_back_on_another_host(
+    api_of: Callable[..., Api], http_answer: HttpAnswer, elsewhere: RawServer, send: Send
+) -> None:
+    """A stale token that the caller set would be sent where ours is not."""
+    api = api_of("norce-commerce", moved(http_answer, elsewhere.url))
+    headers = {"Authorization": "Bearer own", "ApplicationId": "7"}
+    send(api.connection, "GET", f"{api.url}/x", headers=headers)
+
+    token = api.connection.token().access_token.encode()
+    assert b"Bearer " + token in api.server.received[0]
+    assert all(b"own" not in request for request in (*api.server.received, *elsewhere.received))
+    assert token not in elsewhere.received[0]
+
+
+def test_refusal_on_a_redirected_host_renews_nothing(
+    api_of: Callable[..., Api],
+    serve: Serve,
+    http_answer: HttpAnswer,
+    refusal: bytes,
+    send: Send,
+) -> None:
+    """Another host could make us renew tokens, or be sent a new one."""
+    other = serve(refusal)
+    api = api_of("norce-commerce", moved(http_answer, other.url))
+    replies = [send(api.connection, "GET", f"{api.url}/x") for _ in range(5)]
+
+    assert {status for status, _ in replies} == {401}
+    assert (api.token_requests, len(other.received), len(api.server.received)) == (1, 5, 5)
+    assert leaked(other, api) == []
+
+
+@pytest.mark.parametrize("to", ["https://{home}/x", "http://localhost:{port}/x", "//{other}/x"])
+def test_redirect_to_another_port_or_scheme_takes_nothing_along(
+    api_of: Callable[..., Api],
+    http_answer: HttpAnswer,
+    elsewhere: RawServer,
+    send: Send,
+    to: str,
+) -> None:
+    """Another service on the API's host would be sent the token."""
+    api = api_of("norce-commerce", b"")
+    home = api.url.removeprefix("http://")
+    other = f"127.0.0.1:{elsewhere.port}"
+    target = to.format(home=home, other=other, port=elsewhere.port)
+    api.answer = moved(http_answer, target)
+    try:
+        send(api.connection, "GET", f"{api.url}/x?to={quote(target)}")
+    except (httpx.HTTPError, requests.RequestException):
+        assert to.startswith("https:")  # nobody speaks TLS there
+    else:
+        assert len(elsewhere.received) == 1
+
+    assert leaked(elsewhere, api) == []
+
+
+class Badge(keyturn.Provider[keyturn.ConfidentialSettings]):
+    """A platform whose token is carried in a header of its own."""
+
+    name = "badge"
+    settings = keyturn.ConfidentialSettings
+    token_url = "https://replaced.example"
+    authorization_header = "X-Badge"
+    authorization_scheme = ""
+
+
+@pytest.fixture
+def badge(
+    serve: Serve, token_answer: bytes, http_answer: HttpAnswer, elsewhere: RawServer
+) -> Iterator[tuple[keyturn.Connection, RawServer]]:
+    """Give a connection with a header of its own, and its API, which redirects elsewhere."""
+    api = serve(moved(http_answer, elsewhere.url))
+    settings = keyturn.ConfidentialSettings(
+        client_id="cid",
+        client_secret=keyturn.Secret("s3cret-for-tests"),
+        token_url=serve(token_answer).url,
+        api_url=api.url,
+    )
+    store = keyturn.stores.from_url("memory://")
+    with keyturn.Connection(Badge(), settings, store=store) as connection:
+        yield connection, api
+
+
+def test_token_in_another_header_does_not_follow_a_redirect(
+    badge: tuple[keyturn.Connection, RawServer], elsewhere: RawServer, send: Send
+) -> None:
+    """The clients strip `Authorization` alone: the token would go to another host."""
+    connection, api = badge
+    assert send(connection, "GET", api.url) == (200, b"elsewhere")
+
+    assert b"x-badge: t0ken\r\n" in api.received[0].replace(b"X-Badge", b"x-badge")
+    assert b"t0ken" not in elsewhere.received[0]
+    with pytest.raises(ForeignOrigin):
+        send(connection, "GET", elsewhere.url)
+    assert len(elsewhere.received) == 1

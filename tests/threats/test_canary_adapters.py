@@ -1,0 +1,169 @@
+"""A canary token in API requests, through every HTTP client: its logs and errors don't show it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import struct
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+import requests
+
+import keyturn
+from keyturn import errors
+from keyturn.integrations import httpx as for_httpx
+from keyturn.integrations import requests as for_requests
+from keyturn.stores.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.conftest import RawServer
+    from tests.threats.conftest import Canary, Watch
+
+SECONDS = 0.3
+
+
+def with_httpx(connection: keyturn.Connection, url: str) -> int:
+    """Send a GET request by `httpx.Client`."""
+    with httpx.Client(
+        auth=for_httpx.KeyturnAuth(connection), timeout=SECONDS, follow_redirects=True
+    ) as client:
+        return client.get(url).status_code
+
+
+def with_async_httpx(connection: keyturn.Connection, url: str) -> int:
+    """Send a GET request by `httpx.AsyncClient`."""
+
+    async def send() -> int:
+        async with httpx.AsyncClient(
+            auth=for_httpx.KeyturnAuth(connection), timeout=SECONDS, follow_redirects=True
+        ) as client:
+            return (await client.get(url)).status_code
+
+    return asyncio.run(send(), debug=True)
+
+
+def with_requests(connection: keyturn.Connection, url: str) -> int:
+    """Send a GET request by `requests`."""
+    with requests.Session() as session:
+        session.auth = for_requests.KeyturnAuth(connection)
+        return session.get(url, timeout=SECONDS).status_code
+
+
+CLIENTS = {
+    "httpx": with_httpx,
+    "async httpx": with_async_httpx,
+    "requests": with_requests,
+}
+ERRORS = (httpx.HTTPError, requests.RequestException)
+
+
+@pytest.fixture(params=CLIENTS.values(), ids=CLIENTS)
+def get(request: pytest.FixtureRequest) -> Callable[[keyturn.Connection, str], int]:
+    """Give a function that sends a GET request through a connection's adapter."""
+    client: Callable[[keyturn.Connection, str], int] = request.param
+    return client
+
+
+@pytest.fixture
+def site(canary: Canary, serve: Callable[..., RawServer]) -> RawServer:
+    """Give a server with a token endpoint, and an API that behaves as its paths are named."""
+
+    def answer(server: RawServer, connection: socket.socket) -> None:
+        path = server.read_request(connection).split()[1]
+        if path == b"/token":
+            body = {"access_token": canary.token, "token_type": "Bearer", "expires_in": 3600}
+            connection.sendall(http_answer(200, json.dumps(body)))
+        elif path == b"/admin/api/refused":
+            connection.sendall(http_answer(401, canary.quoted))
+        elif path == b"/admin/api/elsewhere":
+            away = f"Location: http://localhost:{server.port}/elsewhere\r\n"
+            connection.sendall(http_answer(302, "", away))
+        elif path == b"/admin/api/reset":
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        elif path == b"/admin/api/silence":
+            server.ended.wait(30)
+        elif path == b"/admin/api/garbage":
+            connection.sendall(b"what?\r\n\r\n")
+        else:
+            connection.sendall(http_answer(200, "fine"))
+
+    return serve(answer)
+
+
+def http_answer(status: int, body: str, headers: str = "") -> bytes:
+    """Return the bytes of an HTTP answer."""
+    return (
+        f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nConnection: close\r\n"
+        f"Content-Length: {len(body)}\r\n{headers}\r\n{body}"
+    ).encode()
+
+
+@pytest.fixture
+def connection(canary: Canary, site: RawServer) -> keyturn.Connection:
+    """Give a connection with the canary secret to that server."""
+    return keyturn.connect(
+        "orocommerce",
+        store=MemoryStore(),
+        url=f"http://127.0.0.1:{site.port}",
+        token_url=site.url,
+        client_id=canary.client_id,
+        client_secret=canary.secret,
+    )
+
+
+@pytest.mark.parametrize(("path", "status"), [("fine", 200), ("refused", 401), ("elsewhere", 200)])
+def test_answered_request_shows_no_canary(
+    watch: Watch,
+    connection: keyturn.Connection,
+    site: RawServer,
+    get: Callable[[keyturn.Connection, str], int],
+    path: str,
+    status: int,
+) -> None:
+    """A client's log at DEBUG level would hold the token of every request."""
+    assert get(connection, f"{connection.api_url}/{path}") == status
+    watch.look_at(connection)
+
+    # It did carry the token, or there was nothing to show.
+    assert watch.canary.token.encode() in site.received[1]
+
+
+@pytest.mark.parametrize("path", ["reset", "silence", "garbage"])
+def test_failed_request_shows_no_canary(
+    watch: Watch,
+    connection: keyturn.Connection,
+    site: RawServer,
+    get: Callable[[keyturn.Connection, str], int],
+    path: str,
+) -> None:
+    """A client's error, or a crash report with its frames' locals, would hold the token."""
+    with pytest.raises(ERRORS) as caught:
+        get(connection, f"{connection.api_url}/{path}")
+    watch.look_at_error(caught.value)
+
+    assert watch.canary.token.encode() in site.received[1]
+
+
+def test_foreign_request_shows_no_canary(
+    watch: Watch,
+    connection: keyturn.Connection,
+    get: Callable[[keyturn.Connection, str], int],
+) -> None:
+    """Whoever logs that a link led elsewhere would log the token with it."""
+    with pytest.raises(errors.ForeignOrigin) as caught:
+        get(connection, "http://localhost:1/")
+
+    watch.look_at_error(caught.value)
+
+
+def test_adapters_show_no_canary(watch: Watch, connection: keyturn.Connection) -> None:
+    """Clients and sessions are printed, copied and pickled, their authentication with them."""
+    connection.token()
+    adapters = (for_httpx.KeyturnAuth(connection), for_requests.KeyturnAuth(connection))
+    watch.look_at(*adapters)
+    watch.look_at_copies(*adapters)

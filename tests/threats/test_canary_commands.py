@@ -1,0 +1,360 @@
+"""A canary secret and a canary token, in every command: on no output, in no process's arguments."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+import keyturn
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.conftest import RawServer
+    from tests.threats.conftest import Canary
+
+    Serve = Callable[..., RawServer]
+
+# Every process that Python starts, however it does so, writes its arguments to one file.
+AUDIT = """
+import os, sys
+log = os.open(os.environ["AUDIT_LOG"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+def note(event, arguments):
+    if event in {"subprocess.Popen", "os.exec", "os.posix_spawn", "os.system", "os.spawn"}:
+        os.write(log, (repr(arguments[:2]) + "\\n").encode())
+sys.addaudithook(note)
+os.write(log, (repr(sys.orig_argv) + "\\n").encode())
+"""
+# A secret's own command tells what everybody can read of the process that started it.
+TELL_SECRET = 'cat "/proc/$PPID/cmdline" >>"$AUDIT_LOG"; printf "%s\\n" "$SHOP_SECRET"'
+CONFIGURATION = """
+[connections.shop]
+provider = "commercelayer"
+kind = "integration"
+client_id = "cid"
+token_url = "{url}/oauth/token"
+api_url = "{url}/api"
+timeout = {seconds}
+client_secret = {secret}
+"""
+SOURCES = {
+    "env": '{ env = "SHOP_SECRET" }',
+    "file": '{ file = "%(file)s" }',
+    "command": '{ command = ["sh", "-c", %(command)s] }',
+    "written": '"%(secret)s"',
+}
+COMMANDS: dict[str, list[str]] = {
+    "providers": ["providers"],
+    "schema": ["schema", "commercelayer"],
+    "check": ["check"],
+    "status": ["status", "--format", "json"],
+    "token": ["token", "shop"],
+    "explain": ["explain", "shop"],
+    "request": ["request", "shop", "GET", "/api/skus"],
+    "revoke": ["revoke", "shop"],
+    "forget": ["forget", "shop"],
+}
+FORMATS = [
+    ["token", "shop", "--renew"],
+    *(["token", "shop", "--format", form] for form in ("header", "json", "env")),
+    *(["token", "shop", "--format", form] for form in ("exec-credential", "credential-helper")),
+]
+# What the commands may end with; a token endpoint that is asked too often is left alone.
+CODES = {"fine": {0}, "half": {0, 1, 3}, "refused": {0, 3}, "broken": {0, 4, 5}}
+# One process for many commands: most of a command's time goes into imports.
+RUN_ALL = """
+import io, json, sys
+from keyturn.cli import main
+for arguments in json.loads(sys.argv[1]):
+    sys.stdin = io.StringIO(sys.argv[2])
+    print(f"\\nexit code {main(arguments)}", flush=True)
+"""
+
+
+def answers(canary: Canary, kind: str, path: bytes) -> bytes:
+    """Return a server's answer: one that quotes all it knows, unless all is fine."""
+    if path == b"/oauth/token":
+        if kind == "refused":
+            refusal = {"error": "invalid_client", "error_description": canary.quoted}
+            return http_answer(401, json.dumps(refusal))
+        if kind == "broken":
+            return canary.quoted.encode()
+        body = {"access_token": canary.token, "token_type": "Bearer", "expires_in": 3600}
+        return http_answer(200, json.dumps(body))
+    if kind == "fine":
+        return http_answer(200, '{"data": []}')
+    refusal = {"errors": [{"title": "invalid_token", "detail": canary.quoted}]}
+    # An API's answer is the user's to see; the headers are not shown.
+    return http_answer(403, json.dumps(refusal) if path == b"/oauth/revoke" else "{}")
+
+
+def http_answer(status: int, body: str) -> bytes:
+    """Return the bytes of an HTTP answer."""
+    return (
+        f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nConnection: close\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n{body}"
+    ).encode()
+
+
+@attrs.frozen
+class Place:
+    """A user's home with a configuration, and what the processes run there show."""
+
+    home: Path
+    environment: dict[str, str]
+    canary: Canary
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a command in a process of its own."""
+        return self._start("-m", "keyturn.cli", *arguments)
+
+    def run(self, code: str, *arguments: str) -> subprocess.Popen[str]:
+        """Start Python code in a process of its own."""
+        return self._start("-c", code, *arguments)
+
+    def _start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, *arguments],
+            env=self.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    @property
+    def arguments(self) -> str:
+        """The arguments of all processes that were started here."""
+        return (self.home / "arguments.log").read_text(encoding="utf-8").replace("\0", " ")
+
+    def check_files(self) -> None:
+        """No file that was written here may hold the secret, nor a token that others can read."""
+        given = {self.home / "keyturn.toml", self.home / "secret"}
+        for path in {path for path in self.home.rglob("*") if path.is_file()} - given:
+            text = path.read_bytes().decode("latin-1")
+            assert self.canary.in_text(text.replace(self.canary.token, "")) == [], path
+            assert self.canary.token not in text or path.stat().st_mode & 0o077 == 0
+
+
+@pytest.fixture
+def place(canary: Canary, serve: Serve, tmp_path: Path) -> Callable[..., Place]:
+    """Give a function that makes a user's home, connected to a server of a kind."""
+
+    def make(kind: str, source: str = "env") -> Place:
+        def answer(server: RawServer, connection: socket.socket) -> None:
+            path = server.read_request(connection).split()[1]
+            connection.sendall(answers(canary, kind, path))
+
+        home = tmp_path / f"{kind}-{source}-{len(list(tmp_path.iterdir()))}"
+        home.mkdir()
+        url = f"http://127.0.0.1:{serve(answer).port}"
+        (home / "sitecustomize.py").write_text(AUDIT, encoding="utf-8")
+        for name in ("secret", "keyturn.toml"):
+            (home / name).touch(mode=0o600)
+        (home / "secret").write_text(canary.secret, encoding="utf-8")
+        known = {
+            "file": home / "secret",
+            "command": json.dumps(TELL_SECRET),
+            "secret": canary.secret,
+        }
+        # What is broken is tried again until the time is up; all else may take its time.
+        seconds = 0.5 if kind == "broken" else 20
+        text = CONFIGURATION.format(url=url, secret=SOURCES[source] % known, seconds=seconds)
+        (home / "keyturn.toml").write_text(text, encoding="utf-8")
+        made = Place(home, environment(home, canary), canary)
+        if kind in {"fine", "half"}:
+            prime(url, canary, home)
+        return made
+
+    return make
+
+
+def environment(home: Path, canary: Canary) -> dict[str, str]:
+    """Return the environment variables of a user whose home is there."""
+    inherited = {name: v for name, v in os.environ.items() if not name.startswith("XDG_")}
+    return inherited | {
+        "HOME": str(home),
+        "PYTHONPATH": os.pathsep.join([str(home), *sys.path]),
+        "AUDIT_LOG": str(home / "arguments.log"),
+        "KEYTURN_CONFIG": str(home / "keyturn.toml"),
+        "KEYTURN_STORE": f"disk://{home}/store",
+        "SHOP_SECRET": canary.secret,
+    }
+
+
+def prime(url: str, canary: Canary, home: Path) -> None:
+    """Put the canary token into the store of a home."""
+    with keyturn.connect(
+        "commercelayer",
+        kind="integration",
+        store=f"disk://{home}/store",
+        client_id=canary.client_id,
+        client_secret=canary.secret,
+        token_url=f"{url}/oauth/token",
+        api_url=f"{url}/api",
+    ) as connection:
+        connection.token()
+
+
+@pytest.fixture
+def finish() -> Iterator[Callable[..., tuple[str, str]]]:
+    """Give a function that waits for a process and returns its output, ended with the test."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def wait(process: subprocess.Popen[str], given: str = "") -> tuple[str, str]:
+        processes.append(process)
+        return process.communicate(given, timeout=50)
+
+    yield wait
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def question(place: Place) -> str:
+    """Return what a credential helper is asked on standard input."""
+    text = (place.home / "keyturn.toml").read_text(encoding="utf-8")
+    return json.dumps({"uri": tomllib.loads(text)["connections"]["shop"]["api_url"]})
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command_that_succeeds_shows_no_canary(
+    place: Callable[..., Place],
+    finish: Callable[..., tuple[str, str]],
+    canary: Canary,
+    command: str,
+) -> None:
+    """Terminals are recorded, and what a job prints is kept for years."""
+    here = place("fine")
+    process = here.start("-v", *COMMANDS[command])
+    output, trouble = finish(process, question(here))
+
+    assert process.returncode == 0, trouble
+    if command == "token":
+        assert output == f"{canary.token}\n"
+        output = ""
+    assert canary.in_text(output + trouble + here.arguments) == []
+    here.check_files()
+
+
+@pytest.mark.parametrize("kind", CODES)
+def test_commands_show_no_canary_whatever_comes_back(
+    place: Callable[..., Place],
+    finish: Callable[..., tuple[str, str]],
+    canary: Canary,
+    kind: str,
+) -> None:
+    """It is the failures whose output is sent around; a server's words may quote the secret."""
+    here = place(kind)
+    commands = [*COMMANDS.values(), *(FORMATS if kind == "fine" else ())]
+    asked = [[*options, *command] for options in ([], ["-v"]) for command in commands]
+    process = here.run(RUN_ALL, json.dumps(asked), question(here))
+    output, trouble = finish(process)
+    codes = [int(code) for code in re.findall(r"^exit code (\d+)$", output, re.MULTILINE)]
+
+    assert process.returncode == 0, trouble
+    assert len(codes) == len(asked)
+    assert set(codes) <= CODES[kind]
+    if kind in {"fine", "half"}:
+        assert canary.token in output
+        output = output.replace(canary.token, "")
+    assert canary.in_text(output + trouble + here.arguments) == []
+    here.check_files()
+
+
+def test_secret_of_any_source_is_on_no_command_line(
+    place: Callable[..., Place],
+    finish: Callable[..., tuple[str, str]],
+    canary: Canary,
+) -> None:
+    """Every user of the host can read the arguments of all processes."""
+    here = place("refused")
+    paths = [place("refused", source).home / "keyturn.toml" for source in SOURCES]
+    asked = [["-v", "check", "--config", str(path)] for path in paths]
+    output, trouble = finish(here.run(RUN_ALL, json.dumps(asked), ""))
+
+    assert output.count("InvalidClient") == output.count("exit code 3") == len(SOURCES)
+    assert canary.in_text(output + trouble + here.arguments) == []
+    assert "-c \nimport io, json" in here.arguments  # as the secret's own command told
+
+
+MISTAKES = {
+    "another setting": ('"integration"', '"%(secret)s"'),
+    "host": ('url = "', 'url = "https://%(secret)s@'),
+    "line": ("timeout = 20", "timeout = %(secret)s"),
+    "list": ("client_secret = ", 'client_secret = ["%(secret)s"] #'),
+    "table": ("client_secret = ", 'client_secret = { value = "%(secret)s" } #'),
+    "source": ("client_secret = ", 'client_secret = { envv = "%(secret)s" } #'),
+}
+
+
+def test_mistake_in_the_configuration_shows_no_canary(
+    place: Callable[..., Place],
+    finish: Callable[..., tuple[str, str]],
+    canary: Canary,
+) -> None:
+    """What is wrong with a file is told without what stands in it, which may be the secret."""
+    here = place("refused", "written")
+    text = (here.home / "keyturn.toml").read_text(encoding="utf-8")
+    asked = []
+    for name, (right, wrong) in MISTAKES.items():
+        path = here.home / f"{name}.toml"
+        path.touch(mode=0o600)
+        path.write_text(text.replace(right, wrong % {"secret": canary.secret}, 1), encoding="utf-8")
+        asked.append(["-v", "check", "--config", str(path)])
+    output, trouble = finish(here.run(RUN_ALL, json.dumps(asked), ""))
+
+    assert output.count("exit code 2") == len(MISTAKES), trouble
+    assert canary.in_text(output + trouble) == []
+
+
+def test_demo_shows_no_secret(place: Callable[..., Place], finish: Callable[..., Any]) -> None:
+    """A demonstration is recorded and shown to everybody; its processes get no secret as well."""
+    here = place("fine")
+    process = here.start("-v", "demo")
+    output, trouble = finish(process)
+
+    assert process.returncode == 0, output + trouble
+    assert here.canary.in_text(output + trouble + here.arguments) == []
+    # The emulated clients' secrets and tokens are made anew each time: long runs, all of them.
+    assert re.findall(r"[\w.-]{24,}", output + trouble) == []
+    started = [line for line in here.arguments.splitlines() if line.startswith("(")]
+    assert len([line for line in started if "'keyturn.cli'" in line]) == 8
+    assert [line for line in started if re.search(r"[\w=+-]{24,}", line)] == []
+
+
+def test_emulator_logs_neither_secrets_nor_tokens(
+    place: Callable[..., Place], finish: Callable[..., Any]
+) -> None:
+    """The credentials that it prints are asked for; what its clients send and get is not."""
+    here = place("fine")
+    process = here.start("-v", "emulate")
+    assert process.stderr is not None
+    assert process.stdout is not None
+    told = process.stderr.readline()  # once all else is printed
+    printed = os.read(process.stdout.fileno(), 65_536).decode()
+    settings = tomllib.loads(printed)["connections"]["orocommerce"]
+    provider = settings.pop("provider")
+    with keyturn.connect(provider, store="memory://", **settings) as connection:
+        token = connection.token().access_token
+    with (
+        keyturn.connect(provider, store="memory://", **settings | {"client_secret": "x"}) as wrong,
+        pytest.raises(keyturn.errors.InvalidClient),
+    ):
+        wrong.token()
+    process.terminate()
+    output, trouble = finish(process)
+
+    assert process.returncode == 0, trouble
+    assert settings["client_secret"] not in told + trouble + output + here.arguments
+    assert token not in printed + output + told + trouble + here.arguments

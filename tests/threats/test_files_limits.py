@@ -1,0 +1,201 @@
+"""A disk store that can't be written, is torn by SIGKILL, or is opened by a crowd at once."""
+
+from __future__ import annotations
+
+import json
+import signal
+import stat
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.threats.conftest import Customer
+
+    Python = Callable[..., subprocess.Popen[str]]
+
+CROWD = 24
+
+# What the processes have in common: a connection to the store and the endpoint of the arguments.
+CONNECT = """
+import json, os, sys
+import keyturn
+
+def connect():
+    return keyturn.connect(
+        "commercelayer",
+        kind="integration",
+        store=keyturn.stores.from_url(f"disk://{sys.argv[1]}"),
+        token_url=f"http://127.0.0.1:{sys.argv[2]}/oauth/token",
+        client_id="cid",
+        client_secret="s3cret-for-tests",
+    )
+
+def ask(times):
+    with connect() as connection:
+        token, tokens = None, []
+        for _ in range(times):
+            token = connection.token(stale=token)
+            tokens.append(token.access_token)
+        return tokens
+"""
+# Root may write anywhere by its capabilities (capabilities(7)); this process gives them up.
+HELPLESS = """
+import ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.capset((ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()) == 0
+print(json.dumps([ask(2), ask(2)]))
+"""
+# A file system of 64 KiB in a mount namespace of this process's own (mount_namespaces(7)); where
+# that isn't allowed, no file may grow (getrlimit(2)).
+FULL = """
+import ctypes, resource
+libc = ctypes.CDLL(None, use_errno=True)
+CLONE_NEWNS, CLONE_NEWUSER, MS_REC, MS_PRIVATE = 0x20000, 0x10000000, 0x4000, 0x40000
+private = libc.unshare(CLONE_NEWNS) == 0 or libc.unshare(CLONE_NEWNS | CLONE_NEWUSER) == 0
+store = sys.argv[1].encode()
+options = b"size=64k,mode=0700"
+if (
+    private
+    and libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None) == 0
+    and libc.mount(b"tmpfs", store, b"tmpfs", 0, options) == 0
+):
+    before = ask(1)
+    with open(sys.argv[1] + "/ballast", "wb", buffering=0) as ballast:
+        try:
+            while True:
+                ballast.write(bytes(4096))
+        except OSError:
+            pass
+else:
+    before = ask(1)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+print(json.dumps([before, ask(2), ask(1)]))
+"""
+WRITER = """
+store = keyturn.stores.from_url(f"disk://{sys.argv[1]}")
+while True:
+    for size in (10, 60_000, 200_000):
+        store.write("other", "x" * size, float("inf"))
+        print(size, flush=True)
+"""
+# One process that has everything imported becomes many, which is quicker than many beginnings.
+MANY = """
+keyturn.provider("commercelayer"), connect().token_request().body
+import httpx, diskcache, cattrs
+ready, go = os.pipe()
+children = []
+for _ in range(int(sys.argv[3])):
+    ours, theirs = os.pipe()
+    if not os.fork():
+        os.close(go)
+        os.read(ready, 1)  # ends when the parent closes its end
+        os.write(theirs, json.dumps(ask(1)).encode())
+        os._exit(0)
+    os.close(theirs)
+    children.append(ours)
+os.close(go)
+print(json.dumps([os.read(child, 1000).decode() for child in children]))
+"""
+
+
+@pytest.fixture
+def run(python: Python, customer: Customer, tmp_path: Path) -> Callable[..., tuple[Any, str]]:
+    """Give a function that runs code on the store in a process; its result and its warnings."""
+
+    def run_code(code: str, *arguments: object) -> tuple[Any, str]:
+        port = customer.endpoint.port
+        process = python(CONNECT + code, tmp_path / "store", port, *arguments)
+        output, trouble = process.communicate(timeout=50)
+        assert process.returncode == 0, trouble
+        return json.loads(output), trouble
+
+    return run_code
+
+
+@pytest.mark.parametrize("parts", [["store"], ["store", "store/cache.db"], ["store/cache.db"]])
+def test_read_only_store_costs_a_warning_and_no_token(
+    run: Callable[..., tuple[Any, str]], customer: Customer, tmp_path: Path, parts: list[str]
+) -> None:
+    """An image's file system is often read-only; the application would not start there."""
+    assert customer.token(tmp_path / "store") == "token-1"
+    for part in parts:
+        (tmp_path / part).chmod((tmp_path / part).stat().st_mode & ~stat.S_IWUSR)
+    try:
+        ((first, *later), (again, *_)), trouble = run(HELPLESS)
+    finally:
+        for part in parts:
+            (tmp_path / part).chmod((tmp_path / part).stat().st_mode | stat.S_IWUSR)
+
+    assert first in {"token-1", "token-2"}
+    assert later[0] not in {"token-1", first}
+    assert again
+    assert "DiskStore failed to write" in trouble
+    assert "Traceback" not in trouble
+
+
+def test_place_where_nothing_can_be_made_costs_a_warning_and_no_token(
+    run: Callable[..., tuple[Any, str]], tmp_path: Path
+) -> None:
+    """A service without a home of its own would not start."""
+    tmp_path.chmod(0o500)
+    try:
+        tokens, trouble = run(HELPLESS)
+    finally:
+        tmp_path.chmod(0o700)
+
+    assert all(first != second for first, second in tokens)
+    assert "DiskStore failed to write (PermissionError: Permission denied)" in trouble
+
+
+def test_full_disk_costs_a_warning_and_no_token(
+    run: Callable[..., tuple[Any, str]], tmp_path: Path
+) -> None:
+    """A full disk would take down the applications that could go on without it."""
+    (tmp_path / "store").mkdir(0o700)
+    (before, during, after), trouble = run(FULL)
+
+    assert before == ["token-1"]
+    assert during[0] in {"token-1", "token-2"}
+    assert during[1] not in {"token-1", during[0]}
+    assert after
+    assert "DiskStore failed to write" in trouble
+    assert "Traceback" not in trouble
+
+
+def test_processes_killed_while_they_write_leave_a_usable_store(
+    python: Python, customer: Customer, tmp_path: Path
+) -> None:
+    """A worker that the system kills for want of memory would take the store with it."""
+    assert customer.token(tmp_path / "store") == "token-1"
+    for writes in range(1, 7):
+        process = python(CONNECT + WRITER, tmp_path / "store")
+        assert process.stdout is not None
+        for _ in range(writes):
+            assert process.stdout.readline()
+        process.send_signal(signal.SIGKILL)  # while it is about the next write
+        process.wait()
+        assert customer.token(tmp_path / "store") == "token-1"
+    assert customer.token(tmp_path / "store", stale=True) == "token-2"
+    assert customer.warnings == []
+
+
+@pytest.mark.parametrize("state", ["none", "damaged"])
+def test_crowd_that_opens_a_store_first_makes_one_token_request(
+    run: Callable[..., tuple[Any, str]], customer: Customer, tmp_path: Path, state: str
+) -> None:
+    """Workers that start together would each make the store, and a token request."""
+    if state == "damaged":
+        (tmp_path / "store").mkdir(0o700)
+        (tmp_path / "store" / "cache.db").touch(0o600)
+        (tmp_path / "store" / "cache.db").write_bytes(b"no database at all " * 500)
+    tokens, trouble = run(MANY, CROWD)
+
+    assert tokens == ['["token-1"]'] * CROWD
+    assert len(customer.endpoint.received) == 1
+    assert trouble.count("was unusable") == (state == "damaged")
+    assert "Traceback" not in trouble

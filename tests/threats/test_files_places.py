@@ -1,0 +1,278 @@
+"""A disk store where it should not be: a warning, nothing touched outside, and the token comes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import sqlite3
+import stat
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.threats.conftest import Customer
+
+    Plant = Callable[[Path, str], None]
+
+STRANGER = 65_534
+
+
+@pytest.fixture(params=[0o000, 0o077], ids=["umask 000", "umask 077"])
+def umask(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Set an umask that forbids nothing, then one that forbids much."""
+    before = os.umask(request.param)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("umask")
+def test_files_are_the_users_own_whatever_the_umask(customer: Customer, tmp_path: Path) -> None:
+    """Other users of the host could read the tokens."""
+    directory = tmp_path / "a" / "b"
+    assert customer.token(directory) == "token-1"
+    assert customer.token(directory) == "token-1"
+    kinds = {
+        (stat.S_IFMT(path.lstat().st_mode), stat.S_IMODE(path.lstat().st_mode))
+        for path in tmp_path.rglob("*")
+    }
+
+    assert kinds == {(stat.S_IFDIR, 0o700), (stat.S_IFREG, 0o600)}
+    assert customer.warnings == []
+
+
+def link_directory(directory: Path, _: str) -> None:
+    """Put a symbolic link where the directory should be."""
+    (directory.parent / "elsewhere").mkdir(0o700)
+    directory.symlink_to("elsewhere")
+
+
+def dangling_directory(directory: Path, _: str) -> None:
+    """Put a symbolic link to nowhere where the directory should be."""
+    directory.symlink_to("elsewhere")
+
+
+def file_for_directory(directory: Path, _: str) -> None:
+    """Put a file where the directory should be."""
+    directory.touch(0o600)
+
+
+def open_directory(directory: Path, _: str) -> None:
+    """Create the directory as one that others may list."""
+    directory.mkdir()
+    directory.chmod(0o750)
+
+
+def link_database(directory: Path, _: str) -> None:
+    """Put a symbolic link where the database should be."""
+    directory.mkdir(0o700)
+    (directory.parent / "elsewhere").touch(0o600)
+    (directory / "cache.db").symlink_to("../elsewhere")
+
+
+def dangling_database(directory: Path, _: str) -> None:
+    """Put a symbolic link to nowhere where the database should be."""
+    directory.mkdir(0o700)
+    (directory / "cache.db").symlink_to("../elsewhere")
+
+
+def open_database(directory: Path, _: str) -> None:
+    """Create a database that others may read."""
+    directory.mkdir(0o700)
+    (directory / "cache.db").touch()
+    (directory / "cache.db").chmod(0o644)
+
+
+def directory_for_database(directory: Path, _: str) -> None:
+    """Put a directory where the database should be."""
+    (directory / "cache.db").mkdir(0o700, parents=True)
+    directory.chmod(0o700)
+
+
+def pipe_for_database(directory: Path, _: str) -> None:
+    """Put a pipe where the database should be; who opens it hangs."""
+    directory.mkdir(0o700)
+    os.mkfifo(directory / "cache.db", 0o600)
+
+
+def link_locks(directory: Path, _: str) -> None:
+    """Put a symbolic link where the directory of the locks should be."""
+    directory.mkdir(0o700)
+    (directory.parent / "elsewhere").mkdir(0o700)
+    (directory / "locks").symlink_to("../elsewhere")
+
+
+def link_lock(directory: Path, fingerprint: str) -> None:
+    """Put a symbolic link where the token's lock file should be."""
+    (directory / "locks").mkdir(0o700, parents=True)
+    directory.chmod(0o700)
+    (directory / "locks" / f"{fingerprint}.lock").symlink_to("../../elsewhere")
+
+
+def directory_for_lock(directory: Path, fingerprint: str) -> None:
+    """Put a directory where the token's lock file should be."""
+    (directory / "locks" / f"{fingerprint}.lock").mkdir(0o700, parents=True)
+    (directory / "locks").chmod(0o700)
+    directory.chmod(0o700)
+
+
+UNSAFE = [
+    link_directory,
+    dangling_directory,
+    file_for_directory,
+    open_directory,
+    link_database,
+    dangling_database,
+    open_database,
+    directory_for_database,
+    pipe_for_database,
+    link_locks,
+    link_lock,
+    directory_for_lock,
+]
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("plant", UNSAFE)
+def test_unsafe_place_costs_a_warning_and_no_token(
+    plant: Plant, customer: Customer, tmp_path: Path
+) -> None:
+    """Tokens would be written where others read them, or over a file of somebody's choice."""
+    plant(tmp_path / "store", customer.fingerprint)
+    elsewhere = tmp_path / "elsewhere"
+    before = elsewhere.is_dir(), elsewhere.exists()
+
+    assert customer.token(tmp_path / "store") == "token-1"
+    assert customer.warnings != []
+    assert (elsewhere.is_dir(), elsewhere.exists()) == before
+    if elsewhere.is_dir():
+        assert list(elsewhere.iterdir()) == []
+    elif elsewhere.exists():
+        assert elsewhere.read_bytes() == b""
+
+
+def test_warning_names_the_place_and_what_is_wrong_with_it(
+    customer: Customer, tmp_path: Path
+) -> None:
+    """Nobody could mend it, and every process would go on making its own token requests."""
+    open_directory(tmp_path / "store", "")
+    customer.token(tmp_path / "store")
+
+    assert any(f"refuses {tmp_path / 'store'}" in warning for warning in customer.warnings)
+    assert any("open to other users (mode 0750)" in warning for warning in customer.warnings)
+
+
+@pytest.mark.parametrize("name", ["", "cache.db", "locks"])
+def test_what_belongs_to_another_user_is_not_used(
+    customer: Customer, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its owner could read every token written there, and hand out tokens of their own."""
+    directory = tmp_path / "store"
+    assert customer.token(directory) == "token-1"
+    give_away(directory / name, monkeypatch)
+    before = {path: path.lstat() for path in directory.rglob("*") if path.is_file()}
+
+    assert customer.token(directory) == ("token-1" if name == "locks" else "token-2")
+    assert customer.token(directory, stale=True) != "token-1"
+    assert any("another user" in warning for warning in customer.warnings)
+    changed = {p for p, status in before.items() if p.lstat().st_mtime_ns != status.st_mtime_ns}
+    assert changed <= {directory / "cache.db"}
+    assert name == "locks" or changed == set()
+
+
+def give_away(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a path belong to another user; who isn't root becomes that other user instead."""
+    if os.geteuid() == 0:
+        os.chown(path, STRANGER, STRANGER)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o1777])
+def test_parent_that_everybody_writes_to(customer: Customer, tmp_path: Path, mode: int) -> None:
+    """A store below /tmp is one, too; what others could put there instead is refused."""
+    parent = tmp_path / "parent"
+    parent.mkdir()
+    parent.chmod(mode)
+    assert customer.token(parent / "store") == "token-1"
+    assert customer.token(parent / "store") == "token-1"
+    assert customer.warnings == []
+    assert stat.S_IMODE((parent / "store").stat().st_mode) == 0o700
+    # Where the parent isn't sticky, anybody can put another directory in its place.
+    (parent / "store").rename(parent / "moved")
+    (parent / "theirs").mkdir(0o700)
+    shutil.copy(parent / "moved" / "cache.db", parent / "theirs" / "cache.db")
+    (parent / "store").symlink_to("theirs")
+    before = (parent / "theirs" / "cache.db").read_bytes()
+
+    assert customer.token(parent / "store") == "token-2"
+    assert (parent / "theirs" / "cache.db").read_bytes() == before
+    assert customer.warnings != []
+
+
+def test_database_that_is_linked_from_elsewhere_is_not_written(
+    customer: Customer, tmp_path: Path
+) -> None:
+    """A hard link would let others of the user's databases be written to, or tokens be kept."""
+    directory, victim = tmp_path / "store", tmp_path / "victim.db"
+    directory.mkdir(0o700)
+    with closing(sqlite3.connect(victim)) as database, database:
+        database.execute("CREATE TABLE precious (value)")
+    victim.chmod(0o600)
+    before = victim.read_bytes()
+    os.link(victim, directory / "cache.db")
+
+    assert customer.token(directory) == "token-1"
+    assert victim.read_bytes() == before
+    assert customer.warnings != []
+
+
+def test_lock_that_is_linked_from_elsewhere_is_not_written(
+    customer: Customer, tmp_path: Path
+) -> None:
+    """Taking the lock would empty a file of somebody else's choice."""
+    victim = tmp_path / "victim"
+    victim.touch(0o600)
+    victim.write_text("precious", encoding="utf-8")
+    (tmp_path / "store" / "locks").mkdir(0o700, parents=True)
+    (tmp_path / "store").chmod(0o700)
+    os.link(victim, tmp_path / "store" / "locks" / f"{customer.fingerprint}.lock")
+
+    assert customer.token(tmp_path / "store") == "token-1"
+    assert victim.read_text(encoding="utf-8") == "precious"
+
+
+def test_directory_deleted_under_a_live_connection(customer: Customer, tmp_path: Path) -> None:
+    """A cleaner of caches would end an application, or leave it with a file nobody else sees."""
+    directory = tmp_path / "store"
+    with customer.connect(directory) as live:
+        first = live.token()
+        shutil.rmtree(directory)
+        assert live.token() == first  # it is held, and still valid
+        second = live.token(stale=first)
+        assert customer.token(directory) == second.access_token
+        shutil.rmtree(directory)
+        live.invalidate(second)
+        shutil.rmtree(directory, ignore_errors=True)
+        third = live.token()
+        live.forget()
+        shutil.rmtree(directory, ignore_errors=True)
+        live.revoke()
+
+    assert [first.access_token, second.access_token, third.access_token] == [
+        f"token-{number}" for number in (1, 2, 3)
+    ]
+
+
+def test_warnings_come_from_the_store_alone(customer: Customer, tmp_path: Path) -> None:
+    """A warning that no logger's name leads to can't be filtered."""
+    file_for_directory(tmp_path / "store", "")
+    customer.token(tmp_path / "store")
+
+    assert {record.name for record in customer.records} == {"keyturn.stores"}
+    assert {record.levelno for record in customer.records} == {logging.WARNING}

@@ -1,0 +1,391 @@
+"""Two accounts never share a token, however their settings are chosen and whoever asks."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import random
+import sys
+import threading
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import keyturn
+from keyturn.stores import EncryptedStore
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.conftest import RawServer
+
+    from keyturn.stores.base import TokenStore
+
+HttpAnswer: TypeAlias = "Callable[..., bytes]"
+Serve: TypeAlias = "Callable[..., RawServer]"
+
+# --- what is part of the key ---
+
+USUAL: dict[str, dict[str, Any]] = {
+    "norce-commerce": {
+        "client_id": "cid",
+        "client_secret": "s3cret",
+        "client": "acme",
+        "environment": "stage",
+    },
+    "norce-storm": {"client_id": "cid", "client_secret": "s3cret", "scope": "lab"},
+    "orocommerce": {"client_id": "cid", "client_secret": "s3cret", "url": "https://shop.example"},
+    "commercelayer": {"client_id": "cid", "client_secret": "s3cret", "kind": "integration"},
+}
+# Another value for each setting that changes what a token is, or where it comes from …
+EFFECTIVE: dict[str, dict[str, Any]] = {
+    "norce-commerce": {
+        "client_id": "other",
+        "client_secret": "other",
+        "token_url": "https://other.example/token",
+        "client": "other",
+        "region": "other",
+        "environment": "playground",
+        "scope": "lab",
+    },
+    "norce-storm": {
+        "client_id": "other",
+        "client_secret": "other",
+        "token_url": "https://other.example/token",
+        "scope": "lab qa",
+    },
+    "orocommerce": {
+        "client_id": "other",
+        "client_secret": "other",
+        "token_url": "https://other.example/token",
+        "url": "https://other.example",
+        "side": "storefront",
+        "body_format": "form",
+        "scope": "read",
+    },
+    "commercelayer": {
+        "client_id": "other",
+        "client_secret": "other",
+        "token_url": "https://other.example/token",
+        "kind": None,  # not on the wire by itself: its credentials are others
+        "market": "code:europe",
+        "store_scope": "code:shop",
+        "scope": "market:all",
+        "domain": "other.example",
+    },
+}
+# … and for each that doesn't: tokens are shared between them.
+CONTEXT: dict[str, dict[str, Any]] = {
+    "norce-commerce": {"api_url": "https://other.example", "application_id": 7},
+    "norce-storm": {"api_url": "https://other.example", "application_id": 7},
+    "orocommerce": {"api_url": "https://other.example", "backend_prefix": "other"},
+    "commercelayer": {
+        "api_url": "https://other.example",
+        "organization": "other",
+        "lifetime": 7200,
+        "require_market": True,
+        "stock_location": None,  # needs a market, which is effective
+    },
+}
+
+
+def fingerprint(provider: str, **settings: object) -> str:
+    """Return the key of a connection."""
+    return keyturn.connect(provider, **(USUAL[provider] | settings)).token_request().fingerprint
+
+
+def changes(table: dict[str, dict[str, Any]]) -> list[tuple[str, str, object]]:
+    """Return provider, setting and value of each row that can be tried by itself."""
+    return [
+        (provider, setting, value)
+        for provider, settings in table.items()
+        for setting, value in settings.items()
+        if value is not None
+    ]
+
+
+def test_every_setting_is_known_to_matter_or_not() -> None:
+    """A new setting could be left out of the key, and two accounts share a token."""
+    for provider in USUAL:
+        names = set(keyturn.provider(provider).settings_schema()["properties"])
+        assert names == EFFECTIVE[provider].keys() | CONTEXT[provider].keys()
+
+
+@pytest.mark.parametrize(("provider", "setting", "value"), changes(EFFECTIVE))
+def test_effective_setting_gives_another_key(provider: str, setting: str, value: object) -> None:
+    """Two accounts would share a token."""
+    assert fingerprint(provider) != fingerprint(provider, **{setting: value})
+
+
+@pytest.mark.parametrize(("provider", "setting", "value"), changes(CONTEXT))
+def test_context_of_a_call_gives_the_same_key(provider: str, setting: str, value: object) -> None:
+    """One account would ask for a token more for each application."""
+    assert fingerprint(provider) == fingerprint(provider, **{setting: value})
+
+
+def test_stock_location_gives_another_key() -> None:
+    """Two stock locations would share a token."""
+    market = {"market": "code:europe"}
+    keys = {
+        fingerprint("commercelayer", **market, stock_location=place)
+        for place in (None, "code:a", "code:b", "id:a")
+    }
+    assert len(keys) == 4
+
+
+# Whatever could end a value or begin the next one, and letters to put before and after it.
+TEXTS = st.text('ab&=:,;"[]{}\\/%+|-', min_size=1, max_size=4)
+LABELS = st.text("ab", min_size=1, max_size=2)
+SCOPES = st.lists(st.text("ab:,[]|+", min_size=1, max_size=3), min_size=1, max_size=3)
+ACCOUNTS = st.fixed_dictionaries(
+    {
+        "client_id": TEXTS,
+        "client_secret": TEXTS,
+        "client": LABELS,
+        "region": LABELS,
+        "environment": st.sampled_from(["stage", "playground", "prod"]),
+        "scope": SCOPES,
+    }
+)
+
+
+FIELDS = ["client_id", "client_secret", "client", "region", "environment", "scope"]
+
+
+@given(ACCOUNTS, ACCOUNTS, st.sets(st.sampled_from(FIELDS)))
+def test_keys_are_equal_only_for_equal_accounts(
+    one: dict[str, Any], other: dict[str, Any], taken: set[str]
+) -> None:
+    """Whoever chooses a tenant's name or a client id could make it run into the next field."""
+    other = one | {name: other[name] for name in taken}
+    same = one | {"scope": set(one["scope"])} == other | {"scope": set(other["scope"])}
+
+    assert (fingerprint("norce-commerce", **one) == fingerprint("norce-commerce", **other)) is same
+
+
+@given(ACCOUNTS, st.permutations(["client_id", "client_secret", "client", "region"]))
+def test_swapped_settings_give_another_key(account: dict[str, Any], order: list[str]) -> None:
+    """An account whose id is another one's secret, or tenant its region, would get its token."""
+    names = ["client_id", "client_secret", "client", "region"]
+    swapped = {"client_id": "b", "client_secret": "a", "client": "b", "region": "a"}
+    values = [swapped[name] for name in order]
+    changed = account | dict(zip(names, values, strict=True))
+    account |= dict(zip(names, swapped.values(), strict=True))
+    keys = [fingerprint("norce-commerce", **each) for each in (account, changed)]
+
+    assert (keys[0] == keys[1]) == (account == changed)
+
+
+@given(ACCOUNTS, st.randoms())
+def test_order_of_scopes_gives_the_same_key(account: dict[str, Any], shuffler: Any) -> None:
+    """One account would hold several tokens, and ask too often."""
+    scope = [*account["scope"], *account["scope"][:1]]
+    shuffler.shuffle(scope)
+
+    assert fingerprint("norce-commerce", **account) == fingerprint(
+        "norce-commerce", **(account | {"scope": " ".join(scope)})
+    )
+
+
+# --- a million calls with swapped settings ---
+
+
+@attrs.frozen(kw_only=True)
+class NamedSettings(keyturn.ConfidentialSettings):
+    """The settings of a platform whose tokens name what they were issued for."""
+
+    tenant: str = keyturn.label("Tenant")
+    environment: str = keyturn.label("Environment")
+    scope: tuple[str, ...] = keyturn.setting("Scope")
+
+
+class Named(keyturn.Provider[NamedSettings]):
+    """A platform whose tokens name what they were issued for; it may be asked at any rate."""
+
+    name = "named"
+    settings = NamedSettings
+    token_url = "https://replaced.example"
+    body_format = "json"
+    budget = keyturn.Budget(per_minute=1_000_000, burst=1_000_000)
+
+    def __init__(self, server: RawServer) -> None:
+        self.base = server.url.removesuffix("/token")
+
+    def token_request(self, settings: NamedSettings) -> keyturn.TokenRequest:
+        """Return the request to the tenant's token endpoint."""
+        request = super().token_request(settings)
+        return attrs.evolve(request, url=f"{self.base}/{settings.tenant}/{settings.environment}")
+
+
+def named(tenant: str, environment: str, client_id: str, secret: str, *scope: str) -> str:
+    """Return how a token begins that was issued for these settings."""
+    return "/".join(["", tenant, environment, client_id, secret, "+".join(scope), ""])
+
+
+ACCOUNT = ("a", "b", "x", "y", "r", "w")
+SWAPPED = [
+    ACCOUNT,
+    ("a", "b", "y", "x", "r", "w"),  # client id and secret
+    ("b", "a", "x", "y", "r", "w"),  # tenant and environment
+    ("x", "b", "a", "y", "r", "w"),  # tenant and client id
+    ("a", "b", "x", "y", "r"),  # a narrower scope
+    ("a", "b", "x", "y", "w"),  # another one
+    ("ab", "c", "x", "y", "r", "w"),  # what runs into the next field
+    ("a", "bc", "x", "y", "r", "w"),
+]
+
+
+@pytest.fixture
+def issuer(serve: Serve, http_answer: HttpAnswer) -> RawServer:
+    """Give a token endpoint that writes into each token what it was asked with."""
+    numbers = itertools.count()
+
+    def issue(server: RawServer, connection: socket.socket) -> None:
+        head, _, body = server.read_request(connection).partition(b"\r\n\r\n")
+        asked = json.loads(body)
+        _, tenant, environment = head.split()[1].decode().split("/")
+        account = (tenant, environment, asked["client_id"], asked["client_secret"])
+        number = next(numbers)
+        token = named(*account, *asked["scope"].split()) + str(number)
+        # Every third token ends while the test runs.
+        seconds = 1 if number % 3 == 0 else 3600
+        fields = {"access_token": token, "token_type": "Bearer", "expires_in": seconds}
+        connection.sendall(http_answer(fields, connection="close"))
+
+    return serve(issue)
+
+
+def opened(account: tuple[str, ...], issuer: RawServer, store: TokenStore) -> keyturn.Connection:
+    """Return a new connection to an account."""
+    tenant, environment, client_id, secret, *scope = account
+    settings = NamedSettings(
+        tenant=tenant,
+        environment=environment,
+        client_id=client_id,
+        client_secret=keyturn.Secret(secret),
+        scope=tuple(scope),
+    )
+    return keyturn.Connection(Named(issuer), settings, store=store)
+
+
+class Crowd:
+    """Threads that use the tokens of all accounts at once, and check each one that they get.
+
+    Args:
+        connect: Opens a connection to an account.
+        renew_every: After how many calls a thread has a token renewed, in one way or another.
+    """
+
+    def __init__(
+        self, connect: Callable[[tuple[str, ...]], keyturn.Connection], renew_every: int
+    ) -> None:
+        self.connect = connect
+        self.renew_every = renew_every
+        self.calls: list[int] = []
+        self.wrong: list[str] = []
+        # Two connections to each account, for all threads.
+        self.members = [(connect(account), named(*account)) for account in SWAPPED * 2]
+
+    def run(self, threads: int, rounds: int) -> None:
+        """Have each thread ask so many times in a row for the token of every connection."""
+        workers = [
+            threading.Thread(target=self._work, args=(random.Random(number), rounds))  # noqa: S311 - no secret
+            for number in range(threads)
+        ]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+
+    def _work(self, chance: random.Random, rounds: int) -> None:
+        mine = list(self.members)
+        chance.shuffle(mine)
+        for number in range(rounds):
+            for connection, expected in mine:
+                token = connection.token().access_token
+                if not token.startswith(expected):
+                    self.wrong.append(f"{token} for {expected}")
+            if number % 10 == 0:
+                for connection, expected in mine:
+                    shown = connection.headers()["Authorization"]
+                    if not shown.startswith(f"Bearer {expected}"):
+                        self.wrong.append(f"{shown} for {expected}")
+            if number % self.renew_every == 0:
+                self._renew(mine, chance)
+        self.calls.append(rounds * len(mine))
+
+    def _renew(self, mine: list[tuple[keyturn.Connection, str]], chance: random.Random) -> None:
+        place = chance.randrange(len(mine))
+        connection, expected = mine[place]
+        token = connection.token()
+        way = chance.choice(["invalidate", "stale", "anew", "async"])
+        try:
+            if way == "invalidate":
+                connection.invalidate(token)
+            elif way == "stale":
+                token = connection.token(stale=token)
+            elif way == "async":
+                connection.invalidate(token)
+                token = asyncio.run(connection.atoken())
+            else:
+                account = next(each for each in SWAPPED if named(*each) == expected)
+                mine[place] = self.connect(account), expected
+                token = mine[place][0].token()
+        except keyturn.errors.RateLimited:
+            pass  # tokens that are refused again and again are not replaced
+        if not token.access_token.startswith(expected):
+            self.wrong.append(f"{token.access_token} for {expected}, {way}")
+
+
+@pytest.fixture
+def impatient() -> Iterator[None]:
+    """Let threads take turns ten times as often."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(usual / 10)
+    yield
+    sys.setswitchinterval(usual)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_swapped_accounts_never_see_each_others_token_for_a_million_calls(
+    issuer: RawServer,
+) -> None:
+    """Under load, somebody would act in another customer's name."""
+    store = keyturn.stores.from_url("memory://")
+    crowd = Crowd(lambda account: opened(account, issuer, store), renew_every=75)
+    crowd.run(threads=4, rounds=16_000)
+
+    assert crowd.wrong == []
+    assert sum(crowd.calls) >= 1_000_000
+    assert len(issuer.received) >= 100
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("encrypted", [False, True], ids=["disk", "encrypted disk"])
+def test_swapped_accounts_never_see_each_others_token_on_disk(
+    issuer: RawServer, tmp_path: Path, encrypted: bool
+) -> None:
+    """Entries of a store that processes share would be mistaken for each other."""
+    disk = keyturn.stores.from_url(f"disk://{tmp_path}/tokens")
+    store = EncryptedStore(disk, EncryptedStore.generate_key()) if encrypted else disk
+    crowd = Crowd(lambda account: opened(account, issuer, store), renew_every=20)
+    crowd.run(threads=4, rounds=800)
+
+    assert crowd.wrong == []
+    assert sum(crowd.calls) == 4 * 800 * 16
+    assert len(issuer.received) >= 20
+
+
+def test_each_account_has_its_own_token_to_begin_with(issuer: RawServer) -> None:
+    """Accounts that had one token for all would pass for right by chance."""
+    store = keyturn.stores.from_url("memory://")
+    tokens = {opened(account, issuer, store).token().access_token for account in SWAPPED * 2}
+
+    assert len(tokens) == len(SWAPPED)
+    assert len(issuer.received) == len(SWAPPED)

@@ -1,0 +1,410 @@
+"""Between keyturn and a token endpoint: networks that are slow, torn, or somebody else's."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import functools
+import socket
+import ssl
+import struct
+from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import urlsplit
+
+import pytest
+import trustme
+from hypothesis import given
+from hypothesis import strategies as st
+
+import keyturn
+from keyturn.errors import EndpointUnavailable, InvalidTokenResponse, KeyturnError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.conftest import RawServer
+
+Behaviour: TypeAlias = "Callable[[RawServer, socket.socket], None]"
+Serve: TypeAlias = "Callable[[bytes | Behaviour], RawServer]"
+
+SECRET = "s3cret-for-tests"
+PROVIDERS = ["norce-commerce", "norce-storm", "orocommerce", "commercelayer"]
+BODY = b'{"access_token":"t0ken","token_type":"Bearer","expires_in":3600}'
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+ANSWERS = {
+    "with a length": HEAD + b"Content-Length: %d\r\n\r\n%s" % (len(BODY), BODY),
+    "in chunks": HEAD
+    + b"Transfer-Encoding: chunked\r\n\r\n28\r\n%s\r\n%x\r\n%s\r\n0\r\n\r\n"
+    % (BODY[:40], len(BODY) - 40, BODY[40:]),
+    "ended by the connection": HEAD + b"\r\n" + BODY,
+}
+
+
+def connected(url: str, seconds: float = 20.0) -> keyturn.Connection:
+    """Return a connection to a plain provider whose token endpoint is at `url`.
+
+    Below a quarter of a second nothing is tried a second time.
+    """
+    return keyturn.connect(
+        "orocommerce",
+        url="https://shop.example",
+        token_url=url,
+        client_id="cid",
+        client_secret=SECRET,
+        store="memory://",
+        timeout=seconds,
+    )
+
+
+def failure(connection: keyturn.Connection) -> KeyturnError:
+    """Return the error of a token request that must fail, behind which no secret hides."""
+    with pytest.raises(KeyturnError) as caught:
+        connection.token()
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert isinstance(error, KeyturnError)
+        assert SECRET not in repr(vars(error)) + str(error)
+        assert "t0ken" not in repr(vars(error)) + str(error)
+        error = error.__cause__ or error.__context__
+    assert connection.current() is None
+    return caught.value
+
+
+def reset(connection: socket.socket) -> None:
+    """Let the connection end with a reset, as when a machine dies."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+# --- torn answers ---
+
+
+@pytest.mark.parametrize("end", [reset, lambda _: None], ids=["reset", "hang-up"])
+@pytest.mark.parametrize("shape", ANSWERS)
+def test_answer_torn_at_any_byte_is_no_token(
+    serve: Serve, shape: str, end: Callable[[socket.socket], None]
+) -> None:
+    """Half an answer would be used, or a library's own error come out."""
+    answer = ANSWERS[shape]
+    sent = 0
+
+    def tear(server: RawServer, connection: socket.socket) -> None:
+        server.read_request(connection)
+        connection.sendall(answer[:sent])
+        if sent < len(answer):
+            end(connection)
+
+    server = serve(tear)
+    # Only the end of the connection tells that such a body is whole.
+    may_look_whole = shape == "ended by the connection" and end is not reset
+    while sent < len(answer):
+        error = failure(connected(server.url, 0.2))
+        if not (may_look_whole and type(error) is InvalidTokenResponse):
+            assert type(error) is EndpointUnavailable
+        sent += 1
+    assert connected(server.url).token().access_token == "t0ken"
+
+
+PIECES = st.binary(max_size=3) | st.sampled_from(
+    [b"\r\n", b"\n", b"\r\n\r\n", b"\x00", b": ", b"Content-Length: 3\r\n", b"HTTP/1.1 100\r\n\r\n",
+     b"Content-Encoding: gzip\r\n", b"Transfer-Encoding: chunked\r\n", b"\xff" * 9, b"9" * 30]
+)  # fmt: skip
+EDITS = st.lists(st.tuples(st.integers(0, 250), st.integers(0, 9), PIECES), min_size=1, max_size=3)
+
+
+def test_mutated_bytes_on_the_wire_give_a_token_or_one_of_our_errors(serve: Serve) -> None:
+    """Bytes that are hardly HTTP would raise the HTTP client's own errors."""
+    answer = b""
+
+    def reply(server: RawServer, connection: socket.socket) -> None:
+        server.read_request(connection)
+        connection.sendall(answer)
+
+    server = serve(reply)
+
+    @given(st.sampled_from(sorted(ANSWERS.values())), EDITS)
+    def check(start: bytes, edits: list[tuple[int, int, bytes]]) -> None:
+        nonlocal answer
+        answer = start
+        for place, length, piece in edits:
+            answer = answer[:place] + piece + answer[place + length :]
+        said = ""
+        try:
+            token = connected(server.url, 0.2).token()
+        except KeyturnError as error:
+            said = str(error)
+        if said:
+            assert "is a defect" not in said
+            assert said.isprintable()
+            return
+        assert token.token_type.lower() == "bearer"
+        assert token.access_token.isascii()
+        assert token.access_token.isprintable()
+
+    check()
+
+
+# --- a proxy between keyturn and the emulator ---
+
+
+def upstream(url: str, request: bytes) -> bytes:
+    """Return the whole answer of a server to a request."""
+    address = urlsplit(url)
+    with socket.create_connection((address.hostname, address.port), 10) as connection:
+        connection.sendall(request.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
+        return b"".join(iter(functools.partial(connection.recv, 65_536), b""))
+
+
+def whole(server: RawServer, connection: socket.socket, answer: bytes) -> None:
+    """Pass the answer on."""
+    del server
+    connection.sendall(answer)
+
+
+def byte_by_byte(server: RawServer, connection: socket.socket, answer: bytes) -> None:
+    """Pass the answer on in packets of one byte."""
+    del server
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for number in range(len(answer)):
+        connection.sendall(answer[number : number + 1])
+
+
+def hang(server: RawServer, connection: socket.socket, answer: bytes, *, sent: int = 0) -> None:
+    """Pass on a part of the answer, then nothing."""
+    connection.sendall(answer[:sent])
+    server.ended.wait(30)
+
+
+def drip(server: RawServer, connection: socket.socket, answer: bytes) -> None:
+    """Pass on a byte now and then, each soon enough for a timeout of single reads."""
+    for number in range(len(answer)):
+        connection.sendall(answer[number : number + 1])
+        if server.ended.wait(0.02):
+            return
+
+
+def after_headers(server: RawServer, connection: socket.socket, answer: bytes) -> None:
+    """Pass on the headers, then nothing."""
+    hang(server, connection, answer, sent=answer.index(b"\r\n\r\n") + 4)
+
+
+def in_headers(server: RawServer, connection: socket.socket, answer: bytes) -> None:
+    """Pass on half of the headers, then nothing."""
+    hang(server, connection, answer, sent=answer.index(b"\r\n\r\n") // 2)
+
+
+def before_last_byte(server: RawServer, connection: socket.socket, answer: bytes) -> None:
+    """Pass on all but a byte, then nothing."""
+    hang(server, connection, answer, sent=len(answer) - 1)
+
+
+def resetting(server: RawServer, connection: socket.socket, answer: bytes) -> None:
+    """Pass on half of the answer, then a reset."""
+    del server
+    connection.sendall(answer[: len(answer) // 2])
+    reset(connection)
+
+
+class Proxy:
+    """A TCP proxy in front of the emulator's token endpoint of one provider."""
+
+    def __init__(self, serve: Serve, emulator: keyturn.testing.Emulator, provider: str) -> None:
+        self.relay = whole
+        self.settings = emulator.settings(provider)
+        self._target = keyturn.connect(provider, **self.settings).token_request().url
+        self.server = serve(self._handle)
+        path = urlsplit(self._target).path
+        self.settings["token_url"] = self.server.url.removesuffix("/token") + path
+
+    def _handle(self, server: RawServer, connection: socket.socket) -> None:
+        request = server.read_request(connection)
+        self.relay(server, connection, upstream(self._target, request))
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[keyturn.testing.Emulator]:
+    """Give an emulator that answers as often as it is asked."""
+    with keyturn.testing.Emulator(rate_limits=False) as running:
+        yield running
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_slow_pieces_in_time_are_a_token(
+    serve: Serve, emulator: keyturn.testing.Emulator, provider: str
+) -> None:
+    """A network of small packets would cost the token."""
+    proxy = Proxy(serve, emulator, provider)
+    proxy.relay = byte_by_byte
+    with keyturn.connect(provider, store="memory://", **proxy.settings) as connection:
+        assert connection.token().access_token
+
+
+@pytest.mark.parametrize(
+    ("provider", "relay"),
+    [
+        ("norce-commerce", hang),
+        ("norce-storm", in_headers),
+        ("orocommerce", after_headers),
+        ("commercelayer", before_last_byte),
+        ("orocommerce", drip),
+    ],
+)
+def test_total_deadline_holds_and_the_next_call_starts_afresh(
+    serve: Serve, emulator: keyturn.testing.Emulator, provider: str, relay: Any
+) -> None:
+    """A network that stalls would hold a caller for ever, or poison the connection."""
+    proxy = Proxy(serve, emulator, provider)
+    proxy.relay = relay
+    options: dict[str, Any] = {"store": keyturn.stores.from_url("memory://"), **proxy.settings}
+    with keyturn.connect(provider, timeout=0.2, **options) as connection:
+        assert "did not answer within 0." in str(failure(connection))
+    assert len(proxy.server.received) <= 1  # none if this machine was too slow to send it
+
+    proxy.relay = whole
+    with keyturn.connect(provider, **options) as connection:
+        assert connection.token().access_token
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_passing_disturbance_is_not_noticed(
+    serve: Serve, emulator: keyturn.testing.Emulator, provider: str
+) -> None:
+    """A connection that is reset once would cost the caller an error."""
+    proxy = Proxy(serve, emulator, provider)
+
+    def once(server: RawServer, connection: socket.socket, answer: bytes) -> None:
+        proxy.relay = whole
+        resetting(server, connection, answer)
+
+    proxy.relay = once
+    with keyturn.connect(provider, store="memory://", **proxy.settings) as connection:
+        assert connection.token().access_token
+    assert len(proxy.server.received) == 2
+
+
+def test_lasting_disturbance_is_given_up(serve: Serve, emulator: keyturn.testing.Emulator) -> None:
+    """A dead network would be asked for ever."""
+    proxy = Proxy(serve, emulator, "orocommerce")
+    proxy.relay = resetting
+    with keyturn.connect("orocommerce", store="memory://", **proxy.settings) as connection:
+        assert isinstance(failure(connection), EndpointUnavailable)
+    assert len(proxy.server.received) == 3
+
+
+def test_stalled_network_leaves_the_event_loop_alone(
+    serve: Serve, emulator: keyturn.testing.Emulator
+) -> None:
+    """All other tasks would stand still while a token endpoint does."""
+    proxy = Proxy(serve, emulator, "orocommerce")
+    proxy.relay = hang
+
+    async def talk() -> int:
+        ticks = 0
+        async with keyturn.connect(
+            "orocommerce", store="memory://", timeout=0.2, **proxy.settings
+        ) as connection:
+            waiting = asyncio.ensure_future(connection.atoken())
+            while not waiting.done():
+                await asyncio.sleep(0.001)
+                ticks += 1
+            assert isinstance(waiting.exception(), EndpointUnavailable)
+        return ticks
+
+    assert asyncio.run(talk()) > 1
+
+
+# --- somebody else's network ---
+
+ASK = """
+import sys, keyturn
+for url in sys.argv[1:]:
+    connection = keyturn.connect(
+        "orocommerce",
+        url="https://shop.example",
+        token_url=url,
+        client_id="cid",
+        client_secret="s3cret-for-tests",
+        store="memory://",
+        timeout=20 if url == sys.argv[1] else 0.2,
+    )
+    try:
+        print(connection.token().access_token)
+    except keyturn.errors.KeyturnError as error:
+        print(type(error).__name__, error)
+"""
+
+
+def secured(certificate: trustme.LeafCert) -> Behaviour:
+    """Return a behaviour: TLS with a certificate, then an answer with a token."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.configure_cert(context)
+
+    def handle(server: RawServer, connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as secure:
+            server.read_request(secure)
+            secure.sendall(ANSWERS["with a length"])
+
+    return handle
+
+
+def test_only_the_right_certificate_gets_the_secret(
+    serve: Serve, run_python: Callable[..., str], tmp_path: Path
+) -> None:
+    """The secret would be sent to whoever is in the middle."""
+    authority, stranger = trustme.CA(), trustme.CA()
+    past, future = dt.datetime(2020, 1, 1, tzinfo=dt.UTC), dt.datetime(2100, 1, 1, tzinfo=dt.UTC)
+    day = dt.timedelta(1)
+    certificates = {
+        "trusted": authority.issue_cert("localhost"),
+        "wrong name": authority.issue_cert("other.example"),
+        "wrong address": authority.issue_cert("127.0.0.2"),
+        "expired": authority.issue_cert("localhost", not_before=past, not_after=past + day),
+        "not yet valid": authority.issue_cert(
+            "localhost", not_before=future, not_after=future + day
+        ),
+        "unknown authority": stranger.issue_cert("localhost"),
+    }
+    servers = {name: serve(secured(each)) for name, each in certificates.items()}
+    servers["no TLS at all"] = serve(ANSWERS["with a length"])
+    trust = tmp_path / "authority.pem"
+    authority.cert_pem.write_to_path(str(trust))
+    urls = [f"https://localhost:{server.port}/token" for server in servers.values()]
+    said = run_python(ASK, *urls, SSL_CERT_FILE=str(trust)).splitlines()
+
+    lines = dict(zip(servers, said, strict=True))
+    assert lines.pop("trusted") == "t0ken"
+    assert len(servers.pop("trusted").received) == 1
+    assert {line.split()[0] for line in lines.values()} == {"EndpointUnavailable"}
+    assert all(server.received == [] for server in servers.values())
+
+
+def closed_port() -> int:
+    """Return a port on which nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.255.255.255", "[::1]", "localhost"])
+def test_no_way_there_is_told(scheme: str, host: str) -> None:
+    """The user would not learn that nothing listens there, or that no route leads there."""
+    url = f"{scheme}://{host}:{closed_port()}/token"
+    error = failure(connected(url, 0.2))
+
+    assert isinstance(error, EndpointUnavailable)
+    assert str(error).startswith(f"orocommerce: the token endpoint {url} ")
+    assert "Check the network, the address, and proxies and certificates." in error.hint
+
+
+def test_unknown_host_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user would not learn that the host's name is wrong."""
+
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    error = failure(connected("https://nowhere.invalid/token", 0.2))
+
+    assert isinstance(error, EndpointUnavailable)
+    assert "failed: Name or service not known." in str(error)
