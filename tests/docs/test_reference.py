@@ -16,7 +16,7 @@ import attrs
 import pytest
 
 import keyturn
-from keyturn import hooks
+from keyturn import hooks, provider_data
 from keyturn.cli import main
 from keyturn.cli._exit_codes import exit_code
 from keyturn.renewal import Options
@@ -87,6 +87,18 @@ def test_every_public_name_is_described() -> None:
     text = page_text("api")
 
     assert [name for name in keyturn.__all__ if f"`{name}" not in text] == []
+
+
+LINK_REGEX = re.compile(r"\[[\w-]+\]\(([\w./-]+)\)")
+
+
+@pytest.mark.parametrize("name", [*provider_data.kinds(), "settings"])
+def test_each_datum_of_a_provider_has_a_real_user(name: str) -> None:
+    """A datum that no platform needs is a burden, and one without an example hard to use."""
+    row = next(row for row in rows(page_text("api")) if f"`{name}`" in row[0] and len(row) == 4)
+    linked = [(REFERENCE / link).read_text(encoding="utf-8") for link in LINK_REGEX.findall(row[3])]
+
+    assert any(re.search(rf"^\s*\[?(?:provider\.)?{name}\b", text, re.MULTILINE) for text in linked)
 
 
 @pytest.mark.parametrize(
@@ -232,7 +244,7 @@ def test_answers_are_taken_as_described(
         client_id="made-up",
         client_secret="made-up",
         store="memory://",
-        timeout=0.3,
+        timeout=0.3 if "EndpointUnavailable" in outcome else 20.0,
     )
     if outcome.startswith("a token"):
         assert connection.token().access_token == "abc"
