@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import time
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyturn import config
+from keyturn import config, lifetime
 from keyturn.cli import _quick
 from keyturn.cli._parser import make_parser
 
@@ -123,6 +124,15 @@ def test_no_note_about_a_token_that_is_stale_already(user: User) -> None:
     user.token()
 
     assert user.notes == []
+
+
+def test_note_ends_before_any_process_renews(user: User) -> None:
+    """Those who use it would go on with a token that the others have renewed."""
+    user.token()
+    note = json.loads(user.notes[0].read_text().partition("\n")[0])
+    plan = lifetime.plan(note["fresh_from"], note["fresh_from"] + 3600)
+
+    assert note["fresh_until"] == pytest.approx(plan.renew_at, abs=1)
 
 
 def test_no_note_about_a_token_that_another_process_has_replaced(user: User) -> None:

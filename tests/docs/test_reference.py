@@ -149,7 +149,7 @@ def test_every_option_of_a_connection_is_described() -> None:
 
 def usages() -> dict[str, str]:
     """Return the command line's own usage of each command, on one line."""
-    commands = re.findall(r"^    ([a-z]+)\b", help_of(), re.MULTILINE)
+    commands = re.findall(r"^    ([a-z-]+)\b", help_of(), re.MULTILINE)
     return {command: help_of(command) for command in commands}
 
 
@@ -162,7 +162,7 @@ def help_of(*command: str) -> str:
 
 def test_every_command_is_described() -> None:
     """A command that the page leaves out is never found, one that it invents is no command."""
-    described = re.findall(r"^\| `keyturn ([a-z]+)", page_text("command-line"), re.MULTILINE)
+    described = re.findall(r"^\| `keyturn ([a-z-]+)", page_text("command-line"), re.MULTILINE)
 
     assert sorted(described) == sorted(usages())
 

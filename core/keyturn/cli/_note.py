@@ -79,7 +79,7 @@ def _entry(
     # Without jitter it is renewed first: no process finds it stale any earlier.
     plan = attrs.evolve(renewal, jitter=0.0).plan(held)
     require(plan.issued_at <= time.time() < plan.renew_at)
-    database = store._directory / "cache.db"  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    database = store.directory / "cache.db"
     return {
         "database": str(database),
         "uri": f"{database.as_uri()}?mode=ro",

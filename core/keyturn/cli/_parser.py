@@ -31,6 +31,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = _Commands(parser)
     _add_overviews(commands)
     _add_token_commands(commands)
+    _add_authors_commands(commands)
     return parser
 
 
@@ -93,6 +94,26 @@ def _add_overviews(commands: _Commands) -> None:
     )
     for table in (providers, check, status):
         table.add_argument("--format", choices=("table", "json"), default="table")
+
+
+def _add_authors_commands(commands: _Commands) -> None:
+    new = commands.add(
+        "new-provider", "_new_provider:new_provider", "Write the distribution of a new provider"
+    )
+    new.add_argument("name", metavar="NAME", help="the provider's name")
+    new.add_argument(
+        "--directory", default=".", help="where keyturn-NAME is made (default: right here)"
+    )
+    new.add_argument("--data", action="store_true", help="as a TOML file, without code")
+    verify = commands.add("verify", "_verify:verify", "Run every check on a provider")
+    verify.add_argument("provider", metavar="PROVIDER", help="its name, or a TOML description")
+    verify.add_argument(
+        "settings",
+        metavar="SETTING=VALUE",
+        nargs="*",
+        help="made-up settings; what is required and missing is made up",
+    )
+    verify.add_argument("--format", choices=("table", "json"), default="table")
 
 
 def _add_token_commands(commands: _Commands) -> None:

@@ -1,0 +1,171 @@
+"""Checks of tokens: how long they live, and what is no token."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from keyturn import errors
+from keyturn.response import MAX_BODY, MAX_LIFETIME
+from keyturn.shape import field_of
+from keyturn.testing._kit import samples
+from keyturn.testing._kit.endpoint import RESET, to_bytes
+from keyturn.testing._kit.subject import CheckFailed
+from keyturn.testing._messages import Response, html_response, json_response
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from keyturn.testing._kit.endpoint import Reply
+    from keyturn.testing._kit.subject import Subject
+    from keyturn.token import Token
+
+_TOLERANCE = 1.5
+_SHORT = 2.0
+_NUMBERS_NOT_LIFETIMES = (0, -1, -3600)
+_TEXTS_NOT_LIFETIMES = ("soon", "", "1e3", "2001-01-01T00:00:00Z")
+_BAD_LIFETIMES: tuple[Any, ...] = (*_NUMBERS_NOT_LIFETIMES, *_TEXTS_NOT_LIFETIMES, True, [], {})
+_TEXTS_NOT_TOKENS = ("", "made-up\ntoken", "made up", "m\u00e4de-up", "a" * 70_000)
+_BAD_TOKENS: tuple[Any, ...] = (*_TEXTS_NOT_TOKENS, None, 7, True, [], {})
+_NO_OBJECTS: tuple[Any, ...] = ([], None, "made-up", 7)
+
+
+def lifetime(subject: Subject) -> None:
+    """A token lives exactly as long as its answer says, counted from its request."""
+    sample, token = subject.sample, subject.token()
+    wanted = sample.lifetime
+    if wanted is None and sample.is_made_up:
+        wanted = subject.bound.assumed_lifetime(subject.settings())
+    if wanted is None:
+        raise CheckFailed(
+            f"`lifetime` is not given; the token of `answer` is read as living "
+            f"{token.lifetime:g} s.",
+            "give `lifetime`, the seconds that it lives by the platform's documentation.",
+        )
+    if abs(token.lifetime - wanted) > _TOLERANCE:
+        raise CheckFailed(
+            f"the answer's token is read as living {token.lifetime:g} s, and lives {wanted:g} s.",
+            "correct lifetime_field and lifetime_format (seconds, milliseconds, epoch, "
+            "epoch_milliseconds or date), or read_token.",
+        )
+
+
+def missing_lifetime(subject: Subject) -> None:
+    """A token without a lifetime is refused, or taken to live a documented time."""
+    assumed: Any = subject.ask(
+        "assumed_lifetime", lambda: subject.bound.assumed_lifetime(subject.settings())
+    )
+    mend = (
+        "let missing_lifetime (or assumed_lifetime) be None, which refuses such an answer, or the "
+        "documented seconds."
+    )
+    is_number = isinstance(assumed, (int, float)) and not isinstance(assumed, bool)
+    if assumed is not None and not (is_number and 0 < assumed <= MAX_LIFETIME):
+        raise CheckFailed(f"missing_lifetime: a token can't live {assumed!r} seconds.", mend)
+    sample = subject.sample
+    if not isinstance(sample.content, dict):
+        return
+    bare = samples.without(sample.content, subject.bound.lifetime_field)
+    token = _token_or_none(subject, sample.changed(bare))
+    if token is None:
+        return
+    if assumed is None or not math.isclose(token.lifetime, assumed, abs_tol=_TOLERANCE):
+        raise CheckFailed(
+            f"missing_lifetime says {assumed}, and a token whose answer has no "
+            f"{subject.bound.lifetime_field} lives {token.lifetime:g} s.",
+            "let read_token ask self.assumed_lifetime(settings); correct lifetime_field if the "
+            "lifetime is elsewhere.",
+        )
+
+
+def bad_lifetimes(subject: Subject) -> None:
+    """A lifetime that is none is refused."""
+    sample, field = subject.sample, subject.bound.lifetime_field
+    if field_of(sample.content, field) is None:
+        return
+    for value in _BAD_LIFETIMES:
+        reply = sample.changed(samples.placed(sample.content, field, value))
+        if subject.failure(reply) is None:
+            raise CheckFailed(
+                f"an answer whose {field} is {value!r} gives a token.",
+                "let read_token start from super().read_token(…), which checks the lifetime, or "
+                "raise keyturn.errors.InvalidTokenResponse.",
+            )
+
+
+def short_lifetime(subject: Subject) -> None:
+    """A token of two seconds can be used."""
+    sample, field = subject.sample, subject.bound.lifetime_field
+    if field_of(sample.content, field) is None:
+        return
+    if _token_or_none(subject, sample.living(subject.bound, _SHORT)) is None:
+        raise CheckFailed(
+            "a token that lives two seconds is refused.",
+            "let read_token take every lifetime above 0.",
+        )
+
+
+def margin(subject: Subject) -> None:
+    """The cap of the margin is shorter than a token's life."""
+    cap, token = subject.bound.max_margin, subject.token()
+    if math.isfinite(cap) and cap >= token.lifetime:
+        raise CheckFailed(
+            f"max_margin is {cap:g} s, and a token lives {token.lifetime:g} s.",
+            "let max_margin be the seconds before a token's end from which the server gives a new "
+            "one, or leave it out.",
+        )
+
+
+def faults(subject: Subject) -> None:
+    """Answers that are broken in whatever way give our errors, and never a token."""
+    for what, reply in _faults(subject):
+        if subject.failure(reply) is None:
+            raise CheckFailed(
+                f"{what} gives a token.",
+                "let read_token start from super().read_token(…), which checks everything, or "
+                "raise keyturn.errors.InvalidTokenResponse.",
+            )
+
+
+def _token_or_none(subject: Subject, reply: Response) -> Token | None:
+    """Return the token of an answer, or None when it is refused as no token."""
+    connection = subject.connect(reply)
+    try:
+        return connection.token()
+    except errors.InvalidTokenResponse:
+        return None
+    except errors.KeyturnError as error:
+        failure = str(error)
+    raise CheckFailed(
+        f"an answer with another lifetime, or none, makes trouble: {failure}",
+        "let read_token raise keyturn.errors.InvalidTokenResponse for what it can't use.",
+    )
+
+
+def _faults(subject: Subject) -> Iterator[tuple[str, Reply]]:
+    good, provider = subject.sample.response, subject.bound
+    status = provider.token_status
+    whole = to_bytes(good)
+    padding = b" " * MAX_BODY
+    yield "an empty answer", attrs.evolve(good, body=b"")
+    yield "a truncated answer", whole[: -len(good.body) // 2]
+    yield "a connection that is reset", RESET
+    yield "an answer that is too large", attrs.evolve(good, body=good.body + padding)
+    yield "a page", html_response(status, "Welcome")
+    if not provider.token_field:
+        return
+    yield "garbage", attrs.evolve(good, body=b"\x00\xff{")
+    for value in _NO_OBJECTS:
+        yield f"the JSON value {value!r}", json_response(status, value)
+    yield (
+        "JSON that says it is plain text",
+        attrs.evolve(good, headers={"Content-Type": "text/plain"}),
+    )
+    content = subject.sample.content
+    if field_of(content, provider.token_field) is None:
+        return
+    for value in _BAD_TOKENS:
+        changed = subject.sample.changed(samples.placed(content, provider.token_field, value))
+        yield f"an answer whose {provider.token_field} is {str(value)[:20]!r}", changed

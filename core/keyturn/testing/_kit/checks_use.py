@@ -1,0 +1,237 @@
+"""Checks of a provider in use: its budget, API requests, and async callers."""
+
+from __future__ import annotations
+
+import functools
+import time
+from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from keyturn import budget as buckets
+from keyturn import errors
+from keyturn._provider import guarded
+from keyturn.clock import Clock
+from keyturn.renewal import Options
+from keyturn.stores.memory import MemoryStore
+from keyturn.testing._kit import samples
+from keyturn.testing._kit.checks_request import HEADER_NAME_REGEX
+from keyturn.testing._kit.subject import CheckFailed
+from keyturn.testing._messages import Response, html_response, json_response
+from keyturn.urls import origin, url_problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from keyturn.budget import Budget
+    from keyturn.testing._kit.subject import Subject
+
+_MOST_SENT = 60
+_EVIL = "https://evil.example/api"
+_MOVED = "https://moved.example/made-up"
+
+
+class _Anything(dict[str, Any]):
+    """Fields of an answer that all say the same, whatever their name."""
+
+    def __missing__(self, key: str) -> str:
+        return _EVIL
+
+    def get(self, key: str, default: object = None) -> str:
+        del key, default
+        return _EVIL
+
+    def __contains__(self, key: object) -> bool:
+        return True
+
+
+def budget(subject: Subject) -> None:
+    """The declared budget is kept before anything is sent, for all clients of the host together."""
+    declared = subject.bound.budget
+    if declared is None:
+        subject.note("budget: none is declared, so a generous one is kept.")
+        return
+    if not (declared.per_minute > 0 and isinstance(declared.burst, int) and declared.burst >= 1):
+        raise CheckFailed(
+            f"budget: {declared} allows no request, or no whole number of them.",
+            "let budget be keyturn.Budget(per_minute=…, burst=…) as documented, or None.",
+        )
+    is_large = declared.burst > _MOST_SENT
+    if not (_is_bucket_kept(declared) if is_large else _is_kept(subject, declared)):
+        raise CheckFailed(
+            f"budget: of {declared.burst + 1} clients of one host at once, not just the last is "
+            "turned away.",
+            "let budget be the same for all settings with the same host.",
+        )
+
+
+def sync_and_async(subject: Subject) -> None:
+    """Sync and async callers get the same token and headers, for one token request."""
+    import asyncio  # which takes long to import, and nothing else here needs it
+
+    subject.token()  # tells what is wrong if there is none
+    store = MemoryStore()
+    connection, other = (subject.connect(store=store, is_lean=False) for _ in range(2))
+    before = len(subject.endpoint.received)
+
+    async def ask() -> tuple[str, dict[str, str]]:
+        return (await other.atoken()).access_token, await other.aheaders()
+
+    first = (connection.token().access_token, connection.headers())
+    # A thread of its own, since the caller's may run an event loop already.
+    with ThreadPoolExecutor(1) as pool:
+        second = pool.submit(lambda: asyncio.run(ask())).result()
+    if first != second:
+        raise CheckFailed(
+            "a sync and an async caller get different tokens or headers.",
+            "let authorization and decorate depend on their arguments alone.",
+        )
+    if len(subject.endpoint.received) - before != 1:
+        raise CheckFailed(
+            "a sync and an async caller make two token requests.",
+            "let token_request give the same request each time.",
+        )
+
+
+def api_headers(subject: Subject) -> None:
+    """An API request carries the token in the declared header, and valid headers besides."""
+    provider, token = subject.bound, subject.token()
+    connection = subject.connect()
+    headers = subject.ask("decorate or authorization", lambda: connection.headers_for(token))
+    carried = headers.get(provider.authorization_header, "")
+    if token.access_token not in carried:
+        raise CheckFailed(
+            f"the header {provider.authorization_header} of an API request has no token.",
+            "correct authorization_header and authorization_scheme, or authorization(token).",
+        )
+    for name, value in headers.items():
+        is_text = isinstance(name, str) and isinstance(value, str)
+        if not (is_text and HEADER_NAME_REGEX.fullmatch(name) and value.isprintable()):
+            raise CheckFailed(
+                f"the header {name!r} of an API request, or its value, is no header.",
+                "correct api_headers, decorate or authorization: names as RFC 9110 has them, and "
+                "values of one line.",
+            )
+    wanted = (subject.examples.api or {}).get("headers", {})
+    found = {name.lower(): value for name, value in headers.items()}
+    missing = [name for name, value in wanted.items() if found.get(name.lower()) != value]
+    if missing or (wanted and len(wanted) != len(found)):
+        raise CheckFailed(
+            f"an API request's headers are not those of `api`: there are {', '.join(headers)}; "
+            f"wrong are {', '.join(missing) or 'those besides'}.",
+            "correct api_headers and authorization_scheme, or `api`.",
+        )
+
+
+def api_address(subject: Subject) -> None:
+    """The API's address is an https one, and a user can move it with the setting `api_url`."""
+    token = subject.token()
+    # An address made up for the endpoint is one of the endpoint's host.
+    here = {"token_url": subject.endpoint.url} if subject.sample.is_made_up else {}
+    settings = subject.settings(**here)
+    moved = subject.ask(
+        "api_base",
+        lambda: subject.provider.bound(subject.settings(api_url=_MOVED)).api_base(
+            subject.settings(api_url=_MOVED), token
+        ),
+    )
+    if moved != _MOVED:
+        raise CheckFailed(
+            "api_base ignores the setting api_url.",
+            "begin api_base with `if settings.api_url: return settings.api_url`.",
+        )
+    address = subject.ask("api_base", lambda: subject.bound.api_base(settings, token))
+    wanted = (subject.examples.api or {}).get("url", address)
+    if address is None:
+        subject.note("api_url: where the API is isn't known; users have to set api_url.")
+    elif url_problem(address):
+        raise CheckFailed(
+            f"the API's address {address!r} {url_problem(address)}.", "correct api_url or api_base."
+        )
+    if address != wanted:
+        raise CheckFailed(
+            f"the API's address is {address}, and `api` says {wanted}.",
+            "correct api_url, api_url_field or api_base, or `api`.",
+        )
+
+
+def foreign_api_address(subject: Subject) -> None:
+    """An answer can't lead API requests, and the token in them, to a foreign host."""
+    provider, settings, token = subject.bound, subject.settings(), subject.token()
+    told = attrs.evolve(token)
+    object.__setattr__(told, "extra", MappingProxyType(_Anything()))
+    found = [_api_base(subject, lambda: provider.api_base(settings, told))]
+    content = subject.sample.content
+    if provider.api_url_field and isinstance(content, dict):
+        reply = subject.sample.changed(samples.placed(content, provider.api_url_field, _EVIL))
+        connection = subject.connect(reply)
+        found.append(_api_base(subject, lambda: connection.api_url))
+    if any(address and origin(address) == origin(_EVIL) for address in found):
+        raise CheckFailed(
+            "api_base believes whatever address a token's answer names, and the token would be "
+            "sent there.",
+            "use api_url_field with api_domains, or compare with the settings' own host.",
+        )
+
+
+def api_refusal(subject: Subject) -> None:
+    """`token_rejected` says True or False about a 401 answer of any form."""
+    provider, settings = subject.bound, subject.settings()
+    contents: tuple[Any, ...] = (None, [], {}, 7, "text", {"errors": [7]}, {"error": []})
+    odd = [json_response(401, content) for content in contents]
+    for response in (*odd, html_response(401, "Unauthorized"), Response(401)):
+        answer = samples.to_answer(response)
+        said: Any = subject.ask(
+            "token_rejected", functools.partial(provider.token_rejected, settings, answer)
+        )
+        if not isinstance(said, bool):
+            raise CheckFailed(
+                f"token_rejected returns {type(said).__name__} for {answer.body[:60]!r}.",
+                "let token_rejected return True when a new token may help, else False.",
+            )
+
+
+def _api_base(subject: Subject, work: Callable[[], str | None]) -> str | None:
+    """Return an address; None when it is refused."""
+    try:
+        address = guarded(subject.provider.name, work)
+    except errors.ConfigurationError:
+        return None
+    except errors.KeyturnError as error:
+        failure = str(error)
+    else:
+        return None if address is None or url_problem(address) else address
+    raise CheckFailed(
+        f"api_base fails for odd fields of a token's answer: {failure}",
+        "let api_base return None, or raise keyturn.errors.ConfigurationError.",
+    )
+
+
+def _is_bucket_kept(declared: Budget) -> bool:
+    level = None
+    waits = []
+    for _ in range(declared.burst + 1):
+        level, wait = buckets.take(declared, level, 0.0)
+        waits.append(wait)
+    return waits[-1] > 0 and not any(waits[:-1])
+
+
+def _is_kept(subject: Subject, declared: Budget) -> bool:
+    """Tell whether the budget is used up by as many requests as it says, and no more are sent."""
+    subject.token()  # tells what is wrong if there is none
+    now, store = time.time(), MemoryStore()
+    clock = Clock(time=lambda: now, monotonic=lambda: now, sleep=lambda _: None)
+    has_clients = "client_id" in subject.values
+    for number in range(declared.burst + 1):
+        client: dict[str, Any] = {"client_id": f"made-up-{number}"} if has_clients else {}
+        connection = subject.connect(store=store, clock=clock, options=Options(), **client)
+        connection.forget()
+        before = len(subject.endpoint.received)
+        try:
+            connection.token()
+        except errors.RateLimited as limited:
+            is_unsent = len(subject.endpoint.received) == before
+            return number == declared.burst and is_unsent and limited.retry_after > 0
+    return False

@@ -1,0 +1,274 @@
+"""The subject of the checks: one provider, settings for it, and what its author says of it."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import attrs
+
+from keyturn import errors
+from keyturn._provider import guarded
+from keyturn.clock import Clock
+from keyturn.computed import Computed
+from keyturn.connection import Connection
+from keyturn.once import Once
+from keyturn.renewal import Options
+from keyturn.request import TokenRequest
+from keyturn.settings import read
+from keyturn.stores.memory import MemoryStore
+from keyturn.testing._kit import samples
+from keyturn.testing._kit.endpoint import Endpoint
+from keyturn.testing._kit.made_up import completed
+from keyturn.transport import Transport
+from keyturn.urls import origin, url_problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping
+
+    from keyturn._provider import Provider
+    from keyturn.request import Pairs
+    from keyturn.response import Answer
+    from keyturn.settings import Settings
+    from keyturn.stores.base import TokenStore
+    from keyturn.testing._kit.endpoint import Reply
+    from keyturn.token import Token
+
+T = TypeVar("T")
+
+_KEY = bytes(32)
+# Retries neither take time nor fail for want of budget.
+_HASTE = Clock(sleep=lambda _: None)
+_PATIENT = Options(timeout=20.0, wait=86_400.0)
+
+
+class _LeanTransport(Transport):
+    """Sends token requests without what takes long to make; where only the answer matters."""
+
+    def send(self, request: TokenRequest, seconds: float) -> Answer:
+        """Send the rest of a token request, and return the answer."""
+        lean = attrs.evolve(
+            request,
+            parameters=_ready(request.parameters),
+            extra_headers=_ready(request.extra_headers),
+            certificate=None,
+        )
+        return super().send(lean, seconds)
+
+
+def _ready(pairs: Pairs) -> Pairs:
+    return tuple((name, value) for name, value in pairs if not isinstance(value, Computed))
+
+
+_lean_transport = Once(_LeanTransport)
+
+
+class CheckFailed(AssertionError):
+    """A provider does not do what every provider must.
+
+    Args:
+        what: What is wrong, as a sentence.
+        mend: What to mend, as a sentence.
+    """
+
+    def __init__(self, what: str, mend: str) -> None:
+        super().__init__(f"{what}\nTo mend: {mend}")
+        self.what = what
+        self.mend = mend
+
+
+@attrs.frozen(kw_only=True)
+class Examples:
+    """What a provider's author says of it; see `keyturn.testing.ProviderConformance`.
+
+    Args:
+        request: The documented token request.
+        answer: A documented answer with a token.
+        lifetime: The seconds that the token of `answer` lives.
+        errors: Documented errors.
+        api: What an API request needs.
+        context: The settings that are no part of the token request; None when nobody said.
+        others: Other values of settings than those given.
+    """
+
+    request: Mapping[str, Any] | None = None
+    answer: Mapping[str, Any] | None = None
+    lifetime: float | None = None
+    errors: tuple[Mapping[str, Any], ...] = ()
+    api: Mapping[str, Any] | None = None
+    context: frozenset[str] | None = None
+    others: Mapping[str, Any] = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
+class Subject:
+    """A provider under test; its token endpoint is one on loopback.
+
+    Args:
+        provider: The provider.
+        values: Plain settings that can be read, as a user would give them.
+        examples: What the author says.
+        endpoint: The token endpoint.
+        notes: What the checks have to say besides whether they passed.
+    """
+
+    provider: Provider[Any]
+    values: Mapping[str, Any]
+    examples: Examples
+    endpoint: Endpoint
+    notes: list[str] = attrs.field(factory=list)
+
+    def note(self, text: str) -> None:
+        """Tell something that is no mistake."""
+        self.notes.append(text)
+
+    def settings(self, **changes: Any) -> Settings:
+        """Return the settings, with changes."""
+        cls: type[Settings] = self.provider.settings
+        settings, mistakes = read(cls, {**self.values, **changes})
+        if settings is None:
+            raise CheckFailed(
+                f"the settings can't be read: {'; '.join(mistakes)}.",
+                "correct `settings` of the conformance class, or the settings class.",
+            )
+        return settings
+
+    def ask(self, method: str, work: Callable[[], T]) -> T:
+        """Return what a method of the provider's returns; it must not raise."""
+        try:
+            return guarded(self.provider.name, work)
+        except errors.KeyturnError as error:
+            failure = str(error)
+        raise CheckFailed(f"{method} failed: {failure}", f"mend {method}.")
+
+    @property
+    def bound(self) -> Provider[Any]:
+        """The provider as it behaves for the settings."""
+        return self.ask("bound", lambda: self.provider.bound(self.settings()))
+
+    def request(self, **changes: Any) -> TokenRequest:
+        """Return the token request with its fingerprint, for the settings with changes.
+
+        Raises:
+            keyturn.errors.ConfigurationError: The settings are refused.
+        """
+        return self.ready(self.settings(**changes))[1]
+
+    def ready(self, settings: Settings) -> tuple[Provider[Any], TokenRequest]:
+        """Return the provider as it behaves for some settings, and its token request.
+
+        Raises:
+            keyturn.errors.ConfigurationError: The settings are refused.
+        """
+        try:
+            provider = guarded(self.provider.name, lambda: self.provider.bound(settings))
+            request = guarded(self.provider.name, lambda: provider.token_request(settings))
+        except errors.ConfigurationError:
+            raise
+        except errors.KeyturnError as error:
+            failure = str(error)
+        else:
+            if not isinstance(request, TokenRequest):
+                what = f"token_request returns {type(request).__name__}."
+                raise CheckFailed(what, "let token_request return a keyturn.TokenRequest.")
+            problem = url_problem(request.url)
+            if problem:
+                raise errors.ConfigurationError(f"the token endpoint's address {problem}.")
+            return provider, request.with_fingerprint(_KEY)
+        raise CheckFailed(f"token_request failed: {failure}", "mend token_request.")
+
+    @property
+    def sample(self) -> samples.Sample:
+        """An answer with a token: the documented one, or else a made-up one."""
+        given = self.examples
+        if given.answer is not None:
+            return samples.Sample(samples.from_example(given.answer), given.lifetime)
+        domains = self.bound.api_domains
+        address = f"https://made-up.{domains[0]}" if domains else origin(self.endpoint.url)
+        return samples.made_up(self.bound, address)
+
+    def connect(
+        self,
+        reply: Reply | None = None,
+        /,
+        *,
+        store: TokenStore | None = None,
+        clock: Clock = _HASTE,
+        options: Options = _PATIENT,
+        is_lean: bool = True,
+        **changes: Any,
+    ) -> Connection:
+        """Return a connection to the endpoint, by the way that every user's takes.
+
+        Args:
+            reply: What the endpoint answers from now on; by default the sample.
+            store: Where tokens live; by default in a memory of its own.
+            clock: The clocks.
+            options: How it behaves.
+            is_lean: Whether signatures and certificates, which take long, are left out.
+            changes: Changed settings.
+        """
+        self.endpoint.reply = self.sample.response if reply is None else reply
+        settings = self.settings(**{"token_url": self.endpoint.url, **changes})
+        return Connection(
+            self.provider,
+            settings,
+            store=store or MemoryStore(),
+            clock=clock,
+            options=options,
+            transport=_lean_transport() if is_lean else None,
+        )
+
+    def token(self, reply: Reply | None = None, /, **changes: Any) -> Token:
+        """Return the token of an answer that must give one."""
+        try:
+            return self.connect(reply, **changes).token()
+        except errors.KeyturnError as error:
+            failure = str(error)
+        if self.sample.is_made_up:
+            raise CheckFailed(
+                f"no token comes of an answer that was made up from the provider's data: {failure}",
+                "correct token_field, token_type, lifetime_field or read_token; or give `answer`, "
+                "a documented answer with a token, in a ProviderConformance class.",
+            )
+        raise CheckFailed(
+            f"no token comes of `answer`: {failure}",
+            "correct token_field, token_type, lifetime_field, token_status or read_token.",
+        )
+
+    def failure(self, reply: Reply, /, **changes: Any) -> errors.KeyturnError | None:
+        """Return the error that an answer becomes; None when it gives a token."""
+        try:
+            self.connect(reply, **changes).token()
+        except errors.KeyturnError as error:
+            failure = error
+        else:
+            return None
+        if type(failure) is errors.KeyturnError:
+            raise CheckFailed(
+                f"an answer makes a method of the provider raise: {failure}",
+                "let read_error return None and read_token raise InvalidTokenResponse for answers "
+                "of any form; answer.json() may be None, a list, or anything else.",
+            )
+        return failure
+
+
+@contextlib.contextmanager
+def opened(
+    provider: Provider[Any], given: Mapping[str, Any], examples: Examples
+) -> Generator[Subject]:
+    """Give a subject, its endpoint listening.
+
+    Args:
+        provider: The provider.
+        given: Plain settings; what is missing is made up.
+        examples: What the author says.
+
+    Raises:
+        keyturn.errors.ConfigurationError: There are mistakes in the settings.
+    """
+    with tempfile.TemporaryDirectory(prefix="keyturn-") as directory, Endpoint() as endpoint:
+        values = completed(provider, given, Path(directory))
+        yield Subject(provider=provider, values=values, examples=examples, endpoint=endpoint)

@@ -1,0 +1,279 @@
+"""`keyturn new-provider`: a distribution that is complete, and does no harm to what is there."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+import tomllib
+import zipfile
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+from packaging.requirements import Requirement
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from .conftest import Result
+
+    Keyturn = Callable[..., Result]
+
+ODD_NAMES = [
+    "",
+    "Acme",
+    "acme_shop",
+    "acme.shop",
+    "acme-",
+    "acme--shop",
+    "8x8",
+    "ácme",
+    "acme\n",
+    "../acme",
+    "none",
+    "a" * 32,
+]
+
+
+@pytest.fixture(autouse=True)
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give an empty working directory."""
+    place = tmp_path / "work"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    return place
+
+
+def project_of(distribution: Path) -> dict[str, Any]:
+    """Return the metadata of a distribution's source tree."""
+    project: dict[str, Any] = tomllib.loads((distribution / "pyproject.toml").read_text("utf-8"))[
+        "project"
+    ]
+    return project
+
+
+def files_in(directory: Path) -> list[str]:
+    """Return the paths of all files below a directory."""
+    paths = (path for path in directory.rglob("*") if path.is_file())
+    return sorted(str(path.relative_to(directory)) for path in paths)
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_odd_name_is_refused(keyturn: Keyturn, directory: Path, name: str) -> None:
+    """A file is written in the wrong place, or what is written can't be imported."""
+    result = keyturn("new-provider", "--", name)
+
+    assert (result.code, result.out) == (2, "")
+    assert repr(name) in result.err
+    assert list(directory.parent.rglob("*.py")) == []
+
+
+def test_built_in_name_is_refused(keyturn: Keyturn, directory: Path) -> None:
+    """The author would learn only from users that the provider is ignored."""
+    result = keyturn("new-provider", "orocommerce")
+
+    assert (result.code, result.out) == (2, "")
+    assert "it comes with keyturn. Choose another name.\n" in result.err
+    assert list(directory.iterdir()) == []
+
+
+def test_installed_name_is_refused(
+    keyturn: Keyturn, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two distributions of one name keep each other from being used."""
+    information = directory / "acme_tokens-1.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: Acme_Tokens\nVersion: 1\n")
+    (information / "entry_points.txt").write_text("[keyturn.providers]\nacme = acme_tokens\n")
+    monkeypatch.syspath_prepend(directory)
+
+    result = keyturn("new-provider", "acme")
+
+    assert (result.code, result.out) == (2, "")
+    assert "comes with acme-tokens. Choose another name, or uninstall acme-tokens." in result.err
+    assert list(directory.iterdir()) == [information]
+
+
+def test_installed_package_is_not_taken_over(keyturn: Keyturn, directory: Path) -> None:
+    """Installing the new one would overwrite the files of keyturn's own."""
+    result = keyturn("new-provider", "norce")
+
+    assert (result.code, result.out) == (2, "")
+    assert "a package keyturn_norce is installed already. Choose another name.\n" in result.err
+    assert list(directory.iterdir()) == []
+
+
+def test_existing_directory_is_left_alone(keyturn: Keyturn, directory: Path) -> None:
+    """A day's work would be gone after a second call."""
+    (directory / "keyturn-acme").mkdir()
+
+    result = keyturn("new-provider", "acme")
+
+    assert (result.code, result.out) == (2, "")
+    assert "keyturn-acme exists already, and nothing is overwritten. Name another" in result.err
+    assert list(directory.rglob("*")) == [directory / "keyturn-acme"]
+
+
+def test_place_that_cannot_be_written_is_named(keyturn: Keyturn, directory: Path) -> None:
+    """A traceback doesn't tell a user that the place is wrong."""
+    (directory / "file").touch()
+
+    result = keyturn("new-provider", "acme", "--directory", "file")
+
+    assert (result.code, result.out) == (2, "")
+    assert "keyturn: file/keyturn-acme can't be written: Not a directory. Name an" in result.err
+
+
+def test_what_is_written_is_told(keyturn: Keyturn, directory: Path) -> None:
+    """A script that goes on with the files has no way to find them."""
+    result = keyturn("new-provider", "acme", "--directory", "some/where")
+
+    assert result.code == 0
+    assert sorted(result.out.splitlines()) == [
+        f"some/where/{path}" for path in files_in(directory / "some/where")
+    ]
+    assert "in some/where/keyturn-acme:\n  pip install" in result.err
+
+
+@pytest.mark.parametrize("options", [(), ("--data",)], ids=["code", "data"])
+def test_everything_is_named_for_the_provider(
+    keyturn: Keyturn, directory: Path, options: tuple[str, ...]
+) -> None:
+    """A placeholder that was forgotten is published with the first release."""
+    keyturn("new-provider", "acme-b2b-shop", *options)
+    distribution = directory / "keyturn-acme-b2b-shop"
+    texts = {path: (distribution / path).read_text("utf-8") for path in files_in(distribution)}
+
+    assert [path for path, text in texts.items() if "%" in text] == []
+    assert project_of(distribution)["entry-points"] == {
+        "keyturn.providers": {"acme-b2b-shop": "keyturn_acme_b2b_shop"}
+    }
+    assert "class TestAcmeB2bShop(" in texts["tests/test_acme_b2b_shop.py"]
+    assert 'title = "Acme B2b Shop"' in "".join(texts.values())
+    assert "ACME_B2B_SHOP_CLIENT_SECRET" in texts["README.md"]
+    assert "${{ matrix.python }}" in texts[".github/workflows/ci.yml"]
+
+
+def test_code_is_short_and_fully_typed(keyturn: Keyturn, directory: Path) -> None:
+    """Authors copy what they are given, for better or worse."""
+    keyturn("new-provider", "acme")
+    source = (directory / "keyturn-acme/src/keyturn_acme/__init__.py").read_text("utf-8")
+    functions = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)]
+
+    assert len(source.splitlines()) <= 35
+    assert max(map(len, source.splitlines())) <= 100
+    assert all(function.returns for function in functions)
+
+
+@pytest.mark.parametrize(
+    ("version", "good", "bad"),
+    [
+        ("0.1.0", ["0.1.0", "0.1.9"], ["0.2.0", "1.0"]),
+        ("0.12.3", ["0.12.3", "0.12.4"], ["0.11.9", "0.13", "1.0"]),
+        ("1.4.2", ["1.4.2", "1.9"], ["1.3", "2.0"]),
+    ],
+)
+def test_keyturn_is_bounded_by_its_policy(
+    keyturn: Keyturn,
+    directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    version: str,
+    good: list[str],
+    bad: list[str],
+) -> None:
+    """A release of keyturn that changes the plugin API breaks every plugin without a bound."""
+    monkeypatch.setattr(metadata, "version", lambda _: version)
+
+    keyturn("new-provider", "acme")
+
+    (dependency,) = project_of(directory / "keyturn-acme")["dependencies"]
+    specifier = Requirement(dependency).specifier
+    assert list(specifier.filter([*bad, *good])) == good
+
+
+@attrs.frozen
+class Author:
+    """Somebody who has written, built and installed two providers: one as code, one as data."""
+
+    directory: Path
+    environment: dict[str, str]
+
+    def run(self, *arguments: str | Path, place: str = "") -> str:
+        """Return what a Python module prints; its failure is an AssertionError."""
+        done = subprocess.run(
+            [sys.executable, "-m", *arguments],
+            cwd=self.directory / place,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=50,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def author(tmp_path_factory: pytest.TempPathFactory) -> Author:
+    """Write, build and install two distributions, with pip and without network."""
+    directory = tmp_path_factory.mktemp("author")
+    site = directory / "site"
+    kept = {n: v for n, v in os.environ.items() if not n.startswith(("KEYTURN_", "COVERAGE"))}
+    # The tests need pytest alone.
+    more = {"HOME": str(directory), "PYTHONPATH": str(site), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    author = Author(directory, kept | more)
+    author.run("keyturn.cli", "new-provider", "acme-code")
+    author.run("keyturn.cli", "new-provider", "acme-data", "--data")
+    pip = ("pip", "--quiet", "--disable-pip-version-check")
+    offline = ("--no-index", "--no-deps")
+    sources = ("./keyturn-acme-code", "./keyturn-acme-data")
+    author.run(*pip, "wheel", *offline, "--no-build-isolation", "--wheel-dir", "dist", *sources)
+    author.run(*pip, "install", *offline, "--target", site, *directory.glob("dist/*.whl"))
+    return author
+
+
+def test_providers_are_listed(author: Author) -> None:
+    """The author thinks of a mistake of their own where there is none."""
+    listed = json.loads(author.run("keyturn.cli", "providers", "--format", "json"))
+
+    assert [row for row in listed if row["distribution"] != "keyturn"] == [
+        {"name": f"acme-{kind}", "distribution": f"keyturn-acme-{kind}", "version": "0.1.0"}
+        for kind in ("code", "data")
+    ]
+
+
+@pytest.mark.parametrize("kind", ["code", "data"])
+def test_tests_pass(author: Author, kind: str) -> None:
+    """Who begins with a red test doesn't know whose fault it is."""
+    printed = author.run("pytest", "-p", "no:cacheprovider", place=f"keyturn-acme-{kind}")
+
+    assert " passed in " in printed
+    assert "warning" not in printed
+
+
+@pytest.mark.parametrize("kind", ["code", "data"])
+def test_provider_is_verified(author: Author, kind: str) -> None:
+    """Both ways to run the checks must agree."""
+    report = json.loads(author.run("keyturn.cli", "verify", f"acme-{kind}", "--format", "json"))
+
+    assert {check["outcome"] for check in report["checks"]} == {"passed"}
+
+
+@pytest.mark.parametrize(("kind", "more"), [("code", "py.typed"), ("data", "acme-data.toml")])
+def test_wheel_holds_the_package_and_nothing_else(author: Author, kind: str, more: str) -> None:
+    """Tests and other strays would be installed beside everybody else's."""
+    (wheel,) = (author.directory / "dist").glob(f"*{kind}*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+
+    assert wheel.name == f"keyturn_acme_{kind}-0.1.0-py3-none-any.whl"
+    assert {name for name in names if ".dist-info/" not in name} == {
+        f"keyturn_acme_{kind}/__init__.py",
+        f"keyturn_acme_{kind}/{more}",
+    }

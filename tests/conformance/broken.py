@@ -1,0 +1,748 @@
+"""Providers that are each wrong in one way in which authors go wrong.
+
+Each names the check that must catch it, and what its message must tell to mend.
+"""
+
+# ruff: noqa: ANN001, ANN201, ANN202, ARG001, D101, D102, D103, RUF012, SIM105 - the mistakes are the point
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import socket
+import time
+import types
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+import keyturn
+from keyturn.shape import AnswerShape
+from keyturn.shape import read_token as read_shape
+
+SETTINGS = {
+    "tenant": "blue",
+    "client_id": "made-up-client",
+    "client_secret": "s3cret-for-tests",
+}
+GOLDEN = {
+    "method": "POST",
+    "url": "https://blue.acme.example/oauth/token",
+    "body": "grant_type=client_credentials&client_id=made-up-client&client_secret=s3cret-for-tests",
+}
+
+
+@attrs.frozen(kw_only=True)
+class AcmeSettings(keyturn.ConfidentialSettings):
+    tenant: str = keyturn.label("Tenant", "Your name at Acme.")
+    side: str = keyturn.setting("Side", "A side of the shop.", default="front")
+    scope: tuple[str, ...] | None = keyturn.setting("Scope", "What it is for.", default=None)
+
+
+class Acme(keyturn.Provider[Any]):
+    """Right in every way."""
+
+    name = "acme"
+    title = "Acme"
+    settings = AcmeSettings
+    token_url = "https://{tenant}.acme.example/oauth/token"
+    api_url = "https://{tenant}.acme.example/api"
+    api_headers = {"X-Side": "{side}"}
+
+
+@attrs.frozen(kw_only=True)
+class Broken:
+    """A broken provider.
+
+    Args:
+        what: What is wrong with it.
+        check: The check that must catch it.
+        mend: What the message must name.
+        provider: The provider.
+        examples: What a conformance class for it would say, besides the usual.
+    """
+
+    what: str
+    check: str
+    mend: str
+    provider: keyturn.Provider[Any]
+    examples: dict[str, Any]
+
+
+BROKEN: list[Broken] = []
+
+
+def broken(what: str, check: str, mend: str, **examples: Any):
+    """Add a class, or what a function returns, to the list."""
+
+    def add(made: Any) -> Any:
+        BROKEN.append(Broken(what=what, check=check, mend=mend, provider=made(), examples=examples))
+        return made
+
+    return add
+
+
+def with_settings(**fields: tuple[Any, Any]) -> keyturn.Provider[Any]:
+    """Return Acme with other fields in its settings: annotation and declaration."""
+    namespace = {
+        "__annotations__": {name: kind for name, (kind, _) in fields.items()},
+        "__module__": __name__,
+        **{name: declared for name, (_, declared) in fields.items()},
+    }
+    cls = attrs.frozen(kw_only=True)(type("OtherSettings", (AcmeSettings,), namespace))
+    return type("Other", (Acme,), {"settings": cls})()
+
+
+# Data
+
+
+@broken("two words as its name", "data", "name: 'Acme Shop'")
+class WrongName(Acme):
+    name = "Acme Shop"
+
+
+@broken("a placeholder that is no setting", "data", "token_url: ")
+class UnknownPlaceholder(Acme):
+    token_url = "https://{tennant}.acme.example/oauth/token"
+
+
+@broken("a header with a newline", "data", "api_headers: ")
+class HeaderWithNewline(Acme):
+    api_headers = {"X-Side": "front\r\nHost: evil.example"}
+
+
+@broken("an API at an http address", "data", "api_url: ")
+class ApiOverHttp(Acme):
+    api_url = "http://{tenant}.acme.example/api"
+
+
+@broken("a budget of nothing", "data", "budget: ")
+class NoBudget(Acme):
+    budget = keyturn.Budget(per_minute=0, burst=0)
+
+
+@broken("half a request as its burst", "budget", "keyturn.Budget(per_minute=…, burst=…)")
+class HalfBudget(Acme):
+    budget = keyturn.Budget(per_minute=60, burst=2.5)  # type: ignore[arg-type]
+
+
+# Settings
+
+
+@broken("a password as a text", "settings_class", "annotate password as keyturn.Secret")
+def secret_as_text():
+    return with_settings(password=(str, keyturn.setting("Password", default="none")))
+
+
+@broken("settings that can be changed", "settings_class", "@attrs.frozen(kw_only=True)")
+def mutable_settings():
+    class Mutable(AcmeSettings):
+        def __setattr__(self, name: str, value: object) -> None:
+            object.__setattr__(self, name, value)
+
+    return type("Other", (Acme,), {"settings": Mutable})()
+
+
+@broken("settings by position", "settings_class", "@attrs.frozen(kw_only=True)")
+def positional_settings():
+    namespace = {
+        "__annotations__": {"note": str},
+        "__module__": __name__,
+        "note": keyturn.setting("Note", default="none"),
+    }
+    cls = attrs.frozen(type("Positional", (AcmeSettings,), namespace))
+    return type("Other", (Acme,), {"settings": cls, "parameters": {"note": "{note}"}})()
+
+
+@broken("settings that are no attrs class", "settings_class", "@attrs.frozen(kw_only=True)")
+def plain_class():
+    class Plain(AcmeSettings):
+        note: str = "none"
+
+    return type("Other", (Acme,), {"settings": Plain})()
+
+
+@broken("a setting without a title", "schema", "declare note with keyturn.setting")
+def untitled_setting():
+    return with_settings(note=(str, attrs.field(default="none")))
+
+
+@broken("a schema that is no JSON", "schema", "schema=")
+def schema_with_class():
+    note = keyturn.setting("Note", default="none", schema={"examples": {1, 2}})
+    return with_settings(note=(str, note))
+
+
+@broken("a required setting that is not required", "settings_read", "no __init__, converter")
+def reads_anything():
+    made = with_settings(account=(str, keyturn.setting("Account", default="none")))
+    made.settings_schema = lambda: {  # type: ignore[method-assign]
+        **Acme().settings_schema(),
+        "required": ["tenant", "client_id", "client_secret", "side"],
+    }
+    return made
+
+
+# The token request
+
+
+@broken("another body than documented", "golden_request", "correct the provider's data")
+class OtherBody(Acme):
+    body_format = "json"
+
+
+@broken("no documented request", "golden_request", "give request = ", request=None)
+class Undocumented(Acme):
+    pass
+
+
+@broken("an http token endpoint", "data", "token_url: ")
+class TokenOverHttp(Acme):
+    token_url = "http://{tenant}.acme.example/oauth/token"
+
+
+@broken("no token request", "well_formed_request", "keyturn.TokenRequest")
+class NoRequest(Acme):
+    def token_request(self, settings):
+        return None
+
+
+@broken("an endpoint on this machine", "well_formed_request", "correct token_url")
+class LocalEndpoint(Acme):
+    token_url = "http://127.0.0.1/{tenant}/token"
+
+
+@broken("a header made of two lines", "well_formed_request", "token_headers")
+class TwoLines(Acme):
+    def token_request(self, settings):
+        request = super().token_request(settings)
+        return attrs.evolve(request, extra_headers=(("X-Tenant", "a\r\nb: c"),))
+
+
+@broken("a random parameter", "repeatable_request", "keyturn.Computed")
+class RandomParameter(Acme):
+    def token_request(self, settings):
+        request = super().token_request(settings)
+        nonce = ("nonce", str(random.random()))  # noqa: S311
+        return attrs.evolve(request, parameters=(*request.parameters, nonce))
+
+
+@broken("the time in a header", "repeatable_request", "keyturn.Computed")
+class TimeInHeader(Acme):
+    def token_request(self, settings):
+        request = super().token_request(settings)
+        return attrs.evolve(request, extra_headers=(("X-Time", str(int(time.time()))),))
+
+
+@broken("token_url is ignored", "token_url_setting", "super().token_request(settings)")
+class IgnoresTokenUrl(Acme):
+    def token_request(self, settings):
+        request = super().token_request(settings)
+        return attrs.evolve(request, url=f"https://{settings.tenant}.acme.example/oauth/token")
+
+
+@broken("reads a file", "no_input_or_output", "token_request opens a file")
+class ReadsFile(Acme):
+    def token_request(self, settings):
+        Path("/etc/hostname").exists()
+        Path(__file__).read_text(encoding="utf-8")
+        return super().token_request(settings)
+
+
+@broken("asks the network", "no_input_or_output", "decorate connects to another host")
+class AsksNetwork(Acme):
+    def decorate(self, settings, token):
+        try:
+            socket.create_connection(("127.0.0.1", 9), timeout=1).close()
+        except OSError:
+            pass
+        return super().decorate(settings, token)
+
+
+@broken("counts its calls", "nothing_changed", "keep no state between calls in token_request")
+class CountsCalls(Acme):
+    calls = 0
+
+    def token_request(self, settings):
+        self.calls += 1
+        return super().token_request(settings)
+
+
+@broken("changes the settings", "nothing_changed", "attrs.evolve")
+class ChangesSettings(Acme):
+    def decorate(self, settings, token):
+        object.__setattr__(settings, "side", "changed")
+        return super().decorate(settings, token)
+
+
+# The key
+
+
+@broken("a side that sets no token apart", "fingerprint", "realm=settings.side", context=set())
+class SideNotInRealm(Acme):
+    pass
+
+
+@broken("the same secret for all", "fingerprint", "client_secret")
+class SecretLeftOut(Acme):
+    client_secret_name = ""
+
+
+@broken("a note in each request", "fingerprint", "leave side out", context={"side"})
+class SideInRequest(Acme):
+    parameters = {"side": "{side}"}
+
+
+@broken("context that is no setting", "fingerprint", "correct `context`", context={"sides"})
+class UnknownContext(Acme):
+    pass
+
+
+@broken("scopes joined by hand", "scope_order", "scope(settings)")
+class JoinedScope(Acme):
+    parameters = {"scopes": "{scope}"}
+    scope_name = ""
+
+    def scope(self, settings):
+        return ()
+
+
+# Hosts
+
+
+@broken("a tenant of any text, in the host", "hostile_texts", "keyturn.label")
+def text_in_host():
+    made = with_settings(shop=(str, keyturn.setting("Shop", default="blue")))
+
+    def token_request(self, settings):
+        request = Acme.token_request(self, settings)
+        url = f"https://{settings.shop}.acme.example/oauth/token"
+        return attrs.evolve(request, url=settings.token_url or url)
+
+    made.token_request = types.MethodType(token_request, made)
+    return made
+
+
+@broken("a project of any text, in the path", "hostile_texts", "which encodes it")
+def text_in_path():
+    made = with_settings(project=(str, keyturn.setting("Project", default="blue")))
+
+    def api_base(self, settings, token):
+        return settings.api_url or f"https://acme.example/{settings.project}/api"
+
+    made.api_base = types.MethodType(api_base, made)
+    return made
+
+
+def no_slash(value: str) -> str | None:
+    return "must have no slash" if "/" in value else None
+
+
+@broken("a shop with a half-hearted check, in the host", "hostile_texts", "refused without being")
+def half_checked_text_in_host():
+    made = with_settings(shop=(str, keyturn.setting("Shop", default="blue", check=no_slash)))
+
+    def token_request(self, settings):
+        request = Acme.token_request(self, settings)
+        url = f"https://{settings.shop}.acme.example/oauth/token"
+        return attrs.evolve(request, url=settings.token_url or url)
+
+    made.token_request = types.MethodType(token_request, made)
+    return made
+
+
+@broken("a project with a half-hearted check, in the path", "hostile_texts", "odd: it must be")
+def half_checked_text_in_path():
+    project = keyturn.setting("Project", default=None, check=no_slash)
+    made = with_settings(project=(str | None, project))
+
+    def api_base(self, settings, token):
+        return settings.api_url or f"https://acme.example/{settings.project}/api"
+
+    made.api_base = types.MethodType(api_base, made)
+    return made
+
+
+@broken("a header of any text", "hostile_texts", "let the setting's check refuse them")
+def text_in_header():
+    shop = keyturn.setting("Shop", default="blue", check=lambda _: None)
+    made = with_settings(shop=(str, shop))
+    type(made).token_headers = {"X-Shop": "{shop}"}
+    return made
+
+
+@broken("an address that is not checked", "hostile_urls", "keyturn.url")
+def unchecked_url():
+    shop = keyturn.setting("Shop", default="https://a.example", schema={"format": "uri"})
+    return with_settings(shop=(str, shop))
+
+
+# Secrets
+
+
+@broken("the secret in the address", "no_secret_in_url", "body_format")
+class SecretInUrl(Acme):
+    def token_request(self, settings):
+        request = super().token_request(settings)
+        return attrs.evolve(request, url=f"{request.url}/{settings.client_secret.reveal()}")
+
+
+@broken("the secret as a plain parameter", "no_secret_in_url", "the Secret itself")
+class RevealedParameter(Acme):
+    def token_request(self, settings):
+        request = super().token_request(settings)
+        revealed = ("password", settings.client_secret.reveal())
+        return attrs.evolve(request, parameters=(*request.parameters, revealed))
+
+
+@broken("the secret in a log", "redaction", "the log acme")
+class LoggedSecret(Acme):
+    def decorate(self, settings, token):
+        logging.getLogger("acme").debug("headers for %s", settings.client_secret.reveal())
+        return super().decorate(settings, token)
+
+
+@broken("the token in a log", "redaction", "the token shows in")
+class LoggedToken(Acme):
+    def authorization(self, token):
+        logging.getLogger("acme").info("using %s", token.access_token)
+        return super().authorization(token)
+
+
+@broken("the body in an error", "redaction", "OAuthError.description")
+class BodyInError(Acme):
+    def read_error(self, settings, answer):
+        if answer.status != 200:
+            raise keyturn.errors.TokenRequestRefused(answer.body.decode("utf-8", "replace"))
+        return super().read_error(settings, answer)
+
+
+@broken("the token in the revocation's address", "revocation", "self.revocation_to")
+class TokenInUrl(Acme):
+    def revocation_request(self, settings, token):
+        return self.revocation_to(f"https://acme.example/{token.access_token}", settings, token)
+
+
+@broken("a revocation over http", "revocation", "self.revocation_to")
+class RevocationOverHttp(Acme):
+    def revocation_request(self, settings, token):
+        return self.revocation_to("http://acme.example/revoke", settings, token)
+
+
+@broken("a revocation of nothing", "revocation", "self.revocation_to")
+class EmptyRevocation(Acme):
+    def revocation_request(self, settings, token):
+        request = self.revocation_to("https://acme.example/revoke", settings, token)
+        return attrs.evolve(request, parameters=request.parameters[:-1])
+
+
+@broken("a revocation that shows the token", "revocation", "self.revocation_to")
+class ShownRevocation(Acme):
+    def revocation_request(self, settings, token):
+        request = self.revocation_to("https://acme.example/revoke", settings, token)
+        return attrs.evolve(request, parameters=(("token", token.access_token),))
+
+
+# Errors
+
+
+@broken("an error field that isn't there", "oauth_errors", "read_error")
+class NoErrors(Acme):
+    def read_error(self, settings, answer):
+        return None
+
+
+@broken("codes under other names", "oauth_errors", "error_codes")
+class WrongCodes(Acme):
+    def read_error(self, settings, answer):
+        error = super().read_error(settings, answer)
+        return error and attrs.evolve(error, code="invalid_grant")
+
+
+@broken("429 as a wrong client", "http_errors", "HTTP 429")
+class LimitIsRefusal(Acme):
+    def read_error(self, settings, answer):
+        if answer.status == 429:
+            raise keyturn.errors.InvalidClient("slow down")
+        return super().read_error(settings, answer)
+
+
+@broken("500 as a wrong client", "http_errors", "HTTP 500")
+class FailureIsRefusal(Acme):
+    def read_error(self, settings, answer):
+        if answer.status >= 500:
+            raise keyturn.errors.InvalidClient("something is wrong")
+        return super().read_error(settings, answer)
+
+
+@broken("its own idea of Retry-After", "http_errors", "Retry-After is not obeyed")
+class OwnRetryAfter(Acme):
+    def read_error(self, settings, answer):
+        if answer.status == 429:
+            raise keyturn.errors.RateLimited("slow down", retry_after=60.0)
+        return super().read_error(settings, answer)
+
+
+@broken("a page taken for a token", "http_errors", "HTTP 200 with a page gives a token")
+class PageIsToken(Acme):
+    def read_token(self, settings, answer, request):
+        now = answer.sent_at
+        return keyturn.Token("a", "Bearer", expires_at=now + 600, issued_at=now)
+
+
+@broken("an error body taken for a token", "error_inside_200", "error_field")
+class ErrorIsToken(Acme):
+    def read_error(self, settings, answer):
+        return None if answer.status == 200 else super().read_error(settings, answer)
+
+
+@broken("read_error raises on lists", "read_error_method", "answer.json() may be None")
+class RaisesOnLists(Acme):
+    def read_error(self, settings, answer):
+        return super().read_error(settings, answer) if answer.json().get("error") else None
+
+
+@broken("an error in every answer", "read_error_method", "correct error_field")
+class AlwaysError(Acme):
+    error_field = "token_type"
+
+
+@broken("an error that is a text", "read_error_method", "keyturn.OAuthError or None")
+class TextError(Acme):
+    def read_error(self, settings, answer):
+        content = answer.json()
+        return content if isinstance(content, str) else super().read_error(settings, answer)
+
+
+@broken(
+    "a documented error that isn't understood",
+    "documented_errors",
+    "error_codes",
+    errors=[{"status": 400, "body": {"code": "40013"}, "raises": "InvalidClient"}],
+)
+class OtherShape(Acme):
+    pass
+
+
+@broken("an error of no kind", "documented_errors", "raises", errors=[{"status": 400}])
+class NoKind(Acme):
+    pass
+
+
+# Tokens
+
+MILLISECONDS = {"body": {"access_token": "a", "token_type": "Bearer", "expires_in": 3_600_000}}
+
+
+@broken(
+    "milliseconds taken for seconds",
+    "lifetime",
+    "lifetime_format",
+    answer=MILLISECONDS,
+    lifetime=3600,
+)
+class Milliseconds(Acme):
+    pass
+
+
+@broken("a lifetime that nobody looked up", "lifetime", "give `lifetime`", answer=MILLISECONDS)
+class UnknownLifetime(Acme):
+    pass
+
+
+@broken("the token in another field", "lifetime", "token_field", answer={"body": {"token": "a"}})
+class OtherField(Acme):
+    pass
+
+
+@broken("a missing lifetime of 0", "missing_lifetime", "missing_lifetime")
+class NoLifetime(Acme):
+    def assumed_lifetime(self, settings):
+        return 0
+
+
+@broken("a token without end", "missing_lifetime", "missing_lifetime")
+class EndlessLifetime(Acme):
+    missing_lifetime = float("inf")
+
+
+def read_loosely(answer: keyturn.Answer, **fields: Any) -> keyturn.Token:
+    """Return whatever is in an answer as a token."""
+    content = answer.json()
+    if not isinstance(content, dict):
+        raise keyturn.errors.InvalidTokenResponse("no object")
+    now = answer.sent_at
+    usual = {
+        "access_token": str(content.get("access_token")),
+        "token_type": "Bearer",
+        "expires_at": now + float(content.get("expires_in", 600)),
+        "issued_at": now,
+    }
+    return keyturn.Token(**(usual | fields))
+
+
+@broken("a lifetime out of the air", "missing_lifetime", "self.assumed_lifetime(settings)")
+class ReadsLoosely(Acme):
+    def read_token(self, settings, answer, request):
+        return read_loosely(answer)
+
+
+@broken("an absent lifetime is a KeyError", "missing_lifetime", "let read_token raise")
+class NeedsLifetime(Acme):
+    def read_token(self, settings, answer, request):
+        token = super().read_token(settings, answer, request)
+        return attrs.evolve(token, expires_at=token.issued_at + answer.json()["expires_in"])
+
+    missing_lifetime = 600.0
+
+
+@broken("a lifetime of any kind", "bad_lifetimes", "super().read_token")
+class AnyLifetime(Acme):
+    def read_token(self, settings, answer, request):
+        try:
+            return super().read_token(settings, answer, request)
+        except keyturn.errors.InvalidTokenResponse:
+            return read_loosely(answer, expires_at=answer.sent_at + 600)
+
+
+@broken("no token of two seconds", "short_lifetime", "every lifetime above 0")
+class NoShortTokens(Acme):
+    def read_token(self, settings, answer, request):
+        token = super().read_token(settings, answer, request)
+        if token.lifetime < 60:
+            raise keyturn.errors.InvalidTokenResponse("too short")
+        return token
+
+
+@broken("a margin as long as the lifetime", "margin", "max_margin")
+class LongMargin(Acme):
+    max_margin = 3600.0
+
+
+@broken("a token that is anything", "faults", "super().read_token")
+class AnyToken(Acme):
+    def read_token(self, settings, answer, request):
+        return read_loosely(answer, expires_at=answer.sent_at + 3600)
+
+
+@broken("a token of any content type", "faults", "super().read_token")
+class AnyContentType(Acme):
+    def read_token(self, settings, answer, request):
+        as_json = attrs.evolve(answer, headers={"content-type": "application/json"})
+        return super().read_token(settings, as_json, request)
+
+
+@broken("raises what it likes", "faults", "raise InvalidTokenResponse")
+class RaisesAnything(Acme):
+    def read_token(self, settings, answer, request):
+        json.loads(answer.body)["access_token"].strip()
+        return read_shape(answer, AnswerShape())
+
+
+# In use
+
+
+@broken("a budget for each client", "budget", "the same for all settings")
+class BudgetForEach(Acme):
+    budget = keyturn.Budget(per_minute=30, burst=3)
+
+    def bound(self, settings):
+        other = type("Unlimited", (type(self),), {"budget": None})()
+        return self if settings.client_id == SETTINGS["client_id"] else other
+
+
+broken("a request for each caller", "sync_and_async", "the same request")(RandomParameter)
+
+
+@broken("another header for each caller", "sync_and_async", "authorization and decorate")
+class DependsOnCalls(Acme):
+    count = 0
+
+    def authorization(self, token):
+        self.count += 1
+        return "Authorization", f"Bearer {token.access_token};{self.count}"
+
+
+@broken("the token in no header", "api_headers", "authorization_header")
+class NoToken(Acme):
+    def authorization(self, token):
+        return "X-Token", "Bearer"
+
+
+@broken("decorate raises", "api_headers", "decorate")
+class DecorateRaises(Acme):
+    def decorate(self, settings, token):
+        return {"X-Id": token.extra["id"]}
+
+
+@broken("a header out of the answer", "api_headers", "values of one line", context={"side"})
+class NewlineInHeader(Acme):
+    def decorate(self, settings, token):
+        return {"X-Side": f"{settings.side}\r\n"}
+
+
+@broken(
+    "another header than documented",
+    "api_headers",
+    "or `api`",
+    api={"headers": {"Authorization": "Token made-up-token"}},
+)
+class OtherHeader(Acme):
+    pass
+
+
+@broken("an API address of http", "api_address", "api_base")
+class HttpApiBase(Acme):
+    def api_base(self, settings, token):
+        return settings.api_url or "http://acme.example/api"
+
+
+@broken("api_url is ignored", "api_address", "if settings.api_url")
+class IgnoresApiUrl(Acme):
+    def api_base(self, settings, token):
+        return f"https://{settings.tenant}.acme.example/api"
+
+
+@broken(
+    "another API than documented",
+    "api_address",
+    "or `api`",
+    api={"url": "https://acme.example/api"},
+)
+class OtherApi(Acme):
+    pass
+
+
+@broken("an API address from the token, unchecked", "foreign_api_address", "api_domains")
+class BelievesToken(Acme):
+    def api_base(self, settings, token):
+        told = token.extra.get("instance_url") if token else None
+        return settings.api_url or told
+
+
+@broken("whatever address the answer has", "foreign_api_address", "api_domains")
+class BelievesAnswer(Acme):
+    def api_base(self, settings, token):
+        if settings.api_url is None and token and "api" in token.extra:
+            return token.extra["api"]
+        return settings.api_url
+
+
+@broken("an API address of odd fields", "foreign_api_address", "let api_base return None")
+class OddFields(Acme):
+    def api_base(self, settings, token):
+        return settings.api_url or token.extra["links"]["api"]
+
+
+@broken("token_rejected says nothing", "api_refusal", "True when a new token may help")
+class SaysNothing(Acme):
+    def token_rejected(self, settings, answer):
+        return None
+
+
+@broken("token_rejected raises", "api_refusal", "token_rejected")
+class RejectedRaises(Acme):
+    def token_rejected(self, settings, answer):
+        return bool(answer.json()["error"] == "invalid_token")

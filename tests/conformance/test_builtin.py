@@ -1,0 +1,202 @@
+"""The built-in providers, and a stranger's, do what is asked of every provider."""
+
+# ruff: noqa: RUF012 - the examples are read and never changed
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any
+
+import keyturn
+from keyturn import provider_data
+from keyturn.testing import ProviderConformance
+
+CREDENTIALS = {"client_id": "made-up-client", "client_secret": "s3cret-for-tests"}
+FORM = "grant_type=client_credentials&client_id=made-up-client&client_secret=s3cret-for-tests"
+JSON = '{"grant_type":"client_credentials","client_id":"made-up-client"'
+BEARER = {"Authorization": "Bearer made-up-token"}
+HOUR = {"body": {"access_token": "made-up-token", "token_type": "Bearer", "expires_in": 3600}}
+INVALID_CLIENT = {"status": 400, "body": {"error": "invalid_client"}, "raises": "InvalidClient"}
+
+
+def strangers_provider() -> keyturn.Provider[Any]:
+    """Return the provider of the distribution keyturn-acme, without installing it."""
+    folder = Path(__file__).parents[1] / "plugins_for_tests" / "keyturn-acme" / "src"
+    name = "keyturn_acme under conformance"
+    spec = importlib.util.spec_from_file_location(name, folder / "keyturn_acme" / "__init__.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    provider: keyturn.Provider[Any] = module.keyturn_provider()
+    return provider
+
+
+class TestNorceCommerce(ProviderConformance):
+    """The provider `norce-commerce`."""
+
+    provider = "norce-commerce"
+    settings = {"client": "acme", "environment": "stage", "application_id": 1042, **CREDENTIALS}
+    request = {
+        "method": "POST",
+        "url": "https://acme.api-se.stage.norce.tech/identity/1.0/connect/token",
+        "body": f"{FORM}&scope=stage",
+    }
+    answer = HOUR
+    lifetime = 3600
+    errors = [INVALID_CLIENT]
+    api = {
+        "url": "https://acme.api-se.stage.norce.tech",
+        "headers": {**BEARER, "ApplicationId": "1042"},
+    }
+    context = {"application_id"}
+
+
+class TestNorceStorm(ProviderConformance):
+    """The provider `norce-storm`."""
+
+    provider = "norce-storm"
+    settings = {"scope": ["lab", "qa"], "application_id": 1042, **CREDENTIALS}
+    request = {
+        "method": "POST",
+        "url": "https://identity.storm.io/1.0/connect/token",
+        "body": f"{FORM}&scope=lab+qa",
+    }
+    answer = HOUR
+    lifetime = 3600
+    errors = [INVALID_CLIENT]
+    context = {"application_id"}
+
+
+class TestOroCommerce(ProviderConformance):
+    """The provider `orocommerce`."""
+
+    provider = "orocommerce"
+    settings = {"url": "https://shop.example", **CREDENTIALS}
+    request = {
+        "method": "POST",
+        "url": "https://shop.example/oauth2-token",
+        "body": JSON + ',"client_secret":"s3cret-for-tests"}',
+    }
+    answer = HOUR
+    lifetime = 3600
+    errors = [
+        INVALID_CLIENT,
+        {"status": 401, "body": {"error": "no_encryption_key"}, "raises": "EndpointUnavailable"},
+    ]
+    api = {
+        "url": "https://shop.example/admin/api",
+        "headers": {**BEARER, "Accept": "application/vnd.api+json"},
+    }
+    context = {"backend_prefix"}
+
+
+class TestCommerceLayer(ProviderConformance):
+    """The provider `commercelayer`, its scope made of markets and stock locations."""
+
+    provider = "commercelayer"
+    settings = {"kind": "integration", "market": "code:europe", **CREDENTIALS}
+    request = {
+        "method": "POST",
+        "url": "https://auth.commercelayer.io/oauth/token",
+        "body": JSON + ',"client_secret":"s3cret-for-tests","scope":"market:code:europe"}',
+    }
+    answer = {
+        "body": {
+            "access_token": "made-up-token",
+            "token_type": "bearer",
+            "expires_in": 7200,
+            "scope": "market:code:europe",
+            "created_at": 1_800_000_000,
+        }
+    }
+    lifetime = 7200
+    errors = [
+        {
+            "status": 401,
+            "body": {"errors": [{"title": "invalid_client", "detail": "made up"}]},
+            "raises": "InvalidClient",
+        }
+    ]
+    context = {"kind", "lifetime", "organization", "require_market"}
+
+
+class TestCommerceLayerScope(ProviderConformance):
+    """The provider `commercelayer` with its scope as a whole."""
+
+    provider = "commercelayer"
+    settings = {
+        "kind": "sales_channel",
+        "client_id": "made-up-client",
+        "scope": ["market:code:europe", "stock_location:code:north"],
+        "organization": "acme",
+    }
+    request = {
+        "method": "POST",
+        "url": "https://auth.commercelayer.io/oauth/token",
+        "body": JSON + ',"scope":"market:code:europe stock_location:code:north"}',
+    }
+    api = {
+        "url": "https://acme.commercelayer.io/api",
+        "headers": {**BEARER, "Accept": "application/vnd.api+json"},
+    }
+    context = {"kind", "lifetime", "organization", "require_market"}
+    others = {"scope": ["market:code:usa"]}
+
+
+class TestGeneric(ProviderConformance):
+    """The provider `generic`; what it says of answers and API requests is no part of the key."""
+
+    provider = "generic"
+    settings = {
+        "token_url": "https://acme.example/token",
+        "api_url": "https://acme.example/api",
+        "scope": ["read", "write"],
+        "username": "made-up-user",
+        "password": "s3cret-for-users",
+        "parameters": {"username": "{username}", "password": "{password}"},
+        "client_authentication": "client_secret_basic",
+        "per_minute": 30.0,
+        "burst": 5,
+        **CREDENTIALS,
+    }
+    request = {
+        "method": "POST",
+        "url": "https://acme.example/token",
+        "headers": {"Authorization": "Basic bWFkZS11cC1jbGllbnQ6czNjcmV0LWZvci10ZXN0cw=="},
+        "body": "grant_type=client_credentials&username=made-up-user"
+        "&password=s3cret-for-users&scope=read+write",
+    }
+    answer = HOUR
+    lifetime = 3600
+    errors = [INVALID_CLIENT]
+    api = {"url": "https://acme.example/api", "headers": BEARER}
+    # With HTTP Basic there are neither names of parameters nor keys.
+    context = {
+        *("client_id_name", "client_secret_name", "private_key", "key_id", "certificate_key"),
+        *("certificate_password", "per_minute", "burst", "token_status", "revocation_url"),
+        *(name for name in provider_data.kinds() if name.startswith("assertion_")),
+        *("token_field", "token_type", "lifetime_field", "lifetime_format", "missing_lifetime"),
+        *("max_margin", "error_field", "error_description_field", "error_codes"),
+        *("api_headers", "api_url_field", "api_domains"),
+        *("authorization_header", "authorization_scheme"),
+    }
+    others = {"method": "GET", "scope": ["read"]}
+
+
+class TestStrangers(ProviderConformance):
+    """The provider `acme` of the distribution keyturn-acme."""
+
+    provider = strangers_provider()
+    settings = {"tenant": "blue", **CREDENTIALS}
+    request = {
+        "method": "POST",
+        "url": "https://blue.acme.example/oauth/token",
+        "body": FORM,
+    }
+    answer = HOUR
+    lifetime = 3600
+    errors = [INVALID_CLIENT]
+    api = {"url": "https://blue.acme.example/api", "headers": BEARER}

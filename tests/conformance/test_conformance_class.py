@@ -1,0 +1,80 @@
+"""The base class for the tests of providers, as pytest and unittest run it."""
+
+from __future__ import annotations
+
+import sys
+import unittest
+from typing import TYPE_CHECKING
+
+import keyturn
+from keyturn.testing import ProviderConformance
+from keyturn.testing._kit.run import CHECKS
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable
+    from pathlib import Path
+
+TESTS = """
+import keyturn
+from keyturn.testing import ProviderConformance
+
+class TestAcme(ProviderConformance):
+    provider = keyturn.described("acme", {"token_url": "https://acme.example/token"})
+    settings = {"client_id": "made-up", "client_secret": "s3cret-for-tests"}
+    request = {
+        "method": "POST",
+        "url": "https://acme.example/token",
+        "body": "grant_type=client_credentials&client_id=made-up&client_secret=s3cret-for-tests",
+    }
+
+class TestOther(TestAcme):
+    request = TestAcme.request | {"url": "https://other.example/token"}
+"""
+
+
+def test_pytest_runs_every_check_and_tells_of_failures_shortly(
+    python: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    """A check would not be collected, or an author would be shown the kit's code instead."""
+    (tmp_path / "test_acme.py").write_text(TESTS, encoding="utf-8")
+    code = "import pytest, sys; sys.exit(pytest.main(sys.argv[1:]))"
+    options = ["-q", "-p", "no:cacheprovider", "--rootdir", tmp_path, "-c", "/dev/null"]
+    process = python(code, *options, tmp_path)
+    output, _ = process.communicate(timeout=40)
+
+    assert process.returncode == 1, output
+    assert f"1 failed, {2 * len(CHECKS) - 1} passed" in output
+    assert "the token request's url is not the documented one" in output
+    assert "documented: https://other.example/token" in output
+    assert "sent:       https://acme.example/token" in output
+    assert "raise failure" not in output
+    assert "s3cret-for-tests" not in output
+    assert len(output.splitlines()) < 25
+
+
+def test_unittest_runs_every_check() -> None:
+    """Who has no pytest could not use the kit."""
+    provider = keyturn.described("acme", {"token_url": "https://acme.example/token"})
+    namespace = {"provider": provider, "request": {"url": "https://other.example/token"}}
+    case = type("Acme", (ProviderConformance, unittest.TestCase), namespace)
+    suite = unittest.defaultTestLoader.loadTestsFromTestCase(case)
+    result = unittest.TestResult()
+    suite.run(result)
+
+    assert result.testsRun == len(CHECKS)
+    assert [str(failed[0]).partition(" ")[0] for failed in result.failures] == [
+        "test_golden_request"
+    ]
+    assert result.errors == []
+
+
+def test_core_does_without_pytest(run_python: Callable[..., str]) -> None:
+    """A program that uses the emulator would need pytest."""
+    names = run_python(
+        "import keyturn.testing, sys; keyturn.testing.ProviderConformance; "
+        "print('pytest' in sys.modules, 'unittest.case' in sys.modules)"
+    )
+
+    assert names == "False False"
+    assert "pytest" in sys.modules

@@ -1,0 +1,360 @@
+"""The parts of the conformance kit that the providers of the other files don't reach."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import attrs
+import httpx
+import pytest
+
+import keyturn
+from keyturn.computed import ClientAssertion
+from keyturn.shape import LifetimeFormat
+from keyturn.testing._kit import made_up, samples
+from keyturn.testing._kit.endpoint import RESET, Endpoint
+from keyturn.testing._kit.run import check, run
+from keyturn.testing._kit.subject import CheckFailed, Examples, opened
+from keyturn.testing._kit.watch import doors, shown, tomorrow
+from keyturn.testing._messages import Response
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PLAIN = {"token_url": "https://acme.example/token"}
+
+
+def described(**data: Any) -> keyturn.Provider[Any]:
+    """Return a plain provider with other data."""
+    return keyturn.described("acme", PLAIN | data)
+
+
+def failure(name: str, provider: keyturn.Provider[Any], **examples: Any) -> CheckFailed | None:
+    """Return what a check finds wrong with a provider."""
+    with opened(provider, {}, Examples(**examples)) as subject:
+        return check(name, subject)
+
+
+@attrs.frozen(kw_only=True)
+class ManySettings(keyturn.ConfidentialSettings):
+    """Settings of every kind, all required."""
+
+    label: str = keyturn.label("Label")
+    address: str = keyturn.url("Address")
+    kind: Literal["b", "a"] = keyturn.setting("Kind")
+    selector: str = keyturn.setting("Selector", schema={"pattern": "^(id|code):.+$"})
+    number: int = keyturn.setting("Number", schema={"minimum": 7})
+    share: float = keyturn.setting("Share")
+    is_live: bool = keyturn.setting("Live")
+    scope: tuple[str, ...] = keyturn.setting("Scope")
+    side: str = keyturn.choice("Side", choices={"front": "f", "back": "b"})
+
+
+class Many(keyturn.Provider[ManySettings]):
+    """A provider with settings of every kind."""
+
+    name = "many"
+    title = "Many"
+    settings = ManySettings
+    token_url = "https://{label}.acme.example/token"
+
+
+def test_settings_of_every_kind_are_made_up(tmp_path: Path) -> None:
+    """`keyturn verify` would ask for settings that anybody could invent."""
+    values = made_up.completed(Many(), {"number": 9}, tmp_path)
+
+    assert values == {
+        "client_id": "made-up",
+        "client_secret": "made-up",
+        "label": "made-up",
+        "address": "https://made-up.example",
+        "kind": "b",
+        "selector": "code:made-up",
+        "number": 9,
+        "share": 1,
+        "is_live": True,
+        "scope": ["made-up"],
+        "side": "front",
+    }
+
+
+def test_setting_that_cannot_be_made_up_is_named(tmp_path: Path) -> None:
+    """An author would not know what to give."""
+    impossible = keyturn.setting("Impossible", check=lambda value: f"must not be {len(value)} long")
+    namespace = {"__annotations__": {"riddle": str}, "__module__": __name__, "riddle": impossible}
+    cls = attrs.frozen(kw_only=True)(type("Riddles", (keyturn.ConfidentialSettings,), namespace))
+    provider = type("Riddle", (Many,), {"settings": cls})()
+
+    with pytest.raises(keyturn.errors.ConfigurationError, match="riddle: is required"):
+        made_up.completed(provider, {}, tmp_path)
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "PS256", "ES256", "ES384", "Ed25519"])
+def test_made_up_key_can_sign(algorithm: str) -> None:
+    """A provider with signed assertions could not be verified."""
+    key = keyturn.Secret(made_up.private_key(algorithm))
+    claims = {"iss": "a", "sub": "a", "aud": "b"}
+
+    signed = ClientAssertion(private_key=key, algorithm=algorithm, claims=claims).value()
+    assert signed.count(".") == 2
+
+
+def test_endpoint_serves_and_survives_whoever_comes() -> None:
+    """One client that goes away would take the endpoint, and every later check, with it."""
+    with Endpoint() as endpoint:
+        with socket.create_connection(("127.0.0.1", int(endpoint.url.split(":")[2][:5]))):
+            pass
+        endpoint.reply = RESET
+        with pytest.raises(httpx.HTTPError):
+            httpx.get(endpoint.url, trust_env=False)
+        endpoint.reply = lambda request: Response(201, request.body)
+
+        assert httpx.post(endpoint.url, content=b"echo", trust_env=False).text == "echo"
+    assert [request.method for request in endpoint.received] == ["GET", "POST"]
+    with pytest.raises(httpx.HTTPError):
+        httpx.get(endpoint.url, trust_env=False)
+
+
+@pytest.mark.parametrize("lifetime_format", get_args(LifetimeFormat))
+def test_lifetimes_are_made_up_in_every_format(lifetime_format: str) -> None:
+    """A right provider would be told that it reads lifetimes wrongly."""
+    provider = described(lifetime_format=lifetime_format, lifetime_field="data.0.end")
+
+    for name in ("lifetime", "short_lifetime", "bad_lifetimes", "missing_lifetime"):
+        assert failure(name, provider) is None
+
+
+def test_fields_are_placed_and_taken_away() -> None:
+    """Made-up answers would not be what the provider's paths say."""
+    content = samples.placed({"a": 1}, "data.1.token", "t")
+
+    assert content == {"a": 1, "data": [None, {"token": "t"}]}
+    assert samples.placed({"0": "x"}, "0", "y") == {"0": "y"}
+    assert samples.without(content, "data.1.token") == {"a": 1, "data": [None, {}]}
+    assert samples.without(content, "data.7.token") == content
+
+
+def test_code_and_words_in_one_field_are_kept_apart() -> None:
+    """A made-up error would lose its code to its words."""
+    provider = described(error_field="error", error_description_field="error.message")
+
+    assert b"invalid_client" in samples.refusal(provider, "invalid_client", 401, "made up").body
+
+
+def test_whole_body_is_a_token() -> None:
+    """Platforms that answer with the bare token could not be verified."""
+    provider = described(token_field="", token_type="", missing_lifetime=600.0)
+
+    for name in ("lifetime", "missing_lifetime", "error_inside_200", "faults", "short_lifetime"):
+        assert failure(name, provider) is None
+
+
+def test_doors_are_shut_for_this_thread_alone(tmp_path: Path) -> None:
+    """Whatever else the process does would fail while a check runs."""
+    path = tmp_path / "a"
+    path.write_text("a", encoding="utf-8")
+    with doors() as seen:
+        with pytest.raises(PermissionError):
+            path.read_text(encoding="utf-8")
+        with ThreadPoolExecutor(1) as pool:
+            other = pool.submit(path.read_text, encoding="utf-8").result()
+    assert seen == ["opens a file"]
+    assert other == "a"
+    assert path.read_text(encoding="utf-8") == "a"
+
+
+def test_tomorrow_is_over_afterwards() -> None:
+    """A process would go on living in the future."""
+    before = time.time()
+    with tomorrow():
+        assert time.time() - before >= 86_400
+        assert time.time_ns() / 1e9 - before >= 86_400
+    assert time.time() - before < 86_400
+
+
+def test_what_is_logged_and_printed_is_seen(capsys: pytest.CaptureFixture[str]) -> None:
+    """A secret in a log, or printed, would be overlooked."""
+    with shown() as texts:
+        logging.getLogger("acme").debug("a %s", "canary")
+        print("another canary")  # noqa: T201 - that is what is seen
+    seen = dict(texts)
+
+    assert seen["the log acme"] == "a canary"
+    assert seen["what is printed"] == "another canary\n"
+    assert "canary" in seen["an argument in the log acme"]
+    assert capsys.readouterr().out == ""
+
+
+def test_defect_in_a_method_is_told_as_one() -> None:
+    """An author would be told that the settings are wrong."""
+
+    class Raising(Many):
+        def token_request(self, settings: ManySettings) -> keyturn.TokenRequest:
+            raise ZeroDivisionError
+
+    found = failure("repeatable_request", Raising())
+
+    assert found is not None
+    assert "token_request failed" in found.what
+    assert "ZeroDivisionError" in found.what
+
+
+def test_unexpected_refusal_is_a_failure() -> None:
+    """A check that meets an error which it doesn't expect would end the whole run."""
+
+    class Refusing(Many):
+        def token_request(self, settings: ManySettings) -> keyturn.TokenRequest:
+            raise keyturn.errors.ConfigurationError("not today")
+
+    report = run(Refusing(), {}, Examples())
+
+    assert report.request is None
+    assert "not today" in report.failures["repeatable_request"].what
+
+
+def test_settings_that_turn_out_wrong_are_told() -> None:
+    """A check that changes settings would fail without a word."""
+    with opened(Many(), {}, Examples()) as subject, pytest.raises(CheckFailed, match="number:"):
+        subject.settings(number="many")
+
+
+def test_context_that_changes_the_request_is_told() -> None:
+    """Each application would cost a token of its own, and nobody would know why."""
+    parameters = {"application": "{application}"}
+    settings = {"application": {"title": "Application", "optional": True}}
+    provider = described(parameters=parameters, settings=settings)
+    found = failure("fingerprint", provider, context=frozenset({"application"}))
+
+    assert found is not None
+    assert "`context`" in found.mend
+
+
+def test_secret_for_api_requests_alone_is_no_mistake() -> None:
+    """Platforms with an API key beside the token could not be verified."""
+    settings = {"api_key": {"title": "API key", "kind": "secret"}}
+    provider = described(api_headers={"X-Api-Key": "{api_key}"}, settings=settings)
+
+    assert failure("fingerprint", provider) is None
+
+
+@pytest.mark.parametrize("kind", ["text", "scope"])
+def test_scope_may_be_of_either_kind(kind: Literal["text", "scope"]) -> None:
+    """The order of scopes would go unchecked where the setting is one text."""
+    settings = {"scope": {"title": "Scope", "kind": kind, "optional": True}}
+
+    assert failure("scope_order", described(settings=settings)) is None
+
+
+def test_addresses_on_this_machine_may_be_http() -> None:
+    """A provider could not be tested against a local server."""
+    settings = {"shop": {"title": "Shop", "kind": "url"}}
+    provider = keyturn.described(
+        "local",
+        {
+            "token_url": "{shop}/token",
+            "revocation_url": "{shop}/revoke",
+            "settings": settings,
+        },
+    )
+    with opened(provider, {"shop": "http://127.0.0.1:9"}, Examples()) as subject:
+        assert check("well_formed_request", subject) is None
+        assert check("revocation", subject) is None
+
+
+def test_large_budget_is_judged_without_sending() -> None:
+    """A check of a budget of thousands would take minutes."""
+    provider = described(budget={"per_minute": 6000, "burst": 1000})
+    with opened(provider, {}, Examples()) as subject:
+        assert check("budget", subject) is None
+        assert subject.endpoint.received == []
+
+
+def test_budget_of_a_provider_without_clients_is_kept() -> None:
+    """A provider whose settings have no client ID would seem to have no budget."""
+    settings = {"api_key": {"title": "API key", "kind": "secret"}}
+    provider = described(
+        credentials="none", settings=settings, budget={"per_minute": 6, "burst": 2}
+    )
+
+    assert failure("budget", provider) is None
+
+
+def test_api_address_in_the_answer_is_followed() -> None:
+    """A provider whose answers name the API's address would have to give an example."""
+    for domains in ([], ["acme.example"]):
+        provider = described(api_url_field="instance_url", api_domains=domains)
+        for name in ("api_address", "foreign_api_address"):
+            assert failure(name, provider) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "examples", "said"),
+    [
+        ("golden_request", {"request": {"body": "a", "headers": {}}}, "token request's body"),
+        (
+            "golden_request",
+            {"request": {"body": "{changing}", "headers": {"X-A": "b"}}},
+            "header x-a",
+        ),
+        ("fingerprint", {"context": frozenset({"nothing"})}, "names no settings"),
+        ("lifetime", {"answer": {"body": "no token"}}, "no token comes of `answer`"),
+    ],
+)
+def test_wrong_example_is_told(name: str, examples: dict[str, Any], said: str) -> None:
+    """An author who mistyped an example would look for the mistake in the provider."""
+    found = failure(name, described(), **examples)
+
+    assert found is not None
+    assert said in found.what
+
+
+def test_value_that_leads_nowhere_is_not_varied() -> None:
+    """A provider that refuses some combinations would seem to ignore a setting."""
+
+    class OneSide(Many):
+        def token_request(self, settings: ManySettings) -> keyturn.TokenRequest:
+            if settings.side == "back":
+                raise keyturn.errors.ConfigurationError("the back has no tokens.")
+            return super().token_request(settings)
+
+    with opened(OneSide(), {}, Examples()) as subject:
+        assert check("fingerprint", subject) is None
+        assert any("not varied: side." in note for note in subject.notes)
+
+
+def test_only_scope_there_is_has_no_order() -> None:
+    """A platform with one fixed scope could not be verified."""
+    settings = {"scope": {"title": "Scope", "kind": "choice", "choices": ["read"]}}
+    with opened(described(settings=settings), {}, Examples()) as subject:
+        assert check("scope_order", subject) is None
+        assert subject.notes == [
+            "scope: no two values could be made up, so their order was not tried."
+        ]
+
+
+def test_token_may_be_anywhere_if_the_provider_reads_it() -> None:
+    """A provider whose answers data can't describe could not be checked with an example."""
+
+    class Reads(Many):
+        def read_token(
+            self, settings: ManySettings, answer: keyturn.Answer, request: keyturn.TokenRequest
+        ) -> keyturn.Token:
+            content = answer.json()
+            found = content.get("a") if isinstance(content, dict) else None
+            if not isinstance(found, str):
+                raise keyturn.errors.InvalidTokenResponse("there is no token.")
+            now = answer.sent_at
+            return keyturn.Token(found, "Bearer", expires_at=now + 60, issued_at=now)
+
+    examples = {"answer": {"body": {"a": "made-up-token"}}, "lifetime": 60}
+    for name in ("lifetime", "bad_lifetimes", "short_lifetime", "faults"):
+        assert failure(name, Reads(), **examples) is None
+
+
+def test_token_type_may_be_absent() -> None:
+    """A platform whose answers have no token_type could not be verified."""
+    assert failure("lifetime", described(token_type="")) is None

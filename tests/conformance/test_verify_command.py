@@ -1,0 +1,142 @@
+"""`keyturn verify`: the conformance kit for those without tests."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from keyturn.cli import main
+from keyturn.testing._kit.run import CHECKS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ACME = """
+title = "Acme"
+token_url = "https://{tenant}.acme.example/oauth/token"
+api_url = "https://{tenant}.acme.example/api"
+client_authentication = "client_secret_basic"
+budget = { per_minute = 30, burst = 5 }
+
+[settings.tenant]
+kind = "label"
+title = "Tenant"
+
+[settings.number]
+kind = "integer"
+title = "Number"
+optional = true
+"""
+
+
+@pytest.fixture
+def acme(tmp_path: Path) -> str:
+    """Give the path of a description."""
+    path = tmp_path / "acme.toml"
+    path.write_text(ACME, encoding="utf-8")
+    return str(path)
+
+
+def test_description_is_verified(acme: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """An author without Python could not know whether the description is right."""
+    assert main(["verify", acme, "tenant=blue", "client_id=made-up"]) == 0
+    output, trouble = capsys.readouterr()
+
+    lines = output.splitlines()
+    assert lines[0].split() == ["check", "outcome"]
+    assert [line.split() for line in lines[1 : len(CHECKS) + 1]] == [
+        [name, "passed"] for name in CHECKS
+    ]
+    assert "- no difference to the token request make: number." in output
+    assert "  POST https://blue.acme.example/oauth/token" in lines
+    assert "  Authorization: REDACTED" in lines
+    assert "  grant_type=client_credentials" in lines
+    assert trouble == ""
+
+
+def test_failure_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """An author would be told that something is wrong, and not what to mend."""
+    broken = tmp_path / "broken.toml"
+    revocation = 'revocation_url = "https://acme.example/revoke"'
+    text = ACME.partition("[settings.number]")[0]
+    broken.write_text(f"max_margin = 86400\n{revocation}\n{text}", encoding="utf-8")
+
+    assert main(["verify", str(broken)]) == 1
+    output = capsys.readouterr().out
+    assert "margin               FAILED" in output
+    assert "margin: max_margin is 86400 s, and a token lives 3600 s." in output
+    assert "To mend: let max_margin be" in output
+    assert "notes:" not in output
+
+
+def test_json_says_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A program would have to read a table."""
+    path = tmp_path / "acme.toml"
+    data = 'token_url = "https://acme.example/token"\nbody_format = "query"\nmethod = "GET"\n'
+    path.write_text(f"max_margin = 86400\n{data}", encoding="utf-8")
+
+    assert main(["verify", str(path), "--format", "json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    checks = {each["check"]: each for each in found["checks"]}
+
+    assert found["provider"] == "acme"
+    assert list(checks) == list(CHECKS)
+    assert checks["data"] == {"check": "data", "outcome": "passed"}
+    assert checks["margin"]["outcome"] == "failed"
+    assert {"what", "mend"} <= checks["margin"].keys()
+    assert found["notes"]
+    assert found["request"]["method"] == "GET"
+    assert "client_secret=REDACTED" in found["request"]["url"]
+
+
+def test_settings_have_the_types_of_the_schema(
+    acme: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A number could not be given on the command line."""
+    assert main(["verify", acme, "number=7", "-v"]) == 0
+    capsys.readouterr()
+    assert main(["verify", acme, "number=seven"]) == 2
+    assert "number: must be a whole number" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nobody"], "no provider is named 'nobody'"),
+        (["nobody.toml"], "nobody.toml can't be read: No such file or directory"),
+        (["orocommerce", "url"], "Give it as SETTING=VALUE"),
+        (["orocommerce", "sight=storefront"], "sight: is not a setting of this provider"),
+        (["orocommerce", "side=nowhere"], "side: must be one of"),
+    ],
+)
+def test_wrong_usage_is_told(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A script could not tell a wrong provider from a wrong call."""
+    assert main(["verify", *arguments]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_file_that_is_no_toml_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An author would look for the mistake in the provider instead of in the file."""
+    path = tmp_path / "acme.toml"
+    path.write_text("title = ", encoding="utf-8")
+
+    assert main(["verify", str(path)]) == 2
+    assert "can't be read: Invalid value" in capsys.readouterr().err
+
+
+def test_request_that_cannot_be_made_is_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The command would end in the middle, its table not yet printed."""
+    path = tmp_path / "acme.toml"
+    data = 'token_url = "https://{tenant}.example/token"\n[settings.tenant]\ntitle = "Tenant"\n'
+    path.write_text(data, encoding="utf-8")
+
+    assert main(["verify", str(path), "tenant=no host"]) == 1
+    output = capsys.readouterr().out
+    assert "hold it against" not in output
+    assert "must be a URL" in output
