@@ -7,6 +7,7 @@ whatever becomes of that run.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 import shutil
@@ -21,6 +22,8 @@ from typing import TYPE_CHECKING, NoReturn
 import attrs
 import httpx
 import pytest
+import trustme
+from joserfc import jwk
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -64,6 +67,21 @@ class Doorkeeper:
 
 
 @attrs.frozen
+class OidcFiles:
+    """What the other clients of an oidc-provider need.
+
+    Args:
+        tls_url: The server's address over TLS, without a trailing slash.
+        directory: Has `RSA.pem`, `EC.pem` and `OKP.pem`, the private keys of the client whose ID
+            ends in `-key`; `client.pem`, the certificate of the one whose ID ends in
+            `-certificate`; `stranger.pem`, one that no client has; and `authority.pem`.
+    """
+
+    tls_url: str
+    directory: Path
+
+
+@attrs.frozen
 class OidcProvider:
     """A running oidc-provider.
 
@@ -71,11 +89,13 @@ class OidcProvider:
         url: Its address, without a trailing slash.
         client_id: The client's id.
         client_secret: The client's secret.
+        files: Where its TLS address, keys and certificates are.
     """
 
     url: str
     client_id: str
     client_secret: str = attrs.field(repr=False)
+    files: OidcFiles
 
     @property
     def token_url(self) -> str:
@@ -123,18 +143,21 @@ def oidc_provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OidcProv
     """oidc-provider, which understands form bodies only."""
     if not (HERE / "oidc-provider/node_modules/oidc-provider").is_dir():
         _not_installed("oidc-provider")
-    port = _free_port()
+    port, tls_port = _free_port(), _free_port()
+    directory = tmp_path_factory.mktemp("oidc-provider")
     server = OidcProvider(
         url=f"http://127.0.0.1:{port}",
         client_id=f"client-{secrets.token_hex(4)}",
         client_secret=_secret(),
+        files=OidcFiles(f"https://127.0.0.1:{tls_port}", directory),
     )
-    credentials = {"CLIENT_ID": server.client_id, "CLIENT_SECRET": server.client_secret}
+    environment = {"CLIENT_ID": server.client_id, "CLIENT_SECRET": server.client_secret}
+    environment |= {"JWKS": _write_keys(directory), "TLS_FILES": str(directory)}
     with _running(
         ["node", str(HERE / "oidc-provider/server.mjs")],
         port=port,
-        log=tmp_path_factory.mktemp("oidc-provider") / "log",
-        environment={"PORT": str(port), **credentials},
+        log=directory / "log",
+        environment={"PORT": str(port), "TLS_PORT": str(tls_port), **environment},
     ):
         yield server
 
@@ -155,6 +178,7 @@ def rate_limited(oidc_provider: OidcProvider, tmp_path: Path) -> Iterator[RateLi
             url=f"http://127.0.0.1:{port}",
             client_id=oidc_provider.client_id,
             client_secret=oidc_provider.client_secret,
+            files=oidc_provider.files,
             log=tmp_path / "token_statuses",
         )
 
@@ -233,6 +257,24 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def _write_keys(directory: Path) -> str:
+    """Write a client's keys, and certificates; return the public keys as a JWK set."""
+    keys = {
+        "RSA": jwk.RSAKey.generate_key(2048),
+        "EC": jwk.ECKey.generate_key("P-256"),
+        "OKP": jwk.OKPKey.generate_key("Ed25519"),
+    }
+    for kind, key in keys.items():
+        (directory / f"{kind}.pem").write_bytes(key.as_pem(private=True))
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(directory / "authority.pem")
+    hosts = {"server": "127.0.0.1", "client": "client.example", "stranger": "stranger.example"}
+    for name, host in hosts.items():
+        pair = authority.issue_cert(host).private_key_and_cert_chain_pem
+        pair.write_to_path(directory / f"{name}.pem")
+    return json.dumps({"keys": [key.as_dict(private=False) for key in keys.values()]})
 
 
 def _secret() -> str:

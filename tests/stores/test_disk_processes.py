@@ -201,6 +201,36 @@ print(results == [0] * 20, all(store.read(f"c-{n}") == "entry" for n in range(20
     )
 
 
+def test_fork_waits_for_what_is_being_written(run: Run, directory: Path) -> None:
+    """A child would close its copy of the connection, and roll back what its parent writes."""
+    assert (
+        run(
+            """
+import os, sys, threading, time
+from keyturn.stores.disk import DiskStore
+
+store = DiskStore(sys.argv[1])
+begun, done = threading.Event(), threading.Event()
+
+def write(cache):
+    begun.set()
+    time.sleep(0.2)
+    done.set()
+
+thread = threading.Thread(target=store._database.run, args=(write,))
+thread.start()
+begun.wait()
+if not (child := os.fork()):
+    os._exit(not done.is_set())
+thread.join()
+print(os.waitpid(child, 0)[1])
+""",
+            directory,
+        )
+        == "0"
+    )
+
+
 def test_fork_does_not_wait_for_a_busy_database(run: Run, directory: Path) -> None:
     """A fork would hang behind an operation that hangs, and so would the child."""
     assert (

@@ -431,6 +431,25 @@ def test_thread_that_finds_the_store_busy_raises(
     assert disk.read("a") is None
 
 
+def test_deleted_tokens_are_overwritten(disk: DiskStore, directory: Path) -> None:
+    """Whoever gets hold of the file would find tokens that were revoked or forgotten."""
+    disk.write("a", "t0ken" * 100, float("inf"))
+    disk.write("b", "another", float("inf"))
+    disk.delete("a")
+    disk.close()
+
+    assert b"t0ken" not in (directory / "cache.db").read_bytes()
+
+
+def test_row_of_any_size_is_not_loaded(disk: DiskStore, directory: Path) -> None:
+    """A planted row would fill the memory of every process that looks at it."""
+    disk.write("a", "entry", float("inf"))
+    disk.close()
+    planted(directory, ("UPDATE Cache SET value = ?", ("x" * 2_000_000,)))
+
+    assert disk.read("a") is None
+
+
 def test_expired_rows_are_deleted(directory: Path) -> None:
     """The file would grow for ever, and keep tokens for longer than they are valid."""
     now = 1000.0

@@ -4,31 +4,59 @@
 //   /identity/1.0/connect/token, …/introspect, …/revocation
 //   /commerce/{anything}          wants a bearer token and an integer ApplicationId
 //
-// Environment: PORT, CLIENT_ID, CLIENT_SECRET.
+// A second client has a private key. A third has a certificate: for it, all is there over TLS too.
+//
+// Environment: PORT, CLIENT_ID, CLIENT_SECRET; JWKS (the second client's public keys, as JSON);
+// TLS_PORT, TLS_FILES (a directory with server.pem and authority.pem).
 
+import { X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 import { Provider } from 'oidc-provider';
 
 // Debian 12's own Node.js 18 has no URL.parse, which oidc-provider calls.
 URL.parse ??= (text) => (URL.canParse(text) ? new URL(text) : null);
 
-const { PORT, CLIENT_ID, CLIENT_SECRET } = process.env;
+const { PORT, CLIENT_ID, CLIENT_SECRET, JWKS, TLS_PORT, TLS_FILES } = process.env;
+const machine = { grant_types: ['client_credentials'], redirect_uris: [], response_types: [] };
+const certificateOf = (ctx) => ctx.socket.getPeerCertificate?.()?.raw;
 
 const provider = new Provider(`http://127.0.0.1:${PORT}`, {
   clients: [
     {
+      ...machine,
       client_id: CLIENT_ID,
       client_secret: CLIENT_SECRET,
-      grant_types: ['client_credentials'],
-      redirect_uris: [],
-      response_types: [],
       token_endpoint_auth_method: 'client_secret_post',
     },
+    {
+      ...machine,
+      client_id: `${CLIENT_ID}-key`,
+      jwks: JSON.parse(JWKS),
+      token_endpoint_auth_method: 'private_key_jwt',
+    },
+    {
+      ...machine,
+      client_id: `${CLIENT_ID}-certificate`,
+      tls_client_auth_san_dns: 'client.example',
+      token_endpoint_auth_method: 'tls_client_auth',
+    },
   ],
+  clientAuthMethods: ['client_secret_post', 'private_key_jwt', 'tls_client_auth'],
   features: {
     clientCredentials: { enabled: true },
     devInteractions: { enabled: false },
     introspection: { enabled: true },
+    mTLS: {
+      enabled: true,
+      tlsClientAuth: true,
+      getCertificate: (ctx) => certificateOf(ctx) && new X509Certificate(certificateOf(ctx)).toString(),
+      certificateAuthorized: (ctx) => ctx.socket.authorized,
+      certificateSubjectMatches: (ctx, property, expected) =>
+        property === 'tls_client_auth_san_dns' &&
+        ctx.socket.getPeerCertificate().subjectaltname === `DNS:${expected}`,
+    },
     revocation: { enabled: true },
   },
   routes: {
@@ -59,7 +87,13 @@ async function api(request, response) {
 }
 
 const authorizationServer = provider.callback();
-createServer((request, response) => {
-  const handle = request.url.startsWith('/commerce/') ? api : authorizationServer;
-  handle(request, response);
-}).listen(Number(PORT), '127.0.0.1');
+const handle = (request, response) =>
+  (request.url.startsWith('/commerce/') ? api : authorizationServer)(request, response);
+const pem = readFileSync(`${TLS_FILES}/server.pem`);
+const tls = { key: pem, cert: pem, ca: readFileSync(`${TLS_FILES}/authority.pem`) };
+createSecureServer({ ...tls, requestCert: true, rejectUnauthorized: false }, handle).listen(
+  Number(TLS_PORT),
+  '127.0.0.1',
+  // The tests wait for this one: both are ready then.
+  () => createServer(handle).listen(Number(PORT), '127.0.0.1'),
+);

@@ -13,6 +13,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from keyturn.stores.guard import GuardedStore
 from keyturn.stores.redis import RedisStore
+from keyturn.testing import StoreConformance
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +35,18 @@ every_store = _load(EVERY_STORE)
 globals().update(
     {name: test for name, test in vars(every_store).items() if name.startswith("test_")}
 )
+
+
+class TestRedisStore(StoreConformance):
+    """What every store must do."""
+
+    @pytest.fixture(autouse=True)
+    def _server(self, server: Any) -> None:
+        self.url = server.url
+
+    def new_store(self) -> RedisStore:
+        """Return a store with connections of its own."""
+        return RedisStore(self.url)
 
 
 def test_machine(server: Any) -> None:

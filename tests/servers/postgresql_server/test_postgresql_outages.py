@@ -1,0 +1,182 @@
+"""A PostgreSQL server that is not well: each trouble costs a warning, and the token comes."""
+
+from __future__ import annotations
+
+import re
+import signal
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+
+import keyturn
+from keyturn.stores.guard import GuardedStore
+from keyturn.testing import Emulator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    """Give an emulator without rate limits."""
+    with Emulator(rate_limits=False) as running:
+        yield running
+
+
+def stopped(server: Any) -> str:
+    """Return the URL of a server that has ended."""
+    server.stop()
+    return str(server.url)
+
+
+def hanging(server: Any) -> str:
+    """Return the URL of a server that accepts connections and says nothing."""
+    server.hang()
+    return str(server.url)
+
+
+def wrong_password(server: Any) -> str:
+    """Return a URL with another password than the server's."""
+    return re.sub(r"s3cret", "not-s3cret", server.url)
+
+
+def without_database(server: Any) -> str:
+    """Return the URL of a database that isn't there."""
+    return str(server.url) + "-elsewhere"
+
+
+def read_only(server: Any) -> str:
+    """Return a URL of sessions that may not write."""
+    return f"{server.url}?options=-cdefault_transaction_read_only%3Don"
+
+
+def without_rights(server: Any) -> str:
+    """Return a URL of a schema that isn't there, in which no table can be made."""
+    return f"{server.url}?options=-csearch_path%3Dnowhere"
+
+
+@pytest.mark.parametrize(
+    ("trouble", "reason"),
+    [
+        (stopped, "OperationalError"),
+        (hanging, "ConnectionTimeout"),
+        (wrong_password, "OperationalError"),
+        (without_database, "OperationalError"),
+        (read_only, "ReadOnlySqlTransaction"),
+        (without_rights, "InvalidSchemaName"),
+    ],
+)
+def test_a_token_comes(
+    server: Any,
+    emulator: Emulator,
+    open_store: Callable[..., Any],
+    caplog: pytest.LogCaptureFixture,
+    trouble: Callable[[Any], str],
+    reason: str,
+) -> None:
+    """A server that is not well would take every program with it that shares tokens there."""
+    settings = emulator.settings("orocommerce")
+    store = open_store(trouble(server))
+    with keyturn.connect("orocommerce", **settings, store=store) as connection:
+        token = connection.token()
+        assert connection.token() is token
+        assert connection.token(stale=token).access_token != token.access_token
+        assert emulator.token_requests("orocommerce") == 2
+    assert f"OSError: PostgreSQL failed with {reason}" in caplog.text
+    for secret in ("s3cret", token.access_token, settings["client_secret"]):
+        assert secret not in caplog.text
+
+
+def test_a_server_that_hangs_is_left_alone(server: Any, open_store: Callable[..., Any]) -> None:
+    """libpq waits for an answer for ever, and every renewal would with it, one after the other."""
+    store = open_store(server.url)
+    store.write("a", "entry", float("inf"))
+    server.hang()
+    with pytest.raises(OSError, match="failed with ConnectionTimeout"):
+        store.read("a")
+    server.go_on()
+    with pytest.raises(OSError, match="left alone"), store.lock("a", 30):
+        pass
+
+
+def test_a_slow_statement_is_noticed(
+    server: Any, open_store: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table that somebody has locked would hold up every renewal."""
+    monkeypatch.setattr("keyturn_postgresql.database.PATIENCE", 0.2)
+    store = open_store(server.socket_url)
+    store.write("a", "entry", float("inf"))
+    with psycopg.connect(server.socket_url) as other:
+        other.execute("LOCK TABLE keyturn_entries")
+        with pytest.raises(OSError, match="PostgreSQL failed with OperationalError"):
+            store.read("a")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
+def test_a_restart_costs_no_warning(
+    server: Any, open_store: Callable[..., Any], number: signal.Signals
+) -> None:
+    """Every restart of the server would cost each process a warning and a token request."""
+    store = open_store(server.url)
+    store.write("a", "entry", float("inf"))
+    server.stop(number)
+    server.start()
+    # What no log has kept is gone after a crash.
+    assert store.read("a") == ("entry" if number == signal.SIGINT else None)
+    with store.lock("a", 30):
+        server.stop(number)
+        server.start()
+
+
+def test_a_lost_answer_costs_no_lock(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that breaks just after the lock was taken would lock its own holder out."""
+    database = vars(store)["_database"]
+    send = database._send  # noqa: SLF001 - the server can't be told to break off right there
+
+    def send_and_lose_the_answer(statement: str, values: Any) -> Any:
+        monkeypatch.undo()
+        send(statement, values)
+        vars(database)["_connection"].close()
+        raise psycopg.OperationalError
+
+    def wait_for_itself(_: float) -> None:
+        pytest.fail("the holder waits for itself")
+
+    store.write("a", "entry", 2000)
+    monkeypatch.setattr(database, "_send", send_and_lose_the_answer)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("keyturn_postgresql.store.time.sleep", wait_for_itself)
+        with store.lock("a", 30):
+            assert store.read("a") == "entry"
+
+
+def test_the_store_is_used_again_after_an_outage(
+    server: Any, open_store: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that was away for a moment would never be asked again."""
+    monkeypatch.setattr("keyturn_postgresql.database.SILENCE", 0.0)
+    store = GuardedStore(open_store(server.url))
+    store.write("a", "entry", float("inf"))
+    server.stop()
+    assert store.read("a") is None
+    store.write("b", "another", float("inf"))
+    server.start()
+    assert store.read("a") == "entry"
+    assert store.read("b") == "another"
+
+
+@pytest.mark.parametrize("nonsense", [b"\xff\xfe", b"null", b"{}", b"", b"[1e400]"])
+def test_a_token_comes_from_beside_nonsense(
+    server: Any, emulator: Emulator, open_store: Callable[..., Any], nonsense: bytes
+) -> None:
+    """What somebody else wrote would be taken for a token, a budget or a refusal."""
+    settings = emulator.settings("norce-commerce", environment="stage")
+    store = open_store(server.url)
+    with keyturn.connect("norce-commerce", **settings, store=store) as connection:
+        connection.token()
+    change = "UPDATE keyturn_entries SET entry = %s RETURNING 1"
+    assert server.run(change, nonsense) == [1, 1]
+    with keyturn.connect("norce-commerce", **settings, store=store) as connection:
+        assert connection.token().access_token
+    assert emulator.token_requests("norce-commerce") == 2
