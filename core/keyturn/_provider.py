@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 from keyturn import errors, shape, templates
 from keyturn.authentication import authentication, certificate
 from keyturn.budget import Budget  # noqa: TC001 - as above
-from keyturn.request import BodyFormat, Pairs, TokenRequest, plain
+from keyturn.computed import plain
+from keyturn.request import BodyFormat, Pairs, TokenRequest
 from keyturn.schema import json_schema
 from keyturn.secret import Secret
 from keyturn.settings import Settings

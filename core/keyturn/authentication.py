@@ -36,14 +36,14 @@ def authentication(provider: Provider[Any], settings: Settings, url: str) -> tup
     way = provider.client_authentication
     if way == "private_key_jwt":
         return (*identity, *_assertion(provider, settings, url)), ()
-    if secret is None or way == "tls_client_auth":
+    if way == "tls_client_auth":
         return identity, ()
-    if way in {"client_secret_basic", "client_secret_basic_raw"}:
+    if secret is not None and way in {"client_secret_basic", "client_secret_basic_raw"}:
         form_encoded = way == "client_secret_basic"
         credentials = BasicCredentials(client_id or "", secret, form_encoded=form_encoded)
         return (), (("Authorization", credentials),)
     pairs: Pairs = identity
-    if provider.client_secret_name:
+    if secret is not None and provider.client_secret_name:
         pairs = (*identity, (provider.client_secret_name, secret))
     return ((), pairs) if way == "client_secret_headers" else (pairs, ())
 
@@ -78,7 +78,7 @@ def _assertion(provider: Provider[Any], settings: Settings, url: str) -> Pairs:
         key_id=getattr(settings, "key_id", None),
         key_header=provider.assertion_key_header,
         algorithm=provider.assertion_algorithm,
-        claims={name: str(value) for name, value in claims.items() if value},
+        claims={name: value for name, value in claims.items() if value},
         lifetime=provider.assertion_lifetime,
     )
     name = provider.assertion_name

@@ -134,7 +134,8 @@ class ClientAssertion(Computed):
         claims = {**times, **given, "jti": str(uuid.uuid4())}
         problem = ""
         try:
-            key = jwk.import_key(self.private_key.reveal(), _KEY_TYPES[self.algorithm[:2]])
+            kind = _KEY_TYPES[self.algorithm[:2]]
+            key = jwk.JWKRegistry.import_key(self.private_key.reveal(), kind)
             return jwt.encode(header, claims, key, algorithms=[self.algorithm])
         except Exception as error:  # noqa: BLE001 - what a library says of a key may hold the key
             problem = type(error).__name__
@@ -149,7 +150,10 @@ class ClientAssertion(Computed):
         yield str(self.lifetime)
         for name, value in sorted(self.claims.items(), key=operator.itemgetter(0)):
             yield name
-            yield from essence(value)
+            if name == "scope" and isinstance(value, str):
+                yield " ".join(sorted(set(value.split())))  # their order makes no difference
+            else:
+                yield from essence(value)
 
 
 def plain(value: str | Secret | Computed) -> str:

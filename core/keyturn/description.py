@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from keyword import kwlist
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -9,6 +11,7 @@ import attrs
 from keyturn import errors, provider_data
 from keyturn._provider import Provider
 from keyturn.budget import Budget
+from keyturn.schema import kind_of
 from keyturn.secret import Secret
 from keyturn.settings import (
     CertificateSettings,
@@ -19,6 +22,7 @@ from keyturn.settings import (
     choice,
     did_you_mean,
     label,
+    read,
     setting,
     url,
 )
@@ -36,6 +40,15 @@ _CREDENTIALS: dict[str, type[Settings]] = {
     "none": Settings,
 }
 _USUAL_CREDENTIALS = {"private_key_jwt": "private_key", "tls_client_auth": "certificate"}
+# How the parts of a token request that are known by their names must be given.
+_CREDENTIAL_KINDS = {
+    field.name: kind_of(field.type)[0]
+    for cls in _CREDENTIALS.values()
+    for field in attrs.fields(attrs.resolve_types(cls))
+}
+# As in `KEYTURN_CONNECTIONS__NAME__SETTING`, where only case and `__` tell what is what.
+_NAME_REGEX = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
+_NO_NAMES = frozenset({"self", "uuid", *kwlist})
 _SETTING_KEYS = ("kind", "title", "description", "default", "optional", "choices")
 
 
@@ -66,6 +79,8 @@ def described(
         for key in data
         if key not in known
     ]
+    if data.get("name", name) != name:
+        mistakes.append("name: is given already, by what the provider is registered as")
     made, found = (settings, []) if settings else _settings_class(name, description)
     values = {key: _converted(value) for key, value in data.items() if key in known}
     described_class = type("DescribedProvider", (Provider,), values)
@@ -95,29 +110,29 @@ def _settings_class(name: str, description: Mapping[str, Any]) -> tuple[type[Set
     """Return the settings class, and the mistakes in its description."""
     authentication = str(description.get("client_authentication"))
     usual = _USUAL_CREDENTIALS.get(authentication, "client_secret")
-    credentials = description.get("credentials", usual)
+    base = _CREDENTIALS.get(str(description.get("credentials", usual)))
     tables = description.get("settings", {})
-    if credentials not in _CREDENTIALS:
+    if base is None:
         return Settings, [f"credentials: must be one of {', '.join(_CREDENTIALS)}"]
     if not isinstance(tables, dict):
         return Settings, ["settings: must be a table with a table for each setting"]
-    annotations: dict[str, Any] = {}
-    fields: dict[str, Any] = {}
-    mistakes: list[str] = []
+    mistakes = {key: list(_setting_mistakes(key, table)) for key, table in tables.items()}
+    right = {key: table for key, table in tables.items() if not mistakes[key]}
+    settings = _class_of(right, base, f"The settings of `{name}`.")
+    return settings, [f"settings.{key}: {each}" for key in mistakes for each in mistakes[key]]
+
+
+def _class_of(tables: Mapping[str, Any], base: type[Settings], docstring: str) -> type[Settings]:
+    namespace: dict[str, Any] = {"__module__": __name__, "__doc__": docstring}
+    annotations = namespace["__annotations__"] = {}
     for key, table in tables.items():
-        found = list(_setting_mistakes(key, table))
-        mistakes += [f"settings.{key}: {mistake}" for mistake in found]
-        if not found:
-            annotations[key], fields[key] = _setting(table)
-    namespace = {"__annotations__": annotations, "__module__": __name__, **fields}
-    made = type("DescribedSettings", (_CREDENTIALS[credentials],), namespace)
-    made.__doc__ = f"The settings of `{name}`."
-    settings: type[Settings] = attrs.frozen(kw_only=True)(made)
-    return settings, mistakes
+        annotations[key], namespace[key] = _setting(table)
+    made: type[Settings] = attrs.frozen(kw_only=True)(type("DescribedSettings", (base,), namespace))
+    return made
 
 
 def _setting_mistakes(key: str, table: Any) -> Iterator[str]:
-    if not key.isidentifier() or key.startswith("_") or hasattr(Settings, key):
+    if not _NAME_REGEX.fullmatch(key) or hasattr(Settings, key) or key in _NO_NAMES:
         yield "can't be the name of a setting"
     if not isinstance(table, dict):
         yield "must be a table with kind and title"
@@ -125,42 +140,74 @@ def _setting_mistakes(key: str, table: Any) -> Iterator[str]:
     for name in table:
         if name not in _SETTING_KEYS:
             yield f"{name} is not known.{did_you_mean(name, _SETTING_KEYS)}"
-    kind = table.get("kind", "text")
+    found = [*_kind_mistakes(key, table), *_word_mistakes(table)]
+    # What is wrong with a default can only be told if the rest is right.
+    yield from found or _default_mistakes(table)
+
+
+def _kind_mistakes(key: str, table: Mapping[str, Any]) -> Iterator[str]:
+    kind = str(table.get("kind", "text"))
+    usual = _CREDENTIAL_KINDS.get(key)
     if kind not in _KINDS:
         yield f"kind must be one of {', '.join(_KINDS)}"
+    elif usual and _KINDS[kind][0] is not usual:
+        yield f"kind must be {'secret' if usual is Secret else 'text'}, as credentials have it"
+    choices = table.get("choices", {})
+    if (kind == "choice") != bool(choices):
+        yield "choices must be given if kind is choice, and absent if not"
+    elif not _are_choices(choices):
+        yield "choices must be a list of texts, or a table of texts or of tables of texts"
+
+
+def _are_choices(choices: Any) -> bool:
+    if isinstance(choices, list):
+        return all(isinstance(each, str) for each in choices)
+    if not isinstance(choices, dict):
+        return False
+    groups = [each.values() if isinstance(each, dict) else [each] for each in choices.values()]
+    return all(isinstance(each, str) for group in groups for each in group)
+
+
+def _word_mistakes(table: Mapping[str, Any]) -> Iterator[str]:
     if not isinstance(table.get("title"), str):
         yield "title is required, a text"
-    if (kind == "choice") != bool(_choices(table)):
-        yield "choices must be a list or a table of values if kind is choice, and absent if not"
-    elif kind == "choice" and table.get("default", next(iter(_choices(table)))) not in _choices(
-        table
-    ):
-        yield "default must be one of the choices"
+    if not isinstance(table.get("description", ""), str):
+        yield "description must be a text"
+    if not isinstance(table.get("optional", False), bool):
+        yield "optional must be true or false"
+
+
+def _default_mistakes(table: Mapping[str, Any]) -> Iterator[str]:
+    if "default" in table:
+        required = {**table, "optional": False}
+        default = required.pop("default")
+        _, mistakes = read(_class_of({"default": required}, Settings, ""), {"default": default})
+        yield from (mistake.replace(": ", " ", 1) for mistake in mistakes)
 
 
 def _setting(table: Mapping[str, Any]) -> tuple[Any, Any]:
     """Return the annotation and the field of a setting."""
     annotation, declare = _KINDS[table.get("kind", "text")]
     default = table.get("default", None if table.get("optional") else attrs.NOTHING)
-    more = {"choices": _choices(table)} if declare is choice else {}
-    if isinstance(default, list):
-        default = tuple(default)
-    elif annotation is Secret and isinstance(default, str):
+    choices = table.get("choices")
+    if isinstance(choices, list):
+        choices = {each: each for each in choices}
+    if annotation is Secret and isinstance(default, str):
         default = Secret(default)
+    elif declare is _scope and isinstance(default, (str, list)):
+        default = tuple(default.split() if isinstance(default, str) else default)
+    more = {"choices": choices} if declare is choice else {}
     field = declare(table["title"], table.get("description", ""), default=default, **more)
     return (annotation | None if default is None else annotation), field
-
-
-def _choices(table: Mapping[str, Any]) -> Mapping[str, Any]:
-    choices = table.get("choices", {})
-    if isinstance(choices, list):
-        return {str(each): str(each) for each in choices}
-    return choices if isinstance(choices, dict) else {}
 
 
 def _domain(title: str, description: str, *, default: Any) -> Any:
     schema = {"pattern": DOMAIN_PATTERN, "maxLength": 253}
     return setting(title, description, default=default, check=domain_problem, schema=schema)
+
+
+def _scope(title: str, description: str, *, default: Any) -> Any:
+    return setting(title, description, default=default)
 
 
 _KINDS: dict[str, tuple[Any, Callable[..., Any]]] = {
@@ -171,5 +218,5 @@ _KINDS: dict[str, tuple[Any, Callable[..., Any]]] = {
     "secret": (Secret, setting),
     "choice": (str, choice),
     "integer": (int, setting),
-    "scope": (tuple[str, ...], setting),
+    "scope": (tuple[str, ...], _scope),
 }

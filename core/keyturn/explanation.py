@@ -11,6 +11,7 @@ from keyturn import errors
 from keyturn.lifetime import State
 from keyturn.response import printable
 from keyturn.secret import Secret
+from keyturn.token import Token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from keyturn.request import TokenRequest
     from keyturn.response import Answer
     from keyturn.settings import Settings
-    from keyturn.token import Token
 
 _MASK = "REDACTED"
 _SHOWN_HEADERS = ("content-type", "retry-after", "location", "www-authenticate")
@@ -106,11 +106,16 @@ def _answer_lines(renewal: Renewal) -> Iterator[str]:
         if header in answer.headers:
             yield f"  < {header}: {printable(answer.headers[header], renewal.request.secrets())}"
     yield "  <"
-    yield f"  < {_body(answer, renewal)}"
+    body = _body(answer, renewal)
+    if isinstance(exchange.result, Token):  # whichever member has it
+        body = body.replace(exchange.result.access_token, _MASK)
+    yield f"  < {body}"
 
 
 def _body(answer: Answer, renewal: Renewal) -> str:
     content = answer.json()
+    if not renewal.provider.token_field and answer.status == renewal.provider.token_status:
+        return _MASK
     if content is None:
         text = answer.body[:1000].decode("utf-8", "replace")
         return printable(text, renewal.request.secrets()) or "(nothing)"

@@ -12,6 +12,8 @@ import typing
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+import attrs
+
 from keyturn import templates
 from keyturn._provider import Provider
 from keyturn.budget import Budget
@@ -19,13 +21,14 @@ from keyturn.response import is_code
 from keyturn.urls import domain_problem, url_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _HEADER_REGEX = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_ALGORITHM_REGEX = re.compile(r"(?:RS|PS|ES)(?:256|384|512)|ES256K|EdDSA|Ed25519|Ed448")
 _SCHEME_REGEX = re.compile(r"[\x21-\x7e]*")
 _PATH_REGEX = re.compile(r"[^.\s]+(?:\.[^.\s]+)*")
 _PLACEHOLDER_REGEX = re.compile(r"\{[^{}]*\}")
-_ADDRESSES = ("token_url", "api_url", "revocation_url", "assertion_audience")
+_ADDRESSES = ("token_url", "api_url", "revocation_url")
 _HEADERS = ("token_headers", "api_headers")
 _TEXTS = (*_HEADERS, "parameters", "assertion_claims")
 _PATHS = (
@@ -36,6 +39,8 @@ _PATHS = (
     "api_url_field",
 )
 _MAY_BE_EMPTY = ("token_field", "api_url_field")
+TAKEN = frozenset({"provider", "store", "name", "margin", "timeout", "wait"})
+"""What `keyturn.connect` and `keyturn.toml` say of any connection, so no setting may be it."""
 _NEEDED_SETTINGS = {"private_key_jwt": "private_key", "tls_client_auth": "certificate"}
 
 
@@ -51,7 +56,7 @@ def kinds() -> Mapping[str, Any]:
 
 
 def problems(provider: Provider[Any]) -> list[str]:
-    """Return what is wrong with a provider's data, each time naming the datum."""
+    """Return what is wrong with a provider's data and settings, each time naming the datum."""
     found = {
         name: f"must be {_wanted(kind)}"
         for name, kind in kinds().items()
@@ -60,7 +65,12 @@ def problems(provider: Provider[Any]) -> list[str]:
     others = [
         (name, problem) for name, problem in _finer_problems(provider, found) if name not in found
     ]
-    return [f"{name}: {problem}" for name, problem in (*found.items(), *others)]
+    taken = [
+        ("settings", f"none may be named {field.name}, a word of keyturn.connect's own")
+        for field in attrs.fields(provider.settings)
+        if field.name in TAKEN
+    ]
+    return [f"{name}: {problem}" for name, problem in (*found.items(), *others, *taken)]
 
 
 def _fits(value: object, kind: Any) -> bool:
@@ -110,19 +120,36 @@ def _finer_problems(provider: Provider[Any], wrong: Mapping[str, str]) -> Iterat
             yield name, problem
         for template in _templates(name, value):
             problem = templates.problem(template, provider.settings)
+            if problem is None and name in _ADDRESSES:
+                problem = templates.address_problem(template, provider.settings)
+            if name == "api_headers" and template == templates.RANDOM_ID:
+                problem = "would be the same for all requests with one token"
             if problem:
                 yield name, f"{template!r} {problem}"
     if "token_url" in right and not provider.token_url:
         yield "token_url", "is required"
-    needed = _NEEDED_SETTINGS.get(provider.client_authentication)
-    if needed and not hasattr(provider.settings, needed):
-        yield "client_authentication", f"needs the setting {needed}"
+    if "client_authentication" in right:
+        yield from _authentication_problems(provider, right)
     if provider.method == "GET" and provider.body_format != "query":
         yield "body_format", "must be query with method GET, which has no body"
 
 
+def _authentication_problems(
+    provider: Provider[Any], right: Iterable[str]
+) -> Iterator[tuple[str, str]]:
+    needed = _NEEDED_SETTINGS.get(provider.client_authentication)
+    if needed and not hasattr(provider.settings, needed):
+        yield "client_authentication", f"needs the setting {needed}"
+    if provider.client_authentication == "client_secret_headers":
+        for name in ("client_id_name", "client_secret_name"):
+            header = getattr(provider, name)
+            problem = _header_name_problem(header) if name in right and header else None
+            if problem:
+                yield name, problem
+
+
 def _templates(name: str, value: Any) -> tuple[str, ...]:
-    if name in _ADDRESSES:
+    if name in {*_ADDRESSES, "assertion_audience"}:
         return (value,)
     return tuple(value.values()) if name in _TEXTS else ()
 
@@ -136,7 +163,7 @@ def _address_problem(template: str) -> str | None:
 
 def _headers_problem(headers: Mapping[str, str]) -> str | None:
     for name, text in headers.items():
-        if not _HEADER_REGEX.fullmatch(name) or not text.isprintable():
+        if not (_HEADER_REGEX.fullmatch(name) and text.isprintable() and text.isascii()):
             return f"{name!r} and its value are no header"
     return None
 
@@ -155,6 +182,24 @@ def _header_name_problem(name: str) -> str | None:
 
 def _scheme_problem(scheme: str) -> str | None:
     return None if _SCHEME_REGEX.fullmatch(scheme) else "must be one word, or empty"
+
+
+def _algorithm_problem(algorithm: str) -> str | None:
+    if _ALGORITHM_REGEX.fullmatch(algorithm):
+        return None
+    return "must be an algorithm with a private key, such as RS256, PS256, ES256 or EdDSA"
+
+
+def _required_problem(text: str) -> str | None:
+    return None if text else "must not be empty"
+
+
+def _status_problem(status: int) -> str | None:
+    return None if 200 <= status < 300 else "must be a status of success, from 200 to 299"
+
+
+def _assertion_lifetime_problem(seconds: float) -> str | None:
+    return None if 1 <= seconds < float("inf") else "must be 1 or more seconds"
 
 
 def _positive_problem(number: float | None) -> str | None:
@@ -182,8 +227,14 @@ _CHECKS: dict[str, Any] = {
     **dict.fromkeys(("token_url", "api_url", "revocation_url"), _address_problem),
     **dict.fromkeys(_HEADERS, _headers_problem),
     **dict.fromkeys(_PATHS, _path_problem),
-    **dict.fromkeys(("missing_lifetime", "max_margin", "assertion_lifetime"), _positive_problem),
+    **dict.fromkeys(("missing_lifetime", "max_margin"), _positive_problem),
+    **dict.fromkeys(
+        ("scope_separator", "assertion_name", "assertion_key_header"), _required_problem
+    ),
     **dict.fromkeys(_MAY_BE_EMPTY, _optional_path_problem),
+    "assertion_algorithm": _algorithm_problem,
+    "assertion_lifetime": _assertion_lifetime_problem,
+    "token_status": _status_problem,
     "authorization_header": _header_name_problem,
     "authorization_scheme": _scheme_problem,
     "budget": _budget_problem,

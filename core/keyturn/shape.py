@@ -21,6 +21,8 @@ LifetimeFormat = Literal["seconds", "milliseconds", "epoch", "epoch_milliseconds
 _UNITS = {"seconds": 1.0, "milliseconds": 1e-3}
 _EPOCH_UNITS = {"epoch": 1.0, "epoch_milliseconds": 1e-3}
 _MAX_TOKEN = 65_536
+# Levels of an answer's other fields that are kept.
+_MAX_DEPTH = 32
 _VISIBLE_REGEX = re.compile(r"[\x21-\x7e]+")
 _SCOPE_REGEX = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: +[\x21\x23-\x5b\x5d-\x7e]+)*")
 _SERVER_FAULTS = frozenset({"server_error", "temporarily_unavailable"})
@@ -66,7 +68,7 @@ def read_error(answer: Answer, shape: AnswerShape = RFC_6749) -> OAuthError | No
     """Return the error in an answer, whatever its status, or None when it holds none."""
     content = answer.json()
     found = field_of(content, shape.error_field)
-    if found in (None, "", 0, "0", False):
+    if found in (None, "", 0, "0", False, [], {}):
         return None
     named = str(found) if isinstance(found, (str, int)) else ""
     code = shape.error_codes.get(named, named)
@@ -96,12 +98,13 @@ def read_token(
     if not isinstance(content, dict):
         message = "the token endpoint answered with something else than a JSON object."
         raise errors.InvalidTokenResponse(message)
+    token = _access_token(field_of(content, shape.token_field), shape.token_field)
     return Token(
-        access_token=_access_token(field_of(content, shape.token_field), shape.token_field),
+        access_token=token,
         token_type=_token_type(content.get("token_type"), shape.token_type),
         expires_at=answer.sent_at + _lifetime(content, shape, answer),
         scope=_scope(content.get("scope"), asked_scope, shape.scope_separator),
-        extra=_extra(content, shape.token_field),
+        extra=_extra(content, token, shape.token_field),
         issued_at=answer.sent_at,
     )
 
@@ -119,9 +122,10 @@ def field_of(content: Any, path: str) -> Any:
 
 
 def _whole_body(answer: Answer, content: Any) -> object:
-    if content is None and "html" not in answer.headers.get("content-type", "").lower():
-        return answer.body.decode("ascii", "replace").strip()
-    return content
+    media_type = answer.headers.get("content-type", "").lower()
+    if any(kind in media_type for kind in ("json", "html", "xml")):
+        return content
+    return answer.body.decode("ascii", "replace").strip()
 
 
 def _access_token(value: object, field: str) -> str:
@@ -146,7 +150,7 @@ def _lifetime(content: dict[str, Any], shape: AnswerShape, answer: Answer) -> fl
     """Return the seconds for which the token lives from when its request was sent."""
     value = field_of(content, shape.lifetime_field)
     if value is None and shape.missing_lifetime is not None:
-        return shape.missing_lifetime
+        return min(shape.missing_lifetime, MAX_LIFETIME)
     kind = shape.lifetime_format
     number = _date(value) if kind == "date" else _number(value)
     if number is not None:
@@ -199,20 +203,27 @@ def _scope(value: object, asked: str | None, separator: str) -> str | None:
     raise errors.InvalidTokenResponse(message)
 
 
-def _extra(content: dict[str, Any], token_field: str) -> dict[str, Any]:
+def _extra(content: dict[str, Any], token: str, token_field: str) -> dict[str, Any]:
     """Return an answer's other fields, without any token."""
-    kept = _without(content, token_field.split("."))
+    kept: dict[str, Any] = _without_tokens(content, token, token_field.split("."))
     return {name: value for name, value in kept.items() if name not in _KNOWN_FIELDS}
 
 
-def _without(content: Any, path: list[str]) -> Any:
-    """Return a JSON value without what stands at a path, and without other tokens on the way."""
-    name, *rest = path
+def _without_tokens(
+    content: Any, token: str, path: list[str] | None = None, depth: int = _MAX_DEPTH
+) -> Any:
+    """Return a JSON value without those of RFC 6749, this one, and what stands at its path."""
+    if not isinstance(content, (dict, list)):
+        return content
+    if depth == 0:
+        return None
     if isinstance(content, list):
-        # A list's other values may be tokens as well, and nobody could tell which.
-        return []
+        # Beside a token, a list's other values may be tokens as well: nobody could tell which.
+        others = [] if path else [each for each in content if each != token]
+        return [_without_tokens(each, token, None, depth - 1) for each in others]
+    name, *rest = path or [""]
     return {
-        key: _without(value, rest) if key == name and rest else value
+        key: _without_tokens(value, token, rest if key == name else None, depth - 1)
         for key, value in content.items()
-        if key not in _SECRET_FIELDS and (key != name or rest)
+        if key not in _SECRET_FIELDS and value != token
     }

@@ -15,6 +15,7 @@ import attrs
 
 from keyturn import errors
 from keyturn.computed import RandomId
+from keyturn.schema import kind_of
 from keyturn.secret import Secret
 from keyturn.urls import url_problem
 
@@ -39,15 +40,26 @@ def problem(template: str, settings: type[Settings]) -> str | None:
         return "is no template such as https://{tenant}.example"
     if template == RANDOM_ID:
         return None
+    fields = attrs.fields_dict(settings)
     for name, key in placeholders:
-        fields = attrs.fields_dict(settings)
-        if name not in fields and not hasattr(settings, name):
+        if name not in fields and not _is_property(settings, name):
             return f"names {{{name}}}, which is no setting"
         choices = _choices(fields.get(name))
         if not (all(_has_text(each, key) for each in choices) if choices else key is None):
             return (
                 f"names {{{name}{f'[{key}]' if key else ''}}}, which that setting has no text for"
             )
+    return None
+
+
+def address_problem(template: str, settings: type[Settings]) -> str | None:
+    """Return what is wrong with the template of an address, besides `problem`, or None."""
+    if template == RANDOM_ID:
+        return "is no address"
+    kinds = attrs.fields_dict(attrs.resolve_types(settings))
+    for _, name, _ in _parts(template):
+        if name in kinds and kind_of(kinds[name].type)[0] is Secret:
+            return f"names {{{name}}}, a secret, which addresses must not hold"
     return None
 
 
@@ -62,7 +74,11 @@ def address(template: str, settings: Settings) -> str:
     for literal, name, key in _parts(template):
         made += literal
         if name:
-            made += _placed(str(_looked_up(settings, name, key)), made)
+            value = _looked_up(settings, name, key)
+            if value is None:
+                message = f"the address made from {template} needs the setting {name}."
+                raise errors.ConfigurationError(message)
+            made += _placed(str(value), made)
     wrong = url_problem(made)
     if wrong:
         raise errors.ConfigurationError(f"the address made from {template} {wrong}.")
@@ -109,6 +125,10 @@ def _parts(template: str) -> Iterator[tuple[str, str | None, str | None]]:
         if match is None or specification or conversion:
             raise ValueError(template)
         yield literal, match[1], match[2]
+
+
+def _is_property(settings: type[Settings], name: str) -> bool:
+    return not name.startswith("_") and not callable(getattr(settings, name, len))
 
 
 def _choices(field: attrs.Attribute[Any] | None) -> list[str | Mapping[str, str]]:

@@ -88,6 +88,7 @@ def test_burst_then_rate() -> None:
         pauses.append(pause)
 
     assert pauses == [0.0, 0.0, 20.0, 40.0]
+    assert refill(budget, level, 1010.0).requests == -1.5
     assert budget.period == 20
 
 
@@ -100,6 +101,32 @@ def test_clock_set_back_neither_blocks_nor_frees() -> None:
     assert pause == 30
     # A little is what two hosts' clocks differ by.
     assert refill(budget, level, 9_990.0).at == 10_000.0
+
+
+def test_budget_comes_back_after_the_clock_was_set_back() -> None:
+    """A client would be silent until the clock shows again what it showed before."""
+    budget = Budget(per_minute=6, burst=2)
+    empty = Level(requests=0.0, at=10_000.0)
+
+    level, pause = take(budget, empty, 2_800.0)
+    assert pause == 10
+    assert refill(budget, level, 2_830.0) == Level(requests=2.0, at=2_830.0)
+
+
+@pytest.mark.parametrize(("ahead", "at"), [(60, 1_060), (60.5, 1_000)])
+def test_two_hosts_clocks_may_differ_by_a_minute(ahead: float, at: float) -> None:
+    """A host whose clock is late would undo what another one spent, or wait for its clock."""
+    level = Level(requests=1.0, at=1_000 + ahead)
+
+    assert refill(Budget(per_minute=6, burst=2), level, 1_000) == Level(requests=1.0, at=at)
+
+
+@pytest.mark.parametrize(("left", "pause"), [(0.5, 0.5), (0.998, 0.002), (0.9992, 0)])
+def test_wait_of_a_millisecond_is_none(left: float, pause: float) -> None:
+    """Who waited as long as told would be turned away, or who did not be let through."""
+    budget = Budget(per_minute=60, burst=2)
+
+    assert take(budget, Level(left, 1_000), 1_000)[1] == pytest.approx(pause)
 
 
 def test_clock_set_forward_frees_the_burst_and_no_more() -> None:

@@ -60,6 +60,18 @@ def test_stale_token_is_handed_out_while_one_renewal_runs(world: World) -> None:
     assert len(world.endpoint.requests) == 2
 
 
+def test_stale_token_of_the_store_is_no_renewal(world: World) -> None:
+    """A stale token would be taken for a new one, and be renewed again at once."""
+    connection, other = world.connect(), world.connect()
+    first = connection.token()
+    assert other.token(stale=first).access_token == "token-2"
+    world.clock.advance(STALE)
+
+    assert connection.token() is first
+    world.land()
+    assert connection.token().access_token == "token-3"
+
+
 def test_expired_token_is_never_handed_out(world: World) -> None:
     """An API request would fail with a token whose end was known."""
     connection = world.connect()
@@ -341,6 +353,25 @@ def test_current_token_comes_from_memory_or_the_store_and_sends_nothing(world: W
     assert connection.current() is first
     assert world.connect().current() == first
     assert len(world.endpoint.requests) == 1
+
+
+def test_providers_own_headers_do_not_replace_the_tokens(world: World) -> None:
+    """An API request would carry what a provider's plugin says in the token's place."""
+    decoration = {"Authorization": "made-up", "X-Shop": "5"}
+    connection = world.connect(world.changed(decorate=lambda *_: decoration))
+
+    assert connection.headers() == {"Authorization": "Bearer token-1", "X-Shop": "5"}
+
+
+def test_invalidated_token_takes_no_newer_one_along(world: World) -> None:
+    """Everybody's good token would be thrown away for one that is known to be bad."""
+    connection, other = world.connect(), world.connect()
+    first = connection.token()
+    second = other.token(stale=first)
+
+    connection.invalidate(first)
+    assert world.connect().token() == second
+    assert len(world.endpoint.requests) == 2
 
 
 def test_headers_are_those_of_the_token_that_is_meant(world: World) -> None:

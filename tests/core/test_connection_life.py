@@ -10,6 +10,7 @@ import pytest
 
 import keyturn
 from keyturn import errors
+from keyturn.clock import SYSTEM
 from keyturn.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -156,6 +157,27 @@ def test_system_clock_is_used_by_default(world: World) -> None:
     connection.close()
     with pytest.raises(errors.ConfigurationError):
         connection.token()
+
+
+def test_uptime_counts_the_machines_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token would be used after its end when the machine slept and its clock was set back."""
+    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    monkeypatch.setattr(time, "clock_gettime", {clock: 5.0}.get)
+
+    assert SYSTEM.monotonic() == 5.0
+
+
+def test_processes_renew_at_different_moments(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All the processes that share a token would renew it at once."""
+    moments = set()
+    for process in range(5):
+        monkeypatch.setattr("os.getpid", lambda process=process: process)
+        connection = world.connect()
+        moments.add(connection.renewal.plan(connection.token()).renew_at)
+
+    assert len(moments) == 5
 
 
 def test_repr_names_the_connection(world: World) -> None:

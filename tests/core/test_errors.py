@@ -109,6 +109,14 @@ def test_remembered_refusal_is_the_same_error(kind: type[errors.TokenRequestRefu
     )
 
 
+@pytest.mark.parametrize("now", [1000.0, 1029.5])
+def test_refusal_lasts_for_half_a_minute(now: float) -> None:
+    """A wrong secret would be sent again before its time."""
+    entry = refusals.to_entry(errors.InvalidClient("no."), 1000.0)
+
+    assert isinstance(refusals.from_entry(entry, now), errors.InvalidClient)
+
+
 @pytest.mark.parametrize("now", [900.0, 1030.0, 2000.0])
 def test_refusal_is_forgotten_in_time(now: float) -> None:
     """A clock that is set back would make a refusal last."""

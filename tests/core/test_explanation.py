@@ -145,6 +145,25 @@ def test_remembered_refusal_is_told_without_an_answer() -> None:
     assert transport.sent == 1
 
 
+@pytest.mark.parametrize(
+    ("data", "body"),
+    [
+        ({"token_field": "", "token_type": "", "missing_lifetime": 60}, TOKEN),
+        ({"token_field": "message"}, json.dumps({**TOKEN_ANSWER, "message": TOKEN})),
+    ],
+)
+def test_token_is_hidden_wherever_it_stands(
+    platform: Any, world: Any, data: dict[str, Any], body: str
+) -> None:
+    """A platform that answers in its own shape would have its tokens in support tickets."""
+    content_type = TEXT if body == TOKEN else JSON
+    world.endpoint.answers.append(keyturn.Answer(200, content_type, body.encode(), world.clock.now))
+    transcript = platform(data).explain()
+
+    assert "outcome: a Bearer token" in transcript
+    assert TOKEN not in transcript
+
+
 if __name__ == "__main__":
     for case in CASES:
         (TRANSCRIPTS / f"{case[0]}-{case[1]}.txt").write_text(transcript(*case))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -79,9 +80,34 @@ def test_states_follow_each_other() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("lifetime", "margin", "spread", "renew", "usable"),
+    [
+        (1000, 100, 0, 900, 995),
+        (1000, 100, 0.5, 912.5, 995),
+        (1000, 300, 0, 800, 995),
+        (1000, 300, 0.5, 825, 995),
+        (100, 300, 0, 80, 98),
+        (100, 1, 0, 98, 98),
+        (3600, 300, 0, 3300, 3595),
+    ],
+)
+def test_plan_is_the_documented_one(
+    lifetime: float, margin: float, spread: float, renew: float, usable: float
+) -> None:
+    """All processes would renew at one moment, or an API request arrive after a token's end."""
+    assert plan(0, lifetime, margin=margin, jitter=spread) == Lifetime(0, renew, usable)
+
+
+def test_plan_has_the_documented_defaults() -> None:
+    """Tokens would be renewed at another time than the documentation says."""
+    assert plan(0, 3600) == Lifetime(0, 3300, 3595)
+
+
 def test_token_without_a_life_is_expired_at_once() -> None:
     """A token that ended before it was issued would be used."""
     assert plan(100.0, 50.0).state(100.0) is State.EXPIRED
+    assert plan(100.0, 50.0) == Lifetime(100.0, 50.0, 50.0)
 
 
 @given(st.text())

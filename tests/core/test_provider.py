@@ -9,6 +9,7 @@ import pytest
 
 import keyturn
 from keyturn import errors
+from keyturn._provider import guarded
 
 if TYPE_CHECKING:
     from tests.conftest import World
@@ -138,3 +139,15 @@ def test_provider_that_reads_rubbish_is_told_as_ours(world: World, rubbish: obje
 
     with pytest.raises(errors.KeyturnError, match="provider acme failed with"):
         world.connect(provider).token()
+
+
+def test_error_that_a_provider_raises_leaves_its_frames_behind() -> None:
+    """A traceback with locals would show what the provider had in its hands."""
+
+    def in_the_provider() -> NoReturn:
+        raise errors.InvalidTokenResponse("no token.")
+
+    with pytest.raises(errors.InvalidTokenResponse) as caught:
+        guarded("acme", in_the_provider)
+
+    assert "in_the_provider" not in [entry.name for entry in caught.traceback]

@@ -107,6 +107,16 @@ def test_budget_is_kept_before_anything_is_sent(world: World) -> None:
     assert len(world.endpoint.requests) == 2
 
 
+def test_budget_belongs_to_the_host(world: World) -> None:
+    """Thirty connections to one host would send thirty times what it allows."""
+    provider = world.changed(budget=keyturn.Budget(per_minute=6, burst=1))
+    world.connect(provider, token_url="https://one.example/a").token()
+
+    with pytest.raises(errors.RateLimited):
+        world.connect(provider, token_url="https://one.example/b").token()
+    assert world.connect(provider, token_url="https://two.example/a").token()
+
+
 def test_wait_option_waits_for_the_budget(world: World) -> None:
     """A job that would rather wait than fail had to write its own loop."""
     provider = world.changed(budget=keyturn.Budget(per_minute=6, burst=1))
@@ -140,6 +150,17 @@ def test_passing_failures_are_tried_again(world: World, failure: int | errors.Ke
     assert world.connect().token().access_token == "token-3"
     assert 0.25 <= world.clock.slept[0] <= 0.5
     assert 0.5 <= world.clock.slept[1] <= 1
+
+
+def test_retries_come_at_random_moments(world: World) -> None:
+    """All the processes that an outage hit would come back at the same moment."""
+    for _ in range(5):
+        world.endpoint.answers += [UNREACHABLE]
+        connection = world.connect()
+        connection.token()
+        connection.forget()
+
+    assert len(set(world.clock.slept)) == 5
 
 
 def test_lasting_failure_is_given_up_after_three_attempts(world: World) -> None:

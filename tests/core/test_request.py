@@ -128,6 +128,10 @@ def basic(client_id: str, secret: str, *, form_encoded: bool = True) -> dict[str
         (basic("a", "b"), basic("a", "b", form_encoded=False)),
         ({"parameters": (("a", RandomId()),)}, {"parameters": (("a", "RandomId"),)}),
         ({"realm": "x"}, {"method": "x"}),
+        ({"realm": "x"}, {"realm": "y"}),
+        ({"certificate": ClientCertificate("x")}, {"certificate": ClientCertificate("y")}),
+        ({"provider": "ab", "realm": ""}, {"provider": "a", "realm": "b"}),
+        ({"parameters": (("ab", "c"),)}, {"parameters": (("a", "bc"),)}),
         ({"parameters": (("a", "1"),)}, {"extra_headers": (("a", "1"),)}),
     ],
 )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import keyturn
@@ -15,6 +17,8 @@ from keyturn.response import printable, refusal, retry_after
 from keyturn.shape import AnswerShape, read_error, read_token
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.conftest import World
 
 JSON = {"content-type": "application/json"}
@@ -254,6 +258,7 @@ def test_retry_after_is_bounded_whatever_it_says(text: str) -> None:
 
 
 @given(st.text(), st.text(min_size=1))
+@example("\x1b[2J", "made-up")
 def test_server_text_is_shown_short_and_plain(text: str, secret: str) -> None:
     """A server's text could forge log lines, drive a terminal, or show the secret sent to it."""
     shown = printable(f"{text}{secret}{text}", [keyturn.Secret(secret)])
@@ -262,6 +267,27 @@ def test_server_text_is_shown_short_and_plain(text: str, secret: str) -> None:
     assert all(" " <= char <= "~" for char in shown)
     if len(secret) > 8:
         assert secret not in shown
+
+
+@pytest.mark.parametrize(
+    "encode",
+    [
+        str,
+        lambda text: quote(text, safe=""),
+        quote_plus,
+        lambda text: json.dumps(text)[1:-1],
+        lambda text: base64.b64encode(text.encode()).decode(),
+    ],
+    ids=["plain", "URL", "form", "JSON", "Base64"],
+)
+def test_encoded_secret_is_hidden_and_what_stands_beside_it_is_not(
+    encode: Callable[[str], str],
+) -> None:
+    """A server that quotes what it was sent would put the secret into logs, if it is short."""
+    secret = 'a "b"/é+c'
+    shown = printable(f"wrong: {encode(secret)} is unknown", [keyturn.Secret(secret)])
+
+    assert shown.replace("=", "") == "wrong: [hidden] is unknown"
 
 
 def test_long_runs_in_server_text_are_hidden(world: World) -> None:

@@ -15,6 +15,7 @@ import pytest
 import keyturn
 from keyturn import errors
 from keyturn.flights import Flights
+from keyturn.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
     import socket
@@ -135,6 +136,38 @@ def test_threads_and_tasks_share_one_request(world: World, gate: Gate) -> None:
     joined(threads)
     assert {token.access_token for token in (*tokens, *results)} == {"held"}
     assert len(world.endpoint.requests) == 1
+
+
+def test_stores_do_not_share_a_flight(world: World, gate: Gate) -> None:
+    """A token would be in the store of another connection, and not in one's own."""
+    stores = [MemoryStore(lambda: world.clock.now) for _ in range(2)]
+    connections = [world.connect(store=store) for store in stores]
+    gate.hold()
+    gate.hold()
+    threads, _ = in_threads(1, connections[0].token)
+    assert gate.reached.wait(10)
+    others, _ = in_threads(1, connections[1].token)
+    gate.opened.set()
+    joined(threads + others)
+
+    key = connections[0].token_request().fingerprint
+    assert all(store.read(key) for store in stores)
+
+
+def test_failed_renewal_ahead_is_told_once(
+    world: World, gate: Gate, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each call during a failing renewal would be a line in the log."""
+    connection = world.connect()
+    connection.token()
+    world.clock.advance(3400)  # it is stale
+    gate.hold(world.endpoint.answer(400, {"error": "invalid_request"}))
+    for _ in range(10):
+        connection.token()
+    gate.opened.set()
+    world.land()
+
+    assert caplog.text.count("the renewal ahead of time failed") == 1
 
 
 def test_different_keys_do_not_wait_for_each_other(world: World, gate: Gate) -> None:
@@ -312,6 +345,30 @@ def test_flight_that_was_forgotten_lands() -> None:
         return "done"
 
     assert flights.join("key", work).result(10) == "done"
+
+
+def test_flight_that_was_forgotten_does_not_land_its_successor() -> None:
+    """The next who asks in a forked child would start a third flight beside the second."""
+    flights = Flights[str]()
+    landing, flying = threading.Event(), threading.Event()
+
+    def first() -> str:
+        assert landing.wait(10)
+        return "first"
+
+    def second() -> str:
+        assert flying.wait(10)
+        return "second"
+
+    old = flights.join("key", first)
+    flights._forget()  # noqa: SLF001 - what a fork does in its child
+    new = flights.join("key", second)
+    landing.set()
+    assert old.result(10) == "first"
+
+    assert flights.join("key", first) is new
+    flying.set()
+    assert new.result(10) == "second"
 
 
 def test_fork_during_a_flight_blocks_nobody(

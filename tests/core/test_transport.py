@@ -11,6 +11,7 @@ import socket
 import ssl
 import struct
 import time
+import tracemalloc
 import zlib
 from typing import TYPE_CHECKING
 
@@ -138,8 +139,13 @@ def test_decompression_stops_at_the_cap() -> None:
         yield bomb
         pytest.fail("it went on reading")
 
-    with pytest.raises(errors.InvalidTokenResponse):
-        read_capped(chunks(), "deflate")
+    tracemalloc.start()
+    try:
+        with pytest.raises(errors.InvalidTokenResponse):
+            read_capped(chunks(), "deflate")
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "x"])
@@ -375,6 +381,46 @@ def test_netrc_is_not_read(
     transport.send(request_to(server.url), 10)
 
     assert b"uthorization" not in server.received[0]
+
+
+def test_fork_while_a_client_is_built_blocks_nobody(
+    run_python: Callable[..., str], serve: Serve
+) -> None:
+    """A child would wait for ever for a lock that only a thread of its parent's frees."""
+    code = """
+import os, sys, threading, time
+from keyturn.request import TokenRequest
+from keyturn.transport import Transport
+
+transport, request = Transport(), TokenRequest("acme", sys.argv[1])
+building, gate, build = threading.Event(), threading.Event(), transport._build
+
+def slowly(**options):
+    building.set()
+    assert gate.wait(20)
+    return build(**options)
+
+transport._build = slowly
+thread = threading.Thread(target=transport.send, args=(request, 20))
+thread.start()
+assert building.wait(20)
+child = os.fork()
+if not child:
+    gate.set()
+    os._exit(transport.send(request, 20).status != 200)
+end = time.monotonic() + 10
+while not (ended := os.waitpid(child, os.WNOHANG))[0] and time.monotonic() < end:
+    time.sleep(0.01)
+if not ended[0]:
+    os.kill(child, 9)
+    ended = os.waitpid(child, 0)
+print(ended[1])
+gate.set()
+thread.join()
+"""
+    server = serve(b"HTTP/1.1 200 X\r\ncontent-length: 0\r\n\r\n")
+
+    assert run_python(code, server.url) == "0"
 
 
 def test_cookies_are_not_kept(

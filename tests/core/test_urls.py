@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import attrs
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import keyturn
-from keyturn.urls import domain_problem, is_loopback, label_problem, origin, url_problem
+from keyturn.urls import (
+    DOMAIN_PATTERN,
+    LABEL_PATTERN,
+    domain_problem,
+    is_below,
+    is_loopback,
+    label_problem,
+    origin,
+    url_problem,
+)
 
 if TYPE_CHECKING:
     from tests.conftest import World
@@ -87,6 +97,7 @@ class Given(keyturn.Settings):
 
 
 @given(st.text())
+@example("a/b")
 def test_what_stands_in_a_path_stays_one_segment(text: str) -> None:
     """A setting in the path would change where the request goes."""
 
@@ -230,6 +241,7 @@ def test_accepted_url_means_the_same_to_every_parser(url: str) -> None:
 
 ORIGINS = [
     ("https://Shop.Example/x?y#z", "https://shop.example"),
+    ("HTTPS://shop.example", "https://shop.example"),
     ("https://shop.example:443", "https://shop.example"),
     ("http://shop.example:80/", "http://shop.example"),
     ("https://shop.example:80", "https://shop.example:80"),
@@ -256,6 +268,48 @@ def test_domain_is_a_domain(domain: str) -> None:
     """A right domain would be refused."""
     assert domain_problem(domain) is None
     assert domain_problem(f"{domain}.{'a.' * 130}b") is not None
+    assert re.search(DOMAIN_PATTERN, domain)
+
+
+@pytest.mark.parametrize("domain", ["", ".a", "a..b", "a/b", "a:1", "A.example", "10.1", "a.0x7f"])
+def test_what_is_no_domain_is_refused(domain: str) -> None:
+    """A domain from the settings would lead the secret to another host."""
+    assert domain_problem(domain) is not None
+
+
+def test_host_and_port_have_bounds() -> None:
+    """Parsers, and resolvers, would make of a longer host or a larger port what they like."""
+    longest = ".".join(["a" * 63] * 3 + ["b" * 61])
+    assert [domain_problem(longest), url_problem(f"https://{longest}:65535")] == [None, None]
+
+    assert domain_problem(f"{longest}b") is not None
+    assert url_problem(f"https://{longest}b") is not None
+    assert url_problem("https://a.example:65536") is not None
+
+
+@given(st.text(alphabet="ab0-.A/"))
+def test_patterns_of_schemas_say_what_the_checks_say(text: str) -> None:
+    """A form made from a schema would take what is refused later."""
+    assert (label_problem(text) is None) == bool(re.search(LABEL_PATTERN, text))
+    if domain_problem(text) is None:
+        assert re.search(DOMAIN_PATTERN, text)
+
+
+@pytest.mark.parametrize(
+    ("url", "below"),
+    [
+        ("https://acme.example", True),
+        ("https://ACME.example:8443/x", True),
+        ("https://a.b.acme.example", True),
+        ("https://notacme.example", False),
+        ("https://acme.example.evil.example", False),
+        ("https://evil.example/acme.example", False),
+        ("acme.example", False),
+    ],
+)
+def test_host_is_the_domain_or_lies_below_it(url: str, below: bool) -> None:
+    """A token would go to a host that only looks like the platform's."""
+    assert is_below(url, "acme.example") is below
 
 
 @pytest.mark.parametrize(

@@ -193,3 +193,13 @@ def test_secret_is_required() -> None:
         "client_secret: is required",
         "environment: must be one of playground, stage, prod.",
     )
+
+
+def test_region_too_long_for_its_label_is_named() -> None:
+    """The user would be told of a host that can't be, and not by which setting."""
+    with pytest.raises(keyturn.errors.ConfigurationError) as caught:
+        keyturn.connect(
+            "norce-commerce", **COMMERCE | {"region": "r" * 60}, client_id="c", client_secret="s"
+        )
+
+    assert caught.value.problems == ("region: must have at most 59 characters",)

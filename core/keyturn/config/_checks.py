@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _OPTIONS = tuple(field.name for field in attrs.fields(Options))
 _OWN = ("provider", "store", *_OPTIONS)
-_NUMBERS = {"integer", "number", "boolean"}
+_NUMBERS = frozenset({"integer", "number", "boolean"})
 _WRITTEN_OUT = (
     "a secret may be written out only in a file that is yours and closed to others (chmod 600); or"
     ' refer to it, as in { env = "NAME" }'
@@ -92,13 +92,13 @@ def _secret_mistakes(
     """
     schemas = schemas_of(provider) if provider else _COMMON_SCHEMAS
     for setting, each in given.items():
-        schema = schemas.get(setting, {"writeOnly": provider is None})
+        schema = schemas.get(setting, {})
         if isinstance(each.value, dict) and schema.get("writeOnly"):
             mistake = reference_mistake(revealed(each.value))
             if mistake:
                 yield f"{each.place}: {mistake}"
         bare = isinstance(each.value, Secret) and not each.is_text
-        if bare and not private and setting in schemas and schema.get("writeOnly"):
+        if bare and not private and schema.get("writeOnly"):
             yield f"{each.place}: {_WRITTEN_OUT}"
 
 
@@ -153,9 +153,10 @@ def plain(given: Given, schema: Mapping[str, Any]) -> Any:
         return given.value
     value = revealed(given.value)
     kinds = schema.get("type", ())
-    if given.is_text and not _NUMBERS.isdisjoint([kinds] if isinstance(kinds, str) else kinds):
+    kinds = {kinds} if isinstance(kinds, str) else set(kinds)
+    if given.is_text and kinds & {"object", *_NUMBERS}:
         try:
-            return json.loads(value.lower())
+            return json.loads(value if "object" in kinds else value.lower())
         except (ValueError, RecursionError):
             return value
     return value

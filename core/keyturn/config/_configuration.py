@@ -83,7 +83,8 @@ class Configuration:
         values = {
             setting: plain(each, schemas[setting]) for setting, each in settings_of(given).items()
         }
-        mistakes = list(_resolve_all(values, given))
+        secret = [setting for setting in values if schemas[setting].get("writeOnly")]
+        mistakes = list(_resolve_all(values, given, secret))
         settings = None
         if not mistakes:
             settings, found = read_settings(provider.settings, values)
@@ -146,7 +147,7 @@ class Configuration:
 
         given = {each.place: each for each in self.store_keys}
         keys = {place: plain(each, {"writeOnly": True}) for place, each in given.items()}
-        mistakes = list(_resolve_all(keys, given))
+        mistakes = list(_resolve_all(keys, given, list(keys)))
         if not mistakes:
             try:
                 return EncryptedStore(store, list(keys.values()))
@@ -231,11 +232,13 @@ def _take_overrides(connections: dict[str, dict[str, Given]]) -> Iterator[str]:
             yield f"{given.place}: belongs to no configured connection.{question}"
 
 
-def _resolve_all(values: dict[str, Any], given: Mapping[str, Given]) -> Iterator[str]:
+def _resolve_all(
+    values: dict[str, Any], given: Mapping[str, Given], secret: Iterable[str]
+) -> Iterator[str]:
     """Put the secrets in the place of the references to them; return what can't be resolved."""
-    for setting, value in values.items():
-        if isinstance(value, dict):
-            found = resolve(value)
+    for setting in secret:
+        if isinstance(values[setting], dict):
+            found = resolve(values[setting])
             if isinstance(found, Secret):
                 values[setting] = found
             else:

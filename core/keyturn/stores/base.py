@@ -13,7 +13,7 @@ class TokenStore(Protocol):
     """Where entries (tokens, budgets, remembered refusals) live between calls.
 
     Every method may be called from any thread, and may raise anything: keyturn turns a store's
-    failure into a warning and an extra token request. Keys are lower-case hexadecimal digits and
+    failure into a warning and an extra token request. Keys are lower-case letters, digits and
     hyphens, at most 80 characters; entries are text.
     """
 

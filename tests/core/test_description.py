@@ -1,0 +1,427 @@
+"""Providers described by data alone: what they ask for, and every mistake told at once."""
+
+from __future__ import annotations
+
+import tomllib
+import typing
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import keyturn
+from keyturn import errors, provider_data
+from keyturn.settings import read
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Platform = Callable[..., keyturn.Connection]
+
+ADDRESS = {"token_url": "https://acme.example/token"}
+KEY = "-----BEGIN PRIVATE KEY-----\nx\n-----END PRIVATE KEY-----"
+
+
+def problems(description: dict[str, Any]) -> list[str]:
+    """Return the mistakes that are told of a description."""
+    with pytest.raises(errors.ConfigurationError) as caught:
+        keyturn.described("acme", ADDRESS | description)
+    assert f"acme has {len(caught.value.problems)} mistake(s)" in str(caught.value)
+    return list(caught.value.problems)
+
+
+# --- Credentials ---
+
+
+CREDENTIALS: dict[str, tuple[dict[str, Any], list[str], list[str]]] = {
+    # Data; then the settings that are required, and those that aren't.
+    "usual": ({}, ["client_id", "client_secret"], []),
+    "client_secret": ({"credentials": "client_secret"}, ["client_id", "client_secret"], []),
+    "public": ({"credentials": "public"}, ["client_id"], ["client_secret"]),
+    "private_key": ({"credentials": "private_key"}, ["client_id", "private_key"], ["key_id"]),
+    "certificate": ({"credentials": "certificate"}, ["client_id", "certificate"],
+                    ["certificate_key", "certificate_password"]),
+    "none": ({"credentials": "none"}, [], []),
+    "of a key": ({"client_authentication": "private_key_jwt"}, ["client_id", "private_key"],
+                 ["key_id"]),
+    "of a certificate": ({"client_authentication": "tls_client_auth"},
+                         ["client_id", "certificate"],
+                         ["certificate_key", "certificate_password"]),
+    "of Basic": ({"client_authentication": "client_secret_basic"},
+                 ["client_id", "client_secret"], []),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("data", "required", "optional"), CREDENTIALS.values(), ids=CREDENTIALS)
+def test_credentials_are_asked_for(
+    data: dict[str, Any], required: list[str], optional: list[str]
+) -> None:
+    """A user would be asked for what the platform doesn't know, or not for what it needs."""
+    schema = keyturn.described("acme", ADDRESS | data).settings_schema()
+
+    assert schema["required"] == required
+    assert schema["properties"].keys() == {*required, *optional, "token_url", "api_url"}
+    assert "acme" in (keyturn.described("acme", ADDRESS | data).settings.__doc__ or "")
+
+
+# --- Settings ---
+
+
+SETTINGS = tomllib.loads("""
+[text]
+title = "Text"
+description = "Of any kind."
+
+[label]
+kind = "label"
+title = "Label"
+
+[url]
+kind = "url"
+title = "URL"
+
+[domain]
+kind = "domain"
+title = "Domain"
+
+[secret]
+kind = "secret"
+title = "Secret"
+
+[choice]
+kind = "choice"
+title = "Choice"
+choices = ["one", "two"]
+
+[named]
+kind = "choice"
+title = "Named"
+choices = { one = "1", two = "2" }
+
+[integer]
+kind = "integer"
+title = "Integer"
+
+[scope]
+kind = "scope"
+title = "Scope"
+""")
+GOOD: dict[str, Any] = {
+    "text": "any text",
+    "label": "shop-1",
+    "url": "https://shop.example/x",
+    "domain": "shop.example",
+    "secret": "s3cret-for-tests",
+    "choice": "two",
+    "named": "two",
+    "integer": 7,
+    "scope": ["a", "b"],
+}
+BAD: dict[str, tuple[list[object], str]] = {
+    "text": (["", " x", "a\nb", 7], "must be"),
+    "label": (["a.b", "A", "", 7], "must be"),
+    "url": (["http://shop.example", "shop.example", 7], "must be"),
+    "domain": (["https://shop.example", "shop.example/", "Shop.example", 7], "must be a"),
+    "secret": (["", "a\nb", 7], "must be"),
+    "choice": (["tow", "", "1"], "must be one of one, two."),
+    "named": (["1", "One"], "must be one of one, two."),
+    "integer": (["7", 7.5, True], "must be a whole number"),
+    "scope": ([[], "", ["a b"], [7], 7], "must"),
+}
+
+
+def test_settings_are_read_by_their_kinds() -> None:
+    """A setting's kind is what keeps a wrong value from being sent."""
+    provider = keyturn.described("acme", ADDRESS | {"credentials": "none", "settings": SETTINGS})
+    settings, mistakes = read(provider.settings, GOOD)
+    assert settings is not None, mistakes
+    values = attrs.asdict(settings, recurse=False)
+    schema = provider.settings_schema()
+
+    assert schema["required"] == list(SETTINGS)
+    assert values["secret"].reveal() == "s3cret-for-tests"
+    assert values["scope"] == ("a", "b")
+    plain = {name: value for name, value in values.items() if name not in {"secret", "scope"}}
+    assert plain.items() <= (GOOD | {"token_url": None, "api_url": None}).items()
+    assert schema["properties"]["text"]["description"] == "Of any kind."
+    assert schema["properties"]["secret"]["writeOnly"] is True
+    assert schema["properties"]["named"]["enum"] == ["one", "two"]
+    assert schema["properties"]["integer"]["type"] == "integer"
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"), [(kind, value) for kind, (values, _) in BAD.items() for value in values]
+)
+def test_wrong_value_of_a_setting_is_told(kind: str, value: object) -> None:
+    """A provider without code must check as well as one with code."""
+    described = {"credentials": "none", "settings": {kind: SETTINGS[kind]}}
+    provider = keyturn.described("acme", ADDRESS | described)
+
+    (mistake,) = read(provider.settings, {kind: value})[1]
+    assert mistake.startswith(f"{kind}: {BAD[kind][1]}")
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+def test_setting_may_be_absent(kind: str) -> None:
+    """What a platform doesn't need of every user would be asked of all."""
+    table = SETTINGS[kind] | {"optional": True}
+    described = {"credentials": "none", "settings": {kind: table}}
+    provider = keyturn.described("acme", ADDRESS | described)
+    for given_values in ({}, {kind: None}):
+        settings, mistakes = read(provider.settings, given_values)
+        assert getattr(settings, kind) is None, mistakes
+
+
+@pytest.mark.parametrize("optional", [True, False])
+@pytest.mark.parametrize("kind", SETTINGS)
+def test_setting_may_have_a_default(kind: str, *, optional: bool) -> None:
+    """Every user would have to write what is the same for nearly all."""
+    table = SETTINGS[kind] | {"default": GOOD[kind], "optional": optional}
+    described = {"credentials": "none", "settings": {kind: table}}
+    provider = keyturn.described("acme", ADDRESS | described)
+    usual, _ = read(provider.settings, {})
+    named, _ = read(provider.settings, {kind: GOOD[kind]})
+
+    assert usual == named
+    assert "s3cret" not in repr(usual)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"), [(kind, value) for kind, (values, _) in BAD.items() for value in values]
+)
+def test_wrong_default_is_told_at_once(kind: str, value: object) -> None:
+    """A default is checked nowhere else."""
+    (mistake,) = problems({"settings": {kind: SETTINGS[kind] | {"default": value}}})
+
+    assert mistake.startswith(f"settings.{kind}: default must")
+
+
+def test_scope_is_asked_for(platform: Platform) -> None:
+    """The token would be good for nothing, or for too much."""
+    scope = {"kind": "scope", "title": "Scope", "default": "read write"}
+
+    assert platform({"settings": {"scope": scope}}).token_request().scope == ("read", "write")
+    asked = platform({"settings": {"scope": scope}}, scope="admin").token_request()
+    assert asked.body.endswith(b"&scope=admin")
+
+
+# --- Mistakes ---
+
+
+def setting(**more: Any) -> dict[str, Any]:
+    """Return a description with one setting."""
+    return {"settings": {"one": {"title": "One", **more}}}
+
+
+def named(name: str, **more: Any) -> dict[str, Any]:
+    """Return a description with a setting of a name."""
+    return {"settings": {name: {"title": "One", **more}}}
+
+
+NAME = "can't be the name of a setting"
+KINDS = "settings.one: kind must be one of text, label, url, domain, secret, choice, integer, scope"
+CHOICES = "settings.one: choices must be a list of texts, or a table of texts or of tables of texts"
+MISTAKES: list[tuple[dict[str, Any], str]] = [
+    ({"tokn_url": "x"}, "tokn_url: is not known. Did you mean token_url?"),
+    ({"setting": {}}, "setting: is not known. Did you mean settings?"),
+    ({"credential": "none"}, "credential: is not known. Did you mean credentials?"),
+    ({"xyz": 1}, "xyz: is not known."),
+    ({"name": "other"}, "name: is given already, by what the provider is registered as"),
+    ({"credentials": "secret"},
+     "credentials: must be one of client_secret, public, private_key, certificate, none"),
+    ({"credentials": ["none"]},
+     "credentials: must be one of client_secret, public, private_key, certificate, none"),
+    ({"settings": []}, "settings: must be a table with a table for each setting"),
+    ({"settings": {"one": "text"}}, "settings.one: must be a table with kind and title"),
+    (setting(titel="x"), "settings.one: titel is not known. Did you mean title?"),
+    (setting(kind="txt"), KINDS),
+    (setting(kind=["text"]), KINDS),
+    (setting(title=7), "settings.one: title is required, a text"),
+    ({"settings": {"one": {}}}, "settings.one: title is required, a text"),
+    (setting(description=7), "settings.one: description must be a text"),
+    (setting(optional="no"), "settings.one: optional must be true or false"),
+    (setting(kind="choice"), "settings.one: choices must be given if kind is choice, and absent"),
+    (setting(choices=["a"]), "settings.one: choices must be given if kind is choice, and absent"),
+    *((setting(kind="choice", choices=choices), CHOICES) for choices in
+      ([1], "ab", {"a": 1}, {"a": {"b": 1}}, {"a": ["b"]}, 7)),
+    *((named(name), f"settings.{name}: {NAME}") for name in
+      ("token_url", "api_url", "problems", "self", "uuid", "class", "Upper", "_x", "a__b", "a_",
+       "1a", "a-b", "", "é", "ﬁ")),
+    *((named(name), f"settings: none may be named {name}, a word of keyturn.connect's own")
+      for name in ("store", "timeout", "provider")),
+    (named("client_secret"), "settings.client_secret: kind must be secret, as credentials have it"),
+    (named("private_key", kind="url"),
+     "settings.private_key: kind must be secret, as credentials have it"),
+    (named("client_id", kind="integer"),
+     "settings.client_id: kind must be text, as credentials have it"),
+    ({"token_url": None}, "token_url: must be a text"),
+    ({"method": "PATCH"}, "method: must be one of POST, GET"),
+    ({"client_authentication": {"a": 1}}, "client_authentication: must be one of"),
+    ({"budget": {"per_minute": "3", "burst": 1}},
+     "budget: must be a budget: per_minute and burst, or absent"),
+    ({"budget": {"per_minute": 3}}, "budget: must be a budget: per_minute and burst, or absent"),
+    ({"budget": {"per_minute": 0, "burst": 1}}, "budget: must have a per_minute above 0"),
+    ({"api_domains": [7]}, "api_domains: must be several texts"),
+    ({"parameters": {"a": "{x}"}}, "parameters: '{x}' names {x}, which is no setting"),
+    ({"client_authentication": "private_key_jwt", "credentials": "none"},
+     "client_authentication: needs the setting private_key"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("description", "mistake"), MISTAKES)
+def test_mistake_in_a_description_is_told(description: dict[str, Any], mistake: str) -> None:
+    """An author without a debugger would be left to guess."""
+    (found,) = problems(description)
+
+    assert found.startswith(mistake)
+
+
+def test_missing_address_is_told() -> None:
+    """There is nothing that a secret could be sent to."""
+    with pytest.raises(errors.ConfigurationError, match="token_url: must be a text"):
+        keyturn.described("acme", {})
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    """An author would mend them one by one."""
+    found = problems(
+        {
+            "titel": "Acme",
+            "token_url": "http://acme.example",
+            "token_status": 404,
+            "settings": {"class": {}, "one": {"kind": "txt", "titel": "x", "optional": 1}},
+        }
+    )
+
+    assert [mistake.partition(":")[0] for mistake in found] == [
+        "titel",
+        *["settings.class"] * 2,
+        *["settings.one"] * 4,
+        "token_url",
+        "token_status",
+    ]
+
+
+def test_mistakes_are_those_of_a_settings_class_too() -> None:
+    """A description beside a settings class of Python's is checked no less."""
+    with pytest.raises(errors.ConfigurationError, match=r"names \{tenant\}, which is no setting"):
+        keyturn.described(
+            "acme", {"token_url": "https://{tenant}.example"}, settings=keyturn.ClientSettings
+        )
+
+
+def test_name_may_be_repeated() -> None:
+    """A file that says its own name is in order."""
+    assert keyturn.described("acme", {**ADDRESS, "name": "acme"}).name == "acme"
+
+
+# --- Whatever is described ---
+
+
+TEMPLATES = st.sampled_from(
+    [
+        "x",
+        "",
+        "{a_text}",
+        "{a_secret}",
+        "{a_choice}",
+        "{uuid}",
+        "{client_id}",
+        "{a_text}-{a_secret}",
+    ]
+)
+ODD_TEXTS = st.text(max_size=8) | st.sampled_from(
+    ["{", "{a_choice[x]}", "https://{a_label}.example"]
+)
+ODD = (
+    st.none()
+    | st.booleans()
+    | st.integers(-1, 400)
+    | st.floats()
+    | ODD_TEXTS
+    | st.lists(ODD_TEXTS, max_size=1)
+    | st.dictionaries(ODD_TEXTS, ODD_TEXTS, max_size=1)
+)
+LIKELY: dict[str, st.SearchStrategy[Any]] = {
+    "Mapping": st.dictionaries(st.sampled_from(["a", "X-B"]), TEMPLATES),
+    "tuple": st.lists(st.just("acme.example"), max_size=2),
+    "Budget": st.fixed_dictionaries({"per_minute": st.integers(1, 9), "burst": st.integers(1, 9)}),
+    "float": st.floats(1, 1e9),
+    "int": st.integers(200, 201),
+    "str": st.sampled_from(["x", "data.token", "RS256", ""]),
+}
+
+
+def likely(kind: object) -> st.SearchStrategy[Any]:
+    """Return values that are mostly right for a datum of a kind."""
+    if typing.get_origin(kind) is typing.Literal:
+        return st.sampled_from(typing.get_args(kind))
+    return next(values for name, values in LIKELY.items() if name in str(kind))
+
+
+TABLES = st.fixed_dictionaries(
+    {"title": st.just("Made up") | ODD},
+    optional={
+        "kind": st.sampled_from(["label", "url", "domain", "secret", "choice", "integer", "scope"]),
+        "default": ODD,
+        "optional": st.booleans() | ODD,
+        "choices": st.lists(ODD_TEXTS, max_size=2) | st.dictionaries(ODD_TEXTS, ODD),
+    },
+)
+USUAL_SETTINGS = {
+    "a_text": {"title": "Text", "optional": True},
+    "a_label": {"kind": "label", "title": "Label", "default": "x"},
+    "a_secret": {"kind": "secret", "title": "Secret", "default": "x"},
+    "a_choice": {"kind": "choice", "title": "Choice", "choices": ["x"], "default": "x"},
+}
+ADDRESSES = {"token_url", "api_url", "revocation_url"}
+DATA = {name: kind for name, kind in provider_data.kinds().items() if name not in ADDRESSES}
+
+
+@st.composite
+def descriptions(draw: st.DrawFn) -> dict[str, Any]:
+    """Return descriptions, of which every other has something odd in it."""
+    names = draw(st.lists(st.sampled_from(sorted(DATA)), max_size=4))
+    data = {name: draw(likely(DATA[name])) for name in names}
+    data |= {"token_url": "https://{a_label}.example/token", "settings": USUAL_SETTINGS}
+    data |= draw(st.sampled_from([{}, {"credentials": "none"}, {"credentials": "public"}]))
+    if draw(st.booleans()):
+        name = draw(st.sampled_from(["scope", "client_id", "one", "A", "class"]))
+        data["settings"] = USUAL_SETTINGS | {name: draw(TABLES)}
+        data[draw(st.sampled_from([*sorted(DATA), *ADDRESSES]))] = draw(ODD)
+    return data
+
+
+def made_up(provider: keyturn.Provider[Any]) -> dict[str, Any]:
+    """Return settings that fit a provider."""
+    kinds = {"integer": 7, "string": "x"}
+    given_values: dict[str, Any] = {"private_key": KEY, "url": "https://acme.example"}
+    schema = provider.settings_schema()
+    for name in schema["required"]:
+        field = schema["properties"][name]
+        kind = "https://a.example" if field.get("format") == "uri" else kinds.get(field.get("type"))
+        given_values.setdefault(name, field.get("enum", [kind or "x"])[0])
+    return {name: given_values[name] for name in schema["required"]}
+
+
+@given(descriptions())
+def test_any_description_is_refused_or_works(description: dict[str, Any]) -> None:
+    """A description that nobody thought of would break the program with an error of Python's."""
+    try:
+        provider = keyturn.described("acme", description)
+    except errors.ConfigurationError as error:
+        assert error.problems  # noqa: PT017 - only then
+        return
+    settings, mistakes = read(provider.settings, made_up(provider))
+    assert settings is not None, mistakes
+    try:
+        request = provider.token_request(settings)
+    except errors.ConfigurationError as error:
+        assert "address" in str(error)  # noqa: PT017 - only then
+        return
+    shown = request.redacted()
+    assert isinstance(shown.body, bytes)
+    assert all(isinstance(each, str) for each in shown.headers.values())
+    assert request.with_fingerprint(b"made-up-key-for-tests").fingerprint

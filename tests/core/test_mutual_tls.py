@@ -1,0 +1,221 @@
+"""Mutual TLS (RFC 8705 section 2): what the client shows, to a server that wants to see it."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trustme
+from cryptography.hazmat.primitives import serialization
+
+import keyturn
+from keyturn import errors
+from keyturn.transport import Transport
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.conftest import RawServer
+
+PASSWORD = "s3cret-for-tests"
+PROVIDER = keyturn.described(
+    "acme",
+    {"token_url": "https://login.acme.example/token", "client_authentication": "tls_client_auth"},
+)
+PUBLIC = keyturn.described(
+    "acme", {"token_url": "https://login.acme.example/token", "credentials": "public"}
+)
+
+
+class SecureServer:
+    """A token endpoint on loopback that asks for the client's certificate, and notes whose it was.
+
+    Args:
+        serve: Starts a server.
+        authority: The authority of both sides' certificates.
+        answer: What it answers.
+    """
+
+    def __init__(
+        self, serve: Callable[..., RawServer], authority: trustme.CA, answer: bytes
+    ) -> None:
+        self.seen: list[str] = []
+        self._answer = answer
+        self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self._context.verify_mode = ssl.CERT_REQUIRED
+        authority.configure_trust(self._context)
+        authority.issue_cert("127.0.0.1").configure_cert(self._context)
+        self.url = serve(self._handle).url.replace("http:", "https:")
+
+    def _handle(self, server: RawServer, connection: socket.socket) -> None:
+        with self._context.wrap_socket(connection, server_side=True) as secure:
+            shown: Any = secure.getpeercert()
+            self.seen.append(shown["subjectAltName"][0][1])
+            server.read_request(secure)
+            secure.sendall(self._answer)
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    """Give a certificate authority of the tests' own."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def server(
+    serve: Callable[..., RawServer],
+    authority: trustme.CA,
+    token_answer: bytes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> SecureServer:
+    """Give a server that asks for a certificate; this process trusts its authority."""
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+    return SecureServer(serve, authority, token_answer)
+
+
+def write(path: Path, certificate: trustme.LeafCert, password: str = "") -> None:
+    """Write a certificate with its private key, which may be encrypted."""
+    key = certificate.private_key_pem.bytes()
+    if password:
+        key = serialization.load_pem_private_key(key, None).private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(password.encode()),
+        )
+    path.write_bytes(key + certificate.cert_chain_pems[0].bytes())
+
+
+def connect(
+    server: SecureServer, provider: keyturn.Provider[Any] = PROVIDER, **settings: Any
+) -> keyturn.Connection:
+    """Return a connection to the server, with a transport and a store of its own."""
+    values = provider.settings(client_id="cid", token_url=server.url, **settings)
+    store = keyturn.stores.from_url("memory://")
+    return keyturn.Connection(provider, values, store=store, transport=Transport())
+
+
+def test_client_shows_its_certificate(
+    server: SecureServer, authority: trustme.CA, tmp_path: Path
+) -> None:
+    """The server would not know who asks."""
+    write(tmp_path / "client.pem", authority.issue_cert("client.example"))
+    connection = connect(server, certificate=str(tmp_path / "client.pem"))
+
+    assert connection.token().access_token == "t0ken"
+    assert server.seen == ["client.example"]
+
+
+def test_key_may_be_in_a_file_of_its_own(
+    server: SecureServer, authority: trustme.CA, tmp_path: Path
+) -> None:
+    """Tools that renew certificates write two files."""
+    certificate = authority.issue_cert("client.example")
+    certificate.cert_chain_pems[0].write_to_path(tmp_path / "client.pem")
+    certificate.private_key_pem.write_to_path(tmp_path / "client.key")
+    paths = {"certificate": "client.pem", "certificate_key": "client.key"}
+    connection = connect(server, **{name: str(tmp_path / file) for name, file in paths.items()})
+
+    assert connection.token().access_token == "t0ken"
+
+
+def test_key_may_be_encrypted(server: SecureServer, authority: trustme.CA, tmp_path: Path) -> None:
+    """A key could only be kept in the clear."""
+    write(tmp_path / "client.pem", authority.issue_cert("client.example"), PASSWORD)
+    connection = connect(
+        server,
+        certificate=str(tmp_path / "client.pem"),
+        certificate_password=keyturn.Secret(PASSWORD),
+    )
+
+    assert connection.token().access_token == "t0ken"
+    assert PASSWORD not in connection.explain() + repr(connection.token_request().certificate)
+
+
+def test_certificate_that_was_renewed_in_place_is_used_next_time(
+    server: SecureServer, authority: trustme.CA, tmp_path: Path
+) -> None:
+    """A long-running process would show the old one until it is refused."""
+    connection = connect(server, certificate=str(tmp_path / "client.pem"))
+    for name in ("first.example", "second.example"):
+        write(tmp_path / "client.pem", authority.issue_cert(name))
+        connection.invalidate(connection.token())
+
+    assert server.seen == ["first.example", "second.example"]
+
+
+def test_without_certificate_there_is_no_token(server: SecureServer) -> None:
+    """The refusal of a handshake must be told as ours, not as an error of ssl."""
+    connection = connect(server, PUBLIC)
+    refused = pytest.raises(errors.EndpointUnavailable)
+
+    with refused:
+        connection.token()
+    assert server.seen == []
+
+
+BAD_FILES: dict[str, Callable[[Path, trustme.LeafCert], object]] = {
+    "missing": lambda *_: None,
+    "a directory": lambda path, _: path.mkdir(),
+    "empty": lambda path, _: path.touch(),
+    "garbage": lambda path, _: path.write_bytes(b"\0garbage"),
+    "without key": lambda path, certificate: certificate.cert_chain_pems[0].write_to_path(path),
+    "without certificate": lambda path, certificate: certificate.private_key_pem.write_to_path(
+        path
+    ),
+    "encrypted": lambda path, certificate: write(path, certificate, "another-one"),
+}
+
+
+@pytest.mark.parametrize("password", [None, PASSWORD, "x" * 2000], ids=["none", "wrong", "long"])
+@pytest.mark.parametrize("make", BAD_FILES.values(), ids=BAD_FILES)
+def test_unusable_certificate_is_told(
+    server: SecureServer,
+    authority: trustme.CA,
+    tmp_path: Path,
+    make: Callable[[Path, trustme.LeafCert], object],
+    password: str | None,
+) -> None:
+    """OpenSSL would ask at the terminal, or its error would come out."""
+    path = tmp_path / "client.pem"
+    make(path, authority.issue_cert("client.example"))
+    secret = None if password is None else keyturn.Secret(password)
+    connection = connect(server, certificate=str(path), certificate_password=secret)
+
+    with pytest.raises(errors.ConfigurationError, match=r"^acme: certificate: /") as caught:
+        connection.token()
+
+    assert f"{path} can't be used" in str(caught.value)
+    assert not password or password not in str(caught.value)
+    assert caught.value.__context__ is None
+    assert server.seen == []
+
+
+def test_key_of_another_certificate_is_told(
+    server: SecureServer, authority: trustme.CA, tmp_path: Path
+) -> None:
+    """Two files that don't belong together are easily named together."""
+    for name in ("one", "other"):
+        write(tmp_path / f"{name}.pem", authority.issue_cert(f"{name}.example"))
+    one, other = str(tmp_path / "one.pem"), str(tmp_path / "other.pem")
+
+    with pytest.raises(errors.ConfigurationError, match="can't be used"):
+        connect(server, certificate=one, certificate_key=other).token()
+
+
+def test_fingerprint_follows_the_certificates_place(server: SecureServer) -> None:
+    """Two clients without an ID, told apart by certificates alone, would share tokens."""
+    prints = {
+        connect(server, **settings).token_request().fingerprint
+        for settings in (
+            {"certificate": "/a.pem"},
+            {"certificate": "/b.pem"},
+            {"certificate": "/a.pem", "certificate_key": "/b.pem"},
+            {"certificate": "/a.pem", "certificate_password": keyturn.Secret(PASSWORD)},
+        )
+    }
+    assert len(prints) == 4

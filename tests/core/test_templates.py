@@ -1,0 +1,301 @@
+"""Templates: what stands for settings in addresses, parameters and headers, and what must not."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import keyturn
+from keyturn import errors
+from keyturn.urls import origin, url_problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.conftest import RawServer, World
+
+    Platform = Callable[..., keyturn.Connection]
+
+UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+SETTINGS: dict[str, Any] = {
+    "tenant": {"title": "Tenant", "default": "a b/ö"},
+    "user": {"title": "User", "optional": True},
+    "level": {"kind": "integer", "title": "Level", "default": 7},
+    "pin": {"kind": "secret", "title": "PIN", "default": "p1n-for-tests"},
+    "spare_pin": {"kind": "secret", "title": "Spare PIN", "optional": True},
+    "environment": {
+        "kind": "choice",
+        "title": "Environment",
+        "choices": {"test": "sandbox", "live": "prod"},
+        "default": "test",
+    },
+    "region": {
+        "kind": "choice",
+        "title": "Region",
+        "choices": {
+            "eu": {"auth": "login.eu.example", "api-v2": "api.eu.example"},
+            "us": {"auth": "login.us.example", "api-v2": "api.us.example"},
+        },
+        "default": "eu",
+    },
+    "plain": {"kind": "choice", "title": "Plain", "choices": ["x", "y"], "optional": True},
+    "scope": {"kind": "scope", "title": "Scope", "default": ["a", "b"]},
+}
+
+TEXTS = {
+    "fixed": "fixed",
+    "{tenant}": "a b/ö",
+    "x-{tenant}-{level}": "x-a b/ö-7",
+    "{{tenant}}": "{tenant}",
+    "": "",
+    "{user}": None,
+    "of {user}": None,
+    "{user}{pin}": None,
+    "{pin}": "p1n-for-tests",
+    "{tenant}:{pin}": "a b/ö:p1n-for-tests",
+    "{spare_pin}": None,
+    "{environment}": "sandbox",
+    "{region[auth]}": "login.eu.example",
+    "{region[api-v2]}": "api.eu.example",
+    "{plain}": None,
+    "{scope}": "a b",
+}
+
+
+@pytest.mark.parametrize(("template", "text"), TEXTS.items())
+def test_parameter_has_the_settings_values(
+    platform: Platform, template: str, text: str | None
+) -> None:
+    """The server would get the template, the word None, or a choice's name for its text."""
+    data = {"parameters": {"extra": template}, "settings": SETTINGS, "body_format": "json"}
+    request = platform(data | {"scope_name": ""}).token_request()
+    sent = dict(request.parameters)
+
+    assert ("extra" in sent) == (text is not None)
+    if text is not None:
+        assert f'"extra":"{text}"' in request.body.decode()
+    assert "p1n" not in request.redacted().body.decode() + repr(request)
+
+
+@pytest.mark.parametrize("template", [each for each in TEXTS if "ö" not in str(TEXTS[each])])
+def test_header_has_the_settings_values(platform: Platform, template: str) -> None:
+    """As for parameters; a secret in a header shows as easily."""
+    data = {"token_headers": {"X-Extra": template}, "settings": SETTINGS}
+    request = platform(data).token_request()
+
+    assert request.headers.get("X-Extra") == TEXTS[template]
+    assert "p1n" not in str(request.redacted().headers) + repr(request)
+
+
+def test_secret_placeholders_do_not_show_in_a_transcript(
+    world: World, platform: Platform, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A transcript that a user shows around would hold the PIN."""
+    caplog.set_level(1)
+    connection = platform(
+        {
+            "parameters": {"pin": "{pin}", "both": "{tenant}:{pin}"},
+            "token_headers": {"X-Pin": "{pin}"},
+            "api_headers": {"X-Api-Pin": "pin {pin}"},
+            "body_format": "query",
+            "settings": SETTINGS,
+        }
+    )
+    world.endpoint.answers.append(
+        world.endpoint.answer(
+            400, {"error": "invalid_client", "error_description": "p1n-for-tests"}
+        )
+    )
+    told = connection.explain() + connection.explain() + caplog.text
+
+    assert "p1n" not in told
+    assert "pin=REDACTED" in told
+
+
+def test_setting_changes_the_fingerprint_wherever_it_stands(platform: Platform) -> None:
+    """Two tenants would share a token."""
+    prints = {
+        platform({place: {"X-Extra": template}, "settings": SETTINGS}).token_request().fingerprint
+        for place in ("parameters", "token_headers")
+        for template in ("{pin}", "p1n-for-tests2", "{environment}", "{region[auth]}", "{uuid}")
+    }
+    assert len(prints) == 10
+
+
+def test_uuid_is_new_each_time_and_the_fingerprint_is_not(
+    platform: Platform, serve: Callable[..., RawServer], token_answer: bytes
+) -> None:
+    """A correlation ID that repeats is none; one in the key would make every token a new one."""
+    server = serve(token_answer)
+    data = {"parameters": {"nonce": "{uuid}"}, "token_headers": {"X-Request-Id": "{uuid}"}}
+    one, other = (platform(data, real=True, token_url=server.url) for _ in range(2))
+    for connection in (one, one, other):
+        connection.invalidate(connection.token())
+    sent = [request.decode() for request in server.received]
+    ids = [re.findall(UUID, text) for text in sent]
+
+    assert one.token_request().fingerprint == other.token_request().fingerprint
+    assert [len(each) for each in ids] == [2, 2, 2]
+    assert len(set(itertools.chain(*ids))) == 6
+    assert re.search(f"nonce={UUID}$", sent[0])
+
+
+def test_uuid_within_a_text_is_a_setting_that_is_missing() -> None:
+    """Half a correlation ID would be sent as it stands."""
+    with pytest.raises(errors.ConfigurationError, match=r"names \{uuid\}, which is no setting"):
+        described(parameters={"id": "x-{uuid}"})
+
+
+# --- Addresses ---
+
+
+def described(**data: Any) -> keyturn.Provider[Any]:
+    """Return a provider with all kinds of settings."""
+    usual = {"token_url": "https://acme.example/token", "settings": SETTINGS}
+    return keyturn.described("acme", usual | data)
+
+
+ADDRESSES = {
+    "https://{environment}.acme.example/token": "https://sandbox.acme.example/token",
+    "https://{region[auth]}/token": "https://login.eu.example/token",
+    "https://acme.example/{tenant}/token": "https://acme.example/a%20b%2F%C3%B6/token",
+    "https://acme.example/v{level}": "https://acme.example/v7",
+}
+
+
+@pytest.mark.parametrize(("template", "address"), ADDRESSES.items())
+def test_address_has_the_settings_values(platform: Platform, template: str, address: str) -> None:
+    """The secret would go to another place than the platform's."""
+    assert platform({"token_url": template, "settings": SETTINGS}).token_request().url == address
+
+
+def test_whole_address_may_be_a_setting(platform: Platform) -> None:
+    """Platforms that each customer runs have no address of their own."""
+    settings = {"url": {"kind": "url", "title": "URL"}}
+    data = {"token_url": "{url}/oauth/token", "api_url": "{url}/api", "settings": settings}
+    connection = platform(data, url="https://shop.example/de/")
+
+    assert connection.token_request().url == "https://shop.example/de/oauth/token"
+    assert connection.api_url == "https://shop.example/de/api"
+
+
+@pytest.mark.parametrize("datum", ["token_url", "api_url", "revocation_url"])
+def test_address_needs_its_settings(platform: Platform, datum: str) -> None:
+    """The word None would become part of an address."""
+    data = {datum: "https://acme.example/{user}/x", "settings": SETTINGS}
+
+    def use() -> None:
+        connection = platform(data)
+        if datum == "api_url":
+            _ = connection.api_url
+        connection.token()
+        connection.revoke()
+
+    with pytest.raises(errors.ConfigurationError, match="needs the setting user"):
+        use()
+
+
+@given(
+    st.text(max_size=12) | st.sampled_from(["a.evil.example/", "evil.example#", "a@b", "..", "a:1"])
+)
+def test_no_setting_moves_an_address(value: str) -> None:
+    """A tenant's name would send the secret to another host, or to another path."""
+    settings = {"tenant": {"title": "Tenant"}}
+    for template in ("https://{tenant}.acme.example/token", "https://acme.example/{tenant}/token"):
+        provider = keyturn.described("acme", {"token_url": template, "settings": settings})
+        secret = keyturn.Secret("s3cret-for-tests")
+        given_settings = provider.settings(client_id="cid", client_secret=secret, tenant=value)
+        try:
+            url = provider.token_request(given_settings).url
+        except errors.ConfigurationError:
+            continue
+        assert url_problem(url) is None
+        assert re.fullmatch(r"https://([a-z0-9.-]+\.)?acme\.example", origin(url))
+        assert url.endswith("/token")
+        assert url.count("/") == template.count("/")
+
+
+# --- Mistakes ---
+
+
+MISTAKES = {
+    "{missing}": "names {missing}, which is no setting",
+    "{tenant[x]}": "names {tenant[x]}, which that setting has no text for",
+    "{environment[x]}": "names {environment[x]}, which that setting has no text for",
+    "{region}": "names {region}, which that setting has no text for",
+    "{region[login]}": "names {region[login]}, which that setting has no text for",
+    "{problems}": "names {problems}, which is no setting",
+    "{__class__}": "names {__class__}, which is no setting",
+    "{tenant": "is no template",
+    "tenant}": "is no template",
+    "{}": "is no template",
+    "{0}": "is no template",
+    "{tenant!r}": "is no template",
+    "{tenant:>9}": "is no template",
+    "{tenant.x}": "is no template",
+    "{tenant[x][y]}": "is no template",
+    "{ tenant }": "is no template",
+}
+
+
+@pytest.mark.parametrize(("template", "words"), MISTAKES.items())
+@pytest.mark.parametrize(
+    "datum",
+    ["parameters", "token_headers", "api_headers", "assertion_claims", "assertion_audience"],
+)
+def test_template_with_a_mistake_is_told(datum: str, template: str, words: str) -> None:
+    """It would show at the first request, as an error of Python's."""
+    value = template if datum == "assertion_audience" else {"X-Extra": template}
+
+    with pytest.raises(errors.ConfigurationError) as caught:
+        described(**{datum: value})
+
+    assert caught.value.problems[0].startswith(f"{datum}: {template!r} {words}")
+    assert len(caught.value.problems) == 1
+
+
+@pytest.mark.parametrize("datum", ["token_url", "api_url", "revocation_url"])
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        ("https://acme.example/{client_secret}", "a secret, which addresses must not hold"),
+        ("https://acme.example/{spare_pin}", "a secret, which addresses must not hold"),
+        ("https://{missing}.example", "which is no setting"),
+        ("{uuid}", "is no address"),
+        ("http://acme.example", "must begin with https"),
+        ("https://acme.example?tenant={tenant}", "must be a URL"),
+        ("acme.example", "must be a URL"),
+        ("{tenant", "must be a URL"),
+    ],
+)
+def test_address_with_a_mistake_is_told(datum: str, template: str, words: str) -> None:
+    """A secret would stand in logs of servers and proxies, or nothing could be sent."""
+    with pytest.raises(errors.ConfigurationError, match=f"{datum}: .*{re.escape(words)}"):
+        described(**{datum: template})
+
+
+def test_property_of_the_settings_is_a_placeholder(world: World) -> None:
+    """What is computed of several settings would need a method of the provider's."""
+
+    @attrs.frozen(kw_only=True)
+    class Settings(keyturn.ConfidentialSettings):
+        vip: bool = keyturn.setting("VIP", default=True)
+
+        @property
+        def audience(self) -> str:
+            return f"urn:{self.client_id}"
+
+    provider = world.changed(
+        settings=Settings,
+        token_url="https://acme.example/token",
+        parameters={"audience": "{audience}", "vip": "{vip}"},
+    )
+    body = world.connect(provider).token_request().body
+
+    assert body.endswith(b"&audience=urn%3Acid&vip=true")

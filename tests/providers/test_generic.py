@@ -1,0 +1,404 @@
+"""The provider `generic`: any platform, described in `keyturn.toml` or in the environment alone."""
+
+from __future__ import annotations
+
+import json
+import typing
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+import keyturn
+from keyturn import errors, provider_data
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.conftest import RawServer, World
+
+SECRET = "s3cret-for-tests"
+PREFIX = "KEYTURN_CONNECTIONS__ACME__"
+ADDRESS = "https://login.acme.example/token"
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nothing be configured, and tokens be kept in memory."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("KEYTURN_STORE", "memory://")
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Callable[[str], keyturn.Connection]:
+    """Give a function that loads a connection from the settings of a configuration file."""
+
+    def load_text(text: str) -> keyturn.Connection:
+        path = tmp_path / "keyturn.toml"
+        path.write_text(f'[connections.acme]\nprovider = "generic"\n{text}', encoding="utf-8")
+        path.chmod(0o600)
+        return keyturn.load_connection("acme", config=path)
+
+    return load_text
+
+
+def problems(load: Callable[..., keyturn.Connection], *given: Any) -> list[str]:
+    """Return the mistakes that loading a connection reports."""
+    with pytest.raises(errors.ConfigurationError) as caught:
+        load(*given)
+    assert SECRET not in str(caught.value)
+    return list(caught.value.problems)
+
+
+# --- The settings are the data of a provider ---
+
+
+OWN = {"name", "title", "token_url", "api_url", "budget"}
+
+
+def kind_of(field: attrs.Attribute[Any]) -> object:
+    """Return the kind of a setting, whether it may be absent or not."""
+    kinds = [kind for kind in typing.get_args(field.type) if kind is not type(None)]
+    is_optional = type(None) in typing.get_args(field.type)
+    return kinds[0] if is_optional else field.type
+
+
+def test_every_datum_is_a_setting_with_the_same_default() -> None:
+    """A platform that needs it could not be described, or would behave in another way."""
+    generic = keyturn.provider("generic")
+    fields = attrs.fields_dict(attrs.resolve_types(generic.settings))
+    for name, kind in provider_data.kinds().items():
+        if name in OWN:
+            continue
+        usual = getattr(keyturn.Provider, name)
+        is_absent = fields[name].default is None
+        wanted = next(
+            (k for k in typing.get_args(kind) if type(None) in typing.get_args(kind)), kind
+        )
+        assert kind_of(fields[name]) in {wanted, *((tuple[str, ...],) if is_absent else ())}, name
+        assert fields[name].default == usual or (is_absent and usual in {(), None, float("inf")})
+
+
+def test_nothing_given_is_the_usual_provider() -> None:
+    """Whoever gives an address alone gets RFC 6749."""
+    connection = keyturn.connect(
+        "generic", token_url=ADDRESS, client_id="cid", client_secret=SECRET
+    )
+    usual = keyturn.described("generic", {"token_url": ADDRESS})
+    request = usual.token_request(
+        usual.settings(client_id="cid", client_secret=keyturn.Secret(SECRET))
+    )
+
+    assert connection.token_request().body == request.body
+    for name in provider_data.kinds().keys() - OWN:
+        assert getattr(connection.provider, name) == getattr(usual, name), name
+
+
+# --- In a file ---
+
+
+FILE = """
+token_url = "https://login.acme.example/token"
+api_url = "https://api.acme.example/v1"
+revocation_url = "https://login.acme.example/revoke"
+client_id = "cid"
+client_secret = { env = "ACME_SECRET" }
+client_authentication = "client_secret_basic"
+parameters = { audience = "{client_id}", kind = "machine" }
+token_headers = { X-Tenant = "7" }
+scope = ["read", "write"]
+scope_separator = ","
+token_field = "data.token"
+token_type = ""
+token_status = 201
+lifetime_field = "data.end"
+lifetime_format = "epoch_milliseconds"
+error_field = "code"
+error_description_field = "text"
+error_codes = { 17 = "invalid_client" }
+authorization_header = "X-Token"
+authorization_scheme = ""
+api_headers = { X-Tenant = "7" }
+per_minute = 3
+burst = 20
+max_margin = 60
+"""
+
+
+def test_platform_is_described_in_the_configuration(
+    load: Callable[[str], keyturn.Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A platform that nobody has written a provider for could not be used without code."""
+    monkeypatch.setenv("ACME_SECRET", SECRET)
+    connection = load(FILE)
+    request = connection.token_request()
+
+    assert request.url == ADDRESS
+    assert request.body.decode() == (
+        "grant_type=client_credentials&audience=cid&kind=machine&scope=read%2Cwrite"
+    )
+    assert request.headers["X-Tenant"] == "7"
+    assert request.headers["Authorization"].startswith("Basic ")
+    assert connection.api_url == "https://api.acme.example/v1"
+    assert connection.provider.budget == keyturn.Budget(3, 20)
+    assert connection.provider.max_margin == 60
+    assert connection.provider.revocation_url == "https://login.acme.example/revoke"
+    assert SECRET not in repr(connection.settings)
+
+
+def test_platform_described_in_the_configuration_gives_its_token(
+    world: World, load: Callable[[str], keyturn.Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The data would be taken over, and not be used."""
+    monkeypatch.setenv("ACME_SECRET", SECRET)
+    loaded = load(FILE)
+    connection = keyturn.Connection(
+        keyturn.provider("generic"),
+        loaded.settings,
+        store=world.store,
+        clock=world.clock.clock,
+        transport=world.endpoint,  # type: ignore[arg-type]  # it needs `send` alone
+    )
+    end = (world.clock.now + 600) * 1000
+    world.endpoint.answers = [
+        world.endpoint.answer(200, {"code": 17, "text": "unknown app"}),
+        world.endpoint.answer(201, {"data": {"token": "t0ken", "end": end}}),
+    ]
+
+    with pytest.raises(errors.InvalidClient, match="unknown app"):
+        connection.token()
+    connection.forget()
+    assert connection.token().lifetime == pytest.approx(600)
+    assert connection.headers() == {"X-Token": "t0ken", "X-Tenant": "7"}
+
+
+def test_password_stays_a_secret(
+    load: Callable[[str], keyturn.Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A password among the parameters would stand in transcripts, as parameters do."""
+    monkeypatch.setenv("ACME_PASSWORD", SECRET)
+    request = load(
+        """
+        token_url = "https://login.acme.example/token"
+        grant_type = "password"
+        username = "robot"
+        password = { env = "ACME_PASSWORD" }
+        parameters = { username = "{username}", password = "{password}" }
+        """
+    ).token_request()
+
+    assert request.body == b"grant_type=password&username=robot&password=s3cret-for-tests"
+    assert request.redacted().body == b"grant_type=password&username=robot&password=REDACTED"
+
+
+API_KEYS: list[tuple[str, str, str]] = [
+    # Settings; then the body, and the header that has the key.
+    ('client_secret_name = "api_key"\nbody_format = "json"', '{"api_key":"s3cret-for-tests"}', ""),
+    ('client_secret_name = "X-Key"\nclient_authentication = "client_secret_headers"', "", "X-Key"),
+    ('token_headers = { X-Key = "key {client_secret}" }\nclient_secret_name = ""', "", "X-Key"),
+]
+
+
+@pytest.mark.parametrize(("text", "body", "header"), API_KEYS)
+def test_api_key_buys_a_token(
+    load: Callable[[str], keyturn.Connection], text: str, body: str, header: str
+) -> None:
+    """Many platforms know no client ID, and no grant."""
+    usual = f'token_url = "{ADDRESS}"\nclient_secret = "{SECRET}"\ngrant_type = ""\n'
+    request = load(usual + text).token_request()
+
+    assert request.body.decode() == body
+    assert not header or request.headers[header].endswith(SECRET)
+    assert SECRET not in str(request.redacted().headers) + str(request.redacted().body)
+
+
+def test_key_and_certificate(load: Callable[[str], keyturn.Connection], tmp_path: Path) -> None:
+    """The stronger ways to authenticate would be for plugins alone."""
+    key = rsa.generate_private_key(65537, 2048).private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    (tmp_path / "key.pem").write_bytes(key)
+    usual = f'token_url = "{ADDRESS}"\nclient_id = "cid"\n'
+    signed = load(
+        f"""{usual}
+        client_authentication = "private_key_jwt"
+        private_key = {{ file = "{tmp_path / "key.pem"}" }}
+        key_id = "key-1"
+        assertion_claims = {{ scope = "{{scope}}" }}
+        scope = "a b"
+        scope_name = ""
+        """
+    ).token_request()
+    shown = load(
+        f"""{usual}
+        client_authentication = "tls_client_auth"
+        certificate = "/made/up.pem"
+        certificate_password = "{SECRET}"
+        """
+    ).token_request()
+
+    assert b"client_assertion=ey" in signed.body
+    assert b"scope" not in signed.body
+    assert shown.certificate is not None
+    assert shown.certificate.certificate == "/made/up.pem"
+    assert SECRET not in repr(shown.certificate)
+
+
+def test_wire(
+    load: Callable[[str], keyturn.Connection],
+    serve: Callable[..., RawServer],
+    token_answer: bytes,
+) -> None:
+    """The main job: from a file to a token, and what an API request needs."""
+    server = serve(token_answer)
+    connection = load(
+        f"""
+        token_url = "{server.url}"
+        client_id = "cid"
+        client_secret = "{SECRET}"
+        method = "GET"
+        body_format = "query"
+        """
+    )
+
+    assert connection.headers() == {"Authorization": "Bearer t0ken"}
+    assert server.received[0].startswith(b"GET /token?grant_type=client_credentials&client_id=cid&")
+    assert SECRET not in connection.explain()
+
+
+def test_tables_of_another_connection_are_no_references(
+    load: Callable[[str], keyturn.Connection],
+) -> None:
+    """One described platform in the file would keep every other connection from being loaded."""
+    connection = load(
+        f"""
+        token_url = "{ADDRESS}"
+        parameters = {{ env = "HOME" }}
+        [connections.other]
+        provider = "generic"
+        token_url = "{ADDRESS}"
+        parameters = {{ audience = "a", resource = "b" }}
+        """
+    )
+
+    assert connection.token_request().body == b"grant_type=client_credentials&env=HOME"
+
+
+# --- In the environment ---
+
+
+def test_environment_alone_describes_a_platform(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container has variables and often no file; tables are JSON there."""
+    variables = {
+        "PROVIDER": "generic",
+        "TOKEN_URL": ADDRESS,
+        "CLIENT_ID": "cid",
+        "CLIENT_SECRET": SECRET,
+        "PARAMETERS": '{"audience": "Acme", "user": "{client_id}"}',
+        "ERROR_CODES": '{"E-17": "invalid_client"}',
+        "API_DOMAINS": "acme.example acme.test",
+        "SCOPE": "a b",
+        "BURST": "20",
+        "PER_MINUTE": "3",
+        "MAX_MARGIN": "60",
+        "TOKEN_TYPE": "",
+    }
+    for name, text in variables.items():
+        monkeypatch.setenv(PREFIX + name, text)
+    connection = keyturn.load_connection("acme")
+
+    assert connection.token_request().body.decode() == (
+        "grant_type=client_credentials&client_id=cid&client_secret=s3cret-for-tests"
+        "&audience=Acme&user=cid&scope=a+b"
+    )
+    assert connection.provider.error_codes == {"E-17": "invalid_client"}
+    assert connection.provider.api_domains == ("acme.example", "acme.test")
+    assert connection.provider.budget == keyturn.Budget(3, 20)
+    assert connection.provider.token_type == ""
+
+
+@pytest.mark.parametrize("text", ["audience=a", '["a"]', '{"a": 1}', "{", "", "[" * 5000])
+def test_table_that_is_none_is_told(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """A mistyped variable would be an error of Python's."""
+    for name, value in {"PROVIDER": "generic", "TOKEN_URL": ADDRESS, "PARAMETERS": text}.items():
+        monkeypatch.setenv(PREFIX + name, value)
+
+    assert problems(keyturn.load_connection, "acme") == [
+        f'{PREFIX}PARAMETERS: must be names and texts, such as {{ audience = "…" }}'
+    ]
+
+
+# --- Mistakes ---
+
+
+MISTAKES: list[tuple[str, str]] = [
+    ('token_field = "a..b"', "token_field: must be a path such as data.token"),
+    ('lifetime_format = "epoche"', "lifetime_format: must be one of seconds, milliseconds, epoch,"),
+    ('parameters = { a = "{tenant}" }',
+     "parameters: '{tenant}' names {tenant}, which is no setting"),
+    ('parameters = { password = { env = "X" } }',
+     'parameters: must be names and texts, such as { audience = "…" }'),
+    ('revocation_url = "http://acme.example"', "revocation_url: must begin with https://"),
+    ('error_codes = { 7 = "Bad" }', "error_codes: 'Bad' is no code of RFC 6749 section 5.2"),
+    ('method = "GET"', "body_format: must be query with method GET, which has no body"),
+    ("per_minute = 3", "per_minute: must be given together with burst"),
+    ("burst = 3", "per_minute: must be given together with burst"),
+    ("per_minute = 0\nburst = 1", "budget: must have a per_minute above 0"),
+    ('client_authentication = "private_key_jwt"', "private_key: is required for private_key_jwt"),
+    ('client_authentication = "tls_client_auth"', "certificate: is required for tls_client_auth"),
+    ('tokn_field = "x"', "tokn_field: is not a setting of this provider. Did you mean token_fi"),
+    ('api_domains = ["https://acme.example"]',
+     "api_domains: 'https://acme.example' must be a domain name"),
+    ("token_status = 404", "token_status: must be a status of success, from 200 to 299"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "mistake"), MISTAKES)
+def test_mistake_is_told_by_its_place(
+    load: Callable[[str], keyturn.Connection], text: str, mistake: str
+) -> None:
+    """Who describes a platform has nothing else to find a mistake by."""
+    (found,) = problems(load, f'token_url = "{ADDRESS}"\n{text}')
+
+    assert found.startswith(f"connections.acme.{mistake}")
+
+
+def test_all_mistakes_are_told_at_once(load: Callable[[str], keyturn.Connection]) -> None:
+    """They would be mended one by one."""
+    found = problems(
+        load,
+        """
+        token_url = "https://acme.example/token"
+        token_field = "a..b"
+        token_status = 404
+        client_authentication = "private_key_jwt"
+        burst = 3
+        tokn_type = "x"
+        lifetime_format = "epoche"
+        """,
+    )
+    settings = [mistake.split(": ")[0].removeprefix("connections.acme.") for mistake in found]
+
+    assert sorted(settings) == [
+        "lifetime_format",
+        "per_minute",
+        "private_key",
+        "token_field",
+        "token_status",
+        "tokn_type",
+    ]
+
+
+def test_schema_says_what_may_be_given() -> None:
+    """A form drawn from the schema would refuse what is in order."""
+    schema = keyturn.provider("generic").settings_schema()
+
+    assert schema["required"] == ["token_url"]
+    assert schema["properties"]["parameters"]["type"] == "object"
+    assert schema["properties"]["token_field"]["minLength"] == 0
+    assert json.dumps(schema)
