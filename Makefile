@@ -2,6 +2,7 @@
 # Overridable: PYTHON=python3.13, VENV=.venv-3.13, PYTEST_ARGS="-k disk".
 
 VENV ?= .venv
+LOCKED ?= requirements/dev.txt
 PYTEST_ARGS ?=
 PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -20,8 +21,8 @@ install := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage check check-format check-lint check-types format bench test-servers \
-	wheel wheel-test requirements clean
+.PHONY: help demo test test-lowest coverage check check-format check-lint check-types format \
+	bench test-servers wheel wheel-test requirements clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -31,6 +32,10 @@ demo: $(READY) ## See what keyturn does, against the emulator, in a few seconds
 
 test: $(READY) ## Run the tests
 	@$(BIN)/python -m pytest --numprocesses 2 $(PYTEST_ARGS)
+
+test-lowest: ## Run the tests with the lowest versions of the dependencies that are allowed
+	@$(MAKE) --no-print-directory test VENV=.cache/lowest LOCKED=requirements/lowest.txt \
+		PYTEST_ARGS='--ignore=tests/bench --ignore=tests/docs --ignore=tests/packaging $(PYTEST_ARGS)'
 
 coverage: ## Run the tests; every line and branch of core and providers must be covered
 	@$(MAKE) --no-print-directory test PYTEST_ARGS='--cov $(PYTEST_ARGS)'
@@ -68,20 +73,25 @@ wheel-test: wheel ## Install the wheel into an empty environment and use it ther
 	&& bin/python -m pip install --quiet --disable-pip-version-check "$$wheel" \
 	&& bin/python -m pip check && bin/keyturn providers && bin/keyturn demo
 
-requirements: $(READY) ## Lock the newest versions of all dependencies again
+requirements: $(READY) ## Lock the newest, and the lowest, versions of all dependencies again
 	$(if $(UV),,$(install) uv)
 	$(or $(UV),$(BIN)/uv) pip compile --quiet --upgrade --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --custom-compile-command 'make requirements' \
-		--extra redis --extra requests --group dev --output-file requirements/dev.txt pyproject.toml
+		--extra aiohttp --extra httpx2 --extra redis --extra requests --group dev \
+		--output-file requirements/dev.txt pyproject.toml
+	$(or $(UV),$(BIN)/uv) pip compile --quiet --universal --resolution lowest-direct \
+		--no-strip-extras --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--custom-compile-command 'make requirements' --all-extras \
+		--group test --output-file requirements/lowest.txt pyproject.toml
 
 clean: ## Remove the environment, caches and builds
 	rm -rf $(VENV) dist build .coverage .coverage.* .cache .hypothesis \
 		.mypy_cache .pytest_cache .ruff_cache tests/servers/oidc-provider/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(READY): pyproject.toml requirements/dev.txt
+$(READY): pyproject.toml $(LOCKED)
 	@echo "Setting up $(VENV), once; this may take a minute."
 	@test -x $(BIN)/python || $(create_venv) || { rm -rf $(VENV); exit 1; }
-	@$(install) --require-hashes --requirement requirements/dev.txt
+	@$(install) --require-hashes --requirement $(LOCKED)
 	@$(install) --no-deps --no-build-isolation --editable .
 	@touch $@

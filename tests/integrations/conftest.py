@@ -1,4 +1,4 @@
-"""An API with a token endpoint, another host, and three HTTP clients that do the same."""
+"""An API with a token endpoint, another host, and four HTTP clients that do the same."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 from urllib.parse import parse_qs, urlsplit
 
+import aiohttp
 import attrs
 import httpx
+import httpx2
 import pytest
 import requests
 
@@ -157,6 +159,7 @@ class Client:
     """One way of sending requests with a connection's `KeyturnAuth`."""
 
     name: ClassVar[str]
+    sees_user_information: ClassVar[bool] = True
 
     def __init__(self, connection: keyturn.Connection) -> None:
         self.auth: Any = getattr(keyturn.integrations, self.name).KeyturnAuth(connection)
@@ -174,30 +177,72 @@ class Httpx(Client):
     """`httpx.Client`."""
 
     name = "httpx"
+    library: ClassVar[Any] = httpx
 
     def send(self, method: str, url: str, *, stream: bool = False, **options: Any) -> Reply:
         """Send a request."""
-        with httpx.Client(auth=self.auth, follow_redirects=True, verify=NO_TLS) as client:
+        with self.library.Client(auth=self.auth, follow_redirects=True, verify=NO_TLS) as client:
             request = client.build_request(method, url, **options)
             answer = client.send(request, stream=stream)
             return Reply(answer.status_code, answer.read(), str(answer.url))
 
 
-class AsyncHttpx(Client):
+class AsyncHttpx(Httpx):
     """`httpx.AsyncClient`."""
-
-    name = "httpx"
 
     def send(self, method: str, url: str, *, stream: bool = False, **options: Any) -> Reply:
         """Send a request."""
 
         async def talk() -> Reply:
-            async with httpx.AsyncClient(
+            async with self.library.AsyncClient(
                 auth=self.auth, follow_redirects=True, verify=NO_TLS
             ) as client:
                 request = client.build_request(method, url, **options)
                 answer = await client.send(request, stream=stream)
                 return Reply(answer.status_code, await answer.aread(), str(answer.url))
+
+        return asyncio.run(talk())
+
+    def upload(self, body: bytes) -> Any:
+        """Return a body that can be sent only once."""
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield body
+
+        return chunks()
+
+
+class Httpx2(Httpx):
+    """`httpx2.Client`."""
+
+    name = "httpx2"
+    library = httpx2
+
+
+class AsyncHttpx2(AsyncHttpx):
+    """`httpx2.AsyncClient`."""
+
+    name = "httpx2"
+    library = httpx2
+
+
+class Aiohttp(Client):
+    """`aiohttp.ClientSession`."""
+
+    name = "aiohttp"
+    sees_user_information = False
+
+    def send(self, method: str, url: str, *, stream: bool = False, **options: Any) -> Reply:
+        """Send a request."""
+        if "content" in options:
+            options["data"] = options.pop("content")
+
+        async def talk() -> Reply:
+            async with (
+                aiohttp.ClientSession(middlewares=[self.auth]) as session,
+                session.request(method, url, **options) as answer,
+            ):
+                return Reply(answer.status, await answer.read(), str(answer.url))
 
         return asyncio.run(talk())
 
@@ -225,9 +270,25 @@ class Requests(Client):
             return Reply(answer.status_code, answer.content, answer.url)
 
 
-@pytest.fixture(params=[Httpx, AsyncHttpx, Requests], ids=["httpx", "httpx-async", "requests"])
+CLIENTS = {
+    "httpx": Httpx,
+    "httpx-async": AsyncHttpx,
+    "httpx2": Httpx2,
+    "httpx2-async": AsyncHttpx2,
+    "aiohttp": Aiohttp,
+    "requests": Requests,
+}
+
+
+@pytest.fixture(params=CLIENTS.values(), ids=CLIENTS)
 def client_class(request: pytest.FixtureRequest) -> type[Client]:
     """Each of the clients."""
+    return request.param
+
+
+@pytest.fixture(params=[httpx, httpx2], ids=["httpx", "httpx2"])
+def library(request: pytest.FixtureRequest) -> Any:
+    """Each of the two libraries with one interface."""
     return request.param
 
 

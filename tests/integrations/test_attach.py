@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -89,7 +90,6 @@ OTHER_ORIGINS = [
     "http://127.0.0.1/",
     "http://127.0.0.1:{shorter}/",
     "http://127.0.0.1.evil.example:{port}/",
-    "http://user:hidden@{host}/",
     "http://{host}@evil.example/",
     "http://127.0.0.2:{port}/",
     "http://under_score.example/",
@@ -122,6 +122,18 @@ def test_other_origins_are_refused_at_any_time(
         with pytest.raises(ForeignOrigin):
             client.send("GET", url.format(host=host, port=port, shorter=port[:-1]))
     assert api.token_requests == 1
+
+
+def test_user_information_never_goes_along(connect: Any, api: Any, client_class: type[Any]) -> None:
+    """Else who wrote the address would choose whom the API sees, or an error would tell it."""
+    client = client_class(connect())
+    host = api.url.removeprefix("http://")
+    refused = pytest.raises(ForeignOrigin) if client.sees_user_information else nullcontext()
+    with refused as caught:
+        client.send("GET", f"http://user:hidden@{host}/")
+    assert "hidden" not in str(caught)
+    sent = [request.headers["authorization"] for request in api.api_requests]
+    assert sent == ([] if client.sees_user_information else [f"Bearer {CANARY}-1"])
 
 
 def test_api_address_may_have_a_path(connect: Any, api: Any, client_class: type[Any]) -> None:
@@ -163,12 +175,14 @@ def test_token_does_not_show(
             client.send("GET", "http://127.0.0.1:1/")
     error = "".join(traceback.format_exception(caught.value))
     shown = f"{caplog.text}{client.auth!r}{vars(client.auth)}{error}{caught.value!r}"
-    assert {"httpcore", "urllib3"} & {record.name.partition(".")[0] for record in caplog.records}
+    # What aiohttp does is told by asyncio alone.
+    loggers = {record.name.partition(".")[0] for record in caplog.records}
+    assert {"httpcore", "httpcore2", "urllib3", "asyncio"} & loggers
     assert CANARY not in shown
 
 
 def test_adapters_are_imported_when_named() -> None:
     """Else `import keyturn` would import every HTTP client, or a typo go unnoticed."""
-    assert {"httpx", "requests"} <= set(dir(keyturn.integrations))
+    assert {"aiohttp", "httpx", "httpx2", "requests"} <= set(dir(keyturn.integrations))
     with pytest.raises(AttributeError, match="no attribute 'htpx'"):
         keyturn.integrations.htpx  # type: ignore[attr-defined]  # noqa: B018 - the point

@@ -12,18 +12,21 @@ import keyturn
 PROGRAM = """
 import sys
 import keyturn
+libraries = {"aiohttp", "httpx", "httpx2", "requests"}
 keyturn.integrations
-assert "httpx" not in sys.modules and "requests" not in sys.modules
-assert "requests" in dir(keyturn.integrations)
-print(keyturn.integrations.requests.KeyturnAuth.__name__, "httpx" in sys.modules)
+assert not libraries & set(sys.modules)
+assert libraries <= set(dir(keyturn.integrations))
+auth = getattr(keyturn.integrations, sys.argv[1]).KeyturnAuth
+print(auth.__name__, *sorted(libraries & set(sys.modules)))
 """
 
 
-def test_adapter_is_imported_when_it_is_named() -> None:
-    """A program that uses requests would have to have httpx's adapter imported, or the reverse."""
-    command = [sys.executable, "-c", PROGRAM]
+@pytest.mark.parametrize("library", ["aiohttp", "httpx", "httpx2", "requests"])
+def test_adapter_is_imported_when_it_is_named(library: str) -> None:
+    """A program that uses one client would have to have the others installed, and import them."""
+    command = [sys.executable, "-c", PROGRAM, library]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert (done.stdout, done.stderr) == ("KeyturnAuth False\n", "")
+    assert (done.stdout, done.stderr) == (f"KeyturnAuth {library}\n", "")
 
 
 def test_unknown_adapter_is_an_attribute_error() -> None:

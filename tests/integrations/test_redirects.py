@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from typing import Any
 from urllib.parse import quote
 
+import aiohttp
 import httpx
+import httpx2
 import pytest
 import requests
 
@@ -18,6 +21,11 @@ CANARY = "made-up-token-canary"
 def redirect(site: Any, to: str, status: int = 307) -> str:
     """Return an address of a site that redirects."""
     return f"{site.url}/redirect?status={status}&to={quote(to, safe='')}"
+
+
+def auth_for(library: Any, connection: keyturn.Connection) -> Any:
+    """Return the adapter for httpx or httpx2."""
+    return getattr(keyturn.integrations, library.__name__).KeyturnAuth(connection)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -111,7 +119,11 @@ def test_confusing_redirects_leak_nothing(
     """Else an address that parsers read differently would carry the token to another host."""
     port = elsewhere.url.rpartition(":")[2]
     to = to.format(host=api.url.removeprefix("http://"), port=port)
-    refused_by_the_client = (httpx.HTTPError, httpx.InvalidURL, requests.RequestException)
+    refused_by_the_client = (
+        *(error for each in (httpx, httpx2) for error in (each.HTTPError, each.InvalidURL)),
+        aiohttp.ClientError,
+        requests.RequestException,
+    )
     with contextlib.suppress(*refused_by_the_client):
         client_class(connect()).send("GET", redirect(api, to))
     assert CANARY not in str(elsewhere.requests)
@@ -127,31 +139,37 @@ def test_callers_own_application_id_is_the_callers(
     assert [request.headers["applicationid"] for request in api.api_requests] == ["7", "7"]
 
 
-def test_unfollowed_redirect_leaks_nothing(connect: Any, api: Any, elsewhere: Any) -> None:
+def test_requests_unfollowed_redirect_leaks_nothing(connect: Any, api: Any, elsewhere: Any) -> None:
     """Else a redirect that the caller follows by hand would carry what we added."""
-    connection, to = connect(), redirect(api, f"{elsewhere.url}/open")
+    auth = keyturn.integrations.requests.KeyturnAuth(connect())
+    to = redirect(api, f"{elsewhere.url}/open")
     with requests.Session() as session:
-        auth = keyturn.integrations.requests.KeyturnAuth(connection)
         answer = session.get(to, auth=auth, allow_redirects=False, timeout=10)
         assert answer.next is not None
         session.send(answer.next)
-    auth = keyturn.integrations.httpx.KeyturnAuth(connection)
-    with httpx.Client(auth=auth) as client:
-        following = client.get(to).next_request
-        assert following is not None
+    (arrived,) = elsewhere.requests
+    assert not {"authorization", "applicationid"} & arrived.headers.keys()
+
+
+def test_httpx_unfollowed_redirect_leaks_nothing(
+    connect: Any, api: Any, elsewhere: Any, library: Any
+) -> None:
+    """Else a redirect that the caller follows by hand would carry what we added."""
+    auth = auth_for(library, connect())
+    with library.Client(auth=auth) as client:
+        following = client.get(redirect(api, f"{elsewhere.url}/open")).next_request
         with pytest.raises(keyturn.errors.ForeignOrigin):
             client.send(following)
         client.send(following, auth=None)
-    for arrived in elsewhere.requests:
-        assert not {"authorization", "applicationid"} & arrived.headers.keys()
-    assert len(elsewhere.requests) == 2
+    (arrived,) = elsewhere.requests
+    assert not {"authorization", "applicationid"} & arrived.headers.keys()
 
 
-def test_httpx_hooks_and_transports_see_usual_headers(connect: Any, api: Any) -> None:
+def test_httpx_hooks_and_transports_see_usual_headers(connect: Any, api: Any, library: Any) -> None:
     """Else a hook, or a transport in a user's tests, would not see what is sent."""
-    seen: list[httpx.Headers] = []
+    seen: list[Any] = []
 
-    def hook(request: httpx.Request) -> None:
+    def hook(request: Any) -> None:
         request.headers["Authorization"] = request.headers["authorization"]
         if request.url.path == "/changed":
             request.headers["ApplicationId"] = "7"
@@ -160,8 +178,8 @@ def test_httpx_hooks_and_transports_see_usual_headers(connect: Any, api: Any) ->
             del request.headers["User-Agent"]
         seen.append(request.headers)
 
-    auth = keyturn.integrations.httpx.KeyturnAuth(connect())
-    with httpx.Client(auth=auth, event_hooks={"request": [hook]}) as client:
+    auth = auth_for(library, connect())
+    with library.Client(auth=auth, event_hooks={"request": [hook]}) as client:
         for path in ("x", "changed", "removed"):
             client.get(f"{api.url}/{path}")
     plain, changed, removed = seen
@@ -180,28 +198,87 @@ def test_httpx_hooks_and_transports_see_usual_headers(connect: Any, api: Any) ->
     assert CANARY not in repr(plain)
 
 
-def test_httpx_sends_again_only_after_a_redirect(connect: Any, api: Any) -> None:
+def test_httpx_sends_again_only_after_a_redirect(connect: Any, api: Any, library: Any) -> None:
     """Else a request whose hook takes a header away would be sent twice."""
 
-    def hook(request: httpx.Request) -> None:
+    def hook(request: Any) -> None:
         del request.headers["ApplicationId"]
 
-    auth = keyturn.integrations.httpx.KeyturnAuth(connect())
-    with httpx.Client(auth=auth, event_hooks={"request": [hook]}) as client:
+    auth = auth_for(library, connect())
+    with library.Client(auth=auth, event_hooks={"request": [hook]}) as client:
         assert client.post(f"{api.url}/needs-application").status_code == 400
     assert len(api.api_requests) == 1
 
 
-def test_httpx_refusal_by_the_https_port_renews_nothing(connect: Any, api: Any) -> None:
+def test_httpx_refusal_by_the_https_port_renews_nothing(
+    connect: Any, api: Any, library: Any
+) -> None:
     """Else an origin that httpx takes for the same one, with https, could make us renew."""
 
-    def answer(request: httpx.Request) -> httpx.Response:
+    def answer(request: Any) -> Any:
         if request.url.scheme == "https":
-            return httpx.Response(401)
-        return httpx.Response(307, headers={"Location": "https://localhost/x"})
+            return library.Response(401)
+        return library.Response(307, headers={"Location": "https://localhost/x"})
 
-    auth = keyturn.integrations.httpx.KeyturnAuth(connect(api_url="http://localhost"))
-    transport = httpx.MockTransport(answer)
-    with httpx.Client(auth=auth, transport=transport, follow_redirects=True) as client:
+    auth = auth_for(library, connect(api_url="http://localhost"))
+    transport = library.MockTransport(answer)
+    with library.Client(auth=auth, transport=transport, follow_redirects=True) as client:
         assert client.get("http://localhost/x").status_code == 401
     assert api.token_requests == 1
+
+
+def aiohttp_statuses(auth: Any, *urls: str, **options: Any) -> list[int]:
+    """Send requests one after the other in one task; return their status, 0 for an error."""
+
+    async def status(session: aiohttp.ClientSession, url: str) -> int:
+        try:
+            async with session.get(url, **options) as answer:
+                return answer.status
+        except (aiohttp.ClientError, keyturn.errors.ForeignOrigin):
+            return 0
+
+    async def talk() -> list[int]:
+        async with aiohttp.ClientSession(middlewares=[auth]) as session:
+            return [await status(session, url) for url in urls]
+
+    return asyncio.run(talk())
+
+
+def test_aiohttp_forgets_redirects(connect: Any, api: Any, elsewhere: Any) -> None:
+    """Else what one request was redirected to would be open to, or closed for, all that follow."""
+    auth = keyturn.integrations.aiohttp.KeyturnAuth(connect())
+    back = f"{elsewhere.url}/open/redirect?status=307&to={quote(f'{api.url}/x', safe='')}"
+    urls = (
+        redirect(api, back),
+        f"{api.url}/x",
+        redirect(api, f"{elsewhere.url}/open"),
+        elsewhere.url,
+    )
+    assert aiohttp_statuses(auth, *urls) == [401, 200, 200, 0]
+    unfollowed = redirect(api, elsewhere.url), f"{api.url}/x", redirect(api, "/x"), elsewhere.url
+    assert aiohttp_statuses(auth, *unfollowed, allow_redirects=False) == [307, 200, 307, 0]
+
+
+@pytest.mark.parametrize("header", ["Location", "URI"])
+def test_aiohttp_redirects_by_another_header(
+    connect: Any, api: Any, elsewhere: Any, monkeypatch: pytest.MonkeyPatch, header: str
+) -> None:
+    """Else another host could use the header that aiohttp also obeys to come back with a token."""
+    answers = [(302, {header: f"{api.url}/x"}, b"")]
+    monkeypatch.setattr(elsewhere, "answer", lambda _: answers[0])
+    auth = keyturn.integrations.aiohttp.KeyturnAuth(connect())
+    assert aiohttp_statuses(auth, redirect(api, elsewhere.url)) == [401]
+    assert "authorization" not in api.api_requests[-1].headers
+
+
+@pytest.mark.parametrize("headers", [{}, {"Location": "http://[odd/"}])
+def test_aiohttp_redirect_to_nowhere(
+    connect: Any, api: Any, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]
+) -> None:
+    """Else another error than aiohttp's own would come out, or the next request fail."""
+    auth = keyturn.integrations.aiohttp.KeyturnAuth(connect())
+    usual = api.answer
+    moved = 302, headers, b""
+    monkeypatch.setattr(api, "answer", lambda r: moved if r.path == "/moved" else usual(r))
+    statuses = aiohttp_statuses(auth, f"{api.url}/moved", f"{api.url}/x")
+    assert statuses == [0 if headers else 302, 200]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import threading
 from typing import TYPE_CHECKING, Any
 
-import httpx
+import aiohttp
 import requests
 
 import keyturn
@@ -179,22 +180,98 @@ def test_requests_leaves_its_pool_clean(connect: Any, api: Any) -> None:
                 assert reply.status_code == 401
 
 
-def test_httpx_leaves_its_pool_clean(connect: Any, api: Any) -> None:
+def test_httpx_leaves_its_pool_clean(connect: Any, api: Any, library: Any) -> None:
     """Else each 401 would hold a connection of the pool until none is left."""
-    auth = keyturn.integrations.httpx.KeyturnAuth(connect())
-    limits = httpx.Limits(max_connections=1)
-    with httpx.Client(auth=auth, limits=limits, timeout=5) as client:
+    auth = getattr(keyturn.integrations, library.__name__).KeyturnAuth(connect())
+    limits = library.Limits(max_connections=1)
+    with library.Client(auth=auth, limits=limits, timeout=5) as client:
         for _ in range(3):
             with client.stream("GET", f"{api.url}/never") as reply:
                 assert reply.status_code == 401
                 assert b"INVALID_TOKEN" in reply.read()
 
 
-def test_httpx_form_with_files_keeps_its_answer(connect: Any, api: Any) -> None:
+def test_httpx_form_with_files_keeps_its_answer(connect: Any, api: Any, library: Any) -> None:
     """Else a file that httpx streams would be sent again without its content."""
-    auth = keyturn.integrations.httpx.KeyturnAuth(connect())
-    with httpx.Client(auth=auth) as client:
+    auth = getattr(keyturn.integrations, library.__name__).KeyturnAuth(connect())
+    with library.Client(auth=auth) as client:
         client.get(api.url)
         api.forget_tokens()
         reply = client.post(api.url, files={"file": io.BytesIO(b"content")})
     assert (reply.status_code, api.token_requests) == (401, 2)
+
+
+def test_token_dependent_header_is_renewed_too(
+    connect: Any, api: Any, client_class: type[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the second try would carry what the provider derived from the refused token."""
+    connection = connect()
+    monkeypatch.setattr(
+        connection.provider,
+        "decorate",
+        lambda _, token: {"X-Token-Number": token.access_token[-1], "ApplicationId": "1042"},
+    )
+    client = client_class(connection)
+    client.send("GET", api.url)
+    api.forget_tokens()
+    client.send("GET", api.url, headers={"ApplicationId": "7"})
+    sent = [(r.headers["x-token-number"], r.headers["applicationid"]) for r in api.api_requests]
+    assert sent == [("1", "1042"), ("1", "7"), ("2", "7")]
+
+
+def post_with_refused_tokens(
+    connection: keyturn.Connection, api: Any, bodies: list[dict[str, Any]]
+) -> list[int]:
+    """Post bodies with aiohttp, each with a token that was revoked; return the statuses."""
+
+    async def status(session: aiohttp.ClientSession, body: dict[str, Any]) -> int:
+        api.forget_tokens()
+        async with session.post(api.url, **body) as answer:
+            return answer.status
+
+    async def talk() -> list[int]:
+        auth = keyturn.integrations.aiohttp.KeyturnAuth(connection)
+        async with aiohttp.ClientSession(middlewares=[auth]) as session:
+            return [await status(session, body) for body in bodies]
+
+    connection.token()
+    return asyncio.run(talk())
+
+
+def test_aiohttp_sends_again_what_is_in_memory(connect: Any, api: Any) -> None:
+    """Else a revoked token would fail a request that could as well be sent again."""
+    bodies = [{}, {"data": "text"}, {"json": ["value"]}, {"data": {"field": "value"}}]
+    assert post_with_refused_tokens(connect(), api, bodies) == [200] * 4
+    sent = [request.body for request in api.api_requests]
+    assert sent[::2] == sent[1::2] == [b"", b"text", b'["value"]', b"field=value"]
+
+
+def test_aiohttp_sends_no_file_again(connect: Any, api: Any, tmp_path: Path) -> None:
+    """Else a file that aiohttp has closed would go out empty, or raise its error."""
+    path = tmp_path / "upload"
+    path.write_bytes(b"sent")
+    form = aiohttp.FormData({"file": io.BytesIO(b"sent")})
+    with path.open("rb") as file:
+        bodies = [{"data": file}, {"data": form}, {"data": io.BytesIO(b"sent")}]
+        assert post_with_refused_tokens(connect(), api, bodies) == [401] * 3
+    assert [b"sent" in request.body for request in api.api_requests] == [True] * 3
+
+
+def test_aiohttp_leaves_its_pool_clean(connect: Any, api: Any) -> None:
+    """Else each 401 would hold a connection of the pool until none is left."""
+    auth = keyturn.integrations.aiohttp.KeyturnAuth(connect())
+
+    async def talk() -> list[bytes]:
+        connector = aiohttp.TCPConnector(limit=1)
+        timeout = aiohttp.ClientTimeout(total=5)
+        async with aiohttp.ClientSession(
+            connector=connector, middlewares=[auth], timeout=timeout
+        ) as session:
+            bodies: list[bytes] = []
+            for _ in range(3):
+                async with session.get(f"{api.url}/never") as answer:
+                    assert answer.status == 401
+                    bodies.append(await answer.read())
+            return bodies
+
+    assert all(b"INVALID_TOKEN" in body for body in asyncio.run(talk()))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import subprocess
 import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 REPOSITORY = Path(__file__).parents[2]
 MAX_MODULE_LINES = 320
@@ -16,7 +20,8 @@ MAX_MODULE_LINES = 320
 REGISTRY = re.compile(
     r"\b(?:pypi|pythonhosted|npmjs|yarnpkg|rubygems|crates|packagist)\.(?:org|com|io)\b"
     r"|https?://[\w.:-]+/(?:simple|packages/[0-9a-f]{2})/"
-    r"|--(?:extra-)?index-url\b|--find[-]links\b"
+    r"|https?://[\w.:@-]+/[\w./@-]+\.(?:whl|tgz|tar\.gz|gem|crate|deb)\b"
+    r"|--(?:extra-)?index-url\b|--find[-]links\b|^\s*registry\s*="
 )
 MACHINE_PATH = re.compile(r"(?<![\w.~$}])/(?:root|work|home/\w+|Users/\w+)/\w")
 NO_COVER = re.compile(r"#\s*pragma:\s*no (?:cover|branch)(?P<rest>.*)")
@@ -61,18 +66,54 @@ def test_nothing_of_the_machine_is_tracked(pattern: re.Pattern[str]) -> None:
     assert [place for place, _ in lines_matching(pattern, tracked_files())] == []
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "https://py{}pi.org/simple/attrs/",
+        "attrs @ https://files.python{}hosted.org/packages/aa/attrs.whl",
+        '"resolved": "https://mirror.example:8443/left-pad/-/left{}-pad-1.0.0.tgz",',
+        "--extra-{}index-url https://mirror.example/",
+        "registry{} = https://mirror.example/",
+        "  gem server: ruby{}gems.org",
+    ],
+)
+def test_registry_would_be_noticed(line: str) -> None:
+    """The test above would prove nothing."""
+    assert REGISTRY.search(line.format(""))
+
+
 def test_no_lock_file_with_addresses_is_tracked() -> None:
-    """A uv.lock would bind everybody to the package index of whoever wrote it."""
-    assert [path for path in tracked_files() if path.name == "uv.lock"] == []
+    """A lock of such a kind would bind everybody to the package index of whoever wrote it."""
+    kinds = {"uv.lock", "poetry.lock", "pdm.lock", "package-lock.json", "Gemfile.lock", ".npmrc"}
+
+    assert [path for path in tracked_files() if path.name in kinds] == []
 
 
-def test_every_requirement_is_hashed() -> None:
+@pytest.mark.parametrize("name", ["dev.txt", "lowest.txt"])
+def test_every_requirement_is_hashed(name: str) -> None:
     """Without its hash a requirement is whatever the index gives that day."""
-    text = (REPOSITORY / "requirements" / "dev.txt").read_text(encoding="utf-8")
+    text = (REPOSITORY / "requirements" / name).read_text(encoding="utf-8")
     requirements = re.findall(r"^\w.*(?:\n +--hash=.*)*", text, re.MULTILINE)
 
     assert requirements
     assert [r for r in requirements if "--hash=sha256:" not in r or "==" not in r] == []
+
+
+def test_lowest_requirements_are_those_of_the_project() -> None:
+    """A lower bound that nobody tries is a guess, and whoever has that version finds out."""
+    text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
+    project = tomllib.loads(text)["project"]
+    given = [project["dependencies"], *project["optional-dependencies"].values()]
+    bounds = {
+        (canonicalize_name(requirement.name), Version(specifier.version))
+        for requirement in map(Requirement, itertools.chain(*given))
+        for specifier in requirement.specifier
+        if specifier.operator == ">="
+    }
+    locked = (REPOSITORY / "requirements" / "lowest.txt").read_text(encoding="utf-8")
+    pins = re.findall(r"^([\w-]+)(?:\[[\w,-]+\])?==(\S+)", locked, re.MULTILINE)
+
+    assert bounds - {(canonicalize_name(name), Version(version)) for name, version in pins} == set()
 
 
 def test_every_ruff_ignore_says_why() -> None:

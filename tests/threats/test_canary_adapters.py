@@ -8,13 +8,17 @@ import socket
 import struct
 from typing import TYPE_CHECKING
 
+import aiohttp
 import httpx
+import httpx2
 import pytest
 import requests
 
 import keyturn
 from keyturn import errors
+from keyturn.integrations import aiohttp as for_aiohttp
 from keyturn.integrations import httpx as for_httpx
+from keyturn.integrations import httpx2 as for_httpx2
 from keyturn.integrations import requests as for_requests
 from keyturn.stores.memory import MemoryStore
 
@@ -47,6 +51,30 @@ def with_async_httpx(connection: keyturn.Connection, url: str) -> int:
     return asyncio.run(send(), debug=True)
 
 
+def with_httpx2(connection: keyturn.Connection, url: str) -> int:
+    """Send a GET request by `httpx2.Client`."""
+    with httpx2.Client(
+        auth=for_httpx2.KeyturnAuth(connection), timeout=SECONDS, follow_redirects=True
+    ) as client:
+        return client.get(url).status_code
+
+
+def with_aiohttp(connection: keyturn.Connection, url: str) -> int:
+    """Send a GET request by `aiohttp.ClientSession`."""
+
+    async def send() -> int:
+        async with (
+            aiohttp.ClientSession(
+                middlewares=[for_aiohttp.KeyturnAuth(connection)],
+                timeout=aiohttp.ClientTimeout(total=SECONDS),
+            ) as session,
+            session.get(url) as answer,
+        ):
+            return answer.status
+
+    return asyncio.run(send(), debug=True)
+
+
 def with_requests(connection: keyturn.Connection, url: str) -> int:
     """Send a GET request by `requests`."""
     with requests.Session() as session:
@@ -57,9 +85,17 @@ def with_requests(connection: keyturn.Connection, url: str) -> int:
 CLIENTS = {
     "httpx": with_httpx,
     "async httpx": with_async_httpx,
+    "httpx2": with_httpx2,
+    "aiohttp": with_aiohttp,
     "requests": with_requests,
 }
-ERRORS = (httpx.HTTPError, requests.RequestException)
+ERRORS = (
+    httpx.HTTPError,
+    httpx2.HTTPError,
+    aiohttp.ClientError,
+    TimeoutError,  # aiohttp's, for all of a request
+    requests.RequestException,
+)
 
 
 @pytest.fixture(params=CLIENTS.values(), ids=CLIENTS)
@@ -164,6 +200,24 @@ def test_foreign_request_shows_no_canary(
 def test_adapters_show_no_canary(watch: Watch, connection: keyturn.Connection) -> None:
     """Clients and sessions are printed, copied and pickled, their authentication with them."""
     connection.token()
-    adapters = (for_httpx.KeyturnAuth(connection), for_requests.KeyturnAuth(connection))
+    modules = (for_httpx, for_httpx2, for_aiohttp, for_requests)
+    adapters = [module.KeyturnAuth(connection) for module in modules]
     watch.look_at(*adapters)
     watch.look_at_copies(*adapters)
+
+
+def test_aiohttp_error_shows_no_canary(
+    watch: Watch, connection: keyturn.Connection, site: RawServer
+) -> None:
+    """`raise_for_status` puts the headers that were sent into the error's arguments."""
+
+    async def send() -> None:
+        auth = for_aiohttp.KeyturnAuth(connection)
+        async with aiohttp.ClientSession(middlewares=[auth], raise_for_status=True) as session:
+            await session.get(f"{connection.api_url}/refused")
+
+    with pytest.raises(aiohttp.ClientResponseError) as caught:
+        asyncio.run(send())
+    watch.look_at_error(caught.value)
+
+    assert watch.canary.token.encode() in site.received[1]

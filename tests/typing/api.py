@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, assert_type
 
+import aiohttp
 import attrs
 import httpx
+import httpx2
 import requests
 
 import keyturn
+import keyturn.integrations.aiohttp
 import keyturn.integrations.httpx
+import keyturn.integrations.httpx2
 import keyturn.integrations.requests
 import keyturn.stores
 import keyturn.testing
@@ -63,12 +67,19 @@ async def use_async() -> None:
         auth = keyturn.integrations.httpx.KeyturnAuth(connection)
         async with httpx.AsyncClient(auth=auth, base_url=connection.api_url) as client:
             await client.get("/")
+        middleware: aiohttp.ClientMiddlewareType = keyturn.integrations.aiohttp.KeyturnAuth(
+            connection
+        )
+        async with aiohttp.ClientSession(middlewares=[middleware]) as session:
+            await session.get("https://shop.example/admin/api")
         await connection.aclose()
 
 
 # Adapters.
 httpx_auth = keyturn.integrations.httpx.KeyturnAuth(connection)
 assert_type(httpx.get("https://shop.example/admin/api", auth=httpx_auth), httpx.Response)
+httpx2_auth = keyturn.integrations.httpx2.KeyturnAuth(connection)
+assert_type(httpx2.get("https://shop.example/admin/api", auth=httpx2_auth), httpx2.Response)
 requests_auth = keyturn.integrations.requests.KeyturnAuth(connection)
 requests.get("https://shop.example/admin/api", auth=requests_auth, timeout=5)
 

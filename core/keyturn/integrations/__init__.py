@@ -1,7 +1,7 @@
 """Adapters that let HTTP clients take their tokens from a connection.
 
 Each is a module named after its client, imported when it is first used:
-`keyturn.integrations.httpx`, `keyturn.integrations.requests`.
+`keyturn.integrations.aiohttp`, `.httpx`, `.httpx2` and `.requests`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from keyturn.integrations import httpx, requests
+    from keyturn.integrations import aiohttp, httpx, httpx2, requests
 
-__all__ = ["httpx", "requests"]
+__all__ = ["aiohttp", "httpx", "httpx2", "requests"]
 
 
 def __getattr__(name: str) -> Any:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from keyturn import errors, urls
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from keyturn.connection import Connection
     from keyturn.held import Headers
@@ -57,7 +57,9 @@ class Attachment:
             self._home = f"{self.connection.api_origin}/"
         return url.startswith(self._home) or f"{_origin(url)}/" == self._home
 
-    def headers(self, token: Token, given: Mapping[str, object]) -> Headers:
+    def headers(
+        self, token: Token, given: Mapping[str, object], former: Token | None = None
+    ) -> Headers:
         """Return the headers to set on a request, names and values.
 
         Args:
@@ -65,10 +67,16 @@ class Attachment:
             given: The request's headers, found in any case. The token's is replaced; other
                 headers are the caller's if there are any. `Accept: */*` is no choice of the
                 caller's, since the clients put it on every request.
+            former: A token that was attached before; what came with it isn't the caller's.
         """
         first, *others = self.connection.header_items(token)
-        chosen = [(name, value) for name, value in others if given.get(name) in _NOT_CHOSEN]
-        return (first, *chosen)
+        ours = self.connection.headers_for(former) if former is not None else {}
+        free = [
+            (name, value)
+            for name, value in others
+            if given.get(name) in (*_NOT_CHOSEN, ours.get(name))
+        ]
+        return (first, *free)
 
     def carries(self, token: Token, url: str, given: Mapping[str, object]) -> bool:
         """Tell whether a request took `token` to the API; one redirected elsewhere didn't."""
@@ -112,6 +120,24 @@ class Attachment:
     def _warn(self, error: errors.KeyturnError) -> None:
         name = self.connection.name
         _logger.warning("%s: the API refused the token, and no other came: %s", name, error)
+
+
+class _Unshown(str):
+    """A header's value that no `repr` gives away.
+
+    The clients' frames and errors hold all headers, and so does a crash report with local
+    variables.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'********'"
+
+
+def unshown(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the same headers with values that no `repr` gives away."""
+    return [(name, _Unshown(value)) for name, value in headers]
 
 
 def _other(token: Token, found: Token) -> Token | None:

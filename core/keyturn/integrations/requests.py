@@ -11,7 +11,7 @@ from requests.auth import AuthBase
 from requests.exceptions import UnrewindableBodyError
 from requests.utils import requote_uri, rewind_body
 
-from keyturn.integrations._attachment import Attachment
+from keyturn.integrations._attachment import Attachment, unshown
 from keyturn.response import Answer
 
 if TYPE_CHECKING:
@@ -27,19 +27,6 @@ class _Sent:
 
     token: Token
     names: tuple[str, ...]
-
-
-class _Unshown(str):
-    """A header's value that no `repr` gives away.
-
-    The frames of requests and urllib3 hold all headers, and so does a crash report with their
-    local variables.
-    """
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "'********'"
 
 
 class KeyturnAuth(AuthBase):
@@ -78,15 +65,11 @@ class KeyturnAuth(AuthBase):
     def __call__(self, r: PreparedRequest) -> PreparedRequest:
         """Attach the token to a request, and see to what comes back."""
         token = self._attachment.token(r.url or "")
-        headers = self._headers(token, r)
+        headers = unshown(self._attachment.headers(token, r.headers))
         r.headers.update(headers)
         sent = _Sent(token, tuple(name for name, _ in headers))
         r.hooks["response"].append(functools.partial(self._answered, sent))
         return r
-
-    def _headers(self, token: Token, request: PreparedRequest) -> list[tuple[str, str]]:
-        headers = self._attachment.headers(token, request.headers)
-        return [(name, _Unshown(value)) for name, value in headers]
 
     def _answered(self, sent: _Sent, response: Response, **options: Any) -> Response:
         """Return the answer to go on with; requests asks for each one, redirects included."""
@@ -104,13 +87,14 @@ class KeyturnAuth(AuthBase):
         carried = self._attachment.carries(sent.token, request.url or "", request.headers)
         if not carried:
             return response
-        headers = {name.lower(): value for name, value in response.headers.items()}
-        answer = Answer(response.status_code, headers, response.content)
+        given = {name.lower(): value for name, value in response.headers.items()}
+        answer = Answer(response.status_code, given, response.content)
         other = self._attachment.renewed(sent.token, answer)
         if other is None or not _rewound(request):
             return response
+        headers = self._attachment.headers(other, request.headers, sent.token)
+        request.headers.update(unshown(headers))
         sent.token = other
-        request.headers.update(self._headers(other, request))
         response.close()
         retried = response.connection.send(request, **options)
         retried.history.append(response)

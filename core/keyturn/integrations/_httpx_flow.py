@@ -1,0 +1,194 @@
+"""What the adapters for httpx and httpx2 share; it imports neither.
+
+Both libraries have the same interface, and neither accepts the other's classes. What comes from
+them is `Any` here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from keyturn.integrations._attachment import Attachment
+from keyturn.response import Answer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Generator, ItemsView, KeysView, ValuesView
+
+    from httpx import Headers
+
+    from keyturn.connection import Connection
+    from keyturn.token import Token
+else:
+    Headers = object
+
+# The libraries strip the one where a redirect leaves the origin; the other tells nobody anything.
+_ORDINARY = ("Authorization", "Accept")
+
+
+class OwnHeaders(Headers):
+    """Headers with some added that go with one request only; stands before a library's `Headers`.
+
+    To follow a redirect, the libraries copy a request's headers and strip `Authorization` alone
+    when the origin changes. Those added here can be read like any other but are not copied.
+    """
+
+    plain: ClassVar[Any]
+    """The library's `Headers`."""
+
+    def __init__(self, headers: Headers, added: dict[str, str]) -> None:
+        super().__init__(headers)
+        self._added = self.plain(added)
+
+    @property
+    def raw(self) -> list[tuple[bytes, bytes]]:
+        return [*super().raw, *self._added.raw]
+
+    def keys(self) -> KeysView[str]:
+        return self._all().keys()
+
+    def values(self) -> ValuesView[str]:
+        return self._all().values()
+
+    def items(self) -> ItemsView[str, str]:
+        return self._all().items()
+
+    def multi_items(self) -> list[tuple[str, str]]:
+        return self._all().multi_items()
+
+    def get_list(self, key: str, split_commas: bool = False) -> list[str]:  # noqa: FBT001, FBT002 - httpx's
+        return self._all().get_list(key, split_commas)
+
+    def __getitem__(self, key: str) -> str:
+        value: str = self._added[key] if key in self._added else super().__getitem__(key)
+        return value
+
+    def __setitem__(self, key: str, value: str) -> None:
+        self._added.pop(key, None)
+        super().__setitem__(key, value)
+
+    def __delitem__(self, key: str) -> None:
+        if self._added.pop(key, None) is None:
+            super().__delitem__(key)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._added or super().__contains__(key)
+
+    def __len__(self) -> int:
+        return super().__len__() + len(self._added)
+
+    def _all(self) -> Headers:
+        headers: Headers = self.plain(self.raw)
+        return headers
+
+
+class Flow:
+    """The two flows of a library's `Auth`, before which it stands.
+
+    Args:
+        connection: Where the tokens come from.
+    """
+
+    _byte_stream: ClassVar[type]
+    _own_headers: ClassVar[type[OwnHeaders]]
+
+    def __init__(self, connection: Connection) -> None:
+        self._attachment = Attachment(connection)
+        self._connection = connection
+        # The parts of an address that decide where it leads, of one that has been checked: to
+        # compare these costs less than to look at the text of each request's address.
+        self._home: tuple[str, bytes, int | None, bytes] | None = None
+
+    def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
+        """Send a request with a token, and once more with another if need be."""
+        url, connection = request.url, self._connection
+        place = (url.scheme, url.raw_host, url.port, url.userinfo)
+        if place != self._home:
+            self._attachment.token(str(url))
+            self._home = place
+        token = connection.token()
+        headers = connection.header_items(token)
+        # What most providers need is done right here: a call would cost as much as the rest.
+        if len(headers) == 1 and headers[0][0] == "Authorization":
+            request.headers["Authorization"] = headers[0][1]
+        else:
+            self._add_headers(request, token)
+        response = yield request
+        if response.status_code < 400:
+            return
+        if self._lost_headers(response, token):
+            response = yield self._with_token(response.request, token)
+        if self._may_mean_token(response, token):
+            response.read()
+            other = self._attachment.renewed(token, _answer(response))
+            if other is not None and self._replayable(response.request):
+                yield self._with_token(response.request, other, token)
+
+    async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
+        """Do the same as `sync_auth_flow`, without blocking the event loop."""
+        url, connection = request.url, self._connection
+        place = (url.scheme, url.raw_host, url.port, url.userinfo)
+        if place != self._home:
+            await self._attachment.atoken(str(url))
+            self._home = place
+        token = await connection.atoken()
+        headers = connection.header_items(token)
+        if len(headers) == 1 and headers[0][0] == "Authorization":
+            request.headers["Authorization"] = headers[0][1]
+        else:
+            self._add_headers(request, token)
+        response = yield request
+        if response.status_code < 400:
+            return
+        if self._lost_headers(response, token):
+            response = yield self._with_token(response.request, token)
+        if self._may_mean_token(response, token):
+            await response.aread()
+            other = await self._attachment.arenewed(token, _answer(response))
+            if other is not None and self._replayable(response.request):
+                yield self._with_token(response.request, other, token)
+
+    def _add_headers(self, request: Any, token: Token, former: Token | None = None) -> None:
+        """Add the token and the provider's own headers, those that the caller chose excepted."""
+        added: dict[str, str] = {}
+        for name, value in self._attachment.headers(token, request.headers, former):
+            if name in _ORDINARY:
+                request.headers[name] = value
+            else:
+                request.headers.pop(name, None)
+                added[name] = value
+        if added:
+            request.headers = self._own_headers(request.headers, added)
+
+    def _with_token(self, request: Any, token: Token, former: Token | None = None) -> Any:
+        self._add_headers(request, token, former)
+        return request
+
+    def _lost_headers(self, response: Any, token: Token) -> bool:
+        """Tell whether a refusal after a redirect within the API is for want of our headers.
+
+        The library has followed it by itself, without the headers that are not copied.
+        """
+        return (
+            bool(response.history)
+            and response.status_code < 500
+            and self._replayable(response.request)
+            and self._carried(response, token)
+            and any(
+                name not in _ORDINARY
+                for name, _ in self._attachment.headers(token, response.request.headers)
+            )
+        )
+
+    def _may_mean_token(self, response: Any, token: Token) -> bool:
+        return response.status_code == 401 and self._carried(response, token)
+
+    def _carried(self, response: Any, token: Token) -> bool:
+        request = response.request
+        return self._attachment.carries(token, str(request.url), request.headers)
+
+    def _replayable(self, request: Any) -> bool:
+        return isinstance(request.stream, self._byte_stream)
+
+
+def _answer(response: Any) -> Answer:
+    return Answer(response.status_code, dict(response.headers), response.content)
