@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from keyword import kwlist
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ from keyturn.settings import (
 from keyturn.urls import DOMAIN_PATTERN, domain_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
 _OWN_KEYS = ("settings", "credentials")
 _CREDENTIALS: dict[str, type[Settings]] = {
@@ -48,6 +49,7 @@ _CREDENTIAL_KINDS = {
 }
 # As in `KEYTURN_CONNECTIONS__NAME__SETTING`, where only case and `__` tell what is what.
 _NAME_REGEX = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
+_PROVIDER_NAME_REGEX = re.compile(r"[A-Za-z0-9]+(?:[._-]+[A-Za-z0-9]+)*")
 _NO_NAMES = frozenset({"self", "uuid", *kwlist})
 _SETTING_KEYS = ("kind", "title", "description", "default", "optional", "choices")
 
@@ -72,6 +74,12 @@ def described(
         >>> acme.settings_schema()["required"]
         ['client_id', 'client_secret']
     """
+    if not (isinstance(name, str) and _PROVIDER_NAME_REGEX.fullmatch(name)):
+        raise errors.ConfigurationError(
+            "a provider's name has letters, digits and inner . _ or - alone."
+        )
+    if not isinstance(description, Mapping) or not all(isinstance(key, str) for key in description):
+        raise errors.ConfigurationError(f"the description of provider {name} must be a table.")
     known = provider_data.kinds()
     data = {key: value for key, value in description.items() if key not in _OWN_KEYS}
     mistakes = [
@@ -114,7 +122,7 @@ def _settings_class(name: str, description: Mapping[str, Any]) -> tuple[type[Set
     tables = description.get("settings", {})
     if base is None:
         return Settings, [f"credentials: must be one of {', '.join(_CREDENTIALS)}"]
-    if not isinstance(tables, dict):
+    if not isinstance(tables, dict) or not all(isinstance(key, str) for key in tables):
         return Settings, ["settings: must be a table with a table for each setting"]
     mistakes = {key: list(_setting_mistakes(key, table)) for key, table in tables.items()}
     right = {key: table for key, table in tables.items() if not mistakes[key]}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from keyturn import errors
+from keyturn._provider import guarded
 from keyturn.lifetime import State
 from keyturn.response import printable
 from keyturn.secret import Secret
@@ -73,7 +74,7 @@ def _lines(
         return
     yield f"the {store} holds no token for this fingerprint that may be used: one is requested."
     try:
-        outcome = renewal.obtain()
+        outcome = guarded(renewal.provider.name, renewal.obtain)
     except errors.KeyturnError as error:
         yield from _answer_lines(renewal)
         yield f"outcome: {type(error).__name__}: {error}"

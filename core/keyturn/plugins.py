@@ -192,6 +192,8 @@ def _described(name: str, package: ModuleType) -> Provider[Any] | None:
         return described(name, tomllib.loads(file.read_text("utf-8")))
     except errors.ConfigurationError as error:
         problem = str(error)
+    except ValueError as error:  # no TOML, or no UTF-8
+        problem = f"its {name}.toml can't be read: {error}"
     raise _UnusableError(problem)
 
 

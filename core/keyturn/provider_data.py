@@ -23,6 +23,8 @@ from keyturn.urls import domain_problem, url_problem
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from keyturn.settings import Settings
+
 _HEADER_REGEX = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _ALGORITHM_REGEX = re.compile(r"(?:RS|PS|ES)(?:256|384|512)|ES256K|EdDSA|Ed25519|Ed448")
 _SCHEME_REGEX = re.compile(r"[\x21-\x7e]*")
@@ -41,6 +43,22 @@ _PATHS = (
 _MAY_BE_EMPTY = ("token_field", "api_url_field")
 TAKEN = frozenset({"provider", "store", "name", "margin", "timeout", "wait"})
 """What `keyturn.connect` and `keyturn.toml` say of any connection, so no setting may be it."""
+# What frames or routes a request is its sender's alone (RFC 9110 sections 7.2 and 8.6, RFC 9112).
+_FRAMING = frozenset(
+    {
+        "connection",
+        "content-length",
+        "expect",
+        "host",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+_ALGORITHM_HEADERS = frozenset({"alg", "b64", "crit", "typ"})
+_LONGEST_ASSERTION = 86_400.0
 _NEEDED_SETTINGS = {"private_key_jwt": "private_key", "tls_client_auth": "certificate"}
 
 
@@ -119,19 +137,43 @@ def _finer_problems(provider: Provider[Any], wrong: Mapping[str, str]) -> Iterat
         if problem:
             yield name, problem
         for template in _templates(name, value):
-            problem = templates.problem(template, provider.settings)
-            if problem is None and name in _ADDRESSES:
-                problem = templates.address_problem(template, provider.settings)
-            if name == "api_headers" and template == templates.RANDOM_ID:
-                problem = "would be the same for all requests with one token"
+            problem = _template_problem(name, template, provider.settings)
             if problem:
                 yield name, f"{template!r} {problem}"
     if "token_url" in right and not provider.token_url:
         yield "token_url", "is required"
     if "client_authentication" in right:
         yield from _authentication_problems(provider, right)
+    if not {"parameters", "api_headers"} & wrong.keys():
+        yield from _collisions(provider)
     if provider.method == "GET" and provider.body_format != "query":
         yield "body_format", "must be query with method GET, which has no body"
+
+
+def _template_problem(name: str, template: str, settings: type[Settings]) -> str | None:
+    if name == "api_headers" and template == templates.RANDOM_ID:
+        return "would be the same for all requests with one token"
+    problem = templates.problem(template, settings)
+    if problem is None and name in _ADDRESSES:
+        return templates.address_problem(template, settings)
+    return problem
+
+
+def _collisions(provider: Provider[Any]) -> Iterator[tuple[str, str]]:
+    """Yield what would be sent twice (RFC 6749 section 3.2 forbids that), or in another's place."""
+    own = {"grant_type"} if provider.grant_type else set[str]()
+    if provider.client_authentication == "client_secret_post":
+        own |= {provider.client_id_name, provider.client_secret_name}
+    elif provider.client_authentication == "private_key_jwt":
+        own |= {provider.client_id_name, provider.assertion_name, "client_assertion_type"}
+    for name in provider.parameters:
+        if name in own:
+            yield "parameters", f"{name} is sent already"
+    for name in provider.api_headers:
+        if name.lower() == str(provider.authorization_header).lower():
+            yield "api_headers", f"{name} carries the token: see authorization_header"
+    if provider.token_field in {provider.error_field, provider.error_description_field}:
+        yield "token_field", "can't be the field of an error as well"
 
 
 def _authentication_problems(
@@ -165,6 +207,10 @@ def _headers_problem(headers: Mapping[str, str]) -> str | None:
     for name, text in headers.items():
         if not (_HEADER_REGEX.fullmatch(name) and text.isprintable() and text.isascii()):
             return f"{name!r} and its value are no header"
+        if name.lower() in _FRAMING:
+            return f"{name!r} is for the HTTP client alone"
+    if len({name.lower() for name in headers}) < len(headers):
+        return "has a header twice: names are the same in any case"
     return None
 
 
@@ -177,7 +223,9 @@ def _optional_path_problem(path: str) -> str | None:
 
 
 def _header_name_problem(name: str) -> str | None:
-    return None if _HEADER_REGEX.fullmatch(name) else "must be the name of a header"
+    if not _HEADER_REGEX.fullmatch(name):
+        return "must be the name of a header"
+    return "is for the HTTP client alone" if name.lower() in _FRAMING else None
 
 
 def _scheme_problem(scheme: str) -> str | None:
@@ -194,12 +242,18 @@ def _required_problem(text: str) -> str | None:
     return None if text else "must not be empty"
 
 
+def _key_header_problem(name: str) -> str | None:
+    return f"can't be {name or 'empty'}" if name in {"", *_ALGORITHM_HEADERS} else None
+
+
 def _status_problem(status: int) -> str | None:
     return None if 200 <= status < 300 else "must be a status of success, from 200 to 299"
 
 
 def _assertion_lifetime_problem(seconds: float) -> str | None:
-    return None if 1 <= seconds < float("inf") else "must be 1 or more seconds"
+    if 1 <= seconds <= _LONGEST_ASSERTION:
+        return None
+    return f"must be from 1 to {_LONGEST_ASSERTION:g} seconds"
 
 
 def _positive_problem(number: float | None) -> str | None:
@@ -207,9 +261,12 @@ def _positive_problem(number: float | None) -> str | None:
 
 
 def _budget_problem(budget: Budget | None) -> str | None:
-    if budget is None or (budget.per_minute > 0 and budget.burst >= 1):
+    if budget is None:
         return None
-    return "must have a per_minute above 0 and a burst of 1 or more"
+    is_rate = 0 < budget.per_minute < float("inf")
+    if is_rate and isinstance(budget.burst, int) and budget.burst >= 1:
+        return None
+    return "must have a per_minute above 0 and a whole burst of 1 or more"
 
 
 def _domains_problem(domains: tuple[str, ...]) -> str | None:
@@ -228,9 +285,8 @@ _CHECKS: dict[str, Any] = {
     **dict.fromkeys(_HEADERS, _headers_problem),
     **dict.fromkeys(_PATHS, _path_problem),
     **dict.fromkeys(("missing_lifetime", "max_margin"), _positive_problem),
-    **dict.fromkeys(
-        ("scope_separator", "assertion_name", "assertion_key_header"), _required_problem
-    ),
+    **dict.fromkeys(("scope_separator", "assertion_name"), _required_problem),
+    "assertion_key_header": _key_header_problem,
     **dict.fromkeys(_MAY_BE_EMPTY, _optional_path_problem),
     "assertion_algorithm": _algorithm_problem,
     "assertion_lifetime": _assertion_lifetime_problem,

@@ -49,13 +49,14 @@ class Transport:
 
         Raises:
             keyturn.errors.EndpointUnavailable: No answer came, or not in time.
+            keyturn.errors.ConfigurationError: The request can't be sent as it is.
             keyturn.errors.InvalidTokenResponse: The answer is larger than `MAX_BODY` bytes, or
                 compressed in a way that was not asked for.
         """
         import httpx
 
         deadline = _Deadline(seconds)
-        failure = ""
+        failure, unsendable = "", False
         try:
             with deadline, _quiet:
                 answer = self._exchange(request, deadline, seconds)
@@ -68,10 +69,15 @@ class Transport:
         except zlib.error:
             failure = "its answer can't be decompressed"
         except UnicodeEncodeError:
-            failure = "a header of the token request is not ASCII"
+            unsendable = True
         except UnicodeError:  # httpx decodes a host that begins with xn--
             failure = "its host is not a name in Punycode"
         # Raised here, not in the handlers: httpx's errors hold the request, secret included.
+        if unsendable:
+            raise errors.ConfigurationError(
+                "a header of the token request is not ASCII.",
+                hint="Check the credentials and the other settings that are sent in headers.",
+            )
         what = f"did not answer within {seconds:.2g} s" if deadline.passed else f"failed: {failure}"
         raise errors.EndpointUnavailable(
             f"the token endpoint {request.url} {what}.",
@@ -160,7 +166,7 @@ def _context(certificate: ClientCertificate) -> ssl.SSLContext:
     raise errors.ConfigurationError(
         f"certificate: {certificate.certificate} can't be used ({problem}).",
         hint="It must be a PEM file with the certificate, and with its private key unless "
-        "certificate_key names that.",
+        "certificate_key names that; certificate_password is what that key is encrypted with.",
     )
 
 

@@ -8,6 +8,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,7 +19,6 @@ from keyturn.testing import Emulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 
 class Result:
@@ -190,8 +190,14 @@ def user(
     shop: Path,
     keyturn: Callable[..., Result],
     monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[User]:
     """Give a user who keeps the secret of the connection `shop` in the variable SHOP_SECRET."""
+    # Python imports from the working directory too. Where the tests run, it changes any time: what
+    # measures their coverage writes into it.
+    elsewhere = [each for each in sys.path if each not in ("", str(Path.cwd()))]
+    monkeypatch.setattr(sys, "path", elsewhere)
+    monkeypatch.chdir(tmp_path_factory.mktemp("work"))
     (line,) = [line for line in shop.read_text().splitlines() if "client_secret" in line]
     monkeypatch.setenv("SHOP_SECRET", json.loads(line.partition(" = ")[2]))
     user = User(home, shop, keyturn, monkeypatch)

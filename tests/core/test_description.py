@@ -425,3 +425,24 @@ def test_any_description_is_refused_or_works(description: dict[str, Any]) -> Non
     assert isinstance(shown.body, bytes)
     assert all(isinstance(each, str) for each in shown.headers.values())
     assert request.with_fingerprint(b"made-up-key-for-tests").fingerprint
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a b", "a\n", "-a", None])
+def test_name_that_is_none_is_refused(name: Any) -> None:
+    """It would be the name of a file, or break lists and messages."""
+    with pytest.raises(errors.ConfigurationError, match="a provider's name has letters"):
+        keyturn.described(name, {"token_url": "https://acme.example/token"})
+
+
+@pytest.mark.parametrize("description", [None, [], "x", {5: "x"}])
+def test_what_is_no_table_is_refused(description: Any) -> None:
+    """A foreign error would come out, and say nothing to who wrote the description."""
+    with pytest.raises(errors.ConfigurationError, match="must be a table"):
+        keyturn.described("acme", description)
+
+
+def test_settings_are_named_by_texts() -> None:
+    """A foreign error would come out."""
+    table = {"token_url": "https://acme.example/token", "settings": {5: {"title": "Five"}}}
+    with pytest.raises(errors.ConfigurationError, match="settings: must be a table"):
+        keyturn.described("acme", table)

@@ -784,3 +784,53 @@ def test_all_kinds_of_broken_plugins_at_once(
         assert [words in line for line in mistakes if variable in line] == [True], name
     assert len(mistakes) == len(told)
     assert "Traceback" not in listed.stderr + token.stderr + checked.stderr
+
+
+DESCRIPTION = 'token_url = "https://acme.example/token"'
+
+
+def described(here: Site, *, text: str | bytes, module: str = "") -> None:
+    """Install a package without a hook, with a description of the provider acme."""
+    package = here.directory / "acme_described"
+    here.register("acme-described", "[keyturn.providers]\nacme = acme_described\n")
+    package.mkdir()
+    (package / "acme.toml").write_bytes(text.encode() if isinstance(text, str) else text)
+    if module:
+        (package / "__init__.py").write_text(module)
+
+
+@pytest.mark.parametrize("module", ["", "# empty"])
+def test_provider_may_be_a_file_of_data(here: Site, module: str) -> None:
+    """Whoever ships a provider would have to write Python."""
+    described(here, text=DESCRIPTION, module=module)
+    connection = keyturn.connect("acme", client_id="made-up", client_secret="made-up")
+    sys.modules.pop("acme_described")
+
+    assert connection.token_request().url == "https://acme.example/token"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('tokn_url = "x"', "tokn_url: is not known. Did you mean token_url?"),
+        ("token_url = ", "its acme.toml can't be read: Invalid value"),
+        (b"\xff", "its acme.toml can't be read: "),
+    ],
+)
+def test_mistake_in_a_file_of_data_is_told(here: Site, text: str | bytes, words: str) -> None:
+    """Its authors would search for it in their users' tracebacks."""
+    described(here, text=text)
+    with pytest.raises(ProviderLoadError) as caught:
+        keyturn.provider("acme")
+    sys.modules.pop("acme_described")
+
+    assert words in str(caught.value)
+
+
+def test_package_without_hook_and_file_is_told(here: Site) -> None:
+    """It would be taken for a provider whose data are missing."""
+    described(here, text=DESCRIPTION)
+    (here.directory / "acme_described" / "acme.toml").unlink()
+    with pytest.raises(ProviderLoadError, match="its hook keyturn_provider is missing"):
+        keyturn.provider("acme")
+    sys.modules.pop("acme_described")

@@ -81,17 +81,26 @@ MISTAKES: list[tuple[str, object, str]] = [
     *((name, "", PATH_MISTAKE) for name in PATHS[:3]),
     *((name, number, "must be above 0") for name in ("missing_lifetime", "max_margin")
       for number in (0, -1, -0.5, float("nan"))),
-    *(("assertion_lifetime", number, "must be 1 or more seconds")
-      for number in (0, 0.5, -1, float("inf"), float("nan"))),
+    *(("assertion_lifetime", number, "must be from 1 to 86400 seconds")
+      for number in (0, 0.5, -1, 86_401, float("inf"), float("nan"))),
     *((name, "", "must not be empty") for name in
-      ("scope_separator", "assertion_name", "assertion_key_header")),
+      ("scope_separator", "assertion_name")),
+    *(("assertion_key_header", name, "can't be") for name in ("", "alg", "crit", "typ", "b64")),
+    *((datum, {name: "3"}, "is for the HTTP client alone") for datum in
+      ("token_headers", "api_headers") for name in ("Host", "content-length", "Transfer-Encoding")),
+    ("authorization_header", "HOST", "is for the HTTP client alone"),
+    ("token_headers", {"X-A": "1", "x-a": "2"}, "has a header twice"),
+    ("parameters", {"grant_type": "x"}, "grant_type is sent already"),
+    ("parameters", {"client_secret": "x"}, "client_secret is sent already"),
+    ("api_headers", {"authorization": "x"}, "authorization carries the token"),
+    ("token_field", "error", "can't be the field of an error as well"),
     *(("assertion_algorithm", name, "must be an algorithm with a private key")
       for name in ("", "none", "HS256", "rs256", "RS255", "RSA")),
     *(("token_status", status, "must be a status of success") for status in (0, 199, 300, 400)),
     *(("authorization_header", name, "must be the name of a header") for name in ("", "X Y", "É")),
     *(("authorization_scheme", text, "must be one word, or empty") for text in ("a b", "é", "\n")),
     *(("budget", Budget(*each), "must have a per_minute above 0") for each in
-      ((0, 1), (-1, 1), (3, 0), (float("nan"), 1))),
+      ((0, 1), (-1, 1), (3, 0), (float("nan"), 1), (float("inf"), 1), (3, 2.5))),
     *(("api_domains", (name,), "must be a domain name") for name in
       ("", "https://a.example", "a.example/x", "A.example", "a.example:8443", ".a")),
     *(("error_codes", {"7": code}, "is no code of RFC 6749") for code in ("", "Two words", "E-7")),

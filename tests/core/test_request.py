@@ -221,3 +221,11 @@ def test_other_scope_separators() -> None:
     request = TokenRequest("p", "u", scope=("a", "b"), scope_separator=",", body_format="json")
 
     assert request.body == b'{"scope":"a,b"}'
+
+
+def test_password_of_a_certificate_is_one_of_the_secrets() -> None:
+    """An error that quotes it would be shown as it is."""
+    certificate = ClientCertificate("client.pem", password=Secret(SECRET))
+    request = TokenRequest("p", "u", certificate=certificate)
+
+    assert [secret.reveal() for secret in request.secrets()] == [SECRET]

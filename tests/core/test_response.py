@@ -269,6 +269,15 @@ def test_server_text_is_shown_short_and_plain(text: str, secret: str) -> None:
         assert secret not in shown
 
 
+def test_answer_is_read_as_rfc_6749_has_it_by_default() -> None:
+    """A provider that reads its answers by itself would get another token than the answer's."""
+    answer = keyturn.Answer(200, JSON, with_fields(scope="a b", created_at=1), 1000.0)
+    token = read_token(answer)
+
+    assert (token.access_token, token.expires_at, token.scope) == ("t0ken", 4600.0, "a b")
+    assert token.extra == {"created_at": 1}
+
+
 @pytest.mark.parametrize(
     "encode",
     [

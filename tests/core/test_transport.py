@@ -200,7 +200,7 @@ def test_header_that_is_no_ascii_is_told(transport: Transport, serve: Serve) -> 
     server = serve(b"")
     pairs = (("X-Key", keyturn.Secret(f"{SECRET}\u00e9")),)
     request = keyturn.TokenRequest("acme", server.url, extra_headers=pairs)
-    with pytest.raises(errors.EndpointUnavailable) as caught:
+    with pytest.raises(errors.ConfigurationError) as caught:
         transport.send(request, 10)
 
     assert "a header of the token request is not ASCII" in str(caught.value)

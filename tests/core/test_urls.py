@@ -263,7 +263,7 @@ def test_what_has_no_origin_is_refused(url: str) -> None:
     assert not is_loopback(url)
 
 
-@pytest.mark.parametrize("domain", ["a.example", "localhost", "a-b.c0"])
+@pytest.mark.parametrize("domain", ["a.example", "localhost", "a-b.c0", "3m.example"])
 def test_domain_is_a_domain(domain: str) -> None:
     """A right domain would be refused."""
     assert domain_problem(domain) is None
@@ -285,6 +285,11 @@ def test_host_and_port_have_bounds() -> None:
     assert domain_problem(f"{longest}b") is not None
     assert url_problem(f"https://{longest}b") is not None
     assert url_problem("https://a.example:65536") is not None
+
+
+def test_loopback_is_loopback_in_any_case() -> None:
+    """A test server's address would be refused for its capitals."""
+    assert url_problem("http://LocalHost:8000/token") is None
 
 
 @given(st.text(alphabet="ab0-.A/"))

@@ -66,20 +66,11 @@ class Log(logging.StreamHandler):  # type: ignore[type-arg]  # of text
         super().emit(record)
 
 
-class _WithoutTraceback(logging.Formatter):
-    """Formats a record as one line; what was raised is for `--verbose`."""
-
-    def formatException(self, ei: object) -> str:  # noqa: N802 - logging's name
-        del ei
-        return ""
-
-
 @contextlib.contextmanager
 def _logging(*, verbose: bool) -> Generator[Log]:
     """Write keyturn's log to standard error: warnings, or everything."""
-    line = "keyturn: %(levelname)s: %(message)s"
     log = Log(sys.stderr)
-    log.setFormatter(logging.Formatter(line) if verbose else _WithoutTraceback(line))
+    log.setFormatter(logging.Formatter("keyturn: %(levelname)s: %(message)s"))
     logger = logging.getLogger("keyturn")
     level = logger.level
     logger.setLevel(logging.DEBUG if verbose else logging.WARNING)
