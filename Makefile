@@ -22,7 +22,7 @@ endif
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-lowest coverage check check-format check-lint check-types format \
-	bench test-servers wheel wheel-test requirements clean
+	bench mutants test-servers wheel wheel-test requirements clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -55,6 +55,9 @@ check-types: $(READY)
 format: $(READY) ## Format the code, and mend what the linter can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+mutants: $(READY) ## Take each mechanism out in turn: its test must fail (about 8 minutes)
+	@$(BIN)/python scripts/mutants.py
 
 bench: $(READY) ## Measure keyturn side by side with its peers (about 20 minutes)
 	@$(BIN)/python -m bench
