@@ -12,6 +12,7 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 from keyturn import errors
+from keyturn.once import Undivided
 from keyturn.response import MAX_BODY, Answer
 from keyturn.urls import url_problem
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from keyturn.request import ClientCertificate, TokenRequest
 
+_preparing = Undivided()
 _WINDOW_BITS = {"gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
 
 
@@ -37,7 +39,7 @@ class Transport:
     def __init__(self, *, verify: Any = True) -> None:
         self._verify = verify
         self._forget()
-        # A lock that another thread holds at a fork stays locked in the child, the pool's too.
+        # A pool's lock that another thread holds at a fork stays locked in the child.
         os.register_at_fork(after_in_child=self._forget)
 
     def send(self, request: TokenRequest, seconds: float) -> Answer:
@@ -53,7 +55,10 @@ class Transport:
             keyturn.errors.InvalidTokenResponse: The answer is larger than `MAX_BODY` bytes, or
                 compressed in a way that was not asked for.
         """
-        import httpx
+        with _preparing:
+            import encodings.idna  # noqa: F401 - what the socket module would import later
+
+            import httpx
 
         deadline = _Deadline(seconds)
         failure, unsendable = "", False
@@ -89,19 +94,24 @@ class Transport:
         if problem:
             message = f"the token endpoint's address {problem}."
             raise errors.ConfigurationError(message)
-        query = request.query
+        with _preparing:  # that is where modules are imported
+            client = self._client_for(request)
+            sending = client.build_request(
+                request.method,
+                f"{request.url}?{request.query}" if request.query else request.url,
+                headers=request.headers,
+                content=request.body,
+                timeout=seconds,
+                extensions={"trace": deadline.trace},
+            )
         sent_at = time.time()
-        with self._client_for(request).stream(
-            request.method,
-            f"{request.url}?{query}" if query else request.url,
-            headers=request.headers,
-            content=request.body,
-            timeout=seconds,
-            extensions={"trace": deadline.trace},
-        ) as answer:
+        answer = client.send(sending, stream=True)
+        try:
             headers = {name.lower(): value for name, value in answer.headers.items()}
             body = read_capped(answer.iter_raw(), headers.get("content-encoding", ""))
             return Answer(answer.status_code, headers, body, sent_at)
+        finally:
+            answer.close()
 
     def _client_for(self, request: TokenRequest) -> httpx.Client:
         # Plain http is for loopback only: it must not pass through a proxy elsewhere.
@@ -110,10 +120,9 @@ class Transport:
         if certificate is not None:
             # Read anew each time, since it is renewed in place; it is asked for once an hour.
             return self._build(verify=_context(certificate), trust_env=by_proxy)
-        with self._lock:
-            if by_proxy not in self._clients:
-                self._clients[by_proxy] = self._build(verify=self._verify, trust_env=by_proxy)
-            return self._clients[by_proxy]
+        if by_proxy not in self._clients:
+            self._clients[by_proxy] = self._build(verify=self._verify, trust_env=by_proxy)
+        return self._clients[by_proxy]
 
     def _build(self, *, verify: Any, trust_env: bool) -> httpx.Client:
         from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -140,7 +149,6 @@ class Transport:
         )
 
     def _forget(self) -> None:
-        self._lock = threading.Lock()
         self._clients: dict[bool, httpx.Client] = {}
 
 

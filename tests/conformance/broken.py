@@ -736,6 +736,177 @@ class OddFields(Acme):
         return settings.api_url or token.extra["links"]["api"]
 
 
+def believing(believes):
+    """Return Acme with an API address that is made of what the answer tells."""
+
+    def api_base(self, settings, token):
+        told = token.extra.get("instance_url") if token else None
+        return settings.api_url or (believes(told) if isinstance(told, str) else None)
+
+    return type("Believing", (Acme,), {"api_base": api_base})
+
+
+def when(condition):
+    return believing(lambda told: told if condition(told) else None)
+
+
+broken("an address that ends like its own", "foreign_api_address", "api_domains")(
+    when(lambda told: told.endswith("acme.example"))
+)
+broken("an address that begins like its own", "foreign_api_address", "api_domains")(
+    when(lambda told: told.startswith("https://blue.acme.example"))
+)
+broken("an address with its own inside", "foreign_api_address", "api_domains")(
+    when(lambda told: "/acme.example" in told)
+)
+broken("a slug that ends the host", "foreign_api_address", "one label")(
+    believing("https://{}.acme.example".format)
+)
+
+
+@broken("an address deep in the answer", "foreign_api_address", "api_domains")
+class BelievesDeep(Acme):
+    def api_base(self, settings, token):
+        links = token.extra.get("links") if token else None
+        told = links.get("api") if isinstance(links, dict) else None
+        return settings.api_url or (told if isinstance(told, str) else None)
+
+
+@broken("an API address that is no text", "foreign_api_address", "let api_base return None")
+class BelievesObject(Acme):
+    def api_base(self, settings, token):
+        told = token.extra.get("api") if token else None
+        return settings.api_url or (told if isinstance(told, dict) else None)
+
+
+@broken("a revocation where the answer says", "foreign_api_address", "revocation_request believes")
+class RevokesAnywhere(Acme):
+    def revocation_request(self, settings, token):
+        told = token.extra.get("revoke", "https://acme.example/revoke")
+        return self.revocation_to(told, settings, token)
+
+
+@broken("a shop of any text, in the revocation's host", "hostile_texts", "revocation endpoint")
+def text_in_revocation():
+    made = with_settings(shop=(str, keyturn.setting("Shop", default="blue")))
+
+    def revocation_request(self, settings, token):
+        return self.revocation_to(f"https://{settings.shop}.acme.example", settings, token)
+
+    made.revocation_request = types.MethodType(revocation_request, made)
+    return made
+
+
+# Examples
+
+broken("a request without a method", "golden_request", "has no method", request={"url": "a"})(Acme)
+broken(
+    "a misspelt key of a request",
+    "golden_request",
+    "Did you mean body?",
+    request=GOLDEN | {"bodi": "a"},
+)(Acme)
+broken("a misspelt key of an answer", "lifetime", "Did you mean status?", answer={"statos": 2})(
+    Acme
+)
+broken("a misspelt key of `api`", "api_headers", "Did you mean headers?", api={"header": {}})(Acme)
+broken(
+    "a misspelt key of an error",
+    "documented_errors",
+    "Did you mean raises?",
+    errors=[{"status": 400, "raise": "InvalidClient"}],
+)(Acme)
+broken(
+    "an error that keyturn has not",
+    "documented_errors",
+    "InvalidKlient is no error of keyturn. Did you mean InvalidClient?",
+    errors=[{"status": 400, "raises": "InvalidKlient"}],
+)(Acme)
+
+
+# More of tokens, defects and secrets
+
+
+@broken("a token of an hour, whatever is told", "short_lifetime", "the lifetime that the answer")
+class AlwaysAnHour(Acme):
+    def read_token(self, settings, answer, request):
+        token = super().read_token(settings, answer, request)
+        return attrs.evolve(token, expires_at=token.issued_at + 3600)
+
+
+@broken("a lifetime from the time of reading", "short_lifetime", "answer.sent_at")
+class CountsFromNow(Acme):
+    def read_token(self, settings, answer, request):
+        token = super().read_token(settings, answer, request)
+        now = time.time()
+        return attrs.evolve(token, expires_at=now + token.lifetime, issued_at=now)
+
+
+@broken("a token of any type", "faults", "another token_type")
+class AnyType(Acme):
+    def read_token(self, settings, answer, request):
+        return read_shape(answer, AnswerShape(token_type=""))
+
+
+@broken("bound raises", "lifetime", "bound failed")
+class BoundRaises(Acme):
+    def bound(self, settings):
+        raise ZeroDivisionError
+
+
+@broken("bound refuses", "lifetime", "bound failed")
+class BoundRefuses(Acme):
+    def bound(self, settings):
+        raise keyturn.errors.ConfigurationError("not today")
+
+
+@broken("bound returns nothing", "fingerprint", "it returns NoneType")
+class BoundForgets(Acme):
+    def bound(self, settings):
+        return None
+
+
+@broken("a schema that can't be made", "schema", "settings_schema failed")
+class SchemaRaises(Acme):
+    def settings_schema(self):
+        raise ZeroDivisionError
+
+
+@broken("a name that exits", "data", "SystemExit was raised")
+class Exits(Acme):
+    @property
+    def title(self):
+        raise SystemExit
+
+
+@broken("a mistake that shows the secret", "redaction", "a mistake that is told")
+def telling_mistake():
+    password = keyturn.setting(
+        "Password", default=None, check=lambda value: f"{value.reveal()} is no password"
+    )
+    return with_settings(password=(keyturn.Secret | None, password))
+
+
+@broken("the token in its own extra", "redaction", "the token's extra")
+class TokenInExtra(Acme):
+    def read_token(self, settings, answer, request):
+        token = super().read_token(settings, answer, request)
+        return attrs.evolve(token, extra={"again": token.access_token})
+
+
+@broken("the client secret in API requests", "redaction", "give `api`")
+class SecretInApiRequests(Acme):
+    def decorate(self, settings, token):
+        return {"X-Secret": settings.client_secret.reveal()}
+
+
+@broken("the secret in a log, as hex", "redaction", "the log acme")
+class LoggedHex(Acme):
+    def decorate(self, settings, token):
+        logging.getLogger("acme").debug("%s", settings.client_secret.reveal().encode().hex())
+        return super().decorate(settings, token)
+
+
 @broken("token_rejected says nothing", "api_refusal", "True when a new token may help")
 class SaysNothing(Acme):
     def token_rejected(self, settings, answer):

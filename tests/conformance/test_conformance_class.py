@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 import unittest
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import pytest
 
 import keyturn
 from keyturn.testing import ProviderConformance
@@ -56,7 +58,8 @@ def test_pytest_runs_every_check_and_tells_of_failures_shortly(
 def test_unittest_runs_every_check() -> None:
     """Who has no pytest could not use the kit."""
     provider = keyturn.described("acme", {"token_url": "https://acme.example/token"})
-    namespace = {"provider": provider, "request": {"url": "https://other.example/token"}}
+    request = {"method": "POST", "url": "https://other.example/token"}
+    namespace = {"provider": provider, "request": request}
     case = type("Acme", (ProviderConformance, unittest.TestCase), namespace)
     suite = unittest.defaultTestLoader.loadTestsFromTestCase(case)
     result = unittest.TestResult()
@@ -67,6 +70,31 @@ def test_unittest_runs_every_check() -> None:
         "test_golden_request"
     ]
     assert result.errors == []
+
+
+@pytest.mark.parametrize(
+    ("attributes", "said"),
+    [
+        ({}, "`provider` of Acme is not given"),
+        ({"provider": keyturn.Provider}, "is Provider, which is no provider"),
+        ({"provider": 7}, "is int, which is no provider"),
+    ],
+)
+def test_missing_provider_is_told(attributes: dict[str, Any], said: str) -> None:
+    """An author would see an AttributeError out of the kit."""
+    case: Any = type("Acme", (ProviderConformance,), attributes)()
+    with pytest.raises(AssertionError, match=said):
+        case.test_data()
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("setings", "settings"), ("reqest", "request"), ("test_api_adress", "test_api_address")],
+)
+def test_misspelt_attribute_is_told(name: str, meant: str) -> None:
+    """An example that nobody reads would seem to pass."""
+    with pytest.raises(TypeError, match=f"Did you mean {meant}"):
+        type("Acme", (ProviderConformance,), {"helper": 1, name: None})
 
 
 def test_core_does_without_pytest(run_python: Callable[..., str]) -> None:

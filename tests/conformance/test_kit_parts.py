@@ -17,7 +17,7 @@ from keyturn.computed import ClientAssertion
 from keyturn.shape import LifetimeFormat
 from keyturn.testing._kit import made_up, samples
 from keyturn.testing._kit.endpoint import RESET, Endpoint
-from keyturn.testing._kit.run import check, run
+from keyturn.testing._kit.run import CHECKS, check, run
 from keyturn.testing._kit.subject import CheckFailed, Examples, opened
 from keyturn.testing._kit.watch import doors, shown, tomorrow
 from keyturn.testing._messages import Response
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PLAIN = {"token_url": "https://acme.example/token"}
+REQUEST = {"method": "POST", "url": "https://acme.example/token"}
 
 
 def described(**data: Any) -> keyturn.Provider[Any]:
@@ -93,7 +94,7 @@ def test_setting_that_cannot_be_made_up_is_named(tmp_path: Path) -> None:
         made_up.completed(provider, {}, tmp_path)
 
 
-@pytest.mark.parametrize("algorithm", ["RS256", "PS256", "ES256", "ES384", "Ed25519"])
+@pytest.mark.parametrize("algorithm", ["RS256", "PS256", "ES256", "ES384", "Ed25519", "Ed448"])
 def test_made_up_key_can_sign(algorithm: str) -> None:
     """A provider with signed assertions could not be verified."""
     key = keyturn.Secret(made_up.private_key(algorithm))
@@ -294,10 +295,10 @@ def test_api_address_in_the_answer_is_followed() -> None:
 @pytest.mark.parametrize(
     ("name", "examples", "said"),
     [
-        ("golden_request", {"request": {"body": "a", "headers": {}}}, "token request's body"),
+        ("golden_request", {"request": REQUEST | {"body": "a"}}, "token request's body"),
         (
             "golden_request",
-            {"request": {"body": "{changing}", "headers": {"X-A": "b"}}},
+            {"request": REQUEST | {"body": "{changing}", "headers": {"X-A": "b"}}},
             "header x-a",
         ),
         ("fingerprint", {"context": frozenset({"nothing"})}, "names no settings"),
@@ -358,3 +359,36 @@ def test_token_may_be_anywhere_if_the_provider_reads_it() -> None:
 def test_token_type_may_be_absent() -> None:
     """A platform whose answers have no token_type could not be verified."""
     assert failure("lifetime", described(token_type="")) is None
+
+
+def test_short_example_token_is_no_leak() -> None:
+    """A token of one letter would seem to show in every text."""
+    body = {"access_token": "t", "token_type": "Bearer", "expires_in": 60}
+    for name in ("redaction", "revocation"):
+        provider = described(revocation_url="https://acme.example/revoke")
+        assert failure(name, provider, answer={"body": body}, lifetime=60) is None
+
+
+def test_choice_named_token_is_no_secret() -> None:
+    """A platform with kinds of tokens to choose from could not be verified."""
+    settings = {"token": {"title": "Token", "kind": "choice", "choices": ["short", "long"]}}
+
+    assert failure("settings_class", described(settings=settings)) is None
+
+
+def test_documented_secret_in_api_requests_is_no_mistake() -> None:
+    """A platform that wants the client's secret in API requests could not be verified."""
+    provider = described(api_headers={"X-Secret": "{client_secret}"})
+    assert failure("redaction", provider) is not None
+    assert failure("redaction", provider, api={"headers": {}}) is None
+
+
+def test_interrupt_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C would fail one check, and the rest would run on."""
+
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(CHECKS, "data", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        failure("data", described())

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import keyturn
 from keyturn import errors
 from keyturn.response import printable, refusal, retry_after
-from keyturn.shape import AnswerShape, read_error, read_token
+from keyturn.shape import AnswerShape, field_of, read_error, read_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -267,6 +267,21 @@ def test_server_text_is_shown_short_and_plain(text: str, secret: str) -> None:
     assert all(" " <= char <= "~" for char in shown)
     if len(secret) > 8:
         assert secret not in shown
+
+
+@pytest.mark.parametrize(("opened", "closed"), [('{"a":', "}"), ("[", "]")])
+def test_deep_nesting_beside_a_token_is_no_matter(opened: str, closed: str) -> None:
+    """Looking for other tokens in an answer would end in an error that is not ours."""
+    body = raw("x", opened * 480 + "1" + closed * 480)
+
+    assert read_token(keyturn.Answer(200, JSON, body, 1000.0)).access_token == "t0ken"
+
+
+def test_place_in_a_list_that_cannot_be_is_nothing() -> None:
+    """A path in a provider's description would raise an error that is not ours."""
+    assert field_of(["x"], "0") == "x"
+    assert field_of(["x"], "1") is None
+    assert field_of(["x"], "9" * 5000) is None
 
 
 def test_answer_is_read_as_rfc_6749_has_it_by_default() -> None:

@@ -383,6 +383,7 @@ def test_fork_during_a_flight_blocks_nobody(
     def answer(server: RawServer, connection: socket.socket) -> None:
         server.read_request(connection)
         if len(server.received) == 1:
+            (tmp_path / "flying").touch()
             asked.wait(20)  # the parent's, until the child has its token
         else:
             asked.set()
@@ -390,14 +391,15 @@ def test_fork_during_a_flight_blocks_nobody(
 
     server = serve(answer)
     code = f"""{OPEN}
-import os, threading, time, httpx
+import os, threading, time
 from keyturn.stores.memory import MemoryStore
 connection = keyturn.connect(
     "orocommerce", url=sys.argv[1], store=MemoryStore(), client_id="cid", client_secret="x"
 )
 thread = threading.Thread(target=connection.token)
 thread.start()
-while not any(each.name == "keyturn-renewal" for each in threading.enumerate()):
+# Forked any earlier, while the worker imports, the child would have half a module.
+while not os.path.exists(sys.argv[2] + "/flying"):
     time.sleep(0.001)
 child = os.fork()
 if not child:
@@ -523,3 +525,40 @@ except keyturn.errors.InvalidClient as error:
         assert run_python(code, server.url.removesuffix("/token"), tmp_path / "store") == "401"
     assert len(server.received) == 1
     assert json.loads(server.received[0].partition(b"\r\n\r\n")[2])["client_id"] == "cid"
+
+
+FORK_DURING_IMPORT = """
+import os, sys, threading, time
+import keyturn
+
+begun = threading.Event()
+
+class SlowImport:
+    def find_spec(self, name, path, target=None):
+        if name == "httpcore":
+            begun.set()
+            time.sleep(0.3)
+
+sys.meta_path.insert(0, SlowImport())
+url = sys.argv[1]
+settings = {"token_url": url, "client_secret": "made-up"}
+first = keyturn.connect("generic", client_id="first", **settings)
+asking = threading.Thread(target=first.token)
+asking.start()
+begun.wait()
+child = os.fork()
+if child == 0:
+    keyturn.connect("generic", client_id="second", **settings).token()
+    os._exit(0)
+asking.join()
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_fork_during_an_import_breaks_no_child(
+    serve: Callable[..., RawServer], token_answer: bytes, run_python: Callable[..., str]
+) -> None:
+    """A server that forks while its first token is on its way would have broken workers."""
+    server = serve(token_answer)
+
+    assert run_python(FORK_DURING_IMPORT, server.url) == "0"

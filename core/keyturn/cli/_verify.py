@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keyturn import errors, plugins
+from keyturn._provider import guarded
 from keyturn.cli._exit_codes import DONE, FAILED
 from keyturn.cli._output import print_rows
 from keyturn.description import described
+from keyturn.schema import json_schema
 from keyturn.testing._kit.run import CHECKS, run
 from keyturn.testing._kit.subject import Examples
 
@@ -61,7 +63,8 @@ def _provider(named: str) -> Provider[Any]:
 
 def _settings(provider: Provider[Any], given: list[str]) -> dict[str, Any]:
     """Return the settings of arguments such as `tenant=blue`."""
-    properties = provider.settings_schema()["properties"]
+    schema = guarded(provider.name, lambda: json_schema(provider.settings, ""))
+    properties = schema["properties"]
     pairs = [argument.partition("=") for argument in given]
     if not all(equals for _, equals, _ in pairs):
         raise errors.ConfigurationError(

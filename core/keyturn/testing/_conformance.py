@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from keyturn import plugins
+from keyturn._provider import Provider
 from keyturn.testing._kit.run import CHECKS, check
-from keyturn.testing._kit.subject import Examples, opened
+from keyturn.testing._kit.subject import CheckFailed, Examples, opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
-    from keyturn._provider import Provider
+# From this likeness on (difflib's ratio), a name is taken for a misspelt one.
+_ALIKE = 0.8
 
 
 class ProviderConformance:
@@ -56,12 +59,37 @@ class ProviderConformance:
     others: ClassVar[Mapping[str, Any]] = {}
     """Other values of settings than those above, where none can be made up."""
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Refuse an attribute that is one of the above, misspelt."""
+        super().__init_subclass__(**kwargs)
+        known = [*ProviderConformance.__annotations__, *(f"test_{name}" for name in CHECKS)]
+        for name, value in vars(cls).items():
+            if name.startswith("_") or name in known or callable(value):
+                continue
+            near = difflib.get_close_matches(name, known, n=1, cutoff=_ALIKE)
+            if near:
+                message = f"{cls.__name__}.{name} is not known. Did you mean {near[0]}?"
+                raise TypeError(message)
+
+
+def _provider(case: ProviderConformance) -> Provider[Any]:
+    given: Any = getattr(case, "provider", None)
+    if isinstance(given, str):
+        return plugins.provider(given)
+    if isinstance(given, Provider):
+        return given
+    shown = given.__name__ if isinstance(given, type) else type(given).__name__
+    problem = "is not given" if given is None else f"is {shown}, which is no provider"
+    raise CheckFailed(
+        f"`provider` of {type(case).__name__} {problem}.",
+        "give the provider's name, or an object such as Acme(), not its class.",
+    )
+
 
 def _test(name: str) -> Callable[[ProviderConformance], None]:
     def test(self: ProviderConformance) -> None:
         __tracebackhide__ = True  # pytest then shows the message and nothing else
-        given = self.provider
-        provider = plugins.provider(given) if isinstance(given, str) else given
+        provider = _provider(self)
         examples = Examples(
             request=self.request,
             answer=self.answer,

@@ -10,7 +10,6 @@ import attrs
 
 from keyturn import provider_data
 from keyturn.schema import kind_of
-from keyturn.secret import Secret
 from keyturn.settings import read
 from keyturn.testing._kit.subject import CheckFailed
 
@@ -58,8 +57,8 @@ def settings_class(subject: Subject) -> None:
     else:
         raise CheckFailed(f"settings: an object of {cls.__name__} can be changed.", decorate)
     for field in fields:
-        is_secret = kind_of(field.type)[0] is Secret
-        if _SECRET_REGEX.search(field.name) and not is_secret:
+        is_open_text = kind_of(field.type)[0] is str and not field.metadata.get("choices")
+        if _SECRET_REGEX.search(field.name) and is_open_text:
             raise CheckFailed(
                 f"the setting {field.name} is a secret by its name, and shows itself in every "
                 "repr, log and traceback.",
@@ -89,7 +88,7 @@ def schema(subject: Subject) -> None:
 def settings_read(subject: Subject) -> None:
     """What the schema requires is required, and all mistakes are told at once."""
     cls, values = subject.provider.settings, subject.values
-    required = subject.provider.settings_schema()["required"]
+    required = subject.ask("settings_schema", subject.provider.settings_schema)["required"]
     for name in required:
         rest = {key: value for key, value in values.items() if key != name}
         _, mistakes = read(cls, {**rest, _UNKNOWN: 1})

@@ -9,8 +9,9 @@ import attrs
 from keyturn import errors
 from keyturn._provider import Provider
 from keyturn.response import Answer, OAuthError
+from keyturn.settings import did_you_mean
 from keyturn.testing._kit import samples
-from keyturn.testing._kit.subject import CheckFailed
+from keyturn.testing._kit.subject import CheckFailed, check_keys
 from keyturn.testing._messages import Response, html_response, json_response
 
 if TYPE_CHECKING:
@@ -101,10 +102,15 @@ def documented_errors(subject: Subject) -> None:
     """Each example of `errors` becomes the error that it says."""
     for number, example in enumerate(subject.examples.errors, 1):
         what = f"example {number} of `errors`"
-        kind = getattr(errors, _name(example.get("raises", "")), None)
+        check_keys(what, example, others="status headers body raises")
+        name = _name(example.get("raises", ""))
+        kind = getattr(errors, name, None)
         if not (isinstance(kind, type) and issubclass(kind, errors.KeyturnError)):
+            known = [each for each in vars(errors) if each[0].isupper()]
             raise CheckFailed(
-                f"{what} does not say which error it raises.",
+                f"{what}: {name} is no error of keyturn.{did_you_mean(name, known)}"
+                if name
+                else f"{what} does not say which error it raises.",
                 'give each example raises, such as "InvalidClient".',
             )
         _expect(subject, what, samples.from_example(example), kind, _MEND_CODES)

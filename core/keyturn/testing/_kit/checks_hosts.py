@@ -118,6 +118,10 @@ def _addresses(subject: Subject, changes: dict[str, str]) -> dict[str, str]:
         base = guarded(provider.name, lambda: provider.api_base(settings, _TOKEN))
         if base is not None:
             found["API"] = base
+    with contextlib.suppress(errors.ConfigurationError):
+        revocation = guarded(provider.name, lambda: provider.revocation_request(settings, _TOKEN))
+        if revocation is not None:
+            found["revocation endpoint"] = revocation.url
     return found
 
 

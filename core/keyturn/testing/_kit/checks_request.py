@@ -10,7 +10,7 @@ import attrs
 
 from keyturn.computed import Computed
 from keyturn.testing._kit import samples
-from keyturn.testing._kit.subject import CheckFailed
+from keyturn.testing._kit.subject import CheckFailed, check_keys
 from keyturn.testing._kit.watch import doors, tomorrow
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def golden_request(subject: Subject) -> None:
             "hold this against the platform's documentation, then give "
             f"request = {_literal(request)}",
         )
+    check_keys("`request`", golden, needed="method url", others="query headers body")
     for part, text in _parts(request).items():
         wanted = golden.get(part, "" if part in {"query", "body"} else text)
         wanted = wanted.decode() if isinstance(wanted, bytes) else str(wanted)

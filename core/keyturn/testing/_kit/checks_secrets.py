@@ -12,6 +12,7 @@ from urllib.parse import quote, quote_plus, urlsplit
 
 from keyturn import errors
 from keyturn.settings import read
+from keyturn.shape import field_of
 from keyturn.testing._kit import samples
 from keyturn.testing._kit.made_up import secret_settings
 from keyturn.testing._kit.subject import CheckFailed
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
     from keyturn.testing._kit.subject import Subject
     from keyturn.testing._messages import ReceivedRequest, Response
+
+# Characters of a token that no other text holds by chance.
+_LONG = 12
+_CANARY = f"canary-{secrets.token_hex(8)}"
 
 
 def no_secret_in_url(subject: Subject) -> None:
@@ -54,8 +59,11 @@ def redaction(subject: Subject) -> None:
         for status in (200, 400, 500):
             texts += list(_failure_texts(subject, status, changes))
         texts += list(_success_texts(subject, changes))
-    token = subject.token()
+        texts += list(_mistake_texts(subject, hidden))
+    token = subject.token(_reply(subject))
     hidden["the token"] = _forms(token.access_token)
+    texts.append(("the token's extra", repr(dict(token.extra))))
+    _check_api_headers(subject, changes, hidden)
     for where, text in texts:
         for name, forms in hidden.items():
             if _found(forms, text):
@@ -68,7 +76,8 @@ def redaction(subject: Subject) -> None:
 
 def revocation(subject: Subject) -> None:
     """A revocation request goes to an https address, and holds the token as a secret."""
-    provider, settings, token = subject.bound, subject.settings(), subject.token()
+    provider, settings = subject.bound, subject.settings()
+    token = subject.token(_reply(subject))
     request = subject.ask(
         "revocation_request", lambda: provider.revocation_request(settings, token)
     )
@@ -114,19 +123,61 @@ def _hidden(subject: Subject, changes: Mapping[str, Any]) -> dict[str, list[str]
         if values.get(name):
             found[name] = [
                 *_forms(values[name]),
-                *_forms(f"{client_id}:{values[name]}")[-1:],
+                *_encoded(f"{client_id}:{values[name]}"),
             ]
     return found
 
 
 def _forms(text: str) -> list[str]:
-    """Return a text as it may stand somewhere, Base64 last."""
-    encoded = base64.b64encode(text.encode()).decode().rstrip("=")
-    return [text, quote(text, safe=""), quote_plus(text), json.dumps(text)[1:-1], encoded]
+    """Return a text as it may stand somewhere."""
+    plain = [text, quote(text, safe=""), quote_plus(text), json.dumps(text)[1:-1]]
+    return [*plain, *_encoded(text), text.encode().hex(), text.encode().hex().upper()]
+
+
+def _encoded(text: str) -> list[str]:
+    """Return a text in Base64, and in its form for URLs (RFC 4648 sections 4 and 5)."""
+    encode = (base64.b64encode, base64.urlsafe_b64encode)
+    return [each(text.encode()).decode().rstrip("=") for each in encode]
 
 
 def _found(forms: list[str], text: str) -> bool:
     return any(form in text for form in forms)
+
+
+def _reply(subject: Subject) -> Response:
+    """Return the sample with a token that can't be met anywhere by chance, if its own can."""
+    sample, field = subject.sample, subject.bound.token_field
+    token = field_of(sample.content, field) if field else None
+    if not isinstance(token, str) or len(token) >= _LONG:
+        return sample.response
+    return sample.changed(samples.placed(sample.content, field, _CANARY))
+
+
+def _mistake_texts(subject: Subject, hidden: dict[str, list[str]]) -> Iterator[tuple[str, str]]:
+    """Yield what is told of secrets that are wrong."""
+    for name in secret_settings(subject.provider.settings):
+        canary = f"canary{secrets.token_hex(8)}"
+        hidden[name] = [*hidden.get(name, ()), canary]
+        for bad in (canary, f" {canary}\n", f"{canary}\0"):
+            _, mistakes = read(subject.provider.settings, {**subject.values, name: bad})
+            yield "a mistake that is told of the settings", "; ".join(mistakes)
+
+
+def _check_api_headers(
+    subject: Subject, changes: dict[str, Any], hidden: Mapping[str, list[str]]
+) -> None:
+    """See that API requests don't have the client's secret, unless that is documented."""
+    if "headers" in (subject.examples.api or {}) or "client_secret" not in changes:
+        return
+    connection = subject.connect(**changes)
+    with contextlib.suppress(errors.KeyturnError):  # which has a check of its own
+        for header, value in connection.headers().items():
+            if _found(hidden["client_secret"], value):
+                raise CheckFailed(
+                    f"the setting client_secret is in the header {header} of API requests.",
+                    "leave it out of decorate and api_headers; where the platform does want it, "
+                    "give `api` with the documented headers.",
+                )
 
 
 def _failure_texts(
@@ -149,7 +200,7 @@ def _failure_texts(
 
 
 def _success_texts(subject: Subject, changes: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    connection = subject.connect(is_lean=False, **changes)
+    connection = subject.connect(_reply(subject), is_lean=False, **changes)
     yield "the transcript", connection.explain()
     with contextlib.suppress(errors.KeyturnError):  # which has a check of its own
         token = connection.token()

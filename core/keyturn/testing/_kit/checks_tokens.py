@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 _TOLERANCE = 1.5
 _SHORT = 2.0
+_OTHER = 1234.0
+# How long ago the request was sent whose answer is read, in seconds.
+_AGO = 100.0
 _NUMBERS_NOT_LIFETIMES = (0, -1, -3600)
 _TEXTS_NOT_LIFETIMES = ("soon", "", "1e3", "2001-01-01T00:00:00Z")
 _BAD_LIFETIMES: tuple[Any, ...] = (*_NUMBERS_NOT_LIFETIMES, *_TEXTS_NOT_LIFETIMES, True, [], {})
@@ -96,7 +100,7 @@ def bad_lifetimes(subject: Subject) -> None:
 
 
 def short_lifetime(subject: Subject) -> None:
-    """A token of two seconds can be used."""
+    """A token of two seconds can be used; each lives as long as told, from its request on."""
     sample, field = subject.sample, subject.bound.lifetime_field
     if field_of(sample.content, field) is None:
         return
@@ -104,6 +108,31 @@ def short_lifetime(subject: Subject) -> None:
         raise CheckFailed(
             "a token that lives two seconds is refused.",
             "let read_token take every lifetime above 0.",
+        )
+    for seconds in (_SHORT, _OTHER):
+        token = _token_or_none(subject, sample.living(subject.bound, seconds))
+        if token is None or abs(token.lifetime - seconds) > _TOLERANCE:
+            raise CheckFailed(
+                f"a token that lives {seconds:g} s is "
+                f"{'refused' if token is None else f'read as living {token.lifetime:g} s'}.",
+                "let read_token take the lifetime that the answer tells; correct lifetime_field "
+                "and lifetime_format, which say where and how.",
+            )
+    _count_from_request(subject)
+
+
+def _count_from_request(subject: Subject) -> None:
+    """Read an answer to a request of a while ago."""
+    provider, settings, request = subject.bound, subject.settings(), subject.request()
+    sent_at = float(int(time.time() - _AGO))
+    response = subject.sample.living(provider, _OTHER, sent_at)
+    answer = attrs.evolve(samples.to_answer(response), sent_at=sent_at)
+    token = subject.ask("read_token", lambda: provider.read_token(settings, answer, request))
+    if abs(token.expires_at - sent_at - _OTHER) > _TOLERANCE:
+        raise CheckFailed(
+            f"a token ends {token.expires_at - sent_at:g} s after its request was sent, and lives "
+            f"{_OTHER:g} s.",
+            "let read_token count from answer.sent_at, never from the time of reading.",
         )
 
 
@@ -169,3 +198,8 @@ def _faults(subject: Subject) -> Iterator[tuple[str, Reply]]:
     for value in _BAD_TOKENS:
         changed = subject.sample.changed(samples.placed(content, provider.token_field, value))
         yield f"an answer whose {provider.token_field} is {str(value)[:20]!r}", changed
+    if provider.token_type:
+        other = samples.placed(content, "token_type", "made-up-type")
+        yield "an answer of another token_type", subject.sample.changed(other)
+        bare = samples.without(content, "token_type")
+        yield "an answer without a token_type", subject.sample.changed(bare)

@@ -5,46 +5,25 @@ from __future__ import annotations
 import functools
 import time
 from concurrent.futures import ThreadPoolExecutor
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
-
-import attrs
 
 from keyturn import budget as buckets
 from keyturn import errors
-from keyturn._provider import guarded
 from keyturn.clock import Clock
 from keyturn.renewal import Options
 from keyturn.stores.memory import MemoryStore
 from keyturn.testing._kit import samples
 from keyturn.testing._kit.checks_request import HEADER_NAME_REGEX
-from keyturn.testing._kit.subject import CheckFailed
+from keyturn.testing._kit.subject import CheckFailed, check_keys
 from keyturn.testing._messages import Response, html_response, json_response
-from keyturn.urls import origin, url_problem
+from keyturn.urls import url_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from keyturn.budget import Budget
     from keyturn.testing._kit.subject import Subject
 
 _MOST_SENT = 60
-_EVIL = "https://evil.example/api"
 _MOVED = "https://moved.example/made-up"
-
-
-class _Anything(dict[str, Any]):
-    """Fields of an answer that all say the same, whatever their name."""
-
-    def __missing__(self, key: str) -> str:
-        return _EVIL
-
-    def get(self, key: str, default: object = None) -> str:
-        del key, default
-        return _EVIL
-
-    def __contains__(self, key: object) -> bool:
-        return True
 
 
 def budget(subject: Subject) -> None:
@@ -98,6 +77,7 @@ def sync_and_async(subject: Subject) -> None:
 def api_headers(subject: Subject) -> None:
     """An API request carries the token in the declared header, and valid headers besides."""
     provider, token = subject.bound, subject.token()
+    check_keys("`api`", subject.examples.api or {}, others="url headers")
     connection = subject.connect()
     headers = subject.ask("decorate or authorization", lambda: connection.headers_for(token))
     carried = headers.get(provider.authorization_header, "")
@@ -157,25 +137,6 @@ def api_address(subject: Subject) -> None:
         )
 
 
-def foreign_api_address(subject: Subject) -> None:
-    """An answer can't lead API requests, and the token in them, to a foreign host."""
-    provider, settings, token = subject.bound, subject.settings(), subject.token()
-    told = attrs.evolve(token)
-    object.__setattr__(told, "extra", MappingProxyType(_Anything()))
-    found = [_api_base(subject, lambda: provider.api_base(settings, told))]
-    content = subject.sample.content
-    if provider.api_url_field and isinstance(content, dict):
-        reply = subject.sample.changed(samples.placed(content, provider.api_url_field, _EVIL))
-        connection = subject.connect(reply)
-        found.append(_api_base(subject, lambda: connection.api_url))
-    if any(address and origin(address) == origin(_EVIL) for address in found):
-        raise CheckFailed(
-            "api_base believes whatever address a token's answer names, and the token would be "
-            "sent there.",
-            "use api_url_field with api_domains, or compare with the settings' own host.",
-        )
-
-
 def api_refusal(subject: Subject) -> None:
     """`token_rejected` says True or False about a 401 answer of any form."""
     provider, settings = subject.bound, subject.settings()
@@ -191,22 +152,6 @@ def api_refusal(subject: Subject) -> None:
                 f"token_rejected returns {type(said).__name__} for {answer.body[:60]!r}.",
                 "let token_rejected return True when a new token may help, else False.",
             )
-
-
-def _api_base(subject: Subject, work: Callable[[], str | None]) -> str | None:
-    """Return an address; None when it is refused."""
-    try:
-        address = guarded(subject.provider.name, work)
-    except errors.ConfigurationError:
-        return None
-    except errors.KeyturnError as error:
-        failure = str(error)
-    else:
-        return None if address is None or url_problem(address) else address
-    raise CheckFailed(
-        f"api_base fails for odd fields of a token's answer: {failure}",
-        "let api_base return None, or raise keyturn.errors.ConfigurationError.",
-    )
 
 
 def _is_bucket_kept(declared: Budget) -> bool:

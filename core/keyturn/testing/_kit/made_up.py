@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from keyturn import errors
-from keyturn.schema import kind_of
+from keyturn.schema import json_schema, kind_of
 from keyturn.secret import Secret
 from keyturn.settings import read
 
@@ -40,8 +40,9 @@ def completed(provider: Provider[Any], given: Mapping[str, Any], directory: Path
             be made up.
     """
     values = dict(given)
-    properties = provider.settings_schema()["properties"]
-    for name in provider.settings_schema()["required"]:
+    schema = json_schema(provider.settings, "")
+    properties = schema["properties"]
+    for name in schema["required"]:
         _make_up(provider, name, values, directory)
     _, mistakes = read(provider.settings, values)
     # What is missing may be required by other settings.
@@ -59,7 +60,7 @@ def completed(provider: Provider[Any], given: Mapping[str, Any], directory: Path
 
 def candidates(provider: Provider[Any], name: str) -> Iterator[Any]:
     """Yield plain values that a setting may take, by its JSON Schema."""
-    schema = provider.settings_schema()["properties"][name]
+    schema = json_schema(provider.settings, "")["properties"][name]
     kinds = schema.get("type", "string")
     kind = kinds if isinstance(kinds, str) else kinds[0]
     if "enum" in schema:
@@ -101,20 +102,23 @@ def url_settings(cls: type[Settings]) -> list[str]:
 def private_key(algorithm: str) -> str:
     """Return a private key as PEM that an algorithm of RFC 7518 section 3.1 can sign with."""
     from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+    from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
-    key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
+    key: Any
     if algorithm in _CURVES:
         key = ec.generate_private_key(getattr(ec, _CURVES[algorithm])())
+    elif algorithm == "Ed448":
+        key = ed448.Ed448PrivateKey.generate()
     elif algorithm.startswith("Ed"):
         key = ed25519.Ed25519PrivateKey.generate()
     else:
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    return key.private_bytes(
+    pem: bytes = key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
-    ).decode()
+    )
+    return pem.decode()
 
 
 def certificate(directory: Path) -> str:

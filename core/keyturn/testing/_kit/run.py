@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import TYPE_CHECKING
 
 import attrs
@@ -10,6 +11,7 @@ from keyturn import errors
 from keyturn.testing._kit import (
     checks_data,
     checks_errors,
+    checks_foreign,
     checks_hosts,
     checks_keys,
     checks_request,
@@ -61,7 +63,7 @@ _IN_ORDER: tuple[Check, ...] = (
     checks_use.sync_and_async,
     checks_use.api_headers,
     checks_use.api_address,
-    checks_use.foreign_api_address,
+    checks_foreign.foreign_api_address,
     checks_use.api_refusal,
     checks_secrets.revocation,
 )
@@ -93,6 +95,14 @@ def check(name: str, subject: Subject) -> CheckFailed | None:
     except errors.KeyturnError as error:
         # What nobody expected there; the text says which of the provider's methods it was.
         failure = CheckFailed(str(error), "mend what the error names.")
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - a provider may even raise SystemExit
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        failure = CheckFailed(
+            f"{type(error).__name__} was raised in {place.name}, line {place.lineno}.",
+            "let the provider and its settings class raise nothing there.",
+        )
     else:
         return None
     return failure.with_traceback(None)
@@ -113,7 +123,7 @@ def run(provider: Provider[Any], given: Mapping[str, Any], examples: Examples) -
         outcomes = {name: check(name, subject) for name in CHECKS}
         try:
             request = subject.request().redacted()
-        except (CheckFailed, errors.KeyturnError):
+        except (Exception, SystemExit):  # noqa: BLE001 - the checks have told it
             request = None
         failures = {name: failure for name, failure in outcomes.items() if failure}
         return Report(failures, tuple(subject.notes), request)

@@ -48,9 +48,11 @@ class Sample:
         """Return the same answer with another JSON value as its body."""
         return attrs.evolve(self.response, body=json.dumps(content).encode())
 
-    def living(self, provider: Provider[Any], seconds: float) -> Response:
-        """Return the same answer with a token of another lifetime."""
-        now = int(time.time())
+    def living(
+        self, provider: Provider[Any], seconds: float, sent_at: float | None = None
+    ) -> Response:
+        """Return the same answer, of now or of when it was sent, with another lifetime."""
+        now = int(time.time() if sent_at is None else sent_at)
         value = _lifetime_value(provider.lifetime_format, seconds, now)
         response = self.changed(placed(self.content, provider.lifetime_field, value))
         headers = {**response.headers, "Date": formatdate(now, usegmt=True)}

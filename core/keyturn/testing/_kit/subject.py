@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 
 from keyturn import errors
-from keyturn._provider import guarded
+from keyturn._provider import Provider, guarded
 from keyturn.clock import Clock
 from keyturn.computed import Computed
 from keyturn.connection import Connection
 from keyturn.once import Once
 from keyturn.renewal import Options
 from keyturn.request import TokenRequest
-from keyturn.settings import read
+from keyturn.settings import did_you_mean, read
 from keyturn.stores.memory import MemoryStore
 from keyturn.testing._kit import samples
 from keyturn.testing._kit.endpoint import Endpoint
@@ -28,7 +28,6 @@ from keyturn.urls import origin, url_problem
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
-    from keyturn._provider import Provider
     from keyturn.request import Pairs
     from keyturn.response import Answer
     from keyturn.settings import Settings
@@ -102,6 +101,23 @@ class Examples:
     others: Mapping[str, Any] = attrs.field(factory=dict)
 
 
+def check_keys(what: str, example: Mapping[str, Any], *, needed: str = "", others: str) -> None:
+    """Refuse an example that has other keys than it may have.
+
+    Args:
+        what: The example, for the message.
+        example: The example.
+        needed: The keys that it must have, space-delimited.
+        others: Those that it may have.
+    """
+    known = [*needed.split(), *others.split()]
+    missing = [name for name in needed.split() if name not in example]
+    unknown = [f"{name!r}.{did_you_mean(str(name), known)}" for name in example.keys() - set(known)]
+    if missing or unknown:
+        problem = f"has no {missing[0]}." if missing else f"has the unknown key {unknown[0]}"
+        raise CheckFailed(f"{what} {problem}", f"give {what} the keys {', '.join(known)} only.")
+
+
 @attrs.frozen(kw_only=True)
 class Subject:
     """A provider under test; its token endpoint is one on loopback.
@@ -146,7 +162,29 @@ class Subject:
     @property
     def bound(self) -> Provider[Any]:
         """The provider as it behaves for the settings."""
-        return self.ask("bound", lambda: self.provider.bound(self.settings()))
+        try:
+            return self.bound_to(self.settings())
+        except errors.ConfigurationError as error:
+            failure = str(error)
+        raise CheckFailed(f"bound failed: {failure}", "mend bound.")
+
+    def bound_to(self, settings: Settings) -> Provider[Any]:
+        """Return the provider as it behaves for some settings.
+
+        Raises:
+            keyturn.errors.ConfigurationError: The settings are refused.
+        """
+        try:
+            provider: Any = guarded(self.provider.name, lambda: self.provider.bound(settings))
+        except errors.ConfigurationError:
+            raise
+        except errors.KeyturnError as error:
+            failure = str(error)
+        else:
+            if isinstance(provider, Provider):
+                return provider
+            failure = f"it returns {type(provider).__name__}"
+        raise CheckFailed(f"bound failed: {failure}", "let bound return a keyturn.Provider.")
 
     def request(self, **changes: Any) -> TokenRequest:
         """Return the token request with its fingerprint, for the settings with changes.
@@ -162,8 +200,8 @@ class Subject:
         Raises:
             keyturn.errors.ConfigurationError: The settings are refused.
         """
+        provider = self.bound_to(settings)
         try:
-            provider = guarded(self.provider.name, lambda: self.provider.bound(settings))
             request = guarded(self.provider.name, lambda: provider.token_request(settings))
         except errors.ConfigurationError:
             raise
@@ -184,6 +222,7 @@ class Subject:
         """An answer with a token: the documented one, or else a made-up one."""
         given = self.examples
         if given.answer is not None:
+            check_keys("`answer`", given.answer, others="status headers body")
             return samples.Sample(samples.from_example(given.answer), given.lifetime)
         domains = self.bound.api_domains
         address = f"https://made-up.{domains[0]}" if domains else origin(self.endpoint.url)
@@ -212,6 +251,7 @@ class Subject:
         """
         self.endpoint.reply = self.sample.response if reply is None else reply
         settings = self.settings(**{"token_url": self.endpoint.url, **changes})
+        self.bound_to(settings)  # so that it is blamed for what it does
         return Connection(
             self.provider,
             settings,
@@ -267,8 +307,8 @@ def opened(
         examples: What the author says.
 
     Raises:
-        keyturn.errors.ConfigurationError: There are mistakes in the settings.
+        keyturn.errors.KeyturnError: There are mistakes in the settings, or in their class.
     """
     with tempfile.TemporaryDirectory(prefix="keyturn-") as directory, Endpoint() as endpoint:
-        values = completed(provider, given, Path(directory))
+        values = guarded(provider.name, lambda: completed(provider, given, Path(directory)))
         yield Subject(provider=provider, values=values, examples=examples, endpoint=endpoint)
