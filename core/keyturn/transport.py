@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import logging
 import os
@@ -56,7 +57,7 @@ class Transport:
                 compressed in a way that was not asked for.
         """
         with _preparing:
-            import encodings.idna  # noqa: F401 - what the socket module would import later
+            codecs.lookup("idna")  # which the socket module would import later
 
             import httpx
 
