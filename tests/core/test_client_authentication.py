@@ -368,7 +368,9 @@ def test_unusable_key_is_told_to_who_asks_for_a_token(platform: Platform) -> Non
         connection.token()
 
 
-@pytest.mark.parametrize("key", ["made-up", KEY.replace("PRIVATE", "PUBLIC")])
+@pytest.mark.parametrize(
+    "key", ["made-up", KEY.replace("PRIVATE", "PUBLIC")], ids=["a word", "a public key"]
+)
 def test_what_is_no_private_key_is_refused_at_once(platform: Platform, key: str) -> None:
     """The mistake would show at the first request only."""
     with pytest.raises(AssertionError, match="private_key: must be a private key as PEM"):
