@@ -78,11 +78,19 @@ async def wait(future: Future[T], seconds: float) -> T:
         TimeoutError: It took longer than `seconds`.
     """
     trio = sys.modules.get("trio")  # a task of its own must have imported it
-    if trio is not None and trio.lowlevel.in_trio_task():
+    if trio is not None and _is_task_of(trio):
         await _landing_in_trio(future, seconds, trio)
     else:
         await _landing_in_asyncio(future, seconds)
     return future.result()
+
+
+def _is_task_of(trio: ModuleType) -> bool:
+    try:
+        trio.lowlevel.current_task()
+    except RuntimeError:
+        return False
+    return True
 
 
 async def _landing_in_asyncio(future: Future[T], seconds: float) -> None:
