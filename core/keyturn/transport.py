@@ -97,9 +97,10 @@ class Transport:
             raise errors.ConfigurationError(message)
         with _preparing:  # that is where modules are imported
             client = self._client_for(request)
+            query = request.query  # encoded anew each time
             sending = client.build_request(
                 request.method,
-                f"{request.url}?{request.query}" if request.query else request.url,
+                f"{request.url}?{query}" if query else request.url,
                 headers=request.headers,
                 content=request.body,
                 timeout=seconds,

@@ -312,9 +312,8 @@ class JoinedScope(Acme):
 # Hosts
 
 
-@broken("a tenant of any text, in the host", "hostile_texts", "keyturn.label")
-def text_in_host():
-    made = with_settings(shop=(str, keyturn.setting("Shop", default="blue")))
+def with_shop_in_host(made):
+    """Return a provider whose token endpoint's host is made from its setting `shop` unchecked."""
 
     def token_request(self, settings):
         request = Acme.token_request(self, settings)
@@ -323,6 +322,12 @@ def text_in_host():
 
     made.token_request = types.MethodType(token_request, made)
     return made
+
+
+@broken("a tenant of any text, in the host", "hostile_texts", "keyturn.label")
+def text_in_host():
+    made = with_settings(shop=(str, keyturn.setting("Shop", default="blue")))
+    return with_shop_in_host(made)
 
 
 @broken("a project of any text, in the path", "hostile_texts", "which encodes it")
@@ -343,14 +348,7 @@ def no_slash(value: str) -> str | None:
 @broken("a shop with a half-hearted check, in the host", "hostile_texts", "refused without being")
 def half_checked_text_in_host():
     made = with_settings(shop=(str, keyturn.setting("Shop", default="blue", check=no_slash)))
-
-    def token_request(self, settings):
-        request = Acme.token_request(self, settings)
-        url = f"https://{settings.shop}.acme.example/oauth/token"
-        return attrs.evolve(request, url=settings.token_url or url)
-
-    made.token_request = types.MethodType(token_request, made)
-    return made
+    return with_shop_in_host(made)
 
 
 @broken("a project with a half-hearted check, in the path", "hostile_texts", "odd: it must be")

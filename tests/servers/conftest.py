@@ -15,9 +15,10 @@ import signal
 import socket
 import string
 import subprocess
+import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import attrs
 import httpx
@@ -26,7 +27,7 @@ import trustme
 from joserfc import jwk
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
 HERE = Path(__file__).parent
 READY_WITHIN = 30.0
@@ -295,3 +296,26 @@ def _program(name: str) -> str:
 
 def _not_installed(server: str) -> NoReturn:
     pytest.fail(f"{server} is not installed: run make test-servers")
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Give a function that runs Python code in a process of its own, ended with the test."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def start_process(code: str, *arguments: object, **variables: Any) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, *map(str, arguments)],
+            env=os.environ | variables,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        processes.append(process)
+        return process
+
+    yield start_process
+    for process in processes:
+        process.kill()
+        process.communicate()

@@ -206,26 +206,3 @@ def open_store(stores: Any) -> Iterator[Callable[..., Any]]:
 def store(server: PostgresqlServer, open_store: Callable[..., Any]) -> Any:
     """Give a store on that server, its clock standing at 1000."""
     return open_store(server.socket_url, now=lambda: 1000.0)
-
-
-@pytest.fixture
-def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Give a function that runs Python code in a process of its own, ended with the test."""
-    processes: list[subprocess.Popen[str]] = []
-
-    def start_process(code: str, *arguments: object, **variables: Any) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, "-c", code, *map(str, arguments)],
-            env=os.environ | variables,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        processes.append(process)
-        return process
-
-    yield start_process
-    for process in processes:
-        process.kill()
-        process.communicate()
