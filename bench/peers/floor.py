@@ -36,6 +36,11 @@ class Slot:
         held = self.held
         return held.token if time.time() < held.expires_at else None
 
+    async def atoken(self) -> str | None:
+        """Return the same, awaited."""
+        held = self.held
+        return held.token if time.time() < held.expires_at else None
+
 
 class Empty:
     """What awaiting costs when nothing is done."""

@@ -30,9 +30,13 @@ def hit(peer: Peer, context: Context) -> Figures | None:
 
 
 def async_hit(peer: Peer, context: Context) -> Figures | None:
-    """Time `await atoken()` against an empty awaited method."""
+    """Time `await atoken()` against an empty awaited method, and so the least that there is."""
     call = peer.asynchronous(context.scenario())
-    return None if call is None else asyncio.run(_async_compare(call, Empty().atoken))
+    if call is None:
+        return None
+    figures = asyncio.run(_async_compare(call, Empty().atoken))
+    least = asyncio.run(_async_compare(Slot().atoken, Empty().atoken))
+    return {**figures, "least_ratio": least["ratio"]}
 
 
 def request(peer: Peer, context: Context) -> Figures | None:

@@ -92,7 +92,7 @@ class Connection:
         for warning in self._ask(lambda: list(provider.warnings(settings))):
             _logger.warning("%s: %s", self.name, warning)
 
-    def token(self, *, stale: Token | None = None) -> Token:
+    def token(self, stale: Token | None = None) -> Token:
         """Return a token that may be used now.
 
         Args:
@@ -101,19 +101,17 @@ class Connection:
         Raises:
             keyturn.errors.KeyturnError: There is no token to be had.
         """
-        held = self._held
-        since, until = held.glance
+        since, until, token = self._held.glance
         if stale is None and since < time.time() < until:
-            return held.token  # type: ignore[return-value]  # nothing held is never fresh
+            return token  # type: ignore[return-value]  # nothing held is never fresh
         ready = self._ready(stale)
         return self._settle(self._shared.wait(ready)) if isinstance(ready, Future) else ready
 
-    async def atoken(self, *, stale: Token | None = None) -> Token:
+    async def atoken(self, stale: Token | None = None) -> Token:
         """Return a token that may be used now, without blocking the event loop; see `token`."""
-        held = self._held
-        since, until = held.glance
+        since, until, token = self._held.glance
         if stale is None and since < time.time() < until:
-            return held.token  # type: ignore[return-value]  # nothing held is never fresh
+            return token  # type: ignore[return-value]  # nothing held is never fresh
         ready = self._ready(stale)
         if isinstance(ready, Future):
             return self._settle(await self._shared.wait_async(ready))

@@ -11,10 +11,11 @@ if TYPE_CHECKING:
     from keyturn.token import Token
 
     Headers = tuple[tuple[str, str], ...]
+    Glance = tuple[float, float, Token | None]
 
 _MIN_PAUSE = 0.05
 _GLANCE = 0.1
-_SHUT = (float("inf"), float("-inf"))
+_SHUT: Glance = (float("inf"), float("-inf"), None)
 
 
 @attrs.define(eq=False)
@@ -31,7 +32,8 @@ class Held:
         usable_until: From when on it must not be used, in epoch seconds.
         usable_until_monotonic: The same, on the monotonic clock.
         glance: Between which epoch seconds the wall clock alone will do, since both clocks said
-            a moment ago that the token is fresh; one value, so that threads see it whole.
+            a moment ago that the token is fresh, and the token; one value, so that threads see
+            it whole.
     """
 
     token: Token | None = None
@@ -40,7 +42,7 @@ class Held:
     fresh_until_monotonic: float = float("-inf")
     usable_until: float = float("-inf")
     usable_until_monotonic: float = float("-inf")
-    glance: tuple[float, float] = attrs.field(default=_SHUT, init=False)
+    glance: Glance = attrs.field(default=_SHUT, init=False)
 
     def is_fresh(self, now: float, monotonic: float) -> bool:
         """Tell whether the token needs no renewal yet."""
@@ -61,7 +63,7 @@ class Held:
             now: The time, in epoch seconds.
         """
         moment = min(_GLANCE, (self.usable_until - self.fresh_until) / 2)
-        self.glance = (now, min(now + moment, self.fresh_until))
+        self.glance = (now, min(now + moment, self.fresh_until), self.token)
 
     def postponed(self, seconds: float, now: float, monotonic: float) -> Held:
         """Return it with its renewal put off, by a quarter of the time it has left at most."""

@@ -59,6 +59,11 @@ _FRAMING = frozenset(
 )
 _ALGORITHM_HEADERS = frozenset({"alg", "b64", "crit", "typ"})
 _LONGEST_ASSERTION = 86_400.0
+_COLLIDING = frozenset(
+    {"parameters", "client_id_name", "client_secret_name", "assertion_name"}
+    | {"api_headers", "authorization_header"}
+    | {"token_field", "error_field", "error_description_field"}
+)
 _NEEDED_SETTINGS = {"private_key_jwt": "private_key", "tls_client_auth": "certificate"}
 
 
@@ -144,7 +149,7 @@ def _finer_problems(provider: Provider[Any], wrong: Mapping[str, str]) -> Iterat
         yield "token_url", "is required"
     if "client_authentication" in right:
         yield from _authentication_problems(provider, right)
-    if not {"parameters", "api_headers"} & wrong.keys():
+    if not _COLLIDING & wrong.keys():
         yield from _collisions(provider)
     if provider.method == "GET" and provider.body_format != "query":
         yield "body_format", "must be query with method GET, which has no body"

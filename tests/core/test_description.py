@@ -406,6 +406,17 @@ def made_up(provider: keyturn.Provider[Any]) -> dict[str, Any]:
     return {name: given_values[name] for name in schema["required"]}
 
 
+@pytest.mark.parametrize("odd", [{}, [], [{}], {"a": {}}, 7, -1.5, True, "x y", ""], ids=repr)
+def test_one_odd_datum_is_told(odd: object) -> None:
+    """A slip of one datum would be told by an error of Python's, or that of another datum."""
+    usual = {"token_url": "https://{a_label}.example/token", "settings": USUAL_SETTINGS}
+    for name in DATA:
+        try:
+            keyturn.described("acme", usual | {name: odd})
+        except errors.ConfigurationError as error:
+            assert any(name in each for each in error.problems), name  # noqa: PT017 - only then
+
+
 @given(descriptions())
 def test_any_description_is_refused_or_works(description: dict[str, Any]) -> None:
     """A description that nobody thought of would break the program with an error of Python's."""

@@ -43,7 +43,7 @@ def test_each_clock_makes_a_token_stale_and_ends_it(
 
 def test_nothing_held_is_neither_fresh_nor_usable() -> None:
     """A connection would hand out a token that it hasn't got."""
-    since, until = NOTHING.glance
+    since, until, _ = NOTHING.glance
 
     assert not NOTHING.is_fresh(0, 0)
     assert not NOTHING.is_usable(0, 0)
@@ -72,10 +72,11 @@ def test_glance_lasts_for_a_moment(
     """A clock that is set back meanwhile would prolong a token beyond its end."""
     token = held(fresh, usable)
     token.allow_glance(NOW + passed)
-    since, until = token.glance
+    since, until, seen = token.glance
 
     assert since == NOW + passed
     assert until - since == pytest.approx(moment, abs=1e-6)
+    assert seen is TOKEN
 
 
 def test_glance_is_shut_until_it_is_allowed() -> None:
@@ -83,7 +84,7 @@ def test_glance_is_shut_until_it_is_allowed() -> None:
     token = held()
     token.allow_glance(NOW)
     for fresh in (held(), token.postponed(10, NOW, UPTIME)):
-        since, until = fresh.glance
+        since, until, _ = fresh.glance
         assert not since < NOW + 0.01 < until
 
 
