@@ -141,13 +141,16 @@ def main(words: Sequence[str]) -> int:
     """
     promises, every = read_table()
     chosen = [each for each in every if _is_chosen(each, words)]
+    if not chosen:
+        _tell("no mechanism is of that name")
+        return 1
     with tempfile.TemporaryDirectory(prefix="mutants-") as directory:
         original = Path(directory) / "original" / "keyturn"
         _copy_repository(original)
         problems = [f"{m.name}: {m.problem(original)}" for m in chosen if m.problem(original)]
         problems += [] if problems else _failing(original, chosen)
-        if problems or not chosen:
-            _tell("\n".join(problems) or "no mechanism is of that name")
+        if problems:
+            _tell("\n".join(problems))
             return 1
         verdicts = _taken_out(original, chosen)
     unproven = [verdict for verdict in verdicts if verdict.problem]

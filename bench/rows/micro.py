@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     Figures = dict[str, float]
 
-_BATCH = 0.02
-_BATCHES = 7
+_BATCH = 0.005
+_BATCHES = 41
 _THREADS = 8
-_THREADED_CALLS = 80_000
+_THREADED_CALLS = 400_000
 
 
 def hit(peer: Peer, context: Context) -> Figures | None:
@@ -61,8 +61,8 @@ def threads(peer: Peer, context: Context) -> Figures | None:
     if call is None:
         return None
     call()
-    total = min(_THREADED_CALLS, _calls_in(call, 10 * _BATCH))
-    pairs = [(_threaded(call, _THREADS, total), _threaded(call, 1, total)) for _ in range(5)]
+    total = min(_THREADED_CALLS, _calls_in(call, 40 * _BATCH))
+    pairs = [(_threaded(call, _THREADS, total), _threaded(call, 1, total)) for _ in range(15)]
     many, one = (statistics.median(times) / total for times in zip(*pairs, strict=True))
     return {"seconds": many, "floor": one, "ratio": many / one}
 
@@ -70,18 +70,15 @@ def threads(peer: Peer, context: Context) -> Figures | None:
 def _compare(call: Call, floor: Call) -> Figures:
     call()
     numbers = [_calls_in(each, _BATCH) for each in (call, floor)]
-    timers = Timer(call), Timer(floor)
-    pairs = [
-        [timer.timeit(number) / number for timer, number in zip(timers, numbers, strict=True)]
-        for _ in range(_BATCHES)
-    ]
+    timers = [*zip((Timer(call), Timer(floor)), numbers, strict=True)]
+    pairs = [[timer.timeit(number) / number for timer, number in timers] for _ in range(_BATCHES)]
     return _figures(pairs)
 
 
 async def _async_compare(call: AsyncCall, floor: AsyncCall) -> Figures:
     await call()
     seconds = await _awaited(call, 20), await _awaited(floor, 20)
-    numbers = [max(20, int(_BATCH / each)) for each in seconds]
+    numbers = [max(10, int(_BATCH / each)) for each in seconds]
     pairs = [
         [await _awaited(each, n) for each, n in zip((call, floor), numbers, strict=True)]
         for _ in range(_BATCHES)

@@ -104,18 +104,18 @@ class Connection:
         since, until, token = self._held.glance
         if stale is None and since < time.time() < until:
             return token  # type: ignore[return-value]  # nothing held is never fresh
-        ready = self._ready(stale)
-        return self._settle(self._shared.wait(ready)) if isinstance(ready, Future) else ready
+        found = self._find(stale)
+        return self._settle(self._shared.wait(found)) if isinstance(found, Future) else found
 
     async def atoken(self, stale: Token | None = None) -> Token:
         """Return a token that may be used now, without blocking the event loop; see `token`."""
         since, until, token = self._held.glance
         if stale is None and since < time.time() < until:
             return token  # type: ignore[return-value]  # nothing held is never fresh
-        ready = self._ready(stale)
-        if isinstance(ready, Future):
-            return self._settle(await self._shared.wait_async(ready))
-        return ready
+        found = self._find(stale)
+        if isinstance(found, Future):
+            return self._settle(await self._shared.wait_async(found))
+        return found
 
     def headers(self) -> dict[str, str]:
         """Return what an API request needs: `Authorization`, and the provider's own headers.
@@ -132,6 +132,15 @@ class Connection:
     def headers_for(self, token: Token) -> dict[str, str]:
         """Return what an API request with this very token needs; a new dict each time."""
         return dict(self.header_items(token))
+
+    def ready(self) -> Held | None:
+        """Return the token with its headers, if that takes no more than a look at the clock.
+
+        For an adapter, to which a token and its headers in two steps would be twice as dear.
+        """
+        held = self._held
+        since, until, _ = held.glance
+        return held if since < time.time() < until else None
 
     def header_items(self, token: Token) -> Headers:
         """Return the same as `headers_for`, as pairs that are ready-made for the current token."""
@@ -255,7 +264,7 @@ class Connection:
     def __repr__(self) -> str:
         return f"<Connection {self.name!r} to {self.provider.name}>"
 
-    def _ready(self, stale: Token | None) -> Token | Future[Outcome]:
+    def _find(self, stale: Token | None) -> Token | Future[Outcome]:
         """Return a token that may be used at once, or the flight that brings one."""
         self._check_open()
         if stale is not None and not isinstance(stale, Token):

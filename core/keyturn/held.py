@@ -27,6 +27,7 @@ class Held:
     Args:
         token: The token, or None for nothing.
         headers: What an API request with it needs, names and values; the token's comes first.
+        authorization: The value of `Authorization`, if that is all that an API request needs.
         fresh_until: From when on it is to be renewed, in epoch seconds.
         fresh_until_monotonic: The same, on the monotonic clock.
         usable_until: From when on it must not be used, in epoch seconds.
@@ -38,6 +39,7 @@ class Held:
 
     token: Token | None = None
     headers: Headers = attrs.field(default=(), repr=False)
+    authorization: str | None = attrs.field(default=None, repr=False)
     fresh_until: float = float("-inf")
     fresh_until_monotonic: float = float("-inf")
     usable_until: float = float("-inf")
@@ -90,9 +92,11 @@ def hold(token: Token, headers: Headers, plan: Lifetime, now: float, monotonic: 
         monotonic: The same moment on the monotonic clock.
     """
     ahead = monotonic - now
+    name, value = headers[0]
     return Held(
         token=token,
         headers=headers,
+        authorization=value if len(headers) == 1 and name == "Authorization" else None,
         fresh_until=plan.renew_at,
         fresh_until_monotonic=plan.renew_at + ahead,
         usable_until=plan.usable_until,

@@ -10,6 +10,7 @@ import gzip
 import socket
 import ssl
 import struct
+import threading
 import time
 import tracemalloc
 import zlib
@@ -421,6 +422,48 @@ thread.join()
     server = serve(b"HTTP/1.1 200 X\r\ncontent-length: 0\r\n\r\n")
 
     assert run_python(code, server.url) == "0"
+
+
+def test_fork_amid_a_request_leaves_the_child_its_own_connections(
+    run_python: Callable[..., str], serve: Serve, token_answer: bytes
+) -> None:
+    """A child would wait for connections that its parent's threads had taken."""
+    code = """
+import os, sys, threading
+import httpx
+from keyturn.request import TokenRequest
+from keyturn.transport import Transport
+
+transport, request = Transport(), TokenRequest("acme", sys.argv[1])
+answering = threading.Event()
+
+def with_one_connection(**options):
+    limits = httpx.Limits(max_connections=1, max_keepalive_connections=0)
+    hooks = {"response": [lambda _: answering.set()]}
+    return httpx.Client(limits=limits, event_hooks=hooks, **options)
+
+transport._build = with_one_connection
+thread = threading.Thread(target=transport.send, args=(request, 20))
+thread.start()
+assert answering.wait(20)
+child = os.fork()
+if not child:
+    os._exit(transport.send(request, 5).status != 200)
+print(os.waitpid(child, 0)[1])
+thread.join()
+"""
+    head, _, body = token_answer.partition(b"\r\n\r\n")
+    child_came = threading.Event()
+
+    def answer(server: RawServer, connection: socket.socket) -> None:
+        server.read_request(connection)
+        connection.sendall(head + b"\r\n\r\n")
+        if len(server.received) > 1:
+            child_came.set()
+        child_came.wait(20)
+        connection.sendall(body)
+
+    assert run_python(code, serve(answer).url) == "0"
 
 
 def test_cookies_are_not_kept(

@@ -124,15 +124,20 @@ def test_other_origins_are_refused_at_any_time(
     assert api.token_requests == 1
 
 
-def test_user_information_never_goes_along(connect: Any, api: Any, client_class: type[Any]) -> None:
+@pytest.mark.parametrize("before", [0, 1], ids=["first", "later"])
+def test_user_information_never_goes_along(
+    connect: Any, api: Any, client_class: type[Any], before: int
+) -> None:
     """Else who wrote the address would choose whom the API sees, or an error would tell it."""
     client = client_class(connect())
+    for _ in range(before):
+        client.send("GET", f"{api.url}/x")
     host = api.url.removeprefix("http://")
     refused = pytest.raises(ForeignOrigin) if client.sees_user_information else nullcontext()
     with refused as caught:
         client.send("GET", f"http://user:hidden@{host}/")
     assert "hidden" not in str(caught)
-    sent = [request.headers["authorization"] for request in api.api_requests]
+    sent = [request.headers["authorization"] for request in api.api_requests][before:]
     assert sent == ([] if client.sees_user_information else [f"Bearer {CANARY}-1"])
 
 

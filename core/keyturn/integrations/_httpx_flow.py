@@ -96,21 +96,27 @@ class Flow:
         self._connection = connection
         # The parts of an address that decide where it leads, of one that has been checked: to
         # compare these costs less than to look at the text of each request's address.
-        self._home: tuple[str, bytes, int | None, bytes] | None = None
+        self._home: tuple[bytes | None, str, int | None, bytes] = None, "", None, b""
 
     def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
         """Send a request with a token, and once more with another if need be."""
         url, connection = request.url, self._connection
-        place = (url.scheme, url.raw_host, url.port, url.userinfo)
-        if place != self._home:
+        host, scheme, port, userinfo = self._home
+        if not (
+            url.raw_host == host
+            and url.scheme == scheme
+            and url.port == port
+            and url.userinfo == userinfo
+        ):
             self._attachment.token(str(url))
-            self._home = place
-        token = connection.token()
-        headers = connection.header_items(token)
+            self._home = url.raw_host, url.scheme, url.port, url.userinfo
+        held = connection.ready()
         # What most providers need is done right here: a call would cost as much as the rest.
-        if len(headers) == 1 and headers[0][0] == "Authorization":
-            request.headers["Authorization"] = headers[0][1]
+        if held is not None and held.authorization is not None:
+            token: Token = held.token  # type: ignore[assignment]  # nothing held is never ready
+            request.headers["Authorization"] = held.authorization
         else:
+            token = connection.token()
             self._add_headers(request, token)
         response = yield request
         if response.status_code < 400:
@@ -126,15 +132,21 @@ class Flow:
     async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
         """Do the same as `sync_auth_flow`, without blocking the event loop."""
         url, connection = request.url, self._connection
-        place = (url.scheme, url.raw_host, url.port, url.userinfo)
-        if place != self._home:
+        host, scheme, port, userinfo = self._home
+        if not (
+            url.raw_host == host
+            and url.scheme == scheme
+            and url.port == port
+            and url.userinfo == userinfo
+        ):
             await self._attachment.atoken(str(url))
-            self._home = place
-        token = await connection.atoken()
-        headers = connection.header_items(token)
-        if len(headers) == 1 and headers[0][0] == "Authorization":
-            request.headers["Authorization"] = headers[0][1]
+            self._home = url.raw_host, url.scheme, url.port, url.userinfo
+        held = connection.ready()
+        if held is not None and held.authorization is not None:
+            token: Token = held.token  # type: ignore[assignment]  # nothing held is never ready
+            request.headers["Authorization"] = held.authorization
         else:
+            token = await connection.atoken()
             self._add_headers(request, token)
         response = yield request
         if response.status_code < 400:
