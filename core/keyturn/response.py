@@ -142,7 +142,7 @@ _OTHER_REFUSAL = (
 )
 _CREDENTIALS = (
     errors.InvalidClient,
-    "Check client_id and client_secret, and that the client is active at this token endpoint.",
+    "Check client_id and client_secret (or the key or certificate), and that the client is active.",
 )
 _REFUSALS: dict[str, tuple[type[errors.TokenRequestRefused], str]] = {
     "invalid_client": _CREDENTIALS,

@@ -26,7 +26,8 @@ _MAX_DEPTH = 32
 _VISIBLE_REGEX = re.compile(r"[\x21-\x7e]+")
 _SCOPE_REGEX = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: +[\x21\x23-\x5b\x5d-\x7e]+)*")
 _SERVER_FAULTS = frozenset({"server_error", "temporarily_unavailable"})
-_SECRET_FIELDS = frozenset({"access_token", "refresh_token", "id_token"})
+# In lower case and without underscores: several platforms write `refreshToken`.
+_SECRET_FIELDS = frozenset({"accesstoken", "refreshtoken", "idtoken"})
 _KNOWN_FIELDS = frozenset({"token_type", "expires_in", "scope"})
 
 
@@ -212,7 +213,7 @@ def _extra(content: dict[str, Any], token: str, token_field: str) -> dict[str, A
 def _without_tokens(
     content: Any, token: str, path: list[str] | None = None, depth: int = _MAX_DEPTH
 ) -> Any:
-    """Return a JSON value without those of RFC 6749, this one, and what stands at its path."""
+    """Return a JSON value without RFC 6749's tokens, this one, and what stands at its path."""
     if not isinstance(content, (dict, list)):
         return content
     if depth == 0:
@@ -225,5 +226,5 @@ def _without_tokens(
     return {
         key: _without_tokens(value, token, rest if key == name else None, depth - 1)
         for key, value in content.items()
-        if key not in _SECRET_FIELDS and value != token
+        if key.lower().replace("_", "") not in _SECRET_FIELDS and value != token
     }

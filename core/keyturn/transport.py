@@ -80,9 +80,10 @@ class Transport:
             failure = "its host is not a name in Punycode"
         # Raised here, not in the handlers: httpx's errors hold the request, secret included.
         if unsendable:
+            odd = [name for name, value in request.headers.items() if not value.isascii()]
             raise errors.ConfigurationError(
-                "a header of the token request is not ASCII.",
-                hint="Check the credentials and the other settings that are sent in headers.",
+                f"a header of the token request is not ASCII: {', '.join(odd)}.",
+                hint="Check the settings that are sent in it.",
             )
         what = f"did not answer within {seconds:.2g} s" if deadline.passed else f"failed: {failure}"
         raise errors.EndpointUnavailable(

@@ -256,23 +256,34 @@ def test_memory_of_an_outage_ends_with_its_store(present: World) -> None:
     assert set(guard._stand_ins) <= before  # noqa: SLF001
 
 
+class SlottedStore:
+    """A stranger's, that fails in all it does and can't be referred to weakly."""
+
+    __slots__ = ()
+
+    def read(self, key: str) -> str | None:
+        """Fail."""
+        raise OSError
+
+    write = delete = lock = read
+
+
 def test_store_that_cannot_be_watched_may_fail_too(present: World) -> None:
     """A stranger's store with `__slots__` would raise when it fails."""
-
-    class SlottedStore:
-        __slots__ = ()
-
-        def read(self, key: str) -> str | None:
-            raise OSError
-
-        write = delete = lock = read
-
-    store = GuardedStore(SlottedStore())  # type: ignore[arg-type]  # it fails in all it does
+    store = GuardedStore(SlottedStore())  # type: ignore[arg-type]  # as said
     with store.lock("a", 1):
         store.write("a", "entry", present.clock.now + 60)
     assert store.read("a") == "entry"
     store.delete("a")
     assert store.read("a") is None
+
+
+def test_store_that_cannot_be_watched_leaves_nothing_to_the_next(present: World) -> None:
+    """A new store would begin with what an old one's process remembered in its stead."""
+    GuardedStore(SlottedStore()).write("a", "entry", present.clock.now + 60)  # type: ignore[arg-type]
+    later = [GuardedStore(SlottedStore()) for _ in range(100)]  # type: ignore[arg-type]
+
+    assert [store.read("a") for store in later] == [None] * len(later)
 
 
 def _copy(store: BrokenStore, world: World) -> BrokenStore:

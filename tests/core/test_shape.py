@@ -182,6 +182,8 @@ def test_scope_is_read_as_it_is_written(
 TOKENS_IN_EXTRA: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "others of OAuth": ("a", {"a": "t0ken", "refresh_token": "r", "id_token": "i", "x": 1},
                         {"x": 1}),
+    "others in camel case": ("a", {"a": "t0ken", "refreshToken": "r", "ID_TOKEN": "i", "x": 1},
+        {"x": 1}),
     "nested": ("a.b", {"a": {"b": "t0ken", "c": 1, "refresh_token": "r"}}, {"a": {"c": 1}}),
     "in another place": (
         "a", {"a": "t0ken", "s": {"access_token": "x", "l": [{"id_token": "i", "y": 2}]}},

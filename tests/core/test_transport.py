@@ -204,7 +204,7 @@ def test_header_that_is_no_ascii_is_told(transport: Transport, serve: Serve) -> 
     with pytest.raises(errors.ConfigurationError) as caught:
         transport.send(request, 10)
 
-    assert "a header of the token request is not ASCII" in str(caught.value)
+    assert "a header of the token request is not ASCII: X-Key." in str(caught.value)
     assert caught.value.__context__ is None
     assert server.received == []
 

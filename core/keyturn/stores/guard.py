@@ -20,6 +20,8 @@ _logger = logging.getLogger("keyturn.stores")
 _FAILED = object()
 # What this process remembers in the stead of a store that has failed, by the store's id.
 _stand_ins: dict[int, MemoryStore] = {}
+# Stores that can't be watched are kept, lest another comes to have such an id.
+_unwatched: list[TokenStore] = []
 
 
 class GuardedStore:
@@ -97,9 +99,10 @@ def _stand_in(store: TokenStore) -> MemoryStore:
     new = MemoryStore()
     found = _stand_ins.setdefault(id(store), new)
     if found is new:
-        # One that can't be watched leaves its stand-in behind, which does no harm to a successor.
-        with contextlib.suppress(TypeError):
+        try:
             weakref.finalize(store, _stand_ins.pop, id(store), None)
+        except TypeError:
+            _unwatched.append(store)
     return found
 
 
