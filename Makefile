@@ -59,7 +59,7 @@ format: $(READY) ## Format the code, and mend what the linter can
 mutants: $(READY) ## Take each mechanism out in turn: its test must fail (about 8 minutes)
 	@$(BIN)/python scripts/mutants.py
 
-bench: $(READY) ## Measure keyturn side by side with its peers (about 20 minutes)
+bench: $(READY) ## Measure keyturn side by side with its peers (about half an hour)
 	@$(BIN)/python -m bench
 
 test-servers: $(READY) ## Run the tests against real authorization servers (installs them: Debian, npm)

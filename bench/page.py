@@ -42,10 +42,9 @@ A dash: not measured, since there is no way to ({reasons}), or since the run was
 - The token endpoint is a process of its own. It counts what it is asked, refuses tokens that have
   ended, and takes 200 ms for a token request where callers are cold and under load.
 - A figure is the median of three to seven runs, in which the libraries take turns; in a quick run
-  there are one to three. The minute under load and the many connections are measured once. Floors
-  (a slot, an empty method, a static header, bare Python) are measured within the same run. The
-  median, the lowest, the highest and the number of runs of each figure are in
-  `bench/results/results.json`.
+  there are one to three. Floors (a slot, an empty method, a static header, bare Python) are
+  measured within the same run. The median, the lowest, the highest and the number of runs of each
+  figure are in `bench/results/results.json`.
 - A request by keyturn or by an httpx library is compared with httpx, one by a requests library with
   requests, both with a static header and a network that answers at once.
 - Cold callers start when the library has fetched a token elsewhere, into memory. What the imports
@@ -68,8 +67,8 @@ A dash: not measured, since there is no way to ({reasons}), or since the run was
 
 ## Repeat it
 
-`make bench` takes about twenty minutes, and one more the first time; `python -m bench --quick` in
-the environment that `make` has set up takes four, with more noise. Both write
+`make bench` takes about half an hour, and a minute more the first time; `python -m bench --quick`
+in the environment that `make` has set up takes four, with more noise. Both write
 `bench/results/results.json`, this page and its chart, and end with the lines that are not as
 required.
 """

@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
-import traceback
+import hashlib
+import json
 from collections.abc import Mapping  # noqa: TC003 - the annotations are read at run time
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
+
+import attrs
 
 from keyturn import errors, shape, templates
 from keyturn.authentication import authentication, certificate
@@ -22,13 +25,12 @@ from keyturn.shape import LifetimeFormat  # noqa: TC001 - as above
 from keyturn.urls import is_below, origin, url_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from keyturn.response import Answer, OAuthError
     from keyturn.token import Token
 
 S = TypeVar("S", bound=Settings)
-T = TypeVar("T")
 ClientAuthentication = Literal[
     "client_secret_post",
     "client_secret_basic",
@@ -166,6 +168,7 @@ class Provider(Generic[S]):
             body_format=self.body_format,
             extra_headers=(*headers, *templates.texts(self.token_headers, settings)),
             certificate=certificate(settings),
+            reading=self._reading(settings),
         )
 
     def scope(self, settings: S) -> tuple[str, ...]:
@@ -273,6 +276,11 @@ class Provider(Generic[S]):
             scope_separator=self.scope_separator,
         )
 
+    def _reading(self, settings: S) -> str:
+        shape = attrs.asdict(self._shape(self.assumed_lifetime(settings)))
+        text = json.dumps(shape, sort_keys=True, default=dict)
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
     def _told_api_url(self, settings: S, token: Token) -> str:
         """Return the API's address that a token's answer told, if it is the platform's own."""
         told = shape.field_of(dict(token.extra), self.api_url_field)
@@ -286,31 +294,3 @@ class Provider(Generic[S]):
             f"the token's answer names no address of the API below {where}.",
             hint="Set api_url.",
         )
-
-
-def guarded(name: str, work: Callable[[], T]) -> T:
-    """Return what `work` returns; what it raises becomes an error of ours.
-
-    A provider's method may raise anything. The frames behind a failure, and a stranger's exception
-    itself, may hold secrets: our error's text says what there is to say.
-
-    Args:
-        name: The provider's name.
-        work: Calls the provider.
-
-    Raises:
-        keyturn.errors.KeyturnError: `work` failed.
-    """
-    failure: errors.KeyturnError
-    try:
-        return work()
-    except errors.KeyturnError as error:
-        failure = error
-    except BaseException as error:  # noqa: BLE001 - a plugin may even raise SystemExit
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        failure = errors.KeyturnError(
-            f"provider {name} failed with {type(error).__name__} in {place.name}, "
-            f"line {place.lineno}.",
-            hint="This is a defect: please tell the provider's authors.",
-        )
-    raise failure.with_traceback(None)

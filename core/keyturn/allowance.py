@@ -12,13 +12,13 @@ from keyturn.budget import Budget
 from keyturn.urls import origin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from keyturn.budget import Level
     from keyturn.clock import Clock
     from keyturn.stores.guard import GuardedStore
 
 _UNDECLARED = Budget(per_minute=600, burst=100)
+# A dead API that answers 401 for ever must not burn the token endpoint's budget.
+_REFUSED = Budget(per_minute=2, burst=5)
 _MEMORY = 3600.0
 _LEASE = 5.0
 
@@ -55,34 +55,36 @@ class Allowance:
         Raises:
             keyturn.errors.RateLimited: The wait would be longer; nothing was taken.
         """
-        pause = 0.0
-
-        def take(level: Level | None, now: float) -> Level | None:
-            nonlocal pause
-            left, pause = budget.take(self.declared, level, now)
-            return left if pause <= wait else None
-
-        self._update(take)
-        if pause > wait:
-            raise errors.RateLimited(
-                "the token endpoint's rate limit leaves no room for a token request now.",
-                retry_after=pause,
-                hint=f"Ask again in {pause:.0f} s, or let keyturn wait with wait=seconds.",
-            )
+        # Nobody needs the lock to hear no: a crowd would queue for it.
+        self._take(wait)
+        with self.store.lock(self.key, _LEASE):
+            left, pause = self._take(wait)
+            self._write(left)
         if pause > 0:
             self.clock.sleep(pause)
         return pause
 
     def block(self, seconds: float) -> None:
         """Leave the token endpoint alone for some seconds, since it asked for that."""
-        self._update(lambda level, now: budget.block(self.declared, level, now, seconds))
-
-    def _update(self, change: Callable[[Level | None, float], Level | None]) -> None:
         with self.store.lock(self.key, _LEASE):
             now = self.clock.time()
-            level = change(self._level(now), now)
-            if level is not None:
-                self.store.write(self.key, budget.to_entry(level), now + _MEMORY)
+            self._write(budget.block(self.declared, self._level(now), now, seconds))
+
+    def _take(self, wait: float) -> tuple[Level, float]:
+        """Return what would be left, and the pause before the request, if it may be waited for."""
+        now = self.clock.time()
+        left, pause = budget.take(self.declared, self._level(now), now)
+        if pause > wait:
+            raise errors.RateLimited(
+                "the token endpoint's rate limit, or the silence that it asked for, "
+                "leaves no room for a token request now.",
+                retry_after=pause,
+                hint=f"Ask again in {pause:.0f} s, or let keyturn wait with wait=seconds.",
+            )
+        return left, pause
+
+    def _write(self, level: Level) -> None:
+        self.store.write(self.key, budget.to_entry(level), self.clock.time() + _MEMORY)
 
     def _level(self, now: float) -> Level | None:
         """Return the strictest of what is known: a store that failed missed some requests."""
@@ -97,3 +99,27 @@ class Allowance:
 def endpoint_key(url: str) -> str:
     """Return the key of a token endpoint's budget, which belongs to its host."""
     return f"budget-{hashlib.blake2b(origin(url).encode(), digest_size=16).hexdigest()}"
+
+
+def replace_refused(store: GuardedStore, clock: Clock, fingerprint: str) -> None:
+    """Count a token that an API refused before its end; too many are not replaced.
+
+    Args:
+        store: Where they are counted.
+        clock: The clocks.
+        fingerprint: The key of the token request.
+
+    Raises:
+        keyturn.errors.RateLimited: An API refused too many in the last minutes.
+    """
+    try:
+        Allowance(store, clock, f"forced-{fingerprint}", _REFUSED).spend(wait=0.0)
+    except errors.RateLimited as limited:
+        seconds = limited.retry_after
+    else:
+        return
+    raise errors.RateLimited(
+        "an API goes on refusing new tokens, so no other is requested for now.",
+        retry_after=seconds,
+        hint=f"Look at what the API answers; ask again in {seconds:.0f} s.",
+    )

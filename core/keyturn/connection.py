@@ -3,36 +3,29 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
-from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 from keyturn import errors, lifetime
-from keyturn._provider import guarded
+from keyturn.asking import ask, guarded
 from keyturn.clock import SYSTEM, Clock
-from keyturn.held import NOTHING, Held, hold
+from keyturn.keeper import Keeper
 from keyturn.keyfile import fingerprint_key
 from keyturn.once import Once
-from keyturn.renewal import Need, Options, Outcome, Renewal
-from keyturn.shared import SharedRenewal
+from keyturn.renewal import Options, Renewal
 from keyturn.stores.guard import GuardedStore
-from keyturn.token import Token
 from keyturn.transport import Transport
 from keyturn.urls import origin, url_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from keyturn._provider import Provider
-    from keyturn.held import Headers
+    from keyturn.held import Headers, Held
     from keyturn.request import TokenRequest
     from keyturn.response import Answer
     from keyturn.settings import Settings
     from keyturn.stores.base import TokenStore
+    from keyturn.token import Token
 
-T = TypeVar("T")
-_MAX_RETRY = 30.0
 
 _logger = logging.getLogger("keyturn.connection")
 _transport = Once(Transport)
@@ -68,8 +61,8 @@ class Connection:
         self.name = name or provider.name
         self.settings = settings
         self.provider = provider
-        self.provider = provider = self._ask(lambda: provider.bound(settings))
-        request = self._ask(lambda: provider.token_request(settings))
+        self.provider = provider = self._ask("bound", settings)
+        request: TokenRequest = self._ask("token_request", settings)
         request = request.with_fingerprint(fingerprint_key())
         problem = url_problem(request.url)
         if problem:
@@ -82,14 +75,10 @@ class Connection:
             store=GuardedStore(store),
             transport=transport or _transport(),
             options=options or Options(),
-            jitter=lifetime.jitter(f"{request.fingerprint}:{os.getpid()}"),
             clock=clock,
         )
-        self._shared = SharedRenewal(self.renewal, self.name)
-        self._clock = clock
-        self._closed = False
-        self._hold(NOTHING)
-        for warning in self._ask(lambda: list(provider.warnings(settings))):
+        self._keeper = Keeper(self.renewal, self.name, self._headers)
+        for warning in self._ask("warnings", settings):
             _logger.warning("%s: %s", self.name, warning)
 
     def token(self, stale: Token | None = None) -> Token:
@@ -101,21 +90,17 @@ class Connection:
         Raises:
             keyturn.errors.KeyturnError: There is no token to be had.
         """
-        since, until, token = self._held.glance
+        since, until, token = self._keeper.held.glance
         if stale is None and since < time.time() < until:
             return token  # type: ignore[return-value]  # nothing held is never fresh
-        found = self._find(stale)
-        return self._settle(self._shared.wait(found)) if isinstance(found, Future) else found
+        return self._keeper.token(stale)
 
     async def atoken(self, stale: Token | None = None) -> Token:
         """Return a token that may be used now, without blocking the event loop; see `token`."""
-        since, until, token = self._held.glance
+        since, until, token = self._keeper.held.glance
         if stale is None and since < time.time() < until:
             return token  # type: ignore[return-value]  # nothing held is never fresh
-        found = self._find(stale)
-        if isinstance(found, Future):
-            return self._settle(await self._shared.wait_async(found))
-        return found
+        return await self._keeper.atoken(stale)
 
     def headers(self) -> dict[str, str]:
         """Return what an API request needs: `Authorization`, and the provider's own headers.
@@ -138,13 +123,13 @@ class Connection:
 
         For an adapter, to which a token and its headers in two steps would be twice as dear.
         """
-        held = self._held
+        held = self._keeper.held
         since, until, _ = held.glance
         return held if since < time.time() < until else None
 
     def header_items(self, token: Token) -> Headers:
         """Return the same as `headers_for`, as pairs that are ready-made for the current token."""
-        held = self._held
+        held = self._keeper.held
         return held.headers if held.token is token else self._headers(token)
 
     @property
@@ -155,7 +140,7 @@ class Connection:
             keyturn.errors.ConfigurationError: The provider can't tell where it is.
             keyturn.errors.KeyturnError: There is no token to be had.
         """
-        address = self.api_base(self._held.token)
+        address = self.api_base(self._keeper.held.token)
         if address is None:
             address = self.api_base(self.token())
         problem = "is not known" if address is None else url_problem(address)
@@ -167,11 +152,13 @@ class Connection:
 
     def api_base(self, token: Token | None) -> str | None:
         """Return the provider's word on where the API is, as far as settings and token tell."""
-        return self._ask(lambda: self.provider.api_base(self.settings, token))
+        address: str | None = self._ask("api_base", self.settings, token)
+        return address
 
     def token_rejected(self, answer: Answer) -> bool:
         """Return the provider's word on whether an API's 401 answer means the token."""
-        return self._ask(lambda: self.provider.token_rejected(self.settings, answer))
+        rejected: bool = self._ask("token_rejected", self.settings, answer)
+        return rejected
 
     @property
     def api_origin(self) -> str:
@@ -184,15 +171,12 @@ class Connection:
 
     def invalidate(self, token: Token) -> None:
         """Forget `token` here and in the store, if it is still the current one."""
-        held = self._held.token
-        if held is not None and held.access_token == token.access_token:
-            self._hold(NOTHING)
-        self.renewal.discard(token)
+        self._keeper.invalidate(token)
 
     def forget(self) -> None:
         """Forget the current token here and in the store, and a refusal that was remembered."""
-        self._check_open()
-        self._hold(NOTHING)
+        self._keeper.check_open()
+        self._keeper.discard()
         self.renewal.forget()
 
     def revoke(self) -> None:
@@ -205,7 +189,7 @@ class Connection:
         token = self.current()
         if token is None:
             return
-        request = self._ask(lambda: self.provider.revocation_request(self.settings, token))
+        request: TokenRequest | None = self._ask("revocation_request", self.settings, token)
         if request is None:
             raise errors.ConfigurationError(
                 f"{self.provider.name} has no way to revoke a token.",
@@ -213,18 +197,18 @@ class Connection:
                 hint="It can be forgotten on this side; it ends by itself.",
             )
         try:
-            self.renewal.revoke(request)
+            guarded(self.provider.name, lambda: self.renewal.revoke(request))
         except errors.KeyturnError as error:
             failure = error
         else:
             self.invalidate(token)
             return
-        raise self._shared.own(failure)
+        raise self._keeper.own(failure)
 
     def current(self) -> Token | None:
         """Return the token held here or in the store, if it may still be used; sends nothing."""
-        self._check_open()
-        token = self._held.token
+        self._keeper.check_open()
+        token = self._keeper.held.token
         if token is not None and self.renewal.state(token) is not lifetime.State.EXPIRED:
             return token
         return self.renewal.stored()
@@ -237,13 +221,12 @@ class Connection:
         """
         from keyturn.explanation import explain
 
-        self._check_open()
+        self._keeper.check_open()
         return explain(self.renewal, self.name, self.headers_for)
 
     def close(self) -> None:
         """Let go of the token; further calls raise `keyturn.errors.ConfigurationError`."""
-        self._closed = True
-        self._hold(NOTHING)
+        self._keeper.close()
 
     async def aclose(self) -> None:
         """Let go of the token; see `close`."""
@@ -264,63 +247,16 @@ class Connection:
     def __repr__(self) -> str:
         return f"<Connection {self.name!r} to {self.provider.name}>"
 
-    def _find(self, stale: Token | None) -> Token | Future[Outcome]:
-        """Return a token that may be used at once, or the flight that brings one."""
-        self._check_open()
-        if stale is not None and not isinstance(stale, Token):
-            raise errors.ConfigurationError("stale must be a Token.", connection=self.name)
-        held = self._held
-        now, monotonic = self._clock.time(), self._clock.monotonic()
-        if held.token is None or not held.is_usable(now, monotonic):
-            return self._shared.join(Need(stale or held.token, refused=stale is not None))
-        if stale is not None and stale.access_token == held.token.access_token:
-            return self._shared.join(Need(stale, refused=True))
-        if not held.is_fresh(now, monotonic):
-            self._postpone(held, _MAX_RETRY)
-            flight = self._shared.join(Need(held.token, fresh=True))
-            flight.add_done_callback(self._renewed_ahead)
-        elif self._clock is SYSTEM:  # the glance is at the system's clock
-            held.allow_glance(now)
-        return held.token
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise errors.ConfigurationError("the connection is closed.", connection=self.name)
-
-    def _settle(self, outcome: Outcome) -> Token:
-        """Hold the token of an outcome from now on, and return it."""
-        token = outcome.token
-        plan = self.renewal.plan(token)
-        headers = self._headers(token)
-        self._hold(hold(token, headers, plan, self._clock.time(), self._clock.monotonic()))
-        return token
-
-    def _hold(self, held: Held) -> None:
-        self._held = NOTHING if self._closed else held
-
-    def _renewed_ahead(self, flight: Future[Outcome]) -> None:
-        failure = flight.exception()
-        if failure is None:
-            self._settle(flight.result())
-            return
-        _logger.warning("%s: the renewal ahead of time failed: %s", self.name, failure)
-        seconds = failure.retry_after if isinstance(failure, errors.RateLimited) else _MAX_RETRY
-        self._postpone(self._held, seconds)
-
-    def _postpone(self, held: Held, seconds: float) -> None:
-        if self._held is held:  # not when another thread has renewed or forgotten it meanwhile
-            self._hold(held.postponed(seconds, self._clock.time(), self._clock.monotonic()))
-
     def _headers(self, token: Token) -> Headers:
-        name, value = self._ask(lambda: self.provider.authorization(token))
-        decoration = self._ask(lambda: dict(self.provider.decorate(self.settings, token)))
+        name, value = self._ask("authorization", token)
+        decoration = dict(self._ask("decorate", self.settings, token))
         decoration.pop(name, None)
         return ((name, value), *decoration.items())
 
-    def _ask(self, work: Callable[[], T]) -> T:
-        """Ask the provider something; whatever it raises becomes an error of this connection's."""
+    def _ask(self, method: str, *arguments: Any) -> Any:
+        """Ask the provider something; whatever goes wrong becomes an error of this connection's."""
         try:
-            return guarded(self.provider.name, work)
+            return ask(self.provider, method, *arguments)
         except errors.KeyturnError as error:
             failure = error
         failure.connection = self.name

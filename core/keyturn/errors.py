@@ -85,7 +85,7 @@ class TokenRequestRefused(KeyturnError):
 
     Args:
         message: What happened, as a sentence.
-        error: The OAuth error code, or an empty string when the answer held none.
+        error: The OAuth error code; empty when the answer held none, or it may quote a secret.
         status: The HTTP status of the answer.
         connection: The name of the connection it happened to, when there is one.
         hint: What to do next, as a sentence.

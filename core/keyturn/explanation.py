@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from keyturn import errors
-from keyturn._provider import guarded
+from keyturn.asking import guarded
 from keyturn.lifetime import State
 from keyturn.response import printable
 from keyturn.secret import Secret
@@ -118,7 +118,7 @@ def _body(answer: Answer, renewal: Renewal) -> str:
     if not renewal.provider.token_field and answer.status == renewal.provider.token_status:
         return _MASK
     if content is None:
-        text = answer.body[:1000].decode("utf-8", "replace")
+        text = answer.body.decode("utf-8", "replace")
         return printable(text, renewal.request.secrets()) or "(nothing)"
     return json.dumps(_shown(content, renewal))
 

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+class OwnFlightError(RuntimeError):
+    """Work asks for its own result, for which it would wait for ever."""
+
+
 class Flights(Generic[T]):
     """Work in progress, by key."""
 
@@ -34,9 +38,14 @@ class Flights(Generic[T]):
         Args:
             key: What the work is for.
             work: Runs on a new thread; what it returns or raises is every waiter's result.
+
+        Raises:
+            OwnFlightError: This thread is the one that does the work.
         """
         with self._lock:
             future = self._futures.get(key)
+            if future is not None and future is getattr(self._worker, "future", None):
+                raise OwnFlightError
             if future is not None:
                 return future
             future = self._futures[key] = Future()
@@ -52,6 +61,7 @@ class Flights(Generic[T]):
 
     def _run(self, key: Hashable, future: Future[T], work: Callable[[], T]) -> None:
         outcome: T
+        self._worker.future = future
         try:
             outcome = work()
         except BaseException as error:  # noqa: BLE001 - it is handed to the waiters
@@ -69,6 +79,7 @@ class Flights(Generic[T]):
     def _forget(self) -> None:
         self._lock = threading.Lock()
         self._futures: dict[Hashable, Future[T]] = {}
+        self._worker = threading.local()
 
 
 async def wait(future: Future[T], seconds: float) -> T:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import attrs
@@ -32,6 +33,7 @@ class Held:
         fresh_until_monotonic: The same, on the monotonic clock.
         usable_until: From when on it must not be used, in epoch seconds.
         usable_until_monotonic: The same, on the monotonic clock.
+        process: The process that planned when it is renewed: each has another moment.
         glance: Between which epoch seconds the wall clock alone will do, since both clocks said
             a moment ago that the token is fresh, and the token; one value, so that threads see
             it whole.
@@ -44,6 +46,7 @@ class Held:
     fresh_until_monotonic: float = float("-inf")
     usable_until: float = float("-inf")
     usable_until_monotonic: float = float("-inf")
+    process: int = attrs.field(factory=os.getpid)
     glance: Glance = attrs.field(default=_SHUT, init=False)
 
     def is_fresh(self, now: float, monotonic: float) -> bool:

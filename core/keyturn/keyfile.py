@@ -26,7 +26,11 @@ def fingerprint_key() -> bytes:
 
     It is `KEYTURN_FINGERPRINT_KEY` if that is set, else the content of `fingerprint.key` in the
     user's data directory. Where there is no such directory to write to, it is derived from the
-    boot identifier, so that this machine's processes agree at least until the next boot.
+    boot identifier, so that this machine's processes agree at least until the next boot. A file
+    that is not this user's alone is used, with a warning.
+
+    Raises:
+        keyturn.errors.ConfigurationError: `KEYTURN_FINGERPRINT_KEY` is too short.
     """
     given = given_key()
     if given:
@@ -35,10 +39,23 @@ def fingerprint_key() -> bytes:
 
     path = Path(platformdirs.user_data_dir("keyturn")) / FILE
     try:
-        return read_key(path) or _make(path)
+        key = read_key(path) or _make(path)
+        _warn_unless_private(path)
     except OSError as error:
         _logger.warning("%s can't be used (%s); set %s", path, error.strerror, VARIABLE)
         return _fallback()
+    return key
+
+
+def _warn_unless_private(path: Path) -> None:
+    status = path.stat()
+    if status.st_uid != os.geteuid():
+        advice = "belongs to another user; remove it, and a new one is made"
+    elif status.st_mode & 0o077:
+        advice = "is open to other users; close it with chmod 600"
+    else:
+        return
+    _logger.warning("%s %s: whoever knows the key can test guessed secrets", path, advice)
 
 
 def _make(path: Path) -> bytes:

@@ -21,12 +21,29 @@ FILE = "fingerprint.key"
 """The name of the key's file in the user's data directory."""
 SIZE = 32
 """The bytes of a key."""
+_SHORTEST = 16
 
 
 def given_key() -> bytes | None:
-    """Return the key that the environment sets, or None."""
+    """Return the key that the environment sets, or None.
+
+    Raises:
+        keyturn.errors.ConfigurationError: It is so short that it could be guessed, and then the
+            secrets behind the fingerprints.
+    """
     given = os.environ.get(VARIABLE)
-    return hashlib.blake2b(given.encode(), digest_size=SIZE).digest() if given else None
+    if not given:
+        return None
+    if len(given) < _SHORTEST:
+        from keyturn import errors
+
+        raise errors.ConfigurationError(
+            f"the environment variable {VARIABLE} has fewer than {_SHORTEST} characters, so it "
+            "could be guessed, and secrets with it.",
+            hint="Set it to the output of: "
+            'python -c "import secrets; print(secrets.token_urlsafe(32))"',
+        )
+    return hashlib.blake2b(given.encode(), digest_size=SIZE).digest()
 
 
 def read_key(path: str | Path) -> bytes | None:

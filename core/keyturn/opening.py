@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from keyturn import errors, lifetime, stores
 from keyturn.connection import Connection
-from keyturn.once import Once
+from keyturn.once import Once, Undivided
 from keyturn.plugins import provider as find_provider
 from keyturn.renewal import Options, option_problem
 from keyturn.settings import read
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from keyturn.secret import Secret
     from keyturn.stores.base import TokenStore
 
 STORE_VARIABLE = "KEYTURN_STORE"
@@ -96,6 +97,28 @@ def open_store(store: str | TokenStore | None) -> TokenStore:
 def shared_store(url: str) -> TokenStore:
     """Return the token store at a URL, one for all connections of this process that name it."""
     return stores.from_url(url)
+
+
+def shared_encrypted_store(store: TokenStore, keys: Sequence[Secret]) -> TokenStore:
+    """Return `store` with its entries encrypted, one for all connections of this process.
+
+    What callers share (a request in progress, what is remembered while the store fails) belongs to
+    one store object.
+
+    Raises:
+        keyturn.errors.ConfigurationError: There is no key, or one is of another form.
+    """
+    with _encrypting:
+        for inner, used, encrypted in _encrypted_stores:
+            if inner is store and used == keys:
+                return encrypted
+        new = stores.EncryptedStore(store, keys)
+        _encrypted_stores.append((store, keys, new))
+        return new
+
+
+_encrypting = Undivided()
+_encrypted_stores: list[tuple[TokenStore, Sequence[Secret], TokenStore]] = []
 
 
 @Once

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import logging
 import traceback
@@ -134,7 +135,8 @@ def ask_plugins(hook: str, wanted: type = object, /, **arguments: Any) -> list[A
     for name, plugin in plugins:
         others = [other for _, other in plugins if other is not plugin]
         try:
-            answer = manager.subset_hook_caller(hook, others)(**arguments)
+            own = copy.deepcopy(arguments)  # what one changes in it the next must not see
+            answer = manager.subset_hook_caller(hook, others)(**own)
             found += _checked(answer, wanted)
         except KeyboardInterrupt:
             raise

@@ -13,11 +13,11 @@ import attrs
 
 from keyturn import errors, events, lifetime, refusals
 from keyturn import token as tokens
-from keyturn.allowance import Allowance, endpoint_key
-from keyturn.budget import Budget
+from keyturn.allowance import Allowance, endpoint_key, replace_refused
 from keyturn.clock import SYSTEM, Clock
+from keyturn.exchange import Exchange, read
 from keyturn.lifetime import State
-from keyturn.response import DEFAULT_RETRY_AFTER, Answer, refusal
+from keyturn.response import refusal
 from keyturn.token import Token
 
 if TYPE_CHECKING:
@@ -30,27 +30,11 @@ if TYPE_CHECKING:
 _ATTEMPTS = 3
 _BACKOFF = 0.25
 _LEASE_EXTRA = 5.0
+_CLOCK_TOLERANCE = 1.0
 _OK = 200
 _LONGEST = 86_400.0
-# A dead API that answers 401 for ever must not burn the token endpoint's budget.
-_FORCED = Budget(per_minute=2, burst=5)
 
 _logger = logging.getLogger("keyturn.renewal")
-
-
-@attrs.frozen
-class Exchange:
-    """What went over the wire for one token request; nothing secret shows in its `repr`.
-
-    Args:
-        request: What was sent.
-        answer: What came back, or None when nothing did.
-        result: The token in it, or our error.
-    """
-
-    request: TokenRequest
-    answer: Answer | None
-    result: Token | errors.KeyturnError
 
 
 @attrs.frozen(kw_only=True)
@@ -172,15 +156,23 @@ class Renewal:
         found = self._found(need)
         if found is not None:
             return Outcome(found)
+        exchanges: list[Exchange] = []
+        try:
+            return self._obtained_alone(need, exchanges)
+        finally:
+            # Not before the lock is free: nobody should wait for a plugin.
+            self._tell(exchanges)
+
+    def _obtained_alone(self, need: Need, exchanges: list[Exchange]) -> Outcome:
         lease = self.options.timeout + self.options.wait + _LEASE_EXTRA
         with self.store.lock(self.request.fingerprint, lease):
             found = self._found(need)
             if found is not None:
                 return Outcome(found)
             if need.refused and need.other_than is not None and self._is_stored(need.other_than):
-                self._spend_on_refusals()
+                replace_refused(self.store, self.clock, self.request.fingerprint)
                 self.discard(need.other_than)
-            return self._request_token()
+            return self._request_token(exchanges)
 
     def discard(self, token: Token) -> None:
         """Remove `token` from the store, if it is still the one that is there."""
@@ -231,86 +223,91 @@ class Renewal:
         held = self.stored()
         return held is not None and held.access_token == token.access_token
 
-    def _spend_on_refusals(self) -> None:
-        """Count a token that an API refused before its end; too many are not replaced."""
-        key = f"forced-{self.request.fingerprint}"
-        try:
-            Allowance(self.store, self.clock, key, _FORCED).spend(wait=0.0)
-        except errors.RateLimited as limited:
-            seconds = limited.retry_after
-        else:
-            return
-        raise errors.RateLimited(
-            "an API goes on refusing new tokens, so no other is requested for now.",
-            retry_after=seconds,
-            hint=f"Look at what the API answers; ask again in {seconds:.0f} s.",
-        )
-
-    def _request_token(self) -> Outcome:
+    def _request_token(self, exchanges: list[Exchange]) -> Outcome:
+        allowance = self._allowance()
+        wait = self.options.wait - allowance.spend(self.options.wait)
+        # Not before: what the budget and its lock took must not be lacking for the request.
         deadline = self.clock.monotonic() + self.options.timeout
         attempt = 1
         while True:
-            deadline += self._allowance().spend(self.options.wait)
             exchange = self._exchange(max(0.0, deadline - self.clock.monotonic()))
             self.last_exchange = exchange
-            self._tell(exchange)
+            exchanges.append(exchange)
             if isinstance(exchange.result, Token):
                 return Outcome(exchange.result, exchange)
-            pause = _BACKOFF * 2.0**attempt * (0.5 + random.random() / 2)  # noqa: S311 - no secret
-            in_time = self.clock.monotonic() + pause < deadline
-            transient = isinstance(exchange.result, errors.EndpointUnavailable)
-            if attempt == _ATTEMPTS or not (transient and in_time):
+            pause = _pause(exchange, attempt, deadline - self.clock.monotonic(), wait)
+            if attempt == _ATTEMPTS or pause is None:
                 raise exchange.result
             self.clock.sleep(pause)
+            waited = allowance.spend(wait)
+            wait -= waited
+            deadline += waited
+            if self.clock.monotonic() >= deadline:
+                raise exchange.result
             attempt += 1
 
     def _exchange(self, seconds: float) -> Exchange:
+        began = (self.clock.time(), self.clock.monotonic())
         answer = None
+        result: Token | errors.KeyturnError
         try:
             answer = self.transport.send(self.request, seconds)
-            token = self._read(answer)
+            result = read(self.provider, self.settings, self.request, answer)
+            self._check_usable(result, *began)
         except errors.KeyturnError as error:
-            self._after_failure(error)
-            return Exchange(self.request, answer, error)
-        entry = tokens.to_entry(token, self.request.fingerprint)
-        self.store.write(self.request.fingerprint, entry, token.expires_at)
-        return Exchange(self.request, answer, token)
+            result = error
+        exchange = Exchange(self.request, answer, result)
+        self._remember(exchange)
+        return exchange
 
-    def _read(self, answer: Answer) -> Token:
-        error = self.provider.read_error(self.settings, answer)
-        if error is not None or answer.status != self.provider.token_status:
-            declared = self.provider.budget
-            pause = declared.period if declared else DEFAULT_RETRY_AFTER
-            raise refusal(error, answer, self.request.secrets(), retry_after_default=pause)
-        token = self.provider.read_token(self.settings, answer, self.request)
-        if self.state(token) is State.EXPIRED:
-            message = "the token endpoint gave a token that has expired already."
-            raise errors.InvalidTokenResponse(message)
-        missing = set(self.request.scope) - set((token.scope or "").split())
-        if missing:
-            granted = (self.provider.name, token.scope, self.request.scope)
-            _logger.warning("%s granted the scope %r where %r was asked for", *granted)
-        return token
+    def _check_usable(self, token: Token, time: float, monotonic: float) -> None:
+        """Refuse a token that has expired; the clocks are those of when it was asked for."""
+        if self.state(token) is not State.EXPIRED:
+            return
+        took = self.clock.monotonic() - monotonic
+        clock_was_set = abs(self.clock.time() - time - took) > _CLOCK_TOLERANCE
+        if clock_was_set or took >= self.plan(token).usable_until - token.issued_at:
+            message = (
+                "the clock was set, or this process stood still, while a token was on its way."
+            )
+            raise errors.EndpointUnavailable(message, hint="Ask again.")
+        message = "the token endpoint gave a token that has expired already."
+        raise errors.InvalidTokenResponse(message)
 
-    def _after_failure(self, error: errors.KeyturnError) -> None:
-        now = self.clock.time()
-        if isinstance(error, errors.RateLimited):
-            self._allowance().block(error.retry_after)
-        elif isinstance(error, errors.TokenRequestRefused):
-            entry = refusals.to_entry(error, now)
+    def _remember(self, exchange: Exchange) -> None:
+        result, now = exchange.result, self.clock.time()
+        if isinstance(result, Token):
+            entry = tokens.to_entry(result, self.request.fingerprint)
+            self.store.write(self.request.fingerprint, entry, result.expires_at)
+        elif isinstance(result, errors.TokenRequestRefused):
+            entry = refusals.to_entry(result, now)
             self.store.write(self._refusal_key, entry, now + refusals.MEMORY)
+        elif exchange.silence is not None:
+            self._allowance().block(exchange.silence)
 
     def _allowance(self) -> Allowance:
         key = endpoint_key(self.request.url)
         return Allowance(self.store, self.clock, key, self.provider.budget)
 
-    def _tell(self, exchange: Exchange) -> None:
-        obtained = isinstance(exchange.result, Token)
-        events.emit(
-            "token_obtained" if obtained else "token_request_failed",
-            provider=self.provider.name,
-            url=self.request.url,
-            fingerprint=self.request.fingerprint,
-            status=exchange.answer.status if exchange.answer else None,
-            error=None if obtained else type(exchange.result).__name__,
-        )
+    def _tell(self, exchanges: list[Exchange]) -> None:
+        if exchanges:
+            events.emit([exchange.event(self.provider.name) for exchange in exchanges])
+
+
+def _pause(exchange: Exchange, attempt: int, left: float, wait: float) -> float | None:
+    """Return the seconds to sleep before another attempt, or None when there is to be none.
+
+    Args:
+        exchange: What failed.
+        attempt: How many there were.
+        left: Seconds left for the token request.
+        wait: Seconds that may still be waited for the rate limit.
+    """
+    pause = _BACKOFF * 2.0**attempt * (0.5 + random.random() / 2)  # noqa: S311 - no secret
+    silence = exchange.silence or 0.0
+    in_time = max(pause, silence) < left
+    if isinstance(exchange.result, errors.EndpointUnavailable) and in_time:
+        return max(pause, silence)
+    if exchange.silence is not None and 0 < wait >= silence:
+        return max(0.0, pause - silence)  # the allowance waits out the silence itself
+    return None

@@ -57,6 +57,7 @@ class TokenRequest:
         extra_headers: Headers besides `Accept`, `Accept-Encoding` and `Content-Type`.
         certificate: The client's certificate, for mutual TLS.
         realm: What sets its tokens apart though the wire doesn't show it, such as a side of a shop.
+        reading: A digest of how its answer is read: another way may find another token in it.
         fingerprint: The key of everything that belongs to this request; see `with_fingerprint`.
     """
 
@@ -71,6 +72,7 @@ class TokenRequest:
     extra_headers: Pairs = ()
     certificate: ClientCertificate | None = None
     realm: str = ""
+    reading: str = ""
     fingerprint: str = ""
 
     @property
@@ -132,6 +134,7 @@ class TokenRequest:
         fields = [
             self.provider,
             self.realm,
+            self.reading,
             self.method,
             self.url,
             self.body_format,

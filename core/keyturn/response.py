@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import itertools
 import json
 import re
 from http import HTTPStatus
@@ -15,7 +16,7 @@ import attrs
 from keyturn import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from keyturn.secret import Secret
 
@@ -29,9 +30,15 @@ DEFAULT_RETRY_AFTER = 20.0
 """Seconds for which a token endpoint is left alone that names no time."""
 
 _MAX_TEXT = 300
+_MAX_READ = 10 * _MAX_TEXT
+# What an escape of an escape makes of one character: \u0061, each of its six percent-encoded.
+_MAX_STRETCH = 18
 _HIDDEN = "[hidden]"
+_BLOT = "\0"
+_BLOTS_REGEX = re.compile(f"{_BLOT}+")
 _CODE_REGEX = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
-_LONG_RUN_REGEX = re.compile(r"[A-Za-z0-9._~+/=%-]{24,}")
+_LONG_RUN = 24
+_LONG_RUN_REGEX = re.compile(rf"[A-Za-z0-9._~+/=%-]{{{_LONG_RUN},}}")
 _JSON_ESCAPE_REGEX = re.compile(r"\\u([0-9A-Fa-f]{4})")
 _JSON_TYPE_REGEX = re.compile(r"application/(?:[\w.+-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
 
@@ -95,7 +102,7 @@ def is_code(value: object) -> bool:
 def refusal(
     error: OAuthError | None,
     answer: Answer,
-    secrets: Iterable[Secret] = (),
+    secrets: Collection[Secret] = (),
     *,
     retry_after_default: float = DEFAULT_RETRY_AFTER,
 ) -> errors.KeyturnError:
@@ -108,8 +115,9 @@ def refusal(
         retry_after_default: Seconds to leave a rate-limited endpoint alone when it names none.
     """
     code = error.code if error else ""
+    shown = printable(code, secrets)
     said = printable(error.description, secrets) if error else ""
-    what = f"HTTP {answer.status}" + (f", {printable(code, secrets)}" if code else "")
+    what = f"HTTP {answer.status}" + (f", {shown}" if shown else "")
     what += f": {said}" if said else ""
     if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
         asked = retry_after(answer)
@@ -120,9 +128,11 @@ def refusal(
             hint=f"Ask again in {seconds:.0f} s.",
         )
     if answer.status >= 500 or answer.status == 408 or (error and error.server_fault):
+        asked = retry_after(answer)
+        when = "later" if asked is None else f"in {asked:.0f} s"
         return errors.EndpointUnavailable(
             f"the token endpoint reports a failure of its own ({what}).",
-            hint="Try again later; if it lasts, tell those who run the authorization server.",
+            hint=f"Try again {when}; if it lasts, tell those who run the authorization server.",
         )
     if 300 <= answer.status < 400:
         return errors.InvalidTokenResponse(
@@ -132,7 +142,8 @@ def refusal(
     if code or answer.status >= 400:
         kind, hint = _REFUSALS.get(code or str(answer.status), _OTHER_REFUSAL)
         message = f"the authorization server refused the token request ({what})."
-        return kind(message, error=code, status=answer.status, hint=hint)
+        told = code if shown == code else ""  # it may quote a secret
+        return kind(message, error=told, status=answer.status, hint=hint)
     return errors.InvalidTokenResponse(f"the token endpoint's answer is not a token ({what}).")
 
 
@@ -162,16 +173,17 @@ _REFUSALS: dict[str, tuple[type[errors.TokenRequestRefused], str]] = {
 def retry_after(answer: Answer) -> float | None:
     """Return the seconds that `Retry-After` asks for (RFC 9110 section 10.2.3), or None.
 
-    Seconds and dates are understood; nonsense is taken as absent; at most `MAX_RETRY_AFTER`.
+    Seconds and dates are understood, a date by the server's own clock; nonsense is taken as
+    absent; at most `MAX_RETRY_AFTER`.
     """
     text = answer.headers.get("retry-after", "").strip()
-    if re.fullmatch(r"[0-9]{1,12}", text):
-        seconds = float(text)
+    if re.fullmatch(r"[0-9]+", text):
+        seconds = float(text)  # infinity when there are hundreds of digits
     else:
         date = _http_date(text)
         if date is None:
             return None
-        seconds = date - answer.sent_at
+        seconds = date - date_header(answer)
     return min(max(0.0, seconds), MAX_RETRY_AFTER)
 
 
@@ -187,18 +199,38 @@ def printable(text: str, secrets: Iterable[Secret] = ()) -> str:
     The given secrets are replaced, and so is every long run of the characters that tokens, keys
     and encoded secrets are made of. A text that still holds one in disguise is hidden as a whole.
     """
-    text = text[: 10 * _MAX_TEXT]
-    hidden = [secret.reveal() for secret in secrets if secret]
-    for bare in hidden:
-        encoded = base64.b64encode(bare.encode()).decode().rstrip("=")
-        for form in (bare, quote(bare, safe=""), quote_plus(bare), json.dumps(bare)[1:-1], encoded):
-            text = text.replace(form, _HIDDEN)
-    decoded = _decoded(text)
-    if any(bare in decoded for bare in hidden):
+    hidden = {bare: _forms(bare) for bare in (secret.reveal() for secret in secrets if secret)}
+    # Far enough that what begins before the cut, which comes after the hiding, is seen whole.
+    reach = _MAX_READ + _LONG_RUN + _MAX_STRETCH * max(map(len, hidden), default=0)
+    text = text[:reach].replace(_BLOT, " ")
+    if any(bare in _decoded(_blotted(text, forms)) for bare, forms in hidden.items()):
         return _HIDDEN
-    text = _LONG_RUN_REGEX.sub(_HIDDEN, text)
+    text = _blotted(text, itertools.chain(*hidden.values()))
+    text = _LONG_RUN_REGEX.sub(lambda match: _BLOT * len(match[0]), text)
+    text = _BLOTS_REGEX.sub(_HIDDEN, text[:_MAX_READ])
     text = "".join(char if " " <= char <= "~" else " " for char in text)
     return " ".join(text.split())[:_MAX_TEXT]
+
+
+def _forms(bare: str) -> tuple[str, ...]:
+    """Return the forms in which a server usually quotes what it was sent."""
+    encoded = base64.b64encode(bare.encode()).decode().rstrip("=")
+    return (bare, quote(bare, safe=""), quote_plus(bare), json.dumps(bare)[1:-1], encoded)
+
+
+def _blotted(text: str, forms: Iterable[str]) -> str:
+    """Return a text, its length unchanged, with a blot for each character of any of the forms.
+
+    One form may begin another, or overlap it: neither leaves a rest.
+    """
+    blotted = list(text)
+    for form in forms:
+        start = text.find(form)
+        while start >= 0:
+            end = start + len(form)
+            blotted[start:end] = _BLOT * len(form)
+            start = text.find(form, end)
+    return "".join(blotted)
 
 
 def _decoded(text: str) -> str:
@@ -210,10 +242,11 @@ def _decoded(text: str) -> str:
 
 
 def _http_date(text: str) -> float | None:
-    from email.utils import parsedate_to_datetime  # 10 ms, for a rare form
+    from email.utils import mktime_tz, parsedate_tz  # 10 ms, for a rare form
 
     try:
-        return parsedate_to_datetime(text).timestamp()
+        parts = parsedate_tz(text)
+        return float(mktime_tz((*parts[:9], parts[9] or 0))) if parts else None
     except (ValueError, OverflowError):
         return None
 

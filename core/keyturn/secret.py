@@ -60,5 +60,11 @@ class Secret:
     def __deepcopy__(self, memo: object) -> Secret:
         return self
 
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
+    def __getstate__(self) -> NoReturn:
         raise TypeError("A Secret can't be pickled: pass a reference to it instead.")
+
+    def __reduce__(self) -> NoReturn:
+        self.__getstate__()
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        self.__getstate__()

@@ -3,21 +3,45 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from typing import TYPE_CHECKING
 
 import attrs
 
 from keyturn import errors, flights
-from keyturn._provider import guarded
+from keyturn.asking import guarded
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from keyturn.renewal import Need, Outcome, Renewal
+    from keyturn.renewal import Need, Renewal
+    from keyturn.token import Token
 
-_PATIENCE_EXTRA = 10.0
+# For locks whose holder is gone, twice: that of the request, and that of the budget.
+_PATIENCE_EXTRA = 15.0
 
-_flights: flights.Flights[Outcome] = flights.Flights()
+# Tells what came before and what after, whatever the clocks do.
+sequence = itertools.count(1)
+
+
+@attrs.frozen
+class Landed:
+    """What a worker brought, and when.
+
+    Args:
+        token: The token.
+        number: Its place in the `sequence` of this process.
+        now: When the worker had it, in epoch seconds.
+        monotonic: The same moment on the monotonic clock.
+    """
+
+    token: Token
+    number: int
+    now: float
+    monotonic: float
+
+
+_flights: flights.Flights[Landed] = flights.Flights()
 
 
 @attrs.frozen
@@ -32,15 +56,27 @@ class SharedRenewal:
     renewal: Renewal
     connection: str
 
-    def join(self, need: Need) -> Future[Outcome]:
+    def join(self, need: Need) -> Future[Landed]:
         """Return the future of the worker that obtains this token; see `Renewal.obtain`."""
-        store, request = self.renewal.store.store, self.renewal.request
-        return _flights.join(
-            (id(store), request.fingerprint, need),
-            lambda: guarded(self.renewal.provider.name, lambda: self.renewal.obtain(need)),
-        )
+        renewal = self.renewal
+        # Who may wait shorter or longer has a worker of their own; the store's lock keeps them one.
+        key = (id(renewal.store.store), renewal.request.fingerprint, need, renewal.options)
+        try:
+            return _flights.join(key, lambda: self._obtained(need))
+        except flights.OwnFlightError:
+            failure = errors.ConfigurationError(
+                "a token is asked for on the thread that obtains it.",
+                hint="Don't ask for one in a handler of keyturn's log, nor in a provider's method.",
+            )
+        raise self.own(failure)
 
-    def wait(self, flight: Future[Outcome]) -> Outcome:
+    def _obtained(self, need: Need) -> Landed:
+        renewal = self.renewal
+        outcome = guarded(renewal.provider.name, lambda: renewal.obtain(need))
+        now, monotonic = renewal.clock.time(), renewal.clock.monotonic()
+        return Landed(outcome.token, next(sequence), now, monotonic)
+
+    def wait(self, flight: Future[Landed]) -> Landed:
         """Wait for a worker's outcome.
 
         Raises:
@@ -54,7 +90,7 @@ class SharedRenewal:
             failure = self._too_slow()
         raise self.own(failure)
 
-    async def wait_async(self, flight: Future[Outcome]) -> Outcome:
+    async def wait_async(self, flight: Future[Landed]) -> Landed:
         """Wait for a worker's outcome without blocking the event loop; see `wait`."""
         try:
             return await flights.wait(flight, self._patience)
@@ -77,6 +113,7 @@ class SharedRenewal:
 
     def _too_slow(self) -> errors.KeyturnError:
         return errors.EndpointUnavailable(
-            f"no token came within {self._patience:g} s, since another request for it hangs.",
-            hint="Ask again.",
+            f"no token came within {self._patience:g} s: the request for it hangs, here or in "
+            "another process.",
+            hint="Ask again; if it lasts, look at how long names take to be resolved.",
         )

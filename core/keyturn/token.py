@@ -35,11 +35,12 @@ class Token:
         issued_at: When its token request was sent, in epoch seconds by this machine's clock.
     """
 
-    access_token: str
+    # Some who show values ask each field for itself, whatever the class's own `repr`.
+    access_token: str = attrs.field(repr=False)
     token_type: str
     expires_at: float
     scope: str | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, converter=_read_only, eq=False)
+    extra: Mapping[str, Any] = attrs.field(factory=dict, converter=_read_only, eq=False, repr=False)
     issued_at: float = attrs.field(default=0.0, eq=False)
 
     @property
@@ -59,9 +60,15 @@ class Token:
     def __deepcopy__(self, memo: object) -> Token:
         return self
 
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
+    def __getstate__(self) -> NoReturn:
         message = "A Token can't be pickled: let each process ask its own connection for it."
         raise TypeError(message)
+
+    def __reduce__(self) -> NoReturn:
+        self.__getstate__()
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        self.__getstate__()
 
 
 def to_entry(token: Token, fingerprint: str) -> str:

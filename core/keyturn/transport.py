@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from keyturn.request import ClientCertificate, TokenRequest
 
 _preparing = Undivided()
+_REFUSED = 300
 _WINDOW_BITS = {"gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
 
 
@@ -111,7 +112,7 @@ class Transport:
         answer = client.send(sending, stream=True)
         try:
             headers = {name.lower(): value for name, value in answer.headers.items()}
-            body = read_capped(answer.iter_raw(), headers.get("content-encoding", ""))
+            body = _body(answer, headers.get("content-encoding", ""))
             return Answer(answer.status_code, headers, body, sent_at)
         finally:
             answer.close()
@@ -243,6 +244,21 @@ class _Deadline:
         if self._connection is not None:
             with contextlib.suppress(OSError):
                 self._connection.shutdown(socket.SHUT_RDWR)
+
+
+def _body(answer: httpx.Response, encoding: str) -> bytes:
+    """Return an answer's body; nothing if it is a refusal's that can't be read.
+
+    The status and the headers of a refusal, such as `Retry-After`, count without it.
+    """
+    import httpx
+
+    try:
+        return read_capped(answer.iter_raw(), encoding)
+    except (errors.InvalidTokenResponse, zlib.error, httpx.ReadError, httpx.RemoteProtocolError):
+        if answer.status_code < _REFUSED:
+            raise
+        return b""
 
 
 def read_capped(chunks: Iterable[bytes], encoding: str) -> bytes:

@@ -99,7 +99,7 @@ DOUBTS: dict[str, Callable[[User], object]] = {
     ),
     "another store": lambda user: user.patch.setenv("KEYTURN_STORE", "memory://"),
     "another directory": lambda user: user.patch.setenv("XDG_CONFIG_HOME", "/x"),
-    "another key": lambda user: user.patch.setenv("KEYTURN_FINGERPRINT_KEY", "x"),
+    "another key": lambda user: user.patch.setenv("KEYTURN_FINGERPRINT_KEY", "another-made-up-key"),
     "no home": lambda user: user.patch.delenv("HOME"),
     "relative home": lambda user: user.patch.setenv("HOME", "x"),
     "configuration changed": lambda user: user.configure_more("margin = 10"),

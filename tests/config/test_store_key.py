@@ -146,3 +146,16 @@ def test_check_finds_mistakes_without_resolving(write: Callable[..., Path], acco
     config.read(write(f"{REFERENCE}\n{account}")).check()
     with pytest.raises(ConfigurationError, match="store_key: must be"):
         config.read(write(f"store_key = 7\n{account}")).check()
+
+
+def test_connections_with_one_store_key_share_one_store(
+    write: Callable[..., Path], account: str
+) -> None:
+    """Each would have token requests, and a budget while the store fails, of its own."""
+    path = write(f"store_key = '{KEY}'\n{account}")
+    one, two = (keyturn.load_connection("oro", config=path).renewal.store for _ in range(2))
+    path = write(f"store_key = ['{NEW_KEY}', '{KEY}']\n{account}")
+    three = keyturn.load_connection("oro", config=path).renewal.store
+
+    assert one.store is two.store
+    assert one.store is not three.store

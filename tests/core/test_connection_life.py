@@ -180,6 +180,21 @@ def test_processes_renew_at_different_moments(
     assert len(moments) == 5
 
 
+def test_forked_children_renew_at_moments_of_their_own(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers forked from one parent that had a token would all renew it at once."""
+    connection = world.connect()
+    token = connection.token()
+    moments = set()
+    for process in range(5):
+        monkeypatch.setattr("os.getpid", lambda process=process: process)
+        assert connection.token() is token
+        moments.add(connection._keeper.held.fresh_until)  # noqa: SLF001 - that is the moment
+
+    assert len(moments) == 5
+
+
 def test_repr_names_the_connection(world: World) -> None:
     """A log line could not say which connection is meant."""
     assert repr(world.connect(name="shop")) == "<Connection 'shop' to acme>"

@@ -79,9 +79,7 @@ def test_failing_store_costs_a_warning_and_no_token(
     connection.forget()
 
     assert (first.access_token, second.access_token) == ("token-1", "token-2")
-    # What can't be deleted is still there.
-    expected = "token-2" if broken == {"delete"} else "token-3"
-    assert connection.token().access_token == expected
+    assert connection.token().access_token == "token-3"
     assert "BrokenStore failed to" in caplog.text
     assert "token-1" not in caplog.text
     assert "token-2" not in caplog.text
@@ -243,6 +241,50 @@ def test_store_that_is_well_again_is_believed(present: World) -> None:
     store.write("a", "mine", present.clock.now + 60)
     store.delete("a")
     assert store.read("a") is None
+
+
+def test_token_that_cannot_be_deleted_does_not_come_back(present: World) -> None:
+    """A token that was invalidated would be handed out again, and be refused again."""
+    store = BrokenStore(lambda: present.clock.now, set())
+    connection = present.connect(store=store)
+    first = connection.token()
+    store.broken = {"write", "delete"}  # a replica that is read only
+    connection.invalidate(first)
+    assert connection.token().access_token == "token-2"
+    assert present.connect(store=store).token().access_token == "token-2"
+
+
+def test_entry_that_cannot_be_deleted_is_hidden(present: World) -> None:
+    """An entry would come back as soon as what was written later, in memory, has expired."""
+    broken = BrokenStore(lambda: present.clock.now, set())
+    store = GuardedStore(broken)
+    later = present.clock.now + 60
+    store.write("a", "old", later)
+    store.write("b", "another", later)
+    broken.broken = {"write", "delete"}
+    store.delete("a")
+    assert (store.read("a"), store.entries("a"), store.read("b")) == (None, [], "another")
+    store.write("a", "short", later)
+    assert store.entries("a") == ["short"]
+    store.write("a", "short", present.clock.now - 1)
+    assert store.entries("a") == []
+
+
+@pytest.mark.parametrize("end", ["written", "deleted"])
+def test_entry_is_hidden_until_the_store_is_well_again(present: World, end: str) -> None:
+    """A process would never again see what the others write at that key."""
+    broken = BrokenStore(lambda: present.clock.now, {"delete"})
+    store = GuardedStore(broken)
+    later = present.clock.now + 60
+    store.write("a", "old", later)
+    store.delete("a")
+    if end == "written":
+        store.write("a", "new", later)
+    else:
+        broken.broken = set()
+        store.delete("a")
+        broken.write("a", "new", later)
+    assert store.entries("a") == ["new"]
 
 
 def test_memory_of_an_outage_ends_with_its_store(present: World) -> None:

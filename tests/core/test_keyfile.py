@@ -6,16 +6,18 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+import keyturn
 from keyturn import keyfile
 
 if TYPE_CHECKING:
-    import subprocess
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 # A key is remembered for the life of a process, so each of these is one.
 PRINT_KEY = """
@@ -26,6 +28,13 @@ from keyturn.keyfile import fingerprint_key
 print(fingerprint_key().hex())
 assert fingerprint_key() is fingerprint_key()
 """
+
+
+@pytest.fixture(autouse=True)
+def _forget_key() -> Iterator[None]:
+    """A process remembers its key for life, and the other tests have another."""
+    yield
+    keyfile.fingerprint_key.cache_clear()
 
 
 def key_file(home: Path) -> Path:
@@ -98,11 +107,66 @@ def test_environment_sets_the_key_and_nothing_is_written(
     """Hosts that share a store could not share their tokens."""
     keys = [
         run_python(PRINT_KEY, XDG_DATA_HOME=str(tmp_path / name), KEYTURN_FINGERPRINT_KEY=value)
-        for name, value in (("a", "one"), ("b", "one"), ("c", "other"))
+        for name, value in (("a", "1" * 16), ("b", "1" * 16), ("c", "2" * 16))
     ]
 
     assert keys[0] == keys[1] != keys[2]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_key_that_could_be_guessed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever sees a fingerprint would find the key, and with it a weak secret."""
+    key = "x" * 15
+    monkeypatch.setenv("KEYTURN_FINGERPRINT_KEY", key)
+    keyfile.fingerprint_key.cache_clear()
+    with pytest.raises(keyturn.errors.ConfigurationError) as caught:
+        keyturn.connect(
+            "orocommerce",
+            url="https://shop.example",
+            client_id="made-up",
+            client_secret="s3cret-for-tests",
+        )
+
+    told = str(caught.value)
+    assert "KEYTURN_FINGERPRINT_KEY has fewer than 16 characters" in told
+    assert key not in told
+    command = told.partition('python -c "')[2].partition('"')[0]
+    made = subprocess.check_output([sys.executable, "-c", command], text=True).strip()
+    assert len(made) > 40
+
+
+@pytest.mark.parametrize(
+    ("mode", "euid", "told"),
+    [
+        (0o600, os.geteuid(), None),
+        (0o640, os.geteuid(), "is open to other users; close it with chmod 600"),
+        (0o602, os.geteuid(), "is open to other users; close it with chmod 600"),
+        (0o600, os.geteuid() + 1, "belongs to another user; remove it"),
+    ],
+)
+def test_key_that_others_may_know_or_set_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+    mode: int,
+    euid: int,
+    told: str | None,
+) -> None:
+    """They could test guessed secrets, and nobody would ever close the file."""
+    place = key_file(tmp_path)
+    place.parent.mkdir()
+    place.write_bytes(b"k" * 32)
+    place.chmod(mode)
+    monkeypatch.delenv("KEYTURN_FINGERPRINT_KEY")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setattr(os, "geteuid", lambda: euid)
+    keyfile.fingerprint_key.cache_clear()
+
+    keys = {keyfile.fingerprint_key(), keyfile.fingerprint_key()}
+
+    assert keys == {b"k" * 32}
+    assert [record.levelname for record in caplog.records] == (["WARNING"] if told else [])
+    assert not told or caplog.messages[0].startswith(f"{place} {told}")
 
 
 def test_machine_without_a_boot_identifier_still_gets_a_key(

@@ -166,7 +166,7 @@ def test_token_invalidated_while_it_is_looked_at_stays_forgotten() -> None:
     now += 90  # stale
     meanwhile.append(lambda: connection.invalidate(token))
     connection.token()
-    assert connection._held.token is not token  # noqa: SLF001 - what the next call would hand out
+    assert connection._keeper.held.token is not token  # noqa: SLF001 - what the next call would hand out
 
 
 class ExitingStore(MemoryStore):

@@ -8,6 +8,7 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ from keyturn.events import emit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from tests.conftest import World
 
 GOOD = """
 import attrs, keyturn
@@ -360,7 +363,7 @@ def test_broken_plugin_is_told_and_breaks_no_other(
     for name in ("aaa", "zzz"):
         here.install(f"keyturn-{name}", NOTES.replace("noted", name), name, group="keyturn.plugins")
     here.install("keyturn-broken", source, "broken", group="keyturn.plugins")
-    emit("token_obtained", status=200)
+    emit([{"kind": "token_obtained", "status": 200}])
 
     noted = {"kind": "token_obtained", "status": 200}
     assert [sys.__dict__.pop(name, None) for name in ("aaa", "zzz")] == [noted, noted]
@@ -401,7 +404,86 @@ def test_interrupt_is_the_users(here: Site, source: str) -> None:
     here.install("keyturn-slow", source, "slow", group="keyturn.plugins")
 
     with pytest.raises(KeyboardInterrupt):
-        emit("token_obtained")
+        plugins.ask_plugins("keyturn_event", event={})
+
+
+def test_interrupt_on_the_listeners_thread_is_nobodys(here: Site) -> None:
+    """A listener's slip would be printed as a thread's crash, or cost the token."""
+    here.install("keyturn-slow", INTERRUPT, "slow", group="keyturn.plugins")
+
+    emit([{"kind": "token_obtained"}])
+
+
+HANGS = """
+import sys, threading, keyturn
+sys.listener_may_end = threading.Event()
+@keyturn.hookimpl
+def keyturn_event(event):
+    assert sys.listener_may_end.wait(20)
+"""
+
+
+def test_listener_that_hangs_withholds_no_token(
+    here: Site, world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever counts token requests could stop all work."""
+    monkeypatch.setattr("keyturn.events._PATIENCE", 0.01)
+    here.install("keyturn-slow", HANGS, "slow", group="keyturn.plugins")
+    connection = world.connect()
+    first = connection.token()
+    assert connection.token(stale=first).access_token == "token-2"
+    sys.__dict__.pop("listener_may_end").set()
+
+    assert "a plugin takes long in keyturn_event" in caplog.text
+
+
+ASKS_BACK = """
+import sys, keyturn
+@keyturn.hookimpl
+def keyturn_event(event):
+    sys.asked = sys.connection_of_the_test.token().access_token
+"""
+
+
+def test_listener_may_ask_for_the_token(here: Site, world: World) -> None:
+    """It would wait for itself."""
+    here.install("keyturn-asks", ASKS_BACK, "asks", group="keyturn.plugins")
+    sys.connection_of_the_test = connection = world.connect()  # type: ignore[attr-defined]
+    try:
+        assert connection.token().access_token == "token-1"
+        listeners = [each for each in threading.enumerate() if each.name == "keyturn-events"]
+        for thread in listeners:
+            thread.join(20)
+        assert sys.__dict__.pop("asked") == "token-1"
+    finally:
+        del sys.connection_of_the_test  # type: ignore[attr-defined]
+
+
+def test_events_are_told_even_without_a_new_thread(
+    here: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the interpreter's end, the last events would be lost, and the token with them."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    here.install("keyturn-notes", NOTES, "notes", group="keyturn.plugins")
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    emit([{"kind": "token_obtained"}])
+
+    assert sys.__dict__.pop("noted") == {"kind": "token_obtained"}
+
+
+MEDDLES = hookimpl("event(event)", "event.clear()")
+
+
+def test_listener_changes_no_other_ones_event(here: Site) -> None:
+    """One plugin's slip would spoil what all others see."""
+    here.install("keyturn-a", MEDDLES, "a", group="keyturn.plugins")
+    here.install("keyturn-z", NOTES, "z", group="keyturn.plugins")
+    emit([{"kind": "token_obtained"}])
+
+    assert sys.__dict__.pop("noted") == {"kind": "token_obtained"}
 
 
 def test_interrupt_while_a_provider_is_imported_is_the_users(here: Site) -> None:
@@ -482,7 +564,7 @@ def test_store_and_event_hooks_may_take_no_argument(here: Site) -> None:
     store = "from keyturn.stores.memory import MemoryStore as S\n"
     source = store + hookimpl("store()", "return S()") + hookimpl("event()", "sys.noted = 1")
     here.install("keyturn-a", source, "a", group="keyturn.plugins")
-    emit("token_obtained")
+    emit([{"kind": "token_obtained"}])
 
     assert type(keyturn.stores.from_url("any://x")).__name__ == "MemoryStore"
     assert sys.__dict__.pop("noted") == 1
@@ -567,7 +649,7 @@ def test_plugins_that_are_left_out_are_not_imported(
     monkeypatch.setenv("KEYTURN_PLUGINS", "-evil")
     with pytest.raises(ProviderLoadError, match="left out"):
         keyturn.provider("evil")
-    emit("token_obtained")
+    emit([{"kind": "token_obtained"}])
 
     assert not hasattr(sys, "imported")
     assert warnings_of(caplog) == []
@@ -597,7 +679,7 @@ def test_choice_that_cannot_be_understood_is_refused(
             keyturn.provider(name)
         assert "-acme,-vault" in caught.value.hint
     caplog.clear()
-    emit("token_obtained")
+    emit([{"kind": "token_obtained"}])
 
     assert not hasattr(sys, "imported")
     assert "KEYTURN_PLUGINS can't be understood" in warnings_of(caplog)[0]
@@ -612,7 +694,7 @@ def test_plugin_of_a_newer_version_is_told_before_its_import(
 ) -> None:
     """It would fail somewhere within, and its authors be blamed for what an update mends."""
     here.register("keyturn-new", NEWER)
-    emit("token_obtained")
+    emit([{"kind": "token_obtained"}])
 
     assert "new" in [info.name for info in keyturn.providers()]
     with pytest.raises(ProviderLoadError) as caught:
@@ -647,7 +729,7 @@ def test_plugin_of_a_version_that_is_gone_is_told_before_its_import(
     here.register("keyturn-old", "[keyturn.providers]\nold = nope\n[keyturn.plugins]\nold = nope\n")
     monkeypatch.setattr(hooks, "API_VERSION", 3)
     monkeypatch.setattr(hooks, "OLDEST_API_VERSION", 2)
-    emit("token_obtained")
+    emit([{"kind": "token_obtained"}])
 
     told = (
         "it is written for version 1 of the plugin API, and this keyturn supports 2 to 3. Update "

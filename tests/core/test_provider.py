@@ -9,7 +9,7 @@ import pytest
 
 import keyturn
 from keyturn import errors
-from keyturn._provider import guarded
+from keyturn.asking import guarded
 
 if TYPE_CHECKING:
     from tests.conftest import World
@@ -139,6 +139,36 @@ def test_provider_that_reads_rubbish_is_told_as_ours(world: World, rubbish: obje
 
     with pytest.raises(errors.KeyturnError, match="provider acme failed with"):
         world.connect(provider).token()
+
+
+RUBBISH: dict[str, list[object]] = {
+    "bound": [None, "rubbish"],
+    "token_request": [None, "rubbish"],
+    "authorization": [None, "Bearer x", ("Authorization", 7), ("Authorization",)],
+    "decorate": [None, "rubbish", {"X": 5}, {5: "x"}],
+    "api_base": [7, b"https://acme.example"],
+    "revocation_request": ["rubbish", 7],
+    "warnings": [[object()], 7],
+    "token_rejected": ["maybe", None],
+}
+
+
+@pytest.mark.parametrize(
+    ("method", "rubbish"), [(name, each) for name, some in RUBBISH.items() for each in some]
+)
+def test_rubbish_of_a_provider_is_told_as_ours(world: World, method: str, rubbish: object) -> None:
+    """A plugin's slip would come out as an error of Python's, or do harm later on."""
+    provider = world.changed(**{method: lambda *_: rubbish})
+
+    def use() -> None:
+        connection = world.connect(provider)
+        connection.headers()
+        _ = connection.api_url
+        connection.token_rejected(world.endpoint.answer(401, {}))
+        connection.revoke()
+
+    with pytest.raises(errors.KeyturnError, match=rf"provider acme .*{method}|acme failed with"):
+        use()
 
 
 def test_error_that_a_provider_raises_leaves_its_frames_behind() -> None:

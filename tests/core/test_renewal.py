@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
 
 import keyturn
 from keyturn import errors
+from keyturn.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
-    from tests.conftest import World
+    from collections.abc import Iterator
+
+    from tests.conftest import FakeClock, World
 
 UNREACHABLE = errors.EndpointUnavailable("the token endpoint failed: No route to host.")
 
@@ -196,3 +200,202 @@ def test_retries_stay_within_the_timeout(world: World) -> None:
     assert len(world.endpoint.requests) == 2
     assert world.endpoint.seconds[0] == 10
     assert world.endpoint.seconds[1] < 1
+
+
+class BudgetStore(MemoryStore):
+    """A store that counts how often the budget's lock is taken, which may be stuck."""
+
+    def __init__(self, clock: FakeClock, *, stuck: bool = False) -> None:
+        super().__init__(lambda: clock.now)
+        self.clock = clock
+        self.stuck = stuck
+        self.taken = 0
+
+    @contextlib.contextmanager
+    def lock(self, key: str, lease: float) -> Iterator[None]:
+        """Lock, or wait in vain, as when a stopped process holds the lock."""
+        budget = key.startswith("budget-")
+        self.taken += budget
+        if budget and self.stuck:
+            self.clock.advance(lease)
+            raise TimeoutError
+        with super().lock(key, lease):
+            yield
+
+
+def test_budget_whose_lock_is_stuck_leaves_the_request_its_time(world: World) -> None:
+    """A stopped process would make every token fail: "did not answer within 0 s"."""
+    store = BudgetStore(world.clock, stuck=True)
+    connection = world.connect(store=store, options={"timeout": 5.0})
+
+    assert connection.token().access_token == "token-1"
+    assert world.endpoint.seconds == [5]
+
+
+def test_retry_for_which_a_stuck_lock_leaves_no_time_is_none(world: World) -> None:
+    """The endpoint would be said not to have answered within 0 s, where it answered 500."""
+    world.endpoint.answers.append(world.endpoint.answer(500, {}))
+    store = BudgetStore(world.clock, stuck=True)
+
+    with pytest.raises(errors.EndpointUnavailable, match="HTTP 500"):
+        world.connect(store=store, options={"timeout": 5.0}).token()
+    assert len(world.endpoint.requests) == 1
+
+
+def test_nobody_takes_the_lock_to_hear_that_there_is_no_room(world: World) -> None:
+    """A crowd would queue for the budget's lock, only to be turned away one by one."""
+    store = BudgetStore(world.clock)
+    provider = world.changed(budget=keyturn.Budget(per_minute=6, burst=1))
+    connection = world.connect(provider, store=store)
+    connection.token()
+    connection.forget()
+    for _ in range(3):
+        with pytest.raises(errors.RateLimited):
+            connection.token()
+
+    assert store.taken == 1
+
+
+def test_wait_is_one_allowance_for_all_attempts(world: World) -> None:
+    """A caller would wait three times as long as it allowed."""
+    provider = world.changed(budget=keyturn.Budget(per_minute=6, burst=1))
+    connection = world.connect(provider, options={"wait": 15.0})
+    connection.token()
+    connection.forget()
+    world.endpoint.answers.append(UNREACHABLE)
+
+    with pytest.raises(errors.RateLimited):
+        connection.token()
+    assert len(world.endpoint.requests) == 2
+    assert sum(world.clock.slept) < 11
+
+
+@pytest.mark.parametrize("status", [503, 500, 408])
+def test_failing_endpoint_is_not_asked_again_before_it_wants(world: World, status: int) -> None:
+    """An endpoint that asked for silence while it recovers would be hammered."""
+    world.endpoint.answers.append(world.endpoint.answer(status, {}, retry_after="7"))
+
+    assert world.connect().token().access_token == "token-2"
+    assert world.clock.slept == [7]
+
+
+def test_failing_endpoint_is_left_alone_by_all(world: World) -> None:
+    """A caller would hang longer than its timeout, and others would ask meanwhile."""
+    world.endpoint.answers.append(world.endpoint.answer(503, {}, retry_after="60"))
+    with pytest.raises(errors.EndpointUnavailable) as caught:
+        world.connect().token()
+    assert "in 60 s" in caught.value.hint
+    assert world.clock.slept == []
+
+    with pytest.raises(errors.RateLimited) as limited:
+        world.connect(client_id="other").token()
+    assert limited.value.retry_after == pytest.approx(60)
+    assert len(world.endpoint.requests) == 1
+    world.clock.advance(60.01)
+    assert world.connect().token().access_token == "token-2"
+
+
+def test_wait_option_waits_for_a_failing_endpoint(world: World) -> None:
+    """A job that would rather wait than fail had to write its own loop."""
+    world.endpoint.answers.append(world.endpoint.answer(503, {}, retry_after="45"))
+    connection = world.connect(options={"timeout": 10.0, "wait": 60.0})
+
+    assert connection.token().access_token == "token-2"
+    assert sum(world.clock.slept) == pytest.approx(45)
+    assert world.endpoint.seconds == [10, pytest.approx(10)]
+
+
+@pytest.mark.parametrize(("asked", "least", "most"), [("1", 1, 1), ("20", 20, 20), ("0", 0.2, 0.6)])
+def test_wait_option_waits_when_the_server_says_429(
+    world: World, asked: str, least: float, most: float
+) -> None:
+    """Who chose to wait would be turned away for a second, or come back at once."""
+    world.endpoint.answers.append(world.endpoint.answer(429, {}, retry_after=asked))
+
+    assert world.connect(options={"wait": 30.0}).token().access_token == "token-2"
+    assert least - 1e-6 <= sum(world.clock.slept) <= most + 1e-6
+
+
+@pytest.mark.parametrize("asked", ["0", "1"])
+def test_who_does_not_wait_hears_of_a_429_at_once(world: World, asked: str) -> None:
+    """A web request would hang, though it never chose to wait."""
+    world.endpoint.answers.append(world.endpoint.answer(429, {}, retry_after=asked))
+
+    with pytest.raises(errors.RateLimited):
+        world.connect().token()
+    assert world.clock.slept == []
+
+
+@pytest.mark.parametrize(("asked", "requests"), [("1", 3), ("14", 3), ("20", 2), ("31", 1)])
+def test_server_that_goes_on_saying_429_is_given_up(
+    world: World, asked: str, requests: int
+) -> None:
+    """Asking while blocked would prolong the block, and the caller wait longer than it allowed."""
+    world.endpoint.answers += [world.endpoint.answer(429, {}, retry_after=asked)] * 5
+
+    with pytest.raises(errors.RateLimited, match="is reached") as caught:
+        world.connect(options={"wait": 30.0}).token()
+    assert caught.value.retry_after == float(asked)
+    assert len(world.endpoint.requests) == requests
+    assert sum(world.clock.slept) <= 30
+
+
+@pytest.mark.parametrize(("wall", "both"), [(7200, 0), (-7200, 0), (0, 10)])
+def test_token_that_ended_on_its_way_is_asked_for_again(
+    world: World, wall: float, both: float
+) -> None:
+    """An endpoint would be blamed for a clock that was set, or for a process that was stopped."""
+
+    def answer() -> keyturn.Answer:
+        token = world.endpoint.token("late", expires_in=5)
+        world.clock.now += wall
+        world.clock.advance(both)
+        return token
+
+    world.endpoint.answers.append(answer)
+
+    assert world.connect().token().access_token == "token-2"
+
+
+def test_token_that_always_ends_on_its_way_is_given_up(world: World) -> None:
+    """The endpoint would be asked for ever, or called a liar."""
+
+    def answer() -> keyturn.Answer:
+        token = world.endpoint.token("late", expires_in=5)
+        world.clock.advance(6)
+        return token
+
+    world.endpoint.answers += [answer] * 5
+
+    with pytest.raises(errors.EndpointUnavailable, match="on its way"):
+        world.connect().token()
+    assert len(world.endpoint.requests) == 3
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"scope": "s3cret-for-tests"},
+        {"scope": "read the-token-itself"},
+        {"s3cret-for-tests": 1},
+        {"x-the-token-itself": 1},
+    ],
+    ids=str,
+)
+def test_answer_that_shows_a_secret_where_none_belongs_is_refused(
+    world: World, fields: dict[str, object], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A server could get a secret into logs, and into what is printed of a token."""
+    world.endpoint.answers.append(world.endpoint.token("the-token-itself", **fields))
+    with pytest.raises(errors.InvalidTokenResponse, match="repeats a secret") as caught:
+        world.connect().token()
+
+    assert "s3cret" not in str(caught.value) + caplog.text
+    assert "itself" not in str(caught.value) + caplog.text
+
+
+def test_short_secret_may_be_a_part_of_a_word(world: World) -> None:
+    """Who has a short secret, a bad one, would get no token at all."""
+    world.endpoint.answers.append(world.endpoint.token("t0ken", scope="read write"))
+
+    assert world.connect(client_secret="write").token().scope == "read write"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
@@ -236,8 +237,12 @@ RETRY_AFTER = [
     ("Fri, 15 Jan 2027 08:00:30 GMT", 30.0),
     ("Fri, 15 Jan 2027 07:00:00 GMT", 0.0),
     ("Fri, 15 Jan 2066 08:00:00 GMT", 3600.0),
-    *((nonsense, None) for nonsense in ("", "soon", "-5", "1.5", "1e9", "Fri, 99 Jan", "9" * 40)),
+    *((nonsense, None) for nonsense in ("", "soon", "-5", "1.5", "1e9", "Fri, 99 Jan", "٣")),
+    *((digits, 3600.0) for digits in ("9" * 14, "9" * 40, "9" * 5000)),
+    ("0" * 40 + "7", 7.0),
     ("Mon, 01 Jan 0001 00:00:00 +2359", 0.0),
+    ("Fri, 15 Jan 99999 08:00:00 GMT", None),
+    ("Fri Jan 15 08:00:30 2027", 30.0),
 ]
 
 
@@ -247,6 +252,17 @@ def test_retry_after_is_understood(text: str, seconds: float | None) -> None:
     answer = keyturn.Answer(429, {"retry-after": text}, sent_at=1_800_000_000.0)
 
     assert retry_after(answer) == seconds
+
+
+@pytest.mark.parametrize(
+    ("date", "seconds"),
+    [("Fri, 15 Jan 2027 10:00:00 GMT", 30.0), ("soon", 3600.0), ("", 3600.0)],
+)
+def test_retry_after_date_is_measured_by_the_servers_clock(date: str, seconds: float) -> None:
+    """A client whose clock is late or early would be silent for too long, or not at all."""
+    headers = {"retry-after": "Fri, 15 Jan 2027 10:00:30 GMT", "date": date}
+
+    assert retry_after(keyturn.Answer(429, headers, sent_at=1_800_000_000.0)) == seconds
 
 
 @given(st.text())
@@ -379,3 +395,71 @@ def test_nested_answer_gives_a_token_or_one_of_our_errors(world: World, depth: i
     except errors.InvalidTokenResponse:
         return
     assert connection.token() == token
+
+
+@pytest.mark.parametrize("status", [200, 400, 401])
+def test_error_code_that_quotes_a_secret_is_left_out(status: int) -> None:
+    """It would show in the error's fields, in its pickle and in the store."""
+    answer = keyturn.Answer(status, JSON)
+    error = refusal(keyturn.OAuthError("hunter2-prod"), answer, [keyturn.Secret("hunter2-prod")])
+
+    assert isinstance(error, errors.TokenRequestRefused)
+    assert error.error == ""
+    assert "hunter2" not in f"{error!r} {vars(error)}"
+
+
+def test_usual_error_code_says_what_is_wrong_though_a_secret_is_a_part_of_it() -> None:
+    """The user would be sent the wrong way for having a poor secret; or be shown that secret."""
+    code = keyturn.OAuthError("invalid_client")
+    error = refusal(code, keyturn.Answer(400), [keyturn.Secret("client")])
+
+    assert isinstance(error, errors.InvalidClient)
+    assert error.error == ""
+    assert refusal(code, keyturn.Answer(400), [keyturn.Secret("x1")]).error == "invalid_client"  # type: ignore[attr-defined]
+
+
+DISGUISES: dict[str, Callable[[str], str]] = {
+    "plain": str,
+    "URL": lambda text: "".join(f"%{ord(char):02x}" for char in text),
+    "JSON": lambda text: "".join(f"\\u{ord(char):04x}" for char in text),
+    "JSON in a URL": lambda text: quote("".join(f"\\u{ord(char):04x}" for char in text), safe=""),
+    "every character of JSON in a URL": lambda text: "".join(
+        f"%{ord(char):02x}" for char in "".join(f"\\u{ord(each):04x}" for each in text)
+    ),
+    "HTML": lambda text: "".join(f"&#x{ord(char):x};" for char in text),
+}
+
+
+@pytest.mark.parametrize("disguise", DISGUISES.values(), ids=DISGUISES)
+def test_secret_is_hidden_wherever_a_long_text_is_cut(disguise: Callable[[str], str]) -> None:
+    """Half of a secret would show, if the other half is beyond what is looked at."""
+    quoted = disguise("hunter2-prod")
+    for length in range(2990 - len(quoted), 3010):
+        shown = printable(" " * length + quoted, [keyturn.Secret("hunter2-prod")])
+        assert shown in {"", "[hidden]"}
+
+
+def test_long_run_is_hidden_wherever_a_long_text_is_cut() -> None:
+    """The beginning of a key or token that nobody knows here would show."""
+    for length in range(2950, 3010):
+        assert printable(" " * length + "x" * 40) in {"", "[hidden]"}
+
+
+@pytest.mark.parametrize(
+    "secrets", list(itertools.permutations(["hunter2", "hunter2-prod", "prod-eu"]))
+)
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("of hunter2-prod here", "of [hidden] here"),
+        ("of hunter2-prod-eu here", "of [hidden] here"),
+        ("of hunter2 here", "of [hidden] here"),
+        ("of hunter2%2dprod here", "[hidden]"),
+        ("of\0hunter2-pro", "of [hidden]-pro"),
+    ],
+)
+def test_secret_that_is_a_part_of_another_leaves_no_rest(
+    secrets: list[str], text: str, shown: str
+) -> None:
+    """The rest of the longer secret would show."""
+    assert printable(text, map(keyturn.Secret, secrets)) == shown

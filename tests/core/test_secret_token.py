@@ -13,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyturn import Secret, Token
+from keyturn.stores.encrypted import EncryptedStore
+from keyturn.stores.memory import MemoryStore
 from keyturn.token import from_entry, to_entry
 
 if TYPE_CHECKING:
@@ -56,6 +58,36 @@ def test_it_cannot_be_pickled(value: object, protocol: int) -> None:
     """It would be written to a queue, a cache or a file in the clear."""
     with pytest.raises(TypeError, match="can't be pickled"):
         pickle.dumps({"deep": [value]}, protocol)
+
+
+WAYS: list[Callable[[object], object]] = [
+    lambda value: value.__getstate__(),
+    lambda value: value.__reduce__(),
+    *(lambda value, number=number: value.__reduce_ex__(number) for number in range(6)),
+    object.__reduce__,
+    *(lambda value, number=number: object.__reduce_ex__(value, number) for number in range(6)),
+]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [SECRET, TOKEN, EncryptedStore(MemoryStore(), EncryptedStore.generate_key())],
+    ids=["secret", "token", "encrypted store"],
+)
+@pytest.mark.parametrize("way", WAYS)
+def test_no_way_of_serializing_it_gives_it_away(
+    value: object, way: Callable[[object], object]
+) -> None:
+    """Serializers that don't pickle, such as jsonpickle, ask for its state in ways of their own."""
+    with pytest.raises(TypeError, match="can't be pickled"):
+        way(value)
+
+
+def test_each_field_of_a_token_hides_what_may_be_secret() -> None:
+    """Tracebacks with locals by rich and structlog ask each field, not the class, for its repr."""
+    shown = {field.name for field in attrs.fields(Token) if field.repr}
+
+    assert shown == {"token_type", "expires_at", "scope", "issued_at"}
 
 
 @pytest.mark.parametrize("value", [SECRET, TOKEN], ids=["secret", "token"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import logging
 import os
 import signal
 import threading
@@ -15,6 +16,7 @@ import pytest
 import keyturn
 from keyturn import errors
 from keyturn.flights import Flights
+from keyturn.keeper import Keeper
 from keyturn.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.conftest import RawServer, World
+
+    from keyturn.held import Held
 
 # Runs in a process of its own: a connection to a loopback endpoint, tokens kept on disk.
 OPEN = """
@@ -257,16 +261,128 @@ def test_failure_reaches_all_waiters_and_the_next_starts_afresh(world: World, ga
 
 def test_waiting_has_an_end(world: World, gate: Gate) -> None:
     """A worker that hangs would hang every caller with it."""
-    connection = world.connect(options={"timeout": -9.9})  # a waiter adds ten seconds
+    connection = world.connect(options={"timeout": -14.9})  # a waiter adds fifteen seconds
     gate.hold()
-    with pytest.raises(errors.EndpointUnavailable, match="since another request for it hangs"):
+    with pytest.raises(errors.EndpointUnavailable, match="the request for it hangs"):
         connection.token()
-    with pytest.raises(errors.EndpointUnavailable, match="since another request for it hangs"):
+    with pytest.raises(errors.EndpointUnavailable, match="the request for it hangs"):
         asyncio.run(connection.atoken())
     gate.opened.set()
     world.land()
 
     assert connection.token().access_token == "held"
+
+
+def test_waiter_that_wakes_up_late_gets_no_expired_token(world: World, gate: Gate) -> None:
+    """A blocked event loop, or a machine that slept, would hand out what had ended meanwhile."""
+    connection = world.connect()
+    gate.hold()
+
+    async def wait() -> keyturn.Token:
+        task = asyncio.create_task(connection.atoken())
+        await asyncio.sleep(0)
+        gate.opened.set()
+        world.land()
+        world.clock.advance(4000)
+        return await task
+
+    assert asyncio.run(wait()).access_token == "token-2"
+    assert connection.token().access_token == "token-2"
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_tokens_that_end_before_anybody_gets_them_are_told(
+    world: World, asynchronous: bool
+) -> None:
+    """A caller would go on for ever, or be given an expired token."""
+
+    def authorization(_: object, token: keyturn.Token) -> tuple[str, str]:
+        world.clock.advance(4000)
+        return "Authorization", f"Bearer {token.access_token}"
+
+    connection = world.connect(world.changed(authorization=authorization))
+    with pytest.raises(errors.EndpointUnavailable, match="4 tokens in a row had ended"):
+        asyncio.run(connection.atoken()) if asynchronous else connection.token()
+
+
+DISCARDS: dict[str, Callable[[keyturn.Connection, keyturn.Token], object]] = {
+    "invalidated": lambda connection, token: connection.invalidate(token),
+    "refused": lambda connection, token: connection.token(stale=token),
+    "forgotten": lambda connection, _: connection.forget(),
+}
+
+
+@pytest.mark.parametrize("how", DISCARDS)
+def test_late_waiter_brings_no_discarded_token_back(world: World, gate: Gate, how: str) -> None:
+    """A token that was refused, invalidated or revoked would be handed out again."""
+    connection = world.connect()
+    gate.hold()
+
+    async def wait() -> None:
+        task = asyncio.create_task(connection.atoken())
+        await asyncio.sleep(0)
+        gate.opened.set()
+        DISCARDS[how](connection, connection.token())
+        await task
+
+    asyncio.run(wait())
+
+    assert connection.token().access_token == "token-2"
+
+
+def test_token_discarded_while_it_is_taken_is_not_held(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another thread's word that a token is bad would be lost."""
+    connection = world.connect()
+    hold = Keeper._hold  # noqa: SLF001 - another thread comes in between just there
+
+    def hold_late(keeper: Keeper, held: Held) -> None:
+        if held.token is not None and held.token.access_token == "token-1":
+            connection.invalidate(held.token)
+        hold(keeper, held)
+
+    monkeypatch.setattr(Keeper, "_hold", hold_late)
+    connection.token()
+
+    assert connection.token().access_token == "token-2"
+
+
+def test_caller_with_other_options_waits_by_these(world: World, gate: Gate) -> None:
+    """Who chose to wait for a place in the budget, or for long, would be cut short by another."""
+    gate.hold(errors.EndpointUnavailable("too slow."), world.endpoint.token("second"))
+    hasty, patient = (world.connect(options={"timeout": seconds}) for seconds in (0.2, 30))
+    threads, results = in_threads(1, hasty.token)
+    assert gate.reached.wait(20)
+    more, later = in_threads(1, patient.token)
+    gate.opened.set()
+    joined(threads + more)
+
+    assert [type(each) for each in results] == [errors.EndpointUnavailable]
+    assert [each.access_token for each in later] == ["second"]
+
+
+def test_log_handler_that_asks_for_the_token_is_told(world: World) -> None:
+    """It would wait for itself, and the first caller with it."""
+    told: list[BaseException] = []
+
+    class Asks(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            try:
+                connection.token()
+            except errors.KeyturnError as error:
+                told.append(error)
+
+    connection = world.connect(scope="read write")
+    world.endpoint.answers.append(world.endpoint.token("narrow", scope="read"))
+    handler = Asks()
+    logging.getLogger("keyturn.renewal").addHandler(handler)
+    try:
+        assert connection.token().access_token == "narrow"
+    finally:
+        logging.getLogger("keyturn.renewal").removeHandler(handler)
+
+    assert "on the thread that obtains it" in str(told[0])
 
 
 def test_hundred_threads_with_one_bad_token_renew_it_once(world: World, gate: Gate) -> None:

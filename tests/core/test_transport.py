@@ -182,6 +182,52 @@ def test_compressed_answer_that_was_cut_off_is_a_failure_of_the_endpoint(
     assert "its answer can't be decompressed" in str(error)
 
 
+UNREADABLE = {
+    "bad gzip": b"Content-Encoding: gzip\r\n\r\nnot gzip",
+    "gzip cut off": b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(b"Slow down")[:-4],
+    "unasked compression": b"Content-Encoding: br\r\n\r\nx",
+    "too large": b"\r\n" + b"x" * (MAX_BODY + 1),
+    "cut short": b"Content-Length: 9\r\n\r\nSlow",
+    "chunks cut short": b"Transfer-Encoding: chunked\r\n\r\n4\r\nSlow\r\n",
+    "bad chunks": b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+}
+
+
+@pytest.mark.parametrize("status", [300, 302, 401, 429, 503])
+@pytest.mark.parametrize("rest", UNREADABLE.values(), ids=UNREADABLE)
+def test_refusal_counts_though_its_body_cannot_be_read(
+    transport: Transport, serve: Serve, status: int, rest: bytes
+) -> None:
+    """A refusal would be taken for a failure of the network, not be obeyed, and asked again."""
+    server = serve(b"HTTP/1.1 %d X\r\nRetry-After: 30\r\n" % status + rest)
+    answer = transport.send(request_to(server.url), 10)
+
+    assert (answer.status, answer.headers["retry-after"], answer.body) == (status, "30", b"")
+
+
+def test_refusal_that_is_reset_counts(transport: Transport, serve: Serve) -> None:
+    """A refusal would be taken for a failure of the network, not be obeyed, and asked again."""
+    reset = resetting(b"HTTP/1.1 429 X\r\nContent-Length: 9\r\n\r\nSlow")
+
+    assert transport.send(request_to(serve(reset).url), 10).body == b""
+
+
+@pytest.mark.parametrize("rest", UNREADABLE.values(), ids=UNREADABLE)
+def test_body_of_what_is_no_refusal_must_be_read(
+    transport: Transport, serve: Serve, rest: bytes
+) -> None:
+    """A token that came damaged would be told as an answer without any."""
+    refused(transport, serve(b"HTTP/1.1 299 X\r\n" + rest).url)
+
+
+def test_total_deadline_holds_for_the_body_of_a_refusal(transport: Transport, serve: Serve) -> None:
+    """A server that refuses could hold a caller for ever, or its late answer be used."""
+    head = b"HTTP/1.1 429 X\r\nContent-Length: 100000\r\n\r\n"
+    error = refused(transport, serve(dripping(head, b" ")).url, seconds=0.3)
+
+    assert "did not answer within 0.3 s" in str(error)
+
+
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
 def test_no_body_is_no_cut_off_body(encoding: str) -> None:
     """A refusal without a body, from a server that names an encoding, would not be understood."""

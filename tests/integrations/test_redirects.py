@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import socketserver
 from typing import Any
 from urllib.parse import quote
 
@@ -227,6 +229,130 @@ def test_httpx_refusal_by_the_https_port_renews_nothing(
     assert api.token_requests == 1
 
 
+@pytest.fixture(params=["threads", "tasks"])
+def statuses_of(request: pytest.FixtureRequest, library: Any, connect: Any) -> Any:
+    """Give a function that sends one request, or it several times, to an API at `origin`."""
+
+    def send(
+        answer: Any, path: str, *, origin: str = "http://localhost", times: int = 1, **given: Any
+    ) -> list[int]:
+        auth = auth_for(library, connect(api_url=origin, **given))
+        options = {"follow_redirects": True, "transport": library.MockTransport(answer)}
+        if request.param == "threads":
+            with library.Client(auth=auth, **options) as client:
+                asked = client.build_request("GET", f"{origin}{path}")
+                return [client.send(asked).status_code for _ in range(times)]
+
+        async def talk() -> list[int]:
+            async with library.AsyncClient(auth=auth, **options) as client:
+                asked = client.build_request("GET", f"{origin}{path}")
+                return [(await client.send(asked)).status_code for _ in range(times)]
+
+        return asyncio.run(talk())
+
+    return send
+
+
+def api_without_port(library: Any, seen: list[tuple[str, str, str]], **redirects: str) -> Any:
+    """Return what answers as an API at http://localhost, and as other hosts; it notes requests."""
+
+    def answer(request: Any) -> Any:
+        application = request.headers.get("ApplicationId", "")
+        seen.append((str(request.url), request.headers.get("Authorization", ""), application))
+        if location := redirects.get(request.url.path.removeprefix("/")):
+            return library.Response(307, headers={"Location": location})
+        known = "Authorization" in request.headers or request.url.host != "localhost"
+        return library.Response(200 if known else 401)
+
+    return answer
+
+
+@pytest.mark.parametrize("application", [1042, None])
+def test_httpx_upgrade_to_https_leaks_nothing(
+    statuses_of: Any, library: Any, application: int | None
+) -> None:
+    """Else the https port, which httpx takes for the same origin as http's, would get the token."""
+    seen: list[tuple[str, str, str]] = []
+    answer = api_without_port(library, seen, moved="https://localhost/x")
+    # Only a token that has been used before goes the quick way.
+    statuses_of(answer, "/moved", times=3, application_id=application)
+    assert [authorization for _, authorization, _ in seen[::2]] == [f"Bearer {CANARY}-1"] * 3
+    assert seen[1::2] == [("https://localhost/x", "", "")] * 3
+
+
+@pytest.mark.parametrize("application", [1042, None])
+def test_httpx_redirect_within_an_api_without_a_port(
+    statuses_of: Any, library: Any, application: int | None
+) -> None:
+    """Else an API at http's own port would see an unknown caller after a redirect of its own."""
+    seen: list[tuple[str, str, str]] = []
+    answer = api_without_port(library, seen, moved="/x")
+    assert statuses_of(answer, "/moved", application_id=application) == [200]
+    x = "http://localhost/x"
+    assert seen[1:] == [(x, "", ""), (x, *seen[0][1:])]
+
+
+@pytest.mark.parametrize("origin", ["https://localhost", "http://localhost:8080"])
+def test_httpx_redirect_within_other_apis_takes_one_request(
+    statuses_of: Any, library: Any, origin: str
+) -> None:
+    """Else every redirect of an API would cost a request more, and not at http's own port alone."""
+    seen: list[tuple[str, str, str]] = []
+    answer = api_without_port(library, seen, moved="/x")
+    statuses = statuses_of(answer, "/moved", origin=origin, times=3, application_id=None)
+    assert statuses == [200, 200, 200]
+    token = f"Bearer {CANARY}-1"
+    assert seen == [(f"{origin}/moved", token, ""), (f"{origin}/x", token, "")] * 3
+
+
+@pytest.mark.parametrize("way", ["https://localhost/back", "http://elsewhere.example/back"])
+def test_httpx_redirect_there_and_back_without_a_port_stays_bare(
+    statuses_of: Any, library: Any, way: str
+) -> None:
+    """Else another host could choose what is done at such an API with our token."""
+    seen: list[tuple[str, str, str]] = []
+    answer = api_without_port(library, seen, moved=way, back="http://localhost/x")
+    assert statuses_of(answer, "/moved") == [401]
+    assert [url for url, *_ in seen] == ["http://localhost/moved", way, "http://localhost/x"]
+    assert {*seen[1][1:], *seen[2][1:]} == {""}
+
+
+def test_httpx_request_sent_twice_without_a_port(statuses_of: Any, library: Any) -> None:
+    """Else a request that the caller sends a second time would lose the application id."""
+    seen: list[tuple[str, str, str]] = []
+    assert statuses_of(api_without_port(library, seen), "/", times=2) == [200, 200]
+    assert seen == [("http://localhost/", f"Bearer {CANARY}-1", "1042")] * 2
+
+
+@pytest.mark.parametrize(
+    ("origin", "own"), [("http://localhost", "Basic b3du"), ("http://localhost:8080", None)]
+)
+def test_httpx_hook_has_the_last_word_on_authorization(
+    connect: Any, library: Any, origin: str, own: str | None
+) -> None:
+    """Else a request whose hook changes or removes `Authorization` would be sent twice."""
+    seen: list[str | None] = []
+
+    def hook(request: Any) -> None:
+        if request.url.path == "/x":
+            request.headers.pop("Authorization", None)
+            request.headers.update({"Authorization": own} if own else {})
+
+    def answer(request: Any) -> Any:
+        seen.append(request.headers.get("Authorization"))
+        moved = library.Response(307, headers={"Location": "/x"})
+        return moved if request.url.path == "/moved" else library.Response(403)
+
+    with library.Client(
+        auth=auth_for(library, connect(api_url=origin)),
+        transport=library.MockTransport(answer),
+        event_hooks={"request": [hook]},
+        follow_redirects=True,
+    ) as client:
+        assert client.get(f"{origin}/moved").status_code == 403
+    assert seen == [f"Bearer {CANARY}-1", own]
+
+
 def aiohttp_statuses(auth: Any, *urls: str, **options: Any) -> list[int]:
     """Send requests one after the other in one task; return their status, 0 for an error."""
 
@@ -282,3 +408,43 @@ def test_aiohttp_redirect_to_nowhere(
     monkeypatch.setattr(api, "answer", lambda r: moved if r.path == "/moved" else usual(r))
     statuses = aiohttp_statuses(auth, f"{api.url}/moved", f"{api.url}/x")
     assert statuses == [0 if headers else 302, 200]
+
+
+def test_aiohttp_forgets_a_redirect_to_a_dead_host(connect: Any, api: Any) -> None:
+    """Else a later request of the same task would go to that host, instead of being refused."""
+    auth = keyturn.integrations.aiohttp.KeyturnAuth(connect())
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        dead = f"http://127.0.0.1:{server.getsockname()[1]}"
+    errors: list[type[Exception]] = []
+
+    async def talk() -> None:
+        async with aiohttp.ClientSession(middlewares=[auth]) as session:
+            for url in (redirect(api, dead), dead):
+                try:
+                    await session.get(url)
+                except (aiohttp.ClientError, keyturn.errors.ForeignOrigin) as error:
+                    errors.append(type(error))
+
+    asyncio.run(talk())
+    assert errors == [aiohttp.ClientConnectorError, keyturn.errors.ForeignOrigin]
+
+
+def test_aiohttp_redirect_back_stays_bare_when_a_connection_is_lost(
+    connect: Any, api: Any, elsewhere: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the hop that aiohttp makes again over a new connection would take the token along."""
+    auth = keyturn.integrations.aiohttp.KeyturnAuth(connect())
+    usual, lost = api.answer, iter(["once"])
+
+    def answer(arrived: Any) -> Any:
+        if arrived.path == "/x" and next(lost, None):
+            raise ConnectionAbortedError  # the handler ends, and the connection with it
+        return usual(arrived)
+
+    monkeypatch.setattr(api, "answer", answer)
+    monkeypatch.setattr(socketserver.BaseServer, "handle_error", lambda *_: None)
+    back = f"{elsewhere.url}/open/redirect?status=307&to={quote(f'{api.url}/x', safe='')}"
+    assert aiohttp_statuses(auth, redirect(api, back)) == [401]
+    again = [arrived.headers for arrived in api.api_requests if arrived.path == "/x"]
+    assert len(again) == 2
+    assert not any("authorization" in headers for headers in again)

@@ -22,11 +22,11 @@ ROOMS = (
     {"computed", "request", "response"},
     {"lifetime", "budget"},
     {"shape", "schema", "settings"},
-    {"templates", "authentication", "_provider", "provider_data", "description"},
+    {"templates", "authentication", "_provider", "asking", "provider_data", "description"},
     {"once", "hooks", "entry_points", "plugins", "events"},
     {"stores", "keyreading", "keyfile"},
-    {"transport", "allowance", "refusals", "flights", "renewal", "shared"},
-    {"held", "connection", "explanation", "opening"},
+    {"transport", "allowance", "refusals", "exchange", "flights", "renewal", "shared"},
+    {"held", "keeper", "connection", "explanation", "opening"},
     {"config", "integrations", "testing", "cli"},
 )
 # The package itself only forwards names, when they are first used.

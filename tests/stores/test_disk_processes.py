@@ -87,7 +87,7 @@ import os, sys
 from keyturn.stores.disk import DiskStore
 
 with DiskStore(sys.argv[1]).lock("a", 30):
-    if os.fork():
+    if not os.fork():  # the child, once it is ready
         print("held", flush=True)
     sys.stdin.readline()
 """

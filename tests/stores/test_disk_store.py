@@ -252,6 +252,27 @@ def test_planted_rows_are_misses(
     assert names(directory) == FILES
 
 
+def test_row_that_another_process_writes_after_a_miss_is_not_told(
+    directory: Path,
+    disk: DiskStore,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Workers that start together would warn of each other's tokens as of a stranger's."""
+    disk.write("b", "entry", 2000)
+    insert = "INSERT INTO Cache (key, raw, mode, value, tag) VALUES ('a', 1, 1, 'entry', 2000.0)"
+
+    def overtaken(*_: object, **__: object) -> tuple[None, None]:
+        planted(directory, (insert, ()))
+        return None, None
+
+    with monkeypatch.context() as patched:
+        patched.setattr(TextCache, "get", overtaken)
+        assert disk.read("a") is None
+    assert disk.read("a") == "entry"
+    assert caplog.messages == []
+
+
 def test_planted_keys_are_not_unpickled(directory: Path, tmp_path: Path, disk: DiskStore) -> None:
     """A row whose key is a pickle would run code, should anything ever list the keys."""
     disk.write("a", "entry", 2000)
@@ -466,6 +487,25 @@ def test_expired_rows_are_deleted(directory: Path) -> None:
     assert b"made-up" not in (directory / "cache.db").read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("column", "value"), [("raw", 0), ("mode", 4), ("expire_time", 1e12), ("tag", "text")]
+)
+def test_rows_of_strangers_are_deleted(
+    column: str, value: object, directory: Path, disk: DiskStore
+) -> None:
+    """A row that no store writes would be warned of, and fill the disk, for good."""
+    disk.write("a", "entry", float("inf"))
+    disk.close()
+    planted(directory, (f"UPDATE Cache SET {column} = ?", (value,)))  # noqa: S608 - our own
+    disk.write("b", "entry", float("inf"))
+    disk = DiskStore(directory)  # one that writes for the first time purges too
+    disk.write("c", "entry", float("inf"))
+    disk.close()
+
+    with closing(sqlite3.connect(directory / "cache.db")) as database:
+        assert database.execute("SELECT key FROM Cache").fetchall() == [("b",), ("c",)]
+
+
 def test_threads_leave_no_descriptors(disk: DiskStore) -> None:
     """Every fetch runs on a thread of its own: a process would run out of descriptors."""
 
@@ -501,5 +541,5 @@ def test_failed_opening_leaves_no_descriptors(disk: DiskStore, directory: Path) 
 def test_directory_that_goes_while_it_is_opened_raises_and_no_more(tmp_path: Path) -> None:
     """A connection that never came to be would raise again when it is collected."""
     with pytest.raises(sqlite3.OperationalError):
-        TextCache(str(tmp_path / "gone" / "cache.db"))
+        TextCache(str(tmp_path / "gone" / "cache.db"), new=True)
     gc.collect()

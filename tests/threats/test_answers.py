@@ -155,6 +155,40 @@ def test_unusual_body_is_taken_as_described(
     check(connected("orocommerce", serve(answer).url, seconds), outcome)
 
 
+# Each row: the page's words for the body, headers besides the usual ones, the body.
+UNREADABLE: dict[str, tuple[dict[str, str], Callable[[], bytes]]] = {
+    "a gzip that is none": ({"content_encoding": "gzip"}, lambda: GOOD),
+    "a gzip that is cut off": ({"content_encoding": "gzip"}, lambda: gzip.compress(GOOD)[:-4]),
+    "another `Content-Encoding` (`br`)": ({"content_encoding": "br"}, lambda: GOOD),
+    "10 MB": ({}, lambda: b" " * 10_000_000),
+    "shorter than its `Content-Length`": ({"content_length": "99"}, lambda: GOOD),
+}
+REFUSALS = table("A refusal whose body can't be read")
+
+
+def test_every_unreadable_refusal_is_run() -> None:
+    """The page would promise what nobody tries, or leave out what is tried."""
+    assert {row[0] for row in REFUSALS} == set(UNREADABLE)
+
+
+@pytest.mark.parametrize("row", REFUSALS, ids=lambda row: " ".join(row[:3]))
+def test_refusal_whose_body_cannot_be_read_is_obeyed(
+    serve: Serve, http_answer: HttpAnswer, row: list[str]
+) -> None:
+    """A server that refuses would be asked three times by each call, whatever it asks for."""
+    body, status, header, outcome, requests = row
+    headers, make = UNREADABLE[body]
+    name, colon, value = header.strip("`()").partition(": ")
+    if colon:
+        headers = headers | {name.lower(): value}
+    server = serve(http_answer(make(), int(status), **headers))
+    connection = connected("orocommerce", server.url, 20.0)
+    for _ in range(3):
+        check(connection, outcome)
+
+    assert len(server.received) == int(requests)
+
+
 def test_token_cut_off_after_any_byte_is_none(serve: Serve, http_answer: HttpAnswer) -> None:
     """Half a token would be used."""
     bodies = iter([GOOD[:length] for length in range(len(GOOD))])

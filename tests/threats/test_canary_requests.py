@@ -9,8 +9,10 @@ import pickle
 import socket
 import struct
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 
 import keyturn
@@ -31,6 +33,18 @@ USUAL_SETTINGS: dict[str, dict[str, Any]] = {
     "norce-storm": {"scope": "lab"},
     "commercelayer": {"kind": "integration"},
 }
+
+
+# Unlike the usual one it has the form of an error code.
+CODE = "c4nary-s3cret-1"
+
+
+@pytest.fixture
+def canary(request: pytest.FixtureRequest, canary: Canary) -> Canary:
+    """Give the canaries; a test that names a secret gets it in place of the usual one."""
+    secret = getattr(request, "param", canary.secret)
+    plain: type[Canary] = type("PlainCanary", (type(canary),), {"secret": secret})
+    return plain()
 
 
 @pytest.fixture
@@ -74,6 +88,11 @@ FAILURES: dict[str, Callable[[Canary], bytes]] = {
     "hint": lambda c: http({"error": "invalid_request", "hint": c.quoted}, 400),
     "errors": lambda c: http({"errors": [{"title": c.quoted, "detail": c.quoted}]}, 400),
     "error code": lambda c: http({"error": c.secret}, 400),
+    "error code in 200": lambda c: http({"error": c.secret}),
+    "error code in errors": lambda c: http(
+        {"errors": [{"title": c.secret, "code": c.secret}]}, 401
+    ),
+    "error code in an object": lambda c: http({"errors": {"title": c.secret}}, 403),
     "errors in 200": lambda c: http({"errors": {"title": "invalid_client", "detail": c.quoted}}),
     "a page": lambda c: http(f"<html>{c.quoted}</html>", 401, kind="text/html"),
     "a page in 200": lambda c: http(f"<html>{c.quoted}</html>", kind="text/html"),
@@ -100,6 +119,7 @@ FAILURES: dict[str, Callable[[Canary], bytes]] = {
 
 
 # Named, since the tests' own frames are part of the tracebacks that they look at.
+@pytest.mark.parametrize("canary", ["c4nary+s3cret/1", CODE], indirect=True, ids=["usual", "code"])
 @pytest.mark.parametrize("failure", FAILURES)
 @pytest.mark.parametrize("provider", USUAL_SETTINGS)
 def test_failure_shows_no_canary(
@@ -158,6 +178,40 @@ def test_success_shows_no_canary(
     with pytest.raises(errors.ConfigurationError) as closed:
         connection.token()
     watch.look_at_error(closed.value)
+
+
+def by_fields(value: object) -> object:
+    """Return what is shown by those who ask each attrs field for its own `repr`, as rich does."""
+    if attrs.has(type(value)):
+        cls: type[Any] = type(value)
+        shown = [field.name for field in attrs.fields(cls) if field.repr]
+        return {name: by_fields(getattr(value, name)) for name in shown}
+    if isinstance(value, Mapping):
+        return {repr(name): by_fields(each) for name, each in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [by_fields(each) for each in value]
+    return repr(value)
+
+
+@pytest.mark.parametrize("provider", USUAL_SETTINGS)
+def test_fields_one_by_one_show_no_canary(
+    watch: Watch,
+    canary: Canary,
+    connect: Callable[..., keyturn.Connection],
+    serve: Serve,
+    provider: str,
+) -> None:
+    """A traceback with locals by rich or structlog would print a token or a secret."""
+    odd = http(usual(canary, note=canary.token[::-1]))
+    connection = connect(provider, serve(odd).url)
+    del odd
+    token = connection.token()
+    held = [token, connection.renewal, connection.renewal.last_exchange, connection.token_request()]
+    shown = by_fields([*held, connection.settings, vars(connection)])
+
+    assert f"'expires_at': '{token.expires_at!r}'" in repr(shown)
+    assert canary.token[::-1] not in repr(shown)
+    watch.look_at(shown)
 
 
 def test_nothing_with_a_secret_in_it_can_be_pickled(

@@ -62,9 +62,18 @@ def rebuild(directory: Path, *statements: str) -> None:
         execute(directory, statement)
 
 
+def alter(directory: Path, *statements: str) -> None:
+    """Change what a store's database is made of, and take its token away."""
+    for statement in ("DELETE FROM Cache", *statements):
+        execute(directory, statement)
+
+
+IGNORE = "CREATE TRIGGER {} BEFORE INSERT ON Cache BEGIN SELECT RAISE(IGNORE); END"
 OLD_SETTINGS = "CREATE TABLE Settings (key TEXT NOT NULL UNIQUE, value)"
 DAMAGES: dict[str, Callable[[Path], object]] = {
     "text": lambda d: replace(d, b"this is no database, nor was it ever one " * 100),
+    "emptied": lambda d: replace(d, b""),
+    "a single byte": lambda d: replace(d, b"S"),
     "zeros": lambda d: replace(d, bytes(8192)),
     "half a header": lambda d: replace(d, b"SQLite form"),
     "torn header": lambda d: replace(d, b"SQLite format 3\0" + b"\xff" * 4096),
@@ -83,6 +92,15 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "a view for a table": lambda d: rebuild(d, "CREATE VIEW Settings AS SELECT 1 AS key"),
     "an endless view": lambda d: rebuild(
         d, OLD_SETTINGS, "CREATE VIEW Cache AS SELECT * FROM Cache"
+    ),
+    "a dropped table": lambda d: execute(d, "DROP TABLE Cache"),
+    "a table more": lambda d: alter(d, "CREATE TABLE other (value)"),
+    "a view more": lambda d: alter(d, "CREATE VIEW other AS SELECT 1"),
+    "an index more": lambda d: alter(d, "CREATE UNIQUE INDEX other ON Cache (mode)"),
+    "a column more": lambda d: alter(d, "ALTER TABLE Cache ADD COLUMN other"),
+    "a trigger that ignores": lambda d: alter(d, IGNORE.format("other")),
+    "a trigger that ignores, by a known name": lambda d: alter(
+        d, "DROP TRIGGER Settings_count_insert", IGNORE.format("Settings_count_insert")
     ),
     "a trigger that fails": lambda d: [
         execute(d, "DELETE FROM Cache"),
@@ -107,11 +125,28 @@ def test_damage_costs_one_token_request_at_most(
     assert customer.token(directory, stale=True) not in {"token-1", found}
 
 
-@pytest.mark.parametrize("damage", ["text", "torn header", "a first page of noise"])
+TOLD = [
+    "text",
+    "torn header",
+    "a first page of noise",
+    "emptied",
+    "a single byte",
+    "an older store, without tables",
+    "a dropped table",
+    "a table more",
+    "a view more",
+    "an index more",
+    "a column more",
+    "a trigger that ignores",
+    "a trigger that ignores, by a known name",
+]
+
+
+@pytest.mark.parametrize("damage", TOLD)
 def test_damage_is_told_once_and_kept_aside(
     customer: Customer, directory: Path, damage: str
 ) -> None:
-    """Nobody could find out what damages the file."""
+    """Nobody could find out what damages the file, or that each process asks for itself."""
     DAMAGES[damage](directory)
     damaged = (directory / "cache.db").read_bytes()
     for _ in range(2):
@@ -180,6 +215,21 @@ def test_planted_row_runs_reads_and_deletes_nothing(
 
     assert outside.read_bytes() == bomb
     assert not (tmp_path / "marker").exists()
+
+
+@pytest.mark.parametrize(
+    "change", ["raw = 0", "raw = NULL", "expire_time = -9e999", "tag = -9e999", "tag = 'x'"]
+)
+def test_row_that_is_not_ours_is_told(customer: Customer, directory: Path, change: str) -> None:
+    """A token would be lost, and nobody could find out why it was requested again."""
+    statement = f"UPDATE Cache SET {change} WHERE key = ?"  # noqa: S608 - our own
+    execute(directory, statement, customer.fingerprint)
+
+    assert customer.token(directory) == "token-2"
+    told = customer.warnings
+    assert {"a row of the token store is not keyturn's: it is passed over"} == set(told)
+    assert customer.token(directory) == "token-2"
+    assert customer.warnings == told
 
 
 def entry_of(directory: Path, key: str) -> str:

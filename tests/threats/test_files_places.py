@@ -195,13 +195,17 @@ def give_away(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("mode", [0o777, 0o1777])
 def test_parent_that_everybody_writes_to(customer: Customer, tmp_path: Path, mode: int) -> None:
-    """A store below /tmp is one, too; what others could put there instead is refused."""
+    """Others could put their own store there; one below /tmp, which is sticky, is safe."""
     parent = tmp_path / "parent"
-    parent.mkdir()
+    (parent / "between").mkdir(parents=True)
     parent.chmod(mode)
     assert customer.token(parent / "store") == "token-1"
     assert customer.token(parent / "store") == "token-1"
-    assert customer.warnings == []
+    told = [f"everybody may write to {parent}: `chmod o-w` or `chmod +t` that directory"]
+    check_warnings(customer, told * (mode == 0o777))
+    assert customer.token(parent / "between" / "store") == "token-2"
+    check_warnings(customer, told * 2 * (mode == 0o777))
+    before_the_attack = len(customer.warnings)
     assert stat.S_IMODE((parent / "store").stat().st_mode) == 0o700
     # Where the parent isn't sticky, anybody can put another directory in its place.
     (parent / "store").rename(parent / "moved")
@@ -210,9 +214,15 @@ def test_parent_that_everybody_writes_to(customer: Customer, tmp_path: Path, mod
     (parent / "store").symlink_to("theirs")
     before = (parent / "theirs" / "cache.db").read_bytes()
 
-    assert customer.token(parent / "store") == "token-2"
+    assert customer.token(parent / "store") == "token-3"
     assert (parent / "theirs" / "cache.db").read_bytes() == before
-    assert customer.warnings != []
+    assert len(customer.warnings) > before_the_attack
+
+
+def check_warnings(customer: Customer, texts: list[str]) -> None:
+    """Check that each warning holds its text, and that there is no other."""
+    assert len(customer.warnings) == len(texts)
+    assert all(text in warning for text, warning in zip(texts, customer.warnings, strict=True))
 
 
 def test_database_that_is_linked_from_elsewhere_is_not_written(

@@ -42,6 +42,11 @@ USUAL: dict[str, dict[str, Any]] = {
     "norce-storm": {"client_id": "cid", "client_secret": "s3cret", "scope": "lab"},
     "orocommerce": {"client_id": "cid", "client_secret": "s3cret", "url": "https://shop.example"},
     "commercelayer": {"client_id": "cid", "client_secret": "s3cret", "kind": "integration"},
+    "generic": {
+        "token_url": "https://acme.example/token",
+        "client_id": "cid",
+        "client_secret": "s3cret",
+    },
 }
 # Another value for each setting that changes what a token is, or where it comes from …
 EFFECTIVE: dict[str, dict[str, Any]] = {
@@ -73,11 +78,50 @@ EFFECTIVE: dict[str, dict[str, Any]] = {
         "client_id": "other",
         "client_secret": "other",
         "token_url": "https://other.example/token",
-        "kind": None,  # not on the wire by itself: its credentials are others
+        "kind": "sales_channel",
+        "lifetime": 9000,
         "market": "code:europe",
         "store_scope": "code:shop",
         "scope": "market:all",
         "domain": "other.example",
+    },
+    "generic": {
+        "client_id": "other",
+        "client_secret": "other",
+        "token_url": "https://other.example/token",
+        "scope": "read",
+        "scope_name": None,  # matters with a scope
+        "scope_separator": ",",
+        "method": None,  # matters together with the next
+        "body_format": "json",
+        "client_authentication": "client_secret_basic",
+        "client_id_name": "other",
+        "client_secret_name": "other",
+        "username": None,  # this and the next matter where a parameter or header has them
+        "password": None,
+        "grant_type": "other",
+        "parameters": {"a": "b"},
+        "token_headers": {"X-A": "b"},
+        "token_field": "id_token",
+        "token_type": "",
+        "lifetime_field": "other",
+        "lifetime_format": "milliseconds",
+        "missing_lifetime": 60.0,
+        "error_field": "other",
+        "error_description_field": "other",
+        "error_codes": {"E1": "invalid_client"},
+        # What follows matters with an authentication by key or certificate: see its own tests.
+        "private_key": None,
+        "key_id": None,
+        "certificate": None,
+        "certificate_key": None,
+        "certificate_password": None,
+        "assertion_name": None,
+        "assertion_algorithm": None,
+        "assertion_key_header": None,
+        "assertion_audience": None,
+        "assertion_claims": None,
+        "assertion_lifetime": None,
     },
 }
 # … and for each that doesn't: tokens are shared between them.
@@ -88,9 +132,21 @@ CONTEXT: dict[str, dict[str, Any]] = {
     "commercelayer": {
         "api_url": "https://other.example",
         "organization": "other",
-        "lifetime": 7200,
         "require_market": True,
         "stock_location": None,  # needs a market, which is effective
+    },
+    "generic": {
+        "api_url": "https://other.example",
+        "per_minute": None,  # goes with the next
+        "burst": None,
+        "token_status": 201,
+        "max_margin": 7.0,
+        "api_url_field": "url",
+        "api_domains": None,  # goes with the one above
+        "authorization_header": "X-Token",
+        "authorization_scheme": "Token",
+        "api_headers": {"X-A": "b"},
+        "revocation_url": "https://other.example/revoke",
     },
 }
 

@@ -7,7 +7,7 @@ import importlib
 import logging
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from keyturn import errors
 from keyturn.cli._exit_codes import FAILED, exit_code
@@ -25,13 +25,31 @@ def run(argv: Sequence[str]) -> int:
         SystemExit: With code 2 for wrong usage, with 0 after `--help` and `--version`.
     """
     arguments = make_parser().parse_args(argv)
+    arguments.out = _results()
     module, _, function = arguments.command.partition(":")
     command: Callable[[argparse.Namespace], int] = getattr(
         importlib.import_module(f"keyturn.cli.{module}"), function
     )
-    with _logging(verbose=arguments.verbose) as log:
-        arguments.log = log
+    # Standard output is for results alone: what a plugin prints must not get into a `$(…)`.
+    with (
+        _logging(verbose=arguments.verbose) as arguments.log,
+        contextlib.redirect_stdout(sys.stderr),
+    ):
         return command(arguments)
+
+
+def _results() -> TextIO:
+    """Return where a command prints its results.
+
+    Raises:
+        keyturn.errors.ConfigurationError: Standard output is closed.
+    """
+    out: TextIO | None = sys.stdout
+    if out is None:
+        # To print there would be to print a token to standard error.
+        message = "standard output is closed."
+        raise errors.ConfigurationError(message, hint="Redirect it to /dev/null if need be.")
+    return out
 
 
 def failed(error: Exception) -> int:

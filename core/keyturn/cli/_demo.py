@@ -9,7 +9,7 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import attrs
 import httpx
@@ -46,24 +46,25 @@ class _StepFailedError(Exception):
     """A step of the demonstration did not do what it says."""
 
 
-def demo(_arguments: argparse.Namespace) -> int:
+def demo(arguments: argparse.Namespace) -> int:
     """Show what keyturn does, against an emulator of its own, in a few seconds."""
-    print(_HEADING)
+    out = arguments.out
+    print(_HEADING, file=out)
     with tempfile.TemporaryDirectory(prefix="keyturn-") as directory, Emulator() as emulator:
         stage = _Stage(emulator, Path(directory))
-        failed = [title for title, step in _STEPS if not _shown(title, step(stage))]
-    print(_ENDING if not failed else f"\nNot as promised: {', '.join(failed)}.")
+        failed = [title for title, step in _STEPS if not _shown(title, step(stage), out)]
+    print(f"\nNot as promised: {', '.join(failed)}." if failed else _ENDING, file=out)
     return FAILED if failed else DONE
 
 
-def _shown(title: str, lines: Iterator[str]) -> bool:
+def _shown(title: str, lines: Iterator[str], out: TextIO) -> bool:
     """Print a step as it goes on, and tell whether it did what it says."""
-    print(title, flush=True)
+    print(title, file=out, flush=True)
     try:
         for line in lines:
-            print(f"   {line}", flush=True)
+            print(f"   {line}", file=out, flush=True)
     except _StepFailedError as failure:
-        print(f"   FAILED: {failure}", flush=True)
+        print(f"   FAILED: {failure}", file=out, flush=True)
         return False
     return True
 

@@ -31,7 +31,7 @@ def emulate(arguments: argparse.Namespace) -> int:
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     try:
         with Emulator(port=arguments.port) as emulator:
-            print(_HEADING, *_tables(emulator), sep="\n", flush=True)
+            print(_HEADING, *_tables(emulator), sep="\n", file=arguments.out, flush=True)
             print("keyturn: the emulator runs until it is interrupted (Ctrl-C).", file=sys.stderr)
             signal.sigwait(signals)
     finally:

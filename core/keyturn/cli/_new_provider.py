@@ -41,7 +41,7 @@ def new_provider(arguments: argparse.Namespace) -> int:
     directory = Path(arguments.directory) / f"keyturn-{name}"
     texts = {directory / path: text for path, text in _texts(name, is_data=arguments.data)}
     _write(directory, texts)
-    print(*texts, sep="\n", flush=True)
+    print(*texts, sep="\n", file=arguments.out, flush=True)
     print(_NEXT_STEPS.format(directory=directory), file=sys.stderr)
     return DONE
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     import argparse
@@ -28,18 +28,25 @@ def connection(arguments: argparse.Namespace) -> Connection:
 
 
 def print_rows(
-    columns: Sequence[str], rows: Sequence[Mapping[str, str | int | None]], form: str
+    columns: Sequence[str],
+    rows: Sequence[Mapping[str, str | int | None]],
+    form: str,
+    out: TextIO,
 ) -> None:
     """Print rows as a table with a heading, or as a JSON list of objects."""
     if form == "json":
-        print(json.dumps(rows, indent=2))
+        print(json.dumps(rows, indent=2), file=out)
         return
     lines = [list(columns), *([_cell(row[column]) for column in columns] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        print("  ".join(cells).rstrip())
+        print("  ".join(cells).rstrip(), file=out)
 
 
 def _cell(value: str | int | None) -> str:
-    return "-" if value is None else str(value)
+    """Return a value in characters that do nothing to a terminal, whoever has written it."""
+    text = "-" if value is None else str(value)
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+    )

@@ -29,7 +29,7 @@ def providers(arguments: argparse.Namespace) -> int:
     rows = [
         {name: getattr(info, name) for name in _PROVIDER_COLUMNS} for info in plugins.providers()
     ]
-    print_rows(_PROVIDER_COLUMNS, rows, arguments.format)
+    print_rows(_PROVIDER_COLUMNS, rows, arguments.format, arguments.out)
     return DONE
 
 
@@ -37,7 +37,8 @@ def schema(arguments: argparse.Namespace) -> int:
     """Print the JSON Schema of a provider's settings."""
     from keyturn import plugins
 
-    print(json.dumps(plugins.provider(arguments.provider).settings_schema(), indent=2))
+    found = plugins.provider(arguments.provider).settings_schema()
+    print(json.dumps(found, indent=2), file=arguments.out)
     return DONE
 
 
@@ -54,7 +55,7 @@ def check(arguments: argparse.Namespace) -> int:
         message = f"no connection is configured in {path} or in the environment."
         raise errors.ConfigurationError(message)
     checks = [_check(configured, name) for name in names]
-    print_rows(_CHECK_COLUMNS, [row for row, _ in checks], arguments.format)
+    print_rows(_CHECK_COLUMNS, [row for row, _ in checks], arguments.format, arguments.out)
     return max(code for _, code in checks)
 
 
@@ -63,7 +64,7 @@ def status(arguments: argparse.Namespace) -> int:
     configured = configuration(arguments)
     configured.check()
     statuses = [_status(configured, name) for name in configured.names()]
-    print_rows(_STATUS_COLUMNS, [row for row, _ in statuses], arguments.format)
+    print_rows(_STATUS_COLUMNS, [row for row, _ in statuses], arguments.format, arguments.out)
     return max((code for _, code in statuses), default=DONE)
 
 

@@ -44,7 +44,7 @@ def request(arguments: argparse.Namespace) -> int:
             ):
                 print(f"HTTP {answer.status_code} {answer.reason_phrase}", file=sys.stderr)
                 for chunk in answer.iter_bytes():
-                    sys.stdout.buffer.write(chunk)
+                    arguments.out.buffer.write(chunk)
                 return FAILED if answer.is_error else DONE
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             failure = type(error).__name__

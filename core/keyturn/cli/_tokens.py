@@ -33,7 +33,7 @@ def token(arguments: argparse.Namespace) -> int:
             _require_own_origin(connection, sys.stdin.read(_MAX_QUESTION))
         stale = connection.current() if arguments.renew else None
         printed = write(connection, connection.token(stale=stale))
-        print(printed, flush=True)
+        print(printed, file=arguments.out, flush=True)
         if arguments.format in QUICK_FORMATS and arguments.log.is_empty:
             # The next process need not go this long way again.
             from keyturn.cli import _note
@@ -45,7 +45,7 @@ def token(arguments: argparse.Namespace) -> int:
 def explain(arguments: argparse.Namespace) -> int:
     """Print the redacted transcript of how a token is obtained."""
     with open_connection(arguments) as connection:
-        print(connection.explain(), end="")
+        print(connection.explain(), end="", file=arguments.out)
     return DONE
 
 

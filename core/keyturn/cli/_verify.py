@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keyturn import errors, plugins
-from keyturn._provider import guarded
+from keyturn.asking import guarded
 from keyturn.cli._exit_codes import DONE, FAILED
 from keyturn.cli._output import print_rows
 from keyturn.description import described
@@ -36,11 +36,11 @@ def verify(arguments: argparse.Namespace) -> int:
     provider = _provider(arguments.provider)
     report = run(provider, _settings(provider, arguments.settings), Examples())
     if arguments.format == "json":
-        print(json.dumps(_as_json(provider, report), indent=2))
+        print(json.dumps(_as_json(provider, report), indent=2), file=arguments.out)
     else:
         rows = [{"check": name, "outcome": _outcome(report, name)} for name in CHECKS]
-        print_rows(_COLUMNS, rows, "table")
-        print("\n".join(_lines(report)))
+        print_rows(_COLUMNS, rows, "table", arguments.out)
+        print("\n".join(_lines(report)), file=arguments.out)
     return FAILED if report.failures else DONE
 
 

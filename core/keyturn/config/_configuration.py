@@ -29,7 +29,7 @@ from keyturn.config._given import (
 )
 from keyturn.config._references import resolve
 from keyturn.connection import Connection
-from keyturn.opening import STORE_VARIABLE, shared_store
+from keyturn.opening import STORE_VARIABLE, shared_encrypted_store, shared_store
 from keyturn.secret import Secret
 from keyturn.settings import did_you_mean
 from keyturn.settings import read as read_settings
@@ -143,14 +143,12 @@ class Configuration:
         raise self._refusal([mistake])
 
     def _encrypted(self, store: TokenStore) -> TokenStore:
-        from keyturn.stores.encrypted import EncryptedStore
-
         given = {each.place: each for each in self.store_keys}
         keys = {place: plain(each, {"writeOnly": True}) for place, each in given.items()}
         mistakes = list(_resolve_all(keys, given, list(keys)))
         if not mistakes:
             try:
-                return EncryptedStore(store, list(keys.values()))
+                return shared_encrypted_store(store, list(keys.values()))
             except errors.ConfigurationError as error:
                 mistakes = [f"store_key: {error}"]
         raise self._refusal(mistakes)

@@ -34,9 +34,12 @@ class OwnHeaders(Headers):
 
     plain: ClassVar[Any]
     """The library's `Headers`."""
+    _added: Headers
 
     def __init__(self, headers: Headers, added: dict[str, str]) -> None:
         super().__init__(headers)
+        if isinstance(headers, OwnHeaders):  # of a request that was sent before
+            added = dict(headers._added) | added  # noqa: SLF001 - its own class's
         self._added = self.plain(added)
 
     @property
@@ -97,6 +100,9 @@ class Flow:
         # The parts of an address that decide where it leads, of one that has been checked: to
         # compare these costs less than to look at the text of each request's address.
         self._home: tuple[bytes | None, str, int | None, bytes] = None, "", None, b""
+        # Whether the libraries would take `Authorization` along from there to another origin:
+        # from http to https, on the default ports of one host.
+        self._upgradable = False
 
     def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
         """Send a request with a token, and once more with another if need be."""
@@ -109,10 +115,10 @@ class Flow:
             and url.userinfo == userinfo
         ):
             self._attachment.token(str(url))
-            self._home = url.raw_host, url.scheme, url.port, url.userinfo
+            self._remember(url)
         held = connection.ready()
         # What most providers need is done right here: a call would cost as much as the rest.
-        if held is not None and held.authorization is not None:
+        if held is not None and held.authorization is not None and not self._upgradable:
             token: Token = held.token  # type: ignore[assignment]  # nothing held is never ready
             request.headers["Authorization"] = held.authorization
         else:
@@ -140,9 +146,9 @@ class Flow:
             and url.userinfo == userinfo
         ):
             await self._attachment.atoken(str(url))
-            self._home = url.raw_host, url.scheme, url.port, url.userinfo
+            self._remember(url)
         held = connection.ready()
-        if held is not None and held.authorization is not None:
+        if held is not None and held.authorization is not None and not self._upgradable:
             token: Token = held.token  # type: ignore[assignment]  # nothing held is never ready
             request.headers["Authorization"] = held.authorization
         else:
@@ -159,17 +165,26 @@ class Flow:
             if other is not None and self._replayable(response.request):
                 yield self._with_token(response.request, other, token)
 
+    def _remember(self, url: Any) -> None:
+        """Remember an address that has been checked; its default port is None."""
+        self._upgradable = url.scheme == "http" and url.port is None
+        self._home = url.raw_host, url.scheme, url.port, url.userinfo  # last, for other threads
+
     def _add_headers(self, request: Any, token: Token, former: Token | None = None) -> None:
         """Add the token and the provider's own headers, those that the caller chose excepted."""
         added: dict[str, str] = {}
         for name, value in self._attachment.headers(token, request.headers, former):
-            if name in _ORDINARY:
+            if self._is_ordinary(name):
                 request.headers[name] = value
             else:
                 request.headers.pop(name, None)
                 added[name] = value
         if added:
             request.headers = self._own_headers(request.headers, added)
+
+    def _is_ordinary(self, name: str) -> bool:
+        """Tell whether a header is one that a redirect may copy."""
+        return name in _ORDINARY and not (self._upgradable and name == "Authorization")
 
     def _with_token(self, request: Any, token: Token, former: Token | None = None) -> Any:
         self._add_headers(request, token, former)
@@ -184,10 +199,24 @@ class Flow:
             bool(response.history)
             and response.status_code < 500
             and self._replayable(response.request)
-            and self._carried(response, token)
+            and (self._carried(response, token) or self._lost_token(response))
             and any(
-                name not in _ORDINARY
+                not self._is_ordinary(name)
                 for name, _ in self._attachment.headers(token, response.request.headers)
+            )
+        )
+
+    def _lost_token(self, response: Any) -> bool:
+        """Tell whether a request came without the token, though it never left the API.
+
+        One that was elsewhere on its way stays bare.
+        """
+        return (
+            self._upgradable
+            and "Authorization" not in response.request.headers
+            and all(
+                self._attachment.is_home(str(hop.request.url))
+                for hop in (*response.history, response)
             )
         )
 

@@ -31,7 +31,10 @@ class KeyturnAuth:
     body of a 401: `read()`, `text()` and `json()` of the answer give it, its `content` doesn't.
 
     Listed first, it sees the requests and redirects of the session itself. User information in an
-    address is taken off by aiohttp beforehand, and counts as a caller's `Authorization`.
+    address is taken off by aiohttp beforehand, and counts as a caller's `Authorization`. Whether
+    aiohttp follows a redirect can't be known here: after one that it doesn't
+    (`allow_redirects=False`, too many redirects, a connection lost), the next request of the same
+    task counts as the redirect's if it leads to that origin, and may go without the token.
 
     Args:
         connection: Where the tokens come from.
@@ -65,12 +68,16 @@ class KeyturnAuth:
     async def __call__(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
         """Send a request, or one hop of it, with a token; without one where none may go."""
         task = asyncio.current_task()
-        bare = self._is_bare(request, self._redirects.get(task))
-        response = await (handler(request) if bare else self._sent(request, handler))
+        bare = self._is_bare(request, self._redirects.pop(task, None))
+        try:
+            response = await (handler(request) if bare else self._sent(request, handler))
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+            # After a kept connection is lost, aiohttp itself makes the same hop once more.
+            if bare and not isinstance(error, aiohttp.ClientConnectorError):
+                self._redirects[task] = (request.url.origin(), bare)
+            raise
         target = _target(response)
-        if target is None:
-            self._redirects.pop(task, None)
-        else:
+        if target is not None:
             self._redirects[task] = (target, bare)
         return response
 

@@ -18,8 +18,9 @@ class KeyturnAuth(Flow, httpx2.Auth):
     all other headers of the caller's stay. After a 401 that means the token, the token is renewed
     and the request sent once more; when its body is a stream (a form with files is one), or there
     is no other token to be had, the API's own answer is returned. What is added here doesn't
-    follow a redirect to another origin. Like httpx2's own authentication, it reads the whole body
-    of a 401.
+    follow a redirect to another origin. A redirect within the API is followed without the
+    provider's own headers; if it is then refused, it is sent again with them, but an answer of 2xx
+    stays. Like httpx2's own authentication, it reads the whole body of a 401.
 
     Args:
         connection: Where the tokens come from.

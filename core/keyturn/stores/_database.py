@@ -8,10 +8,17 @@ import os
 import sqlite3
 import threading
 from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakSet
 
-from keyturn.stores._files import identity, locked, make_private_directory, make_private_file
+from keyturn.stores._files import (
+    identity,
+    locked,
+    make_private_directory,
+    make_private_file,
+    replaceable_by_all,
+)
 from keyturn.stores._text_cache import PATIENCE, TextCache
 
 if TYPE_CHECKING:
@@ -30,7 +37,8 @@ _Result = TypeVar("_Result")
 class Database:
     """A database that is opened when it is needed, and again when it was deleted or replaced.
 
-    One that can't be read is moved aside to `….corrupt`, with a warning, and begun afresh.
+    One that can't be read, was emptied or has other tables than keyturn's is moved aside to
+    `….corrupt`, with a warning, and begun afresh.
 
     Args:
         path: The file; its directory is created too.
@@ -83,10 +91,11 @@ class Database:
         if self._cache is None or identity(self._path) != self._identity:
             self.disconnect()
             make_private_directory(self._path.parent)
+            _warn_of_parents(self._path.parent)
             with self._alone():
-                make_private_file(self._path)
+                new = make_private_file(self._path)
                 self._identity = identity(self._path)
-                self._cache = TextCache(str(self._path))
+                self._cache = TextCache(str(self._path), new=new)
         return self._cache
 
     def _set_aside(self, error: Exception) -> None:
@@ -104,6 +113,17 @@ class Database:
     def _alone(self) -> AbstractContextManager[None]:
         """Be the only process that creates, opens or moves the database, for a `with` block."""
         return locked(self._path.with_name("opening.lock"), PATIENCE)
+
+
+@cache  # once in a process
+def _warn_of_parents(directory: Path) -> None:
+    if parent := replaceable_by_all(directory):
+        _logger.warning(
+            "anybody on this host can replace the token store %s, since everybody may write to %s:"
+            " `chmod o-w` or `chmod +t` that directory, or keep the store elsewhere",
+            directory,
+            parent,
+        )
 
 
 # One operation at a time in this process: closing any descriptor of a database, as creating one

@@ -35,15 +35,32 @@ def _make_missing(directory: Path) -> None:
             directory.mkdir(mode=0o700)
 
 
-def make_private_file(path: Path) -> None:
+def replaceable_by_all(directory: Path) -> Path | None:
+    """Return the directory above that lets every user of the host put another in this one's place.
+
+    One that everybody may write to, and that isn't sticky as /tmp is (inode(7)).
+    """
+    for parent in directory.parents:
+        if parent.stat().st_mode & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH:
+            return parent
+    return None
+
+
+def make_private_file(path: Path) -> bool:
     """Create a file for this user alone (0600), or see that it is so; it isn't opened.
+
+    Returns:
+        Whether it was created.
 
     Raises:
         PermissionError: It is a symbolic link, another user's, or open to other users.
     """
+    created = False
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        created = True
     _require_private(path, path.lstat(), stat.S_IFREG)
+    return created
 
 
 def _require_private(path: Path, status: os.stat_result, kind: int) -> None:

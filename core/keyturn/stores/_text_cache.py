@@ -20,8 +20,15 @@ PATIENCE: Final = 2.0
 LONGEST_ROW: Final = 1024 * 1024
 """The most bytes that SQLite may load for one row, whatever the file says."""
 
-_FOREIGN: Final = "a row of the token store was not written by keyturn"
 _MODE_RAW: Final = 1  # diskcache's, which doesn't export it
+
+# A row as no store writes one, by its columns; a token's end may lie in the past, but not there.
+_FOREIGN: Final = (
+    "NOT (raw IS 1 AND mode IS 1 AND filename IS NULL AND expire_time IS NULL"
+    " AND typeof(value) = 'text' AND typeof(tag) = 'real' AND tag > 0)"
+)
+_FIND_FOREIGN: Final = f"SELECT 1 FROM Cache WHERE key = ? AND {_FOREIGN}"  # noqa: S608 - ours
+_PURGE: Final = f"DELETE FROM Cache WHERE tag <= ? OR {_FOREIGN}"  # noqa: S608 - ours
 
 _SETTINGS: Final[dict[str, Any]] = {
     "eviction_policy": "none",
@@ -51,9 +58,16 @@ class _Connection(sqlite3.Connection):
     """A connection that reports what fails outside the file's contents as an `OSError`.
 
     diskcache takes every `OperationalError` for a busy database, and retries or hides it.
+
+    Attributes:
+        schema: What diskcache saw to being there, as SQLite keeps it.
     """
 
+    schema: frozenset[str] = frozenset()
+
     def execute(self, sql: str, parameters: Any = ()) -> sqlite3.Cursor:
+        if sql.startswith("CREATE "):
+            self.schema |= {sql.replace(" IF NOT EXISTS", "", 1)}
         if sql == "ROLLBACK" and not self.in_transaction:
             return self.cursor()  # SQLite itself did so: a full disk, for one
         if sql.startswith("INSERT OR") and "INTO Settings" in sql:
@@ -100,7 +114,6 @@ class TextDisk(diskcache.Disk):  # type: ignore[misc]
     ) -> str:
         """Return the value of a row; an `OSError` is how diskcache learns of a miss."""
         if mode != _MODE_RAW or filename is not None or not isinstance(value, str):
-            _logger.warning("%s: it is passed over", _FOREIGN)
             raise FileNotFoundError("Not a row of text.")
         return value
 
@@ -113,15 +126,17 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]
 
     Args:
         path: The database; it must exist, since SQLite would create it for others to read.
+        new: Whether the file was made just now, and is to be filled.
 
     Raises:
+        sqlite3.DatabaseError: The file is no database, or not one of keyturn's making.
         TimeoutError: Another process has been writing for `PATIENCE` seconds.
         OSError: The file can't be read or written.
     """
 
-    _connection: sqlite3.Connection | None = None
+    _connection: _Connection | None = None
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, new: bool) -> None:
         self._connection = sqlite3.connect(
             path,
             timeout=PATIENCE,
@@ -133,17 +148,26 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]
             self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_ROW)
             for pragma in _PRAGMAS:
                 self._con.execute(f"PRAGMA {pragma}")
-            self._con.execute("BEGIN")
-            # diskcache would expand `~` and `$` in a path, and uses this one for nothing else.
-            super().__init__(os.sep, disk=TextDisk, **_SETTINGS)
-            self._con.execute("COMMIT")
+            self._fill(new=new)
         except BaseException:
             self.disconnect()
             raise
 
+    def _fill(self, *, new: bool) -> None:
+        """Let diskcache make its tables, or see that they are there and nothing else is."""
+        self._con.execute("BEGIN")
+        select = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL"
+        found = frozenset(sql for (sql,) in self._con.execute(select))
+        # diskcache would expand `~` and `$` in a path, and uses this one for nothing else.
+        super().__init__(os.sep, disk=TextDisk, **_SETTINGS)
+        # A trigger could drop what is written, a column change it, and no error would tell.
+        if not new and found != self._con.schema:
+            raise sqlite3.DatabaseError("emptied, or changed by something other than keyturn")
+        self._con.execute("COMMIT")
+
     @property
-    def _con(self) -> sqlite3.Connection:
-        return cast("sqlite3.Connection", self._connection)
+    def _con(self) -> _Connection:
+        return cast("_Connection", self._connection)
 
     def reset(self, key: str, value: object = None, update: object = True) -> None:  # noqa: ARG002, FBT002 - diskcache's signature
         """Set the attribute of a setting to what is written here, whatever the database says."""
@@ -153,10 +177,11 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]
     def load(self, key: str) -> tuple[str, float] | None:
         """Return the entry at `key` and when it expires (epoch seconds), or None."""
         entry, expires_at = cast("tuple[str | None, object]", self.get(key, tag=True))
-        if isinstance(entry, str) and isinstance(expires_at, float):
+        if isinstance(entry, str) and isinstance(expires_at, float) and expires_at > 0:
             return entry, expires_at
-        if entry is not None:
-            _logger.warning("%s: it is passed over", _FOREIGN)
+        # One statement: what another process writes between two would be taken for a stranger's.
+        if self._con.execute(_FIND_FOREIGN, (key,)).fetchone():
+            _logger.warning("a row of the token store is not keyturn's: it is passed over")
         return None
 
     def keep(self, key: str, entry: str, expires_at: float) -> None:
@@ -170,7 +195,7 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]
 
     def purge(self, now: float) -> None:
         """Delete the rows that expired before `now` (epoch seconds), and those of strangers."""
-        self._con.execute("DELETE FROM Cache WHERE typeof(tag) <> 'real' OR tag <= ?", (now,))
+        self._con.execute(_PURGE, (now,))
 
     def close(self) -> None:
         """Do nothing: diskcache would change connections in the middle of its `__init__`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import weakref
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ _logger = logging.getLogger("keyturn.stores")
 _FAILED = object()
 # What this process remembers in the stead of a store that has failed, by the store's id.
 _stand_ins: dict[int, MemoryStore] = {}
+# Before the key of an entry that its store failed to delete; no key has a colon.
+_DELETED = "deleted:"
 # Stores that can't be watched are kept, lest another comes to have such an id.
 _unwatched: list[TokenStore] = []
 
@@ -28,8 +31,8 @@ class GuardedStore:
     """A token store that never raises: what fails is logged, and done in this process's memory.
 
     So a process remembers its tokens, budgets and refusals while its store is down, for all
-    connections with that store. What is in memory comes before what is in the store, until the
-    store takes a later entry of that key.
+    connections with that store. What is in memory comes before what is in the store, and what the
+    store failed to delete isn't read from it, until the store takes a later entry of that key.
 
     Args:
         store: The store that may fail.
@@ -46,7 +49,8 @@ class GuardedStore:
         """Return the entries at `key`: this process's own, if the store failed, and the store's."""
         stored = self._attempt("read", lambda: self.store.read(key))
         memory = _stand_in(self.store) if stored is _FAILED else _stand_ins.get(id(self.store))
-        found = (memory.read(key) if memory else None, stored)
+        deleted = memory and memory.read(_DELETED + key) is not None
+        found = (memory.read(key) if memory else None, None if deleted else stored)
         return [entry for entry in found if isinstance(entry, str)]
 
     def write(self, key: str, entry: str, expires_at: float) -> None:
@@ -58,9 +62,10 @@ class GuardedStore:
             self._forget(key)
 
     def delete(self, key: str) -> None:
-        """Remove an entry, if the store can."""
+        """Remove an entry; one that the store can't is hidden from this process."""
         self._forget(key)
-        self._attempt("delete", lambda: self.store.delete(key))
+        if self._attempt("delete", lambda: self.store.delete(key)) is _FAILED:
+            _stand_in(self.store).write(_DELETED + key, "", math.inf)
 
     @contextlib.contextmanager
     def lock(self, key: str, lease: float) -> Generator[None]:
@@ -84,6 +89,7 @@ class GuardedStore:
         memory = _stand_ins.get(id(self.store))
         if memory:
             memory.delete(key)
+            memory.delete(_DELETED + key)
 
     def _attempt(self, what: str, operation: Callable[[], object]) -> object:
         try:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import random
 import secrets
+import threading
 import time
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, TypeVar
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import redis
 from redis.backoff import NoBackoff
+from redis.connection import AbstractConnection
 from redis.retry import Retry
 
 from keyturn import errors
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Generator
 
 LONGEST_ENTRY: Final = 256 * 1024
@@ -30,8 +34,20 @@ SILENCE: Final = 5.0
 
 _LONGEST_VALUE = LONGEST_ENTRY + 32
 _LONGEST_KEPT = 400 * 86_400.0
-_CONNECTIONS = 32
-_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.005, 0.05
+_LONGEST_ANSWER = _LONGEST_VALUE + 1024  # of its handshake and of what frames a value
+# A crowd of processes with many threads each would slow the server, and this machine, down.
+_CONNECTIONS = 4
+_QUEUE_PATIENCE = 10.0
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.005, 0.5
+# PTTL tells -2 where there is no key, and -1 of one without an expiry, which is no lock of ours:
+# nobody would ever free it.
+_TAKE = """
+if redis.call("pttl", KEYS[1]) < 0 then
+    redis.call("set", KEYS[1], ARGV[1], "px", ARGV[2])
+    return 1
+end
+return 0
+"""
 # A holder that was overcome must not free the lock of its successor.
 _RELEASE = """
 if redis.call("get", KEYS[1]) == ARGV[1] then
@@ -49,8 +65,9 @@ class RedisStore:
     one that loses its memory, or is replaced by a replica, forgets who held them.
 
     Every operation may raise `OSError`: the server is gone, too slow, full, read-only, or refuses
-    the password. A server that can't be reached, or doesn't answer within `PATIENCE`, is then left
-    alone for `SILENCE`, so that it can't hold up every token; operations fail at once meanwhile.
+    the password. A server that can't be reached, or twice in a row doesn't answer within
+    `PATIENCE`, is then left alone for `SILENCE`, so that it can't hold up every token; operations
+    fail at once meanwhile. One late answer may be the fault of a busy machine.
 
     Args:
         server: A URL of the scheme `redis`, `rediss` (TLS) or `unix`, whose query may hold
@@ -66,6 +83,8 @@ class RedisStore:
         self._client = _client(server) if isinstance(server, str) else server
         self._now = now
         self._silent_until = 0.0
+        self._is_suspected = False
+        self._take_places()
 
     def read(self, key: str) -> str | None:
         """Return the entry at `key`, or None when there is none or it has expired.
@@ -114,25 +133,35 @@ class RedisStore:
         Raises:
             TimeoutError: `lease` seconds of waiting did not bring the lock.
         """
-        self._check_silence()
         name, holder, process = f"keyturn:lock:{key}", secrets.token_hex(16), os.getpid()
+        is_held = may_be_ours = False
+
+        def take() -> bool:
+            nonlocal may_be_ours
+            may_be_ours = True  # also if the server gives the lock, and its answer is lost
+            may_be_ours = bool(self._client.eval(_TAKE, 1, name, holder, _milliseconds(lease)))
+            return may_be_ours
+
         try:
-            self._acquire(name, holder, lease)
+            self._acquire(take, name, lease)
+            is_held = True
             yield
         finally:
-            # Also after a failure: the server may have given the lock, and the answer been lost.
             # A child forked inside the block frees nothing of its parent's.
-            if os.getpid() == process:
-                self._send(lambda: self._client.eval(_RELEASE, 1, name, holder))
+            if may_be_ours and os.getpid() == process:
+                release = functools.partial(self._client.eval, _RELEASE, 1, name, holder)
+                if is_held and not self._is_silent():
+                    self._ask(release)
+                else:  # the server has just failed: nobody waits for it once more
+                    threading.Thread(target=_try, args=[release], daemon=True).start()
 
     def close(self) -> None:
         """Close the connections; the next operation opens another."""
         self._client.close()
 
-    def _acquire(self, name: str, holder: str, lease: float) -> None:
-        px = _milliseconds(lease)
+    def _acquire(self, take: Callable[[], bool], name: str, lease: float) -> None:
         start = time.monotonic()
-        while not self._send(lambda: self._client.set(name, holder, nx=True, px=px)):
+        while not self._ask(take):
             waited = time.monotonic() - start
             if waited >= lease:
                 message = f"the lock {name} did not come in {lease:g} s"
@@ -141,24 +170,110 @@ class RedisStore:
             pause = min(max(waited / 10, _SHORTEST_PAUSE), _LONGEST_PAUSE, lease - waited)
             time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - no secret
 
-    def _ask(self, operation: Callable[[], _Result]) -> _Result:
-        self._check_silence()
-        return self._send(operation)
-
-    def _check_silence(self) -> None:
+    def _is_silent(self) -> bool:
         # The clock may have been set back: no silence is longer than it should be.
-        if 0 < self._silent_until - self._now() <= SILENCE:
-            raise OSError(errno.EIO, f"Redis has failed, and is left alone for {SILENCE:g} s")
+        return 0 < self._silent_until - self._now() <= SILENCE
 
-    def _send(self, operation: Callable[[], _Result]) -> _Result:
-        try:
-            return operation()
-        except redis.RedisError as error:
-            if isinstance(error, (redis.ConnectionError, redis.TimeoutError)):
-                self._silent_until = self._now() + SILENCE
-            kind = type(error).__name__
+    def _ask(self, operation: Callable[[], _Result]) -> _Result:
+        with self._place():
+            if self._is_silent():  # perhaps since this one began to wait for its place
+                raise OSError(errno.EIO, f"Redis has failed, and is left alone for {SILENCE:g} s")
+            was_suspected = self._is_suspected
+            try:
+                result = operation()
+            except redis.RedisError as error:
+                is_late = isinstance(error, redis.TimeoutError)
+                if (is_late and was_suspected) or isinstance(error, redis.ConnectionError):
+                    self._silent_until = self._now() + SILENCE
+                self._is_suspected = is_late
+                kind = type(error).__name__
+            else:
+                self._is_suspected = False
+                return result
         # The server's own words may quote the command, and with it an entry.
         raise OSError(errno.EIO, f"Redis failed with {kind}")
+
+    @contextmanager
+    def _place(self) -> Generator[None]:
+        """Wait until fewer than `_CONNECTIONS` operations of this process are under way."""
+        if self._process != os.getpid():
+            self._take_places()  # those of the parent's threads will never be free here
+        places = self._places
+        if not places.acquire(timeout=_QUEUE_PATIENCE):
+            raise OSError(errno.EIO, f"Redis was busy for {_QUEUE_PATIENCE:g} s")
+        try:
+            yield
+        finally:
+            places.release()
+
+    def _take_places(self) -> None:
+        self._places = threading.BoundedSemaphore(_CONNECTIONS)
+        self._process = os.getpid()
+
+
+class _TimedSocket:
+    """A socket that bounds the time and the size of an operation; redis-py times single reads."""
+
+    def __init__(self, wrapped: socket.socket, seconds: float) -> None:
+        self._socket = wrapped
+        self._seconds = self._longest = seconds
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin an operation."""
+        self._deadline = time.monotonic() + self._seconds
+        self._room = _LONGEST_ANSWER
+
+    def settimeout(self, seconds: float) -> None:
+        """Set how long a single read or write may take."""
+        self._longest = seconds
+
+    def sendall(self, data: bytes) -> None:
+        """Send data while there is time."""
+        self._set_timeout()
+        self._socket.sendall(data)
+
+    def recv(self, size: int) -> bytes:
+        """Receive data while there are time and room."""
+        self._set_timeout()
+        data = self._socket.recv(size)
+        self._take_room(len(data))
+        return data
+
+    def recv_into(self, buffer: bytearray) -> int:
+        """Receive data as above (for hiredis, with which redis-py reads if it is installed)."""
+        self._set_timeout()
+        size = self._socket.recv_into(buffer)
+        self._take_room(size)
+        return size
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._socket, name)
+
+    def _set_timeout(self) -> None:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError(errno.ETIMEDOUT, "the operation took too long")
+        self._socket.settimeout(min(left, self._longest))
+
+    def _take_room(self, size: int) -> None:
+        self._room -= size
+        if self._room < 0:
+            raise OSError(errno.EMSGSIZE, "the answer is too long")
+
+
+class _TimedConnection(AbstractConnection):
+    """What makes a redis-py connection read and write in time."""
+
+    def connect(self) -> None:
+        """Begin an operation: a pool calls this whenever it hands the connection out."""
+        if self._sock is not None:
+            self._sock.begin()
+        super().connect()  # type: ignore[no-untyped-call]
+
+    def _connect(self) -> Any:
+        connected: Any = super()._connect()  # type: ignore[no-untyped-call, safe-super]
+        return _TimedSocket(connected, self.socket_timeout or PATIENCE)
 
 
 def _client(url: str) -> redis.Redis:
@@ -166,12 +281,13 @@ def _client(url: str) -> redis.Redis:
         pool = redis.BlockingConnectionPool.from_url(
             url,
             max_connections=_CONNECTIONS,
-            timeout=PATIENCE,
+            timeout=_QUEUE_PATIENCE,
             socket_connect_timeout=PATIENCE,
             socket_timeout=PATIENCE,
             retry=Retry(NoBackoff(), 0),  # whoever asks for a token owns the retries
             protocol=2,
         )
+        pool.connection_class = type("Timed", (_TimedConnection, pool.connection_class), {})
         # A wrong option is told now, and not when the first token is asked for.
         pool.connection_class(**pool.connection_kwargs)
     except (ValueError, TypeError, redis.RedisError):
@@ -183,6 +299,11 @@ def _client(url: str) -> redis.Redis:
         hint="Its form is redis://user:password@host:6379/0, with user and password "
         "percent-encoded, or unix:///path/to/socket; rediss:// is Redis over TLS.",
     )
+
+
+def _try(operation: Callable[[], object]) -> None:
+    with suppress(Exception):
+        operation()
 
 
 def _milliseconds(seconds: float) -> int:

@@ -158,7 +158,12 @@ def test_processes_share_a_budget(start: Start, server: Any) -> None:
         settings = json.dumps(emulator.settings("norce-commerce"))
         # Of the tokens each has its own: the processes differ in the key of their fingerprints.
         processes = [
-            start(SPENDER, settings, server.url, KEYTURN_FINGERPRINT_KEY=f"made-up-{number}")
+            start(
+                SPENDER,
+                settings,
+                server.url,
+                KEYTURN_FINGERPRINT_KEY=f"made-up-key-of-host-{number}",
+            )
             for number in range(6)
         ]
         outcomes = "".join(run_together(processes)).split()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -144,6 +145,39 @@ def test_the_store_is_used_again_after_an_outage(server: Any) -> None:
     assert store.read("a") is None
     guarded.write("a", "entry", float("inf"))
     assert store.read("a") == "entry"
+    store.close()
+
+
+def test_a_server_that_writes_nothing_for_a_while_leaves_no_lock_behind(server: Any) -> None:
+    """A failover would keep a lock that nobody holds from everybody for its lease."""
+    taker, newcomer = RedisStore(f"{server.url}?socket_timeout=0.1"), RedisStore(server.url)
+    taker.read("a")
+    server.admin.client_pause(60_000, all=False)
+    with pytest.raises(OSError, match="TimeoutError"), taker.lock("a", 30):
+        pass
+    server.admin.client_unpause()
+    with newcomer.lock("a", 5):
+        pass
+    for store in (newcomer, taker):
+        store.close()
+
+
+def test_a_crowd_of_threads_takes_few_connections(server: Any) -> None:
+    """A crowd of processes would use up the server's connections, and slow it down."""
+    store = RedisStore(server.url)
+
+    def use(number: int) -> None:
+        for _ in range(5):
+            with store.lock(f"key-{number}", 30):
+                store.write(f"key-{number}", "entry", float("inf"))
+
+    threads = [threading.Thread(target=use, args=[number]) for number in range(30)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(server.admin.client_list()) <= 1 + 4
+    assert [store.read(f"key-{number}") for number in range(30)] == ["entry"] * 30
     store.close()
 
 

@@ -110,7 +110,7 @@ def test_hosts_make_one_token_request(
                 settings,
                 server.url,
                 XDG_DATA_HOME=str(tmp_path / str(number)),
-                KEYTURN_FINGERPRINT_KEY=f"{keys[number % len(keys)]}-made-up-key",
+                KEYTURN_FINGERPRINT_KEY=f"{keys[number % len(keys)]}-made-up-key-of-a-host",
             )
             for number in range(8)
         ]

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from keyturn import errors
-from keyturn._provider import guarded
+from keyturn.asking import guarded
 from keyturn.testing._kit import samples
 from keyturn.testing._kit.subject import CheckFailed
 from keyturn.urls import is_below, url_problem

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from keyturn import errors
-from keyturn._provider import guarded
+from keyturn.asking import guarded
 from keyturn.settings import read
 from keyturn.testing._kit.made_up import candidates, text_settings, url_settings
 from keyturn.testing._kit.subject import CheckFailed

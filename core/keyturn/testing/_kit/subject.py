@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 
 from keyturn import errors
-from keyturn._provider import Provider, guarded
+from keyturn._provider import Provider
+from keyturn.asking import guarded
 from keyturn.clock import Clock
 from keyturn.computed import Computed
 from keyturn.connection import Connection

@@ -1,0 +1,336 @@
+"""How long the Redis store waits for its server, and how many operations it has under way."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import socket
+import threading
+import time
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+import redis
+
+from keyturn.stores.redis import SILENCE, RedisStore, _TimedSocket
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Serve = Callable[..., Any]
+
+GREETING = b"+OK\r\n"
+AT_ONCE = 4
+
+
+class Client:
+    """A redis-py client that does what the test says.
+
+    Args:
+        get: What reading does.
+        take: What asking for a lock does.
+        release: What giving a lock back does.
+    """
+
+    def __init__(
+        self,
+        get: Callable[[], bytes] = bytes,
+        take: Callable[[], int] = lambda: 1,
+        release: Callable[[], object] = lambda: 1,
+    ) -> None:
+        self._get, self._take, self._release = get, take, release
+
+    def getrange(self, *_: object) -> bytes:
+        """Read."""
+        return self._get()
+
+    def eval(self, script: str, *_: object) -> object:
+        """Take a lock, or give it back."""
+        return self._release() if '"del"' in script else self._take()
+
+
+def store_of(client: Client, now: Callable[[], float] = lambda: 1000.0) -> RedisStore:
+    """Return a store with such a client."""
+    return RedisStore(cast("redis.Redis", client), now)
+
+
+def greeting_first(answer: Callable[[socket.socket], None]) -> Callable[[Any, socket.socket], None]:
+    """Return a server's behaviour: it greets as Redis does, and answers in its own way."""
+
+    def behave(server: Any, connection: socket.socket) -> None:
+        while data := connection.recv(65_536):
+            server.received.append(data)
+            if b"SETINFO" in data:
+                connection.sendall(GREETING * data.count(b"SETINFO"))
+                continue
+            with contextlib.suppress(OSError):
+                answer(connection)
+
+    return behave
+
+
+def dripping(connection: socket.socket) -> None:
+    """Send a long answer byte by byte."""
+    connection.sendall(b"$200000\r\n")
+    for _ in range(200_000):
+        connection.sendall(b"a")
+        time.sleep(0.02)
+
+
+def endless(connection: socket.socket) -> None:
+    """Send a line that never ends."""
+    while True:
+        connection.sendall(b"a" * 65_536)
+
+
+def test_a_server_that_drips_is_waited_for_only_so_long(serve: Serve) -> None:
+    """Each byte would renew the patience, and a token wait for the store for ever."""
+    server = serve(greeting_first(dripping))
+    store = RedisStore(f"redis://127.0.0.1:{server.port}?socket_timeout=0.1")
+    failures: list[OSError] = []
+
+    def read() -> None:
+        try:
+            store.read("a")
+        except OSError as error:
+            failures.append(error)
+
+    reading = threading.Thread(target=read, daemon=True)
+    reading.start()
+    reading.join(10)
+    assert [str(failure) for failure in failures] == ["[Errno 5] Redis failed with TimeoutError"]
+    store.close()
+
+
+def test_a_line_without_an_end_is_not_kept(serve: Serve) -> None:
+    """A server gone mad would fill this program's memory while the patience lasts."""
+    server = serve(greeting_first(endless))
+    store = RedisStore(f"redis://127.0.0.1:{server.port}?socket_timeout=60")
+    with pytest.raises(OSError, match="Redis failed with ConnectionError"):
+        store.read("a")
+    store.close()
+
+
+def test_each_operation_has_a_patience_of_its_own(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that is kept would be of no use once it is older than the patience."""
+    clock = SimpleNamespace(now=0.0)
+    fake = SimpleNamespace(monotonic=lambda: clock.now, sleep=time.sleep)
+    monkeypatch.setattr("keyturn.stores.redis.time", fake)
+    store = RedisStore(redis_url, now=lambda: 1000.0)
+    store.write("a", "entry", 2000)
+    clock.now = 1000.0
+    assert store.read("a") == "entry"
+    assert store.read("a") == "entry"
+    store.close()
+
+
+def test_hiredis_reads_in_time_too() -> None:
+    """With hiredis installed, which reads into a buffer, a dripping server would never end."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        timed, buffer = _TimedSocket(ours, 60), bytearray(65_536)
+        theirs.sendall(b"answer")
+        assert bytes(buffer[: timed.recv_into(buffer)]) == b"answer"
+        timed = _TimedSocket(ours, 0)
+        theirs.sendall(b"answer")
+        with pytest.raises(TimeoutError):
+            timed.recv_into(buffer)
+        timed = _TimedSocket(ours, 60)
+        with pytest.raises(OSError, match="too long"):  # noqa: PT012 - at some read
+            while True:
+                theirs.sendall(bytes(65_536))
+                timed.recv_into(buffer)
+
+
+def test_one_late_answer_may_be_the_fault_of_this_machine() -> None:
+    """A crowd that slows its machine would leave a healthy Redis, and burst in each process."""
+    late, ended = redis.TimeoutError(), redis.ConnectionError()
+    outcomes: list[Exception | bytes] = [late, b"", late, late]
+    now = 1000.0
+
+    def get() -> bytes:
+        outcome = outcomes.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    store = store_of(Client(get), lambda: now)
+
+    def read() -> str:
+        try:
+            return str(store.read("a"))
+        except OSError as error:
+            return str(error.strerror)
+
+    late_text = "Redis failed with TimeoutError"
+    alone = "Redis has failed, and is left alone for 5 s"
+    assert [read() for _ in range(5)] == [late_text, "None", late_text, late_text, alone]
+    assert not outcomes
+    now += SILENCE
+    outcomes += [late]
+    assert [read(), read()] == [late_text, alone]  # it has not answered since
+    now += SILENCE
+    outcomes += [b"", ended]
+    assert [read() for _ in range(3)] == ["None", "Redis failed with ConnectionError", alone]
+
+
+def test_late_answers_of_one_moment_count_once() -> None:
+    """As above; all who ask at one moment are late for one reason."""
+    together = threading.Barrier(AT_ONCE)
+    asked: list[None] = []
+
+    def get() -> bytes:
+        asked.append(None)
+        if len(asked) > AT_ONCE:
+            return b""
+        together.wait(10)
+        raise redis.TimeoutError
+
+    store = store_of(Client(get))
+
+    def read() -> None:
+        with contextlib.suppress(OSError):
+            store.read("a")
+
+    threads = [threading.Thread(target=read) for _ in range(AT_ONCE)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert store.read("a") is None
+
+
+def test_few_ask_at_once_and_who_waits_hears_of_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crowd of threads would open a socket each; or each would find out that Redis hangs."""
+    go_on, asked = threading.Event(), threading.Semaphore(0)
+    calls: list[None] = []
+    failed: list[str] = []
+
+    def get() -> bytes:
+        calls.append(None)
+        asked.release()
+        go_on.wait(10)
+        raise redis.ConnectionError
+
+    store = store_of(Client(get))
+
+    def read() -> None:
+        try:
+            store.read("a")
+        except OSError as error:
+            failed.append(str(error.strerror))
+
+    threads = [threading.Thread(target=read) for _ in range(AT_ONCE + 6)]
+    for thread in threads:
+        thread.start()
+    for _ in range(AT_ONCE):
+        assert asked.acquire(timeout=10)
+    monkeypatch.setattr("keyturn.stores.redis._QUEUE_PATIENCE", 0.01)
+    with pytest.raises(OSError, match=r"Redis was busy for 0\.01 s"):
+        store.read("a")
+    go_on.set()
+    for thread in threads:
+        thread.join()
+    assert len(calls) == AT_ONCE
+    assert failed.count("Redis failed with ConnectionError") == AT_ONCE
+    assert failed.count("Redis has failed, and is left alone for 5 s") == 6
+
+
+def test_a_child_does_not_wait_for_the_threads_of_its_parent(
+    run_python: Callable[..., str],
+) -> None:
+    """A worker forked from a busy program would never get a place, nor a token from the store."""
+    code = """
+import os, threading
+from keyturn.stores.redis import RedisStore
+
+asked, go_on = threading.Semaphore(0), threading.Event()
+
+class Client:
+    def getrange(self, *_):
+        if threading.current_thread() is not threading.main_thread():
+            asked.release()
+            go_on.wait(10)
+        return b""
+
+store = RedisStore(Client())
+threads = [threading.Thread(target=store.read, args=["a"]) for _ in range(4)]
+for thread in threads:
+    thread.start()
+for _ in threads:
+    asked.acquire()
+if not (child := os.fork()):
+    try:
+        os._exit(store.read("a") is not None)
+    finally:
+        os._exit(2)
+print(os.waitpid(child, 0)[1])
+go_on.set()
+for thread in threads:
+    thread.join()
+"""
+    assert run_python(code) == "0"
+
+
+@pytest.mark.parametrize("fails", ["at the lock", "in the block"])
+def test_nobody_waits_for_the_release_after_a_failure(fails: str) -> None:
+    """A server that hangs would hold up a token twice: for the lock, and for its release."""
+    began, go_on = threading.Event(), threading.Event()
+
+    def take() -> int:
+        if fails == "at the lock":
+            raise redis.TimeoutError
+        return 1
+
+    def get() -> bytes:
+        raise redis.ConnectionError
+
+    def release() -> None:
+        began.set()
+        assert go_on.wait(10)
+        raise redis.TimeoutError
+
+    store = store_of(Client(get, take, release))
+    with pytest.raises(OSError, match="Redis failed"), store.lock("a", 30):
+        store.read("a")
+    assert not go_on.is_set()
+    assert began.wait(10)
+    releasing = [each for each in threading.enumerate() if each.daemon and "_try" in each.name]
+    assert len(releasing) == 1
+    go_on.set()
+    releasing[0].join()
+
+
+def test_a_lock_without_an_end_is_nobodys(
+    redis_store: RedisStore, redis_client: redis.Redis
+) -> None:
+    """A key that somebody set by hand would cost the whole lease at each renewal, for ever."""
+    redis_client.set("keyturn:lock:a", "x")
+    with redis_store.lock("a", 30):
+        assert 0 < redis_client.pttl("keyturn:lock:a") <= 30_000
+        with pytest.raises(TimeoutError), redis_store.lock("a", 0.02):
+            pass
+    assert not redis_client.exists("keyturn:lock:a")
+
+
+def test_who_waits_long_asks_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crowd that waits for a lock would keep the server and its machine busy with asking."""
+    clock = SimpleNamespace(now=0.0)
+    asked: list[float] = []
+
+    def take() -> int:
+        asked.append(clock.now)
+        return 0
+
+    def sleep(seconds: float) -> None:
+        clock.now += seconds
+
+    fake = SimpleNamespace(monotonic=lambda: clock.now, sleep=sleep)
+    monkeypatch.setattr("keyturn.stores.redis.time", fake)
+    with pytest.raises(TimeoutError), store_of(Client(take=take)).lock("a", 30):
+        pass
+    assert len(asked) < 200
+    assert all(later - at <= max(at / 10, 0.005) for at, later in itertools.pairwise(asked))
