@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from keyturn import provider
 from keyturn.cli import main
-from keyturn_orocommerce import OroCommerce
 
 if TYPE_CHECKING:
     import subprocess
@@ -76,13 +76,14 @@ def test_what_a_provider_prints_is_no_result(
     keyturn: Keyturn, monkeypatch: pytest.MonkeyPatch, arguments: list[str], result: str
 ) -> None:
     """A forgotten `print` of a stranger's would break whatever reads the result."""
-    silent = OroCommerce.token_request
+    orocommerce = type(provider("orocommerce"))
+    silent = orocommerce.token_request
 
     def noisy(*given: Any) -> Any:
         print("noise")  # noqa: T201 - that is the point
         return silent(*given)
 
-    monkeypatch.setattr(OroCommerce, "token_request", noisy)
+    monkeypatch.setattr(orocommerce, "token_request", noisy)
 
     given = keyturn(*arguments)
 

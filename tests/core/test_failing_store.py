@@ -92,8 +92,9 @@ def test_store_that_returns_rubbish_is_a_miss(world: World) -> None:
         def read(self, key: str) -> Any:
             return {"access_token": key}
 
-    connection = world.connect(store=RubbishStore(lambda: world.clock.now))
-    assert connection.token().access_token == "token-1"
+    store = RubbishStore(lambda: world.clock.now)
+    assert world.connect(store=store).token().access_token == "token-1"
+    assert GuardedStore(store).read("a") is None
 
 
 def test_system_error_of_a_store_is_told_in_words(

@@ -256,18 +256,19 @@ def test_nobody_takes_the_lock_to_hear_that_there_is_no_room(world: World) -> No
     assert store.taken == 1
 
 
-def test_wait_is_one_allowance_for_all_attempts(world: World) -> None:
+@pytest.mark.parametrize(("wait", "attempts"), [(15.0, 1), (25.0, 2)])
+def test_wait_is_one_allowance_for_all_attempts(world: World, wait: float, attempts: int) -> None:
     """A caller would wait three times as long as it allowed."""
     provider = world.changed(budget=keyturn.Budget(per_minute=6, burst=1))
-    connection = world.connect(provider, options={"wait": 15.0})
+    connection = world.connect(provider, options={"wait": wait})
     connection.token()
     connection.forget()
-    world.endpoint.answers.append(UNREACHABLE)
+    world.endpoint.answers += [UNREACHABLE] * attempts
 
     with pytest.raises(errors.RateLimited):
         connection.token()
-    assert len(world.endpoint.requests) == 2
-    assert sum(world.clock.slept) < 11
+    assert len(world.endpoint.requests) == 1 + attempts
+    assert sum(world.clock.slept) < wait
 
 
 @pytest.mark.parametrize("status", [503, 500, 408])

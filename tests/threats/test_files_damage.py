@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import keyturn
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -215,6 +217,19 @@ def test_planted_row_runs_reads_and_deletes_nothing(
 
     assert outside.read_bytes() == bomb
     assert not (tmp_path / "marker").exists()
+
+
+def test_row_planted_into_an_open_store_deletes_nothing(directory: Path, tmp_path: Path) -> None:
+    """The next write would delete whatever file the row names."""
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    store = keyturn.stores.from_url(f"disk://{directory}")
+    store.write("a", "entry", 9e12)
+    execute(directory, "UPDATE Cache SET filename = ? WHERE key = 'a'", str(victim))
+    store.write("a", "another entry", 9e12)
+
+    assert victim.read_bytes() == b"precious"
+    assert store.read("a") == "another entry"
 
 
 @pytest.mark.parametrize(
