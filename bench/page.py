@@ -59,9 +59,9 @@ A dash: not measured, since there is no way to ({reasons}), or since the run was
   300 seconds before its end, so that such a short-lived one is renewed on every call.
 - An awaited method that does no more than look at a slot and the clock takes {least} as long as an
   empty one; no less is possible for a token whose end is looked at.
-- Where there are very many connections, each is asked a few times a second only. A tenth of a second
-  after the last call, a call reads both clocks and checks whatever there is to check; so it does with
-  ten connections that are asked as seldom.
+- Where there are very many connections, each is asked a few times a second only. A tenth of a
+  second after the last call, a call reads both clocks and checks whatever there is to check; so it
+  does with ten connections that are asked as seldom.
 - A token from disk: `keyturn token NAME`, and for the others a script that finds its token in the
   library's own file. diskcache alone takes {diskcache} as long as bare
   Python.
