@@ -25,7 +25,7 @@ from keyturn.settings import read
 from keyturn.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 # Machines differ in speed: no test depends on a duration.
 hypothesis.settings.register_profile("keyturn", deadline=None, max_examples=60)
@@ -295,22 +295,13 @@ def token_answer(http_answer: Callable[..., bytes]) -> bytes:
 
 
 @pytest.fixture
-def python() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Give a function that starts Python code in a process of its own, ended with the test."""
+def spawn() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Give a function that starts a command, its ends piped as text; it ends with the test."""
     processes: list[subprocess.Popen[str]] = []
 
-    def start(code: str, *arguments: object, **environment: str | None) -> subprocess.Popen[str]:
-        variables = dict(os.environ) | {k: v for k, v in environment.items() if v is not None}
-        for name in [name for name, value in environment.items() if value is None]:
-            variables.pop(name, None)
-        process = subprocess.Popen(
-            [sys.executable, "-c", code, *map(str, arguments)],
-            env=variables,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    def start(command: Sequence[object], **options: Any) -> subprocess.Popen[str]:
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        process = subprocess.Popen([*map(str, command)], text=True, **(pipes | options))
         processes.append(process)
         return process
 
@@ -318,6 +309,20 @@ def python() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     for process in processes:
         process.kill()
         process.communicate()
+
+
+@pytest.fixture
+def python(spawn: Callable[..., subprocess.Popen[str]]) -> Callable[..., subprocess.Popen[str]]:
+    """Give a function that starts Python code in a process of its own, ended with the test."""
+
+    def start(code: str, *arguments: object, **environment: str | None) -> subprocess.Popen[str]:
+        variables = dict(os.environ) | {k: v for k, v in environment.items() if v is not None}
+        for name in [name for name, value in environment.items() if value is None]:
+            variables.pop(name, None)
+        command = [sys.executable, "-c", code, *arguments]
+        return spawn(command, env=variables, stdin=subprocess.DEVNULL)
+
+    return start
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import sqlite3
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from keyturn.keyfile import fingerprint_key
 from keyturn.testing import Emulator
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable, Iterator
 
 
@@ -100,26 +100,13 @@ def keyturn(capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
 
 
 @pytest.fixture
-def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+def start(spawn: Callable[..., subprocess.Popen[str]]) -> Callable[..., subprocess.Popen[str]]:
     """Give a function that starts a command in a process of its own, ended with the test."""
-    processes: list[subprocess.Popen[str]] = []
 
     def start_process(*arguments: str, **options: Any) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "keyturn.cli", *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            **options,
-        )
-        processes.append(process)
-        return process
+        return spawn([sys.executable, "-m", "keyturn.cli", *arguments], **options)
 
-    yield start_process
-    for process in processes:
-        process.kill()
-        process.communicate()
+    return start_process
 
 
 class User:

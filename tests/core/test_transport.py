@@ -436,9 +436,11 @@ def test_fork_while_a_client_is_built_blocks_nobody(
     """A child would wait for ever for a lock that only a thread of its parent's frees."""
     code = """
 import os, sys, threading, time
+from keyturn import once
 from keyturn.request import TokenRequest
 from keyturn.transport import Transport
 
+once._PATIENCE = 0.1  # which the fork spends in vain
 transport, request = Transport(), TokenRequest("acme", sys.argv[1])
 building, gate, build = threading.Event(), threading.Event(), transport._build
 

@@ -299,23 +299,10 @@ def _not_installed(server: str) -> NoReturn:
 
 
 @pytest.fixture
-def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+def start(spawn: Callable[..., subprocess.Popen[str]]) -> Callable[..., subprocess.Popen[str]]:
     """Give a function that runs Python code in a process of its own, ended with the test."""
-    processes: list[subprocess.Popen[str]] = []
 
     def start_process(code: str, *arguments: object, **variables: Any) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, "-c", code, *map(str, arguments)],
-            env=os.environ | variables,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        processes.append(process)
-        return process
+        return spawn([sys.executable, "-c", code, *arguments], env=os.environ | variables)
 
-    yield start_process
-    for process in processes:
-        process.kill()
-        process.communicate()
+    return start_process

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from keyturn.stores.encrypted import EncryptedStore
 from keyturn.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
@@ -47,25 +47,13 @@ def store(request: pytest.FixtureRequest) -> TokenStore:
 
 
 @pytest.fixture
-def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+def start(spawn: Callable[..., subprocess.Popen[str]]) -> Callable[..., subprocess.Popen[str]]:
     """Give a function that runs Python code in a process of its own, ended with the test."""
-    processes: list[subprocess.Popen[str]] = []
 
     def start_process(code: str, *arguments: object) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", code, *map(str, arguments)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        processes.append(process)
-        return process
+        return spawn([sys.executable, "-W", "ignore", "-c", code, *arguments])
 
-    yield start_process
-    for process in processes:
-        process.kill()
-        process.communicate()
+    return start_process
 
 
 @pytest.fixture
