@@ -46,10 +46,10 @@ A dash: not measured, since there is no way to ({reasons}), or since the run was
   measured within the same run. The median, the lowest, the highest and the number of runs of each
   figure are in `bench/results/results.json`.
 - A request by keyturn or by an httpx library is compared with httpx, one by a requests library with
-  requests, both with a static header and a network that answers at once.
+  requests, both with a static header and a network that responses at once.
 - Cold callers start when the library has fetched a token elsewhere, into memory. What the imports
   cost is in the line of the first token, where a fresh process gets a token from an endpoint that
-  answers at once. The 8 processes share a store on disk where a library has one; to open it, and
+  responses at once. The 8 processes share a store on disk where a library has one; to open it, and
   what is imported for that, is part of their time.
 - keyturn imports its parts when they are first used, so the line of the import flatters it; the one
   of the first token does not.
@@ -116,7 +116,7 @@ def page(machine: dict[str, Any], results: Results) -> str:
 def _times(results: Results, row: str, figure: str) -> str:
     """Return a ratio of keyturn's own run in words."""
     found = results.get(row, {}).get(OURS, {}).get(figure)
-    return table.NOTHING if found is None else f"{found.median:.1f} times"
+    return table.EMPTY if found is None else f"{found.median:.1f} times"
 
 
 def chart(results: Results) -> str:

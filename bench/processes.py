@@ -85,7 +85,7 @@ def importing(place: Place) -> Figures:
 
 
 def first(place: Place) -> Figures:
-    """Time a process that gets a token from an endpoint that answers at once, over bare Python."""
+    """Time a process that gets a token from an endpoint that responses at once, over bare Python."""
     module = f"bench.peers.{place.library.module}"
     return _figures(place.python("-m", module, "token", place.endpoint.url), place)
 

@@ -147,10 +147,10 @@ class Run:
         if self._quick:
             command.append("--quick")
         try:
-            answer: dict[str, Any] = json.loads(_output(command))
+            response: dict[str, Any] = json.loads(_output(command))
         except (subprocess.SubprocessError, ValueError) as error:
-            answer = {row: {"error": type(error).__name__} for row in rows}
-        for row, figures in answer.items():
+            response = {row: {"error": type(error).__name__} for row in rows}
+        for row, figures in response.items():
             self._note(row, name, figures)
 
     def _time(

@@ -25,7 +25,7 @@ class Counts:
 
     Args:
         token_requests: Requests to the token endpoint, refused ones too.
-        refused: Of these, the ones over the budget.
+        refused: Of these, the ones over the rate_limit.
         api_requests: Requests to the API, refused ones too.
         unauthorized: Of these, the ones whose token had ended.
     """
@@ -56,9 +56,9 @@ class Scenario:
     level_at: float = 0.0
 
     async def token(self) -> tuple[int, dict[str, Any]]:
-        """Answer a token request."""
+        """Response a token request."""
         self.counts.token_requests += 1
-        if not self._within_budget():
+        if not self._within_rate_limit():
             self.counts.refused += 1
             return 429, {"error": "temporarily_unavailable"}
         serial = self.counts.token_requests
@@ -67,14 +67,14 @@ class Scenario:
         return 200, {"access_token": token, "token_type": "Bearer", "expires_in": self.lifetime}
 
     def api(self, authorization: str) -> tuple[int, dict[str, Any]]:
-        """Answer an API request."""
+        """Response an API request."""
         self.counts.api_requests += 1
         if time.time() < expiry(authorization.removeprefix("Bearer ")):
             return 200, {}
         self.counts.unauthorized += 1
         return 401, {"error": "invalid_token"}
 
-    def _within_budget(self) -> bool:
+    def _within_rate_limit(self) -> bool:
         if not self.per_minute:
             return True
         now = time.monotonic()
@@ -107,8 +107,8 @@ class Server:
                 headers = {name.lower(): value.strip() for name, _, value in fields}
                 body = await reader.readexactly(int(headers.get("content-length", 0)))
                 method, target, _ = head[0].split(" ")
-                status, answer = await self._answer(method, target, headers, body)
-                text = json.dumps(answer).encode()
+                status, response = await self._response(method, target, headers, body)
+                text = json.dumps(response).encode()
                 start = f"HTTP/1.1 {status} -\r\nContent-Type: application/json\r\n"
                 writer.write(f"{start}Content-Length: {len(text)}\r\n\r\n".encode() + text)
                 await writer.drain()
@@ -117,7 +117,7 @@ class Server:
         finally:
             writer.close()
 
-    async def _answer(
+    async def _response(
         self, method: str, target: str, headers: dict[str, str], body: bytes
     ) -> tuple[int, dict[str, Any]]:
         if method == "PUT":

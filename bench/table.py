@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _SCALES = {"times": 1.0, "%": 100.0, "ms": 1000.0, "": 1.0}
 _SUFFIXES = {"times": "\N{MULTIPLICATION SIGN}", "%": " %", "ms": " ms", "": ""}
-NOTHING = "\N{EN DASH}"
+EMPTY = "\N{EN DASH}"
 """What stands where there is no figure."""
 
 
@@ -66,7 +66,7 @@ class Line(NamedTuple):
     def shown(self, value: float | None) -> str:
         """Return a value for people."""
         if value is None:
-            return NOTHING
+            return EMPTY
         digits = 0 if value >= 100 or not self.unit else 2 if value < 10 else 1
         return f"{value:.{digits}f}{_SUFFIXES[self.unit]}"
 
@@ -86,12 +86,12 @@ LINES = (
     Line("8 processes, cold: token requests", "cold_processes", "token_requests", "", 1),
     Line("… slowest caller, against one fetch", "cold_processes", "ratio", "times", 1.1),
     Line("50 threads for 6 s: token requests", "load", "token_requests", "", 6),
-    Line("… answers 401", "load", "unauthorized", "", 0),
+    Line("… responses 401", "load", "unauthorized", "", 0),
     Line("… tokens given out late", "load", "late_tokens", "", 0),
     Line("… requests not sent, or failed", "load", "unsent", "", 0),
     Line("… p99, against a static header", "load", "p99", "times", 3, relative=True),
     Line("50 tasks for 6 s: token requests", "async_load", "token_requests", "", 6),
-    Line("… answers 401", "async_load", "unauthorized", "", 0),
+    Line("… responses 401", "async_load", "unauthorized", "", 0),
     Line("… tokens given out late", "async_load", "late_tokens", "", 0),
     Line("… requests not sent, or failed", "async_load", "unsent", "", 0),
     Line("… p99, against a static header", "async_load", "p99", "times", 3, relative=True),
@@ -110,7 +110,7 @@ LINES = (
 )
 _MINUTE = (
     ("token requests", "token_requests", 1, ".0f"),
-    ("answers 401", "unauthorized", 1, ".0f"),
+    ("responses 401", "unauthorized", 1, ".0f"),
     ("tokens given out late", "late_tokens", 1, ".0f"),
     ("p50, ms", "p50", 1000, ".2f"),
     ("p99, ms", "p99", 1000, ".2f"),
@@ -214,7 +214,7 @@ def plain(table: Sequence[Sequence[str]]) -> str:
 
 
 def _scaled(found: float | None, scale: float, form: str) -> str:
-    return NOTHING if found is None else format(found * scale, form)
+    return EMPTY if found is None else format(found * scale, form)
 
 
 def _median(results: Results, row: str, name: str, figure: str) -> float | None:

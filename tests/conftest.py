@@ -18,11 +18,11 @@ import hypothesis
 import pytest
 
 import keyturn
-from keyturn.clock import Clock
-from keyturn.connection import Connection
-from keyturn.renewal import Options
-from keyturn.settings import read
-from keyturn.stores.memory import MemoryStore
+from keyturn._clock import Clock
+from keyturn._connection import Connection
+from keyturn._providers.settings import read
+from keyturn._tokens.acquisition import Options
+from keyturn.stores._memory import MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -74,47 +74,55 @@ class FakeClock:
 
 
 class FakeEndpoint:
-    """Stands where the network is: gives the answers it was told, else a new token each time."""
+    """Stands where the network is: gives the responses it was told, else a new token each time."""
 
     def __init__(self, clock: FakeClock) -> None:
         self.clock = clock
-        self.requests: list[keyturn.TokenRequest] = []
+        self.requests: list[keyturn.plugins.TokenRequest] = []
         self.seconds: list[float] = []
-        self.answers: list[keyturn.Answer | BaseException | Callable[[], keyturn.Answer]] = []
+        self.responses: list[
+            keyturn.plugins.Response | BaseException | Callable[[], keyturn.plugins.Response]
+        ] = []
 
-    def send(self, request: keyturn.TokenRequest, seconds: float) -> keyturn.Answer:
-        """Return the next answer."""
+    def send(
+        self, request: keyturn.plugins.TokenRequest, seconds: float
+    ) -> keyturn.plugins.Response:
+        """Return the next response."""
         self.requests.append(request)
         self.seconds.append(seconds)
-        answer = self.answers.pop(0) if self.answers else self.token(f"token-{len(self.requests)}")
-        if isinstance(answer, BaseException):
-            raise answer
-        return answer if isinstance(answer, keyturn.Answer) else answer()
+        response = (
+            self.responses.pop(0) if self.responses else self.token(f"token-{len(self.requests)}")
+        )
+        if isinstance(response, BaseException):
+            raise response
+        return response if isinstance(response, keyturn.plugins.Response) else response()
 
-    def answer(self, status: int, fields: object, **headers: str) -> keyturn.Answer:
-        """Return a JSON answer of this moment; `retry_after` names the header Retry-After."""
+    def response(self, status: int, fields: object, **headers: str) -> keyturn.plugins.Response:
+        """Return a JSON response of this moment; `retry_after` names the header Retry-After."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return keyturn.Answer(status, JSON | named, json.dumps(fields).encode(), self.clock.now)
+        return keyturn.plugins.Response(
+            status, JSON | named, json.dumps(fields).encode(), self.clock.now
+        )
 
-    def token(self, text: str, **fields: object) -> keyturn.Answer:
-        """Return an answer with a token for an hour, as other fields say."""
+    def token(self, text: str, **fields: object) -> keyturn.plugins.Response:
+        """Return a response with a token for an hour, as other fields say."""
         usual = {"access_token": text, "token_type": "Bearer", "expires_in": 3600}
-        return self.answer(200, usual | fields)
+        return self.response(200, usual | fields)
 
     def refuse(self, status: int = 401, code: str = "invalid_client") -> None:
         """Refuse the next token request."""
-        self.answers.append(self.answer(status, {"error": code}))
+        self.responses.append(self.response(status, {"error": code}))
 
 
 @attrs.frozen(kw_only=True)
-class AcmeSettings(keyturn.ConfidentialSettings):
+class AcmeSettings(keyturn.plugins.ConfidentialSettings):
     """The settings of a platform that doesn't exist."""
 
-    tenant: str = keyturn.label("Tenant", default="shop")
-    scope: tuple[str, ...] | None = keyturn.setting("Scope", default=None)
+    tenant: str = keyturn.plugins.label("Tenant", default="shop")
+    scope: tuple[str, ...] | None = keyturn.plugins.setting("Scope", default=None)
 
 
-class Acme(keyturn.Provider[AcmeSettings]):
+class Acme(keyturn.plugins.Provider[AcmeSettings]):
     """A plain RFC 6749 platform that doesn't exist."""
 
     name = "acme"
@@ -135,7 +143,7 @@ class World:
 
     def connect(
         self,
-        provider: str | keyturn.Provider[Any] = "",
+        provider: str | keyturn.plugins.Provider[Any] = "",
         /,
         *,
         store: object = None,
@@ -159,9 +167,9 @@ class World:
             transport=self.endpoint,  # type: ignore[arg-type]  # it needs `send` alone
         )
 
-    def changed(self, **data: object) -> keyturn.Provider[Any]:
+    def changed(self, **data: object) -> keyturn.plugins.Provider[Any]:
         """Return Acme with other data or methods."""
-        provider: keyturn.Provider[Any] = type("Changed", (self.plain,), data)()
+        provider: keyturn.plugins.Provider[Any] = type("Changed", (self.plain,), data)()
         return provider
 
     @staticmethod
@@ -253,7 +261,7 @@ class RawServer:
 def serve() -> Iterator[Callable[..., RawServer]]:
     """Give a function that starts a server on loopback, ended with the test.
 
-    It is given either what deals with a connection, or the bytes of the answer to each request.
+    It is given either what deals with a connection, or the bytes of the response to each request.
     """
     servers: list[RawServer] = []
 
@@ -275,23 +283,23 @@ def serve() -> Iterator[Callable[..., RawServer]]:
 
 
 @pytest.fixture
-def http_answer() -> Callable[..., bytes]:
-    """Give a function that returns the bytes of an HTTP answer."""
+def http_response() -> Callable[..., bytes]:
+    """Give a function that returns the bytes of an HTTP response."""
 
-    def answer(body: bytes | object, status: int = 200, **headers: str) -> bytes:
+    def response(body: bytes | object, status: int = 200, **headers: str) -> bytes:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         named = {"content-type": "application/json", "content-length": str(len(content))}
         named |= {name.replace("_", "-"): value for name, value in headers.items()}
         lines = "".join(f"{name}: {value}\r\n" for name, value in named.items())
         return f"HTTP/1.1 {status} X\r\n{lines}\r\n".encode() + content
 
-    return answer
+    return response
 
 
 @pytest.fixture
-def token_answer(http_answer: Callable[..., bytes]) -> bytes:
-    """Give the bytes of an answer with a token for an hour."""
-    return http_answer({"access_token": "t0ken", "token_type": "Bearer", "expires_in": 3600})
+def token_response(http_response: Callable[..., bytes]) -> bytes:
+    """Give the bytes of a response with a token for an hour."""
+    return http_response({"access_token": "t0ken", "token_type": "Bearer", "expires_in": 3600})
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ def async_httpx_calls(endpoint: Endpoint, auth: httpx.Auth) -> tuple[AsyncCall, 
 
 
 def instant_transport() -> httpx.MockTransport:
-    """Return an httpx transport that answers 200 at once."""
+    """Return an httpx transport that responses 200 at once."""
     import httpx
 
     return httpx.MockTransport(lambda _: httpx.Response(200))
@@ -65,7 +65,7 @@ def _instant_adapter() -> HTTPAdapter:
         """Answers 200 at once."""
 
         def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
-            answer = urllib3.HTTPResponse(io.BytesIO(b""), status=200, preload_content=False)
-            return self.build_response(request, answer)
+            response = urllib3.HTTPResponse(io.BytesIO(b""), status=200, preload_content=False)
+            return self.build_response(request, response)
 
     return Instant()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from bench.peers._peer import AsyncCall, Call, Endpoint
 
 
-class Held:
+class TokenSnapshot:
     """A token and its end."""
 
     __slots__ = ("expires_at", "token")
@@ -29,7 +29,7 @@ class Slot:
     __slots__ = ("held",)
 
     def __init__(self, token: str = "made-up", expires_at: float = float("inf")) -> None:  # noqa: S107 - made up
-        self.held = Held(token, expires_at)
+        self.held = TokenSnapshot(token, expires_at)
 
     def token(self) -> str | None:
         """Return the token while it lives."""

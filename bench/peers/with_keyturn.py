@@ -21,7 +21,7 @@ def connection(
     store: str | keyturn.stores.TokenStore = "memory://",
     client_id: str = CLIENT_ID,
 ) -> keyturn.Connection:
-    """Return a connection by the provider that declares the endpoint's budget, or declares none."""
+    """Return a connection by the provider that declares the endpoint's rate_limit, or declares none."""
     settings: dict[str, Any] = {
         "token_url": endpoint.token_url,
         "api_url": endpoint.api_url,
@@ -62,7 +62,7 @@ class Keyturn(Peer):
 
     def many(self, endpoint: Endpoint, count: int) -> Sequence[keyturn.Connection]:
         """Return connections that hold a token each, out of one store that had them already."""
-        from keyturn.token import to_entry
+        from keyturn._token import to_entry
 
         store = keyturn.stores.from_url("memory://")
         now = time.time()

@@ -160,8 +160,8 @@ async def _async_work(
             continue
         head = f"GET /{endpoint.path}/api HTTP/1.1\r\nAuthorization: Bearer {token}\r\n\r\n"
         writer.write(head.encode())
-        answer = (await reader.readuntil(b"\r\n\r\n")).lower()
-        length = int(answer.partition(b"content-length:")[2].partition(b"\r\n")[0])
+        response = (await reader.readuntil(b"\r\n\r\n")).lower()
+        length = int(response.partition(b"content-length:")[2].partition(b"\r\n")[0])
         await reader.readexactly(length)
         tally.latencies.append(time.perf_counter() - start - moment)
     writer.close()

@@ -1,7 +1,7 @@
 """The errors that come out of keyturn, and no others.
 
 Each says what happened, to which connection, and what to do next. None carries a secret: server
-text that reaches a message has been through `keyturn.response.printable`.
+text that reaches a message has been through `keyturn._http.response.printable`.
 """
 
 from __future__ import annotations
@@ -85,8 +85,8 @@ class TokenRequestRefused(KeyturnError):
 
     Args:
         message: What happened, as a sentence.
-        error: The OAuth error code; empty when the answer held none, or it may quote a secret.
-        status: The HTTP status of the answer.
+        error: The OAuth error code; empty when the response held none, or it may quote a secret.
+        status: The HTTP status of the response.
         connection: The name of the connection it happened to, when there is one.
         hint: What to do next, as a sentence.
     """
@@ -114,7 +114,7 @@ class InvalidScope(TokenRequestRefused):
 
 
 class RateLimited(KeyturnError):
-    """The token endpoint's rate limit is reached, by the server's word or by the local budget.
+    """The token endpoint's rate limit is reached, by the server's word or by the local rate_limit.
 
     Args:
         message: What happened, as a sentence.
@@ -140,7 +140,7 @@ class EndpointUnavailable(KeyturnError):
 
 
 class InvalidTokenResponse(KeyturnError):
-    """The token endpoint answered, but its answer is not a token that may be used."""
+    """The token endpoint answered, but its response is not a token that may be used."""
 
 
 class ForeignOrigin(KeyturnError):

@@ -14,7 +14,8 @@ from keyturn_commercelayer.scope import Scope, Selector
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from keyturn import Answer, Token, TokenRequest
+    from keyturn import Token
+    from keyturn.plugins import Response, TokenRequest
 
 __all__ = ["CommerceLayer", "CommerceLayerSettings", "Scope", "Selector", "keyturn_provider"]
 
@@ -45,62 +46,62 @@ def _lifetime_problem(value: int) -> str | None:
 
 
 @attrs.frozen(kw_only=True)
-class CommerceLayerSettings(keyturn.ClientSettings):
+class CommerceLayerSettings(keyturn.plugins.ClientSettings):
     """The settings of `commercelayer`."""
 
-    client_secret: keyturn.Secret | None = keyturn.setting(
+    client_secret: keyturn.Secret | None = keyturn.plugins.setting(
         "Client secret", "The client's secret; a sales channel needs none.", default=None
     )
-    kind: Literal["integration", "sales_channel"] = keyturn.setting(
+    kind: Literal["integration", "sales_channel"] = keyturn.plugins.setting(
         "Kind", "The kind of API credentials."
     )
-    organization: str | None = keyturn.label(
+    organization: str | None = keyturn.plugins.label(
         "Organization", "The organization's slug; by default the token tells it.", default=None
     )
-    market: str | None = keyturn.setting(
+    market: str | None = keyturn.plugins.setting(
         "Market",
         "The market in scope, as id:… or code:…, or all.",
         default=None,
         check=_selector_problem,
         schema={"pattern": f"^(all|{_SELECTOR_PATTERN})$"},
     )
-    stock_location: str | None = keyturn.setting(
+    stock_location: str | None = keyturn.plugins.setting(
         "Stock location",
         "The stock location in scope, as id:… or code:…; it must belong to the market in scope.",
         default=None,
         check=_resource_problem,
         schema=_SELECTOR_SCHEMA,
     )
-    store_scope: str | None = keyturn.setting(
+    store_scope: str | None = keyturn.plugins.setting(
         "Store",
         "The store in scope, as id:… or code:….",
         default=None,
         check=_resource_problem,
         schema=_SELECTOR_SCHEMA,
     )
-    scope: tuple[str, ...] | None = keyturn.setting(
+    scope: tuple[str, ...] | None = keyturn.plugins.setting(
         "Scope",
         "The whole scope, instead of market, stock location and store.",
         default=None,
     )
-    lifetime: int | None = keyturn.setting(
+    lifetime: int | None = keyturn.plugins.setting(
         "Lifetime",
         "The token lifetime in seconds that was set for these credentials, if one was set.",
         default=None,
         check=_lifetime_problem,
         schema={"minimum": _MIN_LIFETIME, "maximum": _MAX_LIFETIME},
     )
-    require_market: bool = keyturn.setting(
+    require_market: bool = keyturn.plugins.setting(
         "Require a market",
         "Whether a sales channel without a market is refused; otherwise it is a warning.",
         default=False,
     )
-    domain: str = keyturn.setting(
+    domain: str = keyturn.plugins.setting(
         "Domain",
         "Where Commerce Layer is.",
         default="commercelayer.io",
-        check=keyturn.domain_problem,
-        schema={"pattern": keyturn.DOMAIN_PATTERN, "maxLength": 253},
+        check=keyturn.plugins.domain_problem,
+        schema={"pattern": keyturn.plugins.DOMAIN_PATTERN, "maxLength": 253},
     )
 
     def problems(self) -> Iterator[str]:
@@ -139,7 +140,7 @@ class CommerceLayerSettings(keyturn.ClientSettings):
         return self.kind == "sales_channel" and not has_market
 
 
-class CommerceLayer(keyturn.Provider[CommerceLayerSettings]):
+class CommerceLayer(keyturn.plugins.Provider[CommerceLayerSettings]):
     """Commerce Layer (its page «Authentication»)."""
 
     name = "commercelayer"
@@ -149,7 +150,7 @@ class CommerceLayer(keyturn.Provider[CommerceLayerSettings]):
     body_format = "json"
     api_headers = {"Accept": "application/vnd.api+json"}
     # 30 a minute in a sliding window: burst and refill together stay below that in any minute.
-    budget = keyturn.Budget(per_minute=18, burst=12)
+    rate_limit = keyturn.plugins.RateLimit(per_minute=18, burst=12)
     # Only in a token's last 15 minutes does the server give a new one (comment in js-auth).
     max_margin = 900.0
 
@@ -162,28 +163,30 @@ class CommerceLayer(keyturn.Provider[CommerceLayerSettings]):
         return float(settings.lifetime or _DEFAULT_LIFETIMES[settings.kind])
 
     def read_error(
-        self, settings: CommerceLayerSettings, answer: Answer
-    ) -> keyturn.OAuthError | None:
+        self, settings: CommerceLayerSettings, response: Response
+    ) -> keyturn.plugins.OAuthError | None:
         """Return the error; Commerce Layer's `errors` hold the OAuth code as `title`."""
-        error = _first_error(answer)
+        error = _first_error(response)
         if error is None:
-            return super().read_error(settings, answer)
+            return super().read_error(settings, response)
         title, detail = error.get("title"), error.get("detail")
-        if isinstance(title, str) and keyturn.is_code(title):
-            return keyturn.OAuthError(title, detail if isinstance(detail, str) else "")
-        return keyturn.OAuthError("", " ".join(str(text) for text in (title, detail) if text))
+        if isinstance(title, str) and keyturn.plugins.is_code(title):
+            return keyturn.plugins.OAuthError(title, detail if isinstance(detail, str) else "")
+        return keyturn.plugins.OAuthError(
+            "", " ".join(str(text) for text in (title, detail) if text)
+        )
 
-    def api_base(self, settings: CommerceLayerSettings, token: Token | None) -> str | None:
+    def api_url_for(self, settings: CommerceLayerSettings, token: Token | None) -> str | None:
         """Return the organization's API; the token may tell the organization, never the domain."""
         organization = settings.organization or _organization(token)
         if settings.api_url or organization is None:
             return settings.api_url
         return f"https://{organization}.{settings.domain}/api"
 
-    def token_rejected(self, settings: CommerceLayerSettings, answer: Answer) -> bool:
+    def token_rejected(self, settings: CommerceLayerSettings, response: Response) -> bool:
         """Tell `INVALID_TOKEN` from `UNAUTHORIZED`, a permission that no new token gives."""
         del settings
-        error = _first_error(answer) or {}
+        error = _first_error(response) or {}
         return error.get("code") != "UNAUTHORIZED"
 
     def revocation_request(self, settings: CommerceLayerSettings, token: Token) -> TokenRequest:
@@ -197,8 +200,8 @@ class CommerceLayer(keyturn.Provider[CommerceLayerSettings]):
             yield "a sales channel is documented to need a market in scope; set market"
 
 
-def _first_error(answer: Answer) -> dict[str, Any] | None:
-    fields = answer.json()
+def _first_error(response: Response) -> dict[str, Any] | None:
+    fields = response.json()
     found = fields.get("errors") if isinstance(fields, dict) else None
     if not found:
         return None
@@ -212,12 +215,12 @@ def _organization(token: Token | None) -> str | None:
     try:
         claims = json.loads(base64.urlsafe_b64decode(f"{payload[0]}==="))
         slug = claims["organization"]["slug"]
-        return slug if keyturn.label_problem(slug) is None else None
+        return slug if keyturn.plugins.label_problem(slug) is None else None
     except (ValueError, LookupError, TypeError, RecursionError):
         return None
 
 
-@keyturn.hookimpl
-def keyturn_provider() -> keyturn.Provider[CommerceLayerSettings]:
+@keyturn.plugins.hookimpl
+def keyturn_provider() -> keyturn.plugins.Provider[CommerceLayerSettings]:
     """Return the provider `commercelayer`."""
     return CommerceLayer()

@@ -23,53 +23,59 @@ def _anything(value: object) -> None:
 
 def _text(title: str, description: str, *, default: str) -> Any:
     schema = {"minLength": 0}
-    return keyturn.setting(title, description, default=default, check=_anything, schema=schema)
+    return keyturn.plugins.setting(
+        title, description, default=default, check=_anything, schema=schema
+    )
 
 
 def _texts(title: str, description: str) -> Any:
-    return keyturn.setting(title, description, default=_NO_TEXTS)
+    return keyturn.plugins.setting(title, description, default=_NO_TEXTS)
 
 
 @attrs.frozen(kw_only=True)
-class GenericSettings(keyturn.Settings):
+class GenericSettings(keyturn.plugins.Settings):
     """Credentials of any kind, and the data of a provider under their own names."""
 
-    token_url: str = keyturn.url("Token URL", "The token endpoint.")
-    client_id: str | None = keyturn.setting("Client ID", "The client's public name.", default=None)
-    client_secret: keyturn.Secret | None = keyturn.setting(
+    token_url: str = keyturn.plugins.url("Token URL", "The token endpoint.")
+    client_id: str | None = keyturn.plugins.setting(
+        "Client ID", "The client's public name.", default=None
+    )
+    client_secret: keyturn.Secret | None = keyturn.plugins.setting(
         "Client secret", "The client's secret.", default=None
     )
-    username: str | None = keyturn.setting(
+    username: str | None = keyturn.plugins.setting(
         "User name", "For parameters that name it as {username}.", default=None
     )
-    password: keyturn.Secret | None = keyturn.setting(
+    password: keyturn.Secret | None = keyturn.plugins.setting(
         "Password", "For parameters that name it as {password}.", default=None
     )
-    private_key: keyturn.Secret | None = keyturn.setting(
+    private_key: keyturn.Secret | None = keyturn.plugins.setting(
         "Private key", "The client's private key as PEM.", default=None, check=_anything
     )
-    key_id: str | None = keyturn.setting("Key ID", "The key's name (`kid`).", default=None)
-    certificate: str | None = keyturn.setting(
+    key_id: str | None = keyturn.plugins.setting("Key ID", "The key's name (`kid`).", default=None)
+    certificate: str | None = keyturn.plugins.setting(
         "Certificate", "The path of a PEM file with the client's certificate.", default=None
     )
-    certificate_key: str | None = keyturn.setting(
+    certificate_key: str | None = keyturn.plugins.setting(
         "Certificate key", "The path of a PEM file with its private key.", default=None
     )
-    certificate_password: keyturn.Secret | None = keyturn.setting(
+    certificate_password: keyturn.Secret | None = keyturn.plugins.setting(
         "Certificate password", "What the private key is encrypted with.", default=None
     )
-    scope: tuple[str, ...] | None = keyturn.setting("Scope", "What the token is for.", default=None)
-    per_minute: float | None = keyturn.setting(
+    scope: tuple[str, ...] | None = keyturn.plugins.setting(
+        "Scope", "What the token is for.", default=None
+    )
+    per_minute: float | None = keyturn.plugins.setting(
         "Per minute", "Token requests a minute that the token endpoint allows.", default=None
     )
-    burst: int | None = keyturn.setting(
+    burst: int | None = keyturn.plugins.setting(
         "Burst", "Token requests that it allows at once after a pause.", default=None
     )
 
-    method: Literal["POST", "GET"] = keyturn.setting(
+    method: Literal["POST", "GET"] = keyturn.plugins.setting(
         "Method", "The token request's HTTP method.", default="POST"
     )
-    body_format: Literal["form", "json", "query"] = keyturn.setting(
+    body_format: Literal["form", "json", "query"] = keyturn.plugins.setting(
         "Body format", "How the parameters are sent.", default="form"
     )
     client_authentication: Literal[
@@ -79,7 +85,7 @@ class GenericSettings(keyturn.Settings):
         "client_secret_headers",
         "private_key_jwt",
         "tls_client_auth",
-    ] = keyturn.setting(
+    ] = keyturn.plugins.setting(
         "Client authentication", "How the client proves who it is.", default="client_secret_post"
     )
     client_id_name: str = _text(
@@ -116,36 +122,36 @@ class GenericSettings(keyturn.Settings):
         "Assertion audience", "The JWT's `aud`; empty for the token endpoint's address.", default=""
     )
     assertion_claims: Mapping[str, str] = _texts("Assertion claims", "Further claims of the JWT.")
-    assertion_lifetime: float = keyturn.setting(
+    assertion_lifetime: float = keyturn.plugins.setting(
         "Assertion lifetime", "Seconds for which the JWT is valid.", default=300.0
     )
-    token_status: int = keyturn.setting(
-        "Token status", "The HTTP status of an answer with a token.", default=200
+    token_status: int = keyturn.plugins.setting(
+        "Token status", "The HTTP status of a response with a token.", default=200
     )
     token_field: str = _text(
         "Token field",
-        "The token's path in the answer; empty for the whole body.",
+        "The token's path in the response; empty for the whole body.",
         default="access_token",
     )
     token_type: str = _text(
         "Token type", "What `token_type` must say; empty when it doesn't matter.", default="Bearer"
     )
     lifetime_field: str = _text(
-        "Lifetime field", "The lifetime's path in the answer.", default="expires_in"
+        "Lifetime field", "The lifetime's path in the response.", default="expires_in"
     )
     lifetime_format: Literal["seconds", "milliseconds", "epoch", "epoch_milliseconds", "date"] = (
-        keyturn.setting("Lifetime format", "What it says.", default="seconds")
+        keyturn.plugins.setting("Lifetime format", "What it says.", default="seconds")
     )
-    missing_lifetime: float | None = keyturn.setting(
-        "Missing lifetime", "Seconds to assume where the answer has none.", default=None
+    missing_lifetime: float | None = keyturn.plugins.setting(
+        "Missing lifetime", "Seconds to assume where the response has none.", default=None
     )
-    max_margin: float | None = keyturn.setting(
+    max_margin: float | None = keyturn.plugins.setting(
         "Largest margin",
         "Seconds before its end before which the server gives no new token.",
         default=None,
     )
     error_field: str = _text(
-        "Error field", "The path of an error's code in an answer.", default="error"
+        "Error field", "The path of an error's code in a response.", default="error"
     )
     error_description_field: str = _text(
         "Error description field", "The path of the words about it.", default="error_description"
@@ -154,9 +160,9 @@ class GenericSettings(keyturn.Settings):
         "Error codes", "What the platform's own codes are in terms of OAuth."
     )
     api_url_field: str = _text(
-        "API URL field", "The path of the API's address in the token's answer.", default=""
+        "API URL field", "The path of the API's address in the token's response.", default=""
     )
-    api_domains: tuple[str, ...] | None = keyturn.setting(
+    api_domains: tuple[str, ...] | None = keyturn.plugins.setting(
         "API domains", "The domains below which that must lie.", default=None
     )
     authorization_header: str = _text(
@@ -171,7 +177,7 @@ class GenericSettings(keyturn.Settings):
     def problems(self) -> Iterator[str]:
         """Return what is wrong with the description, and with what it needs."""
         try:
-            self.described()
+            self.provider_from_data()
         except keyturn.errors.ConfigurationError as error:
             yield from error.problems
         if (self.per_minute is None) != (self.burst is None):
@@ -181,7 +187,7 @@ class GenericSettings(keyturn.Settings):
         if self.client_authentication == "tls_client_auth" and self.certificate is None:
             yield "certificate: is required for tls_client_auth"
 
-    def described(self) -> keyturn.Provider[Any]:
+    def provider_from_data(self) -> keyturn.plugins.Provider[Any]:
         """Return the provider that these settings describe.
 
         Raises:
@@ -190,8 +196,8 @@ class GenericSettings(keyturn.Settings):
         given = {name: getattr(self, name) for name in _DATA}
         description = {name: value for name, value in given.items() if value is not None}
         if self.per_minute is not None and self.burst is not None:
-            description["budget"] = keyturn.Budget(self.per_minute, self.burst)
-        return keyturn.described(
+            description["rate_limit"] = keyturn.plugins.RateLimit(self.per_minute, self.burst)
+        return keyturn.plugins.provider_from_data(
             Generic.name, {**description, "token_url": "{token_url}"}, settings=GenericSettings
         )
 
@@ -217,7 +223,7 @@ _CREDENTIALS = frozenset(
 _DATA = [field.name for field in attrs.fields(GenericSettings) if field.name not in _CREDENTIALS]
 
 
-class Generic(keyturn.Provider[GenericSettings]):
+class Generic(keyturn.plugins.Provider[GenericSettings]):
     """A platform that nobody has written a provider for."""
 
     name = "generic"
@@ -225,12 +231,12 @@ class Generic(keyturn.Provider[GenericSettings]):
     settings = GenericSettings
     token_url = "{token_url}"
 
-    def bound(self, settings: GenericSettings) -> keyturn.Provider[Any]:
+    def for_settings(self, settings: GenericSettings) -> keyturn.plugins.Provider[Any]:
         """Return the provider that the settings describe."""
-        return settings.described()
+        return settings.provider_from_data()
 
 
-@keyturn.hookimpl
-def keyturn_provider() -> keyturn.Provider[GenericSettings]:
+@keyturn.plugins.hookimpl
+def keyturn_provider() -> keyturn.plugins.Provider[GenericSettings]:
     """Return the provider `generic`."""
     return Generic()

@@ -20,10 +20,10 @@ def _application_id_problem(value: int) -> str | None:
 
 
 @attrs.frozen(kw_only=True)
-class NorceSettings(keyturn.ConfidentialSettings):
+class NorceSettings(keyturn.plugins.ConfidentialSettings):
     """What the settings of both Norce providers have."""
 
-    application_id: int | None = keyturn.setting(
+    application_id: int | None = keyturn.plugins.setting(
         "Application ID",
         "The number of the application that API requests speak for; no part of the token.",
         default=None,
@@ -32,11 +32,11 @@ class NorceSettings(keyturn.ConfidentialSettings):
     )
 
 
-class Norce(keyturn.Provider[S]):
+class Norce(keyturn.plugins.Provider[S]):
     """What both Norce providers have in common, by Norce's page on OAuth2 accounts."""
 
     # "Max 3 requests per minute per IP address, with a possibility to burst 20 more".
-    budget = keyturn.Budget(per_minute=3, burst=20)
+    rate_limit = keyturn.plugins.RateLimit(per_minute=3, burst=20)
     # The page says 3600 in its text, 600 in its example, and that it might change: the shorter.
     missing_lifetime: ClassVar[float | None] = 600.0
     # Every API request needs it.

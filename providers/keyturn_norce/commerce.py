@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 class CommerceSettings(NorceSettings):
     """The settings of `norce-commerce`."""
 
-    client: str = keyturn.label("Client", "Your name at Norce, the first part of the host.")
-    region: str = keyturn.label("Region", "The region in the host, as in api-se.", default="se")
-    environment: Literal["playground", "stage", "prod"] = keyturn.setting(
+    client: str = keyturn.plugins.label("Client", "Your name at Norce, the first part of the host.")
+    region: str = keyturn.plugins.label(
+        "Region", "The region in the host, as in api-se.", default="se"
+    )
+    environment: Literal["playground", "stage", "prod"] = keyturn.plugins.setting(
         "Environment", "It is part of the host, production excepted, and the default scope."
     )
-    scope: tuple[str, ...] | None = keyturn.setting(
+    scope: tuple[str, ...] | None = keyturn.plugins.setting(
         "Scope",
         "One or several environment names, when they aren't the environment's own: older accounts "
         "know `lab` and `production`.",
@@ -31,7 +33,7 @@ class CommerceSettings(NorceSettings):
 
     def problems(self) -> Iterator[str]:
         """Return what would make the host's second label too long."""
-        if keyturn.label_problem(f"api-{self.region}"):
+        if keyturn.plugins.label_problem(f"api-{self.region}"):
             yield "region: must have at most 59 characters"
 
     @property
@@ -55,7 +57,7 @@ class NorceCommerce(Norce[CommerceSettings]):
         return settings.scope or (settings.environment,)
 
 
-@keyturn.hookimpl
-def keyturn_provider() -> keyturn.Provider[CommerceSettings]:
+@keyturn.plugins.hookimpl
+def keyturn_provider() -> keyturn.plugins.Provider[CommerceSettings]:
     """Return the provider `norce-commerce`."""
     return NorceCommerce()

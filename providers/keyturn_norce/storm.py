@@ -30,7 +30,7 @@ def _scope_problem(values: tuple[str, ...]) -> str | None:
 class StormSettings(NorceSettings):
     """The settings of `norce-storm`."""
 
-    scope: tuple[str, ...] = keyturn.setting(
+    scope: tuple[str, ...] = keyturn.plugins.setting(
         "Scope",
         "One or several of lab (the stage environment), qa and production.",
         check=_scope_problem,
@@ -51,14 +51,14 @@ class NorceStorm(Norce[StormSettings]):
     settings = StormSettings
     token_url = "https://identity.storm.io/1.0/connect/token"
 
-    def api_base(self, settings: StormSettings, token: Token | None) -> str | None:
+    def api_url_for(self, settings: StormSettings, token: Token | None) -> str | None:
         """Return the host of the one environment in the scope; that of `qa` is not documented."""
         del token
         documented = _API_URLS.get(settings.scope[0]) if len(settings.scope) == 1 else None
         return settings.api_url or documented
 
 
-@keyturn.hookimpl
-def keyturn_provider() -> keyturn.Provider[StormSettings]:
+@keyturn.plugins.hookimpl
+def keyturn_provider() -> keyturn.plugins.Provider[StormSettings]:
     """Return the provider `norce-storm`."""
     return NorceStorm()

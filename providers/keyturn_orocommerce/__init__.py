@@ -13,7 +13,8 @@ import attrs
 import keyturn
 
 if TYPE_CHECKING:
-    from keyturn import Answer, OAuthError, Token, TokenRequest
+    from keyturn import Token
+    from keyturn.plugins import OAuthError, Response, TokenRequest
 
 _SEGMENT_REGEX = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]*")
 
@@ -25,31 +26,31 @@ def _segment_problem(value: str) -> str | None:
 
 
 @attrs.frozen(kw_only=True)
-class OroSettings(keyturn.ConfidentialSettings):
+class OroSettings(keyturn.plugins.ConfidentialSettings):
     """The settings of `orocommerce`."""
 
-    url: str = keyturn.url(
+    url: str = keyturn.plugins.url(
         "Application URL", "Where the application is, such as https://shop.example; may have a path"
     )
-    side: Literal["backoffice", "storefront"] = keyturn.setting(
+    side: Literal["backoffice", "storefront"] = keyturn.plugins.setting(
         "Side", "The side that the client was made for.", default="backoffice"
     )
-    backend_prefix: str = keyturn.setting(
+    backend_prefix: str = keyturn.plugins.setting(
         "Back-office prefix",
         "The path of the back-office, where the application changed it.",
         default="admin",
         check=_segment_problem,
         schema={"pattern": f"^{_SEGMENT_REGEX.pattern}$"},
     )
-    body_format: Literal["json", "form"] = keyturn.setting(
+    body_format: Literal["json", "form"] = keyturn.plugins.setting(
         "Body format", "How the token request is encoded; json is documented.", default="json"
     )
-    scope: tuple[str, ...] | None = keyturn.setting(
+    scope: tuple[str, ...] | None = keyturn.plugins.setting(
         "Scope", "Optional; OroCommerce accepts any.", default=None
     )
 
 
-class OroCommerce(keyturn.Provider[OroSettings]):
+class OroCommerce(keyturn.plugins.Provider[OroSettings]):
     """OroCommerce (its page «Client Credentials Grant Type: Generate Token»)."""
 
     name = "orocommerce"
@@ -62,26 +63,26 @@ class OroCommerce(keyturn.Provider[OroSettings]):
     def token_request(self, settings: OroSettings) -> TokenRequest:
         """Return the token request; its side sets its tokens apart, though the wire is the same."""
         request = super().token_request(settings)
-        return attrs.evolve(request, body_format=settings.body_format, realm=settings.side)
+        return attrs.evolve(request, body_format=settings.body_format, partition=settings.side)
 
-    def read_error(self, settings: OroSettings, answer: Answer) -> OAuthError | None:
+    def read_error(self, settings: OroSettings, response: Response) -> OAuthError | None:
         """Return the error; `no_encryption_key` is a broken server, not bad credentials."""
-        error = super().read_error(settings, answer)
+        error = super().read_error(settings, response)
         if error is None:
             return None
-        hint = answer.json().get("hint")
+        hint = response.json().get("hint")
         said = f"{error.description} {hint}" if isinstance(hint, str) else error.description
         broken = error.server_fault or error.code == "no_encryption_key"
         return attrs.evolve(error, description=said, server_fault=broken)
 
-    def api_base(self, settings: OroSettings, token: Token | None) -> str:
+    def api_url_for(self, settings: OroSettings, token: Token | None) -> str:
         """Return the API of the connection's side."""
         del token
         prefix = f"/{settings.backend_prefix}" if settings.side == "backoffice" else ""
         return settings.api_url or f"{settings.url.rstrip('/')}{prefix}/api"
 
 
-@keyturn.hookimpl
-def keyturn_provider() -> keyturn.Provider[OroSettings]:
+@keyturn.plugins.hookimpl
+def keyturn_provider() -> keyturn.plugins.Provider[OroSettings]:
     """Return the provider `orocommerce`."""
     return OroCommerce()

@@ -67,7 +67,7 @@ def test_the_table_tells_what_is_met() -> None:
     assert found["request ratio"]["met"] == "**no**"
     assert found["request ratio"]["keyturn"] == "5.00 %"
     assert found["load token_requests"]["authlib"] == "1200"
-    assert found["hit ratio"]["msal"] == table.NOTHING
+    assert found["hit ratio"]["msal"] == table.EMPTY
     missed = table.missed(results())
     assert len(missed) == 1
     assert missed[0].startswith("added to a request, against a static header (request): 5.00 %")

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from keyturn.cli import _quick, main
-from keyturn.keyfile import fingerprint_key
+from keyturn._cli import main
+from keyturn._cli import quick as _quick
+from keyturn._tokens.keyfile import fingerprint_key
 from keyturn.testing import Emulator
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def start(spawn: Callable[..., subprocess.Popen[str]]) -> Callable[..., subproce
     """Give a function that starts a command in a process of its own, ended with the test."""
 
     def start_process(*arguments: str, **options: Any) -> subprocess.Popen[str]:
-        return spawn([sys.executable, "-m", "keyturn.cli", *arguments], **options)
+        return spawn([sys.executable, "-m", "keyturn._cli", *arguments], **options)
 
     return start_process
 
@@ -146,7 +147,7 @@ class User:
 
     def quick(self, *options: str, name: str = "shop") -> str | None:
         """Return what it prints the quick way, or None if that is for the ordinary way to say."""
-        return _quick.answer(["token", name, *options])
+        return _quick.response(["token", name, *options])
 
     def configure_more(self, line: str) -> None:
         """Add a line to the configuration file."""

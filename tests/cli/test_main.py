@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from keyturn.cli import main
+from keyturn._cli import main
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -166,7 +166,7 @@ def test_traceback_of_a_broken_plugin_is_for_the_verbose(
     keyturn: Keyturn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its user can't do anything with it, and its authors can't do without."""
-    from keyturn import plugins
+    from keyturn._plugins import loading as plugins
 
     def fail(_: object) -> None:
         raise ImportError("no module of that name")
@@ -286,8 +286,8 @@ def test_demo_fails_when_a_step_does_not_do_what_it_says(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A demonstration that shows what is not there is a lie."""
-    monkeypatch.setattr("keyturn.cli._demo._STEPS", _first_step())
-    monkeypatch.setattr("keyturn.cli._demo.KeyturnAuth", lambda _: httpx.Auth())
+    monkeypatch.setattr("keyturn._cli.demo._STEPS", _first_step())
+    monkeypatch.setattr("keyturn._cli.demo.KeyturnAuth", lambda _: httpx.Auth())
 
     code = main(["demo"])
 
@@ -298,15 +298,15 @@ def test_demo_fails_when_a_step_does_not_do_what_it_says(
 
 
 def _first_step() -> tuple[Any, ...]:
-    from keyturn.cli import _demo
+    from keyturn._cli import demo as _demo
 
     return _demo._STEPS[:1]  # noqa: SLF001 - the other steps take seconds
 
 
 def test_module_is_the_command() -> None:
-    """`python -m keyturn.cli` works where the command is not on the path."""
+    """`python -m keyturn._cli` works where the command is not on the path."""
     done = subprocess.run(
-        [sys.executable, "-m", "keyturn.cli", "--version"],
+        [sys.executable, "-m", "keyturn._cli", "--version"],
         capture_output=True,
         text=True,
         check=True,

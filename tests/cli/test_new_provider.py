@@ -229,8 +229,8 @@ def author(tmp_path_factory: pytest.TempPathFactory) -> Author:
     # The tests need pytest alone.
     more = {"HOME": str(directory), "PYTHONPATH": str(site), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     author = Author(directory, kept | more)
-    author.run("keyturn.cli", "new-provider", "acme-code")
-    author.run("keyturn.cli", "new-provider", "acme-data", "--data")
+    author.run("keyturn._cli", "new-provider", "acme-code")
+    author.run("keyturn._cli", "new-provider", "acme-data", "--data")
     pip = ("pip", "--quiet", "--disable-pip-version-check")
     offline = ("--no-index", "--no-deps")
     sources = ("./keyturn-acme-code", "./keyturn-acme-data")
@@ -241,7 +241,7 @@ def author(tmp_path_factory: pytest.TempPathFactory) -> Author:
 
 def test_providers_are_listed(author: Author) -> None:
     """The author thinks of a mistake of their own where there is none."""
-    listed = json.loads(author.run("keyturn.cli", "providers", "--format", "json"))
+    listed = json.loads(author.run("keyturn._cli", "providers", "--format", "json"))
 
     assert [row for row in listed if row["distribution"] != "keyturn"] == [
         {"name": f"acme-{kind}", "distribution": f"keyturn-acme-{kind}", "version": "0.1.0"}
@@ -261,7 +261,7 @@ def test_tests_pass(author: Author, kind: str) -> None:
 @pytest.mark.parametrize("kind", ["code", "data"])
 def test_provider_is_verified(author: Author, kind: str) -> None:
     """Both ways to run the checks must agree."""
-    report = json.loads(author.run("keyturn.cli", "verify", f"acme-{kind}", "--format", "json"))
+    report = json.loads(author.run("keyturn._cli", "verify", f"acme-{kind}", "--format", "json"))
 
     assert {check["outcome"] for check in report["checks"]} == {"passed"}
 

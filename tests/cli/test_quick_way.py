@@ -1,4 +1,4 @@
-"""The quick way of `keyturn token NAME`: the same answer as the ordinary way, for less."""
+"""The quick way of `keyturn token NAME`: the same response as the ordinary way, for less."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyturn import config, lifetime
-from keyturn.cli import _quick
-from keyturn.cli._parser import make_parser
+from keyturn import _config as config
+from keyturn._cli import quick as _quick
+from keyturn._cli.parser import make_parser
+from keyturn._tokens import lifetime
 
 if TYPE_CHECKING:
     import subprocess
@@ -36,7 +37,7 @@ def test_second_process_imports_hardly_anything(user: User, run_python: Callable
     code = f"""
 import sys
 before = set(sys.modules)  # what measures the tests' coverage imports some of them
-from keyturn.cli import main
+from keyturn._cli import main
 assert main(["token", "shop"]) == 0
 print(sorted(set({SLOW}) & (set(sys.modules) - before)))
 """
@@ -48,11 +49,11 @@ print(sorted(set({SLOW}) & (set(sys.modules) - before)))
 
 @pytest.mark.parametrize("form", ["token", "header", "json"])
 def test_both_ways_print_the_same(user: User, emulator: Emulator, form: str) -> None:
-    """A script would see another answer the second time."""
+    """A script would see another response the second time."""
     options = ("--format", form, "--config", str(user.config))
     ordinary = user.token(*options)
     with user.patch.context() as patch:
-        patch.setattr("keyturn.cli._commands.run", pytest.fail)
+        patch.setattr("keyturn._cli.commands.run", pytest.fail)
         quick = user.token(*options)
 
     assert quick == ordinary
@@ -90,7 +91,7 @@ def test_note_is_private_and_tells_no_secret(user: User) -> None:
     ],
     ids=["command", "another user's home", "encrypted", "memory"],
 )
-def test_no_note_where_the_answer_could_change_unseen(user: User, old: str, new: str) -> None:
+def test_no_note_where_the_response_could_change_unseen(user: User, old: str, new: str) -> None:
     """A rotated secret would be overlooked, or a token come from elsewhere than the store."""
     (user.home / "secret").write_text(os.environ["SHOP_SECRET"])
     user.reconfigure(old, new.replace("{home}", str(user.home)).replace("{key}", "A" * 43))
@@ -136,9 +137,9 @@ def test_note_ends_before_any_process_renews(user: User) -> None:
 
 
 def test_no_note_about_a_token_that_another_process_has_replaced(user: User) -> None:
-    """It would prove an answer that was never given."""
+    """It would prove a response that was never given."""
     renewed = user.token()
-    user.patch.setattr("keyturn.cli._tokens._FORMATS", {"token": lambda *_: "replaced"})
+    user.patch.setattr("keyturn._cli.tokens._FORMATS", {"token": lambda *_: "replaced"})
     user.notes[0].unlink()
 
     assert user.token() == "replaced"
@@ -177,8 +178,8 @@ def test_change_while_the_command_runs_leaves_no_note(
             user.patch.setenv("SHOP_SECRET", before[1])
         return read(given)
 
-    user.patch.setattr("keyturn.cli._output.configuration", lambda given: read(given.config))
-    user.patch.setattr("keyturn.config.read", read_and_change)
+    user.patch.setattr("keyturn._cli.output.configuration", lambda given: read(given.config))
+    user.patch.setattr("keyturn._config.read", read_and_change)
 
     user.token()
 
@@ -211,8 +212,8 @@ def test_notes_of_ended_tokens_are_removed(user: User) -> None:
 
 def test_key_in_its_file_serves(user: User, run_python: Callable[..., str]) -> None:
     """Nearly nobody sets KEYTURN_FINGERPRINT_KEY, and nothing would be quick for them."""
-    command = "import sys; from keyturn.cli import main; sys.exit(main(['token', 'shop']))"
-    quick = "from keyturn.cli import _quick; print(_quick.answer(['token', 'shop']))"
+    command = "import sys; from keyturn._cli import main; sys.exit(main(['token', 'shop']))"
+    quick = "from keyturn._cli import _quick; print(_quick.response(['token', 'shop']))"
     token = run_python(command, KEYTURN_FINGERPRINT_KEY=None)
 
     assert run_python(quick, KEYTURN_FINGERPRINT_KEY=None) == token
@@ -240,7 +241,7 @@ WORDS += ["--renew", "-v", "--", "-x", "", "--form", "header", "--config="]
 
 @given(st.lists(st.sampled_from(WORDS), max_size=7))
 def test_what_is_quick_means_the_same_to_the_parser(arguments: list[str]) -> None:
-    """The quick way would answer another question than the one that was asked."""
+    """The quick way would response another question than the one that was asked."""
     question = _quick.as_question(arguments)
     if question is None:
         return

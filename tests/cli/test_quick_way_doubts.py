@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from keyturn.cli import _quick
-from keyturn.keyfile import fingerprint_key
+from keyturn._cli import quick as _quick
+from keyturn._tokens.keyfile import fingerprint_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable

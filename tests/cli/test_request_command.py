@@ -41,7 +41,7 @@ def test_path_is_below_the_api(
 
 @pytest.mark.usefixtures("shop")
 def test_url_of_the_api_may_be_whole(emulator: Emulator, keyturn: Keyturn) -> None:
-    """An API's answer links to its next page by a whole URL."""
+    """An API's response links to its next page by a whole URL."""
     url = emulator.settings("orocommerce")["url"]
 
     assert keyturn("request", "shop", "GET", f"{url}/admin/api/users?page=2").code == 0

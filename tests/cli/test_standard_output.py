@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from keyturn import provider
-from keyturn.cli import main
+from keyturn._cli import main
 
 if TYPE_CHECKING:
     import subprocess
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 NOISY_PLUGIN = """
 import sys, keyturn
 print("noise at import")
-@keyturn.hookimpl
+@keyturn.plugins.hookimpl
 def keyturn_event(event):
     print("noise in a hook")
     sys.stdout.buffer.write(b"noise in bytes")
@@ -153,7 +153,7 @@ def test_open_key_file_is_told_every_time(user: User, run_python: Callable[..., 
     """Told only once, it would be taken for settled."""
     code = """
 import sys
-from keyturn.cli import main
+from keyturn._cli import main
 sys.stderr = sys.stdout
 assert main(["token", "shop"]) == 0
 """

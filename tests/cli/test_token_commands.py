@@ -82,7 +82,7 @@ def test_json_tells_all_that_a_script_needs(keyturn: Keyturn) -> None:
 
 @pytest.mark.usefixtures("shop")
 def test_env_is_safe_for_a_shell(emulator: Emulator, keyturn: Keyturn) -> None:
-    """What a server puts into an answer must not be run by the shell that reads it."""
+    """What a server puts into a response must not be run by the shell that reads it."""
     assignments = keyturn("token", "shop", "--format", "env").out
     script = assignments + 'printf "%s|" "$KEYTURN_ACCESS_TOKEN" "$KEYTURN_TOKEN_TYPE"\n'
     script += 'printf "%s|" "$KEYTURN_API_URL" "$KEYTURN_EXPIRES_AT"'
@@ -134,7 +134,7 @@ def test_credential_helper_is_bazels(emulator: Emulator, ask: Keyturn, keyturn: 
 
 @pytest.mark.usefixtures("shop")
 @pytest.mark.parametrize("uri", ["https://evil.example/", "http://127.0.0.1:1/", "x", ""])
-def test_credential_helper_answers_for_its_own_origin_only(ask: Keyturn, uri: str) -> None:
+def test_credential_helper_responses_for_its_own_origin_only(ask: Keyturn, uri: str) -> None:
     """Whoever writes a build file must not get the token sent to a host of theirs."""
     result = ask(json.dumps({"uri": uri}))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import keyturn
-from keyturn import config
+from keyturn import _config as config
 from keyturn.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -67,7 +67,9 @@ def test_variable_overrides_one_setting(
     connection = keyturn.load_connection("norce-stage", config=write(FILE, 0o644))
 
     assert b"client_id=from-the-environment" in connection.token_request().body
-    assert connection.provider.decorate(connection.settings, TOKEN) == {"ApplicationId": "7"}
+    assert connection.provider.api_request_headers(connection.settings, TOKEN) == {
+        "ApplicationId": "7"
+    }
 
 
 @pytest.mark.parametrize("name", ["norce-stage", "norce_stage", "norce.stage"])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import keyturn
-from keyturn import config
+from keyturn import _config as config
 from keyturn.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -64,7 +64,9 @@ def test_connection_is_what_its_table_says(write: Callable[..., Path]) -> None:
     request = connection.token_request()
     assert request.url == "https://acme.api-se.stage.norce.tech/identity/1.0/connect/token"
     assert b"client_secret=s3cret-for-tests" in request.body
-    assert connection.provider.decorate(connection.settings, TOKEN) == {"ApplicationId": "1042"}
+    assert connection.provider.api_request_headers(connection.settings, TOKEN) == {
+        "ApplicationId": "1042"
+    }
 
 
 def test_file_is_found_by_variable_and_in_the_users_directory(
@@ -118,7 +120,7 @@ def test_unknown_syntax_error_is_told_without_a_place(
     write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A later Python may word its syntax errors in another way."""
-    monkeypatch.setattr("keyturn.config._given._TOML_PLACE_REGEX", re.compile("!"))
+    monkeypatch.setattr("keyturn._config.raw._TOML_PLACE_REGEX", re.compile("!"))
 
     assert message("x", write("x = ")).endswith("is not TOML.")
 

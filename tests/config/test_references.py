@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import keyturn
-from keyturn import config
+from keyturn import _config as config
+from keyturn._plugins.loading import plugin_manager
 from keyturn.errors import ConfigurationError
-from keyturn.plugins import plugin_manager
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,7 +38,7 @@ def get_password(service, user):
 class Vault:
     """A plugin that knows a secret source."""
 
-    @keyturn.hookimpl
+    @keyturn.plugins.hookimpl
     def keyturn_secret(self, source: str, reference: object) -> str | None:
         """Return a secret of the source `vault`."""
         if source == "vault" and reference == "broken":
@@ -178,7 +178,7 @@ def test_what_keeps_a_secret_from_being_had_is_told(
     expected: str,
 ) -> None:
     """Each says where the mistake is and what it is."""
-    monkeypatch.setattr("keyturn.config._references._COMMAND_SECONDS", 0.2)
+    monkeypatch.setattr("keyturn._config.references._COMMAND_SECONDS", 0.2)
     monkeypatch.setitem(sys.modules, "keyring", None)
     monkeypatch.setenv("EMPTY", "")
     (home / "large").write_bytes(b"x" * 65537)
@@ -213,7 +213,7 @@ def test_no_error_shows_a_secret_not_even_in_its_traceback(
     write: Callable[..., Path], home: Path, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
     """Error trackers send the locals of every frame to somebody else's computer."""
-    monkeypatch.setattr("keyturn.config._references._COMMAND_SECONDS", 0.2)
+    monkeypatch.setattr("keyturn._config.references._COMMAND_SECONDS", 0.2)
     monkeypatch.setenv("KEYTURN_CONNECTIONS__ORO__API_URL", CANARY)
     (home / "canary").write_text(CANARY)
     (home / "lines").write_text(f"{CANARY}\n{CANARY}\n")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import keyturn
-from keyturn import config
+from keyturn import _config as config
 from keyturn.errors import ConfigurationError
 from keyturn.testing import Emulator
 
@@ -151,7 +151,7 @@ def test_check_finds_mistakes_without_resolving(write: Callable[..., Path], acco
 def test_connections_with_one_store_key_share_one_store(
     write: Callable[..., Path], account: str
 ) -> None:
-    """Each would have token requests, and a budget while the store fails, of its own."""
+    """Each would have token requests, and a rate_limit while the store fails, of its own."""
     path = write(f"store_key = '{KEY}'\n{account}")
     one, two = (keyturn.load_connection("oro", config=path).renewal.store for _ in range(2))
     path = write(f"store_key = ['{NEW_KEY}', '{KEY}']\n{account}")

@@ -19,8 +19,8 @@ from typing import Any
 import attrs
 
 import keyturn
-from keyturn.shape import AnswerShape
-from keyturn.shape import read_token as read_shape
+from keyturn._providers.token_response import TokenResponseMapping
+from keyturn._providers.token_response import read_token as read_shape
 
 SETTINGS = {
     "tenant": "blue",
@@ -35,13 +35,15 @@ GOLDEN = {
 
 
 @attrs.frozen(kw_only=True)
-class AcmeSettings(keyturn.ConfidentialSettings):
-    tenant: str = keyturn.label("Tenant", "Your name at Acme.")
-    side: str = keyturn.setting("Side", "A side of the shop.", default="front")
-    scope: tuple[str, ...] | None = keyturn.setting("Scope", "What it is for.", default=None)
+class AcmeSettings(keyturn.plugins.ConfidentialSettings):
+    tenant: str = keyturn.plugins.label("Tenant", "Your name at Acme.")
+    side: str = keyturn.plugins.setting("Side", "A side of the shop.", default="front")
+    scope: tuple[str, ...] | None = keyturn.plugins.setting(
+        "Scope", "What it is for.", default=None
+    )
 
 
-class Acme(keyturn.Provider[Any]):
+class Acme(keyturn.plugins.Provider[Any]):
     """Right in every way."""
 
     name = "acme"
@@ -67,7 +69,7 @@ class Broken:
     what: str
     check: str
     mend: str
-    provider: keyturn.Provider[Any]
+    provider: keyturn.plugins.Provider[Any]
     examples: dict[str, Any]
 
 
@@ -84,7 +86,7 @@ def broken(what: str, check: str, mend: str, **examples: Any):
     return add
 
 
-def with_settings(**fields: tuple[Any, Any]) -> keyturn.Provider[Any]:
+def with_settings(**fields: tuple[Any, Any]) -> keyturn.plugins.Provider[Any]:
     """Return Acme with other fields in its settings: annotation and declaration."""
     namespace = {
         "__annotations__": {name: kind for name, (kind, _) in fields.items()},
@@ -118,14 +120,16 @@ class ApiOverHttp(Acme):
     api_url = "http://{tenant}.acme.example/api"
 
 
-@broken("a budget of nothing", "data", "budget: ")
-class NoBudget(Acme):
-    budget = keyturn.Budget(per_minute=0, burst=0)
+@broken("a rate_limit of nothing", "data", "rate_limit: ")
+class NoRateLimit(Acme):
+    rate_limit = keyturn.plugins.RateLimit(per_minute=0, burst=0)
 
 
-@broken("half a request as its burst", "budget", "keyturn.Budget(per_minute=…, burst=…)")
-class HalfBudget(Acme):
-    budget = keyturn.Budget(per_minute=60, burst=2.5)  # type: ignore[arg-type]
+@broken(
+    "half a request as its burst", "rate_limit", "keyturn.plugins.RateLimit(per_minute=…, burst=…)"
+)
+class HalfRateLimit(Acme):
+    rate_limit = keyturn.plugins.RateLimit(per_minute=60, burst=2.5)  # type: ignore[arg-type]
 
 
 # Settings
@@ -133,7 +137,7 @@ class HalfBudget(Acme):
 
 @broken("a password as a text", "settings_class", "annotate password as keyturn.Secret")
 def secret_as_text():
-    return with_settings(password=(str, keyturn.setting("Password", default="none")))
+    return with_settings(password=(str, keyturn.plugins.setting("Password", default="none")))
 
 
 @broken("settings that can be changed", "settings_class", "@attrs.frozen(kw_only=True)")
@@ -150,7 +154,7 @@ def positional_settings():
     namespace = {
         "__annotations__": {"note": str},
         "__module__": __name__,
-        "note": keyturn.setting("Note", default="none"),
+        "note": keyturn.plugins.setting("Note", default="none"),
     }
     cls = attrs.frozen(type("Positional", (AcmeSettings,), namespace))
     return type("Other", (Acme,), {"settings": cls, "parameters": {"note": "{note}"}})()
@@ -164,20 +168,20 @@ def plain_class():
     return type("Other", (Acme,), {"settings": Plain})()
 
 
-@broken("a setting without a title", "schema", "declare note with keyturn.setting")
+@broken("a setting without a title", "schema", "declare note with keyturn.plugins.setting")
 def untitled_setting():
     return with_settings(note=(str, attrs.field(default="none")))
 
 
 @broken("a schema that is no JSON", "schema", "schema=")
 def schema_with_class():
-    note = keyturn.setting("Note", default="none", schema={"examples": {1, 2}})
+    note = keyturn.plugins.setting("Note", default="none", schema={"examples": {1, 2}})
     return with_settings(note=(str, note))
 
 
 @broken("a required setting that is not required", "settings_read", "no __init__, converter")
 def reads_anything():
-    made = with_settings(account=(str, keyturn.setting("Account", default="none")))
+    made = with_settings(account=(str, keyturn.plugins.setting("Account", default="none")))
     made.settings_schema = lambda: {  # type: ignore[method-assign]
         **Acme().settings_schema(),
         "required": ["tenant", "client_id", "client_secret", "side"],
@@ -203,7 +207,7 @@ class TokenOverHttp(Acme):
     token_url = "http://{tenant}.acme.example/oauth/token"
 
 
-@broken("no token request", "well_formed_request", "keyturn.TokenRequest")
+@broken("no token request", "well_formed_request", "keyturn.plugins.TokenRequest")
 class NoRequest(Acme):
     def token_request(self, settings):
         return None
@@ -221,7 +225,7 @@ class TwoLines(Acme):
         return attrs.evolve(request, extra_headers=(("X-Tenant", "a\r\nb: c"),))
 
 
-@broken("a random parameter", "repeatable_request", "keyturn.Computed")
+@broken("a random parameter", "repeatable_request", "keyturn.plugins.DynamicValue")
 class RandomParameter(Acme):
     def token_request(self, settings):
         request = super().token_request(settings)
@@ -229,7 +233,7 @@ class RandomParameter(Acme):
         return attrs.evolve(request, parameters=(*request.parameters, nonce))
 
 
-@broken("the time in a header", "repeatable_request", "keyturn.Computed")
+@broken("the time in a header", "repeatable_request", "keyturn.plugins.DynamicValue")
 class TimeInHeader(Acme):
     def token_request(self, settings):
         request = super().token_request(settings)
@@ -253,12 +257,12 @@ class ReadsFile(Acme):
 
 @broken("asks the network", "no_input_or_output", "decorate connects to another host")
 class AsksNetwork(Acme):
-    def decorate(self, settings, token):
+    def api_request_headers(self, settings, token):
         try:
             socket.create_connection(("127.0.0.1", 9), timeout=1).close()
         except OSError:
             pass
-        return super().decorate(settings, token)
+        return super().api_request_headers(settings, token)
 
 
 @broken("counts its calls", "nothing_changed", "keep no state between calls in token_request")
@@ -272,9 +276,9 @@ class CountsCalls(Acme):
 
 @broken("changes the settings", "nothing_changed", "attrs.evolve")
 class ChangesSettings(Acme):
-    def decorate(self, settings, token):
+    def api_request_headers(self, settings, token):
         object.__setattr__(settings, "side", "changed")
-        return super().decorate(settings, token)
+        return super().api_request_headers(settings, token)
 
 
 # The key
@@ -324,20 +328,20 @@ def with_shop_in_host(made):
     return made
 
 
-@broken("a tenant of any text, in the host", "hostile_texts", "keyturn.label")
+@broken("a tenant of any text, in the host", "hostile_texts", "keyturn.plugins.label")
 def text_in_host():
-    made = with_settings(shop=(str, keyturn.setting("Shop", default="blue")))
+    made = with_settings(shop=(str, keyturn.plugins.setting("Shop", default="blue")))
     return with_shop_in_host(made)
 
 
 @broken("a project of any text, in the path", "hostile_texts", "which encodes it")
 def text_in_path():
-    made = with_settings(project=(str, keyturn.setting("Project", default="blue")))
+    made = with_settings(project=(str, keyturn.plugins.setting("Project", default="blue")))
 
-    def api_base(self, settings, token):
+    def api_url_for(self, settings, token):
         return settings.api_url or f"https://acme.example/{settings.project}/api"
 
-    made.api_base = types.MethodType(api_base, made)
+    made.api_url_for = types.MethodType(api_url_for, made)
     return made
 
 
@@ -347,33 +351,35 @@ def no_slash(value: str) -> str | None:
 
 @broken("a shop with a half-hearted check, in the host", "hostile_texts", "refused without being")
 def half_checked_text_in_host():
-    made = with_settings(shop=(str, keyturn.setting("Shop", default="blue", check=no_slash)))
+    made = with_settings(
+        shop=(str, keyturn.plugins.setting("Shop", default="blue", check=no_slash))
+    )
     return with_shop_in_host(made)
 
 
 @broken("a project with a half-hearted check, in the path", "hostile_texts", "odd: it must be")
 def half_checked_text_in_path():
-    project = keyturn.setting("Project", default=None, check=no_slash)
+    project = keyturn.plugins.setting("Project", default=None, check=no_slash)
     made = with_settings(project=(str | None, project))
 
-    def api_base(self, settings, token):
+    def api_url_for(self, settings, token):
         return settings.api_url or f"https://acme.example/{settings.project}/api"
 
-    made.api_base = types.MethodType(api_base, made)
+    made.api_url_for = types.MethodType(api_url_for, made)
     return made
 
 
 @broken("a header of any text", "hostile_texts", "let the setting's check refuse them")
 def text_in_header():
-    shop = keyturn.setting("Shop", default="blue", check=lambda _: None)
+    shop = keyturn.plugins.setting("Shop", default="blue", check=lambda _: None)
     made = with_settings(shop=(str, shop))
     type(made).token_headers = {"X-Shop": "{shop}"}
     return made
 
 
-@broken("an address that is not checked", "hostile_urls", "keyturn.url")
+@broken("an address that is not checked", "hostile_urls", "keyturn.plugins.url")
 def unchecked_url():
-    shop = keyturn.setting("Shop", default="https://a.example", schema={"format": "uri"})
+    shop = keyturn.plugins.setting("Shop", default="https://a.example", schema={"format": "uri"})
     return with_settings(shop=(str, shop))
 
 
@@ -397,24 +403,24 @@ class RevealedParameter(Acme):
 
 @broken("the secret in a log", "redaction", "the log acme")
 class LoggedSecret(Acme):
-    def decorate(self, settings, token):
+    def api_request_headers(self, settings, token):
         logging.getLogger("acme").debug("headers for %s", settings.client_secret.reveal())
-        return super().decorate(settings, token)
+        return super().api_request_headers(settings, token)
 
 
 @broken("the token in a log", "redaction", "the token shows in")
 class LoggedToken(Acme):
-    def authorization(self, token):
+    def authorization(self, settings, token):
         logging.getLogger("acme").info("using %s", token.access_token)
-        return super().authorization(token)
+        return super().authorization(settings, token)
 
 
 @broken("the body in an error", "redaction", "OAuthError.description")
 class BodyInError(Acme):
-    def read_error(self, settings, answer):
-        if answer.status != 200:
-            raise keyturn.errors.TokenRequestRefused(answer.body.decode("utf-8", "replace"))
-        return super().read_error(settings, answer)
+    def read_error(self, settings, response):
+        if response.status != 200:
+            raise keyturn.errors.TokenRequestRefused(response.body.decode("utf-8", "replace"))
+        return super().read_error(settings, response)
 
 
 @broken("the token in the revocation's address", "revocation", "self.revocation_to")
@@ -448,70 +454,70 @@ class ShownRevocation(Acme):
 
 @broken("an error field that isn't there", "oauth_errors", "read_error")
 class NoErrors(Acme):
-    def read_error(self, settings, answer):
+    def read_error(self, settings, response):
         return None
 
 
 @broken("codes under other names", "oauth_errors", "error_codes")
 class WrongCodes(Acme):
-    def read_error(self, settings, answer):
-        error = super().read_error(settings, answer)
+    def read_error(self, settings, response):
+        error = super().read_error(settings, response)
         return error and attrs.evolve(error, code="invalid_grant")
 
 
 @broken("429 as a wrong client", "http_errors", "HTTP 429")
 class LimitIsRefusal(Acme):
-    def read_error(self, settings, answer):
-        if answer.status == 429:
+    def read_error(self, settings, response):
+        if response.status == 429:
             raise keyturn.errors.InvalidClient("slow down")
-        return super().read_error(settings, answer)
+        return super().read_error(settings, response)
 
 
 @broken("500 as a wrong client", "http_errors", "HTTP 500")
 class FailureIsRefusal(Acme):
-    def read_error(self, settings, answer):
-        if answer.status >= 500:
+    def read_error(self, settings, response):
+        if response.status >= 500:
             raise keyturn.errors.InvalidClient("something is wrong")
-        return super().read_error(settings, answer)
+        return super().read_error(settings, response)
 
 
 @broken("its own idea of Retry-After", "http_errors", "Retry-After is not obeyed")
 class OwnRetryAfter(Acme):
-    def read_error(self, settings, answer):
-        if answer.status == 429:
+    def read_error(self, settings, response):
+        if response.status == 429:
             raise keyturn.errors.RateLimited("slow down", retry_after=60.0)
-        return super().read_error(settings, answer)
+        return super().read_error(settings, response)
 
 
 @broken("a page taken for a token", "http_errors", "HTTP 200 with a page gives a token")
 class PageIsToken(Acme):
-    def read_token(self, settings, answer, request):
-        now = answer.sent_at
+    def read_token(self, settings, response, request):
+        now = response.sent_at
         return keyturn.Token("a", "Bearer", expires_at=now + 600, issued_at=now)
 
 
 @broken("an error body taken for a token", "error_inside_200", "error_field")
 class ErrorIsToken(Acme):
-    def read_error(self, settings, answer):
-        return None if answer.status == 200 else super().read_error(settings, answer)
+    def read_error(self, settings, response):
+        return None if response.status == 200 else super().read_error(settings, response)
 
 
-@broken("read_error raises on lists", "read_error_method", "answer.json() may be None")
+@broken("read_error raises on lists", "read_error_method", "response.json() may be None")
 class RaisesOnLists(Acme):
-    def read_error(self, settings, answer):
-        return super().read_error(settings, answer) if answer.json().get("error") else None
+    def read_error(self, settings, response):
+        return super().read_error(settings, response) if response.json().get("error") else None
 
 
-@broken("an error in every answer", "read_error_method", "correct error_field")
+@broken("an error in every response", "read_error_method", "correct error_field")
 class AlwaysError(Acme):
     error_field = "token_type"
 
 
-@broken("an error that is a text", "read_error_method", "keyturn.OAuthError or None")
+@broken("an error that is a text", "read_error_method", "keyturn.plugins.OAuthError or None")
 class TextError(Acme):
-    def read_error(self, settings, answer):
-        content = answer.json()
-        return content if isinstance(content, str) else super().read_error(settings, answer)
+    def read_error(self, settings, response):
+        content = response.json()
+        return content if isinstance(content, str) else super().read_error(settings, response)
 
 
 @broken(
@@ -538,19 +544,19 @@ MILLISECONDS = {"body": {"access_token": "a", "token_type": "Bearer", "expires_i
     "milliseconds taken for seconds",
     "lifetime",
     "lifetime_format",
-    answer=MILLISECONDS,
+    response=MILLISECONDS,
     lifetime=3600,
 )
 class Milliseconds(Acme):
     pass
 
 
-@broken("a lifetime that nobody looked up", "lifetime", "give `lifetime`", answer=MILLISECONDS)
+@broken("a lifetime that nobody looked up", "lifetime", "give `lifetime`", response=MILLISECONDS)
 class UnknownLifetime(Acme):
     pass
 
 
-@broken("the token in another field", "lifetime", "token_field", answer={"body": {"token": "a"}})
+@broken("the token in another field", "lifetime", "token_field", response={"body": {"token": "a"}})
 class OtherField(Acme):
     pass
 
@@ -566,12 +572,12 @@ class EndlessLifetime(Acme):
     missing_lifetime = float("inf")
 
 
-def read_loosely(answer: keyturn.Answer, **fields: Any) -> keyturn.Token:
-    """Return whatever is in an answer as a token."""
-    content = answer.json()
+def read_loosely(response: keyturn.plugins.Response, **fields: Any) -> keyturn.Token:
+    """Return whatever is in a response as a token."""
+    content = response.json()
     if not isinstance(content, dict):
         raise keyturn.errors.InvalidTokenResponse("no object")
-    now = answer.sent_at
+    now = response.sent_at
     usual = {
         "access_token": str(content.get("access_token")),
         "token_type": "Bearer",
@@ -583,32 +589,32 @@ def read_loosely(answer: keyturn.Answer, **fields: Any) -> keyturn.Token:
 
 @broken("a lifetime out of the air", "missing_lifetime", "self.assumed_lifetime(settings)")
 class ReadsLoosely(Acme):
-    def read_token(self, settings, answer, request):
-        return read_loosely(answer)
+    def read_token(self, settings, response, request):
+        return read_loosely(response)
 
 
 @broken("an absent lifetime is a KeyError", "missing_lifetime", "let read_token raise")
 class NeedsLifetime(Acme):
-    def read_token(self, settings, answer, request):
-        token = super().read_token(settings, answer, request)
-        return attrs.evolve(token, expires_at=token.issued_at + answer.json()["expires_in"])
+    def read_token(self, settings, response, request):
+        token = super().read_token(settings, response, request)
+        return attrs.evolve(token, expires_at=token.issued_at + response.json()["expires_in"])
 
     missing_lifetime = 600.0
 
 
 @broken("a lifetime of any kind", "bad_lifetimes", "super().read_token")
 class AnyLifetime(Acme):
-    def read_token(self, settings, answer, request):
+    def read_token(self, settings, response, request):
         try:
-            return super().read_token(settings, answer, request)
+            return super().read_token(settings, response, request)
         except keyturn.errors.InvalidTokenResponse:
-            return read_loosely(answer, expires_at=answer.sent_at + 600)
+            return read_loosely(response, expires_at=response.sent_at + 600)
 
 
 @broken("no token of two seconds", "short_lifetime", "every lifetime above 0")
 class NoShortTokens(Acme):
-    def read_token(self, settings, answer, request):
-        token = super().read_token(settings, answer, request)
+    def read_token(self, settings, response, request):
+        token = super().read_token(settings, response, request)
         if token.lifetime < 60:
             raise keyturn.errors.InvalidTokenResponse("too short")
         return token
@@ -621,33 +627,33 @@ class LongMargin(Acme):
 
 @broken("a token that is anything", "faults", "super().read_token")
 class AnyToken(Acme):
-    def read_token(self, settings, answer, request):
-        return read_loosely(answer, expires_at=answer.sent_at + 3600)
+    def read_token(self, settings, response, request):
+        return read_loosely(response, expires_at=response.sent_at + 3600)
 
 
 @broken("a token of any content type", "faults", "super().read_token")
 class AnyContentType(Acme):
-    def read_token(self, settings, answer, request):
-        as_json = attrs.evolve(answer, headers={"content-type": "application/json"})
+    def read_token(self, settings, response, request):
+        as_json = attrs.evolve(response, headers={"content-type": "application/json"})
         return super().read_token(settings, as_json, request)
 
 
 @broken("raises what it likes", "faults", "raise InvalidTokenResponse")
 class RaisesAnything(Acme):
-    def read_token(self, settings, answer, request):
-        json.loads(answer.body)["access_token"].strip()
-        return read_shape(answer, AnswerShape())
+    def read_token(self, settings, response, request):
+        json.loads(response.body)["access_token"].strip()
+        return read_shape(response, TokenResponseMapping())
 
 
 # In use
 
 
-@broken("a budget for each client", "budget", "the same for all settings")
-class BudgetForEach(Acme):
-    budget = keyturn.Budget(per_minute=30, burst=3)
+@broken("a rate_limit for each client", "rate_limit", "the same for all settings")
+class RateLimitForEach(Acme):
+    rate_limit = keyturn.plugins.RateLimit(per_minute=30, burst=3)
 
-    def bound(self, settings):
-        other = type("Unlimited", (type(self),), {"budget": None})()
+    def for_settings(self, settings):
+        other = type("Unlimited", (type(self),), {"rate_limit": None})()
         return self if settings.client_id == SETTINGS["client_id"] else other
 
 
@@ -658,26 +664,26 @@ broken("a request for each caller", "sync_and_async", "the same request")(Random
 class DependsOnCalls(Acme):
     count = 0
 
-    def authorization(self, token):
+    def authorization(self, settings, token):
         self.count += 1
         return "Authorization", f"Bearer {token.access_token};{self.count}"
 
 
 @broken("the token in no header", "api_headers", "authorization_header")
 class NoToken(Acme):
-    def authorization(self, token):
+    def authorization(self, settings, token):
         return "X-Token", "Bearer"
 
 
-@broken("decorate raises", "api_headers", "decorate")
+@broken("decorate raises", "api_headers", "api_request_headers")
 class DecorateRaises(Acme):
-    def decorate(self, settings, token):
+    def api_request_headers(self, settings, token):
         return {"X-Id": token.extra["id"]}
 
 
-@broken("a header out of the answer", "api_headers", "values of one line", context={"side"})
+@broken("a header out of the response", "api_headers", "values of one line", context={"side"})
 class NewlineInHeader(Acme):
-    def decorate(self, settings, token):
+    def api_request_headers(self, settings, token):
         return {"X-Side": f"{settings.side}\r\n"}
 
 
@@ -691,15 +697,15 @@ class OtherHeader(Acme):
     pass
 
 
-@broken("an API address of http", "api_address", "api_base")
+@broken("an API address of http", "api_address", "api_url_for")
 class HttpApiBase(Acme):
-    def api_base(self, settings, token):
+    def api_url_for(self, settings, token):
         return settings.api_url or "http://acme.example/api"
 
 
 @broken("api_url is ignored", "api_address", "if settings.api_url")
 class IgnoresApiUrl(Acme):
-    def api_base(self, settings, token):
+    def api_url_for(self, settings, token):
         return f"https://{settings.tenant}.acme.example/api"
 
 
@@ -715,33 +721,33 @@ class OtherApi(Acme):
 
 @broken("an API address from the token, unchecked", "foreign_api_address", "api_domains")
 class BelievesToken(Acme):
-    def api_base(self, settings, token):
+    def api_url_for(self, settings, token):
         told = token.extra.get("instance_url") if token else None
         return settings.api_url or told
 
 
-@broken("whatever address the answer has", "foreign_api_address", "api_domains")
-class BelievesAnswer(Acme):
-    def api_base(self, settings, token):
+@broken("whatever address the response has", "foreign_api_address", "api_domains")
+class BelievesResponse(Acme):
+    def api_url_for(self, settings, token):
         if settings.api_url is None and token and "api" in token.extra:
             return token.extra["api"]
         return settings.api_url
 
 
-@broken("an API address of odd fields", "foreign_api_address", "let api_base return None")
+@broken("an API address of odd fields", "foreign_api_address", "let api_url_for return None")
 class OddFields(Acme):
-    def api_base(self, settings, token):
+    def api_url_for(self, settings, token):
         return settings.api_url or token.extra["links"]["api"]
 
 
 def believing(believes):
-    """Return Acme with an API address that is made of what the answer tells."""
+    """Return Acme with an API address that is made of what the response tells."""
 
-    def api_base(self, settings, token):
+    def api_url_for(self, settings, token):
         told = token.extra.get("instance_url") if token else None
         return settings.api_url or (believes(told) if isinstance(told, str) else None)
 
-    return type("Believing", (Acme,), {"api_base": api_base})
+    return type("Believing", (Acme,), {"api_url_for": api_url_for})
 
 
 def when(condition):
@@ -762,22 +768,24 @@ broken("a slug that ends the host", "foreign_api_address", "one label")(
 )
 
 
-@broken("an address deep in the answer", "foreign_api_address", "api_domains")
+@broken("an address deep in the response", "foreign_api_address", "api_domains")
 class BelievesDeep(Acme):
-    def api_base(self, settings, token):
+    def api_url_for(self, settings, token):
         links = token.extra.get("links") if token else None
         told = links.get("api") if isinstance(links, dict) else None
         return settings.api_url or (told if isinstance(told, str) else None)
 
 
-@broken("an API address that is no text", "foreign_api_address", "let api_base return None")
+@broken("an API address that is no text", "foreign_api_address", "let api_url_for return None")
 class BelievesObject(Acme):
-    def api_base(self, settings, token):
+    def api_url_for(self, settings, token):
         told = token.extra.get("api") if token else None
         return settings.api_url or (told if isinstance(told, dict) else None)
 
 
-@broken("a revocation where the answer says", "foreign_api_address", "revocation_request believes")
+@broken(
+    "a revocation where the response says", "foreign_api_address", "revocation_request believes"
+)
 class RevokesAnywhere(Acme):
     def revocation_request(self, settings, token):
         told = token.extra.get("revoke", "https://acme.example/revoke")
@@ -786,7 +794,7 @@ class RevokesAnywhere(Acme):
 
 @broken("a shop of any text, in the revocation's host", "hostile_texts", "revocation endpoint")
 def text_in_revocation():
-    made = with_settings(shop=(str, keyturn.setting("Shop", default="blue")))
+    made = with_settings(shop=(str, keyturn.plugins.setting("Shop", default="blue")))
 
     def revocation_request(self, settings, token):
         return self.revocation_to(f"https://{settings.shop}.acme.example", settings, token)
@@ -804,7 +812,7 @@ broken(
     "Did you mean body?",
     request=GOLDEN | {"bodi": "a"},
 )(Acme)
-broken("a misspelt key of an answer", "lifetime", "Did you mean status?", answer={"statos": 2})(
+broken("a misspelt key of a response", "lifetime", "Did you mean status?", response={"statos": 2})(
     Acme
 )
 broken("a misspelt key of `api`", "api_headers", "Did you mean headers?", api={"header": {}})(Acme)
@@ -825,42 +833,42 @@ broken(
 # More of tokens, defects and secrets
 
 
-@broken("a token of an hour, whatever is told", "short_lifetime", "the lifetime that the answer")
+@broken("a token of an hour, whatever is told", "short_lifetime", "the lifetime that the response")
 class AlwaysAnHour(Acme):
-    def read_token(self, settings, answer, request):
-        token = super().read_token(settings, answer, request)
+    def read_token(self, settings, response, request):
+        token = super().read_token(settings, response, request)
         return attrs.evolve(token, expires_at=token.issued_at + 3600)
 
 
-@broken("a lifetime from the time of reading", "short_lifetime", "answer.sent_at")
+@broken("a lifetime from the time of reading", "short_lifetime", "response.sent_at")
 class CountsFromNow(Acme):
-    def read_token(self, settings, answer, request):
-        token = super().read_token(settings, answer, request)
+    def read_token(self, settings, response, request):
+        token = super().read_token(settings, response, request)
         now = time.time()
         return attrs.evolve(token, expires_at=now + token.lifetime, issued_at=now)
 
 
 @broken("a token of any type", "faults", "another token_type")
 class AnyType(Acme):
-    def read_token(self, settings, answer, request):
-        return read_shape(answer, AnswerShape(token_type=""))
+    def read_token(self, settings, response, request):
+        return read_shape(response, TokenResponseMapping(token_type=""))
 
 
 @broken("bound raises", "lifetime", "bound failed")
 class BoundRaises(Acme):
-    def bound(self, settings):
+    def for_settings(self, settings):
         raise ZeroDivisionError
 
 
 @broken("bound refuses", "lifetime", "bound failed")
 class BoundRefuses(Acme):
-    def bound(self, settings):
+    def for_settings(self, settings):
         raise keyturn.errors.ConfigurationError("not today")
 
 
 @broken("bound returns nothing", "fingerprint", "it returns NoneType")
 class BoundForgets(Acme):
-    def bound(self, settings):
+    def for_settings(self, settings):
         return None
 
 
@@ -879,7 +887,7 @@ class Exits(Acme):
 
 @broken("a mistake that shows the secret", "redaction", "a mistake that is told")
 def telling_mistake():
-    password = keyturn.setting(
+    password = keyturn.plugins.setting(
         "Password", default=None, check=lambda value: f"{value.reveal()} is no password"
     )
     return with_settings(password=(keyturn.Secret | None, password))
@@ -887,31 +895,31 @@ def telling_mistake():
 
 @broken("the token in its own extra", "redaction", "the token's extra")
 class TokenInExtra(Acme):
-    def read_token(self, settings, answer, request):
-        token = super().read_token(settings, answer, request)
+    def read_token(self, settings, response, request):
+        token = super().read_token(settings, response, request)
         return attrs.evolve(token, extra={"again": token.access_token})
 
 
 @broken("the client secret in API requests", "redaction", "give `api`")
 class SecretInApiRequests(Acme):
-    def decorate(self, settings, token):
+    def api_request_headers(self, settings, token):
         return {"X-Secret": settings.client_secret.reveal()}
 
 
 @broken("the secret in a log, as hex", "redaction", "the log acme")
 class LoggedHex(Acme):
-    def decorate(self, settings, token):
+    def api_request_headers(self, settings, token):
         logging.getLogger("acme").debug("%s", settings.client_secret.reveal().encode().hex())
-        return super().decorate(settings, token)
+        return super().api_request_headers(settings, token)
 
 
 @broken("token_rejected says nothing", "api_refusal", "True when a new token may help")
 class SaysNothing(Acme):
-    def token_rejected(self, settings, answer):
+    def token_rejected(self, settings, response):
         return None
 
 
 @broken("token_rejected raises", "api_refusal", "token_rejected")
 class RejectedRaises(Acme):
-    def token_rejected(self, settings, answer):
-        return bool(answer.json()["error"] == "invalid_token")
+    def token_rejected(self, settings, response):
+        return bool(response.json()["error"] == "invalid_token")

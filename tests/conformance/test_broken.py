@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from keyturn.testing._kit.run import CHECKS, check, run
-from keyturn.testing._kit.subject import Examples, opened
+from keyturn.testing.provider_kit._run import CHECKS, check, run
+from keyturn.testing.provider_kit._subject import Examples, opened
 
 
 def broken_module() -> Any:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import keyturn
-from keyturn import provider_data
+from keyturn._providers import data as provider_data
 from keyturn.testing import ProviderConformance
 
 CREDENTIALS = {"client_id": "made-up-client", "client_secret": "s3cret-for-tests"}
@@ -21,7 +21,7 @@ HOUR = {"body": {"access_token": "made-up-token", "token_type": "Bearer", "expir
 INVALID_CLIENT = {"status": 400, "body": {"error": "invalid_client"}, "raises": "InvalidClient"}
 
 
-def strangers_provider() -> keyturn.Provider[Any]:
+def strangers_provider() -> keyturn.plugins.Provider[Any]:
     """Return the provider of the distribution keyturn-acme, without installing it."""
     folder = Path(__file__).parents[1] / "plugins_for_tests" / "keyturn-acme" / "src"
     name = "keyturn_acme under conformance"
@@ -30,7 +30,7 @@ def strangers_provider() -> keyturn.Provider[Any]:
     assert spec.loader is not None
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    provider: keyturn.Provider[Any] = module.keyturn_provider()
+    provider: keyturn.plugins.Provider[Any] = module.keyturn_provider()
     return provider
 
 
@@ -44,7 +44,7 @@ class TestNorceCommerce(ProviderConformance):
         "url": "https://acme.api-se.stage.norce.tech/identity/1.0/connect/token",
         "body": f"{FORM}&scope=stage",
     }
-    answer = HOUR
+    response = HOUR
     lifetime = 3600
     errors = [INVALID_CLIENT]
     api = {
@@ -64,7 +64,7 @@ class TestNorceStorm(ProviderConformance):
         "url": "https://identity.storm.io/1.0/connect/token",
         "body": f"{FORM}&scope=lab+qa",
     }
-    answer = HOUR
+    response = HOUR
     lifetime = 3600
     errors = [INVALID_CLIENT]
     context = {"application_id"}
@@ -80,7 +80,7 @@ class TestOroCommerce(ProviderConformance):
         "url": "https://shop.example/oauth2-token",
         "body": JSON + ',"client_secret":"s3cret-for-tests"}',
     }
-    answer = HOUR
+    response = HOUR
     lifetime = 3600
     errors = [
         INVALID_CLIENT,
@@ -103,7 +103,7 @@ class TestCommerceLayer(ProviderConformance):
         "url": "https://auth.commercelayer.io/oauth/token",
         "body": JSON + ',"client_secret":"s3cret-for-tests","scope":"market:code:europe"}',
     }
-    answer = {
+    response = {
         "body": {
             "access_token": "made-up-token",
             "token_type": "bearer",
@@ -171,7 +171,7 @@ class TestGeneric(ProviderConformance):
         "body": "grant_type=client_credentials&username=made-up-user"
         "&password=s3cret-for-users&scope=read+write",
     }
-    answer = HOUR
+    response = HOUR
     lifetime = 3600
     errors = [INVALID_CLIENT]
     api = {"url": "https://acme.example/api", "headers": BEARER}
@@ -196,7 +196,7 @@ class TestStrangers(ProviderConformance):
         "url": "https://blue.acme.example/oauth/token",
         "body": FORM,
     }
-    answer = HOUR
+    response = HOUR
     lifetime = 3600
     errors = [INVALID_CLIENT]
     api = {"url": "https://blue.acme.example/api", "headers": BEARER}

@@ -10,7 +10,7 @@ import pytest
 
 import keyturn
 from keyturn.testing import ProviderConformance
-from keyturn.testing._kit.run import CHECKS
+from keyturn.testing.provider_kit._run import CHECKS
 
 if TYPE_CHECKING:
     import subprocess
@@ -22,7 +22,7 @@ import keyturn
 from keyturn.testing import ProviderConformance
 
 class TestAcme(ProviderConformance):
-    provider = keyturn.described("acme", {"token_url": "https://acme.example/token"})
+    provider = keyturn.plugins.described("acme", {"token_url": "https://acme.example/token"})
     settings = {"client_id": "made-up", "client_secret": "s3cret-for-tests"}
     request = {
         "method": "POST",
@@ -57,7 +57,9 @@ def test_pytest_runs_every_check_and_tells_of_failures_shortly(
 
 def test_unittest_runs_every_check() -> None:
     """Who has no pytest could not use the kit."""
-    provider = keyturn.described("acme", {"token_url": "https://acme.example/token"})
+    provider = keyturn.plugins.provider_from_data(
+        "acme", {"token_url": "https://acme.example/token"}
+    )
     request = {"method": "POST", "url": "https://other.example/token"}
     namespace = {"provider": provider, "request": request}
     case = type("Acme", (ProviderConformance, unittest.TestCase), namespace)
@@ -76,7 +78,7 @@ def test_unittest_runs_every_check() -> None:
     ("attributes", "said"),
     [
         ({}, "`provider` of Acme is not given"),
-        ({"provider": keyturn.Provider}, "is Provider, which is no provider"),
+        ({"provider": keyturn.plugins.Provider}, "is Provider, which is no provider"),
         ({"provider": 7}, "is int, which is no provider"),
     ],
 )

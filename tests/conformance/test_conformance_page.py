@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from keyturn.testing import ProviderConformance
-from keyturn.testing._kit.run import CHECKS
+from keyturn.testing.provider_kit._run import CHECKS
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "conformance.md"
 
@@ -19,13 +19,13 @@ def cells() -> list[list[str]]:
 
 def test_every_check_is_described() -> None:
     """An author could not look up what a check that failed is about."""
-    described = [(row[0].strip("`"), row[1]) for row in cells() if len(row) == 3]
+    provider_from_data = [(row[0].strip("`"), row[1]) for row in cells() if len(row) == 3]
 
-    assert described == [(name, check.__doc__) for name, check in CHECKS.items()]
+    assert provider_from_data == [(name, check.__doc__) for name, check in CHECKS.items()]
 
 
 def test_every_attribute_is_described() -> None:
     """An attribute that the page leaves out is never set."""
-    described = {row[0].strip("`") for row in cells() if len(row) == 2}
+    provider_from_data = {row[0].strip("`") for row in cells() if len(row) == 2}
 
-    assert described == set(ProviderConformance.__annotations__)
+    assert provider_from_data == set(ProviderConformance.__annotations__)

@@ -13,14 +13,15 @@ import httpx
 import pytest
 
 import keyturn
-from keyturn.computed import ClientAssertion
-from keyturn.shape import LifetimeFormat
-from keyturn.testing._kit import made_up, samples
-from keyturn.testing._kit.endpoint import RESET, Endpoint
-from keyturn.testing._kit.run import CHECKS, check, run
-from keyturn.testing._kit.subject import CheckFailed, Examples, opened
-from keyturn.testing._kit.watch import doors, shown, tomorrow
-from keyturn.testing._messages import Response
+from keyturn._http.values import ClientAssertion
+from keyturn._providers.token_response import LifetimeFormat
+from keyturn.testing.emulator._messages import Response
+from keyturn.testing.provider_kit import _made_up as made_up
+from keyturn.testing.provider_kit import _samples as samples
+from keyturn.testing.provider_kit._endpoint import RESET, Endpoint
+from keyturn.testing.provider_kit._run import CHECKS, check, run
+from keyturn.testing.provider_kit._subject import CheckFailed, Examples, opened
+from keyturn.testing.provider_kit._watch import doors, shown, tomorrow
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,33 +30,35 @@ PLAIN = {"token_url": "https://acme.example/token"}
 REQUEST = {"method": "POST", "url": "https://acme.example/token"}
 
 
-def described(**data: Any) -> keyturn.Provider[Any]:
+def provider_from_data(**data: Any) -> keyturn.plugins.Provider[Any]:
     """Return a plain provider with other data."""
-    return keyturn.described("acme", PLAIN | data)
+    return keyturn.plugins.provider_from_data("acme", PLAIN | data)
 
 
-def failure(name: str, provider: keyturn.Provider[Any], **examples: Any) -> CheckFailed | None:
+def failure(
+    name: str, provider: keyturn.plugins.Provider[Any], **examples: Any
+) -> CheckFailed | None:
     """Return what a check finds wrong with a provider."""
     with opened(provider, {}, Examples(**examples)) as subject:
         return check(name, subject)
 
 
 @attrs.frozen(kw_only=True)
-class ManySettings(keyturn.ConfidentialSettings):
+class ManySettings(keyturn.plugins.ConfidentialSettings):
     """Settings of every kind, all required."""
 
-    label: str = keyturn.label("Label")
-    address: str = keyturn.url("Address")
-    kind: Literal["b", "a"] = keyturn.setting("Kind")
-    selector: str = keyturn.setting("Selector", schema={"pattern": "^(id|code):.+$"})
-    number: int = keyturn.setting("Number", schema={"minimum": 7})
-    share: float = keyturn.setting("Share")
-    is_live: bool = keyturn.setting("Live")
-    scope: tuple[str, ...] = keyturn.setting("Scope")
-    side: str = keyturn.choice("Side", choices={"front": "f", "back": "b"})
+    label: str = keyturn.plugins.label("Label")
+    address: str = keyturn.plugins.url("Address")
+    kind: Literal["b", "a"] = keyturn.plugins.setting("Kind")
+    selector: str = keyturn.plugins.setting("Selector", schema={"pattern": "^(id|code):.+$"})
+    number: int = keyturn.plugins.setting("Number", schema={"minimum": 7})
+    share: float = keyturn.plugins.setting("Share")
+    is_live: bool = keyturn.plugins.setting("Live")
+    scope: tuple[str, ...] = keyturn.plugins.setting("Scope")
+    side: str = keyturn.plugins.choice("Side", choices={"front": "f", "back": "b"})
 
 
-class Many(keyturn.Provider[ManySettings]):
+class Many(keyturn.plugins.Provider[ManySettings]):
     """A provider with settings of every kind."""
 
     name = "many"
@@ -85,9 +88,13 @@ def test_settings_of_every_kind_are_made_up(tmp_path: Path) -> None:
 
 def test_setting_that_cannot_be_made_up_is_named(tmp_path: Path) -> None:
     """An author would not know what to give."""
-    impossible = keyturn.setting("Impossible", check=lambda value: f"must not be {len(value)} long")
+    impossible = keyturn.plugins.setting(
+        "Impossible", check=lambda value: f"must not be {len(value)} long"
+    )
     namespace = {"__annotations__": {"riddle": str}, "__module__": __name__, "riddle": impossible}
-    cls = attrs.frozen(kw_only=True)(type("Riddles", (keyturn.ConfidentialSettings,), namespace))
+    cls = attrs.frozen(kw_only=True)(
+        type("Riddles", (keyturn.plugins.ConfidentialSettings,), namespace)
+    )
     provider = type("Riddle", (Many,), {"settings": cls})()
 
     with pytest.raises(keyturn.errors.ConfigurationError, match="riddle: is required"):
@@ -123,14 +130,14 @@ def test_endpoint_serves_and_survives_whoever_comes() -> None:
 @pytest.mark.parametrize("lifetime_format", get_args(LifetimeFormat))
 def test_lifetimes_are_made_up_in_every_format(lifetime_format: str) -> None:
     """A right provider would be told that it reads lifetimes wrongly."""
-    provider = described(lifetime_format=lifetime_format, lifetime_field="data.0.end")
+    provider = provider_from_data(lifetime_format=lifetime_format, lifetime_field="data.0.end")
 
     for name in ("lifetime", "short_lifetime", "bad_lifetimes", "missing_lifetime"):
         assert failure(name, provider) is None
 
 
 def test_fields_are_placed_and_taken_away() -> None:
-    """Made-up answers would not be what the provider's paths say."""
+    """Made-up responses would not be what the provider's paths say."""
     content = samples.placed({"a": 1}, "data.1.token", "t")
 
     assert content == {"a": 1, "data": [None, {"token": "t"}]}
@@ -141,14 +148,14 @@ def test_fields_are_placed_and_taken_away() -> None:
 
 def test_code_and_words_in_one_field_are_kept_apart() -> None:
     """A made-up error would lose its code to its words."""
-    provider = described(error_field="error", error_description_field="error.message")
+    provider = provider_from_data(error_field="error", error_description_field="error.message")
 
     assert b"invalid_client" in samples.refusal(provider, "invalid_client", 401, "made up").body
 
 
 def test_whole_body_is_a_token() -> None:
-    """Platforms that answer with the bare token could not be verified."""
-    provider = described(token_field="", token_type="", missing_lifetime=600.0)
+    """Platforms that respond with the bare token could not be verified."""
+    provider = provider_from_data(token_field="", token_type="", missing_lifetime=600.0)
 
     for name in ("lifetime", "missing_lifetime", "error_inside_200", "faults", "short_lifetime"):
         assert failure(name, provider) is None
@@ -194,7 +201,7 @@ def test_defect_in_a_method_is_told_as_one() -> None:
     """An author would be told that the settings are wrong."""
 
     class Raising(Many):
-        def token_request(self, settings: ManySettings) -> keyturn.TokenRequest:
+        def token_request(self, settings: ManySettings) -> keyturn.plugins.TokenRequest:
             raise ZeroDivisionError
 
     found = failure("repeatable_request", Raising())
@@ -208,7 +215,7 @@ def test_unexpected_refusal_is_a_failure() -> None:
     """A check that meets an error which it doesn't expect would end the whole run."""
 
     class Refusing(Many):
-        def token_request(self, settings: ManySettings) -> keyturn.TokenRequest:
+        def token_request(self, settings: ManySettings) -> keyturn.plugins.TokenRequest:
             raise keyturn.errors.ConfigurationError("not today")
 
     report = run(Refusing(), {}, Examples())
@@ -227,7 +234,7 @@ def test_context_that_changes_the_request_is_told() -> None:
     """Each application would cost a token of its own, and nobody would know why."""
     parameters = {"application": "{application}"}
     settings = {"application": {"title": "Application", "optional": True}}
-    provider = described(parameters=parameters, settings=settings)
+    provider = provider_from_data(parameters=parameters, settings=settings)
     found = failure("fingerprint", provider, context=frozenset({"application"}))
 
     assert found is not None
@@ -237,7 +244,7 @@ def test_context_that_changes_the_request_is_told() -> None:
 def test_secret_for_api_requests_alone_is_no_mistake() -> None:
     """Platforms with an API key beside the token could not be verified."""
     settings = {"api_key": {"title": "API key", "kind": "secret"}}
-    provider = described(api_headers={"X-Api-Key": "{api_key}"}, settings=settings)
+    provider = provider_from_data(api_headers={"X-Api-Key": "{api_key}"}, settings=settings)
 
     assert failure("fingerprint", provider) is None
 
@@ -247,13 +254,13 @@ def test_scope_may_be_of_either_kind(kind: Literal["text", "scope"]) -> None:
     """The order of scopes would go unchecked where the setting is one text."""
     settings = {"scope": {"title": "Scope", "kind": kind, "optional": True}}
 
-    assert failure("scope_order", described(settings=settings)) is None
+    assert failure("scope_order", provider_from_data(settings=settings)) is None
 
 
 def test_addresses_on_this_machine_may_be_http() -> None:
     """A provider could not be tested against a local server."""
     settings = {"shop": {"title": "Shop", "kind": "url"}}
-    provider = keyturn.described(
+    provider = keyturn.plugins.provider_from_data(
         "local",
         {
             "token_url": "{shop}/token",
@@ -266,28 +273,28 @@ def test_addresses_on_this_machine_may_be_http() -> None:
         assert check("revocation", subject) is None
 
 
-def test_large_budget_is_judged_without_sending() -> None:
-    """A check of a budget of thousands would take minutes."""
-    provider = described(budget={"per_minute": 6000, "burst": 1000})
+def test_large_rate_limit_is_judged_without_sending() -> None:
+    """A check of a rate_limit of thousands would take minutes."""
+    provider = provider_from_data(rate_limit={"per_minute": 6000, "burst": 1000})
     with opened(provider, {}, Examples()) as subject:
-        assert check("budget", subject) is None
+        assert check("rate_limit", subject) is None
         assert subject.endpoint.received == []
 
 
-def test_budget_of_a_provider_without_clients_is_kept() -> None:
-    """A provider whose settings have no client ID would seem to have no budget."""
+def test_rate_limit_of_a_provider_without_clients_is_kept() -> None:
+    """A provider whose settings have no client ID would seem to have no rate_limit."""
     settings = {"api_key": {"title": "API key", "kind": "secret"}}
-    provider = described(
-        credentials="none", settings=settings, budget={"per_minute": 6, "burst": 2}
+    provider = provider_from_data(
+        credentials="none", settings=settings, rate_limit={"per_minute": 6, "burst": 2}
     )
 
-    assert failure("budget", provider) is None
+    assert failure("rate_limit", provider) is None
 
 
-def test_api_address_in_the_answer_is_followed() -> None:
-    """A provider whose answers name the API's address would have to give an example."""
+def test_api_address_in_the_response_is_followed() -> None:
+    """A provider whose responses name the API's address would have to give an example."""
     for domains in ([], ["acme.example"]):
-        provider = described(api_url_field="instance_url", api_domains=domains)
+        provider = provider_from_data(api_url_field="instance_url", api_domains=domains)
         for name in ("api_address", "foreign_api_address"):
             assert failure(name, provider) is None
 
@@ -302,12 +309,12 @@ def test_api_address_in_the_answer_is_followed() -> None:
             "header x-a",
         ),
         ("fingerprint", {"context": frozenset({"nothing"})}, "names no settings"),
-        ("lifetime", {"answer": {"body": "no token"}}, "no token comes of `answer`"),
+        ("lifetime", {"response": {"body": "no token"}}, "no token comes of `response`"),
     ],
 )
 def test_wrong_example_is_told(name: str, examples: dict[str, Any], said: str) -> None:
     """An author who mistyped an example would look for the mistake in the provider."""
-    found = failure(name, described(), **examples)
+    found = failure(name, provider_from_data(), **examples)
 
     assert found is not None
     assert said in found.what
@@ -317,7 +324,7 @@ def test_value_that_leads_nowhere_is_not_varied() -> None:
     """A provider that refuses some combinations would seem to ignore a setting."""
 
     class OneSide(Many):
-        def token_request(self, settings: ManySettings) -> keyturn.TokenRequest:
+        def token_request(self, settings: ManySettings) -> keyturn.plugins.TokenRequest:
             if settings.side == "back":
                 raise keyturn.errors.ConfigurationError("the back has no tokens.")
             return super().token_request(settings)
@@ -330,7 +337,7 @@ def test_value_that_leads_nowhere_is_not_varied() -> None:
 def test_only_scope_there_is_has_no_order() -> None:
     """A platform with one fixed scope could not be verified."""
     settings = {"scope": {"title": "Scope", "kind": "choice", "choices": ["read"]}}
-    with opened(described(settings=settings), {}, Examples()) as subject:
+    with opened(provider_from_data(settings=settings), {}, Examples()) as subject:
         assert check("scope_order", subject) is None
         assert subject.notes == [
             "scope: no two values could be made up, so their order was not tried."
@@ -338,47 +345,50 @@ def test_only_scope_there_is_has_no_order() -> None:
 
 
 def test_token_may_be_anywhere_if_the_provider_reads_it() -> None:
-    """A provider whose answers data can't describe could not be checked with an example."""
+    """A provider whose responses data can't describe could not be checked with an example."""
 
     class Reads(Many):
         def read_token(
-            self, settings: ManySettings, answer: keyturn.Answer, request: keyturn.TokenRequest
+            self,
+            settings: ManySettings,
+            response: keyturn.plugins.Response,
+            request: keyturn.plugins.TokenRequest,
         ) -> keyturn.Token:
-            content = answer.json()
+            content = response.json()
             found = content.get("a") if isinstance(content, dict) else None
             if not isinstance(found, str):
                 raise keyturn.errors.InvalidTokenResponse("there is no token.")
-            now = answer.sent_at
+            now = response.sent_at
             return keyturn.Token(found, "Bearer", expires_at=now + 60, issued_at=now)
 
-    examples = {"answer": {"body": {"a": "made-up-token"}}, "lifetime": 60}
+    examples = {"response": {"body": {"a": "made-up-token"}}, "lifetime": 60}
     for name in ("lifetime", "bad_lifetimes", "short_lifetime", "faults"):
         assert failure(name, Reads(), **examples) is None
 
 
 def test_token_type_may_be_absent() -> None:
-    """A platform whose answers have no token_type could not be verified."""
-    assert failure("lifetime", described(token_type="")) is None
+    """A platform whose responses have no token_type could not be verified."""
+    assert failure("lifetime", provider_from_data(token_type="")) is None
 
 
 def test_short_example_token_is_no_leak() -> None:
     """A token of one letter would seem to show in every text."""
     body = {"access_token": "t", "token_type": "Bearer", "expires_in": 60}
     for name in ("redaction", "revocation"):
-        provider = described(revocation_url="https://acme.example/revoke")
-        assert failure(name, provider, answer={"body": body}, lifetime=60) is None
+        provider = provider_from_data(revocation_url="https://acme.example/revoke")
+        assert failure(name, provider, response={"body": body}, lifetime=60) is None
 
 
 def test_choice_named_token_is_no_secret() -> None:
     """A platform with kinds of tokens to choose from could not be verified."""
     settings = {"token": {"title": "Token", "kind": "choice", "choices": ["short", "long"]}}
 
-    assert failure("settings_class", described(settings=settings)) is None
+    assert failure("settings_class", provider_from_data(settings=settings)) is None
 
 
 def test_documented_secret_in_api_requests_is_no_mistake() -> None:
     """A platform that wants the client's secret in API requests could not be verified."""
-    provider = described(api_headers={"X-Secret": "{client_secret}"})
+    provider = provider_from_data(api_headers={"X-Secret": "{client_secret}"})
     assert failure("redaction", provider) is not None
     assert failure("redaction", provider, api={"headers": {}}) is None
 
@@ -391,4 +401,4 @@ def test_interrupt_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setitem(CHECKS, "data", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        failure("data", described())
+        failure("data", provider_from_data())

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 import keyturn
-from keyturn.testing._kit.run import run
-from keyturn.testing._kit.subject import Examples
+from keyturn.testing.provider_kit._run import run
+from keyturn.testing.provider_kit._subject import Examples
 
 PLATFORMS = Path(__file__).parents[1] / "platforms"
-# Of each way of authentication, body, and kind of answer one.
+# Of each way of authentication, body, and kind of response one.
 NAMES = (
     "auth0",
     "commercetools",
@@ -37,11 +37,11 @@ def test_platform_conforms(name: str) -> None:
     given = example["settings"].items()
     settings = {key: value for key, value in given if str(value)[0] != "{"}
     report = run(
-        keyturn.described(name, platform["provider"]),
+        keyturn.plugins.provider_from_data(name, platform["provider"]),
         settings,
         Examples(
             request=example["request"],
-            answer=example["answer"],
+            response=example["response"],
             lifetime=example["token"]["lifetime"],
             errors=tuple(example["errors"]),
             api=example["api"],

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from keyturn.cli import main
-from keyturn.testing._kit.run import CHECKS
+from keyturn._cli import main
+from keyturn.testing.provider_kit._run import CHECKS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +18,7 @@ title = "Acme"
 token_url = "https://{tenant}.acme.example/oauth/token"
 api_url = "https://{tenant}.acme.example/api"
 client_authentication = "client_secret_basic"
-budget = { per_minute = 30, burst = 5 }
+rate_limit = { per_minute = 30, burst = 5 }
 
 [settings.tenant]
 kind = "label"

@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 import keyturn
-from keyturn.settings import read
+from keyturn._providers.settings import read
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ def platform(world: World) -> Callable[..., keyturn.Connection]:
         data: dict[str, Any] | None = None, /, *, real: bool = False, **settings: Any
     ) -> keyturn.Connection:
         usual = {"token_url": "https://login.acme.example/token"}
-        provider = keyturn.described("acme", usual | (data or {}))
+        provider = keyturn.plugins.provider_from_data("acme", usual | (data or {}))
         names = {field.name for field in attrs.fields(provider.settings)}
         credentials = {name: text for name, text in CREDENTIALS.items() if name in names}
         values, mistakes = read(provider.settings, credentials | settings)

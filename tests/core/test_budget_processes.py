@@ -1,4 +1,4 @@
-"""A crowd of processes keeps one budget: nobody is answered 429, and who must wait is told."""
+"""A crowd of processes keeps one rate_limit: nobody is answered 429, and who must wait is told."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from keyturn.testing._limits import LeakyBucket
+from keyturn.testing.emulator._limits import LeakyBucket
 
 if TYPE_CHECKING:
     import socket
@@ -39,8 +39,8 @@ def ask(key):
 
 # Not by `token`: a thread that ends during a fork may leave OpenSSL's locks locked in the child.
 connect(0, warm_url, "memory://").renewal.obtain()
-if "budget" in options:
-    keyturn.provider("norce-storm").budget = keyturn.Budget(*options["budget"])
+if "rate_limit" in options:
+    keyturn.provider("norce-storm").rate_limit = keyturn.plugins.RateLimit(*options["rate_limit"])
 waiting, start = os.pipe()
 children = []
 for number in range(options["processes"]):
@@ -60,41 +60,41 @@ assert [os.waitpid(child, 0)[1] for child in children] == [0] * len(children)
 
 
 class Endpoint:
-    """A token endpoint that limits requests as nginx's `limit_req` does, and counts its answers.
+    """A token endpoint that limits requests as nginx's `limit_req` does, and counts its responses.
 
     Args:
         limit: What it admits.
-        http_answer: Returns the bytes of an answer.
+        http_response: Returns the bytes of a response.
     """
 
-    def __init__(self, limit: LeakyBucket, http_answer: Callable[..., bytes]) -> None:
+    def __init__(self, limit: LeakyBucket, http_response: Callable[..., bytes]) -> None:
         self.statuses: list[int] = []
         self._limit = limit
-        self._answer = http_answer
+        self._response = http_response
         self._lock = threading.Lock()
 
     def handle(self, server: RawServer, connection: socket.socket) -> None:
-        """Answer one request."""
+        """Response one request."""
         server.read_request(connection)
         with self._lock:
             status = 200 if self._limit.admits(time.monotonic()) else 429
             self.statuses.append(status)
             text = f"token-{len(self.statuses)}"
         fields = {"access_token": text, "token_type": "Bearer", "expires_in": 3600}
-        connection.sendall(self._answer(fields if status == 200 else b"", status))
+        connection.sendall(self._response(fields if status == 200 else b"", status))
 
 
 def test_crowd_of_processes_gets_no_429_and_is_told_how_long_to_wait(
     run_python: Callable[..., str],
     serve: Serve,
-    http_answer: Callable[..., bytes],
-    token_answer: bytes,
+    http_response: Callable[..., bytes],
+    token_response: bytes,
     tmp_path: Path,
 ) -> None:
     """A deployment's cold start would be refused as a whole, and its host perhaps be blocked."""
-    endpoint = Endpoint(LeakyBucket(per_minute=3, burst=19), http_answer)  # 20 at once
+    endpoint = Endpoint(LeakyBucket(per_minute=3, burst=19), http_response)  # 20 at once
     options = {"processes": 64, "keys": 30, "wait": 0}
-    outcomes = crowd(run_python, serve, token_answer, endpoint, tmp_path, options)
+    outcomes = crowd(run_python, serve, token_response, endpoint, tmp_path, options)
     by_key: dict[int, set[Any]] = {}
     for key, _, what in outcomes:
         by_key.setdefault(key, set()).add(what if isinstance(what, str) else "limited")
@@ -110,15 +110,15 @@ def test_crowd_of_processes_gets_no_429_and_is_told_how_long_to_wait(
 def test_crowd_of_processes_waits_for_its_turn(
     run_python: Callable[..., str],
     serve: Serve,
-    http_answer: Callable[..., bytes],
-    token_answer: bytes,
+    http_response: Callable[..., bytes],
+    token_response: bytes,
     tmp_path: Path,
 ) -> None:
     """Who chose to wait would be turned away, or send all requests at the same moment."""
-    # Twice the budget's burst and more, since requests may be held up on their way.
-    endpoint = Endpoint(LeakyBucket(per_minute=1200, burst=9), http_answer)
-    options = {"processes": 20, "keys": 16, "wait": 30, "budget": (1200, 2)}
-    outcomes = crowd(run_python, serve, token_answer, endpoint, tmp_path, options)
+    # Twice the rate_limit's burst and more, since requests may be held up on their way.
+    endpoint = Endpoint(LeakyBucket(per_minute=1200, burst=9), http_response)
+    options = {"processes": 20, "keys": 16, "wait": 30, "rate_limit": (1200, 2)}
+    outcomes = crowd(run_python, serve, token_response, endpoint, tmp_path, options)
 
     assert [kind for _, kind, _ in outcomes] == ["token"] * 20
     assert endpoint.statuses == [200] * 16
@@ -127,13 +127,13 @@ def test_crowd_of_processes_waits_for_its_turn(
 def crowd(
     run_python: Callable[..., str],
     serve: Serve,
-    token_answer: bytes,
+    token_response: bytes,
     endpoint: Endpoint,
     directory: Path,
     options: dict[str, Any],
 ) -> list[tuple[int, str, str | float]]:
     """Return what came of each process: its key, and its token or the seconds to wait."""
-    warm, server = serve(token_answer), serve(endpoint.handle)
+    warm, server = serve(token_response), serve(endpoint.handle)
     store = f"disk://{directory / 'store'}"
     lines = run_python(CROWD, warm.url, server.url, store, json.dumps(options)).splitlines()
     return [(key, kind, what) for key, kind, what in map(json.loads, lines)]

@@ -123,7 +123,7 @@ def test_revocation_authenticates_in_the_same_way(
     address = "https://login.acme.example/revoke"
     connection = platform({**case.data, "revocation_url": address}, **case.settings)
     connection.token()
-    world.endpoint.answers.append(keyturn.Answer(200))
+    world.endpoint.responses.append(keyturn.plugins.Response(200))
     connection.revoke()
     first, sent = world.endpoint.requests
 
@@ -183,7 +183,7 @@ def opened(assertion: str, algorithm: str = "RS256") -> jwt.Token:
     return jwt.decode(assertion, jwk.JWKRegistry.import_key(text, kind), algorithms=[algorithm])
 
 
-def assertion_of(request: keyturn.TokenRequest, name: str = "client_assertion") -> str:
+def assertion_of(request: keyturn.plugins.TokenRequest, name: str = "client_assertion") -> str:
     """Return the assertion in a form."""
     return parse_qs(request.body.decode())[name][0]
 
@@ -275,7 +275,7 @@ def test_assertion_may_be_the_grant_itself(platform: Platform) -> None:
 def test_assertion_without_client_id_has_no_issuer() -> None:
     """A claim of null is refused by servers that know it must be a text."""
     key = {"private_key": {"kind": "secret", "title": "Key"}}
-    provider = keyturn.described(
+    provider = keyturn.plugins.provider_from_data(
         "acme", {"token_url": "https://a.example", **JWT, "credentials": "none", "settings": key}
     )
     settings = provider.settings(private_key=keyturn.Secret(KEY))  # type: ignore[call-arg]
@@ -285,10 +285,10 @@ def test_assertion_without_client_id_has_no_issuer() -> None:
 
 
 def test_each_sending_has_an_assertion_of_its_own(
-    platform: Platform, serve: Callable[..., RawServer], token_answer: bytes
+    platform: Platform, serve: Callable[..., RawServer], token_response: bytes
 ) -> None:
     """RFC 7523 section 3: a server refuses a `jti` that it has seen."""
-    server = serve(token_answer)
+    server = serve(token_response)
     connection = platform(JWT, real=True, private_key=KEY, token_url=server.url)
     for _ in range(2):
         connection.invalidate(connection.token())

@@ -47,11 +47,11 @@ def test_stale_token_is_handed_out_while_one_renewal_runs(world: World) -> None:
     world.clock.advance(STALE)
     asked = threading.Event()
 
-    def slow() -> keyturn.Answer:
+    def slow() -> keyturn.plugins.Response:
         assert asked.wait(10)
         return world.endpoint.token("token-2")
 
-    world.endpoint.answers.append(slow)
+    world.endpoint.responses.append(slow)
     assert connection.token() is first
     assert connection.token() is first
     asked.set()
@@ -118,7 +118,7 @@ def test_failing_renewal_of_a_valid_token_is_logged_and_tried_again_later(
     connection = world.connect(name="shop")
     first = connection.token()
     world.clock.advance(STALE)
-    world.endpoint.answers += [world.endpoint.answer(400, {"error": "invalid_request"})]
+    world.endpoint.responses += [world.endpoint.response(400, {"error": "invalid_request"})]
 
     assert connection.token() is first
     world.land()
@@ -139,7 +139,7 @@ def test_failing_renewal_of_an_expired_token_is_raised(world: World) -> None:
     connection = world.connect(name="shop")
     connection.token()
     world.clock.advance(EXPIRED)
-    world.endpoint.answers += [UNREACHABLE] * 3
+    world.endpoint.responses += [UNREACHABLE] * 3
 
     with pytest.raises(errors.EndpointUnavailable, match=r"^shop: .*No route to host"):
         connection.token()
@@ -151,7 +151,7 @@ def test_rate_limited_renewal_waits_as_long_as_the_server_asked(world: World) ->
     connection = world.connect()
     first = connection.token()
     world.clock.advance(3301 + 75)
-    world.endpoint.answers.append(world.endpoint.answer(429, {}, retry_after="40"))
+    world.endpoint.responses.append(world.endpoint.response(429, {}, retry_after="40"))
     connection.token()
     world.land()
     for _ in range(39):
@@ -170,7 +170,7 @@ def test_short_lives_are_renewed_ahead_too(world: World, lifetime: float) -> Non
     """A margin longer than the lifetime would renew on every call."""
     connection = world.connect()
     for number in range(1, 20):
-        world.endpoint.answers = [world.endpoint.token(f"t-{number}", expires_in=lifetime)]
+        world.endpoint.responses = [world.endpoint.token(f"t-{number}", expires_in=lifetime)]
         token = connection.token()
         world.land()
         assert world.clock.now < token.expires_at
@@ -183,7 +183,7 @@ def test_token_that_has_expired_already_is_refused(world: World) -> None:
     """A token would be handed out that ended before it came."""
     slow = world.endpoint.token("late", expires_in=5)
     world.clock.advance(6)
-    world.endpoint.answers.append(slow)
+    world.endpoint.responses.append(slow)
 
     with pytest.raises(errors.InvalidTokenResponse, match="expired already"):
         world.connect().token()
@@ -274,7 +274,7 @@ def test_stale_argument_works_without_a_held_token(world: World) -> None:
     assert world.connect().token(stale=first).access_token == "token-2"
 
 
-def test_api_that_refuses_for_ever_does_not_burn_the_budget(world: World) -> None:
+def test_api_that_refuses_for_ever_does_not_burn_the_rate_limit(world: World) -> None:
     """A dead API would get the token endpoint to block this client."""
     connection = world.connect()
     token = connection.token()
@@ -358,7 +358,7 @@ def test_current_token_comes_from_memory_or_the_store_and_sends_nothing(world: W
 def test_providers_own_headers_do_not_replace_the_tokens(world: World) -> None:
     """An API request would carry what a provider's plugin says in the token's place."""
     decoration = {"Authorization": "made-up", "X-Shop": "5"}
-    connection = world.connect(world.changed(decorate=lambda *_: decoration))
+    connection = world.connect(world.changed(api_request_headers=lambda *_: decoration))
 
     assert connection.headers() == {"Authorization": "Bearer token-1", "X-Shop": "5"}
 

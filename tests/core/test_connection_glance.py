@@ -16,7 +16,7 @@ from tests.conftest import World
 
 import keyturn
 from keyturn import errors
-from keyturn.stores.memory import MemoryStore
+from keyturn.stores._memory import MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,8 +33,8 @@ class SystemWorld(World):
         super().__init__()
         self.second_clock_reads = 0
         clocks = SimpleNamespace(time=lambda: self.clock.now, clock_gettime=self._uptime)
-        patch.setattr("keyturn.clock.clocks", clocks)
-        patch.setattr("keyturn.connection.time", clocks)
+        patch.setattr("keyturn._clock.clocks", clocks)
+        patch.setattr("keyturn._connection.time", clocks)
 
     def open(self) -> keyturn.Connection:
         """Return a connection under the system's clocks."""
@@ -174,10 +174,10 @@ def test_clock_that_jumps_while_at_work_gets_no_expired_token_out(
         system = SystemWorld(patch)
         ends: dict[str, float] = {}
 
-        def issue(text: str) -> keyturn.Answer:
+        def issue(text: str) -> keyturn.plugins.Response:
             ends[text] = system.clock.uptime + lifetime
             fields = {"access_token": text, "token_type": "Bearer", "expires_in": lifetime}
-            return system.endpoint.answer(200, fields)
+            return system.endpoint.response(200, fields)
 
         patch.setattr(system.endpoint, "token", issue)
         connection = system.open()

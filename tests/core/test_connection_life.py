@@ -10,8 +10,8 @@ import pytest
 
 import keyturn
 from keyturn import errors
-from keyturn.clock import SYSTEM
-from keyturn.stores.memory import MemoryStore
+from keyturn._clock import SYSTEM
+from keyturn.stores._memory import MemoryStore
 
 if TYPE_CHECKING:
     from tests.conftest import World
@@ -101,11 +101,11 @@ def test_connection_that_is_closed_during_a_renewal_stays_closed(world: World) -
     connection.token()
     world.clock.advance(STALE)
 
-    def close_first() -> keyturn.Answer:
+    def close_first() -> keyturn.plugins.Response:
         connection.close()
         return world.endpoint.token("token-2")
 
-    world.endpoint.answers.append(close_first)
+    world.endpoint.responses.append(close_first)
     connection.token()
     world.land()
     with pytest.raises(errors.ConfigurationError):
@@ -190,7 +190,7 @@ def test_forked_children_renew_at_moments_of_their_own(
     for process in range(5):
         monkeypatch.setattr("os.getpid", lambda process=process: process)
         assert connection.token() is token
-        moments.add(connection._keeper.held.fresh_until)  # noqa: SLF001 - that is the moment
+        moments.add(connection._manager.held.fresh_until)  # noqa: SLF001 - that is the moment
 
     assert len(moments) == 5
 

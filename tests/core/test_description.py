@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import keyturn
-from keyturn import errors, provider_data
-from keyturn.settings import read
+from keyturn import errors
+from keyturn._providers import data as provider_data
+from keyturn._providers.settings import read
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +28,7 @@ KEY = "-----BEGIN PRIVATE KEY-----\nx\n-----END PRIVATE KEY-----"
 def problems(description: dict[str, Any]) -> list[str]:
     """Return the mistakes that are told of a description."""
     with pytest.raises(errors.ConfigurationError) as caught:
-        keyturn.described("acme", ADDRESS | description)
+        keyturn.plugins.provider_from_data("acme", ADDRESS | description)
     assert f"acme has {len(caught.value.problems)} mistake(s)" in str(caught.value)
     return list(caught.value.problems)
 
@@ -59,11 +60,13 @@ def test_credentials_are_asked_for(
     data: dict[str, Any], required: list[str], optional: list[str]
 ) -> None:
     """A user would be asked for what the platform doesn't know, or not for what it needs."""
-    schema = keyturn.described("acme", ADDRESS | data).settings_schema()
+    schema = keyturn.plugins.provider_from_data("acme", ADDRESS | data).settings_schema()
 
     assert schema["required"] == required
     assert schema["properties"].keys() == {*required, *optional, "token_url", "api_url"}
-    assert "acme" in (keyturn.described("acme", ADDRESS | data).settings.__doc__ or "")
+    assert "acme" in (
+        keyturn.plugins.provider_from_data("acme", ADDRESS | data).settings.__doc__ or ""
+    )
 
 
 # --- Settings ---
@@ -134,7 +137,9 @@ BAD: dict[str, tuple[list[object], str]] = {
 
 def test_settings_are_read_by_their_kinds() -> None:
     """A setting's kind is what keeps a wrong value from being sent."""
-    provider = keyturn.described("acme", ADDRESS | {"credentials": "none", "settings": SETTINGS})
+    provider = keyturn.plugins.provider_from_data(
+        "acme", ADDRESS | {"credentials": "none", "settings": SETTINGS}
+    )
     settings, mistakes = read(provider.settings, GOOD)
     assert settings is not None, mistakes
     values = attrs.asdict(settings, recurse=False)
@@ -156,8 +161,8 @@ def test_settings_are_read_by_their_kinds() -> None:
 )
 def test_wrong_value_of_a_setting_is_told(kind: str, value: object) -> None:
     """A provider without code must check as well as one with code."""
-    described = {"credentials": "none", "settings": {kind: SETTINGS[kind]}}
-    provider = keyturn.described("acme", ADDRESS | described)
+    provider_from_data = {"credentials": "none", "settings": {kind: SETTINGS[kind]}}
+    provider = keyturn.plugins.provider_from_data("acme", ADDRESS | provider_from_data)
 
     (mistake,) = read(provider.settings, {kind: value})[1]
     assert mistake.startswith(f"{kind}: {BAD[kind][1]}")
@@ -167,8 +172,8 @@ def test_wrong_value_of_a_setting_is_told(kind: str, value: object) -> None:
 def test_setting_may_be_absent(kind: str) -> None:
     """What a platform doesn't need of every user would be asked of all."""
     table = SETTINGS[kind] | {"optional": True}
-    described = {"credentials": "none", "settings": {kind: table}}
-    provider = keyturn.described("acme", ADDRESS | described)
+    provider_from_data = {"credentials": "none", "settings": {kind: table}}
+    provider = keyturn.plugins.provider_from_data("acme", ADDRESS | provider_from_data)
     for given_values in ({}, {kind: None}):
         settings, mistakes = read(provider.settings, given_values)
         assert getattr(settings, kind) is None, mistakes
@@ -179,8 +184,8 @@ def test_setting_may_be_absent(kind: str) -> None:
 def test_setting_may_have_a_default(kind: str, *, optional: bool) -> None:
     """Every user would have to write what is the same for nearly all."""
     table = SETTINGS[kind] | {"default": GOOD[kind], "optional": optional}
-    described = {"credentials": "none", "settings": {kind: table}}
-    provider = keyturn.described("acme", ADDRESS | described)
+    provider_from_data = {"credentials": "none", "settings": {kind: table}}
+    provider = keyturn.plugins.provider_from_data("acme", ADDRESS | provider_from_data)
     usual, _ = read(provider.settings, {})
     named, _ = read(provider.settings, {kind: GOOD[kind]})
 
@@ -259,10 +264,10 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"token_url": None}, "token_url: must be a text"),
     ({"method": "PATCH"}, "method: must be one of POST, GET"),
     ({"client_authentication": {"a": 1}}, "client_authentication: must be one of"),
-    ({"budget": {"per_minute": "3", "burst": 1}},
-     "budget: must be a budget: per_minute and burst, or absent"),
-    ({"budget": {"per_minute": 3}}, "budget: must be a budget: per_minute and burst, or absent"),
-    ({"budget": {"per_minute": 0, "burst": 1}}, "budget: must have a per_minute above 0"),
+    ({"rate_limit": {"per_minute": "3", "burst": 1}},
+     "rate_limit: must be a rate_limit: per_minute and burst, or absent"),
+    ({"rate_limit": {"per_minute": 3}}, "rate_limit: must be a rate_limit: per_minute and burst, or absent"),
+    ({"rate_limit": {"per_minute": 0, "burst": 1}}, "rate_limit: must have a per_minute above 0"),
     ({"api_domains": [7]}, "api_domains: must be several texts"),
     ({"parameters": {"a": "{x}"}}, "parameters: '{x}' names {x}, which is no setting"),
     ({"client_authentication": "private_key_jwt", "credentials": "none"},
@@ -281,7 +286,7 @@ def test_mistake_in_a_description_is_told(description: dict[str, Any], mistake: 
 def test_missing_address_is_told() -> None:
     """There is nothing that a secret could be sent to."""
     with pytest.raises(errors.ConfigurationError, match="token_url: must be a text"):
-        keyturn.described("acme", {})
+        keyturn.plugins.provider_from_data("acme", {})
 
 
 def test_all_mistakes_are_told_at_once() -> None:
@@ -307,14 +312,16 @@ def test_all_mistakes_are_told_at_once() -> None:
 def test_mistakes_are_those_of_a_settings_class_too() -> None:
     """A description beside a settings class of Python's is checked no less."""
     with pytest.raises(errors.ConfigurationError, match=r"names \{tenant\}, which is no setting"):
-        keyturn.described(
-            "acme", {"token_url": "https://{tenant}.example"}, settings=keyturn.ClientSettings
+        keyturn.plugins.provider_from_data(
+            "acme",
+            {"token_url": "https://{tenant}.example"},
+            settings=keyturn.plugins.ClientSettings,
         )
 
 
 def test_name_may_be_repeated() -> None:
     """A file that says its own name is in order."""
-    assert keyturn.described("acme", {**ADDRESS, "name": "acme"}).name == "acme"
+    assert keyturn.plugins.provider_from_data("acme", {**ADDRESS, "name": "acme"}).name == "acme"
 
 
 # --- Whatever is described ---
@@ -347,7 +354,9 @@ ODD = (
 LIKELY: dict[str, st.SearchStrategy[Any]] = {
     "Mapping": st.dictionaries(st.sampled_from(["a", "X-B"]), TEMPLATES),
     "tuple": st.lists(st.just("acme.example"), max_size=2),
-    "Budget": st.fixed_dictionaries({"per_minute": st.integers(1, 9), "burst": st.integers(1, 9)}),
+    "RateLimit": st.fixed_dictionaries(
+        {"per_minute": st.integers(1, 9), "burst": st.integers(1, 9)}
+    ),
     "float": st.floats(1, 1e9),
     "int": st.integers(200, 201),
     "str": st.sampled_from(["x", "data.token", "RS256", ""]),
@@ -394,7 +403,7 @@ def descriptions(draw: st.DrawFn) -> dict[str, Any]:
     return data
 
 
-def made_up(provider: keyturn.Provider[Any]) -> dict[str, Any]:
+def made_up(provider: keyturn.plugins.Provider[Any]) -> dict[str, Any]:
     """Return settings that fit a provider."""
     kinds = {"integer": 7, "string": "x"}
     given_values: dict[str, Any] = {"private_key": KEY, "url": "https://acme.example"}
@@ -412,7 +421,7 @@ def test_one_odd_datum_is_told(odd: object) -> None:
     usual = {"token_url": "https://{a_label}.example/token", "settings": USUAL_SETTINGS}
     for name in DATA:
         try:
-            keyturn.described("acme", usual | {name: odd})
+            keyturn.plugins.provider_from_data("acme", usual | {name: odd})
         except errors.ConfigurationError as error:
             assert any(name in each for each in error.problems), name  # noqa: PT017 - only then
 
@@ -421,7 +430,7 @@ def test_one_odd_datum_is_told(odd: object) -> None:
 def test_any_description_is_refused_or_works(description: dict[str, Any]) -> None:
     """A description that nobody thought of would break the program with an error of Python's."""
     try:
-        provider = keyturn.described("acme", description)
+        provider = keyturn.plugins.provider_from_data("acme", description)
     except errors.ConfigurationError as error:
         assert error.problems  # noqa: PT017 - only then
         return
@@ -442,18 +451,18 @@ def test_any_description_is_refused_or_works(description: dict[str, Any]) -> Non
 def test_name_that_is_none_is_refused(name: Any) -> None:
     """It would be the name of a file, or break lists and messages."""
     with pytest.raises(errors.ConfigurationError, match="a provider's name has letters"):
-        keyturn.described(name, {"token_url": "https://acme.example/token"})
+        keyturn.plugins.provider_from_data(name, {"token_url": "https://acme.example/token"})
 
 
 @pytest.mark.parametrize("description", [None, [], "x", {5: "x"}])
 def test_what_is_no_table_is_refused(description: Any) -> None:
     """A foreign error would come out, and say nothing to who wrote the description."""
     with pytest.raises(errors.ConfigurationError, match="must be a table"):
-        keyturn.described("acme", description)
+        keyturn.plugins.provider_from_data("acme", description)
 
 
 def test_settings_are_named_by_texts() -> None:
     """A foreign error would come out."""
     table = {"token_url": "https://acme.example/token", "settings": {5: {"title": "Five"}}}
     with pytest.raises(errors.ConfigurationError, match="settings: must be a table"):
-        keyturn.described("acme", table)
+        keyturn.plugins.provider_from_data("acme", table)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from keyturn import errors, refusals
+from keyturn import errors
+from keyturn._tokens import negative_cache
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,8 +100,8 @@ def test_tree_is_the_documented_one() -> None:
 )
 def test_remembered_refusal_is_the_same_error(kind: type[errors.TokenRequestRefused]) -> None:
     """The second caller would be told something else than the first."""
-    entry = refusals.to_entry(kind("no.", error="x", status=400, hint="Mend it."), 1000.0)
-    remembered = refusals.from_entry(entry, 1010.0)
+    entry = negative_cache.to_entry(kind("no.", error="x", status=400, hint="Mend it."), 1000.0)
+    remembered = negative_cache.from_entry(entry, 1010.0)
 
     assert type(remembered) is kind
     assert (remembered.message, remembered.error, remembered.status) == ("no.", "x", 400)
@@ -112,17 +113,17 @@ def test_remembered_refusal_is_the_same_error(kind: type[errors.TokenRequestRefu
 @pytest.mark.parametrize("now", [1000.0, 1029.5])
 def test_refusal_lasts_for_half_a_minute(now: float) -> None:
     """A wrong secret would be sent again before its time."""
-    entry = refusals.to_entry(errors.InvalidClient("no."), 1000.0)
+    entry = negative_cache.to_entry(errors.InvalidClient("no."), 1000.0)
 
-    assert isinstance(refusals.from_entry(entry, now), errors.InvalidClient)
+    assert isinstance(negative_cache.from_entry(entry, now), errors.InvalidClient)
 
 
 @pytest.mark.parametrize("now", [900.0, 1030.0, 2000.0])
 def test_refusal_is_forgotten_in_time(now: float) -> None:
     """A clock that is set back would make a refusal last."""
-    entry = refusals.to_entry(errors.InvalidClient("no."), 1000.0)
+    entry = negative_cache.to_entry(errors.InvalidClient("no."), 1000.0)
 
-    assert refusals.from_entry(entry, now) is None
+    assert negative_cache.from_entry(entry, now) is None
 
 
 @pytest.mark.parametrize(
@@ -142,4 +143,4 @@ def test_refusal_is_forgotten_in_time(now: float) -> None:
 )
 def test_unreadable_refusal_is_none(entry: str | None) -> None:
     """A damaged store would crash the caller."""
-    assert refusals.from_entry(entry, 1000.0) is None
+    assert negative_cache.from_entry(entry, 1000.0) is None

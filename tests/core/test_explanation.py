@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import keyturn
-from keyturn.clock import Clock
-from keyturn.connection import Connection
-from keyturn.settings import read
+from keyturn._clock import Clock
+from keyturn._connection import Connection
+from keyturn._providers.settings import read
 
 if TYPE_CHECKING:
-    from keyturn import TokenRequest
+    from keyturn.plugins import TokenRequest
 
 TRANSCRIPTS = Path(__file__).parents[2] / "docs" / "reference" / "transcripts"
 NOW = 1_800_000_000.0
@@ -42,12 +42,12 @@ REFUSAL = {"error": "invalid_client", "error_description": f"not {SECRET}"}
 ERRORS = {
     "errors": [{"title": "invalid_client", "detail": "no", "code": "UNAUTHORIZED", "status": 401}]
 }
-ANSWERS: dict[str, keyturn.Answer | None] = {
-    "token": keyturn.Answer(200, JSON, json.dumps(TOKEN_ANSWER).encode(), NOW),
-    "refused": keyturn.Answer(400, JSON, json.dumps(REFUSAL).encode(), NOW),
-    "limited": keyturn.Answer(429, {**TEXT, "retry-after": "7"}, b"slow down", NOW),
-    "errors": keyturn.Answer(401, JSON, json.dumps(ERRORS).encode(), NOW),
-    "empty": keyturn.Answer(401, TEXT, b"", NOW),
+ANSWERS: dict[str, keyturn.plugins.Response | None] = {
+    "token": keyturn.plugins.Response(200, JSON, json.dumps(TOKEN_ANSWER).encode(), NOW),
+    "refused": keyturn.plugins.Response(400, JSON, json.dumps(REFUSAL).encode(), NOW),
+    "limited": keyturn.plugins.Response(429, {**TEXT, "retry-after": "7"}, b"slow down", NOW),
+    "errors": keyturn.plugins.Response(401, JSON, json.dumps(ERRORS).encode(), NOW),
+    "empty": keyturn.plugins.Response(401, TEXT, b"", NOW),
     "unreachable": None,
 }
 CASES = [(name, "token") for name in SETTINGS] + [
@@ -56,23 +56,23 @@ CASES = [(name, "token") for name in SETTINGS] + [
 CASES.append(("commercelayer", "errors"))
 
 
-class OneAnswer:
-    """Stands where the network is: every token request gets the same answer, or none."""
+class OneResponse:
+    """Stands where the network is: every token request gets the same response, or none."""
 
-    def __init__(self, answer: keyturn.Answer | None) -> None:
-        self.answer = answer
+    def __init__(self, response: keyturn.plugins.Response | None) -> None:
+        self.response = response
         self.sent = 0
 
-    def send(self, request: TokenRequest, seconds: float) -> keyturn.Answer:
-        """Return the answer."""
+    def send(self, request: TokenRequest, seconds: float) -> keyturn.plugins.Response:
+        """Return the response."""
         del request, seconds
         self.sent += 1
-        if self.answer is None:
+        if self.response is None:
             raise keyturn.errors.EndpointUnavailable("the token endpoint failed: No route to host.")
-        return self.answer
+        return self.response
 
 
-def make_connection(name: str, transport: OneAnswer) -> Connection:
+def make_connection(name: str, transport: OneResponse) -> Connection:
     """Return a connection on a clock that stands still."""
     provider = keyturn.provider(name)
     settings, problems = read(provider.settings, {"client_id": "cid", **SETTINGS[name]})
@@ -86,7 +86,7 @@ def make_connection(name: str, transport: OneAnswer) -> Connection:
 
 def transcript(name: str, kind: str) -> str:
     """Return the transcript of one case; the fingerprint differs on every machine."""
-    connection = make_connection(name, OneAnswer(ANSWERS[kind]))
+    connection = make_connection(name, OneResponse(ANSWERS[kind]))
     fingerprint = connection.token_request().fingerprint
     return connection.explain().replace(fingerprint, "(64 hexadecimal digits)")
 
@@ -108,7 +108,7 @@ def test_transcript_holds_no_secret(name: str, kind: str) -> None:
 
 def test_nothing_is_sent_while_the_store_holds_a_token() -> None:
     """Explaining a connection would cost a token request each time."""
-    transport = OneAnswer(ANSWERS["token"])
+    transport = OneResponse(ANSWERS["token"])
     connection = make_connection("orocommerce", transport)
     connection.token()
     shown = connection.explain()
@@ -119,7 +119,7 @@ def test_nothing_is_sent_while_the_store_holds_a_token() -> None:
 
 def test_stale_token_is_told() -> None:
     """A user could not see that the next call renews the token."""
-    transport = OneAnswer(ANSWERS["token"])
+    transport = OneResponse(ANSWERS["token"])
     connection = make_connection("orocommerce", transport)
     connection.token()
     provider, settings = connection.provider, connection.settings
@@ -129,9 +129,9 @@ def test_stale_token_is_told() -> None:
     assert "renewed in the background by the next call" in later.explain()
 
 
-def test_remembered_refusal_is_told_without_an_answer() -> None:
+def test_remembered_refusal_is_told_without_an_response() -> None:
     """A refusal that was remembered would be shown as if the server had just answered."""
-    transport = OneAnswer(ANSWERS["refused"])
+    transport = OneResponse(ANSWERS["refused"])
     connection = make_connection("orocommerce", transport)
     connection.explain()
     provider, settings = connection.provider, connection.settings
@@ -155,9 +155,11 @@ def test_remembered_refusal_is_told_without_an_answer() -> None:
 def test_token_is_hidden_wherever_it_stands(
     platform: Any, world: Any, data: dict[str, Any], body: str
 ) -> None:
-    """A platform that answers in its own shape would have its tokens in support tickets."""
+    """A platform that responses in its own shape would have its tokens in support tickets."""
     content_type = TEXT if body == TOKEN else JSON
-    world.endpoint.answers.append(keyturn.Answer(200, content_type, body.encode(), world.clock.now))
+    world.endpoint.responses.append(
+        keyturn.plugins.Response(200, content_type, body.encode(), world.clock.now)
+    )
     transcript = platform(data).explain()
 
     assert "outcome: a Bearer token" in transcript

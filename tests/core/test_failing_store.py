@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from keyturn import errors
-from keyturn.budget import Budget
-from keyturn.stores import guard
-from keyturn.stores.guard import GuardedStore
-from keyturn.stores.memory import MemoryStore
+from keyturn._rate_limit import RateLimit
+from keyturn.stores import _resilient as guard
+from keyturn.stores._memory import MemoryStore
+from keyturn.stores._resilient import ResilientStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -94,7 +94,7 @@ def test_store_that_returns_rubbish_is_a_miss(world: World) -> None:
 
     store = RubbishStore(lambda: world.clock.now)
     assert world.connect(store=store).token().access_token == "token-1"
-    assert GuardedStore(store).read("a") is None
+    assert ResilientStore(store).read("a") is None
 
 
 def test_system_error_of_a_store_is_told_in_words(
@@ -121,9 +121,9 @@ def present(world: World) -> World:
 
 
 @pytest.mark.parametrize("broken", OUTAGES, ids=["read", "write", "lock", "all"])
-def test_process_keeps_the_budget_without_its_store(present: World, broken: set[str]) -> None:
+def test_process_keeps_the_rate_limit_without_its_store(present: World, broken: set[str]) -> None:
     """A full disk would let each process break the rate limit, and get its host blocked."""
-    provider = present.changed(budget=Budget(per_minute=3, burst=5))
+    provider = present.changed(rate_limit=RateLimit(per_minute=3, burst=5))
     store = BrokenStore(lambda: present.clock.now, broken)
     outcomes = []
     for number in range(8):
@@ -171,8 +171,8 @@ def test_hundred_threads_make_one_request_without_the_store(present: World) -> N
 
 
 def test_locks_exclude_threads_without_the_store(present: World) -> None:
-    """Threads would each take the last request of a budget that they read at the same time."""
-    store = GuardedStore(BrokenStore(lambda: present.clock.now, {"lock"}))
+    """Threads would each take the last request of a rate_limit that they read at the same time."""
+    store = ResilientStore(BrokenStore(lambda: present.clock.now, {"lock"}))
     inside = 0
     seen = []
 
@@ -196,7 +196,7 @@ def test_locks_exclude_threads_without_the_store(present: World) -> None:
 
 def test_store_that_is_well_again_knows_what_was_spent(present: World) -> None:
     """After an outage the requests sent meanwhile, here and elsewhere, would be sent once more."""
-    provider = present.changed(budget=Budget(per_minute=3, burst=5))
+    provider = present.changed(rate_limit=RateLimit(per_minute=3, burst=5))
     store = BrokenStore(lambda: present.clock.now, set())
     other = present.connect(provider, store=store, client_id="other")
     store.broken = {"write"}
@@ -214,7 +214,7 @@ def test_store_that_is_well_again_knows_what_was_spent(present: World) -> None:
 
 def test_spending_elsewhere_counts_after_an_outage(present: World) -> None:
     """The process whose store failed would overwrite what the others spent."""
-    provider = present.changed(budget=Budget(per_minute=3, burst=5))
+    provider = present.changed(rate_limit=RateLimit(per_minute=3, burst=5))
     store = BrokenStore(lambda: present.clock.now, {"write"})
     present.connect(provider, store=store, client_id="mine").token()
     store.broken = set()
@@ -231,7 +231,7 @@ def test_spending_elsewhere_counts_after_an_outage(present: World) -> None:
 def test_store_that_is_well_again_is_believed(present: World) -> None:
     """A process would go on with what it remembers, and not see what the others renewed."""
     broken = BrokenStore(lambda: present.clock.now, {"write", "read"})
-    store = GuardedStore(broken)
+    store = ResilientStore(broken)
     store.write("a", "mine", present.clock.now + 60)
     assert store.read("a") == "mine"
     broken.broken = set()
@@ -258,7 +258,7 @@ def test_token_that_cannot_be_deleted_does_not_come_back(present: World) -> None
 def test_entry_that_cannot_be_deleted_is_hidden(present: World) -> None:
     """An entry would come back as soon as what was written later, in memory, has expired."""
     broken = BrokenStore(lambda: present.clock.now, set())
-    store = GuardedStore(broken)
+    store = ResilientStore(broken)
     later = present.clock.now + 60
     store.write("a", "old", later)
     store.write("b", "another", later)
@@ -275,7 +275,7 @@ def test_entry_that_cannot_be_deleted_is_hidden(present: World) -> None:
 def test_entry_is_hidden_until_the_store_is_well_again(present: World, end: str) -> None:
     """A process would never again see what the others write at that key."""
     broken = BrokenStore(lambda: present.clock.now, {"delete"})
-    store = GuardedStore(broken)
+    store = ResilientStore(broken)
     later = present.clock.now + 60
     store.write("a", "old", later)
     store.delete("a")
@@ -292,7 +292,7 @@ def test_memory_of_an_outage_ends_with_its_store(present: World) -> None:
     """A process that opens stores again and again would grow for as long as they fail."""
     before = set(guard._stand_ins)  # noqa: SLF001 - nothing else shows it
     store = BrokenStore(lambda: present.clock.now, {"write"})
-    GuardedStore(store).write("a", "entry", present.clock.now + 60)
+    ResilientStore(store).write("a", "entry", present.clock.now + 60)
     assert set(guard._stand_ins) - before == {id(store)}  # noqa: SLF001
     del store
     gc.collect()
@@ -313,7 +313,7 @@ class SlottedStore:
 
 def test_store_that_cannot_be_watched_may_fail_too(present: World) -> None:
     """A stranger's store with `__slots__` would raise when it fails."""
-    store = GuardedStore(SlottedStore())  # type: ignore[arg-type]  # as said
+    store = ResilientStore(SlottedStore())  # type: ignore[arg-type]  # as said
     with store.lock("a", 1):
         store.write("a", "entry", present.clock.now + 60)
     assert store.read("a") == "entry"
@@ -323,8 +323,8 @@ def test_store_that_cannot_be_watched_may_fail_too(present: World) -> None:
 
 def test_store_that_cannot_be_watched_leaves_nothing_to_the_next(present: World) -> None:
     """A new store would begin with what an old one's process remembered in its stead."""
-    GuardedStore(SlottedStore()).write("a", "entry", present.clock.now + 60)  # type: ignore[arg-type]
-    later = [GuardedStore(SlottedStore()) for _ in range(100)]  # type: ignore[arg-type]
+    ResilientStore(SlottedStore()).write("a", "entry", present.clock.now + 60)  # type: ignore[arg-type]
+    later = [ResilientStore(SlottedStore()) for _ in range(100)]  # type: ignore[arg-type]
 
     assert [store.read("a") for store in later] == [None] * len(later)
 

@@ -6,16 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyturn.held import NOTHING, Held, hold
-from keyturn.lifetime import Lifetime
-from keyturn.token import Token
+from keyturn._token import Token
+from keyturn._tokens.lifetime import Lifetime
+from keyturn._tokens.snapshot import EMPTY, TokenSnapshot, hold
 
 NOW, UPTIME = 1_800_000_000.0, 50.0
 TOKEN = Token("t0ken", "Bearer", NOW + 100)
 HEADERS = (("Authorization", "Bearer t0ken"),)
 
 
-def held(fresh: float = 80.0, usable: float = 98.0) -> Held:
+def held(fresh: float = 80.0, usable: float = 98.0) -> TokenSnapshot:
     """Return a token that is fresh, and usable, for so many seconds."""
     return hold(TOKEN, HEADERS, Lifetime(NOW, NOW + fresh, NOW + usable), NOW, UPTIME)
 
@@ -43,10 +43,10 @@ def test_each_clock_makes_a_token_stale_and_ends_it(
 
 def test_nothing_held_is_neither_fresh_nor_usable() -> None:
     """A connection would hand out a token that it hasn't got."""
-    since, until, _ = NOTHING.glance
+    since, until, _ = EMPTY.glance
 
-    assert not NOTHING.is_fresh(0, 0)
-    assert not NOTHING.is_usable(0, 0)
+    assert not EMPTY.is_fresh(0, 0)
+    assert not EMPTY.is_usable(0, 0)
     assert not since < 0 < until
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import keyturn
-from keyturn import keyfile
+from keyturn._tokens import keyfile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ PRINT_KEY = """
 import logging, os
 logging.basicConfig(format="%(message)s")
 os.umask(0)
-from keyturn.keyfile import fingerprint_key
+from keyturn._tokens.keyfile import fingerprint_key
 print(fingerprint_key().hex())
 assert fingerprint_key() is fingerprint_key()
 """
@@ -63,7 +63,7 @@ def test_processes_that_race_agree_on_one_key(
     settings = {"XDG_DATA_HOME": str(tmp_path), "KEYTURN_FINGERPRINT_KEY": None}
     start = tmp_path / "start"
     # They wait for one moment, or the first would be done before the last begins.
-    wait = f"import os, keyturn.keyfile\nwhile not os.path.exists({str(start)!r}): pass\n"
+    wait = f"import os, keyturn._tokens.keyfile\nwhile not os.path.exists({str(start)!r}): pass\n"
     processes = [python(wait + PRINT_KEY, **settings) for _ in range(6)]
     start.touch()
     outcomes = [process.communicate(timeout=30) for process in processes]

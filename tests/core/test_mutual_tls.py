@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import serialization
 
 import keyturn
 from keyturn import errors
-from keyturn.transport import Transport
+from keyturn._http.transport import Transport
 
 if TYPE_CHECKING:
     import socket
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from tests.conftest import RawServer
 
 PASSWORD = "s3cret-for-tests"
-PROVIDER = keyturn.described(
+PROVIDER = keyturn.plugins.provider_from_data(
     "acme",
     {"token_url": "https://login.acme.example/token", "client_authentication": "tls_client_auth"},
 )
-PUBLIC = keyturn.described(
+PUBLIC = keyturn.plugins.provider_from_data(
     "acme", {"token_url": "https://login.acme.example/token", "credentials": "public"}
 )
 
@@ -36,14 +36,14 @@ class SecureServer:
     Args:
         serve: Starts a server.
         authority: The authority of both sides' certificates.
-        answer: What it answers.
+        response: What it responses.
     """
 
     def __init__(
-        self, serve: Callable[..., RawServer], authority: trustme.CA, answer: bytes
+        self, serve: Callable[..., RawServer], authority: trustme.CA, response: bytes
     ) -> None:
         self.seen: list[str] = []
-        self._answer = answer
+        self._response = response
         self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self._context.verify_mode = ssl.CERT_REQUIRED
         authority.configure_trust(self._context)
@@ -55,7 +55,7 @@ class SecureServer:
             shown: Any = secure.getpeercert()
             self.seen.append(shown["subjectAltName"][0][1])
             server.read_request(secure)
-            secure.sendall(self._answer)
+            secure.sendall(self._response)
 
 
 @pytest.fixture(scope="module")
@@ -68,14 +68,14 @@ def authority() -> trustme.CA:
 def server(
     serve: Callable[..., RawServer],
     authority: trustme.CA,
-    token_answer: bytes,
+    token_response: bytes,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> SecureServer:
     """Give a server that asks for a certificate; this process trusts its authority."""
     authority.cert_pem.write_to_path(tmp_path / "authority.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
-    return SecureServer(serve, authority, token_answer)
+    return SecureServer(serve, authority, token_response)
 
 
 def write(path: Path, certificate: trustme.LeafCert, password: str = "") -> None:
@@ -91,7 +91,7 @@ def write(path: Path, certificate: trustme.LeafCert, password: str = "") -> None
 
 
 def connect(
-    server: SecureServer, provider: keyturn.Provider[Any] = PROVIDER, **settings: Any
+    server: SecureServer, provider: keyturn.plugins.Provider[Any] = PROVIDER, **settings: Any
 ) -> keyturn.Connection:
     """Return a connection to the server, with a transport and a store of its own."""
     values = provider.settings(client_id="cid", token_url=server.url, **settings)

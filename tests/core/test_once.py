@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from keyturn.once import Once
+from keyturn._once import cached_once
 
 
 def test_threads_that_come_together_get_one_value() -> None:
@@ -12,7 +12,7 @@ def test_threads_that_come_together_get_one_value() -> None:
     begun, second, release = threading.Event(), threading.Event(), threading.Event()
     values: list[object] = []
 
-    @Once
+    @cached_once
     def make() -> object:
         (second if begun.is_set() else begun).set()
         assert release.wait(10)
@@ -35,7 +35,7 @@ def test_values_are_kept_by_arguments_until_they_are_cleared() -> None:
     """A store's URL would give another store, or an old one go on after a test."""
     made: list[str] = []
 
-    @Once
+    @cached_once
     def make(url: str) -> int:
         made.append(url)
         return len(made)
@@ -48,7 +48,7 @@ def test_values_are_kept_by_arguments_until_they_are_cleared() -> None:
 def test_value_may_be_made_of_another() -> None:
     """A plugin that asks for another one while it is loaded would hang."""
 
-    @Once
+    @cached_once
     def make(number: int) -> int:
         return number and make(number - 1) + 1
 

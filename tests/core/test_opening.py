@@ -9,9 +9,9 @@ import pytest
 
 import keyturn
 from keyturn import errors, stores
-from keyturn.clock import Clock
-from keyturn.connection import Connection
-from keyturn.stores.memory import MemoryStore
+from keyturn._clock import Clock
+from keyturn._connection import Connection
+from keyturn.stores._memory import MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,11 +117,11 @@ def test_clock_set_back_hands_no_old_token_to_another_connection() -> None:
     made = 0
 
     class Endpoint:
-        def send(self, request: object, seconds: float) -> keyturn.Answer:
+        def send(self, request: object, seconds: float) -> keyturn.plugins.Response:
             nonlocal made
             made += 1
             body = b'{"access_token":"t%d","token_type":"Bearer","expires_in":100}' % made
-            return keyturn.Answer(200, {"content-type": "application/json"}, body, now)
+            return keyturn.plugins.Response(200, {"content-type": "application/json"}, body, now)
 
     plain = keyturn.connect("orocommerce", **SHOP)
 
@@ -150,9 +150,9 @@ def test_token_invalidated_while_it_is_looked_at_stays_forgotten() -> None:
         return now
 
     class Endpoint:
-        def send(self, request: object, seconds: float) -> keyturn.Answer:
+        def send(self, request: object, seconds: float) -> keyturn.plugins.Response:
             body = b'{"access_token":"t","token_type":"Bearer","expires_in":100}'
-            return keyturn.Answer(200, {"content-type": "application/json"}, body, now)
+            return keyturn.plugins.Response(200, {"content-type": "application/json"}, body, now)
 
     plain = keyturn.connect("orocommerce", **SHOP)
     connection = Connection(
@@ -166,7 +166,7 @@ def test_token_invalidated_while_it_is_looked_at_stays_forgotten() -> None:
     now += 90  # stale
     meanwhile.append(lambda: connection.invalidate(token))
     connection.token()
-    assert connection._keeper.held.token is not token  # noqa: SLF001 - what the next call would hand out
+    assert connection._manager.held.token is not token  # noqa: SLF001 - what the next call would hand out
 
 
 class ExitingStore(MemoryStore):

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import keyturn
-from keyturn import hooks, plugins
+from keyturn._plugins import hooks
+from keyturn._plugins import loading as plugins
+from keyturn._plugins.events import emit
 from keyturn.errors import ConfigurationError, ProviderLoadError
-from keyturn.events import emit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,13 +28,13 @@ if TYPE_CHECKING:
 GOOD = """
 import attrs, keyturn
 @attrs.frozen(kw_only=True)
-class Settings(keyturn.ConfidentialSettings):
-    tenant: str = keyturn.label("Tenant")
-class Provider(keyturn.Provider[Settings]):
+class Settings(keyturn.plugins.ConfidentialSettings):
+    tenant: str = keyturn.plugins.label("Tenant")
+class Provider(keyturn.plugins.Provider[Settings]):
     name = "acme"
     settings = Settings
     token_url = "https://{tenant}.acme.example/oauth/token"
-@keyturn.hookimpl
+@keyturn.plugins.hookimpl
 def keyturn_provider():
     return Provider()
 """
@@ -113,13 +114,13 @@ def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def secrets() -> list[str]:
-    """Return what the plugins answer when they are asked for a secret."""
-    return plugins.ask_plugins("keyturn_secret", str, source="vault", reference="x")
+    """Return what the plugins response when they are asked for a secret."""
+    return plugins.call_plugins("keyturn_secret", str, source="vault", reference="x")
 
 
 def hookimpl(definition: str, body: str = "pass") -> str:
     """Return a module that implements one hook, `keyturn_` left out of its name."""
-    return f"import keyturn, sys\n@keyturn.hookimpl\ndef keyturn_{definition}: {body}\n"
+    return f"import keyturn, sys\n@keyturn.plugins.hookimpl\ndef keyturn_{definition}: {body}\n"
 
 
 BUILT_IN = ["commercelayer", "generic", "norce-commerce", "norce-storm", "orocommerce"]
@@ -166,14 +167,17 @@ BROKEN = {
     "raises": (hookimpl("provider()", "1 / 0"), "ZeroDivisionError at its import or in its hook"),
     "exits-in-hook": (hookimpl("provider()", "sys.exit()"), "SystemExit at its import or in its"),
     "none": (hookimpl("provider()"), "its hook keyturn_provider is missing, or does not return"),
-    "rubbish": (hookimpl("provider()", "return {}"), "does not return a keyturn.Provider"),
+    "rubbish": (hookimpl("provider()", "return {}"), "does not return a keyturn.plugins.Provider"),
     "trap": (
         GOOD.replace(
             'token_url = "', 'token_url = property(lambda self: 1 / 0)\n    x = "'
         ).replace('"acme"', '"trap"'),
         "ZeroDivisionError at its import or in its hook",
     ),
-    "a-class": (GOOD.replace("Provider()", "Provider"), "does not return a keyturn.Provider"),
+    "a-class": (
+        GOOD.replace("Provider()", "Provider"),
+        "does not return a keyturn.plugins.Provider",
+    ),
     "other-name": (GOOD, "its name is not its entry point's"),
     "no-settings": (GOOD.replace("    settings = Settings", ""), "its settings are not a class"),
     "odd-settings": (GOOD.replace("= Settings", "= dict"), "its settings are not a class"),
@@ -292,14 +296,14 @@ def test_unreadable_metadata_breaks_no_listing(site: Site) -> None:
 # Obtains a token from an endpoint that needs no network, then prints what plugins noted.
 USE = """
 import logging, sys, keyturn
-from keyturn.stores.memory import MemoryStore
+from keyturn.stores._memory import MemoryStore
 logging.basicConfig(stream=sys.stdout, format="%(message)s")
 class Transport:
     def send(self, request, seconds):
         import time
         body = b'{"access_token": "t0ken", "token_type": "Bearer", "expires_in": 60}'
-        return keyturn.Answer(200, {"content-type": "application/json"}, body, time.time())
-from keyturn.settings import read
+        return keyturn.plugins.Response(200, {"content-type": "application/json"}, body, time.time())
+from keyturn._providers.settings import read
 provider = keyturn.provider("orocommerce")
 settings, _ = read(provider.settings, {
     "url": "https://shop.example", "client_id": "cid", "client_secret": "s3cret-for-tests"})
@@ -309,7 +313,7 @@ print(getattr(sys, "noted", None))
 """
 NOTES = """
 import sys, keyturn
-@keyturn.hookimpl
+@keyturn.plugins.hookimpl
 def keyturn_event(event):
     sys.noted = dict(event)
 """
@@ -333,7 +337,7 @@ UNHASHABLE = """
 import keyturn
 class Plugin:
     __hash__ = None
-    @keyturn.hookimpl
+    @keyturn.plugins.hookimpl
     def keyturn_event(self, event): pass
 sys = __import__("sys")
 sys.modules[__name__] = Plugin()
@@ -391,7 +395,7 @@ def test_log_says_which_argument_a_hook_does_not_have(
     caplog.set_level(logging.INFO)
     here.install("keyturn-b", hookimpl("event(event, more)"), "b", group="keyturn.plugins")
 
-    assert plugins.ask_plugins("keyturn_event", event={}) == []
+    assert plugins.call_plugins("keyturn_event", event={}) == []
     assert "Argument(s) {'more'} are declared in the hookimpl but can not be found" in caplog.text
 
 
@@ -404,7 +408,7 @@ def test_interrupt_is_the_users(here: Site, source: str) -> None:
     here.install("keyturn-slow", source, "slow", group="keyturn.plugins")
 
     with pytest.raises(KeyboardInterrupt):
-        plugins.ask_plugins("keyturn_event", event={})
+        plugins.call_plugins("keyturn_event", event={})
 
 
 def test_interrupt_on_the_listeners_thread_is_nobodys(here: Site) -> None:
@@ -417,7 +421,7 @@ def test_interrupt_on_the_listeners_thread_is_nobodys(here: Site) -> None:
 HANGS = """
 import sys, threading, keyturn
 sys.listener_may_end = threading.Event()
-@keyturn.hookimpl
+@keyturn.plugins.hookimpl
 def keyturn_event(event):
     assert sys.listener_may_end.wait(20)
 """
@@ -427,7 +431,7 @@ def test_listener_that_hangs_withholds_no_token(
     here: Site, world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever counts token requests could stop all work."""
-    monkeypatch.setattr("keyturn.events._PATIENCE", 0.01)
+    monkeypatch.setattr("keyturn._plugins.events._PATIENCE", 0.01)
     here.install("keyturn-slow", HANGS, "slow", group="keyturn.plugins")
     connection = world.connect()
     first = connection.token()
@@ -439,7 +443,7 @@ def test_listener_that_hangs_withholds_no_token(
 
 ASKS_BACK = """
 import sys, keyturn
-@keyturn.hookimpl
+@keyturn.plugins.hookimpl
 def keyturn_event(event):
     sys.asked = sys.connection_of_the_test.token().access_token
 """
@@ -496,7 +500,7 @@ def test_interrupt_while_a_provider_is_imported_is_the_users(here: Site) -> None
 
 WRAPPER = """
 import keyturn
-@keyturn.hookimpl(wrapper=True)
+@keyturn.plugins.hookimpl(wrapper=True)
 def keyturn_secret():
     yield
     return "s3cret-for-tests"
@@ -539,7 +543,7 @@ def test_what_a_wrapper_returns_is_one_result(here: Site) -> None:
 
 
 def test_plugins_are_asked_in_the_order_of_their_names(here: Site) -> None:
-    """Which of two answers is taken would be another one every time."""
+    """Which of two responses is taken would be another one every time."""
     for name in "cabed":
         source = hookimpl("secret()", f"return {name!r}")
         here.install(f"keyturn-{name}", source, f"{name}-{name}", group="keyturn.plugins")
@@ -556,12 +560,12 @@ def test_secret_hook_may_take_fewer_arguments(here: Site, arguments: str) -> Non
     values = {"source": "vault", "reference": 7}
     expected = repr([values[name] for name in arguments.split(", ") if name])
 
-    assert plugins.ask_plugins("keyturn_secret", str, **values) == [expected]
+    assert plugins.call_plugins("keyturn_secret", str, **values) == [expected]
 
 
 def test_store_and_event_hooks_may_take_no_argument(here: Site) -> None:
     """As for secrets."""
-    store = "from keyturn.stores.memory import MemoryStore as S\n"
+    store = "from keyturn.stores._memory import MemoryStore as S\n"
     source = store + hookimpl("store()", "return S()") + hookimpl("event()", "sys.noted = 1")
     here.install("keyturn-a", source, "a", group="keyturn.plugins")
     emit([{"kind": "token_obtained"}])
@@ -572,8 +576,8 @@ def test_store_and_event_hooks_may_take_no_argument(here: Site) -> None:
 
 STORE = """
 import keyturn
-from keyturn.stores.memory import MemoryStore
-@keyturn.hookimpl
+from keyturn.stores._memory import MemoryStore
+@keyturn.plugins.hookimpl
 def keyturn_store(url):
     if url.startswith("mine://"):
         return MemoryStore()
@@ -797,7 +801,7 @@ def keyturn_command(
 ) -> subprocess.CompletedProcess[str]:
     """Run a command of keyturn's in a process that has a site's distributions."""
     return subprocess.run(
-        [sys.executable, "-m", "keyturn.cli", *arguments],
+        [sys.executable, "-m", "keyturn._cli", *arguments],
         env=os.environ
         | {"PYTHONPATH": str(site.directory), "KEYTURN_STORE": "memory://"}
         | environment,
@@ -824,7 +828,7 @@ def configured(**providers: str) -> dict[str, str]:
 
 
 def test_all_kinds_of_broken_plugins_at_once(
-    site: Site, serve: Callable[..., Any], token_answer: bytes
+    site: Site, serve: Callable[..., Any], token_response: bytes
 ) -> None:
     """One of them would hide the rest, or take the good one's tokens away."""
     site.install("keyturn-acme", GOOD, "acme")
@@ -843,7 +847,7 @@ def test_all_kinds_of_broken_plugins_at_once(
         "new": "it is written for version 2 of the plugin API",
     }
     environment = configured(good="acme", **{k.replace("-", "_"): k for k in told}) | {
-        "KEYTURN_CONNECTIONS__GOOD__TOKEN_URL": serve(token_answer).url,
+        "KEYTURN_CONNECTIONS__GOOD__TOKEN_URL": serve(token_response).url,
         "KEYTURN_PLUGINS": "-blocked",
     }
 
@@ -871,7 +875,7 @@ def test_all_kinds_of_broken_plugins_at_once(
 DESCRIPTION = 'token_url = "https://acme.example/token"'
 
 
-def described(here: Site, *, text: str | bytes, module: str = "") -> None:
+def provider_from_data(here: Site, *, text: str | bytes, module: str = "") -> None:
     """Install a package without a hook, with a description of the provider acme."""
     package = here.directory / "acme_described"
     here.register("acme-described", "[keyturn.providers]\nacme = acme_described\n")
@@ -884,7 +888,7 @@ def described(here: Site, *, text: str | bytes, module: str = "") -> None:
 @pytest.mark.parametrize("module", ["", "# empty"])
 def test_provider_may_be_a_file_of_data(here: Site, module: str) -> None:
     """Whoever ships a provider would have to write Python."""
-    described(here, text=DESCRIPTION, module=module)
+    provider_from_data(here, text=DESCRIPTION, module=module)
     connection = keyturn.connect("acme", client_id="made-up", client_secret="made-up")
     sys.modules.pop("acme_described")
 
@@ -901,7 +905,7 @@ def test_provider_may_be_a_file_of_data(here: Site, module: str) -> None:
 )
 def test_mistake_in_a_file_of_data_is_told(here: Site, text: str | bytes, words: str) -> None:
     """Its authors would search for it in their users' tracebacks."""
-    described(here, text=text)
+    provider_from_data(here, text=text)
     with pytest.raises(ProviderLoadError) as caught:
         keyturn.provider("acme")
     sys.modules.pop("acme_described")
@@ -911,7 +915,7 @@ def test_mistake_in_a_file_of_data_is_told(here: Site, text: str | bytes, words:
 
 def test_package_without_hook_and_file_is_told(here: Site) -> None:
     """It would be taken for a provider whose data are missing."""
-    described(here, text=DESCRIPTION)
+    provider_from_data(here, text=DESCRIPTION)
     (here.directory / "acme_described" / "acme.toml").unlink()
     with pytest.raises(ProviderLoadError, match="its hook keyturn_provider is missing"):
         keyturn.provider("acme")

@@ -9,7 +9,7 @@ import pytest
 
 import keyturn
 from keyturn import errors
-from keyturn.asking import guarded
+from keyturn._providers.calls import translate_errors
 
 if TYPE_CHECKING:
     from tests.conftest import World
@@ -36,7 +36,7 @@ def test_unknown_api_url_is_asked_for(world: World) -> None:
 
 def test_unsafe_api_url_of_a_provider_is_refused(world: World) -> None:
     """A provider that takes the address from a token would send the token anywhere."""
-    provider = world.changed(api_base=lambda *_: "http://evil.example")
+    provider = world.changed(api_url_for=lambda *_: "http://evil.example")
 
     with pytest.raises(errors.ConfigurationError, match="API's address must begin with https"):
         _ = world.connect(provider).api_url
@@ -53,7 +53,7 @@ def test_unsafe_token_url_of_a_provider_is_refused(world: World, address: str) -
 
 def test_unsafe_token_request_of_a_provider_is_refused(world: World) -> None:
     """A provider that builds its request itself would get round the check of addresses."""
-    request = keyturn.TokenRequest("acme", "http://evil.example/token")
+    request = keyturn.plugins.TokenRequest("acme", "http://evil.example/token")
     provider = world.changed(token_request=lambda *_: request)
 
     with pytest.raises(errors.ConfigurationError, match="token endpoint's address must begin"):
@@ -71,7 +71,7 @@ def test_revocation_follows_rfc_7009(world: World) -> None:
     """The token would live on though it was revoked."""
     connection = world.connect(world.changed(revocation_url="https://acme.example/revoke"))
     connection.token()
-    world.endpoint.answers.append(keyturn.Answer(200))
+    world.endpoint.responses.append(keyturn.plugins.Response(200))
     connection.revoke()
 
     sent = world.endpoint.requests[1]
@@ -100,10 +100,10 @@ METHODS = [
     "assumed_lifetime",
     "read_token",
     "read_error",
-    "bound",
+    "for_settings",
     "authorization",
-    "decorate",
-    "api_base",
+    "api_request_headers",
+    "api_url_for",
     "warnings",
     "revocation_request",
 ]
@@ -115,7 +115,7 @@ def test_defect_of_a_provider_is_told_as_ours_and_shows_no_value(
 ) -> None:
     """A plugin's exception would pass through `except KeyturnError`, secrets in its text."""
 
-    def use(provider: keyturn.Provider[Any]) -> None:
+    def use(provider: keyturn.plugins.Provider[Any]) -> None:
         connection = world.connect(provider)
         connection.headers()
         _ = connection.api_url
@@ -142,11 +142,11 @@ def test_provider_that_reads_rubbish_is_told_as_ours(world: World, rubbish: obje
 
 
 RUBBISH: dict[str, list[object]] = {
-    "bound": [None, "rubbish"],
+    "for_settings": [None, "rubbish"],
     "token_request": [None, "rubbish"],
     "authorization": [None, "Bearer x", ("Authorization", 7), ("Authorization",)],
-    "decorate": [None, "rubbish", {"X": 5}, {5: "x"}],
-    "api_base": [7, b"https://acme.example"],
+    "api_request_headers": [None, "rubbish", {"X": 5}, {5: "x"}],
+    "api_url_for": [7, b"https://acme.example"],
     "revocation_request": ["rubbish", 7],
     "warnings": [[object()], 7],
     "token_rejected": ["maybe", None],
@@ -164,7 +164,7 @@ def test_rubbish_of_a_provider_is_told_as_ours(world: World, method: str, rubbis
         connection = world.connect(provider)
         connection.headers()
         _ = connection.api_url
-        connection.token_rejected(world.endpoint.answer(401, {}))
+        connection.token_rejected(world.endpoint.response(401, {}))
         connection.revoke()
 
     with pytest.raises(errors.KeyturnError, match=rf"provider acme .*{method}|acme failed with"):
@@ -178,6 +178,6 @@ def test_error_that_a_provider_raises_leaves_its_frames_behind() -> None:
         raise errors.InvalidTokenResponse("no token.")
 
     with pytest.raises(errors.InvalidTokenResponse) as caught:
-        guarded("acme", in_the_provider)
+        translate_errors("acme", in_the_provider)
 
     assert "in_the_provider" not in [entry.name for entry in caught.traceback]

@@ -10,10 +10,12 @@ import attrs
 import pytest
 
 import keyturn
-from keyturn import Budget, errors, provider_data
-from keyturn.config import _checks
-from keyturn.renewal import Options
-from keyturn.transport import Transport
+from keyturn import errors
+from keyturn._config import checks as _checks
+from keyturn._http.transport import Transport
+from keyturn._providers import data as provider_data
+from keyturn._tokens.acquisition import Options
+from keyturn.plugins import RateLimit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +32,7 @@ WRONG_KINDS: dict[str, object] = {
     "a number": "7",
     "a number, or absent": "7",
     "a whole number": 7.5,
-    "a budget: per_minute and burst, or absent": {"per_minute": 3},
+    "a rate_limit: per_minute and burst, or absent": {"per_minute": 3},
 }
 
 
@@ -99,7 +101,7 @@ MISTAKES: list[tuple[str, object, str]] = [
     *(("token_status", status, "must be a status of success") for status in (0, 199, 300, 400)),
     *(("authorization_header", name, "must be the name of a header") for name in ("", "X Y", "É")),
     *(("authorization_scheme", text, "must be one word, or empty") for text in ("a b", "é", "\n")),
-    *(("budget", Budget(*each), "must have a per_minute above 0") for each in
+    *(("rate_limit", RateLimit(*each), "must have a per_minute above 0") for each in
       ((0, 1), (-1, 1), (3, 0), (float("nan"), 1), (float("inf"), 1), (3, 2.5))),
     *(("api_domains", (name,), "must be a domain name") for name in
       ("", "https://a.example", "a.example/x", "A.example", "a.example:8443", ".a")),
@@ -155,8 +157,8 @@ def test_setting_that_nobody_could_give_is_told(world: World, name: str) -> None
     """`keyturn.connect` would take it for a word of its own."""
     settings = attrs.make_class(
         "Settings",
-        {name: keyturn.setting("Taken", default=None)},
-        bases=(keyturn.ConfidentialSettings,),
+        {name: keyturn.plugins.setting("Taken", default=None)},
+        bases=(keyturn.plugins.ConfidentialSettings,),
         frozen=True,
         kw_only=True,
     )
@@ -222,14 +224,14 @@ REQUESTS: dict[str, tuple[dict[str, Any], str, str, str]] = {
 def test_token_request_is_what_the_data_say(
     platform: Platform,
     serve: Any,
-    token_answer: bytes,
+    token_response: bytes,
     data: dict[str, Any],
     method: str,
     query: str,
     body: str,
 ) -> None:
     """The platform would not understand what it gets."""
-    server = serve(token_answer)
+    server = serve(token_response)
     scope = {"scope": {"kind": "scope", "title": "Scope", "default": ["x", "y"]}}
     usual = {"credentials": "none", "parameters": {"a": "1"}, "settings": scope}
     connection = platform(usual | data, real=True, token_url=server.url)
@@ -244,11 +246,11 @@ def test_token_request_is_what_the_data_say(
 
 
 def test_secret_in_a_query_stays_out_of_sight(
-    platform: Platform, serve: Any, http_answer: Any, caplog: pytest.LogCaptureFixture
+    platform: Platform, serve: Any, http_response: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An address is logged and quoted by everyone: errors, logs, transcripts."""
     caplog.set_level(1)
-    server = serve(http_answer({"error": "invalid_request"}, 400))
+    server = serve(http_response({"error": "invalid_request"}, 400))
     connection = platform({"body_format": "query"}, real=True, token_url=server.url)
     with pytest.raises(errors.TokenRequestRefused) as caught:
         connection.token()
@@ -272,9 +274,9 @@ def test_platforms_header_replaces_the_usual_one(platform: Platform) -> None:
     }
 
 
-def test_budget_is_kept(world: World, platform: Platform) -> None:
-    """A platform's rate limit would be met by its refusals."""
-    connection = platform({"budget": {"per_minute": 3, "burst": 1}})
+def test_rate_limit_is_kept(world: World, platform: Platform) -> None:
+    """A platform's rate limit would be met by its negative_cache."""
+    connection = platform({"rate_limit": {"per_minute": 3, "burst": 1}})
     connection.token()
     connection.forget()
 

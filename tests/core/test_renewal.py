@@ -1,4 +1,4 @@
-"""Refusals, rate limits, budgets and retries: polite, and honest about how long it takes."""
+"""Refusals, rate limits, rate limits and retries: polite, and honest about how long it takes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 import keyturn
 from keyturn import errors
-from keyturn.stores.memory import MemoryStore
+from keyturn.stores._memory import MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,7 +68,7 @@ def test_remembered_refusal_does_not_hide_a_token(world: World) -> None:
 
 def test_rate_limit_by_the_server_is_obeyed_by_all(world: World) -> None:
     """Another connection would go on asking the host that asked for silence."""
-    world.endpoint.answers.append(world.endpoint.answer(429, {}, retry_after="90"))
+    world.endpoint.responses.append(world.endpoint.response(429, {}, retry_after="90"))
     with pytest.raises(errors.RateLimited) as caught:
         world.connect().token()
     assert caught.value.retry_after == 90
@@ -87,8 +87,8 @@ def test_rate_limited_error_names_the_time_after_which_asking_is_sent(
     world: World, asked: int
 ) -> None:
     """Who waits as long as the error says would be told to wait again."""
-    provider = world.changed(budget=keyturn.Budget(per_minute=3, burst=20))
-    world.endpoint.answers.append(world.endpoint.answer(429, {}, retry_after=str(asked)))
+    provider = world.changed(rate_limit=keyturn.plugins.RateLimit(per_minute=3, burst=20))
+    world.endpoint.responses.append(world.endpoint.response(429, {}, retry_after=str(asked)))
     connection = world.connect(provider)
     with pytest.raises(errors.RateLimited) as caught:
         connection.token()
@@ -97,9 +97,9 @@ def test_rate_limited_error_names_the_time_after_which_asking_is_sent(
     assert connection.token().access_token == "token-2"
 
 
-def test_budget_is_kept_before_anything_is_sent(world: World) -> None:
+def test_rate_limit_is_kept_before_anything_is_sent(world: World) -> None:
     """The provider's limit would be found by running into it."""
-    provider = world.changed(budget=keyturn.Budget(per_minute=6, burst=2))
+    provider = world.changed(rate_limit=keyturn.plugins.RateLimit(per_minute=6, burst=2))
     connection = world.connect(provider)
     for _ in range(2):
         connection.token()
@@ -111,9 +111,9 @@ def test_budget_is_kept_before_anything_is_sent(world: World) -> None:
     assert len(world.endpoint.requests) == 2
 
 
-def test_budget_belongs_to_the_host(world: World) -> None:
+def test_rate_limit_belongs_to_the_host(world: World) -> None:
     """Thirty connections to one host would send thirty times what it allows."""
-    provider = world.changed(budget=keyturn.Budget(per_minute=6, burst=1))
+    provider = world.changed(rate_limit=keyturn.plugins.RateLimit(per_minute=6, burst=1))
     world.connect(provider, token_url="https://one.example/a").token()
 
     with pytest.raises(errors.RateLimited):
@@ -121,9 +121,9 @@ def test_budget_belongs_to_the_host(world: World) -> None:
     assert world.connect(provider, token_url="https://two.example/a").token()
 
 
-def test_wait_option_waits_for_the_budget(world: World) -> None:
+def test_wait_option_waits_for_the_rate_limit(world: World) -> None:
     """A job that would rather wait than fail had to write its own loop."""
-    provider = world.changed(budget=keyturn.Budget(per_minute=6, burst=1))
+    provider = world.changed(rate_limit=keyturn.plugins.RateLimit(per_minute=6, burst=1))
     connection = world.connect(provider, options={"wait": 25.0})
     connection.token()
     connection.forget()
@@ -135,7 +135,7 @@ def test_wait_option_waits_for_the_budget(world: World) -> None:
 def test_wait_option_does_not_wait_longer_than_told(world: World) -> None:
     """A web request would hang for as long as a server likes."""
     connection = world.connect(options={"wait": 25.0})
-    world.endpoint.answers.append(world.endpoint.answer(429, {}, retry_after="26"))
+    world.endpoint.responses.append(world.endpoint.response(429, {}, retry_after="26"))
     with pytest.raises(errors.RateLimited):
         connection.token()
     with pytest.raises(errors.RateLimited):
@@ -148,8 +148,8 @@ def test_wait_option_does_not_wait_longer_than_told(world: World) -> None:
 @pytest.mark.parametrize("failure", [UNREACHABLE, 500, 503, 408])
 def test_passing_failures_are_tried_again(world: World, failure: int | errors.KeyturnError) -> None:
     """A hiccup of the token endpoint would reach every caller."""
-    answer = world.endpoint.answer(failure, {}) if isinstance(failure, int) else failure
-    world.endpoint.answers += [answer, answer]
+    response = world.endpoint.response(failure, {}) if isinstance(failure, int) else failure
+    world.endpoint.responses += [response, response]
 
     assert world.connect().token().access_token == "token-3"
     assert 0.25 <= world.clock.slept[0] <= 0.5
@@ -159,7 +159,7 @@ def test_passing_failures_are_tried_again(world: World, failure: int | errors.Ke
 def test_retries_come_at_random_moments(world: World) -> None:
     """All the processes that an outage hit would come back at the same moment."""
     for _ in range(5):
-        world.endpoint.answers += [UNREACHABLE]
+        world.endpoint.responses += [UNREACHABLE]
         connection = world.connect()
         connection.token()
         connection.forget()
@@ -169,7 +169,7 @@ def test_retries_come_at_random_moments(world: World) -> None:
 
 def test_lasting_failure_is_given_up_after_three_attempts(world: World) -> None:
     """A dead token endpoint would be hammered, and the caller kept waiting."""
-    world.endpoint.answers += [UNREACHABLE] * 10
+    world.endpoint.responses += [UNREACHABLE] * 10
 
     with pytest.raises(errors.EndpointUnavailable):
         world.connect().token()
@@ -178,8 +178,8 @@ def test_lasting_failure_is_given_up_after_three_attempts(world: World) -> None:
 
 @pytest.mark.parametrize("status", [400, 401, 404, 429, 302])
 def test_refusals_are_not_tried_again(world: World, status: int) -> None:
-    """An answer that cannot change would be asked for three times."""
-    world.endpoint.answers += [world.endpoint.answer(status, {})] * 3
+    """A response that cannot change would be asked for three times."""
+    world.endpoint.responses += [world.endpoint.response(status, {})] * 3
 
     with pytest.raises(errors.KeyturnError):
         world.connect().token()
@@ -189,11 +189,11 @@ def test_refusals_are_not_tried_again(world: World, status: int) -> None:
 def test_retries_stay_within_the_timeout(world: World) -> None:
     """A caller would wait three times as long as it allowed."""
 
-    def hang() -> keyturn.Answer:
+    def hang() -> keyturn.plugins.Response:
         world.clock.advance(9)
         raise UNREACHABLE
 
-    world.endpoint.answers += [hang] * 3
+    world.endpoint.responses += [hang] * 3
     with pytest.raises(errors.EndpointUnavailable):
         world.connect(options={"timeout": 10.0}).token()
 
@@ -202,8 +202,8 @@ def test_retries_stay_within_the_timeout(world: World) -> None:
     assert world.endpoint.seconds[1] < 1
 
 
-class BudgetStore(MemoryStore):
-    """A store that counts how often the budget's lock is taken, which may be stuck."""
+class RateLimitStore(MemoryStore):
+    """A store that counts how often the rate_limit's lock is taken, which may be stuck."""
 
     def __init__(self, clock: FakeClock, *, stuck: bool = False) -> None:
         super().__init__(lambda: clock.now)
@@ -214,18 +214,18 @@ class BudgetStore(MemoryStore):
     @contextlib.contextmanager
     def lock(self, key: str, lease: float) -> Iterator[None]:
         """Lock, or wait in vain, as when a stopped process holds the lock."""
-        budget = key.startswith("budget-")
-        self.taken += budget
-        if budget and self.stuck:
+        rate_limit = key.startswith("rate-limit-")
+        self.taken += rate_limit
+        if rate_limit and self.stuck:
             self.clock.advance(lease)
             raise TimeoutError
         with super().lock(key, lease):
             yield
 
 
-def test_budget_whose_lock_is_stuck_leaves_the_request_its_time(world: World) -> None:
-    """A stopped process would make every token fail: "did not answer within 0 s"."""
-    store = BudgetStore(world.clock, stuck=True)
+def test_rate_limit_whose_lock_is_stuck_leaves_the_request_its_time(world: World) -> None:
+    """A stopped process would make every token fail: "did not respond within 0 s"."""
+    store = RateLimitStore(world.clock, stuck=True)
     connection = world.connect(store=store, options={"timeout": 5.0})
 
     assert connection.token().access_token == "token-1"
@@ -234,8 +234,8 @@ def test_budget_whose_lock_is_stuck_leaves_the_request_its_time(world: World) ->
 
 def test_retry_for_which_a_stuck_lock_leaves_no_time_is_none(world: World) -> None:
     """The endpoint would be said not to have answered within 0 s, where it answered 500."""
-    world.endpoint.answers.append(world.endpoint.answer(500, {}))
-    store = BudgetStore(world.clock, stuck=True)
+    world.endpoint.responses.append(world.endpoint.response(500, {}))
+    store = RateLimitStore(world.clock, stuck=True)
 
     with pytest.raises(errors.EndpointUnavailable, match="HTTP 500"):
         world.connect(store=store, options={"timeout": 5.0}).token()
@@ -243,9 +243,9 @@ def test_retry_for_which_a_stuck_lock_leaves_no_time_is_none(world: World) -> No
 
 
 def test_nobody_takes_the_lock_to_hear_that_there_is_no_room(world: World) -> None:
-    """A crowd would queue for the budget's lock, only to be turned away one by one."""
-    store = BudgetStore(world.clock)
-    provider = world.changed(budget=keyturn.Budget(per_minute=6, burst=1))
+    """A crowd would queue for the rate_limit's lock, only to be turned away one by one."""
+    store = RateLimitStore(world.clock)
+    provider = world.changed(rate_limit=keyturn.plugins.RateLimit(per_minute=6, burst=1))
     connection = world.connect(provider, store=store)
     connection.token()
     connection.forget()
@@ -259,11 +259,11 @@ def test_nobody_takes_the_lock_to_hear_that_there_is_no_room(world: World) -> No
 @pytest.mark.parametrize(("wait", "attempts"), [(15.0, 1), (25.0, 2)])
 def test_wait_is_one_allowance_for_all_attempts(world: World, wait: float, attempts: int) -> None:
     """A caller would wait three times as long as it allowed."""
-    provider = world.changed(budget=keyturn.Budget(per_minute=6, burst=1))
+    provider = world.changed(rate_limit=keyturn.plugins.RateLimit(per_minute=6, burst=1))
     connection = world.connect(provider, options={"wait": wait})
     connection.token()
     connection.forget()
-    world.endpoint.answers += [UNREACHABLE] * attempts
+    world.endpoint.responses += [UNREACHABLE] * attempts
 
     with pytest.raises(errors.RateLimited):
         connection.token()
@@ -274,7 +274,7 @@ def test_wait_is_one_allowance_for_all_attempts(world: World, wait: float, attem
 @pytest.mark.parametrize("status", [503, 500, 408])
 def test_failing_endpoint_is_not_asked_again_before_it_wants(world: World, status: int) -> None:
     """An endpoint that asked for silence while it recovers would be hammered."""
-    world.endpoint.answers.append(world.endpoint.answer(status, {}, retry_after="7"))
+    world.endpoint.responses.append(world.endpoint.response(status, {}, retry_after="7"))
 
     assert world.connect().token().access_token == "token-2"
     assert world.clock.slept == [7]
@@ -282,7 +282,7 @@ def test_failing_endpoint_is_not_asked_again_before_it_wants(world: World, statu
 
 def test_failing_endpoint_is_left_alone_by_all(world: World) -> None:
     """A caller would hang longer than its timeout, and others would ask meanwhile."""
-    world.endpoint.answers.append(world.endpoint.answer(503, {}, retry_after="60"))
+    world.endpoint.responses.append(world.endpoint.response(503, {}, retry_after="60"))
     with pytest.raises(errors.EndpointUnavailable) as caught:
         world.connect().token()
     assert "in 60 s" in caught.value.hint
@@ -298,7 +298,7 @@ def test_failing_endpoint_is_left_alone_by_all(world: World) -> None:
 
 def test_wait_option_waits_for_a_failing_endpoint(world: World) -> None:
     """A job that would rather wait than fail had to write its own loop."""
-    world.endpoint.answers.append(world.endpoint.answer(503, {}, retry_after="45"))
+    world.endpoint.responses.append(world.endpoint.response(503, {}, retry_after="45"))
     connection = world.connect(options={"timeout": 10.0, "wait": 60.0})
 
     assert connection.token().access_token == "token-2"
@@ -311,7 +311,7 @@ def test_wait_option_waits_when_the_server_says_429(
     world: World, asked: str, least: float, most: float
 ) -> None:
     """Who chose to wait would be turned away for a second, or come back at once."""
-    world.endpoint.answers.append(world.endpoint.answer(429, {}, retry_after=asked))
+    world.endpoint.responses.append(world.endpoint.response(429, {}, retry_after=asked))
 
     assert world.connect(options={"wait": 30.0}).token().access_token == "token-2"
     assert least - 1e-6 <= sum(world.clock.slept) <= most + 1e-6
@@ -320,7 +320,7 @@ def test_wait_option_waits_when_the_server_says_429(
 @pytest.mark.parametrize("asked", ["0", "1"])
 def test_who_does_not_wait_hears_of_a_429_at_once(world: World, asked: str) -> None:
     """A web request would hang, though it never chose to wait."""
-    world.endpoint.answers.append(world.endpoint.answer(429, {}, retry_after=asked))
+    world.endpoint.responses.append(world.endpoint.response(429, {}, retry_after=asked))
 
     with pytest.raises(errors.RateLimited):
         world.connect().token()
@@ -332,7 +332,7 @@ def test_server_that_goes_on_saying_429_is_given_up(
     world: World, asked: str, requests: int
 ) -> None:
     """Asking while blocked would prolong the block, and the caller wait longer than it allowed."""
-    world.endpoint.answers += [world.endpoint.answer(429, {}, retry_after=asked)] * 5
+    world.endpoint.responses += [world.endpoint.response(429, {}, retry_after=asked)] * 5
 
     with pytest.raises(errors.RateLimited, match="is reached") as caught:
         world.connect(options={"wait": 30.0}).token()
@@ -347,13 +347,13 @@ def test_token_that_ended_on_its_way_is_asked_for_again(
 ) -> None:
     """An endpoint would be blamed for a clock that was set, or for a process that was stopped."""
 
-    def answer() -> keyturn.Answer:
+    def response() -> keyturn.plugins.Response:
         token = world.endpoint.token("late", expires_in=5)
         world.clock.now += wall
         world.clock.advance(both)
         return token
 
-    world.endpoint.answers.append(answer)
+    world.endpoint.responses.append(response)
 
     assert world.connect().token().access_token == "token-2"
 
@@ -361,12 +361,12 @@ def test_token_that_ended_on_its_way_is_asked_for_again(
 def test_token_that_always_ends_on_its_way_is_given_up(world: World) -> None:
     """The endpoint would be asked for ever, or called a liar."""
 
-    def answer() -> keyturn.Answer:
+    def response() -> keyturn.plugins.Response:
         token = world.endpoint.token("late", expires_in=5)
         world.clock.advance(6)
         return token
 
-    world.endpoint.answers += [answer] * 5
+    world.endpoint.responses += [response] * 5
 
     with pytest.raises(errors.EndpointUnavailable, match="on its way"):
         world.connect().token()
@@ -383,11 +383,11 @@ def test_token_that_always_ends_on_its_way_is_given_up(world: World) -> None:
     ],
     ids=str,
 )
-def test_answer_that_shows_a_secret_where_none_belongs_is_refused(
+def test_response_that_shows_a_secret_where_none_belongs_is_refused(
     world: World, fields: dict[str, object], caplog: pytest.LogCaptureFixture
 ) -> None:
     """A server could get a secret into logs, and into what is printed of a token."""
-    world.endpoint.answers.append(world.endpoint.token("the-token-itself", **fields))
+    world.endpoint.responses.append(world.endpoint.token("the-token-itself", **fields))
     with pytest.raises(errors.InvalidTokenResponse, match="repeats a secret") as caught:
         world.connect().token()
 
@@ -397,6 +397,6 @@ def test_answer_that_shows_a_secret_where_none_belongs_is_refused(
 
 def test_short_secret_may_be_a_part_of_a_word(world: World) -> None:
     """Who has a short secret, a bad one, would get no token at all."""
-    world.endpoint.answers.append(world.endpoint.token("t0ken", scope="read write"))
+    world.endpoint.responses.append(world.endpoint.token("t0ken", scope="read write"))
 
     assert world.connect(client_secret="write").token().scope == "read write"

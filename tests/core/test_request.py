@@ -11,9 +11,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from keyturn import Secret, TokenRequest
-from keyturn.computed import BasicCredentials, ClientAssertion, Computed, RandomId
-from keyturn.request import ClientCertificate
+from keyturn import Secret
+from keyturn._http.request import ClientCertificate
+from keyturn._http.values import BasicCredentials, ClientAssertion, DynamicValue, RandomId
+from keyturn.plugins import TokenRequest
 
 KEY = b"k" * 32
 SECRET = "s3cret-for-tests"
@@ -46,7 +47,7 @@ REQUESTS = st.builds(
     certificate=st.none()
     | st.builds(ClientCertificate, NAMES, st.none() | NAMES, st.none() | NAMES.map(Secret)),
     extra_headers=PAIRS,
-    realm=NAMES,
+    partition=NAMES,
 )
 
 
@@ -54,7 +55,7 @@ def shown(value: object) -> object:
     """Return what a field's value means to the server, in an order that doesn't matter."""
     if isinstance(value, Secret):
         return value.reveal()
-    if isinstance(value, Computed):
+    if isinstance(value, DynamicValue):
         return [type(value).__name__, *map(shown, value.sources())]
     if isinstance(value, ClientCertificate):
         return [shown(each) for each in attrs.astuple(value, recurse=False)]
@@ -127,10 +128,10 @@ def basic(client_id: str, secret: str, *, form_encoded: bool = True) -> dict[str
         (basic("a", "b:c"), basic("a:b", "c")),
         (basic("a", "b"), basic("a", "b", form_encoded=False)),
         ({"parameters": (("a", RandomId()),)}, {"parameters": (("a", "RandomId"),)}),
-        ({"realm": "x"}, {"method": "x"}),
-        ({"realm": "x"}, {"realm": "y"}),
+        ({"partition": "x"}, {"method": "x"}),
+        ({"partition": "x"}, {"partition": "y"}),
         ({"certificate": ClientCertificate("x")}, {"certificate": ClientCertificate("y")}),
-        ({"provider": "ab", "realm": ""}, {"provider": "a", "realm": "b"}),
+        ({"provider": "ab", "partition": ""}, {"provider": "a", "partition": "b"}),
         ({"parameters": (("ab", "c"),)}, {"parameters": (("a", "bc"),)}),
         ({"parameters": (("a", "1"),)}, {"extra_headers": (("a", "1"),)}),
     ],

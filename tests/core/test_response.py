@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 import keyturn
 from keyturn import errors
-from keyturn.response import printable, refusal, retry_after
-from keyturn.shape import AnswerShape, field_of, read_error, read_token
+from keyturn._http.response import printable, refusal, retry_after
+from keyturn._providers.token_response import TokenResponseMapping, field_of, read_error, read_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,13 +30,13 @@ OURS = keyturn.errors.KeyturnError
 
 
 def with_fields(**fields: object) -> bytes:
-    """Return the body of a usual answer with some fields changed; `...` leaves one out."""
+    """Return the body of a usual response with some fields changed; `...` leaves one out."""
     changed = {name: value for name, value in (USUAL | fields).items() if value is not ...}
     return json.dumps(changed).encode()
 
 
 def raw(field: str, text: str) -> bytes:
-    """Return the body of a usual answer with one field's JSON text as given."""
+    """Return the body of a usual response with one field's JSON text as given."""
     return with_fields(**{field: "@"}).replace(b'"@"', text.encode())
 
 
@@ -141,11 +141,13 @@ REFUSED_ROWS: list[Row] = [
     [row[1:] for row in REFUSED_ROWS],
     ids=[row[0] for row in REFUSED_ROWS],
 )
-def test_answer_that_is_no_token_becomes_this_error(
+def test_response_that_is_no_token_becomes_this_error(
     world: World, status: int, headers: dict[str, str], body: bytes, kind: type[OURS], words: str
 ) -> None:
     """An error body would be used as a token, or the user would be told the wrong thing."""
-    world.endpoint.answers += [keyturn.Answer(status, headers, body, world.clock.now)] * 3
+    world.endpoint.responses += [
+        keyturn.plugins.Response(status, headers, body, world.clock.now)
+    ] * 3
     connection = world.connect()
 
     with pytest.raises(errors.KeyturnError) as caught:
@@ -187,11 +189,11 @@ TOKEN_ROWS: list[tuple[str, dict[str, str], bytes, dict[str, Any]]] = [
     [row[1:] for row in TOKEN_ROWS],
     ids=[row[0] for row in TOKEN_ROWS],
 )
-def test_answer_becomes_this_token(
+def test_response_becomes_this_token(
     world: World, headers: dict[str, str], body: bytes, expected: dict[str, Any]
 ) -> None:
     """A token that works would be refused, or its lifetime misread."""
-    world.endpoint.answers.append(keyturn.Answer(200, headers, body, world.clock.now))
+    world.endpoint.responses.append(keyturn.plugins.Response(200, headers, body, world.clock.now))
     token = world.connect().token()
 
     usual = {"access_token": "t0ken", "lifetime": 3600, "issued_at": world.clock.now}
@@ -204,7 +206,9 @@ def test_answer_becomes_this_token(
 
 def test_number_beyond_a_double_is_no_json_of_ours(world: World) -> None:
     """An infinite number in an entry could not be read back by another JSON reader."""
-    world.endpoint.answers.append(keyturn.Answer(200, JSON, raw("x", "1e400"), world.clock.now))
+    world.endpoint.responses.append(
+        keyturn.plugins.Response(200, JSON, raw("x", "1e400"), world.clock.now)
+    )
 
     with pytest.raises(errors.InvalidTokenResponse):
         world.connect().token()
@@ -214,7 +218,7 @@ def test_narrower_scope_is_a_warning_and_the_token_is_used(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The user would never learn why an API refuses; or get no token though there is one."""
-    world.endpoint.answers.append(world.endpoint.token("t", scope="read"))
+    world.endpoint.responses.append(world.endpoint.token("t", scope="read"))
     token = world.connect(scope="read write").token()
 
     assert token.scope == "read"
@@ -224,7 +228,7 @@ def test_narrower_scope_is_a_warning_and_the_token_is_used(
 def test_scope_asked_for_is_the_granted_one_when_none_is_named(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """RFC 6749 section 5.1: an answer without a scope means the one that was asked for."""
+    """RFC 6749 section 5.1: a response without a scope means the one that was asked for."""
     assert world.connect(scope=["read", "write"]).token().scope == "read write"
     assert caplog.text == ""
 
@@ -249,9 +253,9 @@ RETRY_AFTER = [
 @pytest.mark.parametrize(("text", "seconds"), RETRY_AFTER)
 def test_retry_after_is_understood(text: str, seconds: float | None) -> None:
     """keyturn would hammer a server that asked for silence, or stay silent for ever."""
-    answer = keyturn.Answer(429, {"retry-after": text}, sent_at=1_800_000_000.0)
+    response = keyturn.plugins.Response(429, {"retry-after": text}, sent_at=1_800_000_000.0)
 
-    assert retry_after(answer) == seconds
+    assert retry_after(response) == seconds
 
 
 @pytest.mark.parametrize(
@@ -262,13 +266,13 @@ def test_retry_after_date_is_measured_by_the_servers_clock(date: str, seconds: f
     """A client whose clock is late or early would be silent for too long, or not at all."""
     headers = {"retry-after": "Fri, 15 Jan 2027 10:00:30 GMT", "date": date}
 
-    assert retry_after(keyturn.Answer(429, headers, sent_at=1_800_000_000.0)) == seconds
+    assert retry_after(keyturn.plugins.Response(429, headers, sent_at=1_800_000_000.0)) == seconds
 
 
 @given(st.text())
 def test_retry_after_is_bounded_whatever_it_says(text: str) -> None:
     """A server could silence a client for ever, or crash it."""
-    seconds = retry_after(keyturn.Answer(429, {"retry-after": text}))
+    seconds = retry_after(keyturn.plugins.Response(429, {"retry-after": text}))
 
     assert seconds is None or 0 <= seconds <= 3600
 
@@ -287,10 +291,10 @@ def test_server_text_is_shown_short_and_plain(text: str, secret: str) -> None:
 
 @pytest.mark.parametrize(("opened", "closed"), [('{"a":', "}"), ("[", "]")])
 def test_deep_nesting_beside_a_token_is_no_matter(opened: str, closed: str) -> None:
-    """Looking for other tokens in an answer would end in an error that is not ours."""
+    """Looking for other tokens in a response would end in an error that is not ours."""
     body = raw("x", opened * 480 + "1" + closed * 480)
 
-    assert read_token(keyturn.Answer(200, JSON, body, 1000.0)).access_token == "t0ken"
+    assert read_token(keyturn.plugins.Response(200, JSON, body, 1000.0)).access_token == "t0ken"
 
 
 def test_place_in_a_list_that_cannot_be_is_nothing() -> None:
@@ -300,10 +304,10 @@ def test_place_in_a_list_that_cannot_be_is_nothing() -> None:
     assert field_of(["x"], "9" * 5000) is None
 
 
-def test_answer_is_read_as_rfc_6749_has_it_by_default() -> None:
-    """A provider that reads its answers by itself would get another token than the answer's."""
-    answer = keyturn.Answer(200, JSON, with_fields(scope="a b", created_at=1), 1000.0)
-    token = read_token(answer)
+def test_response_is_read_as_rfc_6749_has_it_by_default() -> None:
+    """A provider that reads its responses by itself would get another token than the response's."""
+    response = keyturn.plugins.Response(200, JSON, with_fields(scope="a b", created_at=1), 1000.0)
+    token = read_token(response)
 
     assert (token.access_token, token.expires_at, token.scope) == ("t0ken", 4600.0, "a b")
     assert token.extra == {"created_at": 1}
@@ -334,7 +338,7 @@ def test_long_runs_in_server_text_are_hidden(world: World) -> None:
     """A server that quotes a key, a token or an encoded secret would put it into logs."""
     description = f"{SECRET} eyJhbGciOiJIUzI1NiJ9.e30.{'x' * 40} is wrong\r\nforged"
     fields = {"error": "invalid_client", "error_description": description}
-    world.endpoint.answers.append(world.endpoint.answer(400, fields))
+    world.endpoint.responses.append(world.endpoint.response(400, fields))
 
     with pytest.raises(errors.InvalidClient) as caught:
         world.connect().token()
@@ -357,13 +361,13 @@ BODIES = st.binary(max_size=200) | FIELDS.map(lambda fields: json.dumps(fields).
 def test_any_bytes_give_a_token_or_one_of_our_errors(
     status: int, headers: dict[str, str], body: bytes
 ) -> None:
-    """A hostile answer would crash the caller, or make a token out of nothing."""
-    answer = keyturn.Answer(status, headers, body, 1_800_000_000.0)
-    refused = refusal(read_error(answer), answer, [keyturn.Secret(SECRET)])
+    """A hostile response would crash the caller, or make a token out of nothing."""
+    response = keyturn.plugins.Response(status, headers, body, 1_800_000_000.0)
+    refused = refusal(read_error(response), response, [keyturn.Secret(SECRET)])
     assert isinstance(refused, errors.KeyturnError)
     assert str(refused)
     try:
-        token = read_token(answer, AnswerShape(missing_lifetime=60.0))
+        token = read_token(response, TokenResponseMapping(missing_lifetime=60.0))
     except errors.InvalidTokenResponse:
         return
     assert token.access_token
@@ -374,21 +378,21 @@ def test_any_bytes_give_a_token_or_one_of_our_errors(
 
 @given(st.sampled_from(["norce-commerce", "norce-storm", "orocommerce", "commercelayer"]), BODIES)
 def test_no_provider_stumbles_over_an_error_body(name: str, body: bytes) -> None:
-    """A provider's own reading of errors would raise on an answer of another shape."""
-    answer = keyturn.Answer(400, JSON, body)
+    """A provider's own reading of errors would raise on a response of another shape."""
+    response = keyturn.plugins.Response(400, JSON, body)
     provider = keyturn.provider(name)
-    error = provider.read_error(None, answer)
+    error = provider.read_error(None, response)
 
     assert error is None or isinstance(error.code, str)
     assert isinstance(error.description if error else "", str)
-    assert isinstance(provider.token_rejected(None, answer), bool)
+    assert isinstance(provider.token_rejected(None, response), bool)
 
 
 @pytest.mark.parametrize("depth", range(50, 1000, 50))
-def test_nested_answer_gives_a_token_or_one_of_our_errors(world: World, depth: int) -> None:
+def test_nested_response_gives_a_token_or_one_of_our_errors(world: World, depth: int) -> None:
     """A nesting that can be read but not written would crash the caller or lose the token."""
     body = raw("x", "[" * depth + "]" * depth)
-    world.endpoint.answers.append(keyturn.Answer(200, JSON, body, world.clock.now))
+    world.endpoint.responses.append(keyturn.plugins.Response(200, JSON, body, world.clock.now))
     connection = world.connect()
     try:
         token = connection.token()
@@ -400,8 +404,10 @@ def test_nested_answer_gives_a_token_or_one_of_our_errors(world: World, depth: i
 @pytest.mark.parametrize("status", [200, 400, 401])
 def test_error_code_that_quotes_a_secret_is_left_out(status: int) -> None:
     """It would show in the error's fields, in its pickle and in the store."""
-    answer = keyturn.Answer(status, JSON)
-    error = refusal(keyturn.OAuthError("hunter2-prod"), answer, [keyturn.Secret("hunter2-prod")])
+    response = keyturn.plugins.Response(status, JSON)
+    error = refusal(
+        keyturn.plugins.OAuthError("hunter2-prod"), response, [keyturn.Secret("hunter2-prod")]
+    )
 
     assert isinstance(error, errors.TokenRequestRefused)
     assert error.error == ""
@@ -410,12 +416,15 @@ def test_error_code_that_quotes_a_secret_is_left_out(status: int) -> None:
 
 def test_usual_error_code_says_what_is_wrong_though_a_secret_is_a_part_of_it() -> None:
     """The user would be sent the wrong way for having a poor secret; or be shown that secret."""
-    code = keyturn.OAuthError("invalid_client")
-    error = refusal(code, keyturn.Answer(400), [keyturn.Secret("client")])
+    code = keyturn.plugins.OAuthError("invalid_client")
+    error = refusal(code, keyturn.plugins.Response(400), [keyturn.Secret("client")])
 
     assert isinstance(error, errors.InvalidClient)
     assert error.error == ""
-    assert refusal(code, keyturn.Answer(400), [keyturn.Secret("x1")]).error == "invalid_client"  # type: ignore[attr-defined]
+    assert (
+        refusal(code, keyturn.plugins.Response(400), [keyturn.Secret("x1")]).error
+        == "invalid_client"
+    )  # type: ignore[attr-defined]
 
 
 DISGUISES: dict[str, Callable[[str], str]] = {

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyturn import Secret, Token
-from keyturn.stores.encrypted import EncryptedStore
-from keyturn.stores.memory import MemoryStore
-from keyturn.token import from_entry, to_entry
+from keyturn._token import from_entry, to_entry
+from keyturn.stores._encrypted import EncryptedStore
+from keyturn.stores._memory import MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable

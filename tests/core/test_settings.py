@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import keyturn
-from keyturn.schema import json_schema
-from keyturn.settings import read
+from keyturn._providers.schema import json_schema
+from keyturn._providers.settings import read
 
 
 def even(value: int) -> str | None:
@@ -21,17 +21,17 @@ def even(value: int) -> str | None:
 
 
 @attrs.frozen(kw_only=True)
-class Everything(keyturn.ConfidentialSettings):
+class Everything(keyturn.plugins.ConfidentialSettings):
     """Settings with a field of every type."""
 
-    tenant: str = keyturn.label("Tenant", "The first label of the host.")
-    kind: Literal["big", "small"] = keyturn.setting("Kind")
-    maybe: Literal["yes", "no"] | None = keyturn.setting("Maybe", default=None)
-    number: int = keyturn.setting("Number", default=2, check=even, schema={"multipleOf": 2})
-    share: float | None = keyturn.setting("Share", default=None)
-    strict: bool = keyturn.setting("Strict", default=False)
-    scope: tuple[str, ...] | None = keyturn.setting("Scope", default=None)
-    spare_secret: keyturn.Secret | None = keyturn.setting("Spare secret", default=None)
+    tenant: str = keyturn.plugins.label("Tenant", "The first label of the host.")
+    kind: Literal["big", "small"] = keyturn.plugins.setting("Kind")
+    maybe: Literal["yes", "no"] | None = keyturn.plugins.setting("Maybe", default=None)
+    number: int = keyturn.plugins.setting("Number", default=2, check=even, schema={"multipleOf": 2})
+    share: float | None = keyturn.plugins.setting("Share", default=None)
+    strict: bool = keyturn.plugins.setting("Strict", default=False)
+    scope: tuple[str, ...] | None = keyturn.plugins.setting("Scope", default=None)
+    spare_secret: keyturn.Secret | None = keyturn.plugins.setting("Spare secret", default=None)
 
     def problems(self) -> list[str]:
         """Return what is wrong together."""

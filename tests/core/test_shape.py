@@ -1,4 +1,4 @@
-"""Where an answer has what: the data of a platform that say it, each value and each edge."""
+"""Where a response has what: the data of a platform that say it, each value and each edge."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import keyturn
 from keyturn import errors
-from keyturn.shape import AnswerShape, read_error, read_token
+from keyturn._providers.token_response import TokenResponseMapping, read_error, read_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,20 +29,20 @@ YEAR = 31_536_000.0
 
 @pytest.fixture
 def read(world: World, platform: Platform) -> Callable[..., keyturn.Token]:
-    """Give a function that returns the token which a platform's answer gives."""
+    """Give a function that returns the token which a platform's response gives."""
 
-    def read_answer(
+    def read_response(
         data: dict[str, Any], body: object, *, status: int = 200, **headers: str
     ) -> keyturn.Token:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        answer = keyturn.Answer(status, JSON | named, content, world.clock.now)
-        world.endpoint.answers = [answer] * 3
+        response = keyturn.plugins.Response(status, JSON | named, content, world.clock.now)
+        world.endpoint.responses = [response] * 3
         connection = platform(data)
         connection.forget()
         return connection.token()
 
-    return read_answer
+    return read_response
 
 
 # --- The token ---
@@ -99,7 +99,7 @@ def test_token_that_is_not_there_is_told(
 
 @pytest.mark.parametrize("kind", ["text/plain", "text/plain;charset=utf-8", "application/jwt", ""])
 def test_whole_body_may_be_the_token(read: Callable[..., keyturn.Token], kind: str) -> None:
-    """Some platforms answer with the bare token, and a line break after it."""
+    """Some platforms response with the bare token, and a line break after it."""
     data = {"token_field": "", "token_type": "", "missing_lifetime": 60}
     token = read(data, b" t0ken\r\n", content_type=kind)
 
@@ -175,7 +175,7 @@ def test_status_of_a_token_is_the_platforms(read: Callable[..., keyturn.Token]) 
 def test_scope_is_read_as_it_is_written(
     read: Callable[..., keyturn.Token], separator: str, given: str, granted: str | None
 ) -> None:
-    """Each answer would be taken for a narrower scope than was asked for."""
+    """Each response would be taken for a narrower scope than was asked for."""
     assert read({"scope_separator": separator}, USUAL | {"scope": given}).scope == granted
 
 
@@ -207,7 +207,7 @@ def test_other_fields_hold_no_token(
 
 
 def test_other_fields_end_somewhere(read: Callable[..., keyturn.Token]) -> None:
-    """An answer nested absurdly would exhaust the stack of whoever stores it."""
+    """A response nested absurdly would exhaust the stack of whoever stores it."""
     deep: Any = "bottom"
     for _ in range(100):
         deep = {"a": [deep]}
@@ -425,11 +425,11 @@ TOLD = {
 
 
 @pytest.mark.parametrize(("told", "domains", "api_url"), TOLD.values(), ids=TOLD)
-def test_api_address_of_an_answer_is_believed_below_its_domains(
+def test_api_address_of_an_response_is_believed_below_its_domains(
     world: World, platform: Platform, told: object, domains: tuple[str, ...], api_url: str | None
 ) -> None:
-    """A token would be sent to a host that only an answer names."""
-    world.endpoint.answers.append(world.endpoint.token("t0ken", urls={"api": told}))
+    """A token would be sent to a host that only a response names."""
+    world.endpoint.responses.append(world.endpoint.token("t0ken", urls={"api": told}))
     connection = platform({"api_url_field": "urls.api", "api_domains": list(domains)})
     if api_url:
         assert connection.api_url == api_url
@@ -440,9 +440,9 @@ def test_api_address_of_an_answer_is_believed_below_its_domains(
     assert len(world.endpoint.requests) == 1
 
 
-def test_users_api_address_goes_before_the_answers(world: World, platform: Platform) -> None:
+def test_users_api_address_goes_before_the_responses(world: World, platform: Platform) -> None:
     """A gateway before the API could not be used."""
-    world.endpoint.answers.append(world.endpoint.token("t0ken", api="https://evil.example"))
+    world.endpoint.responses.append(world.endpoint.token("t0ken", api="https://evil.example"))
     connection = platform({"api_url_field": "api"}, api_url="https://gateway.example")
 
     assert connection.api_url == "https://gateway.example"
@@ -490,7 +490,7 @@ JSON_VALUES = st.recursive(
 )
 PATHS = st.sampled_from(["a", "a.b", "a.0", "b.0.a", "access_token", "0", "a.a.a"])
 SHAPES = st.builds(
-    AnswerShape,
+    TokenResponseMapping,
     token_field=PATHS | st.just(""),
     token_type=st.sampled_from(["", "Bearer"]),
     lifetime_field=PATHS,
@@ -505,13 +505,15 @@ BODIES = JSON_VALUES.map(lambda value: json.dumps(value).encode()) | st.binary(m
 
 
 @given(SHAPES, BODIES, st.sampled_from(["application/json", "text/plain", "text/html", ""]))
-def test_any_answer_gives_a_token_or_our_error(shape: AnswerShape, body: bytes, kind: str) -> None:
-    """An answer that nobody thought of would break the program with an error of Python's."""
-    answer = keyturn.Answer(200, {"content-type": kind, "date": date(NOW)}, body, NOW)
-    error = read_error(answer, shape)
+def test_any_response_gives_a_token_or_our_error(
+    shape: TokenResponseMapping, body: bytes, kind: str
+) -> None:
+    """A response that nobody thought of would break the program with an error of Python's."""
+    response = keyturn.plugins.Response(200, {"content-type": kind, "date": date(NOW)}, body, NOW)
+    error = read_error(response, shape)
     assert error is None or isinstance(error.code, str)
     try:
-        token = read_token(answer, shape, asked_scope="a")
+        token = read_token(response, shape, asked_scope="a")
     except errors.InvalidTokenResponse:
         return
     assert token.access_token.isprintable()

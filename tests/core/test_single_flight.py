@@ -15,9 +15,9 @@ import pytest
 
 import keyturn
 from keyturn import errors
-from keyturn.flights import Flights
-from keyturn.keeper import Keeper
-from keyturn.stores.memory import MemoryStore
+from keyturn._tokens.manager import TokenManager
+from keyturn._tokens.single_flight import SingleFlight
+from keyturn.stores._memory import MemoryStore
 
 if TYPE_CHECKING:
     import socket
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import RawServer, World
 
-    from keyturn.held import Held
+    from keyturn._tokens.snapshot import TokenSnapshot
 
 # Runs in a process of its own: a connection to a loopback endpoint, tokens kept on disk.
 OPEN = """
@@ -42,24 +42,26 @@ connection = open_connection()
 
 
 class Gate:
-    """Holds the endpoint's answers back until it is opened."""
+    """Holds the endpoint's responses back until it is opened."""
 
     def __init__(self, world: World) -> None:
         self.world = world
         self.reached = threading.Event()
         self.opened = threading.Event()
 
-    def hold(self, *answers: keyturn.Answer | BaseException) -> None:
-        """Hold back these answers, in their order; without any, one token."""
-        for answer in answers or (self.world.endpoint.token("held"),):
-            self.world.endpoint.answers.append(functools.partial(self._release, answer))
+    def hold(self, *responses: keyturn.plugins.Response | BaseException) -> None:
+        """Hold back these responses, in their order; without any, one token."""
+        for response in responses or (self.world.endpoint.token("held"),):
+            self.world.endpoint.responses.append(functools.partial(self._release, response))
 
-    def _release(self, answer: keyturn.Answer | BaseException) -> keyturn.Answer:
+    def _release(
+        self, response: keyturn.plugins.Response | BaseException
+    ) -> keyturn.plugins.Response:
         self.reached.set()
         assert self.opened.wait(20)
-        if isinstance(answer, BaseException):
-            raise answer
-        return answer
+        if isinstance(response, BaseException):
+            raise response
+        return response
 
 
 @pytest.fixture
@@ -165,7 +167,7 @@ def test_failed_renewal_ahead_is_told_once(
     connection = world.connect()
     connection.token()
     world.clock.advance(3400)  # it is stale
-    gate.hold(world.endpoint.answer(400, {"error": "invalid_request"}))
+    gate.hold(world.endpoint.response(400, {"error": "invalid_request"}))
     for _ in range(10):
         connection.token()
     gate.opened.set()
@@ -248,7 +250,7 @@ def test_loop_that_is_closed_under_a_waiter_harms_nobody(
 def test_failure_reaches_all_waiters_and_the_next_starts_afresh(world: World, gate: Gate) -> None:
     """Waiters would hang, share one exception object, or be given an old failure."""
     connection = world.connect(name="shop")
-    gate.hold(world.endpoint.answer(400, {"error": "invalid_request"}))
+    gate.hold(world.endpoint.response(400, {"error": "invalid_request"}))
     threads, results = in_threads(20, connection.token)
     gate.opened.set()
     joined(threads)
@@ -296,7 +298,7 @@ def test_tokens_that_end_before_anybody_gets_them_are_told(
 ) -> None:
     """A caller would go on for ever, or be given an expired token."""
 
-    def authorization(_: object, token: keyturn.Token) -> tuple[str, str]:
+    def authorization(_: object, __: object, token: keyturn.Token) -> tuple[str, str]:
         world.clock.advance(4000)
         return "Authorization", f"Bearer {token.access_token}"
 
@@ -335,21 +337,21 @@ def test_token_discarded_while_it_is_taken_is_not_held(
 ) -> None:
     """Another thread's word that a token is bad would be lost."""
     connection = world.connect()
-    hold = Keeper._hold  # noqa: SLF001 - another thread comes in between just there
+    hold = TokenManager._hold  # noqa: SLF001 - another thread comes in between just there
 
-    def hold_late(keeper: Keeper, held: Held) -> None:
+    def hold_late(keeper: TokenManager, held: TokenSnapshot) -> None:
         if held.token is not None and held.token.access_token == "token-1":
             connection.invalidate(held.token)
         hold(keeper, held)
 
-    monkeypatch.setattr(Keeper, "_hold", hold_late)
+    monkeypatch.setattr(TokenManager, "_hold", hold_late)
     connection.token()
 
     assert connection.token().access_token == "token-2"
 
 
 def test_caller_with_other_options_waits_by_these(world: World, gate: Gate) -> None:
-    """Who chose to wait for a place in the budget, or for long, would be cut short by another."""
+    """Who chose to wait for a place in the rate_limit, or for long, would be cut short by another."""
     gate.hold(errors.EndpointUnavailable("too slow."), world.endpoint.token("second"))
     hasty, patient = (world.connect(options={"timeout": seconds}) for seconds in (0.2, 30))
     threads, results = in_threads(1, hasty.token)
@@ -374,13 +376,13 @@ def test_log_handler_that_asks_for_the_token_is_told(world: World) -> None:
                 told.append(error)
 
     connection = world.connect(scope="read write")
-    world.endpoint.answers.append(world.endpoint.token("narrow", scope="read"))
+    world.endpoint.responses.append(world.endpoint.token("narrow", scope="read"))
     handler = Asks()
-    logging.getLogger("keyturn.renewal").addHandler(handler)
+    logging.getLogger("keyturn._tokens.acquisition").addHandler(handler)
     try:
         assert connection.token().access_token == "narrow"
     finally:
-        logging.getLogger("keyturn.renewal").removeHandler(handler)
+        logging.getLogger("keyturn._tokens.acquisition").removeHandler(handler)
 
     assert "on the thread that obtains it" in str(told[0])
 
@@ -405,12 +407,12 @@ def test_without_a_new_thread_the_caller_does_the_work(monkeypatch: pytest.Monke
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    assert Flights[str]().join("key", lambda: "done").result(0) == "done"
+    assert SingleFlight[str]().join("key", lambda: "done").result(0) == "done"
 
 
 def test_flight_in_progress_is_joined_and_one_that_landed_is_not() -> None:
     """Each caller would start work of its own, or be given the outcome of an old one."""
-    flights = Flights[int]()
+    flights = SingleFlight[int]()
     opened = threading.Event()
     started: list[int] = []
 
@@ -433,7 +435,7 @@ def test_flight_in_progress_is_joined_and_one_that_landed_is_not() -> None:
 def test_herd_after_a_failure_makes_one_request(world: World, gate: Gate) -> None:
     """All who waited for a failed request would ask again at once, each for itself."""
     connection = world.connect()
-    gate.hold(world.endpoint.answer(400, {"error": "invalid_request"}))
+    gate.hold(world.endpoint.response(400, {"error": "invalid_request"}))
     threads, _ = in_threads(50, connection.token)
     gate.opened.set()
     joined(threads)
@@ -454,7 +456,7 @@ def test_herd_after_a_failure_makes_one_request(world: World, gate: Gate) -> Non
 
 def test_flight_that_was_forgotten_lands() -> None:
     """Work that forks would break in the child, which has forgotten all flights."""
-    flights = Flights[str]()
+    flights = SingleFlight[str]()
 
     def work() -> str:
         flights._forget()  # noqa: SLF001 - what a fork does in its child
@@ -465,7 +467,7 @@ def test_flight_that_was_forgotten_lands() -> None:
 
 def test_flight_that_was_forgotten_does_not_land_its_successor() -> None:
     """The next who asks in a forked child would start a third flight beside the second."""
-    flights = Flights[str]()
+    flights = SingleFlight[str]()
     landing, flying = threading.Event(), threading.Event()
 
     def first() -> str:
@@ -491,24 +493,24 @@ def test_fork_during_a_flight_blocks_nobody(
     run_python: Callable[..., str],
     serve: Callable[..., RawServer],
     tmp_path: Path,
-    token_answer: bytes,
+    token_response: bytes,
 ) -> None:
     """A child would wait for ever for a worker that only its parent has."""
     asked = threading.Event()
 
-    def answer(server: RawServer, connection: socket.socket) -> None:
+    def response(server: RawServer, connection: socket.socket) -> None:
         server.read_request(connection)
         if len(server.received) == 1:
             (tmp_path / "flying").touch()
             asked.wait(20)  # the parent's, until the child has its token
         else:
             asked.set()
-        connection.sendall(token_answer)
+        connection.sendall(token_response)
 
-    server = serve(answer)
+    server = serve(response)
     code = f"""{OPEN}
 import os, threading, time
-from keyturn.stores.memory import MemoryStore
+from keyturn.stores._memory import MemoryStore
 connection = keyturn.connect(
     "orocommerce", url=sys.argv[1], store=MemoryStore(), client_id="cid", client_secret="x"
 )
@@ -528,27 +530,27 @@ print(connection.token().access_token)
     assert len(server.received) == 2
 
 
-def numbered(http_answer: Callable[..., bytes]) -> Callable[[RawServer, socket.socket], None]:
+def numbered(http_response: Callable[..., bytes]) -> Callable[[RawServer, socket.socket], None]:
     """Return an endpoint's behaviour: a new token at each request, after a short time."""
 
-    def answer(server: RawServer, connection: socket.socket) -> None:
+    def response(server: RawServer, connection: socket.socket) -> None:
         server.read_request(connection)
         server.ended.wait(0.2)
         fields = {"token_type": "Bearer", "expires_in": 3600}
         text = f"token-{len(server.received)}"
-        connection.sendall(http_answer(fields | {"access_token": text}))
+        connection.sendall(http_response(fields | {"access_token": text}))
 
-    return answer
+    return response
 
 
 def test_eight_processes_make_one_request(
     python: Callable[..., subprocess.Popen[str]],
     serve: Callable[..., RawServer],
     tmp_path: Path,
-    http_answer: Callable[..., bytes],
+    http_response: Callable[..., bytes],
 ) -> None:
     """Each worker of a web server would send its own, and use up three a minute at once."""
-    server = serve(numbered(http_answer))
+    server = serve(numbered(http_response))
     code = f"{OPEN}\nprint(connection.token().access_token)"
     address = server.url.removesuffix("/token")
     processes = [python(code, address, tmp_path / "store") for _ in range(8)]
@@ -563,21 +565,21 @@ def test_killed_process_blocks_nobody(
     run_python: Callable[..., str],
     serve: Callable[..., RawServer],
     tmp_path: Path,
-    http_answer: Callable[..., bytes],
+    http_response: Callable[..., bytes],
     wait_until: Callable[[Callable[[], object]], None],
 ) -> None:
     """A process that dies while it holds the lock would hold up all others for half a minute."""
     released = threading.Event()
 
-    def answer(server: RawServer, connection: socket.socket) -> None:
+    def response(server: RawServer, connection: socket.socket) -> None:
         server.read_request(connection)
         if len(server.received) == 1:
             released.wait(20)
             return
-        numbered_answer = {"access_token": "second", "token_type": "Bearer", "expires_in": 60}
-        connection.sendall(http_answer(numbered_answer))
+        numbered_response = {"access_token": "second", "token_type": "Bearer", "expires_in": 60}
+        connection.sendall(http_response(numbered_response))
 
-    server = serve(answer)
+    server = serve(response)
     code = f"{OPEN}\nprint(connection.token().access_token)"
     arguments = (server.url.removesuffix("/token"), tmp_path / "store")
     victim = python(code, *arguments)
@@ -592,14 +594,14 @@ def test_killed_process_blocks_nobody(
     assert len(server.received) == 2
 
 
-def test_processes_share_the_budget(
+def test_processes_share_the_rate_limit(
     run_python: Callable[..., str],
     serve: Callable[..., RawServer],
     tmp_path: Path,
-    token_answer: bytes,
+    token_response: bytes,
 ) -> None:
     """Each process would keep the rate limit for itself, and all together break it."""
-    server = serve(token_answer)
+    server = serve(token_response)
     code = """
 import sys, keyturn
 for number in range(12):
@@ -627,10 +629,10 @@ def test_refusal_is_remembered_across_processes(
     run_python: Callable[..., str],
     serve: Callable[..., RawServer],
     tmp_path: Path,
-    http_answer: Callable[..., bytes],
+    http_response: Callable[..., bytes],
 ) -> None:
     """A wrong secret in a job that restarts for ever would hammer the token endpoint."""
-    server = serve(http_answer({"error": "invalid_client"}, 401))
+    server = serve(http_response({"error": "invalid_client"}, 401))
     code = f"""{OPEN}
 try:
     connection.token()
@@ -672,9 +674,9 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 
 def test_fork_during_an_import_breaks_no_child(
-    serve: Callable[..., RawServer], token_answer: bytes, run_python: Callable[..., str]
+    serve: Callable[..., RawServer], token_response: bytes, run_python: Callable[..., str]
 ) -> None:
     """A server that forks while its first token is on its way would have broken workers."""
-    server = serve(token_answer)
+    server = serve(token_response)
 
     assert run_python(FORK_DURING_IMPORT, server.url) == "0"

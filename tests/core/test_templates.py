@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import keyturn
 from keyturn import errors
-from keyturn.urls import origin, url_problem
+from keyturn._http.urls import origin, url_problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,8 +107,8 @@ def test_secret_placeholders_do_not_show_in_a_transcript(
             "settings": SETTINGS,
         }
     )
-    world.endpoint.answers.append(
-        world.endpoint.answer(
+    world.endpoint.responses.append(
+        world.endpoint.response(
             400, {"error": "invalid_client", "error_description": "p1n-for-tests"}
         )
     )
@@ -129,10 +129,10 @@ def test_setting_changes_the_fingerprint_wherever_it_stands(platform: Platform) 
 
 
 def test_uuid_is_new_each_time_and_the_fingerprint_is_not(
-    platform: Platform, serve: Callable[..., RawServer], token_answer: bytes
+    platform: Platform, serve: Callable[..., RawServer], token_response: bytes
 ) -> None:
     """A correlation ID that repeats is none; one in the key would make every token a new one."""
-    server = serve(token_answer)
+    server = serve(token_response)
     data = {"parameters": {"nonce": "{uuid}"}, "token_headers": {"X-Request-Id": "{uuid}"}}
     one, other = (platform(data, real=True, token_url=server.url) for _ in range(2))
     for connection in (one, one, other):
@@ -149,16 +149,16 @@ def test_uuid_is_new_each_time_and_the_fingerprint_is_not(
 def test_uuid_within_a_text_is_a_setting_that_is_missing() -> None:
     """Half a correlation ID would be sent as it stands."""
     with pytest.raises(errors.ConfigurationError, match=r"names \{uuid\}, which is no setting"):
-        described(parameters={"id": "x-{uuid}"})
+        provider_from_data(parameters={"id": "x-{uuid}"})
 
 
 # --- Addresses ---
 
 
-def described(**data: Any) -> keyturn.Provider[Any]:
+def provider_from_data(**data: Any) -> keyturn.plugins.Provider[Any]:
     """Return a provider with all kinds of settings."""
     usual = {"token_url": "https://acme.example/token", "settings": SETTINGS}
-    return keyturn.described("acme", usual | data)
+    return keyturn.plugins.provider_from_data("acme", usual | data)
 
 
 ADDRESSES = {
@@ -208,7 +208,9 @@ def test_no_setting_moves_an_address(value: str) -> None:
     """A tenant's name would send the secret to another host, or to another path."""
     settings = {"tenant": {"title": "Tenant"}}
     for template in ("https://{tenant}.acme.example/token", "https://acme.example/{tenant}/token"):
-        provider = keyturn.described("acme", {"token_url": template, "settings": settings})
+        provider = keyturn.plugins.provider_from_data(
+            "acme", {"token_url": template, "settings": settings}
+        )
         secret = keyturn.Secret("s3cret-for-tests")
         given_settings = provider.settings(client_id="cid", client_secret=secret, tenant=value)
         try:
@@ -254,7 +256,7 @@ def test_template_with_a_mistake_is_told(datum: str, template: str, words: str) 
     value = template if datum == "assertion_audience" else {"X-Extra": template}
 
     with pytest.raises(errors.ConfigurationError) as caught:
-        described(**{datum: value})
+        provider_from_data(**{datum: value})
 
     assert caught.value.problems[0].startswith(f"{datum}: {template!r} {words}")
     assert len(caught.value.problems) == 1
@@ -277,15 +279,15 @@ def test_template_with_a_mistake_is_told(datum: str, template: str, words: str) 
 def test_address_with_a_mistake_is_told(datum: str, template: str, words: str) -> None:
     """A secret would stand in logs of servers and proxies, or nothing could be sent."""
     with pytest.raises(errors.ConfigurationError, match=f"{datum}: .*{re.escape(words)}"):
-        described(**{datum: template})
+        provider_from_data(**{datum: template})
 
 
 def test_property_of_the_settings_is_a_placeholder(world: World) -> None:
     """What is computed of several settings would need a method of the provider's."""
 
     @attrs.frozen(kw_only=True)
-    class Settings(keyturn.ConfidentialSettings):
-        vip: bool = keyturn.setting("VIP", default=True)
+    class Settings(keyturn.plugins.ConfidentialSettings):
+        vip: bool = keyturn.plugins.setting("VIP", default=True)
 
         @property
         def audience(self) -> str:

@@ -21,8 +21,8 @@ import trustme
 
 import keyturn
 from keyturn import errors
-from keyturn.response import MAX_BODY
-from keyturn.transport import Transport, _Deadline, read_capped
+from keyturn._http.response import MAX_BODY
+from keyturn._http.transport import Transport, _Deadline, read_capped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,10 +35,10 @@ SECRET = "s3cret-for-tests"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 
-def request_to(url: str) -> keyturn.TokenRequest:
+def request_to(url: str) -> keyturn.plugins.TokenRequest:
     """Return a token request with a secret in its body."""
     parameters = (("client_secret", keyturn.Secret(SECRET)),)
-    return keyturn.TokenRequest("acme", url, parameters, body_format="json")
+    return keyturn.plugins.TokenRequest("acme", url, parameters, body_format="json")
 
 
 @pytest.fixture
@@ -62,14 +62,14 @@ def refused(transport: Transport, url: str, seconds: float = 10.0) -> errors.Key
     return caught.value
 
 
-def test_answer_arrives_whole(transport: Transport, serve: Serve) -> None:
+def test_response_arrives_whole(transport: Transport, serve: Serve) -> None:
     """Status, headers or body would be lost, or the token's start misjudged."""
     server = serve(b"HTTP/1.1 418 X\r\nX-One: a\r\nContent-Length: 3\r\n\r\n\x00\xff!")
     before = time.time()
-    answer = transport.send(request_to(server.url), 10)
+    response = transport.send(request_to(server.url), 10)
 
-    assert (answer.status, answer.headers["x-one"], answer.body) == (418, "a", b"\x00\xff!")
-    assert before <= answer.sent_at <= time.time()
+    assert (response.status, response.headers["x-one"], response.body) == (418, "a", b"\x00\xff!")
+    assert before <= response.sent_at <= time.time()
     assert server.received[0].endswith(b'\r\n\r\n{"client_secret":"s3cret-for-tests"}')
 
 
@@ -104,7 +104,7 @@ def endless(server: RawServer, connection: socket.socket) -> None:
     ],
     ids=["length", "no length", "gzip bomb", "deflate bomb"],
 )
-def test_large_answer_is_refused(transport: Transport, serve: Serve, body: bytes) -> None:
+def test_large_response_is_refused(transport: Transport, serve: Serve, body: bytes) -> None:
     """A hostile endpoint could fill the memory."""
     error = refused(transport, serve(HEAD + body).url)
 
@@ -112,7 +112,7 @@ def test_large_answer_is_refused(transport: Transport, serve: Serve, body: bytes
     assert "larger than 1048576 bytes" in str(error)
 
 
-def test_endless_answer_is_refused(transport: Transport, serve: Serve) -> None:
+def test_endless_response_is_refused(transport: Transport, serve: Serve) -> None:
     """A hostile endpoint could keep a caller busy for ever."""
     assert isinstance(refused(transport, serve(endless).url), errors.InvalidTokenResponse)
 
@@ -125,7 +125,7 @@ def test_endless_answer_is_refused(transport: Transport, serve: Serve) -> None:
 def test_body_up_to_the_cap_is_read(
     encoding: str, pack: Callable[[bytes], bytes], size: int
 ) -> None:
-    """A right answer would be refused for its size or compression."""
+    """A right response would be refused for its size or compression."""
     packed = pack(b"x" * size)
     chunks = [packed[start : start + 1000] for start in range(0, len(packed), 1000)]
 
@@ -163,23 +163,23 @@ def test_broken_compression_is_a_failure_of_the_endpoint(
     error = refused(transport, serve(HEAD + b"Content-Encoding: gzip\r\n\r\nnot gzip").url)
 
     assert isinstance(error, errors.EndpointUnavailable)
-    assert "its answer can't be decompressed" in str(error)
+    assert "its response can't be decompressed" in str(error)
 
 
 @pytest.mark.parametrize("kept", [1, 12, -8, -1])
 @pytest.mark.parametrize("pack", [gzip.compress, zlib.compress])
-def test_compressed_answer_that_was_cut_off_is_a_failure_of_the_endpoint(
+def test_compressed_response_that_was_cut_off_is_a_failure_of_the_endpoint(
     transport: Transport, serve: Serve, pack: Callable[[bytes], bytes], kept: int
 ) -> None:
-    """Half an answer would be read as a whole one."""
+    """Half a response would be read as a whole one."""
     encoding = b"gzip" if pack is gzip.compress else b"deflate"
     head = HEAD + b"Content-Encoding: %s\r\n\r\n" % encoding
     noise = bytes(range(256))  # incompressible: some of it comes out before the end
-    answer = head + pack(noise)[: kept if kept < 0 else len(noise) - kept]
-    error = refused(transport, serve(answer).url)
+    response = head + pack(noise)[: kept if kept < 0 else len(noise) - kept]
+    error = refused(transport, serve(response).url)
 
     assert isinstance(error, errors.EndpointUnavailable)
-    assert "its answer can't be decompressed" in str(error)
+    assert "its response can't be decompressed" in str(error)
 
 
 UNREADABLE = {
@@ -200,9 +200,9 @@ def test_refusal_counts_though_its_body_cannot_be_read(
 ) -> None:
     """A refusal would be taken for a failure of the network, not be obeyed, and asked again."""
     server = serve(b"HTTP/1.1 %d X\r\nRetry-After: 30\r\n" % status + rest)
-    answer = transport.send(request_to(server.url), 10)
+    response = transport.send(request_to(server.url), 10)
 
-    assert (answer.status, answer.headers["retry-after"], answer.body) == (status, "30", b"")
+    assert (response.status, response.headers["retry-after"], response.body) == (status, "30", b"")
 
 
 def test_refusal_that_is_reset_counts(transport: Transport, serve: Serve) -> None:
@@ -216,16 +216,16 @@ def test_refusal_that_is_reset_counts(transport: Transport, serve: Serve) -> Non
 def test_body_of_what_is_no_refusal_must_be_read(
     transport: Transport, serve: Serve, rest: bytes
 ) -> None:
-    """A token that came damaged would be told as an answer without any."""
+    """A token that came damaged would be told as a response without any."""
     refused(transport, serve(b"HTTP/1.1 299 X\r\n" + rest).url)
 
 
 def test_total_deadline_holds_for_the_body_of_a_refusal(transport: Transport, serve: Serve) -> None:
-    """A server that refuses could hold a caller for ever, or its late answer be used."""
+    """A server that refuses could hold a caller for ever, or its late response be used."""
     head = b"HTTP/1.1 429 X\r\nContent-Length: 100000\r\n\r\n"
     error = refused(transport, serve(dripping(head, b" ")).url, seconds=0.3)
 
-    assert "did not answer within 0.3 s" in str(error)
+    assert "did not respond within 0.3 s" in str(error)
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
@@ -246,7 +246,7 @@ def test_header_that_is_no_ascii_is_told(transport: Transport, serve: Serve) -> 
     """A secret that only fits into a body would be taken for a defect, or shown by a library."""
     server = serve(b"")
     pairs = (("X-Key", keyturn.Secret(f"{SECRET}\u00e9")),)
-    request = keyturn.TokenRequest("acme", server.url, extra_headers=pairs)
+    request = keyturn.plugins.TokenRequest("acme", server.url, extra_headers=pairs)
     with pytest.raises(errors.ConfigurationError) as caught:
         transport.send(request, 10)
 
@@ -278,7 +278,7 @@ SLOW = {
     "silence after the request": dripping(b"", b""),
     "header dripping": dripping(b"", b"H"),
     "headers without end": dripping(HEAD, b"X: y\r\n"),
-    "interim answers without end": dripping(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "interim responses without end": dripping(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
     "body dripping": dripping(HEAD + b"Content-Length: 100000\r\n\r\n", b" "),
     "chunks dripping": dripping(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
     "body that ends with the connection": dripping(HEAD + b"\r\n", b" "),
@@ -294,7 +294,7 @@ def test_total_deadline_holds(
     error = refused(transport, serve(behaviour).url, seconds=0.3)
 
     assert isinstance(error, errors.EndpointUnavailable)
-    assert "did not answer within 0.3 s" in str(error)
+    assert "did not respond within 0.3 s" in str(error)
 
 
 def test_deadline_that_passed_while_connecting_closes_the_connection() -> None:
@@ -324,7 +324,7 @@ def test_deadline_holds_while_connecting(transport: Transport) -> None:
             waiting.connect_ex(address)
         error = refused(transport, f"http://127.0.0.1:{address[1]}/token", seconds=0.3)
 
-    assert "did not answer within 0.3 s" in str(error)
+    assert "did not respond within 0.3 s" in str(error)
 
 
 def test_no_time_left_is_told_as_too_slow(transport: Transport, serve: Serve) -> None:
@@ -350,10 +350,10 @@ WHOLE = HEAD + b'Content-Length: 20\r\n\r\n{"access_token":"x"}'
 
 @pytest.mark.parametrize("sent", range(0, len(WHOLE) - 1, 7))
 @pytest.mark.parametrize("end", [resetting, lambda sent: sent], ids=["reset", "hang-up"])
-def test_torn_answer_is_a_failure_of_the_endpoint(
+def test_torn_response_is_a_failure_of_the_endpoint(
     transport: Transport, serve: Serve, sent: int, end: Callable[[bytes], object]
 ) -> None:
-    """Half an answer would be used, or a library's own error come out."""
+    """Half a response would be used, or a library's own error come out."""
     error = refused(transport, serve(end(WHOLE[:sent])).url)
 
     assert isinstance(error, errors.EndpointUnavailable)
@@ -386,10 +386,10 @@ def test_refused_connection_is_told(transport: Transport) -> None:
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
 def test_plain_http_never_goes_through_a_proxy(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch, variable: str, token_answer: bytes
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, variable: str, token_response: bytes
 ) -> None:
     """What is meant for loopback, secret included, would go to another machine in the clear."""
-    proxy, server = serve(token_answer), serve(token_answer)
+    proxy, server = serve(token_response), serve(token_response)
     monkeypatch.setenv(variable, f"http://127.0.0.1:{proxy.port}")
     transport = Transport()
 
@@ -417,14 +417,14 @@ def test_netrc_is_not_read(
     serve: Serve,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: object,
-    token_answer: bytes,
+    token_response: bytes,
 ) -> None:
     """Credentials of another account would be sent beside the client's."""
     netrc = f"{tmp_path}/netrc"
     with open(netrc, "w", encoding="utf-8") as file:  # noqa: PTH123 - named by the environment
         file.write("machine 127.0.0.1 login other password other\n")
     monkeypatch.setenv("NETRC", netrc)
-    server = serve(token_answer)
+    server = serve(token_response)
     transport.send(request_to(server.url), 10)
 
     assert b"uthorization" not in server.received[0]
@@ -436,9 +436,9 @@ def test_fork_while_a_client_is_built_blocks_nobody(
     """A child would wait for ever for a lock that only a thread of its parent's frees."""
     code = """
 import os, sys, threading, time
-from keyturn import once
-from keyturn.request import TokenRequest
-from keyturn.transport import Transport
+from keyturn import _once as once
+from keyturn._http.request import TokenRequest
+from keyturn._http.transport import Transport
 
 once._PATIENCE = 0.1  # which the fork spends in vain
 transport, request = Transport(), TokenRequest("acme", sys.argv[1])
@@ -473,14 +473,14 @@ thread.join()
 
 
 def test_fork_amid_a_request_leaves_the_child_its_own_connections(
-    run_python: Callable[..., str], serve: Serve, token_answer: bytes
+    run_python: Callable[..., str], serve: Serve, token_response: bytes
 ) -> None:
     """A child would wait for connections that its parent's threads had taken."""
     code = """
 import os, sys, threading
 import httpx
-from keyturn.request import TokenRequest
-from keyturn.transport import Transport
+from keyturn._http.request import TokenRequest
+from keyturn._http.transport import Transport
 
 transport, request = Transport(), TokenRequest("acme", sys.argv[1])
 answering = threading.Event()
@@ -500,10 +500,10 @@ if not child:
 print(os.waitpid(child, 0)[1])
 thread.join()
 """
-    head, _, body = token_answer.partition(b"\r\n\r\n")
+    head, _, body = token_response.partition(b"\r\n\r\n")
     child_came = threading.Event()
 
-    def answer(server: RawServer, connection: socket.socket) -> None:
+    def response(server: RawServer, connection: socket.socket) -> None:
         server.read_request(connection)
         connection.sendall(head + b"\r\n\r\n")
         if len(server.received) > 1:
@@ -511,14 +511,14 @@ thread.join()
         child_came.wait(20)
         connection.sendall(body)
 
-    assert run_python(code, serve(answer).url) == "0"
+    assert run_python(code, serve(response).url) == "0"
 
 
 def test_cookies_are_not_kept(
-    transport: Transport, serve: Serve, http_answer: Callable[..., bytes]
+    transport: Transport, serve: Serve, http_response: Callable[..., bytes]
 ) -> None:
     """One account's session would go along with the next one's token request."""
-    server = serve(http_answer({}, set_cookie="session=s3ssion; Path=/"))
+    server = serve(http_response({}, set_cookie="session=s3ssion; Path=/"))
     for _ in range(2):
         transport.send(request_to(server.url), 10)
 
@@ -558,16 +558,16 @@ def trusting(authority: trustme.CA) -> Iterator[Transport]:
 
 
 def secured(
-    certificate: trustme.LeafCert, answer: bytes
+    certificate: trustme.LeafCert, response: bytes
 ) -> Callable[[RawServer, socket.socket], None]:
-    """Return a behaviour: TLS with a certificate, then an answer."""
+    """Return a behaviour: TLS with a certificate, then a response."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     certificate.configure_cert(context)
 
     def handle(server: RawServer, connection: socket.socket) -> None:
         with context.wrap_socket(connection, server_side=True) as secure:
             server.read_request(secure)
-            secure.sendall(answer)
+            secure.sendall(response)
 
     return handle
 
@@ -578,17 +578,17 @@ def over_tls(server: RawServer) -> str:
 
 
 def test_trusted_certificate_is_accepted(
-    trusting: Transport, serve: Serve, authority: trustme.CA, token_answer: bytes
+    trusting: Transport, serve: Serve, authority: trustme.CA, token_response: bytes
 ) -> None:
     """No token would come over TLS."""
-    server = serve(secured(authority.issue_cert("127.0.0.1"), token_answer))
+    server = serve(secured(authority.issue_cert("127.0.0.1"), token_response))
 
     assert trusting.send(request_to(over_tls(server)), 10).status == 200
 
 
 @pytest.mark.parametrize("flaw", ["name", "authority", "expiry"])
 def test_bad_certificate_is_refused(
-    trusting: Transport, serve: Serve, authority: trustme.CA, flaw: str, token_answer: bytes
+    trusting: Transport, serve: Serve, authority: trustme.CA, flaw: str, token_response: bytes
 ) -> None:
     """The secret would be sent to whoever is in the middle."""
     past = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
@@ -599,7 +599,7 @@ def test_bad_certificate_is_refused(
             "127.0.0.1", not_before=past, not_after=past + dt.timedelta(1)
         ),
     }[flaw]()
-    server = serve(secured(certificate, token_answer))
+    server = serve(secured(certificate, token_response))
     error = refused(trusting, over_tls(server))
 
     assert isinstance(error, errors.EndpointUnavailable)
@@ -611,7 +611,7 @@ def test_deadline_holds_in_the_handshake(trusting: Transport, serve: Serve) -> N
     """A server that accepts and says nothing would hold a caller for ever."""
     error = refused(trusting, over_tls(serve(silent)), seconds=0.3)
 
-    assert "did not answer within 0.3 s" in str(error)
+    assert "did not respond within 0.3 s" in str(error)
 
 
 def test_deadline_holds_within_tls(
@@ -626,4 +626,4 @@ def test_deadline_holds_within_tls(
             dripping(HEAD + b"Content-Length: 100000\r\n\r\n", b" ")(server, secure)
 
     error = refused(trusting, over_tls(serve(handle)), seconds=0.5)
-    assert "did not answer within 0.5 s" in str(error)
+    assert "did not respond within 0.5 s" in str(error)

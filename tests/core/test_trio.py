@@ -14,7 +14,7 @@ import trio.testing
 
 import keyturn
 from keyturn import errors
-from keyturn.flights import Flights, wait
+from keyturn._tokens.single_flight import SingleFlight, wait
 from keyturn.integrations.httpx import KeyturnAuth
 
 if TYPE_CHECKING:
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 
 def hold(world: World) -> threading.Event:
-    """Hold back the endpoint's next answer until the event is set."""
+    """Hold back the endpoint's next response until the event is set."""
     opened = threading.Event()
 
-    def answer() -> keyturn.Answer:
+    def response() -> keyturn.plugins.Response:
         assert opened.wait(20)
         return world.endpoint.token("held")
 
-    world.endpoint.answers.append(answer)
+    world.endpoint.responses.append(response)
     return opened
 
 
@@ -109,7 +109,7 @@ def test_run_that_has_ended_harms_nobody(world: World, caplog: pytest.LogCapture
 def test_waiting_has_an_end() -> None:
     """A worker that hangs would hang every task with it."""
     release = threading.Event()
-    flight = Flights[bool]().join("key", functools.partial(release.wait, 20))
+    flight = SingleFlight[bool]().join("key", functools.partial(release.wait, 20))
     with pytest.raises(TimeoutError):
         trio.run(wait, flight, 0.01)
     release.set()
@@ -129,10 +129,10 @@ def test_asyncio_goes_on_where_trio_was_imported(world: World) -> None:
 
 
 def test_httpx_under_trio(
-    serve: Callable[..., RawServer], http_answer: Callable[..., bytes], token_answer: bytes
+    serve: Callable[..., RawServer], http_response: Callable[..., bytes], token_response: bytes
 ) -> None:
     """The adapter would work under asyncio alone, though httpx works under both."""
-    api, endpoint = serve(http_answer({"ok": True})), serve(token_answer)
+    api, endpoint = serve(http_response({"ok": True})), serve(token_response)
     base = api.url.removesuffix("/token")
     connection = keyturn.connect(
         "orocommerce",

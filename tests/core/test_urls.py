@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import keyturn
-from keyturn.urls import (
+from keyturn._http.urls import (
     DOMAIN_PATTERN,
     LABEL_PATTERN,
     domain_problem,
@@ -90,7 +90,7 @@ def test_bad_host_value_of_a_careless_provider_is_refused(world: World, bad: str
 
 
 @attrs.frozen(kw_only=True)
-class Given(keyturn.Settings):
+class RawSetting(keyturn.plugins.Settings):
     """Settings with any text at all."""
 
     value: str
@@ -101,11 +101,11 @@ class Given(keyturn.Settings):
 def test_what_stands_in_a_path_stays_one_segment(text: str) -> None:
     """A setting in the path would change where the request goes."""
 
-    class Named(keyturn.Provider[Any]):
+    class Named(keyturn.plugins.Provider[Any]):
         name = "acme"
 
     try:
-        address = Named().expand("https://acme.example/a/{value}/token", Given(value=text))
+        address = Named().expand("https://acme.example/a/{value}/token", RawSetting(value=text))
     except (keyturn.errors.ConfigurationError, UnicodeEncodeError):
         return
     assert address.startswith("https://acme.example/a/")

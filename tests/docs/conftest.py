@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-import keyturn.opening
-from keyturn import plugins
-from keyturn.keyfile import fingerprint_key
+import keyturn.stores._opening
+from keyturn._plugins import loading as plugins
+from keyturn._tokens.keyfile import fingerprint_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

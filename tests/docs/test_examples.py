@@ -14,7 +14,8 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keyturn import config, plugins
+from keyturn import _config as config
+from keyturn._plugins import loading as plugins
 
 if TYPE_CHECKING:
     import pytest

@@ -17,7 +17,7 @@ def anchors(text: str) -> set[str]:
 
 
 def test_links_resolve(page: Any) -> None:
-    """A dead link leaves the reader with nothing where the answer should be."""
+    """A dead link leaves the reader with nothing where the response should be."""
     dead = []
     for match in LINK_REGEX.finditer(page.text):
         name, _, anchor = match["target"].partition("#")

@@ -16,10 +16,11 @@ import attrs
 import pytest
 
 import keyturn
-from keyturn import hooks, provider_data
-from keyturn.cli import main
-from keyturn.cli._exit_codes import exit_code
-from keyturn.renewal import Options
+from keyturn._cli import main
+from keyturn._cli.exit_codes import exit_code
+from keyturn._plugins import hooks
+from keyturn._providers import data as provider_data
+from keyturn._tokens.acquisition import Options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,9 +106,9 @@ def test_each_datum_of_a_provider_has_a_real_user(name: str) -> None:
     "cls",
     [
         keyturn.Connection,
-        keyturn.Provider,
+        keyturn.plugins.Provider,
         keyturn.Token,
-        keyturn.TokenRequest,
+        keyturn.plugins.TokenRequest,
         keyturn.testing.Emulator,
         keyturn.testing.ReceivedRequest,
     ],
@@ -127,9 +128,9 @@ def test_every_error_is_in_the_table() -> None:
         for name, member in vars(keyturn.errors).items()
         if inspect.isclass(member) and issubclass(member, keyturn.errors.KeyturnError)
     }
-    described = {row[0].strip("`└ "): row for row in rows(page_text("errors"))}
+    provider_from_data = {row[0].strip("`└ "): row for row in rows(page_text("errors"))}
 
-    assert known.keys() <= described.keys()
+    assert known.keys() <= provider_from_data.keys()
 
 
 def test_every_hook_is_described() -> None:
@@ -142,9 +143,12 @@ def test_every_hook_is_described() -> None:
 
 def test_every_option_of_a_connection_is_described() -> None:
     """An option that the page leaves out can't be set in a configuration file by anybody."""
-    described = {row[0].strip("`") for row in rows(page_text("configuration"))}
+    provider_from_data = {row[0].strip("`") for row in rows(page_text("configuration"))}
 
-    assert {field.name for field in attrs.fields(Options)} | {"store", "provider"} <= described
+    assert {field.name for field in attrs.fields(Options)} | {
+        "store",
+        "provider",
+    } <= provider_from_data
 
 
 def usages() -> dict[str, str]:
@@ -162,9 +166,11 @@ def help_of(*command: str) -> str:
 
 def test_every_command_is_described() -> None:
     """A command that the page leaves out is never found, one that it invents is no command."""
-    described = re.findall(r"^\| `keyturn ([a-z-]+)", page_text("command-line"), re.MULTILINE)
+    provider_from_data = re.findall(
+        r"^\| `keyturn ([a-z-]+)", page_text("command-line"), re.MULTILINE
+    )
 
-    assert sorted(described) == sorted(usages())
+    assert sorted(provider_from_data) == sorted(usages())
 
 
 @pytest.mark.parametrize("command", sorted(usages()))
@@ -185,9 +191,9 @@ def test_every_option_is_described(command: str) -> None:
 def test_token_formats_are_described() -> None:
     """A format that the page leaves out is never used."""
     (formats,) = re.findall(r"--format \{(.*?)\}", help_of("token").partition("options:")[0])
-    described = {row[0].strip("`") for row in rows(page_text("command-line"))}
+    provider_from_data = {row[0].strip("`") for row in rows(page_text("command-line"))}
 
-    assert set(formats.split(",")) <= described
+    assert set(formats.split(",")) <= provider_from_data
 
 
 @pytest.mark.parametrize("row", rows(page_text("errors")), ids=lambda row: row[0])
@@ -201,17 +207,17 @@ def test_exit_codes_of_errors_are_described(row: list[str]) -> None:
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[tuple[str, dict[str, Any]]]:
-    """A token endpoint that answers what it is told: its address, and where to tell it."""
-    answer: dict[str, Any] = {}
+    """A token endpoint that responses what it is told: its address, and where to tell it."""
+    response: dict[str, Any] = {}
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(answer["status"])
-            for name, value in answer["headers"].items():
+            self.send_response(response["status"])
+            for name, value in response["headers"].items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(answer["body"])
+            self.wfile.write(response["body"])
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""
@@ -219,25 +225,25 @@ def endpoint() -> Iterator[tuple[str, dict[str, Any]]]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}", answer
+        yield f"http://127.0.0.1:{server.server_port}", response
         server.shutdown()
         thread.join()
 
 
-ANSWERS = [row for row in rows(page_text("answers")) if re.fullmatch(r"\d{3}", row[0])]
+ANSWERS = [row for row in rows(page_text("responses")) if re.fullmatch(r"\d{3}", row[0])]
 
 
 @pytest.mark.parametrize("row", ANSWERS, ids=[f"{r[0]} {r[2][:40]}" for r in ANSWERS])
-def test_answers_are_taken_as_described(
+def test_responses_are_taken_as_described(
     row: list[str], endpoint: tuple[str, dict[str, Any]]
 ) -> None:
     """Code that relies on the table handles the wrong error."""
     status, head, body, outcome = row
-    url, answer = endpoint
+    url, response = endpoint
     kind, *others = re.findall("`(.*?)`", head)
     headers = dict(other.split(": ", 1) for other in others) | {"Content-Type": kind}
     text = body.split("`")[1] if "`" in body else ""
-    answer |= {"status": int(status), "headers": headers, "body": text.encode()}
+    response |= {"status": int(status), "headers": headers, "body": text.encode()}
     connection = keyturn.connect(
         "orocommerce",
         url=url,

@@ -24,7 +24,7 @@ def revoke(emulator: Emulator, http: httpx.Client, token: str, **variant: Any) -
 
 
 def test_an_integration_gets_a_token(ask: Any, clock: Any) -> None:
-    """The answer would lack what the documents name."""
+    """The response would lack what the documents name."""
     fields = ask.token(CL).json()
 
     assert isinstance(fields.pop("access_token"), str)
@@ -47,10 +47,10 @@ def test_a_sales_channel_needs_no_secret(emulator: Emulator, ask: Any) -> None:
 
 def test_a_sales_channel_without_market_gets_a_token_without_scope(ask: Any) -> None:
     """What may happen at the real server could not be tested."""
-    answer = ask.token(CL, kind="sales_channel")
+    response = ask.token(CL, kind="sales_channel")
 
-    assert answer.status_code == 200
-    assert "scope" not in answer.json()
+    assert response.status_code == 200
+    assert "scope" not in response.json()
 
 
 @pytest.mark.parametrize("kind", ["integration", "sales_channel"])
@@ -92,10 +92,10 @@ def test_errors_have_a_shape_of_their_own(
     variant: dict[str, Any], status: int, title: str, ask: Any
 ) -> None:
     """A client that knows only the shape of RFC 6749 would pass its tests."""
-    answer = ask.token(CL, **variant)
+    response = ask.token(CL, **variant)
 
-    [error] = answer.json()["errors"]
-    assert answer.status_code == error["status"] == status
+    [error] = response.json()["errors"]
+    assert response.status_code == error["status"] == status
     assert error["title"] == title
     assert error["code"] == {400: "BAD_REQUEST", 401: "UNAUTHORIZED", 403: "FORBIDDEN"}[status]
 
@@ -117,10 +117,10 @@ def test_good_scopes_are_granted(scope: str, ask: Any) -> None:
 
 def test_an_unknown_grant_is_refused(emulator: Emulator, http: httpx.Client) -> None:
     """The emulator would issue tokens for anything."""
-    answer = http.post(emulator.settings(CL)["token_url"], data={"grant_type": "password"})
+    response = http.post(emulator.settings(CL)["token_url"], data={"grant_type": "password"})
 
-    assert answer.status_code == 400
-    assert answer.json()["errors"][0]["title"] == "unsupported_grant_type"
+    assert response.status_code == 400
+    assert response.json()["errors"][0]["title"] == "unsupported_grant_type"
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b"[" * 100_000, b"1" * 5000, b"\xff"])
@@ -128,14 +128,14 @@ def test_malformed_json_is_refused_by_the_framework(
     body: bytes, emulator: Emulator, http: httpx.Client
 ) -> None:
     """An `error` that is no OAuth code could not be tested."""
-    answer = http.post(
+    response = http.post(
         emulator.settings(CL)["token_url"],
         content=body,
         headers={"Content-Type": "application/json"},
     )
 
-    assert answer.status_code == 400
-    assert answer.json() == {"status": 400, "error": "Bad Request"}
+    assert response.status_code == 400
+    assert response.json() == {"status": 400, "error": "Bad Request"}
 
 
 def test_the_same_token_comes_back_until_its_last_minutes(ask: Any, clock: Any) -> None:
@@ -196,8 +196,8 @@ def test_a_revoked_token_is_refused(
     assert ask.api(CL, token).status_code == 200
 
     for _ in range(2):
-        answer = revoke(emulator, http, token, **variant)
-        assert (answer.status_code, answer.json()) == (200, {})
+        response = revoke(emulator, http, token, **variant)
+        assert (response.status_code, response.json()) == (200, {})
 
     assert ask.api(CL, token).status_code == 401
     assert ask.access_token(CL, **variant) != token
@@ -248,7 +248,7 @@ def test_the_api_tells_a_bad_token_from_a_missing_permission(
 
 def test_the_api_gives_the_markets(ask: Any) -> None:
     """The protected resource would not be reachable as documented."""
-    answer = ask.api(CL, ask.access_token(CL))
+    response = ask.api(CL, ask.access_token(CL))
 
-    assert answer.headers["content-type"] == "application/vnd.api+json"
-    assert answer.json()["data"][0]["type"] == "markets"
+    assert response.headers["content-type"] == "application/vnd.api+json"
+    assert response.json()["data"][0]["type"] == "markets"

@@ -27,18 +27,18 @@ def form(emulator: Emulator, provider: str, **changes: str) -> dict[str, str]:
     return {name: value for name, value in fields.items() if value}
 
 
-def test_the_documented_request_gets_the_documented_answer(
+def test_the_documented_request_gets_the_documented_response(
     provider: str, emulator: Emulator, http: httpx.Client
 ) -> None:
     """A form with the credentials in it would not get a token for an hour."""
     settings = emulator.settings(provider)
 
-    answer = http.post(settings["token_url"], data=form(emulator, provider))
+    response = http.post(settings["token_url"], data=form(emulator, provider))
 
-    assert answer.status_code == 200
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.headers["cache-control"] == "no-store"
-    fields = answer.json()
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["cache-control"] == "no-store"
+    fields = response.json()
     assert isinstance(fields.pop("access_token"), str)
     scope = settings.get("scope", "playground")
     assert fields == {"expires_in": 3600, "token_type": "Bearer", "scope": scope}
@@ -61,9 +61,9 @@ def test_two_tokens_of_one_second_differ(provider: str, ask: Any) -> None:
 
 def test_json_is_not_understood(provider: str, emulator: Emulator, http: httpx.Client) -> None:
     """A client that sends Norce JSON would pass its tests, and fail at Norce."""
-    answer = http.post(emulator.settings(provider)["token_url"], json=form(emulator, provider))
+    response = http.post(emulator.settings(provider)["token_url"], json=form(emulator, provider))
 
-    assert (answer.status_code, answer.json()) == (400, {"error": "invalid_request"})
+    assert (response.status_code, response.json()) == (400, {"error": "invalid_request"})
 
 
 def test_basic_is_not_understood(provider: str, emulator: Emulator, http: httpx.Client) -> None:
@@ -72,9 +72,9 @@ def test_basic_is_not_understood(provider: str, emulator: Emulator, http: httpx.
     credentials = (settings["client_id"], settings["client_secret"])
     body = form(emulator, provider, client_id="", client_secret="")
 
-    answer = http.post(settings["token_url"], data=body, auth=credentials)
+    response = http.post(settings["token_url"], data=body, auth=credentials)
 
-    assert (answer.status_code, answer.json()) == (400, {"error": "invalid_client"})
+    assert (response.status_code, response.json()) == (400, {"error": "invalid_client"})
 
 
 @pytest.mark.parametrize(
@@ -99,11 +99,11 @@ def test_every_error_is_a_400(
     http: httpx.Client,
 ) -> None:
     """A client that judges by the status, not by the code, would pass its tests."""
-    answer = http.post(
+    response = http.post(
         emulator.settings(provider)["token_url"], data=form(emulator, provider, **changes)
     )
 
-    assert (answer.status_code, answer.json()) == (400, {"error": error})
+    assert (response.status_code, response.json()) == (400, {"error": error})
 
 
 @pytest.mark.parametrize(
@@ -113,19 +113,19 @@ def test_a_form_that_cannot_be_read_is_refused(
     provider: str, body: bytes, emulator: Emulator, http: httpx.Client
 ) -> None:
     """A repeated parameter (RFC 6749 section 3.2) would be taken for one of the two."""
-    answer = http.post(
+    response = http.post(
         emulator.settings(provider)["token_url"],
         content=body,
         headers={"Content-Type": "application/x-www-form-urlencoded; charset=UTF-8"},
     )
 
-    assert (answer.status_code, answer.json()) == (400, {"error": "invalid_request"})
+    assert (response.status_code, response.json()) == (400, {"error": "invalid_request"})
 
 
 def test_the_rate_limit_is_three_a_minute_and_a_burst(
     provider: str, emulator: Emulator, ask: Any, clock: Any
 ) -> None:
-    """A client without a budget of its own would never see a 429 in its tests."""
+    """A client without a rate_limit of its own would never see a 429 in its tests."""
     assert [ask.token(provider).status_code for _ in range(22)] == [200] * 21 + [429]
 
     clock.time += 20
@@ -159,9 +159,9 @@ def test_the_api_takes_the_token_with_an_application_id(
     provider: str, emulator: Emulator, ask: Any
 ) -> None:
     """The protected resource would not be reachable as documented."""
-    answer = ask.api(provider, ask.access_token(provider))
+    response = ask.api(provider, ask.access_token(provider))
 
-    assert answer.json()["Application"]["Id"] == "7"
+    assert response.json()["Application"]["Id"] == "7"
     assert emulator.api_requests(provider) == 1
 
 

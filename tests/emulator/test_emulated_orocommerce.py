@@ -70,12 +70,12 @@ def test_errors_are_those_of_the_source(
 ) -> None:
     """Bad credentials, a bad request and a broken server would look alike."""
     body = GRANT | credentials(emulator) | changes
-    answer = http.post(
+    response = http.post(
         endpoint(emulator), json={name: value for name, value in body.items() if value is not None}
     )
 
-    fields = answer.json()
-    assert (answer.status_code, fields["error"]) == (status, error)
+    fields = response.json()
+    assert (response.status_code, fields["error"]) == (status, error)
     assert fields["message"] == fields["error_description"]
     assert ("hint" in fields) == (error == "invalid_request")
 
@@ -85,11 +85,11 @@ def test_an_unreadable_authorization_is_an_unknown_client(
     header: str, emulator: Emulator, http: httpx.Client
 ) -> None:
     """A header that can't be decoded would break the connection."""
-    answer = http.post(
+    response = http.post(
         endpoint(emulator), data=GRANT, headers={b"Authorization": header.encode("latin-1")}
     )
 
-    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+    assert (response.status_code, response.json()["error"]) == (401, "invalid_client")
 
 
 def test_a_broken_server_says_so(emulator: Emulator, ask: Any) -> None:
@@ -120,8 +120,8 @@ def test_an_expired_or_unknown_token_gets_an_empty_401(ask: Any, clock: Any) -> 
     clock.time += 3599
 
     for text in (token, "made-up"):
-        answer = ask.api("orocommerce", text)
-        assert (answer.status_code, answer.content) == (401, b"")
+        response = ask.api("orocommerce", text)
+        assert (response.status_code, response.content) == (401, b"")
 
 
 def test_accept_chooses_the_api_type(ask: Any) -> None:

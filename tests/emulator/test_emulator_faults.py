@@ -23,10 +23,10 @@ def test_rate_limit(provider: str, retry_after: Any, emulator: Emulator, ask: An
     options = {} if retry_after is None else {"retry_after": retry_after}
     emulator.fault(provider, "rate-limit", **options)
 
-    answer = ask.token(provider)
+    response = ask.token(provider)
 
     expected = None if retry_after is None else str(retry_after)
-    assert (answer.status_code, answer.headers.get("retry-after")) == (429, expected)
+    assert (response.status_code, response.headers.get("retry-after")) == (429, expected)
     assert ask.token(provider).status_code == 200
 
 
@@ -43,28 +43,28 @@ def test_html(provider: str, emulator: Emulator, ask: Any) -> None:
     """A page with status 200, as of a login or a firewall, could not be tested."""
     emulator.fault(provider, "html")
 
-    answer = ask.token(provider)
+    response = ask.token(provider)
 
-    assert answer.status_code == 200
-    assert answer.headers["content-type"] == "text/html"
-    assert answer.text.startswith("<html>")
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "text/html"
+    assert response.text.startswith("<html>")
 
 
 @each_provider
 def test_malformed_json(provider: str, emulator: Emulator, ask: Any) -> None:
-    """An answer that was cut off could not be tested."""
+    """A response that was cut off could not be tested."""
     emulator.fault(provider, "malformed-json")
 
-    answer = ask.token(provider)
+    response = ask.token(provider)
 
-    assert answer.headers["content-type"] == "application/json"
+    assert response.headers["content-type"] == "application/json"
     with pytest.raises(ValueError, match="Unterminated"):
-        answer.json()
+        response.json()
 
 
 @each_provider
 def test_hang_up(provider: str, emulator: Emulator, ask: Any) -> None:
-    """A connection closed without an answer could not be tested."""
+    """A connection closed without a response could not be tested."""
     emulator.fault(provider, "hang-up")
 
     with pytest.raises(httpx.RemoteProtocolError):
@@ -78,19 +78,19 @@ def test_redirect(provider: str, emulator: Emulator, ask: Any) -> None:
     location = "http://localhost:1/elsewhere"
     emulator.fault(provider, "redirect", location=location)
 
-    answer = ask.token(provider)
+    response = ask.token(provider)
 
-    assert (answer.status_code, answer.headers["location"]) == (307, location)
+    assert (response.status_code, response.headers["location"]) == (307, location)
 
 
-def test_slow_comes_before_an_ordinary_answer(emulator: Emulator, ask: Any) -> None:
+def test_slow_comes_before_an_ordinary_response(emulator: Emulator, ask: Any) -> None:
     """A slow server could not be told from a broken one."""
     emulator.fault("norce-storm", "slow", seconds=0.01)
 
     assert ask.token("norce-storm").status_code == 200
 
 
-def test_stop_does_not_wait_for_a_slow_answer(emulator: Emulator) -> None:
+def test_stop_does_not_wait_for_a_slow_response(emulator: Emulator) -> None:
     """A test of a time-out would last as long as the fault."""
     emulator.fault("norce-storm", "slow", seconds=3600)
 
@@ -105,8 +105,8 @@ def test_a_fault_lasts_as_often_as_asked_and_for_one_provider(emulator: Emulator
     emulator.fault("norce-storm", "html")
 
     assert ask.token("norce-commerce").status_code == 200
-    answers = [ask.token("norce-storm").status_code for _ in range(4)]
-    assert answers == [500, 500, 200, 200]
+    responses = [ask.token("norce-storm").status_code for _ in range(4)]
+    assert responses == [500, 500, 200, 200]
     assert emulator.token_requests("norce-storm") == 4
 
 
@@ -168,9 +168,9 @@ def test_another_process_asks_for_a_fault(control: Callable[..., httpx.Response]
 
     assert control("POST", "fault", json=body).status_code == 204
 
-    answers = [ask.token("norce-storm") for _ in range(3)]
-    assert [answer.status_code for answer in answers] == [429, 429, 200]
-    assert answers[0].headers["retry-after"] == "3"
+    responses = [ask.token("norce-storm") for _ in range(3)]
+    assert [response.status_code for response in responses] == [429, 429, 200]
+    assert responses[0].headers["retry-after"] == "3"
 
 
 @pytest.mark.parametrize(
@@ -180,10 +180,10 @@ def test_another_process_is_told_what_is_wrong(
     body: bytes, control: Callable[..., httpx.Response]
 ) -> None:
     """A mistake would look like a fault that never came."""
-    answer = control("POST", "fault", content=body)
+    response = control("POST", "fault", content=body)
 
-    assert answer.status_code == 400
-    assert answer.json()["error"]
+    assert response.status_code == 400
+    assert response.json()["error"]
 
 
 def test_another_process_revokes_and_counts(

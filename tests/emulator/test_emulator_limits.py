@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyturn.testing._limits import LeakyBucket, SlidingWindow
+from keyturn.testing.emulator._limits import LeakyBucket, SlidingWindow
 
 gaps = st.lists(st.floats(0, 90) | st.just(0.0), min_size=1, max_size=200)
 

@@ -95,7 +95,7 @@ def test_it_listens_on_loopback_alone(provider: str, emulator: Emulator) -> None
     host, port = address(emulator, provider)
 
     assert host == "127.0.0.1"
-    # Bound to one address: whoever bound all of them would answer at the next one too.
+    # Bound to one address: whoever bound all of them would response at the next one too.
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.2", port), timeout=10)
 
@@ -149,17 +149,17 @@ def test_a_hundred_clients_at_once_are_served() -> None:
         (b"nonsense\r\n\r\n", 400),
     ],
 )
-def test_a_bad_request_gets_an_answer_and_no_traceback(
+def test_a_bad_request_gets_an_response_and_no_traceback(
     request_bytes: bytes,
     status: int,
     emulator: Emulator,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     """A client's defect would look like one of the emulator's."""
-    answer = exchange(address(emulator, "norce-storm"), request_bytes)
+    response = exchange(address(emulator, "norce-storm"), request_bytes)
     emulator.stop()
 
-    assert str(status).encode() in answer.partition(b"\r\n")[0]
+    assert str(status).encode() in response.partition(b"\r\n")[0]
     assert capfd.readouterr() == ("", "")
 
 
@@ -185,11 +185,11 @@ def test_a_defect_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
         raise LookupError("a clock made to fail")
 
     with Emulator(now=broken) as emulator:
-        answer = exchange(
+        response = exchange(
             address(emulator, "norce-storm"), b"POST /1.0/connect/token HTTP/1.1\r\n\r\n"
         )
 
-    assert answer == b""
+    assert response == b""
     assert "a clock made to fail" in capfd.readouterr().err
 
 
@@ -224,13 +224,13 @@ def test_no_body_breaks_the_token_endpoint(
     chosen = unlimited.settings(provider)
     media_type = "application/x-www-form-urlencoded" if form else "application/json"
 
-    answer = http.post(
+    response = http.post(
         chosen.get("token_url") or f"{chosen['url']}/oauth2-token",
         content=body,
         headers={"Content-Type": media_type},
     )
 
-    assert answer.status_code in {400, 401}
+    assert response.status_code in {400, 401}
 
 
 def test_requests_are_recorded_as_they_arrived(emulator: Emulator, http: httpx.Client) -> None:

@@ -77,7 +77,7 @@ class Site:
         """Refuse all tokens issued so far."""
         self.valid.clear()
 
-    def answer(self, request: Arrived) -> tuple[int, dict[str, str], bytes]:
+    def response(self, request: Arrived) -> tuple[int, dict[str, str], bytes]:
         """Return status, headers and body for a request."""
         url = urlsplit(request.path)
         if url.path == "/token":
@@ -112,22 +112,22 @@ def _refusal(code: str) -> tuple[int, dict[str, str], bytes]:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    wbufsize = -1  # head and body of an answer in one packet
+    wbufsize = -1  # head and body of a response in one packet
 
     def do_GET(self) -> None:
-        """Answer a request of any method."""
+        """Response a request of any method."""
         site: Site = self.server.site  # type: ignore[attr-defined]
         headers = {name.lower(): value for name, value in self.headers.items()}
         body = self._chunked() if "transfer-encoding" in headers else self._sized(headers)
         request = Arrived(self.command, self.path, headers, body)
         site.requests.append(request)
-        status, answer_headers, answer = site.answer(request)
+        status, response_headers, response = site.response(request)
         self.send_response(status)
-        for name, value in answer_headers.items():
+        for name, value in response_headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(answer)))
+        self.send_header("Content-Length", str(len(response)))
         self.end_headers()
-        self.wfile.write(answer)
+        self.wfile.write(response)
 
     do_POST = do_GET  # noqa: N815 - http.server's
 
@@ -165,7 +165,7 @@ class Client:
         self.auth: Any = getattr(keyturn.integrations, self.name).KeyturnAuth(connection)
 
     def send(self, method: str, url: str, *, stream: bool = False, **options: Any) -> Reply:
-        """Send a request that follows redirects; `stream` reads the answer afterwards."""
+        """Send a request that follows redirects; `stream` reads the response afterwards."""
         raise NotImplementedError
 
     def upload(self, body: bytes) -> Any:
@@ -183,8 +183,8 @@ class Httpx(Client):
         """Send a request."""
         with self.library.Client(auth=self.auth, follow_redirects=True, verify=NO_TLS) as client:
             request = client.build_request(method, url, **options)
-            answer = client.send(request, stream=stream)
-            return Reply(answer.status_code, answer.read(), str(answer.url))
+            response = client.send(request, stream=stream)
+            return Reply(response.status_code, response.read(), str(response.url))
 
 
 class AsyncHttpx(Httpx):
@@ -198,8 +198,8 @@ class AsyncHttpx(Httpx):
                 auth=self.auth, follow_redirects=True, verify=NO_TLS
             ) as client:
                 request = client.build_request(method, url, **options)
-                answer = await client.send(request, stream=stream)
-                return Reply(answer.status_code, await answer.aread(), str(answer.url))
+                response = await client.send(request, stream=stream)
+                return Reply(response.status_code, await response.aread(), str(response.url))
 
         return asyncio.run(talk())
 
@@ -240,9 +240,9 @@ class Aiohttp(Client):
         async def talk() -> Reply:
             async with (
                 aiohttp.ClientSession(middlewares=[self.auth]) as session,
-                session.request(method, url, **options) as answer,
+                session.request(method, url, **options) as response,
             ):
-                return Reply(answer.status, await answer.read(), str(answer.url))
+                return Reply(response.status, await response.read(), str(response.url))
 
         return asyncio.run(talk())
 
@@ -266,8 +266,8 @@ class Requests(Client):
             options["data"] = options.pop("content")
         with requests.Session() as session:
             session.auth = self.auth
-            answer = session.request(method, url, stream=stream, timeout=10, **options)
-            return Reply(answer.status_code, answer.content, answer.url)
+            response = session.request(method, url, stream=stream, timeout=10, **options)
+            return Reply(response.status_code, response.content, response.url)
 
 
 CLIENTS = {

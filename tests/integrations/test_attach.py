@@ -63,7 +63,7 @@ def test_callers_own_headers(connect: Any, api: Any, client_class: type[Any]) ->
 def test_accept_replaces_the_clients_default_only(
     connect: Any, api: Any, client_class: type[Any], provider: str
 ) -> None:
-    """Else OroCommerce would answer as another API type than the documented one, or asked for."""
+    """Else OroCommerce would response as another API type than the documented one, or asked for."""
     client = client_class(connect(provider))
     client.send("GET", api.url)
     client.send("GET", api.url, headers={"Accept": "application/json"})

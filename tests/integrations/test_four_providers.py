@@ -1,4 +1,4 @@
-"""The adapters against the emulator: each provider's own API and its own refusals."""
+"""The adapters against the emulator: each provider's own API and its own negative_cache."""
 
 from __future__ import annotations
 

@@ -146,9 +146,9 @@ def test_requests_unfollowed_redirect_leaks_nothing(connect: Any, api: Any, else
     auth = keyturn.integrations.requests.KeyturnAuth(connect())
     to = redirect(api, f"{elsewhere.url}/open")
     with requests.Session() as session:
-        answer = session.get(to, auth=auth, allow_redirects=False, timeout=10)
-        assert answer.next is not None
-        session.send(answer.next)
+        response = session.get(to, auth=auth, allow_redirects=False, timeout=10)
+        assert response.next is not None
+        session.send(response.next)
     (arrived,) = elsewhere.requests
     assert not {"authorization", "applicationid"} & arrived.headers.keys()
 
@@ -217,13 +217,13 @@ def test_httpx_refusal_by_the_https_port_renews_nothing(
 ) -> None:
     """Else an origin that httpx takes for the same one, with https, could make us renew."""
 
-    def answer(request: Any) -> Any:
+    def response(request: Any) -> Any:
         if request.url.scheme == "https":
             return library.Response(401)
         return library.Response(307, headers={"Location": "https://localhost/x"})
 
     auth = auth_for(library, connect(api_url="http://localhost"))
-    transport = library.MockTransport(answer)
+    transport = library.MockTransport(response)
     with library.Client(auth=auth, transport=transport, follow_redirects=True) as client:
         assert client.get("http://localhost/x").status_code == 401
     assert api.token_requests == 1
@@ -234,10 +234,10 @@ def statuses_of(request: pytest.FixtureRequest, library: Any, connect: Any) -> A
     """Give a function that sends one request, or it several times, to an API at `origin`."""
 
     def send(
-        answer: Any, path: str, *, origin: str = "http://localhost", times: int = 1, **given: Any
+        response: Any, path: str, *, origin: str = "http://localhost", times: int = 1, **given: Any
     ) -> list[int]:
         auth = auth_for(library, connect(api_url=origin, **given))
-        options = {"follow_redirects": True, "transport": library.MockTransport(answer)}
+        options = {"follow_redirects": True, "transport": library.MockTransport(response)}
         if request.param == "threads":
             with library.Client(auth=auth, **options) as client:
                 asked = client.build_request("GET", f"{origin}{path}")
@@ -254,9 +254,9 @@ def statuses_of(request: pytest.FixtureRequest, library: Any, connect: Any) -> A
 
 
 def api_without_port(library: Any, seen: list[tuple[str, str, str]], **redirects: str) -> Any:
-    """Return what answers as an API at http://localhost, and as other hosts; it notes requests."""
+    """Return what responses as an API at http://localhost, and as other hosts; it notes requests."""
 
-    def answer(request: Any) -> Any:
+    def response(request: Any) -> Any:
         application = request.headers.get("ApplicationId", "")
         seen.append((str(request.url), request.headers.get("Authorization", ""), application))
         if location := redirects.get(request.url.path.removeprefix("/")):
@@ -264,7 +264,7 @@ def api_without_port(library: Any, seen: list[tuple[str, str, str]], **redirects
         known = "Authorization" in request.headers or request.url.host != "localhost"
         return library.Response(200 if known else 401)
 
-    return answer
+    return response
 
 
 @pytest.mark.parametrize("application", [1042, None])
@@ -273,9 +273,9 @@ def test_httpx_upgrade_to_https_leaks_nothing(
 ) -> None:
     """Else the https port, which httpx takes for the same origin as http's, would get the token."""
     seen: list[tuple[str, str, str]] = []
-    answer = api_without_port(library, seen, moved="https://localhost/x")
+    response = api_without_port(library, seen, moved="https://localhost/x")
     # Only a token that has been used before goes the quick way.
-    statuses_of(answer, "/moved", times=3, application_id=application)
+    statuses_of(response, "/moved", times=3, application_id=application)
     assert [authorization for _, authorization, _ in seen[::2]] == [f"Bearer {CANARY}-1"] * 3
     assert seen[1::2] == [("https://localhost/x", "", "")] * 3
 
@@ -286,8 +286,8 @@ def test_httpx_redirect_within_an_api_without_a_port(
 ) -> None:
     """Else an API at http's own port would see an unknown caller after a redirect of its own."""
     seen: list[tuple[str, str, str]] = []
-    answer = api_without_port(library, seen, moved="/x")
-    assert statuses_of(answer, "/moved", application_id=application) == [200]
+    response = api_without_port(library, seen, moved="/x")
+    assert statuses_of(response, "/moved", application_id=application) == [200]
     x = "http://localhost/x"
     assert seen[1:] == [(x, "", ""), (x, *seen[0][1:])]
 
@@ -298,8 +298,8 @@ def test_httpx_redirect_within_other_apis_takes_one_request(
 ) -> None:
     """Else every redirect of an API would cost a request more, and not at http's own port alone."""
     seen: list[tuple[str, str, str]] = []
-    answer = api_without_port(library, seen, moved="/x")
-    statuses = statuses_of(answer, "/moved", origin=origin, times=3, application_id=None)
+    response = api_without_port(library, seen, moved="/x")
+    statuses = statuses_of(response, "/moved", origin=origin, times=3, application_id=None)
     assert statuses == [200, 200, 200]
     token = f"Bearer {CANARY}-1"
     assert seen == [(f"{origin}/moved", token, ""), (f"{origin}/x", token, "")] * 3
@@ -311,8 +311,8 @@ def test_httpx_redirect_there_and_back_without_a_port_stays_bare(
 ) -> None:
     """Else another host could choose what is done at such an API with our token."""
     seen: list[tuple[str, str, str]] = []
-    answer = api_without_port(library, seen, moved=way, back="http://localhost/x")
-    assert statuses_of(answer, "/moved") == [401]
+    response = api_without_port(library, seen, moved=way, back="http://localhost/x")
+    assert statuses_of(response, "/moved") == [401]
     assert [url for url, *_ in seen] == ["http://localhost/moved", way, "http://localhost/x"]
     assert {*seen[1][1:], *seen[2][1:]} == {""}
 
@@ -338,14 +338,14 @@ def test_httpx_hook_has_the_last_word_on_authorization(
             request.headers.pop("Authorization", None)
             request.headers.update({"Authorization": own} if own else {})
 
-    def answer(request: Any) -> Any:
+    def response(request: Any) -> Any:
         seen.append(request.headers.get("Authorization"))
         moved = library.Response(307, headers={"Location": "/x"})
         return moved if request.url.path == "/moved" else library.Response(403)
 
     with library.Client(
         auth=auth_for(library, connect(api_url=origin)),
-        transport=library.MockTransport(answer),
+        transport=library.MockTransport(response),
         event_hooks={"request": [hook]},
         follow_redirects=True,
     ) as client:
@@ -358,8 +358,8 @@ def aiohttp_statuses(auth: Any, *urls: str, **options: Any) -> list[int]:
 
     async def status(session: aiohttp.ClientSession, url: str) -> int:
         try:
-            async with session.get(url, **options) as answer:
-                return answer.status
+            async with session.get(url, **options) as response:
+                return response.status
         except (aiohttp.ClientError, keyturn.errors.ForeignOrigin):
             return 0
 
@@ -390,8 +390,8 @@ def test_aiohttp_redirects_by_another_header(
     connect: Any, api: Any, elsewhere: Any, monkeypatch: pytest.MonkeyPatch, header: str
 ) -> None:
     """Else another host could use the header that aiohttp also obeys to come back with a token."""
-    answers = [(302, {header: f"{api.url}/x"}, b"")]
-    monkeypatch.setattr(elsewhere, "answer", lambda _: answers[0])
+    responses = [(302, {header: f"{api.url}/x"}, b"")]
+    monkeypatch.setattr(elsewhere, "response", lambda _: responses[0])
     auth = keyturn.integrations.aiohttp.KeyturnAuth(connect())
     assert aiohttp_statuses(auth, redirect(api, elsewhere.url)) == [401]
     assert "authorization" not in api.api_requests[-1].headers
@@ -403,9 +403,9 @@ def test_aiohttp_redirect_to_nowhere(
 ) -> None:
     """Else another error than aiohttp's own would come out, or the next request fail."""
     auth = keyturn.integrations.aiohttp.KeyturnAuth(connect())
-    usual = api.answer
+    usual = api.response
     moved = 302, headers, b""
-    monkeypatch.setattr(api, "answer", lambda r: moved if r.path == "/moved" else usual(r))
+    monkeypatch.setattr(api, "response", lambda r: moved if r.path == "/moved" else usual(r))
     statuses = aiohttp_statuses(auth, f"{api.url}/moved", f"{api.url}/x")
     assert statuses == [0 if headers else 302, 200]
 
@@ -434,14 +434,14 @@ def test_aiohttp_redirect_back_stays_bare_when_a_connection_is_lost(
 ) -> None:
     """Else the hop that aiohttp makes again over a new connection would take the token along."""
     auth = keyturn.integrations.aiohttp.KeyturnAuth(connect())
-    usual, lost = api.answer, iter(["once"])
+    usual, lost = api.response, iter(["once"])
 
-    def answer(arrived: Any) -> Any:
+    def response(arrived: Any) -> Any:
         if arrived.path == "/x" and next(lost, None):
             raise ConnectionAbortedError  # the handler ends, and the connection with it
         return usual(arrived)
 
-    monkeypatch.setattr(api, "answer", answer)
+    monkeypatch.setattr(api, "response", response)
     monkeypatch.setattr(socketserver.BaseServer, "handle_error", lambda *_: None)
     back = f"{elsewhere.url}/open/redirect?status=307&to={quote(f'{api.url}/x', safe='')}"
     assert aiohttp_statuses(auth, redirect(api, back)) == [401]

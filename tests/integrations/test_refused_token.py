@@ -33,7 +33,7 @@ def test_refused_token_is_renewed_once(connect: Any, api: Any, client_class: typ
     assert second.headers["applicationid"] == "1042"
 
 
-def test_streamed_answer_is_renewed_too(connect: Any, api: Any, client_class: type[Any]) -> None:
+def test_streamed_response_is_renewed_too(connect: Any, api: Any, client_class: type[Any]) -> None:
     """Else a download would fail with a 401 that the same request without streaming survives."""
     client = client_class(connect())
     client.send("GET", api.url)
@@ -42,7 +42,7 @@ def test_streamed_answer_is_renewed_too(connect: Any, api: Any, client_class: ty
 
 
 def test_api_that_refuses_for_ever(connect: Any, api: Any, client_class: type[Any]) -> None:
-    """Else a dead API would burn the token endpoint's budget, or the adapter would loop."""
+    """Else a dead API would burn the token endpoint's rate_limit, or the adapter would loop."""
     client = client_class(connect())
     replies = [client.send("GET", f"{api.url}/never") for _ in range(8)]
     assert [reply.status for reply in replies] == [401] * 8
@@ -58,7 +58,9 @@ def test_want_of_permission_renews_nothing(connect: Any, api: Any, client_class:
     assert (api.token_requests, len(api.api_requests)) == (1, 1)
 
 
-def test_same_token_again_keeps_the_answer(connect: Any, api: Any, client_class: type[Any]) -> None:
+def test_same_token_again_keeps_the_response(
+    connect: Any, api: Any, client_class: type[Any]
+) -> None:
     """Else a server that hands out the same token again would be asked twice for nothing."""
     client = client_class(connect())
     client.send("GET", api.url)
@@ -67,10 +69,10 @@ def test_same_token_again_keeps_the_answer(connect: Any, api: Any, client_class:
     assert (reply.status, api.token_requests, len(api.api_requests)) == (401, 2, 2)
 
 
-def test_failed_renewal_keeps_the_answer(
+def test_failed_renewal_keeps_the_response(
     connect: Any, api: Any, client_class: type[Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Else the API's own answer would be hidden by an error of the token endpoint's."""
+    """Else the API's own response would be hidden by an error of the token endpoint's."""
     client = client_class(connect(name="shop"))
     client.send("GET", api.url)
     api.forget_tokens()
@@ -80,7 +82,7 @@ def test_failed_renewal_keeps_the_answer(
     assert "shop: the API refused the token, and no other came" in caplog.text
 
 
-def test_defect_in_the_judgement_keeps_the_answer(
+def test_defect_in_the_judgement_keeps_the_response(
     connect: Any,
     api: Any,
     client_class: type[Any],
@@ -101,7 +103,7 @@ def test_defect_in_the_judgement_keeps_the_answer(
     assert "hidden" not in caplog.text
 
 
-def test_upload_stream_keeps_its_answer(connect: Any, api: Any, client_class: type[Any]) -> None:
+def test_upload_stream_keeps_its_response(connect: Any, api: Any, client_class: type[Any]) -> None:
     """Else a body that is used up would raise StreamConsumed, or be sent again empty."""
     client = client_class(connect())
     client.send("GET", api.url)
@@ -155,7 +157,7 @@ def test_requests_sends_a_file_again(connect: Any, api: Any, tmp_path: Path) -> 
         file.seek(8)
         reply = requests.post(api.url, data=file, auth=auth, timeout=10)
     assert (reply.status_code, reply.content) == (200, b"fine: sent")
-    assert [answer.status_code for answer in reply.history] == [401]
+    assert [response.status_code for response in reply.history] == [401]
 
 
 def test_requests_prepared_once_sent_often(connect: Any, api: Any) -> None:
@@ -191,7 +193,7 @@ def test_httpx_leaves_its_pool_clean(connect: Any, api: Any, library: Any) -> No
                 assert b"INVALID_TOKEN" in reply.read()
 
 
-def test_httpx_form_with_files_keeps_its_answer(connect: Any, api: Any, library: Any) -> None:
+def test_httpx_form_with_files_keeps_its_response(connect: Any, api: Any, library: Any) -> None:
     """Else a file that httpx streams would be sent again without its content."""
     auth = getattr(keyturn.integrations, library.__name__).KeyturnAuth(connect())
     with library.Client(auth=auth) as client:
@@ -208,7 +210,7 @@ def test_token_dependent_header_is_renewed_too(
     connection = connect()
     monkeypatch.setattr(
         connection.provider,
-        "decorate",
+        "api_request_headers",
         lambda _, token: {"X-Token-Number": token.access_token[-1], "ApplicationId": "1042"},
     )
     client = client_class(connection)
@@ -226,8 +228,8 @@ def post_with_refused_tokens(
 
     async def status(session: aiohttp.ClientSession, body: dict[str, Any]) -> int:
         api.forget_tokens()
-        async with session.post(api.url, **body) as answer:
-            return answer.status
+        async with session.post(api.url, **body) as response:
+            return response.status
 
     async def talk() -> list[int]:
         auth = keyturn.integrations.aiohttp.KeyturnAuth(connection)
@@ -269,9 +271,9 @@ def test_aiohttp_leaves_its_pool_clean(connect: Any, api: Any) -> None:
         ) as session:
             bodies: list[bytes] = []
             for _ in range(3):
-                async with session.get(f"{api.url}/never") as answer:
-                    assert answer.status == 401
-                    bodies.append(await answer.read())
+                async with session.get(f"{api.url}/never") as response:
+                    assert response.status == 401
+                    bodies.append(await response.read())
             return bodies
 
     assert all(b"INVALID_TOKEN" in body for body in asyncio.run(talk()))

@@ -20,12 +20,12 @@ PROVIDERS = REPOSITORY / "providers"
 ROOMS = (
     {"errors", "secret", "token", "urls", "clock"},
     {"computed", "request", "response"},
-    {"lifetime", "budget"},
+    {"lifetime", "rate_limit"},
     {"shape", "schema", "settings"},
     {"templates", "authentication", "_provider", "asking", "provider_data", "description"},
     {"once", "hooks", "entry_points", "plugins", "events"},
     {"stores", "keyreading", "keyfile"},
-    {"transport", "allowance", "refusals", "exchange", "flights", "renewal", "shared"},
+    {"transport", "rate_limiter", "negative_cache", "exchange", "flights", "renewal", "shared"},
     {"held", "keeper", "connection", "explanation", "opening"},
     {"config", "integrations", "testing", "cli"},
 )

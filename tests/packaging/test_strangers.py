@@ -21,14 +21,14 @@ class TokenEndpoint(BaseHTTPRequestHandler):
     received: list[dict[str, str]]
 
     def do_POST(self) -> None:
-        """Answer as RFC 6749 section 5.1 says."""
+        """Response as RFC 6749 section 5.1 says."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.received.append(dict(parse_qsl(body.decode())))
-        answer = {"access_token": "made-up", "token_type": "Bearer", "expires_in": 600}
+        response = {"access_token": "made-up", "token_type": "Bearer", "expires_in": 600}
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.end_headers()
-        self.wfile.write(json.dumps(answer).encode())
+        self.wfile.write(json.dumps(response).encode())
 
     def log_message(self, *_: object) -> None:
         """Keep the test's output clean."""

@@ -23,17 +23,19 @@ IMS = "https://ims-na1.adobelogin.com"
 
 
 @attrs.frozen(kw_only=True)
-class AemSettings(keyturn.KeySettings):
+class AemSettings(keyturn.plugins.KeySettings):
     """The settings of `adobe-aem`."""
 
-    client_secret: keyturn.Secret = keyturn.setting("Client secret")
-    url: str = keyturn.url("Author or publish instance")
-    organization: str = keyturn.setting("Organization", "Such as 0123456789@AdobeOrg.")
-    technical_account: str = keyturn.setting("Technical account", "Its id, not its address.")
+    client_secret: keyturn.Secret = keyturn.plugins.setting("Client secret")
+    url: str = keyturn.plugins.url("Author or publish instance")
+    organization: str = keyturn.plugins.setting("Organization", "Such as 0123456789@AdobeOrg.")
+    technical_account: str = keyturn.plugins.setting(
+        "Technical account", "Its id, not its address."
+    )
 
 
 @attrs.frozen
-class ServiceToken(keyturn.Computed):
+class ServiceToken(keyturn.plugins.DynamicValue):
     """The JWT that is exchanged, made anew for each request."""
 
     settings: AemSettings
@@ -60,7 +62,7 @@ class ServiceToken(keyturn.Computed):
         return (settings.private_key, *named)
 
 
-class Aem(keyturn.Provider[AemSettings]):
+class Aem(keyturn.plugins.Provider[AemSettings]):
     """Adobe Experience Manager as a Cloud Service."""
 
     name = "adobe-aem"
@@ -74,7 +76,7 @@ class Aem(keyturn.Provider[AemSettings]):
     parameters: ClassVar = {"client_secret": "{client_secret}"}
     lifetime_format = "milliseconds"
 
-    def token_request(self, settings: AemSettings) -> keyturn.TokenRequest:
+    def token_request(self, settings: AemSettings) -> keyturn.plugins.TokenRequest:
         """Return the token request with Adobe's own kind of assertion."""
         request = super().token_request(settings)
         own = {"jwt_token": ServiceToken(settings)}
@@ -82,7 +84,7 @@ class Aem(keyturn.Provider[AemSettings]):
         return attrs.evolve(request, parameters=parameters)
 
 
-@keyturn.hookimpl
-def keyturn_provider() -> keyturn.Provider[AemSettings]:
+@keyturn.plugins.hookimpl
+def keyturn_provider() -> keyturn.plugins.Provider[AemSettings]:
     """Return the provider `adobe-aem`."""
     return Aem()

@@ -13,17 +13,19 @@ import attrs
 import keyturn
 
 
-class Sabre(keyturn.Provider[keyturn.ConfidentialSettings]):
+class Sabre(keyturn.plugins.Provider[keyturn.plugins.ConfidentialSettings]):
     """Sabre, whose client ID is of the form `V1:userid:group:domain`."""
 
     name = "sabre"
     title = "Sabre"
-    settings = keyturn.ConfidentialSettings
+    settings = keyturn.plugins.ConfidentialSettings
     token_url = "https://api.platform.sabre.com/v2/auth/token"
     api_url = "https://api.platform.sabre.com"
     client_authentication = "client_secret_basic_raw"
 
-    def token_request(self, settings: keyturn.ConfidentialSettings) -> keyturn.TokenRequest:
+    def token_request(
+        self, settings: keyturn.plugins.ConfidentialSettings
+    ) -> keyturn.plugins.TokenRequest:
         """Return the token request with the credentials encoded twice."""
         twice = attrs.evolve(
             settings,
@@ -37,7 +39,7 @@ def _base64(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-@keyturn.hookimpl
-def keyturn_provider() -> keyturn.Provider[keyturn.ConfidentialSettings]:
+@keyturn.plugins.hookimpl
+def keyturn_provider() -> keyturn.plugins.Provider[keyturn.plugins.ConfidentialSettings]:
     """Return the provider `sabre`."""
     return Sabre()

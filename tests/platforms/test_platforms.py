@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from joserfc import jwk, jwt
 
 import keyturn
-from keyturn.settings import read
-from keyturn.stores.memory import MemoryStore
+from keyturn._providers.settings import read
+from keyturn.stores._memory import MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -42,10 +42,10 @@ HEAD = """\
 # Platforms described as data
 
 The repository's tests hold these platforms' client-credentials flows against their public
-documentation: the token request byte for byte, an answer, errors, and what an API request needs. No
+documentation: the token request byte for byte, a response, errors, and what an API request needs. No
 platform was asked. Each is a file of `tests/platforms`, and most of them are data alone, in the
-form that `keyturn.described` takes: {data} of {all}. The others say on the right which methods of
-`keyturn.Provider` they override. «Peculiarities» are the data with which a platform departs from
+form that `keyturn.plugins.described` takes: {data} of {all}. The others say on the right which methods of
+`keyturn.plugins.Provider` they override. «Peculiarities» are the data with which a platform departs from
 RFC 6749.
 
 | platform | authentication | body | peculiarities | method needed? | source |
@@ -83,10 +83,10 @@ class Platform:
         return example
 
     @functools.cached_property
-    def provider(self) -> keyturn.Provider[Any]:
+    def provider(self) -> keyturn.plugins.Provider[Any]:
         """The provider, out of the description or of the module with its methods."""
         if "methods" not in self.data:
-            return keyturn.described(self.name, self.data["provider"])
+            return keyturn.plugins.provider_from_data(self.name, self.data["provider"])
         # Under a name that nothing else has: attrs looks its module up by it.
         name = f"platform of {self.name}"
         spec = importlib.util.spec_from_file_location(name, HERE / self.data["methods"])
@@ -94,20 +94,20 @@ class Platform:
         assert spec.loader is not None
         module = sys.modules[name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        provider: keyturn.Provider[Any] = module.keyturn_provider()
+        provider: keyturn.plugins.Provider[Any] = module.keyturn_provider()
         return provider
 
     @property
     def overridden(self) -> list[str]:
         """The methods that it overrides."""
-        mine, base = vars(type(self.provider)), vars(keyturn.Provider)
+        mine, base = vars(type(self.provider)), vars(keyturn.plugins.Provider)
         return [name for name in mine if name in base and callable(mine[name]) and name[0] != "_"]
 
     @property
     def peculiarities(self) -> list[str]:
         """The data that differ from RFC 6749's; those of every platform, and columns, excepted."""
         columns = {"title", "settings", "token_url", "api_url", "client_authentication"}
-        given, usual = self.provider, keyturn.Provider
+        given, usual = self.provider, keyturn.plugins.Provider
         return [
             name
             for name in sorted(set(vars(usual)) - columns - {"body_format", "method"})
@@ -160,14 +160,14 @@ def connect(credentials: dict[str, str]) -> Connect:
 
 @pytest.fixture
 def answered(world: World, connect: Connect) -> Connect:
-    """Give a function that connects to a platform which gives one certain answer."""
+    """Give a function that connects to a platform which gives one certain response."""
 
-    def answered(platform: Platform, answer: dict[str, Any]) -> keyturn.Connection:
-        headers = {name.lower(): value for name, value in answer.get("headers", {}).items()}
+    def answered(platform: Platform, response: dict[str, Any]) -> keyturn.Connection:
+        headers = {name.lower(): value for name, value in response.get("headers", {}).items()}
         headers.setdefault("content-type", "application/json")
-        body = answer["body"].encode()
-        world.endpoint.answers = [
-            keyturn.Answer(answer["status"], headers, body, world.clock.now)
+        body = response["body"].encode()
+        world.endpoint.responses = [
+            keyturn.plugins.Response(response["status"], headers, body, world.clock.now)
         ] * 9
         return connect(platform, clock=world.clock.clock, transport=world.endpoint)
 
@@ -241,15 +241,15 @@ def test_wire_carries_the_documented_token_request(
     platform: Platform,
     connect: Connect,
     serve: Callable[..., RawServer],
-    http_answer: Callable[..., bytes],
+    http_response: Callable[..., bytes],
 ) -> None:
-    """What is sent would differ from what is shown, or the answer would not give a token."""
+    """What is sent would differ from what is shown, or the response would not give a token."""
     example = platform.example
-    golden, answer = example["request"], example["answer"]
+    golden, response = example["request"], example["response"]
     headers = {
-        name.lower().replace("-", "_"): value for name, value in answer.get("headers", {}).items()
+        name.lower().replace("-", "_"): value for name, value in response.get("headers", {}).items()
     }
-    server = serve(http_answer(answer["body"].encode(), answer["status"], **headers))
+    server = serve(http_response(response["body"].encode(), response["status"], **headers))
     connection = connect(platform, token_url=server.url)
 
     assert connection.token().access_token == example["token"]["access_token"]
@@ -271,10 +271,10 @@ def test_wire_carries_the_documented_token_request(
 
 
 @each_platform
-def test_documented_answer_gives_the_token(platform: Platform, answered: Connect) -> None:
+def test_documented_response_gives_the_token(platform: Platform, answered: Connect) -> None:
     """A platform's token would be refused, renewed too late, or sent in a way it doesn't know."""
     golden, api = platform.example["token"], platform.example["api"]
-    connection = answered(platform, platform.example["answer"])
+    connection = answered(platform, platform.example["response"])
     token = connection.token()
 
     assert token.access_token == golden["access_token"]
@@ -318,7 +318,7 @@ def test_file_is_complete(platform: Platform) -> None:
     assert len(data) == 4
     assert data["source"].startswith("https://")
     assert platform.provider.title
-    assert {"settings", "request", "answer", "token", "api", "errors"} <= example.keys()
+    assert {"settings", "request", "response", "token", "api", "errors"} <= example.keys()
     assert example["errors"]
     assert ("{assertion}" in example["request"]["body"]) == ("assertion" in example)
     for name in ("client_secret", "private_key"):

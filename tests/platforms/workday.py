@@ -13,18 +13,18 @@ import keyturn
 
 
 @attrs.frozen(kw_only=True)
-class WorkdaySettings(keyturn.ConfidentialSettings):
+class WorkdaySettings(keyturn.plugins.ConfidentialSettings):
     """The settings of `workday`."""
 
-    host: str = keyturn.setting(
+    host: str = keyturn.plugins.setting(
         "Host",
         "The host of the token endpoint, such as wd2-impl-services1.workday.com.",
-        check=keyturn.domain_problem,
+        check=keyturn.plugins.domain_problem,
     )
-    tenant: str = keyturn.setting("Tenant")
+    tenant: str = keyturn.plugins.setting("Tenant")
 
 
-class Workday(keyturn.Provider[WorkdaySettings]):
+class Workday(keyturn.plugins.Provider[WorkdaySettings]):
     """Workday, as an API client that acts for an integration system user."""
 
     name = "workday"
@@ -35,7 +35,7 @@ class Workday(keyturn.Provider[WorkdaySettings]):
     client_authentication = "client_secret_basic_raw"
     parameters: ClassVar = {"tenant_alias": "{tenant}"}
 
-    def token_request(self, settings: WorkdaySettings) -> keyturn.TokenRequest:
+    def token_request(self, settings: WorkdaySettings) -> keyturn.plugins.TokenRequest:
         """Return the token request with Workday's own scheme."""
         request = super().token_request(settings)
         credentials = request.headers["Authorization"].removeprefix("Basic ")
@@ -43,7 +43,7 @@ class Workday(keyturn.Provider[WorkdaySettings]):
         return attrs.evolve(request, extra_headers=headers)
 
 
-@keyturn.hookimpl
-def keyturn_provider() -> keyturn.Provider[WorkdaySettings]:
+@keyturn.plugins.hookimpl
+def keyturn_provider() -> keyturn.plugins.Provider[WorkdaySettings]:
     """Return the provider `workday`."""
     return Workday()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import keyturn
-from keyturn.lifetime import State
+from keyturn._tokens.lifetime import State
 
 if TYPE_CHECKING:
     from tests.conftest import World
@@ -54,7 +54,7 @@ def test_integration_needs_a_secret() -> None:
 def test_sales_channel_without_market_is_warned_of(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The user would learn of the missing market from an API's puzzling answers only."""
+    """The user would learn of the missing market from an API's puzzling responses only."""
     world.connect("commercelayer", **INTEGRATION)
     world.connect("commercelayer", **EUROPE)
     assert caplog.text == ""
@@ -74,7 +74,7 @@ def test_market_can_be_required() -> None:
 
 
 def test_stock_location_without_market_is_refused_before_any_request() -> None:
-    """The server would answer 400, after a token request that could not succeed."""
+    """The server would response 400, after a token request that could not succeed."""
     (problem,) = refused(kind="sales_channel", stock_location="id:WLgbSXqyoZ")
     assert problem == "stock_location: a stock location needs a market in the same scope"
     (problem,) = refused(kind="sales_channel", scope="stock_location:id:WLgbSXqyoZ")
@@ -139,25 +139,25 @@ def test_missing_lifetime_is_that_of_the_kind_or_the_setting(
     world: World, settings: dict[str, Any], seconds: float
 ) -> None:
     """A token would be renewed far too often, or used after its end."""
-    world.endpoint.answers.append(world.endpoint.token("t", expires_in=None))
+    world.endpoint.responses.append(world.endpoint.token("t", expires_in=None))
     token = world.connect("commercelayer", **settings).token()
 
     assert token.expires_at == world.clock.now + seconds
 
 
-def test_lifetime_in_the_answer_is_believed_over_the_setting(world: World) -> None:
+def test_lifetime_in_the_response_is_believed_over_the_setting(world: World) -> None:
     """A token with a shorter life than configured would be used after its end."""
-    world.endpoint.answers.append(world.endpoint.token("t", expires_in=7200, token_type="bearer"))
+    world.endpoint.responses.append(world.endpoint.token("t", expires_in=7200, token_type="bearer"))
     token = world.connect("commercelayer", **EUROPE, lifetime=86_400).token()
 
     assert token.expires_at == world.clock.now + 7200
     assert token.token_type == "bearer"
 
 
-def test_api_header_is_bearer_however_the_answer_spells_it(world: World) -> None:
+def test_api_header_is_bearer_however_the_response_spells_it(world: World) -> None:
     """Servers that compare the scheme by case would refuse Commerce Layer's `bearer`."""
     fields = {"token_type": "bearer", "created_at": 1_800_000_000, "scope": "market:code:europe"}
-    world.endpoint.answers.append(world.endpoint.token("t", **fields))
+    world.endpoint.responses.append(world.endpoint.token("t", **fields))
     connection = world.connect("commercelayer", **EUROPE)
 
     assert connection.headers() == {
@@ -167,7 +167,7 @@ def test_api_header_is_bearer_however_the_answer_spells_it(world: World) -> None
     assert connection.token().extra == {"created_at": 1_800_000_000}
 
 
-def test_budget_stays_below_thirty_in_any_minute(world: World) -> None:
+def test_rate_limit_stays_below_thirty_in_any_minute(world: World) -> None:
     """The sliding window would block this address, and each try would prolong it."""
     connection = world.connect("commercelayer", **EUROPE)
     sent: list[float] = []
@@ -187,7 +187,7 @@ def test_budget_stays_below_thirty_in_any_minute(world: World) -> None:
 @pytest.mark.parametrize("margin", [300, 5000])
 def test_margin_is_capped_at_the_overlap_window(world: World, margin: float) -> None:
     """Asked before the last 15 minutes, the server gives the same token: an endless loop."""
-    world.endpoint.answers.append(world.endpoint.token("t", expires_in=86_400))
+    world.endpoint.responses.append(world.endpoint.token("t", expires_in=86_400))
     connection = world.connect("commercelayer", options={"margin": margin}, **EUROPE)
     connection.token()
 
@@ -204,14 +204,14 @@ def test_margin_is_capped_at_the_overlap_window(world: World, margin: float) -> 
 
 
 def test_same_token_handed_back_is_neither_an_error_nor_a_loop(world: World) -> None:
-    """Every call near a token's end would send a token request, and use up the budget."""
+    """Every call near a token's end would send a token request, and use up the rate_limit."""
     connection = world.connect("commercelayer", **EUROPE)
     first = connection.token()
     end = world.clock.now + 3600
     for _ in range(3400):
         world.clock.advance(1)
         left = int(end - world.clock.now)
-        world.endpoint.answers = [world.endpoint.token("token-1", expires_in=left)]
+        world.endpoint.responses = [world.endpoint.token("token-1", expires_in=left)]
         assert connection.token().access_token == first.access_token
         world.land()
 
@@ -222,7 +222,7 @@ def test_refused_token_that_is_handed_back_is_returned(world: World) -> None:
     """An API's 401 would cause token requests without end."""
     connection = world.connect("commercelayer", **EUROPE)
     first = connection.token()
-    world.endpoint.answers = [world.endpoint.token(first.access_token, expires_in=3000)]
+    world.endpoint.responses = [world.endpoint.token(first.access_token, expires_in=3000)]
 
     assert connection.token(stale=first).access_token == first.access_token
     assert connection.token().access_token == first.access_token
@@ -298,7 +298,7 @@ def test_errors_of_every_shape_are_understood(
     text: str,
 ) -> None:
     """Commerce Layer's errors don't follow RFC 6749: the user would be told nothing."""
-    world.endpoint.answers += [world.endpoint.answer(status, fields)] * 3
+    world.endpoint.responses += [world.endpoint.response(status, fields)] * 3
 
     with pytest.raises(keyturn.errors.KeyturnError) as caught:
         world.connect("commercelayer", **EUROPE).token()
@@ -323,14 +323,14 @@ def test_a_missing_permission_is_no_reason_for_a_new_token(
     """Every forbidden API request would cost a token request that cannot help."""
     connection = world.connect("commercelayer", **EUROPE)
 
-    answer = world.endpoint.answer(401, fields)
-    assert connection.provider.token_rejected(connection.settings, answer) is rejected
+    response = world.endpoint.response(401, fields)
+    assert connection.provider.token_rejected(connection.settings, response) is rejected
 
 
 def test_api_url_comes_from_the_tokens_organization(world: World) -> None:
     """The user would have to find out and set what the token already tells."""
     claims = {"organization": {"slug": "acme-store"}, "iss": "https://auth.evil.example"}
-    world.endpoint.answers.append(world.endpoint.token(jwt(**claims)))
+    world.endpoint.responses.append(world.endpoint.token(jwt(**claims)))
     connection = world.connect("commercelayer", **EUROPE)
 
     assert connection.api_url == "https://acme-store.commercelayer.io/api"
@@ -361,7 +361,7 @@ HOSTILE_SLUGS = [
 def test_hostile_organization_in_a_token_is_never_used(world: World, slug: object) -> None:
     """API requests, and the token in them, would go to a host that only a token names."""
     claims = {"organization": {"slug": slug}, "iss": "https://evil.example"}
-    world.endpoint.answers.append(world.endpoint.token(jwt(**claims)))
+    world.endpoint.responses.append(world.endpoint.token(jwt(**claims)))
     connection = world.connect("commercelayer", **EUROPE)
 
     with pytest.raises(keyturn.errors.ConfigurationError, match=r"is not known\. Set api_url"):
@@ -374,7 +374,7 @@ def test_hostile_organization_in_a_token_is_never_used(world: World, slug: objec
 )
 def test_token_that_tells_no_organization_is_no_error_by_itself(world: World, token: str) -> None:
     """A token in another format would crash instead of asking for the setting."""
-    world.endpoint.answers.append(world.endpoint.token(token))
+    world.endpoint.responses.append(world.endpoint.token(token))
     connection = world.connect("commercelayer", **EUROPE)
 
     with pytest.raises(keyturn.errors.ConfigurationError, match=r"Set api_url"):
@@ -410,7 +410,7 @@ def test_revocation_forgets_the_token(world: World) -> None:
     """A revoked token would be used on."""
     connection = world.connect("commercelayer", **INTEGRATION)
     connection.token()
-    world.endpoint.answers.append(world.endpoint.answer(200, {}))
+    world.endpoint.responses.append(world.endpoint.response(200, {}))
     connection.revoke()
 
     sent = world.endpoint.requests[1]
@@ -429,7 +429,7 @@ def test_refused_revocation_is_told_and_keeps_the_token(world: World) -> None:
     connection = world.connect("commercelayer", **INTEGRATION)
     token = connection.token()
     errors = {"errors": [{"title": "unauthorized_client", "code": "FORBIDDEN"}]}
-    world.endpoint.answers.append(world.endpoint.answer(403, errors))
+    world.endpoint.responses.append(world.endpoint.response(403, errors))
 
     with pytest.raises(keyturn.errors.TokenRequestRefused, match="unauthorized_client"):
         connection.revoke()

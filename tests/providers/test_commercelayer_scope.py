@@ -62,7 +62,7 @@ def test_scope_is_immutable_and_a_value() -> None:
 
 
 def test_stock_location_needs_a_market() -> None:
-    """Commerce Layer would answer 400."""
+    """Commerce Layer would response 400."""
     with pytest.raises(ValueError, match="needs a market"):
         Scope().stock_location(id="x")
 

@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 import keyturn
-from keyturn import errors, provider_data
+from keyturn import errors
+from keyturn._providers import data as provider_data
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +57,7 @@ def problems(load: Callable[..., keyturn.Connection], *given: Any) -> list[str]:
 # --- The settings are the data of a provider ---
 
 
-OWN = {"name", "title", "token_url", "api_url", "budget"}
+OWN = {"name", "title", "token_url", "api_url", "rate_limit"}
 
 
 def kind_of(field: attrs.Attribute[Any]) -> object:
@@ -73,7 +74,7 @@ def test_every_datum_is_a_setting_with_the_same_default() -> None:
     for name, kind in provider_data.kinds().items():
         if name in OWN:
             continue
-        usual = getattr(keyturn.Provider, name)
+        usual = getattr(keyturn.plugins.Provider, name)
         is_absent = fields[name].default is None
         wanted = next(
             (k for k in typing.get_args(kind) if type(None) in typing.get_args(kind)), kind
@@ -87,7 +88,7 @@ def test_nothing_given_is_the_usual_provider() -> None:
     connection = keyturn.connect(
         "generic", token_url=ADDRESS, client_id="cid", client_secret=SECRET
     )
-    usual = keyturn.described("generic", {"token_url": ADDRESS})
+    usual = keyturn.plugins.provider_from_data("generic", {"token_url": ADDRESS})
     request = usual.token_request(
         usual.settings(client_id="cid", client_secret=keyturn.Secret(SECRET))
     )
@@ -143,7 +144,7 @@ def test_platform_is_described_in_the_configuration(
     assert request.headers["X-Tenant"] == "7"
     assert request.headers["Authorization"].startswith("Basic ")
     assert connection.api_url == "https://api.acme.example/v1"
-    assert connection.provider.budget == keyturn.Budget(3, 20)
+    assert connection.provider.rate_limit == keyturn.plugins.RateLimit(3, 20)
     assert connection.provider.max_margin == 60
     assert connection.provider.revocation_url == "https://login.acme.example/revoke"
     assert SECRET not in repr(connection.settings)
@@ -163,9 +164,9 @@ def test_platform_described_in_the_configuration_gives_its_token(
         transport=world.endpoint,  # type: ignore[arg-type]  # it needs `send` alone
     )
     end = (world.clock.now + 600) * 1000
-    world.endpoint.answers = [
-        world.endpoint.answer(200, {"code": 17, "text": "unknown app"}),
-        world.endpoint.answer(201, {"data": {"token": "t0ken", "end": end}}),
+    world.endpoint.responses = [
+        world.endpoint.response(200, {"code": 17, "text": "unknown app"}),
+        world.endpoint.response(201, {"data": {"token": "t0ken", "end": end}}),
     ]
 
     with pytest.raises(errors.InvalidClient, match="unknown app"):
@@ -252,10 +253,10 @@ def test_key_and_certificate(load: Callable[[str], keyturn.Connection], tmp_path
 def test_wire(
     load: Callable[[str], keyturn.Connection],
     serve: Callable[..., RawServer],
-    token_answer: bytes,
+    token_response: bytes,
 ) -> None:
     """The main job: from a file to a token, and what an API request needs."""
-    server = serve(token_answer)
+    server = serve(token_response)
     connection = load(
         f"""
         token_url = "{server.url}"
@@ -318,7 +319,7 @@ def test_environment_alone_describes_a_platform(monkeypatch: pytest.MonkeyPatch)
     )
     assert connection.provider.error_codes == {"E-17": "invalid_client"}
     assert connection.provider.api_domains == ("acme.example", "acme.test")
-    assert connection.provider.budget == keyturn.Budget(3, 20)
+    assert connection.provider.rate_limit == keyturn.plugins.RateLimit(3, 20)
     assert connection.provider.token_type == ""
 
 
@@ -348,7 +349,7 @@ MISTAKES: list[tuple[str, str]] = [
     ('method = "GET"', "body_format: must be query with method GET, which has no body"),
     ("per_minute = 3", "per_minute: must be given together with burst"),
     ("burst = 3", "per_minute: must be given together with burst"),
-    ("per_minute = 0\nburst = 1", "budget: must have a per_minute above 0"),
+    ("per_minute = 0\nburst = 1", "rate_limit: must have a per_minute above 0"),
     ('client_authentication = "private_key_jwt"', "private_key: is required for private_key_jwt"),
     ('client_authentication = "tls_client_auth"', "certificate: is required for tls_client_auth"),
     ('tokn_field = "x"', "tokn_field: is not a setting of this provider. Did you mean token_fi"),

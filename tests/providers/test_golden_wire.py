@@ -221,10 +221,10 @@ def test_the_token_request_is_the_documented_one(golden: Golden) -> None:
 
 @pytest.mark.parametrize("golden", GOLDEN.values(), ids=GOLDEN)
 def test_the_wire_carries_the_token_request_and_nothing_else(
-    golden: Golden, serve: Callable[..., RawServer], token_answer: bytes
+    golden: Golden, serve: Callable[..., RawServer], token_response: bytes
 ) -> None:
     """What is sent would differ from what is shown, or tell the provider more than it should."""
-    server = serve(token_answer)
+    server = serve(token_response)
     settings = golden.settings | {"token_url": server.url}
     store = keyturn.stores.from_url("memory://")
     connection = keyturn.connect(golden.provider, client_id="cid", store=store, **settings)

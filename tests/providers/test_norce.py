@@ -57,7 +57,7 @@ def test_token_without_lifetime_lives_the_shorter_documented_time(
     world: World, name: str, settings: dict[str, Any]
 ) -> None:
     """A token would be used for an hour that Norce may have ended after ten minutes."""
-    world.endpoint.answers.append(world.endpoint.token("t", expires_in=None))
+    world.endpoint.responses.append(world.endpoint.token("t", expires_in=None))
     connection = world.connect(name, **settings)
 
     assert connection.token().expires_at == world.clock.now + 600
@@ -68,7 +68,7 @@ def test_token_without_lifetime_lives_the_shorter_documented_time(
 def test_wrong_secret_is_told_by_the_code_whatever_the_status(
     world: World, name: str, settings: dict[str, Any], status: int
 ) -> None:
-    """Norce's server answers 400, its test double 401: one of them would be misread."""
+    """Norce's server responses 400, its test double 401: one of them would be misread."""
     world.endpoint.refuse(status)
     connection = world.connect(name, **settings)
 
@@ -79,10 +79,10 @@ def test_wrong_secret_is_told_by_the_code_whatever_the_status(
 
 
 @both
-def test_budget_is_three_a_minute_with_a_burst_of_twenty(
+def test_rate_limit_is_three_a_minute_with_a_burst_of_twenty(
     world: World, name: str, settings: dict[str, Any]
 ) -> None:
-    """Norce would answer 429, and block everybody behind the same address."""
+    """Norce would response 429, and block everybody behind the same address."""
     connection = world.connect(name, **settings)
     for _ in range(20):
         connection.forget()
@@ -103,7 +103,9 @@ def test_budget_is_three_a_minute_with_a_burst_of_twenty(
 
 def test_rate_limit_without_retry_after_pauses_for_one_request(world: World) -> None:
     """Norce documents no Retry-After: guessing too short a pause would be refused again."""
-    world.endpoint.answers.append(keyturn.Answer(429, {"content-type": "text/html"}, b"<html>"))
+    world.endpoint.responses.append(
+        keyturn.plugins.Response(429, {"content-type": "text/html"}, b"<html>")
+    )
     connection = world.connect("norce-storm", scope="lab")
 
     with pytest.raises(keyturn.errors.RateLimited) as caught:
@@ -111,7 +113,7 @@ def test_rate_limit_without_retry_after_pauses_for_one_request(world: World) -> 
     assert caught.value.retry_after == pytest.approx(20)
 
 
-def test_budget_belongs_to_the_host(world: World) -> None:
+def test_rate_limit_belongs_to_the_host(world: World) -> None:
     """Two accounts at one host would together exceed what it allows to one address."""
     for number in range(20):
         world.connect("norce-commerce", **COMMERCE, client_id=f"client-{number}").token()
@@ -134,7 +136,7 @@ def test_environments_never_share_a_token(world: World) -> None:
 
 def test_scope_in_the_token_is_not_compared(world: World, caplog: pytest.LogCaptureFixture) -> None:
     """Norce names an environment otherwise in its tokens: a usable one would be refused."""
-    world.endpoint.answers.append(world.endpoint.token("t", scope="Staging"))
+    world.endpoint.responses.append(world.endpoint.token("t", scope="Staging"))
     connection = world.connect("norce-commerce", **COMMERCE, scope="lab")
 
     assert connection.token().scope == "Staging"

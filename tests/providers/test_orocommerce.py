@@ -15,7 +15,7 @@ SHOP: dict[str, Any] = {"url": "https://shop.example"}
 
 
 def test_sides_never_share_a_token(world: World) -> None:
-    """A storefront token would be sent to the back-office, which answers an empty 401."""
+    """A storefront token would be sent to the back-office, which responses an empty 401."""
     backoffice = world.connect("orocommerce", **SHOP)
     storefront = world.connect("orocommerce", **SHOP, side="storefront")
 
@@ -29,7 +29,7 @@ def test_sides_never_share_a_token(world: World) -> None:
 
 
 def test_accept_is_the_documented_one(world: World) -> None:
-    """OroCommerce would answer in another API type."""
+    """OroCommerce would response in another API type."""
     assert world.connect("orocommerce", **SHOP).headers() == {
         "Authorization": "Bearer token-1",
         "Accept": "application/vnd.api+json",
@@ -37,16 +37,16 @@ def test_accept_is_the_documented_one(world: World) -> None:
 
 
 def test_3599_seconds_are_a_lifetime_as_any_other(world: World) -> None:
-    """OroCommerce's usual answer would be taken for an unusual one."""
-    world.endpoint.answers.append(world.endpoint.token("t", expires_in=3599))
+    """OroCommerce's usual response would be taken for an unusual one."""
+    world.endpoint.responses.append(world.endpoint.token("t", expires_in=3599))
     token = world.connect("orocommerce", **SHOP).token()
 
     assert token.expires_at == world.clock.now + 3599
 
 
-def test_answer_without_lifetime_is_refused(world: World) -> None:
-    """OroCommerce always tells the lifetime: an answer without it is not OroCommerce's."""
-    world.endpoint.answers.append(world.endpoint.token("t", expires_in=None))
+def test_response_without_lifetime_is_refused(world: World) -> None:
+    """OroCommerce always tells the lifetime: a response without it is not OroCommerce's."""
+    world.endpoint.responses.append(world.endpoint.token("t", expires_in=None))
 
     with pytest.raises(keyturn.errors.InvalidTokenResponse, match="expires_in is missing"):
         world.connect("orocommerce", **SHOP).token()
@@ -55,7 +55,7 @@ def test_answer_without_lifetime_is_refused(world: World) -> None:
 def test_missing_encryption_key_is_the_servers_fault(world: World) -> None:
     """Users would change right credentials, while the server lacks its key."""
     fields = {"error": "no_encryption_key", "message": "No encryption key", "hint": "Generate it"}
-    world.endpoint.answers += [world.endpoint.answer(401, fields)] * 3
+    world.endpoint.responses += [world.endpoint.response(401, fields)] * 3
     connection = world.connect("orocommerce", **SHOP)
 
     with pytest.raises(keyturn.errors.EndpointUnavailable, match=r"no_encryption_key.*Generate it"):
@@ -95,7 +95,7 @@ def test_errors_are_told_apart(
     text: str,
 ) -> None:
     """The user would mend the wrong thing, or miss the server's hint."""
-    world.endpoint.answers += [world.endpoint.answer(status, fields)] * 3
+    world.endpoint.responses += [world.endpoint.response(status, fields)] * 3
 
     with pytest.raises(keyturn.errors.KeyturnError) as caught:
         world.connect("orocommerce", **SHOP).token()
@@ -107,7 +107,7 @@ def test_every_401_of_the_api_may_mean_the_token(world: World) -> None:
     """An empty 401 is all that OroCommerce says of an expired token: it would never be renewed."""
     connection = world.connect("orocommerce", **SHOP)
 
-    assert connection.provider.token_rejected(connection.settings, keyturn.Answer(401))
+    assert connection.provider.token_rejected(connection.settings, keyturn.plugins.Response(401))
 
 
 API_URLS = [

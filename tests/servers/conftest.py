@@ -63,7 +63,7 @@ class Doorkeeper:
 
     @property
     def api_url(self) -> str:
-        """The API that answers a 401 in the words of Commerce Layer."""
+        """The API that responses a 401 in the words of Commerce Layer."""
         return f"{self.url}/api"
 
 
@@ -121,7 +121,7 @@ class RateLimited(OidcProvider):
 
     def statuses(self) -> list[int]:
         """Return what the token requests so far were answered with."""
-        # nginx notes a request after its answer, and before it turns to the next.
+        # nginx notes a request after its response, and before it turns to the next.
         httpx.get(self.url, trust_env=False)
         return [int(line) for line in self.log.read_text().split()]
 

@@ -35,7 +35,7 @@ def integration(server: Doorkeeper, **settings: Any) -> keyturn.Connection:
 
 
 def markets(connection: keyturn.Connection) -> httpx.Response:
-    """Return the API's answer to one request that carries the connection's token."""
+    """Return the API's response to one request that carries the connection's token."""
     with httpx.Client(auth=KeyturnAuth(connection), trust_env=False) as client:
         return client.get(f"{connection.api_url}/markets")
 
@@ -47,19 +47,19 @@ def revoke_behind_its_back(server: Doorkeeper, token: keyturn.Token) -> None:
         "client_secret": server.client_secret,
         "token": token.access_token,
     }
-    answer = httpx.post(f"{server.url}/oauth/revoke", json=request, trust_env=False)
-    assert (answer.status_code, answer.json()) == (200, {})
+    response = httpx.post(f"{server.url}/oauth/revoke", json=request, trust_env=False)
+    assert (response.status_code, response.json()) == (200, {})
 
 
 def test_an_integration_reaches_the_api(doorkeeper: Doorkeeper) -> None:
-    """The main job: from client credentials to an answer of the protected API."""
+    """The main job: from client credentials to a response of the protected API."""
     with integration(doorkeeper) as connection:
         token = connection.token()
         assert (token.token_type.lower(), token.scope) == ("bearer", EUROPE)
         assert token.expires_at == pytest.approx(token.extra["created_at"] + 7200, abs=60)
-        answer = markets(connection)
-    assert answer.status_code == 200
-    assert answer.json()["data"][0]["type"] == "markets"
+        response = markets(connection)
+    assert response.status_code == 200
+    assert response.json()["data"][0]["type"] == "markets"
 
 
 def test_an_integration_reaches_the_api_async(doorkeeper: Doorkeeper) -> None:
@@ -147,8 +147,8 @@ def test_a_revoked_token_opens_nothing(doorkeeper: Doorkeeper) -> None:
         revoked = connection.token()
         connection.revoke()
 
-        answer = httpx.get(f"{connection.api_url}/markets", headers=headers, trust_env=False)
-        assert answer.status_code == 401
+        response = httpx.get(f"{connection.api_url}/markets", headers=headers, trust_env=False)
+        assert response.status_code == 401
         assert connection.token().access_token != revoked.access_token
         assert markets(connection).status_code == 200
 
@@ -163,8 +163,8 @@ def test_a_public_client_revokes(doorkeeper: Doorkeeper) -> None:
     ) as connection:
         headers = connection.headers()
         connection.revoke()
-        answer = httpx.get(f"{connection.api_url}/markets", headers=headers, trust_env=False)
-        assert answer.status_code == 401
+        response = httpx.get(f"{connection.api_url}/markets", headers=headers, trust_env=False)
+        assert response.status_code == 401
 
 
 def test_a_401_is_healed(doorkeeper: Doorkeeper) -> None:
@@ -203,7 +203,7 @@ def test_a_401_is_healed_where_tokens_are_reused(reusing_doorkeeper: Doorkeeper)
 
 @pytest.mark.parametrize("body_format", ["json", "form"])
 def test_orocommerce_reaches_its_api(doorkeeper: Doorkeeper, body_format: str) -> None:
-    """From the application's URL alone to an answer of its back-office API."""
+    """From the application's URL alone to a response of its back-office API."""
     with (
         keyturn.connect(
             "orocommerce",
@@ -215,9 +215,9 @@ def test_orocommerce_reaches_its_api(doorkeeper: Doorkeeper, body_format: str) -
         ) as connection,
         httpx.Client(auth=KeyturnAuth(connection), trust_env=False) as client,
     ):
-        answer = client.get(f"{connection.api_url}/products")
-        assert answer.status_code == 200
-        assert answer.request.headers["accept"] == "application/vnd.api+json"
+        response = client.get(f"{connection.api_url}/products")
+        assert response.status_code == 200
+        assert response.request.headers["accept"] == "application/vnd.api+json"
 
         first = connection.token()
         revoke_behind_its_back(doorkeeper, first)

@@ -34,14 +34,14 @@ def norce(server: OidcProvider, **settings: Any) -> keyturn.Connection:
 
 
 def test_norce_commerce_reaches_the_api(oidc_provider: OidcProvider) -> None:
-    """The main job: from client credentials to an answer of the protected API."""
+    """The main job: from client credentials to a response of the protected API."""
     with (
         norce(oidc_provider) as connection,
         httpx.Client(auth=KeyturnAuth(connection), trust_env=False) as client,
     ):
-        answer = client.get(f"{connection.api_url}/query/1.0/markets")
-        assert answer.status_code == 200
-        assert answer.json() == {"applicationId": 1042, "scope": "playground"}
+        response = client.get(f"{connection.api_url}/query/1.0/markets")
+        assert response.status_code == 200
+        assert response.json() == {"applicationId": 1042, "scope": "playground"}
         assert connection.token().scope == "playground"
 
 
@@ -73,7 +73,7 @@ def test_norce_storm_gets_its_token_where_it_is_told(oidc_provider: OidcProvider
     ) as connection:
         token = connection.token()
     assert token.access_token
-    # The server drops a scope that it doesn't know. An answer without a scope means the one that
+    # The server drops a scope that it doesn't know. A response without a scope means the one that
     # was asked for (RFC 6749 section 5.1).
     assert token.scope == "production"
 
@@ -115,7 +115,7 @@ def test_a_401_is_healed(oidc_provider: OidcProvider) -> None:
         httpx.Client(auth=KeyturnAuth(connection), trust_env=False) as client,
     ):
         first = connection.token()
-        answer = httpx.post(
+        response = httpx.post(
             oidc_provider.token_url.replace("/token", "/revocation"),
             data={
                 "client_id": oidc_provider.client_id,
@@ -124,7 +124,7 @@ def test_a_401_is_healed(oidc_provider: OidcProvider) -> None:
             },
             trust_env=False,
         )
-        assert answer.status_code == 200
+        assert response.status_code == 200
 
         assert client.get(f"{connection.api_url}/query/1.0/markets").status_code == 200
         assert connection.token().access_token != first.access_token
@@ -148,7 +148,7 @@ def test_the_rate_limit_is_kept_on_this_side(rate_limited: RateLimited) -> None:
 
 
 def test_a_429_is_understood(rate_limited: RateLimited) -> None:
-    """A limit that others have used up is told as such, although the answer is HTML and bare."""
+    """A limit that others have used up is told as such, although the response is HTML and bare."""
     request = {
         "grant_type": "client_credentials",
         "client_id": rate_limited.client_id,

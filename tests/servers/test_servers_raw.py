@@ -28,10 +28,10 @@ def credentials(server: Doorkeeper | OidcProvider) -> dict[str, str]:
     return {"client_id": server.client_id, "client_secret": server.client_secret}
 
 
-def token_from(answer: httpx.Response) -> dict[str, Any]:
-    """Return the token answer, which must be one."""
-    assert answer.status_code == 200, answer.text
-    token: dict[str, Any] = answer.json()
+def token_from(response: httpx.Response) -> dict[str, Any]:
+    """Return the token response, which must be one."""
+    assert response.status_code == 200, response.text
+    token: dict[str, Any] = response.json()
     return token
 
 
@@ -50,8 +50,8 @@ def test_doorkeeper_reads_json_and_forms(
 def test_doorkeeper_wants_the_right_secret(doorkeeper: Doorkeeper, http: httpx.Client) -> None:
     """A server that accepts any secret could not judge what keyturn sends."""
     wrong = {**GRANT, **credentials(doorkeeper), "client_secret": "s3cret-for-tests"}
-    answer = http.post(doorkeeper.token_url, json=wrong)
-    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+    response = http.post(doorkeeper.token_url, json=wrong)
+    assert (response.status_code, response.json()["error"]) == (401, "invalid_client")
 
 
 def test_doorkeeper_wants_no_secret_of_a_public_client(
@@ -66,8 +66,8 @@ def test_doorkeeper_wants_no_secret_of_a_public_client(
 def test_doorkeeper_refuses_an_unknown_scope(doorkeeper: Doorkeeper, http: httpx.Client) -> None:
     """Without this refusal no test could show what becomes of a bad scope."""
     request = {**GRANT, **credentials(doorkeeper), "scope": "market:code:atlantis"}
-    answer = http.post(doorkeeper.token_url, json=request)
-    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_scope")
+    response = http.post(doorkeeper.token_url, json=request)
+    assert (response.status_code, response.json()["error"]) == (400, "invalid_scope")
 
 
 def test_doorkeeper_serves_both_apis(doorkeeper: Doorkeeper, http: httpx.Client) -> None:
@@ -88,16 +88,16 @@ def test_doorkeeper_serves_both_apis(doorkeeper: Doorkeeper, http: httpx.Client)
 
 
 def test_doorkeeper_revokes(doorkeeper: Doorkeeper, http: httpx.Client) -> None:
-    """Revocation must take effect at the API at once, and answer with an empty object."""
+    """Revocation must take effect at the API at once, and response with an empty object."""
     client = credentials(doorkeeper)
     token = token_from(http.post(doorkeeper.token_url, json={**GRANT, **client}))["access_token"]
-    answer = http.post(f"{doorkeeper.url}/oauth/revoke", json={**client, "token": token})
-    assert (answer.status_code, answer.json()) == (200, {})
+    response = http.post(f"{doorkeeper.url}/oauth/revoke", json={**client, "token": token})
+    assert (response.status_code, response.json()) == (200, {})
 
     bearer = {"Authorization": f"Bearer {token}"}
     assert http.get(f"{doorkeeper.api_url}/markets", headers=bearer).status_code == 401
-    answer = http.post(f"{doorkeeper.url}/oauth/introspect", data={**client, "token": token})
-    assert answer.json() == {"active": False}
+    response = http.post(f"{doorkeeper.url}/oauth/introspect", data={**client, "token": token})
+    assert response.json() == {"active": False}
 
 
 def test_doorkeeper_gives_a_new_token_or_the_same(
@@ -108,8 +108,8 @@ def test_doorkeeper_gives_a_new_token_or_the_same(
     before = reusing_doorkeeper.token_requests()
     for server in (doorkeeper, reusing_doorkeeper):
         request = {**GRANT, **credentials(server), "scope": EUROPE}
-        answers = [http.post(server.token_url, json=request) for _ in range(2)]
-        given[server.url] = len({token_from(answer)["access_token"] for answer in answers})
+        responses = [http.post(server.token_url, json=request) for _ in range(2)]
+        given[server.url] = len({token_from(response)["access_token"] for response in responses})
     assert given == {doorkeeper.url: 2, reusing_doorkeeper.url: 1}
     assert reusing_doorkeeper.token_requests() == before + 2
 
@@ -121,8 +121,8 @@ def test_oidc_provider_reads_forms_only(oidc_provider: OidcProvider, http: httpx
     assert token["access_token"]
     assert (token["token_type"], token["expires_in"]) == ("Bearer", 3600)
 
-    answer = http.post(oidc_provider.token_url, json=request)
-    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
+    response = http.post(oidc_provider.token_url, json=request)
+    assert (response.status_code, response.json()["error"]) == (400, "invalid_request")
 
 
 def test_oidc_provider_wants_the_right_secret(
@@ -130,8 +130,8 @@ def test_oidc_provider_wants_the_right_secret(
 ) -> None:
     """A server that accepts any secret could not judge what keyturn sends."""
     wrong = {**GRANT, **credentials(oidc_provider), "client_secret": "s3cret-for-tests"}
-    answer = http.post(oidc_provider.token_url, data=wrong)
-    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+    response = http.post(oidc_provider.token_url, data=wrong)
+    assert (response.status_code, response.json()["error"]) == (401, "invalid_client")
 
 
 @pytest.mark.parametrize(
@@ -172,16 +172,16 @@ def test_oidc_provider_protects_its_api(oidc_provider: OidcProvider, http: httpx
     introspection = oidc_provider.token_url.replace("/token", "/introspect")
     assert http.post(introspection, data={**client, "token": token}).json()["active"] is True
     revocation = oidc_provider.token_url.replace("/token", "/revocation")
-    answer = http.post(revocation, data={**client, "token": token})
-    assert (answer.status_code, answer.content) == (200, b"")
+    response = http.post(revocation, data={**client, "token": token})
+    assert (response.status_code, response.content) == (200, b"")
     assert status(bearer | application) == 401
 
 
 def test_nginx_limits_the_token_endpoint(rate_limited: RateLimited, http: httpx.Client) -> None:
-    """After 21 token requests nginx answers for the server: 429, in HTML, without Retry-After."""
+    """After 21 token requests nginx responses for the server: 429, in HTML, without Retry-After."""
     request = {**GRANT, **credentials(rate_limited)}
-    answers = [http.post(rate_limited.token_url, data=request) for _ in range(22)]
-    assert [answer.status_code for answer in answers] == [200] * 21 + [429]
-    assert answers[-1].headers["content-type"] == "text/html"
-    assert "retry-after" not in answers[-1].headers
+    responses = [http.post(rate_limited.token_url, data=request) for _ in range(22)]
+    assert [response.status_code for response in responses] == [200] * 21 + [429]
+    assert responses[-1].headers["content-type"] == "text/html"
+    assert "retry-after" not in responses[-1].headers
     assert rate_limited.statuses() == [200] * 21 + [429]

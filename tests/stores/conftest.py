@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from keyturn.stores.disk import DiskStore
-from keyturn.stores.encrypted import EncryptedStore
-from keyturn.stores.memory import MemoryStore
+from keyturn.stores._disk import DiskStore
+from keyturn.stores._encrypted import EncryptedStore
+from keyturn.stores._memory import MemoryStore
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from keyturn.stores.base import TokenStore
+    from keyturn.stores._base import TokenStore
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import signal
 from typing import TYPE_CHECKING
 
 from keyturn.stores import _database
+from keyturn.stores._disk import DiskStore
 from keyturn.stores._files import locked
-from keyturn.stores.disk import DiskStore
 
 if TYPE_CHECKING:
     import subprocess
@@ -24,7 +24,7 @@ CROWD = 24
 
 MEMBER = """
 import sys
-from keyturn.stores.disk import DiskStore
+from keyturn.stores._disk import DiskStore
 
 store = DiskStore(sys.argv[1])
 print("ready", flush=True)
@@ -75,7 +75,7 @@ def test_crowd_mends_a_damaged_store_once(start: Start, directory: Path) -> None
 
 HOLDER = """
 import sys
-from keyturn.stores.disk import DiskStore
+from keyturn.stores._disk import DiskStore
 
 with DiskStore(sys.argv[1]).lock("a", 30):
     print("held", flush=True)
@@ -84,7 +84,7 @@ with DiskStore(sys.argv[1]).lock("a", 30):
 
 FORKING_HOLDER = """
 import os, sys
-from keyturn.stores.disk import DiskStore
+from keyturn.stores._disk import DiskStore
 
 with DiskStore(sys.argv[1]).lock("a", 30):
     if not os.fork():  # the child, once it is ready
@@ -142,7 +142,7 @@ def test_child_does_not_free_the_lock_of_its_parent(run: Run, directory: Path) -
         run(
             """
 import os, sys
-from keyturn.stores.disk import DiskStore
+from keyturn.stores._disk import DiskStore
 
 store = DiskStore(sys.argv[1])
 with store.lock("a", 30):
@@ -173,7 +173,7 @@ def test_fork_while_the_store_is_in_use(run: Run, directory: Path) -> None:
         run(
             """
 import os, sys, threading
-from keyturn.stores.disk import DiskStore
+from keyturn.stores._disk import DiskStore
 
 store = DiskStore(sys.argv[1])
 store.write("a", "entry", float("inf"))
@@ -207,7 +207,7 @@ def test_fork_waits_for_what_is_being_written(run: Run, directory: Path) -> None
         run(
             """
 import os, sys, threading, time
-from keyturn.stores.disk import DiskStore
+from keyturn.stores._disk import DiskStore
 
 store = DiskStore(sys.argv[1])
 begun, done = threading.Event(), threading.Event()
@@ -238,7 +238,7 @@ def test_fork_does_not_wait_for_a_busy_database(run: Run, directory: Path) -> No
             """
 import os, sys, threading
 from keyturn.stores import _database
-from keyturn.stores.disk import DiskStore
+from keyturn.stores._disk import DiskStore
 
 _database.PATIENCE = 0.05
 store = DiskStore(sys.argv[1])
@@ -268,7 +268,7 @@ def test_full_disk_raises_and_loses_nothing(run: Run, directory: Path) -> None:
         run(
             """
 import os, resource, sys
-from keyturn.stores.disk import DiskStore
+from keyturn.stores._disk import DiskStore
 
 store = DiskStore(sys.argv[1])
 store.write("a", "entry", float("inf"))
@@ -293,7 +293,7 @@ print(store.read("a"), store.read("b"), store.read("c"), sorted(os.listdir(sys.a
 
 MENDER = """
 import os, sys
-from keyturn.stores.disk import DiskStore
+from keyturn.stores._disk import DiskStore
 
 os.rename(sys.argv[1] + "/cache.db", sys.argv[1] + "/moved")
 DiskStore(sys.argv[1]).write("a", "theirs", float("inf"))

@@ -20,8 +20,8 @@ import pytest
 
 from keyturn.stores import _database, _text_cache
 from keyturn.stores._database import Database
+from keyturn.stores._disk import LONGEST_ENTRY, DiskStore
 from keyturn.stores._text_cache import TextCache
-from keyturn.stores.disk import LONGEST_ENTRY, DiskStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -212,7 +212,7 @@ def test_only_keys_become_names_of_files(key: str, disk: DiskStore, directory: P
 
 
 def test_entries_have_a_longest_length(disk: DiskStore) -> None:
-    """A server's answer could fill the disk."""
+    """A server's response could fill the disk."""
     disk.write("a", "é" * (LONGEST_ENTRY // 2), 2000)
     with pytest.raises(ValueError, match="262144 bytes"):
         disk.write("a", "é" * (LONGEST_ENTRY // 2) + "x", 2000)

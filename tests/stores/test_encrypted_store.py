@@ -19,14 +19,14 @@ from hypothesis import strategies as st
 import keyturn
 from keyturn import stores
 from keyturn.errors import ConfigurationError
-from keyturn.stores.encrypted import EncryptedStore
-from keyturn.stores.memory import MemoryStore
+from keyturn.stores._encrypted import EncryptedStore
+from keyturn.stores._memory import MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from keyturn.stores.disk import DiskStore
+    from keyturn.stores._disk import DiskStore
 
 # Written out, since the names of parametrized tests hold them.
 KEY = "YSBtYWRlLXVwIGtleSwgZ29vZCBmb3IgdGVzdHMgMDE"

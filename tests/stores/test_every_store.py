@@ -10,17 +10,17 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
-from keyturn.stores.base import TokenStore
-from keyturn.stores.disk import DiskStore
-from keyturn.stores.encrypted import EncryptedStore
-from keyturn.stores.memory import MemoryStore
+from keyturn.stores._base import TokenStore
+from keyturn.stores._disk import DiskStore
+from keyturn.stores._encrypted import EncryptedStore
+from keyturn.stores._memory import MemoryStore
 from keyturn.testing import StoreConformance
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-KEYS = st.sampled_from(["a", "token-00ff", "budget-1", "z" * 80])
+KEYS = st.sampled_from(["a", "token-00ff", "rate-limit-1", "z" * 80])
 
 
 class StoreMachine(RuleBasedStateMachine):

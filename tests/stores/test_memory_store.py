@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from keyturn.stores.memory import MemoryStore
+from keyturn.stores._memory import MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +62,7 @@ def test_fork_frees_every_lock_in_the_child(run: Callable[..., str]) -> None:
     assert (
         run("""
 import os, threading
-from keyturn.stores.memory import MemoryStore
+from keyturn.stores._memory import MemoryStore
 
 store = MemoryStore()
 store.write("a", "entry", float("inf"))

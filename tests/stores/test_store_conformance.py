@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from keyturn.stores.memory import MemoryStore
+from keyturn.stores._memory import MemoryStore
 from keyturn.testing import StoreConformance
 
 if TYPE_CHECKING:

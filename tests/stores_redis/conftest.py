@@ -9,7 +9,7 @@ import pytest
 import redis
 from fakeredis import TcpFakeServer
 
-from keyturn.stores.redis import RedisStore
+from keyturn.stores._redis import RedisStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

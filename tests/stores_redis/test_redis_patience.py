@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 import redis
 
-from keyturn.stores.redis import SILENCE, RedisStore, _TimedSocket
+from keyturn.stores._redis import SILENCE, RedisStore, _TimedSocket
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,8 +55,10 @@ def store_of(client: Client, now: Callable[[], float] = lambda: 1000.0) -> Redis
     return RedisStore(cast("redis.Redis", client), now)
 
 
-def greeting_first(answer: Callable[[socket.socket], None]) -> Callable[[Any, socket.socket], None]:
-    """Return a server's behaviour: it greets as Redis does, and answers in its own way."""
+def greeting_first(
+    response: Callable[[socket.socket], None],
+) -> Callable[[Any, socket.socket], None]:
+    """Return a server's behaviour: it greets as Redis does, and responses in its own way."""
 
     def behave(server: Any, connection: socket.socket) -> None:
         while data := connection.recv(65_536):
@@ -65,13 +67,13 @@ def greeting_first(answer: Callable[[socket.socket], None]) -> Callable[[Any, so
                 connection.sendall(GREETING * data.count(b"SETINFO"))
                 continue
             with contextlib.suppress(OSError):
-                answer(connection)
+                response(connection)
 
     return behave
 
 
 def dripping(connection: socket.socket) -> None:
-    """Send a long answer byte by byte."""
+    """Send a long response byte by byte."""
     connection.sendall(b"$200000\r\n")
     for _ in range(200_000):
         connection.sendall(b"a")
@@ -118,7 +120,7 @@ def test_each_operation_has_a_patience_of_its_own(
     """A connection that is kept would be of no use once it is older than the patience."""
     clock = SimpleNamespace(now=0.0)
     fake = SimpleNamespace(monotonic=lambda: clock.now, sleep=time.sleep)
-    monkeypatch.setattr("keyturn.stores.redis.time", fake)
+    monkeypatch.setattr("keyturn.stores._redis.time", fake)
     store = RedisStore(redis_url, now=lambda: 1000.0)
     store.write("a", "entry", 2000)
     clock.now = 1000.0
@@ -132,10 +134,10 @@ def test_hiredis_reads_in_time_too() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         timed, buffer = _TimedSocket(ours, 60), bytearray(65_536)
-        theirs.sendall(b"answer")
-        assert bytes(buffer[: timed.recv_into(buffer)]) == b"answer"
+        theirs.sendall(b"response")
+        assert bytes(buffer[: timed.recv_into(buffer)]) == b"response"
         timed = _TimedSocket(ours, 0)
-        theirs.sendall(b"answer")
+        theirs.sendall(b"response")
         with pytest.raises(TimeoutError):
             timed.recv_into(buffer)
         timed = _TimedSocket(ours, 60)
@@ -145,7 +147,7 @@ def test_hiredis_reads_in_time_too() -> None:
                 timed.recv_into(buffer)
 
 
-def test_one_late_answer_may_be_the_fault_of_this_machine() -> None:
+def test_one_late_response_may_be_the_fault_of_this_machine() -> None:
     """A crowd that slows its machine would leave a healthy Redis, and burst in each process."""
     late, ended = redis.TimeoutError(), redis.ConnectionError()
     outcomes: list[Exception | bytes] = [late, b"", late, late]
@@ -177,7 +179,7 @@ def test_one_late_answer_may_be_the_fault_of_this_machine() -> None:
     assert [read() for _ in range(3)] == ["None", "Redis failed with ConnectionError", alone]
 
 
-def test_late_answers_of_one_moment_count_once() -> None:
+def test_late_responses_of_one_moment_count_once() -> None:
     """As above; all who ask at one moment are late for one reason."""
     together = threading.Barrier(AT_ONCE)
     asked: list[None] = []
@@ -228,7 +230,7 @@ def test_few_ask_at_once_and_who_waits_hears_of_a_failure(monkeypatch: pytest.Mo
         thread.start()
     for _ in range(AT_ONCE):
         assert asked.acquire(timeout=10)
-    monkeypatch.setattr("keyturn.stores.redis._QUEUE_PATIENCE", 0.01)
+    monkeypatch.setattr("keyturn.stores._redis._QUEUE_PATIENCE", 0.01)
     with pytest.raises(OSError, match=r"Redis was busy for 0\.01 s"):
         store.read("a")
     go_on.set()
@@ -245,7 +247,7 @@ def test_a_child_does_not_wait_for_the_threads_of_its_parent(
     """A worker forked from a busy program would never get a place, nor a token from the store."""
     code = """
 import os, threading
-from keyturn.stores.redis import RedisStore
+from keyturn.stores._redis import RedisStore
 
 asked, go_on = threading.Semaphore(0), threading.Event()
 
@@ -329,7 +331,7 @@ def test_who_waits_long_asks_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
         clock.now += seconds
 
     fake = SimpleNamespace(monotonic=lambda: clock.now, sleep=sleep)
-    monkeypatch.setattr("keyturn.stores.redis.time", fake)
+    monkeypatch.setattr("keyturn.stores._redis.time", fake)
     with pytest.raises(TimeoutError), store_of(Client(take=take)).lock("a", 30):
         pass
     assert len(asked) < 200

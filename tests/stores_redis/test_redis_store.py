@@ -12,8 +12,8 @@ import redis
 
 from keyturn import stores
 from keyturn.errors import ConfigurationError
-from keyturn.stores.guard import GuardedStore
-from keyturn.stores.redis import LONGEST_ENTRY, RedisStore
+from keyturn.stores._redis import LONGEST_ENTRY, RedisStore
+from keyturn.stores._resilient import ResilientStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +80,7 @@ def test_a_strangers_value_is_a_miss(
 ) -> None:
     """What somebody else wrote to the server would be taken for a token, or end the program."""
     redis_client.set("keyturn:a", value)
-    assert GuardedStore(redis_store).read("a") is None
+    assert ResilientStore(redis_store).read("a") is None
     redis_store.write("a", "entry", 2000)
     assert redis_store.read("a") == "entry"
 
@@ -146,7 +146,7 @@ def test_child_does_not_free_the_lock_of_its_parent(
     """A child that leaves the block it was forked in would let others in beside its parent."""
     code = """
 import os, sys
-from keyturn.stores.redis import RedisStore
+from keyturn.stores._redis import RedisStore
 
 store = RedisStore(sys.argv[1])
 with store.lock("a", 30):
@@ -197,7 +197,7 @@ def test_a_wrong_url_is_told_at_once(url: str) -> None:
 
 def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever lacks the package would get a bare ModuleNotFoundError."""
-    monkeypatch.delitem(sys.modules, "keyturn.stores.redis")
+    monkeypatch.delitem(sys.modules, "keyturn.stores._redis")
     monkeypatch.setitem(sys.modules, "redis", None)
     with pytest.raises(ConfigurationError, match=r"pip install keyturn\[redis\]"):
         stores.from_url("redis://127.0.0.1")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import keyturn
-from keyturn.stores.guard import GuardedStore
-from keyturn.stores.redis import SILENCE, RedisStore
+from keyturn.stores._redis import SILENCE, RedisStore
+from keyturn.stores._resilient import ResilientStore
 from keyturn.testing import Emulator
 
 if TYPE_CHECKING:
@@ -34,13 +34,13 @@ ANSWERS = {
 }
 
 
-def answering(answer: bytes) -> Callable[[Any, socket.socket], None]:
-    """Return a server's behaviour: the same answer to whatever comes."""
+def answering(response: bytes) -> Callable[[Any, socket.socket], None]:
+    """Return a server's behaviour: the same response to whatever comes."""
 
     def behave(server: Any, connection: socket.socket) -> None:
         while data := connection.recv(65_536):
             server.received.append(data)
-            connection.sendall(answer)
+            connection.sendall(response)
 
     return behave
 
@@ -55,17 +55,17 @@ def store_at(server: Any, now: Callable[[], float] = lambda: 1000.0) -> RedisSto
     return RedisStore(f"redis://127.0.0.1:{server.port}?socket_timeout=0.1", now=now)
 
 
-@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
+@pytest.mark.parametrize("response", ANSWERS.values(), ids=ANSWERS)
 def test_whatever_is_answered_the_guard_goes_on(
-    serve: Serve, caplog: pytest.LogCaptureFixture, answer: bytes
+    serve: Serve, caplog: pytest.LogCaptureFixture, response: bytes
 ) -> None:
-    """An answer nobody thought of would end the program, or show an entry in the log."""
-    store = store_at(serve(answering(answer)))
-    guarded = GuardedStore(store)
-    assert guarded.read("a") is None
-    guarded.write("a", "the-entry", 2000)
-    guarded.delete("a")
-    with guarded.lock("a", 0.01):
+    """A response nobody thought of would end the program, or show an entry in the log."""
+    store = store_at(serve(answering(response)))
+    translate_errors = ResilientStore(store)
+    assert translate_errors.read("a") is None
+    translate_errors.write("a", "the-entry", 2000)
+    translate_errors.delete("a")
+    with translate_errors.lock("a", 0.01):
         pass
     assert "RedisStore failed to" in caplog.text
     assert "the-entry" not in caplog.text
@@ -116,9 +116,9 @@ def test_a_server_that_hangs_is_waited_for_only_so_long(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server that accepts connections and says nothing would hold up a token for ever."""
-    monkeypatch.setattr("keyturn.stores.redis.PATIENCE", 0.05)
+    monkeypatch.setattr("keyturn.stores._redis.PATIENCE", 0.05)
     store = RedisStore(f"redis://127.0.0.1:{serve(answering(b'')).port}")
-    reading = threading.Thread(target=GuardedStore(store).read, args=["a"], daemon=True)
+    reading = threading.Thread(target=ResilientStore(store).read, args=["a"], daemon=True)
     reading.start()
     reading.join(3)
     assert not reading.is_alive()
@@ -135,7 +135,7 @@ def test_a_server_that_is_full_or_read_only_is_asked_again(serve: Serve) -> None
     store.close()
 
 
-def test_a_lock_whose_answer_was_lost_is_given_back(serve: Serve) -> None:
+def test_a_lock_whose_response_was_lost_is_given_back(serve: Serve) -> None:
     """A server that hiccups would keep a lock that nobody knows to hold for a whole lease."""
 
     def hiccup(server: Any, connection: socket.socket) -> None:

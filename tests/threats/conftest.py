@@ -18,7 +18,7 @@ import attrs
 import pytest
 
 import keyturn
-from keyturn.plugins import plugin_manager
+from keyturn._plugins.loading import plugin_manager
 
 if TYPE_CHECKING:
     import socket
@@ -50,7 +50,7 @@ class Canary:
             *(base64.b64encode(text.encode()).decode() for text in (self.secret, raw_pair)),
             base64.b64encode(self.token.encode()).decode(),
         )
-        # What an answer quotes of what it was sent.
+        # What a response quotes of what it was sent.
         self.quoted = " ".join(self.forms)
 
     def in_text(self, text: str) -> list[str]:
@@ -67,7 +67,7 @@ class Watch:
         self.seen: list[str] = []
         self.log = io.StringIO()
 
-    @keyturn.hookimpl
+    @keyturn.plugins.hookimpl
     def keyturn_event(self, event: dict[str, Any]) -> None:
         """Take note of an event."""
         self.seen.append(repr(dict(event)))
@@ -194,15 +194,15 @@ class Customer:
 @pytest.fixture
 def customer(
     serve: Callable[..., RawServer],
-    http_answer: Callable[..., bytes],
+    http_response: Callable[..., bytes],
     caplog: pytest.LogCaptureFixture,
 ) -> Customer:
     """Give a customer, and its token endpoint."""
 
-    def answer(server: RawServer, connection: socket.socket) -> None:
+    def response(server: RawServer, connection: socket.socket) -> None:
         server.read_request(connection)
         fields = {"token_type": "Bearer", "expires_in": 3600}
         number = len(server.received)
-        connection.sendall(http_answer(fields | {"access_token": f"token-{number}"}))
+        connection.sendall(http_response(fields | {"access_token": f"token-{number}"}))
 
-    return Customer(serve(answer), caplog)
+    return Customer(serve(response), caplog)

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 Send: TypeAlias = "Callable[..., tuple[int, bytes]]"
 Serve: TypeAlias = "Callable[[Any], RawServer]"
-HttpAnswer: TypeAlias = "Callable[..., bytes]"
+HttpResponse: TypeAlias = "Callable[..., bytes]"
 
-# The most renewals that an API's refusals cause at once; two a minute come back.
+# The most renewals that an API's negative_cache cause at once; two a minute come back.
 FORCED = 5
 # Loading the usual certificates takes 30 ms for each client.
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -44,12 +44,12 @@ def send_by_httpx(
     library: Any = httpx,
     **options: Any,
 ) -> tuple[int, bytes]:
-    """Send a request with `httpx.Client`; return status and body of the answer."""
+    """Send a request with `httpx.Client`; return status and body of the response."""
     auth = getattr(keyturn.integrations, library.__name__).KeyturnAuth(connection)
     with library.Client(auth=auth, follow_redirects=True, verify=NO_TLS, trust_env=False) as client:
         content = iter(body) if body else None
-        answer = client.request(method, url, content=content, **options)
-    return answer.status_code, answer.content
+        response = client.request(method, url, content=content, **options)
+    return response.status_code, response.content
 
 
 send_by_httpx2 = functools.partial(send_by_httpx, library=httpx2)
@@ -68,7 +68,7 @@ def send_by_async_httpx(
     body: Iterable[bytes] = (),
     **options: Any,
 ) -> tuple[int, bytes]:
-    """Send a request with `httpx.AsyncClient`; return status and body of the answer."""
+    """Send a request with `httpx.AsyncClient`; return status and body of the response."""
 
     async def talk() -> tuple[int, bytes]:
         auth = keyturn.integrations.httpx.KeyturnAuth(connection)
@@ -76,8 +76,8 @@ def send_by_async_httpx(
             auth=auth, follow_redirects=True, verify=NO_TLS, trust_env=False
         ) as client:
             content = pieces(body) if body else None
-            answer = await client.request(method, url, content=content, **options)
-        return answer.status_code, answer.content
+            response = await client.request(method, url, content=content, **options)
+        return response.status_code, response.content
 
     return asyncio.run(talk())
 
@@ -89,16 +89,16 @@ def send_by_aiohttp(
     body: Iterable[bytes] = (),
     **options: Any,
 ) -> tuple[int, bytes]:
-    """Send a request with `aiohttp.ClientSession`; return status and body of the answer."""
+    """Send a request with `aiohttp.ClientSession`; return status and body of the response."""
 
     async def talk() -> tuple[int, bytes]:
         auth = keyturn.integrations.aiohttp.KeyturnAuth(connection)
         data = pieces(body) if body else None
         async with (
             aiohttp.ClientSession(middlewares=[auth]) as session,
-            session.request(method, url, data=data, **options) as answer,
+            session.request(method, url, data=data, **options) as response,
         ):
-            return answer.status, await answer.read()
+            return response.status, await response.read()
 
     return asyncio.run(talk())
 
@@ -110,11 +110,11 @@ def send_by_requests(
     body: Iterable[bytes] = (),
     **options: Any,
 ) -> tuple[int, bytes]:
-    """Send a request with `requests.Session`; return status and body of the answer."""
+    """Send a request with `requests.Session`; return status and body of the response."""
     auth = keyturn.integrations.requests.KeyturnAuth(connection)
     data = iter(body) if body else None
-    answer = requests.request(method, url, auth=auth, data=data, timeout=20, **options)
-    return answer.status_code, answer.content
+    response = requests.request(method, url, auth=auth, data=data, timeout=20, **options)
+    return response.status_code, response.content
 
 
 @pytest.fixture(
@@ -135,7 +135,7 @@ def send(request: pytest.FixtureRequest) -> Send:
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[keyturn.testing.Emulator]:
-    """Give an emulator that answers as often as it is asked, so that keyturn's own floor shows."""
+    """Give an emulator that responses as often as it is asked, so that keyturn's own floor shows."""
     with keyturn.testing.Emulator(rate_limits=False) as running:
         yield running
 
@@ -144,9 +144,9 @@ class Api:
     """An API of the test's own, whose tokens the emulator issues."""
 
     def __init__(
-        self, serve: Serve, emulator: keyturn.testing.Emulator, provider: str, answer: bytes
+        self, serve: Serve, emulator: keyturn.testing.Emulator, provider: str, response: bytes
     ) -> None:
-        self.answer: bytes | Callable[[bytes], bytes] = answer
+        self.response: bytes | Callable[[bytes], bytes] = response
         self.server = serve(self._handle)
         self.url = self.server.url.removesuffix("/token")
         self.connection = keyturn.connect(
@@ -168,24 +168,24 @@ class Api:
         request = server.read_request(connection)
         while b"chunked" in request and not request.endswith(b"\r\n0\r\n\r\n"):
             request += connection.recv(65_536)
-        connection.sendall(self.answer(request) if callable(self.answer) else self.answer)
+        connection.sendall(self.response(request) if callable(self.response) else self.response)
 
 
 @pytest.fixture
 def api_of(serve: Serve, emulator: keyturn.testing.Emulator) -> Callable[[str, bytes], Api]:
     """Give a function that makes an API with the tokens of a provider."""
-    return lambda provider, answer: Api(serve, emulator, provider, answer)
+    return lambda provider, response: Api(serve, emulator, provider, response)
 
 
 @pytest.fixture
-def refusal(http_answer: HttpAnswer) -> bytes:
-    """Give the answer of an API that refuses every token."""
+def refusal(http_response: HttpResponse) -> bytes:
+    """Give the response of an API that refuses every token."""
     fields = {"errors": [{"code": "INVALID_TOKEN", "status": "401"}]}
-    return http_answer(fields, 401, connection="close")
+    return http_response(fields, 401, connection="close")
 
 
 @pytest.mark.parametrize("provider", ["norce-commerce", "orocommerce"])
-def test_dead_api_does_not_burn_the_token_budget(
+def test_dead_api_does_not_burn_the_token_rate_limit(
     api_of: Callable[..., Api], refusal: bytes, send: Send, provider: str
 ) -> None:
     """A hundred refused requests would be a hundred token requests, and then nobody gets one."""
@@ -200,7 +200,7 @@ def test_dead_api_does_not_burn_the_token_budget(
     assert len(api.server.received) == 100 + api.token_requests - 1
 
 
-def test_dead_api_with_one_token_for_ever_does_not_burn_the_budget(
+def test_dead_api_with_one_token_for_ever_does_not_burn_the_rate_limit(
     api_of: Callable[..., Api], refusal: bytes, send: Send
 ) -> None:
     """Commerce Layer gives the same token again: every refusal would ask for it once more."""
@@ -213,7 +213,7 @@ def test_dead_api_with_one_token_for_ever_does_not_burn_the_budget(
     assert len(api.server.received) == 100
 
 
-def test_dead_api_does_not_burn_the_budget_of_many_threads(
+def test_dead_api_does_not_burn_the_rate_limit_of_many_threads(
     api_of: Callable[..., Api], refusal: bytes, send: Send
 ) -> None:
     """Callers that are refused at the same time would each have a floor of their own."""
@@ -233,20 +233,20 @@ def test_dead_api_does_not_burn_the_budget_of_many_threads(
 
 
 def test_floor_between_renewals_lasts(world: World) -> None:
-    """A dead API would burn the token budget slowly instead of at once."""
+    """A dead API would burn the token rate_limit slowly instead of at once."""
     connection = world.connect()
-    refusals: list[keyturn.errors.RateLimited] = []
+    negative_cache: list[keyturn.errors.RateLimited] = []
     for _ in range(1000):
         token = connection.token()
         world.clock.advance(3.6)
         try:
             connection.token(stale=token)
         except keyturn.errors.RateLimited as limited:
-            refusals.append(limited)
+            negative_cache.append(limited)
 
-    assert all(0 < each.retry_after <= 30 for each in refusals)
-    assert all("goes on refusing new tokens" in str(each) for each in refusals)
-    assert len(refusals) >= 1000 - FORCED - 2 * 60 - 1
+    assert all(0 < each.retry_after <= 30 for each in negative_cache)
+    assert all("goes on refusing new tokens" in str(each) for each in negative_cache)
+    assert len(negative_cache) >= 1000 - FORCED - 2 * 60 - 1
     # In an hour: the first, those at once, two a minute; and one for the token's own end.
     assert len(world.endpoint.requests) <= 1 + FORCED + 2 * 60 + 1
 
@@ -264,11 +264,11 @@ def test_want_of_permission_never_renews(emulator: keyturn.testing.Emulator, sen
     assert emulator.token_requests("commercelayer") == before + 1
 
 
-def test_upload_that_cannot_be_sent_again_keeps_its_answer(
-    api_of: Callable[..., Api], http_answer: HttpAnswer, send: Send
+def test_upload_that_cannot_be_sent_again_keeps_its_response(
+    api_of: Callable[..., Api], http_response: HttpResponse, send: Send
 ) -> None:
     """A body that is used up would raise the client's own error, or go out empty."""
-    refused = http_answer(b"the API's own words", 401, connection="close")
+    refused = http_response(b"the API's own words", 401, connection="close")
     api = api_of("orocommerce", refused)
     replies = [send(api.connection, "POST", f"{api.url}/x", [b"once ", b"only"]) for _ in range(20)]
 
@@ -281,9 +281,9 @@ def test_upload_that_cannot_be_sent_again_keeps_its_answer(
 
 
 @pytest.fixture
-def elsewhere(serve: Serve, http_answer: HttpAnswer) -> RawServer:
+def elsewhere(serve: Serve, http_response: HttpResponse) -> RawServer:
     """Give another host."""
-    return serve(http_answer(b"elsewhere", connection="close"))
+    return serve(http_response(b"elsewhere", connection="close"))
 
 
 def leaked(server: RawServer, api: Api) -> list[bytes]:
@@ -312,17 +312,17 @@ def leaked(server: RawServer, api: Api) -> list[bytes]:
 )
 def test_pagination_link_to_elsewhere_is_not_followed(
     api_of: Callable[..., Api],
-    http_answer: HttpAnswer,
+    http_response: HttpResponse,
     elsewhere: RawServer,
     send: Send,
     link: str,
 ) -> None:
-    """Whoever writes an API's answers would be sent the token."""
+    """Whoever writes an API's responses would be sent the token."""
     api = api_of("norce-commerce", b"")
     home, other = (url.removeprefix("http://") for url in (api.url, elsewhere.url))
     other = other.removesuffix("/token")
     following = link.format(home=home, other=other, port=elsewhere.port)
-    api.answer = http_answer({"links": {"next": following}}, connection="close")
+    api.response = http_response({"links": {"next": following}}, connection="close")
     _, page = send(api.connection, "GET", f"{api.url}/page/1")
     following = json.loads(page)["links"]["next"]
     following = f"http:{following}" if link.startswith("//") else following
@@ -340,16 +340,16 @@ def test_pagination_link_to_elsewhere_is_not_followed(
     assert len(api.server.received) == 1
 
 
-def moved(http_answer: HttpAnswer, to: str, status: int = 307) -> bytes:
-    """Return an answer that redirects."""
-    return http_answer(b"", status, location=to, connection="close")
+def moved(http_response: HttpResponse, to: str, status: int = 307) -> bytes:
+    """Return a response that redirects."""
+    return http_response(b"", status, location=to, connection="close")
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_redirect_over_several_hops_takes_nothing_along(
     api_of: Callable[..., Api],
-    http_answer: HttpAnswer,
+    http_response: HttpResponse,
     elsewhere: RawServer,
     send: Send,
     status: int,
@@ -358,13 +358,13 @@ def test_redirect_over_several_hops_takes_nothing_along(
     """What a first redirect within the API keeps, a second one out of it would give away."""
     api = api_of("norce-commerce", b"")
 
-    def answer(request: bytes) -> bytes:
+    def response(request: bytes) -> bytes:
         if request.split()[1] == b"/needs-application" and b"applicationid" not in request.lower():
-            return http_answer(b"", 400, connection="close")
+            return http_response(b"", 400, connection="close")
         target = "/needs-application" if b"/first" in request.split()[1] else elsewhere.url
-        return moved(http_answer, target, status)
+        return moved(http_response, target, status)
 
-    api.answer = answer
+    api.response = response
     assert send(api.connection, method, f"{api.url}/first") == (200, b"elsewhere")
     assert elsewhere.received
     assert leaked(elsewhere, api) == []
@@ -372,10 +372,10 @@ def test_redirect_over_several_hops_takes_nothing_along(
 
 
 def test_callers_own_authorization_does_not_come_back_on_another_host(
-    api_of: Callable[..., Api], http_answer: HttpAnswer, elsewhere: RawServer, send: Send
+    api_of: Callable[..., Api], http_response: HttpResponse, elsewhere: RawServer, send: Send
 ) -> None:
     """A stale token that the caller set would be sent where ours is not."""
-    api = api_of("norce-commerce", moved(http_answer, elsewhere.url))
+    api = api_of("norce-commerce", moved(http_response, elsewhere.url))
     headers = {"Authorization": "Bearer own", "ApplicationId": "7"}
     send(api.connection, "GET", f"{api.url}/x", headers=headers)
 
@@ -388,13 +388,13 @@ def test_callers_own_authorization_does_not_come_back_on_another_host(
 def test_refusal_on_a_redirected_host_renews_nothing(
     api_of: Callable[..., Api],
     serve: Serve,
-    http_answer: HttpAnswer,
+    http_response: HttpResponse,
     refusal: bytes,
     send: Send,
 ) -> None:
     """Another host could make us renew tokens, or be sent a new one."""
     other = serve(refusal)
-    api = api_of("norce-commerce", moved(http_answer, other.url))
+    api = api_of("norce-commerce", moved(http_response, other.url))
     replies = [send(api.connection, "GET", f"{api.url}/x") for _ in range(5)]
 
     assert {status for status, _ in replies} == {401}
@@ -405,7 +405,7 @@ def test_refusal_on_a_redirected_host_renews_nothing(
 @pytest.mark.parametrize("to", ["https://{home}/x", "http://localhost:{port}/x", "//{other}/x"])
 def test_redirect_to_another_port_or_scheme_takes_nothing_along(
     api_of: Callable[..., Api],
-    http_answer: HttpAnswer,
+    http_response: HttpResponse,
     elsewhere: RawServer,
     send: Send,
     to: str,
@@ -415,7 +415,7 @@ def test_redirect_to_another_port_or_scheme_takes_nothing_along(
     home = api.url.removeprefix("http://")
     other = f"127.0.0.1:{elsewhere.port}"
     target = to.format(home=home, other=other, port=elsewhere.port)
-    api.answer = moved(http_answer, target)
+    api.response = moved(http_response, target)
     try:
         send(api.connection, "GET", f"{api.url}/x?to={quote(target)}")
     except (
@@ -431,11 +431,11 @@ def test_redirect_to_another_port_or_scheme_takes_nothing_along(
     assert leaked(elsewhere, api) == []
 
 
-class Badge(keyturn.Provider[keyturn.ConfidentialSettings]):
+class Badge(keyturn.plugins.Provider[keyturn.plugins.ConfidentialSettings]):
     """A platform whose token is carried in a header of its own."""
 
     name = "badge"
-    settings = keyturn.ConfidentialSettings
+    settings = keyturn.plugins.ConfidentialSettings
     token_url = "https://replaced.example"
     authorization_header = "X-Badge"
     authorization_scheme = ""
@@ -443,14 +443,14 @@ class Badge(keyturn.Provider[keyturn.ConfidentialSettings]):
 
 @pytest.fixture
 def badge(
-    serve: Serve, token_answer: bytes, http_answer: HttpAnswer, elsewhere: RawServer
+    serve: Serve, token_response: bytes, http_response: HttpResponse, elsewhere: RawServer
 ) -> Iterator[tuple[keyturn.Connection, RawServer]]:
     """Give a connection with a header of its own, and its API, which redirects elsewhere."""
-    api = serve(moved(http_answer, elsewhere.url))
-    settings = keyturn.ConfidentialSettings(
+    api = serve(moved(http_response, elsewhere.url))
+    settings = keyturn.plugins.ConfidentialSettings(
         client_id="cid",
         client_secret=keyturn.Secret("s3cret-for-tests"),
-        token_url=serve(token_answer).url,
+        token_url=serve(token_response).url,
         api_url=api.url,
     )
     store = keyturn.stores.from_url("memory://")

@@ -1,6 +1,6 @@
-"""A token endpoint that answers anything at all: what the caller gets, and what it costs.
+"""A token endpoint that responses anything at all: what the caller gets, and what it costs.
 
-What can be written out is a row of `docs/reference/answers.md`, and run by the tests of the
+What can be written out is a row of `docs/reference/responses.md`, and run by the tests of the
 documentation; the page's other tables are run here, each row through `keyturn.connect`.
 """
 
@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import keyturn
-from keyturn.clock import Clock
+from keyturn._clock import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from tests.conftest import RawServer
 
 Serve: TypeAlias = "Callable[[bytes], RawServer]"
-HttpAnswer: TypeAlias = "Callable[..., bytes]"
+HttpResponse: TypeAlias = "Callable[..., bytes]"
 
-PAGE = Path(__file__).parents[2] / "docs" / "reference" / "answers.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "responses.md"
 SECRET = "s3cret-for-tests"
 CREDENTIALS = {"client_id": "cid", "client_secret": SECRET}
 NEEDED: dict[str, dict[str, Any]] = {
@@ -69,7 +69,7 @@ def check(connection: keyturn.Connection, outcome: str) -> None:
 
 
 def filled(field: str, text: str | bytes) -> bytes:
-    """Return the body of a usual answer with the JSON text of one field as given."""
+    """Return the body of a usual response with the JSON text of one field as given."""
     fields = json.loads(GOOD) | {field: "@"}
     given_text = text if isinstance(text, bytes) else text.encode()
     return json.dumps(fields).encode().replace(b'"@"', given_text)
@@ -135,24 +135,24 @@ CUT_OFF = "a token cut off after any of its bytes"
 
 def test_every_row_that_cannot_be_written_out_is_run() -> None:
     """The page would promise what nobody tries, or leave out what is tried."""
-    described = [row[0] for row in table("What can't be written out here")]
+    provider_from_data = [row[0] for row in table("What can't be written out here")]
 
-    assert described == [*BODIES, CUT_OFF]
+    assert provider_from_data == [*BODIES, CUT_OFF]
 
 
 @pytest.mark.parametrize(("what", "outcome"), table("What can't be written out here")[:-1])
 def test_unusual_body_is_taken_as_described(
-    serve: Serve, http_answer: HttpAnswer, what: str, outcome: str
+    serve: Serve, http_response: HttpResponse, what: str, outcome: str
 ) -> None:
-    """A hostile answer would fill the memory, crash the caller or be taken for a token."""
+    """A hostile response would fill the memory, crash the caller or be taken for a token."""
     headers, body = BODIES[what]
-    answer = http_answer(body(), **{k: v for k, v in headers.items() if v is not None})
+    response = http_response(body(), **{k: v for k, v in headers.items() if v is not None})
     if headers.get("content_length", "") is None:
-        answer = re.sub(rb"content-length: \d+\r\n", b"", answer, count=1)
+        response = re.sub(rb"content-length: \d+\r\n", b"", response, count=1)
     # The failures that are tried again need not be tried for long.
     seconds = 0.3 if "Unavailable" in outcome else 20.0
 
-    check(connected("orocommerce", serve(answer).url, seconds), outcome)
+    check(connected("orocommerce", serve(response).url, seconds), outcome)
 
 
 # Each row: the page's words for the body, headers besides the usual ones, the body.
@@ -173,7 +173,7 @@ def test_every_unreadable_refusal_is_run() -> None:
 
 @pytest.mark.parametrize("row", REFUSALS, ids=lambda row: " ".join(row[:3]))
 def test_refusal_whose_body_cannot_be_read_is_obeyed(
-    serve: Serve, http_answer: HttpAnswer, row: list[str]
+    serve: Serve, http_response: HttpResponse, row: list[str]
 ) -> None:
     """A server that refuses would be asked three times by each call, whatever it asks for."""
     body, status, header, outcome, requests = row
@@ -181,7 +181,7 @@ def test_refusal_whose_body_cannot_be_read_is_obeyed(
     name, colon, value = header.strip("`()").partition(": ")
     if colon:
         headers = headers | {name.lower(): value}
-    server = serve(http_answer(make(), int(status), **headers))
+    server = serve(http_response(make(), int(status), **headers))
     connection = connected("orocommerce", server.url, 20.0)
     for _ in range(3):
         check(connection, outcome)
@@ -189,13 +189,13 @@ def test_refusal_whose_body_cannot_be_read_is_obeyed(
     assert len(server.received) == int(requests)
 
 
-def test_token_cut_off_after_any_byte_is_none(serve: Serve, http_answer: HttpAnswer) -> None:
+def test_token_cut_off_after_any_byte_is_none(serve: Serve, http_response: HttpResponse) -> None:
     """Half a token would be used."""
     bodies = iter([GOOD[:length] for length in range(len(GOOD))])
 
     def next_body(server: RawServer, connection: Any) -> None:
         server.read_request(connection)
-        connection.sendall(http_answer(next(bodies)))
+        connection.sendall(http_response(next(bodies)))
 
     server = serve(next_body)  # type: ignore[arg-type]
     (outcome,) = [row[1] for row in table("What can't be written out here") if row[0] == CUT_OFF]
@@ -227,35 +227,35 @@ print(ask(bomb))
 
 
 def test_bomb_is_refused_with_little_memory(
-    serve: Serve, http_answer: HttpAnswer, token_answer: bytes, run_python: Callable[..., str]
+    serve: Serve, http_response: HttpResponse, token_response: bytes, run_python: Callable[..., str]
 ) -> None:
-    """An answer of 200 KB would fill the memory of the machine."""
-    bomb = serve(http_answer(pumped(200, GZIP), content_encoding="gzip"))
-    said = run_python(BOMBED, serve(token_answer).url, bomb.url)
+    """A response of 200 KB would fill the memory of the machine."""
+    bomb = serve(http_response(pumped(200, GZIP), content_encoding="gzip"))
+    said = run_python(BOMBED, serve(token_response).url, bomb.url)
 
     assert said.startswith("InvalidTokenResponse: ")
     assert "larger than 1048576 bytes" in said
 
 
 @pytest.mark.parametrize("row", table("What providers add"), ids=lambda row: " ".join(row[:4])[:60])
-def test_answer_of_a_provider_is_taken_as_described(
-    serve: Serve, http_answer: HttpAnswer, row: list[str]
+def test_response_of_a_provider_is_taken_as_described(
+    serve: Serve, http_response: HttpResponse, row: list[str]
 ) -> None:
     """A provider's own words would be misunderstood, and the user sent the wrong way."""
     provider, status, kind, body, outcome = row
     text = body.split("`")[1]
-    answer = http_answer(text.encode(), int(status), content_type=kind.strip("`"))
+    response = http_response(text.encode(), int(status), content_type=kind.strip("`"))
     seconds = 0.3 if "Unavailable" in outcome else 20.0
 
-    check(connected(provider.strip("`"), serve(answer).url, seconds), outcome)
+    check(connected(provider.strip("`"), serve(response).url, seconds), outcome)
 
 
 @pytest.mark.parametrize("provider", NEEDED)
 def test_secret_never_goes_to_a_second_host(
-    serve: Serve, http_answer: HttpAnswer, token_answer: bytes, provider: str
+    serve: Serve, http_response: HttpResponse, token_response: bytes, provider: str
 ) -> None:
     """Whoever gets a token endpoint to redirect would be sent the secret."""
-    other = serve(token_answer)
+    other = serve(token_response)
     targets = [
         other.url,
         other.url.removeprefix("http:"),
@@ -263,19 +263,19 @@ def test_secret_never_goes_to_a_second_host(
     ]
     for status in (*range(300, 309), 399):
         for target in targets:
-            answer = http_answer(b"", status, location=target)
-            check(connected(provider, serve(answer).url, 20.0), "`InvalidTokenResponse`")
+            response = http_response(b"", status, location=target)
+            check(connected(provider, serve(response).url, 20.0), "`InvalidTokenResponse`")
     page = b'<meta http-equiv="refresh" content="0; url=%s">' % other.url.encode()
     pointers = [
-        (http_answer(page, content_type="text/html", refresh=f"0; url={other.url}"),
+        (http_response(page, content_type="text/html", refresh=f"0; url={other.url}"),
          "`InvalidTokenResponse`"),
-        (http_answer(b"", 201, location=other.url), "`InvalidTokenResponse`"),
-        (http_answer(b"", 401, www_authenticate='Basic realm="x"', location=other.url),
+        (http_response(b"", 201, location=other.url), "`InvalidTokenResponse`"),
+        (http_response(b"", 401, www_authenticate='Basic realm="x"', location=other.url),
          "`InvalidClient`"),
-        (http_answer(GOOD, alt_svc=f'h2="127.0.0.1:{other.port}"', location=other.url), "a token"),
+        (http_response(GOOD, alt_svc=f'h2="127.0.0.1:{other.port}"', location=other.url), "a token"),
     ]  # fmt: skip
-    for answer, outcome in pointers:
-        check(connected(provider, serve(answer).url, 20.0), outcome)
+    for response, outcome in pointers:
+        check(connected(provider, serve(response).url, 20.0), outcome)
 
     assert other.received == []
 
@@ -297,16 +297,16 @@ def test_redirecting_emulator_gets_no_second_request(provider: str, serve: Serve
 @pytest.mark.parametrize("granted", ["read", "other", ""])
 def test_narrower_scope_is_told(
     serve: Serve,
-    http_answer: HttpAnswer,
+    http_response: HttpResponse,
     caplog: pytest.LogCaptureFixture,
     granted: str,
 ) -> None:
     """The user would never learn why an API refuses, or get no token though there is one."""
-    server = serve(http_answer(json.loads(GOOD) | {"scope": granted}))
+    server = serve(http_response(json.loads(GOOD) | {"scope": granted}))
     asked = CREDENTIALS | NEEDED["orocommerce"] | {"scope": "read write", "token_url": server.url}
     connection = keyturn.connect("orocommerce", store="memory://", **asked)
 
-    # RFC 6749 section 5.1: an answer that names no scope means the one asked for.
+    # RFC 6749 section 5.1: a response that names no scope means the one asked for.
     assert connection.token().scope == (granted or "read write")
     assert (f"granted the scope {granted!r}" in caplog.text) == bool(granted)
 
@@ -365,28 +365,30 @@ STATUSES = st.sampled_from([200, 200, 200, 201, 204, 302, 400, 401, 403, 408, 42
 
 
 class Canned:
-    """Stands where the network is, with one answer."""
+    """Stands where the network is, with one response."""
 
-    def __init__(self, answer: keyturn.Answer) -> None:
-        self.answer = answer
+    def __init__(self, response: keyturn.plugins.Response) -> None:
+        self.response = response
 
-    def send(self, request: keyturn.TokenRequest, seconds: float) -> keyturn.Answer:
-        """Return the answer."""
-        return self.answer
+    def send(
+        self, request: keyturn.plugins.TokenRequest, seconds: float
+    ) -> keyturn.plugins.Response:
+        """Return the response."""
+        return self.response
 
 
 SLEEPLESS = Clock(time=time.time, monotonic=time.monotonic, sleep=lambda _: None)
 
 
-def answered(provider: str, answer: keyturn.Answer) -> keyturn.Connection:
-    """Return a connection whose token endpoint gives one answer, and whose clock needs no sleep."""
+def answered(provider: str, response: keyturn.plugins.Response) -> keyturn.Connection:
+    """Return a connection whose token endpoint gives one response, and whose clock needs no sleep."""
     usual = connected(provider, "https://shop.example/token", 30.0)
     return keyturn.Connection(
         usual.provider,
         usual.settings,
         store=keyturn.stores.from_url("memory://"),
         clock=SLEEPLESS,
-        transport=Canned(answer),  # type: ignore[arg-type]  # it needs `send` alone
+        transport=Canned(response),  # type: ignore[arg-type]  # it needs `send` alone
     )
 
 
@@ -397,12 +399,12 @@ def answered(provider: str, answer: keyturn.Answer) -> keyturn.Connection:
     body=MUTATED,
     retry_after=st.text(max_size=12) | st.integers().map(str),
 )
-def test_mutated_answer_gives_a_token_or_one_of_our_errors(
+def test_mutated_response_gives_a_token_or_one_of_our_errors(
     provider: str, status: int, kind: str, body: bytes, retry_after: str
 ) -> None:
-    """A hostile answer would crash the caller, or make a token out of nothing."""
+    """A hostile response would crash the caller, or make a token out of nothing."""
     headers = {"content-type": kind, "retry-after": retry_after}
-    connection = answered(provider, keyturn.Answer(status, headers, body, time.time()))
+    connection = answered(provider, keyturn.plugins.Response(status, headers, body, time.time()))
     try:
         token = connection.token()
     except keyturn.errors.KeyturnError as error:
@@ -436,12 +438,12 @@ SHAPES: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("shape", SHAPES)
 @settings(max_examples=25)
 @given(status=STATUSES, kind=TYPES, body=MUTATED, date=st.text(max_size=30))
-def test_mutated_answer_of_any_shape_gives_a_token_or_one_of_our_errors(
+def test_mutated_response_of_any_shape_gives_a_token_or_one_of_our_errors(
     shape: str, status: int, kind: str, body: bytes, date: str
 ) -> None:
-    """A stranger's provider, which is data alone, would crash on a hostile answer."""
-    plain = answered("orocommerce", keyturn.Answer(status, {}, b""))
-    provider = type("Shaped", (keyturn.Provider,), {
+    """A stranger's provider, which is data alone, would crash on a hostile response."""
+    plain = answered("orocommerce", keyturn.plugins.Response(status, {}, b""))
+    provider = type("Shaped", (keyturn.plugins.Provider,), {
         "name": "shaped", "token_url": "https://shop.example/token",
         "settings": type(plain.settings), **SHAPES[shape],
     })()  # fmt: skip
@@ -453,7 +455,7 @@ def test_mutated_answer_of_any_shape_gives_a_token_or_one_of_our_errors(
             plain.settings,
             store=keyturn.stores.from_url("memory://"),
             clock=SLEEPLESS,
-            transport=Canned(keyturn.Answer(status, headers, body, time.time())),  # type: ignore[arg-type]
+            transport=Canned(keyturn.plugins.Response(status, headers, body, time.time())),  # type: ignore[arg-type]
         )
         token = connection.token()
         assert token.access_token.isascii()
@@ -468,15 +470,17 @@ def test_mutated_answer_of_any_shape_gives_a_token_or_one_of_our_errors(
 @settings(max_examples=25)
 @given(status=st.sampled_from([200, 401, 403, 500]), kind=TYPES, body=MUTATED)
 @pytest.mark.parametrize("provider", NEEDED)
-def test_mutated_api_answer_reaches_the_caller_as_it_came(
+def test_mutated_api_response_reaches_the_caller_as_it_came(
     provider: str, status: int, kind: str, body: bytes
 ) -> None:
     """An API's hostile 401 would crash the adapter that judges it."""
-    endpoint = keyturn.Answer(200, {"content-type": "application/json"}, LAYER_TOKEN, time.time())
+    endpoint = keyturn.plugins.Response(
+        200, {"content-type": "application/json"}, LAYER_TOKEN, time.time()
+    )
     connection = answered(provider, endpoint)
     headers = {"content-type": kind} if kind.isprintable() else {}
     transport = httpx.MockTransport(lambda _: httpx.Response(status, headers=headers, content=body))
     auth = keyturn.integrations.httpx.KeyturnAuth(connection)
     with httpx.Client(auth=auth, transport=transport) as client:
-        answer = client.get(f"{connection.api_url}/x")
-    assert (answer.status_code, answer.content) == (status, body)
+        response = client.get(f"{connection.api_url}/x")
+    assert (response.status_code, response.content) == (status, body)

@@ -20,7 +20,7 @@ from keyturn.integrations import aiohttp as for_aiohttp
 from keyturn.integrations import httpx as for_httpx
 from keyturn.integrations import httpx2 as for_httpx2
 from keyturn.integrations import requests as for_requests
-from keyturn.stores.memory import MemoryStore
+from keyturn.stores._memory import MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,9 +68,9 @@ def with_aiohttp(connection: keyturn.Connection, url: str) -> int:
                 middlewares=[for_aiohttp.KeyturnAuth(connection)],
                 timeout=aiohttp.ClientTimeout(total=SECONDS),
             ) as session,
-            session.get(url) as answer,
+            session.get(url) as response,
         ):
-            return answer.status
+            return response.status
 
     return asyncio.run(send(), debug=True)
 
@@ -109,16 +109,16 @@ def get(request: pytest.FixtureRequest) -> Callable[[keyturn.Connection, str], i
 def site(canary: Canary, serve: Callable[..., RawServer]) -> RawServer:
     """Give a server with a token endpoint, and an API that behaves as its paths are named."""
 
-    def answer(server: RawServer, connection: socket.socket) -> None:
+    def response(server: RawServer, connection: socket.socket) -> None:
         path = server.read_request(connection).split()[1]
         if path == b"/token":
             body = {"access_token": canary.token, "token_type": "Bearer", "expires_in": 3600}
-            connection.sendall(http_answer(200, json.dumps(body)))
+            connection.sendall(http_response(200, json.dumps(body)))
         elif path == b"/admin/api/refused":
-            connection.sendall(http_answer(401, canary.quoted))
+            connection.sendall(http_response(401, canary.quoted))
         elif path == b"/admin/api/elsewhere":
             away = f"Location: http://localhost:{server.port}/elsewhere\r\n"
-            connection.sendall(http_answer(302, "", away))
+            connection.sendall(http_response(302, "", away))
         elif path == b"/admin/api/reset":
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         elif path == b"/admin/api/silence":
@@ -126,13 +126,13 @@ def site(canary: Canary, serve: Callable[..., RawServer]) -> RawServer:
         elif path == b"/admin/api/garbage":
             connection.sendall(b"what?\r\n\r\n")
         else:
-            connection.sendall(http_answer(200, "fine"))
+            connection.sendall(http_response(200, "fine"))
 
-    return serve(answer)
+    return serve(response)
 
 
-def http_answer(status: int, body: str, headers: str = "") -> bytes:
-    """Return the bytes of an HTTP answer."""
+def http_response(status: int, body: str, headers: str = "") -> bytes:
+    """Return the bytes of an HTTP response."""
     return (
         f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nConnection: close\r\n"
         f"Content-Length: {len(body)}\r\n{headers}\r\n{body}"

@@ -74,32 +74,32 @@ CODES = {"fine": {0}, "half": {0, 1, 3}, "refused": {0, 3}, "broken": {0, 4, 5}}
 # One process for many commands: most of a command's time goes into imports.
 RUN_ALL = """
 import io, json, sys
-from keyturn.cli import main
+from keyturn._cli import main
 for arguments in json.loads(sys.argv[1]):
     sys.stdin = io.StringIO(sys.argv[2])
     print(f"\\nexit code {main(arguments)}", flush=True)
 """
 
 
-def answers(canary: Canary, kind: str, path: bytes) -> bytes:
-    """Return a server's answer: one that quotes all it knows, unless all is fine."""
+def responses(canary: Canary, kind: str, path: bytes) -> bytes:
+    """Return a server's response: one that quotes all it knows, unless all is fine."""
     if path == b"/oauth/token":
         if kind == "refused":
             refusal = {"error": "invalid_client", "error_description": canary.quoted}
-            return http_answer(401, json.dumps(refusal))
+            return http_response(401, json.dumps(refusal))
         if kind == "broken":
             return canary.quoted.encode()
         body = {"access_token": canary.token, "token_type": "Bearer", "expires_in": 3600}
-        return http_answer(200, json.dumps(body))
+        return http_response(200, json.dumps(body))
     if kind == "fine":
-        return http_answer(200, '{"data": []}')
+        return http_response(200, '{"data": []}')
     refusal = {"errors": [{"title": "invalid_token", "detail": canary.quoted}]}
-    # An API's answer is the user's to see; the headers are not shown.
-    return http_answer(403, json.dumps(refusal) if path == b"/oauth/revoke" else "{}")
+    # An API's response is the user's to see; the headers are not shown.
+    return http_response(403, json.dumps(refusal) if path == b"/oauth/revoke" else "{}")
 
 
-def http_answer(status: int, body: str) -> bytes:
-    """Return the bytes of an HTTP answer."""
+def http_response(status: int, body: str) -> bytes:
+    """Return the bytes of an HTTP response."""
     return (
         f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nConnection: close\r\n"
         f"Content-Length: {len(body)}\r\n\r\n{body}"
@@ -116,7 +116,7 @@ class Place:
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start a command in a process of its own."""
-        return self._start("-m", "keyturn.cli", *arguments)
+        return self._start("-m", "keyturn._cli", *arguments)
 
     def run(self, code: str, *arguments: str) -> subprocess.Popen[str]:
         """Start Python code in a process of its own."""
@@ -151,13 +151,13 @@ def place(canary: Canary, serve: Serve, tmp_path: Path) -> Callable[..., Place]:
     """Give a function that makes a user's home, connected to a server of a kind."""
 
     def make(kind: str, source: str = "env") -> Place:
-        def answer(server: RawServer, connection: socket.socket) -> None:
+        def response(server: RawServer, connection: socket.socket) -> None:
             path = server.read_request(connection).split()[1]
-            connection.sendall(answers(canary, kind, path))
+            connection.sendall(responses(canary, kind, path))
 
         home = tmp_path / f"{kind}-{source}-{len(list(tmp_path.iterdir()))}"
         home.mkdir()
-        url = f"http://127.0.0.1:{serve(answer).port}"
+        url = f"http://127.0.0.1:{serve(response).port}"
         (home / "sitecustomize.py").write_text(AUDIT, encoding="utf-8")
         for name in ("secret", "keyturn.toml"):
             (home / name).touch(mode=0o600)
@@ -329,7 +329,7 @@ def test_demo_shows_no_secret(place: Callable[..., Place], finish: Callable[...,
     # The emulated clients' secrets and tokens are made anew each time: long runs, all of them.
     assert re.findall(r"[\w.-]{24,}", output + trouble) == []
     started = [line for line in here.arguments.splitlines() if line.startswith("(")]
-    assert len([line for line in started if "'keyturn.cli'" in line]) == 8
+    assert len([line for line in started if "'keyturn._cli'" in line]) == 8
     assert [line for line in started if re.search(r"[\w=+-]{24,}", line)] == []
 
 

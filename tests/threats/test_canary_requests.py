@@ -17,7 +17,7 @@ import pytest
 
 import keyturn
 from keyturn import errors
-from keyturn.stores.memory import MemoryStore
+from keyturn.stores._memory import MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,7 +67,7 @@ def connect(canary: Canary) -> Callable[..., keyturn.Connection]:
 def http(
     body: object, status: int = 200, headers: str = "", kind: str = "application/json"
 ) -> bytes:
-    """Return the bytes of an HTTP answer."""
+    """Return the bytes of an HTTP response."""
     text = body if isinstance(body, str) else json.dumps(body)
     head = (
         f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {len(text)}\r\n{headers}"
@@ -76,7 +76,7 @@ def http(
 
 
 def usual(canary: Canary, **fields: object) -> dict[str, object]:
-    """Return the fields of an answer with the canary token, or with others."""
+    """Return the fields of a response with the canary token, or with others."""
     token = {"access_token": canary.token, "token_type": "Bearer", "expires_in": 3600}
     return token | fields
 
@@ -107,7 +107,7 @@ FAILURES: dict[str, Callable[[Canary], bytes]] = {
     "garbage": lambda c: c.quoted.encode(),
     "bad gzip": lambda c: http(c.quoted, headers="Content-Encoding: gzip\r\n"),
     "nothing": lambda _: b"",
-    # The HTTP library's own logs hold the answer's headers.
+    # The HTTP library's own logs hold the response's headers.
     "Retry-After": lambda c: http({}, 429, f"Retry-After: {c.secret}\r\n"),
     "Location": lambda c: http(
         "", 307, f"Location: https://evil.example/?{c.quoted.replace(' ', '&')}\r\n"
@@ -132,7 +132,7 @@ def test_failure_shows_no_canary(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A server that quotes what it was sent would put the secret into logs and reports."""
-    monkeypatch.setattr("keyturn.renewal._BACKOFF", 0.001)
+    monkeypatch.setattr("keyturn._tokens.acquisition._BACKOFF", 0.001)
     server = serve(FAILURES[failure](canary))
     connection = connect(provider, server.url, timeout=5)
     for _ in range(2):
@@ -158,9 +158,9 @@ def test_success_shows_no_canary(
     provider: str,
 ) -> None:
     """A log at DEBUG level would hold a token for an hour."""
-    answer = http(usual(canary, refresh_token=canary.token, id_token=canary.token))
-    connection = connect(provider, serve(answer).url)
-    del answer
+    response = http(usual(canary, refresh_token=canary.token, id_token=canary.token))
+    connection = connect(provider, serve(response).url)
+    del response
     token = connection.token()
 
     assert token.access_token == canary.token
@@ -236,9 +236,9 @@ def test_renewal_ahead_that_fails_shows_no_canary(
 ) -> None:
     """Nobody waits for that renewal: what it raises gets into the log, if anywhere."""
     refusal = {"error": "invalid_client", "error_description": canary.quoted}
-    world.endpoint.answers += [
+    world.endpoint.responses += [
         world.endpoint.token(canary.token),
-        world.endpoint.answer(401, refusal),
+        world.endpoint.response(401, refusal),
     ]
     del refusal
     connection = world.connect(client_secret=canary.secret)
@@ -272,7 +272,7 @@ def test_network_failure_shows_no_canary(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The HTTP library's errors hold the whole request."""
-    monkeypatch.setattr("keyturn.renewal._BACKOFF", 0.001)
+    monkeypatch.setattr("keyturn._tokens.acquisition._BACKOFF", 0.001)
     connection = connect("orocommerce", serve(behaviour).url, timeout=0.3)
     with pytest.raises(errors.EndpointUnavailable) as caught:
         connection.token()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from keyturn.stores.base import TokenStore
+    from keyturn.stores._base import TokenStore
 
 # Written out, since the names of parametrized tests hold them.
 KEY = "YSBtYWRlLXVwIGtleSwgZ29vZCBmb3IgdGVzdHMgMDE"
@@ -29,7 +29,7 @@ FOR_EVER = float("inf")
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[keyturn.testing.Emulator]:
-    """Give an emulator that answers as often as it is asked."""
+    """Give an emulator that responses as often as it is asked."""
     with keyturn.testing.Emulator(rate_limits=False) as running:
         yield running
 
@@ -212,9 +212,9 @@ def test_swapped_entries_are_misses(
 def test_entry_of_another_kind_is_a_miss(
     open_side: Callable[[TokenStore, str], keyturn.Connection], sealed: dict[str, str]
 ) -> None:
-    """A token in the place of a remembered refusal, or of a budget, would keep all from theirs."""
+    """A token in the place of a remembered refusal, or of a rate_limit, would keep all from theirs."""
     key, entry = next(iter(sealed.items()))
-    elsewhere = {f"{prefix}-{key}": entry for prefix in ("refused", "forced", "budget")}
+    elsewhere = {f"{prefix}-{key}": entry for prefix in ("refused", "forced", "rate_limit")}
     connection = open_side(planted(elsewhere), "backoffice")
 
     assert owner(connection.token()) == client_of(connection)

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import keyturn
+from keyturn._http.urls import DOMAIN_PATTERN, LABEL_PATTERN
 from keyturn.errors import ConfigurationError, ForeignOrigin, KeyturnError
-from keyturn.urls import DOMAIN_PATTERN, LABEL_PATTERN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -182,7 +182,7 @@ def hostile(serve: Callable[..., RawServer]) -> RawServer:
 def telling(
     request: pytest.FixtureRequest,
     serve: Callable[..., RawServer],
-    http_answer: Callable[..., bytes],
+    http_response: Callable[..., bytes],
     hostile: RawServer,
 ) -> Iterator[keyturn.Connection]:
     """Give a connection whose token names the hostile server wherever a token can name one."""
@@ -191,7 +191,7 @@ def telling(
     claims = {"iss": named, "aud": named, "organization": {"slug": named}, "api": named}
     token = jwt({"alg": "RS512", "jku": url, "x5u": url}, claims)
     fields = {"access_token": token, "token_type": "bearer", "expires_in": 7200, "api_url": url}
-    endpoint = serve(http_answer(fields))
+    endpoint = serve(http_response(fields))
     settings = CREDENTIALS | NEEDED["commercelayer"] | {"token_url": endpoint.url}
     with keyturn.connect("commercelayer", store="memory://", **settings) as connection:
         yield connection
@@ -219,13 +219,13 @@ def test_nothing_is_sent_to_a_host_that_only_a_token_names(
 
 
 def test_token_that_names_an_organization_leads_below_the_configured_domain(
-    serve: Callable[..., RawServer], http_answer: Callable[..., bytes], hostile: RawServer
+    serve: Callable[..., RawServer], http_response: Callable[..., bytes], hostile: RawServer
 ) -> None:
     """The domain in a token's `iss` would be taken for Commerce Layer's."""
     token = jwt({}, {"organization": {"slug": "evil-org"}, "iss": hostile.url})
     fields = {"access_token": token, "token_type": "bearer", "expires_in": 7200}
     settings = CREDENTIALS | NEEDED["commercelayer"] | {"domain": "commercelayer.example"}
-    settings["token_url"] = serve(http_answer(fields)).url
+    settings["token_url"] = serve(http_response(fields)).url
     with keyturn.connect("commercelayer", store="memory://", **settings) as connection:
         assert connection.api_url == "https://evil-org.commercelayer.example/api"
         auth = keyturn.integrations.requests.KeyturnAuth(connection)
@@ -240,10 +240,10 @@ def test_api_address_that_a_provider_takes_from_a_token_is_checked(
 ) -> None:
     """A plugin that believes its tokens would send them anywhere."""
 
-    def api_base(_: object, __: object, token: keyturn.Token | None) -> str | None:
+    def api_url_for(_: object, __: object, token: keyturn.Token | None) -> str | None:
         return None if token is None else address
 
-    connection = world.connect(world.changed(api_base=api_base))
+    connection = world.connect(world.changed(api_url_for=api_url_for))
     with pytest.raises(ConfigurationError) as caught:
         _ = connection.api_url
     assert "the API's address must " in str(caught.value)

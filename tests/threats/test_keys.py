@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from tests.conftest import RawServer
 
-    from keyturn.stores.base import TokenStore
+    from keyturn.stores._base import TokenStore
 
-HttpAnswer: TypeAlias = "Callable[..., bytes]"
+HttpResponse: TypeAlias = "Callable[..., bytes]"
 Serve: TypeAlias = "Callable[..., RawServer]"
 
 # --- what is part of the key ---
@@ -253,27 +253,27 @@ def test_order_of_scopes_gives_the_same_key(account: dict[str, Any], shuffler: A
 
 
 @attrs.frozen(kw_only=True)
-class NamedSettings(keyturn.ConfidentialSettings):
+class NamedSettings(keyturn.plugins.ConfidentialSettings):
     """The settings of a platform whose tokens name what they were issued for."""
 
-    tenant: str = keyturn.label("Tenant")
-    environment: str = keyturn.label("Environment")
-    scope: tuple[str, ...] = keyturn.setting("Scope")
+    tenant: str = keyturn.plugins.label("Tenant")
+    environment: str = keyturn.plugins.label("Environment")
+    scope: tuple[str, ...] = keyturn.plugins.setting("Scope")
 
 
-class Named(keyturn.Provider[NamedSettings]):
+class Named(keyturn.plugins.Provider[NamedSettings]):
     """A platform whose tokens name what they were issued for; it may be asked at any rate."""
 
     name = "named"
     settings = NamedSettings
     token_url = "https://replaced.example"
     body_format = "json"
-    budget = keyturn.Budget(per_minute=1_000_000, burst=1_000_000)
+    rate_limit = keyturn.plugins.RateLimit(per_minute=1_000_000, burst=1_000_000)
 
     def __init__(self, server: RawServer) -> None:
         self.base = server.url.removesuffix("/token")
 
-    def token_request(self, settings: NamedSettings) -> keyturn.TokenRequest:
+    def token_request(self, settings: NamedSettings) -> keyturn.plugins.TokenRequest:
         """Return the request to the tenant's token endpoint."""
         request = super().token_request(settings)
         return attrs.evolve(request, url=f"{self.base}/{settings.tenant}/{settings.environment}")
@@ -298,7 +298,7 @@ SWAPPED = [
 
 
 @pytest.fixture
-def issuer(serve: Serve, http_answer: HttpAnswer) -> RawServer:
+def issuer(serve: Serve, http_response: HttpResponse) -> RawServer:
     """Give a token endpoint that writes into each token what it was asked with."""
     numbers = itertools.count()
 
@@ -312,7 +312,7 @@ def issuer(serve: Serve, http_answer: HttpAnswer) -> RawServer:
         # Every third token ends while the test runs.
         seconds = 1 if number % 3 == 0 else 3600
         fields = {"access_token": token, "token_type": "Bearer", "expires_in": seconds}
-        connection.sendall(http_answer(fields, connection="close"))
+        connection.sendall(http_response(fields, connection="close"))
 
     return serve(issue)
 

@@ -76,28 +76,28 @@ def reset(connection: socket.socket) -> None:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-# --- torn answers ---
+# --- torn responses ---
 
 
 @pytest.mark.parametrize("end", [reset, lambda _: None], ids=["reset", "hang-up"])
 @pytest.mark.parametrize("shape", ANSWERS)
-def test_answer_torn_at_any_byte_is_no_token(
+def test_response_torn_at_any_byte_is_no_token(
     serve: Serve, shape: str, end: Callable[[socket.socket], None]
 ) -> None:
-    """Half an answer would be used, or a library's own error come out."""
-    answer = ANSWERS[shape]
+    """Half a response would be used, or a library's own error come out."""
+    response = ANSWERS[shape]
     sent = 0
 
     def tear(server: RawServer, connection: socket.socket) -> None:
         server.read_request(connection)
-        connection.sendall(answer[:sent])
-        if sent < len(answer):
+        connection.sendall(response[:sent])
+        if sent < len(response):
             end(connection)
 
     server = serve(tear)
     # Only the end of the connection tells that such a body is whole.
     may_look_whole = shape == "ended by the connection" and end is not reset
-    while sent < len(answer):
+    while sent < len(response):
         error = failure(connected(server.url, 0.2))
         if not (may_look_whole and type(error) is InvalidTokenResponse):
             assert type(error) is EndpointUnavailable
@@ -114,20 +114,20 @@ EDITS = st.lists(st.tuples(st.integers(0, 250), st.integers(0, 9), PIECES), min_
 
 def test_mutated_bytes_on_the_wire_give_a_token_or_one_of_our_errors(serve: Serve) -> None:
     """Bytes that are hardly HTTP would raise the HTTP client's own errors."""
-    answer = b""
+    response = b""
 
     def reply(server: RawServer, connection: socket.socket) -> None:
         server.read_request(connection)
-        connection.sendall(answer)
+        connection.sendall(response)
 
     server = serve(reply)
 
     @given(st.sampled_from(sorted(ANSWERS.values())), EDITS)
     def check(start: bytes, edits: list[tuple[int, int, bytes]]) -> None:
-        nonlocal answer
-        answer = start
+        nonlocal response
+        response = start
         for place, length, piece in edits:
-            answer = answer[:place] + piece + answer[place + length :]
+            response = response[:place] + piece + response[place + length :]
         said = ""
         try:
             token = connected(server.url, 0.2).token()
@@ -148,60 +148,60 @@ def test_mutated_bytes_on_the_wire_give_a_token_or_one_of_our_errors(serve: Serv
 
 
 def upstream(url: str, request: bytes) -> bytes:
-    """Return the whole answer of a server to a request."""
+    """Return the whole response of a server to a request."""
     address = urlsplit(url)
     with socket.create_connection((address.hostname, address.port), 10) as connection:
         connection.sendall(request.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
         return b"".join(iter(functools.partial(connection.recv, 65_536), b""))
 
 
-def whole(server: RawServer, connection: socket.socket, answer: bytes) -> None:
-    """Pass the answer on."""
+def whole(server: RawServer, connection: socket.socket, response: bytes) -> None:
+    """Pass the response on."""
     del server
-    connection.sendall(answer)
+    connection.sendall(response)
 
 
-def byte_by_byte(server: RawServer, connection: socket.socket, answer: bytes) -> None:
-    """Pass the answer on in packets of one byte."""
+def byte_by_byte(server: RawServer, connection: socket.socket, response: bytes) -> None:
+    """Pass the response on in packets of one byte."""
     del server
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    for number in range(len(answer)):
-        connection.sendall(answer[number : number + 1])
+    for number in range(len(response)):
+        connection.sendall(response[number : number + 1])
 
 
-def hang(server: RawServer, connection: socket.socket, answer: bytes, *, sent: int = 0) -> None:
-    """Pass on a part of the answer, then nothing."""
-    connection.sendall(answer[:sent])
+def hang(server: RawServer, connection: socket.socket, response: bytes, *, sent: int = 0) -> None:
+    """Pass on a part of the response, then nothing."""
+    connection.sendall(response[:sent])
     server.ended.wait(30)
 
 
-def drip(server: RawServer, connection: socket.socket, answer: bytes) -> None:
+def drip(server: RawServer, connection: socket.socket, response: bytes) -> None:
     """Pass on a byte now and then, each soon enough for a timeout of single reads."""
-    for number in range(len(answer)):
-        connection.sendall(answer[number : number + 1])
+    for number in range(len(response)):
+        connection.sendall(response[number : number + 1])
         if server.ended.wait(0.02):
             return
 
 
-def after_headers(server: RawServer, connection: socket.socket, answer: bytes) -> None:
+def after_headers(server: RawServer, connection: socket.socket, response: bytes) -> None:
     """Pass on the headers, then nothing."""
-    hang(server, connection, answer, sent=answer.index(b"\r\n\r\n") + 4)
+    hang(server, connection, response, sent=response.index(b"\r\n\r\n") + 4)
 
 
-def in_headers(server: RawServer, connection: socket.socket, answer: bytes) -> None:
+def in_headers(server: RawServer, connection: socket.socket, response: bytes) -> None:
     """Pass on half of the headers, then nothing."""
-    hang(server, connection, answer, sent=answer.index(b"\r\n\r\n") // 2)
+    hang(server, connection, response, sent=response.index(b"\r\n\r\n") // 2)
 
 
-def before_last_byte(server: RawServer, connection: socket.socket, answer: bytes) -> None:
+def before_last_byte(server: RawServer, connection: socket.socket, response: bytes) -> None:
     """Pass on all but a byte, then nothing."""
-    hang(server, connection, answer, sent=len(answer) - 1)
+    hang(server, connection, response, sent=len(response) - 1)
 
 
-def resetting(server: RawServer, connection: socket.socket, answer: bytes) -> None:
-    """Pass on half of the answer, then a reset."""
+def resetting(server: RawServer, connection: socket.socket, response: bytes) -> None:
+    """Pass on half of the response, then a reset."""
     del server
-    connection.sendall(answer[: len(answer) // 2])
+    connection.sendall(response[: len(response) // 2])
     reset(connection)
 
 
@@ -223,7 +223,7 @@ class Proxy:
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[keyturn.testing.Emulator]:
-    """Give an emulator that answers as often as it is asked."""
+    """Give an emulator that responses as often as it is asked."""
     with keyturn.testing.Emulator(rate_limits=False) as running:
         yield running
 
@@ -257,7 +257,7 @@ def test_total_deadline_holds_and_the_next_call_starts_afresh(
     proxy.relay = relay
     options: dict[str, Any] = {"store": keyturn.stores.from_url("memory://"), **proxy.settings}
     with keyturn.connect(provider, timeout=0.2, **options) as connection:
-        assert "did not answer within 0." in str(failure(connection))
+        assert "did not respond within 0." in str(failure(connection))
     assert len(proxy.server.received) <= 1  # none if this machine was too slow to send it
 
     proxy.relay = whole
@@ -272,9 +272,9 @@ def test_passing_disturbance_is_not_noticed(
     """A connection that is reset once would cost the caller an error."""
     proxy = Proxy(serve, emulator, provider)
 
-    def once(server: RawServer, connection: socket.socket, answer: bytes) -> None:
+    def once(server: RawServer, connection: socket.socket, response: bytes) -> None:
         proxy.relay = whole
-        resetting(server, connection, answer)
+        resetting(server, connection, response)
 
     proxy.relay = once
     with keyturn.connect(provider, store="memory://", **proxy.settings) as connection:
@@ -335,7 +335,7 @@ for url in sys.argv[1:]:
 
 
 def secured(certificate: trustme.LeafCert) -> Behaviour:
-    """Return a behaviour: TLS with a certificate, then an answer with a token."""
+    """Return a behaviour: TLS with a certificate, then a response with a token."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     certificate.configure_cert(context)
 

@@ -46,7 +46,7 @@ assert_type(token.scope, str | None)
 assert_type(token.extra, Mapping[str, Any])
 
 request = connection.token_request()
-assert_type(request, keyturn.TokenRequest)
+assert_type(request, keyturn.plugins.TokenRequest)
 assert_type(request.method, str)
 assert_type(request.url, str)
 assert_type(request.headers, dict[str, str])
@@ -122,31 +122,36 @@ except errors.KeyturnError as error:
 
 # A provider of one's own.
 @attrs.frozen(kw_only=True)
-class AcmeSettings(keyturn.ConfidentialSettings):
+class AcmeSettings(keyturn.plugins.ConfidentialSettings):
     """The settings of a made-up provider."""
 
-    tenant: str = keyturn.label("Tenant")
+    tenant: str = keyturn.plugins.label("Tenant")
 
 
-class Acme(keyturn.Provider[AcmeSettings]):
+class Acme(keyturn.plugins.Provider[AcmeSettings]):
     """A made-up provider that overrides a method with the settings' own type."""
 
     name = "acme"
     settings = AcmeSettings
     token_url = "https://{tenant}.acme.example/oauth/token"
-    budget = keyturn.Budget(per_minute=3, burst=20)
+    rate_limit = keyturn.plugins.RateLimit(per_minute=3, burst=20)
 
     api_headers: ClassVar[Mapping[str, str]] = {"Tenant": "{tenant}"}
 
-    def decorate(self, settings: AcmeSettings, token: keyturn.Token) -> Mapping[str, str]:
-        """Return a header made from a setting and the token's answer."""
-        return {**super().decorate(settings, token), "Site": str(token.extra.get("site"))}
+    def api_request_headers(
+        self, settings: AcmeSettings, token: keyturn.Token
+    ) -> Mapping[str, str]:
+        """Return a header made from a setting and the token's response."""
+        return {
+            **super().api_request_headers(settings, token),
+            "Site": str(token.extra.get("site")),
+        }
 
 
-@keyturn.hookimpl
-def keyturn_provider() -> keyturn.Provider[AcmeSettings]:
+@keyturn.plugins.hookimpl
+def keyturn_provider() -> keyturn.plugins.Provider[AcmeSettings]:
     """Return the made-up provider."""
     return Acme()
 
 
-assert_type(keyturn_provider(), keyturn.Provider[AcmeSettings])
+assert_type(keyturn_provider(), keyturn.plugins.Provider[AcmeSettings])

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from keyturn.integrations._attachment import Attachment
-from keyturn.response import Answer
+from keyturn._http.response import Response
+from keyturn.integrations._request_auth import Attachment
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator, ItemsView, KeysView, ValuesView
 
     from httpx import Headers
 
-    from keyturn.connection import Connection
-    from keyturn.token import Token
+    from keyturn._connection import Connection
+    from keyturn._token import Token
 else:
     Headers = object
 
@@ -131,7 +131,7 @@ class Flow:
             response = yield self._with_token(response.request, token)
         if self._may_mean_token(response, token):
             response.read()
-            other = self._attachment.renewed(token, _answer(response))
+            other = self._attachment.renewed(token, _response(response))
             if other is not None and self._replayable(response.request):
                 yield self._with_token(response.request, other, token)
 
@@ -161,7 +161,7 @@ class Flow:
             response = yield self._with_token(response.request, token)
         if self._may_mean_token(response, token):
             await response.aread()
-            other = await self._attachment.arenewed(token, _answer(response))
+            other = await self._attachment.arenewed(token, _response(response))
             if other is not None and self._replayable(response.request):
                 yield self._with_token(response.request, other, token)
 
@@ -231,5 +231,5 @@ class Flow:
         return isinstance(request.stream, self._byte_stream)
 
 
-def _answer(response: Any) -> Answer:
-    return Answer(response.status_code, dict(response.headers), response.content)
+def _response(response: Any) -> Response:
+    return Response(response.status_code, dict(response.headers), response.content)

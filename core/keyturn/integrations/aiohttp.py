@@ -9,13 +9,13 @@ from weakref import WeakKeyDictionary
 import aiohttp
 from yarl import URL
 
-from keyturn.integrations._attachment import Attachment, unshown
-from keyturn.response import Answer
+from keyturn._http.response import Response as ApiResponse
+from keyturn.integrations._request_auth import Attachment, unshown
 
 if TYPE_CHECKING:
     from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
 
-    from keyturn.connection import Connection
+    from keyturn._connection import Connection
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 
@@ -26,9 +26,9 @@ class KeyturnAuth:
     A caller's `Authorization` is replaced, and so is `Accept: */*`, which aiohttp sends by itself;
     all other headers of the caller's stay. After a 401 that means the token, the token is renewed
     and the request sent once more; when its body is not in memory as bytes, text, JSON or a plain
-    form, or there is no other token to be had, the API's own answer is returned. What is added
+    form, or there is no other token to be had, the API's own response is returned. What is added
     here doesn't follow a redirect to another origin, nor one from there back. It reads the whole
-    body of a 401: `read()`, `text()` and `json()` of the answer give it, its `content` doesn't.
+    body of a 401: `read()`, `text()` and `json()` of the response give it, its `content` doesn't.
 
     Listed first, it sees the requests and redirects of the session itself. User information in an
     address is taken off by aiohttp beforehand, and counts as a caller's `Authorization`. Whether
@@ -60,7 +60,7 @@ class KeyturnAuth:
 
     def __init__(self, connection: Connection) -> None:
         self._attachment = Attachment(connection)
-        # Where the last answer to each task sent it, and whether that was without a token.
+        # Where the last response to each task sent it, and whether that was without a token.
         # aiohttp calls a middleware for each hop and doesn't tell it that it is one; all hops of
         # a request are made by the task that makes the request.
         self._redirects: WeakKeyDictionary[object, tuple[URL, bool]] = WeakKeyDictionary()
@@ -88,15 +88,15 @@ class KeyturnAuth:
         return redirect[1] or not self._attachment.is_home(str(request.url))
 
     async def _sent(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
-        """Return the answer to a request with a token, sent again with another if need be."""
+        """Return the response to a request with a token, sent again with another if need be."""
         token = await self._attachment.atoken(str(request.url))
         request.headers.update(unshown(self._attachment.headers(token, request.headers)))
         response = await handler(request)
         if response.status != 401:
             return response
         headers = {name.lower(): value for name, value in response.headers.items()}
-        answer = Answer(response.status, headers, await response.read())
-        other = await self._attachment.arenewed(token, answer)
+        refused = ApiResponse(response.status, headers, await response.read())
+        other = await self._attachment.arenewed(token, refused)
         if other is None or not _replayable(request):
             return response
         response.release()

@@ -17,9 +17,9 @@ class KeyturnAuth(Flow, httpx2.Auth):
     A caller's `Authorization` is replaced, and so is `Accept: */*`, which httpx2 sends by itself;
     all other headers of the caller's stay. After a 401 that means the token, the token is renewed
     and the request sent once more; when its body is a stream (a form with files is one), or there
-    is no other token to be had, the API's own answer is returned. What is added here doesn't
+    is no other token to be had, the API's own response is returned. What is added here doesn't
     follow a redirect to another origin. A redirect within the API is followed without the
-    provider's own headers; if it is then refused, it is sent again with them, but an answer of 2xx
+    provider's own headers; if it is then refused, it is sent again with them, but a response of 2xx
     stays. Like httpx2's own authentication, it reads the whole body of a 401.
 
     Args:

@@ -11,14 +11,14 @@ from requests.auth import AuthBase
 from requests.exceptions import UnrewindableBodyError
 from requests.utils import requote_uri, rewind_body
 
-from keyturn.integrations._attachment import Attachment, unshown
-from keyturn.response import Answer
+from keyturn._http.response import Response as ApiResponse
+from keyturn.integrations._request_auth import Attachment, unshown
 
 if TYPE_CHECKING:
     from requests import PreparedRequest, Response
 
-    from keyturn.connection import Connection
-    from keyturn.token import Token
+    from keyturn._connection import Connection
+    from keyturn._token import Token
 
 
 @attrs.define
@@ -35,7 +35,7 @@ class KeyturnAuth(AuthBase):
     A caller's `Authorization` is replaced, and so is `Accept: */*`, which requests sends by
     itself; all other headers of the caller's stay. After a 401 that means the token, the token is
     renewed and the request sent once more, a file as its body from where it began; when the body
-    can't be sent again, or there is no other token to be had, the API's own answer is returned.
+    can't be sent again, or there is no other token to be had, the API's own response is returned.
     What is added here doesn't follow a redirect to another origin. Like requests' own
     authentication, it reads the whole body of a 401, also with `stream=True`.
 
@@ -72,7 +72,7 @@ class KeyturnAuth(AuthBase):
         return r
 
     def _answered(self, sent: _Sent, response: Response, **options: Any) -> Response:
-        """Return the answer to go on with; requests asks for each one, redirects included."""
+        """Return the response to go on with; requests asks for each one, redirects included."""
         if response.status_code == 401:
             response = self._retried(sent, response, options)
         if response.is_redirect and not self._attachment.is_home(_target(response)):
@@ -82,14 +82,14 @@ class KeyturnAuth(AuthBase):
         return response
 
     def _retried(self, sent: _Sent, response: Response, options: dict[str, Any]) -> Response:
-        """Return the answer to the request sent again with another token, else the given one."""
+        """Return the response to the request sent again with another token, else the given one."""
         request = response.request
         carried = self._attachment.carries(sent.token, request.url or "", request.headers)
         if not carried:
             return response
         given = {name.lower(): value for name, value in response.headers.items()}
-        answer = Answer(response.status_code, given, response.content)
-        other = self._attachment.renewed(sent.token, answer)
+        refused = ApiResponse(response.status_code, given, response.content)
+        other = self._attachment.renewed(sent.token, refused)
         if other is None or not _rewound(request):
             return response
         headers = self._attachment.headers(other, request.headers, sent.token)

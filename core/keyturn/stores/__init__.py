@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from keyturn import errors
-from keyturn.stores.base import TokenStore
+from keyturn.stores._base import TokenStore
 
 if TYPE_CHECKING:
-    from keyturn.stores.encrypted import EncryptedStore
+    from keyturn.stores._encrypted import EncryptedStore
 
 __all__ = ["EncryptedStore", "TokenStore", "from_url"]
 
@@ -34,18 +34,20 @@ def from_url(url: str) -> TokenStore:
         raise errors.ConfigurationError("a token store's URL is a text.")
     scheme, separator, rest = url.partition("://")
     if separator and scheme == "memory" and not rest:
-        from keyturn.stores.memory import MemoryStore
+        from keyturn.stores._memory import MemoryStore
 
         return MemoryStore()
     if separator and scheme == "disk" and rest.startswith("/"):
-        from keyturn.stores.disk import DiskStore
+        from keyturn.stores._disk import DiskStore
 
         return DiskStore(unquote(rest))
     if separator and scheme in ("redis", "rediss", "unix"):
         return _redis_store(url)
-    from keyturn.plugins import ask_plugins
+    from keyturn._plugins.loading import call_plugins
 
-    found: list[TokenStore] = ask_plugins("keyturn_store", TokenStore, url=url) if separator else []
+    found: list[TokenStore] = (
+        call_plugins("keyturn_store", TokenStore, url=url) if separator else []
+    )
     if found:
         return found[0]
     raise errors.ConfigurationError(
@@ -57,7 +59,7 @@ def from_url(url: str) -> TokenStore:
 
 def _redis_store(url: str) -> TokenStore:
     try:
-        from keyturn.stores.redis import RedisStore
+        from keyturn.stores._redis import RedisStore
     except ModuleNotFoundError:
         raise errors.ConfigurationError(
             "a token store on Redis needs the package redis, which is not installed.",
@@ -69,7 +71,7 @@ def _redis_store(url: str) -> TokenStore:
 def __getattr__(name: str) -> Any:
     # Importing cryptography takes longer than a whole read of a token.
     if name == "EncryptedStore":
-        from keyturn.stores.encrypted import EncryptedStore
+        from keyturn.stores._encrypted import EncryptedStore
 
         return EncryptedStore
     message = f"module 'keyturn.stores' has no attribute {name!r}"

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, LiteralString
 import psycopg
 import pytest
 
-from keyturn.plugins import plugin_manager
+from keyturn._plugins.loading import plugin_manager
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,7 +64,7 @@ class PostgresqlServer:
         assert made.returncode == 0, made.stderr
 
     def start(self) -> None:
-        """Start it, unless it runs, and wait until it answers."""
+        """Start it, unless it runs, and wait until it responses."""
         if self._process is not None:
             return
         settings = {

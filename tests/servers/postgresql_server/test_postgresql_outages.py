@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 import keyturn
-from keyturn.stores.guard import GuardedStore
+from keyturn.stores._resilient import ResilientStore
 from keyturn.testing import Emulator
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def test_a_token_comes(
 
 
 def test_a_server_that_hangs_is_left_alone(server: Any, open_store: Callable[..., Any]) -> None:
-    """libpq waits for an answer for ever, and every renewal would with it, one after the other."""
+    """libpq waits for a response for ever, and every renewal would with it, one after the other."""
     store = open_store(server.url)
     store.write("a", "entry", float("inf"))
     server.hang()
@@ -129,12 +129,12 @@ def test_a_restart_costs_no_warning(
         server.start()
 
 
-def test_a_lost_answer_costs_no_lock(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_response_costs_no_lock(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that breaks just after the lock was taken would lock its own holder out."""
     database = vars(store)["_database"]
     send = database._send  # noqa: SLF001 - the server can't be told to break off right there
 
-    def send_and_lose_the_answer(statement: str, values: Any) -> Any:
+    def send_and_lose_the_response(statement: str, values: Any) -> Any:
         monkeypatch.undo()
         send(statement, values)
         vars(database)["_connection"].close()
@@ -144,7 +144,7 @@ def test_a_lost_answer_costs_no_lock(store: Any, monkeypatch: pytest.MonkeyPatch
         pytest.fail("the holder waits for itself")
 
     store.write("a", "entry", 2000)
-    monkeypatch.setattr(database, "_send", send_and_lose_the_answer)
+    monkeypatch.setattr(database, "_send", send_and_lose_the_response)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("keyturn_postgresql.store.time.sleep", wait_for_itself)
         with store.lock("a", 30):
@@ -156,7 +156,7 @@ def test_the_store_is_used_again_after_an_outage(
 ) -> None:
     """A server that was away for a moment would never be asked again."""
     monkeypatch.setattr("keyturn_postgresql.database.SILENCE", 0.0)
-    store = GuardedStore(open_store(server.url))
+    store = ResilientStore(open_store(server.url))
     store.write("a", "entry", float("inf"))
     server.stop()
     assert store.read("a") is None
@@ -170,7 +170,7 @@ def test_the_store_is_used_again_after_an_outage(
 def test_a_token_comes_from_beside_nonsense(
     server: Any, emulator: Emulator, open_store: Callable[..., Any], nonsense: bytes
 ) -> None:
-    """What somebody else wrote would be taken for a token, a budget or a refusal."""
+    """What somebody else wrote would be taken for a token, a rate_limit or a refusal."""
     settings = emulator.settings("norce-commerce", environment="stage")
     store = open_store(server.url)
     with keyturn.connect("norce-commerce", **settings, store=store) as connection:

@@ -1,4 +1,4 @@
-"""The example's PostgreSQL store among processes: crowds, budgets, killed holders, forks."""
+"""The example's PostgreSQL store among processes: crowds, rate limits, killed holders, forks."""
 
 from __future__ import annotations
 
@@ -130,9 +130,9 @@ def run_together(processes: list[subprocess.Popen[str]]) -> list[str]:
         assert process.stdin is not None
         process.stdin.write("\n")
         process.stdin.flush()
-    answers = [process.communicate(timeout=50) for process in processes]
-    assert [trouble for _, trouble in answers] == [""] * len(processes)
-    return [answer for answer, _ in answers]
+    responses = [process.communicate(timeout=50) for process in processes]
+    assert [trouble for _, trouble in responses] == [""] * len(processes)
+    return [response for response, _ in responses]
 
 
 def hold(start: Start, server: Any, lease: float) -> subprocess.Popen[str]:
@@ -152,7 +152,7 @@ def test_processes_make_one_token_request(start: Start, server: Any) -> None:
         assert emulator.token_requests("orocommerce") == 1
 
 
-def test_processes_share_a_budget(start: Start, server: Any) -> None:
+def test_processes_share_a_rate_limit(start: Start, server: Any) -> None:
     """Each process would use up the token endpoint's rate limit as if it were alone."""
     with Emulator() as emulator:
         settings = json.dumps(emulator.settings("norce-commerce"))
@@ -217,5 +217,5 @@ def test_child_does_not_free_the_lock_of_its_parent(start: Start, server: Any) -
 
 
 def test_fork_while_the_store_is_in_use(start: Start, server: Any) -> None:
-    """A child would share a connection with its parent, and get another's answer."""
+    """A child would share a connection with its parent, and get another's response."""
     assert start(FORKS, server.url).communicate() == ("True True\n", "")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 import redis
 
-from keyturn.stores.redis import RedisStore
+from keyturn.stores._redis import RedisStore
 
 if TYPE_CHECKING:
     import signal
@@ -49,7 +49,7 @@ class RedisServer:
         ]
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start it, and wait until it responses."""
         program, mortal = shutil.which("redis-server"), shutil.which("setpriv")
         if program is None or mortal is None:
             pytest.fail("redis-server is not installed: run make test-servers")

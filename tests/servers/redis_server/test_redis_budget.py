@@ -1,4 +1,4 @@
-"""A crowd of processes keeps one budget through Redis: no 429, and who must wait is told."""
+"""A crowd of processes keeps one rate_limit through Redis: no 429, and who must wait is told."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from keyturn.testing._limits import LeakyBucket
+from keyturn.testing.emulator._limits import LeakyBucket
 
 if TYPE_CHECKING:
     import socket
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 CROWD = """
 import json, os, sys
 import keyturn
-from keyturn.stores.redis import RedisStore
+from keyturn.stores._redis import RedisStore
 
 warm_url, url, store = sys.argv[1:]
 
@@ -58,24 +58,24 @@ assert [os.waitpid(child, 0)[1] for child in children] == [0] * len(children)
 def test_crowd_of_hosts_gets_no_429_and_is_told_how_long_to_wait(
     run_python: Callable[..., str],
     serve: Callable[..., RawServer],
-    http_answer: Callable[..., bytes],
-    token_answer: bytes,
+    http_response: Callable[..., bytes],
+    token_response: bytes,
     server: Any,
 ) -> None:
     """A deployment's cold start would be refused as a whole, and its hosts perhaps be blocked."""
     limit, lock = LeakyBucket(per_minute=3, burst=19), threading.Lock()  # 20 at once
     statuses: list[int] = []
 
-    def answer(endpoint: RawServer, connection: socket.socket) -> None:
+    def response(endpoint: RawServer, connection: socket.socket) -> None:
         endpoint.read_request(connection)
         with lock:
             status = 200 if limit.admits(time.monotonic()) else 429
             statuses.append(status)
             text = f"token-{len(statuses)}"
         fields = {"access_token": text, "token_type": "Bearer", "expires_in": 3600}
-        connection.sendall(http_answer(fields if status == 200 else b"", status))
+        connection.sendall(http_response(fields if status == 200 else b"", status))
 
-    warm, endpoint = serve(token_answer), serve(answer)
+    warm, endpoint = serve(token_response), serve(response)
     lines = run_python(CROWD, warm.url, endpoint.url, server.url).splitlines()
     outcomes = [tuple(json.loads(line)) for line in lines]
 

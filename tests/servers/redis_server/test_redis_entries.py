@@ -11,8 +11,8 @@ import trustme
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from keyturn.stores.guard import GuardedStore
-from keyturn.stores.redis import RedisStore
+from keyturn.stores._redis import RedisStore
+from keyturn.stores._resilient import ResilientStore
 from keyturn.testing import StoreConformance
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def test_machine(server: Any) -> None:
 def test_a_value_of_another_type_is_replaced(server: Any, store: RedisStore) -> None:
     """A key that somebody used for a list would keep a connection from sharing its tokens."""
     server.admin.lpush("keyturn:a", "b")
-    assert GuardedStore(store).read("a") is None
+    assert ResilientStore(store).read("a") is None
     store.write("a", "entry", 2000)
     assert store.read("a") == "entry"
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import keyturn
-from keyturn.stores.guard import GuardedStore
-from keyturn.stores.redis import SILENCE, RedisStore
+from keyturn.stores._redis import SILENCE, RedisStore
+from keyturn.stores._resilient import ResilientStore
 from keyturn.testing import Emulator
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def test_a_token_comes(
 def test_a_token_comes_from_beside_nonsense(
     server: Any, emulator: Emulator, nonsense: bytes
 ) -> None:
-    """What somebody else wrote would be taken for a token, a budget or a refusal."""
+    """What somebody else wrote would be taken for a token, a rate_limit or a refusal."""
     settings = emulator.settings("norce-commerce", environment="stage")
     with keyturn.connect("norce-commerce", **settings, store=server.url) as connection:
         connection.token()
@@ -133,17 +133,19 @@ def test_the_store_is_used_again_after_an_outage(server: Any) -> None:
     """A server that was away for a moment would never be asked again."""
     now = time.time()
     store = RedisStore(server.url, now=lambda: now)
-    guarded = GuardedStore(store)
-    guarded.write("a", "entry", float("inf"))
+    translate_errors = ResilientStore(store)
+    translate_errors.write("a", "entry", float("inf"))
     server.stop()
-    assert guarded.read("a") is None
+    assert translate_errors.read("a") is None
     server.start()
-    assert guarded.read("a") is None
-    guarded.write("a", "entry", float("inf"))
+    assert translate_errors.read("a") is None
+    translate_errors.write("a", "entry", float("inf"))
     now += SILENCE
-    assert guarded.read("a") == "entry"  # what was written meanwhile, this process remembers
+    assert (
+        translate_errors.read("a") == "entry"
+    )  # what was written meanwhile, this process remembers
     assert store.read("a") is None
-    guarded.write("a", "entry", float("inf"))
+    translate_errors.write("a", "entry", float("inf"))
     assert store.read("a") == "entry"
     store.close()
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from keyturn.stores.redis import RedisStore
+    from keyturn.stores._redis import RedisStore
 
     Start = Callable[..., subprocess.Popen[str]]
 
@@ -32,7 +32,7 @@ with keyturn.connect("orocommerce", **settings, store=sys.argv[2]) as connection
 
 HOLDER = """
 import sys
-from keyturn.stores.redis import RedisStore
+from keyturn.stores._redis import RedisStore
 
 with RedisStore(sys.argv[1]).lock("a", float(sys.argv[2])):
     print("held", flush=True)
@@ -41,7 +41,7 @@ with RedisStore(sys.argv[1]).lock("a", float(sys.argv[2])):
 
 FORKS = """
 import os, sys, threading
-from keyturn.stores.redis import RedisStore
+from keyturn.stores._redis import RedisStore
 
 store = RedisStore(sys.argv[1])
 store.write("a", "entry", float("inf"))
@@ -66,7 +66,7 @@ print(results == [0] * 20, all(store.read(f"c-{n}") == "entry" for n in range(20
 
 FORKING_HOLDER = """
 import os, sys
-from keyturn.stores.redis import RedisStore
+from keyturn.stores._redis import RedisStore
 
 store = RedisStore(sys.argv[1])
 with store.lock("a", 30):
@@ -119,9 +119,9 @@ def test_hosts_make_one_token_request(
             assert process.stdin is not None
             process.stdin.write("\n")
             process.stdin.flush()
-        answers = [process.communicate(timeout=30) for process in processes]
-        assert [trouble for _, trouble in answers] == [""] * 8
-        assert len({token for token, _ in answers}) == requests
+        responses = [process.communicate(timeout=30) for process in processes]
+        assert [trouble for _, trouble in responses] == [""] * 8
+        assert len({token for token, _ in responses}) == requests
         assert emulator.token_requests("orocommerce") == requests
 
 
@@ -164,5 +164,5 @@ def test_child_does_not_free_the_lock_of_its_parent(start: Start, server: Any) -
 
 
 def test_fork_while_the_store_is_in_use(start: Start, server: Any) -> None:
-    """A child would share a connection with its parent, and get another's answer."""
+    """A child would share a connection with its parent, and get another's response."""
     assert start(FORKS, server.url).communicate() == ("True True\n", "")

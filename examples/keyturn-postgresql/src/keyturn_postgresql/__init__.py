@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from keyturn_postgresql.store import PostgresqlStore
 
 
-@keyturn.hookimpl
+@keyturn.plugins.hookimpl
 def keyturn_store(url: str) -> PostgresqlStore | None:
     """Return the token store at a URL, or None when its scheme is another plugin's."""
     if url.partition("://")[0] not in ("postgresql", "postgres"):

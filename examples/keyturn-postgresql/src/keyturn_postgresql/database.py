@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 PATIENCE: Final = 1.0
-"""Seconds after which a server that doesn't answer counts as failed; to connect it has two."""
+"""Seconds after which a server that doesn't response counts as failed; to connect it has two."""
 
 SILENCE: Final = 5.0
-"""Seconds for which a server that can't be reached, or doesn't answer, is left alone."""
+"""Seconds for which a server that can't be reached, or doesn't response, is left alone."""
 
 _DEFAULTS: Final[dict[str, str | int | None]] = {
     "connect_timeout": 2,

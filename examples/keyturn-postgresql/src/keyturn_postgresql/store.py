@@ -39,7 +39,7 @@ DELETE FROM keyturn_entries WHERE key IN
     (SELECT key FROM keyturn_entries WHERE expires_at <= %s FOR UPDATE SKIP LOCKED)
 """
 _DELETE: Final = "DELETE FROM keyturn_entries WHERE key = %s"
-# One who asks again, since the first answer was lost, may have the lock already.
+# One who asks again, since the first response was lost, may have the lock already.
 _TAKE: Final = """
 INSERT INTO keyturn_locks AS held (key, holder, held_until)
 VALUES (%s, %s, now() + make_interval(secs => %s))

@@ -8,13 +8,13 @@ import keyturn
 
 
 @attrs.frozen(kw_only=True)
-class AcmeSettings(keyturn.ConfidentialSettings):
+class AcmeSettings(keyturn.plugins.ConfidentialSettings):
     """The settings of `acme`."""
 
-    tenant: str = keyturn.label("Tenant", "The tenant's name.")
+    tenant: str = keyturn.plugins.label("Tenant", "The tenant's name.")
 
 
-class Acme(keyturn.Provider[AcmeSettings]):
+class Acme(keyturn.plugins.Provider[AcmeSettings]):
     """Acme."""
 
     name = "acme"
@@ -23,7 +23,7 @@ class Acme(keyturn.Provider[AcmeSettings]):
     api_url = "https://{tenant}.acme.example/api"
 
 
-@keyturn.hookimpl
+@keyturn.plugins.hookimpl
 def keyturn_provider() -> Acme:
     """Return the provider `acme`."""
     return Acme()

@@ -1,0 +1,55 @@
+"""The command line: `keyturn COMMAND …`; each command is imported when it is called."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from keyturn._cli import quick as _quick
+
+# `typing` takes too long to import for the quick way.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        argv: The arguments, without the program's name; by default those of this process.
+
+    Returns:
+        The exit code: 0 done, 2 usage or configuration, 3 credentials or scope refused, 4 rate
+        limited, 5 endpoint or network, 130 interrupted, 1 anything else.
+
+    Raises:
+        SystemExit: With code 2 for wrong usage, with 0 after `--help` and `--version`.
+    """
+    try:
+        code = _run(sys.argv[1:] if argv is None else argv)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # Whoever reads has enough. The interpreter's own flush at the end must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:  # noqa: BLE001 - a traceback could show values
+        from keyturn._cli.commands import failed
+
+        return failed(error)
+    return code
+
+
+def _run(arguments: Sequence[str]) -> int:
+    line = _quick.response(arguments)
+    if line is None:
+        from keyturn._cli.commands import run
+
+        return run(arguments)
+    print(line)
+    return 0

@@ -1,0 +1,130 @@
+"""The command that runs the conformance kit, for authors of providers."""
+
+from __future__ import annotations
+
+import json
+import logging
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from keyturn import errors
+from keyturn._cli.exit_codes import DONE, FAILED
+from keyturn._cli.output import print_rows
+from keyturn._plugins import loading as plugins
+from keyturn._providers.calls import translate_errors
+from keyturn._providers.from_data import provider_from_data
+from keyturn._providers.schema import json_schema
+from keyturn.testing.provider_kit._run import CHECKS, run
+from keyturn.testing.provider_kit._subject import Examples
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator, Mapping
+
+    from keyturn._http.request import TokenRequest
+    from keyturn._providers.provider import Provider
+    from keyturn.testing.provider_kit._run import Report
+
+_COLUMNS = ("check", "outcome")
+
+
+def verify(arguments: argparse.Namespace) -> int:
+    """Run every check on a provider, against an endpoint of its own on this machine."""
+    if not arguments.verbose:
+        # What the provider logs under so many checks is no news.
+        arguments.log.setLevel(logging.CRITICAL)
+    provider = _provider(arguments.provider)
+    report = run(provider, _settings(provider, arguments.settings), Examples())
+    if arguments.format == "json":
+        print(json.dumps(_as_json(provider, report), indent=2), file=arguments.out)
+    else:
+        rows = [{"check": name, "outcome": _outcome(report, name)} for name in CHECKS]
+        print_rows(_COLUMNS, rows, "table", arguments.out)
+        print("\n".join(_lines(report)), file=arguments.out)
+    return FAILED if report.failures else DONE
+
+
+def _provider(named: str) -> Provider[Any]:
+    """Return the provider of a name, or the one that a TOML file describes."""
+    if not named.endswith(".toml"):
+        return plugins.provider(named)
+    path = Path(named)
+    try:
+        description = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+    else:
+        return provider_from_data(path.stem, description)
+    raise errors.ConfigurationError(
+        f"the description {named} can't be read: {reason}.",
+        hint="It must be a TOML file; see the page «Providers as data» of the reference.",
+    )
+
+
+def _settings(provider: Provider[Any], given: list[str]) -> dict[str, Any]:
+    """Return the settings of arguments such as `tenant=blue`."""
+    schema = translate_errors(provider.name, lambda: json_schema(provider.settings, ""))
+    properties = schema["properties"]
+    pairs = [argument.partition("=") for argument in given]
+    if not all(equals for _, equals, _ in pairs):
+        raise errors.ConfigurationError(
+            "a setting is given without a value.", hint="Give it as SETTING=VALUE."
+        )
+    return {name: _value(properties.get(name, {}), text) for name, _, text in pairs}
+
+
+def _value(schema: Mapping[str, Any], text: str) -> Any:
+    kinds = schema.get("type", "string")
+    if "anyOf" in schema or "string" in kinds:
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _outcome(report: Report, name: str) -> str:
+    return "FAILED" if name in report.failures else "passed"
+
+
+def _lines(report: Report) -> Iterator[str]:
+    """Yield what failed, what else there is to know, and the token request to look at."""
+    for name, failure in report.failures.items():
+        yield f"\n{name}: {failure.what}\nTo mend: {failure.mend}"
+    if report.notes:
+        yield "\nnotes:"
+        yield from (f"- {note}" for note in report.notes)
+    if report.request is not None:
+        yield "\nThe token request; hold it against the platform's documentation:"
+        yield f"  {report.request.method} {_address(report.request)}"
+        yield from (f"  {name}: {value}" for name, value in report.request.headers.items())
+        yield f"\n  {report.request.body.decode()}" if report.request.body else ""
+
+
+def _address(request: TokenRequest) -> str:
+    return f"{request.url}{'?' if request.query else ''}{request.query}"
+
+
+def _as_json(provider: Provider[Any], report: Report) -> dict[str, Any]:
+    request = report.request
+    return {
+        "provider": provider.name,
+        "checks": [
+            {"check": name, "outcome": _outcome(report, name).lower()}
+            | (
+                {"what": report.failures[name].what, "mend": report.failures[name].mend}
+                if name in report.failures
+                else {}
+            )
+            for name in CHECKS
+        ],
+        "notes": list(report.notes),
+        "request": request
+        and {
+            "method": request.method,
+            "url": _address(request),
+            "headers": request.headers,
+            "body": request.body.decode(),
+        },
+    }

@@ -1,0 +1,148 @@
+"""Secret references: where a secret is, instead of the secret itself."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from keyturn._plugins.loading import call_plugins, plugin_manager
+from keyturn._providers.settings import did_you_mean
+from keyturn._secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_MAX_SIZE = 65_536
+_COMMAND_SECONDS = 30.0
+
+
+def reference_mistake(reference: Mapping[str, Any]) -> str | None:
+    """Return what keeps a table from being a secret reference, or None; nothing is resolved."""
+    if len(reference) != 1:
+        return f"must be a reference to a secret: a table with one of {', '.join(_SOURCES)}"
+    ((source, where),) = reference.items()
+    if source in _SOURCES:
+        return _form_mistake(source, where)
+    if plugin_manager().hook.keyturn_secret.get_hookimpls():
+        return None  # only resolving it tells whether a plugin knows the source
+    return _unknown(source)
+
+
+def resolve(reference: Mapping[str, Any]) -> Secret | str:
+    """Return the secret that a reference names, or in a text what keeps it from being had.
+
+    Args:
+        reference: A table in which `reference_mistake` found none. Its one key is the source:
+
+            `env`: the name of an environment variable.
+            `file`: the absolute path of a file, `~` allowed, of at most 65536 bytes; one line
+            break at its end is left out.
+            `keyring`: `service/user` in the system's keyring; needs the package keyring.
+            `command`: a program and its arguments, run without a shell and without input for at
+            most 30 seconds; the first line that it prints is the secret.
+            Any other source is offered to the plugins' hook `keyturn_secret`.
+    """
+    ((source, where),) = reference.items()
+    found = _SOURCES[source](where) if source in _SOURCES else _from_plugins(source, where)
+    if isinstance(found, Secret) and not found:
+        return f"the {source} it refers to is empty"
+    return found
+
+
+def _form_mistake(source: str, where: object) -> str | None:
+    if source == "command":
+        texts = where if isinstance(where, list) else []
+        if texts and all(isinstance(text, str) and text for text in texts):
+            return None
+        return 'command must be a list of texts, such as ["pass", "norce"]'
+    if not isinstance(where, str) or not where:
+        return f"{source} must be a text"
+    if source == "file" and _absolute(where) is None:
+        return "file must be an absolute path"
+    if source == "keyring" and not all(where.rpartition("/")[::2]):
+        return "keyring must be of the form service/user"
+    return None
+
+
+def _from_environment(variable: str) -> Secret | str:
+    if variable not in os.environ:
+        return f"the environment variable {variable} is not set"
+    return Secret(os.environ[variable])
+
+
+def _absolute(path: str) -> Path | None:
+    try:
+        expanded = Path(path).expanduser()
+    except RuntimeError:  # there is no such user
+        return None
+    return expanded if expanded.is_absolute() and "\0" not in path else None
+
+
+def _from_file(path: str) -> Secret | str:
+    try:
+        with (_absolute(path) or Path(path)).open("rb") as file:
+            content = file.read(_MAX_SIZE + 1)
+        if len(content) > _MAX_SIZE:
+            return f"the file {path} is larger than {_MAX_SIZE} bytes"
+        return Secret(content.decode().removesuffix("\n").removesuffix("\r"))
+    except OSError as error:
+        return f"the file {path} can't be read: {error.strerror}"
+    except UnicodeDecodeError:
+        return f"the file {path} is not UTF-8 text"
+
+
+def _from_keyring(entry: str) -> Secret | str:
+    try:
+        keyring = importlib.import_module("keyring")
+    except ImportError:
+        return "the package keyring is missing: install keyturn[keyring]"
+    service, _, user = entry.rpartition("/")
+    try:
+        password = keyring.get_password(service, user)
+    except Exception as error:  # noqa: BLE001 - a back end may raise anything
+        return f"the keyring failed with {type(error).__name__}"
+    return f"the keyring has nothing for {entry}" if password is None else Secret(password)
+
+
+def _from_command(command: list[str]) -> Secret | str:
+    import subprocess
+
+    try:
+        with subprocess.Popen(  # noqa: S603 - the user's own command, and no shell
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        ) as process:
+            try:
+                output, _ = process.communicate(timeout=_COMMAND_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                return f"the command {command[0]} took longer than {_COMMAND_SECONDS:g} s"
+        if process.returncode != 0:
+            return f"the command {command[0]} failed with status {process.returncode}"
+        return Secret(output.decode().partition("\n")[0].removesuffix("\r"))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else type(error).__name__
+        return f"the command {command[0]} can't be used: {reason}"
+
+
+def _from_plugins(source: str, where: object) -> Secret | str:
+    found = call_plugins("keyturn_secret", str, source=source, reference=where)
+    return Secret(found[0]) if found else _unknown(source)
+
+
+def _unknown(source: str) -> str:
+    known = ", ".join(_SOURCES)
+    question = did_you_mean(source, _SOURCES)
+    return f"no secret source is named {source!r}; known are {known}, and plugins'.{question}"
+
+
+_SOURCES: dict[str, Callable[[Any], Secret | str]] = {
+    "env": _from_environment,
+    "file": _from_file,
+    "keyring": _from_keyring,
+    "command": _from_command,
+}

@@ -1,0 +1,147 @@
+"""The index of entry points: which plugins are installed, and may be imported."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from typing import TYPE_CHECKING
+
+import attrs
+
+from keyturn import errors
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution, EntryPoint
+
+PROVIDERS_GROUP = "keyturn.providers"
+PLUGINS_GROUP = "keyturn.plugins"
+CHOICE_VARIABLE = "KEYTURN_PLUGINS"
+_OWN_DISTRIBUTION = "keyturn"
+_NAME_REGEX = re.compile(r"\w[\w.-]*")
+_VERSION_PATTERN = r"(?:\.v([1-9][0-9]{0,3}))?"
+_logger = logging.getLogger("keyturn.plugins")
+
+
+@attrs.frozen
+class Installed:
+    """A plugin as its distribution's metadata tell of it; it is not imported.
+
+    Args:
+        point: Its entry point.
+        distribution: The distribution that registers it, its name normalized.
+        release: That distribution's version.
+        api: The version of the plugin API that it is written for.
+    """
+
+    point: EntryPoint
+    distribution: str
+    release: str
+    api: int
+
+    @property
+    def name(self) -> str:
+        """The name of its entry point."""
+        return self.point.name
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it comes with keyturn."""
+        return self.distribution == _OWN_DISTRIBUTION
+
+    def __str__(self) -> str:
+        kind = "provider" if self.point.group.startswith(PROVIDERS_GROUP) else "plugin"
+        return f"{kind} {self.name} of distribution {self.distribution}"
+
+    def version_problem(self) -> tuple[str, str]:
+        """Return what is wrong with its version of the plugin API, and what to do; or two ""."""
+        from keyturn._plugins.hooks import API_VERSION, OLDEST_API_VERSION
+
+        if OLDEST_API_VERSION <= self.api <= API_VERSION:
+            return "", ""
+        problem = (
+            f"it is written for version {self.api} of the plugin API, and this keyturn supports "
+            f"{OLDEST_API_VERSION} to {API_VERSION}"
+        )
+        outdated = _OWN_DISTRIBUTION if self.api > API_VERSION else self.distribution
+        return problem, f"Update {outdated}."
+
+
+def installed(group: str) -> list[Installed]:
+    """Return the plugins of an entry-point group, for any plugin API, sorted by name.
+
+    Args:
+        group: The group of version 1 of the plugin API.
+    """
+    # importlib.metadata takes 40 ms to import: only when plugins are looked for.
+    from importlib.metadata import distributions
+
+    found: dict[str, list[Installed]] = {}
+    for distribution in distributions():
+        try:
+            plugins = _plugins_of(distribution, group)
+        except Exception as error:  # noqa: BLE001 - anything may be installed
+            where = getattr(distribution, "_path", "a distribution")
+            _logger.warning("the metadata in %s can't be read (%s)", where, type(error).__name__)
+            continue
+        if plugins:
+            # One distribution may be found twice; as for imports, the first on the path wins.
+            found.setdefault(plugins[0].distribution, plugins)
+    every = [plugin for plugins in found.values() for plugin in plugins]
+    return sorted(every, key=lambda plugin: (plugin.name, plugin.distribution))
+
+
+def installed_providers() -> list[Installed]:
+    """Return the installed providers, sorted by name; no stranger takes over a built-in name."""
+    every = installed(PROVIDERS_GROUP)
+    own = {plugin.name for plugin in every if plugin.is_own}
+    kept = []
+    for plugin in every:
+        if plugin.is_own or plugin.name not in own:
+            kept.append(plugin)
+        else:
+            _logger.warning(
+                "distribution %s registers the built-in provider name %s and is ignored. "
+                "Uninstall it, or tell its authors.",
+                plugin.distribution,
+                plugin.name,
+            )
+    return kept
+
+
+def is_left_out(plugin: Installed) -> bool:
+    """Return whether `KEYTURN_PLUGINS` leaves a plugin out; keyturn's own never are.
+
+    Raises:
+        keyturn.errors.ConfigurationError: The variable can't be understood.
+    """
+    choice = os.environ.get(CHOICE_VARIABLE, "").strip()
+    names = [name.strip() for name in choice.split(",")] if choice else []
+    blocked = [name[1:] for name in names if name.startswith("-")]
+    admitted = [name for name in names if not name.startswith("-")]
+    if (blocked and admitted) or not all(map(_NAME_REGEX.fullmatch, blocked + admitted)):
+        raise errors.ConfigurationError(
+            f"the environment variable {CHOICE_VARIABLE} can't be understood.",
+            hint="Give it the names of the plugins to leave out, such as -acme,-vault, or of the "
+            "only ones to admit, such as acme,vault, or none to admit none.",
+        )
+    if plugin.is_own or not names:
+        return False
+    if blocked:
+        return plugin.name in blocked
+    return admitted == ["none"] or plugin.name not in admitted
+
+
+def _plugins_of(distribution: Distribution, group: str) -> list[Installed]:
+    # Most distributions have no such group: their other files are not even opened.
+    if f"[{group}" not in (distribution.read_text("entry_points.txt") or ""):
+        return []
+    owner = re.sub(r"[-_.]+", "-", distribution.name).lower()
+    plugins = [
+        Installed(point, owner, distribution.version, int(match[1] or 1))
+        for point in distribution.entry_points
+        if (match := re.fullmatch(re.escape(group) + _VERSION_PATTERN, point.group))
+    ]
+    # Who registers a name for several versions has the newest that is supported used: the last.
+    plugins.sort(key=lambda plugin: (not any(plugin.version_problem()), plugin.api))
+    return list({plugin.name: plugin for plugin in plugins}.values())

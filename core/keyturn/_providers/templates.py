@@ -1,0 +1,168 @@
+"""Templates: texts of a provider's data in which settings stand as `{name}` or `{name[key]}`.
+
+`{name}` is the setting, or the property of the settings, of that name; where the setting is a
+choice, the text that belongs to what was chosen, or with `{name[key]}` one of its texts.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import attrs
+
+from keyturn import errors
+from keyturn._http.urls import url_problem
+from keyturn._http.values import RandomId
+from keyturn._providers.schema import kind_of
+from keyturn._secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from keyturn._http.request import Pairs, Value
+    from keyturn._providers.settings import Settings
+
+RANDOM_ID = "{uuid}"
+"""The template of a value that is a new UUID each time it is sent."""
+
+_PLACEHOLDER_REGEX = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?:\[([A-Za-z0-9_.-]+)\])?")
+_HOST_VALUE_REGEX = re.compile(r"[a-z0-9.-]*")
+
+
+def problem(template: str, settings: type[Settings]) -> str | None:
+    """Return what is wrong with a template for settings of a class, or None."""
+    try:
+        placeholders = [(name, key) for _, name, key in _parts(template) if name is not None]
+    except ValueError:
+        return "is no template such as https://{tenant}.example"
+    if template == RANDOM_ID:
+        return None
+    fields = attrs.fields_dict(settings)
+    for name, key in placeholders:
+        if name not in fields and not _is_property(settings, name):
+            return f"names {{{name}}}, which is no setting"
+        choices = _choices(fields.get(name))
+        if not (all(_has_text(each, key) for each in choices) if choices else key is None):
+            return (
+                f"names {{{name}{f'[{key}]' if key else ''}}}, which that setting has no text for"
+            )
+    return None
+
+
+def address_problem(template: str, settings: type[Settings]) -> str | None:
+    """Return what is wrong with the template of an address, besides `problem`, or None."""
+    if template == RANDOM_ID:
+        return "is no address"
+    kinds = attrs.fields_dict(attrs.resolve_types(settings))
+    for _, name, _ in _parts(template):
+        if name in kinds and kind_of(kinds[name].type)[0] is Secret:
+            return f"names {{{name}}}, a secret, which addresses must not hold"
+    return None
+
+
+def address(template: str, settings: Settings) -> str:
+    """Return an address template with the settings' values in it.
+
+    Raises:
+        keyturn.errors.ConfigurationError: The result is not an address that a secret may be
+            sent to.
+    """
+    made = ""
+    for literal, name, key in _parts(template):
+        made += literal
+        if name:
+            value = _looked_up(settings, name, key)
+            if value is None:
+                message = f"the address made from {template} needs the setting {name}."
+                raise errors.ConfigurationError(message)
+            made += _placed(str(value), made)
+    wrong = url_problem(made)
+    if wrong:
+        raise errors.ConfigurationError(f"the address made from {template} {wrong}.")
+    return made
+
+
+def text(template: str, settings: Settings) -> Value | None:
+    """Return the value of a template.
+
+    Returns:
+        None when one of the settings in it is None; a secret when one of them is a secret.
+    """
+    if template == RANDOM_ID:
+        return RandomId()
+    made, is_secret = "", False
+    for literal, name, key in _parts(template):
+        made += literal
+        if name:
+            value = _looked_up(settings, name, key)
+            if value is None:
+                return None
+            is_secret = is_secret or isinstance(value, Secret)
+            made += _plain(value)
+    return Secret(made) if is_secret else made
+
+
+def texts(templates: Mapping[str, str], settings: Settings) -> Pairs:
+    """Return the names and values of several templates; a value that is None is left out."""
+    values = ((name, text(template, settings)) for name, template in templates.items())
+    return tuple((name, value) for name, value in values if value is not None)
+
+
+def _parts(template: str) -> Iterator[tuple[str, str | None, str | None]]:
+    """Yield each literal text with the name and the key that follow it.
+
+    Raises:
+        ValueError: It is no template.
+    """
+    for literal, field, specification, conversion in string.Formatter().parse(template):
+        if field is None:
+            yield literal, None, None
+            continue
+        match = _PLACEHOLDER_REGEX.fullmatch(field)
+        if match is None or specification or conversion:
+            raise ValueError(template)
+        yield literal, match[1], match[2]
+
+
+def _is_property(settings: type[Settings], name: str) -> bool:
+    return not name.startswith("_") and not callable(getattr(settings, name, len))
+
+
+def _choices(field: attrs.Attribute[Any] | None) -> list[str | Mapping[str, str]]:
+    """Return the texts of a setting that is a choice; of any other setting, nothing."""
+    choices: Mapping[str, Any] = (field.metadata.get("choices") if field else None) or {}
+    return list(choices.values())
+
+
+def _has_text(choice: str | Mapping[str, str], key: str | None) -> bool:
+    return key is None if isinstance(choice, str) else key in choice
+
+
+def _looked_up(settings: Settings, name: str, key: str | None) -> Any:
+    value = getattr(settings, name)
+    field = attrs.fields_dict(type(settings)).get(name)
+    choices = field.metadata.get("choices") if field else None
+    if not choices or value is None:
+        return value
+    return choices[value] if key is None else choices[value][key]
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, Secret):
+        return value.reveal()
+    if isinstance(value, tuple):
+        return " ".join(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _placed(value: str, address: str) -> str:
+    """Return a setting's value as it may stand after the address made so far."""
+    if not address:
+        return value.rstrip("/")
+    if "/" in address.partition("://")[2]:
+        return quote(value, safe="")
+    # Within the host a value must not end it; url_problem sees the whole only.
+    return value if _HOST_VALUE_REGEX.fullmatch(value) else "\0"

@@ -1,0 +1,46 @@
+"""What a token store is: four operations and no more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+
+@runtime_checkable
+class TokenStore(Protocol):
+    """Where entries (tokens, rate limits, remembered negative_cache) live between calls.
+
+    Every method may be called from any thread, and may raise anything: keyturn turns a store's
+    failure into a warning and an extra token request. Keys are lower-case letters, digits and
+    hyphens, at most 80 characters; entries are text.
+    """
+
+    def read(self, key: str) -> str | None:
+        """Return the entry at `key`, or None when there is none or it has expired."""
+        ...
+
+    def write(self, key: str, entry: str, expires_at: float) -> None:
+        """Keep `entry` at `key` until `expires_at` (epoch seconds), replacing what was there."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove the entry at `key`; no error when there is none."""
+        ...
+
+    def lock(self, key: str, lease: float) -> AbstractContextManager[None]:
+        """Hold the lock of `key` for the length of a `with` block.
+
+        Waits while another thread, process or host holds it. A holder that died, or that has held
+        it for longer than `lease` seconds, is overcome.
+
+        Args:
+            key: The lock's key; locks and entries don't share a name space.
+            lease: How long the lock may be held, in seconds; also the longest wait for it.
+
+        Returns:
+            A context manager; entering it raises `TimeoutError` when `lease` seconds of waiting
+            did not bring the lock.
+        """
+        ...

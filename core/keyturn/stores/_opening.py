@@ -1,0 +1,66 @@
+"""Which token store a connection uses: its own, the environment's, or this process's memory."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from keyturn import errors, stores
+from keyturn._once import ForkSafeLock, cached_once
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from keyturn._secret import Secret
+    from keyturn.stores._base import TokenStore
+
+STORE_VARIABLE = "KEYTURN_STORE"
+"""The environment variable that names the token store's URL when none is given."""
+
+
+def open_store(store: str | TokenStore | None) -> TokenStore:
+    """Return the token store of `connect`'s argument of that name."""
+    chosen = (os.environ.get(STORE_VARIABLE) or None) if store is None else store
+    if chosen is None:
+        return _process_memory()
+    if isinstance(chosen, str):
+        return stores.from_url(chosen) if chosen == "memory://" else shared_store(chosen)
+    if isinstance(chosen, stores.TokenStore):
+        return chosen
+    raise errors.ConfigurationError(
+        f"a {type(chosen).__name__} is not a token store.",
+        hint="Give a URL such as disk:///var/cache/x, or an object with a store's four methods.",
+    )
+
+
+@cached_once
+def shared_store(url: str) -> TokenStore:
+    """Return the token store at a URL, one for all connections of this process that name it."""
+    return stores.from_url(url)
+
+
+def shared_encrypted_store(store: TokenStore, keys: Sequence[Secret]) -> TokenStore:
+    """Return `store` with its entries encrypted, one for all connections of this process.
+
+    What callers share (a request in progress, what is remembered while the store fails) belongs to
+    one store object.
+
+    Raises:
+        keyturn.errors.ConfigurationError: There is no key, or one is of another form.
+    """
+    with _encrypting:
+        for inner, used, encrypted in _encrypted_stores:
+            if inner is store and used == keys:
+                return encrypted
+        new = stores.EncryptedStore(store, keys)
+        _encrypted_stores.append((store, keys, new))
+        return new
+
+
+_encrypting = ForkSafeLock()
+_encrypted_stores: list[tuple[TokenStore, Sequence[Secret], TokenStore]] = []
+
+
+@cached_once
+def _process_memory() -> TokenStore:
+    return stores.from_url("memory://")

@@ -1,0 +1,318 @@
+"""The token store that several hosts share: a Redis or Valkey server."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import os
+import random
+import secrets
+import threading
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import redis
+from redis.backoff import NoBackoff
+from redis.connection import AbstractConnection
+from redis.retry import Retry
+
+from keyturn import errors
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Generator
+
+LONGEST_ENTRY: Final = 256 * 1024
+"""The longest entry that is kept, in bytes of UTF-8."""
+
+PATIENCE: Final = 1.0
+"""Seconds after which a server that doesn't connect or response counts as failed."""
+
+SILENCE: Final = 5.0
+"""Seconds for which a server that failed is left alone."""
+
+_LONGEST_VALUE = LONGEST_ENTRY + 32
+_LONGEST_KEPT = 400 * 86_400.0
+_LONGEST_ANSWER = _LONGEST_VALUE + 1024  # of its handshake and of what frames a value
+# A crowd of processes with many threads each would slow the server, and this machine, down.
+_CONNECTIONS = 4
+_QUEUE_PATIENCE = 10.0
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.005, 0.5
+# PTTL tells -2 where there is no key, and -1 of one without an expiry, which is no lock of ours:
+# nobody would ever free it.
+_TAKE = """
+if redis.call("pttl", KEYS[1]) < 0 then
+    redis.call("set", KEYS[1], ARGV[1], "px", ARGV[2])
+    return 1
+end
+return 0
+"""
+# A holder that was overcome must not free the lock of its successor.
+_RELEASE = """
+if redis.call("get", KEYS[1]) == ARGV[1] then
+    return redis.call("del", KEYS[1])
+end
+"""
+
+_Result = TypeVar("_Result")
+
+
+class RedisStore:
+    """Entries on a server that any number of threads, processes and hosts share.
+
+    Everything is below `keyturn:` in the server's database. Locks hold as far as the server does:
+    one that loses its memory, or is replaced by a replica, forgets who held them.
+
+    Every operation may raise `OSError`: the server is gone, too slow, full, read-only, or refuses
+    the password. A server that can't be reached, or twice in a row doesn't response within
+    `PATIENCE`, is then left alone for `SILENCE`, so that it can't hold up every token; operations
+    fail at once meanwhile. One late response may be the fault of a busy machine.
+
+    Args:
+        server: A URL of the scheme `redis`, `rediss` (TLS) or `unix`, whose query may hold
+            redis-py's options (https://redis.readthedocs.io/en/stable/connections.html); or a
+            redis-py client, which must not decode responses, and brings its own timeouts.
+        now: The clock that expiry is measured by, in epoch seconds.
+
+    Raises:
+        keyturn.errors.ConfigurationError: The URL can't be used.
+    """
+
+    def __init__(self, server: str | redis.Redis, now: Callable[[], float] = time.time) -> None:
+        self._client = _client(server) if isinstance(server, str) else server
+        self._now = now
+        self._silent_until = 0.0
+        self._is_suspected = False
+        self._take_places()
+
+    def read(self, key: str) -> str | None:
+        """Return the entry at `key`, or None when there is none or it has expired.
+
+        Raises:
+            ValueError: What is there was not written by a store of this kind.
+        """
+        value = self._ask(lambda: self._client.getrange(f"keyturn:{key}", 0, _LONGEST_VALUE))
+        if not value:
+            return None
+        expires_at, entry = _parse(value)
+        return entry if self._now() < expires_at else None
+
+    def write(self, key: str, entry: str, expires_at: float) -> None:
+        """Keep `entry` at `key` until `expires_at` (epoch seconds), replacing what was there.
+
+        The server forgets it then, but after 400 days at the latest.
+
+        Raises:
+            ValueError: The entry is longer than `LONGEST_ENTRY` bytes.
+        """
+        if len(entry.encode()) > LONGEST_ENTRY:
+            raise ValueError(f"An entry may have {LONGEST_ENTRY} bytes.")
+        left = expires_at - self._now()
+        if not left > 0:  # NaN too
+            self.delete(key)
+            return
+        # The server's clock may differ from this one: it is told a duration.
+        px = _milliseconds(min(left, _LONGEST_KEPT))
+        value = f"{float(expires_at)!r} {entry}"
+        self._ask(lambda: self._client.set(f"keyturn:{key}", value, px=px))
+
+    def delete(self, key: str) -> None:
+        """Remove the entry at `key`; no error when there is none."""
+        self._ask(lambda: self._client.delete(f"keyturn:{key}"))
+
+    @contextmanager
+    def lock(self, key: str, lease: float) -> Generator[None]:
+        """Hold the lock of `key` among threads, processes and hosts for a `with` block.
+
+        Args:
+            key: The lock's key.
+            lease: How long the lock may be held, in seconds, after which a waiter takes it; also
+                the longest wait for it.
+
+        Raises:
+            TimeoutError: `lease` seconds of waiting did not bring the lock.
+        """
+        name, holder, process = f"keyturn:lock:{key}", secrets.token_hex(16), os.getpid()
+        is_held = may_be_ours = False
+
+        def take() -> bool:
+            nonlocal may_be_ours
+            may_be_ours = True  # also if the server gives the lock, and its response is lost
+            may_be_ours = bool(self._client.eval(_TAKE, 1, name, holder, _milliseconds(lease)))
+            return may_be_ours
+
+        try:
+            self._acquire(take, name, lease)
+            is_held = True
+            yield
+        finally:
+            # A child forked inside the block frees nothing of its parent's.
+            if may_be_ours and os.getpid() == process:
+                release = functools.partial(self._client.eval, _RELEASE, 1, name, holder)
+                if is_held and not self._is_silent():
+                    self._ask(release)
+                else:  # the server has just failed: nobody waits for it once more
+                    threading.Thread(target=_try, args=[release], daemon=True).start()
+
+    def close(self) -> None:
+        """Close the connections; the next operation opens another."""
+        self._client.close()
+
+    def _acquire(self, take: Callable[[], bool], name: str, lease: float) -> None:
+        start = time.monotonic()
+        while not self._ask(take):
+            waited = time.monotonic() - start
+            if waited >= lease:
+                message = f"the lock {name} did not come in {lease:g} s"
+                raise TimeoutError(errno.ETIMEDOUT, message)
+            # In step with the wait: nobody is more than a tenth late, nor asks without need.
+            pause = min(max(waited / 10, _SHORTEST_PAUSE), _LONGEST_PAUSE, lease - waited)
+            time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - no secret
+
+    def _is_silent(self) -> bool:
+        # The clock may have been set back: no silence is longer than it should be.
+        return 0 < self._silent_until - self._now() <= SILENCE
+
+    def _ask(self, operation: Callable[[], _Result]) -> _Result:
+        with self._place():
+            if self._is_silent():  # perhaps since this one began to wait for its place
+                raise OSError(errno.EIO, f"Redis has failed, and is left alone for {SILENCE:g} s")
+            was_suspected = self._is_suspected
+            try:
+                result = operation()
+            except redis.RedisError as error:
+                is_late = isinstance(error, redis.TimeoutError)
+                if (is_late and was_suspected) or isinstance(error, redis.ConnectionError):
+                    self._silent_until = self._now() + SILENCE
+                self._is_suspected = is_late
+                kind = type(error).__name__
+            else:
+                self._is_suspected = False
+                return result
+        # The server's own words may quote the command, and with it an entry.
+        raise OSError(errno.EIO, f"Redis failed with {kind}")
+
+    @contextmanager
+    def _place(self) -> Generator[None]:
+        """Wait until fewer than `_CONNECTIONS` operations of this process are under way."""
+        if self._process != os.getpid():
+            self._take_places()  # those of the parent's threads will never be free here
+        places = self._places
+        if not places.acquire(timeout=_QUEUE_PATIENCE):
+            raise OSError(errno.EIO, f"Redis was busy for {_QUEUE_PATIENCE:g} s")
+        try:
+            yield
+        finally:
+            places.release()
+
+    def _take_places(self) -> None:
+        self._places = threading.BoundedSemaphore(_CONNECTIONS)
+        self._process = os.getpid()
+
+
+class _TimedSocket:
+    """A socket that bounds the time and the size of an operation; redis-py times single reads."""
+
+    def __init__(self, wrapped: socket.socket, seconds: float) -> None:
+        self._socket = wrapped
+        self._seconds = self._longest = seconds
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin an operation."""
+        self._deadline = time.monotonic() + self._seconds
+        self._room = _LONGEST_ANSWER
+
+    def settimeout(self, seconds: float) -> None:
+        """Set how long a single read or write may take."""
+        self._longest = seconds
+
+    def sendall(self, data: bytes) -> None:
+        """Send data while there is time."""
+        self._set_timeout()
+        self._socket.sendall(data)
+
+    def recv(self, size: int) -> bytes:
+        """Receive data while there are time and room."""
+        self._set_timeout()
+        data = self._socket.recv(size)
+        self._take_room(len(data))
+        return data
+
+    def recv_into(self, buffer: bytearray) -> int:
+        """Receive data as above (for hiredis, with which redis-py reads if it is installed)."""
+        self._set_timeout()
+        size = self._socket.recv_into(buffer)
+        self._take_room(size)
+        return size
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._socket, name)
+
+    def _set_timeout(self) -> None:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError(errno.ETIMEDOUT, "the operation took too long")
+        self._socket.settimeout(min(left, self._longest))
+
+    def _take_room(self, size: int) -> None:
+        self._room -= size
+        if self._room < 0:
+            raise OSError(errno.EMSGSIZE, "the response is too long")
+
+
+class _TimedConnection(AbstractConnection):
+    """What makes a redis-py connection read and write in time."""
+
+    def connect(self) -> None:
+        """Begin an operation: a pool calls this whenever it hands the connection out."""
+        if self._sock is not None:
+            self._sock.begin()
+        super().connect()  # type: ignore[no-untyped-call]
+
+    def _connect(self) -> Any:
+        connected: Any = super()._connect()  # type: ignore[no-untyped-call, safe-super]
+        return _TimedSocket(connected, self.socket_timeout or PATIENCE)
+
+
+def _client(url: str) -> redis.Redis:
+    try:
+        pool = redis.BlockingConnectionPool.from_url(
+            url,
+            max_connections=_CONNECTIONS,
+            timeout=_QUEUE_PATIENCE,
+            socket_connect_timeout=PATIENCE,
+            socket_timeout=PATIENCE,
+            retry=Retry(NoBackoff(), 0),  # whoever asks for a token owns the retries
+            protocol=2,
+        )
+        pool.connection_class = type("Timed", (_TimedConnection, pool.connection_class), {})
+        # A wrong option is told now, and not when the first token is asked for.
+        pool.connection_class(**pool.connection_kwargs)
+    except (ValueError, TypeError, redis.RedisError):
+        pass  # whose text may show the password
+    else:
+        return redis.Redis(connection_pool=pool)
+    raise errors.ConfigurationError(
+        "the token store's Redis URL can't be used.",
+        hint="Its form is redis://user:password@host:6379/0, with user and password "
+        "percent-encoded, or unix:///path/to/socket; rediss:// is Redis over TLS.",
+    )
+
+
+def _try(operation: Callable[[], object]) -> None:
+    with suppress(Exception):
+        operation()
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, int(seconds * 1000))
+
+
+def _parse(value: bytes | str) -> tuple[float, str]:
+    """Return when a value expires (epoch seconds), and its entry."""
+    if len(value) > _LONGEST_VALUE or not isinstance(value, bytes):
+        raise ValueError("This is no entry.")
+    expires_at, _, entry = value.decode().partition(" ")
+    return float(expires_at), entry

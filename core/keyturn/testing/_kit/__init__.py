@@ -1,1 +1,0 @@
-"""The conformance kit: what every provider must do, as checks that say what to mend."""

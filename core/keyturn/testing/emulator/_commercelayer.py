@@ -1,0 +1,207 @@
+"""Commerce Layer, by its page on authentication and its published clients."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from typing import TYPE_CHECKING, Any, Literal
+
+import attrs
+from authlib.oauth2.rfc6749.errors import InvalidScopeError
+
+from keyturn.testing.emulator._limits import SlidingWindow
+from keyturn.testing.emulator._messages import (
+    MalformedBody,
+    Response,
+    json_object,
+    json_response,
+    parameters_of_any_kind,
+)
+from keyturn.testing.emulator._oauth import Client
+from keyturn.testing.emulator._origin import Origin
+from keyturn.testing.emulator._signing import signed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from keyturn.testing.emulator._messages import ReceivedRequest
+    from keyturn.testing.emulator._oauth import Issued
+
+_ORGANIZATION = {"id": "enWoxFMOnp", "slug": "emulated"}
+_SECRET_NEEDED = frozenset({"client_secret_post"})
+# Only in its last seconds is a token replaced (comment in js-auth).
+_OVERLAP = 900
+_LIFETIMES = {"integration": 7200, "sales_channel": 14_400}
+_STATUSES = {"invalid_client": 401, "unauthorized_client": 403}
+_CODES = {400: "BAD_REQUEST", 401: "UNAUTHORIZED", 403: "FORBIDDEN", 429: "TOO_MANY_REQUESTS"}
+_JSON_API = "application/vnd.api+json"
+_MARKETS_PATH = "/api/markets"
+_FORBIDDEN_PATH = "/api/webhooks"
+
+
+@attrs.frozen
+class _Market:
+    code: str
+    id: str
+    # By code and by id.
+    stock_locations: frozenset[str]
+    enabled: bool = True
+
+
+_MARKETS = (
+    _Market("europe", "xYZkjABcde", frozenset({"code:eu_warehouse", "id:WLgbSXqyoZ"})),
+    _Market("usa", "mrYUsaAbcD", frozenset({"code:us_warehouse", "id:nYUsaWareZ"})),
+    _Market("closed", "nOdIsabled", frozenset(), enabled=False),
+)
+_STORES = {"code:europe_store", "id:sTeUropeAb"}
+
+
+def _selected(values: list[str]) -> list[_Market]:
+    """Return the enabled markets that a scope selects."""
+    return [
+        market
+        for market in _MARKETS
+        if market.enabled
+        and not {"market:all", f"market:id:{market.id}", f"market:code:{market.code}"}.isdisjoint(
+            values
+        )
+    ]
+
+
+def _errors(status: int, title: str, detail: str) -> Response:
+    error = {"title": title, "detail": detail, "code": _CODES[status], "status": status}
+    return json_response(status, {"errors": [error]})
+
+
+class CommerceLayer(Origin):
+    """Commerce Layer, with one organization, two markets and three clients."""
+
+    name = "commercelayer"
+    token_path = "/oauth/token"  # noqa: S105 - a path
+
+    def __init__(self, lifetime: int | None, now: Callable[[], float]) -> None:
+        clients = [
+            Client("integration", _SECRET_NEEDED),
+            Client("sales_channel", frozenset({"none"})),
+            Client("webapp", _SECRET_NEEDED, grants=frozenset({"authorization_code"})),
+        ]
+        super().__init__(clients, lifetime, now)
+
+    def settings(self, variant: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the settings of the integration, or of the kind of client given."""
+        kind = variant.get("kind", "integration")
+        market = {"market": "code:europe"} if kind == "sales_channel" else {}
+        return {
+            "kind": kind,
+            "organization": _ORGANIZATION["slug"],
+            **market,
+            "token_url": self.url + self.token_path,
+            "api_url": f"{self.url}/api",
+            **self.client(kind).credentials,
+            **variant,
+        }
+
+    def resource(self, variant: Mapping[str, Any]) -> str:
+        """Return the path of the markets."""
+        del variant
+        return _MARKETS_PATH.removeprefix("/api")
+
+    def endpoints(self) -> dict[str, Callable[[ReceivedRequest], Response]]:
+        """Return the token endpoint and the revocation endpoint beside it."""
+        return {self.token_path: self._token, "/oauth/revoke": self.oauth.revoke}
+
+    def _token(self, request: ReceivedRequest) -> Response:
+        # The framework, not the authorization server, refuses what it can't parse.
+        if request.media_type == "application/json":
+            try:
+                json_object(request.body)
+            except MalformedBody:
+                return json_response(400, {"status": 400, "error": "Bad Request"})
+        return self.oauth.token(request)
+
+    def parameters(self, request: ReceivedRequest) -> dict[str, str]:
+        """Return the parameters."""
+        return parameters_of_any_kind(request)
+
+    def check_scope(self, scope: str) -> None:
+        """Refuse what is unknown, and a stock location outside the market in scope."""
+        values = scope.split()
+        markets = _selected(values)
+        inside = set(itertools.chain.from_iterable(market.stock_locations for market in markets))
+        for value in values:
+            resource, _, selector = value.partition(":")
+            known = {
+                "market": bool(_selected([value])),
+                "stock_location": selector in inside,
+                "store": selector in _STORES,
+            }
+            if not known.get(resource, False):
+                raise InvalidScopeError("The requested scope is invalid, unknown, or malformed.")
+
+    def issue(self, client: Client, scope: str) -> dict[str, Any]:
+        """Return the token that was issued before, unless its last minutes have come."""
+        if not scope and client.role == "integration":
+            scope = "market:all"
+        now = self.now()
+        token = self._reusable(client, scope, now) or self._new(client, scope, now)
+        response = {
+            "access_token": token.access_token,
+            "token_type": "bearer",
+            # Rounded first, or a float's rest would take a second from a new token.
+            "expires_in": int(round(token.expires_at - now, 3)),
+            "scope": token.scope,
+            "created_at": int(token.created_at),
+        }
+        return response if token.scope else {k: v for k, v in response.items() if k != "scope"}
+
+    def _reusable(self, client: Client, scope: str, now: float) -> Issued | None:
+        for token in self.issued.values():
+            same = token.client is client and set(token.scope.split()) == set(scope.split())
+            if same and token.expires_at - now > _OVERLAP:
+                return token
+        return None
+
+    def _new(self, client: Client, scope: str, now: float) -> Issued:
+        lifetime = self.lifetime or _LIFETIMES[client.role]
+        claims = {
+            "organization": _ORGANIZATION,
+            "application": {"kind": client.role, "public": client.role == "sales_channel"},
+            "iss": self.url,
+            "exp": int(now + lifetime),
+            "rand": random.random(),  # noqa: S311 - it only tells two tokens apart
+            "scope": scope,
+            "test": True,
+        }
+        token = signed(claims, "RS512")
+        return self.remember(token, client, scope, since=now, lifetime=lifetime)
+
+    def refusal(self, code: str, detail: str) -> Response:
+        """Return an error in Commerce Layer's shape, the OAuth code as its title."""
+        return _errors(_STATUSES.get(code, 400), code, detail)
+
+    def rate_limit(self) -> SlidingWindow:
+        """Return the documented limit of 30 a minute."""
+        return SlidingWindow(per_minute=30)
+
+    def rate_limited(self) -> Response:
+        """Return the response to one request too many."""
+        return _errors(429, "too_many_requests", "The rate limit is reached.")
+
+    def api(self, request: ReceivedRequest) -> Response | None:
+        """Return the markets; nobody has the permission to read the webhooks."""
+        if request.path not in {_MARKETS_PATH, _FORBIDDEN_PATH}:
+            return None
+        if self.bearer(request) is None:
+            return _api_refusal("INVALID_TOKEN", "The access token is invalid or has expired.")
+        if request.path == _FORBIDDEN_PATH:
+            return _api_refusal("UNAUTHORIZED", "The client has no permission for this resource.")
+        markets = [
+            {"id": market.id, "type": "markets", "attributes": {"code": market.code}}
+            for market in _MARKETS
+        ]
+        return json_response(200, {"data": markets}, _JSON_API)
+
+
+def _api_refusal(code: Literal["INVALID_TOKEN", "UNAUTHORIZED"], detail: str) -> Response:
+    error = {"title": "Unauthorized", "detail": detail, "code": code, "status": "401"}
+    return json_response(401, {"errors": [error]}, _JSON_API)

@@ -1,0 +1,216 @@
+"""The emulator: four listeners, and what a test can ask of them."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from keyturn.errors import ConfigurationError
+from keyturn.testing.emulator._commercelayer import CommerceLayer
+from keyturn.testing.emulator._norce import NorceCommerce, NorceStorm
+from keyturn.testing.emulator._orocommerce import OroCommerce
+from keyturn.testing.emulator._server import HOST, Acceptor, Listener
+from keyturn.testing.emulator._service import Service
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from keyturn.testing.emulator._messages import ReceivedRequest
+
+_ORIGINS = (NorceCommerce, NorceStorm, OroCommerce, CommerceLayer)
+
+
+class Emulator:
+    """An HTTP server on loopback that behaves as the four providers' documents say.
+
+    Each provider has a port, clients with random credentials, a token endpoint with the
+    documented rate limit, and a protected resource. Commerce Layer has a revocation endpoint and
+    a second resource, `/webhooks`, that nobody may read. On request it misbehaves: see `fault`.
+
+    From another process each port is driven by `POST /-/fault` (a JSON object with `kind`, `times`
+    and the fault's options), `POST /-/revoke-tokens` and `GET /-/counts`.
+
+    Args:
+        port: The port of the first provider; the others' follow in the order of `providers`. 0
+            takes any that are free.
+        lifetime: The tokens' lifetime in seconds, from 1; None for the documented ones.
+        rate_limits: Whether the documented rate limits are kept.
+        now: Returns the time in epoch seconds, for lifetimes, rate limits and the overlap of
+            Commerce Layer's tokens.
+
+    Raises:
+        keyturn.errors.ConfigurationError: The lifetime can't be used.
+
+    Example:
+        >>> import httpx
+        >>> with Emulator() as emulator:
+        ...     response = httpx.get(emulator.settings("norce-storm")["api_url"])
+        ...     response.status_code, emulator.token_requests("norce-storm")
+        (404, 0)
+    """
+
+    providers: ClassVar[tuple[str, ...]] = tuple(origin.name for origin in _ORIGINS)
+
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        lifetime: int | None = None,
+        rate_limits: bool = True,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        _check_lifetime(lifetime)
+        self._services = {
+            origin.name: Service(origin(lifetime, now), rate_limits=rate_limits)
+            for origin in _ORIGINS
+        }
+        self._ports = [port + offset if port else 0 for offset in range(len(_ORIGINS))]
+        self._acceptor: Acceptor | None = None
+
+    def start(self) -> Self:
+        """Listen, and return this emulator; after a `stop` on the same ports again.
+
+        Raises:
+            keyturn.errors.ConfigurationError: A port is taken, or no port.
+        """
+        if self._acceptor is not None:
+            return self
+        with contextlib.ExitStack() as opened:
+            listeners: list[Listener] = []
+            for port, service in zip(self._ports, self._services.values(), strict=True):
+                listeners.append(Listener(port, service))
+                opened.callback(listeners[-1].server_close)
+            opened.pop_all()
+        self._ports = [listener.port for listener in listeners]
+        for port, service in zip(self._ports, self._services.values(), strict=True):
+            service.start(f"http://{HOST}:{port}")
+        self._acceptor = Acceptor(listeners)
+        return self
+
+    def stop(self) -> None:
+        """Close all connections and ports, and wait until every thread has ended."""
+        for service in self._services.values():
+            service.stop()
+        if self._acceptor is not None:
+            self._acceptor.stop()
+            self._acceptor = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def settings(self, provider: str, **variant: Any) -> dict[str, Any]:
+        """Return keyword arguments for `keyturn.connect(provider, …)`.
+
+        Args:
+            provider: One of `providers`.
+            variant: `side="storefront"` for OroCommerce or `kind="sales_channel"` for Commerce
+                Layer choose another client; anything else is put into the result as it is.
+
+        Raises:
+            keyturn.errors.ConfigurationError: The provider or the client is unknown, or the
+                emulator was never started.
+        """
+        origin = self._service(provider).origin
+        if not origin.url:
+            raise ConfigurationError("the emulator has no address yet.", hint="Start it first.")
+        return origin.settings(variant)
+
+    def resource(self, provider: str, **variant: Any) -> str:
+        """Return the path, below the API's URL, of a protected resource to GET.
+
+        Args:
+            provider: One of `providers`.
+            variant: As for `settings`.
+
+        Raises:
+            keyturn.errors.ConfigurationError: The provider or the client is unknown.
+        """
+        return self._service(provider).origin.resource(variant)
+
+    def token_requests(self, provider: str) -> int:
+        """Return how many token requests arrived, those that were refused included.
+
+        Raises:
+            keyturn.errors.ConfigurationError: The provider is unknown.
+        """
+        return self._service(provider).token_requests
+
+    def api_requests(self, provider: str) -> int:
+        """Return how many API requests arrived, those that were refused included.
+
+        Raises:
+            keyturn.errors.ConfigurationError: The provider is unknown.
+        """
+        return self._service(provider).api_requests
+
+    def requests(self, provider: str) -> tuple[ReceivedRequest, ...]:
+        """Return the last thousand requests that arrived, the oldest first.
+
+        Raises:
+            keyturn.errors.ConfigurationError: The provider is unknown.
+        """
+        return self._service(provider).requests()
+
+    def set_lifetime(self, provider: str, seconds: int | None) -> None:
+        """Issue tokens of another lifetime from now on.
+
+        Args:
+            provider: One of `providers`.
+            seconds: The lifetime in seconds, from 1; None for the documented one.
+
+        Raises:
+            keyturn.errors.ConfigurationError: The provider is unknown, or the lifetime too short.
+        """
+        _check_lifetime(seconds)
+        self._service(provider).set_lifetime(seconds)
+
+    def revoke_tokens(self, provider: str) -> None:
+        """Refuse every token issued so far, with the API's own 401.
+
+        Raises:
+            keyturn.errors.ConfigurationError: The provider is unknown.
+        """
+        self._service(provider).revoke_tokens()
+
+    def fault(self, provider: str, kind: str, *, times: int = 1, **options: Any) -> None:
+        """Misbehave on the next token requests.
+
+        Args:
+            provider: One of `providers`.
+            kind: `rate-limit` (429; `retry_after`, seconds or any text, for the header of that
+                name), `server-error` (500), `html` (a page with status 200), `slow` (the response
+                comes after `seconds`), `hang-up` (no response), `malformed-json`, `redirect` (307 to
+                `location`, a URL on loopback), or OroCommerce's own `no-encryption-key`.
+            times: How many token requests it applies to.
+            options: The options named above.
+
+        Raises:
+            keyturn.errors.ConfigurationError: The provider or the fault is unknown, or an option
+                can't be used.
+        """
+        self._service(provider).add_fault(kind, times, options)
+
+    def _service(self, provider: str) -> Service:
+        if provider not in self._services:
+            known = ", ".join(self.providers)
+            raise ConfigurationError(
+                f"the emulator knows no provider {provider!r}.", hint=f"There are: {known}."
+            )
+        return self._services[provider]
+
+
+def _check_lifetime(seconds: int | None) -> None:
+    if seconds is not None and (not isinstance(seconds, int) or seconds < 1):
+        raise ConfigurationError(
+            "the emulator's lifetime must be a whole number of seconds from 1."
+        )

@@ -1,0 +1,144 @@
+"""Norce Commerce and Norce Storm, by their pages on OAuth2 accounts.
+
+The shape of the errors is that of the IdentityServer family: 400, also for `invalid_client`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from authlib.oauth2.rfc6749.errors import InvalidScopeError
+
+from keyturn.testing.emulator._limits import LeakyBucket
+from keyturn.testing.emulator._messages import (
+    Response,
+    form_parameters,
+    html_response,
+    json_response,
+)
+from keyturn.testing.emulator._oauth import Client
+from keyturn.testing.emulator._origin import Origin
+from keyturn.testing.emulator._signing import signed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from keyturn.testing.emulator._messages import ReceivedRequest
+
+_APPLICATION_ID = 1042
+
+
+class _Norce(Origin):
+    issuer_path: ClassVar[str]
+    resource_path: ClassVar[str]
+    # What is asked for, and what the token calls it.
+    environments: ClassVar[Mapping[str, str]]
+
+    def __init__(self, lifetime: int | None, now: Callable[[], float]) -> None:
+        super().__init__([Client("integration")], lifetime, now)
+        self._expiries: set[int] = set()
+
+    def settings(self, variant: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "application_id": _APPLICATION_ID,
+            "token_url": self.url + self.token_path,
+            "api_url": self.url,
+            **self.client("integration").credentials,
+            **variant,
+        }
+
+    def resource(self, variant: Mapping[str, Any]) -> str:
+        del variant
+        return self.resource_path
+
+    def rate_limit(self) -> LeakyBucket:
+        return LeakyBucket(per_minute=3, burst=20)
+
+    def parameters(self, request: ReceivedRequest) -> dict[str, str]:
+        return form_parameters(request)
+
+    def check_scope(self, scope: str) -> None:
+        if not scope.split() or not set(scope.split()) <= set(self.environments):
+            raise InvalidScopeError
+
+    def issue(self, client: Client, scope: str) -> dict[str, Any]:
+        now = self.now()
+        lifetime = self.lifetime or 3600
+        audience = [self.environments[value] for value in scope.split()]
+        claims = {
+            "iss": self.url + self.issuer_path,
+            "aud": audience[0] if len(audience) == 1 else audience,
+            "exp": self._expiry(now, lifetime),
+            "client_id": client.client_id,
+            "scope": audience,
+        }
+        token = signed(claims, "RS256", "at+jwt")
+        self.remember(token, client, scope, since=now, lifetime=lifetime)
+        return {
+            "access_token": token,
+            "expires_in": lifetime,
+            "token_type": "Bearer",
+            "scope": scope,
+        }
+
+    def _expiry(self, now: float, lifetime: int) -> int:
+        """Return a second that no other token expires in: nothing else tells two tokens apart."""
+        self._expiries = {expiry for expiry in self._expiries if expiry > now}
+        expiry = int(now + lifetime)
+        while expiry in self._expiries:
+            expiry += 1
+        self._expiries.add(expiry)
+        return expiry
+
+    def refusal(self, code: str, detail: str) -> Response:
+        del detail
+        return json_response(400, {"error": code})
+
+    def api(self, request: ReceivedRequest) -> Response | None:
+        if request.path != self.resource_path:
+            return None
+        if self.bearer(request) is None:
+            return Response(401, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
+        application_id = request.headers.get("applicationid", "")
+        if not (application_id.isascii() and application_id.isdigit()):
+            return html_response(400, "400 Bad Request")
+        return json_response(200, {"Application": {"Id": application_id, "Name": "Emulated"}})
+
+
+class NorceCommerce(_Norce):
+    """Norce Commerce; older pages call its environments `lab` and `production`."""
+
+    name = "norce-commerce"
+    token_path = "/identity/1.0/connect/token"  # noqa: S105 - a path
+    issuer_path = "/identity/1.0/"
+    resource_path = "/commerce/metadata/1.1/GetApplication"
+    environments: ClassVar[Mapping[str, str]] = {
+        "playground": "Playground",
+        "stage": "Staging",
+        "prod": "Production",
+        "lab": "Staging",
+        "production": "Production",
+    }
+
+    def settings(self, variant: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the settings of a client in the playground."""
+        mine = {"client": "emulated", "region": "se", "environment": "playground"}
+        return mine | super().settings(variant)
+
+
+class NorceStorm(_Norce):
+    """Norce Storm."""
+
+    name = "norce-storm"
+    token_path = "/1.0/connect/token"  # noqa: S105 - a path
+    issuer_path = "/1.0/"
+    resource_path = "/1.1/ApplicationService.svc/rest/GetApplication"
+    environments: ClassVar[Mapping[str, str]] = {
+        "lab": "Staging",
+        "qa": "Testing",
+        "production": "Production",
+    }
+
+    def settings(self, variant: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the settings of a client in the lab."""
+        return {"scope": "lab"} | super().settings(variant)

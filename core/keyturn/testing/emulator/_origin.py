@@ -1,0 +1,116 @@
+"""What the emulated providers have in common."""
+
+from __future__ import annotations
+
+import abc
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from keyturn.errors import ConfigurationError
+from keyturn.testing.emulator._messages import Response, html_response
+from keyturn.testing.emulator._oauth import Client, Issued, OAuthServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from keyturn.testing.emulator._limits import RateLimit
+    from keyturn.testing.emulator._messages import ReceivedRequest
+
+
+class Origin(abc.ABC):
+    """One emulated provider: its clients, its tokens, and how it responses.
+
+    Args:
+        clients: The clients that it knows.
+        lifetime: The tokens' lifetime in seconds, or None for the documented one.
+        now: Returns the time in epoch seconds.
+    """
+
+    name: ClassVar[str]
+    token_path: ClassVar[str]
+    # Faults that only this provider has, and the responses to them.
+    own_faults: ClassVar[Mapping[str, Response]] = {}
+
+    def __init__(
+        self, clients: Iterable[Client], lifetime: int | None, now: Callable[[], float]
+    ) -> None:
+        self.clients = {client.client_id: client for client in clients}
+        self.issued: dict[str, Issued] = {}
+        self.lifetime = lifetime
+        self.now = now
+        # The address is known when the listener is.
+        self.url = ""
+        self.oauth = OAuthServer(self)
+
+    @abc.abstractmethod
+    def settings(self, variant: Mapping[str, Any]) -> dict[str, Any]:
+        """Return keyword arguments for `keyturn.connect`; the variant's own are in them."""
+
+    @abc.abstractmethod
+    def resource(self, variant: Mapping[str, Any]) -> str:
+        """Return the path of a protected resource, below the API's URL."""
+
+    @abc.abstractmethod
+    def api(self, request: ReceivedRequest) -> Response | None:
+        """Return the response of a protected resource, or None if there is none at that path."""
+
+    @abc.abstractmethod
+    def parameters(self, request: ReceivedRequest) -> dict[str, str]:
+        """Return the parameters of a token request, or raise `MalformedBody`."""
+
+    @abc.abstractmethod
+    def check_scope(self, scope: str) -> None:
+        """Raise authlib's `InvalidScopeError` if the scope can't be granted."""
+
+    @abc.abstractmethod
+    def issue(self, client: Client, scope: str) -> dict[str, Any]:
+        """Return the fields of a token response."""
+
+    @abc.abstractmethod
+    def refusal(self, code: str, detail: str) -> Response:
+        """Return the response for an OAuth error code."""
+
+    def endpoints(self) -> dict[str, Callable[[ReceivedRequest], Response]]:
+        """Return the paths that take a POST, and what responses there."""
+        return {self.token_path: self.oauth.token}
+
+    def rate_limit(self) -> RateLimit | None:
+        """Return a new rate limit for one IP address, or None if there is no limit."""
+        return None
+
+    def rate_limited(self) -> Response:
+        """Return the response to one request too many."""
+        return html_response(429, "429 Too Many Requests")
+
+    def server_error(self) -> Response:
+        """Return the response of a server that fails."""
+        return html_response(500, "500 Internal Server Error")
+
+    def client(self, role: str) -> Client:
+        """Return the client of that role.
+
+        Raises:
+            ConfigurationError: There is none.
+        """
+        roles = {client.role: client for client in self.clients.values()}
+        if role not in roles:
+            known = ", ".join(roles)
+            raise ConfigurationError(
+                f"the emulator has no {role!r} client for {self.name}.", hint=f"There are: {known}."
+            )
+        return roles[role]
+
+    def remember(
+        self, access_token: str, client: Client, scope: str, *, since: float, lifetime: float
+    ) -> Issued:
+        """Remember a token that is issued now, and forget those that have expired."""
+        now = self.now()
+        self.issued = {text: token for text, token in self.issued.items() if token.expires_at > now}
+        token = Issued(access_token, client, scope, since, since + lifetime)
+        self.issued[access_token] = token
+        return token
+
+    def bearer(self, request: ReceivedRequest) -> Issued | None:
+        """Return the valid token that a request carries (RFC 6750 section 2.1)."""
+        scheme, _, text = request.headers.get("authorization", "").partition(" ")
+        token = self.issued.get(text.strip()) if scheme.lower() == "bearer" else None
+        return token if token and self.now() < token.expires_at else None

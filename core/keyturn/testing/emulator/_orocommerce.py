@@ -1,0 +1,116 @@
+"""OroCommerce, by its page on the client credentials grant and its published source."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from keyturn.testing.emulator._messages import (
+    MalformedBody,
+    Response,
+    json_response,
+    parameters_of_any_kind,
+)
+from keyturn.testing.emulator._oauth import Client
+from keyturn.testing.emulator._origin import Origin
+from keyturn.testing.emulator._signing import signed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from keyturn.testing.emulator._messages import ReceivedRequest
+
+_APPLICATION = "/shop"
+# The path of a resource on each side; a client belongs to one side.
+_RESOURCES = {"backoffice": "/users", "storefront": "/products"}
+_API_BASES = {
+    "backoffice": f"{_APPLICATION}/admin/api",
+    "storefront": f"{_APPLICATION}/api",
+}
+_JSON_API = "application/vnd.api+json"
+_AUTH_METHODS = frozenset({"client_secret_basic", "client_secret_post"})
+_STATUSES = {"invalid_client": 401, "no_encryption_key": 401, "server_error": 500}
+
+
+def _error(code: str, description: str, hint: str | None = None) -> Response:
+    fields = {"error": code, "error_description": description}
+    if hint is not None:
+        fields["hint"] = hint
+    # Older versions repeat the description.
+    fields["message"] = description
+    return json_response(_STATUSES.get(code, 400), fields)
+
+
+class OroCommerce(Origin):
+    """OroCommerce at an application URL with a path."""
+
+    name = "orocommerce"
+    token_path = f"{_APPLICATION}/oauth2-token"
+    own_faults: ClassVar[Mapping[str, Response]] = {
+        "no-encryption-key": _error("no_encryption_key", "The server has no encryption key.")
+    }
+
+    def __init__(self, lifetime: int | None, now: Callable[[], float]) -> None:
+        super().__init__([Client(side, _AUTH_METHODS) for side in _RESOURCES], lifetime, now)
+
+    def settings(self, variant: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the settings of the back-office's client, or of that of the side given."""
+        side = variant.get("side", "backoffice")
+        credentials = self.client(side).credentials
+        return {"url": self.url + _APPLICATION, "side": side, **credentials, **variant}
+
+    def resource(self, variant: Mapping[str, Any]) -> str:
+        """Return a path below the API of a side."""
+        return _RESOURCES[self.client(variant.get("side", "backoffice")).role]
+
+    def parameters(self, request: ReceivedRequest) -> dict[str, str]:
+        """Return the parameters; without an id there is nobody to refuse."""
+        parameters = parameters_of_any_kind(request)
+        if "client_id" not in parameters and "authorization" not in request.headers:
+            raise MalformedBody("client_id is missing")
+        return parameters
+
+    def check_scope(self, scope: str) -> None:
+        """Accept any scope, as OroCommerce does."""
+
+    def issue(self, client: Client, scope: str) -> dict[str, Any]:
+        """Return a token without a scope; its times are floats."""
+        now = float(self.now())
+        # Of the 3600 seconds one has usually begun when the response is written.
+        lifetime = self.lifetime or 3599
+        claims = {
+            "aud": client.client_id,
+            "jti": secrets.token_hex(40),
+            "iat": now,
+            "nbf": now,
+            "exp": now + lifetime,
+            "sub": "",
+            "scopes": scope.split(),
+        }
+        token = signed(claims, "RS256")
+        self.remember(token, client, scope, since=now, lifetime=lifetime)
+        return {"token_type": "Bearer", "expires_in": lifetime, "access_token": token}
+
+    def refusal(self, code: str, detail: str) -> Response:
+        """Return an error; a request that can't be understood gets a hint."""
+        description = f"The authorization server responses {code}."
+        return _error(code, description, detail if code == "invalid_request" else None)
+
+    def server_error(self) -> Response:
+        """Return the OAuth error of a server that fails."""
+        return _error("server_error", "The authorization server met an unexpected condition.")
+
+    def api(self, request: ReceivedRequest) -> Response | None:
+        """Return users to the back-office's client, and products to the storefront's."""
+        for side, resource in _RESOURCES.items():
+            if request.path == _API_BASES[side] + resource:
+                return self._protected(request, side, resource.removeprefix("/"))
+        return None
+
+    def _protected(self, request: ReceivedRequest, side: str, resource: str) -> Response:
+        token = self.bearer(request)
+        if token is None or token.client.role != side:
+            return Response(401)
+        if request.headers.get("accept") == _JSON_API:
+            return json_response(200, {"data": [{"type": resource, "id": "1"}]}, _JSON_API)
+        return json_response(200, [{"id": 1}])

@@ -1,0 +1,166 @@
+"""HTTP/1.1 on loopback, by the standard library."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import selectors
+import socket
+import socketserver
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+from keyturn.errors import ConfigurationError
+from keyturn.testing.emulator._messages import ReceivedRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from keyturn.testing.emulator._service import Service
+
+HOST = "127.0.0.1"
+_MAX_BODY = 1 << 20
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server_version = "keyturn-emulator"
+    sys_version = ""
+    # One packet for head and body: two would wait 40 ms for each other.
+    wbufsize = -1
+    disable_nagle_algorithm = True
+
+    def __init__(self, service: Service, *connection: Any) -> None:
+        self._service = service
+        # Answers the connection's requests.
+        super().__init__(*connection)
+
+    def _response(self) -> None:
+        body = self._body()
+        if body is None:
+            return
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        request = ReceivedRequest(self.command, self.path, headers, body, self.client_address[0])
+        response = self._service.respond(request)
+        if response is None:
+            self.close_connection = True
+            return
+        self.send_response(response.status)
+        for name, value in response.headers.items():
+            self.send_header(name, value)
+        if response.status != 204:
+            self.send_header("Content-Length", str(len(response.body)))
+        self.end_headers()
+        self.wfile.write(response.body)
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _response  # noqa: N815 - the base's names
+
+    def _body(self) -> bytes | None:
+        """Return the body; None if it can't be read and the request was refused."""
+        lengths = self.headers.get_all("Content-Length", [])
+        length = lengths[0] if lengths else "0"
+        if "Transfer-Encoding" in self.headers:
+            self.send_error(411)
+        elif len(lengths) > 1 or not (length.isascii() and length.isdigit()):
+            self.send_error(400)
+        elif len(length) > len(str(_MAX_BODY)) or int(length) > _MAX_BODY:
+            self.send_error(413)
+        else:
+            return self.rfile.read(int(length))
+        return None
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base's name
+        """Stay quiet."""
+
+
+class Listener(ThreadingHTTPServer):
+    """One provider's port.
+
+    Args:
+        port: The port, or 0 for a free one.
+        service: What responses there.
+    """
+
+    # A hundred clients may come at once.
+    request_queue_size = 256
+    # Two emulators on one port would share its clients.
+    allow_reuse_port = False
+    timeout = 0
+
+    def __init__(self, port: int, service: Service) -> None:
+        self._connections: dict[threading.Thread, socket.socket] = {}
+        try:
+            super().__init__((HOST, port), functools.partial(_Handler, service))
+        except (OSError, OverflowError) as error:
+            raise ConfigurationError(
+                f"the emulator can't listen on port {port}: {error}.",
+                hint="Choose another port, or 0 for any that are free.",
+            ) from error
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on."""
+        return int(self.server_address[1])
+
+    def server_bind(self) -> None:
+        """Bind the port, without asking a name server for this machine's name."""
+        socketserver.TCPServer.server_bind(self)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Response a connection's requests on a thread that `server_close` can end."""
+        thread = threading.Thread(
+            target=self.process_request_thread, args=(request, client_address), daemon=True
+        )
+        for ended in [thread for thread in self._connections if not thread.is_alive()]:
+            del self._connections[ended]
+        thread.start()
+        self._connections[thread] = request
+
+    def server_close(self) -> None:
+        """Close the port and all connections, and wait for their threads."""
+        super().server_close()
+        for thread, connection in self._connections.items():
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Stay quiet about a connection that broke; a defect is shown."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
+
+
+class Acceptor:
+    """One thread that accepts the connections of all listeners.
+
+    Args:
+        listeners: The listeners; they are closed when the acceptor stops.
+    """
+
+    def __init__(self, listeners: Iterable[Listener]) -> None:
+        self._listeners = tuple(listeners)
+        self._waker, self._woken = socket.socketpair()
+        self._thread = threading.Thread(target=self._accept, name="keyturn-emulator", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Accept no more, and close the listeners and their connections."""
+        self._waker.close()
+        self._thread.join()
+        self._woken.close()
+        for listener in self._listeners:
+            listener.server_close()
+
+    def _accept(self) -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._woken, selectors.EVENT_READ)
+            for listener in self._listeners:
+                selector.register(listener, selectors.EVENT_READ, listener)
+            while True:
+                ready = [key.data for key, _ in selector.select()]
+                if None in ready:
+                    return
+                for listener in ready:
+                    listener.handle_request()

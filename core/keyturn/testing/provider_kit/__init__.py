@@ -1,0 +1,7 @@
+"""The checks that every provider must pass."""
+
+from __future__ import annotations
+
+from keyturn.testing.provider_kit._conformance import ProviderConformance
+
+__all__ = ["ProviderConformance"]

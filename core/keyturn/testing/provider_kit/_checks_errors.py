@@ -1,0 +1,185 @@
+"""Checks of what becomes of a token endpoint's negative_cache."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from keyturn import errors
+from keyturn._http.response import OAuthError
+from keyturn._http.response import Response as ReadResponse
+from keyturn._providers.provider import Provider
+from keyturn._providers.settings import did_you_mean
+from keyturn.testing.emulator._messages import Response, html_response, json_response
+from keyturn.testing.provider_kit import _samples as samples
+from keyturn.testing.provider_kit._subject import CheckFailed, check_keys
+
+if TYPE_CHECKING:
+    from keyturn.testing.provider_kit._endpoint import Reply
+    from keyturn.testing.provider_kit._subject import Subject
+
+_CODES: dict[str, type[errors.KeyturnError]] = {
+    "invalid_client": errors.InvalidClient,
+    "invalid_scope": errors.InvalidScope,
+    "unauthorized_client": errors.TokenRequestRefused,
+}
+_ODD: tuple[Any, ...] = (
+    None,
+    True,
+    7,
+    "text",
+    [],
+    [None],
+    [[]],
+    {},
+    {"error": None},
+    {"error": 0},
+    {"error": []},
+    {"error": {}},
+    {"error": {"code": []}},
+    {"error": "invalid_client", "error_description": [7]},
+    {"errors": None},
+    {"errors": [7]},
+    {"errors": ["text", None]},
+    {"errors": {"code": 7}},
+    {"message": {"text": 7}},
+    {"code": "text"},
+)
+
+
+def oauth_errors(subject: Subject) -> None:
+    """The errors of RFC 6749, in the provider's own shape, become the errors of their kind."""
+    documented = {_name(each.get("raises", "")) for each in subject.examples.errors}
+    has_own_shape = type(subject.bound_provider).read_error is not Provider.read_error
+    for code, kind in _CODES.items():
+        if has_own_shape and kind.__name__ in documented:
+            continue  # data may not be able to say it; documented_errors holds the example
+        for status in (400, 401):
+            reply = samples.refusal(subject.bound_provider, code, status, "made up")
+            _expect(subject, f"{code} (HTTP {status})", reply, kind, _MEND_CODES)
+
+
+def error_inside_200(subject: Subject) -> None:
+    """An error is never a token, whatever the status, and whatever stands beside it."""
+    provider, content = subject.bound_provider, subject.sample.content
+    if not isinstance(content, dict):
+        return
+    own = {oauth: platforms for platforms, oauth in provider.error_codes.items()}
+    code = own.get("invalid_client", "invalid_client")
+    beside = subject.sample.changed(samples.placed(content, provider.error_field, code))
+    alone = samples.refusal(provider, "invalid_client", provider.token_status, "made up")
+    for what, reply in (("an error", alone), ("an error beside a token", beside)):
+        if subject.failure(reply) is None:
+            raise CheckFailed(
+                f"{what} in a response of status {provider.token_status} gives a token.",
+                "correct error_field, or let read_error look at every response, whatever its status; "
+                "read_token must refuse what has no token in its place.",
+            )
+
+
+def http_errors(subject: Subject) -> None:
+    """Answers without words become the errors that their status says."""
+    empty = Response(401, b"", {"Content-Type": "application/json"})
+    limited = json_response(429, {})
+    waiting = attrs.evolve(limited, headers={**limited.headers, "Retry-After": "7"})
+    location = {"Location": subject.endpoint.url}
+    responses: list[tuple[str, Response, type[errors.KeyturnError]]] = [
+        ("HTTP 401 without a body", empty, errors.InvalidClient),
+        ("HTTP 429 with Retry-After", waiting, errors.RateLimited),
+        ("HTTP 429 with a page", html_response(429, "Too Many Requests"), errors.RateLimited),
+        ("HTTP 500 with a page", html_response(500, "Error"), errors.EndpointUnavailable),
+        ("HTTP 503", json_response(503, {}), errors.EndpointUnavailable),
+        ("HTTP 307", Response(307, b"", location), errors.InvalidTokenResponse),
+        ("HTTP 200 with a page", html_response(200, "Welcome"), errors.InvalidTokenResponse),
+    ]
+    for what, response, kind in responses:
+        error = _expect(subject, what, response, kind, _MEND_STATUS)
+        if response is waiting and getattr(error, "retry_after", None) != 7.0:
+            raise CheckFailed(f"{what} is not obeyed.", _MEND_STATUS)
+
+
+def documented_errors(subject: Subject) -> None:
+    """Each example of `errors` becomes the error that it says."""
+    for number, example in enumerate(subject.examples.errors, 1):
+        what = f"example {number} of `errors`"
+        check_keys(what, example, others="status headers body raises")
+        name = _name(example.get("raises", ""))
+        kind = getattr(errors, name, None)
+        if not (isinstance(kind, type) and issubclass(kind, errors.KeyturnError)):
+            known = [each for each in vars(errors) if each[0].isupper()]
+            raise CheckFailed(
+                f"{what}: {name} is no error of keyturn.{did_you_mean(name, known)}"
+                if name
+                else f"{what} does not say which error it raises.",
+                'give each example raises, such as "InvalidClient".',
+            )
+        _expect(subject, what, samples.from_example(example), kind, _MEND_CODES)
+
+
+def read_error_method(subject: Subject) -> None:
+    """`read_error` finds no error in a token, and takes responses of any form."""
+    provider, settings = subject.bound_provider, subject.settings()
+    good = samples.to_response(subject.sample.response)
+    if subject.ask("read_error", lambda: provider.read_error(settings, good)) is not None:
+        raise CheckFailed(
+            "read_error finds an error in the response with a token.",
+            "let read_error return None where there is no error; correct error_field.",
+        )
+    odd = [json_response(400, each) for each in _ODD]
+    odd += [json_response(400, samples.placed({}, provider.error_field, each)) for each in _ODD]
+    odd += [html_response(502, "Bad Gateway"), Response(500), Response(400, b"\xff{")]
+    for each in odd:
+        response = samples.to_response(each)
+        found: Any = _read_error(subject, response)
+        if found is not None and not isinstance(found, OAuthError):
+            raise CheckFailed(
+                f"read_error returns {type(found).__name__} for {_shown(response)}.",
+                "let read_error return a keyturn.plugins.OAuthError or None.",
+            )
+
+
+def _read_error(subject: Subject, response: ReadResponse) -> object:
+    provider, settings = subject.bound_provider, subject.settings()
+    try:
+        return subject.ask("read_error", lambda: provider.read_error(settings, response))
+    except CheckFailed as failed:
+        what = failed.what
+    raise CheckFailed(
+        f"read_error raises for {_shown(response)}: {what}",
+        "let read_error return None for what it doesn't understand: response.json() may be None, a "
+        "list, a text or a number, and so may be every field in it.",
+    )
+
+
+def _shown(response: ReadResponse) -> str:
+    return f"HTTP {response.status}, {response.body[:60].decode('utf-8', 'replace')!r}"
+
+
+def _expect(
+    subject: Subject, what: str, reply: Reply, kind: type[errors.KeyturnError], mend: str
+) -> errors.KeyturnError:
+    error = subject.failure(reply)
+    if error is None:
+        raise CheckFailed(f"{what} gives a token.", mend)
+    if not isinstance(error, kind):
+        raise CheckFailed(
+            f"{what} becomes {type(error).__name__}, and should become {kind.__name__}: "
+            f"{error.message}",
+            mend,
+        )
+    return error
+
+
+def _name(raises: object) -> str:
+    return raises.__name__ if isinstance(raises, type) else str(raises)
+
+
+_MEND_CODES = (
+    "correct error_field and error_codes, or let read_error return a keyturn.plugins.OAuthError with the "
+    "code of RFC 6749 section 5.2."
+)
+_MEND_STATUS = (
+    "let read_error return an OAuthError or None, and raise nothing: what a status means, keyturn "
+    "knows."
+)

@@ -1,0 +1,138 @@
+"""Check of what hostile responses do to the addresses that a token is sent to."""
+
+from __future__ import annotations
+
+import functools
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import attrs
+
+from keyturn import errors
+from keyturn._http.urls import is_below, url_problem
+from keyturn._providers.calls import translate_errors
+from keyturn.testing.provider_kit import _samples as samples
+from keyturn.testing.provider_kit._subject import CheckFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from keyturn._token import Token
+    from keyturn.testing.provider_kit._subject import Subject
+
+_EVIL = "https://evil.example/api"
+_SLUGS = ("evil.example/", "evil.example#", "a@evil.example")
+# How deep in a response an address is looked for.
+_DEPTHS = (1, 2, 3)
+
+
+class _Anything(dict[str, Any]):
+    """Fields of a response that all say the same, whatever their name."""
+
+    def __init__(self, said: object) -> None:
+        super().__init__(made_up=said)
+        self._said = said
+
+    def __missing__(self, key: str) -> object:
+        return self._said
+
+    def get(self, key: str, default: object = None) -> object:
+        del key, default
+        return self._said
+
+    def __contains__(self, key: object) -> bool:
+        return True
+
+
+def foreign_api_address(subject: Subject) -> None:
+    """A response can't lead API or revocation requests, and the token in them, to a foreign host."""
+    domains = _domains(subject)
+    told = (_EVIL, *_hostile(domains), *_SLUGS)
+    for text in told:
+        _try_field(subject, text, domains)
+    token = subject.token()
+    # The plainest first: a message about deeper ones would mislead.
+    for depth in _DEPTHS:
+        for text in told:
+            _try_token(subject, _telling(token, text, depth), domains)
+
+
+def _domains(subject: Subject) -> list[str]:
+    """Return the domains that are the platform's own."""
+    host = urlsplit(subject.request().url).hostname or ""
+    return list(
+        dict.fromkeys((*subject.bound_provider.api_domains, host, ".".join(host.split(".")[-2:])))
+    )
+
+
+def _hostile(domains: list[str]) -> Iterator[str]:
+    """Yield addresses that only look like the platform's own."""
+    for domain in domains:
+        yield f"https://evil{domain}"
+        yield f"https://evil.example/{domain}"
+        yield f"https://{domain}.evil.example"
+
+
+def _telling(token: Token, text: str, depth: int) -> Token:
+    """Return a token in whose response every field, so deep, says the same."""
+    said = _Anything(text)
+    for _ in range(depth - 1):
+        said = _Anything(said)
+    told = attrs.evolve(token)
+    object.__setattr__(told, "extra", MappingProxyType(said))
+    return told
+
+
+def _try_token(subject: Subject, token: Token, domains: list[str]) -> None:
+    provider, settings = subject.bound_provider, subject.settings()
+
+    def revocation() -> str | None:
+        request = provider.revocation_request(settings, token)
+        return None if request is None else request.url
+
+    address = _address(
+        subject, "api_url_for", functools.partial(provider.api_url_for, settings, token)
+    )
+    _judge("api_url_for", address, domains)
+    _judge("revocation_request", _address(subject, "revocation_request", revocation), domains)
+
+
+def _try_field(subject: Subject, text: str, domains: list[str]) -> None:
+    """Let the token endpoint itself tell an address where the provider looks for it."""
+    content, field = subject.sample.content, subject.bound_provider.api_url_field
+    if field and isinstance(content, dict):
+        connection = subject.connect(subject.sample.changed(samples.placed(content, field, text)))
+        _judge("api_url_for", _address(subject, "api_url_for", lambda: connection.api_url), domains)
+
+
+def _judge(method: str, address: str | None, domains: list[str]) -> None:
+    if address is None or "evil" not in (urlsplit(address).hostname or ""):
+        return
+    if not any(is_below(address, domain) for domain in domains):
+        raise CheckFailed(
+            f"{method} believes what a token's response tells, and the token would be sent to "
+            f"{address!r}.",
+            "use api_url_field with api_domains, or compare with the settings' own host; what is "
+            "only a part of a host must be one label.",
+        )
+
+
+def _address(subject: Subject, method: str, work: Callable[[], str | None]) -> str | None:
+    """Return an address; None when it is refused."""
+    try:
+        address: Any = translate_errors(subject.provider.name, work)
+    except errors.ConfigurationError:
+        return None
+    except errors.KeyturnError as error:
+        failure = str(error)
+    else:
+        if isinstance(address, str):
+            return None if url_problem(address) else address
+        if address is None:
+            return None
+        failure = f"it returns {type(address).__name__}"
+    raise CheckFailed(
+        f"{method} fails for odd fields of a token's response: {failure}",
+        f"let {method} return None, or raise keyturn.errors.ConfigurationError.",
+    )

@@ -1,0 +1,156 @@
+"""Checks of the key: which settings set tokens apart, and which don't."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from keyturn import errors
+from keyturn._providers.schema import kind_of
+from keyturn._providers.settings import read
+from keyturn._secret import Secret
+from keyturn._token import Token
+from keyturn.testing.provider_kit._made_up import candidates
+from keyturn.testing.provider_kit._subject import CheckFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from keyturn._http.request import TokenRequest
+    from keyturn._providers.settings import Settings
+    from keyturn.testing.provider_kit._subject import Subject
+
+# What never is a part of the token request, whatever the provider.
+_ALWAYS_CONTEXT = {"api_url"}
+_TOKEN = Token("made-up-token", "Bearer", 4e9)
+_CREDENTIALS = {"client_id", "token_url"}
+
+
+def fingerprint(subject: Subject) -> None:
+    """Each setting that matters changes the key of the token, and no other does."""
+    usual, context = subject.request().fingerprint, subject.examples.context
+    known = {field.name for field in attrs.fields(attrs.resolve_types(subject.provider.settings))}
+    if not (context or set()) <= known:
+        raise CheckFailed(
+            f"`context` names no settings: {', '.join(sorted((context or set()) - known))}.",
+            "correct `context`.",
+        )
+    same, unvaried = [], []
+    for name in sorted(known - _ALWAYS_CONTEXT):
+        other = _changed(subject, name)
+        if other is None:
+            unvaried.append(name)
+        elif other.fingerprint == usual:
+            same.append(name)
+        elif context is not None and name in context:
+            raise CheckFailed(
+                f"the setting {name} belongs to `context`, and changes the token request: each of "
+                "its values costs a token.",
+                f"leave {name} out of token_request, or out of `context`.",
+            )
+    _judge(subject, same)
+    if unvaried:
+        subject.note(f"no other value could be made up, so not varied: {', '.join(unvaried)}.")
+
+
+def scope_order(subject: Subject) -> None:
+    """The same scope values in another order are the same token."""
+    field = attrs.fields_dict(subject.provider.settings).get("scope")
+    if field is None:
+        return
+    separator = " " if kind_of(field.type)[0] is str else None
+    for values in _scopes(subject):
+        pair = [separator.join(each) if separator else each for each in (values, values[::-1])]
+        try:
+            one, other = (subject.request(scope=each).fingerprint for each in pair)
+        except (errors.ConfigurationError, CheckFailed):
+            continue
+        if one != other:
+            raise CheckFailed(
+                "the order of the setting scope's values changes the key: two tokens are requested "
+                "for the same scope.",
+                "return the values from scope(settings), and leave scope out of `parameters`.",
+            )
+        return
+    subject.note("scope: no two values could be made up, so their order was not tried.")
+
+
+def _changed(subject: Subject, name: str) -> TokenRequest | None:
+    """Return the token request for another value of a setting, if one can be found."""
+    given = subject.examples.others
+    values = [given[name]] if name in given else _candidates(subject, name)
+    for value in values:
+        if value == subject.values.get(name):
+            continue
+        settings, _ = read(subject.provider.settings, {**subject.values, name: value})
+        if settings is None or getattr(settings, name) == getattr(subject.settings(), name):
+            continue
+        try:
+            return subject.request(**{name: value})
+        except errors.ConfigurationError:
+            continue
+    return None
+
+
+def _candidates(subject: Subject, name: str) -> Iterator[Any]:
+    if name == "private_key":
+        # That it can be changed matters here, and not whether it fits the algorithm.
+        yield "-----BEGIN PRIVATE KEY-----\nmade up\n-----END PRIVATE KEY-----"
+    yield from candidates(subject.provider, name)
+
+
+def _judge(subject: Subject, same: list[str]) -> None:
+    """Judge settings that make no difference to the token request."""
+    context = subject.examples.context
+    fields = attrs.fields_dict(subject.provider.settings)
+    # Where nobody said what the context is, only what must matter is a mistake.
+    needed = [
+        name
+        for name in same
+        if context is None
+        and name in subject.values
+        and (name in _CREDENTIALS or kind_of(fields[name].type)[0] is Secret)
+        and not _is_for_api(subject, name)
+    ]
+    wrong = needed if context is None else [name for name in same if name not in context]
+    for name in wrong:
+        raise CheckFailed(
+            f"the setting {name} makes no difference to the token request, so two connections that "
+            "differ in it share a token.",
+            f"let token_request use {name}, or set realm: attrs.evolve(request, "
+            f"realm=settings.{name}); if tokens don't depend on it, add it to `context`.",
+        )
+    if same and context is None:
+        subject.note(
+            f"no difference to the token request make: {', '.join(same)}. If one makes a "
+            "difference to the token, set the request's realm to it."
+        )
+
+
+def _is_for_api(subject: Subject, name: str) -> bool:
+    """Tell whether a setting makes a difference to API requests."""
+    value = subject.examples.others.get(name, "made-up-too")
+    other = read(subject.provider.settings, {**subject.values, name: value})[0]
+    return other is not None and _headers(subject, other) != _headers(subject, subject.settings())
+
+
+def _headers(subject: Subject, settings: Settings) -> dict[str, str]:
+    return dict(
+        subject.ask(
+            "api_request_headers",
+            lambda: subject.bound_provider.api_request_headers(settings, _TOKEN),
+        )
+    )
+
+
+def _scopes(subject: Subject) -> Iterator[list[str]]:
+    """Yield lists of two scope values to try."""
+    given = subject.values.get("scope")
+    values: list[str] = given.split() if isinstance(given, str) else list(given or ())
+    made = [value for each in candidates(subject.provider, "scope") for value in _listed(each)]
+    yield from (each for each in (values, made[:2]) if len(each) > 1)
+
+
+def _listed(value: str | list[str]) -> list[str]:
+    return value.split() if isinstance(value, str) else value

@@ -1,0 +1,205 @@
+"""Checks of tokens: how long they live, and what is no token."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from keyturn import errors
+from keyturn._http.response import MAX_BODY, MAX_LIFETIME
+from keyturn._providers.token_response import field_of
+from keyturn.testing.emulator._messages import Response, html_response, json_response
+from keyturn.testing.provider_kit import _samples as samples
+from keyturn.testing.provider_kit._endpoint import RESET, to_bytes
+from keyturn.testing.provider_kit._subject import CheckFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from keyturn._token import Token
+    from keyturn.testing.provider_kit._endpoint import Reply
+    from keyturn.testing.provider_kit._subject import Subject
+
+_TOLERANCE = 1.5
+_SHORT = 2.0
+_OTHER = 1234.0
+# How long ago the request was sent whose response is read, in seconds.
+_AGO = 100.0
+_NUMBERS_NOT_LIFETIMES = (0, -1, -3600)
+_TEXTS_NOT_LIFETIMES = ("soon", "", "1e3", "2001-01-01T00:00:00Z")
+_BAD_LIFETIMES: tuple[Any, ...] = (*_NUMBERS_NOT_LIFETIMES, *_TEXTS_NOT_LIFETIMES, True, [], {})
+_TEXTS_NOT_TOKENS = ("", "made-up\ntoken", "made up", "m\u00e4de-up", "a" * 70_000)
+_BAD_TOKENS: tuple[Any, ...] = (*_TEXTS_NOT_TOKENS, None, 7, True, [], {})
+_NO_OBJECTS: tuple[Any, ...] = ([], None, "made-up", 7)
+
+
+def lifetime(subject: Subject) -> None:
+    """A token lives exactly as long as its response says, counted from its request."""
+    sample, token = subject.sample, subject.token()
+    wanted = sample.lifetime
+    if wanted is None and sample.is_made_up:
+        wanted = subject.bound_provider.assumed_lifetime(subject.settings())
+    if wanted is None:
+        raise CheckFailed(
+            f"`lifetime` is not given; the token of `response` is read as living "
+            f"{token.lifetime:g} s.",
+            "give `lifetime`, the seconds that it lives by the platform's documentation.",
+        )
+    if abs(token.lifetime - wanted) > _TOLERANCE:
+        raise CheckFailed(
+            f"the response's token is read as living {token.lifetime:g} s, and lives {wanted:g} s.",
+            "correct lifetime_field and lifetime_format (seconds, milliseconds, epoch, "
+            "epoch_milliseconds or date), or read_token.",
+        )
+
+
+def missing_lifetime(subject: Subject) -> None:
+    """A token without a lifetime is refused, or taken to live a documented time."""
+    assumed: Any = subject.ask(
+        "assumed_lifetime", lambda: subject.bound_provider.assumed_lifetime(subject.settings())
+    )
+    mend = (
+        "let missing_lifetime (or assumed_lifetime) be None, which refuses such a response, or the "
+        "documented seconds."
+    )
+    is_number = isinstance(assumed, (int, float)) and not isinstance(assumed, bool)
+    if assumed is not None and not (is_number and 0 < assumed <= MAX_LIFETIME):
+        raise CheckFailed(f"missing_lifetime: a token can't live {assumed!r} seconds.", mend)
+    sample = subject.sample
+    if not isinstance(sample.content, dict):
+        return
+    bare = samples.without(sample.content, subject.bound_provider.lifetime_field)
+    token = _token_or_none(subject, sample.changed(bare))
+    if token is None:
+        return
+    if assumed is None or not math.isclose(token.lifetime, assumed, abs_tol=_TOLERANCE):
+        raise CheckFailed(
+            f"missing_lifetime says {assumed}, and a token whose response has no "
+            f"{subject.bound_provider.lifetime_field} lives {token.lifetime:g} s.",
+            "let read_token ask self.assumed_lifetime(settings); correct lifetime_field if the "
+            "lifetime is elsewhere.",
+        )
+
+
+def bad_lifetimes(subject: Subject) -> None:
+    """A lifetime that is none is refused."""
+    sample, field = subject.sample, subject.bound_provider.lifetime_field
+    if field_of(sample.content, field) is None:
+        return
+    for value in _BAD_LIFETIMES:
+        reply = sample.changed(samples.placed(sample.content, field, value))
+        if subject.failure(reply) is None:
+            raise CheckFailed(
+                f"a response whose {field} is {value!r} gives a token.",
+                "let read_token start from super().read_token(…), which checks the lifetime, or "
+                "raise keyturn.errors.InvalidTokenResponse.",
+            )
+
+
+def short_lifetime(subject: Subject) -> None:
+    """A token of two seconds can be used; each lives as long as told, from its request on."""
+    sample, field = subject.sample, subject.bound_provider.lifetime_field
+    if field_of(sample.content, field) is None:
+        return
+    if _token_or_none(subject, sample.living(subject.bound_provider, _SHORT)) is None:
+        raise CheckFailed(
+            "a token that lives two seconds is refused.",
+            "let read_token take every lifetime above 0.",
+        )
+    for seconds in (_SHORT, _OTHER):
+        token = _token_or_none(subject, sample.living(subject.bound_provider, seconds))
+        if token is None or abs(token.lifetime - seconds) > _TOLERANCE:
+            raise CheckFailed(
+                f"a token that lives {seconds:g} s is "
+                f"{'refused' if token is None else f'read as living {token.lifetime:g} s'}.",
+                "let read_token take the lifetime that the response tells; correct lifetime_field "
+                "and lifetime_format, which say where and how.",
+            )
+    _count_from_request(subject)
+
+
+def _count_from_request(subject: Subject) -> None:
+    """Read a response to a request of a while ago."""
+    provider, settings, request = subject.bound_provider, subject.settings(), subject.request()
+    sent_at = float(int(time.time() - _AGO))
+    reply = subject.sample.living(provider, _OTHER, sent_at)
+    response = attrs.evolve(samples.to_response(reply), sent_at=sent_at)
+    token = subject.ask("read_token", lambda: provider.read_token(settings, response, request))
+    if abs(token.expires_at - sent_at - _OTHER) > _TOLERANCE:
+        raise CheckFailed(
+            f"a token ends {token.expires_at - sent_at:g} s after its request was sent, and lives "
+            f"{_OTHER:g} s.",
+            "let read_token count from response.sent_at, never from the time of reading.",
+        )
+
+
+def margin(subject: Subject) -> None:
+    """The cap of the margin is shorter than a token's life."""
+    cap, token = subject.bound_provider.max_margin, subject.token()
+    if math.isfinite(cap) and cap >= token.lifetime:
+        raise CheckFailed(
+            f"max_margin is {cap:g} s, and a token lives {token.lifetime:g} s.",
+            "let max_margin be the seconds before a token's end from which the server gives a new "
+            "one, or leave it out.",
+        )
+
+
+def faults(subject: Subject) -> None:
+    """Answers that are broken in whatever way give our errors, and never a token."""
+    for what, reply in _faults(subject):
+        if subject.failure(reply) is None:
+            raise CheckFailed(
+                f"{what} gives a token.",
+                "let read_token start from super().read_token(…), which checks everything, or "
+                "raise keyturn.errors.InvalidTokenResponse.",
+            )
+
+
+def _token_or_none(subject: Subject, reply: Response) -> Token | None:
+    """Return the token of a response, or None when it is refused as no token."""
+    connection = subject.connect(reply)
+    try:
+        return connection.token()
+    except errors.InvalidTokenResponse:
+        return None
+    except errors.KeyturnError as error:
+        failure = str(error)
+    raise CheckFailed(
+        f"a response with another lifetime, or none, makes trouble: {failure}",
+        "let read_token raise keyturn.errors.InvalidTokenResponse for what it can't use.",
+    )
+
+
+def _faults(subject: Subject) -> Iterator[tuple[str, Reply]]:
+    good, provider = subject.sample.response, subject.bound_provider
+    status = provider.token_status
+    whole = to_bytes(good)
+    padding = b" " * MAX_BODY
+    yield "an empty response", attrs.evolve(good, body=b"")
+    yield "a truncated response", whole[: -len(good.body) // 2]
+    yield "a connection that is reset", RESET
+    yield "a response that is too large", attrs.evolve(good, body=good.body + padding)
+    yield "a page", html_response(status, "Welcome")
+    if not provider.token_field:
+        return
+    yield "garbage", attrs.evolve(good, body=b"\x00\xff{")
+    for value in _NO_OBJECTS:
+        yield f"the JSON value {value!r}", json_response(status, value)
+    yield (
+        "JSON that says it is plain text",
+        attrs.evolve(good, headers={"Content-Type": "text/plain"}),
+    )
+    content = subject.sample.content
+    if field_of(content, provider.token_field) is None:
+        return
+    for value in _BAD_TOKENS:
+        changed = subject.sample.changed(samples.placed(content, provider.token_field, value))
+        yield f"a response whose {provider.token_field} is {str(value)[:20]!r}", changed
+    if provider.token_type:
+        other = samples.placed(content, "token_type", "made-up-type")
+        yield "a response of another token_type", subject.sample.changed(other)
+        bare = samples.without(content, "token_type")
+        yield "a response without a token_type", subject.sample.changed(bare)

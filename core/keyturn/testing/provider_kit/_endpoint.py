@@ -1,0 +1,92 @@
+"""A token endpoint on loopback that responses whatever it is told to, byte by byte if need be."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import socket
+import struct
+import threading
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Self
+
+from keyturn.testing.emulator._messages import ReceivedRequest, Response
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Reply = Response | bytes | Callable[[ReceivedRequest], Response]
+
+_HOST = "127.0.0.1"
+_SECONDS = 10.0
+# Closing sends a reset (RST) instead of an orderly end.
+_RESET = struct.pack("ii", 1, 0)
+
+RESET = b""
+"""The reply that is a reset of the connection."""
+
+
+class Endpoint:
+    """A token endpoint on loopback; it responses one request after the other.
+
+    Attributes:
+        reply: What it responses: a response, bytes as they are, or a function of the request.
+        received: The requests so far.
+        url: Its address.
+    """
+
+    def __init__(self) -> None:
+        self.reply: Reply = Response(HTTPStatus.NOT_FOUND)
+        self.received: list[ReceivedRequest] = []
+        self._listener = socket.create_server((_HOST, 0))
+        self._port: int = self._listener.getsockname()[1]
+        self.url = f"http://{_HOST}:{self._port}/token"
+        self._is_open = True
+        self._thread = threading.Thread(target=self._serve, name="keyturn-endpoint", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Response no more, and close the port."""
+        self._is_open = False
+        with contextlib.suppress(OSError):
+            # Not every system wakes a thread that accepts when the socket is closed.
+            socket.create_connection((_HOST, self._port), _SECONDS).close()
+        self._thread.join()
+        self._listener.close()
+
+    def _serve(self) -> None:
+        while True:
+            connection, _ = self._listener.accept()
+            if not self._is_open:
+                connection.close()
+                return
+            connection.settimeout(_SECONDS)
+            # Who asks may have gone away, or never have sent a request.
+            with connection, contextlib.suppress(OSError, ValueError):
+                self._response(connection)
+
+    def _response(self, connection: socket.socket) -> None:
+        with connection.makefile("rb") as file:
+            method, target, _ = file.readline().decode("latin-1").split(" ", 2)
+            fields = http.client.parse_headers(file)
+            body = file.read(int(fields.get("content-length", "0")))
+        headers = {name.lower(): value for name, value in fields.items()}
+        request = ReceivedRequest(method, target, headers, body, _HOST)
+        self.received.append(request)
+        reply = self.reply(request) if callable(self.reply) else self.reply
+        raw = reply if isinstance(reply, bytes) else to_bytes(reply)
+        if raw == RESET:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        connection.sendall(raw)
+
+
+def to_bytes(response: Response) -> bytes:
+    """Return a response as it is sent."""
+    headers = {"Content-Length": str(len(response.body)), "Connection": "close"} | dict(
+        response.headers
+    )
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"HTTP/1.1 {response.status} Status\r\n{lines}\r\n".encode("latin-1") + response.body

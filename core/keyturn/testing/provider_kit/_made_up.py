@@ -1,0 +1,187 @@
+"""Settings made up from a provider's JSON Schema, where a check needs some and none were given."""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import re
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from keyturn import errors
+from keyturn._providers.schema import json_schema, kind_of
+from keyturn._providers.settings import read
+from keyturn._secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from keyturn._providers.provider import Provider
+    from keyturn._providers.settings import Settings
+
+_WORDS = ("made-up", "made_up", "made-up-too", "code:made-up", "id:made-up", "a1", "a", "1", "ab12")
+_LABELS = ("made-up", "made-up-too")
+_CURVES = {"ES256": "SECP256R1", "ES384": "SECP384R1", "ES512": "SECP521R1", "ES256K": "SECP256K1"}
+_VALID = dt.timedelta(days=1)
+
+
+def completed(provider: Provider[Any], given: Mapping[str, Any], directory: Path) -> dict[str, Any]:
+    """Return settings that `read` accepts: those given, and made-up ones for what is missing.
+
+    Args:
+        provider: The provider.
+        given: Names and plain values.
+        directory: Where a made-up certificate is written.
+
+    Raises:
+        keyturn.errors.ConfigurationError: There are mistakes in what is given, or something can't
+            be made up.
+    """
+    values = dict(given)
+    schema = json_schema(provider.settings, "")
+    properties = schema["properties"]
+    for name in schema["required"]:
+        _make_up(provider, name, values, directory)
+    _, mistakes = read(provider.settings, values)
+    # What is missing may be required by other settings.
+    for name in sorted({mistake.partition(":")[0] for mistake in mistakes} & properties.keys()):
+        _make_up(provider, name, values, directory)
+    settings, mistakes = read(provider.settings, values)
+    if settings is not None:
+        return values
+    raise errors.ConfigurationError(
+        f"no settings for {provider.name} could be made up; there are {len(mistakes)} mistake(s):",
+        problems=mistakes,
+        hint="Give these settings.",
+    )
+
+
+def candidates(provider: Provider[Any], name: str) -> Iterator[Any]:
+    """Yield plain values that a setting may take, by its JSON Schema."""
+    schema = json_schema(provider.settings, "")["properties"][name]
+    kinds = schema.get("type", "string")
+    kind = kinds if isinstance(kinds, str) else kinds[0]
+    if "enum" in schema:
+        yield from (value for value in schema["enum"] if value is not None)
+    elif "anyOf" in schema:
+        yield from _scopes(schema)
+    elif schema.get("format") == "uri":
+        yield from (f"https://{label}.example" for label in _LABELS)
+    elif name == "private_key":
+        yield private_key(provider.assertion_algorithm)
+    else:
+        yield from _MAKERS[kind](schema)
+
+
+def secret_settings(cls: type[Settings]) -> list[str]:
+    """Return the names of the settings that are secrets."""
+    fields = attrs.fields(attrs.resolve_types(cls))
+    return [field.name for field in fields if kind_of(field.type)[0] is Secret]
+
+
+def text_settings(cls: type[Settings]) -> list[str]:
+    """Return the names of the settings that are texts, and neither secrets nor addresses."""
+    return [
+        field.name
+        for field in attrs.fields(attrs.resolve_types(cls))
+        if kind_of(field.type)[0] is str
+        and field.metadata.get("schema", {}).get("format") != "uri"
+        and not field.metadata.get("choices")
+    ]
+
+
+def url_settings(cls: type[Settings]) -> list[str]:
+    """Return the names of the settings that are addresses."""
+    fields = attrs.fields(cls)
+    return [f.name for f in fields if f.metadata.get("schema", {}).get("format") == "uri"]
+
+
+@functools.cache
+def private_key(algorithm: str) -> str:
+    """Return a private key as PEM that an algorithm of RFC 7518 section 3.1 can sign with."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+
+    key: Any
+    if algorithm in _CURVES:
+        key = ec.generate_private_key(getattr(ec, _CURVES[algorithm])())
+    elif algorithm == "Ed448":
+        key = ed448.Ed448PrivateKey.generate()
+    elif algorithm.startswith("Ed"):
+        key = ed25519.Ed25519PrivateKey.generate()
+    else:
+        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem: bytes = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    return pem.decode()
+
+
+def certificate(directory: Path) -> str:
+    """Write a self-made client certificate with its private key; return the file's path."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+
+    key_pem = private_key("ES256").encode()
+    key: Any = serialization.load_pem_private_key(key_pem, None)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "made-up-client")])
+    now = dt.datetime.now(dt.UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - _VALID)
+        .not_valid_after(now + _VALID)
+        .sign(key, hashes.SHA256())
+    )
+    path = directory / "client.pem"
+    path.write_bytes(made.public_bytes(serialization.Encoding.PEM) + key_pem)
+    return str(path)
+
+
+def _make_up(provider: Provider[Any], name: str, values: dict[str, Any], directory: Path) -> None:
+    """Add a value for a setting, if it has none and one can be made up."""
+    if name in values:
+        return
+    if name == "certificate":
+        values[name] = certificate(directory)
+        return
+    for value in candidates(provider, name):
+        _, mistakes = read(provider.settings, {**values, name: value})
+        if not any(mistake.startswith(f"{name}:") for mistake in mistakes):
+            values[name] = value
+            return
+
+
+def _texts(schema: Mapping[str, Any]) -> Iterator[str]:
+    pattern = re.compile(schema.get("pattern", ""))
+    yield from (word for word in _WORDS if pattern.search(word))
+
+
+def _numbers(schema: Mapping[str, Any]) -> Iterator[int]:
+    least = schema.get("minimum", 1)
+    yield from (least, least + 1, least + 100)
+
+
+def _scopes(schema: Mapping[str, Any]) -> Iterator[list[str]]:
+    known = next((part["items"].get("enum") for part in schema["anyOf"] if "items" in part), None)
+    yield from ([value] for value in known or _WORDS)
+
+
+def _truths(_: object) -> Iterator[bool]:
+    yield from (True, False)
+
+
+def _tables(_: object) -> Iterator[dict[str, str]]:
+    yield from ({"made_up": "made-up"}, {"Made-Up": "made-up"})
+
+
+_MAKERS: dict[str, Any] = {
+    "string": _texts,
+    "integer": _numbers,
+    "number": _numbers,
+    "boolean": _truths,
+    "object": _tables,
+}

@@ -1,0 +1,127 @@
+"""All checks by their names, and running them."""
+
+from __future__ import annotations
+
+import traceback
+from typing import TYPE_CHECKING
+
+import attrs
+
+from keyturn import errors
+from keyturn.testing.provider_kit import _checks_data as checks_data
+from keyturn.testing.provider_kit import _checks_errors as checks_errors
+from keyturn.testing.provider_kit import _checks_foreign as checks_foreign
+from keyturn.testing.provider_kit import _checks_hosts as checks_hosts
+from keyturn.testing.provider_kit import _checks_keys as checks_keys
+from keyturn.testing.provider_kit import _checks_request as checks_request
+from keyturn.testing.provider_kit import _checks_secrets as checks_secrets
+from keyturn.testing.provider_kit import _checks_tokens as checks_tokens
+from keyturn.testing.provider_kit import _checks_use as checks_use
+from keyturn.testing.provider_kit._subject import CheckFailed, opened
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from keyturn._http.request import TokenRequest
+    from keyturn._providers.provider import Provider
+    from keyturn.testing.provider_kit._subject import Examples, Subject
+
+    Check = Callable[[Subject], None]
+
+_IN_ORDER: tuple[Check, ...] = (
+    checks_data.data,
+    checks_data.settings_class,
+    checks_data.schema,
+    checks_data.settings_read,
+    checks_request.golden_request,
+    checks_request.well_formed_request,
+    checks_request.repeatable_request,
+    checks_request.token_url_setting,
+    checks_request.no_input_or_output,
+    checks_request.nothing_changed,
+    checks_keys.fingerprint,
+    checks_keys.scope_order,
+    checks_hosts.hostile_texts,
+    checks_hosts.hostile_urls,
+    checks_secrets.no_secret_in_url,
+    checks_secrets.redaction,
+    checks_errors.oauth_errors,
+    checks_errors.http_errors,
+    checks_errors.error_inside_200,
+    checks_errors.documented_errors,
+    checks_errors.read_error_method,
+    checks_tokens.lifetime,
+    checks_tokens.missing_lifetime,
+    checks_tokens.bad_lifetimes,
+    checks_tokens.short_lifetime,
+    checks_tokens.margin,
+    checks_tokens.faults,
+    checks_use.rate_limit,
+    checks_use.sync_and_async,
+    checks_use.api_headers,
+    checks_use.api_address,
+    checks_foreign.foreign_api_address,
+    checks_use.api_refusal,
+    checks_secrets.revocation,
+)
+CHECKS: dict[str, Check] = {check.__name__: check for check in _IN_ORDER}
+"""Every check by its name; its docstring says what it proves."""
+
+
+@attrs.frozen
+class Report:
+    """What the checks found.
+
+    Args:
+        failures: What failed, by the check's name.
+        notes: What else there is to know.
+        request: The token request, redacted; None when there is none.
+    """
+
+    failures: Mapping[str, CheckFailed]
+    notes: tuple[str, ...]
+    request: TokenRequest | None
+
+
+def check(name: str, subject: Subject) -> CheckFailed | None:
+    """Run a check, and return its failure or None."""
+    try:
+        CHECKS[name](subject)
+    except CheckFailed as failed:
+        failure = failed
+    except errors.KeyturnError as error:
+        # What nobody expected there; the text says which of the provider's methods it was.
+        failure = CheckFailed(str(error), "mend what the error names.")
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - a provider may even raise SystemExit
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        failure = CheckFailed(
+            f"{type(error).__name__} was raised in {place.name}, line {place.lineno}.",
+            "let the provider and its settings class raise nothing there.",
+        )
+    else:
+        return None
+    return failure.with_traceback(None)
+
+
+def run(provider: Provider[Any], given: Mapping[str, Any], examples: Examples) -> Report:
+    """Run every check.
+
+    Args:
+        provider: The provider.
+        given: Plain settings; what is missing is made up.
+        examples: What the author says of it.
+
+    Raises:
+        keyturn.errors.ConfigurationError: There are mistakes in the settings.
+    """
+    with opened(provider, given, examples) as subject:
+        outcomes = {name: check(name, subject) for name in CHECKS}
+        try:
+            request = subject.request().redacted()
+        except (Exception, SystemExit):  # noqa: BLE001 - the checks have told it
+            request = None
+        failures = {name: failure for name, failure in outcomes.items() if failure}
+        return Report(failures, tuple(subject.notes), request)

@@ -1,0 +1,146 @@
+"""Answers of a platform, given as examples or made up from a provider's data."""
+
+from __future__ import annotations
+
+import copy
+import datetime as dt
+import json
+import time
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from keyturn._http.response import Response as ReadResponse
+from keyturn._providers.token_response import field_of
+from keyturn.testing.emulator._messages import Response, json_response
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from keyturn._providers.provider import Provider
+
+TOKEN = "made-up-token"  # noqa: S105 - made up
+LIFETIME = 3600.0
+_UNITS = {"seconds": 1.0, "milliseconds": 1e-3}
+
+
+@attrs.frozen
+class Sample:
+    """A response with a token.
+
+    Args:
+        response: The response.
+        lifetime: The seconds that its token lives, or None when that isn't known.
+        is_made_up: Whether it was made from the provider's data.
+    """
+
+    response: Response
+    lifetime: float | None
+    is_made_up: bool = False
+
+    @property
+    def content(self) -> Any:
+        """The body's JSON value, or None when it is none."""
+        return to_response(self.response).json()
+
+    def changed(self, content: object) -> Response:
+        """Return the same response with another JSON value as its body."""
+        return attrs.evolve(self.response, body=json.dumps(content).encode())
+
+    def living(
+        self, provider: Provider[Any], seconds: float, sent_at: float | None = None
+    ) -> Response:
+        """Return the same response, of now or of when it was sent, with another lifetime."""
+        now = int(time.time() if sent_at is None else sent_at)
+        value = _lifetime_value(provider.lifetime_format, seconds, now)
+        response = self.changed(placed(self.content, provider.lifetime_field, value))
+        headers = {**response.headers, "Date": formatdate(now, usegmt=True)}
+        return attrs.evolve(response, headers=headers)
+
+
+def made_up(provider: Provider[Any], api_url: str) -> Sample:
+    """Return a response with a token as the provider's data say that it looks.
+
+    Args:
+        provider: The provider.
+        api_url: What it tells as the API's address, if it tells one.
+    """
+    status, path = provider.token_status, provider.token_field
+    if not path:
+        headers = {"Content-Type": "text/plain"}
+        return Sample(Response(status, TOKEN.encode(), headers), None, is_made_up=True)
+    content: Any = placed({}, path, TOKEN)
+    if provider.token_type:
+        content = placed(content, "token_type", provider.token_type)
+    if provider.api_url_field:
+        content = placed(content, provider.api_url_field, api_url)
+    sample = Sample(json_response(status, content), LIFETIME, is_made_up=True)
+    return attrs.evolve(sample, response=sample.living(provider, LIFETIME))
+
+
+def from_example(example: Mapping[str, Any]) -> Response:
+    """Return the response of an example: `status`, `headers`, and `body` as text, bytes or JSON."""
+    body = example.get("body", "")
+    if not isinstance(body, (str, bytes)):
+        body = json.dumps(body)
+    content = body.encode() if isinstance(body, str) else body
+    given = {name.title(): value for name, value in example.get("headers", {}).items()}
+    headers = {"Content-Type": "application/json"} | given
+    return Response(int(example.get("status", 200)), content, headers)
+
+
+def refusal(provider: Provider[Any], code: str, status: int, description: str = "") -> Response:
+    """Return an error in the provider's own shape.
+
+    Args:
+        provider: Says where what stands, and which codes the platform has.
+        code: The code of RFC 6749 section 5.2.
+        status: The response's status.
+        description: The server's words.
+    """
+    own = {oauth: platforms for platforms, oauth in provider.error_codes.items()}
+    content = placed({}, provider.error_field, own.get(code, code))
+    described = placed(content, provider.error_description_field, description)
+    # Some platforms have code and words in one field.
+    is_apart = field_of(described, provider.error_field) == own.get(code, code)
+    return json_response(status, described if is_apart else content)
+
+
+def to_response(response: Response) -> ReadResponse:
+    """Return a response as it would be received now."""
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    return ReadResponse(response.status, headers, response.body, time.time())
+
+
+def placed(content: Any, path: str, value: object) -> Any:
+    """Return a JSON value with another value at a path, which is made where it is missing."""
+    name, _, rest = path.partition(".")
+    if name.isdecimal() and not isinstance(content, dict):
+        items: list[Any] = list(content) if isinstance(content, list) else []
+        items += [None] * (int(name) + 1 - len(items))
+        items[int(name)] = placed(items[int(name)], rest, value) if rest else value
+        return items
+    fields: dict[str, Any] = dict(content) if isinstance(content, dict) else {}
+    fields[name] = placed(fields.get(name), rest, value) if rest else value
+    return fields
+
+
+def without(content: Any, path: str) -> Any:
+    """Return a JSON value without what is at a path."""
+    copied = copy.deepcopy(content)
+    parent, _, name = path.rpartition(".")
+    holder = field_of(copied, parent) if parent else copied
+    if isinstance(holder, dict):
+        holder.pop(name, None)
+    return copied
+
+
+def _lifetime_value(kind: str, seconds: float, now: int) -> object:
+    if kind in _UNITS:
+        number = seconds / _UNITS[kind]
+        return int(number) if number == int(number) else number
+    end = now + seconds
+    if kind == "date":
+        return dt.datetime.fromtimestamp(end, dt.UTC).isoformat()
+    return end if kind == "epoch" else end * 1000

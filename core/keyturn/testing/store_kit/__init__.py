@@ -1,0 +1,7 @@
+"""The checks that every token store must pass."""
+
+from __future__ import annotations
+
+from keyturn.testing.store_kit._conformance import StoreConformance
+
+__all__ = ["StoreConformance"]
