@@ -120,7 +120,7 @@ def forget_process() -> None:
     """Forget what keyturn remembers for the length of a process."""
     for remembered in (fingerprint_key, plugins.loaded_provider, plugins.plugin_manager):
         remembered.cache_clear()
-    keyturn.opening._process_memory.cache_clear()  # noqa: SLF001 - nobody else needs to
+    keyturn.stores._opening._process_memory.cache_clear()  # noqa: SLF001 - nobody else needs to
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard, TypeVar
 
 from keyturn import errors
 from keyturn._http.request import TokenRequest
@@ -25,72 +25,82 @@ _DEFECT = "This is a defect of the provider: report it to the provider's authors
 
 def for_settings(provider: Provider[Any], settings: Settings) -> Provider[Any]:
     """Return the provider as it behaves for these settings."""
-    bound = _call(provider, "for_settings", settings)
-    return bound if isinstance(bound, Provider) else _wrong(provider, "for_settings", bound)
+    bound: object = _call(provider, "for_settings", settings)
+    if isinstance(bound, Provider):
+        return bound
+    _wrong(provider, "for_settings", bound)
 
 
 def token_request(provider: Provider[Any], settings: Settings) -> TokenRequest:
     """Return the whole token request for these settings, fingerprint excepted."""
-    request = _call(provider, "token_request", settings)
+    request: object = _call(provider, "token_request", settings)
     if isinstance(request, TokenRequest):
         return request
-    return _wrong(provider, "token_request", request)
+    _wrong(provider, "token_request", request)
 
 
 def read_error(
     provider: Provider[Any], settings: Settings, response: Response
 ) -> OAuthError | None:
     """Return the error in a token endpoint's response, or None."""
-    error = _call(provider, "read_error", settings, response)
+    error: object = _call(provider, "read_error", settings, response)
     if error is None or isinstance(error, OAuthError):
         return error
-    return _wrong(provider, "read_error", error)
+    _wrong(provider, "read_error", error)
 
 
 def read_token(
     provider: Provider[Any], settings: Settings, response: Response, request: TokenRequest
 ) -> Token:
     """Return the token in a token endpoint's response."""
-    token = _call(provider, "read_token", settings, response, request)
-    return token if isinstance(token, Token) else _wrong(provider, "read_token", token)
+    token: object = _call(provider, "read_token", settings, response, request)
+    if isinstance(token, Token):
+        return token
+    _wrong(provider, "read_token", token)
 
 
 def authorization(provider: Provider[Any], settings: Settings, token: Token) -> tuple[str, str]:
     """Return the name and the value of the header that carries the token."""
-    header = _call(provider, "authorization", settings, token)
-    return header if _is_header(header) else _wrong(provider, "authorization", header)
+    header: object = _call(provider, "authorization", settings, token)
+    if _is_header(header):
+        return header
+    _wrong(provider, "authorization", header)
 
 
 def api_request_headers(
     provider: Provider[Any], settings: Settings, token: Token
 ) -> dict[str, str]:
     """Return what an API request needs besides the token."""
-    headers = _call(provider, "api_request_headers", settings, token)
+    headers: object = _call(provider, "api_request_headers", settings, token)
     if isinstance(headers, Mapping) and all(map(_is_header, headers.items())):
         return dict(headers)
-    return _wrong(provider, "api_request_headers", headers)
+    _wrong(provider, "api_request_headers", headers)
 
 
 def api_url_for(provider: Provider[Any], settings: Settings, token: Token | None) -> str | None:
     """Return the API's URL, or None when settings and token do not determine it."""
-    url = _call(provider, "api_url_for", settings, token)
-    return url if url is None or isinstance(url, str) else _wrong(provider, "api_url_for", url)
+    url: object = _call(provider, "api_url_for", settings, token)
+    if url is None or isinstance(url, str):
+        return url
+    _wrong(provider, "api_url_for", url)
 
 
 def token_rejected(provider: Provider[Any], settings: Settings, response: Response) -> bool:
     """Return whether an API's response with status 401 means the token."""
-    rejected = _call(provider, "token_rejected", settings, response)
-    return rejected if isinstance(rejected, bool) else _wrong(provider, "token_rejected", rejected)
+    rejected: object = _call(provider, "token_rejected", settings, response)
+    if isinstance(rejected, bool):
+        return rejected
+    _wrong(provider, "token_rejected", rejected)
 
 
 def revocation_request(
     provider: Provider[Any], settings: Settings, token: Token
 ) -> TokenRequest | None:
     """Return the request that revokes a token, or None when the provider has none."""
-    request = _call(provider, "revocation_request", settings, token)
+    request: object = _call(provider, "revocation_request", settings, token)
     if request is None or isinstance(request, TokenRequest):
         return request
-    return _wrong(provider, "revocation_request", request)
+    _wrong(provider, "revocation_request", request)
 
 
 def warnings(provider: Provider[Any], settings: Settings) -> list[str]:
@@ -98,7 +108,7 @@ def warnings(provider: Provider[Any], settings: Settings) -> list[str]:
     found = translate_errors(provider.name, lambda: list(provider.warnings(settings)))
     if all(isinstance(warning, str) for warning in found):
         return found
-    return _wrong(provider, "warnings", found)
+    _wrong(provider, "warnings", found)
 
 
 def translate_errors(name: str, work: Callable[[], T]) -> T:
@@ -133,10 +143,10 @@ def _call(provider: Provider[Any], method: str, *arguments: Any) -> Any:
     return translate_errors(provider.name, lambda: getattr(provider, method)(*arguments))
 
 
-def _wrong(provider: Provider[Any], method: str, found: object) -> Any:
+def _wrong(provider: Provider[Any], method: str, found: object) -> NoReturn:
     message = f"provider {provider.name} returned a wrong {type(found).__name__} from {method}."
     raise errors.KeyturnError(message, hint=_DEFECT)
 
 
-def _is_header(found: object) -> bool:
+def _is_header(found: object) -> TypeGuard[tuple[str, str]]:
     return isinstance(found, tuple) and len(found) == 2 and all(isinstance(x, str) for x in found)
