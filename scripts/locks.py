@@ -13,6 +13,7 @@ A distribution that is locked for other versions of Python only is checked under
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
 import subprocess
 import sys
@@ -127,6 +128,7 @@ def _problems(
             yield f"{owner} needs {need}, the lock file has {found or 'none'}"
 
 
+@functools.cache
 def _requirements(pin: Requirement) -> list[Requirement] | None:
     """Return the requirements of the pinned version; None if it is not the installed one."""
     try:
