@@ -15,6 +15,7 @@ import keyturn
 from keyturn._clock import Clock
 from keyturn._connection import Connection
 from keyturn._providers.settings import read
+from keyturn.stores._memory import MemoryStore
 
 if TYPE_CHECKING:
     from keyturn.plugins import TokenRequest
@@ -78,7 +79,7 @@ def make_connection(name: str, transport: OneResponse) -> Connection:
     settings, problems = read(provider.settings, {"client_id": "cid", **SETTINGS[name]})
     assert settings is not None, problems
     clock = Clock(time=lambda: NOW, monotonic=lambda: 0.0, sleep=lambda _: None)
-    store = keyturn.stores.from_url("memory://")
+    store = MemoryStore(clock.time, clock.monotonic)
     connection = Connection(provider, settings, store=store, clock=clock, transport=transport)  # type: ignore[arg-type]
     connection.renewal.jitter = 0.0  # it differs in each process
     return connection
