@@ -55,7 +55,7 @@ CREDENTIALS = {
 _NAME_REGEX = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
 _RESERVED_NAMES = frozenset({"self", "uuid", *kwlist})
 _KINDS: dict[str, tuple[Any, Callable[..., Any]]] = {
-    "string": (str, setting),
+    "text": (str, setting),
     "label": (str, label),
     "url": (str, url),
     "domain": (str, domain),
@@ -88,23 +88,24 @@ def provider_from_data(description: Mapping[str, Any], *, name: str | None = Non
     """
     if not isinstance(description, Mapping):
         raise errors.ConfigurationError("the description of a provider must be a table.")
-    settings, mistakes = _settings_class(description)
-    values = {"name": name} | dict(description)
-    if name is not None and values["name"] != name:
-        mistakes.append(Problem("name", f"must be {name}, which the provider is registered as"))
     known = [*DATA, "settings", "credentials"]
-    mistakes += [
+    mistakes = [
         Problem(str(key), f"is not known.{did_you_mean(str(key), known)}")
         for key in description
         if key not in known
     ]
+    name = description.get("name") if name is None else name
+    if description.get("name", name) != name:
+        mistakes.append(Problem("name", f"must be {name}, which the provider is registered as"))
+    settings, found = _settings_class(description)
+    values = {**description, "name": name}
     namespace = {key: _converted(key, values[key]) for key in DATA if key in values}
     namespace["settings"] = settings
     provider: Provider[Any] = type("DescribedProvider", (Provider,), namespace)()
-    mistakes += problems(provider)
+    mistakes += [*found, *problems(provider)]
     if mistakes:
         raise errors.ConfigurationError(
-            f"the description of provider {values['name']} has {len(mistakes)} mistake(s):",
+            f"the description of provider {name} has {len(mistakes)} mistake(s):",
             problems=mistakes,
         )
     return provider
@@ -205,8 +206,8 @@ def _choices_problem(choices: Any) -> str | None:
 class _SettingTable(Record):
     """The table of one setting in a description."""
 
-    kind: Literal["string", "label", "url", "domain", "secret", "choice", "integer", "scope"] = (
-        setting("Kind", default="string")
+    kind: Literal["text", "label", "url", "domain", "secret", "choice", "integer", "scope"] = (
+        setting("Kind", default="text")
     )
     title: str = setting("Title")
     description: str = setting("Description", default="", check=lambda _: None)
@@ -234,16 +235,16 @@ def _setting_problems(key: Any, table: Any) -> Iterator[tuple[str, str]]:
         return
     mistakes = read(_SettingTable, table)[1]
     yield from ((f".{mistake.path}", mistake.message) for mistake in mistakes)
-    kind = _KINDS.get(str(table.get("kind", "string")), (None, None))[0]
+    kind = _KINDS.get(str(table.get("kind", "text")), (None, None))[0]
     usual = kind_of(CREDENTIALS[key].type)[0] if key in CREDENTIALS else kind
     if kind and kind is not usual:
-        word = "secret" if usual is Secret else "string"
+        word = "secret" if usual is Secret else "text"
         yield ".kind", f"must be {word}, as the credential of that name is"
 
 
 def _field(table: Mapping[str, Any]) -> tuple[Any, Any]:
     """Return the type and the declaration of a setting."""
-    annotation, declare = _KINDS[table.get("kind", "string")]
+    annotation, declare = _KINDS[table.get("kind", "text")]
     arguments: dict[str, Any] = {}
     if table.get("choices"):
         listed = table["choices"]

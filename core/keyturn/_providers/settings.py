@@ -134,11 +134,6 @@ class Record:
 
     def __init_subclass__(cls) -> None:
         """Make the fields out of the annotations, so that no decorator is needed."""
-        if "__attrs_attrs__" in vars(cls):
-            raise errors.ConfigurationError(
-                f"the settings class {cls.__name__} must not be decorated with attrs.",
-                hint="Remove the decorator: a class derived from Settings needs none.",
-            )
         attrs.frozen(cls, kw_only=True, slots=False, init=False)
 
     if not TYPE_CHECKING:  # type checkers make the signature out of the fields
