@@ -13,7 +13,6 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import hypothesis
 import pytest
 
@@ -114,7 +113,6 @@ class FakeEndpoint:
         self.responses.append(self.response(status, {"error": code}))
 
 
-@attrs.frozen(kw_only=True)
 class AcmeSettings(keyturn.plugins.ConfidentialSettings):
     """The settings of a platform that doesn't exist."""
 

@@ -8,8 +8,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+
+@attrs.frozen
+class Problem:
+    """One mistake in settings, a description or a configuration file.
+
+    Args:
+        path: Where it is, such as `scope` or `connections.shop.scope`; empty for the whole.
+        message: What is wrong; it shows no value that may be secret.
+    """
+
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}" if self.path else self.message
 
 
 class KeyturnError(Exception):
@@ -57,7 +75,7 @@ class ConfigurationError(KeyturnError):
         self,
         message: str,
         *,
-        problems: Iterable[str] = (),
+        problems: Iterable[Problem] = (),
         connection: str | None = None,
         hint: str = "",
     ) -> None:
@@ -65,7 +83,7 @@ class ConfigurationError(KeyturnError):
         self.problems = tuple(problems)
 
     def __str__(self) -> str:
-        return "\n  - ".join([super().__str__(), *self.problems])
+        return "\n  - ".join([super().__str__(), *map(str, self.problems)])
 
 
 class ProviderNotFound(ConfigurationError):

@@ -58,7 +58,7 @@ def test_pytest_runs_every_check_and_tells_of_failures_shortly(
 def test_unittest_runs_every_check() -> None:
     """Who has no pytest could not use the kit."""
     provider = keyturn.plugins.provider_from_data(
-        "acme", {"token_url": "https://acme.example/token"}
+        {"token_url": "https://acme.example/token"}, name="acme"
     )
     request = {"method": "POST", "url": "https://other.example/token"}
     namespace = {"provider": provider, "request": request}

@@ -14,7 +14,7 @@ import pytest
 
 import keyturn
 from keyturn._http.values import ClientAssertion
-from keyturn._providers.token_response import LifetimeFormat
+from keyturn._providers.data import LifetimeFormat
 from keyturn.testing.emulator._messages import Response
 from keyturn.testing.provider_kit import _made_up as made_up
 from keyturn.testing.provider_kit import _samples as samples
@@ -32,7 +32,7 @@ REQUEST = {"method": "POST", "url": "https://acme.example/token"}
 
 def provider_from_data(**data: Any) -> keyturn.plugins.Provider[Any]:
     """Return a plain provider with other data."""
-    return keyturn.plugins.provider_from_data("acme", PLAIN | data)
+    return keyturn.plugins.provider_from_data(PLAIN | data, name="acme")
 
 
 def failure(
@@ -43,7 +43,6 @@ def failure(
         return check(name, subject)
 
 
-@attrs.frozen(kw_only=True)
 class ManySettings(keyturn.plugins.ConfidentialSettings):
     """Settings of every kind, all required."""
 
@@ -92,9 +91,7 @@ def test_setting_that_cannot_be_made_up_is_named(tmp_path: Path) -> None:
         "Impossible", check=lambda value: f"must not be {len(value)} long"
     )
     namespace = {"__annotations__": {"riddle": str}, "__module__": __name__, "riddle": impossible}
-    cls = attrs.frozen(kw_only=True)(
-        type("Riddles", (keyturn.plugins.ConfidentialSettings,), namespace)
-    )
+    cls = type("Riddles", (keyturn.plugins.ConfidentialSettings,), namespace)
     provider = type("Riddle", (Many,), {"settings": cls})()
 
     with pytest.raises(keyturn.errors.ConfigurationError, match="riddle: is required"):
@@ -261,12 +258,11 @@ def test_addresses_on_this_machine_may_be_http() -> None:
     """A provider could not be tested against a local server."""
     settings = {"shop": {"title": "Shop", "kind": "url"}}
     provider = keyturn.plugins.provider_from_data(
-        "local",
         {
             "token_url": "{shop}/token",
             "revocation_url": "{shop}/revoke",
             "settings": settings,
-        },
+        }, name="local",
     )
     with opened(provider, {"shop": "http://127.0.0.1:9"}, Examples()) as subject:
         assert check("well_formed_request", subject) is None

@@ -37,7 +37,7 @@ def test_platform_conforms(name: str) -> None:
     given = example["settings"].items()
     settings = {key: value for key, value in given if str(value)[0] != "{"}
     report = run(
-        keyturn.plugins.provider_from_data(name, platform["provider"]),
+        keyturn.plugins.provider_from_data(platform["provider"], name=name),
         settings,
         Examples(
             request=example["request"],

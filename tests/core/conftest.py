@@ -31,7 +31,7 @@ def platform(world: World) -> Callable[..., keyturn.Connection]:
         data: dict[str, Any] | None = None, /, *, real: bool = False, **settings: Any
     ) -> keyturn.Connection:
         usual = {"token_url": "https://login.acme.example/token"}
-        provider = keyturn.plugins.provider_from_data("acme", usual | (data or {}))
+        provider = keyturn.plugins.provider_from_data(usual | (data or {}), name="acme")
         names = {field.name for field in attrs.fields(provider.settings)}
         credentials = {name: text for name, text in CREDENTIALS.items() if name in names}
         values, mistakes = read(provider.settings, credentials | settings)

@@ -24,7 +24,10 @@ FIELDS: dict[str, Any] = {
     "error": "invalid_client",
     "status": 401,
     "retry_after": 7.5,
-    "problems": ["client: is wrong", "region: is wrong"],
+    "problems": [
+        errors.Problem("client", "is wrong"),
+        errors.Problem("region", "is wrong"),
+    ],
 }
 
 

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from tests.conftest import World
 
 GOOD = """
-import attrs, keyturn
-@attrs.frozen(kw_only=True)
+import keyturn
 class Settings(keyturn.plugins.ConfidentialSettings):
     tenant: str = keyturn.plugins.label("Tenant")
 class Provider(keyturn.plugins.Provider[Settings]):

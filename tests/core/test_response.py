@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import keyturn
 from keyturn import errors
 from keyturn._http.response import printable, refusal, retry_after
-from keyturn._providers.token_response import TokenResponseMapping, field_of, read_error, read_token
+from keyturn._providers.token_response import field_of, read_error, read_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -367,7 +367,7 @@ def test_any_bytes_give_a_token_or_one_of_our_errors(
     assert isinstance(refused, errors.KeyturnError)
     assert str(refused)
     try:
-        token = read_token(response, TokenResponseMapping(missing_lifetime=60.0))
+        token = read_token(response, missing_lifetime=60.0)
     except errors.InvalidTokenResponse:
         return
     assert token.access_token

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 IMS = "https://ims-na1.adobelogin.com"
 
 
-@attrs.frozen(kw_only=True)
 class AemSettings(keyturn.plugins.KeySettings):
     """The settings of `adobe-aem`."""
 

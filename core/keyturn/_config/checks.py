@@ -10,13 +10,13 @@ import attrs
 from keyturn import errors
 from keyturn._config.raw import RawSetting, revealed
 from keyturn._config.references import reference_mistake
+from keyturn._names import did_you_mean
 from keyturn._plugins import loading as plugins
 from keyturn._providers.schema import json_schema
 from keyturn._providers.settings import (
     CertificateSettings,
     ClientSettings,
     KeySettings,
-    did_you_mean,
 )
 from keyturn._providers.settings import read as read_settings
 from keyturn._secret import Secret
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from keyturn._providers.provider import Provider
+    from keyturn.errors import Problem
 
 _OPTIONS = tuple(field.name for field in attrs.fields(Options))
 _OWN = ("provider", "store", *_OPTIONS)
@@ -143,11 +144,11 @@ def _setting_mistakes(
     yield from placed(mistakes, name, given)
 
 
-def placed(mistakes: Iterable[str], name: str, given: Mapping[str, RawSetting]) -> list[str]:
+def placed(mistakes: Iterable[Problem], name: str, given: Mapping[str, RawSetting]) -> list[str]:
     """Return a provider's mistakes with the place of each setting instead of its bare name."""
     found = []
     for mistake in mistakes:
-        setting, _, what = mistake.partition(": ")
+        setting, what = mistake.path, mistake.message
         place = given[setting].place if setting in given else f"connections.{name}.{setting}"
         found.append(f"{place}: {what}")
     return found

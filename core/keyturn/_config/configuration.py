@@ -29,8 +29,8 @@ from keyturn._config.raw import (
 )
 from keyturn._config.references import resolve
 from keyturn._connection import Connection
+from keyturn._names import did_you_mean
 from keyturn._plugins import loading as plugins
-from keyturn._providers.settings import did_you_mean
 from keyturn._providers.settings import read as read_settings
 from keyturn._secret import Secret
 from keyturn.stores._opening import STORE_VARIABLE, shared_encrypted_store, shared_store
@@ -127,7 +127,10 @@ class Configuration:
         return errors.ConfigurationError(
             f"the configuration ({self.file.path} and the environment) has "
             f"{len(mistakes)} mistake(s):",
-            problems=mistakes,
+            problems=[
+                errors.Problem(path, message)
+                for path, _, message in (mistake.partition(": ") for mistake in mistakes)
+            ],
         )
 
     def _open_store(self, given: Mapping[str, RawSetting]) -> TokenStore:

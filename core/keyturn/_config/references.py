@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from keyturn._names import did_you_mean
 from keyturn._plugins.loading import call_plugins, plugin_manager
-from keyturn._providers.settings import did_you_mean
 from keyturn._secret import Secret
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from keyturn._providers import data as provider_data
-from keyturn._providers.schema import kind_of
+from keyturn._providers.kinds import kind_of
+from keyturn._providers.problems import problems
 from keyturn._providers.settings import read
 from keyturn.testing.provider_kit._subject import CheckFailed
 
@@ -32,9 +32,11 @@ def data(subject: Subject) -> None:
             "make name lower-case letters and digits with single hyphens between, the same as the "
             "entry point's name.",
         )
-    problems = provider_data.problems(provider)
-    if problems:
-        raise CheckFailed("; ".join(problems) + ".", "correct what is named before each colon.")
+    mistakes = problems(provider)
+    if mistakes:
+        raise CheckFailed(
+            "; ".join(map(str, mistakes)) + ".", "correct what is named before each colon."
+        )
     if not subject.provider.title:
         subject.note("title: is empty; it is the platform's name for people.")
 
@@ -98,7 +100,7 @@ def settings_read(subject: Subject) -> None:
     for name in required:
         rest = {key: value for key, value in values.items() if key != name}
         _, mistakes = read(cls, {**rest, _UNKNOWN: 1})
-        told = {mistake.partition(":")[0] for mistake in mistakes}
+        told = {mistake.path for mistake in mistakes}
         if not {name, _UNKNOWN} <= told:
             raise CheckFailed(
                 f"without the setting {name}, and with an unknown one, only these mistakes are "

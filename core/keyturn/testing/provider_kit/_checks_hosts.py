@@ -79,7 +79,7 @@ def hostile_urls(subject: Subject) -> None:
     for name in url_settings(subject.provider.settings):
         for address in _URLS:
             _, mistakes = read(subject.provider.settings, {**subject.values, name: address})
-            if not any(mistake.startswith(f"{name}:") for mistake in mistakes):
+            if not any(mistake.path == name for mistake in mistakes):
                 raise CheckFailed(
                     f"the setting {name} may be {address!r}.",
                     f"declare {name} with keyturn.plugins.url, or let its check ask keyturn.url_problem.",

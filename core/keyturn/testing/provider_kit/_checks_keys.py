@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from keyturn import errors
-from keyturn._providers.schema import kind_of
+from keyturn._providers.kinds import kind_of
 from keyturn._providers.settings import read
 from keyturn._secret import Secret
 from keyturn._token import Token

@@ -160,7 +160,7 @@ def _mistake_texts(subject: Subject, hidden: dict[str, list[str]]) -> Iterator[t
         hidden[name] = [*hidden.get(name, ()), canary]
         for bad in (canary, f" {canary}\n", f"{canary}\0"):
             _, mistakes = read(subject.provider.settings, {**subject.values, name: bad})
-            yield "a mistake that is told of the settings", "; ".join(mistakes)
+            yield "a mistake that is told of the settings", "; ".join(map(str, mistakes))
 
 
 def _check_api_headers(

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from keyturn import errors
-from keyturn._providers.schema import json_schema, kind_of
+from keyturn._providers.kinds import kind_of
+from keyturn._providers.schema import json_schema
 from keyturn._providers.settings import read
 from keyturn._secret import Secret
 
@@ -46,7 +47,7 @@ def completed(provider: Provider[Any], given: Mapping[str, Any], directory: Path
         _make_up(provider, name, values, directory)
     _, mistakes = read(provider.settings, values)
     # What is missing may be required by other settings.
-    for name in sorted({mistake.partition(":")[0] for mistake in mistakes} & properties.keys()):
+    for name in sorted({mistake.path for mistake in mistakes} & properties.keys()):
         _make_up(provider, name, values, directory)
     settings, mistakes = read(provider.settings, values)
     if settings is not None:
@@ -150,7 +151,7 @@ def _make_up(provider: Provider[Any], name: str, values: dict[str, Any], directo
         return
     for value in candidates(provider, name):
         _, mistakes = read(provider.settings, {**values, name: value})
-        if not any(mistake.startswith(f"{name}:") for mistake in mistakes):
+        if not any(mistake.path == name for mistake in mistakes):
             values[name] = value
             return
 

@@ -16,10 +16,11 @@ from keyturn._http.request import TokenRequest
 from keyturn._http.transport import Transport
 from keyturn._http.urls import origin, url_problem
 from keyturn._http.values import DynamicValue
+from keyturn._names import did_you_mean
 from keyturn._once import cached_once
 from keyturn._providers.calls import translate_errors
 from keyturn._providers.provider import Provider
-from keyturn._providers.settings import did_you_mean, read
+from keyturn._providers.settings import read
 from keyturn._tokens.acquisition import Options
 from keyturn.stores._memory import MemoryStore
 from keyturn.testing.provider_kit import _samples as samples
@@ -147,7 +148,7 @@ class Subject:
         settings, mistakes = read(cls, {**self.values, **changes})
         if settings is None:
             raise CheckFailed(
-                f"the settings can't be read: {'; '.join(mistakes)}.",
+                f"the settings can't be read: {'; '.join(map(str, mistakes))}.",
                 "correct `settings` of the conformance class, or the settings class.",
             )
         return settings
