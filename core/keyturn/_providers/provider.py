@@ -16,7 +16,7 @@ import attrs
 from keyturn import errors
 from keyturn._http.request import BodyFormat, Pairs, TokenRequest
 from keyturn._http.urls import is_below, origin, url_problem
-from keyturn._http.values import plain
+from keyturn._http.values import reveal
 from keyturn._providers import templates
 from keyturn._providers import token_response as shape
 from keyturn._providers.authentication import authentication, certificate
@@ -170,7 +170,7 @@ class Provider(Generic[S]):
             body_format=self.body_format,
             extra_headers=(*headers, *templates.texts(self.token_headers, settings)),
             certificate=certificate(settings),
-            reading=self._reading(settings),
+            response_mapping=self._reading(settings),
         )
 
     def scope(self, settings: S) -> tuple[str, ...]:
@@ -209,7 +209,7 @@ class Provider(Generic[S]):
         """Return what an API request needs besides the token, where the caller set none."""
         del token
         headers = templates.texts(self.api_headers, settings)
-        return {name: plain(value) for name, value in headers}
+        return {name: reveal(value) for name, value in headers}
 
     def api_url_for(self, settings: S, token: Token | None) -> str | None:
         """Return where the API is, or None when that isn't known.
