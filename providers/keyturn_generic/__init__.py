@@ -179,7 +179,7 @@ class GenericSettings(keyturn.plugins.Settings):
         try:
             self.provider_from_data()
         except keyturn.errors.ConfigurationError as error:
-            yield from error.problems
+            yield from map(str, error.problems)
         if (self.per_minute is None) != (self.burst is None):
             yield "per_minute: must be given together with burst"
         if self.client_authentication == "private_key_jwt" and self.private_key is None:

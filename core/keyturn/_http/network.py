@@ -65,7 +65,7 @@ def resolve(host: str, port: int) -> list[Address]:
     """
     addresses: list[Address] = []
     for family, _, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        addresses.append((family, address))  # noqa: PERF401 - the place for an address policy
+        addresses.append((family, address))
     return addresses
 
 

@@ -221,10 +221,9 @@ class TokenRequest:
 def _canonical(pairs: Pairs, rename: Callable[[str], str] = str) -> list[list[str]]:
     canonical: list[list[str]] = []
     for name, value in pairs:
-        parts = [rename(name)]
-        for part in fingerprint_parts(value):
-            parts.append(part if isinstance(part, str) else part.reveal())
-        canonical.append(parts)
+        parts = fingerprint_parts(value)
+        revealed = [part if isinstance(part, str) else part.reveal() for part in parts]
+        canonical.append([rename(name), *revealed])
     return sorted(canonical)
 
 

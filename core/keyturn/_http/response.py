@@ -120,7 +120,7 @@ def error_for(
         when = "later" if cooldown is None else f"in {cooldown:.0f} s"
         return errors.EndpointUnavailable(
             f"the token endpoint reports a failure of its own ({what}).",
-            hint=f"Try again {when}; if it lasts, report it to the authorization server's operator.",
+            hint=f"Try again {when}; if it lasts, report it to the server's operator.",
         )
     if 300 <= status < 400:
         return errors.InvalidTokenResponse(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import threading
 import zlib
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 from keyturn import errors
 from keyturn._clock import SYSTEM
 from keyturn._http.body import read_capped
+from keyturn._http.certificates import client_context, trusted_context
 from keyturn._http.response import Response
 from keyturn._http.urls import url_problem
 from keyturn._once import ForkSafeLock
@@ -23,9 +25,11 @@ if TYPE_CHECKING:
     from keyturn._clock import Clock
     from keyturn._http.network import Network
     from keyturn._http.proxy import EnvironmentProxy
-    from keyturn._http.request import ClientCertificate, EncodedRequest, TokenRequest
+    from keyturn._http.request import EncodedRequest, TokenRequest
 
 _importing = ForkSafeLock()
+# What the first request imports; ssl would import the codec of host names in its midst.
+_MODULES = ("encodings.idna", "certifi", "httpx", "keyturn._http.network", "keyturn._http.proxy")
 _REDIRECT = 300
 _HTTPS_PORT = 443
 _PATIENCE = 1.0
@@ -74,12 +78,12 @@ class Transport:
 
         network = Network(Deadline(seconds))
         # Providers' code and key files: they take this request's time, and hold no lock.
-        message = request.encode(clock.time())
+        encoded = request.encode(clock.time())
         pool = self._pool(request, network)
         thread = threading.get_ident()
         try:
             _quiet.threads.add(thread)
-            return _exchange(pool, request.method, message, clock)
+            return _exchange(pool, request.method, encoded, clock)
         except errors.KeyturnError:
             raise
         except Exception as error:  # noqa: BLE001 - httpcore, h11, socksio and ssl raise their own
@@ -92,16 +96,15 @@ class Transport:
 
     def _import(self) -> None:
         with _importing:
-            import encodings.idna  # noqa: F401 - which ssl would import during the request
-
-            import httpx  # noqa: F401
-
-            from keyturn._http import network, proxy  # noqa: F401
+            for name in _MODULES:
+                importlib.import_module(name)
         self._is_imported = True
 
     def _pool(self, request: TokenRequest, network: Network) -> httpcore.ConnectionPool:
         """Return what connects to the token endpoint; it is used for one request."""
         import httpcore
+
+        from keyturn._http.proxy import proxy_pool
 
         # Plain http is for loopback only: it must not pass through a proxy elsewhere.
         if request.url[:5].lower() == "http:":
@@ -109,12 +112,12 @@ class Transport:
         trusted, proxy = self._read_environment()
         certificate = request.certificate
         # Read anew each time, since it is renewed in place; it is asked for once an hour.
-        context = trusted if certificate is None else _client_context(certificate)
+        context = trusted if certificate is None else client_context(certificate)
         address = urlsplit(request.url)
         proxy_url = proxy.for_host(address.hostname or "", address.port or _HTTPS_PORT)
         if proxy_url is None:
             return httpcore.ConnectionPool(ssl_context=context, network_backend=network)
-        return _proxy_pool(proxy_url, context, trusted, network)
+        return proxy_pool(proxy_url, context, trusted, network)
 
     def _read_environment(self) -> tuple[ssl.SSLContext, EnvironmentProxy]:
         """Return the trusted certificates and the proxy, read at the first https request.
@@ -128,7 +131,7 @@ class Transport:
 
         is_locked = self._reading.acquire(timeout=_PATIENCE)
         try:
-            self._tls = self._tls or _trusted()
+            self._tls = self._tls or trusted_context()
             self._proxy = self._proxy or environment_proxy()
         finally:
             if is_locked:
@@ -136,97 +139,16 @@ class Transport:
         return self._tls, self._proxy
 
 
-def _trusted() -> ssl.SSLContext:
-    import httpx
-
-    problem = ""
-    try:
-        return httpx.create_ssl_context()
-    except (OSError, ValueError) as error:
-        problem = getattr(error, "strerror", None) or type(error).__name__
-    raise errors.ConfigurationError(
-        f"the trusted certificates can't be read ({problem}).",
-        hint="SSL_CERT_FILE must name a PEM file, or SSL_CERT_DIR a directory of certificates.",
-    )
-
-
-def _client_context(certificate: ClientCertificate) -> ssl.SSLContext:
-    """Return a TLS context that shows a client's certificate (RFC 8705 section 2)."""
-    context = _trusted()
-    password = certificate.password
-    problem = ""
-    try:
-        context.load_cert_chain(
-            certificate.certificate,
-            certificate.key,
-            # An empty one keeps OpenSSL from asking at the terminal.
-            password=password.reveal() if password else "",
-        )
-    # ssl.SSLError is an OSError too; a password or a path that OpenSSL can't take, a ValueError.
-    except (OSError, ValueError) as error:
-        problem = getattr(error, "strerror", None) or type(error).__name__
-    else:
-        return context
-    raise errors.ConfigurationError(
-        f"certificate: {certificate.certificate} can't be used ({problem}).",
-        hint="It must be a PEM file with the certificate, and with its private key unless "
-        "certificate_key names that; certificate_password is what that key is encrypted with.",
-    )
-
-
-def _proxy_pool(
-    url: str, context: ssl.SSLContext, trusted: ssl.SSLContext, network: Network
-) -> httpcore.ConnectionPool:
-    """Return what connects to the token endpoint through a proxy.
-
-    Args:
-        url: The proxy's URL.
-        context: The TLS context of the connection to the token endpoint.
-        trusted: The TLS context of the connection to the proxy, which sees no client certificate.
-        network: The network back end.
-    """
-    import httpcore
-    import httpx
-
-    problem = ""
-    try:
-        proxy = httpx.Proxy(url)
-        proxy_url = httpcore.URL(
-            scheme=proxy.url.raw_scheme, host=proxy.url.raw_host, port=proxy.url.port, target=b"/"
-        )
-        if proxy.url.scheme.startswith("socks"):
-            return httpcore.SOCKSProxy(
-                proxy_url, proxy.raw_auth, ssl_context=context, network_backend=network
-            )
-        return httpcore.HTTPProxy(
-            proxy_url,
-            proxy.raw_auth,
-            ssl_context=context,
-            proxy_ssl_context=trusted if proxy.url.scheme == "https" else None,
-            network_backend=network,
-        )
-    except ImportError as error:
-        problem = f"it needs the package {error.name}"
-    # The message of any other may hold the proxy's password.
-    except Exception as error:  # noqa: BLE001 - as said
-        problem = type(error).__name__
-    raise errors.ConfigurationError(
-        f"the proxy that the environment names can't be used ({problem}).",
-        hint="HTTPS_PROXY or ALL_PROXY must be a URL such as http://proxy.example:8080; a SOCKS "
-        "proxy needs httpx[socks].",
-    )
-
-
 def _exchange(
-    pool: httpcore.ConnectionPool, method: str, message: EncodedRequest, clock: Clock
+    pool: httpcore.ConnectionPool, method: str, encoded: EncodedRequest, clock: Clock
 ) -> Response:
     """Send a request and return the response; the deadline is the pool's."""
     import httpcore
     import httpx
 
     headers = httpx.Headers(_HEADERS)
-    headers.update(message.headers)
-    sending = httpx.Request(method, message.url, headers=headers, content=message.body)
+    headers.update(encoded.headers)
+    sending = httpx.Request(method, encoded.url, headers=headers, content=encoded.body)
     url = httpcore.URL(
         scheme=sending.url.raw_scheme,
         host=sending.url.raw_host,
@@ -235,7 +157,7 @@ def _exchange(
     )
     sent_at = clock.time()
     response = pool.handle_request(
-        httpcore.Request(method, url, headers=sending.headers.raw, content=message.body)
+        httpcore.Request(method, url, headers=sending.headers.raw, content=encoded.body)
     )
     received: dict[str, str] = {}
     for raw_name, raw_value in response.headers:
@@ -293,12 +215,9 @@ def _reason(error: Exception) -> str:
         status = str(error)[:3]
         return f"the proxy responded with {f'HTTP {status}' if status.isdigit() else error}"
     if isinstance(error, httpcore.RemoteProtocolError):
-        is_silent = str(error).startswith("Server disconnected")
-        return (
-            "it closed the connection without a response"
-            if is_silent
-            else "its response is not HTTP"
-        )
+        if str(error).startswith("Server disconnected"):
+            return "it closed the connection without a response"
+        return "its response is not HTTP"
     return type(error).__name__
 
 

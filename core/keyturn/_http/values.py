@@ -12,11 +12,13 @@ import attrs
 
 from keyturn import errors
 from keyturn._clock import SYSTEM
+from keyturn._once import ForkSafeLock
 from keyturn._secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+_importing = ForkSafeLock()
 # The kind of key of an algorithm, by its first two letters (RFC 7518 section 3.1, RFC 8037).
 _KEY_TYPES: dict[str, Literal["RSA", "EC", "OKP"]] = {
     "RS": "RSA",
@@ -135,7 +137,8 @@ class ClientAssertion(DynamicValue):
             keyturn.errors.ConfigurationError: The key can't be read, or is of another kind than
                 the algorithm needs.
         """
-        from joserfc import jwk, jwt
+        with _importing:
+            from joserfc import jwk, jwt
 
         header = {"alg": self.algorithm, "typ": "JWT"}
         if self.key_id is not None:
@@ -151,7 +154,7 @@ class ClientAssertion(DynamicValue):
         except Exception as error:  # noqa: BLE001 - joserfc's message may hold the key
             problem = type(error).__name__
         raise errors.ConfigurationError(
-            f"private_key: it can't sign with {self.algorithm} ({problem}).",
+            f"private_key: can't sign with {self.algorithm} ({problem}).",
             hint="Give the unencrypted private key as PEM, of the kind that the algorithm needs.",
         )
 
