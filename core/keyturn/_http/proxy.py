@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import ipaddress
 import re
 from typing import TYPE_CHECKING
@@ -74,6 +75,7 @@ def proxy_pool(
             scheme=proxy.url.raw_scheme, host=proxy.url.raw_host, port=proxy.url.port, target=b"/"
         )
         if proxy.url.scheme.startswith("socks"):
+            importlib.import_module("socksio")
             return httpcore.SOCKSProxy(
                 proxy_url, proxy.raw_auth, ssl_context=context, network_backend=network
             )
