@@ -8,17 +8,18 @@ import ssl
 from typing import TYPE_CHECKING
 
 import pytest
-import trustme
 
 import keyturn
 from keyturn import errors
 from keyturn._clock import Clock
-from keyturn._http.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import trustme
     from tests.conftest import RawServer
+
+    from keyturn._http.transport import Transport
 
     Behaviour = Callable[[RawServer, socket.socket], None]
     Secured = Callable[[ssl.SSLContext, Behaviour], Behaviour]
@@ -102,7 +103,7 @@ def unanswering_address(held: contextlib.ExitStack) -> tuple[str, int]:
     # When the queue is full, the kernel drops the first packet of further connections.
     for _ in range(4):
         waiting = held.enter_context(socket.socket())
-        waiting.setblocking(False)  # noqa: FBT003 - its only, positional, argument
+        waiting.setblocking(False)
         waiting.connect_ex(address)
     return address
 

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import base64
-import socket
 import ssl
 from typing import TYPE_CHECKING
 
 import pytest
-import trustme
 
 from keyturn import errors
 from keyturn._http.proxy import environment_proxy
-from keyturn._http.transport import Transport
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
+    import trustme
     from tests.conftest import RawServer
 
     import keyturn
+    from keyturn._http.transport import Transport
 
     Behaviour = Callable[[RawServer, socket.socket], None]
     Secured = Callable[[ssl.SSLContext, Behaviour], Behaviour]

@@ -330,7 +330,7 @@ def test_lone_surrogate_is_reported_and_not_shown(body_format: Any) -> None:
 def test_times_of_an_assertion_are_the_connections() -> None:
     """A connection with a shifted clock would sign times that the server refuses."""
     key = jwk.ECKey.generate_key("P-256")
-    pem = Secret(key.as_pem().decode())
+    pem = Secret(key.as_pem(private=True).decode())
     assertion = ClientAssertion(private_key=pem, algorithm="ES256", lifetime=60)
     claims = jwt.decode(assertion.value(5e9), key, algorithms=["ES256"]).claims
 

@@ -10,7 +10,6 @@ import pytest
 import trustme
 
 from keyturn import errors
-from keyturn._http.transport import Transport
 
 if TYPE_CHECKING:
     import socket
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from tests.conftest import RawServer
 
     import keyturn
+    from keyturn._http.transport import Transport
 
     Behaviour = Callable[[RawServer, socket.socket], None]
     Serve = Callable[..., RawServer]

@@ -16,12 +16,13 @@ import keyturn
 from keyturn import errors
 from keyturn._http.body import read_capped
 from keyturn._http.response import MAX_BODY
-from keyturn._http.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.conftest import RawServer
+
+    from keyturn._http.transport import Transport
 
     Serve = Callable[..., RawServer]
     RequestTo = Callable[[str], keyturn.plugins.TokenRequest]
@@ -288,7 +289,7 @@ def test_netrc_is_not_read(
 ) -> None:
     """Credentials of another account would be sent beside the client's."""
     netrc = f"{tmp_path}/netrc"
-    with open(netrc, "w", encoding="utf-8") as file:  # noqa: PTH123 - named by the environment
+    with open(netrc, "w", encoding="utf-8") as file:
         file.write("machine 127.0.0.1 login other password other\n")
     monkeypatch.setenv("NETRC", netrc)
     server = serve(token_response)
