@@ -103,7 +103,7 @@ def unanswering_address(held: contextlib.ExitStack) -> tuple[str, int]:
     # When the queue is full, the kernel drops the first packet of further connections.
     for _ in range(4):
         waiting = held.enter_context(socket.socket())
-        waiting.setblocking(False)
+        waiting.setblocking(False)  # noqa: FBT003 - its only, positional, argument
         waiting.connect_ex(address)
     return address
 

@@ -42,7 +42,7 @@ def made(kind: type[errors.KeyturnError]) -> errors.KeyturnError:
         copy.copy,
         copy.deepcopy,
         *(
-            lambda error, protocol=protocol: pickle.loads(pickle.dumps(error, protocol))
+            lambda error, protocol=protocol: pickle.loads(pickle.dumps(error, protocol))  # noqa: S301 - our own
             for protocol in range(pickle.HIGHEST_PROTOCOL + 1)
         ),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import ssl
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -120,7 +121,7 @@ def test_plain_http_never_goes_through_a_proxy(
 @pytest.mark.parametrize(
     ("proxy", "cause"),
     [
-        ("socks5://127.0.0.1:9", "it needs the package socksio"),
+        ("socks5://user:pa55@127.0.0.1:9", "it needs the package socksio"),
         ("ftp://user:pa55@proxy.example", "ValueError"),
         ("http://user:pa55@proxy.example:port", "InvalidURL"),
     ],
@@ -134,6 +135,7 @@ def test_unusable_proxy_is_reported_by_its_variables(
 ) -> None:
     """A mistake in the environment would be taken for a provider's defect."""
     monkeypatch.setenv("HTTPS_PROXY", proxy)
+    monkeypatch.setitem(sys.modules, "socksio", None)
     error = failed_request(transport, "https://127.0.0.1:9/token")
 
     assert isinstance(error, errors.ConfigurationError)
@@ -208,3 +210,93 @@ def test_refusing_proxy_is_reported(
     assert isinstance(error, errors.EndpointUnavailable)
     assert f"https://login.example/token failed: the proxy {cause}." in str(error)
     assert "pa55" not in str(error)
+
+
+# --- SOCKS ---
+
+NO_AUTHENTICATION = b"\x05\x00"
+SUCCEEDED = b"\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00"
+
+
+def socks(*replies: bytes) -> Behaviour:
+    """Return the behaviour of a SOCKS proxy (RFC 1928) with these replies, and silence after."""
+
+    def handle(server: RawServer, connection: socket.socket) -> None:
+        for reply in replies:
+            connection.recv(1000)
+            connection.sendall(reply)
+        server.ended.wait(30)
+
+    return handle
+
+
+@pytest.mark.parametrize(
+    "replies",
+    [(), (NO_AUTHENTICATION,), (NO_AUTHENTICATION, SUCCEEDED)],
+    ids=["silence", "silence after the greeting", "silence in the tunnel"],
+)
+def test_deadline_holds_at_a_socks_proxy(
+    transport: Transport,
+    serve: Serve,
+    failed_request: FailedRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    replies: tuple[bytes, ...],
+) -> None:
+    """A SOCKS proxy that stalls would hold a caller for ever: httpcore sets no timeout for it."""
+    monkeypatch.setenv("ALL_PROXY", f"socks5://127.0.0.1:{serve(socks(*replies)).port}")
+    error = failed_request(transport, "https://login.example/token", seconds=0.5)
+
+    assert "did not respond within 0.5 s" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("replies", "cause"),
+    [
+        ((b"\x05\xff",), "the SOCKS proxy reports: Requested NO AUTHENTICATION REQUIRED"),
+        ((NO_AUTHENTICATION, b"\x05\x05" + SUCCEEDED[2:]), "Connection refused. Check"),
+        ((b"HTTP/1.1 400 X\r\n\r\n",), "failed: "),
+    ],
+)
+def test_refusing_socks_proxy_is_reported(
+    transport: Transport,
+    serve: Serve,
+    failed_request: FailedRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    replies: tuple[bytes, ...],
+    cause: str,
+) -> None:
+    """The user would look for the fault at the token endpoint, or get a library's own error."""
+    monkeypatch.setenv("ALL_PROXY", f"socks5://127.0.0.1:{serve(socks(*replies)).port}")
+    error = failed_request(transport, "https://login.example/token")
+
+    assert isinstance(error, errors.EndpointUnavailable)
+    assert cause in str(error)
+
+
+def test_token_request_passes_a_socks_proxy(
+    trusting: Transport,
+    serve: Serve,
+    token_request: RequestTo,
+    server_context: ssl.SSLContext,
+    token_response: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+    secured: Secured,
+) -> None:
+    """A network that demands a SOCKS proxy would give no token."""
+
+    def respond(server: RawServer, connection: socket.socket) -> None:
+        server.read_request(connection)
+        connection.sendall(token_response)
+
+    inner = secured(server_context, respond)
+
+    def handle(server: RawServer, connection: socket.socket) -> None:
+        for reply in (NO_AUTHENTICATION, SUCCEEDED):
+            connection.recv(1000)
+            connection.sendall(reply)
+        inner(server, connection)
+
+    proxy = serve(handle)
+    monkeypatch.setenv("HTTPS_PROXY", f"socks5://127.0.0.1:{proxy.port}")
+
+    assert trusting.send(token_request("https://127.0.0.1:9/token"), 10).status == 200

@@ -223,6 +223,15 @@ def test_body_holds_the_parameters_whatever_they_are(
         assert dict(found) == expected
 
 
+def test_request_can_be_a_key() -> None:
+    """A provider could not keep something for each request: a secret has no hash."""
+    one, other = (
+        TokenRequest("p", url, (("s", Secret(SECRET)),)).with_fingerprint(KEY) for url in "ab"
+    )
+
+    assert {one: 1, other: 2}[one] == 1
+
+
 def test_other_scope_separators() -> None:
     """A provider with comma-separated scopes could not be described."""
     request = TokenRequest("p", "u", scope=("a", "b"), scope_separator=",", body_format="json")

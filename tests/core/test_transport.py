@@ -289,7 +289,7 @@ def test_netrc_is_not_read(
 ) -> None:
     """Credentials of another account would be sent beside the client's."""
     netrc = f"{tmp_path}/netrc"
-    with open(netrc, "w", encoding="utf-8") as file:
+    with open(netrc, "w", encoding="utf-8") as file:  # noqa: PTH123 - named by the environment
         file.write("machine 127.0.0.1 login other password other\n")
     monkeypatch.setenv("NETRC", netrc)
     server = serve(token_response)
@@ -323,3 +323,19 @@ def test_unsafe_address_is_rejected_before_anything_is_sent(
     error = failed_request(transport, url)
 
     assert isinstance(error, errors.ConfigurationError)
+
+
+def test_response_that_comes_before_the_request_is_read_counts(
+    transport: Transport, serve: Serve
+) -> None:
+    """A server that refuses a large request early would count as a network failure."""
+
+    def refuse(server: RawServer, connection: socket.socket) -> None:
+        del server
+        connection.recv(1000)
+        connection.sendall(b"HTTP/1.1 413 X\r\nContent-Length: 3\r\n\r\nbig")
+
+    request = keyturn.plugins.TokenRequest("acme", serve(refuse).url, (("a", "x" * 20_000_000),))
+    response = transport.send(request, 10)
+
+    assert (response.status, response.body) == (413, b"big")

@@ -212,8 +212,10 @@ def _reason(error: Exception) -> str:
         cause = cause.__cause__ or cause.__context__
     # The messages themselves may quote the request or the response.
     if isinstance(error, httpcore.ProxyError):
-        status = str(error)[:3]
-        return f"the proxy responded with {f'HTTP {status}' if status.isdigit() else error}"
+        report = str(error).rstrip(".")
+        if report[:3].isdigit():  # a status, and words of the proxy's own
+            return f"the proxy responded with HTTP {report[:3]}"
+        return f"the SOCKS proxy reports: {report}"
     if isinstance(error, httpcore.RemoteProtocolError):
         if str(error).startswith("Server disconnected"):
             return "it closed the connection without a response"

@@ -22,7 +22,8 @@ from keyturn._secret import Secret
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from keyturn._http.request import Pairs, Value
+    from keyturn._http.request import Pairs
+    from keyturn._http.values import Value
     from keyturn._providers.settings import Settings
 
 RANDOM_ID = "{uuid}"
