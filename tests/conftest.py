@@ -84,7 +84,7 @@ class FakeEndpoint:
         ] = []
 
     def send(
-        self, request: keyturn.plugins.TokenRequest, seconds: float
+        self, request: keyturn.plugins.TokenRequest, seconds: float, clock: Clock
     ) -> keyturn.plugins.Response:
         """Return the next response."""
         self.requests.append(request)

@@ -298,7 +298,7 @@ import logging, sys, keyturn
 from keyturn.stores._memory import MemoryStore
 logging.basicConfig(stream=sys.stdout, format="%(message)s")
 class Transport:
-    def send(self, request, seconds):
+    def send(self, request, seconds, clock):
         import time
         body = b'{"access_token": "t0ken", "token_type": "Bearer", "expires_in": 60}'
         return keyturn.plugins.Response(200, {"content-type": "application/json"}, body, time.time())

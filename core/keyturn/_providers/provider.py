@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from keyturn import errors
 from keyturn._http.request import Pairs, TokenRequest
 from keyturn._http.urls import is_below, origin, url_problem
-from keyturn._http.values import plain
+from keyturn._http.values import reveal
 from keyturn._providers import templates, token_response
 from keyturn._providers.authentication import authentication, certificate
 from keyturn._providers.data import RESPONSE_DATA, ApiData, RequestData, TokenResponseMapping
@@ -69,7 +69,7 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
             body_format=self.body_format,
             extra_headers=(*headers, *templates.texts(self.token_headers, settings)),
             certificate=certificate(settings),
-            reading=self._response_mapping(settings),
+            response_mapping=self._response_mapping(settings),
         )
 
     def scope(self, settings: S) -> tuple[str, ...]:
@@ -110,7 +110,7 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
         """Return what an API request needs besides the token, where the caller set none."""
         del token
         headers = templates.texts(self.api_headers, settings)
-        return {name: plain(value) for name, value in headers}
+        return {name: reveal(value) for name, value in headers}
 
     def api_url_for(self, settings: S, token: Token | None) -> str | None:
         """Return where the API is, or None when that isn't known.

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     import attrs
 
-    from keyturn._http.request import Pairs, Value
+    from keyturn._http.request import Pairs
+    from keyturn._http.values import Value
     from keyturn._providers.settings import Settings
 
 RANDOM_ID = "{uuid}"

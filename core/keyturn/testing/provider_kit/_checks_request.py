@@ -194,7 +194,7 @@ def _pairs(request: TokenRequest) -> list[tuple[str, str, Any]]:
 
 
 def _stable(value: Any) -> Any:
-    return list(value.sources()) if isinstance(value, DynamicValue) else value
+    return list(value.inputs()) if isinstance(value, DynamicValue) else value
 
 
 def _state(provider: object) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 
 from keyturn import errors
-from keyturn._clock import Clock
+from keyturn._clock import SYSTEM, Clock
 from keyturn._connection import Connection
 from keyturn._http.request import TokenRequest
 from keyturn._http.transport import Transport
@@ -48,7 +48,9 @@ _PATIENT = Options(timeout=20.0, wait=86_400.0)
 class _LeanTransport(Transport):
     """Sends token requests without what takes long to make; where only the response matters."""
 
-    def send(self, request: TokenRequest, seconds: float) -> Response:
+    def send(
+        self, request: TokenRequest, seconds: float, clock: Clock = SYSTEM
+    ) -> Response:
         """Send the rest of a token request, and return the response."""
         lean = attrs.evolve(
             request,
@@ -56,7 +58,7 @@ class _LeanTransport(Transport):
             extra_headers=_ready(request.extra_headers),
             certificate=None,
         )
-        return super().send(lean, seconds)
+        return super().send(lean, seconds, clock)
 
 
 def _ready(pairs: Pairs) -> Pairs:

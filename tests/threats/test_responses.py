@@ -1,4 +1,4 @@
-"""A token endpoint that responses anything at all: what the caller gets, and what it costs.
+"""A token endpoint that sends anything at all: what the caller gets, and what it costs.
 
 What can be written out is a row of `docs/reference/responses.md`, and run by the tests of the
 documentation; the page's other tables are run here, each row through `keyturn.connect`.
@@ -134,14 +134,14 @@ CUT_OFF = "a token cut off after any of its bytes"
 
 
 def test_every_row_that_cannot_be_written_out_is_run() -> None:
-    """The page would promise what nobody tries, or leave out what is tried."""
-    provider_from_data = [row[0] for row in table("What can't be written out here")]
+    """The page would promise what no test tries, or omit what one tries."""
+    rows = [row[0] for row in table("What can't be written out here")]
 
-    assert provider_from_data == [*BODIES, CUT_OFF]
+    assert rows == [*BODIES, CUT_OFF]
 
 
 @pytest.mark.parametrize(("what", "outcome"), table("What can't be written out here")[:-1])
-def test_unusual_body_is_taken_as_described(
+def test_unusual_body_is_read_as_documented(
     serve: Serve, http_response: HttpResponse, what: str, outcome: str
 ) -> None:
     """A hostile response would fill the memory, crash the caller or be taken for a token."""
@@ -163,19 +163,19 @@ UNREADABLE: dict[str, tuple[dict[str, str], Callable[[], bytes]]] = {
     "10 MB": ({}, lambda: b" " * 10_000_000),
     "shorter than its `Content-Length`": ({"content_length": "99"}, lambda: GOOD),
 }
-REFUSALS = table("A refusal whose body can't be read")
+ERROR_RESPONSES = table("A refusal whose body can't be read")
 
 
-def test_every_unreadable_refusal_is_run() -> None:
-    """The page would promise what nobody tries, or leave out what is tried."""
-    assert {row[0] for row in REFUSALS} == set(UNREADABLE)
+def test_every_unreadable_error_response_is_run() -> None:
+    """The page would promise what no test tries, or omit what one tries."""
+    assert {row[0] for row in ERROR_RESPONSES} == set(UNREADABLE)
 
 
-@pytest.mark.parametrize("row", REFUSALS, ids=lambda row: " ".join(row[:3]))
-def test_refusal_whose_body_cannot_be_read_is_obeyed(
+@pytest.mark.parametrize("row", ERROR_RESPONSES, ids=lambda row: " ".join(row[:3]))
+def test_error_response_counts_though_its_body_cannot_be_read(
     serve: Serve, http_response: HttpResponse, row: list[str]
 ) -> None:
-    """A server that refuses would be asked three times by each call, whatever it asks for."""
+    """Each call would send three requests to a server, whatever cooldown it asks for."""
     body, status, header, outcome, requests = row
     headers, make = UNREADABLE[body]
     name, colon, value = header.strip("`()").partition(": ")
@@ -238,10 +238,10 @@ def test_bomb_is_refused_with_little_memory(
 
 
 @pytest.mark.parametrize("row", table("What providers add"), ids=lambda row: " ".join(row[:4])[:60])
-def test_response_of_a_provider_is_taken_as_described(
+def test_response_of_a_provider_is_read_as_documented(
     serve: Serve, http_response: HttpResponse, row: list[str]
 ) -> None:
-    """A provider's own words would be misunderstood, and the user sent the wrong way."""
+    """A provider's own errors would be misread, and the user get the wrong advice."""
     provider, status, kind, body, outcome = row
     text = body.split("`")[1]
     response = http_response(text.encode(), int(status), content_type=kind.strip("`"))
@@ -254,7 +254,7 @@ def test_response_of_a_provider_is_taken_as_described(
 def test_secret_never_goes_to_a_second_host(
     serve: Serve, http_response: HttpResponse, token_response: bytes, provider: str
 ) -> None:
-    """Whoever gets a token endpoint to redirect would be sent the secret."""
+    """An attacker who makes a token endpoint redirect would get the secret."""
     other = serve(token_response)
     targets = [
         other.url,
@@ -272,7 +272,8 @@ def test_secret_never_goes_to_a_second_host(
         (http_response(b"", 201, location=other.url), "`InvalidTokenResponse`"),
         (http_response(b"", 401, www_authenticate='Basic realm="x"', location=other.url),
          "`InvalidClient`"),
-        (http_response(GOOD, alt_svc=f'h2="127.0.0.1:{other.port}"', location=other.url), "a token"),
+        (http_response(GOOD, alt_svc=f'h2="127.0.0.1:{other.port}"', location=other.url),
+         "a token"),
     ]  # fmt: skip
     for response, outcome in pointers:
         check(connected(provider, serve(response).url, 20.0), outcome)
@@ -282,7 +283,7 @@ def test_secret_never_goes_to_a_second_host(
 
 @pytest.mark.parametrize("provider", NEEDED)
 def test_redirecting_emulator_gets_no_second_request(provider: str, serve: Serve) -> None:
-    """A provider's own way of asking would follow where the plain one doesn't."""
+    """A provider's own requests would follow a redirect that others do not."""
     other = serve(b"")
     with keyturn.testing.Emulator() as emulator:
         emulator.fault(provider, "redirect", location=other.url)
@@ -295,7 +296,7 @@ def test_redirecting_emulator_gets_no_second_request(provider: str, serve: Serve
 
 
 @pytest.mark.parametrize("granted", ["read", "other", ""])
-def test_narrower_scope_is_told(
+def test_narrower_scope_is_logged(
     serve: Serve,
     http_response: HttpResponse,
     caplog: pytest.LogCaptureFixture,
@@ -365,13 +366,13 @@ STATUSES = st.sampled_from([200, 200, 200, 201, 204, 302, 400, 401, 403, 408, 42
 
 
 class Canned:
-    """Stands where the network is, with one response."""
+    """Stands in for the network, with one response."""
 
     def __init__(self, response: keyturn.plugins.Response) -> None:
         self.response = response
 
     def send(
-        self, request: keyturn.plugins.TokenRequest, seconds: float
+        self, request: keyturn.plugins.TokenRequest, seconds: float, clock: Clock
     ) -> keyturn.plugins.Response:
         """Return the response."""
         return self.response
@@ -380,8 +381,8 @@ class Canned:
 SLEEPLESS = Clock(time=time.time, monotonic=time.monotonic, sleep=lambda _: None)
 
 
-def answered(provider: str, response: keyturn.plugins.Response) -> keyturn.Connection:
-    """Return a connection whose token endpoint gives one response, and whose clock needs no sleep."""
+def responding(provider: str, response: keyturn.plugins.Response) -> keyturn.Connection:
+    """Return a connection whose token endpoint always sends one response; it never sleeps."""
     usual = connected(provider, "https://shop.example/token", 30.0)
     return keyturn.Connection(
         usual.provider,
@@ -404,13 +405,13 @@ def test_mutated_response_gives_a_token_or_one_of_our_errors(
 ) -> None:
     """A hostile response would crash the caller, or make a token out of nothing."""
     headers = {"content-type": kind, "retry-after": retry_after}
-    connection = answered(provider, keyturn.plugins.Response(status, headers, body, time.time()))
+    connection = responding(provider, keyturn.plugins.Response(status, headers, body, time.time()))
     try:
         token = connection.token()
     except keyturn.errors.KeyturnError as error:
         shown = str(error)
         assert shown.startswith(f"{provider}: ")
-        # A reader that raises is told as a provider's defect.
+        # A reader that raises is reported as a provider's defect.
         assert "is a defect" not in shown
         assert shown.isprintable()
         assert SECRET not in shown
@@ -441,8 +442,8 @@ SHAPES: dict[str, dict[str, Any]] = {
 def test_mutated_response_of_any_shape_gives_a_token_or_one_of_our_errors(
     shape: str, status: int, kind: str, body: bytes, date: str
 ) -> None:
-    """A stranger's provider, which is data alone, would crash on a hostile response."""
-    plain = answered("orocommerce", keyturn.plugins.Response(status, {}, b""))
+    """A third-party provider that is data alone would crash on a hostile response."""
+    plain = responding("orocommerce", keyturn.plugins.Response(status, {}, b""))
     provider = type("Shaped", (keyturn.plugins.Provider,), {
         "name": "shaped", "token_url": "https://shop.example/token",
         "settings": type(plain.settings), **SHAPES[shape],
@@ -470,14 +471,14 @@ def test_mutated_response_of_any_shape_gives_a_token_or_one_of_our_errors(
 @settings(max_examples=25)
 @given(status=st.sampled_from([200, 401, 403, 500]), kind=TYPES, body=MUTATED)
 @pytest.mark.parametrize("provider", NEEDED)
-def test_mutated_api_response_reaches_the_caller_as_it_came(
+def test_mutated_api_response_reaches_the_caller_unchanged(
     provider: str, status: int, kind: str, body: bytes
 ) -> None:
     """An API's hostile 401 would crash the adapter that judges it."""
     endpoint = keyturn.plugins.Response(
         200, {"content-type": "application/json"}, LAYER_TOKEN, time.time()
     )
-    connection = answered(provider, endpoint)
+    connection = responding(provider, endpoint)
     headers = {"content-type": kind} if kind.isprintable() else {}
     transport = httpx.MockTransport(lambda _: httpx.Response(status, headers=headers, content=body))
     auth = keyturn.integrations.httpx.KeyturnAuth(connection)
