@@ -67,7 +67,9 @@ class Line(NamedTuple):
 
     def goal_shown(self, results: Results, row: str) -> str:
         """Return the goal for people, with the least that is possible if that was measured."""
-        goal = "" if self.goal is None else f"{'≥' if self.at_least else '≤'} {self._text(self.goal)}"
+        goal = (
+            "" if self.goal is None else f"{'≥' if self.at_least else '≤'} {self._text(self.goal)}"
+        )
         least = self._in_unit(median(results, row, OURS, self.least))
         return goal if least is None else f"{goal} (least possible: {self.shown(least)})".strip()
 
@@ -139,7 +141,7 @@ def _request_row(provider: str, *, is_async: bool) -> Row:
             ),
         ),
         "a network, a response's body, redirects, a 401, a token that must be renewed",
-        1,
+        2,
         5,
         () if provider == "norce-commerce" else (OURS,),
         (OURS,),
@@ -273,9 +275,7 @@ ROWS = (
     Row(
         "cold_call",
         (
-            Line(
-                "a cold call, memory store: CPU against httpx's POST", "ratio", "times", 1.8
-            ),
+            Line("a cold call, memory store: CPU against httpx's POST", "ratio", "times", 1.8),
             Line("… Python calls in keyturn", "calls", "", 150),
             Line("… files of keyturn with a call", "files", ""),
             Line("… threads started", "threads", "", 1),
@@ -364,7 +364,12 @@ ROWS = (
             Line("… time to make one and find its token", "seconds_each_made", "µs"),
             Line("… `token()` of one in a loop, against one slot", "ratio_one", "times"),
             Line("… of 1,000 in turn, against as many slots", "ratio_thousand", "times"),
-            Line("… of all in turn, against as many slots", "ratio_all", "times", beside="seconds_all"),
+            Line(
+                "… of all in turn, against as many slots",
+                "ratio_all",
+                "times",
+                beside="seconds_all",
+            ),
         ),
         "different credentials and hosts, and so store entries and token requests of each",
         1,

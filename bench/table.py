@@ -18,7 +18,9 @@ EMPTY = "\N{EN DASH}"
 """What stands where there is no figure."""
 
 
-def main_table(results: Results, libraries: Sequence[Library], rows: Iterable[Row]) -> list[list[str]]:
+def main_table(
+    results: Results, libraries: Sequence[Library], rows: Iterable[Row]
+) -> list[list[str]]:
     """Return the table of all lines of the given rows, its head first."""
     peers = [each.name for each in libraries if each.name != OURS]
     head = ["what", "goal", OURS, "met", *peers]

@@ -14,12 +14,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.peers._peer import Endpoint, Peer
 from bench.floors import fetch
+from bench.peers._peer import Endpoint, Peer
 
 if TYPE_CHECKING:
-    from bench.peers._peer import AsyncCall, Call
     from bench.measure.context import Context
+    from bench.peers._peer import AsyncCall, Call
 
     Figures = dict[str, float]
 
@@ -157,9 +157,7 @@ def _patience(context: Context) -> float:
     return 3.0 if context.quick else 1.1 * CALLERS * LATENCY
 
 
-def _crowd(
-    peer: Peer, call: Call, patience: float, seen: list[bool] | None = None
-) -> list[float]:
+def _crowd(peer: Peer, call: Call, patience: float, seen: list[bool] | None = None) -> list[float]:
     """Return the seconds that each thread waited that got a token."""
     waits: list[float] = []
     barrier = threading.Barrier(CALLERS + 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import statistics
 import time
 from timeit import Timer
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
     Samples = list[list[float]]
     """The seconds of one call, by call and round."""
 
-BATCH = 0.005
-"""Seconds of a batch."""
-_ROUNDS = 41
+BATCH = 0.002
+"""Seconds of a batch; many short ones, so that a busy machine slows all calls alike."""
+_ROUNDS = 241
 
 
 def compare(calls: Sequence[Call]) -> Samples:
@@ -37,11 +38,16 @@ async def compare_async(calls: Sequence[AsyncCall]) -> Samples:
     """Return the seconds of each awaited call, in every round."""
     for call in calls:
         await call()
-    numbers = [max(10, int(BATCH / await _awaited(call, 50))) for call in calls]
+    numbers = [max(5, int(BATCH / await _awaited(call, 50))) for call in calls]
     samples: Samples = [[] for _ in calls]
-    for order in _orders(len(calls)):
-        for place in order:
-            samples[place].append(await _awaited(calls[place], numbers[place]))
+    gc.disable()  # as timeit does
+    try:
+        for order in _orders(len(calls)):
+            for place in order:
+                samples[place].append(await _awaited(calls[place], numbers[place]))
+            gc.collect(0)
+    finally:
+        gc.enable()
     return samples
 
 

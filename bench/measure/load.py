@@ -17,8 +17,8 @@ from bench.figures import percentile
 from bench.tokens import expiry
 
 if TYPE_CHECKING:
-    from bench.peers._peer import AsyncCall, Call, Endpoint, Peer
     from bench.measure.context import Context
+    from bench.peers._peer import AsyncCall, Call, Endpoint, Peer
 
     Figures = dict[str, float]
 

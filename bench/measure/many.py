@@ -14,8 +14,8 @@ from bench.measure.compare import ratio
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bench.peers._peer import Peer
     from bench.measure.context import Context
+    from bench.peers._peer import Peer
 
     Figures = dict[str, float]
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from requests.adapters import HTTPAdapter
 
     from bench.peers._apis import Api
-    from bench.peers._peer import AsyncCall, Call
 
 TOKEN = {"Authorization": "Bearer made-up"}
 
