@@ -88,10 +88,9 @@ class Run:
             for step in self._steps:
                 progress.step(f"{step.name}: {step.row.name}")
                 if step.row.whole:
-                    figures = self._time(step, places, Path(home), context)
+                    self._add(step, self._time(step, places, Path(home), context))
                 else:
-                    figures = _measure(step, context)
-                self._add(step, figures)
+                    self._add(step, _measure(step, context))
         progress.finish()
         return {
             row: {name: merge(runs) for name, runs in by_library.items()}
@@ -122,10 +121,10 @@ class Run:
 
 def _able(row: Row, libraries: list[Library], *, quick: bool) -> Iterable[Library]:
     who = (quick and row.who_quick) or row.who
+    needs = set(row.needs.split())
     for each in libraries:
-        if not who or each.name in who:
-            if not set(row.needs.split()) & set(each.missing):
-                yield each
+        if (not who or each.name in who) and not needs & set(each.missing):
+            yield each
 
 
 def _measure(step: Step, context: Context) -> dict[str, Any] | None:

@@ -36,14 +36,16 @@ def async_api_request(peer: Peer, context: Context, api: Api) -> Figures | None:
     return None if samples is None else _figures(samples)
 
 
-def _figures(samples: Samples, floors: int = 3) -> Figures:
-    ours, by_hand, least = samples[0], samples[1 : 1 + floors], samples[1 + floors :]
+def _figures(samples: Samples) -> Figures:
+    ours, by_hand, least = samples[0], samples[1:4], samples[4:]
     fastest = min(by_hand, key=statistics.median)
     pairs = zip(ours, fastest, strict=True)
-    return {
+    figures = {
         "seconds": statistics.median(ours),
         "floor": statistics.median(fastest),
         "ratio": ratio(ours, fastest),
         "added": statistics.median(a - b for a, b in pairs),
-        **{"least_ratio": ratio(each, fastest) for each in least},
     }
+    if least:
+        figures["least_ratio"] = ratio(least[0], fastest)
+    return figures

@@ -121,11 +121,11 @@ def _auths(headers: Mapping[str, str], url: httpx.URL) -> tuple[httpx.Auth, http
             yield request
 
         def _authorize(self, request: httpx.Request) -> None:
-            url = request.url
-            if (url.scheme, url.host, url.port) == home:
-                if time.monotonic() < slot.snapshot.expires_at:
-                    for name, value in headers.items():
-                        request.headers[name] = value
+            url, snapshot = request.url, slot.snapshot
+            at_home = (url.scheme, url.host, url.port) == home
+            if at_home and time.monotonic() < snapshot.expires_at:
+                for name, value in headers.items():
+                    request.headers[name] = value
 
     return Static(), Checked()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import keyturn
@@ -22,14 +23,16 @@ def connection(
     store: str | keyturn.stores.TokenStore = "memory://",
     client_id: str = CLIENT_ID,
     api: Api | None = None,
+    **options: Any,
 ) -> keyturn.Connection:
-    """Return a connection to an API; by default of a provider whose rate limit is the endpoint's."""
+    """Return a connection; by default to a provider that declares the endpoint's rate limit."""
     chosen = api or APIS["norce-storm" if endpoint.rate_limited else "orocommerce"]
     settings: dict[str, Any] = {
         "token_url": endpoint.token_url,
         "client_id": client_id,
         "client_secret": CLIENT_SECRET,
         **chosen.settings,
+        **options,
     }
     return keyturn.connect(chosen.provider, store=store, **settings)
 
@@ -75,8 +78,11 @@ class Keyturn(Peer):
     def cold(self, endpoint: Endpoint, api: Api, count: int) -> Sequence[Call]:
         """Return `Connection.token` of connections whose store has been used by another."""
         store = keyturn.stores.from_url("memory://")
-        connection(endpoint, store, "another", api).token()
-        return [connection(endpoint, store, f"client-{n}", api).token for n in range(count)]
+        # Events go to a function and to plugins, where `connect` has both.
+        listen = {"on_event": id} if "on_event" in signature(keyturn.connect).parameters else {}
+        connection(endpoint, store, "another", api, **listen).token()
+        names = (f"client-{number}" for number in range(count))
+        return [connection(endpoint, store, name, api, **listen).token for name in names]
 
     def access_token(self, result: keyturn.Token) -> str:
         """Return the access token."""
