@@ -8,13 +8,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.peers.floor import Slot
+from bench.floors import Slot
+from bench.measure.compare import ratio
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bench.measure.context import Context
     from bench.peers._peer import Peer
-    from bench.rows.measure import Context
 
     Figures = dict[str, float]
 
@@ -35,16 +36,15 @@ def many(peer: Peer, context: Context) -> Figures | None:
     clients = peer.many(endpoint, sizes[-1]) or []
     made = time.perf_counter() - start
     figures = {
-        "clients": float(len(clients)),
         "bytes_each": (_memory() - before) / len(clients),
         "seconds_each_made": made / len(clients),
     }
     slots = [Slot() for _ in clients]
     for size, name in zip(sizes, ("one", "thousand", "all"), strict=True):
-        for what, each in (("seconds", clients[:size]), ("floor", slots[:size])):
-            figures[f"{what}_{name}"] = statistics.median(_round(each) for _ in range(_BATCHES))
-    figures["growth"] = figures["seconds_all"] / figures["seconds_one"]
-    figures["floor_growth"] = figures["floor_all"] / figures["floor_one"]
+        pairs = [(_round(clients[:size]), _round(slots[:size])) for _ in range(_BATCHES)]
+        ours, floor = (list(times) for times in zip(*pairs, strict=True))
+        figures[f"seconds_{name}"] = statistics.median(ours)
+        figures[f"ratio_{name}"] = ratio(ours, floor)
     return figures
 
 

@@ -1,7 +1,7 @@
 """50 workers that send 200 API requests a second, while tokens live for 2 seconds.
 
-A request counts from the moment at which it was due: a worker that was held up is late for the
-next one too; what is later than 4 seconds at the end is not sent. The API requests are sent in the
+Latency is measured from the moment at which a request is due: a delayed worker is late for its next
+request too. A request more than 4 seconds late at the end is not sent. API requests are sent in the
 same plain way for every library.
 """
 
@@ -17,8 +17,8 @@ from bench.figures import percentile
 from bench.tokens import expiry
 
 if TYPE_CHECKING:
+    from bench.measure.context import Context
     from bench.peers._peer import AsyncCall, Call, Endpoint, Peer
-    from bench.rows.measure import Context
 
     Figures = dict[str, float]
 
@@ -51,7 +51,7 @@ def async_minute(peer: Peer, context: Context) -> Figures | None:
 
 
 class _Tally:
-    """What the workers saw."""
+    """The workers' results."""
 
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
@@ -59,8 +59,8 @@ class _Tally:
         self.late = 0
         self.failed = 0
 
-    def text(self, result: object) -> str:
-        """Return the token in a call's result; count one that had ended when it was given."""
+    def access_token(self, result: object) -> str:
+        """Return the token in a call's result, and count it if it has expired already."""
         token = self._peer.access_token(result)
         if expiry(token) <= time.time():
             self.late += 1
@@ -119,10 +119,10 @@ def _work(call: Call, endpoint: Endpoint, tally: _Tally, start: float, due: list
         if time.perf_counter() - start > due[-1] + _GRACE:
             break
         try:
-            headers = {"Authorization": f"Bearer {tally.text(call())}"}
+            headers = {"Authorization": f"Bearer {tally.access_token(call())}"}
             connection.request("GET", f"/{endpoint.path}/api", headers=headers)
             connection.getresponse().read()
-        except Exception:  # noqa: BLE001 - whatever a library raises, the request is not sent
+        except Exception:  # noqa: BLE001 - whatever the library raises, the request is not sent
             tally.failed += 1
             connection.close()
         else:
@@ -154,8 +154,8 @@ async def _async_work(
         if time.perf_counter() - start > due[-1] + _GRACE:
             break
         try:
-            token = tally.text(await call())
-        except Exception:  # noqa: BLE001 - whatever a library raises, the request is not sent
+            token = tally.access_token(await call())
+        except Exception:  # noqa: BLE001 - whatever the library raises, the request is not sent
             tally.failed += 1
             continue
         head = f"GET /{endpoint.path}/api HTTP/1.1\r\nAuthorization: Bearer {token}\r\n\r\n"

@@ -1,4 +1,4 @@
-"""Many callers at once, and no token yet."""
+"""Many callers at once that have no token yet."""
 
 from __future__ import annotations
 
@@ -14,26 +14,25 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.floors import fetch
 from bench.peers._peer import Endpoint, Peer
-from bench.peers.floor import fetch
 
 if TYPE_CHECKING:
+    from bench.measure.context import Context
     from bench.peers._peer import AsyncCall, Call
-    from bench.rows.measure import Context
 
     Figures = dict[str, float]
 
 LATENCY = 0.2
 CALLERS = 100
-PROCESSES = 8
 _BURST = 20
 _PER_MINUTE = 3.0
 _BURST_PATIENCE = 6.0
-_PROCESS_PATIENCE = 60.0
+_PROCESS_PATIENCE = 150.0
 
 
 def threads(peer: Peer, context: Context) -> Figures | None:
-    """Let 100 threads ask at once."""
+    """Start 100 threads that call at once."""
     endpoint = context.scenario(latency=LATENCY)
     call = peer.sync(endpoint)
     if call is None:
@@ -44,7 +43,7 @@ def threads(peer: Peer, context: Context) -> Figures | None:
 
 
 def tasks(peer: Peer, context: Context) -> Figures | None:
-    """Let 100 tasks ask at once."""
+    """Start 100 tasks that call at once."""
     return asyncio.run(_tasks(peer, context))
 
 
@@ -57,24 +56,24 @@ async def _tasks(peer: Peer, context: Context) -> Figures | None:
     waits: list[float] = []
     start = time.perf_counter()
 
-    async def ask(call: AsyncCall) -> None:
+    async def wait(call: AsyncCall) -> None:
         with contextlib.suppress(Exception):
             peer.access_token(await call())
             waits.append(time.perf_counter() - start)
 
     await asyncio.wait(
-        [asyncio.create_task(ask(call)) for _ in range(CALLERS)], timeout=_patience(context)
+        [asyncio.create_task(wait(call)) for _ in range(CALLERS)], timeout=_patience(context)
     )
     return _figures(waits, CALLERS, context, endpoint)
 
 
-def processes(peer: Peer, context: Context) -> Figures | None:
-    """Let 8 processes ask at once, sharing what the library can share between processes."""
+def processes(peer: Peer, context: Context, count: int) -> Figures | None:
+    """Start processes that call at once, with the store that the library can share between them."""
     endpoint = context.scenario(latency=LATENCY)
     warm = context.scenario()
     with tempfile.TemporaryDirectory() as directory:
-        places = [endpoint.address, endpoint.path, warm.path, directory]
-        children = [_start(peer, places) for _ in range(PROCESSES)]
+        arguments = [endpoint.url, warm.url, directory]
+        children = [_start(peer, arguments) for _ in range(count)]
         watchdog = threading.Timer(_PROCESS_PATIENCE, _kill, [children])
         watchdog.start()
         try:
@@ -88,33 +87,33 @@ def processes(peer: Peer, context: Context) -> Figures | None:
         finally:
             watchdog.cancel()
             _kill(children)
-    return _figures(waits, PROCESSES, context, endpoint)
+    return _figures(waits, count, context, endpoint)
 
 
 def burst(peer: Peer, context: Context) -> Figures | None:
-    """Let 100 threads ask an endpoint that allows 20 token requests, and 3 more a minute."""
+    """Start 100 threads against an endpoint that allows 20 token requests, and 3 more a minute."""
     endpoint = context.scenario(latency=LATENCY, burst=_BURST, per_minute=_PER_MINUTE)
     call = peer.sync(endpoint)
     if call is None:
         return None
-    answered: list[bool] = []
-    waits = _crowd(peer, call, _BURST_PATIENCE, answered)
+    outcomes: list[bool] = []
+    waits = _crowd(peer, call, _BURST_PATIENCE, outcomes)
     return {
         "succeeded": len(waits),
-        "failed": len(answered) - len(waits),
-        "waiting": CALLERS - len(answered),
+        "failed": len(outcomes) - len(waits),
+        "waiting": CALLERS - len(outcomes),
         "token_requests": context.counts(endpoint)["token_requests"],
     }
 
 
-def wait_for_word(peer: Peer) -> None:
-    """Be one of the processes: get ready, wait for a word, ask, and print the seconds it took.
+def wait_and_call(peer: Peer) -> None:
+    """Run as one of the processes: get ready, wait for a line, call, and print the seconds.
 
-    It ends when it is killed: what an interpreter does at its end is not to slow down the others.
+    It ends when it is killed, so that an interpreter's shutdown does not delay the others.
     """
-    address, path, warm, directory = sys.argv[1:]
-    _warm_up(peer.sync(Endpoint(address, warm)))
-    endpoint = Endpoint(address, path)
+    url, warm, directory = sys.argv[1:]
+    _warm_up(peer.sync(Endpoint.from_url(warm)))
+    endpoint = Endpoint.from_url(url)
     call = peer.on_disk(endpoint, Path(directory)) or peer.sync(endpoint)
     print("ready", flush=True)
     sys.stdin.readline()
@@ -126,9 +125,8 @@ def wait_for_word(peer: Peer) -> None:
 
 
 def _start(peer: Peer, arguments: list[str]) -> subprocess.Popen[str]:
-    spec = sys.modules[type(peer).__module__].__spec__  # its module runs as `__main__` here
-    module, kind = spec.name if spec else type(peer).__module__, type(peer).__name__
-    program = f"import {__name__} as cold, {module} as peers; cold.wait_for_word(peers.{kind}())"
+    module = type(peer).__module__
+    program = f"import {__name__} as cold, {module} as peers; cold.wait_and_call(peers.PEER)"
     return subprocess.Popen(  # noqa: S603 - a command of our own
         [sys.executable, "-c", program, *arguments],
         stdin=subprocess.PIPE,
@@ -149,7 +147,7 @@ def _kill(children: list[subprocess.Popen[str]]) -> None:
 
 
 def _warm_up(call: Call | None) -> None:
-    """Get a first token elsewhere: what is imported for that is measured by a row of its own."""
+    """Get a token elsewhere, so that what is imported for one is loaded."""
     if call is not None:
         call()
 
@@ -159,26 +157,24 @@ def _patience(context: Context) -> float:
     return 3.0 if context.quick else 1.1 * CALLERS * LATENCY
 
 
-def _crowd(
-    peer: Peer, call: Call, patience: float, answered: list[bool] | None = None
-) -> list[float]:
-    """Return how long each thread waited that got a token, in seconds."""
+def _crowd(peer: Peer, call: Call, patience: float, seen: list[bool] | None = None) -> list[float]:
+    """Return the seconds that each thread waited that got a token."""
     waits: list[float] = []
     barrier = threading.Barrier(CALLERS + 1)
-    outcomes = [] if answered is None else answered
+    outcomes = [] if seen is None else seen
 
-    def ask() -> None:
+    def wait() -> None:
         barrier.wait()
         start = time.perf_counter()
         try:
             peer.access_token(call())
-        except Exception:  # noqa: BLE001 - whatever a library raises, there is no token
+        except Exception:  # noqa: BLE001 - whatever the library raises, there is no token
             outcomes.append(False)
         else:
             waits.append(time.perf_counter() - start)
             outcomes.append(True)
 
-    workers = [threading.Thread(target=ask, daemon=True) for _ in range(CALLERS)]
+    workers = [threading.Thread(target=wait, daemon=True) for _ in range(CALLERS)]
     for worker in workers:
         worker.start()
     barrier.wait()
