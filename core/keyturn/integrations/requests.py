@@ -32,13 +32,13 @@ class _Request(PreparedRequest):
     has_left = False
 
     @property
-    def url(self) -> str | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def url(self) -> str | None:
         """Where it is sent."""
         url: str | None = self.__dict__["url"]
         return url
 
     @url.setter
-    def url(self, value: str | None) -> None:
+    def url(self, value: str | None) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         self.__dict__["url"] = value
         self._remove_headers()
         if self.has_left:
