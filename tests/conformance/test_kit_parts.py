@@ -15,7 +15,7 @@ import pytest
 import keyturn
 from keyturn._http.values import ClientAssertion
 from keyturn._providers.token_response import LifetimeFormat
-from keyturn.testing.emulator._messages import Response
+from keyturn.testing._messages import Response
 from keyturn.testing.provider_kit import _made_up as made_up
 from keyturn.testing.provider_kit import _samples as samples
 from keyturn.testing.provider_kit._endpoint import RESET, Endpoint

@@ -10,7 +10,7 @@ import attrs
 from authlib.oauth2.rfc6749.errors import InvalidScopeError
 
 from keyturn.testing.emulator._limits import SlidingWindow
-from keyturn.testing.emulator._messages import (
+from keyturn.testing._messages import (
     MalformedBody,
     Response,
     json_object,
@@ -24,7 +24,7 @@ from keyturn.testing.emulator._signing import signed
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from keyturn.testing.emulator._messages import ReceivedRequest
+    from keyturn.testing._messages import ReceivedRequest
     from keyturn.testing.emulator._oauth import Issued
 
 _ORGANIZATION = {"id": "enWoxFMOnp", "slug": "emulated"}

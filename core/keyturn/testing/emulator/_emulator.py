@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from keyturn.testing.emulator._messages import ReceivedRequest
+    from keyturn.testing._messages import ReceivedRequest
 
 _ORIGINS = (NorceCommerce, NorceStorm, OroCommerce, CommerceLayer)
 

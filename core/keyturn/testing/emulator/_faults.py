@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from keyturn.errors import ConfigurationError
-from keyturn.testing.emulator._messages import Response, html_response
+from keyturn.testing._messages import Response, html_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

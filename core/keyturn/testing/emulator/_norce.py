@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from authlib.oauth2.rfc6749.errors import InvalidScopeError
 
 from keyturn.testing.emulator._limits import LeakyBucket
-from keyturn.testing.emulator._messages import (
+from keyturn.testing._messages import (
     Response,
     form_parameters,
     html_response,
@@ -23,7 +23,7 @@ from keyturn.testing.emulator._signing import signed
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from keyturn.testing.emulator._messages import ReceivedRequest
+    from keyturn.testing._messages import ReceivedRequest
 
 _APPLICATION_ID = 1042
 

@@ -13,14 +13,14 @@ from authlib.oauth2.rfc6749.grants import ClientCredentialsGrant
 from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
 from authlib.oauth2.rfc7009 import RevocationEndpoint
 
-from keyturn.testing.emulator._messages import MalformedBody, Response, json_response
+from keyturn.testing._messages import MalformedBody, Response, json_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from authlib.oauth2 import OAuth2Error
 
-    from keyturn.testing.emulator._messages import ReceivedRequest
+    from keyturn.testing._messages import ReceivedRequest
 
 _AUTH_METHODS = ["client_secret_basic", "client_secret_post", "none"]
 

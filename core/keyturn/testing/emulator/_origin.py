@@ -6,14 +6,14 @@ import abc
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from keyturn.errors import ConfigurationError
-from keyturn.testing.emulator._messages import Response, html_response
+from keyturn.testing._messages import Response, html_response
 from keyturn.testing.emulator._oauth import Client, Issued, OAuthServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from keyturn.testing.emulator._limits import RateLimit
-    from keyturn.testing.emulator._messages import ReceivedRequest
+    from keyturn.testing._messages import ReceivedRequest
 
 
 class Origin(abc.ABC):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from keyturn.testing.emulator._messages import (
+from keyturn.testing._messages import (
     MalformedBody,
     Response,
     json_response,
@@ -18,7 +18,7 @@ from keyturn.testing.emulator._signing import signed
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from keyturn.testing.emulator._messages import ReceivedRequest
+    from keyturn.testing._messages import ReceivedRequest
 
 _APPLICATION = "/shop"
 # The path of a resource on each side; a client belongs to one side.

@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 from keyturn.errors import ConfigurationError
-from keyturn.testing.emulator._messages import ReceivedRequest
+from keyturn.testing._messages import ReceivedRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

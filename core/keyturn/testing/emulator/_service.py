@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from keyturn.errors import ConfigurationError
 from keyturn.testing.emulator._faults import Fault, make_fault
-from keyturn.testing.emulator._messages import (
+from keyturn.testing._messages import (
     MalformedBody,
     ReceivedRequest,
     Response,

@@ -11,7 +11,7 @@ from keyturn._http.response import OAuthError
 from keyturn._http.response import Response as ReadResponse
 from keyturn._providers.provider import Provider
 from keyturn._providers.settings import did_you_mean
-from keyturn.testing.emulator._messages import Response, html_response, json_response
+from keyturn.testing._messages import Response, html_response, json_response
 from keyturn.testing.provider_kit import _samples as samples
 from keyturn.testing.provider_kit._subject import CheckFailed, check_keys
 

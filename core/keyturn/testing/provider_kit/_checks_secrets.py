@@ -22,7 +22,7 @@ from keyturn.testing.provider_kit._watch import shown
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from keyturn.testing.emulator._messages import ReceivedRequest, Response
+    from keyturn.testing._messages import ReceivedRequest, Response
     from keyturn.testing.provider_kit._subject import Subject
 
 # Characters of a token that no other text holds by chance.

@@ -11,7 +11,7 @@ import attrs
 from keyturn import errors
 from keyturn._http.response import MAX_BODY, MAX_LIFETIME
 from keyturn._providers.token_response import field_of
-from keyturn.testing.emulator._messages import Response, html_response, json_response
+from keyturn.testing._messages import Response, html_response, json_response
 from keyturn.testing.provider_kit import _samples as samples
 from keyturn.testing.provider_kit._endpoint import RESET, to_bytes
 from keyturn.testing.provider_kit._subject import CheckFailed

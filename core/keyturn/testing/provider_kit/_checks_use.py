@@ -13,7 +13,7 @@ from keyturn._clock import Clock
 from keyturn._http.urls import url_problem
 from keyturn._tokens.acquisition import Options
 from keyturn.stores._memory import MemoryStore
-from keyturn.testing.emulator._messages import Response, html_response, json_response
+from keyturn.testing._messages import Response, html_response, json_response
 from keyturn.testing.provider_kit import _samples as samples
 from keyturn.testing.provider_kit._checks_request import HEADER_NAME_REGEX
 from keyturn.testing.provider_kit._subject import CheckFailed, check_keys

@@ -10,7 +10,7 @@ import threading
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Self
 
-from keyturn.testing.emulator._messages import ReceivedRequest, Response
+from keyturn.testing._messages import ReceivedRequest, Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ import attrs
 
 from keyturn._http.response import Response as ReadResponse
 from keyturn._providers.token_response import field_of
-from keyturn.testing.emulator._messages import Response, json_response
+from keyturn.testing._messages import Response, json_response
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
