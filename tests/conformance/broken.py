@@ -1,6 +1,6 @@
-"""Providers that are each wrong in one way in which authors go wrong.
+"""Providers that each have one typical mistake.
 
-Each names the check that must catch it, and what its message must tell to mend.
+Each names the check that must catch it, and what the message must name.
 """
 
 # ruff: noqa: ANN001, ANN201, ANN202, ARG001, D101, D102, D103, RUF012, SIM105 - the mistakes are the point
@@ -20,7 +20,7 @@ import attrs
 
 import keyturn
 from keyturn._providers.data import TokenResponseMapping
-from keyturn._providers.token_response import read_token as read_shape
+from keyturn._providers.token_response import read_token as read_mapped_token
 
 SETTINGS = {
     "tenant": "blue",
@@ -60,14 +60,14 @@ class Broken:
     Args:
         what: What is wrong with it.
         check: The check that must catch it.
-        mend: What the message must name.
+        message: What the message must name.
         provider: The provider.
         examples: What a conformance class for it would say, besides the usual.
     """
 
     what: str
     check: str
-    mend: str
+    message: str
     provider: keyturn.plugins.Provider[Any]
     examples: dict[str, Any]
 
@@ -75,11 +75,13 @@ class Broken:
 BROKEN: list[Broken] = []
 
 
-def broken(what: str, check: str, mend: str, **examples: Any):
+def broken(what: str, check: str, message: str, **examples: Any):
     """Add a class, or what a function returns, to the list."""
 
     def add(made: Any) -> Any:
-        BROKEN.append(Broken(what=what, check=check, mend=mend, provider=made(), examples=examples))
+        BROKEN.append(
+            Broken(what=what, check=check, message=message, provider=made(), examples=examples)
+        )
         return made
 
     return add
@@ -134,8 +136,8 @@ class HalfRateLimit(Acme):
 # Settings
 
 
-@broken("a password as a text", "settings_class", "annotate password as keyturn.Secret")
-def secret_as_text():
+@broken("a password as a string", "settings_class", "annotate password as keyturn.Secret")
+def secret_as_string():
     return with_settings(password=(str, keyturn.plugins.setting("Password", default="none")))
 
 
@@ -226,7 +228,7 @@ class ReadsFile(Acme):
         return super().token_request(settings)
 
 
-@broken("asks the network", "no_input_or_output", "decorate connects to another host")
+@broken("uses the network", "no_input_or_output", "api_request_headers connects to another host")
 class AsksNetwork(Acme):
     def api_request_headers(self, settings, token):
         try:
@@ -255,8 +257,10 @@ class ChangesSettings(Acme):
 # The key
 
 
-@broken("a side that sets no token apart", "fingerprint", "realm=settings.side", context=set())
-class SideNotInRealm(Acme):
+@broken(
+    "a side that changes no fingerprint", "fingerprint", "partition=settings.side", context=set()
+)
+class SideNotInPartition(Acme):
     pass
 
 
@@ -299,14 +303,14 @@ def with_shop_in_host(made):
     return made
 
 
-@broken("a tenant of any text, in the host", "hostile_texts", "keyturn.plugins.label")
-def text_in_host():
+@broken("a tenant of any string, in the host", "hostile_strings", "keyturn.plugins.label")
+def string_in_host():
     made = with_settings(shop=(str, keyturn.plugins.setting("Shop", default="blue")))
     return with_shop_in_host(made)
 
 
-@broken("a project of any text, in the path", "hostile_texts", "which encodes it")
-def text_in_path():
+@broken("a project of any string, in the path", "hostile_strings", "which encodes it")
+def string_in_path():
     made = with_settings(project=(str, keyturn.plugins.setting("Project", default="blue")))
 
     def api_url_for(self, settings, token):
@@ -320,16 +324,20 @@ def no_slash(value: str) -> str | None:
     return "must have no slash" if "/" in value else None
 
 
-@broken("a shop with a half-hearted check, in the host", "hostile_texts", "refused without being")
-def half_checked_text_in_host():
+@broken(
+    "a shop with a half-hearted check, in the host", "hostile_strings", "rejected without being"
+)
+def half_checked_string_in_host():
     made = with_settings(
         shop=(str, keyturn.plugins.setting("Shop", default="blue", check=no_slash))
     )
     return with_shop_in_host(made)
 
 
-@broken("a project with a half-hearted check, in the path", "hostile_texts", "odd: it must be")
-def half_checked_text_in_path():
+@broken(
+    "a project with a half-hearted check, in the path", "hostile_strings", "invalid: it must be"
+)
+def half_checked_string_in_path():
     project = keyturn.plugins.setting("Project", default=None, check=no_slash)
     made = with_settings(project=(str | None, project))
 
@@ -340,8 +348,8 @@ def half_checked_text_in_path():
     return made
 
 
-@broken("a header of any text", "hostile_texts", "let the setting's check refuse them")
-def text_in_header():
+@broken("a header of any string", "hostile_strings", "let the setting's check reject them")
+def string_in_header():
     shop = keyturn.plugins.setting("Shop", default="blue", check=lambda _: None)
     made = with_settings(shop=(str, shop))
     type(made).token_headers = {"X-Shop": "{shop}"}
@@ -379,7 +387,7 @@ class LoggedSecret(Acme):
         return super().api_request_headers(settings, token)
 
 
-@broken("the token in a log", "redaction", "the token shows in")
+@broken("the token in a log", "redaction", "the token is shown in")
 class LoggedToken(Acme):
     def authorization(self, settings, token):
         logging.getLogger("acme").info("using %s", token.access_token)
@@ -452,7 +460,7 @@ class FailureIsRefusal(Acme):
         return super().read_error(settings, response)
 
 
-@broken("its own idea of Retry-After", "http_errors", "Retry-After is not obeyed")
+@broken("its own Retry-After", "http_errors", "the delay of HTTP 429 with Retry-After is ignored")
 class OwnRetryAfter(Acme):
     def read_error(self, settings, response):
         if response.status == 429:
@@ -484,8 +492,8 @@ class AlwaysError(Acme):
     error_field = "token_type"
 
 
-@broken("an error that is a text", "read_error_method", "keyturn.plugins.OAuthError or None")
-class TextError(Acme):
+@broken("an error that is a string", "read_error_method", "keyturn.plugins.OAuthError or None")
+class StringError(Acme):
     def read_error(self, settings, response):
         content = response.json()
         return content if isinstance(content, str) else super().read_error(settings, response)
@@ -522,7 +530,7 @@ class Milliseconds(Acme):
     pass
 
 
-@broken("a lifetime that nobody looked up", "lifetime", "give `lifetime`", response=MILLISECONDS)
+@broken("an example without its lifetime", "lifetime", "give `lifetime`", response=MILLISECONDS)
 class UnknownLifetime(Acme):
     pass
 
@@ -558,7 +566,7 @@ def read_loosely(response: keyturn.plugins.Response, **fields: Any) -> keyturn.T
     return keyturn.Token(**(usual | fields))
 
 
-@broken("a lifetime out of the air", "missing_lifetime", "self.assumed_lifetime(settings)")
+@broken("an invented lifetime", "missing_lifetime", "self.assumed_lifetime(settings)")
 class ReadsLoosely(Acme):
     def read_token(self, settings, response, request):
         return read_loosely(response)
@@ -609,11 +617,11 @@ class AnyContentType(Acme):
         return super().read_token(settings, as_json, request)
 
 
-@broken("raises what it likes", "faults", "raise InvalidTokenResponse")
+@broken("raises any exception", "faults", "raise InvalidTokenResponse")
 class RaisesAnything(Acme):
     def read_token(self, settings, response, request):
         json.loads(response.body)["access_token"].strip()
-        return read_shape(response)
+        return read_mapped_token(response)
 
 
 # In use
@@ -631,7 +639,7 @@ class RateLimitForEach(Acme):
 broken("a request for each caller", "sync_and_async", "the same request")(RandomParameter)
 
 
-@broken("another header for each caller", "sync_and_async", "authorization and decorate")
+@broken("another header for each caller", "sync_and_async", "authorization and api_request_headers")
 class DependsOnCalls(Acme):
     count = 0
 
@@ -646,8 +654,8 @@ class NoToken(Acme):
         return "X-Token", "Bearer"
 
 
-@broken("decorate raises", "api_headers", "api_request_headers")
-class DecorateRaises(Acme):
+@broken("api_request_headers raises", "api_headers", "api_request_headers")
+class HeadersRaise(Acme):
     def api_request_headers(self, settings, token):
         return {"X-Id": token.extra["id"]}
 
@@ -693,11 +701,11 @@ class OtherApi(Acme):
 @broken("an API address from the token, unchecked", "foreign_api_address", "api_domains")
 class BelievesToken(Acme):
     def api_url_for(self, settings, token):
-        told = token.extra.get("instance_url") if token else None
-        return settings.api_url or told
+        found = token.extra.get("instance_url") if token else None
+        return settings.api_url or found
 
 
-@broken("whatever address the response has", "foreign_api_address", "api_domains")
+@broken("any address in the response", "foreign_api_address", "api_domains")
 class BelievesResponse(Acme):
     def api_url_for(self, settings, token):
         if settings.api_url is None and token and "api" in token.extra:
@@ -712,27 +720,27 @@ class OddFields(Acme):
 
 
 def believing(believes):
-    """Return Acme with an API address that is made of what the response tells."""
+    """Return Acme with an API address that is made of a field of the response."""
 
     def api_url_for(self, settings, token):
-        told = token.extra.get("instance_url") if token else None
-        return settings.api_url or (believes(told) if isinstance(told, str) else None)
+        found = token.extra.get("instance_url") if token else None
+        return settings.api_url or (believes(found) if isinstance(found, str) else None)
 
     return type("Believing", (Acme,), {"api_url_for": api_url_for})
 
 
 def when(condition):
-    return believing(lambda told: told if condition(told) else None)
+    return believing(lambda found: found if condition(found) else None)
 
 
 broken("an address that ends like its own", "foreign_api_address", "api_domains")(
-    when(lambda told: told.endswith("acme.example"))
+    when(lambda found: found.endswith("acme.example"))
 )
 broken("an address that begins like its own", "foreign_api_address", "api_domains")(
-    when(lambda told: told.startswith("https://blue.acme.example"))
+    when(lambda found: found.startswith("https://blue.acme.example"))
 )
 broken("an address with its own inside", "foreign_api_address", "api_domains")(
-    when(lambda told: "/acme.example" in told)
+    when(lambda found: "/acme.example" in found)
 )
 broken("a slug that ends the host", "foreign_api_address", "one label")(
     believing("https://{}.acme.example".format)
@@ -743,28 +751,26 @@ broken("a slug that ends the host", "foreign_api_address", "one label")(
 class BelievesDeep(Acme):
     def api_url_for(self, settings, token):
         links = token.extra.get("links") if token else None
-        told = links.get("api") if isinstance(links, dict) else None
-        return settings.api_url or (told if isinstance(told, str) else None)
+        found = links.get("api") if isinstance(links, dict) else None
+        return settings.api_url or (found if isinstance(found, str) else None)
 
 
-@broken("an API address that is no text", "foreign_api_address", "let api_url_for return None")
+@broken("an API address that is not a string", "foreign_api_address", "let api_url_for return None")
 class BelievesObject(Acme):
     def api_url_for(self, settings, token):
-        told = token.extra.get("api") if token else None
-        return settings.api_url or (told if isinstance(told, dict) else None)
+        found = token.extra.get("api") if token else None
+        return settings.api_url or (found if isinstance(found, dict) else None)
 
 
-@broken(
-    "a revocation where the response says", "foreign_api_address", "revocation_request believes"
-)
+@broken("a revocation where the response says", "foreign_api_address", "revocation_request trusts")
 class RevokesAnywhere(Acme):
     def revocation_request(self, settings, token):
-        told = token.extra.get("revoke", "https://acme.example/revoke")
-        return self.revocation_to(told, settings, token)
+        found = token.extra.get("revoke", "https://acme.example/revoke")
+        return self.revocation_to(found, settings, token)
 
 
-@broken("a shop of any text, in the revocation's host", "hostile_texts", "revocation endpoint")
-def text_in_revocation():
+@broken("a shop of any string, in the revocation's host", "hostile_strings", "revocation endpoint")
+def string_in_revocation():
     made = with_settings(shop=(str, keyturn.plugins.setting("Shop", default="blue")))
 
     def revocation_request(self, settings, token):
@@ -796,7 +802,7 @@ broken(
 broken(
     "an error that keyturn has not",
     "documented_errors",
-    "InvalidKlient is no error of keyturn. Did you mean InvalidClient?",
+    "InvalidKlient is not an error of keyturn. Did you mean InvalidClient?",
     errors=[{"status": 400, "raises": "InvalidKlient"}],
 )(Acme)
 
@@ -804,7 +810,9 @@ broken(
 # More of tokens, defects and secrets
 
 
-@broken("a token of an hour, whatever is told", "short_lifetime", "the lifetime that the response")
+@broken(
+    "a token of an hour, whatever the response", "short_lifetime", "the lifetime that the response"
+)
 class AlwaysAnHour(Acme):
     def read_token(self, settings, response, request):
         token = super().read_token(settings, response, request)
@@ -826,23 +834,23 @@ class AnyTokenType(TokenResponseMapping):
 @broken("a token of any type", "faults", "another token_type")
 class AnyType(Acme):
     def read_token(self, settings, response, request):
-        return read_shape(response, AnyTokenType())
+        return read_mapped_token(response, AnyTokenType())
 
 
-@broken("bound raises", "lifetime", "bound failed")
-class BoundRaises(Acme):
+@broken("for_settings raises", "lifetime", "for_settings failed")
+class ForSettingsRaises(Acme):
     def for_settings(self, settings):
         raise ZeroDivisionError
 
 
-@broken("bound refuses", "lifetime", "bound failed")
-class BoundRefuses(Acme):
+@broken("for_settings rejects", "lifetime", "for_settings failed")
+class ForSettingsRefuses(Acme):
     def for_settings(self, settings):
         raise keyturn.errors.ConfigurationError("not today")
 
 
-@broken("bound returns nothing", "fingerprint", "it returns NoneType")
-class BoundForgets(Acme):
+@broken("for_settings returns nothing", "fingerprint", "it returns NoneType")
+class ForSettingsForgets(Acme):
     def for_settings(self, settings):
         return None
 
@@ -860,8 +868,8 @@ class Exits(Acme):
         raise SystemExit
 
 
-@broken("a mistake that shows the secret", "redaction", "a mistake that is told")
-def telling_mistake():
+@broken("a message that shows the secret", "redaction", "a message about invalid settings")
+def revealing_message():
     password = keyturn.plugins.setting(
         "Password", default=None, check=lambda value: f"{value.reveal()} is no password"
     )
@@ -888,13 +896,13 @@ class LoggedHex(Acme):
         return super().api_request_headers(settings, token)
 
 
-@broken("token_rejected says nothing", "api_refusal", "True when a new token may help")
+@broken("token_rejected says nothing", "token_rejected", "True when a new token may help")
 class SaysNothing(Acme):
     def token_rejected(self, settings, response):
         return None
 
 
-@broken("token_rejected raises", "api_refusal", "token_rejected")
+@broken("token_rejected raises", "token_rejected", "token_rejected")
 class RejectedRaises(Acme):
     def token_rejected(self, settings, response):
         return bool(response.json()["error"] == "invalid_token")

@@ -13,8 +13,8 @@ from keyturn._plugins import loading as plugins
 from keyturn._providers.calls import translate_errors
 from keyturn._providers.from_data import provider_from_file
 from keyturn._providers.schema import json_schema
+from keyturn.testing.provider_kit._examples import Examples
 from keyturn.testing.provider_kit._run import CHECKS, run
-from keyturn.testing.provider_kit._subject import Examples
 
 if TYPE_CHECKING:
     import argparse
@@ -79,7 +79,7 @@ def _outcome(report: Report, name: str) -> str:
 def _lines(report: Report) -> Iterator[str]:
     """Yield what failed, what else there is to know, and the token request to look at."""
     for name, failure in report.failures.items():
-        yield f"\n{name}: {failure.what}\nTo mend: {failure.mend}"
+        yield f"\n{name}: {failure.what}\nTo fix: {failure.fix}"
     if report.notes:
         yield "\nnotes:"
         yield from (f"- {note}" for note in report.notes)
@@ -101,7 +101,7 @@ def _as_json(provider: Provider[Any], report: Report) -> dict[str, Any]:
         "checks": [
             {"check": name, "outcome": _outcome(report, name).lower()}
             | (
-                {"what": report.failures[name].what, "mend": report.failures[name].mend}
+                {"what": report.failures[name].what, "fix": report.failures[name].fix}
                 if name in report.failures
                 else {}
             )

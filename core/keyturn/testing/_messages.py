@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class MalformedBody(Exception):
-    """A request's body holds no parameters that the endpoint understands."""
+    """A request's body is not in a format that the endpoint reads."""
 
 
 @attrs.frozen
@@ -61,7 +61,7 @@ def json_response(status: int, value: object, media_type: str = "application/jso
 
 
 def html_response(status: int, title: str) -> Response:
-    """Return a page, as servers in front of an application give."""
+    """Return an HTML page, as servers in front of an application send."""
     page = f"<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>\n"
     return Response(status, page.encode(), {"Content-Type": "text/html"})
 
@@ -70,7 +70,7 @@ def json_object(body: bytes) -> dict[str, Any]:
     """Return the object in a JSON body.
 
     Raises:
-        MalformedBody: It is not JSON, or no object.
+        MalformedBody: The body is not a JSON object.
     """
     try:
         value = json.loads(body)
@@ -85,7 +85,7 @@ def form_parameters(request: ReceivedRequest) -> dict[str, str]:
     """Return the parameters of a form.
 
     Raises:
-        MalformedBody: It is no form, or a parameter is repeated (RFC 6749 section 3.2).
+        MalformedBody: The body is not a form, or repeats a parameter (RFC 6749 section 3.2).
     """
     if request.media_type != "application/x-www-form-urlencoded":
         raise MalformedBody("the body is not a form")
@@ -103,7 +103,7 @@ def parameters_of_any_kind(request: ReceivedRequest) -> dict[str, str]:
     """Return the parameters of a JSON object of strings, or of a form.
 
     Raises:
-        MalformedBody: It is neither.
+        MalformedBody: The body is neither.
     """
     if request.media_type != "application/json":
         return form_parameters(request)
