@@ -105,7 +105,7 @@ def start(spawn: Callable[..., subprocess.Popen[str]]) -> Callable[..., subproce
     """Give a function that starts a command in a process of its own, ended with the test."""
 
     def start_process(*arguments: str, **options: Any) -> subprocess.Popen[str]:
-        return spawn([sys.executable, "-m", "keyturn._cli", *arguments], **options)
+        return spawn([sys.executable, "-m", "keyturn", *arguments], **options)
 
     return start_process
 

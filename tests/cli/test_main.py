@@ -306,7 +306,7 @@ def _first_step() -> tuple[Any, ...]:
 def test_module_is_the_command() -> None:
     """`python -m keyturn._cli` works where the command is not on the path."""
     done = subprocess.run(
-        [sys.executable, "-m", "keyturn._cli", "--version"],
+        [sys.executable, "-m", "keyturn", "--version"],
         capture_output=True,
         text=True,
         check=True,

@@ -116,7 +116,7 @@ class Place:
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start a command in a process of its own."""
-        return self._start("-m", "keyturn._cli", *arguments)
+        return self._start("-m", "keyturn", *arguments)
 
     def run(self, code: str, *arguments: str) -> subprocess.Popen[str]:
         """Start Python code in a process of its own."""

@@ -52,7 +52,7 @@ def _results() -> TextIO:
     return out
 
 
-def failed(error: Exception) -> int:
+def report(error: Exception) -> int:
     """Tell of a command's failure, and return its exit code."""
     if isinstance(error, errors.KeyturnError):
         print(f"keyturn: {error}", file=sys.stderr)

@@ -167,7 +167,7 @@ def _run_processes(config: Path) -> list[str]:
     """Run `keyturn token shop` in many processes at once and return what each printed."""
     overrides = "KEYTURN_CONNECTIONS__"
     inherited = {name: text for name, text in os.environ.items() if not name.startswith(overrides)}
-    command = [sys.executable, "-P", "-m", "keyturn._cli", "--config", str(config), "token", "shop"]
+    command = [sys.executable, "-P", "-m", "keyturn", "--config", str(config), "token", "shop"]
     processes = [
         subprocess.Popen(command, env=inherited, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own program
         for _ in range(_PROCESSES)

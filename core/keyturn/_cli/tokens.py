@@ -12,8 +12,6 @@ from keyturn import errors
 from keyturn._cli.exit_codes import DONE
 from keyturn._cli.origins import require_own_origin
 from keyturn._cli.output import connection as open_connection
-from keyturn._cli.quick import FORMATS as QUICK_FORMATS
-from keyturn._cli.quick import JSON_FIELDS
 
 if TYPE_CHECKING:
     import argparse
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
     from keyturn._token import Token
 
 _MAX_QUESTION = 65_536
+_JSON_FIELDS = ("access_token", "token_type", "expires_at", "scope")
 
 
 def token(arguments: argparse.Namespace) -> int:
@@ -32,13 +31,7 @@ def token(arguments: argparse.Namespace) -> int:
         if arguments.format == "credential-helper":
             _require_own_origin(connection, sys.stdin.read(_MAX_QUESTION))
         stale = connection.current() if arguments.renew else None
-        printed = write(connection, connection.token(stale=stale))
-        print(printed, file=arguments.out, flush=True)
-        if arguments.format in QUICK_FORMATS and arguments.log.is_empty:
-            # The next process need not go this long way again.
-            from keyturn._cli import note as _note
-
-            _note.leave((arguments.name, arguments.format, arguments.config), connection, printed)
+        print(write(connection, connection.token(stale=stale)), file=arguments.out, flush=True)
     return DONE
 
 
@@ -79,7 +72,7 @@ def _header(connection: Connection, token: Token) -> str:
 
 def _json(connection: Connection, token: Token) -> str:
     del connection
-    return json.dumps({name: getattr(token, name) for name in JSON_FIELDS})
+    return json.dumps({name: getattr(token, name) for name in _JSON_FIELDS})
 
 
 def _env(connection: Connection, token: Token) -> str:
