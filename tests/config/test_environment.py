@@ -77,7 +77,7 @@ def test_environment_alone_suffices(override: Callable[..., None], name: str) ->
     """A container has variables and often no file; they can't say how the name is written."""
     override("NORCE_STAGE", **ALONE, TIMEOUT="5", STORE="memory://")
 
-    assert config.connection_names() == ["norce-stage"]
+    assert config.read().names() == ["norce-stage"]
     assert keyturn.load_connection(name).name == "norce-stage"
 
 

@@ -77,10 +77,10 @@ def test_file_is_found_by_variable_and_in_the_users_directory(
     default.mkdir(parents=True)
     (default / "keyturn.toml").write_text(ORO)
 
-    assert config.connection_names() == ["oro"]
+    assert config.read().names() == ["oro"]
     monkeypatch.setenv("KEYTURN_CONFIG", str(write(NORCE)))
-    assert config.connection_names() == ["norce-stage"]
-    assert config.connection_names(default / "keyturn.toml") == ["oro"]
+    assert config.read().names() == ["norce-stage"]
+    assert config.read(default / "keyturn.toml").names() == ["oro"]
 
 
 def test_file_in_the_working_directory_is_left_alone(
@@ -90,7 +90,7 @@ def test_file_in_the_working_directory_is_left_alone(
     (tmp_path / "keyturn.toml").write_text(ORO)
     monkeypatch.chdir(tmp_path)
 
-    assert config.connection_names() == []
+    assert config.read().names() == []
 
 
 @pytest.mark.parametrize(
@@ -397,4 +397,4 @@ def test_byte_order_mark_is_passed_over(write: Callable[[str], Path]) -> None:
     """A file saved by a Windows editor would be refused as no TOML at all."""
     path = write("")
     path.write_bytes(b"\xef\xbb\xbf" + ORO.replace("\n", "\r\n").encode())
-    assert "oro" in config.connection_names(path)
+    assert "oro" in config.read(path).names()
