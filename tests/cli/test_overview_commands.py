@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from typing import TYPE_CHECKING
 
 import pytest
+
+from keyturn._plugins import discovery
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +42,13 @@ def test_providers_are_listed(keyturn: Keyturn) -> None:
     assert lines[0].split() == ["name", "distribution", "version"]
     assert [line.split()[0] for line in lines[1:]] == [row["name"] for row in rows]
     assert [row["name"] for row in rows if row["distribution"] == "keyturn"] == BUILT_IN
+
+
+def test_built_in_providers_are_those_that_keyturn_registers() -> None:
+    """A built-in provider would not be found where no metadata is, or be found twice."""
+    points = metadata.distribution("keyturn").entry_points.select(group="keyturn.providers")
+
+    assert {point.name: point.value for point in points} == discovery.BUILT_IN
 
 
 def test_schema_is_json_schema(keyturn: Keyturn) -> None:

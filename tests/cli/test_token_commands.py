@@ -212,3 +212,20 @@ def test_forget_makes_the_next_call_request_a_token(emulator: Emulator, keyturn:
     assert (result.code, result.out, result.err) == (0, "", "forgotten.\n")
     assert keyturn("token", "shop").out != first.out
     assert emulator.token_requests("orocommerce") == 2
+
+
+@pytest.mark.usefixtures("shop")
+def test_stored_token_is_printed_without_slow_imports(
+    keyturn: Keyturn, run_python: Callable[..., str]
+) -> None:
+    """A loop in a shell would wait for an HTTP client that it does not use."""
+    code = """
+import sys
+from keyturn._cli import main
+main(["token", "shop"])
+slow = {"asyncio", "authlib", "cryptography", "httpx", "importlib.metadata", "joserfc", "ssl"}
+print(sorted(slow & set(sys.modules)))
+"""
+    token = keyturn("token", "shop").out
+
+    assert run_python(code, COVERAGE_PROCESS_CONFIG=None) == f"{token}[]"

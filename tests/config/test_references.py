@@ -134,7 +134,8 @@ def test_plugins_source(
     for reference in ("broken", "odd"):
         with pytest.raises(ConfigurationError, match="no secret source is named 'vault'"):
             sent(load(f'{{ vault = "{reference}" }}'))
-    assert "failed in keyturn_secret (RuntimeError)" in caplog.text
+    assert "failed in keyturn_secret" in caplog.text
+    assert "RuntimeError" in caplog.text
     with pytest.raises(ConfigurationError, match="no secret source is named 'vaul'"):
         load("{ vaul = 3 }")
 

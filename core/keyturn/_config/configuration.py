@@ -142,7 +142,7 @@ class Configuration:
     def _error(self, problems: list[str]) -> errors.ConfigurationError:
         return errors.ConfigurationError(
             f"the configuration ({self.file.path} and the environment) has "
-            f"{len(problems)} problem(s):",
+            f"{len(problems)} mistake(s):",
             problems=problems,
         )
 
