@@ -8,7 +8,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-import attrs
 import httpx
 import pytest
 
@@ -265,7 +264,8 @@ def test_addresses_on_this_machine_may_be_http() -> None:
             "token_url": "{shop}/token",
             "revocation_url": "{shop}/revoke",
             "settings": settings,
-        }, name="local",
+        },
+        name="local",
     )
     with opened(provider, {"shop": "http://127.0.0.1:9"}, Examples()) as subject:
         assert check("well_formed_request", subject) is None

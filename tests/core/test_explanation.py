@@ -64,7 +64,9 @@ class OneResponse:
         self.response = response
         self.sent = 0
 
-    def send(self, request: TokenRequest, seconds: float, clock: object) -> keyturn.plugins.Response:
+    def send(
+        self, request: TokenRequest, seconds: float, clock: object
+    ) -> keyturn.plugins.Response:
         """Return the response."""
         del request, seconds
         self.sent += 1

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 PASSWORD = "s3cret-for-tests"
 PROVIDER = keyturn.plugins.provider_from_data(
-    {"token_url": "https://login.acme.example/token", "client_authentication": "tls_client_auth"}, name="acme",
+    {"token_url": "https://login.acme.example/token", "client_authentication": "tls_client_auth"},
+    name="acme",
 )
 PUBLIC = keyturn.plugins.provider_from_data(
     {"token_url": "https://login.acme.example/token", "credentials": "public"}, name="acme"

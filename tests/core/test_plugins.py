@@ -800,7 +800,7 @@ def keyturn_command(
 ) -> subprocess.CompletedProcess[str]:
     """Run a command of keyturn's in a process that has a site's distributions."""
     return subprocess.run(
-        [sys.executable, "-m", "keyturn._cli", *arguments],
+        [sys.executable, "-m", "keyturn", *arguments],
         env=os.environ
         | {"PYTHONPATH": str(site.directory), "KEYTURN_STORE": "memory://"}
         | environment,

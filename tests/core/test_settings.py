@@ -15,7 +15,6 @@ from keyturn import errors
 from keyturn._providers.schema import json_schema
 from keyturn._providers.settings import read
 
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 

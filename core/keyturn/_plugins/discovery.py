@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import attrs
 
@@ -17,10 +18,33 @@ if TYPE_CHECKING:
 PROVIDERS_GROUP = "keyturn.providers"
 PLUGINS_GROUP = "keyturn.plugins"
 CHOICE_VARIABLE = "KEYTURN_PLUGINS"
+BUILT_IN = {
+    "commercelayer": "keyturn_commercelayer",
+    "generic": "keyturn_generic",
+    "norce-commerce": "keyturn_norce.commerce",
+    "norce-storm": "keyturn_norce.storm",
+    "orocommerce": "keyturn_orocommerce",
+}
+"""The modules of keyturn's own providers by their names: as the entry points in pyproject.toml."""
 _OWN_DISTRIBUTION = "keyturn"
 _NAME_REGEX = re.compile(r"\w[\w.-]*")
 _VERSION_PATTERN = r"(?:\.v([1-9][0-9]{0,3}))?"
 _logger = logging.getLogger("keyturn.plugins")
+
+
+class _BuiltInPoint(NamedTuple):
+    """An entry point of keyturn's own, for which no metadata is read."""
+
+    name: str
+    group: str
+    value: str
+
+    @property
+    def module(self) -> str:
+        return self.value
+
+    def load(self) -> Any:
+        return importlib.import_module(self.value)
 
 
 @attrs.frozen
@@ -34,7 +58,7 @@ class Installed:
         api: The version of the plugin API that it is written for.
     """
 
-    point: EntryPoint
+    point: EntryPoint | _BuiltInPoint
     distribution: str
     release: str
     api: int
@@ -89,6 +113,14 @@ def installed(group: str) -> list[Installed]:
             found.setdefault(plugins[0].distribution, plugins)
     every = [plugin for plugins in found.values() for plugin in plugins]
     return sorted(every, key=lambda plugin: (plugin.name, plugin.distribution))
+
+
+def built_in(name: str) -> Installed | None:
+    """Return the built-in provider of a name, without a look at any distribution's metadata."""
+    if name not in BUILT_IN:
+        return None
+    point = _BuiltInPoint(name, PROVIDERS_GROUP, BUILT_IN[name])
+    return Installed(point, _OWN_DISTRIBUTION, "", 1)
 
 
 def installed_providers() -> list[Installed]:

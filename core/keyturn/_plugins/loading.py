@@ -18,6 +18,7 @@ from keyturn._once import cached_once
 from keyturn._plugins.discovery import (
     CHOICE_VARIABLE,
     PLUGINS_GROUP,
+    built_in,
     installed,
     installed_providers,
     is_disabled,
@@ -90,7 +91,7 @@ def provider(name: str) -> Provider[Any]:
 @cached_once
 def loaded_provider(name: str) -> Provider[Any]:
     """Import and return the provider of a name; see `provider`."""
-    plugin = _chosen(name)
+    plugin = built_in(name) or _chosen(name)
     if is_disabled(plugin):
         raise errors.ProviderLoadError(
             f"{plugin} is disabled by the environment variable {CHOICE_VARIABLE}.",

@@ -16,7 +16,6 @@ from keyturn._http.request import TokenRequest
 from keyturn._http.transport import Transport
 from keyturn._http.urls import origin, url_problem
 from keyturn._http.values import DynamicValue
-from keyturn._names import did_you_mean
 from keyturn._once import cached_once
 from keyturn._providers.calls import translate_errors
 from keyturn._providers.provider import Provider
