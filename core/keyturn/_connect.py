@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from keyturn import errors
 from keyturn._connection import Connection
+from keyturn._options import DEFAULT_MARGIN, Options, option_problem
 from keyturn._plugins.loading import provider as find_provider
 from keyturn._providers.settings import read
-from keyturn._tokens import lifetime
-from keyturn._tokens.acquisition import Options, option_problem
 from keyturn.stores._opening import open_store
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ def connect(
     *,
     store: str | TokenStore | None = None,
     name: str | None = None,
-    margin: float = lifetime.DEFAULT_MARGIN,
+    margin: float = DEFAULT_MARGIN,
     timeout: float = 30.0,
     wait: float = 0.0,
     **settings: Any,

@@ -20,7 +20,7 @@ from keyturn._providers.settings import (
 )
 from keyturn._providers.settings import read as read_settings
 from keyturn._secret import Secret
-from keyturn._tokens.acquisition import Options, option_problem
+from keyturn._options import Options, option_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

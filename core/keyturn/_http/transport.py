@@ -8,7 +8,6 @@ import logging
 import os
 import socket
 import threading
-import time
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from keyturn._clock import Clock
     from keyturn._http.request import ClientCertificate, TokenRequest
 
 _preparing = ForkSafeLock()
@@ -44,12 +44,13 @@ class Transport:
         # A pool's lock that another thread holds at a fork stays locked in the child.
         os.register_at_fork(after_in_child=self._forget)
 
-    def send(self, request: TokenRequest, seconds: float) -> Response:
+    def send(self, request: TokenRequest, seconds: float, clock: Clock) -> Response:
         """Send a token request and return the whole response, whatever its status.
 
         Args:
             request: What to send.
             seconds: The time in which the last byte must have come.
+            clock: The clocks.
 
         Raises:
             keyturn.errors.EndpointUnavailable: No response came, or not in time.
@@ -66,7 +67,7 @@ class Transport:
         failure, unsendable = "", False
         try:
             with deadline, _quiet:
-                response = self._exchange(request, deadline, seconds)
+                response = self._exchange(request, deadline, seconds, clock)
             if not deadline.passed:
                 return response
         except httpx.TimeoutException:
@@ -94,7 +95,9 @@ class Transport:
             hint="Check the network, the address, and proxies and certificates.",
         )
 
-    def _exchange(self, request: TokenRequest, deadline: _Deadline, seconds: float) -> Response:
+    def _exchange(
+        self, request: TokenRequest, deadline: _Deadline, seconds: float, clock: Clock
+    ) -> Response:
         problem = url_problem(request.url)
         if problem:
             message = f"the token endpoint's address {problem}."
@@ -110,7 +113,7 @@ class Transport:
                 timeout=seconds,
                 extensions={"trace": deadline.trace},
             )
-        sent_at = time.time()
+        sent_at = clock.time()
         response = client.send(sending, stream=True)
         try:
             headers = {name.lower(): value for name, value in response.headers.items()}

@@ -11,7 +11,7 @@ from keyturn import _rate_limit as buckets
 from keyturn import errors
 from keyturn._clock import Clock
 from keyturn._http.urls import url_problem
-from keyturn._tokens.acquisition import Options
+from keyturn._options import Options
 from keyturn.stores._memory import MemoryStore
 from keyturn.testing.emulator._messages import Response, html_response, json_response
 from keyturn.testing.provider_kit import _samples as samples
