@@ -5,7 +5,10 @@ from __future__ import annotations
 import copy
 import functools
 import logging
+import os
+import random
 from typing import TYPE_CHECKING, TypeVar
+from weakref import WeakSet
 
 import attrs
 
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _MAX_RETRY = 30.0
+_SPREAD = 0.25
 # A token may expire before its waiter wakes up; more often than this, nothing helps.
 _WAITS = 4
 # For locks whose holder is gone, twice: that of the request, and that of the rate limit.
@@ -53,6 +57,7 @@ class TokenManager:
     __slots__ = (
         "_acquisition",
         "_flight_key",
+        "__weakref__",
         "_generation",
         "_is_closed",
         "_is_invalidated",
@@ -69,6 +74,7 @@ class TokenManager:
         self._generation = 0
         self._is_invalidated = False
         self._is_closed = False
+        _managers.add(self)
 
     def get(self, stale: Token | None = None) -> TokenSnapshot:
         """Return a token that may be used now; see `keyturn.Connection.token`."""
@@ -157,6 +163,17 @@ class TokenManager:
         """Return whether an API's 401 response means the token."""
         credentials = self._acquisition.account.latest()
         return calls.token_rejected(credentials.provider, credentials.settings, response)
+
+    def spread(self) -> None:
+        """Move the renewal to a moment of this process, towards the expiry.
+
+        Workers forked from one parent that had a token would all renew it at once.
+        """
+        held = self.snapshot
+        if held is not EMPTY:
+            left = held.usable_until - held.fresh_until
+            pause = _SPREAD * left * random.random()  # noqa: S311 - no secret
+            self.snapshot = attrs.evolve(held, fresh_until=held.fresh_until + pause)
 
     def own(self, failure: Exception) -> errors.KeyturnError:
         """Return an error for one caller: one raised in two threads mixes their tracebacks."""
@@ -279,6 +296,19 @@ class TokenManager:
         others = calls.api_request_headers(provider, settings, token)
         others.pop(name, None)
         return ((name, value), *others.items())
+
+
+# Those of this process, for its children.
+_managers: WeakSet[TokenManager] = WeakSet()
+
+
+def _spread_in_child() -> None:
+    for manager in list(_managers):
+        manager.spread()
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch - it is missing on Windows
+    os.register_at_fork(after_in_child=_spread_in_child)
 
 
 def _is_same(one: Token, other: Token) -> bool:
