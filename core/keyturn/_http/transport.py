@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from keyturn import errors
+from keyturn._clock import SYSTEM
 from keyturn._http.body import read_capped
 from keyturn._http.certificates import client_context, trusted_context
 from keyturn._http.response import Response
@@ -51,7 +52,7 @@ class Transport:
         self._is_imported = False
         self._reading = threading.Lock()
 
-    def send(self, request: TokenRequest, seconds: float, clock: Clock) -> Response:
+    def send(self, request: TokenRequest, seconds: float, clock: Clock = SYSTEM) -> Response:
         """Send a token request and return the whole response, whatever its status.
 
         Args:
