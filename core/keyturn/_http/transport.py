@@ -213,9 +213,9 @@ def _reason(error: Exception) -> str:
     # The messages themselves may quote the request or the response.
     if isinstance(error, httpcore.ProxyError):
         report = str(error).rstrip(".")
-        if report[:3].isdigit():  # a status, and words of the proxy's own
-            return f"the proxy responded with HTTP {report[:3]}"
-        return f"the SOCKS proxy reports: {report}"
+        if report[:3].isdigit():  # the rest is text of the proxy's own
+            report = f"HTTP {report[:3]}"
+        return f"the proxy responded with {report}"
     if isinstance(error, httpcore.RemoteProtocolError):
         if str(error).startswith("Server disconnected"):
             return "it closed the connection without a response"
