@@ -104,7 +104,7 @@ def test_made_up_key_can_sign(algorithm: str) -> None:
     key = keyturn.Secret(made_up.private_key(algorithm))
     claims = {"iss": "a", "sub": "a", "aud": "b"}
 
-    signed = ClientAssertion(private_key=key, algorithm=algorithm, claims=claims).value()
+    signed = ClientAssertion(private_key=key, algorithm=algorithm, claims=claims).value(0.0)
     assert signed.count(".") == 2
 
 

@@ -1,4 +1,4 @@
-"""How a client proves who it is: each way, what is sent for it, and what isn't shown of it."""
+"""Client authentication: each way, what is sent for it, and what is not shown of it."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ each_way = pytest.mark.parametrize("case", WAYS.values(), ids=WAYS)
 
 @each_way
 def test_client_authenticates_in_this_way(platform: Platform, case: Way) -> None:
-    """The server would not know who asks, or would be told twice, which it refuses."""
+    """The server would not know the client, or would refuse two authentications at once."""
     request = platform(case.data, **case.settings).token_request()
     usual = {"Accept", "Accept-Encoding", "Content-Type"}
     headers = {name: value for name, value in request.headers.items() if name not in usual}
@@ -119,7 +119,7 @@ def test_client_authenticates_in_this_way(platform: Platform, case: Way) -> None
 def test_revocation_authenticates_in_the_same_way(
     world: World, platform: Platform, case: Way
 ) -> None:
-    """RFC 7009 section 2.1: an endpoint that doesn't know who asks revokes nothing."""
+    """RFC 7009 section 2.1: an endpoint that does not know the client revokes nothing."""
     address = "https://login.acme.example/revoke"
     connection = platform({**case.data, "revocation_url": address}, **case.settings)
     connection.token()
@@ -137,15 +137,15 @@ def test_revocation_authenticates_in_the_same_way(
 
 @each_way
 def test_secret_is_masked_however_it_is_sent(platform: Platform, case: Way) -> None:
-    """Whoever is shown a transcript would be shown the secret."""
+    """A reader of a transcript would see the secret."""
     connection = platform(case.data, **case.settings)
     request = connection.token_request()
     shown = request.redacted()
-    told = connection.explain() + repr(request) + str(shown.headers) + shown.body.decode()
+    shown_text = connection.explain() + repr(request) + str(shown.headers) + shown.body.decode()
     secret = case.settings.get("client_secret", SECRET)
 
     for hidden in (secret, *(value for value in case.headers.values() if value != "cid")):
-        assert hidden is None or hidden not in told
+        assert hidden is None or hidden not in shown_text
 
 
 # --- private_key_jwt ---
@@ -230,7 +230,7 @@ DATA_OF_ASSERTIONS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, An
 def test_claims_are_the_platforms(
     platform: Platform, data: dict[str, Any], kept: dict[str, Any], changed: dict[str, Any]
 ) -> None:
-    """Platforms want claims of their own; a secret one must arrive as it is."""
+    """Platforms require claims of their own; a secret one must arrive unchanged."""
     settings = {
         "tenant": {"kind": "label", "title": "Tenant", "default": "t"},
         "user": {"title": "User", "optional": True},
@@ -273,7 +273,7 @@ def test_assertion_may_be_the_grant_itself(platform: Platform) -> None:
 
 
 def test_assertion_without_client_id_has_no_issuer() -> None:
-    """A claim of null is refused by servers that know it must be a text."""
+    """Servers that know that a claim must be a string refuse null."""
     key = {"private_key": {"kind": "secret", "title": "Key"}}
     provider = keyturn.plugins.provider_from_data(
         {"token_url": "https://a.example", **JWT, "credentials": "none", "settings": key},
@@ -323,7 +323,7 @@ def test_fingerprint_follows_the_key_and_not_the_jti(platform: Platform) -> None
 
 
 def test_order_of_scopes_in_a_claim_makes_no_difference(platform: Platform) -> None:
-    """One account would hold a token for each order in which somebody wrote its scopes."""
+    """One account would have a token for each order of its scopes."""
     data = {
         "assertion_claims": {"scope": "{scope}"},
         "scope_name": "",
@@ -348,20 +348,22 @@ BAD_KEYS = {
 
 
 @pytest.mark.parametrize(("algorithm", "key"), BAD_KEYS.values(), ids=BAD_KEYS)
-def test_unusable_key_is_told_and_not_shown(platform: Platform, algorithm: str, key: str) -> None:
-    """A library's error would come out, with the key in it or in what is behind it."""
+def test_unusable_key_is_reported_and_not_shown(
+    platform: Platform, algorithm: str, key: str
+) -> None:
+    """The caller would get a library's error, with the key in it or in its cause."""
     connection = platform(JWT | {"assertion_algorithm": algorithm}, private_key=key)
 
     with pytest.raises(errors.ConfigurationError, match=f"can't sign with {algorithm}") as caught:
         connection.token_request().body  # noqa: B018 - it is made when it is read
 
-    told = f"{caught.value!r} {vars(caught.value)} {connection.explain()}"
-    assert not [line for line in key.splitlines()[1:-1] if line and line in told]
+    text = f"{caught.value!r} {vars(caught.value)} {connection.explain()}"
+    assert not [line for line in key.splitlines()[1:-1] if line and line in text]
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None
 
 
-def test_unusable_key_is_told_to_who_asks_for_a_token(platform: Platform) -> None:
+def test_unusable_key_is_reported_to_the_caller(platform: Platform) -> None:
     """It would look like a failure of the network."""
     connection = platform(JWT, real=True, private_key=ENCRYPTED, token_url="https://127.0.0.1:9")
 
@@ -372,13 +374,13 @@ def test_unusable_key_is_told_to_who_asks_for_a_token(platform: Platform) -> Non
 @pytest.mark.parametrize(
     "key", ["made-up", KEY.replace("PRIVATE", "PUBLIC")], ids=["a word", "a public key"]
 )
-def test_what_is_no_private_key_is_refused_at_once(platform: Platform, key: str) -> None:
+def test_setting_that_is_no_private_key_is_rejected_at_once(platform: Platform, key: str) -> None:
     """The mistake would show at the first request only."""
     with pytest.raises(AssertionError, match="private_key: must be a private key as PEM"):
         platform(JWT, private_key=key)
 
 
-def test_provider_without_a_key_setting_is_told(world: World) -> None:
+def test_provider_without_a_key_setting_is_reported(world: World) -> None:
     """A plugin's settings may leave the key out where it must not be missing."""
     provider = world.changed(client_authentication="private_key_jwt")
 

@@ -210,7 +210,7 @@ def dripping_in_tunnel(server: RawServer, connection: socket.socket) -> None:
 SLOW_PROXIES: dict[str, Behaviour] = {
     "silence": silent,
     "response to CONNECT dripping": dripping(b"", b"H"),
-    "refusal of CONNECT dripping": dripping(b"HTTP/1.1 502 X\r\n", b"X: y\r\n"),
+    "rejection of CONNECT dripping": dripping(b"HTTP/1.1 502 X\r\n", b"X: y\r\n"),
     "silence in the tunnel": dripping(b"HTTP/1.1 200 OK\r\n\r\n", b""),
     "handshake in the tunnel dripping": dripping_in_tunnel,
 }

@@ -1,4 +1,4 @@
-"""Mutual TLS (RFC 8705 section 2): what the client shows, to a server that wants to see it."""
+"""Mutual TLS (RFC 8705 section 2): what the client shows to a server that asks for it."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ PUBLIC = keyturn.plugins.provider_from_data(
 
 
 class SecureServer:
-    """A token endpoint on loopback that asks for the client's certificate, and notes whose it was.
+    """A token endpoint on loopback that asks for the client's certificate, and records its name.
 
     Args:
         serve: Starts a server.
         authority: The authority of both sides' certificates.
-        response: What it responses.
+        response: What it sends.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ def connect(
 def test_client_shows_its_certificate(
     server: SecureServer, authority: trustme.CA, tmp_path: Path
 ) -> None:
-    """The server would not know who asks."""
+    """The server would not know the client."""
     write(tmp_path / "client.pem", authority.issue_cert("client.example"))
     connection = connect(server, certificate=str(tmp_path / "client.pem"))
 
@@ -124,7 +124,7 @@ def test_key_may_be_in_a_file_of_its_own(
 
 
 def test_key_may_be_encrypted(server: SecureServer, authority: trustme.CA, tmp_path: Path) -> None:
-    """A key could only be kept in the clear."""
+    """A private key could only be kept unencrypted."""
     write(tmp_path / "client.pem", authority.issue_cert("client.example"), PASSWORD)
     connection = connect(
         server,
@@ -149,7 +149,7 @@ def test_certificate_that_was_renewed_in_place_is_used_next_time(
 
 
 def test_without_certificate_there_is_no_token(server: SecureServer) -> None:
-    """The refusal of a handshake must be told as ours, not as an error of ssl."""
+    """The caller would get an error of ssl when the server refuses the handshake."""
     connection = connect(server, PUBLIC)
     refused = pytest.raises(errors.EndpointUnavailable)
 
@@ -173,14 +173,14 @@ BAD_FILES: dict[str, Callable[[Path, trustme.LeafCert], object]] = {
 
 @pytest.mark.parametrize("password", [None, PASSWORD, "x" * 2000], ids=["none", "wrong", "long"])
 @pytest.mark.parametrize("make", BAD_FILES.values(), ids=BAD_FILES)
-def test_unusable_certificate_is_told(
+def test_unusable_certificate_is_reported(
     server: SecureServer,
     authority: trustme.CA,
     tmp_path: Path,
     make: Callable[[Path, trustme.LeafCert], object],
     password: str | None,
 ) -> None:
-    """OpenSSL would ask at the terminal, or its error would come out."""
+    """OpenSSL would ask at the terminal, or the caller would get its error."""
     path = tmp_path / "client.pem"
     make(path, authority.issue_cert("client.example"))
     secret = None if password is None else keyturn.Secret(password)
@@ -195,10 +195,10 @@ def test_unusable_certificate_is_told(
     assert server.seen == []
 
 
-def test_key_of_another_certificate_is_told(
+def test_key_of_another_certificate_is_reported(
     server: SecureServer, authority: trustme.CA, tmp_path: Path
 ) -> None:
-    """Two files that don't belong together are easily named together."""
+    """The user would not learn that the two files don't belong together."""
     for name in ("one", "other"):
         write(tmp_path / f"{name}.pem", authority.issue_cert(f"{name}.example"))
     one, other = str(tmp_path / "one.pem"), str(tmp_path / "other.pem")
@@ -207,8 +207,8 @@ def test_key_of_another_certificate_is_told(
         connect(server, certificate=one, certificate_key=other).token()
 
 
-def test_fingerprint_follows_the_certificates_place(server: SecureServer) -> None:
-    """Two clients without an ID, told apart by certificates alone, would share tokens."""
+def test_fingerprint_depends_on_the_certificates_path(server: SecureServer) -> None:
+    """Two clients without an ID, distinguished by certificates alone, would share tokens."""
     prints = {
         connect(server, **settings).token_request().fingerprint
         for settings in (

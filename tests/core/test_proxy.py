@@ -252,7 +252,7 @@ def test_deadline_holds_at_a_socks_proxy(
 @pytest.mark.parametrize(
     ("replies", "cause"),
     [
-        ((b"\x05\xff",), "the SOCKS proxy reports: Requested NO AUTHENTICATION REQUIRED"),
+        ((b"\x05\xff",), "the proxy responded with Requested NO AUTHENTICATION REQUIRED"),
         ((NO_AUTHENTICATION, b"\x05\x05" + SUCCEEDED[2:]), "Connection refused. Check"),
         ((b"HTTP/1.1 400 X\r\n\r\n",), "failed: "),
     ],

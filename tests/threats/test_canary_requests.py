@@ -1,4 +1,4 @@
-"""A canary secret and a canary token, on every path of a connection: nothing shows them."""
+"""A canary secret and a canary token on every path of a connection: nothing shows them."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ def test_success_shows_no_canary(
 
 
 def by_fields(value: object) -> object:
-    """Return what is shown by those who ask each attrs field for its own `repr`, as rich does."""
+    """Return what a tool shows that calls `repr` on each attrs field, as rich does."""
     if attrs.has(type(value)):
         cls: type[Any] = type(value)
         shown = [field.name for field in attrs.fields(cls) if field.repr]
@@ -214,13 +214,13 @@ def test_fields_one_by_one_show_no_canary(
     watch.look_at(shown)
 
 
-def test_nothing_with_a_secret_in_it_can_be_pickled(
+def test_value_with_a_secret_cannot_be_pickled(
     watch: Watch,
     canary: Canary,
     connect: Callable[..., keyturn.Connection],
     serve: Serve,
 ) -> None:
-    """A pickle lands in a queue, a cache or a crash report, readable by whoever reads those."""
+    """A pickle in a queue, a cache or a crash report would hold the secret."""
     connection = connect("orocommerce", serve(http(usual(canary))).url)
     secret = keyturn.Secret(canary.secret)
     held = [secret, connection.token(), connection.settings, connection.token_request(), connection]
@@ -234,13 +234,13 @@ def test_nothing_with_a_secret_in_it_can_be_pickled(
 def test_renewal_ahead_that_fails_shows_no_canary(
     watch: Watch, canary: Canary, world: World
 ) -> None:
-    """Nobody waits for that renewal: what it raises gets into the log, if anywhere."""
-    refusal = {"error": "invalid_client", "error_description": canary.quoted}
+    """No caller waits for that renewal: its error gets into the log."""
+    error = {"error": "invalid_client", "error_description": canary.quoted}
     world.endpoint.responses += [
         world.endpoint.token(canary.token),
-        world.endpoint.response(401, refusal),
+        world.endpoint.response(401, error),
     ]
-    del refusal
+    del error
     connection = world.connect(client_secret=canary.secret)
     token = connection.token()
     world.clock.advance(3590)

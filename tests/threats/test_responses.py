@@ -163,7 +163,7 @@ UNREADABLE: dict[str, tuple[dict[str, str], Callable[[], bytes]]] = {
     "10 MB": ({}, lambda: b" " * 10_000_000),
     "shorter than its `Content-Length`": ({"content_length": "99"}, lambda: GOOD),
 }
-ERROR_RESPONSES = table("A refusal whose body can't be read")
+ERROR_RESPONSES = table("An error response whose body can't be read")
 
 
 def test_every_unreadable_error_response_is_run() -> None:
@@ -432,7 +432,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     "epoch": {"lifetime_field": "created_at", "lifetime_format": "epoch_milliseconds"},
     "date": {"lifetime_field": "scope", "lifetime_format": "date", "scope_separator": ","},
     "errors": {"error_field": "errors.0.code", "error_codes": {"1": "invalid_client"}},
-    "told": {"api_url_field": "scope", "api_domains": ("shop.example",)},
+    "API URL in the response": {"api_url_field": "scope", "api_domains": ("shop.example",)},
 }
 
 

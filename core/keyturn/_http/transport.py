@@ -212,15 +212,14 @@ def _reason(error: Exception) -> str:
     # The messages themselves may quote the request or the response.
     if isinstance(error, httpcore.ProxyError):
         report = str(error).rstrip(".")
-        if report[:3].isdigit():  # a status, and words of the proxy's own
-            return f"the proxy responded with HTTP {report[:3]}"
-        return f"the SOCKS proxy reports: {report}"
-    if not isinstance(error, httpcore.RemoteProtocolError):
-        return type(error).__name__
-    is_closed = str(error).startswith("Server disconnected")
-    return (
-        "it closed the connection without a response" if is_closed else "its response is not HTTP"
-    )
+        if report[:3].isdigit():  # the rest is text of the proxy's own
+            report = f"HTTP {report[:3]}"
+        return f"the proxy responded with {report}"
+    if isinstance(error, httpcore.RemoteProtocolError):
+        if str(error).startswith("Server disconnected"):
+            return "it closed the connection without a response"
+        return "its response is not HTTP"
+    return type(error).__name__
 
 
 class _Quiet(logging.Filter):
