@@ -133,15 +133,19 @@ def _setting_mistakes(
     """Yield what the provider finds wrong, taking any reference for a secret in good order."""
     schemas = schemas_of(provider)
     values = {}
+    references = set()
     for setting, each in settings_of(given).items():
         if setting not in schemas:
             question = did_you_mean(setting, [*schemas, *_OWN])
             yield f"{each.place}: is not a setting of this provider.{question}"
             continue
-        is_reference = isinstance(each.value, dict) and schemas[setting].get("writeOnly")
-        values[setting] = _PLACEHOLDER if is_reference else plain(each, schemas[setting])
+        if isinstance(each.value, dict) and schemas[setting].get("writeOnly"):
+            references.add(setting)
+            values[setting] = _PLACEHOLDER
+        else:
+            values[setting] = plain(each, schemas[setting])
     _, mistakes = read_settings(provider.settings, values)
-    yield from placed(mistakes, name, given)
+    yield from placed((each for each in mistakes if each.path not in references), name, given)
 
 
 def placed(mistakes: Iterable[Problem], name: str, given: Mapping[str, RawSetting]) -> list[str]:
