@@ -78,13 +78,13 @@ def test_same_url_is_the_same_store(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [None, 5, ["x"]])
 def test_name_that_is_no_text_is_reported(use: Callable[[Any], object], name: object) -> None:
     """A mistake in a caller's code would raise an error that is not ours."""
-    with pytest.raises(errors.ConfigurationError, match="a (string|text)"):
+    with pytest.raises(errors.ConfigurationError, match=r"a (string|text)"):
         use(name)
 
 
 def test_store_url_that_is_no_text_is_reported() -> None:
     """A mistake in a caller's code would raise an error that is not ours."""
-    with pytest.raises(errors.ConfigurationError, match="a (string|text)"):
+    with pytest.raises(errors.ConfigurationError, match=r"a (string|text)"):
         stores.from_url(5)  # type: ignore[arg-type]
 
 
@@ -243,8 +243,8 @@ def test_mistakes_in_a_given_provider_are_reported() -> None:
     for use in (keyturn.connect, keyturn.problems):
         assert mistakes(lambda use=use: use(broken, ROW)) == [
             "token_status: must be from 200 to 299",
-            "lifetime_fromat: is not known. Did you mean lifetime_format? A name of your own begins"
-            " with _.",
+            "lifetime_fromat: is not known. Did you mean lifetime_format? "
+            "A name of your own begins with _.",
         ]
 
 
@@ -301,7 +301,7 @@ def test_settings_made_by_hand_are_checked_before_a_connection() -> None:
     """Settings made by their class would skip every check, and show the secret in transcripts."""
     connection = Connection(
         Region(),
-        Region.settings(client_id="cid", client_secret="s3cret-for-tests"),  # type: ignore
+        Region.settings(client_id="cid", client_secret="s3cret-for-tests"),  # type: ignore[arg-type]
         store=MemoryStore(),
     )
     shown = f"{connection.settings}{connection.token_request().redacted().body!r}"
@@ -372,7 +372,7 @@ def test_problems_name_what_only_the_request_shows() -> None:
 
 def test_problems_need_a_provider() -> None:
     """A misspelt provider would pass for right settings."""
-    with pytest.raises(errors.ProviderNotFound, match="Did you mean orocommerce?"):
+    with pytest.raises(errors.ProviderNotFound, match=r"Did you mean orocommerce\?"):
         keyturn.problems("orocomerce", SHOP)
 
 

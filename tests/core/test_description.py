@@ -258,7 +258,8 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
        "1a", "a-b", "", "é", "ﬁ")),
     *((named(name), f"settings.{name}: can't be the name of a setting: keyturn.connect takes it")
       for name in ("store", "timeout", "provider")),
-    (named("client_secret"), "settings.client_secret.kind: must be secret, as the credential of that name is"),
+    (named("client_secret"),
+     "settings.client_secret.kind: must be secret, as the credential of that name is"),
     (named("private_key", kind="url"),
      "settings.private_key.kind: must be secret, as the credential of that name is"),
     (named("client_id", kind="integer"),
@@ -269,7 +270,8 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"rate_limit": {"per_minute": "3", "burst": 1}},
      "rate_limit: must have a per_minute and a burst above 0"),
     ({"rate_limit": {"per_minute": 3}}, "rate_limit: must be a table with per_minute and burst"),
-    ({"rate_limit": {"per_minute": 0, "burst": 1}}, "rate_limit: must have a per_minute and a burst above 0"),
+    ({"rate_limit": {"per_minute": 0, "burst": 1}},
+     "rate_limit: must have a per_minute and a burst above 0"),
     ({"api_domains": [7]}, "api_domains: must be a string or a list of strings"),
     ({"parameters": {"a": "{x}"}}, "parameters: '{x}' names {x}, which is not a setting"),
     ({"client_authentication": "private_key_jwt", "credentials": "none"},
@@ -461,7 +463,7 @@ def test_any_description_is_refused_or_works(description: dict[str, Any]) -> Non
     except errors.ConfigurationError as error:
         assert "address" in str(error)  # noqa: PT017 - only then
         return
-    told = request.redacted()
+    shown = request.redacted()
     assert isinstance(shown.body, bytes)
     assert all(isinstance(each, str) for each in shown.headers.values())
     assert request.with_fingerprint(b"made-up-key-for-tests").fingerprint
@@ -470,7 +472,7 @@ def test_any_description_is_refused_or_works(description: dict[str, Any]) -> Non
 @pytest.mark.parametrize("name", ["", "../x", "a b", "a\n", "-a", None])
 def test_name_that_is_none_is_refused(name: Any) -> None:
     """It would be the name of a file, or break lists and messages."""
-    with pytest.raises(errors.ConfigurationError, match="name: (must|is)"):
+    with pytest.raises(errors.ConfigurationError, match=r"name: (must|is)"):
         keyturn.plugins.provider_from_data({"token_url": "https://acme.example/token"}, name=name)
 
 

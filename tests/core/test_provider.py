@@ -156,7 +156,7 @@ RUBBISH: dict[str, list[object]] = {
 @pytest.mark.parametrize(
     ("method", "rubbish"), [(name, each) for name, some in RUBBISH.items() for each in some]
 )
-def test_rubbish_of_a_provider_is_reported_as_ours(world: World, method: str, rubbish: object) -> None:
+def test_wrong_result_of_a_provider_is_ours(world: World, method: str, rubbish: object) -> None:
     """A plugin's slip would come out as an error of Python's, or do harm later on."""
     provider = world.changed(**{method: lambda *_: rubbish})
 

@@ -110,7 +110,8 @@ MISTAKES: list[tuple[str, object, str]] = [
       ((0, 1), (-1, 1), (3, 0), (float("nan"), 1), (float("inf"), 1), (3, 2.5), ("3", 1))),
     *(("api_domains", (name,), "must be a domain name") for name in
       ("", "https://a.example", "a.example/x", "A.example", "a.example:8443", ".a")),
-    *(("error_codes", {"7": code}, "is no error code of RFC 6749") for code in ("", "Two words", "E-7")),
+    *(("error_codes", {"7": code}, "is no error code of RFC 6749")
+      for code in ("", "Two words", "E-7")),
     ("method", "GET", "must be query with method GET"),
     ("client_authentication", "private_key_jwt", "needs the setting private_key"),
     ("client_authentication", "tls_client_auth", "needs the setting certificate"),

@@ -44,10 +44,10 @@ HEAD = """\
 
 The repository's tests hold these platforms' client-credentials flows against their public
 documentation: the token request byte for byte, a response, errors, and what an API request needs. No
-platform was asked. Each is a file of `tests/platforms`, and most of them are data alone, in the
-form that `keyturn.plugins.provider_from_data` takes: {data} of {all}. The others say on the right which methods of
-`keyturn.plugins.Provider` they override. «Peculiarities» are the data with which a platform departs from
-RFC 6749.
+platform was contacted. Each is a file of `tests/platforms`, and most of them are data alone, in the
+form that `keyturn.plugins.provider_from_data` takes: {data} of {all}. The others say on the right
+which methods of `keyturn.plugins.Provider` they override. «Peculiarities» are the data with which a
+platform departs from RFC 6749.
 
 | platform | authentication | body | peculiarities | method needed? | source |
 |---|---|---|---|---|---|
@@ -175,7 +175,7 @@ def answered(world: World, connect: Connect) -> Connect:
 
 
 def matches(golden: str, sent: str) -> re.Match[str] | None:
-    """Return whether a string is the golden one; what changes each time must only be well-formed."""
+    """Return whether a string is the golden one; what changes must be well-formed."""
     pattern = re.escape(golden)
     for placeholder, fit in CHANGING.items():
         pattern = pattern.replace(re.escape(placeholder), fit)

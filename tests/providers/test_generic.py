@@ -220,7 +220,7 @@ def test_key_and_certificate(load: Callable[[str], keyturn.Connection], tmp_path
         scope_name = ""
         """
     ).token_request()
-    told = load(
+    shown = load(
         f"""{usual}
         client_authentication = "tls_client_auth"
         certificate = "/made/up.pem"
