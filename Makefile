@@ -43,7 +43,8 @@ test: $(READY) ## Run the tests
 test-lowest: ## Run the tests with the lowest versions of the dependencies that are allowed
 	@$(MAKE) --no-print-directory check-locks VENV=.cache/lowest LOCK=lowest
 	@$(MAKE) --no-print-directory test VENV=.cache/lowest LOCK=lowest \
-		PYTEST_ARGS='--ignore=tests/bench --ignore=tests/docs --ignore=tests/packaging $(PYTEST_ARGS)'
+		PYTEST_ARGS='--ignore=tests/bench --ignore=tests/docs --ignore=tests/packaging \
+		--ignore=tests/typing $(PYTEST_ARGS)'
 
 coverage: ## Run the tests; every line and branch of core and providers must be covered
 	@$(MAKE) --no-print-directory test PYTEST_ARGS='--cov $(PYTEST_ARGS)'

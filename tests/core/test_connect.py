@@ -1,4 +1,4 @@
-"""Opening a connection: what is given beside the settings, and what connections share."""
+"""Making a connection: provider, settings and options, and what connections share."""
 
 from __future__ import annotations
 
@@ -76,15 +76,15 @@ def test_same_url_is_the_same_store(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("use", [keyturn.connect, keyturn.provider, keyturn.load_connection])
 @pytest.mark.parametrize("name", [None, 5, ["x"]])
-def test_name_that_is_no_text_is_told(use: Callable[[Any], object], name: object) -> None:
+def test_name_that_is_no_text_is_reported(use: Callable[[Any], object], name: object) -> None:
     """A mistake in a caller's code would raise an error that is not ours."""
-    with pytest.raises(errors.ConfigurationError, match="a (text|string)"):
+    with pytest.raises(errors.ConfigurationError, match=r"a (string|text)"):
         use(name)
 
 
-def test_store_url_that_is_no_text_is_told() -> None:
+def test_store_url_that_is_no_text_is_reported() -> None:
     """A mistake in a caller's code would raise an error that is not ours."""
-    with pytest.raises(errors.ConfigurationError, match="a text"):
+    with pytest.raises(errors.ConfigurationError, match=r"a (string|text)"):
         stores.from_url(5)  # type: ignore[arg-type]
 
 
@@ -183,3 +183,209 @@ def test_store_that_exits_costs_a_warning_and_no_token(caplog: pytest.LogCapture
         settings = emulator.settings("orocommerce")
         assert keyturn.connect("orocommerce", **settings, store=ExitingStore()).token()
     assert "ExitingStore failed to read (SystemExit)" in caplog.text
+
+
+# --- Settings and providers as values ---
+
+
+class RegionSettings(keyturn.plugins.ConfidentialSettings):
+    """The settings of a platform that doesn't exist."""
+
+    region: str = keyturn.plugins.label("Region", default="eu")
+
+
+class Region(keyturn.plugins.Provider[RegionSettings]):
+    """A platform that doesn't exist."""
+
+    name = "region"
+    settings = RegionSettings
+    token_url = "https://{region}.acme.example/token"
+
+
+ROW = {"client_id": "cid", "client_secret": "s3cret-for-tests"}
+
+
+def mistakes(use: Callable[[], object]) -> list[str]:
+    """Return the mistakes for which a connection is refused; no secret may show."""
+    with pytest.raises(errors.ConfigurationError) as caught:
+        use()
+    assert "s3cret" not in str(caught.value)
+    return list(map(str, caught.value.problems))
+
+
+def test_settings_may_be_a_mapping_or_an_instance() -> None:
+    """A form or a row would have to be spread over keywords, where it could reach options."""
+    typed = RegionSettings(client_id="cid", client_secret=keyturn.Secret("s3cret-for-tests"))
+    connections = [
+        keyturn.connect(Region(), **ROW),
+        keyturn.connect(Region(), ROW, name="shop", timeout=3),
+        keyturn.connect(Region(), typed, store="memory://"),
+    ]
+
+    assert {each.token_request().url for each in connections} == {"https://eu.acme.example/token"}
+    assert [each.settings for each in connections] == [typed] * 3
+    assert [each.name for each in connections] == ["region", "shop", "region"]
+
+
+def test_provider_may_be_described_where_it_is_used() -> None:
+    """A platform of one's own would need an installed distribution."""
+    acme = keyturn.plugins.provider_from_data(
+        {"name": "acme", "token_url": "https://acme.example/token"}
+    )
+
+    assert keyturn.connect(acme, ROW).token_request().url == "https://acme.example/token"
+
+
+def test_mistakes_in_a_given_provider_are_reported() -> None:
+    """A misspelt datum would be ignored in a provider that is not loaded by its name."""
+    broken = type("Broken", (Region,), {"lifetime_fromat": "epoch", "token_status": 404})()
+
+    for use in (keyturn.connect, keyturn.problems):
+        assert mistakes(lambda use=use: use(broken, ROW)) == [
+            "token_status: must be from 200 to 299",
+            "lifetime_fromat: is not known. Did you mean lifetime_format? "
+            "A name of your own begins with _.",
+        ]
+
+
+@pytest.mark.parametrize("settings", [7, "x", ["client_id"], object()])
+def test_settings_that_are_no_settings_are_refused(settings: Any) -> None:
+    """A mistake in a caller's code would raise an error that is not ours."""
+    with pytest.raises(errors.ConfigurationError, match="must be a mapping or an instance of Reg"):
+        keyturn.connect(Region(), settings)
+
+
+def test_settings_of_another_provider_are_refused() -> None:
+    """Another platform's secret would be sent to this one."""
+    other = keyturn.plugins.ConfidentialSettings(
+        client_id="cid", client_secret=keyturn.Secret("s3cret-for-tests")
+    )
+
+    with pytest.raises(errors.ConfigurationError, match="instance of RegionSettings"):
+        keyturn.connect(Region(), other)
+
+
+def test_mapping_reaches_no_option_and_no_reference() -> None:
+    """An end user's form would choose the store, or read a file or a variable of the server."""
+    form = {**ROW, "store": "disk:///tmp/x", "name": "x", "client_secret": {"env": "HOME"}}
+
+    assert mistakes(lambda: keyturn.connect(Region(), form)) == [
+        "client_secret: must be a string",
+        "name: is an option: pass it to keyturn.connect as a keyword",
+        "store: is an option: pass it to keyturn.connect as a keyword",
+    ]
+    assert mistakes(
+        lambda: keyturn.connect(Region(), client_id="x", client_secret={"env": "X"})
+    ) == ["client_secret: must be a string"]
+
+
+def test_setting_beside_settings_is_refused() -> None:
+    """One of the two values would be ignored."""
+    assert mistakes(lambda: keyturn.connect(Region(), ROW, client_id="x", timeuot=3, xyz=1)) == [
+        "client_id: can't be a keyword: settings are given as one value already",
+        "timeuot: is not an option. Did you mean timeout?",
+        "xyz: is not an option.",
+    ]
+
+
+def test_unknown_keyword_is_reported_with_the_nearest_name() -> None:
+    """A misspelt setting or option would be ignored, or be an error without a hint."""
+    assert mistakes(lambda: keyturn.connect(Region(), **ROW, regoin="se", timeuot=3, zzzz=1)) == [
+        "regoin: is neither a setting of region nor an option. Did you mean region?",
+        "timeuot: is neither a setting of region nor an option. Did you mean timeout?",
+        "zzzz: is neither a setting of region nor an option.",
+    ]
+
+
+def test_settings_made_by_hand_are_checked_before_a_connection() -> None:
+    """Settings made by their class would skip every check, and show the secret in transcripts."""
+    connection = Connection(
+        Region(),
+        Region.settings(client_id="cid", client_secret="s3cret-for-tests"),  # type: ignore[arg-type]
+        store=MemoryStore(),
+    )
+    shown = f"{connection.settings}{connection.token_request().redacted().body!r}"
+
+    assert "s3cret" not in shown
+    assert mistakes(
+        lambda: Region.settings(client_id="cid", client_secret="a\nb", region="A.B")
+    ) == [
+        "client_secret: must be one line, without spaces around it",
+        "region: must be one host label: 1 to 63 of a-z, 0-9 and inner hyphens",
+    ]
+
+
+def test_check_that_raises_is_one_of_our_errors() -> None:
+    """A defect in a provider's check would come out as an error of Python's, with the value."""
+
+    class Careless(keyturn.plugins.ClientSettings):
+        number: str = keyturn.plugins.setting("Number", check=lambda value: str(int(value)))
+
+    provider = type("Broken", (Region,), {"settings": Careless, "token_url": "https://a.example"})
+    for use in (keyturn.connect, keyturn.problems):
+        with pytest.raises(errors.KeyturnError) as caught:
+            use(provider(), {"client_id": "cid", "number": "s3cret-for-tests"})
+        assert "provider region failed with ValueError" in str(caught.value)
+        assert "s3cret" not in str(caught.value)
+
+
+# --- Checking a form ---
+
+
+def test_problems_of_a_form() -> None:
+    """A form could only be checked by making a connection."""
+    form = {"url": "http://shop.example", "client_id": 7, "sied": "x", "wait": 1}
+    found = keyturn.problems("orocommerce", form)
+
+    assert [(problem.path, problem.message) for problem in found] == [
+        ("client_id", "must be a string"),
+        ("client_secret", "is required"),
+        ("sied", "is not known. Did you mean side?"),
+        ("url", "must begin with https:// (http:// is for loopback addresses only)"),
+        ("wait", "is an option: pass it to keyturn.connect as a keyword"),
+    ]
+    assert all(isinstance(problem, keyturn.Problem) for problem in found)
+    assert keyturn.problems("orocommerce", SHOP) == []
+    settings = keyturn.provider("orocommerce").settings(**SHOP)
+    assert keyturn.problems("orocommerce", settings) == []
+
+
+def test_problems_name_what_only_the_request_shows() -> None:
+    """Settings would be called right, and the connection be refused for them."""
+    needy = type("Needy", (Region,), {"token_url": "https://{api_url}.acme.example/token"})()
+    (problem,) = keyturn.problems(needy, ROW)
+    assert str(problem) == (
+        "the address made from https://{api_url}.acme.example/token needs the setting api_url."
+    )
+
+    request = keyturn.plugins.TokenRequest("acme", "http://evil.example/token")
+    unsafe = type("Unsafe", (Region,), {"token_request": lambda *_: request})()
+    (problem,) = keyturn.problems(unsafe, ROW)
+    assert str(problem).startswith("the token endpoint's address must begin with https://")
+
+    def refuse(*_: object) -> keyturn.plugins.Provider[Any]:
+        raise errors.ConfigurationError("no.", problems=[keyturn.Problem("region", "is closed")])
+
+    closed = type("Closed", (Region,), {"for_settings": refuse})()
+    assert keyturn.problems(closed, ROW) == [keyturn.Problem("region", "is closed")]
+
+
+def test_problems_need_a_provider() -> None:
+    """A misspelt provider would pass for right settings."""
+    with pytest.raises(errors.ProviderNotFound, match=r"Did you mean orocommerce\?"):
+        keyturn.problems("orocomerce", SHOP)
+
+
+def test_public_names_show_as_users_import_them(run_python: Callable[..., str]) -> None:
+    """A traceback or a repr would name a private module that may move."""
+    code = """
+import keyturn
+c = keyturn.connect("orocommerce", url="https://a.example", client_id="a", client_secret="b")
+print(type(c), type(c.token_request()), keyturn.plugins.Provider, keyturn.ProviderInfo,
+      keyturn.plugins.Secret, keyturn.connect.__module__, keyturn.plugins.setting.__module__)
+"""
+    assert run_python(code) == (
+        "<class 'keyturn.Connection'> <class 'keyturn.plugins.TokenRequest'> "
+        "<class 'keyturn.plugins.Provider'> <class 'keyturn.ProviderInfo'> "
+        "<class 'keyturn.Secret'> keyturn keyturn.plugins"
+    )

@@ -27,7 +27,7 @@ KEY = "-----BEGIN PRIVATE KEY-----\nx\n-----END PRIVATE KEY-----"
 
 
 def problems(description: dict[str, Any]) -> list[str]:
-    """Return the mistakes that are told of a description."""
+    """Return the mistakes that are reported in a description."""
     with pytest.raises(errors.ConfigurationError) as caught:
         keyturn.plugins.provider_from_data(ADDRESS | description, name="acme")
     assert f"acme has {len(caught.value.problems)} mistake(s)" in str(caught.value)
@@ -157,7 +157,7 @@ def test_settings_are_read_by_their_kinds() -> None:
 @pytest.mark.parametrize(
     ("kind", "value"), [(kind, value) for kind, (values, _) in BAD.items() for value in values]
 )
-def test_wrong_value_of_a_setting_is_told(kind: str, value: object) -> None:
+def test_wrong_value_of_a_setting_is_reported(kind: str, value: object) -> None:
     """A provider without code must check as well as one with code."""
     provider_from_data = {"credentials": "none", "settings": {kind: SETTINGS[kind]}}
     provider = keyturn.plugins.provider_from_data(ADDRESS | provider_from_data, name="acme")
@@ -194,7 +194,7 @@ def test_setting_may_have_a_default(kind: str, *, optional: bool) -> None:
 @pytest.mark.parametrize(
     ("kind", "value"), [(kind, value) for kind, (values, _) in BAD.items() for value in values]
 )
-def test_wrong_default_is_told_at_once(kind: str, value: object) -> None:
+def test_wrong_default_is_reported_at_once(kind: str, value: object) -> None:
     """A default is checked nowhere else."""
     (mistake,) = problems({"settings": {kind: SETTINGS[kind] | {"default": value}}})
 
@@ -256,7 +256,8 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
        "1a", "a-b", "", "é", "ﬁ")),
     *((named(name), f"settings.{name}: can't be the name of a setting: keyturn.connect takes it")
       for name in ("store", "timeout", "provider")),
-    (named("client_secret"), "settings.client_secret.kind: must be secret, as the credential of that name is"),
+    (named("client_secret"),
+     "settings.client_secret.kind: must be secret, as the credential of that name is"),
     (named("private_key", kind="url"),
      "settings.private_key.kind: must be secret, as the credential of that name is"),
     (named("client_id", kind="integer"),
@@ -267,7 +268,8 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"rate_limit": {"per_minute": "3", "burst": 1}},
      "rate_limit: must have a per_minute and a burst above 0"),
     ({"rate_limit": {"per_minute": 3}}, "rate_limit: must be a table with per_minute and burst"),
-    ({"rate_limit": {"per_minute": 0, "burst": 1}}, "rate_limit: must have a per_minute and a burst above 0"),
+    ({"rate_limit": {"per_minute": 0, "burst": 1}},
+     "rate_limit: must have a per_minute and a burst above 0"),
     ({"api_domains": [7]}, "api_domains: must be a string or a list of strings"),
     ({"parameters": {"a": "{x}"}}, "parameters: '{x}' names {x}, which is not a setting"),
     ({"client_authentication": "private_key_jwt", "credentials": "none"},
@@ -276,21 +278,21 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("description", "mistake"), MISTAKES)
-def test_mistake_in_a_description_is_told(description: dict[str, Any], mistake: str) -> None:
+def test_mistake_in_a_description_is_reported(description: dict[str, Any], mistake: str) -> None:
     """An author without a debugger would be left to guess."""
     (found,) = problems(description)
 
     assert found.startswith(mistake)
 
 
-def test_missing_address_is_told() -> None:
+def test_missing_address_is_reported() -> None:
     """There is nothing that a secret could be sent to."""
     with pytest.raises(errors.ConfigurationError, match="token_url: is required"):
         keyturn.plugins.provider_from_data({}, name="acme")
 
 
-def test_all_mistakes_are_told_at_once() -> None:
-    """An author would mend them one by one."""
+def test_all_mistakes_are_reported_at_once() -> None:
+    """An author would correct them one by one."""
     found = problems(
         {
             "titel": "Acme",
@@ -434,8 +436,8 @@ def made_up(provider: keyturn.plugins.Provider[Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("odd", [{}, [], [{}], {"a": {}}, 7, -1.5, True, "x y", ""], ids=repr)
-def test_one_odd_datum_is_told(odd: object) -> None:
-    """A slip of one datum would be told by an error of Python's, or that of another datum."""
+def test_one_odd_datum_is_reported(odd: object) -> None:
+    """A mistake in one datum would be an error of Python's, or be reported for another datum."""
     usual = {"token_url": "https://{a_label}.example/token", "settings": USUAL_SETTINGS}
     for name in DATA:
         try:
@@ -446,7 +448,7 @@ def test_one_odd_datum_is_told(odd: object) -> None:
 
 @given(descriptions())
 def test_any_description_is_refused_or_works(description: dict[str, Any]) -> None:
-    """A description that nobody thought of would break the program with an error of Python's."""
+    """An unforeseen description would break the program with an error of Python's."""
     try:
         provider = keyturn.plugins.provider_from_data(description, name="acme")
     except errors.ConfigurationError as error:
@@ -468,7 +470,7 @@ def test_any_description_is_refused_or_works(description: dict[str, Any]) -> Non
 @pytest.mark.parametrize("name", ["", "../x", "a b", "a\n", "-a", None])
 def test_name_that_is_none_is_refused(name: Any) -> None:
     """It would be the name of a file, or break lists and messages."""
-    with pytest.raises(errors.ConfigurationError, match="name: (must|is)"):
+    with pytest.raises(errors.ConfigurationError, match=r"name: (must|is)"):
         keyturn.plugins.provider_from_data({"token_url": "https://acme.example/token"}, name=name)
 
 

@@ -178,17 +178,17 @@ BROKEN = {
         "does not return a keyturn.plugins.Provider",
     ),
     "other-name": (GOOD, "its name is not its entry point's"),
-    "no-settings": (GOOD.replace("    settings = Settings", ""), "its settings are not a class"),
-    "odd-settings": (GOOD.replace("= Settings", "= dict"), "its settings are not a class"),
+    "no-settings": (GOOD.replace("    settings = Settings", ""), "settings: must be a class"),
+    "odd-settings": (GOOD.replace("= Settings", "= dict"), "settings: must be a class"),
     "no-url": (
         GOOD.replace("token_url", "tokn_url").replace('"acme"', '"no-url"'),
-        "token_url: must be a text",
+        "token_url: is required; tokn_url: is not known. Did you mean token_url?",
     ),
 }
 
 
 def test_broken_plugins_fail_loudly_and_break_no_other(site: Site) -> None:
-    """A broken plugin would be told as something else, or break those beside it."""
+    """A broken plugin would be reported as something else, or break those beside it."""
     site.install("keyturn-acme", GOOD, "acme")
     for name, (source, _) in BROKEN.items():
         site.install(f"keyturn-{name}", source, name)
@@ -199,7 +199,7 @@ def test_broken_plugins_fail_loudly_and_break_no_other(site: Site) -> None:
         assert kind == "ProviderLoadError", name
         assert text.startswith(f"provider {name} of distribution keyturn-{name} can't be used: ")
         assert words in text, name
-        assert text.endswith("tell its authors; the log keyturn.plugins (INFO) has details.")
+        assert text.endswith("to its authors; the log keyturn.plugins (INFO) has details.")
 
 
 def test_log_has_the_details_of_a_broken_plugin(site: Site) -> None:
@@ -232,7 +232,7 @@ def test_name_taken_twice_is_an_error_that_names_both(site: Site) -> None:
 
 
 def test_built_in_name_cannot_be_taken_over(site: Site) -> None:
-    """A stranger's distribution would get the shop's secret."""
+    """A third-party distribution would get the shop's secret."""
     site.install("keyturn-evil", "raise SystemExit('imported')", *BUILT_IN)
     code = """
 import logging, sys, keyturn
@@ -259,7 +259,7 @@ def test_unknown_name_is_answered_with_the_nearest(site: Site) -> None:
     assert "Did you mean" not in far
 
 
-def test_provider_is_chosen_by_a_text() -> None:
+def test_provider_is_chosen_by_a_string() -> None:
     """A name of another type would end in an error that is none of ours."""
     with pytest.raises(ConfigurationError, match="chosen by its name"):
         keyturn.provider(7)  # type: ignore[arg-type]
@@ -318,7 +318,7 @@ def keyturn_event(event):
 """
 
 
-def test_plugins_are_told_of_events_and_no_secret(site: Site) -> None:
+def test_plugins_are_reported_of_events_and_no_secret(site: Site) -> None:
     """Metrics could not be gathered, or would hold secrets."""
     site.install("keyturn-notes", NOTES, "notes", group="keyturn.plugins")
     *_, token, noted = site.run(USE).splitlines()
@@ -330,7 +330,7 @@ def test_plugins_are_told_of_events_and_no_secret(site: Site) -> None:
     assert "s3cret" not in noted
 
 
-ALONE = "is left out: plugin broken of distribution keyturn-broken can't be used: "
+ALONE = "is not used: plugin broken of distribution keyturn-broken can't be used: "
 FAILED = "plugin broken of distribution keyturn-broken failed in keyturn_event"
 UNHASHABLE = """
 import keyturn
@@ -341,7 +341,7 @@ class Plugin:
 sys = __import__("sys")
 sys.modules[__name__] = Plugin()
 """
-# What a plugin of the group `keyturn.plugins` does, and how that is told.
+# What a plugin of the group `keyturn.plugins` does, and how that is logged.
 BROKEN_PLUGINS = {
     "import-error": ("1 / 0", ALONE + "ZeroDivisionError at its import"),
     "exits-at-import": ("raise SystemExit", ALONE + "SystemExit at its import"),
@@ -352,16 +352,16 @@ BROKEN_PLUGINS = {
     "other-group": (hookimpl("provider()"), ALONE + "it implements none of the hooks"),
     "number": ("import sys; sys.modules[__name__] = 7", ALONE + "it implements none of the"),
     "unhashable": (UNHASHABLE, ALONE + "TypeError at its import"),
-    "raises": (hookimpl("event(event)", "1 / 0"), FAILED + " (ZeroDivisionError), at line 3 of "),
-    "exits": (hookimpl("event(event)", "sys.exit(3)"), FAILED + " (SystemExit), at line 3 of "),
+    "raises": (hookimpl("event(event)", "1 / 0"), FAILED + ": ZeroDivisionError, at line 3 of "),
+    "exits": (hookimpl("event(event)", "sys.exit(3)"), FAILED + ": SystemExit, at line 3 of "),
 }
 
 
 @pytest.mark.parametrize("kind", BROKEN_PLUGINS)
-def test_broken_plugin_is_told_and_breaks_no_other(
+def test_broken_plugin_is_logged_and_breaks_no_other(
     here: Site, caplog: pytest.LogCaptureFixture, kind: str
 ) -> None:
-    """A broken plugin would cost others their events, or nobody would know which one it is."""
+    """A broken plugin would cost others their events, or no message would name it."""
     source, told = BROKEN_PLUGINS[kind]
     for name in ("aaa", "zzz"):
         here.install(f"keyturn-{name}", NOTES.replace("noted", name), name, group="keyturn.plugins")
@@ -410,7 +410,7 @@ def test_interrupt_is_the_users(here: Site, source: str) -> None:
         plugins.call_plugins("keyturn_event", event={})
 
 
-def test_interrupt_on_the_listeners_thread_is_nobodys(here: Site) -> None:
+def test_interrupt_on_the_listeners_thread_is_ignored(here: Site) -> None:
     """A listener's slip would be printed as a thread's crash, or cost the token."""
     here.install("keyturn-slow", INTERRUPT, "slow", group="keyturn.plugins")
 
@@ -462,7 +462,7 @@ def test_listener_may_ask_for_the_token(here: Site, world: World) -> None:
         del sys.connection_of_the_test  # type: ignore[attr-defined]
 
 
-def test_events_are_told_even_without_a_new_thread(
+def test_events_are_reported_even_without_a_new_thread(
     here: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At the interpreter's end, the last events would be lost, and the token with them."""
@@ -517,7 +517,7 @@ def keyturn_secret():
         (WRAPPER.replace("return", "pass #"), "NoneType"),
     ],
 )
-def test_rubbish_is_told_and_passed_over(
+def test_wrong_result_is_logged_and_ignored(
     here: Site, caplog: pytest.LogCaptureFixture, source: str, kind: str
 ) -> None:
     """The rubbish would be used, or hide the secret that the next plugin knows."""
@@ -528,7 +528,7 @@ def test_rubbish_is_told_and_passed_over(
     (warning,) = warnings_of(caplog)
     assert warning == (
         f"plugin a of distribution keyturn-a failed in keyturn_secret: it returned {kind}, which "
-        "is neither str nor None. Update it, tell its authors, or leave it out with "
+        "is neither str nor None. Update it, report it to its authors, or disable it with "
         "KEYTURN_PLUGINS."
     )
 
@@ -588,7 +588,7 @@ def keyturn_store(url):
 
 
 def test_plugins_bring_stores(site: Site) -> None:
-    """A stranger's store could not be named by a URL, or its plugin's defect would come out."""
+    """A third-party store could not be named by a URL, or its plugin's defect would come out."""
     site.install("keyturn-mine", STORE, "mine", group="keyturn.plugins")
     code = """
 import keyturn
@@ -632,8 +632,8 @@ def test_environment_chooses_plugins(
             admitted.add(keyturn.provider(name).name)
         except ProviderLoadError as error:
             assert str(error) == (  # noqa: PT017 - either outcome is looked at
-                f"provider {name} of distribution keyturn-{name} is left out by the environment "
-                "variable KEYTURN_PLUGINS. Change that, or choose another provider."
+                f"provider {name} of distribution keyturn-{name} is disabled by the environment "
+                "variable KEYTURN_PLUGINS. Change KEYTURN_PLUGINS, or choose another provider."
             )
 
     assert admitted == CHOICES[choice]
@@ -642,7 +642,7 @@ def test_environment_chooses_plugins(
     assert [info.name for info in keyturn.providers()] == sorted([*BUILT_IN, "acme", "other"])
 
 
-def test_plugins_that_are_left_out_are_not_imported(
+def test_disabled_plugins_are_not_imported(
     here: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The harm that a plugin does at its import would still be done, or be talked of each time."""
@@ -650,17 +650,17 @@ def test_plugins_that_are_left_out_are_not_imported(
     here.install("keyturn-p", "import sys; sys.imported = True", "evil")
     here.install("keyturn-q", "import sys; sys.imported = True", "evil", group="keyturn.plugins")
     monkeypatch.setenv("KEYTURN_PLUGINS", "-evil")
-    with pytest.raises(ProviderLoadError, match="left out"):
+    with pytest.raises(ProviderLoadError, match="disabled"):
         keyturn.provider("evil")
     emit([{"kind": "token_obtained"}])
 
     assert not hasattr(sys, "imported")
     assert warnings_of(caplog) == []
-    assert "plugin evil of distribution keyturn-q is left out by KEYTURN_PLUGINS" in caplog.text
+    assert "plugin evil of distribution keyturn-q is disabled by KEYTURN_PLUGINS" in caplog.text
 
 
-def test_own_providers_are_never_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A choice among strangers' plugins would take the built-in ones away."""
+def test_own_providers_are_never_disabled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A choice among third-party plugins would take the built-in ones away."""
     forget()
     monkeypatch.setenv("KEYTURN_PLUGINS", "-orocommerce")
 
@@ -692,10 +692,10 @@ def test_choice_that_cannot_be_understood_is_refused(
 NEWER = "[keyturn.providers.v2]\nnew = nothing_here\n[keyturn.plugins.v3]\nnew = nothing_here\n"
 
 
-def test_plugin_of_a_newer_version_is_told_before_its_import(
+def test_plugin_of_a_newer_version_is_reported_before_its_import(
     here: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It would fail somewhere within, and its authors be blamed for what an update mends."""
+    """It would fail somewhere inside, though an update of keyturn would help."""
     here.register("keyturn-new", NEWER)
     emit([{"kind": "token_obtained"}])
 
@@ -707,7 +707,7 @@ def test_plugin_of_a_newer_version_is_told_before_its_import(
         "API, and this keyturn supports 1 to 1. Update keyturn."
     )
     assert str(caught.value) == "provider " + told.format(2)
-    assert warnings_of(caplog) == ["new is left out: plugin " + told.format(3)]
+    assert warnings_of(caplog) == ["plugin new is not used: plugin " + told.format(3)]
 
 
 def test_plugin_of_an_older_version_works_and_warns(
@@ -725,10 +725,10 @@ def test_plugin_of_an_older_version_works_and_warns(
         assert secrets() == ["b"]
 
 
-def test_plugin_of_a_version_that_is_gone_is_told_before_its_import(
+def test_plugin_of_a_version_that_is_gone_is_reported_before_its_import(
     here: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It would half work, or fail in a way that nobody understands."""
+    """It would half work, or fail without a reason in the message."""
     here.register("keyturn-old", "[keyturn.providers]\nold = nope\n[keyturn.plugins]\nold = nope\n")
     monkeypatch.setattr(hooks, "API_VERSION", 3)
     monkeypatch.setattr(hooks, "OLDEST_API_VERSION", 2)
@@ -757,7 +757,7 @@ def test_plugin_for_several_versions_is_used_in_the_newest_that_fits(
 
     assert [info.name for info in keyturn.providers()].count("acme") == 1
     assert "never" not in [info.name for info in keyturn.providers()]
-    deprecated = pytest.warns(DeprecationWarning, match="version 3 .* the present one is 4")
+    deprecated = pytest.warns(DeprecationWarning, match="version 3 .* the current one is 4")
     with deprecated if newest == 4 else contextlib.nullcontext():
         assert type(keyturn.provider("acme")).__module__ == f"acme_{used}"
 
@@ -842,7 +842,7 @@ def test_all_kinds_of_broken_plugins_at_once(
     site.register("keyturn-new", NEWER)
     told = {kind: words for kind, (_, words) in BROKEN.items()} | {
         "twice": "is registered by keyturn-left and by keyturn-right. Uninstall all but one",
-        "blocked": "is left out by the environment variable KEYTURN_PLUGINS",
+        "blocked": "is disabled by the environment variable KEYTURN_PLUGINS",
         "new": "it is written for version 2 of the plugin API",
     }
     environment = configured(good="acme", **{k.replace("-", "_"): k for k in told}) | {
@@ -874,7 +874,7 @@ def test_all_kinds_of_broken_plugins_at_once(
 DESCRIPTION = 'token_url = "https://acme.example/token"'
 
 
-def provider_from_data(here: Site, *, text: str | bytes, module: str = "") -> None:
+def install_described(here: Site, *, text: str | bytes, module: str = "") -> None:
     """Install a package without a hook, with a description of the provider acme."""
     package = here.directory / "acme_described"
     here.register("acme-described", "[keyturn.providers]\nacme = acme_described\n")
@@ -886,8 +886,8 @@ def provider_from_data(here: Site, *, text: str | bytes, module: str = "") -> No
 
 @pytest.mark.parametrize("module", ["", "# empty"])
 def test_provider_may_be_a_file_of_data(here: Site, module: str) -> None:
-    """Whoever ships a provider would have to write Python."""
-    provider_from_data(here, text=DESCRIPTION, module=module)
+    """A provider without code would need Python code to be shipped."""
+    install_described(here, text=DESCRIPTION, module=module)
     connection = keyturn.connect("acme", client_id="made-up", client_secret="made-up")
     sys.modules.pop("acme_described")
 
@@ -898,13 +898,13 @@ def test_provider_may_be_a_file_of_data(here: Site, module: str) -> None:
     ("text", "words"),
     [
         ('tokn_url = "x"', "tokn_url: is not known. Did you mean token_url?"),
-        ("token_url = ", "its acme.toml can't be read: Invalid value"),
-        (b"\xff", "its acme.toml can't be read: "),
+        ("token_url = ", "the description acme.toml is not TOML (TOMLDecodeError: Invalid value"),
+        (b"\xff", "the description acme.toml is not TOML (UnicodeDecodeError: "),
     ],
 )
-def test_mistake_in_a_file_of_data_is_told(here: Site, text: str | bytes, words: str) -> None:
+def test_mistake_in_a_file_of_data_is_reported(here: Site, text: str | bytes, words: str) -> None:
     """Its authors would search for it in their users' tracebacks."""
-    provider_from_data(here, text=text)
+    install_described(here, text=text)
     with pytest.raises(ProviderLoadError) as caught:
         keyturn.provider("acme")
     sys.modules.pop("acme_described")
@@ -912,9 +912,9 @@ def test_mistake_in_a_file_of_data_is_told(here: Site, text: str | bytes, words:
     assert words in str(caught.value)
 
 
-def test_package_without_hook_and_file_is_told(here: Site) -> None:
+def test_package_without_hook_and_file_is_reported(here: Site) -> None:
     """It would be taken for a provider whose data are missing."""
-    provider_from_data(here, text=DESCRIPTION)
+    install_described(here, text=DESCRIPTION)
     (here.directory / "acme_described" / "acme.toml").unlink()
     with pytest.raises(ProviderLoadError, match="its hook keyturn_provider is missing"):
         keyturn.provider("acme")

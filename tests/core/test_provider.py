@@ -1,4 +1,4 @@
-"""What a provider tells the core: addresses, ways to authenticate and to revoke; its defects."""
+"""What the core takes from a provider: addresses, authentication, revocation; its defects."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ METHODS = [
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_defect_of_a_provider_is_told_as_ours_and_shows_no_value(
+def test_defect_of_a_provider_is_reported_as_ours_and_shows_no_value(
     world: World, caplog: pytest.LogCaptureFixture, method: str
 ) -> None:
     """A plugin's exception would pass through `except KeyturnError`, secrets in its text."""
@@ -133,7 +133,7 @@ def test_defect_of_a_provider_is_told_as_ours_and_shows_no_value(
 
 
 @pytest.mark.parametrize("rubbish", [None, 7, "t0ken", {"access_token": "x"}])
-def test_provider_that_reads_rubbish_is_told_as_ours(world: World, rubbish: object) -> None:
+def test_provider_that_reads_rubbish_is_reported_as_ours(world: World, rubbish: object) -> None:
     """What isn't a token would be handed to the caller."""
     provider = world.changed(read_token=lambda *_: rubbish)
 
@@ -156,7 +156,7 @@ RUBBISH: dict[str, list[object]] = {
 @pytest.mark.parametrize(
     ("method", "rubbish"), [(name, each) for name, some in RUBBISH.items() for each in some]
 )
-def test_rubbish_of_a_provider_is_told_as_ours(world: World, method: str, rubbish: object) -> None:
+def test_wrong_result_of_a_provider_is_ours(world: World, method: str, rubbish: object) -> None:
     """A plugin's slip would come out as an error of Python's, or do harm later on."""
     provider = world.changed(**{method: lambda *_: rubbish})
 

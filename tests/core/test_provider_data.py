@@ -64,15 +64,15 @@ def test_truth_value_is_no_number(world: World, name: str, number: object) -> No
     assert problem.startswith(f"{name}: must be a")
 
 
-@pytest.mark.parametrize("texts", [{"a": 1}, {1: "a"}, {"a": None}])
-def test_names_and_texts_are_texts(world: World, texts: object) -> None:
-    """The server would get a word of Python's."""
-    (problem,) = reported(world.changed(parameters=texts))
+@pytest.mark.parametrize("table", [{"a": 1}, {1: "a"}, {"a": None}])
+def test_table_holds_strings(world: World, table: object) -> None:
+    """The server would get a value such as None as a string."""
+    (problem,) = reported(world.changed(parameters=table))
 
     assert problem.startswith("parameters: must be a table of strings")
 
 
-HEADER_TEXTS = [{"": "x"}, {"X Y": "x"}, {"X:": "x"}, {"X": "a\r\nY: b"}, {"X": "é"}, {"É": "x"}]
+WRONG_HEADERS = [{"": "x"}, {"X Y": "x"}, {"X:": "x"}, {"X": "a\r\nY: b"}, {"X": "é"}, {"É": "x"}]
 PATH_MISTAKE = "must be a path such as data.token"
 PATHS = ["lifetime_field", "error_field", "error_description_field", "token_field", "api_url_field"]
 MISTAKES: list[tuple[str, object, str]] = [
@@ -81,8 +81,8 @@ MISTAKES: list[tuple[str, object, str]] = [
     ("token_url", "", "must not be empty"),
     ("token_url", "https://a b.example", "must be a URL"),
     ("api_url", "https://u@{tenant}.example", "must be a URL"),
-    *((name, texts, "must ") for name in ("token_headers", "api_headers")
-      for texts in HEADER_TEXTS),
+    *((name, table, "must ") for name in ("token_headers", "api_headers")
+      for table in WRONG_HEADERS),
     ("api_headers", {"X": "{uuid}"}, "would be the same for all requests"),
     *((name, path, PATH_MISTAKE) for name in PATHS for path in (".", "a..b", "a.", ".a", "a b")),
     *((name, "", PATH_MISTAKE) for name in PATHS[:3]),
@@ -110,7 +110,8 @@ MISTAKES: list[tuple[str, object, str]] = [
       ((0, 1), (-1, 1), (3, 0), (float("nan"), 1), (float("inf"), 1), (3, 2.5), ("3", 1))),
     *(("api_domains", (name,), "must be a domain name") for name in
       ("", "https://a.example", "a.example/x", "A.example", "a.example:8443", ".a")),
-    *(("error_codes", {"7": code}, "is no error code of RFC 6749") for code in ("", "Two words", "E-7")),
+    *(("error_codes", {"7": code}, "is no error code of RFC 6749")
+      for code in ("", "Two words", "E-7")),
     ("method", "GET", "must be query with method GET"),
     ("client_authentication", "private_key_jwt", "needs the setting private_key"),
     ("client_authentication", "tls_client_auth", "needs the setting certificate"),

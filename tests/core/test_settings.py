@@ -88,6 +88,10 @@ def test_values_arrive_as_their_types() -> None:
     assert settings.number == 2
 
 
+SCOPE = (
+    "scope: must have one or more scope values of visible ASCII characters "
+    "(RFC 6749 section 3.3)"
+)
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"client_id": ...}, "client_id: is required"),
     ({"client_secret": ...}, "client_secret: is required"),
@@ -113,12 +117,12 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"share": True}, "share: must be a number"),
     ({"strict": 1}, "strict: must be true or false"),
     ({"strict": "true"}, "strict: must be true or false"),
-    ({"scope": []}, "scope: must have one or more scope values of visible ASCII characters (RFC 6749 section 3.3)"),
+    ({"scope": []}, SCOPE),
     ({"scope": 7}, "scope: must be a string or a list of strings"),
-    ({"scope": ""}, "scope: must have one or more scope values of visible ASCII characters (RFC 6749 section 3.3)"),
+    ({"scope": ""}, SCOPE),
     ({"scope": ["a", 7]}, "scope: must be a string or a list of strings"),
     ({"scope": ["a", ""]},
-     "scope: must have one or more scope values of visible ASCII characters (RFC 6749 section 3.3)"),
+     SCOPE),
     ({"tenant": "a.b"}, "tenant: must be one host label: 1 to 63 of a-z, 0-9 and inner hyphens"),
     ({"tenat": "acme"}, "tenat: is not known. Did you mean tenant?"),
     ({"zzz": 1}, "zzz: is not known."),
@@ -294,11 +298,10 @@ def test_settings_of_several_bases() -> None:
     made = Mixed(client_id="cid", client_secret=keyturn.Secret("x"), scope=("write",))
 
     assert (made.scope, made.tenant, made.client_id) == (("write",), "shop", "cid")
-    assert refused(lambda: Narrowed(client_id=" ", scope=[])) == [  # type: ignore
+    assert refused(lambda: Narrowed(client_id=" ", scope=[])) == [  # type: ignore[arg-type]
         "client_id: must be one line, without spaces around it",
         "client_secret: is required",
-        "scope: must have one or more scope values of visible ASCII characters (RFC 6749 section"
-        " 3.3)",
+        SCOPE,
         "tenant: is required",
     ]
 
@@ -307,7 +310,7 @@ def test_wrong_default_is_reported() -> None:
     """A provider would get a value of another type than its author wrote."""
 
     class Wrong(keyturn.plugins.Settings):
-        number: int = keyturn.plugins.setting("Number", default="x")  # type: ignore
+        number: int = keyturn.plugins.setting("Number", default="x")  # type: ignore[assignment]
 
     assert refused(Wrong) == ["number: must be an integer"]
 

@@ -71,7 +71,7 @@ TEXTS = {
 def test_parameter_has_the_settings_values(
     platform: Platform, template: str, text: str | None
 ) -> None:
-    """The server would get the template, the word None, or a choice's name for its text."""
+    """The server would get the template, the word None, or a choice's name for its string."""
     data = {"parameters": {"extra": template}, "settings": SETTINGS, "body_format": "json"}
     request = platform(data | {"scope_name": ""}).token_request()
     sent = dict(request.parameters)
@@ -210,9 +210,8 @@ def test_no_setting_moves_an_address(value: str) -> None:
         provider = keyturn.plugins.provider_from_data(
             {"token_url": template, "settings": settings}, name="acme"
         )
-        secret = keyturn.Secret("s3cret-for-tests")
-        given_settings = provider.settings(client_id="cid", client_secret=secret, tenant=value)
         try:
+            given_settings = provider.settings(client_id="cid", client_secret="s", tenant=value)
             url = provider.token_request(given_settings).url
         except errors.ConfigurationError:
             continue
@@ -250,7 +249,7 @@ MISTAKES = {
     "datum",
     ["parameters", "token_headers", "api_headers", "assertion_claims", "assertion_audience"],
 )
-def test_template_with_a_mistake_is_told(datum: str, template: str, words: str) -> None:
+def test_template_with_a_mistake_is_reported(datum: str, template: str, words: str) -> None:
     """It would show at the first request, as an error of Python's."""
     value = template if datum == "assertion_audience" else {"X-Extra": template}
 
@@ -275,7 +274,7 @@ def test_template_with_a_mistake_is_told(datum: str, template: str, words: str) 
         ("{tenant", "must be a URL"),
     ],
 )
-def test_address_with_a_mistake_is_told(datum: str, template: str, words: str) -> None:
+def test_address_with_a_mistake_is_reported(datum: str, template: str, words: str) -> None:
     """A secret would stand in logs of servers and proxies, or nothing could be sent."""
     with pytest.raises(errors.ConfigurationError, match=f"{datum}: .*{re.escape(words)}"):
         provider_from_data(**{datum: template})

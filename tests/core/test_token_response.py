@@ -208,7 +208,7 @@ def test_other_fields_hold_no_token(
 
 
 def test_other_fields_end_somewhere(read: Callable[..., keyturn.Token]) -> None:
-    """A response nested absurdly would exhaust the stack of whoever stores it."""
+    """A response nested absurdly would exhaust the stack of the program that stores it."""
     deep: Any = "bottom"
     for _ in range(100):
         deep = {"a": [deep]}
@@ -285,7 +285,7 @@ PAST = [
 def test_lifetime_that_is_none_is_refused(
     read: Callable[..., keyturn.Token], kind: str, value: object
 ) -> None:
-    """A token whose end nobody knows would be used for ever, or never."""
+    """A token without a known end would be used for ever, or never."""
     with pytest.raises(errors.InvalidTokenResponse, match=r"expires_in is (missing|not a )"):
         read({"lifetime_format": kind}, USUAL | {"expires_in": value})
 
@@ -380,7 +380,7 @@ CODES = {
 def test_platforms_code_is_translated(
     read: Callable[..., keyturn.Token], code: str, kind: type[errors.KeyturnError], status: int
 ) -> None:
-    """A user would be told nothing of what to mend, and a passing failure would not be retried."""
+    """A user would not know what to correct, and a passing failure would not be retried."""
     data = {"error_field": "code", "error_codes": {"E-17": code}}
 
     with pytest.raises(errors.KeyturnError) as caught:

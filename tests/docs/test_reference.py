@@ -19,7 +19,7 @@ import keyturn
 from keyturn._cli import main
 from keyturn._cli.exit_codes import exit_code
 from keyturn._plugins import hooks
-from keyturn._providers import data as provider_data
+from keyturn._providers.data import DATA, Datum
 from keyturn._tokens.acquisition import Options
 
 if TYPE_CHECKING:
@@ -61,16 +61,16 @@ def _type(field: dict[str, Any]) -> str:
     if "enum" in field:
         return " or ".join(f"`{value}`" for value in field["enum"] if value is not None)
     if "anyOf" in field:
-        return "text or list of texts"
+        return "string or list of strings"
     if field.get("writeOnly"):
         return "secret"
     kinds = field["type"] if isinstance(field["type"], list) else [field["type"]]
     names = {
-        "string": "text",
-        "integer": "whole number",
+        "string": "string",
+        "integer": "integer",
         "number": "number",
         "boolean": "true or false",
-        "object": "names and texts",
+        "object": "table of strings",
     }
     bounds = [f"{field[key]}" for key in ("minimum", "maximum") if key in field]
     kind = names[next(kind for kind in kinds if kind != "null")]
@@ -90,12 +90,30 @@ def test_every_public_name_is_described() -> None:
     assert [name for name in keyturn.__all__ if f"`{name}" not in text] == []
 
 
+def default_of(datum: Datum) -> str:
+    """Return a datum's default as the reference has it."""
+    if datum.is_required:
+        return "required"
+    if isinstance(datum.default, str):
+        return f'`"{datum.default}"`'
+    is_number = isinstance(datum.default, (int, float)) and datum.default != float("inf")
+    return f"`{datum.default:g}`" if is_number else "none"
+
+
+def test_data_of_a_provider_are_the_declared_ones() -> None:
+    """A datum would be described in other words, or with another default, than it has."""
+    table = {row[0]: row[1:3] for row in rows(page_text("api")) if len(row) == 4}
+    declared = {f"`{name}`": [default_of(each), each.description] for name, each in DATA.items()}
+
+    assert {name: cells for name, cells in table.items() if name != "`settings`"} == declared
+
+
 LINK_REGEX = re.compile(r"\[[\w-]+\]\(([\w./-]+)\)")
 
 
-@pytest.mark.parametrize("name", [*provider_data.kinds(), "settings"])
+@pytest.mark.parametrize("name", [*DATA, "settings"])
 def test_each_datum_of_a_provider_has_a_real_user(name: str) -> None:
-    """A datum that no platform needs is a burden, and one without an example hard to use."""
+    """A datum that no platform needs is a burden, and one without an example is hard to use."""
     row = next(row for row in rows(page_text("api")) if f"`{name}`" in row[0] and len(row) == 4)
     linked = [(REFERENCE / link).read_text(encoding="utf-8") for link in LINK_REGEX.findall(row[3])]
 

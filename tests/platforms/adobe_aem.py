@@ -2,7 +2,7 @@
 
 https://experienceleague.adobe.com/en/docs/experience-manager-cloud-service/content/implementing/developing/generating-access-tokens-for-server-side-apis
 has a JWT exchanged for a token. One of its claims is `true`, which the data of a provider, being
-texts, can't say.
+strings, can't say.
 """
 
 from __future__ import annotations

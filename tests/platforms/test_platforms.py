@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "reference" / "platforms.md"
 CONTENT_TYPES = {"form": "application/x-www-form-urlencoded", "json": "application/json"}
-# What a golden text holds where each request has something else.
+# What a golden string holds where each request has something else.
 CHANGING = {
     "{uuid}": r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",
     "{assertion}": r"(?P<assertion>[\w-]+\.[\w-]+\.[\w-]+)",
@@ -44,10 +44,10 @@ HEAD = """\
 
 The repository's tests hold these platforms' client-credentials flows against their public
 documentation: the token request byte for byte, a response, errors, and what an API request needs. No
-platform was asked. Each is a file of `tests/platforms`, and most of them are data alone, in the
-form that `keyturn.plugins.provider_from_data` takes: {data} of {all}. The others say on the right which methods of
-`keyturn.plugins.Provider` they override. «Peculiarities» are the data with which a platform departs from
-RFC 6749.
+platform was contacted. Each is a file of `tests/platforms`, and most of them are data alone, in the
+form that `keyturn.plugins.provider_from_data` takes: {data} of {all}. The others say on the right
+which methods of `keyturn.plugins.Provider` they override. «Peculiarities» are the data with which a
+platform departs from RFC 6749.
 
 | platform | authentication | body | peculiarities | method needed? | source |
 |---|---|---|---|---|---|
@@ -175,7 +175,7 @@ def answered(world: World, connect: Connect) -> Connect:
 
 
 def matches(golden: str, sent: str) -> re.Match[str] | None:
-    """Return whether a text is the golden one; what changes each time may be anything fit."""
+    """Return whether a string is the golden one; what changes must be well-formed."""
     pattern = re.escape(golden)
     for placeholder, fit in CHANGING.items():
         pattern = pattern.replace(re.escape(placeholder), fit)
@@ -291,7 +291,7 @@ def test_documented_response_gives_the_token(platform: Platform, answered: Conne
 def test_documented_error_is_understood(
     platform: Platform, error: dict[str, Any], answered: Connect
 ) -> None:
-    """A user would be told to look for the mistake in the wrong place."""
+    """A user would look for the mistake in the wrong place."""
     connection = answered(platform, error)
 
     with pytest.raises(keyturn.errors.KeyturnError) as raised:
@@ -326,7 +326,7 @@ def test_file_is_complete(platform: Platform) -> None:
 
 
 def test_page_says_what_the_files_say() -> None:
-    """The page would tell of platforms that aren't there, or of what they don't need."""
+    """The page would list platforms that aren't there, or of what they don't need."""
     assert PAGE.read_text(encoding="utf-8") == page(), f"run python {Path(__file__).name}"
 
 

@@ -65,7 +65,7 @@ def test_sales_channel_without_market_is_warned_of(
 
 
 def test_market_can_be_required() -> None:
-    """Who chose strictness would not get it."""
+    """A user who chose strictness would not get it."""
     assert refused(kind="sales_channel", require_market=True) == [
         "market: is required for a sales channel"
     ]
@@ -297,7 +297,7 @@ def test_errors_of_every_shape_are_understood(
     code: str,
     text: str,
 ) -> None:
-    """Commerce Layer's errors don't follow RFC 6749: the user would be told nothing."""
+    """Commerce Layer's errors don't follow RFC 6749: the user would see no reason."""
     world.endpoint.responses += [world.endpoint.response(status, fields)] * 3
 
     with pytest.raises(keyturn.errors.KeyturnError) as caught:
@@ -328,7 +328,7 @@ def test_a_missing_permission_is_no_reason_for_a_new_token(
 
 
 def test_api_url_comes_from_the_tokens_organization(world: World) -> None:
-    """The user would have to find out and set what the token already tells."""
+    """The user would have to find out and set what the token already holds."""
     claims = {"organization": {"slug": "acme-store"}, "iss": "https://auth.evil.example"}
     world.endpoint.responses.append(world.endpoint.token(jwt(**claims)))
     connection = world.connect("commercelayer", **EUROPE)
@@ -424,7 +424,7 @@ def test_revocation_forgets_the_token(world: World) -> None:
     assert connection.token().access_token == "token-3"
 
 
-def test_refused_revocation_is_told_and_keeps_the_token(world: World) -> None:
+def test_refused_revocation_is_reported_and_keeps_the_token(world: World) -> None:
     """The user would believe a token to be revoked that still works."""
     connection = world.connect("commercelayer", **INTEGRATION)
     token = connection.token()

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import typing
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 import keyturn
 from keyturn import errors
-from keyturn._providers import data as provider_data
+from keyturn._providers.data import DATA
+from keyturn._providers.settings import fields_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,31 +59,17 @@ def problems(load: Callable[..., keyturn.Connection], *given: Any) -> list[str]:
 OWN = {"name", "title", "token_url", "api_url", "rate_limit"}
 
 
-def kind_of(field: attrs.Attribute[Any]) -> object:
-    """Return the kind of a setting, whether it may be absent or not."""
-    kinds = [kind for kind in typing.get_args(field.type) if kind is not type(None)]
-    is_optional = type(None) in typing.get_args(field.type)
-    return kinds[0] if is_optional else field.type
-
-
-def test_every_datum_is_a_setting_with_the_same_default() -> None:
+@pytest.mark.parametrize("name", sorted(DATA.keys() - OWN))
+def test_every_datum_is_a_setting_with_the_same_default(name: str) -> None:
     """A platform that needs it could not be described, or would behave in another way."""
-    generic = keyturn.provider("generic")
-    fields = attrs.fields_dict(attrs.resolve_types(generic.settings))
-    for name, kind in provider_data.kinds().items():
-        if name in OWN:
-            continue
-        usual = getattr(keyturn.plugins.Provider, name)
-        is_absent = fields[name].default is None
-        wanted = next(
-            (k for k in typing.get_args(kind) if type(None) in typing.get_args(kind)), kind
-        )
-        assert kind_of(fields[name]) in {wanted, *((tuple[str, ...],) if is_absent else ())}, name
-        assert fields[name].default == usual or (is_absent and usual in {(), None, float("inf")})
+    settings = keyturn.provider("generic").settings(token_url=ADDRESS)
+
+    assert getattr(settings, name) == getattr(keyturn.plugins.Provider, name)
+    assert fields_of(type(settings))[name].metadata["title"] == DATA[name].title
 
 
 def test_nothing_given_is_the_usual_provider() -> None:
-    """Whoever gives an address alone gets RFC 6749."""
+    """An address alone would not describe a platform that keeps to RFC 6749."""
     connection = keyturn.connect(
         "generic", token_url=ADDRESS, client_id="cid", client_secret=SECRET
     )
@@ -94,7 +79,7 @@ def test_nothing_given_is_the_usual_provider() -> None:
     )
 
     assert connection.token_request().body == request.body
-    for name in provider_data.kinds().keys() - OWN:
+    for name in DATA.keys() - OWN:
         assert getattr(connection.provider, name) == getattr(usual, name), name
 
 
@@ -132,7 +117,7 @@ max_margin = 60
 def test_platform_is_described_in_the_configuration(
     load: Callable[[str], keyturn.Connection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A platform that nobody has written a provider for could not be used without code."""
+    """A platform without a provider of its own could not be used without code."""
     monkeypatch.setenv("ACME_SECRET", SECRET)
     connection = load(FILE)
     request = connection.token_request()
@@ -324,13 +309,13 @@ def test_environment_alone_describes_a_platform(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("text", ["audience=a", '["a"]', '{"a": 1}', "{", "", "[" * 5000])
-def test_table_that_is_none_is_told(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+def test_table_that_is_none_is_reported(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     """A mistyped variable would be an error of Python's."""
     for name, value in {"PROVIDER": "generic", "TOKEN_URL": ADDRESS, "PARAMETERS": text}.items():
         monkeypatch.setenv(PREFIX + name, value)
 
     assert problems(keyturn.load_connection, "acme") == [
-        f'{PREFIX}PARAMETERS: must be names and texts, such as {{ audience = "…" }}'
+        f'{PREFIX}PARAMETERS: must be a table of strings, such as {{ audience = "…" }}'
     ]
 
 
@@ -343,34 +328,34 @@ MISTAKES: list[tuple[str, str]] = [
     ('parameters = { a = "{tenant}" }',
      "parameters: '{tenant}' names {tenant}, which is not a setting"),
     ('parameters = { password = { env = "X" } }',
-     'parameters: must be names and texts, such as { audience = "…" }'),
+     'parameters: must be a table of strings, such as { audience = "…" }'),
     ('revocation_url = "http://acme.example"', "revocation_url: must begin with https://"),
-    ('error_codes = { 7 = "Bad" }', "error_codes: 'Bad' is no code of RFC 6749 section 5.2"),
+    ('error_codes = { 7 = "Bad" }', "error_codes: 'Bad' is no error code of RFC 6749 section 5.2"),
     ('method = "GET"', "body_format: must be query with method GET, which has no body"),
     ("per_minute = 3", "per_minute: must be given together with burst"),
     ("burst = 3", "per_minute: must be given together with burst"),
-    ("per_minute = 0\nburst = 1", "rate_limit: must have a per_minute above 0"),
+    ("per_minute = 0\nburst = 1", "rate_limit: must have a per_minute and a burst above 0"),
     ('client_authentication = "private_key_jwt"', "private_key: is required for private_key_jwt"),
     ('client_authentication = "tls_client_auth"', "certificate: is required for tls_client_auth"),
     ('tokn_field = "x"', "tokn_field: is not a setting of this provider. Did you mean token_fi"),
     ('api_domains = ["https://acme.example"]',
      "api_domains: 'https://acme.example' must be a domain name"),
-    ("token_status = 404", "token_status: must be a status of success, from 200 to 299"),
+    ("token_status = 404", "token_status: must be from 200 to 299"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("text", "mistake"), MISTAKES)
-def test_mistake_is_told_by_its_place(
+def test_mistake_is_reported_by_its_place(
     load: Callable[[str], keyturn.Connection], text: str, mistake: str
 ) -> None:
-    """Who describes a platform has nothing else to find a mistake by."""
+    """The mistake could not be found by anything else."""
     (found,) = problems(load, f'token_url = "{ADDRESS}"\n{text}')
 
     assert found.startswith(f"connections.acme.{mistake}")
 
 
-def test_all_mistakes_are_told_at_once(load: Callable[[str], keyturn.Connection]) -> None:
-    """They would be mended one by one."""
+def test_all_mistakes_are_reported_at_once(load: Callable[[str], keyturn.Connection]) -> None:
+    """They would be corrected one by one."""
     found = problems(
         load,
         """

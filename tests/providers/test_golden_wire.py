@@ -223,7 +223,7 @@ def test_the_token_request_is_the_documented_one(golden: Golden) -> None:
 def test_the_wire_carries_the_token_request_and_nothing_else(
     golden: Golden, serve: Callable[..., RawServer], token_response: bytes
 ) -> None:
-    """What is sent would differ from what is shown, or tell the provider more than it should."""
+    """What is sent would differ from what is shown, or send the provider more than it needs."""
     server = serve(token_response)
     settings = golden.settings | {"token_url": server.url}
     store = keyturn.stores.from_url("memory://")
@@ -264,7 +264,7 @@ REVOCATIONS = {
 def test_the_revocation_request_is_the_documented_one(
     settings: dict[str, Any], body: bytes
 ) -> None:
-    """Commerce Layer would not revoke the token, and nobody would know."""
+    """Commerce Layer would not revoke the token, without a message."""
     connection = keyturn.connect("commercelayer", client_id="cid", **settings)
     token = keyturn.Token("token-1", "bearer", 1_800_000_000.0)
     request = connection.provider.revocation_request(connection.settings, token)

@@ -45,7 +45,7 @@ def test_3599_seconds_are_a_lifetime_as_any_other(world: World) -> None:
 
 
 def test_response_without_lifetime_is_refused(world: World) -> None:
-    """OroCommerce always tells the lifetime: a response without it is not OroCommerce's."""
+    """OroCommerce always sends the lifetime: a response without it is not OroCommerce's."""
     world.endpoint.responses.append(world.endpoint.token("t", expires_in=None))
 
     with pytest.raises(keyturn.errors.InvalidTokenResponse, match="expires_in is missing"):
@@ -87,14 +87,14 @@ ERRORS: list[tuple[int, dict[str, Any], type[keyturn.errors.KeyturnError], str]]
 
 
 @pytest.mark.parametrize(("status", "fields", "kind", "text"), ERRORS)
-def test_errors_are_told_apart(
+def test_errors_are_reported_apart(
     world: World,
     status: int,
     fields: dict[str, Any],
     kind: type[keyturn.errors.KeyturnError],
     text: str,
 ) -> None:
-    """The user would mend the wrong thing, or miss the server's hint."""
+    """The user would correct the wrong setting, or miss the server's hint."""
     world.endpoint.responses += [world.endpoint.response(status, fields)] * 3
 
     with pytest.raises(keyturn.errors.KeyturnError) as caught:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, assert_type
+from typing import Any, ClassVar, Literal, assert_type
 
 import aiohttp
 import httpx
@@ -18,6 +18,7 @@ import keyturn.integrations.requests
 import keyturn.stores
 import keyturn.testing
 from keyturn import errors
+from keyturn_orocommerce import OroSettings
 
 # Connections, without an event loop.
 with keyturn.connect(
@@ -53,6 +54,21 @@ assert_type(request.body, bytes)
 assert_type(request.fingerprint, str)
 
 assert_type(keyturn.load_connection("norce-stage"), keyturn.Connection)
+
+
+# The settings as one value, and a provider as an object.
+row: dict[str, Any] = {"client_id": "id", "client_secret": "s3cret-for-tests"}
+assert_type(keyturn.connect("norce-storm", row, name="tenant-17"), keyturn.Connection)
+shop = OroSettings(url="https://shop.example", client_id="id", client_secret=keyturn.Secret("x"))
+assert_type(keyturn.connect("orocommerce", shop, timeout=3.0), keyturn.Connection)
+assert_type(shop.client_secret, keyturn.Secret)
+described = keyturn.plugins.provider_from_data({"name": "acme", "token_url": "https://a.example"})
+assert_type(described, keyturn.plugins.Provider[Any])
+assert_type(keyturn.plugins.provider_from_file("acme.toml"), keyturn.plugins.Provider[Any])
+assert_type(keyturn.connect(described, row), keyturn.Connection)
+(problem,) = keyturn.problems("orocommerce", row)
+assert_type(problem, keyturn.Problem)
+assert_type((problem.path, problem.message), tuple[str, str])
 
 
 # The same, in an event loop.
@@ -113,6 +129,7 @@ except (errors.InvalidClient, errors.InvalidScope) as refused:
     root: errors.TokenRequestRefused = refused
 except (errors.ProviderNotFound, errors.ProviderConflict, errors.ProviderLoadError) as unusable:
     configuration: errors.ConfigurationError = unusable
+    assert_type(configuration.problems, tuple[keyturn.Problem, ...])
 except (errors.EndpointUnavailable, errors.InvalidTokenResponse, errors.ForeignOrigin) as other:
     assert_type(other.connection, str | None)
 except errors.KeyturnError as error:
@@ -124,6 +141,24 @@ class AcmeSettings(keyturn.plugins.ConfidentialSettings):
     """The settings of a made-up provider."""
 
     tenant: str = keyturn.plugins.label("Tenant")
+    region: Literal["eu", "us"] = keyturn.plugins.setting("Region", default="eu")
+    domain: str = keyturn.plugins.domain("Domain", default="acme.example")
+    scope: tuple[str, ...] | None = keyturn.plugins.setting("Scope", default=None)
+    share: float | None = keyturn.plugins.setting("Share", default=1)
+    plan: str = keyturn.plugins.choice("Plan", choices={"free": "f", "paid": "p"})
+
+
+class MixedSettings(AcmeSettings, keyturn.plugins.KeySettings):
+    """Settings of two bases, one of which is narrowed."""
+
+    client_secret: keyturn.Secret = keyturn.plugins.setting("Client secret")
+    client: str = keyturn.plugins.label("Client")
+
+
+secret = keyturn.Secret("made-up")
+MixedSettings(
+    client_id="id", client_secret=secret, private_key=secret, tenant="a", plan="free", client="b"
+)
 
 
 class Acme(keyturn.plugins.Provider[AcmeSettings]):

@@ -180,7 +180,8 @@ def _attempt(load: Callable[[Installed], T], plugin: Installed) -> T:
         advice = (
             f"Update it, or report it to its authors; the log {_logger.name} (INFO) has details."
         )
-    raise errors.ProviderLoadError(f"{plugin} can't be used: {problem}.", hint=advice)
+    end = "" if problem.endswith((".", "?")) else "."
+    raise errors.ProviderLoadError(f"{plugin} can't be used: {problem}{end}", hint=advice)
 
 
 def _provider_of(plugin: Installed) -> Provider[Any]:

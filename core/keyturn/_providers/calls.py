@@ -1,4 +1,4 @@
-"""Calling a provider's methods: whatever they raise or return, only keyturn's errors come out."""
+"""Calling a provider's methods: a wrong result and any exception become one of keyturn's errors."""
 
 from __future__ import annotations
 
@@ -114,8 +114,8 @@ def warnings(provider: Provider[Any], settings: Settings) -> list[str]:
 def translate_errors(name: str, work: Callable[[], T]) -> T:
     """Return what `work` returns; what it raises becomes one of keyturn's errors.
 
-    A provider's method may raise anything. The frames behind a failure, and a third party's
-    exception itself, may hold secrets: the error's message says what there is to say.
+    A provider's method may raise anything. The frames behind a failure, and a third-party
+    exception itself, may hold secrets: neither is kept.
 
     Args:
         name: The provider's name.

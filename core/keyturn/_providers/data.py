@@ -259,7 +259,7 @@ class ApiData:
 
     max_margin: ClassVar[float] = datum(
         "Largest margin",
-        "The seconds of a token's life in which the server issues a new one; no cap by default.",
+        "The server issues no new token earlier than these seconds before the end; by default no cap.",
         default=float("inf"),
         check=checks.positive,
     )

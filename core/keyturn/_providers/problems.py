@@ -56,9 +56,7 @@ def _value_problem(value: Any, annotation: Any, datum: Datum) -> str | None:
         converted = convert(value, annotation)
     except WrongValueError as wrong:
         return "is required" if value is None and datum.is_required else str(wrong)
-    if (
-        converted is not value and converted != value
-    ):  # such as a list, which is for descriptions in TOML
+    if converted is not value and converted != value:  # such as a list, which TOML has
         return f"must be a {kind_of(annotation)[0].__name__}"
     return datum.check(value) if datum.check else None
 

@@ -33,7 +33,6 @@ _REQUIRED: Any = attrs.NOTHING
 _DEFAULT_CHECKS: dict[Any, Callable[[Any], str | None]] = {
     str: checks.one_line,
     Secret: checks.one_line,
-    tuple[str, ...]: checks.scope,
 }
 
 
@@ -53,6 +52,7 @@ def setting(
         default: Its value when it isn't given; without a default it is required.
         check: Returns what is wrong with a value of the right type, without naming the value, or
             None. The default is not checked. A string without a check must be one line.
+            Several strings must be scope values, whatever the check.
         schema: JSON Schema keywords that say what `check` says.
     """
     metadata = {"title": title, "description": description, "check": check, "schema": schema or {}}
@@ -273,9 +273,12 @@ def _checked(field: attrs.Attribute[Any], value: Any) -> Any:
     if value is attrs.NOTHING:
         raise WrongValueError("is required")
     converted = convert(value, field.type)
-    if converted is not None and value is not field.default:
-        check = field.metadata.get("check") or _DEFAULT_CHECKS.get(kind_of(field.type)[0])
-        problem = check(converted) if check else None
-        if problem:
-            raise WrongValueError(problem)
+    if converted is None or value is field.default:
+        return converted
+    check = field.metadata.get("check") or _DEFAULT_CHECKS.get(kind_of(field.type)[0])
+    problem = checks.scope(converted) if isinstance(converted, tuple) else None
+    if check and not problem:
+        problem = check(converted)
+    if problem:
+        raise WrongValueError(problem)
     return converted
