@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from keyturn.testing.provider_kit._examples import Examples
-from keyturn.testing.provider_kit._run import CHECKS, check, run
-from keyturn.testing.provider_kit._subject import opened
+from keyturn.testing import ProviderConformance
 
 
 def broken_module() -> Any:
@@ -29,31 +28,32 @@ def broken_module() -> Any:
 BROKEN = broken_module()
 
 
-def examples(**given: Any) -> Examples:
-    """Return the usual examples, and others."""
-    usual = {"request": BROKEN.GOLDEN, "context": {"side"}} | given
-    frozen = {"context": frozenset(usual["context"]), "errors": tuple(usual.get("errors", ()))}
-    return Examples(**(usual | frozen))
+CHECKS = [name for name in vars(ProviderConformance) if name.startswith("test_")]
+
+
+def case(provider: Any, **examples: Any) -> ProviderConformance:
+    """Return the tests of a provider, with the usual examples and others."""
+    usual = {"settings": BROKEN.SETTINGS, "request": BROKEN.GOLDEN, "context": {"side"}}
+    namespace = {"provider": provider, **usual, **examples}
+    tests: ProviderConformance = type("Case", (ProviderConformance,), namespace)()
+    return tests
 
 
 @pytest.mark.parametrize("broken", BROKEN.BROKEN, ids=lambda each: each.what.replace(" ", "-"))
 def test_broken_provider_is_caught(broken: Any) -> None:
     """An author would publish that provider."""
-    with opened(broken.provider, BROKEN.SETTINGS, examples(**broken.examples)) as subject:
-        failure = check(broken.check, subject)
-
-    assert failure is not None
-    assert broken.message in str(failure)
+    tests = case(broken.provider, **broken.examples)
+    with pytest.raises(AssertionError, match=re.escape(broken.message)):
+        getattr(tests, f"test_{broken.check}")()
 
 
-def test_correct_provider_passes() -> None:
+@pytest.mark.parametrize("check", CHECKS)
+def test_correct_provider_passes(check: str) -> None:
     """The table above would prove nothing if the provider it varies were broken itself."""
-    report = run(BROKEN.Acme(), BROKEN.SETTINGS, examples())
-
-    assert {name: str(failure) for name, failure in report.failures.items()} == {}
+    getattr(case(BROKEN.Acme()), check)()
 
 
 def test_every_check_catches_something() -> None:
     """A check that never fails is useless."""
-    assert set(CHECKS) - {each.check for each in BROKEN.BROKEN} == set()
+    assert set(CHECKS) - {f"test_{each.check}" for each in BROKEN.BROKEN} == set()
     assert len(BROKEN.BROKEN) >= 30

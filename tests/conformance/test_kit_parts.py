@@ -12,11 +12,8 @@ import httpx
 import pytest
 
 import keyturn
-from keyturn._http.values import ClientAssertion
 from keyturn._providers.data import LifetimeFormat
 from keyturn.testing._messages import Response
-from keyturn.testing.provider_kit import _made_up as made_up
-from keyturn.testing.provider_kit import _samples as samples
 from keyturn.testing.provider_kit._endpoint import RESET, Endpoint
 from keyturn.testing.provider_kit._examples import CheckFailed, Examples
 from keyturn.testing.provider_kit._run import CHECKS, check, run
@@ -66,9 +63,10 @@ class Many(keyturn.plugins.Provider[ManySettings]):
     token_url = "https://{label}.acme.example/token"
 
 
-def test_settings_of_every_kind_are_made_up(tmp_path: Path) -> None:
+def test_settings_of_every_kind_are_made_up() -> None:
     """`keyturn verify` would require settings that it can make up."""
-    values = made_up.completed(Many(), {"number": 9}, tmp_path)
+    with opened(Many(), {"number": 9}, Examples()) as subject:
+        values = subject.values
 
     assert values == {
         "client_id": "made-up",
@@ -85,7 +83,7 @@ def test_settings_of_every_kind_are_made_up(tmp_path: Path) -> None:
     }
 
 
-def test_setting_that_cannot_be_made_up_is_named(tmp_path: Path) -> None:
+def test_setting_that_cannot_be_made_up_is_named() -> None:
     """An author would not know which setting to give."""
     impossible = keyturn.plugins.setting(
         "Impossible", check=lambda value: f"must not be {len(value)} long"
@@ -95,17 +93,17 @@ def test_setting_that_cannot_be_made_up_is_named(tmp_path: Path) -> None:
     provider = type("Riddle", (Many,), {"settings": cls})()
 
     with pytest.raises(keyturn.errors.ConfigurationError, match="riddle: is required"):
-        made_up.completed(provider, {}, tmp_path)
+        run(provider, {}, Examples())
 
 
 @pytest.mark.parametrize("algorithm", ["RS256", "PS256", "ES256", "ES384", "Ed25519", "Ed448"])
 def test_made_up_key_can_sign(algorithm: str) -> None:
     """A provider with signed assertions could not be verified."""
-    key = keyturn.Secret(made_up.private_key(algorithm))
-    claims = {"iss": "a", "sub": "a", "aud": "b"}
+    provider = provider_from_data(
+        client_authentication="private_key_jwt", assertion_algorithm=algorithm
+    )
 
-    signed = ClientAssertion(private_key=key, algorithm=algorithm, claims=claims).value(0.0)
-    assert signed.count(".") == 2
+    assert failure("sync_and_async", provider) is None
 
 
 def test_endpoint_survives_any_client() -> None:
@@ -133,23 +131,11 @@ def test_lifetimes_are_made_up_in_every_format(lifetime_format: str) -> None:
         assert failure(name, provider) is None
 
 
-def test_fields_are_set_and_removed() -> None:
-    """Made-up responses would not follow the provider's paths."""
-    content = samples.placed({"a": 1}, "data.1.token", "t")
-
-    assert content == {"a": 1, "data": [None, {"token": "t"}]}
-    assert samples.placed({"0": "x"}, "0", "y") == {"0": "y"}
-    assert samples.without(content, "data.1.token") == {"a": 1, "data": [None, {}]}
-    assert samples.without(content, "data.7.token") == content
-
-
 def test_code_and_message_in_one_field() -> None:
     """The message would overwrite the code of a made-up error."""
     provider = provider_from_data(error_field="error", error_description_field="error.message")
 
-    assert (
-        b"invalid_client" in samples.error_response(provider, "invalid_client", 401, "made up").body
-    )
+    assert failure("oauth_errors", provider) is None
 
 
 def test_whole_body_is_a_token() -> None:

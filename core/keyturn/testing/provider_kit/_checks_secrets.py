@@ -193,7 +193,7 @@ def _failure_output(
         )
 
     connection = subject.connect(echo, is_lean=False, **changes)
-    yield from _reprs(connection, connection.settings, connection.token_request())
+    yield from _reprs(connection, subject.settings(**changes), connection.token_request())
     try:
         connection.token()
     except errors.KeyturnError as error:

@@ -41,9 +41,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _KEY = bytes(32)
-# A retry takes no time, and waits for the rate limit as long as needed.
+# A retry takes no time.
 _NO_SLEEP = Clock(sleep=lambda _: None)
-_OPTIONS = Options(timeout=20.0, wait=86_400.0)
+# Seconds; no check fails because of the rate limit, except the one about it.
+_TIMEOUT, _WAIT = 20.0, 86_400.0
 
 
 class _LeanTransport(Transport):
@@ -188,7 +189,7 @@ class Subject:
         *,
         store: TokenStore | None = None,
         clock: Clock = _NO_SLEEP,
-        options: Options = _OPTIONS,
+        wait: float = _WAIT,
         is_lean: bool = True,
         **changes: Any,
     ) -> Connection:
@@ -198,7 +199,7 @@ class Subject:
             reply: The endpoint's response from now on; by default the sample.
             store: The token store; by default a new memory store.
             clock: The clocks.
-            options: The connection's options.
+            wait: The seconds to wait for the rate limit at most.
             is_lean: Whether to leave out signatures and certificates, which are slow to make.
             changes: Changed settings.
         """
@@ -210,7 +211,7 @@ class Subject:
             settings,
             store=store or MemoryStore(),
             clock=clock,
-            options=options,
+            options=Options(timeout=_TIMEOUT, wait=wait),
             transport=_lean_transport() if is_lean else None,
         )
 
