@@ -13,7 +13,6 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import hypothesis
 import pytest
 
@@ -85,7 +84,7 @@ class FakeEndpoint:
         ] = []
 
     def send(
-        self, request: keyturn.plugins.TokenRequest, seconds: float
+        self, request: keyturn.plugins.TokenRequest, seconds: float, clock: Clock
     ) -> keyturn.plugins.Response:
         """Return the next response."""
         self.requests.append(request)
@@ -114,7 +113,6 @@ class FakeEndpoint:
         self.responses.append(self.response(status, {"error": code}))
 
 
-@attrs.frozen(kw_only=True)
 class AcmeSettings(keyturn.plugins.ConfidentialSettings):
     """The settings of a platform that doesn't exist."""
 

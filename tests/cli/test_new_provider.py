@@ -1,4 +1,4 @@
-"""`keyturn new-provider`: a distribution that is complete, and does no harm to what is there."""
+"""`keyturn new-provider`: the distribution is complete, and existing files are not changed."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ ODD_NAMES = [
 @pytest.fixture(autouse=True)
 def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give an empty working directory."""
-    place = tmp_path / "work"
-    place.mkdir()
-    monkeypatch.chdir(place)
-    return place
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    return work
 
 
 def project_of(distribution: Path) -> dict[str, Any]:
@@ -64,8 +64,8 @@ def files_in(directory: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)
-def test_odd_name_is_refused(keyturn: Keyturn, directory: Path, name: str) -> None:
-    """A file is written in the wrong place, or what is written can't be imported."""
+def test_malformed_name_is_rejected(keyturn: Keyturn, directory: Path, name: str) -> None:
+    """Files would be written to another directory, or the package could not be imported."""
     result = keyturn("new-provider", "--", name)
 
     assert (result.code, result.out) == (2, "")
@@ -73,8 +73,8 @@ def test_odd_name_is_refused(keyturn: Keyturn, directory: Path, name: str) -> No
     assert list(directory.parent.rglob("*.py")) == []
 
 
-def test_built_in_name_is_refused(keyturn: Keyturn, directory: Path) -> None:
-    """The author would learn only from users that the provider is ignored."""
+def test_built_in_name_is_rejected(keyturn: Keyturn, directory: Path) -> None:
+    """The author would learn only from users that keyturn ignores the provider."""
     result = keyturn("new-provider", "orocommerce")
 
     assert (result.code, result.out) == (2, "")
@@ -82,10 +82,10 @@ def test_built_in_name_is_refused(keyturn: Keyturn, directory: Path) -> None:
     assert list(directory.iterdir()) == []
 
 
-def test_installed_name_is_refused(
+def test_installed_name_is_rejected(
     keyturn: Keyturn, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two distributions of one name keep each other from being used."""
+    """Neither of two distributions with the same provider name can be used."""
     information = directory / "acme_tokens-1.dist-info"
     information.mkdir()
     (information / "METADATA").write_text("Metadata-Version: 2.1\nName: Acme_Tokens\nVersion: 1\n")
@@ -100,7 +100,7 @@ def test_installed_name_is_refused(
 
 
 def test_installed_package_is_not_taken_over(keyturn: Keyturn, directory: Path) -> None:
-    """Installing the new one would overwrite the files of keyturn's own."""
+    """Installing the new package would overwrite files of keyturn's own."""
     result = keyturn("new-provider", "norce")
 
     assert (result.code, result.out) == (2, "")
@@ -108,19 +108,19 @@ def test_installed_package_is_not_taken_over(keyturn: Keyturn, directory: Path) 
     assert list(directory.iterdir()) == []
 
 
-def test_existing_directory_is_left_alone(keyturn: Keyturn, directory: Path) -> None:
-    """A day's work would be gone after a second call."""
+def test_existing_directory_is_not_changed(keyturn: Keyturn, directory: Path) -> None:
+    """A second call would overwrite the author's work."""
     (directory / "keyturn-acme").mkdir()
 
     result = keyturn("new-provider", "acme")
 
     assert (result.code, result.out) == (2, "")
-    assert "keyturn-acme exists already, and nothing is overwritten. Name another" in result.err
+    assert "keyturn-acme exists already and was not changed. Name another" in result.err
     assert list(directory.rglob("*")) == [directory / "keyturn-acme"]
 
 
-def test_place_that_cannot_be_written_is_named(keyturn: Keyturn, directory: Path) -> None:
-    """A traceback doesn't tell a user that the place is wrong."""
+def test_directory_that_cannot_be_written_is_named(keyturn: Keyturn, directory: Path) -> None:
+    """A traceback does not show which directory is wrong."""
     (directory / "file").touch()
 
     result = keyturn("new-provider", "acme", "--directory", "file")
@@ -129,8 +129,8 @@ def test_place_that_cannot_be_written_is_named(keyturn: Keyturn, directory: Path
     assert "keyturn: file/keyturn-acme can't be written: Not a directory. Name an" in result.err
 
 
-def test_what_is_written_is_told(keyturn: Keyturn, directory: Path) -> None:
-    """A script that goes on with the files has no way to find them."""
+def test_written_files_are_listed(keyturn: Keyturn, directory: Path) -> None:
+    """A script that uses the files must find them."""
     result = keyturn("new-provider", "acme", "--directory", "some/where")
 
     assert result.code == 0
@@ -141,10 +141,10 @@ def test_what_is_written_is_told(keyturn: Keyturn, directory: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [(), ("--data",)], ids=["code", "data"])
-def test_everything_is_named_for_the_provider(
+def test_provider_name_is_in_every_file(
     keyturn: Keyturn, directory: Path, options: tuple[str, ...]
 ) -> None:
-    """A placeholder that was forgotten is published with the first release."""
+    """A forgotten placeholder would be published with the first release."""
     keyturn("new-provider", "acme-b2b-shop", *options)
     distribution = directory / "keyturn-acme-b2b-shop"
     texts = {path: (distribution / path).read_text("utf-8") for path in files_in(distribution)}
@@ -160,7 +160,7 @@ def test_everything_is_named_for_the_provider(
 
 
 def test_code_is_short_and_fully_typed(keyturn: Keyturn, directory: Path) -> None:
-    """Authors copy what they are given, for better or worse."""
+    """Authors copy what the template does."""
     keyturn("new-provider", "acme")
     source = (directory / "keyturn-acme/src/keyturn_acme/__init__.py").read_text("utf-8")
     functions = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)]
@@ -187,7 +187,7 @@ def test_keyturn_is_bounded_by_its_policy(
     good: list[str],
     bad: list[str],
 ) -> None:
-    """A release of keyturn that changes the plugin API breaks every plugin without a bound."""
+    """A release of keyturn that changes the plugin API would break a plugin without a bound."""
     monkeypatch.setattr(metadata, "version", lambda _: version)
 
     keyturn("new-provider", "acme")
@@ -199,16 +199,16 @@ def test_keyturn_is_bounded_by_its_policy(
 
 @attrs.frozen
 class Author:
-    """Somebody who has written, built and installed two providers: one as code, one as data."""
+    """An author's environment with two built and installed providers: as code, and as data."""
 
     directory: Path
     environment: dict[str, str]
 
-    def run(self, *arguments: str | Path, place: str = "") -> str:
-        """Return what a Python module prints; its failure is an AssertionError."""
+    def run(self, *arguments: str | Path, directory: str = "") -> str:
+        """Return the output of a Python module; its failure is an AssertionError."""
         done = subprocess.run(
             [sys.executable, "-m", *arguments],
-            cwd=self.directory / place,
+            cwd=self.directory / directory,
             env=self.environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -229,8 +229,8 @@ def author(tmp_path_factory: pytest.TempPathFactory) -> Author:
     # The tests need pytest alone.
     more = {"HOME": str(directory), "PYTHONPATH": str(site), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     author = Author(directory, kept | more)
-    author.run("keyturn._cli", "new-provider", "acme-code")
-    author.run("keyturn._cli", "new-provider", "acme-data", "--data")
+    author.run("keyturn", "new-provider", "acme-code")
+    author.run("keyturn", "new-provider", "acme-data", "--data")
     pip = ("pip", "--quiet", "--disable-pip-version-check")
     offline = ("--no-index", "--no-deps")
     sources = ("./keyturn-acme-code", "./keyturn-acme-data")
@@ -240,8 +240,8 @@ def author(tmp_path_factory: pytest.TempPathFactory) -> Author:
 
 
 def test_providers_are_listed(author: Author) -> None:
-    """The author thinks of a mistake of their own where there is none."""
-    listed = json.loads(author.run("keyturn._cli", "providers", "--format", "json"))
+    """The author would look for a mistake of their own."""
+    listed = json.loads(author.run("keyturn", "providers", "--format", "json"))
 
     assert [row for row in listed if row["distribution"] != "keyturn"] == [
         {"name": f"acme-{kind}", "distribution": f"keyturn-acme-{kind}", "version": "0.1.0"}
@@ -251,8 +251,8 @@ def test_providers_are_listed(author: Author) -> None:
 
 @pytest.mark.parametrize("kind", ["code", "data"])
 def test_tests_pass(author: Author, kind: str) -> None:
-    """Who begins with a red test doesn't know whose fault it is."""
-    printed = author.run("pytest", "-p", "no:cacheprovider", place=f"keyturn-acme-{kind}")
+    """An author who starts with a failing test does not know its cause."""
+    printed = author.run("pytest", "-p", "no:cacheprovider", directory=f"keyturn-acme-{kind}")
 
     assert " passed in " in printed
     assert "warning" not in printed
@@ -260,15 +260,15 @@ def test_tests_pass(author: Author, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["code", "data"])
 def test_provider_is_verified(author: Author, kind: str) -> None:
-    """Both ways to run the checks must agree."""
-    report = json.loads(author.run("keyturn._cli", "verify", f"acme-{kind}", "--format", "json"))
+    """The command and the tests must find the same."""
+    report = json.loads(author.run("keyturn", "verify", f"acme-{kind}", "--format", "json"))
 
     assert {check["outcome"] for check in report["checks"]} == {"passed"}
 
 
 @pytest.mark.parametrize(("kind", "more"), [("code", "py.typed"), ("data", "acme-data.toml")])
-def test_wheel_holds_the_package_and_nothing_else(author: Author, kind: str, more: str) -> None:
-    """Tests and other strays would be installed beside everybody else's."""
+def test_wheel_holds_only_the_package(author: Author, kind: str, more: str) -> None:
+    """Tests would be installed beside those of other distributions."""
     (wheel,) = (author.directory / "dist").glob(f"*{kind}*.whl")
     names = zipfile.ZipFile(wheel).namelist()
 

@@ -1,10 +1,13 @@
-"""The commands that show what there is: providers, settings, connections."""
+"""The commands that list providers, settings and connections."""
 
 from __future__ import annotations
 
+from importlib import metadata
 from typing import TYPE_CHECKING
 
 import pytest
+
+from keyturn._plugins import discovery
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +34,7 @@ def three(emulator: Emulator, configure: Callable[..., Path]) -> None:
 
 
 def test_providers_are_listed(keyturn: Keyturn) -> None:
-    """Who has just installed keyturn must see what it can connect to."""
+    """A new user must see which providers there are."""
     table = keyturn("providers")
     rows = keyturn("providers", "--format", "json").json()
 
@@ -41,8 +44,15 @@ def test_providers_are_listed(keyturn: Keyturn) -> None:
     assert [row["name"] for row in rows if row["distribution"] == "keyturn"] == BUILT_IN
 
 
+def test_built_in_providers_are_those_that_keyturn_registers() -> None:
+    """A built-in provider would not be found where no metadata is, or be found twice."""
+    points = metadata.distribution("keyturn").entry_points.select(group="keyturn.providers")
+
+    assert {point.name: point.value for point in points} == discovery.BUILT_IN
+
+
 def test_schema_is_json_schema(keyturn: Keyturn) -> None:
-    """A form or an editor is made from it."""
+    """Forms and editors are generated from it."""
     schema = keyturn("schema", "commercelayer").json()
 
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
@@ -50,7 +60,7 @@ def test_schema_is_json_schema(keyturn: Keyturn) -> None:
 
 
 def test_schema_of_an_unknown_provider_is_an_error(keyturn: Keyturn) -> None:
-    """Who mistyped must see the right name."""
+    """A user who mistyped the name must see the right one."""
     result = keyturn("schema", "orocomerce")
 
     assert (result.code, result.out) == (2, "")
@@ -89,8 +99,8 @@ def test_check_tries_every_connection(emulator: Emulator, keyturn: Keyturn) -> N
 
 
 @pytest.mark.usefixtures("three")
-def test_check_of_one_connection_tries_it_alone(emulator: Emulator, keyturn: Keyturn) -> None:
-    """A check after a change must not be held up by what else is wrong."""
+def test_check_of_one_connection_tries_only_that_one(emulator: Emulator, keyturn: Keyturn) -> None:
+    """A check after a change must not fail because of another connection."""
     result = keyturn("check", "right", "--format", "json")
 
     assert result.code == 0
@@ -100,10 +110,10 @@ def test_check_of_one_connection_tries_it_alone(emulator: Emulator, keyturn: Key
     assert emulator.token_requests("orocommerce") == 1
 
 
-def test_check_finds_the_mistakes_of_all_connections(
+def test_check_finds_the_problems_of_all_connections(
     configure: Callable[..., Path], keyturn: Keyturn
 ) -> None:
-    """Nothing is asked of anybody before the file is right."""
+    """No request must be sent before the file is right."""
     configure(
         one={"provider": "orocommerce", "client_id": "made-up"},
         two={"provider": "commercelayer", "client_id": "made-up"},
@@ -117,7 +127,7 @@ def test_check_finds_the_mistakes_of_all_connections(
 
 
 def test_check_without_a_connection_is_an_error(keyturn: Keyturn, home: Path) -> None:
-    """A check that found nothing to check has not found everything in order."""
+    """A check of the wrong file would report success."""
     result = keyturn("check")
 
     assert (result.code, result.out) == (2, "")
@@ -126,7 +136,7 @@ def test_check_without_a_connection_is_an_error(keyturn: Keyturn, home: Path) ->
 
 @pytest.mark.usefixtures("three")
 def test_status_sends_nothing(emulator: Emulator, keyturn: Keyturn) -> None:
-    """Looking must not change what is looked at, nor use up a rate limit."""
+    """A status must not use up a rate limit, nor acquire a token."""
     keyturn("token", "right")
     keyturn("token", "wrong")
     requests = emulator.token_requests("orocommerce")
@@ -148,15 +158,15 @@ def test_status_sends_nothing(emulator: Emulator, keyturn: Keyturn) -> None:
 
 
 def test_status_without_a_connection_is_empty(keyturn: Keyturn) -> None:
-    """A fresh installation is in order."""
+    """A new installation has no problem to report."""
     assert keyturn("status", "--format", "json").out == "[]\n"
     assert keyturn("status").out == "connection  provider  state  expires_in  store\n"
 
 
-def test_status_goes_on_after_a_secret_that_is_not_there(
+def test_status_shows_the_others_when_a_secret_is_missing(
     emulator: Emulator, configure: Callable[..., Path], keyturn: Keyturn
 ) -> None:
-    """On a machine that lacks one secret the other connections still have a state."""
+    """On a host that lacks one secret, the state of the other connections must show."""
     right = {"provider": "orocommerce", **emulator.settings("orocommerce")}
     path = configure(right=right)
     lacking = {"provider": '"orocommerce"', "url": '"https://shop.example"', "client_id": '"x"'}

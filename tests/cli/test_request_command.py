@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     "provider", ["norce-commerce", "norce-storm", "orocommerce", "commercelayer"]
 )
-def test_path_is_below_the_api(
+def test_path_is_relative_to_the_api(
     emulator: Emulator,
     configure: Callable[..., Path],
     keyturn: Keyturn,
     provider: str,
     slash: str,
 ) -> None:
-    """The body must be alone on standard output, for `| jq`."""
+    """Standard output must hold only the body, for `| jq`."""
     configure(x={"provider": provider, **emulator.settings(provider)})
 
     result = keyturn("request", "x", "get", slash + emulator.resource(provider).lstrip("/"))
@@ -40,8 +40,8 @@ def test_path_is_below_the_api(
 
 
 @pytest.mark.usefixtures("shop")
-def test_url_of_the_api_may_be_whole(emulator: Emulator, keyturn: Keyturn) -> None:
-    """An API's response links to its next page by a whole URL."""
+def test_absolute_url_of_the_api_is_accepted(emulator: Emulator, keyturn: Keyturn) -> None:
+    """An API's response links to its next page by an absolute URL."""
     url = emulator.settings("orocommerce")["url"]
 
     assert keyturn("request", "shop", "GET", f"{url}/admin/api/users?page=2").code == 0
@@ -49,18 +49,18 @@ def test_url_of_the_api_may_be_whole(emulator: Emulator, keyturn: Keyturn) -> No
 
 @pytest.mark.usefixtures("shop")
 @pytest.mark.parametrize("url", ["https://evil.example/", "http://127.0.0.1:1/x", "ftp://x/"])
-def test_url_of_another_origin_is_refused(emulator: Emulator, keyturn: Keyturn, url: str) -> None:
-    """A link that somebody smuggled into the data must not get the token."""
+def test_url_of_another_origin_is_rejected(emulator: Emulator, keyturn: Keyturn, url: str) -> None:
+    """A link that an attacker put into the data must not get the token."""
     result = keyturn("request", "shop", "GET", url)
 
     assert (result.code, result.out) == (2, "")
-    assert "goes nowhere else" in result.err
+    assert "the token was not attached" in result.err
     assert emulator.token_requests("orocommerce") == 0
 
 
 @pytest.mark.usefixtures("shop")
 def test_data_and_headers_are_sent(emulator: Emulator, keyturn: Keyturn) -> None:
-    """A request that changes something has a body and its type."""
+    """A request that changes data has a body and a content type."""
     arguments = ["-d", '{"a": 1}', "-H", "Content-Type: text/x", "-H", "Accept:text/y"]
 
     keyturn("request", "shop", "POST", "users", *arguments)
@@ -72,18 +72,18 @@ def test_data_and_headers_are_sent(emulator: Emulator, keyturn: Keyturn) -> None
 
 
 @pytest.mark.usefixtures("shop")
-def test_error_of_the_api_is_an_error_here(keyturn: Keyturn) -> None:
-    """A script must notice, and see what the API said."""
+def test_error_of_the_api_is_an_error_of_the_command(keyturn: Keyturn) -> None:
+    """A script must notice the failure, and see the API's response."""
     result = keyturn("request", "shop", "GET", "no/such/thing")
 
     assert (result.code, result.err) == (1, "HTTP 404 Not Found\n")
 
 
 @pytest.mark.parametrize("path", ["users", "users?\x00"])
-def test_api_that_cannot_be_reached_is_told(
+def test_api_that_cannot_be_reached_is_reported(
     emulator: Emulator, configure: Callable[..., Path], keyturn: Keyturn, path: str
 ) -> None:
-    """The network is to blame and not the credentials; httpx's errors hold the token."""
+    """The user must look at the network, not at the credentials; httpx's errors hold the token."""
     settings = emulator.settings("orocommerce") | {"api_url": "http://127.0.0.1:1/api"}
     configure(x={"provider": "orocommerce", **settings})
 
@@ -95,7 +95,7 @@ def test_api_that_cannot_be_reached_is_told(
 
 @pytest.mark.parametrize("header", ["Accept", ":x", "a: \n", "ä: x"])
 def test_malformed_header_is_wrong_usage(keyturn: Keyturn, header: str) -> None:
-    """A header that was silently left out would change what is asked for."""
+    """Without the header, the request would be another one than the user meant."""
     result = keyturn("request", "x", "GET", "users", "-H", header)
 
     assert result.code == 2

@@ -1,4 +1,4 @@
-"""Standard output is for results alone, and tables do nothing to a terminal."""
+"""Standard output holds results alone, and tables have no control characters."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from keyturn.testing import Emulator
 
-    from .conftest import Result, User
+    from .conftest import Result
 
     Keyturn = Callable[..., Result]
     Start = Callable[..., subprocess.Popen[str]]
@@ -34,20 +34,14 @@ def keyturn_event(event):
 """
 
 
-def register(directory: Path, entry_points: str) -> None:
-    """Write the metadata of an installed distribution with these entry points."""
-    metadata = directory / "made_up-1.0.dist-info"
-    metadata.mkdir(parents=True)
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: made-up\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text(entry_points)
-
-
 @pytest.mark.usefixtures("shop")
-def test_what_an_installed_plugin_prints_is_not_in_the_token(start: Start, tmp_path: Path) -> None:
+def test_output_of_an_installed_plugin_is_not_in_the_token(
+    start: Start, register: Callable[..., Path]
+) -> None:
     """`$(keyturn token NAME)` would hold more than the token, and go into a header."""
-    register(tmp_path / "site", "[keyturn.plugins]\nnoisy = noisy\n")
-    (tmp_path / "site" / "noisy.py").write_text(NOISY_PLUGIN)
-    environment = os.environ | {"PYTHONPATH": str(tmp_path / "site")}
+    site = register("[keyturn.plugins]\nnoisy = noisy\n")
+    (site / "noisy.py").write_text(NOISY_PLUGIN)
+    environment = os.environ | {"PYTHONPATH": str(site)}
 
     form = ("--format", "json")
     out, err = start("token", "shop", *form, env=environment).communicate(timeout=30)
@@ -72,15 +66,15 @@ def test_what_an_installed_plugin_prints_is_not_in_the_token(start: Start, tmp_p
         (["forget", "shop"], ""),
     ],
 )
-def test_what_a_provider_prints_is_no_result(
+def test_output_of_a_provider_is_not_in_the_result(
     keyturn: Keyturn, monkeypatch: pytest.MonkeyPatch, arguments: list[str], result: str
 ) -> None:
-    """A forgotten `print` of a stranger's would break whatever reads the result."""
+    """A forgotten `print` in a third-party plugin would break the program that reads the result."""
     orocommerce = type(provider("orocommerce"))
     silent = orocommerce.token_request
 
     def noisy(*given: Any) -> Any:
-        print("noise")  # noqa: T201 - that is the point
+        print("noise")  # noqa: T201 - as a plugin does by mistake
         return silent(*given)
 
     monkeypatch.setattr(orocommerce, "token_request", noisy)
@@ -93,8 +87,8 @@ def test_what_a_provider_prints_is_no_result(
     assert bool(given.out) == bool(result)
 
 
-def test_standard_output_is_as_before_when_a_command_has_ended(keyturn: Keyturn) -> None:
-    """Whoever calls `main` from Python would print to standard error ever after."""
+def test_standard_output_is_restored_after_a_command(keyturn: Keyturn) -> None:
+    """A program that calls `main` would print to standard error from then on."""
     out = sys.stdout
 
     for command in ("status", "check"):  # the second fails: nothing is configured
@@ -104,7 +98,7 @@ def test_standard_output_is_as_before_when_a_command_has_ended(keyturn: Keyturn)
 
 
 @pytest.mark.usefixtures("shop")
-def test_closed_standard_output_is_told_before_anything_is_sent(
+def test_closed_standard_output_is_reported_before_a_request_is_sent(
     emulator: Emulator, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The token would be printed to standard error, and go into a log."""
@@ -119,13 +113,12 @@ def test_closed_standard_output_is_told_before_anything_is_sent(
     assert emulator.token_requests("orocommerce") == 0
 
 
-def test_names_in_a_table_do_nothing_to_the_terminal(
-    keyturn: Keyturn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_control_characters_in_a_table_are_escaped(
+    keyturn: Keyturn, register: Callable[..., Path]
 ) -> None:
-    """Any installed distribution could colour, hide or forge what the table shows."""
+    """Any installed distribution could hide or forge lines of the table."""
     name = "\x1b[31mröd\x07\u202e"
-    register(tmp_path, f"[keyturn.providers]\n{name} = made_up\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
+    register(f"[keyturn.providers]\n{name} = made_up\n")
 
     table, found = keyturn("providers"), keyturn("providers", "--format", "json")
 
@@ -133,37 +126,3 @@ def test_names_in_a_table_do_nothing_to_the_terminal(
     assert line.split() == [r"\x1b[31mröd\x07\u202e", "made-up", "1.0"]
     assert all(line.isprintable() for line in table.out.splitlines())
     assert name in [row["name"] for row in found.json()]
-
-
-def test_key_that_could_be_guessed_is_told_by_the_ordinary_way(
-    user: User, emulator: Emulator
-) -> None:
-    """A fingerprint or a note would be made with it, and tell a weak secret."""
-    user.patch.setenv("KEYTURN_FINGERPRINT_KEY", "x" * 15)
-
-    result = user.run("token", "shop")
-
-    assert (user.quick(), result.code, result.out) == (None, 2, "")
-    assert result.err.startswith("keyturn: the environment variable KEYTURN_FINGERPRINT_KEY has ")
-    assert emulator.token_requests("orocommerce") == 0
-    assert user.notes == []
-
-
-def test_open_key_file_is_told_every_time(user: User, run_python: Callable[..., str]) -> None:
-    """Told only once, it would be taken for settled."""
-    code = """
-import sys
-from keyturn._cli import main
-sys.stderr = sys.stdout
-assert main(["token", "shop"]) == 0
-"""
-    key = user.home / ".local" / "share" / "keyturn" / "fingerprint.key"
-    key.parent.mkdir(parents=True)
-    key.write_bytes(b"k" * 32)
-    key.chmod(0o644)
-
-    outputs = [run_python(code, KEYTURN_FINGERPRINT_KEY=None) for _ in range(2)]
-
-    for output in outputs:
-        assert f"keyturn: WARNING: {key} is open to other users; close it with chmod 600" in output
-    assert user.notes == []

@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def ask(monkeypatch: pytest.MonkeyPatch, keyturn: Keyturn) -> Keyturn:
-    """Give a function that asks the connection `shop` as a credential helper."""
+def credential_helper(monkeypatch: pytest.MonkeyPatch, keyturn: Keyturn) -> Keyturn:
+    """Give a function that calls the connection `shop` as a credential helper."""
 
-    def ask_for(question: str) -> Result:
-        monkeypatch.setattr("sys.stdin", io.StringIO(question))
+    def call(request: str) -> Result:
+        monkeypatch.setattr("sys.stdin", io.StringIO(request))
         return keyturn("token", "shop", "--format", "credential-helper")
 
-    return ask_for
+    return call
 
 
 @pytest.mark.parametrize("provider", Emulator.providers)
 def test_token_of_each_provider(
     emulator: Emulator, configure: Callable[..., Path], keyturn: Keyturn, provider: str
 ) -> None:
-    """The token alone must be on standard output, for `$(keyturn token NAME)`."""
+    """Standard output must hold only the token, for `$(keyturn token NAME)`."""
     configure(x={"provider": provider, **emulator.settings(provider)})
 
     first, second = keyturn("token", "x"), keyturn("token", "x")
@@ -49,8 +49,8 @@ def test_token_of_each_provider(
 
 
 @pytest.mark.usefixtures("shop")
-def test_renew_brings_another_token(emulator: Emulator, keyturn: Keyturn) -> None:
-    """After the permissions of a client have changed, its old token is of no use."""
+def test_renew_requests_another_token(emulator: Emulator, keyturn: Keyturn) -> None:
+    """After a client's permissions have changed, its old token still has the old ones."""
     assert keyturn("token", "shop", "--renew").code == 0
     first = keyturn("token", "shop")
 
@@ -63,7 +63,7 @@ def test_renew_brings_another_token(emulator: Emulator, keyturn: Keyturn) -> Non
 
 
 @pytest.mark.usefixtures("shop")
-def test_header_is_curls(keyturn: Keyturn) -> None:
+def test_header_is_in_curls_form(keyturn: Keyturn) -> None:
     """`keyturn token NAME --format header | curl -H @- URL` keeps the token off command lines."""
     token = keyturn("token", "shop").out
 
@@ -71,8 +71,8 @@ def test_header_is_curls(keyturn: Keyturn) -> None:
 
 
 @pytest.mark.usefixtures("shop")
-def test_json_tells_all_that_a_script_needs(keyturn: Keyturn) -> None:
-    """A script that keeps the token must know when it ends."""
+def test_json_has_all_that_a_script_needs(keyturn: Keyturn) -> None:
+    """A script that keeps the token must know when it expires."""
     found = keyturn("token", "shop", "--format", "json").json()
 
     assert sorted(found) == ["access_token", "expires_at", "scope", "token_type"]
@@ -82,7 +82,7 @@ def test_json_tells_all_that_a_script_needs(keyturn: Keyturn) -> None:
 
 @pytest.mark.usefixtures("shop")
 def test_env_is_safe_for_a_shell(emulator: Emulator, keyturn: Keyturn) -> None:
-    """What a server puts into a response must not be run by the shell that reads it."""
+    """The shell that reads the output must not run what a server put into a response."""
     assignments = keyturn("token", "shop", "--format", "env").out
     script = assignments + 'printf "%s|" "$KEYTURN_ACCESS_TOKEN" "$KEYTURN_TOKEN_TYPE"\n'
     script += 'printf "%s|" "$KEYTURN_API_URL" "$KEYTURN_EXPIRES_AT"'
@@ -103,8 +103,8 @@ def test_env_is_safe_for_a_shell(emulator: Emulator, keyturn: Keyturn) -> None:
 
 
 @pytest.mark.usefixtures("shop")
-def test_exec_credential_is_kubectls(keyturn: Keyturn) -> None:
-    """A Kubernetes client takes its own form alone, the end as RFC 3339 included."""
+def test_exec_credential_is_in_kubectls_form(keyturn: Keyturn) -> None:
+    """A Kubernetes client accepts only its own form, with the expiry as in RFC 3339."""
     found = keyturn("token", "shop", "--format", "exec-credential").json()
 
     assert (found["apiVersion"], found["kind"]) == (
@@ -118,11 +118,13 @@ def test_exec_credential_is_kubectls(keyturn: Keyturn) -> None:
 
 
 @pytest.mark.usefixtures("shop")
-def test_credential_helper_is_bazels(emulator: Emulator, ask: Keyturn, keyturn: Keyturn) -> None:
-    """Bazel expects lists of header values, and the provider may need more than the token."""
+def test_credential_helper_is_in_bazels_form(
+    emulator: Emulator, credential_helper: Keyturn, keyturn: Keyturn
+) -> None:
+    """Bazel expects lists of header values, and the API may need other headers too."""
     url = emulator.settings("orocommerce")["url"]
 
-    found = ask(json.dumps({"uri": f"{url}/admin/api/users?page=1"})).json()
+    found = credential_helper(json.dumps({"uri": f"{url}/admin/api/users?page=1"})).json()
 
     token = keyturn("token", "shop").out.rstrip()
     assert found["headers"] == {
@@ -134,19 +136,23 @@ def test_credential_helper_is_bazels(emulator: Emulator, ask: Keyturn, keyturn: 
 
 @pytest.mark.usefixtures("shop")
 @pytest.mark.parametrize("uri", ["https://evil.example/", "http://127.0.0.1:1/", "x", ""])
-def test_credential_helper_responses_for_its_own_origin_only(ask: Keyturn, uri: str) -> None:
-    """Whoever writes a build file must not get the token sent to a host of theirs."""
-    result = ask(json.dumps({"uri": uri}))
+def test_credential_helper_serves_only_the_origin_of_the_api(
+    credential_helper: Keyturn, uri: str
+) -> None:
+    """The author of a build file could have the token sent to a host of theirs."""
+    result = credential_helper(json.dumps({"uri": uri}))
 
     assert (result.code, result.out) == (2, "")
-    assert "goes nowhere else" in result.err
+    assert "the token was not attached" in result.err
 
 
 @pytest.mark.usefixtures("shop")
-@pytest.mark.parametrize("question", ["", "[", "[]", "{}", '{"uri": 3}', "[" * 50_000])
-def test_credential_helper_refuses_another_question(ask: Keyturn, question: str) -> None:
-    """A token given away without knowing what for is given away."""
-    result = ask(question)
+@pytest.mark.parametrize("request_", ["", "[", "[]", "{}", '{"uri": 3}', "[" * 50_000])
+def test_credential_helper_rejects_a_malformed_request(
+    credential_helper: Keyturn, request_: str
+) -> None:
+    """Without an address, the token could go to any host."""
+    result = credential_helper(request_)
 
     assert (result.code, result.out) == (2, "")
     assert '{"uri": "https://api.example/"}' in result.err
@@ -154,7 +160,7 @@ def test_credential_helper_refuses_another_question(ask: Keyturn, question: str)
 
 @pytest.mark.usefixtures("shop")
 def test_explain_shows_the_exchange_and_no_secret(emulator: Emulator, keyturn: Keyturn) -> None:
-    """Support must see what is sent, and may be anybody."""
+    """Support must see what is sent, and must not see the secret."""
     settings = emulator.settings("orocommerce")
 
     result = keyturn("explain", "shop")
@@ -168,7 +174,7 @@ def test_explain_shows_the_exchange_and_no_secret(emulator: Emulator, keyturn: K
 def test_revoke_ends_the_token_at_the_provider(
     emulator: Emulator, configure: Callable[..., Path], keyturn: Keyturn
 ) -> None:
-    """A token that leaked must be of no use to its finder."""
+    """A token that leaked must stop being valid."""
     configure(x={"provider": "commercelayer", **emulator.settings("commercelayer")})
 
     nothing = keyturn("revoke", "x")
@@ -185,19 +191,20 @@ def test_revoke_ends_the_token_at_the_provider(
 
 
 @pytest.mark.usefixtures("shop")
-def test_revoke_tells_when_there_is_no_way(keyturn: Keyturn) -> None:
-    """Who believes that a token was revoked looks no further after a leak."""
+def test_revoke_fails_when_the_provider_cannot_revoke(keyturn: Keyturn) -> None:
+    """A user would believe that a leaked token is no longer valid."""
     keyturn("token", "shop")
 
     result = keyturn("revoke", "shop")
 
     assert result.code == 2
-    assert "orocommerce has no way to revoke a token" in result.err
+    assert "orocommerce" in result.err
+    assert "revoke" in result.err
 
 
 @pytest.mark.usefixtures("shop")
-def test_forget_makes_the_next_call_ask_again(emulator: Emulator, keyturn: Keyturn) -> None:
-    """After a secret was mended at the provider nobody wants to wait for what is remembered."""
+def test_forget_makes_the_next_call_request_a_token(emulator: Emulator, keyturn: Keyturn) -> None:
+    """After a user has fixed the client at the provider, the cached error must not remain."""
     first = keyturn("token", "shop")
 
     result = keyturn("forget", "shop")
@@ -205,3 +212,20 @@ def test_forget_makes_the_next_call_ask_again(emulator: Emulator, keyturn: Keytu
     assert (result.code, result.out, result.err) == (0, "", "forgotten.\n")
     assert keyturn("token", "shop").out != first.out
     assert emulator.token_requests("orocommerce") == 2
+
+
+@pytest.mark.usefixtures("shop")
+def test_stored_token_is_printed_without_slow_imports(
+    keyturn: Keyturn, run_python: Callable[..., str]
+) -> None:
+    """A loop in a shell would wait for an HTTP client that it does not use."""
+    code = """
+import sys
+from keyturn._cli import main
+main(["token", "shop"])
+slow = {"asyncio", "authlib", "cryptography", "httpx", "importlib.metadata", "joserfc", "ssl"}
+print(sorted(slow & set(sys.modules)))
+"""
+    token = keyturn("token", "shop").out
+
+    assert run_python(code, COVERAGE_PROCESS_CONFIG=None) == f"{token}[]"

@@ -30,8 +30,6 @@ ALONE = {
     "CLIENT_ID": "made-up",
     "CLIENT_SECRET": "s3cret-for-tests",
 }
-
-
 TOKEN = keyturn.Token("made-up", "Bearer", 2e9)
 
 
@@ -47,16 +45,16 @@ def override(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 def problems(name: str, path: Path | None = None) -> tuple[str, ...]:
-    """Return the mistakes that loading a connection reports."""
+    """Return the problems that loading a connection reports."""
     with pytest.raises(ConfigurationError) as caught:
         keyturn.load_connection(name, config=path)
-    return caught.value.problems
+    return tuple(map(str, caught.value.problems))
 
 
 def test_variable_overrides_one_setting(
     write: Callable[..., Path], override: Callable[..., None]
 ) -> None:
-    """A deployment must be able to change one setting without a file of its own."""
+    """A deployment changes one setting without a file of its own."""
     override(
         "NORCE_STAGE",
         CLIENT_ID="from-the-environment",
@@ -74,15 +72,15 @@ def test_variable_overrides_one_setting(
 
 @pytest.mark.parametrize("name", ["norce-stage", "norce_stage", "norce.stage"])
 def test_environment_alone_suffices(override: Callable[..., None], name: str) -> None:
-    """A container has variables and often no file; they can't say how the name is written."""
+    """A container often has no file; a variable's name can't hold a hyphen or a dot."""
     override("NORCE_STAGE", **ALONE, TIMEOUT="5", STORE="memory://")
 
-    assert config.connection_names() == ["norce-stage"]
+    assert config.read().names() == ["norce-stage"]
     assert keyturn.load_connection(name).name == "norce-stage"
 
 
-def test_texts_stand_for_numbers_and_truth_values(override: Callable[..., None]) -> None:
-    """The environment has nothing but texts."""
+def test_strings_are_read_as_numbers_and_booleans(override: Callable[..., None]) -> None:
+    """Every value of an environment variable is a string."""
     override(
         "CL",
         PROVIDER="commercelayer",
@@ -97,28 +95,28 @@ def test_texts_stand_for_numbers_and_truth_values(override: Callable[..., None])
     assert keyturn.load_connection("cl").token_request().scope == ("market:code:europe",)
 
 
-def test_text_that_stands_for_no_number_is_told_by_its_variable(
+def test_string_that_is_no_number_is_reported_by_its_variable(
     override: Callable[..., None],
 ) -> None:
-    """The mistake must be found where it was made, and its value may be a secret."""
+    """The user must find the variable, and its value may be a secret."""
     override("X", **ALONE, APPLICATION_ID="s3cret", TIMEOUT="[", WAIT="true")
 
-    assert problems("x") == (
-        "KEYTURN_CONNECTIONS__X__TIMEOUT: must be a number of seconds, above 0 and at most 86400",
-        "KEYTURN_CONNECTIONS__X__WAIT: must be a number of seconds, not below 0 and at most 86400",
-        "KEYTURN_CONNECTIONS__X__APPLICATION_ID: must be a whole number",
-    )
+    timeout, wait, application_id = problems("x")
+    assert timeout.startswith("KEYTURN_CONNECTIONS__X__TIMEOUT: must be a number of seconds")
+    assert wait.startswith("KEYTURN_CONNECTIONS__X__WAIT: must be a number of seconds")
+    assert application_id.startswith("KEYTURN_CONNECTIONS__X__APPLICATION_ID: must be ")
+    assert "s3cret" not in application_id
 
 
 def test_number_in_the_file_stays_strict_beside_variables(
     write: Callable[..., Path], override: Callable[..., None]
 ) -> None:
-    """A mistake in the file must not hide because a variable happens to be set."""
+    """A variable must not hide a mistake in the file."""
     override("NORCE_STAGE", CLIENT_SECRET="s3cret-for-tests")
 
-    assert problems("norce-stage", write(FILE.replace("1042", '"1042"'))) == (
-        "connections.norce-stage.application_id: must be a whole number",
-    )
+    (problem,) = problems("norce-stage", write(FILE.replace("1042", '"1042"')))
+
+    assert problem.startswith("connections.norce-stage.application_id: must be ")
 
 
 @pytest.mark.parametrize(
@@ -133,7 +131,7 @@ def test_number_in_the_file_stays_strict_beside_variables(
 def test_variable_of_no_connection_is_a_mistake(
     write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, variable: str, question: str
 ) -> None:
-    """An override that is silently left out leaves the account it was to replace in use."""
+    """If the variable were ignored, the account that it should replace would stay in use."""
     monkeypatch.setenv(f"KEYTURN_CONNECTIONS__{variable}", "s3cret-for-tests")
 
     assert problems("norce-stage", write(FILE)) == (
@@ -142,7 +140,7 @@ def test_variable_of_no_connection_is_a_mistake(
 
 
 def test_variable_of_no_setting_is_a_mistake(override: Callable[..., None]) -> None:
-    """An override that is silently left out leaves the setting it was to replace in use."""
+    """If the variable were ignored, the setting that it should replace would stay in use."""
     override("X", **ALONE, CLIENT_IDD="made-up")
 
     assert problems("x") == (

@@ -52,12 +52,12 @@ def stored(tmp_path: Path) -> bytes:
 
 
 def problems(path: Path) -> tuple[str, ...]:
-    """Return the mistakes that opening the connection reports."""
+    """Return the problems that loading the connection reports."""
     with pytest.raises(ConfigurationError) as caught:
         keyturn.load_connection("oro", config=path)
     shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
     assert "s3cret" not in "".join(shown.format())
-    return caught.value.problems
+    return tuple(map(str, caught.value.problems))
 
 
 @pytest.mark.parametrize("store_key", [REFERENCE, f'store_key = "{KEY}"', f"store_key = ['{KEY}']"])
@@ -69,7 +69,7 @@ def test_tokens_are_encrypted_and_shared(
     monkeypatch: pytest.MonkeyPatch,
     store_key: str,
 ) -> None:
-    """The file would promise encryption, and tokens lie in the clear or be requested each time."""
+    """Tokens would be stored in plain text, or requested each time, in spite of the key."""
     monkeypatch.setenv("MADE_UP_KEY", KEY)
     path = write(f"{store_key}\n{account}")
 
@@ -92,10 +92,10 @@ def test_keys_are_rotated_without_a_token_request(
     assert token(write(f"store_key = '{NEW_KEY}'\n{account}")) != old
 
 
-def test_it_holds_for_the_variables_store_too(
+def test_the_variables_store_is_encrypted_too(
     write: Callable[..., Path], account: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A store named in the environment would silently hold tokens in the clear."""
+    """A store named in the environment would hold tokens in plain text."""
     monkeypatch.setenv("KEYTURN_STORE", f"disk://{tmp_path}/tokens")
     without = "\n".join(line for line in account.splitlines() if not line.startswith("store"))
 
@@ -106,11 +106,11 @@ def test_it_holds_for_the_variables_store_too(
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ("7", "store_key: must be a reference to a secret, or a list of such"),
-        ("[]", "store_key: must be a reference to a secret, or a list of such"),
-        ("[[]]", "store_key[0]: must be a reference to a secret, or a list of such"),
-        (f'["{KEY}", true]', "store_key[1]: must be a reference to a secret, or a list of such"),
-        ("{ env = 7 }", "store_key: env must be a text"),
+        ("7", "store_key: must be a reference to a secret, or a list of them"),
+        ("[]", "store_key: must be a reference to a secret, or a list of them"),
+        ("[[]]", "store_key[0]: must be a reference to a secret, or a list of them"),
+        (f'["{KEY}", true]', "store_key[1]: must be a reference to a secret, or a list of them"),
+        ("{ env = 7 }", "store_key: env must be a string"),
         ('{ evn = "X" }', "store_key: no secret source is named 'evn'; known are "),
         ("{}", "store_key: must be a reference to a secret: a table with one of "),
         ('{ env = "MISSING" }', "store_key: the environment variable MISSING is not set"),
@@ -122,10 +122,10 @@ def test_it_holds_for_the_variables_store_too(
         ('""', "store_key: an encrypted store needs at least one key, and each"),
     ],
 )
-def test_mistakes_are_told_by_place_and_nothing_is_stored(
+def test_problems_are_reported_by_path_and_nothing_is_stored(
     write: Callable[..., Path], account: str, tmp_path: Path, given: str, expected: str
 ) -> None:
-    """A key with a mistake in it would leave tokens in the clear, or show up in a log."""
+    """A wrong key would leave tokens in plain text, or appear in a log."""
     (problem,) = problems(write(f"store_key = {given}\n{account}"))
 
     assert problem.startswith(expected)
@@ -135,14 +135,14 @@ def test_mistakes_are_told_by_place_and_nothing_is_stored(
 def test_key_in_a_file_that_others_can_read_is_refused(
     write: Callable[..., Path], account: str
 ) -> None:
-    """Whoever can read the file could read the tokens."""
+    """Every user who can read the file could read the tokens."""
     found = problems(write(f"store_key = '{KEY}'\n{account}", mode=0o644))
 
     assert any(p.startswith("store_key: a secret may be written out only in") for p in found)
 
 
-def test_check_finds_mistakes_without_resolving(write: Callable[..., Path], account: str) -> None:
-    """`check` would run commands or ask for a keyring's password."""
+def test_check_finds_problems_without_resolving(write: Callable[..., Path], account: str) -> None:
+    """A check would run commands, or make a keyring show a dialog."""
     config.read(write(f"{REFERENCE}\n{account}")).check()
     with pytest.raises(ConfigurationError, match="store_key: must be"):
         config.read(write(f"store_key = 7\n{account}")).check()
@@ -151,7 +151,7 @@ def test_check_finds_mistakes_without_resolving(write: Callable[..., Path], acco
 def test_connections_with_one_store_key_share_one_store(
     write: Callable[..., Path], account: str
 ) -> None:
-    """Each would have token requests, and a rate_limit while the store fails, of its own."""
+    """Each would send its own token requests, and have its own rate limit during an outage."""
     path = write(f"store_key = '{KEY}'\n{account}")
     one, two = (keyturn.load_connection("oro", config=path).renewal.store for _ in range(2))
     path = write(f"store_key = ['{NEW_KEY}', '{KEY}']\n{account}")

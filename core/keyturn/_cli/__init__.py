@@ -1,13 +1,11 @@
-"""The command line: `keyturn COMMAND …`; each command is imported when it is called."""
+"""The command line: `keyturn COMMAND …`; each command's module is imported when it is called."""
 
 from __future__ import annotations
 
 import os
 import sys
 
-from keyturn._cli import quick as _quick
-
-# `typing` takes too long to import for the quick way.
+# `typing` takes as long to import as Python takes to start.
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
@@ -24,32 +22,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: 0 done, 2 usage or configuration, 3 credentials or scope refused, 4 rate
-        limited, 5 endpoint or network, 130 interrupted, 1 anything else.
+        limited, 5 endpoint or network, 130 interrupted, 1 any other failure.
 
     Raises:
         SystemExit: With code 2 for wrong usage, with 0 after `--help` and `--version`.
     """
+    from keyturn._cli.commands import report, run
+
     try:
-        code = _run(sys.argv[1:] if argv is None else argv)
+        code = run(sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
-        # Whoever reads has enough. The interpreter's own flush at the end must not fail again.
+        # The reader closed the pipe. The interpreter's own flush at exit must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:  # noqa: BLE001 - a traceback could show values
-        from keyturn._cli.commands import failed
-
-        return failed(error)
+        return report(error)
     return code
-
-
-def _run(arguments: Sequence[str]) -> int:
-    line = _quick.response(arguments)
-    if line is None:
-        from keyturn._cli.commands import run
-
-        return run(arguments)
-    print(line)
-    return 0

@@ -1,11 +1,10 @@
-"""The ordinary way of every command: its arguments, its log, and what is told of a failure."""
+"""What all commands share: their arguments, their log, and how a failure is reported."""
 
 from __future__ import annotations
 
 import contextlib
 import importlib
 import logging
-import os
 import sys
 from typing import TYPE_CHECKING, TextIO
 
@@ -31,10 +30,8 @@ def run(argv: Sequence[str]) -> int:
         importlib.import_module(f"keyturn._cli.{module}"), function
     )
     # Standard output is for results alone: what a plugin prints must not get into a `$(…)`.
-    with (
-        _logging(verbose=arguments.verbose) as arguments.log,
-        contextlib.redirect_stdout(sys.stderr),
-    ):
+    with _logging(verbose=arguments.verbose) as log, contextlib.redirect_stdout(sys.stderr):
+        arguments.log = log
         return command(arguments)
 
 
@@ -46,14 +43,14 @@ def _results() -> TextIO:
     """
     out: TextIO | None = sys.stdout
     if out is None:
-        # To print there would be to print a token to standard error.
+        # Printing there would print a token to standard error.
         message = "standard output is closed."
         raise errors.ConfigurationError(message, hint="Redirect it to /dev/null if need be.")
     return out
 
 
-def failed(error: Exception) -> int:
-    """Tell of a command's failure, and return its exit code."""
+def report(error: Exception) -> int:
+    """Report a command's failure, and return its exit code."""
     if isinstance(error, errors.KeyturnError):
         print(f"keyturn: {error}", file=sys.stderr)
         return exit_code(error)
@@ -62,32 +59,18 @@ def failed(error: Exception) -> int:
 
 
 def _defect(error: Exception) -> str:
+    import os
     import traceback
 
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    where = f"{os.path.basename(place.filename)}, line {place.lineno}"  # noqa: PTH119 - a name
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{os.path.basename(frame.filename)}, line {frame.lineno}"  # noqa: PTH119 - a name
     return f"unexpected {type(error).__name__} in {where}. This is a defect: please report it."
 
 
-class Log(logging.StreamHandler):  # type: ignore[type-arg]  # of text
-    """Writes keyturn's log to standard error.
-
-    Attributes:
-        is_empty: Whether nothing has been written yet.
-    """
-
-    is_empty = True
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write a record."""
-        self.is_empty = False
-        super().emit(record)
-
-
 @contextlib.contextmanager
-def _logging(*, verbose: bool) -> Generator[Log]:
+def _logging(*, verbose: bool) -> Generator[logging.Handler]:
     """Write keyturn's log to standard error: warnings, or everything."""
-    log = Log(sys.stderr)
+    log = logging.StreamHandler(sys.stderr)
     log.setFormatter(logging.Formatter("keyturn: %(levelname)s: %(message)s"))
     logger = logging.getLogger("keyturn")
     level = logger.level

@@ -1,4 +1,4 @@
-"""The command that shows what keyturn does; each step checks what it says."""
+"""The command that shows what keyturn does; each step checks what it prints."""
 
 from __future__ import annotations
 
@@ -31,34 +31,34 @@ _THREADS = 100
 _PROCESSES = 8
 _SLOW = 0.2
 _LIFETIME = 3
-_PATIENCE = 30.0
+_TIMEOUT = 30.0
 _HEADING = """\
-keyturn turns client credentials into a valid access token, whenever one is needed.
-Four providers are emulated on this machine; nothing leaves it.
+keyturn turns client credentials into a valid access token, exactly when one is needed.
+The four providers are emulated on this machine; no request leaves it.
 """
 _ENDING = """
-Yours to try:  keyturn emulate     the emulator, with a keyturn.toml for it
-               keyturn providers   what can be connected to
-               keyturn check       your own connections, once they are in keyturn.toml"""
+Next:  keyturn emulate     runs the emulator, and prints a keyturn.toml for it
+       keyturn providers   lists the providers
+       keyturn check       checks your own connections in keyturn.toml"""
 
 
 class _StepFailedError(Exception):
-    """A step of the demonstration did not do what it says."""
+    """A step of the demonstration failed."""
 
 
 def demo(arguments: argparse.Namespace) -> int:
-    """Show what keyturn does, against an emulator of its own, in a few seconds."""
+    """Show what keyturn does, against its own emulator, in a few seconds."""
     out = arguments.out
     print(_HEADING, file=out)
     with tempfile.TemporaryDirectory(prefix="keyturn-") as directory, Emulator() as emulator:
         stage = _Stage(emulator, Path(directory))
-        failed = [title for title, step in _STEPS if not _shown(title, step(stage), out)]
-    print(f"\nNot as promised: {', '.join(failed)}." if failed else _ENDING, file=out)
+        failed = [title for title, step in _STEPS if not _succeeds(title, step(stage), out)]
+    print(f"\nFailed: {', '.join(failed)}." if failed else _ENDING, file=out)
     return FAILED if failed else DONE
 
 
-def _shown(title: str, lines: Iterator[str], out: TextIO) -> bool:
-    """Print a step as it goes on, and tell whether it did what it says."""
+def _succeeds(title: str, lines: Iterator[str], out: TextIO) -> bool:
+    """Run a step, print its lines, and return whether it succeeds."""
     print(title, file=out, flush=True)
     try:
         for line in lines:
@@ -71,7 +71,7 @@ def _shown(title: str, lines: Iterator[str], out: TextIO) -> bool:
 
 @attrs.frozen
 class _Stage:
-    """What the steps share: the emulator, and a directory for the tokens."""
+    """The emulator, and a directory for the tokens."""
 
     emulator: Emulator
     directory: Path
@@ -103,10 +103,10 @@ def _each_provider(stage: _Stage) -> Iterator[str]:
             token = connection.token()
             seconds = time.perf_counter() - begin
             status = stage.get(connection)
-        _require(status == 200, f"the API of {provider} answered with {status}")
+        _require(status == 200, f"the API of {provider} responded with {status}")
         resource = stage.emulator.resource(provider)
         yield (
-            f"{provider:<15} a token for {token.lifetime:.0f} s in {_ms(seconds)}; "
+            f"{provider:<15} a token valid for {token.lifetime:.0f} s, in {_ms(seconds)}; "
             f"GET {resource}: {status}"
         )
 
@@ -116,7 +116,7 @@ def _second_call(stage: _Stage) -> Iterator[str]:
     before = sum(map(stage.emulator.token_requests, providers))
     begin = time.perf_counter()
     for provider in providers:
-        # A connection of its own, as the next script would have.
+        # A new connection, as in the next process.
         with stage.connect(provider) as connection:
             connection.token()
     seconds = time.perf_counter() - begin
@@ -125,32 +125,32 @@ def _second_call(stage: _Stage) -> Iterator[str]:
     yield f"{len(providers)} new connections, {requests} token requests, {_ms(seconds)} in all"
 
 
-def _crowd_of_threads(stage: _Stage) -> Iterator[str]:
+def _many_threads(stage: _Stage) -> Iterator[str]:
     provider = "orocommerce"
     stage.emulator.fault(provider, "slow", seconds=_SLOW)
     waits: list[float] = []
     tokens: list[Token] = []
 
-    def ask(_: int) -> None:
+    def get_token(_: int) -> None:
         begin = time.perf_counter()
         tokens.append(connection.token())
         waits.append(time.perf_counter() - begin)
 
-    def ask_all() -> None:
+    def get_tokens() -> None:
         with ThreadPoolExecutor(_THREADS) as pool:
-            list(pool.map(ask, range(_THREADS)))
+            list(pool.map(get_token, range(_THREADS)))
 
     with stage.connect(provider, side="storefront") as connection:
-        requests = stage.count(provider, ask_all)
+        requests = stage.count(provider, get_tokens)
     _require(requests == 1, f"{requests} token requests were sent")
     _require(len({token.access_token for token in tokens}) == 1, "the threads' tokens differ")
     yield (
-        f"{_THREADS} threads: {requests} token request; the longest wait was {_ms(max(waits))}, "
-        f"of which the endpoint took {_ms(_SLOW)}"
+        f"{_THREADS} threads: {requests} token request; the longest wait: {_ms(max(waits))}, "
+        f"of which the endpoint takes {_ms(_SLOW)}"
     )
 
 
-def _crowd_of_processes(stage: _Stage) -> Iterator[str]:
+def _many_processes(stage: _Stage) -> Iterator[str]:
     provider = "commercelayer"
     settings = stage.emulator.settings(provider, kind="sales_channel") | {"store": stage.store}
     config = stage.directory / "keyturn.toml"
@@ -164,48 +164,48 @@ def _crowd_of_processes(stage: _Stage) -> Iterator[str]:
 
 
 def _run_processes(config: Path) -> list[str]:
-    """Run `keyturn token shop` in many processes at once and return what each printed."""
+    """Run `keyturn token shop` in many processes at once and return the output of each."""
     overrides = "KEYTURN_CONNECTIONS__"
-    inherited = {name: text for name, text in os.environ.items() if not name.startswith(overrides)}
-    command = [sys.executable, "-P", "-m", "keyturn._cli", "--config", str(config), "token", "shop"]
+    inherited = {name: v for name, v in os.environ.items() if not name.startswith(overrides)}
+    command = [sys.executable, "-P", "-m", "keyturn", "--config", str(config), "token", "shop"]
     processes = [
-        subprocess.Popen(command, env=inherited, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own program
+        subprocess.Popen(command, env=inherited, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own command
         for _ in range(_PROCESSES)
     ]
     try:
-        return [process.communicate(timeout=_PATIENCE)[0] for process in processes]
+        return [process.communicate(timeout=_TIMEOUT)[0] for process in processes]
     finally:
         for process in processes:
             process.kill()
             process.communicate()
 
 
-def _renewal_ahead(stage: _Stage) -> Iterator[str]:
+def _early_renewal(stage: _Stage) -> Iterator[str]:
     provider = "norce-storm"
     stage.emulator.set_lifetime(provider, _LIFETIME)
-    # In memory: a disk that stalls for a moment must not make so short a token come too late.
+    # In memory: a slow disk could delay the renewal of so short a token beyond its expiry.
     with connect(provider, store="memory://", **stage.emulator.settings(provider)) as connection:
         first = connection.token()
         stage.emulator.fault(provider, "slow", seconds=_SLOW)
         before = stage.emulator.token_requests(provider)
-        meanwhile, longest, token = 0, 0.0, first
+        served, longest, token = 0, 0.0, first
         while token is first and time.time() < first.expires_at:
-            under_way = stage.emulator.token_requests(provider) > before
+            is_pending = stage.emulator.token_requests(provider) > before
             begin = time.perf_counter()
             token = connection.token()
             longest = max(longest, time.perf_counter() - begin)
-            meanwhile += under_way and token is first
+            served += is_pending and token is first
             time.sleep(0.005)
     _require(token is not first, "the token was not renewed")
-    _require(meanwhile > 0, "calls waited for the renewal")
+    _require(served > 0, "calls waited for the renewal")
     yield (
-        f"a token of {_LIFETIME} s was renewed {_ms(first.expires_at - token.issued_at)} before "
-        f"its end; while the endpoint took {_ms(_SLOW)},"
+        f"a token valid for {_LIFETIME} s is renewed {_ms(first.expires_at - token.issued_at)} "
+        f"before it expires; while the endpoint takes {_ms(_SLOW)},"
     )
-    yield f"{meanwhile} calls were answered with the old one; the longest wait was {_ms(longest)}"
+    yield f"{served} calls get the old token, which is still valid; longest wait: {_ms(longest)}"
 
 
-def _refused_token(stage: _Stage) -> Iterator[str]:
+def _rejected_token(stage: _Stage) -> Iterator[str]:
     provider = "norce-commerce"
     statuses: list[int] = []
     with stage.connect(provider) as connection:
@@ -214,14 +214,14 @@ def _refused_token(stage: _Stage) -> Iterator[str]:
         before = stage.emulator.api_requests(provider)
         requests = stage.count(provider, lambda: statuses.append(stage.get(connection)))
         sent = stage.emulator.api_requests(provider) - before
-    _require(statuses == [200], f"the API answered with {statuses[0]}")
+    _require(statuses == [200], f"the API responded with {statuses[0]}")
     _require((requests, sent) == (1, 2), f"{requests} token and {sent} API requests were sent")
-    yield f"the API answered 401; {requests} token request, the same request again: {statuses[0]}"
+    yield f"the API responds 401; {requests} token request; the repeated request: {statuses[0]}"
 
 
-def _require(promise: bool, otherwise: str) -> None:  # noqa: FBT001 - it is what is required
-    if not promise:
-        raise _StepFailedError(otherwise)
+def _require(condition: bool, failure: str) -> None:  # noqa: FBT001 - as for assert
+    if not condition:
+        raise _StepFailedError(failure)
 
 
 def _ms(seconds: float) -> str:
@@ -229,10 +229,10 @@ def _ms(seconds: float) -> str:
 
 
 _STEPS: tuple[tuple[str, Callable[[_Stage], Iterator[str]]], ...] = (
-    ("1. A token from each provider, chosen by name, and a call to its API", _each_provider),
-    ("2. The second time the tokens come from the store", _second_call),
-    ("3. A crowd that finds no token makes one request", _crowd_of_threads),
-    ("4. A crowd of processes does, too", _crowd_of_processes),
-    ("5. A token is renewed before it ends, and nobody waits", _renewal_ahead),
-    ("6. A token that the API refuses is replaced, and the call goes through", _refused_token),
+    ("1. Get a token from each provider, by its name, and call its API", _each_provider),
+    ("2. Get the same tokens from the store, without a token request", _second_call),
+    ("3. Threads that find no token send one token request together", _many_threads),
+    ("4. Processes do so too", _many_processes),
+    ("5. A token is renewed before it expires, and no call waits", _early_renewal),
+    ("6. A token that the API rejects is replaced, and the request is repeated", _rejected_token),
 )

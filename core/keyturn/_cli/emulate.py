@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from keyturn.testing import Emulator
 
 _HEADING = """\
-# The emulator of the four providers; its credentials are made up, and end with it.
-# keyturn takes secrets only from a file that is closed to others:
+# The emulator of the four providers; its made-up credentials are valid while it runs.
+# keyturn reads secrets only from a file that no other user can open:
 #   (umask 077; keyturn emulate >emulator.toml) & keyturn --config emulator.toml check
 """
 
@@ -26,7 +26,7 @@ def emulate(arguments: argparse.Namespace) -> int:
     """Run the emulator until it is interrupted or terminated, its keyturn.toml printed first."""
     from keyturn.testing import Emulator
 
-    # Blocked before the emulator's threads begin, so that the signals come to this one alone.
+    # Blocked before the emulator's threads start, so that only this thread gets the signals.
     signals = {signal.SIGINT, signal.SIGTERM}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     try:
@@ -40,7 +40,7 @@ def emulate(arguments: argparse.Namespace) -> int:
 
 
 def connection_table(name: str, provider: str, settings: Mapping[str, str | int]) -> str:
-    """Return a connection as keyturn.toml has it."""
+    """Return a connection as a table of keyturn.toml."""
     lines = [f"[connections.{name}]", f"provider = {json.dumps(provider)}"]
     lines += [f"{setting} = {json.dumps(value)}" for setting, value in settings.items()]
     return "\n".join([*lines, ""])

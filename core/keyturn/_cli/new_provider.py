@@ -19,38 +19,38 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Mapping
 
-# Short enough for a label of the made-up host.
+# Short enough for a label of the example's host.
 _NAME_REGEX = re.compile(r"[a-z](?:-?[a-z0-9]){0,30}")
 _NEXT_STEPS = """
-keyturn: that is a whole distribution. What comes next, in {directory}:
+keyturn: the distribution is complete. Next, in {directory}:
   pip install --editable '.[test]'
   pytest
-README.md tells what else, up to the first release."""
+README.md lists what remains until the first release."""
 
 
 class _Template(string.Template):
-    """A text in which `%{name}` stands for a value: neither Python, TOML nor YAML has that."""
+    """A template with `%{name}` for a value: Python, TOML and YAML don't use that form."""
 
     delimiter = "%"
 
 
 def new_provider(arguments: argparse.Namespace) -> int:
-    """Write a distribution that installs, passes its tests and is listed, just as it is."""
+    """Write a distribution that can be installed, passes its tests and is listed."""
     name: str = arguments.name
     _require_usable(name)
     directory = Path(arguments.directory) / f"keyturn-{name}"
-    texts = {directory / path: text for path, text in _texts(name, is_data=arguments.data)}
-    _write(directory, texts)
-    print(*texts, sep="\n", file=arguments.out, flush=True)
+    files = {directory / path: content for path, content in _files(name, is_data=arguments.data)}
+    _write(directory, files)
+    print(*files, sep="\n", file=arguments.out, flush=True)
     print(_NEXT_STEPS.format(directory=directory), file=sys.stderr)
     return DONE
 
 
 def _require_usable(name: str) -> None:
-    """Refuse a name that can't be a provider's, or already is.
+    """Reject a name that can't be a provider's, or is taken.
 
     Raises:
-        keyturn.errors.ConfigurationError: It is refused.
+        keyturn.errors.ConfigurationError: It is rejected.
     """
     if not _NAME_REGEX.fullmatch(name) or keyword.iskeyword(_capitalized(name)):
         raise errors.ConfigurationError(
@@ -62,7 +62,7 @@ def _require_usable(name: str) -> None:
         if plugin.name == name:
             advice = "" if plugin.is_own else f", or uninstall {plugin.distribution}"
             raise errors.ConfigurationError(
-                f"provider {name} is there already: it comes with {plugin.distribution}.",
+                f"provider {name} is installed already: it comes with {plugin.distribution}.",
                 hint=f"Choose another name{advice}.",
             )
     package = _package(name)
@@ -71,12 +71,12 @@ def _require_usable(name: str) -> None:
         raise errors.ConfigurationError(message, hint="Choose another name.")
 
 
-def _texts(name: str, *, is_data: bool) -> Iterator[tuple[str, str]]:
-    """Yield path and text of each file of a new distribution.
+def _files(name: str, *, is_data: bool) -> Iterator[tuple[str, str]]:
+    """Yield path and content of each file of a new distribution.
 
     Args:
         name: The provider's name.
-        is_data: Whether it is described by data, without code.
+        is_data: Whether a TOML file describes it, without code.
     """
     package = _package(name)
     init = f"src/{package}/__init__.py"
@@ -119,26 +119,26 @@ def _capitalized(name: str, separator: str = "") -> str:
 
 
 def _bounds(version: str) -> str:
-    """Return the versions of keyturn that keep what this one promises, by its policy."""
+    """Return the versions of keyturn that are compatible with this one, by its policy."""
     major, minor = map(int, version.split(".")[:2])
     return f">={major}.{minor},<{major + 1}" if major else f">=0.{minor},<0.{minor + 1}"
 
 
-def _write(directory: Path, texts: Mapping[Path, str]) -> None:
-    """Write the files of a directory that doesn't exist yet.
+def _write(directory: Path, files: Mapping[Path, str]) -> None:
+    """Write the files of a directory that does not exist yet.
 
     Raises:
         keyturn.errors.ConfigurationError: It exists, or something can't be written.
     """
     try:
         directory.mkdir(parents=True)
-        for path, text in texts.items():
+        for path, content in files.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, "utf-8", newline="\n")
+            path.write_text(content, "utf-8", newline="\n")
     except FileExistsError:
-        problem = f"{directory} exists already, and nothing is overwritten."
+        problem = f"{directory} exists already and was not changed."
     except OSError as error:
         problem = f"{error.filename or directory} can't be written: {error.strerror}."
     else:
         return
-    raise errors.ConfigurationError(problem, hint="Name another place with --directory.")
+    raise errors.ConfigurationError(problem, hint="Name another directory with --directory.")

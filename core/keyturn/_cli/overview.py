@@ -1,21 +1,20 @@
-"""The commands that show what there is: providers, settings, connections."""
+"""The commands that list providers, settings and connections."""
 
 from __future__ import annotations
 
 import json
 import sys
-import time
 from typing import TYPE_CHECKING
 
 from keyturn import errors
+from keyturn._cli.connections import configuration, current_token, expires_in, token_state
 from keyturn._cli.exit_codes import DONE, exit_code
-from keyturn._cli.output import Row, configuration, print_rows
+from keyturn._cli.output import Row, print_rows
 
 if TYPE_CHECKING:
     import argparse
 
-    from keyturn._config import Configuration
-    from keyturn._connection import Connection
+    from keyturn._config.configuration import Configuration
 
 _PROVIDER_COLUMNS = ("name", "distribution", "version")
 _CHECK_COLUMNS = ("connection", "provider", "result", "source", "expires_in")
@@ -23,7 +22,7 @@ _STATUS_COLUMNS = ("connection", "provider", "state", "expires_in", "store")
 
 
 def providers(arguments: argparse.Namespace) -> int:
-    """List the installed providers, importing none."""
+    """List the installed providers; none of them is imported."""
     from keyturn._plugins import loading as plugins
 
     rows = [
@@ -43,7 +42,7 @@ def schema(arguments: argparse.Namespace) -> int:
 
 
 def check(arguments: argparse.Namespace) -> int:
-    """Check the configuration, and take a token for one connection or for each."""
+    """Check the configuration, and get a token for one connection or for each."""
     configured = configuration(arguments)
     if arguments.name is None:
         configured.check()
@@ -60,7 +59,7 @@ def check(arguments: argparse.Namespace) -> int:
 
 
 def status(arguments: argparse.Namespace) -> int:
-    """Show the token of each connection; nothing is sent."""
+    """Show the state of each connection's token; no request is sent."""
     configured = configuration(arguments)
     configured.check()
     statuses = [_status(configured, name) for name in configured.names()]
@@ -69,41 +68,30 @@ def status(arguments: argparse.Namespace) -> int:
 
 
 def _check(configured: Configuration, name: str) -> tuple[Row, int]:
-    """Return a connection's row, and its exit code; an error's text goes to standard error."""
+    """Return a connection's row, and its exit code; an error goes to standard error."""
     row: Row = dict.fromkeys(_CHECK_COLUMNS) | {"connection": name}
     try:
         with configured.open(name) as connection:
             row["provider"] = connection.provider.name
-            before = connection.current()
+            before = current_token(connection)
             token = connection.token()
     except errors.KeyturnError as error:
-        return row | {"result": _complain(error)}, exit_code(error)
+        return row | {"result": _report(error)}, exit_code(error)
     kept = before is not None and before.access_token == token.access_token
     row |= {"result": "ok", "source": "store" if kept else "token endpoint"}
-    return row | {"expires_in": round(token.expires_at - time.time())}, DONE
+    return row | {"expires_in": expires_in(token)}, DONE
 
 
 def _status(configured: Configuration, name: str) -> tuple[Row, int]:
     row: Row = dict.fromkeys(_STATUS_COLUMNS) | {"connection": name}
     try:
-        connection = configured.open(name)
+        with configured.open(name) as connection:
+            row["provider"] = connection.provider.name
+            return row | token_state(connection), DONE
     except errors.KeyturnError as error:
-        return row | {"state": _complain(error)}, exit_code(error)
-    return row | {"provider": connection.provider.name} | _standing(connection), DONE
+        return row | {"state": _report(error)}, exit_code(error)
 
 
-def _standing(connection: Connection) -> Row:
-    """Return the state of a connection's token, or of a refusal that is remembered."""
-    renewal = connection.renewal
-    store = type(renewal.store.store).__name__
-    token = connection.current()
-    if token is not None:
-        expires_in = round(token.expires_at - time.time())
-        return {"state": renewal.state(token).value, "expires_in": expires_in, "store": store}
-    refused = renewal.remembered()
-    return {"state": f"refused: {refused.error}" if refused else "none", "store": store}
-
-
-def _complain(error: errors.KeyturnError) -> str:
+def _report(error: errors.KeyturnError) -> str:
     print(f"keyturn: {error}", file=sys.stderr)
     return type(error).__name__

@@ -1,4 +1,4 @@
-"""What the command line takes."""
+"""The arguments of the command line."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 TOKEN_FORMATS = ("token", "header", "json", "env", "exec-credential", "credential-helper")
-# RFC 9110 section 5.1: a token.
-_HEADER_NAME_REGEX = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+# RFC 9110 section 5.6.2: a token.
+_HEADER_NAME_PATTERN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _EXIT_CODES = """
 exit codes: 0 done, 2 usage or configuration, 3 credentials or scope refused, 4 rate limited,
-5 endpoint or network, 130 interrupted, 1 anything else
+5 endpoint or network, 130 interrupted, 1 any other failure
 """
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Return the parser; `command` of what it returns is `module:function` within `keyturn._cli`."""
+    """Return the parser; its namespace's `command` is `module:function` within `keyturn._cli`."""
     parser = argparse.ArgumentParser(
         prog="keyturn",
         description="Turn OAuth 2 client credentials into a valid access token.",
@@ -53,16 +53,16 @@ class _Commands:
     def __init__(self, parser: argparse.ArgumentParser) -> None:
         self._subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
 
-    def add(self, name: str, command: str, text: str) -> argparse.ArgumentParser:
+    def add(self, name: str, command: str, summary: str) -> argparse.ArgumentParser:
         """Add a command, `module:function`, and return its parser."""
-        parser = self._subparsers.add_parser(name, help=text, description=f"{text}.")
+        parser = self._subparsers.add_parser(name, help=summary, description=f"{summary}.")
         parser.set_defaults(command=command)
         _add_common(parser)
         return parser
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
-    # Suppressed, so that a command's default does not undo what stands before the command.
+    # Suppressed: a command's default would replace the value of an option before the command.
     parser.add_argument(
         "--config",
         metavar="FILE",
@@ -79,18 +79,18 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_overviews(commands: _Commands) -> None:
-    commands.add("demo", "demo:demo", "See what keyturn does, against an emulator of its own")
+    commands.add("demo", "demo:demo", "Show what keyturn does, against its own emulator")
     emulate = commands.add("emulate", "emulate:emulate", "Run the emulator of the four providers")
     emulate.add_argument("--port", type=_port, default=0, help="the first of four ports")
     providers = commands.add("providers", "overview:providers", "List the installed providers")
     schema = commands.add("schema", "overview:schema", "Print a provider's settings, JSON Schema")
     schema.add_argument("provider", metavar="PROVIDER")
     check = commands.add(
-        "check", "overview:check", "Check the configuration, and take a token for each connection"
+        "check", "overview:check", "Check the configuration, and get a token for each connection"
     )
-    check.add_argument("name", metavar="NAME", nargs="?", help="this connection alone")
+    check.add_argument("name", metavar="NAME", nargs="?", help="check only this connection")
     status = commands.add(
-        "status", "overview:status", "Show each connection's token; nothing is sent"
+        "status", "overview:status", "Show the state of each token; no request is sent"
     )
     for table in (providers, check, status):
         table.add_argument("--format", choices=("table", "json"), default="table")
@@ -98,29 +98,35 @@ def _add_overviews(commands: _Commands) -> None:
 
 def _add_authors_commands(commands: _Commands) -> None:
     new = commands.add(
-        "new-provider", "new_provider:new_provider", "Write the distribution of a new provider"
+        "new-provider", "new_provider:new_provider", "Write a distribution with a new provider"
     )
     new.add_argument("name", metavar="NAME", help="the provider's name")
     new.add_argument(
-        "--directory", default=".", help="where keyturn-NAME is made (default: right here)"
+        "--directory", default=".", help="where to create keyturn-NAME (default: here)"
     )
-    new.add_argument("--data", action="store_true", help="as a TOML file, without code")
+    new.add_argument(
+        "--data", action="store_true", help="describe the provider in a TOML file, without code"
+    )
     verify = commands.add("verify", "verify:verify", "Run every check on a provider")
-    verify.add_argument("provider", metavar="PROVIDER", help="its name, or a TOML description")
+    verify.add_argument("provider", metavar="PROVIDER", help="its name, or a TOML file")
     verify.add_argument(
         "settings",
         metavar="SETTING=VALUE",
         nargs="*",
-        help="made-up settings; what is required and missing is made up",
+        help="made-up settings; a required one that is missing is made up",
     )
     verify.add_argument("--format", choices=("table", "json"), default="table")
 
 
 def _add_token_commands(commands: _Commands) -> None:
-    token = commands.add("token", "tokens:token", "Print a token that may be used now")
+    token = commands.add("token", "tokens:token", "Print a token that can be used now")
     token.add_argument("--format", choices=TOKEN_FORMATS, default="token")
-    token.add_argument("--renew", action="store_true", help="a new one, even if there is a valid")
-    explain = commands.add("explain", "tokens:explain", "Tell how a token is obtained, redacted")
+    token.add_argument(
+        "--renew",
+        action="store_true",
+        help="request a new token even if the cached one is valid",
+    )
+    explain = commands.add("explain", "tokens:explain", "Show how a token is acquired, redacted")
     request = commands.add("request", "request:request", "Send an API request with a token")
     revoke = commands.add("revoke", "tokens:revoke", "Revoke the token at the provider")
     forget = commands.add("forget", "tokens:forget", "Forget the token on this side")
@@ -140,15 +146,15 @@ def _add_token_commands(commands: _Commands) -> None:
     )
 
 
-def _port(text: str) -> int:
-    port = int(text)
+def _port(value: str) -> int:
+    port = int(value)
     if not 0 <= port <= 65535 - 3:
         raise ValueError
     return port
 
 
-def _header(text: str) -> tuple[str, str]:
-    name, colon, value = text.partition(":")
-    if not colon or not _HEADER_NAME_REGEX.fullmatch(name) or not value.isprintable():
+def _header(header: str) -> tuple[str, str]:
+    name, colon, value = header.partition(":")
+    if not colon or not re.fullmatch(_HEADER_NAME_PATTERN, name) or not value.isprintable():
         raise ValueError
     return name, value.strip()

@@ -6,9 +6,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from keyturn import errors
+from keyturn._cli.connections import open_connection, require_own_origin
 from keyturn._cli.exit_codes import DONE, FAILED
-from keyturn._cli.origins import require_own_origin
-from keyturn._cli.output import connection as open_connection
 
 if TYPE_CHECKING:
     import argparse
@@ -29,7 +28,7 @@ def request(arguments: argparse.Namespace) -> int:
         client = httpx.Client(
             auth=KeyturnAuth(connection),
             timeout=_SECONDS,
-            # Plain http is for loopback only: the token must not pass through a proxy elsewhere.
+            # Plain http is for loopback only: the token must not pass through a proxy on a network.
             mounts={"http://": None},
         )
         try:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import tomllib
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keyturn import errors
@@ -13,10 +11,10 @@ from keyturn._cli.exit_codes import DONE, FAILED
 from keyturn._cli.output import print_rows
 from keyturn._plugins import loading as plugins
 from keyturn._providers.calls import translate_errors
-from keyturn._providers.from_data import provider_from_data
+from keyturn._providers.from_data import provider_from_file
 from keyturn._providers.schema import json_schema
+from keyturn.testing.provider_kit._examples import Examples
 from keyturn.testing.provider_kit._run import CHECKS, run
-from keyturn.testing.provider_kit._subject import Examples
 
 if TYPE_CHECKING:
     import argparse
@@ -30,9 +28,9 @@ _COLUMNS = ("check", "outcome")
 
 
 def verify(arguments: argparse.Namespace) -> int:
-    """Run every check on a provider, against an endpoint of its own on this machine."""
+    """Run every check on a provider, against the kit's own endpoint on loopback."""
     if not arguments.verbose:
-        # What the provider logs under so many checks is no news.
+        # The checks provoke the provider's warnings.
         arguments.log.setLevel(logging.CRITICAL)
     provider = _provider(arguments.provider)
     report = run(provider, _settings(provider, arguments.settings), Examples())
@@ -49,17 +47,7 @@ def _provider(named: str) -> Provider[Any]:
     """Return the provider of a name, or the one that a TOML file describes."""
     if not named.endswith(".toml"):
         return plugins.provider(named)
-    path = Path(named)
-    try:
-        description = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-    else:
-        return provider_from_data(path.stem, description)
-    raise errors.ConfigurationError(
-        f"the description {named} can't be read: {reason}.",
-        hint="It must be a TOML file; see the page «Providers as data» of the reference.",
-    )
+    return provider_from_file(named)
 
 
 def _settings(provider: Provider[Any], given: list[str]) -> dict[str, Any]:
@@ -68,20 +56,17 @@ def _settings(provider: Provider[Any], given: list[str]) -> dict[str, Any]:
     properties = schema["properties"]
     pairs = [argument.partition("=") for argument in given]
     if not all(equals for _, equals, _ in pairs):
-        raise errors.ConfigurationError(
-            "a setting is given without a value.", hint="Give it as SETTING=VALUE."
-        )
-    return {name: _value(properties.get(name, {}), text) for name, _, text in pairs}
+        raise errors.ConfigurationError("a setting has no value.", hint="Give it as SETTING=VALUE.")
+    return {name: _value(properties.get(name, {}), value) for name, _, value in pairs}
 
 
-def _value(schema: Mapping[str, Any], text: str) -> Any:
-    kinds = schema.get("type", "string")
-    if "anyOf" in schema or "string" in kinds:
-        return text
+def _value(schema: Mapping[str, Any], value: str) -> Any:
+    if "anyOf" in schema or "string" in schema.get("type", "string"):
+        return value
     try:
-        return json.loads(text)
+        return json.loads(value)
     except ValueError:
-        return text
+        return value
 
 
 def _outcome(report: Report, name: str) -> str:
@@ -89,14 +74,14 @@ def _outcome(report: Report, name: str) -> str:
 
 
 def _lines(report: Report) -> Iterator[str]:
-    """Yield what failed, what else there is to know, and the token request to look at."""
+    """Yield the failures, the notes, and the token request."""
     for name, failure in report.failures.items():
-        yield f"\n{name}: {failure.what}\nTo mend: {failure.mend}"
+        yield f"\n{name}: {failure.what}\nTo fix: {failure.fix}"
     if report.notes:
         yield "\nnotes:"
         yield from (f"- {note}" for note in report.notes)
     if report.request is not None:
-        yield "\nThe token request; hold it against the platform's documentation:"
+        yield "\nThe token request; compare it with the platform's documentation:"
         yield f"  {report.request.method} {_address(report.request)}"
         yield from (f"  {name}: {value}" for name, value in report.request.headers.items())
         yield f"\n  {report.request.body.decode()}" if report.request.body else ""
@@ -113,7 +98,7 @@ def _as_json(provider: Provider[Any], report: Report) -> dict[str, Any]:
         "checks": [
             {"check": name, "outcome": _outcome(report, name).lower()}
             | (
-                {"what": report.failures[name].what, "mend": report.failures[name].mend}
+                {"what": report.failures[name].what, "fix": report.failures[name].fix}
                 if name in report.failures
                 else {}
             )

@@ -1,4 +1,4 @@
-"""What is wrong with one connection, each mistake with its place and never with a value."""
+"""One connection's settings and their problems: each with its location, none with a value."""
 
 from __future__ import annotations
 
@@ -7,186 +7,156 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from keyturn import errors
-from keyturn._config.raw import RawSetting, revealed
-from keyturn._config.references import reference_mistake
-from keyturn._plugins import loading as plugins
+from keyturn._config.raw import RawSetting, reveal
+from keyturn._config.references import reference_problem
+from keyturn._names import did_you_mean
+from keyturn._providers import settings as provider_settings
 from keyturn._providers.schema import json_schema
-from keyturn._providers.settings import (
-    CertificateSettings,
-    ClientSettings,
-    KeySettings,
-    did_you_mean,
-)
-from keyturn._providers.settings import read as read_settings
 from keyturn._secret import Secret
 from keyturn._tokens.acquisition import Options, option_problem
+from keyturn.errors import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from keyturn._providers.provider import Provider
+    from keyturn._providers.settings import Settings
+
+    RawSettings = Mapping[str, RawSetting]
 
 _OPTIONS = tuple(field.name for field in attrs.fields(Options))
 _OWN = ("provider", "store", *_OPTIONS)
-_NUMBERS = frozenset({"integer", "number", "boolean"})
+_NUMBER = {"type": "number"}
 _WRITTEN_OUT = (
-    "a secret may be written out only in a file that is yours and closed to others (chmod 600); or"
-    ' refer to it, as in { env = "NAME" }'
+    "a secret may be written out only in a file that is yours and closed to others (chmod 600);"
+    ' or refer to it, as in { env = "NAME" }'
 )
-_PLACEHOLDER = Secret("the secret of a reference that isn't resolved")
+_PLACEHOLDER = Secret("the secret of a reference that is not resolved")
 
 
-def connection_mistakes(
-    name: str, given: Mapping[str, RawSetting], known: set[str], *, private: bool, load: bool
-) -> Iterator[str]:
-    """Yield all mistakes in what was given for a connection; no secret is resolved.
+def form_problems(
+    name: str, raw: RawSettings, provider: Provider[Any] | None, *, is_private: bool
+) -> Iterator[Problem]:
+    """Yield what is wrong with the form of a connection's settings; no reference is resolved.
 
     Args:
         name: The connection's name.
-        given: What was given for it.
-        known: The names of the installed providers.
-        private: Whether the configuration file may hold secrets.
-        load: Whether to import the provider; without it only what any provider needs is checked.
+        raw: Its settings as they were given.
+        provider: Its provider; without it only the secrets that many providers have are checked.
+        is_private: Whether the configuration file may hold secrets.
     """
-    provider, mistakes = _provider(name, given, known, load=load)
-    yield from mistakes
-    yield from _option_mistakes(given)
-    yield from _secret_mistakes(settings_of(given), provider, private=private)
-    if provider is not None:
-        yield from _setting_mistakes(name, given, provider)
-
-
-def _provider(
-    name: str, given: Mapping[str, RawSetting], known: set[str], *, load: bool
-) -> tuple[Provider[Any] | None, list[str]]:
-    """Return a connection's provider, if it is to be loaded and can be, and mistakes about it."""
-    chosen = given.get("provider")
-    if chosen is None:
-        return None, [f"connections.{name}.provider: is required"]
-    if not isinstance(chosen.value, Secret):
-        return None, [f"{chosen.place}: must be a text"]
-    provider = chosen.value.reveal()
-    if provider not in known:
-        question = did_you_mean(provider, known)
-        return None, [f"{chosen.place}: no provider is named {provider!r}.{question}"]
-    if not load:
-        return None, []
-    try:
-        return plugins.provider(provider), []
-    except errors.ConfigurationError as error:
-        return None, [f"{chosen.place}: {error}"]
-
-
-def _option_mistakes(given: Mapping[str, RawSetting]) -> Iterator[str]:
+    if "provider" not in raw:
+        yield Problem(f"connections.{name}.provider", "is required")
+    for key in ("provider", "store"):
+        if key in raw and not isinstance(raw[key].value, Secret):
+            yield Problem(raw[key].location, "must be a string")
     for option in _OPTIONS:
-        if option in given:
-            value = plain(given[option], {"type": "number"})
-            mistake = option_problem(option, value)
-            if mistake:
-                yield f"{given[option].place}: {mistake}"
-    if "store" in given and not isinstance(given["store"].value, Secret):
-        yield f"{given['store'].place}: must be a text"
+        if option in raw:
+            message = option_problem(option, _plain(raw[option], _NUMBER))
+            if message:
+                yield Problem(raw[option].location, message)
+    schemas = _schemas(provider.settings) if provider else _common_schemas()
+    for setting, each in raw.items():
+        if schemas.get(setting, {}).get("writeOnly"):
+            yield from _secret_problems(each, is_private=is_private)
 
 
-def _secret_mistakes(
-    given: Mapping[str, RawSetting], provider: Provider[Any] | None, *, private: bool
-) -> Iterator[str]:
-    """Return what is wrong with references, and with secrets that stand in the file themselves.
-
-    Which settings are secrets is known for certain only if the provider is loaded.
-    """
-    schemas = schemas_of(provider) if provider else _COMMON_SCHEMAS
-    for setting, each in given.items():
-        schema = schemas.get(setting, {})
-        if isinstance(each.value, dict) and schema.get("writeOnly"):
-            mistake = reference_mistake(revealed(each.value))
-            if mistake:
-                yield f"{each.place}: {mistake}"
-        bare = isinstance(each.value, Secret) and not each.is_text
-        if bare and not private and schema.get("writeOnly"):
-            yield f"{each.place}: {_WRITTEN_OUT}"
-
-
-def store_key_mistakes(keys: Iterable[RawSetting], *, private: bool) -> Iterator[str]:
-    """Yield what is wrong with the forms of the store's keys; none is resolved.
+def store_key_problems(keys: Iterable[RawSetting], *, is_private: bool) -> Iterator[Problem]:
+    """Yield what is wrong with the form of the store's keys; no reference is resolved.
 
     Args:
         keys: The keys as the configuration file gives them.
-        private: Whether the configuration file may hold secrets.
+        is_private: Whether the configuration file may hold secrets.
     """
     for each in keys:
-        if isinstance(each.value, dict):
-            mistake = reference_mistake(revealed(each.value))
-        elif isinstance(each.value, Secret):
-            mistake = None if private else _WRITTEN_OUT
+        if isinstance(each.value, (dict, Secret)):
+            yield from _secret_problems(each, is_private=is_private)
         else:
-            mistake = "must be a reference to a secret, or a list of such"
-        if mistake:
-            yield f"{each.place}: {mistake}"
+            yield Problem(each.location, "must be a reference to a secret, or a list of them")
 
 
-def _setting_mistakes(
-    name: str, given: Mapping[str, RawSetting], provider: Provider[Any]
-) -> Iterator[str]:
-    """Yield what the provider finds wrong, taking any reference for a secret in good order."""
-    schemas = schemas_of(provider)
-    values = {}
-    for setting, each in settings_of(given).items():
-        if setting not in schemas:
+def _secret_problems(raw: RawSetting, *, is_private: bool) -> Iterator[Problem]:
+    message = None
+    if isinstance(raw.value, dict):
+        message = reference_problem(reveal(raw.value))
+    elif isinstance(raw.value, Secret) and not (is_private or raw.from_environment):
+        message = _WRITTEN_OUT
+    if message:
+        yield Problem(raw.location, message)
+
+
+def references_in(raw: RawSettings, provider: Provider[Any]) -> dict[str, RawSetting]:
+    """Return the settings that refer to a secret."""
+    schemas = _schemas(provider.settings)
+    return {
+        setting: each
+        for setting, each in raw.items()
+        if isinstance(each.value, dict) and schemas.get(setting, {}).get("writeOnly")
+    }
+
+
+def read(
+    name: str, raw: RawSettings, provider: Provider[Any], secrets: Mapping[str, Secret]
+) -> tuple[Settings | None, list[Problem]]:
+    """Return a connection's settings, or None, and their problems.
+
+    Args:
+        name: The connection's name.
+        raw: Its settings as they were given.
+        provider: Its provider.
+        secrets: The secrets that its references resolve to. One that is missing is not checked.
+    """
+    schemas = _schemas(provider.settings)
+    values, problems = {}, []
+    for setting in [setting for setting in raw if setting not in _OWN]:
+        if setting in schemas:
+            values[setting] = _plain(raw[setting], schemas[setting])
+        else:
             question = did_you_mean(setting, [*schemas, *_OWN])
-            yield f"{each.place}: is not a setting of this provider.{question}"
-            continue
-        is_reference = isinstance(each.value, dict) and schemas[setting].get("writeOnly")
-        values[setting] = _PLACEHOLDER if is_reference else plain(each, schemas[setting])
-    _, mistakes = read_settings(provider.settings, values)
-    yield from placed(mistakes, name, given)
+            message = f"is not a setting of this provider.{question}"
+            problems.append(Problem(raw[setting].location, message))
+    references = references_in(raw, provider)
+    values |= {setting: secrets.get(setting, _PLACEHOLDER) for setting in references}
+    settings, found = provider_settings.read(provider.settings, values)
+    for each in found:
+        setting = each.path
+        path = raw[setting].location if setting in raw else f"connections.{name}.{setting}"
+        # A placeholder need not be what the setting demands, such as a key as PEM.
+        if setting not in references or setting in secrets:
+            problems.append(Problem(path, each.message))
+    return settings, problems
 
 
-def placed(mistakes: Iterable[str], name: str, given: Mapping[str, RawSetting]) -> list[str]:
-    """Return a provider's mistakes with the place of each setting instead of its bare name."""
-    found = []
-    for mistake in mistakes:
-        setting, _, what = mistake.partition(": ")
-        place = given[setting].place if setting in given else f"connections.{name}.{setting}"
-        found.append(f"{place}: {what}")
-    return found
+def options_of(raw: RawSettings) -> Options:
+    """Return the options, in which `form_problems` found no problem."""
+    return Options(**{name: _plain(raw[name], _NUMBER) for name in _OPTIONS if name in raw})
 
 
-def plain(given: RawSetting, schema: Mapping[str, Any]) -> Any:
+def _plain(raw: RawSetting, schema: Mapping[str, Any]) -> Any:
     """Return a setting's value as a provider reads it; a secret stays wrapped."""
-    if schema.get("writeOnly") and isinstance(given.value, Secret):
-        return given.value
-    value = revealed(given.value)
-    kinds = schema.get("type", ())
-    kinds = {kinds} if isinstance(kinds, str) else set(kinds)
-    if given.is_text and kinds & {"object", *_NUMBERS}:
+    if schema.get("writeOnly") and isinstance(raw.value, Secret):
+        return raw.value
+    value = reveal(raw.value)
+    types = schema.get("type", ())
+    if raw.from_environment and not {"object", "integer", "number", "boolean"}.isdisjoint(
+        [types] if isinstance(types, str) else types
+    ):
         try:
-            return json.loads(value if "object" in kinds else value.lower())
+            return json.loads(value if "object" in types else value.lower())
         except (ValueError, RecursionError):
             return value
     return value
 
 
-def settings_of(given: Mapping[str, RawSetting]) -> dict[str, RawSetting]:
-    """Return what was given for the provider's settings alone."""
-    return {setting: each for setting, each in given.items() if setting not in _OWN}
-
-
-def options_of(given: Mapping[str, RawSetting]) -> Options:
-    """Return the options, in which `connection_mistakes` found no mistake."""
-    options = {name: plain(given[name], {"type": "number"}) for name in _OPTIONS if name in given}
-    return Options(**options)
-
-
-def schemas_of(provider: Provider[Any]) -> dict[str, Any]:
-    """Return the JSON Schemas of a provider's settings by their names."""
-    schemas: dict[str, Any] = json_schema(provider.settings, provider.name)["properties"]
+def _schemas(settings: type[Settings]) -> dict[str, Any]:
+    """Return the JSON Schemas of the settings of a class, by their names."""
+    schemas: dict[str, Any] = json_schema(settings, "")["properties"]
     return schemas
 
 
-_COMMON_SCHEMAS: dict[str, Any] = {
-    name: schema
-    for settings in (ClientSettings, KeySettings, CertificateSettings)
-    for name, schema in json_schema(settings, "")["properties"].items()
-}
+def _common_schemas() -> dict[str, Any]:
+    return {
+        **_schemas(provider_settings.ClientSettings),
+        **_schemas(provider_settings.KeySettings),
+        **_schemas(provider_settings.CertificateSettings),
+    }

@@ -1,7 +1,7 @@
-"""What the configuration file and the environment give, before anything is made of it.
+"""What the configuration file and the environment give, before it is interpreted.
 
-Any text may turn out to be a secret. So each is wrapped in a `Secret` as soon as it has been read,
-and no error is raised from a frame that has held it bare.
+Any string may turn out to be a secret. So each is wrapped in a `Secret` as soon as it has been
+read, and no error is raised from a frame that has held it bare.
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 FILE_VARIABLE = "KEYTURN_CONFIG"
 """The environment variable that names the configuration file when no argument does."""
 OVERRIDE_PREFIX = "KEYTURN_CONNECTIONS__"
-"""What the environment variables that give one setting begin with."""
-_TOML_PLACE_REGEX = re.compile(r"\(at (line \d+, column \d+|end of document)\)\Z")
+"""The prefix of the environment variables that give one setting each."""
 
 
 @attrs.frozen
@@ -32,14 +31,14 @@ class RawSetting:
     """One setting as it was given.
 
     Args:
-        value: What was given, every text in it wrapped in a `Secret`.
-        place: Where, in a mistake's words.
-        is_text: Whether it comes from the environment, where everything is a text.
+        value: What was given, every string in it wrapped in a `Secret`.
+        location: Its path in the file, or its environment variable.
+        from_environment: Whether it comes from a variable, where every value is a string.
     """
 
     value: Any
-    place: str
-    is_text: bool = False
+    location: str
+    from_environment: bool = False
 
 
 @attrs.frozen
@@ -48,17 +47,17 @@ class ConfigurationFile:
 
     Args:
         path: Where it is, or would be.
-        tables: What it holds, every text wrapped in a `Secret`.
-        private: Whether it is this user's, and no other user may open it.
+        tables: Its content, every string wrapped in a `Secret`.
+        is_private: Whether it is this user's, and no other user can open it.
     """
 
     path: Path
     tables: Mapping[str, Any] = attrs.field(factory=dict)
-    private: bool = False
+    is_private: bool = False
 
 
 def read_file(config: str | os.PathLike[str] | None) -> ConfigurationFile:
-    """Return the configuration file; an empty one if there is none at the default place.
+    """Return the configuration file; an empty one if there is none at the default path.
 
     Raises:
         keyturn.errors.ConfigurationError: It was named and does not exist, or can't be read.
@@ -72,39 +71,39 @@ def read_file(config: str | os.PathLike[str] | None) -> ConfigurationFile:
 
 
 def read_overrides() -> dict[str, dict[str, RawSetting]]:
-    """Return the settings in the environment, by the connection's name as variables have it."""
+    """Return the settings in the environment, by the connection's name as in variables."""
     found: dict[str, dict[str, RawSetting]] = {}
     for variable in sorted(os.environ):
         if variable.startswith(OVERRIDE_PREFIX):
             connection, _, setting = variable.removeprefix(OVERRIDE_PREFIX).rpartition("__")
-            given = RawSetting(Secret(os.environ[variable]), variable, is_text=True)
-            found.setdefault(connection, {})[setting.lower()] = given
+            raw = RawSetting(Secret(os.environ[variable]), variable, from_environment=True)
+            found.setdefault(connection, {})[setting.lower()] = raw
     return found
 
 
-def in_variables(name: str) -> str:
+def variable_name(name: str) -> str:
     """Return a connection's name as environment variables have it."""
-    return re.sub(r"[-.]", "_", name).upper()
+    return name.replace("-", "_").replace(".", "_").upper()
 
 
-def revealed(value: Any) -> Any:
-    """Return a given value with its texts bare again."""
+def reveal(value: Any) -> Any:
+    """Return a value without the `Secret` around each string."""
     if isinstance(value, Secret):
         return value.reveal()
     if isinstance(value, list):
-        return [revealed(each) for each in value]
+        return [reveal(each) for each in value]
     if isinstance(value, dict):
-        return {name: revealed(each) for name, each in value.items()}
+        return {name: reveal(each) for name, each in value.items()}
     return value
 
 
-def _hidden(value: Any) -> Any:
+def _wrap(value: Any) -> Any:
     if isinstance(value, str):
         return Secret(value)
     if isinstance(value, list):
-        return [_hidden(each) for each in value]
+        return [_wrap(each) for each in value]
     if isinstance(value, dict):
-        return {name: _hidden(each) for name, each in value.items()}
+        return {name: _wrap(each) for name, each in value.items()}
     return value
 
 
@@ -115,26 +114,26 @@ def _default_path() -> Path:
 
 
 def _load(path: Path, *, optional: bool) -> ConfigurationFile | str:
-    """Return the file, or in a text what keeps it from being read."""
+    """Return the file, or as a string why it can't be read."""
     import tomllib
 
     try:
         with path.open("rb") as file:
-            # Of what has been opened: at the path there may be another file by now.
+            # Of the opened file: the path may lead to another one by now.
             status = os.fstat(file.fileno())
             content = file.read()
         tables = tomllib.loads(content.decode("utf-8-sig"))
     except OSError as error:
         if optional and isinstance(error, FileNotFoundError):
             return ConfigurationFile(path)
-        problem = f"can't be read: {error.strerror}"
+        cause = f"can't be read: {error.strerror}"
     except tomllib.TOMLDecodeError as error:
         # The rest of its message may quote the file.
-        place = _TOML_PLACE_REGEX.search(str(error))
-        problem = f"is not TOML{f': {place[1]}' if place else ''}"
+        position = re.search(r"\(at (line \d+, column \d+|end of document)\)\Z", str(error))
+        cause = f"is not TOML{f': {position[1]}' if position else ''}"
     except (UnicodeDecodeError, RecursionError) as error:
-        problem = f"is not UTF-8 text, or nested too deeply ({type(error).__name__})"
+        cause = f"is not UTF-8, or nested too deeply ({type(error).__name__})"
     else:
-        private = status.st_uid == os.geteuid() and not stat.S_IMODE(status.st_mode) & 0o077
-        return ConfigurationFile(path, _hidden(tables), private)
-    return problem
+        is_private = status.st_uid == os.geteuid() and not stat.S_IMODE(status.st_mode) & 0o077
+        return ConfigurationFile(path, _wrap(tables), is_private)
+    return cause

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from keyturn._config.raw import RawSetting, reveal
+from keyturn._names import did_you_mean
 from keyturn._plugins.loading import call_plugins, plugin_manager
-from keyturn._providers.settings import did_you_mean
 from keyturn._secret import Secret
+from keyturn.errors import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,23 +19,24 @@ _MAX_SIZE = 65_536
 _COMMAND_SECONDS = 30.0
 
 
-def reference_mistake(reference: Mapping[str, Any]) -> str | None:
+def reference_problem(reference: Mapping[str, Any]) -> str | None:
     """Return what keeps a table from being a secret reference, or None; nothing is resolved."""
     if len(reference) != 1:
         return f"must be a reference to a secret: a table with one of {', '.join(_SOURCES)}"
-    ((source, where),) = reference.items()
+    ((source, target),) = reference.items()
     if source in _SOURCES:
-        return _form_mistake(source, where)
+        return _form_problem(source, target)
     if plugin_manager().hook.keyturn_secret.get_hookimpls():
-        return None  # only resolving it tells whether a plugin knows the source
+        return None  # whether a plugin knows the source shows when it is resolved
     return _unknown(source)
 
 
-def resolve(reference: Mapping[str, Any]) -> Secret | str:
-    """Return the secret that a reference names, or in a text what keeps it from being had.
+def resolve_all(raw: Mapping[str, RawSetting]) -> tuple[dict[str, Secret], list[Problem]]:
+    """Return the secrets that settings are or refer to, and the problems that prevent it.
 
     Args:
-        reference: A table in which `reference_mistake` found none. Its one key is the source:
+        raw: Each a secret, or a table in which `reference_problem` found no problem. Its one key
+            is the source:
 
             `env`: the name of an environment variable.
             `file`: the absolute path of a file, `~` allowed, of at most 65536 bytes; one line
@@ -42,26 +44,38 @@ def resolve(reference: Mapping[str, Any]) -> Secret | str:
             `keyring`: `service/user` in the system's keyring; needs the package keyring.
             `command`: a program and its arguments, run without a shell and without input for at
             most 30 seconds; the first line that it prints is the secret.
-            Any other source is offered to the plugins' hook `keyturn_secret`.
+            Any other source is passed to the plugins' hook `keyturn_secret`.
     """
-    ((source, where),) = reference.items()
-    found = _SOURCES[source](where) if source in _SOURCES else _from_plugins(source, where)
+    secrets, problems = {}, []
+    for name, each in raw.items():
+        found = each.value if isinstance(each.value, Secret) else _resolve(reveal(each.value))
+        if isinstance(found, Secret):
+            secrets[name] = found
+        else:
+            problems.append(Problem(each.location, found))
+    return secrets, problems
+
+
+def _resolve(reference: Mapping[str, Any]) -> Secret | str:
+    """Return a secret, or as a string what prevents it."""
+    ((source, target),) = reference.items()
+    found = _SOURCES[source](target) if source in _SOURCES else _from_plugins(source, target)
     if isinstance(found, Secret) and not found:
         return f"the {source} it refers to is empty"
     return found
 
 
-def _form_mistake(source: str, where: object) -> str | None:
+def _form_problem(source: str, target: object) -> str | None:
     if source == "command":
-        texts = where if isinstance(where, list) else []
-        if texts and all(isinstance(text, str) and text for text in texts):
+        words = target if isinstance(target, list) else []
+        if words and all(isinstance(word, str) and word for word in words):
             return None
-        return 'command must be a list of texts, such as ["pass", "norce"]'
-    if not isinstance(where, str) or not where:
-        return f"{source} must be a text"
-    if source == "file" and _absolute(where) is None:
+        return 'command must be a list of strings, such as ["pass", "norce"]'
+    if not isinstance(target, str) or not target:
+        return f"{source} must be a string"
+    if source == "file" and _absolute(target) is None:
         return "file must be an absolute path"
-    if source == "keyring" and not all(where.rpartition("/")[::2]):
+    if source == "keyring" and not all(target.rpartition("/")[::2]):
         return "keyring must be of the form service/user"
     return None
 
@@ -90,12 +104,12 @@ def _from_file(path: str) -> Secret | str:
     except OSError as error:
         return f"the file {path} can't be read: {error.strerror}"
     except UnicodeDecodeError:
-        return f"the file {path} is not UTF-8 text"
+        return f"the file {path} is not UTF-8"
 
 
 def _from_keyring(entry: str) -> Secret | str:
     try:
-        keyring = importlib.import_module("keyring")
+        import keyring
     except ImportError:
         return "the package keyring is missing: install keyturn[keyring]"
     service, _, user = entry.rpartition("/")
@@ -103,7 +117,7 @@ def _from_keyring(entry: str) -> Secret | str:
         password = keyring.get_password(service, user)
     except Exception as error:  # noqa: BLE001 - a back end may raise anything
         return f"the keyring failed with {type(error).__name__}"
-    return f"the keyring has nothing for {entry}" if password is None else Secret(password)
+    return f"the keyring has no entry {entry}" if password is None else Secret(password)
 
 
 def _from_command(command: list[str]) -> Secret | str:
@@ -125,12 +139,12 @@ def _from_command(command: list[str]) -> Secret | str:
             return f"the command {command[0]} failed with status {process.returncode}"
         return Secret(output.decode().partition("\n")[0].removesuffix("\r"))
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else type(error).__name__
-        return f"the command {command[0]} can't be used: {reason}"
+        cause = error.strerror if isinstance(error, OSError) else type(error).__name__
+        return f"the command {command[0]} can't be used: {cause}"
 
 
-def _from_plugins(source: str, where: object) -> Secret | str:
-    found = call_plugins("keyturn_secret", str, source=source, reference=where)
+def _from_plugins(source: str, target: object) -> Secret | str:
+    found = call_plugins("keyturn_secret", str, source=source, reference=target)
     return Secret(found[0]) if found else _unknown(source)
 
 

@@ -14,7 +14,7 @@ import attrs
 from keyturn import _token as tokens
 from keyturn import errors
 from keyturn._clock import SYSTEM, Clock
-from keyturn._http.response import refusal
+from keyturn._http.response import error_for
 from keyturn._plugins import events
 from keyturn._token import Token
 from keyturn._tokens import lifetime, negative_cache
@@ -189,9 +189,9 @@ class Renewal:
 
     def revoke(self, request: TokenRequest) -> None:
         """Send a revocation request (RFC 7009 section 2.1)."""
-        response = self.transport.send(request, self.options.timeout)
+        response = self.transport.send(request, self.options.timeout, self.clock)
         if response.status != _OK:
-            raise refusal(
+            raise error_for(
                 self.provider.read_error(self.settings, response), response, request.secrets()
             )
 
@@ -253,7 +253,7 @@ class Renewal:
         response = None
         result: Token | errors.KeyturnError
         try:
-            response = self.transport.send(self.request, seconds)
+            response = self.transport.send(self.request, seconds, self.clock)
             result = read(self.provider, self.settings, self.request, response)
             self._check_usable(result, *began)
         except errors.KeyturnError as error:

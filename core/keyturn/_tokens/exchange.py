@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from keyturn import errors
-from keyturn._http.response import DEFAULT_RETRY_AFTER, Response, refusal, retry_after
+from keyturn._http.response import DEFAULT_RETRY_AFTER, Response, error_for, retry_after
 from keyturn._token import Token
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def read(
     if error is not None or response.status != provider.token_status:
         declared = provider.rate_limit
         pause = declared.period if declared else DEFAULT_RETRY_AFTER
-        raise refusal(error, response, request.secrets(), retry_after_default=pause)
+        raise error_for(error, response, request.secrets(), retry_after_default=pause)
     token = provider.read_token(settings, response, request)
     if _quotes_a_secret(token, request):
         message = "the token endpoint's response repeats a secret where none belongs."
