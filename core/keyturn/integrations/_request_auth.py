@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 # URL parsers disagree on user information and on a backslash: neither is in an origin.
 _ORIGIN_REGEX = re.compile(r"[A-Za-z]+://[^/?#\\@]*(?=[/?#]|$)")
-# Seconds; the connection's own timeout, which is at most an hour, ends a token request before.
-_ORIGIN_TIMEOUT = 7200.0
 
 _logger = logging.getLogger("keyturn.integrations")
 
@@ -282,7 +280,7 @@ class RequestAuth:
             threading.Thread(target=find, name="keyturn-origin", daemon=True).start()
         except RuntimeError:  # no more threads, or the interpreter is shutting down
             find()
-        await wait(found, _ORIGIN_TIMEOUT)
+        await wait(found, float("inf"))  # the connection's own timeout ends it
 
     def __reduce__(self) -> tuple[Any, ...]:
         if isinstance(self._source, str):
