@@ -20,7 +20,7 @@ import keyturn
 from keyturn._clock import Clock
 from keyturn._connection import Connection
 from keyturn._providers.settings import read
-from keyturn._tokens.acquisition import Options
+from keyturn._options import Options
 from keyturn.stores._memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -55,11 +55,9 @@ class FakeClock:
         self.now = 1_800_000_000.0
         self.uptime = 1_000.0
         self.slept: list[float] = []
-
-    @property
-    def clock(self) -> Clock:
-        """The clocks as a connection takes them."""
-        return Clock(time=lambda: self.now, monotonic=lambda: self.uptime, sleep=self.sleep)
+        self.clock = Clock(
+            time=lambda: self.now, monotonic=lambda: self.uptime, sleep=self.sleep
+        )
 
     def advance(self, seconds: float) -> None:
         """Let time pass."""
@@ -174,7 +172,7 @@ class World:
     def land() -> None:
         """Wait until nothing goes on in the background."""
         for thread in threading.enumerate():
-            if thread.name == "keyturn-renewal":
+            if thread.name == "keyturn-worker":
                 thread.join(10)
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from keyturn._config import load_connection
     from keyturn._connect import connect, problems
     from keyturn._connection import Connection
+    from keyturn._event import Event
     from keyturn._plugins.loading import ProviderInfo, provider, providers
     from keyturn._secret import Secret
     from keyturn._token import Token
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Connection",
+    "Event",
     "Problem",
     "ProviderInfo",
     "Secret",
@@ -39,6 +41,7 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "Connection": "keyturn._connection",
+        "Event": "keyturn._event",
         "Problem": "keyturn.errors",
         "ProviderInfo": "keyturn._plugins.loading",
         "Secret": "keyturn._secret",

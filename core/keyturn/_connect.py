@@ -9,17 +9,17 @@ from keyturn import errors
 from keyturn._connection import Connection
 from keyturn._http.urls import url_problem
 from keyturn._names import did_you_mean
+from keyturn._options import DEFAULT_MARGIN, Options, option_problem
 from keyturn._plugins.loading import provider as find_provider
 from keyturn._providers import calls
 from keyturn._providers.problems import problems as provider_problems
 from keyturn._providers.provider import Provider
 from keyturn._providers.settings import OPTION_NAMES, Settings, fields_of, read
-from keyturn._tokens import lifetime
-from keyturn._tokens.acquisition import Options, option_problem
 from keyturn.errors import Problem
 from keyturn.stores._opening import open_store
 
 if TYPE_CHECKING:
+    from keyturn._plugins.events import Listener
     from keyturn.stores._base import TokenStore
 
 
@@ -30,9 +30,10 @@ def connect(
     *,
     store: str | TokenStore | None = None,
     name: str | None = None,
-    margin: float = lifetime.DEFAULT_MARGIN,
+    margin: float = DEFAULT_MARGIN,
     timeout: float = 30.0,
     wait: float = 0.0,
+    on_event: Listener | None = None,
     **setting_keywords: Any,
 ) -> Connection:
     """Return a connection to one account at one provider; nothing is sent yet.
@@ -49,6 +50,8 @@ def connect(
         timeout: Seconds for a token request, retries included.
         wait: Seconds to wait at most when the token endpoint's rate limit is used up; 0 raises
             `keyturn.errors.RateLimited` at once.
+        on_event: Called with each `keyturn.Event` of the connection, on the thread of the worker,
+            after callers have their result. keyturn logs what it raises.
         setting_keywords: The provider's settings, if `settings` is not given.
 
     Raises:
@@ -79,13 +82,22 @@ def connect(
     for option, value in options.items():
         problem = option_problem(option, value)
         mistakes += [Problem(option, problem)] if problem else []
+    if on_event is not None and not callable(on_event):
+        mistakes.append(Problem("on_event", "must be callable with one keyturn.Event"))
     if values is None or mistakes:
         raise errors.ConfigurationError(
             f"the settings for {found.name} have {len(mistakes)} mistake(s):",
             problems=mistakes,
             connection=name,
         )
-    return Connection(found, values, store=open_store(store), name=name, options=Options(**options))
+    return Connection(
+        found,
+        values,
+        store=open_store(store),
+        name=name,
+        options=Options(**options),
+        on_event=on_event,
+    )
 
 
 def problems(

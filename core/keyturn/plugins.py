@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from keyturn import Secret, Token
+from keyturn import Event, Secret, Token
 from keyturn._http.request import TokenRequest
 from keyturn._http.response import OAuthError, Response, is_code
 from keyturn._http.urls import domain_problem, label_problem, url_problem
@@ -32,6 +32,7 @@ __all__ = [
     "ConfidentialSettings",
     "DescriptionSettings",
     "DynamicValue",
+    "Event",
     "KeySettings",
     "OAuthError",
     "Provider",

@@ -10,10 +10,10 @@ import attrs
 from keyturn._config.raw import RawSetting, reveal
 from keyturn._config.references import reference_problem
 from keyturn._names import did_you_mean
+from keyturn._options import Options, option_problem
 from keyturn._providers import settings as provider_settings
 from keyturn._providers.schema import json_schema
 from keyturn._secret import Secret
-from keyturn._tokens.acquisition import Options, option_problem
 from keyturn.errors import Problem
 
 if TYPE_CHECKING:

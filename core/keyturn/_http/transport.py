@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from keyturn import errors
-from keyturn._clock import SYSTEM
 from keyturn._http.body import read_capped
 from keyturn._http.certificates import client_context, trusted_context
 from keyturn._http.response import Response
 from keyturn._http.urls import url_problem
-from keyturn._once import ForkSafeLock
+from keyturn._once import importing
 
 if TYPE_CHECKING:
     import ssl
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from keyturn._http.proxy import EnvironmentProxy
     from keyturn._http.request import EncodedRequest, TokenRequest
 
-_importing = ForkSafeLock()
 # What the first request imports; ssl would import the codec of host names in its midst.
 _MODULES = ("encodings.idna", "certifi", "httpx", "keyturn._http.network", "keyturn._http.proxy")
 _REDIRECT = 300
@@ -53,7 +51,7 @@ class Transport:
         self._is_imported = False
         self._reading = threading.Lock()
 
-    def send(self, request: TokenRequest, seconds: float, clock: Clock = SYSTEM) -> Response:
+    def send(self, request: TokenRequest, seconds: float, clock: Clock) -> Response:
         """Send a token request and return the whole response, whatever its status.
 
         Args:
@@ -95,7 +93,7 @@ class Transport:
         raise failure
 
     def _import(self) -> None:
-        with _importing:
+        with importing:
             for name in _MODULES:
                 importlib.import_module(name)
         self._is_imported = True
@@ -216,11 +214,12 @@ def _reason(error: Exception) -> str:
         if report[:3].isdigit():  # a status, and words of the proxy's own
             return f"the proxy responded with HTTP {report[:3]}"
         return f"the SOCKS proxy reports: {report}"
-    if isinstance(error, httpcore.RemoteProtocolError):
-        if str(error).startswith("Server disconnected"):
-            return "it closed the connection without a response"
-        return "its response is not HTTP"
-    return type(error).__name__
+    if not isinstance(error, httpcore.RemoteProtocolError):
+        return type(error).__name__
+    is_closed = str(error).startswith("Server disconnected")
+    return (
+        "it closed the connection without a response" if is_closed else "its response is not HTTP"
+    )
 
 
 class _Quiet(logging.Filter):

@@ -12,13 +12,12 @@ import attrs
 
 from keyturn import errors
 from keyturn._clock import SYSTEM
-from keyturn._once import ForkSafeLock
+from keyturn._once import importing
 from keyturn._secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-_importing = ForkSafeLock()
 # The kind of key of an algorithm, by its first two letters (RFC 7518 section 3.1, RFC 8037).
 _KEY_TYPES: dict[str, Literal["RSA", "EC", "OKP"]] = {
     "RS": "RSA",
@@ -137,7 +136,7 @@ class ClientAssertion(DynamicValue):
             keyturn.errors.ConfigurationError: The key can't be read, or is of another kind than
                 the algorithm needs.
         """
-        with _importing:
+        with importing:
             from joserfc import jwk, jwt
 
         header = {"alg": self.algorithm, "typ": "JWT"}

@@ -27,7 +27,7 @@ R = TypeVar("R", bound="Record")
 T = TypeVar("T")
 Text = TypeVar("Text", bound=str | None)
 
-OPTION_NAMES = ("store", "name", "margin", "timeout", "wait")
+OPTION_NAMES = ("store", "name", "margin", "timeout", "wait", "on_event")
 """The options of `keyturn.connect`, which no setting may be named as."""
 _REQUIRED: Any = attrs.NOTHING
 _DEFAULT_CHECKS: dict[Any, Callable[[Any], str | None]] = {

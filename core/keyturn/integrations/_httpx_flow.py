@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from keyturn._connection import manager_of
 from keyturn.integrations._httpx_headers import Added, OneRequestHeaders
-from keyturn.integrations._manager_today import manager_of
 from keyturn.integrations._request_auth import Adapter, attach, is_sent
 
 if TYPE_CHECKING:

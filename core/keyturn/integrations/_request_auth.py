@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from keyturn import errors
-from keyturn._connection import Connection
+from keyturn._connection import Connection, manager_of
 from keyturn._http import urls
 from keyturn._http.response import Response
 from keyturn._tokens.single_flight import wait
-from keyturn.integrations._manager_today import manager_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,7 +87,7 @@ def attach(
     unshown = tuple((name, Unshown(value)) for name, value in added)
     replaced = {name.lower() for name, _ in added}
     kept = {name: value for name, value in given.items() if name.lower() not in replaced}
-    token: Token = snapshot.token  # type: ignore[assignment]  # a usable snapshot has a token
+    token: Token = snapshot.token
     return AuthorizedRequest(url, kept | dict(unshown), unshown, dict(given), token, is_renewed)
 
 
@@ -316,7 +315,7 @@ def is_sent(request: AuthorizedRequest, headers: Mapping[str, object]) -> bool:
 
 
 def _renewed(sent: AuthorizedRequest, snapshot: TokenSnapshot) -> AuthorizedRequest | None:
-    found: Token = snapshot.token  # type: ignore[assignment]  # a usable snapshot has a token
+    found: Token = snapshot.token
     if found.access_token == sent.token.access_token:
         return None
     return attach(sent.url, sent.given, snapshot, is_renewed=True)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from keyturn import _rate_limit as rate_limits
 from keyturn import errors
 from keyturn._clock import Clock
+from keyturn._connection import manager_of
 from keyturn._http.urls import url_problem
-from keyturn._tokens.acquisition import Options
+from keyturn._options import Options
 from keyturn.stores._memory import MemoryStore
 from keyturn.testing._messages import Response, html_response, json_response
 from keyturn.testing.provider_kit import _samples as samples
@@ -82,7 +83,7 @@ def api_headers(subject: Subject) -> None:
     check_keys("`api`", subject.examples.api or {}, others="url headers")
     connection = subject.connect()
     headers = subject.call(
-        "api_request_headers or authorization", lambda: connection.headers_for(token)
+        "api_request_headers or authorization", lambda: dict(manager_of(connection).headers(token))
     )
     carried = headers.get(provider.authorization_header, "")
     if token.access_token not in carried:
