@@ -279,7 +279,7 @@ class RequestAuth:
             threading.Thread(target=find, name="keyturn-origin", daemon=True).start()
         except RuntimeError:  # no more threads, or the interpreter is shutting down
             find()
-        await wait(found, float("inf"))  # the connection's own timeout ends it
+        await wait(found, None)
 
     def __reduce__(self) -> tuple[Any, ...]:
         if isinstance(self._source, str):
