@@ -131,13 +131,13 @@ def emulated(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     are replaced by the emulator's.
     """
     with keyturn.testing.Emulator() as emulator:
-        connect = keyturn.opening.connect
+        connect = keyturn.connect
 
         def connect_to_emulator(provider: str, /, **given: Any) -> keyturn.Connection:
             return connect(provider, **(given | replaced(emulator, provider, given)))
 
         monkeypatch.setattr(keyturn, "connect", connect_to_emulator)
-        monkeypatch.setattr(keyturn.opening, "connect", connect_to_emulator)
+        monkeypatch.setattr("keyturn._connect.connect", connect_to_emulator)
         yield emulator
 
 

@@ -1,4 +1,4 @@
-"""An API that is hostile, dead, or not the API at all: what an adapter gives away, and spends."""
+"""A hostile API, one that refuses all tokens, and another host: what they get, and what they cost."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Send: TypeAlias = "Callable[..., tuple[int, bytes]]"
 Serve: TypeAlias = "Callable[[Any], RawServer]"
 HttpResponse: TypeAlias = "Callable[..., bytes]"
 
-# The most renewals that an API's negative_cache cause at once; two a minute come back.
+# The most renewals that an API's 401 responses cause at once; two a minute come back.
 FORCED = 5
 # Loading the usual certificates takes 30 ms for each client.
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -135,7 +135,7 @@ def send(request: pytest.FixtureRequest) -> Send:
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[keyturn.testing.Emulator]:
-    """Give an emulator that responses as often as it is asked, so that keyturn's own floor shows."""
+    """Give an emulator without rate limits, so that keyturn's own limit shows."""
     with keyturn.testing.Emulator(rate_limits=False) as running:
         yield running
 
@@ -185,10 +185,10 @@ def refusal(http_response: HttpResponse) -> bytes:
 
 
 @pytest.mark.parametrize("provider", ["norce-commerce", "orocommerce"])
-def test_dead_api_does_not_burn_the_token_rate_limit(
+def test_refusing_api_does_not_use_up_the_rate_limit(
     api_of: Callable[..., Api], refusal: bytes, send: Send, provider: str
 ) -> None:
-    """A hundred refused requests would be a hundred token requests, and then nobody gets one."""
+    """A hundred refused requests would be a hundred token requests, which use up the rate limit."""
     api = api_of(provider, refusal)
     replies = [send(api.connection, "GET", f"{api.url}/x") for _ in range(100)]
 
@@ -200,10 +200,10 @@ def test_dead_api_does_not_burn_the_token_rate_limit(
     assert len(api.server.received) == 100 + api.token_requests - 1
 
 
-def test_dead_api_with_one_token_for_ever_does_not_burn_the_rate_limit(
+def test_refusing_api_with_one_token_does_not_use_up_the_rate_limit(
     api_of: Callable[..., Api], refusal: bytes, send: Send
 ) -> None:
-    """Commerce Layer gives the same token again: every refusal would ask for it once more."""
+    """Commerce Layer gives the same token again: every 401 would request it once more."""
     api = api_of("commercelayer", refusal)
     replies = [send(api.connection, "GET", f"{api.url}/x") for _ in range(100)]
 
@@ -213,10 +213,10 @@ def test_dead_api_with_one_token_for_ever_does_not_burn_the_rate_limit(
     assert len(api.server.received) == 100
 
 
-def test_dead_api_does_not_burn_the_rate_limit_of_many_threads(
+def test_refusing_api_does_not_use_up_the_rate_limit_of_many_threads(
     api_of: Callable[..., Api], refusal: bytes, send: Send
 ) -> None:
-    """Callers that are refused at the same time would each have a floor of their own."""
+    """Callers that are refused at the same time would each have a limit of their own."""
     api = api_of("norce-commerce", refusal)
     statuses: list[int] = []
 
@@ -232,26 +232,26 @@ def test_dead_api_does_not_burn_the_rate_limit_of_many_threads(
     assert api.token_requests <= 1 + FORCED + 4
 
 
-def test_floor_between_renewals_lasts(world: World) -> None:
-    """A dead API would burn the token rate_limit slowly instead of at once."""
+def test_limit_of_renewals_lasts(world: World) -> None:
+    """An API that refuses all tokens would use up the rate limit slowly instead of at once."""
     connection = world.connect()
-    negative_cache: list[keyturn.errors.RateLimited] = []
+    limits: list[keyturn.errors.RateLimited] = []
     for _ in range(1000):
         token = connection.token()
         world.clock.advance(3.6)
         try:
             connection.token(stale=token)
         except keyturn.errors.RateLimited as limited:
-            negative_cache.append(limited)
+            limits.append(limited)
 
-    assert all(0 < each.retry_after <= 30 for each in negative_cache)
-    assert all("goes on refusing new tokens" in str(each) for each in negative_cache)
-    assert len(negative_cache) >= 1000 - FORCED - 2 * 60 - 1
-    # In an hour: the first, those at once, two a minute; and one for the token's own end.
+    assert all(0 < each.retry_after <= 30 for each in limits)
+    assert all("keeps refusing new tokens" in str(each) for each in limits)
+    assert len(limits) >= 1000 - FORCED - 2 * 60 - 1
+    # In an hour: the first, those at once, two a minute; and one for the token's expiry.
     assert len(world.endpoint.requests) <= 1 + FORCED + 2 * 60 + 1
 
 
-def test_want_of_permission_never_renews(emulator: keyturn.testing.Emulator, send: Send) -> None:
+def test_missing_permission_never_renews(emulator: keyturn.testing.Emulator, send: Send) -> None:
     """Every forbidden request would cost a token request that cannot help."""
     before = emulator.token_requests("commercelayer")
     with keyturn.connect(
@@ -317,7 +317,7 @@ def test_pagination_link_to_elsewhere_is_not_followed(
     send: Send,
     link: str,
 ) -> None:
-    """Whoever writes an API's responses would be sent the token."""
+    """The author of an API's responses could have the token sent to another host."""
     api = api_of("norce-commerce", b"")
     home, other = (url.removeprefix("http://") for url in (api.url, elsewhere.url))
     other = other.removesuffix("/token")
@@ -424,7 +424,7 @@ def test_redirect_to_another_port_or_scheme_takes_nothing_along(
         aiohttp.ClientError,
         requests.RequestException,
     ):
-        assert to.startswith("https:")  # nobody speaks TLS there
+        assert to.startswith("https:")  # the server doesn't speak TLS
     else:
         assert len(elsewhere.received) == 1
 

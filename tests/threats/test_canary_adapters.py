@@ -153,7 +153,7 @@ def connection(canary: Canary, site: RawServer) -> keyturn.Connection:
 
 
 @pytest.mark.parametrize(("path", "status"), [("fine", 200), ("refused", 401), ("elsewhere", 200)])
-def test_answered_request_shows_no_canary(
+def test_successful_request_shows_no_canary(
     watch: Watch,
     connection: keyturn.Connection,
     site: RawServer,
@@ -190,7 +190,7 @@ def test_foreign_request_shows_no_canary(
     connection: keyturn.Connection,
     get: Callable[[keyturn.Connection, str], int],
 ) -> None:
-    """Whoever logs that a link led elsewhere would log the token with it."""
+    """A log line about a link to another host would contain the token."""
     with pytest.raises(errors.ForeignOrigin) as caught:
         get(connection, "http://localhost:1/")
 

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 # URL parsers disagree on user information and on a backslash: neither is in an origin.
 _ORIGIN_REGEX = re.compile(r"[A-Za-z]+://[^/?#\\@]*(?=[/?#]|$)")
-# Seconds to load a connection by its name; a file is read and a plugin imported.
-_LOAD_TIMEOUT = 60.0
 
 _logger = logging.getLogger("keyturn.integrations")
 
@@ -192,12 +190,10 @@ class RequestAuth:
 
         It doesn't block the event loop, whether of asyncio or trio.
         """
-        if self._connection is None:
-            await self._load()
+        if self._origin is None:
+            await self._afind_origin()
         connection = self.connection
         manager = manager_of(connection)
-        if self._origin is None and manager.api_url(None) is None:
-            await manager.aget()  # only a token contains the API's URL
         self._check_origin(connection, url)
         snapshot = manager.snapshot
         if manager.now() >= snapshot.fresh_until:
@@ -251,13 +247,12 @@ class RequestAuth:
         return manager_of(self.connection).token_rejected(Response(status, lower, body))
 
     def _check_origin(self, connection: Connection, url: str) -> None:
-        if self._origin is None:
-            self._origin = urls.origin(connection.api_url)
-        if url.startswith(f"{self._origin}/") or _origin(url) == self._origin:
+        origin = self._origin or self._find_origin()
+        if url.startswith(f"{origin}/") or _origin(url) == origin:
             return
         raise errors.ForeignOrigin(
-            f"{_origin(url) or 'the URL'} is not the API's origin {self._origin}, so the token "
-            "was not attached.",
+            f"{_origin(url) or 'the URL'} is not the API's origin {origin}, so the token was not "
+            "attached.",
             connection=connection.name,
             hint="Send this request without keyturn, or with a connection to that host.",
         )
@@ -266,18 +261,25 @@ class RequestAuth:
         name = self.connection.name
         _logger.warning("%s: the API refused the token, and no other was acquired: %s", name, error)
 
-    async def _load(self) -> None:
-        """Load the connection on a thread: its file and its provider's module are read."""
-        loaded: Future[Connection] = Future()
+    def _find_origin(self) -> str:
+        self._origin = urls.origin(self.connection.api_url)
+        return self._origin
 
-        def load() -> None:
+    async def _afind_origin(self) -> None:
+        """Find the API's origin on a thread: files may be read for it, and a token acquired."""
+        found: Future[str] = Future()
+
+        def find() -> None:
             try:
-                loaded.set_result(self.connection)
+                found.set_result(self._find_origin())
             except BaseException as error:  # noqa: BLE001 - the waiter raises it
-                loaded.set_exception(error)
+                found.set_exception(error)
 
-        threading.Thread(target=load, name="keyturn-load", daemon=True).start()
-        await wait(loaded, _LOAD_TIMEOUT)
+        try:
+            threading.Thread(target=find, name="keyturn-origin", daemon=True).start()
+        except RuntimeError:  # no more threads, or the interpreter is shutting down
+            find()
+        await wait(found, None)
 
     def __reduce__(self) -> tuple[Any, ...]:
         if isinstance(self._source, str):

@@ -1,0 +1,347 @@
+"""`RequestAuth`, which every adapter is built on."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import pickle
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+
+import keyturn
+from keyturn.errors import ConfigurationError, ForeignOrigin
+from keyturn.integrations import AuthorizedRequest, RequestAuth
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+CANARY = "made-up-token-canary"
+REFUSED = b'{"errors": [{"code": "INVALID_TOKEN"}]}'
+ADAPTERS = ["httpx", "httpx2", "requests", "aiohttp"]
+
+
+class Sync:
+    """Calls the methods that block."""
+
+    def __init__(self, connection: keyturn.Connection | str) -> None:
+        self.auth = RequestAuth(connection)
+
+    def authorize(self, *given: Any) -> AuthorizedRequest:
+        """Call `authorize`."""
+        return self.auth.authorize(*given)
+
+    def reauthorize(self, *given: Any) -> AuthorizedRequest | None:
+        """Call `reauthorize`."""
+        return self.auth.reauthorize(*given)
+
+
+class Async(Sync):
+    """Calls the methods for tasks of asyncio."""
+
+    def authorize(self, *given: Any) -> AuthorizedRequest:
+        """Call `aauthorize`."""
+        return asyncio.run(self.auth.aauthorize(*given))
+
+    def reauthorize(self, *given: Any) -> AuthorizedRequest | None:
+        """Call `areauthorize`."""
+        return asyncio.run(self.auth.areauthorize(*given))
+
+
+class Trio(Sync):
+    """Calls the methods for tasks of trio."""
+
+    def authorize(self, *given: Any) -> AuthorizedRequest:
+        """Call `aauthorize`."""
+        return trio.run(self.auth.aauthorize, *given)
+
+    def reauthorize(self, *given: Any) -> AuthorizedRequest | None:
+        """Call `areauthorize`."""
+        return trio.run(self.auth.areauthorize, *given)
+
+
+@pytest.fixture(params=[Sync, Async, Trio])
+def auth_class(request: pytest.FixtureRequest) -> type[Sync]:
+    """Each way of calling it."""
+    way: type[Sync] = request.param
+    return way
+
+
+def test_adds_token_and_provider_headers(connect: Any, api: Any, auth_class: type[Sync]) -> None:
+    """Else an API request would lack what it needs, or lose what the caller chose."""
+    given = {"authorization": "Basic c3RhbGU=", "X-Own": "kept"}
+    sent = auth_class(connect()).authorize("GET", f"{api.url}/x", given)
+    added = {"Authorization": f"Bearer {CANARY}-1", "ApplicationId": "1042"}
+    assert sent.url == f"{api.url}/x"
+    assert dict(sent.added) == added
+    assert sent.headers == {"X-Own": "kept"} | added
+
+
+def test_callers_headers_stay(connect: Any, api: Any) -> None:
+    """Else the caller couldn't choose a media type or an application for one request."""
+    auth = RequestAuth(connect("orocommerce"))
+    accepts = [
+        auth.authorize("GET", api.url, given).headers
+        for given in ({}, {"accept": "*/*"}, {"accept": "text/csv"})
+    ]
+    default = "application/vnd.api+json"
+    assert [headers.get("Accept") for headers in accepts] == [default, default, None]
+    assert accepts[2]["accept"] == "text/csv"
+    norce = RequestAuth(connect())
+    chosen = norce.authorize("GET", api.url, {"applicationid": "*/*"})
+    assert (chosen.headers["applicationid"], "ApplicationId" in chosen.headers) == ("*/*", False)
+
+
+def test_given_headers_are_not_changed(connect: Any, api: Any) -> None:
+    """Else headers that the caller uses for other requests would carry the token."""
+    given = {"X-Own": "kept"}
+    RequestAuth(connect()).authorize("GET", api.url, given)
+    assert given == {"X-Own": "kept"}
+
+
+@pytest.mark.parametrize("url", ["https://elsewhere.example/", "/x", "", "http://[", "mailto:x"])
+def test_other_urls_are_refused(connect: Any, api: Any, auth_class: type[Sync], url: str) -> None:
+    """Else the token would go to another host, or a token request be sent for nothing."""
+    with pytest.raises(ForeignOrigin, match=r"shop: .*the token was not attached"):
+        auth_class(connect(name="shop")).authorize("GET", url, {})
+    assert api.requests == []
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                *"/\\@:#?.[]%\t x",
+                "//",
+                "http:",
+                "https:",
+                "localhost",
+                "evil.example",
+                ":80",
+                "8080",
+            ]
+        ),
+        max_size=8,
+    ).map("".join)
+)
+def test_only_one_form_of_origin_is_accepted(tail: str) -> None:
+    """Else a URL that parsers read differently would pass."""
+    connection = keyturn.connect(
+        "orocommerce",
+        store="memory://",
+        url="http://localhost:8080",
+        client_id="made-up",
+        client_secret="made-up",
+        token_url="http://localhost:1/token",
+    )
+    auth = RequestAuth(connection)
+    for url in (f"http://localhost:8080{tail}", tail):
+        try:
+            auth.authorize("GET", url, {})
+        except ForeignOrigin:
+            continue
+        except keyturn.errors.EndpointUnavailable:
+            pass  # it was accepted, and a token was requested
+        rest = url.lower().removeprefix("http://localhost:8080")
+        assert rest != url.lower()
+        assert rest[:1] in ("", "/", "?", "#")
+
+
+def test_refused_token_is_renewed_once(connect: Any, api: Any, auth_class: type[Sync]) -> None:
+    """Else a revoked token would fail each request, or one request renew it repeatedly."""
+    auth = auth_class(connect())
+    first = auth.authorize("GET", f"{api.url}/x", {"X-Own": "kept"})
+    second = auth.reauthorize(first, 401, {"Content-Type": "application/json"}, REFUSED)
+    assert second is not None
+    assert second.url == first.url
+    assert second.headers == {
+        "X-Own": "kept",
+        "Authorization": f"Bearer {CANARY}-2",
+        "ApplicationId": "1042",
+    }
+    assert auth.reauthorize(second, 401, {}, REFUSED) is None
+    assert api.token_requests == 2
+
+
+@pytest.mark.parametrize("status", [200, 400, 403, 500])
+def test_other_statuses_renew_nothing(
+    connect: Any, api: Any, auth_class: type[Sync], status: int
+) -> None:
+    """Else each failed request would cost a token request."""
+    auth = auth_class(connect())
+    sent = auth.authorize("GET", api.url, {})
+    assert auth.reauthorize(sent, status, {}, REFUSED) is None
+    assert api.token_requests == 1
+
+
+def test_provider_decides_what_a_401_means(connect: Any, api: Any, auth_class: type[Sync]) -> None:
+    """Else a missing permission, which no other token gives, would cost token requests."""
+    auth = auth_class(connect("commercelayer"))
+    sent = auth.authorize("GET", api.url, {})
+    body = b'{"errors": [{"code": "UNAUTHORIZED"}]}'
+    given = {"CONTENT-TYPE": "application/vnd.api+json"}
+    assert auth.reauthorize(sent, 401, given, body) is None
+    assert api.token_requests == 1
+
+
+def test_failed_renewal_is_logged(
+    connect: Any, api: Any, auth_class: type[Sync], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Else the API's response would be lost in an error of the token endpoint."""
+    auth = auth_class(connect(name="shop"))
+    sent = auth.authorize("GET", api.url, {})
+    api.token_status = 400
+    assert auth.reauthorize(sent, 401, {}, REFUSED) is None
+    assert "shop: the API refused the token, and no other was acquired" in caplog.text
+
+
+def test_authorized_request_shows_nothing_secret(connect: Any, api: Any) -> None:
+    """Else a log or a crash report would contain the token."""
+    auth = RequestAuth(connect())
+    sent = auth.authorize("GET", f"{api.url}/x?key=hidden", {"Cookie": "hidden"})
+    shown = f"{sent!r}{sent.headers!r}{sent.added!r}{auth!r}{vars(auth)!r}"
+    assert f"{api.url}/x" in shown
+    assert CANARY not in shown
+    assert "hidden" not in f"{sent!r}{sent.added!r}"
+
+
+@pytest.mark.parametrize("name", [*ADAPTERS, "RequestAuth"])
+@pytest.mark.parametrize("wrong", [None, 7, {"client_id": "x"}])
+def test_wrong_argument_is_refused_at_once(name: str, wrong: Any) -> None:
+    """Else the first request would fail with an AttributeError."""
+    with pytest.raises(ConfigurationError, match="needs a connection or its name"):
+        maker(name)(wrong)
+
+
+def test_public_classes_show_their_public_names() -> None:
+    """Else users would see, and import, the name of a private module."""
+    assert repr(RequestAuth) == "<class 'keyturn.integrations.RequestAuth'>"
+    assert repr(AuthorizedRequest) == "<class 'keyturn.integrations.AuthorizedRequest'>"
+    for name in ADAPTERS:
+        assert repr(maker(name)) == f"<class 'keyturn.integrations.{name}.KeyturnAuth'>"
+    assert repr(RequestAuth("shop")) == "<RequestAuth of 'shop'>"
+
+
+def maker(name: str) -> Any:
+    """Return `RequestAuth`, or the `KeyturnAuth` of an adapter."""
+    public = getattr(keyturn.integrations, name)
+    return public if name == "RequestAuth" else public.KeyturnAuth
+
+
+@pytest.fixture
+def configured(api: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Configure a connection to the `api` fixture; give its name."""
+    path = tmp_path / "keyturn.toml"
+    path.write_text(
+        f"""
+        [connections.shop]
+        provider = "norce-commerce"
+        client = "acme"
+        environment = "stage"
+        application_id = 1042
+        client_id = "made-up"
+        client_secret = "s3cret-for-tests"
+        token_url = "{api.url}/token"
+        api_url = "{api.url}"
+        """,
+        encoding="utf-8",
+    )
+    path.chmod(0o600)
+    monkeypatch.setenv("KEYTURN_CONFIG", str(path))
+    monkeypatch.setenv("KEYTURN_STORE", "memory://")
+    return "shop"
+
+
+def test_connection_by_name(api: Any, configured: str, client_class: type[Any]) -> None:
+    """Else code that is copied to other processes couldn't use an adapter."""
+    client = client_class(configured)
+    assert api.requests == []
+    assert [client.send("GET", api.url).status for _ in range(2)] == [200, 200]
+    assert {request.headers["applicationid"] for request in api.api_requests} == {"1042"}
+
+
+def test_unknown_name_fails_when_it_is_used(configured: str, auth_class: type[Sync]) -> None:
+    """Else a wrong name would stop a program that doesn't use it, or raise another error."""
+    auth = auth_class(f"{configured}-2")
+    with pytest.raises(ConfigurationError, match="shop-2"):
+        auth.authorize("GET", "https://shop.example/", {})
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [copy.copy, copy.deepcopy, lambda auth: pickle.loads(pickle.dumps(auth))],  # noqa: S301 - ours
+)
+def test_adapter_made_from_a_name_can_be_copied(
+    api: Any, configured: str, client_class: type[Any], copied: Callable[[Any], Any]
+) -> None:
+    """Else Dask, Airflow or multiprocessing couldn't hand an adapter to a worker."""
+    client = client_class(configured)
+    client.send("GET", api.url)
+    client.auth = copied(client.auth)
+    assert client.send("GET", api.url).status == 200
+    assert CANARY.encode() not in pickle.dumps(client.auth)
+    assert pickle.dumps(copied(RequestAuth(configured)))
+
+
+@pytest.mark.parametrize("name", [*ADAPTERS, "RequestAuth"])
+@pytest.mark.parametrize("copied", [copy.deepcopy, pickle.dumps])
+def test_adapter_made_from_a_connection_refuses_copies(
+    connect: Any, name: str, copied: Callable[[Any], Any]
+) -> None:
+    """Else the copy would hold the secret, or an unclear error about locks come out."""
+    with pytest.raises(TypeError, match="name of a configured connection"):
+        copied(maker(name)(connect()))
+
+
+def test_loading_by_name_does_not_block_the_loop(
+    configured: str, api: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a slow disk or secret source would stop all tasks of an event loop."""
+    turned = asyncio.Event()
+    load = keyturn.load_connection
+
+    async def work() -> None:
+        loop = asyncio.get_running_loop()
+
+        def load_late(name: str) -> keyturn.Connection:
+            # It goes on only after the loop has run another task.
+            asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loop).result(20)
+            turned.set()
+            return load(name)
+
+        monkeypatch.setattr(keyturn, "load_connection", load_late)
+        await RequestAuth(configured).aauthorize("GET", api.url, {})
+
+    asyncio.run(work())
+    assert turned.is_set()
+
+
+def test_no_thread_left_for_the_origin(
+    connect: Any, api: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a process at its limit of threads couldn't send a request that needs none."""
+    connection = connect()
+    connection.token()
+
+    def fail(_: object) -> None:
+        message = "can't start new thread"
+        raise RuntimeError(message)
+
+    monkeypatch.setattr("threading.Thread.start", fail)
+    sent = asyncio.run(RequestAuth(connection).aauthorize("GET", api.url, {}))
+    assert sent.headers["Authorization"] == f"Bearer {CANARY}-1"
+
+
+def test_requests_adapter_refuses_another_library(connect: Any) -> None:
+    """Else niquests, which has the same interface, would fail at the first 401."""
+
+    class PreparedRequest:
+        url = "https://shop.example/"
+
+    auth = keyturn.integrations.requests.KeyturnAuth(connect())
+    with pytest.raises(ConfigurationError, match="is for requests, not for "):
+        auth(PreparedRequest())  # type: ignore[arg-type]  # on purpose
