@@ -78,7 +78,7 @@ def test_same_url_is_the_same_store(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [None, 5, ["x"]])
 def test_name_that_is_no_text_is_told(use: Callable[[Any], object], name: object) -> None:
     """A mistake in a caller's code would raise an error that is not ours."""
-    with pytest.raises(errors.ConfigurationError, match="a (text|string)"):
+    with pytest.raises(errors.ConfigurationError, match=r"a (text|string)"):
         use(name)
 
 
