@@ -2,7 +2,7 @@
 # Overridable: PYTHON=python3.13, VENV=.venv-3.13, PYTEST_ARGS="-k disk".
 
 VENV ?= .venv
-LOCKED ?= requirements/dev.txt
+LOCK ?= dev
 PYTEST_ARGS ?=
 PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -13,34 +13,42 @@ READY := $(VENV)/.ready
 UV := $(shell command -v uv 2>/dev/null)
 
 ifneq ($(UV),)
-create_venv = $(UV) venv --quiet --python '$(or $(PYTHON),3.11)' $(VENV)
+create_venv = $(UV) venv --quiet --allow-existing --python '$(or $(PYTHON),3.11)' $(VENV)
 install := $(UV) pip install --quiet --python $(BIN)/python
+check_venv := $(UV) pip check --python $(BIN)/python
 else
 create_venv = $(or $(PYTHON),$(error Python 3.11 or newer is needed: make PYTHON=...)) -m venv $(VENV)
 install := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+check_venv := $(BIN)/python -m pip check
 endif
+ensure_venv = test -x $(BIN)/python || $(create_venv) || { rm -f $(BIN)/python*; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest coverage check check-format check-lint check-types format \
-	bench mutants test-servers wheel wheel-test requirements clean
+.PHONY: help demo run-demo test test-lowest coverage check check-format check-lint check-types \
+	check-imports check-locks format bench mutants test-servers wheel wheel-test requirements \
+	compile-locks clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
 
-demo: $(READY) ## See what keyturn does, against the emulator, in a few seconds
+demo: ## See what keyturn does, against the emulator, in a few seconds
+	@$(MAKE) --no-print-directory run-demo VENV=$(VENV)-demo LOCK=run
+
+run-demo: $(READY)
 	@$(BIN)/keyturn demo
 
 test: $(READY) ## Run the tests
 	@$(BIN)/python -m pytest --numprocesses 2 $(PYTEST_ARGS)
 
 test-lowest: ## Run the tests with the lowest versions of the dependencies that are allowed
-	@$(MAKE) --no-print-directory test VENV=.cache/lowest LOCKED=requirements/lowest.txt \
+	@$(MAKE) --no-print-directory check-locks VENV=.cache/lowest LOCK=lowest
+	@$(MAKE) --no-print-directory test VENV=.cache/lowest LOCK=lowest \
 		PYTEST_ARGS='--ignore=tests/bench --ignore=tests/docs --ignore=tests/packaging $(PYTEST_ARGS)'
 
 coverage: ## Run the tests; every line and branch of core and providers must be covered
 	@$(MAKE) --no-print-directory test PYTEST_ARGS='--cov $(PYTEST_ARGS)'
 
-check: check-format check-lint check-types ## Run the static checks: formatting, lint, types
+check: check-format check-lint check-types check-imports check-locks ## Run the static checks
 
 check-format: $(READY)
 	$(BIN)/ruff format --check
@@ -51,6 +59,12 @@ check-lint: $(READY)
 check-types: $(READY)
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
+
+check-imports: $(READY)
+	$(BIN)/lint-imports --no-cache
+
+check-locks: $(READY)
+	$(BIN)/python scripts/locks.py check $(LOCK)
 
 format: $(READY) ## Format the code, and mend what the linter can
 	$(BIN)/ruff check --fix
@@ -76,25 +90,30 @@ wheel-test: wheel ## Install the wheel into an empty environment and use it ther
 	&& bin/python -m pip install --quiet --disable-pip-version-check "$$wheel" \
 	&& bin/python -m pip check && bin/keyturn providers && bin/keyturn demo
 
-requirements: $(READY) ## Lock the newest, and the lowest, versions of all dependencies again
-	$(if $(UV),,$(install) uv)
-	$(or $(UV),$(BIN)/uv) pip compile --quiet --upgrade --universal --python-version 3.11 \
-		--generate-hashes --no-emit-index-url --custom-compile-command 'make requirements' \
-		--extra aiohttp --extra httpx2 --extra redis --extra requests --group dev \
-		--output-file requirements/dev.txt pyproject.toml
-	$(or $(UV),$(BIN)/uv) pip compile --quiet --universal --resolution lowest-direct \
-		--no-strip-extras --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--custom-compile-command 'make requirements' --all-extras \
-		--group test --output-file requirements/lowest.txt pyproject.toml
+requirements: ## Lock the newest, and the lowest, versions of all dependencies again
+	@$(MAKE) --no-print-directory compile-locks VENV=.cache/locks
+
+compile-locks:
+	@$(ensure_venv)
+	@$(install) --upgrade packaging uv
+	$(BIN)/python scripts/locks.py compile
 
 clean: ## Remove the environment, caches and builds
-	rm -rf $(VENV) dist build .coverage .coverage.* .cache .hypothesis \
+	rm -rf $(VENV) $(VENV)-demo dist build .coverage .coverage.* .cache .hypothesis \
 		.mypy_cache .pytest_cache .ruff_cache tests/servers/oidc-provider/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(READY): pyproject.toml $(LOCKED)
+# A lock file is complete: nothing is resolved. When it changes, a new environment is made, in which
+# nothing of the old one is left.
+$(VENV)/.locked: requirements/$(LOCK).txt
 	@echo "Setting up $(VENV), once; this may take a minute."
-	@test -x $(BIN)/python || $(create_venv) || { rm -rf $(VENV); exit 1; }
-	@$(install) --require-hashes --requirement $(LOCKED)
+	@test ! -e $@ || rm -rf $(VENV)
+	@$(ensure_venv)
+	@$(install) --no-deps --require-hashes --requirement $<
+	@touch $@
+
+$(READY): $(VENV)/.locked pyproject.toml
 	@$(install) --no-deps --no-build-isolation --editable .
+	@problems=$$($(check_venv) 2>&1) || { echo "$$problems"; \
+		echo "requirements/$(LOCK).txt does not fit pyproject.toml: run make requirements."; exit 1; } >&2
 	@touch $@

@@ -1,4 +1,4 @@
-"""`python -m bench [--quick] [--only ROW …] [--libraries NAME …]`."""
+"""`python -m bench [--quick] [ROW …] [--libraries NAME …]`, or `python -m bench --page`."""
 
 from __future__ import annotations
 
@@ -10,48 +10,65 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import page, table
+from bench.catalogue import ROWS
 from bench.environments import OURS, libraries, version
-from bench.run import GROUPS, Run
+from bench.run import Run
 
 if TYPE_CHECKING:
     from bench.environments import Library
+    from bench.figures import Results
 
 
 def main() -> int:
-    """Measure, print the table, and write the page unless only a part was measured.
+    """Measure, print the tables, and write the page unless only a part was measured.
 
     Returns:
-        The exit code: 0 when everything could be measured, met or not; 1 otherwise.
+        The exit code: 0 when everything was measured, whether goals are met or not; otherwise 1.
     """
     arguments = _arguments()
+    if arguments.page:
+        page.write(*page.read())
+        return 0
     chosen = [each for each in libraries() if each.name in {OURS, *arguments.libraries}]
-    run = Run(chosen, arguments.only, quick=arguments.quick)
+    run = Run(chosen, arguments.rows, quick=arguments.quick)
     results = run.results()
-    print(table.plain(table.main_table(results, chosen)))
-    for rows in (table.minute_table(results), table.many_table(results)):
-        if rows:
-            print(f"\n{table.plain(rows)}")
-    for line in table.missed(results):
-        print(f"\nnot as required: {line}")
+    _print(results, chosen)
     for failure in run.failures:
         print(f"\ncould not be measured: {failure}", file=sys.stderr)
-    if not arguments.only and len(chosen) == len(libraries()):
+    if not arguments.rows and len(chosen) == len(libraries()):
         page.write(_machine(chosen, quick=arguments.quick), results)
     return 1 if run.failures else 0
 
 
+def _print(results: Results, chosen: list[Library]) -> None:
+    rows = table.measured(results)
+    names = {name for row in rows for name in results[row.name]}
+    shown = [each for each in chosen if each.name in names]
+    print(table.plain(table.main_table(results, shown, rows)))
+    print(f"\n{table.plain(table.not_covered(rows))}")
+    for line in table.missed(results):
+        print(f"\nmissed: {line}")
+
+
 def _arguments() -> argparse.Namespace:
-    rows = [row for group in GROUPS for row in group.rows]
+    rows = ", ".join(row.name for row in ROWS)
     names = [each.name for each in libraries()]
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("rows", nargs="*", type=_row, metavar="ROW", help=rows)
     parser.add_argument("--quick", action="store_true", help="be quick rather than exact")
-    parser.add_argument(
-        "--only", nargs="+", choices=rows, default=[], metavar="ROW", help=str(rows)
-    )
     parser.add_argument(
         "--libraries", nargs="*", choices=names, default=names, metavar="NAME", help=str(names)
     )
+    parser.add_argument(
+        "--page", action="store_true", help="only write the page from the results of the last run"
+    )
     return parser.parse_args()
+
+
+def _row(name: str) -> str:
+    if name not in {row.name for row in ROWS}:
+        raise argparse.ArgumentTypeError(f"there is no row {name!r}")
+    return name
 
 
 def _machine(chosen: list[Library], *, quick: bool) -> dict[str, Any]:
@@ -66,7 +83,7 @@ def _machine(chosen: list[Library], *, quick: bool) -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """Return the processor's name, as Linux tells it."""
+    """Return the processor's name as Linux reports it."""
     path = Path("/proc/cpuinfo")
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

@@ -32,8 +32,8 @@ class Panel(NamedTuple):
 
     Args:
         title: What is measured.
-        bars: Each library's name, its value, and the value for people; the first is keyturn's.
-        limit: What is required of keyturn, or None.
+        bars: Each library's name, its value, and the value as shown; the first is keyturn's.
+        limit: keyturn's goal, or None.
     """
 
     title: str
@@ -69,7 +69,7 @@ def _draw_panel(panel: Panel, top: float) -> list[str]:
     most = max(value for _, value, _ in panel.bars)
 
     def length(value: float) -> float:
-        return room * math.log1p(value) / math.log1p(max(most, panel.limit or 0, 1))
+        return room * math.log1p(max(value, 0.0)) / math.log1p(max(most, panel.limit or 0, 1))
 
     elements = [_text(_MARGIN, top + 22, panel.title, "panel")]
     for number, (name, value, shown) in enumerate(panel.bars):

@@ -1,4 +1,4 @@
-"""An environment for each library, made when it is first needed, and kept below `.cache/bench`."""
+"""The environments of the measured libraries, kept below `.cache/bench`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).parents[1]
 CACHE = REPOSITORY / ".cache" / "bench"
 OURS = "keyturn"
+_CROWD = 50
 
 
 class Library(NamedTuple):
@@ -26,7 +27,7 @@ class Library(NamedTuple):
         module: The name of its adapter in `bench.peers`.
         statement: What imports it.
         requirements: What is installed for it; nothing for keyturn itself.
-        missing: What it has no way for (`async`, `request`, `disk`), and why.
+        missing: What it does not support (`async`, `request`, `disk`), and why.
     """
 
     name: str
@@ -62,7 +63,7 @@ def libraries() -> list[Library]:
 
 
 def prepare(library: Library) -> None:
-    """Make a library's environment if it is not there, or not what is asked for.
+    """Make a library's environment if it is missing or outdated.
 
     Raises:
         subprocess.CalledProcessError: The installation failed.
@@ -77,12 +78,40 @@ def prepare(library: Library) -> None:
     note.write_text(wanted, encoding="utf-8")
 
 
+def crowd() -> Path:
+    """Return a directory for `PYTHONPATH` in which 50 distributions are installed, all empty."""
+    directory = CACHE / "crowd"
+    for number in range(_CROWD):
+        scripts = f"[console_scripts]\ncrowd-{number} = crowd_{number}:main\n"
+        # About every third distribution of an application has entry points.
+        _install(directory, f"crowd-{number}", "" if number % 3 else scripts)
+    return directory
+
+
+def listener() -> Path:
+    """Return a directory for `PYTHONPATH` in which a plugin of keyturn is installed."""
+    directory = CACHE / "listener"
+    _install(directory, "listener", "[keyturn.plugins]\nlistener = bench.measure.listener\n")
+    return directory
+
+
 def version(library: Library) -> str:
     """Return the version that is installed."""
     program = f"import importlib.metadata as m; print(m.version({library.name!r}))"
     return subprocess.run(  # noqa: S603 - a command of our own
         [library.python, "-c", program], check=True, capture_output=True, text=True
     ).stdout.strip()
+
+
+def _install(directory: Path, name: str, entry_points: str) -> None:
+    """Write the metadata of an installed distribution."""
+    metadata = directory / f"{name.replace('-', '_')}-1.0.dist-info"
+    metadata.mkdir(parents=True, exist_ok=True)
+    text = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
+    (metadata / "METADATA").write_text(text, encoding="utf-8")
+    (metadata / "RECORD").write_text("", encoding="utf-8")
+    if entry_points:
+        (metadata / "entry_points.txt").write_text(entry_points, encoding="utf-8")
 
 
 def _ourselves() -> list[str | Path]:

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    Results = dict[str, dict[str, dict[str, "Figure"]]]
+    """Figures by the row's name, the library's name and the figure's name."""
+
 
 class Figure(NamedTuple):
     """One figure of several runs.
@@ -17,7 +20,7 @@ class Figure(NamedTuple):
         median: The median.
         low: The lowest.
         high: The highest.
-        runs: How many there were.
+        runs: The number of runs.
     """
 
     median: float
@@ -27,14 +30,14 @@ class Figure(NamedTuple):
 
 
 def percentile(ordered: Sequence[float], percent: float) -> float:
-    """Return the smallest value that `percent` of all don't exceed; NaN for none at all."""
+    """Return the smallest value that `percent` of all don't exceed; NaN if there are none."""
     if not ordered:
         return math.nan
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
 
 def figure(values: Sequence[float]) -> Figure:
-    """Return the median and the noise of what several runs measured."""
+    """Return the median and the noise of the values of several runs."""
     return Figure(statistics.median(values), min(values), max(values), len(values))
 
 
@@ -45,3 +48,9 @@ def merge(runs: Iterable[dict[str, float]]) -> dict[str, Figure]:
         for name, value in run.items():
             by_name.setdefault(name, []).append(value)
     return {name: figure(values) for name, values in by_name.items()}
+
+
+def median(results: Results, row: str, library: str, name: str) -> float | None:
+    """Return the median of a figure, or None where it was not measured."""
+    found = results.get(row, {}).get(library, {}).get(name)
+    return None if found is None else found.median

@@ -6,25 +6,31 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from bench import table
+from bench.catalogue import ROWS
 from bench.chart import Panel, draw
-from bench.environments import OURS, REPOSITORY, libraries
+from bench.environments import REPOSITORY, libraries
 from bench.figures import Figure
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bench.run import Results
+    from bench.figures import Results
 
 RESULTS = REPOSITORY / "bench" / "results" / "results.json"
 PAGE = REPOSITORY / "docs" / "explanation" / "measured.md"
 CHART = REPOSITORY / "docs" / "images" / "measured.svg"
-_DRAWN = (("hit", "ratio"), ("cold_threads", "token_requests"), ("load", "token_requests"))
+_DRAWN = (
+    ("hit", "ratio"),
+    ("request_norce-commerce", "ratio"),
+    ("cold_threads", "token_requests"),
+    ("load", "token_requests"),
+)
 
 _TEMPLATE = """\
-# What it costs, measured beside others
+# What keyturn costs, measured beside other libraries
 
-One run of `make bench` measured keyturn and eight other libraries on the same machine, against the
-same token endpoint, taking turns. What matters are the ratios; the times belong to that machine.
+A run of `make bench` measures keyturn and {peers} other libraries on one machine, against one token
+endpoint, in turns. Compare the ratios; the times belong to that machine.
 
 ![keyturn beside other libraries](../images/measured.svg)
 
@@ -32,49 +38,57 @@ same token endpoint, taking turns. What matters are the ratios; the times belong
 
 {main}
 
-A dash: not measured, since there is no way to ({reasons}), or since the run was a quick one.
+A dash: no figure, since the library has no support ({reasons}), since the row is measured for
+keyturn alone, or since the run that is shown did not measure it.
 
-{minute}{many}## How it is measured
+## What the rows do not cover
 
-- Each library lives in an environment of its own with the versions above, and is used as its
+{not_covered}
+
+## How it is measured
+
+- Each library has an environment of its own with the versions above. It is used as its
   documentation shows, with its defaults. keyturn is installed from a wheel. The adapters are in
   `bench/peers`, one small module each.
-- The token endpoint is a process of its own. It counts what it is asked, refuses tokens that have
-  ended, and takes 200 ms for a token request where callers are cold and under load.
-- A figure is the median of three to seven runs, in which the libraries take turns; in a quick run
-  there are one to three. Floors (a slot, an empty method, a static header, bare Python) are
-  measured within the same run. The median, the lowest, the highest and the number of runs of each
-  figure are in `bench/results/results.json`.
-- A request by keyturn or by an httpx library is compared with httpx, one by a requests library with
-  requests, both with a static header and a network that responses at once.
-- Cold callers start when the library has fetched a token elsewhere, into memory. What the imports
-  cost is in the line of the first token, where a fresh process gets a token from an endpoint that
-  responses at once. The 8 processes share a store on disk where a library has one; to open it, and
-  what is imported for that, is part of their time.
-- keyturn imports its parts when they are first used, so the line of the import flatters it; the one
-  of the first token does not.
-- The load is 200 API requests a second by 50 workers, with tokens that live for 2 seconds. A
-  request counts from the moment at which it was due, so a worker that was held up is late for the
-  next one too; what is 4 seconds late at the end is not sent. Several libraries renew a token 20 to
-  300 seconds before its end, so that such a short-lived one is renewed on every call.
-- An awaited method that does no more than look at a slot and the clock takes {least} as long as an
-  empty one; no less is possible for a token whose end is looked at.
-- Where there are very many connections, each is asked a few times a second only. A tenth of a
-  second after the last call, a call reads both clocks and checks whatever there is to check; so it
-  does with ten connections that are asked as seldom.
+- The token endpoint is a process of its own. It counts its requests and refuses expired tokens. A
+  token request takes 200 ms where callers are cold and under load, and no time elsewhere.
+- Each row runs in a process of its own. What is compared takes turns within that process, and the
+  ratio is the median over all turns. A figure is the median of two to nine such processes (one to
+  three in a quick run). The median, the lowest, the highest and the number of runs of each figure
+  are in `bench/results/results.json`.
+- A hit is compared with a method that reads a slot and `time.monotonic()` and makes one comparison.
+- Requests are sent by httpx to a transport in memory. Each carries the headers that the provider's
+  own page demands. The floor is the fastest of three ways to set the same headers by hand: on the
+  client, on the request, and by an `Auth` that does nothing else. The least possible is an `Auth`
+  that also checks the origin and the expiry. The peers set the provider's header on their client
+  and the token as their documentation shows; those for requests are compared with requests.
+- A first token: a new process opens a connection by a provider's name and prints a token, with 50
+  distributions installed beside the library's own. The floor is a process that sends the same POST
+  by `httpx.post`.
+- A cold call is measured at each of the four providers, with a plugin that listens to events. The
+  figures are those of the dearest. CPU and calls are those of all threads. A call is a `call` event
+  of `sys.setprofile` in a file of keyturn.
+- Cold callers start when the library has fetched a token elsewhere. Processes share a store on disk
+  where a library has one; to open it is part of their time.
+- The load is 200 API requests a second by 50 workers. Latency is measured from the moment at which
+  a request is due, so a delayed worker is late for its next request too. A request that is 4
+  seconds late at the end is not sent. Several libraries renew a token 20 to 300 seconds before its
+  expiry, and so at every call when it is valid for 2 seconds.
 - A token from disk: `keyturn token NAME`, and for the others a script that finds its token in the
-  library's own file. diskcache alone takes {diskcache} as long as bare
-  Python.
-- msal and azure-identity insist on https; the HTTP client that they let one choose takes it away.
-  google-auth uses a service account, which signs a JWT where the others send a secret.
+  library's own file.
+- msal and azure-identity demand https; an HTTP client that each accepts as an argument sends their
+  requests by http. google-auth uses a service account, which signs a JWT instead of sending a
+  secret.
 
 ## Repeat it
 
-`make bench` takes about half an hour, and a minute more the first time; `python -m bench --quick`
-in the environment that `make` has set up takes four, with more noise. Both write
-`bench/results/results.json`, this page and its chart, and end with the lines that are not as
-required.
+`make bench` takes about half an hour, and some minutes more the first time.
+`python -m bench --quick`, in the environment that `make` has set up, takes about six, with more
+noise. Both write `bench/results/results.json`, this page and its chart, and end with the goals that
+were missed. `python -m bench ROW` measures one row and writes nothing; `python -m bench --page`
+writes this page from the results again.
 """
+_COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
 def write(machine: dict[str, Any], results: Results) -> None:
@@ -101,35 +115,28 @@ def read(path: Path = RESULTS) -> tuple[dict[str, Any], Results]:
 
 def page(machine: dict[str, Any], results: Results) -> str:
     """Return the page."""
-    peers = libraries()
+    every = libraries()
     return _TEMPLATE.format(
+        peers=_COUNTS[len(every) - 1],
         machine=_describe(machine),
-        main=table.markdown(table.main_table(results, peers)),
-        reasons="; ".join(table.reasons(peers)),
-        minute=_section("A minute under load", table.minute_table(results)),
-        many=_section("Many connections", table.many_table(results)),
-        least=_times(results, "async_hit", "least_ratio"),
-        diskcache=_times(results, "disk", "diskcache_ratio"),
+        main=table.markdown(table.main_table(results, every, ROWS)),
+        reasons="; ".join(table.reasons(every)),
+        not_covered=table.markdown(table.not_covered(ROWS)),
     )
 
 
-def _times(results: Results, row: str, figure: str) -> str:
-    """Return a ratio of keyturn's own run in words."""
-    found = results.get(row, {}).get(OURS, {}).get(figure)
-    return table.EMPTY if found is None else f"{found.median:.1f} times"
-
-
 def chart(results: Results) -> str:
-    """Return the chart of the lines that tell most."""
+    """Return the chart of a few lines that were measured."""
     panels = []
-    for line in table.LINES:
-        if (line.row, line.figure) not in _DRAWN:
+    lines = ((row.name, line) for row in ROWS for line in row.lines)
+    for row, line in lines:
+        if (row, line.figure) not in _DRAWN:
             continue
-        values = [(each.name, line.value(results, each.name)) for each in libraries()]
+        values = [(each.name, line.value(results, row, each.name)) for each in libraries()]
         bars = [(name, value, line.shown(value)) for name, value in values if value is not None]
         if bars:
-            panels.append(Panel(line.title.replace("`", ""), bars, line.limit))
-    note = "shorter is better; lengths are logarithmic; dashed: what is required of keyturn"
+            panels.append(Panel(line.title.replace("`", ""), bars, line.goal))
+    note = "shorter is better; lengths are logarithmic; dashed: keyturn's goal"
     return draw("keyturn beside other libraries", note, panels)
 
 
@@ -139,10 +146,6 @@ def _describe(machine: dict[str, Any]) -> str:
         f"{machine['cpus']} CPUs ({machine['processor']}), Python {machine['python']}, "
         f"{machine['system']}; a {machine['mode']} run. Versions: {versions}."
     )
-
-
-def _section(title: str, rows: list[list[str]]) -> str:
-    return f"## {title}\n\n{table.markdown(rows)}\n\n" if rows else ""
 
 
 def _compact(text: str) -> str:

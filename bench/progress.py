@@ -1,4 +1,4 @@
-"""How far a long run is, on standard error."""
+"""The progress of a long run, on standard error."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Progress:
     """A bar on a terminal; one line for each step elsewhere.
 
     Args:
-        total: How many steps there are.
+        total: The number of steps.
         stream: Where to write.
     """
 
@@ -25,7 +25,7 @@ class Progress:
         self._start = time.monotonic()
 
     def step(self, what: str) -> None:
-        """Tell that the next step begins."""
+        """Show that the next step begins."""
         seconds = int(time.monotonic() - self._start)
         place = f"{self._done}/{self._total} {seconds // 60}:{seconds % 60:02}"
         if self._bar:
@@ -38,7 +38,7 @@ class Progress:
         self._done += 1
 
     def finish(self) -> None:
-        """Tell that all is done."""
+        """Show that all steps are done."""
         self.step("done")
         if self._bar:
             self._stream.write("\n")

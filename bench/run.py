@@ -1,4 +1,4 @@
-"""One run: every library measures every row it can, in turns, against one server."""
+"""One run: every library measures every row that it supports, in turns, against one server."""
 
 from __future__ import annotations
 
@@ -13,166 +13,135 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bench import processes
-from bench.environments import OURS, REPOSITORY, prepare
+from bench.catalogue import FLOOR, ROWS
+from bench.environments import OURS, REPOSITORY, listener, prepare
 from bench.figures import merge
-from bench.processes import Place
+from bench.measure.context import Context
 from bench.progress import Progress
-from bench.rows.measure import Context
+from bench.whole import WHOLE, Place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Generator, Iterable
 
+    from bench.catalogue import Row
     from bench.environments import Library
-    from bench.figures import Figure
+    from bench.figures import Results
 
-    Results = dict[str, dict[str, dict[str, Figure]]]
-
-FLOOR = "floor"
 _TIMEOUT = 180.0
 
 
-class Group(NamedTuple):
-    """Rows that one process measures one after the other.
+class Step(NamedTuple):
+    """One measurement.
 
     Args:
-        rows: The rows' names.
-        quick: How often, in a quick run.
-        full: How often, in a full run.
-        only: Who measures them; by default every library, and for the load the floor too.
+        row: What is measured.
+        library: In whose environment.
+        name: Who is measured: the library, or the floor.
     """
 
-    rows: tuple[str, ...]
-    quick: int
-    full: int
-    only: tuple[str, ...] = ()
+    row: Row
+    library: Library
+    name: str
 
 
-GROUPS = (
-    # Each in a process of its own: what ran before in one changes the next by more than 1 %.
-    Group(("hit",), 2, 5),
-    Group(("async_hit",), 2, 5),
-    Group(("threads",), 2, 5),
-    Group(("request",), 2, 5),
-    Group(("async_request",), 2, 5),
-    # The threads come last: callers that are stuck would hinder what is measured next.
-    Group(("async_cold", "cold_processes", "cold_threads"), 1, 3),
-    Group(("burst",), 1, 3),
-    Group(("load",), 1, 3),
-    Group(("async_load",), 0, 3),
-    Group(("async_load",), 1, 0, (OURS, FLOOR)),
-    Group(("minute",), 0, 3, (OURS, FLOOR)),
-    Group(("async_minute",), 0, 3, (OURS, FLOOR)),
-    Group(("many",), 1, 3, (OURS,)),
-    Group(("import",), 3, 7),
-    Group(("first",), 3, 7),
-    Group(("disk",), 3, 7),
-)
-_WHOLE: dict[str, Callable[[Place], dict[str, float]]] = {
-    "import": processes.importing,
-    "first": processes.first,
-    "disk": processes.disk,
-}
-
-
-def needs(row: str) -> set[str]:
-    """Return what a library must have a way for, to measure a row."""
-    return {what for what in ("async", "request", "disk") if what in row.split("_")}
+def steps(libraries: list[Library], rows: list[str], *, quick: bool) -> list[Step]:
+    """Return all measurements, in which the libraries take turns within each repetition."""
+    found = []
+    for row in ROWS:
+        if rows and row.name not in rows:
+            continue
+        # A row that is named is measured once at least.
+        times = (row.quick or int(bool(rows))) if quick else row.full
+        for _ in range(times):
+            found += [Step(row, each, each.name) for each in _able(row, libraries, quick=quick)]
+            if row.floor:
+                found.append(Step(row, libraries[0], FLOOR))
+    return found
 
 
 class Run:
     """A run in progress.
 
     Args:
-        libraries: Whom to measure.
-        rows: Which rows to measure; all when empty.
+        libraries: The libraries to measure, keyturn first.
+        rows: The rows to measure; all when empty.
         quick: Whether to be quick rather than exact.
     """
 
     def __init__(self, libraries: list[Library], rows: list[str], *, quick: bool) -> None:
-        self._libraries = libraries
-        self._rows = rows
+        self._steps = steps(libraries, rows, quick=quick)
+        used = {step.library.name for step in self._steps} | {OURS}
+        self._libraries = [each for each in libraries if each.name in used]
         self._quick = quick
         self._measured: dict[str, dict[str, list[dict[str, float]]]] = {}
         self.failures: list[str] = []
 
     def results(self) -> Results:
         """Measure everything and return the figures by row and library."""
-        steps = self._steps()
-        progress = Progress(len(self._libraries) + len(steps))
+        progress = Progress(len(self._libraries) + len(self._steps))
         for library in self._libraries:
             progress.step(f"install {library.name}")
             prepare(library)
         with _server() as address, tempfile.TemporaryDirectory() as home:
             context = Context(address, self._quick)
             places: dict[str, Place] = {}
-            for rows, library, name in steps:
-                progress.step(f"{name}: {', '.join(rows)}")
-                if rows[0] in _WHOLE:
-                    self._time(rows[0], places, library, Path(home), context)
+            for step in self._steps:
+                progress.step(f"{step.name}: {step.row.name}")
+                if step.row.whole:
+                    self._add(step, self._time(step, places, Path(home), context))
                 else:
-                    self._measure(rows, library, name, context)
+                    self._add(step, _measure(step, context))
         progress.finish()
         return {
             row: {name: merge(runs) for name, runs in by_library.items()}
             for row, by_library in self._measured.items()
         }
 
-    def _steps(self) -> list[tuple[tuple[str, ...], Library, str]]:
-        """Return who measures what, everybody taking turns within each repetition."""
-        steps = []
-        for group in GROUPS:
-            rows = tuple(row for row in group.rows if not self._rows or row in self._rows)
-            for _ in range(group.quick if self._quick else group.full):
-                for library in self._libraries:
-                    able = tuple(row for row in rows if not needs(row) & set(library.missing))
-                    if able and (not group.only or library.name in group.only):
-                        steps.append((able, library, library.name))
-                ours = self._libraries[0]
-                if rows and (FLOOR in group.only or "load" in rows[0]):
-                    steps.append((rows, ours, FLOOR))
-        return steps
-
-    def _measure(
-        self, rows: tuple[str, ...], library: Library, name: str, context: Context
-    ) -> None:
-        module = FLOOR if name == FLOOR else library.module
-        command: list[str | Path] = [
-            library.python,
-            "-m",
-            f"bench.peers.{module}",
-            ",".join(rows),
-            context.address,
-        ]
-        if self._quick:
-            command.append("--quick")
-        try:
-            response: dict[str, Any] = json.loads(_output(command))
-        except (subprocess.SubprocessError, ValueError) as error:
-            response = {row: {"error": type(error).__name__} for row in rows}
-        for row, figures in response.items():
-            self._note(row, name, figures)
-
     def _time(
-        self, row: str, places: dict[str, Place], library: Library, home: Path, context: Context
-    ) -> None:
-        key = f"{row} {library.name}"
+        self, step: Step, places: dict[str, Place], home: Path, context: Context
+    ) -> dict[str, Any]:
+        key = f"{step.row.name}-{step.name}"
         if key not in places:
-            directory = home / key.replace(" ", "-")
-            directory.mkdir()
-            places[key] = Place(library, directory, context.scenario(), context)
+            (home / key).mkdir()
+            python = self._libraries[0].python
+            places[key] = Place(step.library, python, home / key, context.scenario(), context)
         try:
-            figures: dict[str, Any] = dict(_WHOLE[row](places[key]))
+            return WHOLE[step.row.name](places[key])
         except subprocess.SubprocessError as error:
-            figures = {"error": type(error).__name__}
-        self._note(row, library.name, figures)
+            return {"error": str(error)}
 
-    def _note(self, row: str, name: str, figures: dict[str, Any] | None) -> None:
+    def _add(self, step: Step, figures: dict[str, Any] | None) -> None:
         if not figures or "error" in figures:
-            self.failures.append(f"{name}: {row}: {(figures or {}).get('error', 'nothing')}")
+            why = (figures or {}).get("error", "no figures")
+            self.failures.append(f"{step.name}: {step.row.name}: {why}")
             return
-        by_library = self._measured.setdefault(row, defaultdict(list))
-        by_library[name].append(figures)
+        by_library = self._measured.setdefault(step.row.name, defaultdict(list))
+        by_library[step.name].append(figures)
+
+
+def _able(row: Row, libraries: list[Library], *, quick: bool) -> Iterable[Library]:
+    who = (quick and row.who_quick) or row.who
+    needs = set(row.needs.split())
+    for each in libraries:
+        if (not who or each.name in who) and not needs & set(each.missing):
+            yield each
+
+
+def _measure(step: Step, context: Context) -> dict[str, Any] | None:
+    """Return what a process of its own measures."""
+    module = FLOOR if step.name == FLOOR else step.library.module
+    command: list[str | Path] = [step.library.python, "-m", "bench.measure", module, step.row.name]
+    command.append(context.address)
+    if context.quick:
+        command.append("--quick")
+    environment = dict(os.environ)
+    if step.row.listener:
+        environment["PYTHONPATH"] = str(listener())
+    try:
+        figures: dict[str, Any] | None = json.loads(_output(command, environment))
+    except (subprocess.SubprocessError, ValueError) as error:
+        return {"error": f"{type(error).__name__}: {error}"}
+    return figures
 
 
 @contextlib.contextmanager
@@ -190,11 +159,12 @@ def _server() -> Generator[str]:
             server.stdin.close()
 
 
-def _output(command: list[str | Path]) -> str:
+def _output(command: list[str | Path], environment: dict[str, str]) -> str:
     """Return what a command prints; one that takes too long ends with all that it started."""
     with subprocess.Popen(  # noqa: S603 - a command of our own
         command,
         cwd=REPOSITORY,
+        env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

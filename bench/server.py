@@ -1,8 +1,8 @@
-"""The token endpoint and API that everybody is measured against, in a process of its own.
+"""The token endpoint and API of the bench, in a process of its own.
 
 `python -m bench.server` prints its port and ends when its standard input does. `PUT /` with a JSON
-object makes a scenario of its own path; below it are `…/token`, `…/api`, `…/counts`, and the
-discovery document that some libraries insist on. A token tells its serial number and its end.
+object makes a scenario with a path of its own; below it are `…/token`, `…/api`, `…/counts`, and the
+discovery document that some libraries demand. A token holds its serial number and its expiry.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ _BACKLOG = 1024
 
 @dataclass
 class Counts:
-    """What a scenario was asked.
+    """The requests that a scenario got.
 
     Args:
         token_requests: Requests to the token endpoint, refused ones too.
-        refused: Of these, the ones over the rate_limit.
+        refused: Of these, the ones over the rate limit.
         api_requests: Requests to the API, refused ones too.
-        unauthorized: Of these, the ones whose token had ended.
+        unauthorized: Of these, the ones whose token had expired.
     """
 
     token_requests: int = 0
@@ -42,9 +42,9 @@ class Scenario:
 
     Args:
         latency: Seconds that a token request takes.
-        lifetime: Seconds that a token lives.
-        burst: Token requests that may come at once.
-        per_minute: Token requests that come back each minute; 0 for no limit at all.
+        lifetime: Seconds that a token is valid.
+        burst: Token requests that are allowed at once.
+        per_minute: Token requests that are allowed each minute besides; 0 for no limit.
     """
 
     latency: float = 0.0
@@ -52,11 +52,11 @@ class Scenario:
     burst: int = 0
     per_minute: float = 0.0
     counts: Counts = field(default_factory=Counts)
-    level: float | None = None
-    level_at: float = 0.0
+    tokens_left: float | None = None
+    updated_at: float = 0.0
 
     async def token(self) -> tuple[int, dict[str, Any]]:
-        """Response a token request."""
+        """Respond to a token request."""
         self.counts.token_requests += 1
         if not self._within_rate_limit():
             self.counts.refused += 1
@@ -67,7 +67,7 @@ class Scenario:
         return 200, {"access_token": token, "token_type": "Bearer", "expires_in": self.lifetime}
 
     def api(self, authorization: str) -> tuple[int, dict[str, Any]]:
-        """Response an API request."""
+        """Respond to an API request."""
         self.counts.api_requests += 1
         if time.time() < expiry(authorization.removeprefix("Bearer ")):
             return 200, {}
@@ -78,12 +78,12 @@ class Scenario:
         if not self.per_minute:
             return True
         now = time.monotonic()
-        before = self.burst if self.level is None else self.level
-        back = 0.0 if self.level is None else (now - self.level_at) * self.per_minute / 60
-        self.level, self.level_at = min(self.burst, before + back), now
-        if self.level < 1:
+        before = self.burst if self.tokens_left is None else self.tokens_left
+        refill = (now - self.updated_at) * self.per_minute / 60
+        self.tokens_left, self.updated_at = min(self.burst, before + refill), now
+        if self.tokens_left < 1:
             return False
-        self.level -= 1
+        self.tokens_left -= 1
         return True
 
 

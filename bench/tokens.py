@@ -1,15 +1,15 @@
-"""The tokens of the measured endpoint: made up, and telling when they end."""
+"""The tokens of the bench's token endpoint: made up, each with its expiry in it."""
 
 from __future__ import annotations
 
 
 def new_token(serial: int, expires_at: float) -> str:
-    """Return the token of that serial number that ends at `expires_at` (epoch seconds)."""
+    """Return the token with that serial number that expires at `expires_at` (epoch seconds)."""
     return f"made-up-{serial}-{expires_at:.6f}"
 
 
 def expiry(token: str) -> float:
-    """Return when a token ends, in epoch seconds; 0 for what is none of ours."""
+    """Return when a token expires, in epoch seconds; 0 for a token of another server."""
     try:
         return float(token.rpartition("-")[2])
     except ValueError:

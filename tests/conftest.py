@@ -13,7 +13,6 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import hypothesis
 import pytest
 
@@ -21,7 +20,7 @@ import keyturn
 from keyturn._clock import Clock
 from keyturn._connection import Connection
 from keyturn._providers.settings import read
-from keyturn._tokens.acquisition import Options
+from keyturn._options import Options
 from keyturn.stores._memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -56,11 +55,9 @@ class FakeClock:
         self.now = 1_800_000_000.0
         self.uptime = 1_000.0
         self.slept: list[float] = []
-
-    @property
-    def clock(self) -> Clock:
-        """The clocks as a connection takes them."""
-        return Clock(time=lambda: self.now, monotonic=lambda: self.uptime, sleep=self.sleep)
+        self.clock = Clock(
+            time=lambda: self.now, monotonic=lambda: self.uptime, sleep=self.sleep
+        )
 
     def advance(self, seconds: float) -> None:
         """Let time pass."""
@@ -85,7 +82,7 @@ class FakeEndpoint:
         ] = []
 
     def send(
-        self, request: keyturn.plugins.TokenRequest, seconds: float
+        self, request: keyturn.plugins.TokenRequest, seconds: float, clock: Clock
     ) -> keyturn.plugins.Response:
         """Return the next response."""
         self.requests.append(request)
@@ -114,7 +111,6 @@ class FakeEndpoint:
         self.responses.append(self.response(status, {"error": code}))
 
 
-@attrs.frozen(kw_only=True)
 class AcmeSettings(keyturn.plugins.ConfidentialSettings):
     """The settings of a platform that doesn't exist."""
 
@@ -176,7 +172,7 @@ class World:
     def land() -> None:
         """Wait until nothing goes on in the background."""
         for thread in threading.enumerate():
-            if thread.name == "keyturn-renewal":
+            if thread.name == "keyturn-worker":
                 thread.join(10)
 
 

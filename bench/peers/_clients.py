@@ -1,58 +1,141 @@
-"""HTTP clients whose requests are answered at once, without any network."""
+"""HTTP clients whose requests get a response at once, without any network."""
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
+from bench.floors import Slot
+from bench.peers._peer import AsyncRequests, Requests
+
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+
     import httpx
     import requests
     from requests.adapters import HTTPAdapter
 
-    from bench.peers._peer import AsyncCall, Call, Endpoint
+    from bench.peers._apis import Api
 
-STATIC = {"Authorization": "Bearer made-up"}
+TOKEN = {"Authorization": "Bearer made-up"}
 
 
-def httpx_calls(endpoint: Endpoint, auth: httpx.Auth) -> tuple[Call, Call]:
-    """Return an httpx request with `auth`, and one with a static header."""
+def httpx_requests(api: Api, client: httpx.Client) -> Requests:
+    """Return requests of a client that adds the token, and of clients with all headers set."""
     import httpx
 
-    transport, url = instant_transport(), endpoint.api_url
-    client = httpx.Client(transport=transport, auth=auth)
-    static = httpx.Client(transport=transport, headers=STATIC)
-    return lambda: client.get(url), lambda: static.get(url)
+    def new_client(**options: Any) -> httpx.Client:
+        return httpx.Client(transport=instant_transport(), **options)
+
+    headers, url = TOKEN | dict(api.headers), api.url
+    on_client = new_client(headers=headers)
+    plain = new_client()
+    static, checked = (new_client(auth=auth) for auth in _auths(headers, httpx.URL(url)))
+    return Requests(
+        lambda: client.get(url),
+        (
+            lambda: on_client.get(url),
+            lambda: plain.get(url, headers=headers),
+            lambda: static.get(url),
+        ),
+        (lambda: checked.get(url),),
+    )
 
 
-def async_httpx_calls(endpoint: Endpoint, auth: httpx.Auth) -> tuple[AsyncCall, AsyncCall]:
-    """Return the same as `httpx_calls`, for `httpx.AsyncClient`."""
+def async_httpx_requests(api: Api, client: httpx.AsyncClient) -> AsyncRequests:
+    """Return the same as `httpx_requests`, for `httpx.AsyncClient`."""
     import httpx
 
-    transport, url = instant_transport(), endpoint.api_url
-    client = httpx.AsyncClient(transport=transport, auth=auth)
-    static = httpx.AsyncClient(transport=transport, headers=STATIC)
-    return lambda: client.get(url), lambda: static.get(url)
+    def new_client(**options: Any) -> httpx.AsyncClient:
+        return httpx.AsyncClient(transport=instant_transport(), **options)
+
+    headers, url = TOKEN | dict(api.headers), api.url
+    on_client = new_client(headers=headers)
+    plain = new_client()
+    static, checked = (new_client(auth=auth) for auth in _auths(headers, httpx.URL(url)))
+    return AsyncRequests(
+        lambda: client.get(url),
+        (
+            lambda: on_client.get(url),
+            lambda: plain.get(url, headers=headers),
+            lambda: static.get(url),
+        ),
+        (lambda: checked.get(url),),
+    )
 
 
 def instant_transport() -> httpx.MockTransport:
-    """Return an httpx transport that responses 200 at once."""
+    """Return an httpx transport that responds 200 at once."""
     import httpx
 
     return httpx.MockTransport(lambda _: httpx.Response(200))
 
 
-def requests_calls(endpoint: Endpoint, session: requests.Session) -> tuple[Call, Call]:
-    """Return a request of a prepared `requests.Session`, and one with a static header."""
+def requests_requests(api: Api, session: requests.Session) -> Requests:
+    """Return requests of a session that adds the token, and of sessions with all headers set."""
     import requests
 
-    static = requests.Session()
-    static.headers.update(STATIC)
-    for each in (session, static):
-        # A .netrc or a proxy of the environment is looked up at every request otherwise.
+    headers, url = TOKEN | dict(api.headers), api.url
+    on_session, plain, with_auth = requests.Session(), requests.Session(), requests.Session()
+    session.headers.update(api.headers)
+    on_session.headers.update(headers)
+    with_auth.auth = _requests_auth(headers)
+    for each in (session, on_session, plain, with_auth):
+        # requests reads .netrc and the environment's proxies at every request otherwise.
         each.trust_env = False
-        each.mount(endpoint.api_url, _instant_adapter())
-    url = endpoint.api_url
-    return lambda: session.get(url), lambda: static.get(url)
+        each.mount(url, _instant_adapter())
+    return Requests(
+        lambda: session.get(url),
+        (
+            lambda: on_session.get(url),
+            lambda: plain.get(url, headers=headers),
+            lambda: with_auth.get(url),
+        ),
+    )
+
+
+def _auths(headers: Mapping[str, str], url: httpx.URL) -> tuple[httpx.Auth, httpx.Auth]:
+    """Return an `Auth` that sets headers, and one that checks an origin and an expiry before."""
+    import httpx
+
+    class Static(httpx.Auth):
+        def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response]:
+            for name, value in headers.items():
+                request.headers[name] = value
+            yield request
+
+    slot = Slot()
+    home = url.scheme, url.host, url.port
+
+    class Checked(httpx.Auth):
+        def sync_auth_flow(
+            self, request: httpx.Request
+        ) -> Generator[httpx.Request, httpx.Response]:
+            self._authorize(request)
+            yield request
+
+        async def async_auth_flow(
+            self, request: httpx.Request
+        ) -> AsyncGenerator[httpx.Request, httpx.Response]:
+            self._authorize(request)
+            yield request
+
+        def _authorize(self, request: httpx.Request) -> None:
+            url, snapshot = request.url, slot.snapshot
+            at_home = (url.scheme, url.host, url.port) == home
+            if at_home and time.monotonic() < snapshot.expires_at:
+                for name, value in headers.items():
+                    request.headers[name] = value
+
+    return Static(), Checked()
+
+
+def _requests_auth(headers: Mapping[str, str]) -> Callable[[Any], Any]:
+    def authorize(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers.update(headers)
+        return request
+
+    return authorize
 
 
 def _instant_adapter() -> HTTPAdapter:
@@ -62,7 +145,7 @@ def _instant_adapter() -> HTTPAdapter:
     from requests.adapters import HTTPAdapter
 
     class Instant(HTTPAdapter):
-        """Answers 200 at once."""
+        """Responds 200 at once."""
 
         def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
             response = urllib3.HTTPResponse(io.BytesIO(b""), status=200, preload_content=False)

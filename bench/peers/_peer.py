@@ -1,18 +1,14 @@
-"""What all adapters have in common.
-
-`python -m bench.peers.NAME ROW SERVER` measures rows and prints JSON. Nothing slow is imported
-here: `token` and `disk` are timed as whole processes.
-"""
+"""The interface of an adapter; nothing slow is imported here, since processes are timed whole."""
 
 from __future__ import annotations
 
-import os
-import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
+
+    from bench.peers._apis import Api
 
     Call = Callable[[], Any]
     AsyncCall = Callable[[], Awaitable[Any]]
@@ -28,12 +24,18 @@ class Endpoint(NamedTuple):
     Args:
         address: The server's host and port.
         path: The scenario's path.
-        rationed: Whether its token requests are limited.
+        rate_limited: Whether the server limits its token requests.
     """
 
     address: str
     path: str
-    rationed: bool = False
+    rate_limited: bool = False
+
+    @classmethod
+    def from_url(cls, url: str) -> Endpoint:
+        """Return the endpoint at a URL."""
+        address, path = url.split("/")[-2:]
+        return cls(address, path)
 
     @property
     def url(self) -> str:
@@ -51,77 +53,73 @@ class Endpoint(NamedTuple):
         return f"{self.url}/api"
 
 
+class Requests(NamedTuple):
+    """API requests that a transport in memory responds to at once.
+
+    Args:
+        ours: With the library's token; any further header is set on the client.
+        floors: With all headers set by hand, in every way that the HTTP client has.
+        least: With the least that is correct, if that is measured: an origin, a slot, a clock.
+    """
+
+    ours: Call
+    floors: Sequence[Call]
+    least: Sequence[Call] = ()
+
+
+class AsyncRequests(NamedTuple):
+    """The same as `Requests`, as coroutine functions."""
+
+    ours: AsyncCall
+    floors: Sequence[AsyncCall]
+    least: Sequence[AsyncCall] = ()
+
+
 class Peer:
-    """What one library does for client credentials; a method that it has no way for returns None.
+    """How one library gets tokens by client credentials; a method it can't support returns None.
 
     Each method makes a client that has no token yet. A call of what is returned gives a token, and
     takes it from the client's memory from the second time on.
     """
 
     lifetime: int | None = None
-    """Seconds that its tokens live under load; None for what the row says."""
+    """Seconds that its tokens are valid under load; None for the row's own."""
 
     def sync(self, endpoint: Endpoint) -> Call | None:
-        """Return a function that gives a token."""
+        """Return a function that returns a token."""
         del endpoint
         return None
 
     def asynchronous(self, endpoint: Endpoint) -> AsyncCall | None:
-        """Return a coroutine function that gives a token."""
+        """Return a coroutine function that returns a token."""
         del endpoint
         return None
 
     def on_disk(self, endpoint: Endpoint, directory: Path) -> Call | None:
-        """Return a function that gives a token which is kept in `directory` too."""
+        """Return a function that returns a token which is kept in `directory` too."""
         del endpoint, directory
         return None
 
-    def session(self, endpoint: Endpoint) -> tuple[Call, Call] | None:
-        """Return an API request with the library's token, and the same with a static header.
-
-        Both are answered at once, without any network.
-        """
-        del endpoint
+    def session(self, endpoint: Endpoint, api: Api) -> Requests | None:
+        """Return requests to an API."""
+        del endpoint, api
         return None
 
-    def async_session(self, endpoint: Endpoint) -> tuple[AsyncCall, AsyncCall] | None:
+    def async_session(self, endpoint: Endpoint, api: Api) -> AsyncRequests | None:
         """Return the same as `session`, as coroutine functions."""
-        del endpoint
+        del endpoint, api
         return None
 
     def many(self, endpoint: Endpoint, count: int) -> Sequence[Any] | None:
-        """Return `count` clients of different credentials, with a method `token` each."""
+        """Return `count` clients of the same credentials, with a method `token` each."""
         del endpoint, count
         return None
 
+    def cold(self, endpoint: Endpoint, api: Api, count: int) -> Sequence[Call] | None:
+        """Return `count` calls of different credentials that share a store and have no token."""
+        del endpoint, api, count
+        return None
+
     def access_token(self, result: Any) -> str:
-        """Return the access token in what a call gave."""
+        """Return the access token in the result of a call."""
         return str(result)
-
-
-def main(peer: Peer) -> None:
-    """Do what the command line says: `ROW,… SERVER [--quick]`, `token URL` or `disk URL DIRECTORY`.
-
-    The process ends at once, whatever threads still wait for a token.
-    """
-    what, where, *more = sys.argv[1:]
-    if what in {"token", "disk"}:
-        print(_first_token(peer, what, where, *more), flush=True)
-    else:
-        from bench.rows import measure
-
-        measure.measure(peer, what.split(","), where, quick="--quick" in more)
-    sys.stdout.flush()
-    os._exit(0)
-
-
-def _first_token(peer: Peer, what: str, url: str, directory: str = ".") -> str:
-    address, path = url.split("/")[-2:]
-    endpoint = Endpoint(address, path)
-    if what == "token":
-        call = peer.sync(endpoint)
-    else:
-        from pathlib import Path
-
-        call = peer.on_disk(endpoint, Path(directory))
-    return "-" if call is None else peer.access_token(call())

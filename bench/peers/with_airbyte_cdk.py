@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import requests
 from airbyte_cdk.sources.streams.http.requests_native_auth import Oauth2Authenticator
 
-from bench.peers._clients import requests_calls
-from bench.peers._peer import CLIENT_ID, CLIENT_SECRET, SCOPE, Peer, main
+from bench.peers._clients import requests_requests
+from bench.peers._peer import CLIENT_ID, CLIENT_SECRET, SCOPE, Peer
 
 if TYPE_CHECKING:
-    from bench.peers._peer import Call, Endpoint
+    from bench.peers._apis import Api
+    from bench.peers._peer import Call, Endpoint, Requests
 
 
 def credentials(endpoint: Endpoint) -> Any:
@@ -33,12 +34,11 @@ class AirbyteCdk(Peer):
         """Return `get_access_token`."""
         return credentials(endpoint).get_access_token  # type: ignore[no-any-return]
 
-    def session(self, endpoint: Endpoint) -> tuple[Call, Call]:
+    def session(self, endpoint: Endpoint, api: Api) -> Requests:
         """Return requests with the authenticator, and with a static header."""
         session = requests.Session()
         session.auth = credentials(endpoint)
-        return requests_calls(endpoint, session)
+        return requests_requests(api, session)
 
 
-if __name__ == "__main__":
-    main(AirbyteCdk())
+PEER = AirbyteCdk()

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from authlib.integrations.httpx_client import AsyncOAuth2Client, OAuth2Client
 
-from bench.peers._clients import STATIC, instant_transport
-from bench.peers._peer import CLIENT_ID, CLIENT_SECRET, SCOPE, Peer, main
+from bench.peers._clients import async_httpx_requests, httpx_requests, instant_transport
+from bench.peers._peer import CLIENT_ID, CLIENT_SECRET, SCOPE, Peer
 
 if TYPE_CHECKING:
-    from bench.peers._peer import AsyncCall, Call, Endpoint
+    from bench.peers._apis import Api
+    from bench.peers._peer import AsyncCall, AsyncRequests, Call, Endpoint, Requests
 
 GRANT = "client_credentials"
 LONG_LIVED = {"access_token": "made-up", "token_type": "Bearer", "expires_in": 3600}
@@ -54,28 +55,27 @@ class Authlib(Peer):
 
         return token
 
-    def session(self, endpoint: Endpoint) -> tuple[Call, Call]:
-        """Return requests of `OAuth2Client`, and of `httpx.Client`."""
-        import httpx
+    def session(self, endpoint: Endpoint, api: Api) -> Requests:
+        """Return requests of `OAuth2Client`."""
+        return httpx_requests(api, OAuth2Client(**_options(endpoint, api)))
 
-        transport, url = instant_transport(), endpoint.api_url
-        client = OAuth2Client(**settings(endpoint), token=LONG_LIVED, transport=transport)
-        static = httpx.Client(transport=transport, headers=STATIC)
-        return lambda: client.get(url), lambda: static.get(url)
-
-    def async_session(self, endpoint: Endpoint) -> tuple[AsyncCall, AsyncCall]:
-        """Return requests of `AsyncOAuth2Client`, and of `httpx.AsyncClient`."""
-        import httpx
-
-        transport, url = instant_transport(), endpoint.api_url
-        client = AsyncOAuth2Client(**settings(endpoint), token=LONG_LIVED, transport=transport)
-        static = httpx.AsyncClient(transport=transport, headers=STATIC)
-        return lambda: client.get(url), lambda: static.get(url)
+    def async_session(self, endpoint: Endpoint, api: Api) -> AsyncRequests:
+        """Return requests of `AsyncOAuth2Client`."""
+        return async_httpx_requests(api, AsyncOAuth2Client(**_options(endpoint, api)))
 
     def access_token(self, result: dict[str, Any]) -> str:
         """Return the access token."""
         return str(result["access_token"])
 
 
-if __name__ == "__main__":
-    main(Authlib())
+def _options(endpoint: Endpoint, api: Api) -> dict[str, Any]:
+    """Return the arguments of a client that has a token and the API's headers."""
+    return {
+        **settings(endpoint),
+        "token": LONG_LIVED,
+        "transport": instant_transport(),
+        "headers": api.headers,
+    }
+
+
+PEER = Authlib()

@@ -11,7 +11,7 @@ from azure.core.pipeline.transport import AsyncioRequestsTransport, RequestsTran
 from azure.identity import ClientSecretCredential, TokenCachePersistenceOptions
 from azure.identity.aio import ClientSecretCredential as AsyncClientSecretCredential
 
-from bench.peers._peer import CLIENT_ID, CLIENT_SECRET, SCOPE, Peer, main
+from bench.peers._peer import CLIENT_ID, CLIENT_SECRET, SCOPE, Peer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,5 +77,4 @@ class AzureIdentity(Peer):
         return str(result.token)
 
 
-if __name__ == "__main__":
-    main(AzureIdentity())
+PEER = AzureIdentity()

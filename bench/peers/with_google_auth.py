@@ -12,11 +12,12 @@ from google.auth.crypt import RSASigner
 from google.auth.transport.requests import AuthorizedSession, Request
 from google.oauth2.service_account import Credentials
 
-from bench.peers._clients import requests_calls
-from bench.peers._peer import CLIENT_ID, SCOPE, Peer, main
+from bench.peers._clients import requests_requests
+from bench.peers._peer import CLIENT_ID, SCOPE, Peer
 
 if TYPE_CHECKING:
-    from bench.peers._peer import Call, Endpoint
+    from bench.peers._apis import Api
+    from bench.peers._peer import Call, Endpoint, Requests
 
 
 def credentials(endpoint: Endpoint) -> Any:
@@ -38,10 +39,9 @@ class GoogleAuth(Peer):
 
         return token
 
-    def session(self, endpoint: Endpoint) -> tuple[Call, Call]:
+    def session(self, endpoint: Endpoint, api: Api) -> Requests:
         """Return requests of `AuthorizedSession`, and of `requests.Session`."""
-        return requests_calls(endpoint, AuthorizedSession(credentials(endpoint)))
+        return requests_requests(api, AuthorizedSession(credentials(endpoint)))
 
 
-if __name__ == "__main__":
-    main(GoogleAuth())
+PEER = GoogleAuth()

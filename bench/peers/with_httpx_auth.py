@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx_auth
 
-from bench.peers._clients import async_httpx_calls, httpx_calls
-from bench.peers._peer import CLIENT_ID, CLIENT_SECRET, SCOPE, Peer, main
+from bench.peers._clients import async_httpx_requests, httpx_requests, instant_transport
+from bench.peers._peer import CLIENT_ID, CLIENT_SECRET, SCOPE, Peer
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bench.peers._peer import AsyncCall, Call, Endpoint
+    from bench.peers._apis import Api
+    from bench.peers._peer import AsyncCall, AsyncRequests, Call, Endpoint, Requests
 
 
 def credentials(endpoint: Endpoint) -> httpx_auth.OAuth2ClientCredentials:
@@ -53,14 +54,25 @@ class HttpxAuth(Peer):
         httpx_auth.OAuth2.token_cache = httpx_auth.JsonTokenFileCache(directory / "tokens.json")
         return self.sync(endpoint)
 
-    def session(self, endpoint: Endpoint) -> tuple[Call, Call]:
-        """Return requests with `OAuth2ClientCredentials`, and with a static header."""
-        return httpx_calls(endpoint, credentials(endpoint))
+    def session(self, endpoint: Endpoint, api: Api) -> Requests:
+        """Return requests with `OAuth2ClientCredentials`."""
+        import httpx
 
-    def async_session(self, endpoint: Endpoint) -> tuple[AsyncCall, AsyncCall]:
+        return httpx_requests(api, httpx.Client(**_options(endpoint, api)))
+
+    def async_session(self, endpoint: Endpoint, api: Api) -> AsyncRequests:
         """Return the same as `session`, for `httpx.AsyncClient`."""
-        return async_httpx_calls(endpoint, credentials(endpoint))
+        import httpx
+
+        return async_httpx_requests(api, httpx.AsyncClient(**_options(endpoint, api)))
 
 
-if __name__ == "__main__":
-    main(HttpxAuth())
+def _options(endpoint: Endpoint, api: Api) -> dict[str, Any]:
+    return {
+        "transport": instant_transport(),
+        "auth": credentials(endpoint),
+        "headers": api.headers,
+    }
+
+
+PEER = HttpxAuth()

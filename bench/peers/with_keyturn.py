@@ -2,36 +2,39 @@
 
 from __future__ import annotations
 
-import time
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import keyturn
-from bench.peers._clients import async_httpx_calls, httpx_calls
-from bench.peers._peer import CLIENT_ID, CLIENT_SECRET, SCOPE, Peer, main
+from bench.peers._apis import APIS
+from bench.peers._clients import async_httpx_requests, httpx_requests, instant_transport
+from bench.peers._peer import CLIENT_ID, CLIENT_SECRET, Peer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from bench.peers._peer import AsyncCall, Call, Endpoint
+    from bench.peers._apis import Api
+    from bench.peers._peer import AsyncCall, AsyncRequests, Call, Endpoint, Requests
 
 
 def connection(
     endpoint: Endpoint,
     store: str | keyturn.stores.TokenStore = "memory://",
     client_id: str = CLIENT_ID,
+    api: Api | None = None,
+    **options: Any,
 ) -> keyturn.Connection:
-    """Return a connection by the provider that declares the endpoint's rate_limit, or declares none."""
+    """Return a connection; by default to a provider that declares the endpoint's rate limit."""
+    chosen = api or APIS["norce-storm" if endpoint.rate_limited else "orocommerce"]
     settings: dict[str, Any] = {
         "token_url": endpoint.token_url,
-        "api_url": endpoint.api_url,
         "client_id": client_id,
         "client_secret": CLIENT_SECRET,
-        "store": store,
+        **chosen.settings,
+        **options,
     }
-    if endpoint.rationed:
-        return keyturn.connect("norce-storm", scope=SCOPE, **settings)
-    return keyturn.connect("orocommerce", url=endpoint.url, **settings)
+    return keyturn.connect(chosen.provider, store=store, **settings)
 
 
 class Keyturn(Peer):
@@ -49,40 +52,53 @@ class Keyturn(Peer):
         """Return `Connection.token` of a connection with a disk store."""
         return connection(endpoint, f"disk://{directory / 'keyturn'}").token
 
-    def session(self, endpoint: Endpoint) -> tuple[Call, Call]:
-        """Return requests with `KeyturnAuth`, and with a static header.
+    def session(self, endpoint: Endpoint, api: Api) -> Requests:
+        """Return requests with `KeyturnAuth`, which adds the provider's headers too."""
+        import httpx
 
-        The provider is one that needs no header of its own, as with everybody else.
-        """
-        return httpx_calls(endpoint, self._auth(endpoint))
+        auth = self._auth(endpoint, api)
+        return httpx_requests(api, httpx.Client(transport=instant_transport(), auth=auth))
 
-    def async_session(self, endpoint: Endpoint) -> tuple[AsyncCall, AsyncCall]:
+    def async_session(self, endpoint: Endpoint, api: Api) -> AsyncRequests:
         """Return the same as `session`, for `httpx.AsyncClient`."""
-        return async_httpx_calls(endpoint, self._auth(endpoint))
+        import httpx
+
+        auth = self._auth(endpoint, api)
+        client = httpx.AsyncClient(transport=instant_transport(), auth=auth)
+        return async_httpx_requests(api, client)
 
     def many(self, endpoint: Endpoint, count: int) -> Sequence[keyturn.Connection]:
-        """Return connections that hold a token each, out of one store that had them already."""
-        from keyturn._token import to_entry
-
+        """Return connections that have found the one token of a store."""
         store = keyturn.stores.from_url("memory://")
-        now = time.time()
-        token = keyturn.Token("made-up-token", "Bearer", now + 86_400, issued_at=now)
-        connections = []
-        for number in range(count):
-            each = connection(endpoint, store, f"client-{number}")
-            fingerprint = each.token_request().fingerprint
-            store.write(fingerprint, to_entry(token, fingerprint), token.expires_at)
+        connections = [connection(endpoint, store) for _ in range(count)]
+        for each in connections:
             each.token()
-            connections.append(each)
         return connections
+
+    def cold(self, endpoint: Endpoint, api: Api, count: int) -> Sequence[Call]:
+        """Return `Connection.token` of connections whose store has been used by another."""
+        store = keyturn.stores.from_url("memory://")
+        # Events go to a function and to plugins, where `connect` has both.
+        listen = {"on_event": id} if "on_event" in signature(keyturn.connect).parameters else {}
+        connection(endpoint, store, "another", api, **listen).token()
+        names = (f"client-{number}" for number in range(count))
+        return [connection(endpoint, store, name, api, **listen).token for name in names]
 
     def access_token(self, result: keyturn.Token) -> str:
         """Return the access token."""
         return result.access_token
 
-    def _auth(self, endpoint: Endpoint) -> keyturn.integrations.httpx.KeyturnAuth:
-        return keyturn.integrations.httpx.KeyturnAuth(connection(endpoint._replace(rationed=True)))
+    def _auth(self, endpoint: Endpoint, api: Api) -> keyturn.integrations.httpx.KeyturnAuth:
+        """Return an adapter; it must send exactly what the static requests send.
+
+        Raises:
+            ValueError: It sends other headers.
+        """
+        found = connection(endpoint, api=api)
+        names = found.headers().keys()
+        if names != {"Authorization", *api.headers}:
+            raise ValueError(f"{api.provider} sends {sorted(names)}")
+        return keyturn.integrations.httpx.KeyturnAuth(found)
 
 
-if __name__ == "__main__":
-    main(Keyturn())
+PEER = Keyturn()

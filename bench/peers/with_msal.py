@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msal
 import requests
 
-from bench.peers._peer import CLIENT_ID, CLIENT_SECRET, SCOPE, Peer, main
+from bench.peers._peer import CLIENT_ID, CLIENT_SECRET, SCOPE, Peer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,5 +68,4 @@ class Msal(Peer):
         return str(result["access_token"])
 
 
-if __name__ == "__main__":
-    main(Msal())
+PEER = Msal()

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import requests
 from requests_oauth2client import OAuth2Client, OAuth2ClientCredentialsAuth
 
-from bench.peers._clients import requests_calls
-from bench.peers._peer import CLIENT_ID, CLIENT_SECRET, SCOPE, Peer, main
+from bench.peers._clients import requests_requests
+from bench.peers._peer import CLIENT_ID, CLIENT_SECRET, SCOPE, Peer
 
 if TYPE_CHECKING:
-    from bench.peers._peer import Call, Endpoint
+    from bench.peers._apis import Api
+    from bench.peers._peer import Call, Endpoint, Requests
 
 
 def credentials(endpoint: Endpoint) -> Any:
@@ -36,16 +37,15 @@ class RequestsOauth2client(Peer):
 
         return token
 
-    def session(self, endpoint: Endpoint) -> tuple[Call, Call]:
+    def session(self, endpoint: Endpoint, api: Api) -> Requests:
         """Return requests with `OAuth2ClientCredentialsAuth`, and with a static header."""
         session = requests.Session()
         session.auth = credentials(endpoint)
-        return requests_calls(endpoint, session)
+        return requests_requests(api, session)
 
     def access_token(self, result: Any) -> str:
         """Return the access token."""
         return str(result.access_token)
 
 
-if __name__ == "__main__":
-    main(RequestsOauth2client())
+PEER = RequestsOauth2client()

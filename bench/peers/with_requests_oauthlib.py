@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from oauthlib.oauth2 import BackendApplicationClient, TokenExpiredError
 from requests_oauthlib import OAuth2Session
 
-from bench.peers._clients import requests_calls
-from bench.peers._peer import CLIENT_ID, CLIENT_SECRET, SCOPE, Peer, main
+from bench.peers._clients import requests_requests
+from bench.peers._peer import CLIENT_ID, CLIENT_SECRET, SCOPE, Peer
 
 if TYPE_CHECKING:
-    from bench.peers._peer import Call, Endpoint
+    from bench.peers._apis import Api
+    from bench.peers._peer import Call, Endpoint, Requests
 
 os.environ["OAUTHLIB_INSECURE_TRANSPORT"] = "1"  # the server speaks plain http
 
@@ -42,16 +43,15 @@ class RequestsOauthlib(Peer):
 
         return token
 
-    def session(self, endpoint: Endpoint) -> tuple[Call, Call]:
+    def session(self, endpoint: Endpoint, api: Api) -> Requests:
         """Return requests of `OAuth2Session`, and of `requests.Session`."""
         session = OAuth2Session(client=BackendApplicationClient(CLIENT_ID, scope=SCOPE))
         fetch(session, endpoint)
-        return requests_calls(endpoint, session)
+        return requests_requests(api, session)
 
     def access_token(self, result: str) -> str:
         """Return the access token of the header."""
         return result.removeprefix("Bearer ")
 
 
-if __name__ == "__main__":
-    main(RequestsOauthlib())
+PEER = RequestsOauthlib()

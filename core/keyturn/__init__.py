@@ -9,14 +9,18 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from keyturn import errors, integrations, plugins, stores, testing
     from keyturn._config import load_connection
-    from keyturn._connect import connect
+    from keyturn._connect import connect, problems
     from keyturn._connection import Connection
+    from keyturn._event import Event
     from keyturn._plugins.loading import ProviderInfo, provider, providers
     from keyturn._secret import Secret
     from keyturn._token import Token
+    from keyturn.errors import Problem
 
 __all__ = [
     "Connection",
+    "Event",
+    "Problem",
     "ProviderInfo",
     "Secret",
     "Token",
@@ -25,6 +29,7 @@ __all__ = [
     "integrations",
     "load_connection",
     "plugins",
+    "problems",
     "provider",
     "providers",
     "stores",
@@ -36,6 +41,8 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "Connection": "keyturn._connection",
+        "Event": "keyturn._event",
+        "Problem": "keyturn.errors",
         "ProviderInfo": "keyturn._plugins.loading",
         "Secret": "keyturn._secret",
         "Token": "keyturn._token",
@@ -44,6 +51,7 @@ __getattr__, __dir__ = lazy_names(
         "integrations": "keyturn.integrations",
         "load_connection": "keyturn._config",
         "plugins": "keyturn.plugins",
+        "problems": "keyturn._connect",
         "provider": "keyturn._plugins.loading",
         "providers": "keyturn._plugins.loading",
         "stores": "keyturn.stores",

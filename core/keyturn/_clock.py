@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import time as clocks
 from typing import TYPE_CHECKING
 
@@ -10,35 +12,36 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# On Linux, time.monotonic stands still while the machine sleeps; on macOS, this one does not.
+# On Linux, CLOCK_MONOTONIC stands still while the machine is suspended and CLOCK_BOOTTIME does
+# not (clock_gettime(2)); on macOS, CLOCK_MONOTONIC counts that time.
 _SINCE_BOOT = getattr(clocks, "CLOCK_BOOTTIME", clocks.CLOCK_MONOTONIC)
 
 
-def _time() -> float:
-    return clocks.time()
+_monotonic = functools.partial(clocks.clock_gettime, _SINCE_BOOT)
 
 
-def _monotonic() -> float:
-    return clocks.clock_gettime(_SINCE_BOOT)
+def _new_id() -> str:
+    return os.urandom(8).hex()
 
 
 @attrs.frozen
 class Clock:
     """Two clocks and a way to wait.
 
-    Both are needed: the wall clock can be set back, and the monotonic one, which can't be set and
-    counts a machine's sleep where the system tells it, may stand still while a virtual machine is
-    paused. A token is expired when either says so.
-
     Args:
-        time: Returns epoch seconds.
-        monotonic: Returns seconds that never go back.
+        time: Returns epoch seconds. Entries of a store carry these, and nothing else goes by them:
+            this clock can be set.
+        monotonic: Returns seconds that never go back and that count suspended time. Within a
+            process, the expiry of a token is kept on this clock alone.
         sleep: Waits for a number of seconds.
+        id: Names this clock, so that a reading of `monotonic` in an entry is used by the process
+            that wrote it (and by its forks), and by no other.
     """
 
-    time: Callable[[], float] = _time
+    time: Callable[[], float] = clocks.time
     monotonic: Callable[[], float] = _monotonic
     sleep: Callable[[float], None] = clocks.sleep
+    id: str = attrs.field(factory=_new_id, eq=False, repr=False)
 
 
 SYSTEM = Clock()

@@ -1,38 +1,47 @@
-"""Opening a connection from a provider's name and plain settings."""
+"""Making a connection from a provider and settings, and checking settings without one."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from keyturn import errors
 from keyturn._connection import Connection
+from keyturn._http.urls import url_problem
+from keyturn._names import did_you_mean
+from keyturn._options import DEFAULT_MARGIN, Options, option_problem
 from keyturn._plugins.loading import provider as find_provider
-from keyturn._providers.settings import read
-from keyturn._tokens import lifetime
-from keyturn._tokens.acquisition import Options, option_problem
+from keyturn._providers import calls
+from keyturn._providers.problems import problems as provider_problems
+from keyturn._providers.provider import Provider
+from keyturn._providers.settings import OPTION_NAMES, Settings, fields_of, read
+from keyturn.errors import Problem
 from keyturn.stores._opening import open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from keyturn._plugins.events import Listener
     from keyturn.stores._base import TokenStore
 
 
 def connect(
-    provider: str,
+    provider: str | Provider[Any],
+    settings: Mapping[str, Any] | Settings | None = None,
     /,
     *,
     store: str | TokenStore | None = None,
     name: str | None = None,
-    margin: float = lifetime.DEFAULT_MARGIN,
+    margin: float = DEFAULT_MARGIN,
     timeout: float = 30.0,
     wait: float = 0.0,
-    **settings: Any,
+    on_event: Listener | None = None,
+    **setting_keywords: Any,
 ) -> Connection:
     """Return a connection to one account at one provider; nothing is sent yet.
 
     Args:
-        provider: The provider's name; `keyturn.providers()` lists them.
+        provider: The provider's name (`keyturn.providers()` lists them), or a provider.
+        settings: The provider's settings, as a mapping such as a form or a row of a database, or as
+            an instance of its settings class. No option can be in it, and no secret reference.
         store: A token store or its URL; by default `$KEYTURN_STORE`, else the memory of this
             process, which all its connections share.
         name: What messages call the connection; by default the provider's name.
@@ -41,7 +50,9 @@ def connect(
         timeout: Seconds for a token request, retries included.
         wait: Seconds to wait at most when the token endpoint's rate limit is used up; 0 raises
             `keyturn.errors.RateLimited` at once.
-        settings: The provider's settings.
+        on_event: Called with each `keyturn.Event` of the connection, on the thread of the worker,
+            after callers have their result. keyturn logs what it raises.
+        setting_keywords: The provider's settings, if `settings` is not given.
 
     Raises:
         keyturn.errors.ConfigurationError: A setting is wrong or missing (all mistakes are named),
@@ -58,22 +69,126 @@ def connect(
         >>> connection.api_url
         'https://shop.example/admin/api'
     """
+    options = {"margin": margin, "timeout": timeout, "wait": wait}
     try:
-        found = find_provider(provider)
-        values, problems = read(found.settings, settings)
+        found = _provider(provider)
+        if settings is None:
+            values, mistakes = _from_keywords(found, setting_keywords)
+        else:
+            values, mistakes = _checked(found, settings)
+            mistakes += [_misplaced(keyword, found) for keyword in setting_keywords]
     finally:
-        settings.clear()  # a traceback with locals must not show what is in them
-    given = {"margin": margin, "timeout": timeout, "wait": wait}
-    problems += _option_problems(given)
-    if values is None or problems:
+        setting_keywords.clear()  # a traceback with locals must not show what is in them
+    for option, value in options.items():
+        problem = option_problem(option, value)
+        mistakes += [Problem(option, problem)] if problem else []
+    if on_event is not None and not callable(on_event):
+        mistakes.append(Problem("on_event", "must be callable with one keyturn.Event"))
+    if values is None or mistakes:
         raise errors.ConfigurationError(
-            f"the settings for {provider} have {len(problems)} mistake(s):",
-            problems=problems,
+            f"the settings for {found.name} have {len(mistakes)} mistake(s):",
+            problems=mistakes,
             connection=name,
         )
-    return Connection(found, values, store=open_store(store), name=name, options=Options(**given))
+    return Connection(
+        found,
+        values,
+        store=open_store(store),
+        name=name,
+        options=Options(**options),
+        on_event=on_event,
+    )
 
 
-def _option_problems(options: Mapping[str, float]) -> list[str]:
-    problems = ((name, option_problem(name, value)) for name, value in options.items())
-    return [f"{name}: {problem}" for name, problem in problems if problem]
+def problems(
+    provider: str | Provider[Any], settings: Mapping[str, Any] | Settings
+) -> list[Problem]:
+    """Return every mistake in settings, such as those of a form; nothing is sent.
+
+    Args:
+        provider: The provider's name, or a provider.
+        settings: As `keyturn.connect` takes them.
+
+    Raises:
+        keyturn.errors.ConfigurationError: The provider can't be used.
+
+    Example:
+        >>> import keyturn
+        >>> for problem in keyturn.problems("orocommerce", {"client_id": "x", "url": "shop"}):
+        ...     print(problem.path)
+        client_secret
+        url
+    """
+    found = _provider(provider)
+    values, mistakes = _checked(found, settings)
+    if values is None:
+        return mistakes
+    try:
+        described = calls.for_settings(found, values)
+        request = calls.token_request(described, values)
+    except errors.ConfigurationError as error:
+        return [*error.problems] or [Problem("", error.message)]
+    problem = url_problem(request.url)
+    return [Problem("", f"the token endpoint's address {problem}.")] if problem else []
+
+
+def _provider(provider: str | Provider[Any]) -> Provider[Any]:
+    """Return the provider of a name, or one that was given, checked as a named one is."""
+    if not isinstance(provider, Provider):
+        return find_provider(provider)
+    mistakes = calls.translate_errors(
+        str(getattr(provider, "name", "")), lambda: provider_problems(provider)
+    )
+    if mistakes:
+        raise errors.ConfigurationError(
+            f"the provider {type(provider).__name__} has {len(mistakes)} mistake(s):",
+            problems=mistakes,
+        )
+    return provider
+
+
+def _from_keywords(
+    provider: Provider[Any], keywords: Mapping[str, Any]
+) -> tuple[Settings | None, list[Problem]]:
+    fields = fields_of(provider.settings)
+    values = {name: value for name, value in keywords.items() if name in fields}
+    settings, mistakes = _read(provider, values)
+    known = [*fields, *OPTION_NAMES]
+    return settings, mistakes + [
+        Problem(
+            name,
+            f"is neither a setting of {provider.name} nor an option.{did_you_mean(name, known)}",
+        )
+        for name in keywords
+        if name not in fields
+    ]
+
+
+def _checked(
+    provider: Provider[Any], settings: Mapping[str, Any] | Settings
+) -> tuple[Settings | None, list[Problem]]:
+    """Return settings that were given as one value, or every mistake in them."""
+    if isinstance(settings, Settings) and isinstance(settings, provider.settings):
+        return settings, []
+    if not isinstance(settings, Mapping):
+        wanted = f"a mapping or an instance of {provider.settings.__name__}"
+        raise errors.ConfigurationError(f"the settings for {provider.name} must be {wanted}.")
+    found, mistakes = _read(provider, settings)
+    return found, [
+        Problem(each.path, "is an option: pass it to keyturn.connect as a keyword")
+        if each.path in OPTION_NAMES
+        else each
+        for each in mistakes
+    ]
+
+
+def _read(
+    provider: Provider[Any], values: Mapping[str, Any]
+) -> tuple[Settings | None, list[Problem]]:
+    return calls.translate_errors(provider.name, lambda: read(provider.settings, values))
+
+
+def _misplaced(keyword: str, provider: Provider[Any]) -> Problem:
+    if keyword in fields_of(provider.settings):
+        return Problem(keyword, "can't be a keyword: settings are given as one value already")
+    return Problem(keyword, f"is not an option.{did_you_mean(keyword, OPTION_NAMES)}")

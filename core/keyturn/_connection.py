@@ -2,38 +2,39 @@
 
 from __future__ import annotations
 
-import logging
-import time
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from keyturn import errors
 from keyturn._clock import SYSTEM, Clock
+from keyturn._http.response import error_for
 from keyturn._http.transport import Transport
-from keyturn._http.urls import origin, url_problem
+from keyturn._http.urls import url_problem
 from keyturn._once import cached_once
+from keyturn._options import Options
 from keyturn._providers import calls
 from keyturn._providers.calls import translate_errors
-from keyturn._tokens import lifetime
-from keyturn._tokens.acquisition import Options, Renewal
-from keyturn._tokens.keyfile import fingerprint_key
+from keyturn._tokens.account import Account
+from keyturn._tokens.acquisition import Acquisition
 from keyturn._tokens.manager import TokenManager
-from keyturn.stores._resilient import ResilientStore
+from keyturn._tokens.single_flight import run_in_thread
+from keyturn._tokens.snapshot import EMPTY
+from keyturn.stores._resilient import ResilientStore, place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from keyturn._http.request import TokenRequest
-    from keyturn._http.response import Response
+    from keyturn._plugins.events import Listener
     from keyturn._providers.provider import Provider
     from keyturn._providers.settings import Settings
     from keyturn._token import Token
-    from keyturn._tokens.snapshot import Headers, TokenSnapshot
     from keyturn.stores._base import TokenStore
 
 
 T = TypeVar("T")
 
-_logger = logging.getLogger("keyturn._connection")
+_OK = 200
+_OPTIONS = Options()
 _transport = cached_once(Transport)
 
 
@@ -45,10 +46,14 @@ class Connection:
 
     Args:
         provider: The provider.
-        settings: Its settings.
+        settings: Its settings; or a function without arguments that resolves secret references
+            and returns the settings. It is called whenever a token has to be acquired, and raises
+            `keyturn.errors.ConfigurationError` when a reference can't be resolved.
         store: Where tokens live.
         name: What messages call the connection; by default the provider's name.
         options: How it behaves, whatever the provider.
+        on_event: Gets each `keyturn.Event`, on a thread of the worker, when callers have their
+            result; what it raises is logged.
         clock: The clocks.
         transport: Sends its token requests; by default the one of this process.
     """
@@ -56,36 +61,44 @@ class Connection:
     def __init__(
         self,
         provider: Provider[Any],
-        settings: Settings,
+        settings: Settings | Callable[[], Settings],
         *,
         store: TokenStore,
         name: str | None = None,
-        options: Options | None = None,
+        options: Options = _OPTIONS,
+        on_event: Listener | None = None,
         clock: Clock = SYSTEM,
         transport: Transport | None = None,
     ) -> None:
         self.name = name or provider.name
-        self.settings = settings
-        self.provider = provider
-        self.provider = provider = self._own(lambda: calls.for_settings(self.provider, settings))
-        request = self._own(lambda: calls.token_request(provider, settings))
-        request = request.with_fingerprint(fingerprint_key())
-        problem = url_problem(request.url)
-        if problem:
-            message = f"the token endpoint's address {problem}."
-            raise errors.ConfigurationError(message, connection=self.name)
-        self.renewal = Renewal(
-            provider=provider,
-            settings=settings,
-            request=request,
-            store=ResilientStore(store),
+        self._account = self._own(lambda: Account(provider, settings, self.name))
+        self._acquisition = Acquisition(
+            account=self._account,
+            store=ResilientStore(store, self._note_outage),
             transport=transport or _transport(),
-            options=options or Options(),
+            options=options,
             clock=clock,
+            connection=self.name,
+            on_event=on_event,
         )
-        self._manager = TokenManager(self.renewal, self.name, self._headers)
-        for warning in self._own(lambda: calls.warnings(provider, settings)):
-            _logger.warning("%s: %s", self.name, warning)
+        self._manager = self._own(
+            lambda: translate_errors(provider.name, lambda: TokenManager(self._acquisition))
+        )
+        self._now = clock.monotonic
+
+    @property
+    def provider(self) -> Provider[Any]:
+        """The provider."""
+        return self._account.provider
+
+    @property
+    def settings(self) -> Settings:
+        """The provider's settings; secret references are resolved if they have not been yet.
+
+        Raises:
+            keyturn.errors.ConfigurationError: A reference can't be resolved.
+        """
+        return self._own(self._account.latest).settings
 
     def token(self, stale: Token | None = None) -> Token:
         """Return a token that may be used now.
@@ -94,146 +107,126 @@ class Connection:
             stale: A token that an API refused; if it is still the current one, it is renewed.
 
         Raises:
-            keyturn.errors.KeyturnError: There is no token to be had.
+            keyturn.errors.KeyturnError: There is no token.
         """
-        since, until, token = self._manager.held.glance
-        if stale is None and since < time.time() < until:
-            return token  # type: ignore[return-value]  # nothing held is never fresh
-        return self._manager.token(stale)
+        snapshot = self._manager.snapshot
+        if stale is None and self._now() < snapshot.fresh_until:
+            return snapshot.token
+        return self._manager.get(stale).token
 
     async def atoken(self, stale: Token | None = None) -> Token:
         """Return a token that may be used now, without blocking the event loop; see `token`."""
-        since, until, token = self._manager.held.glance
-        if stale is None and since < time.time() < until:
-            return token  # type: ignore[return-value]  # nothing held is never fresh
-        return await self._manager.atoken(stale)
+        snapshot = self._manager.snapshot
+        if stale is None and self._now() < snapshot.fresh_until:
+            return snapshot.token
+        return (await self._manager.aget(stale)).token
 
     def headers(self) -> dict[str, str]:
-        """Return what an API request needs: `Authorization`, and the provider's own headers.
+        """Return what an API request needs: the token's header, and the provider's own headers.
 
         Raises:
-            keyturn.errors.KeyturnError: There is no token to be had.
+            keyturn.errors.KeyturnError: There is no token.
         """
-        return self.headers_for(self.token())
+        snapshot = self._manager.snapshot
+        if self._now() >= snapshot.fresh_until:
+            snapshot = self._manager.get()
+        return dict(snapshot.headers)
 
     async def aheaders(self) -> dict[str, str]:
         """Return what an API request needs, without blocking the event loop; see `headers`."""
-        return self.headers_for(await self.atoken())
-
-    def headers_for(self, token: Token) -> dict[str, str]:
-        """Return what an API request with this very token needs; a new dict each time."""
-        return dict(self.header_items(token))
-
-    def ready(self) -> TokenSnapshot | None:
-        """Return the token with its headers, if that takes no more than a look at the clock.
-
-        For an adapter, to which a token and its headers in two steps would be twice as dear.
-        """
-        held = self._manager.held
-        since, until, _ = held.glance
-        return held if since < time.time() < until else None
-
-    def header_items(self, token: Token) -> Headers:
-        """Return the same as `headers_for`, as pairs that are ready-made for the current token."""
-        held = self._manager.held
-        return held.headers if held.token is token else self._headers(token)
+        snapshot = self._manager.snapshot
+        if self._now() >= snapshot.fresh_until:
+            snapshot = await self._manager.aget()
+        return dict(snapshot.headers)
 
     @property
     def api_url(self) -> str:
-        """Where the API is; a token is obtained if only that tells.
+        """Where the API is; a token is acquired if it depends on the token.
 
         Raises:
-            keyturn.errors.ConfigurationError: The provider can't tell where it is.
-            keyturn.errors.KeyturnError: There is no token to be had.
+            keyturn.errors.ConfigurationError: The provider does not know where it is.
+            keyturn.errors.KeyturnError: There is no token.
         """
-        address = self.api_url_for(self._manager.held.token)
-        if address is None:
-            address = self.api_url_for(self.token())
-        problem = "is not known" if address is None else url_problem(address)
+        held = self._manager.snapshot
+        token = None if held is EMPTY else held.token
+        url = self._own(lambda: self._manager.api_url(token))
+        if url is None:
+            token = self.token()
+            url = self._own(lambda: self._manager.api_url(token))
+        problem = "is not known" if url is None else url_problem(url)
         if problem:
             raise errors.ConfigurationError(
                 f"the API's address {problem}.", connection=self.name, hint="Set api_url."
             )
-        return address or ""
-
-    def api_url_for(self, token: Token | None) -> str | None:
-        """Return the provider's word on where the API is, as far as settings and token tell."""
-        return self._own(lambda: calls.api_url_for(self.provider, self.settings, token))
-
-    def token_rejected(self, response: Response) -> bool:
-        """Return the provider's word on whether an API's 401 response means the token."""
-        return self._own(lambda: calls.token_rejected(self.provider, self.settings, response))
-
-    @property
-    def api_origin(self) -> str:
-        """The one origin (RFC 6454) to which an adapter attaches the token."""
-        return origin(self.api_url)
+        return url or ""
 
     def token_request(self) -> TokenRequest:
-        """Return the token request that would be sent."""
-        return self.renewal.request
+        """Return the token request that would be sent now.
+
+        Raises:
+            keyturn.errors.ConfigurationError: A secret reference can't be resolved.
+        """
+        return self._own_request(self._acquisition.request)
 
     def invalidate(self, token: Token) -> None:
-        """Forget `token` here and in the store, if it is still the current one."""
-        self._manager.invalidate(token)
+        """Discard `token` here and in the store, if it is still the current one.
+
+        Raises:
+            keyturn.errors.ConfigurationError: A secret reference can't be resolved.
+        """
+        self._own_request(lambda: self._manager.invalidate(token))
+
+    async def ainvalidate(self, token: Token) -> None:
+        """Discard `token`, without blocking the event loop; see `invalidate`."""
+        await run_in_thread(lambda: self.invalidate(token))
 
     def forget(self) -> None:
-        """Forget the current token here and in the store, and a refusal that was remembered."""
-        self._manager.check_open()
-        self._manager.discard()
-        self.renewal.forget()
+        """Discard the current token here and in the store, and a cached error response.
+
+        Raises:
+            keyturn.errors.ConfigurationError: A secret reference can't be resolved.
+        """
+        self._own_request(self._manager.forget)
+
+    async def aforget(self) -> None:
+        """Discard the current token, without blocking the event loop; see `forget`."""
+        await run_in_thread(self.forget)
 
     def revoke(self) -> None:
-        """Revoke the current token at the provider (RFC 7009) and forget it.
+        """Revoke the current token at the provider (RFC 7009) and discard it.
+
+        Nothing is done when there is no token that may still be used.
 
         Raises:
             keyturn.errors.ConfigurationError: The provider has no way to revoke a token.
             keyturn.errors.KeyturnError: The provider refused, or did not respond.
         """
-        token = self.current()
-        if token is None:
-            return
-        request = self._own(lambda: calls.revocation_request(self.provider, self.settings, token))
-        if request is None:
-            raise errors.ConfigurationError(
-                f"{self.provider.name} has no way to revoke a token.",
-                connection=self.name,
-                hint="It can be forgotten on this side; it ends by itself.",
-            )
-        try:
-            translate_errors(self.provider.name, lambda: self.renewal.revoke(request))
-        except errors.KeyturnError as error:
-            failure = error
-        else:
-            self.invalidate(token)
-            return
-        raise self._manager.own(failure)
+        snapshot = self._own_request(self._manager.peek)
+        if snapshot is not EMPTY:
+            self._own_request(lambda: self._revoke(snapshot.token))
+            self.invalidate(snapshot.token)
 
-    def current(self) -> Token | None:
-        """Return the token held here or in the store, if it may still be used; sends nothing."""
-        self._manager.check_open()
-        token = self._manager.held.token
-        if token is not None and self.renewal.state(token) is not lifetime.State.EXPIRED:
-            return token
-        return self.renewal.stored()
+    async def arevoke(self) -> None:
+        """Revoke the current token, without blocking the event loop; see `revoke`."""
+        await run_in_thread(self.revoke)
 
     def explain(self) -> str:
         """Return the redacted transcript of how this connection gets a token.
 
-        It tells what is sent where, why, and what came back; a token is obtained if there is none.
-        A failure is part of the transcript and is not raised.
+        It shows what is sent where and why, and what came back; a token is acquired if there is
+        none. A failure is part of the transcript and is not raised.
         """
         from keyturn._explain import explain
 
         self._manager.check_open()
-        return explain(self.renewal, self.name, self.headers_for)
+        return self._own_request(lambda: explain(self._acquisition, self._manager))
 
     def close(self) -> None:
-        """Let go of the token; further calls raise `keyturn.errors.ConfigurationError`."""
+        """Discard the token in this object; further calls raise `ConfigurationError`."""
         self._manager.close()
 
     async def aclose(self) -> None:
-        """Let go of the token; see `close`."""
+        """Discard the token in this object; see `close`."""
         self.close()
 
     def __enter__(self) -> Self:
@@ -251,12 +244,42 @@ class Connection:
     def __repr__(self) -> str:
         return f"<Connection {self.name!r} to {self.provider.name}>"
 
-    def _headers(self, token: Token) -> Headers:
-        provider, settings = self.provider, self.settings
-        name, value = self._own(lambda: calls.authorization(provider, settings, token))
-        decoration = self._own(lambda: calls.api_request_headers(provider, settings, token))
-        decoration.pop(name, None)
-        return ((name, value), *decoration.items())
+    def __copy__(self) -> NoReturn:
+        self.__reduce__()
+
+    def __deepcopy__(self, memo: object) -> NoReturn:
+        self.__reduce__()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "A Connection can't be copied or pickled: pass the name of a configured connection, "
+            "or call keyturn.connect in each process."
+        )
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        self.__reduce__()
+
+    def _revoke(self, token: Token) -> None:
+        credentials = self._account.latest()
+        provider, settings = credentials.provider, credentials.settings
+        request = calls.revocation_request(provider, settings, token)
+        if request is None:
+            raise errors.ConfigurationError(
+                f"{provider.name} has no way to revoke a token.",
+                hint="connection.forget() discards it on this side; it expires by itself.",
+            )
+        own = self._acquisition
+        response = own.transport.send(request, own.options.timeout, own.clock)
+        if response.status != _OK:
+            error = calls.read_error(provider, settings, response)
+            raise error_for(error, response, request.secrets())
+
+    def _note_outage(self, error: str) -> None:
+        self._acquisition.note("store_outage", place(self._acquisition.store.store), error=error)
+
+    def _own_request(self, work: Callable[[], T]) -> T:
+        """Return what `work` returns, which may run a provider's code; see `_own`."""
+        return self._own(lambda: translate_errors(self.provider.name, work))
 
     def _own(self, work: Callable[[], T]) -> T:
         """Return what `work` returns; its error becomes one of this connection's."""
@@ -266,3 +289,8 @@ class Connection:
             failure = error
         failure.connection = self.name
         raise failure.with_traceback(None)
+
+
+def manager_of(connection: Connection) -> TokenManager:
+    """Return what keeps a connection's token, for the adapters."""
+    return connection._manager  # noqa: SLF001 - of this module's class

@@ -8,23 +8,25 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from keyturn import errors
-from keyturn._http.response import printable
-from keyturn._providers.calls import translate_errors
+from keyturn._http.redaction import printable
 from keyturn._secret import Secret
-from keyturn._token import Token
-from keyturn._tokens.lifetime import State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Collection, Iterator
 
     from keyturn._http.request import TokenRequest
     from keyturn._http.response import Response
     from keyturn._providers.settings import Settings
-    from keyturn._tokens.acquisition import Renewal
+    from keyturn._token import Token
+    from keyturn._tokens.account import Credentials
+    from keyturn._tokens.acquisition import Acquisition
+    from keyturn._tokens.manager import TokenManager
+    from keyturn._tokens.snapshot import TokenSnapshot
 
 _MASK = "REDACTED"
+_HIDDEN = "********"
 _SHOWN_HEADERS = ("content-type", "retry-after", "location", "www-authenticate")
-# Members of a response that are no secret and tell what happened; of all others the name is told.
+# Members of a response that are no secret and show what happened; of all others the name is shown.
 _SHOWN_MEMBERS = frozenset(
     {
         "token_type",
@@ -44,43 +46,43 @@ _SHOWN_MEMBERS = frozenset(
 )
 
 
-def explain(renewal: Renewal, name: str, headers_for: Callable[[Token], Mapping[str, str]]) -> str:
-    """Return the transcript; a token is obtained if there is none, and a failure is told.
+def explain(acquisition: Acquisition, manager: TokenManager) -> str:
+    """Return the transcript; a token is acquired if there is none, and a failure is shown.
 
     Args:
-        renewal: Obtains the connection's tokens.
-        name: The connection's name.
-        headers_for: Returns what an API request with a token needs.
+        acquisition: Acquires the connection's tokens.
+        manager: Knows the headers of an API request.
     """
-    return "\n".join(_lines(renewal, name, headers_for)) + "\n"
+    return "\n".join(_lines(acquisition, manager)) + "\n"
 
 
-def _lines(
-    renewal: Renewal, name: str, headers_for: Callable[[Token], Mapping[str, str]]
-) -> Iterator[str]:
-    yield f"connection {name}, provider {renewal.provider.name}"
+def _lines(own: Acquisition, manager: TokenManager) -> Iterator[str]:
+    request = own.request()
+    credentials = own.account.latest()
+    yield f"connection {own.connection}, provider {credentials.provider.name}"
     yield "settings:"
-    for field in attrs.fields(type(renewal.settings)):
-        value = getattr(renewal.settings, field.name)
+    for field in attrs.fields(type(credentials.settings)):
+        value = getattr(credentials.settings, field.name)
         if value is not None:
             yield f"  {field.name} = {' '.join(value) if isinstance(value, tuple) else value}"
-    yield f"token request, fingerprint {renewal.request.fingerprint}:"
-    yield from _request_lines(renewal.request)
-    held = renewal.stored()
-    store = type(renewal.store.store).__name__
-    if held is not None:
-        yield f"nothing is sent: the {store} holds a token for this fingerprint."
-        yield from _token_lines(renewal, held, headers_for)
+    yield f"token request, fingerprint {request.fingerprint}:"
+    yield from _request_lines(request)
+    stored = own.stored(request)
+    store = type(own.store.store).__name__
+    if stored is not None:
+        yield f"nothing is sent: the {store} has a token for this fingerprint."
+        yield from _token_lines(own, manager, stored)
         return
-    yield f"the {store} holds no token for this fingerprint that may be used: one is requested."
+    yield f"the {store} has no usable token for this fingerprint: keyturn requests one."
+    responses: list[Response] = []
     try:
-        outcome = translate_errors(renewal.provider.name, renewal.obtain)
+        acquired = own.acquire(responses=responses)
     except errors.KeyturnError as error:
-        yield from _response_lines(renewal)
+        yield from _response_lines(credentials, responses, None)
         yield f"outcome: {type(error).__name__}: {error}"
     else:
-        yield from _response_lines(renewal)
-        yield from _token_lines(renewal, outcome.token, headers_for)
+        yield from _response_lines(credentials, responses, acquired.token)
+        yield from _token_lines(own, manager, acquired)
 
 
 def _request_lines(request: TokenRequest) -> Iterator[str]:
@@ -92,61 +94,59 @@ def _request_lines(request: TokenRequest) -> Iterator[str]:
     yield f"  > {shown.body.decode()}"
 
 
-def _response_lines(renewal: Renewal) -> Iterator[str]:
-    exchange = renewal.last_exchange
-    if exchange is None:
-        yield "nothing was sent."
+def _response_lines(
+    credentials: Credentials, responses: list[Response], token: Token | None
+) -> Iterator[str]:
+    if not responses:
+        yield "no response was received."
         return
-    response = exchange.response
-    if response is None:
-        yield "no response came."
-        return
+    response, secrets = responses[-1], credentials.request.secrets()
     yield "response:"
     yield f"  < {response.status}"
     for header in _SHOWN_HEADERS:
         if header in response.headers:
-            yield f"  < {header}: {printable(response.headers[header], renewal.request.secrets())}"
+            yield f"  < {header}: {printable(response.headers[header], secrets)}"
     yield "  <"
-    body = _body(response, renewal)
-    if isinstance(exchange.result, Token):  # whichever member has it
-        body = body.replace(exchange.result.access_token, _MASK)
+    body = _body(response, credentials)
+    if token is not None:  # whichever member has it
+        body = body.replace(token.access_token, _MASK)
     yield f"  < {body}"
 
 
-def _body(response: Response, renewal: Renewal) -> str:
+def _body(response: Response, credentials: Credentials) -> str:
+    provider, secrets = credentials.provider, credentials.request.secrets()
     content = response.json()
-    if not renewal.provider.token_field and response.status == renewal.provider.token_status:
+    if not provider.token_field and response.status == provider.token_status:
         return _MASK
     if content is None:
-        text = response.body.decode("utf-8", "replace")
-        return printable(text, renewal.request.secrets()) or "(nothing)"
-    return json.dumps(_shown(content, renewal))
+        return printable(response.body.decode("utf-8", "replace"), secrets) or "(nothing)"
+    return json.dumps(_shown(content, secrets))
 
 
-def _shown(value: Any, renewal: Renewal, member: str | None = None) -> Any:
+def _shown(value: Any, secrets: Collection[Secret], member: str | None = None) -> Any:
     if isinstance(value, dict):
-        return {name: _shown(each, renewal, name) for name, each in value.items()}
+        return {name: _shown(each, secrets, name) for name, each in value.items()}
     if isinstance(value, list):
-        return [_shown(each, renewal, member) for each in value]
+        return [_shown(each, secrets, member) for each in value]
     if member not in _SHOWN_MEMBERS:
         return _MASK
-    return printable(value, renewal.request.secrets()) if isinstance(value, str) else value
+    return printable(value, secrets) if isinstance(value, str) else value
 
 
-def _token_lines(
-    renewal: Renewal, token: Token, headers_for: Callable[[Token], Mapping[str, str]]
-) -> Iterator[str]:
-    now = renewal.clock.time()
-    plan = renewal.plan(token)
+def _token_lines(own: Acquisition, manager: TokenManager, snapshot: TokenSnapshot) -> Iterator[str]:
+    token, now = snapshot.token, manager.now()
+    settings = own.account.latest().settings
     yield f"outcome: a {token.token_type} token, scope {token.scope or '(none)'}."
-    yield f"  it ends in {token.expires_at - now:.0f} s"
-    if plan.state(now) is State.FRESH:
-        yield f"  it is renewed ahead of time in {plan.renew_at - now:.0f} s"
+    yield f"  it expires in {token.expires_at - own.clock.time():.0f} s"
+    if now < snapshot.fresh_until:
+        yield f"  it is renewed ahead of its expiry in {snapshot.fresh_until - now:.0f} s"
     else:
         yield "  it is renewed in the background by the next call"
     yield "an API request has these headers:"
-    for header, value in headers_for(token).items():
-        yield f"  > {header}: {_masked(value, renewal.settings, token)}"
+    (name, _), *others = manager.headers(token)
+    yield f"  > {name}: {_HIDDEN}"  # from any form of it, the token could be decoded
+    for header, value in others:
+        yield f"  > {header}: {_masked(value, settings, token)}"
 
 
 def _masked(value: str, settings: Settings, token: Token) -> str:
@@ -154,5 +154,5 @@ def _masked(value: str, settings: Settings, token: Token) -> str:
     held = [getattr(settings, field.name) for field in attrs.fields(type(settings))]
     for secret in (Secret(token.access_token), *held):
         if isinstance(secret, Secret):
-            value = value.replace(secret.reveal(), str(secret))
+            value = value.replace(secret.reveal(), _HIDDEN)
     return value

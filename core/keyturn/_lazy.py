@@ -1,4 +1,4 @@
-"""Names of a package that are imported when they are first used."""
+"""Names of a package that are imported when they are first used, and shown as the package's own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
 
@@ -29,9 +29,19 @@ def lazy_names(package: str, sources: Mapping[str, str]) -> tuple[Callable[[str]
         module = importlib.import_module(sources[name])
         value = module if sources[name] == f"{package}.{name}" else getattr(module, name)
         namespace[name] = value
+        # The import has loaded other classes too: `connect` returns a `Connection`.
+        loaded = ((sys.modules.get(source), each) for each, source in sources.items())
+        publish(package, [getattr(module, each, None) for module, each in loaded])
         return value
 
     def names() -> list[str]:
         return sorted({*namespace, *sources})
 
     return get, names
+
+
+def publish(module: str, values: Iterable[object]) -> None:
+    """Let classes and functions show under the public module that users import them from."""
+    for value in values:
+        if str(getattr(value, "__module__", "")).startswith("keyturn._"):
+            value.__module__ = module

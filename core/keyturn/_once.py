@@ -1,33 +1,64 @@
-"""What a process does once, whichever thread asks first, and undivided by a fork."""
+"""What a process does once, and what a forked child must not inherit half done."""
 
 from __future__ import annotations
 
 import functools
 import os
 import threading
-from typing import TYPE_CHECKING, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 P = ParamSpec("P")
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
-_PATIENCE = 5.0
+_FORK_PATIENCE = 5.0
+_CALL_PATIENCE = 30.0
+
+
+class PerProcess(Generic[T]):
+    """A value of each process: a child has one of its own, whatever forked it.
+
+    The process is recognized by its id, so that this works where Python's fork hooks do not run,
+    as under uWSGI.
+
+    Args:
+        make: Makes the value; of two made at the same moment, one is used.
+    """
+
+    __slots__ = ("_make", "_values")
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._values: dict[int, T] = {}
+
+    def get(self) -> T:
+        """Return this process's value."""
+        process = os.getpid()
+        values = self._values
+        found = values.get(process)
+        if found is None:
+            found = values.setdefault(process, self._make())
+            for parent in [each for each in values if each != process]:
+                values.pop(parent, None)
+        return found
 
 
 class ForkSafeLock:
-    """A lock for work that a fork must not catch half done, such as an import.
+    """A lock that a fork waits for, for at most 5 seconds.
 
-    A fork waits until the work is done: a child would inherit a module that is imported in part,
-    by a thread that it doesn't have. Work that takes longer than it should hinders no fork.
+    On Python 3.11 to 3.13, a child that is forked while another thread imports a module waits
+    for ever when it imports the same module.
     """
 
     def __init__(self) -> None:
-        self._free()
-        os.register_at_fork(
-            before=self._wait, after_in_parent=self._go_on, after_in_child=self._free
-        )
+        self._reset()
+        if hasattr(os, "register_at_fork"):  # pragma: no branch - it is missing on Windows
+            os.register_at_fork(
+                before=self._acquire, after_in_parent=self._release, after_in_child=self._reset
+            )
 
     def __enter__(self) -> None:
         self._lock.acquire()
@@ -35,38 +66,60 @@ class ForkSafeLock:
     def __exit__(self, *_: object) -> None:
         self._lock.release()
 
-    def _wait(self) -> None:
-        self._is_waiting = self._lock.acquire(timeout=_PATIENCE)
+    def _acquire(self) -> None:
+        self._is_held = self._lock.acquire(timeout=_FORK_PATIENCE)
 
-    def _go_on(self) -> None:
-        if self._is_waiting:
+    def _release(self) -> None:
+        if self._is_held:
             self._lock.release()
 
-    def _free(self) -> None:
-        # Reentrant: a plugin that is being loaded may ask for another, or fork.
-        self._lock = threading.RLock()
-        self._is_waiting = False
+    def _reset(self) -> None:
+        self._lock = threading.RLock()  # reentrant: an import may cause another, or fork
+        self._is_held = False
 
 
-class cached_once(Generic[P, T]):
-    """A function that is called once for the same arguments, even by threads that come together.
+importing = ForkSafeLock()
+"""Held while keyturn imports a module of its own or of a library after its start."""
 
-    `functools.cache` alone lets each of them call it, and gives each a value of its own.
+
+class CachedOnce(Protocol[P, T_co]):
+    """A function that `cached_once` has decorated."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T_co:
+        """Return the value for these arguments, making it at the first call."""
+        ...
+
+    def cache_clear(self) -> None:
+        """Forget all values."""
+        ...
+
+
+def cached_once(function: Callable[P, T]) -> CachedOnce[P, T]:
+    """Decorate a function so that it is called once for the same arguments.
+
+    Threads that ask for the same value wait for one call; calls with other arguments do not wait
+    for it. An exception is not kept.
 
     Args:
         function: Makes the value; its arguments are positional and hashable.
     """
+    values: dict[Any, T] = {}
+    locks: PerProcess[dict[Any, threading.RLock]] = PerProcess(dict)  # type: ignore[type-arg, valid-type, unused-ignore]
 
-    def __init__(self, function: Callable[P, T]) -> None:
-        functools.update_wrapper(self, function, updated=())
-        self._cached = functools.cache(function)
-        self._lock = ForkSafeLock()
+    @functools.wraps(function)
+    def cached(*args: P.args, **kwargs: P.kwargs) -> T:
+        if args in values:
+            return values[args]
+        lock = locks.get().setdefault(args, threading.RLock())
+        # Two plugins that load each other would wait for ever.
+        in_turn = lock.acquire(timeout=_CALL_PATIENCE)
+        try:
+            if args not in values:
+                return values.setdefault(args, function(*args, **kwargs))
+            return values[args]
+        finally:
+            if in_turn:
+                lock.release()
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Return the value, making it at the first call."""
-        with self._lock:
-            return self._cached(*args, **kwargs)  # type: ignore[arg-type]  # hashable, as said
-
-    def cache_clear(self) -> None:
-        """Forget all values."""
-        self._cached.cache_clear()
+    cached.cache_clear = values.clear  # type: ignore[attr-defined]
+    return cast("CachedOnce[P, T]", cached)

@@ -6,8 +6,12 @@ import json
 
 import attrs
 
+VERSION = 1
+"""The format of an entry; one of another format is a miss."""
 _CLOCK_TOLERANCE = 60.0
 _ROUNDING = 1e-3
+_MAX_TIME = 1e11  # the year 5138
+_MAX_WAIT = 2 * 86_400.0  # twice the longest that a caller may wait for its turn
 
 
 @attrs.frozen
@@ -24,69 +28,82 @@ class RateLimit:
 
     @property
     def period(self) -> float:
-        """Seconds in which the rate_limit for one token request comes back."""
+        """Seconds after which one more token request is allowed."""
         return 60.0 / self.per_minute
 
 
 @attrs.frozen
-class Level:
-    """What is left of a rate_limit.
+class TokenBucket:
+    """What is left of a rate limit.
 
     Args:
-        requests: Token requests that may still be sent at once; negative when some are waiting.
+        tokens: Token requests that may still be sent at once; negative when some are waiting.
         at: When that was so, in epoch seconds.
     """
 
-    requests: float
+    tokens: float
     at: float
 
 
-def take(rate_limit: RateLimit, level: Level | None, now: float) -> tuple[Level, float]:
-    """Take one token request out of the rate_limit.
+def take(
+    rate_limit: RateLimit, bucket: TokenBucket | None, now: float
+) -> tuple[TokenBucket, float]:
+    """Take one token request out of the bucket.
 
     Args:
         rate_limit: What the host allows.
-        level: What was left, or None for an untouched rate_limit.
+        bucket: What was left, or None for a full bucket.
         now: The time, in epoch seconds.
 
     Returns:
-        What is left, and the seconds to wait before the request is sent. Who does not want to
-        wait keeps the old level: nothing was taken then.
+        What is left, and the seconds to wait before the request is sent. A caller that does not
+        wait keeps the old bucket: nothing was taken then.
     """
-    current = refill(rate_limit, level, now)
-    left = current.requests - 1
+    current = refill(rate_limit, bucket, now)
+    left = current.tokens - 1
     wait = -left * rate_limit.period
-    # Who waited just as long as told must not be turned away for a rounding error.
-    return attrs.evolve(current, requests=left), wait if wait > _ROUNDING else 0.0
+    # A caller that waited as long as it was asked to must not be refused for a rounding error.
+    return attrs.evolve(current, tokens=left), wait if wait > _ROUNDING else 0.0
 
 
-def refill(rate_limit: RateLimit, level: Level | None, now: float) -> Level:
-    """Return what is left at `now` (epoch seconds), after what came back since `level`."""
-    if level is None:
-        return Level(requests=rate_limit.burst, at=now)
-    if level.at > now + _CLOCK_TOLERANCE:  # the clock was set back
-        level = Level(level.requests, now)
-    elapsed = max(0.0, now - level.at)
-    requests = min(float(rate_limit.burst), level.requests + elapsed / rate_limit.period)
-    return attrs.evolve(level, requests=requests, at=max(now, level.at))
+def refill(rate_limit: RateLimit, bucket: TokenBucket | None, now: float) -> TokenBucket:
+    """Return what is left at `now` (epoch seconds), with what came back since `bucket.at`."""
+    if bucket is None:
+        return TokenBucket(tokens=rate_limit.burst, at=now)
+    if bucket.at > now + _CLOCK_TOLERANCE:  # the clock was set back
+        bucket = TokenBucket(bucket.tokens, now)
+    elapsed = max(0.0, now - bucket.at)
+    tokens = min(float(rate_limit.burst), bucket.tokens + elapsed / rate_limit.period)
+    return TokenBucket(tokens=tokens, at=max(now, bucket.at))
 
 
-def block(rate_limit: RateLimit, level: Level | None, now: float, seconds: float) -> Level:
-    """Return the level after the server asked for `seconds` of silence: then one is left."""
-    current = refill(rate_limit, level, now)
-    return attrs.evolve(current, requests=min(current.requests, 1 - seconds / rate_limit.period))
+def cool_down(
+    rate_limit: RateLimit, bucket: TokenBucket | None, now: float, seconds: float
+) -> TokenBucket:
+    """Return the bucket after the server asked for a pause of `seconds`: then one is left."""
+    current = refill(rate_limit, bucket, now)
+    return attrs.evolve(current, tokens=min(current.tokens, 1 - seconds / rate_limit.period))
 
 
-def to_entry(level: Level) -> str:
-    """Return the store's entry for `level`."""
-    return json.dumps(attrs.asdict(level))
+def to_entry(bucket: TokenBucket) -> str:
+    """Return the store's entry for `bucket`."""
+    return json.dumps({"v": VERSION, "tokens": bucket.tokens, "at": bucket.at})
 
 
-def from_entry(entry: str | None) -> Level | None:
-    """Return the level of a store's entry, or None when there is none that can be read."""
+def from_entry(entry: str, rate_limit: RateLimit) -> TokenBucket | None:
+    """Return the bucket of a store's entry; None when it has a format of another version.
+
+    Raises:
+        ValueError: It is no bucket, or a value in it is out of range.
+    """
     try:
-        fields = {name: float(value) for name, value in json.loads(entry or "null").items()}
-        level = Level(**fields)
-    except (ValueError, TypeError, AttributeError, RecursionError):
-        return None
-    return level if all(abs(value) < float("inf") for value in fields.values()) else None
+        fields = json.loads(entry)
+        if fields["v"] != VERSION:
+            return None
+        bucket = TokenBucket(fields["tokens"], fields["at"])
+        lowest = -_MAX_WAIT / rate_limit.period
+        if lowest <= bucket.tokens <= rate_limit.burst and 0 <= bucket.at <= _MAX_TIME:
+            return TokenBucket(float(bucket.tokens), float(bucket.at))
+    except (TypeError, LookupError, RecursionError):
+        pass
+    raise ValueError("This is no rate limit's entry.")

@@ -8,10 +8,10 @@ from typing import NoReturn, final
 
 @final
 class Secret:
-    """A secret text that no `repr`, `str`, format, copy of its attributes or pickle gives away.
+    """A secret string that no `repr`, `str`, format, copy of its attributes or pickle shows.
 
     Args:
-        value: The secret text.
+        value: The secret.
 
     Example:
         >>> secret = Secret("made-up")
@@ -28,7 +28,7 @@ class Secret:
         object.__setattr__(self, "_Secret__value", value)
 
     def reveal(self) -> str:
-        """Return the secret text itself; the caller must keep it out of logs and errors."""
+        """Return the secret itself; the caller must keep it out of logs and errors."""
         return self.__value
 
     def __repr__(self) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -11,8 +9,6 @@ import attrs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-_VISIBLE_REGEX = re.compile(r"[\x21-\x7e]+")
 
 
 def _read_only(given: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -23,19 +19,19 @@ def _read_only(given: Mapping[str, Any]) -> Mapping[str, Any]:
 class Token:
     """A valid access token, as the token endpoint gave it.
 
-    `repr`, `str` and pickling don't give the token away; only `access_token` does.
+    `repr`, `str` and pickling don't show the token; only `access_token` does.
 
     Args:
         access_token: The token itself (RFC 6749 section 1.4).
         token_type: How it is used, as the provider wrote it, such as `Bearer` or `bearer`
             (RFC 6749 section 7.1: compared without regard to case).
-        expires_at: When it ends, in epoch seconds by this machine's clock.
-        scope: What was granted, space-delimited, or None when neither asked for nor answered.
+        expires_at: When it expires, in epoch seconds by this machine's clock.
+        scope: What was granted, space-delimited, or None when neither request nor response has one.
         extra: The response's other fields, such as `created_at`; never another secret.
         issued_at: When its token request was sent, in epoch seconds by this machine's clock.
     """
 
-    # Some who show values ask each field for itself, whatever the class's own `repr`.
+    # rich and structlog show each field by itself, whatever the class's own `repr`.
     access_token: str = attrs.field(repr=False)
     token_type: str
     expires_at: float
@@ -45,7 +41,7 @@ class Token:
 
     @property
     def lifetime(self) -> float:
-        """The seconds from its token request to its end."""
+        """The seconds from its token request to its expiry."""
         return self.expires_at - self.issued_at
 
     def __repr__(self) -> str:
@@ -61,7 +57,7 @@ class Token:
         return self
 
     def __getstate__(self) -> NoReturn:
-        message = "A Token can't be pickled: let each process ask its own connection for it."
+        message = "A Token can't be pickled: let each process use a connection of its own."
         raise TypeError(message)
 
     def __reduce__(self) -> NoReturn:
@@ -69,40 +65,3 @@ class Token:
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         self.__getstate__()
-
-
-def to_entry(token: Token, fingerprint: str) -> str:
-    """Return the store's entry for `token`; it names its own key, as a check when it is read."""
-    return json.dumps(
-        {
-            "fingerprint": fingerprint,
-            "access_token": token.access_token,
-            "token_type": token.token_type,
-            "expires_at": token.expires_at,
-            "scope": token.scope,
-            "extra": dict(token.extra),
-            "issued_at": token.issued_at,
-        }
-    )
-
-
-def from_entry(entry: str, fingerprint: str) -> Token | None:
-    """Return the token of a store's entry, or None when it isn't one written for `fingerprint`."""
-    try:
-        fields = json.loads(entry)
-        if fields.pop("fingerprint") != fingerprint:
-            return None
-        token = Token(**fields)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return None
-    return token if _well_formed(token) else None
-
-
-def _well_formed(token: Token) -> bool:
-    texts = (token.access_token, token.token_type)
-    times = (token.expires_at, token.issued_at)
-    return (
-        all(isinstance(text, str) and _VISIBLE_REGEX.fullmatch(text) for text in texts)
-        and all(isinstance(time, (int, float)) and 0 <= time < float("inf") for time in times)
-        and (token.scope is None or isinstance(token.scope, str))
-    )

@@ -1,23 +1,42 @@
-"""The errors that come out of keyturn, and no others.
+"""The errors that keyturn raises, and no others.
 
-Each says what happened, to which connection, and what to do next. None carries a secret: server
-text that reaches a message has been through `keyturn._http.response.printable`.
+Each says what failed, for which connection, and what to do next. None carries a secret: server
+text in a message has been through `keyturn._http.redaction.printable`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 
-class KeyturnError(Exception):
-    """The root of every error raised by keyturn.
+@attrs.frozen
+class Problem:
+    """One mistake in settings, options or a configuration file; its `str` is "path: message".
 
     Args:
-        message: What happened, as a sentence.
-        connection: The name of the connection it happened to, when there is one.
+        path: Where the mistake is, such as `client_secret` or `connections.shop.timeout`; empty
+            when it is in no single place.
+        message: What is wrong there, such as "must not be empty". It holds no secret.
+    """
+
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}" if self.path else self.message
+
+
+class KeyturnError(Exception):
+    """The base class of every error that keyturn raises.
+
+    Args:
+        message: What failed, as a sentence.
+        connection: The name of the connection, when there is one.
         hint: What to do next, as a sentence.
     """
 
@@ -32,7 +51,7 @@ class KeyturnError(Exception):
         return f"{subject}{self.message}{' ' + self.hint if self.hint else ''}"
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        # Keyword-only arguments are lost by Exception's own pickling and copying.
+        # Exception's own pickling and copying loses keyword-only arguments.
         return _rebuild, (type(self), self.args, dict(self.__dict__))
 
 
@@ -44,12 +63,12 @@ def _rebuild(cls: type[KeyturnError], args: tuple[Any, ...], state: dict[str, An
 
 
 class ConfigurationError(KeyturnError):
-    """Settings, a configuration file, a store's URL or a plugin choice can't be used as given.
+    """Settings, an option, a configuration file or a plugin choice can't be used as given.
 
     Args:
-        message: What happened, as a sentence.
-        problems: Every mistake found, each naming its place.
-        connection: The name of the connection it happened to, when there is one.
+        message: What failed, as a sentence.
+        problems: Every mistake found.
+        connection: The name of the connection, when there is one.
         hint: What to do next, as a sentence.
     """
 
@@ -57,15 +76,22 @@ class ConfigurationError(KeyturnError):
         self,
         message: str,
         *,
-        problems: Iterable[str] = (),
+        problems: Iterable[Problem | str] = (),
         connection: str | None = None,
         hint: str = "",
     ) -> None:
         super().__init__(message, connection=connection, hint=hint)
-        self.problems = tuple(problems)
+        self.problems: tuple[Problem, ...] = tuple(map(_problem, problems))
 
     def __str__(self) -> str:
-        return "\n  - ".join([super().__str__(), *self.problems])
+        return "\n  - ".join([super().__str__(), *map(str, self.problems)])
+
+
+def _problem(given: Problem | str) -> Problem:
+    if isinstance(given, Problem):
+        return given
+    path, colon, message = given.partition(": ")
+    return Problem(path, message) if colon else Problem("", given)
 
 
 class ProviderNotFound(ConfigurationError):
@@ -73,21 +99,22 @@ class ProviderNotFound(ConfigurationError):
 
 
 class ProviderConflict(ConfigurationError):
-    """Two distributions register a provider of the same name."""
+    """Two installed distributions register a provider of the same name."""
 
 
 class ProviderLoadError(ConfigurationError):
-    """The chosen provider's plugin can't be imported, or does not give a usable provider."""
+    """The chosen provider's plugin can't be imported, or returns no usable provider."""
 
 
 class TokenRequestRefused(KeyturnError):
     """The authorization server refused the token request (RFC 6749 section 5.2).
 
     Args:
-        message: What happened, as a sentence.
-        error: The OAuth error code; empty when the response held none, or it may quote a secret.
+        message: What failed, as a sentence.
+        error: The OAuth error code; empty when the response has none, or when it may quote a
+            secret.
         status: The HTTP status of the response.
-        connection: The name of the connection it happened to, when there is one.
+        connection: The name of the connection, when there is one.
         hint: What to do next, as a sentence.
     """
 
@@ -106,7 +133,7 @@ class TokenRequestRefused(KeyturnError):
 
 
 class InvalidClient(TokenRequestRefused):
-    """The client id is unknown, or its secret is wrong (`invalid_client`)."""
+    """The server does not know the client id, or its secret is wrong (`invalid_client`)."""
 
 
 class InvalidScope(TokenRequestRefused):
@@ -114,12 +141,12 @@ class InvalidScope(TokenRequestRefused):
 
 
 class RateLimited(KeyturnError):
-    """The token endpoint's rate limit is reached, by the server's word or by the local rate_limit.
+    """The token endpoint's rate limit is reached: the server says so, or the declared limit does.
 
     Args:
-        message: What happened, as a sentence.
+        message: What failed, as a sentence.
         retry_after: Seconds after which a token request may succeed.
-        connection: The name of the connection it happened to, when there is one.
+        connection: The name of the connection, when there is one.
         hint: What to do next, as a sentence.
     """
 
@@ -140,8 +167,8 @@ class EndpointUnavailable(KeyturnError):
 
 
 class InvalidTokenResponse(KeyturnError):
-    """The token endpoint answered, but its response is not a token that may be used."""
+    """The token endpoint responded, but the response holds no token that can be used."""
 
 
 class ForeignOrigin(KeyturnError):
-    """A request leads to an origin that is not one of the connection's API origins."""
+    """A request goes to an origin that is not one of the connection's API origins."""

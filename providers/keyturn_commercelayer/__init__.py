@@ -6,8 +6,6 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any, Literal
 
-import attrs
-
 import keyturn
 from keyturn_commercelayer.scope import Scope, Selector
 
@@ -45,7 +43,6 @@ def _lifetime_problem(value: int) -> str | None:
     return f"must be from {_MIN_LIFETIME} to {_MAX_LIFETIME} seconds"
 
 
-@attrs.frozen(kw_only=True)
 class CommerceLayerSettings(keyturn.plugins.ClientSettings):
     """The settings of `commercelayer`."""
 
@@ -56,7 +53,9 @@ class CommerceLayerSettings(keyturn.plugins.ClientSettings):
         "Kind", "The kind of API credentials."
     )
     organization: str | None = keyturn.plugins.label(
-        "Organization", "The organization's slug; by default the token tells it.", default=None
+        "Organization",
+        "The organization's slug; by default it is read from the token.",
+        default=None,
     )
     market: str | None = keyturn.plugins.setting(
         "Market",
@@ -96,16 +95,12 @@ class CommerceLayerSettings(keyturn.plugins.ClientSettings):
         "Whether a sales channel without a market is refused; otherwise it is a warning.",
         default=False,
     )
-    domain: str = keyturn.plugins.setting(
-        "Domain",
-        "Where Commerce Layer is.",
-        default="commercelayer.io",
-        check=keyturn.plugins.domain_problem,
-        schema={"pattern": keyturn.plugins.DOMAIN_PATTERN, "maxLength": 253},
+    domain: str = keyturn.plugins.domain(
+        "Domain", "Where Commerce Layer is.", default="commercelayer.io"
     )
 
     def problems(self) -> Iterator[str]:
-        """Return what Commerce Layer would refuse, before it is asked."""
+        """Return what Commerce Layer would refuse."""
         if self.kind == "integration" and self.client_secret is None:
             yield "client_secret: is required for an integration"
         if self.scope is not None and (self.market or self.stock_location or self.store_scope):
@@ -119,7 +114,7 @@ class CommerceLayerSettings(keyturn.plugins.ClientSettings):
                 yield "market: is required for a sales channel"
 
     def typed_scope(self) -> Scope:
-        """Return the scope that is asked for.
+        """Return the scope to request.
 
         Raises:
             ValueError: It is not a scope of Commerce Layer's.
@@ -134,7 +129,7 @@ class CommerceLayerSettings(keyturn.plugins.ClientSettings):
         return Scope.parse(" ".join(f"{name}:{value}" for name, value in given.items() if value))
 
     def lacks_market(self) -> bool:
-        """Tell whether this is a sales channel without a market in scope."""
+        """Return whether this is a sales channel without a market in scope."""
         selectors = self.typed_scope().selectors
         has_market = any(selector.resource == "market" for selector in selectors)
         return self.kind == "sales_channel" and not has_market
@@ -149,9 +144,9 @@ class CommerceLayer(keyturn.plugins.Provider[CommerceLayerSettings]):
     token_url = "https://auth.{domain}/oauth/token"
     body_format = "json"
     api_headers = {"Accept": "application/vnd.api+json"}
-    # 30 a minute in a sliding window: burst and refill together stay below that in any minute.
+    # 30 in any minute are allowed: burst and refill together stay below that.
     rate_limit = keyturn.plugins.RateLimit(per_minute=18, burst=12)
-    # Only in a token's last 15 minutes does the server give a new one (comment in js-auth).
+    # The server issues a new token only in the last 15 minutes of the old (comment in js-auth).
     max_margin = 900.0
 
     def scope(self, settings: CommerceLayerSettings) -> tuple[str, ...]:
@@ -177,14 +172,14 @@ class CommerceLayer(keyturn.plugins.Provider[CommerceLayerSettings]):
         )
 
     def api_url_for(self, settings: CommerceLayerSettings, token: Token | None) -> str | None:
-        """Return the organization's API; the token may tell the organization, never the domain."""
+        """Return the organization's API; the token may name the organization, never the domain."""
         organization = settings.organization or _organization(token)
         if settings.api_url or organization is None:
             return settings.api_url
         return f"https://{organization}.{settings.domain}/api"
 
     def token_rejected(self, settings: CommerceLayerSettings, response: Response) -> bool:
-        """Tell `INVALID_TOKEN` from `UNAUTHORIZED`, a permission that no new token gives."""
+        """Return whether the error is not `UNAUTHORIZED`, a permission that no new token gives."""
         del settings
         error = _first_error(response) or {}
         return error.get("code") != "UNAUTHORIZED"
@@ -195,7 +190,7 @@ class CommerceLayer(keyturn.plugins.Provider[CommerceLayerSettings]):
         return self.revocation_to(f"{token_url.removesuffix('/token')}/revoke", settings, token)
 
     def warnings(self, settings: CommerceLayerSettings) -> Iterable[str]:
-        """Return a warning about a sales channel without a market, which can't do much."""
+        """Return a warning about a sales channel without a market."""
         if settings.lacks_market():
             yield "a sales channel is documented to need a market in scope; set market"
 

@@ -43,10 +43,10 @@ class Selector:
 
     @classmethod
     def parse(cls, text: str) -> Selector:
-        """Return the selector of a text such as `stock_location:id:WLgbSXqyoZ`.
+        """Return the selector of a string such as `stock_location:id:WLgbSXqyoZ`.
 
         Raises:
-            ValueError: The text is not of that form.
+            ValueError: The string is not of that form.
         """
         resource, _, rest = text.partition(":")
         key, colon, value = rest.partition(":")
@@ -87,10 +87,10 @@ class Scope:
 
     @classmethod
     def parse(cls, text: str) -> Scope:
-        """Return the scope of a space-delimited text.
+        """Return the scope of a space-delimited string.
 
         Raises:
-            ValueError: The text is not a scope.
+            ValueError: The string is not a scope.
         """
         return cls(tuple(Selector.parse(part) for part in text.split()))
 

@@ -6,9 +6,7 @@ token requests a minute, and need an `ApplicationId` on each API request.
 
 from __future__ import annotations
 
-from typing import ClassVar, TypeVar
-
-import attrs
+from typing import TypeVar
 
 import keyturn
 
@@ -19,13 +17,12 @@ def _application_id_problem(value: int) -> str | None:
     return None if value > 0 else "must be above 0"
 
 
-@attrs.frozen(kw_only=True)
 class NorceSettings(keyturn.plugins.ConfidentialSettings):
     """What the settings of both Norce providers have."""
 
     application_id: int | None = keyturn.plugins.setting(
         "Application ID",
-        "The number of the application that API requests speak for; no part of the token.",
+        "The number of the application that API requests are for; not part of the token.",
         default=None,
         check=_application_id_problem,
         schema={"minimum": 1},
@@ -38,6 +35,6 @@ class Norce(keyturn.plugins.Provider[S]):
     # "Max 3 requests per minute per IP address, with a possibility to burst 20 more".
     rate_limit = keyturn.plugins.RateLimit(per_minute=3, burst=20)
     # The page says 3600 in its text, 600 in its example, and that it might change: the shorter.
-    missing_lifetime: ClassVar[float | None] = 600.0
+    missing_lifetime = 600.0
     # Every API request needs it.
     api_headers = {"ApplicationId": "{application_id}"}

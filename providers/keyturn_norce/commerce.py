@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-import attrs
-
 import keyturn
 from keyturn_norce import Norce, NorceSettings
 
@@ -13,7 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-@attrs.frozen(kw_only=True)
 class CommerceSettings(NorceSettings):
     """The settings of `norce-commerce`."""
 
@@ -27,7 +24,7 @@ class CommerceSettings(NorceSettings):
     scope: tuple[str, ...] | None = keyturn.plugins.setting(
         "Scope",
         "One or several environment names, when they aren't the environment's own: older accounts "
-        "know `lab` and `production`.",
+        "have `lab` and `production`.",
         default=None,
     )
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import attrs
-
 import keyturn
 from keyturn_norce import Norce, NorceSettings
 
@@ -26,7 +24,6 @@ def _scope_problem(values: tuple[str, ...]) -> str | None:
     return f"must be one or several of {', '.join(_ENVIRONMENTS)}"
 
 
-@attrs.frozen(kw_only=True)
 class StormSettings(NorceSettings):
     """The settings of `norce-storm`."""
 

@@ -25,7 +25,6 @@ def _segment_problem(value: str) -> str | None:
     return "must be one segment of a path, such as admin"
 
 
-@attrs.frozen(kw_only=True)
 class OroSettings(keyturn.plugins.ConfidentialSettings):
     """The settings of `orocommerce`."""
 

@@ -1,16 +1,20 @@
-"""From measurements to figures, and who is measured."""
+"""The figures of several runs, and which rows of which libraries are measured."""
 
 from __future__ import annotations
 
 import math
 
 import pytest
+from bench.catalogue import ROWS
 from bench.environments import OURS, libraries
-from bench.figures import Figure, merge, percentile
-from bench.run import GROUPS
+from bench.figures import Figure, median, merge, percentile
+from bench.floors import Empty, Slot
+from bench.measure.__main__ import MEASURES
+from bench.measure.compare import compare, ratio
+from bench.run import steps
 from bench.server import Scenario
-from bench.table import LINES
 from bench.tokens import expiry, new_token
+from bench.whole import WHOLE
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,7 +25,7 @@ TIMES = st.lists(st.floats(min_value=0, max_value=1e6), min_size=1)
 def test_a_percentile_is_a_value_that_so_many_do_not_exceed(
     times: list[float], percent: float
 ) -> None:
-    """A percentile that is off by one hides the slowest caller."""
+    """A percentile that is off by one would hide the slowest caller."""
     found = percentile(sorted(times), percent)
 
     assert found in times
@@ -29,7 +33,7 @@ def test_a_percentile_is_a_value_that_so_many_do_not_exceed(
 
 
 def test_percentiles_of_a_known_series() -> None:
-    """The share of callers would be told wrong."""
+    """The share of callers would be wrong."""
     series = [float(n) for n in range(1, 1001)]
 
     assert [percentile(series, p) for p in (50, 99, 99.9, 100)] == [500, 990, 999, 1000]
@@ -37,10 +41,26 @@ def test_percentiles_of_a_known_series() -> None:
 
 
 def test_runs_are_merged_to_median_and_noise() -> None:
-    """One run out of the ordinary would stand for all, or the noise be lost."""
+    """One extraordinary run would stand for all, or the noise would be lost."""
     merged = merge([{"ratio": 1.0}, {"ratio": 9.0, "rare": 2.0}, {"ratio": 2.0}])
 
     assert merged == {"ratio": Figure(2.0, 1.0, 9.0, 3), "rare": Figure(2.0, 2.0, 2.0, 1)}
+    results = {"hit": {OURS: merged}}
+    assert median(results, "hit", OURS, "ratio") == 2.0
+    assert median(results, "hit", OURS, "unknown") is None
+
+
+def test_a_ratio_pairs_the_samples_of_each_round() -> None:
+    """A machine that is busy for a few rounds would change the ratio."""
+    assert ratio([2.0, 20.0, 2.0], [1.0, 10.0, 1.0]) == 2.0
+
+
+def test_every_call_is_timed_in_every_round() -> None:
+    """A call that is timed less often than its floor would be compared with other rounds."""
+    ours, floor = compare([Slot().token, Empty])
+
+    assert len(ours) == len(floor) > 1
+    assert min(ours + floor) > 0
 
 
 def test_every_library_can_be_measured() -> None:
@@ -54,21 +74,50 @@ def test_every_library_can_be_measured() -> None:
         assert set(each.missing) <= {"async", "request", "disk"}
 
 
-def test_every_line_of_the_table_is_measured() -> None:
-    """A line that no group measures would vanish from the table unnoticed."""
-    measured = {row for group in GROUPS for row in group.rows}
+def test_every_row_has_a_way_to_be_measured_and_says_what_it_does_not_cover() -> None:
+    """A row in the table that no code measures would always be a dash."""
+    assert {row.name for row in ROWS if row.whole} == set(WHOLE)
+    assert {row.name for row in ROWS if not row.whole} == set(MEASURES)
+    assert all(row.lines and row.not_covered for row in ROWS)
 
-    assert {line.row for line in LINES} <= measured
+
+def test_every_row_of_a_full_run_measures_keyturn() -> None:
+    """A row that is left out of the full run would keep the figures of an older one."""
+    measured = {step.row.name for step in steps(libraries(), [], quick=False) if step.name == OURS}
+
+    assert measured == {row.name for row in ROWS}
 
 
-@pytest.mark.parametrize("text", ["", "made-up", "made-up-1-x"])
-def test_a_foreign_token_has_ended(text: str) -> None:
+def test_a_library_is_not_measured_where_it_has_no_support() -> None:
+    """The run would report a failure that is none."""
+    names = {each.name for each in steps(libraries(), ["async_hit"], quick=True)}
+
+    assert names == {"keyturn", "authlib", "httpx-auth", "azure-identity"}
+
+
+@pytest.mark.parametrize("quick", [True, False])
+@pytest.mark.parametrize("row", [row.name for row in ROWS])
+def test_a_row_can_be_run_alone(row: str, quick: bool) -> None:
+    """To check one figure, a developer would have to measure everything."""
+    found = steps(libraries(), [row], quick=quick)
+
+    assert {step.row.name for step in found} == {row}
+    assert OURS in {step.name for step in found}
+
+
+def test_the_floor_is_measured_beside_the_load() -> None:
+    """The latency under load could not be divided by that of a static header."""
+    assert "floor" in {step.name for step in steps(libraries(), ["load"], quick=True)}
+
+
+@pytest.mark.parametrize("token", ["", "made-up", "made-up-1-x"])
+def test_a_token_of_another_server_has_expired(token: str) -> None:
     """A late token would be counted as a good one."""
     assert expiry(new_token(3, 1234.5)) == 1234.5
-    assert expiry(text) == 0.0
+    assert expiry(token) == 0.0
 
 
-def test_the_api_counts_tokens_that_have_ended() -> None:
+def test_the_api_counts_expired_tokens() -> None:
     """Late tokens would look like good ones."""
     scenario = Scenario()
 

@@ -1,6 +1,6 @@
-"""Providers that are each wrong in one way in which authors go wrong.
+"""Providers that each have one typical mistake.
 
-Each names the check that must catch it, and what its message must tell to mend.
+Each names the check that must catch it, and what the message must name.
 """
 
 # ruff: noqa: ANN001, ANN201, ANN202, ARG001, D101, D102, D103, RUF012, SIM105 - the mistakes are the point
@@ -19,8 +19,8 @@ from typing import Any
 import attrs
 
 import keyturn
-from keyturn._providers.token_response import TokenResponseMapping
-from keyturn._providers.token_response import read_token as read_shape
+from keyturn._providers.data import TokenResponseMapping
+from keyturn._providers.token_response import read_token as read_mapped_token
 
 SETTINGS = {
     "tenant": "blue",
@@ -34,7 +34,6 @@ GOLDEN = {
 }
 
 
-@attrs.frozen(kw_only=True)
 class AcmeSettings(keyturn.plugins.ConfidentialSettings):
     tenant: str = keyturn.plugins.label("Tenant", "Your name at Acme.")
     side: str = keyturn.plugins.setting("Side", "A side of the shop.", default="front")
@@ -61,14 +60,14 @@ class Broken:
     Args:
         what: What is wrong with it.
         check: The check that must catch it.
-        mend: What the message must name.
+        message: What the message must name.
         provider: The provider.
         examples: What a conformance class for it would say, besides the usual.
     """
 
     what: str
     check: str
-    mend: str
+    message: str
     provider: keyturn.plugins.Provider[Any]
     examples: dict[str, Any]
 
@@ -76,11 +75,13 @@ class Broken:
 BROKEN: list[Broken] = []
 
 
-def broken(what: str, check: str, mend: str, **examples: Any):
+def broken(what: str, check: str, message: str, **examples: Any):
     """Add a class, or what a function returns, to the list."""
 
     def add(made: Any) -> Any:
-        BROKEN.append(Broken(what=what, check=check, mend=mend, provider=made(), examples=examples))
+        BROKEN.append(
+            Broken(what=what, check=check, message=message, provider=made(), examples=examples)
+        )
         return made
 
     return add
@@ -93,7 +94,7 @@ def with_settings(**fields: tuple[Any, Any]) -> keyturn.plugins.Provider[Any]:
         "__module__": __name__,
         **{name: declared for name, (_, declared) in fields.items()},
     }
-    cls = attrs.frozen(kw_only=True)(type("OtherSettings", (AcmeSettings,), namespace))
+    cls = type("OtherSettings", (AcmeSettings,), namespace)
     return type("Other", (Acme,), {"settings": cls})()
 
 
@@ -135,37 +136,9 @@ class HalfRateLimit(Acme):
 # Settings
 
 
-@broken("a password as a text", "settings_class", "annotate password as keyturn.Secret")
-def secret_as_text():
+@broken("a password as a string", "settings_class", "annotate password as keyturn.Secret")
+def secret_as_string():
     return with_settings(password=(str, keyturn.plugins.setting("Password", default="none")))
-
-
-@broken("settings that can be changed", "settings_class", "@attrs.frozen(kw_only=True)")
-def mutable_settings():
-    class Mutable(AcmeSettings):
-        def __setattr__(self, name: str, value: object) -> None:
-            object.__setattr__(self, name, value)
-
-    return type("Other", (Acme,), {"settings": Mutable})()
-
-
-@broken("settings by position", "settings_class", "@attrs.frozen(kw_only=True)")
-def positional_settings():
-    namespace = {
-        "__annotations__": {"note": str},
-        "__module__": __name__,
-        "note": keyturn.plugins.setting("Note", default="none"),
-    }
-    cls = attrs.frozen(type("Positional", (AcmeSettings,), namespace))
-    return type("Other", (Acme,), {"settings": cls, "parameters": {"note": "{note}"}})()
-
-
-@broken("settings that are no attrs class", "settings_class", "@attrs.frozen(kw_only=True)")
-def plain_class():
-    class Plain(AcmeSettings):
-        note: str = "none"
-
-    return type("Other", (Acme,), {"settings": Plain})()
 
 
 @broken("a setting without a title", "schema", "declare note with keyturn.plugins.setting")
@@ -255,7 +228,7 @@ class ReadsFile(Acme):
         return super().token_request(settings)
 
 
-@broken("asks the network", "no_input_or_output", "decorate connects to another host")
+@broken("uses the network", "no_input_or_output", "api_request_headers connects to another host")
 class AsksNetwork(Acme):
     def api_request_headers(self, settings, token):
         try:
@@ -284,8 +257,10 @@ class ChangesSettings(Acme):
 # The key
 
 
-@broken("a side that sets no token apart", "fingerprint", "realm=settings.side", context=set())
-class SideNotInRealm(Acme):
+@broken(
+    "a side that changes no fingerprint", "fingerprint", "partition=settings.side", context=set()
+)
+class SideNotInPartition(Acme):
     pass
 
 
@@ -328,14 +303,14 @@ def with_shop_in_host(made):
     return made
 
 
-@broken("a tenant of any text, in the host", "hostile_texts", "keyturn.plugins.label")
-def text_in_host():
+@broken("a tenant of any string, in the host", "hostile_strings", "keyturn.plugins.label")
+def string_in_host():
     made = with_settings(shop=(str, keyturn.plugins.setting("Shop", default="blue")))
     return with_shop_in_host(made)
 
 
-@broken("a project of any text, in the path", "hostile_texts", "which encodes it")
-def text_in_path():
+@broken("a project of any string, in the path", "hostile_strings", "which encodes it")
+def string_in_path():
     made = with_settings(project=(str, keyturn.plugins.setting("Project", default="blue")))
 
     def api_url_for(self, settings, token):
@@ -349,16 +324,20 @@ def no_slash(value: str) -> str | None:
     return "must have no slash" if "/" in value else None
 
 
-@broken("a shop with a half-hearted check, in the host", "hostile_texts", "refused without being")
-def half_checked_text_in_host():
+@broken(
+    "a shop with a half-hearted check, in the host", "hostile_strings", "rejected without being"
+)
+def half_checked_string_in_host():
     made = with_settings(
         shop=(str, keyturn.plugins.setting("Shop", default="blue", check=no_slash))
     )
     return with_shop_in_host(made)
 
 
-@broken("a project with a half-hearted check, in the path", "hostile_texts", "odd: it must be")
-def half_checked_text_in_path():
+@broken(
+    "a project with a half-hearted check, in the path", "hostile_strings", "invalid: it must be"
+)
+def half_checked_string_in_path():
     project = keyturn.plugins.setting("Project", default=None, check=no_slash)
     made = with_settings(project=(str | None, project))
 
@@ -369,8 +348,8 @@ def half_checked_text_in_path():
     return made
 
 
-@broken("a header of any text", "hostile_texts", "let the setting's check refuse them")
-def text_in_header():
+@broken("a header of any string", "hostile_strings", "let the setting's check reject them")
+def string_in_header():
     shop = keyturn.plugins.setting("Shop", default="blue", check=lambda _: None)
     made = with_settings(shop=(str, shop))
     type(made).token_headers = {"X-Shop": "{shop}"}
@@ -408,7 +387,7 @@ class LoggedSecret(Acme):
         return super().api_request_headers(settings, token)
 
 
-@broken("the token in a log", "redaction", "the token shows in")
+@broken("the token in a log", "redaction", "the token is shown in")
 class LoggedToken(Acme):
     def authorization(self, settings, token):
         logging.getLogger("acme").info("using %s", token.access_token)
@@ -481,7 +460,7 @@ class FailureIsRefusal(Acme):
         return super().read_error(settings, response)
 
 
-@broken("its own idea of Retry-After", "http_errors", "Retry-After is not obeyed")
+@broken("its own Retry-After", "http_errors", "the delay of HTTP 429 with Retry-After is ignored")
 class OwnRetryAfter(Acme):
     def read_error(self, settings, response):
         if response.status == 429:
@@ -513,8 +492,8 @@ class AlwaysError(Acme):
     error_field = "token_type"
 
 
-@broken("an error that is a text", "read_error_method", "keyturn.plugins.OAuthError or None")
-class TextError(Acme):
+@broken("an error that is a string", "read_error_method", "keyturn.plugins.OAuthError or None")
+class StringError(Acme):
     def read_error(self, settings, response):
         content = response.json()
         return content if isinstance(content, str) else super().read_error(settings, response)
@@ -551,7 +530,7 @@ class Milliseconds(Acme):
     pass
 
 
-@broken("a lifetime that nobody looked up", "lifetime", "give `lifetime`", response=MILLISECONDS)
+@broken("an example without its lifetime", "lifetime", "give `lifetime`", response=MILLISECONDS)
 class UnknownLifetime(Acme):
     pass
 
@@ -587,7 +566,7 @@ def read_loosely(response: keyturn.plugins.Response, **fields: Any) -> keyturn.T
     return keyturn.Token(**(usual | fields))
 
 
-@broken("a lifetime out of the air", "missing_lifetime", "self.assumed_lifetime(settings)")
+@broken("an invented lifetime", "missing_lifetime", "self.assumed_lifetime(settings)")
 class ReadsLoosely(Acme):
     def read_token(self, settings, response, request):
         return read_loosely(response)
@@ -638,11 +617,11 @@ class AnyContentType(Acme):
         return super().read_token(settings, as_json, request)
 
 
-@broken("raises what it likes", "faults", "raise InvalidTokenResponse")
+@broken("raises any exception", "faults", "raise InvalidTokenResponse")
 class RaisesAnything(Acme):
     def read_token(self, settings, response, request):
         json.loads(response.body)["access_token"].strip()
-        return read_shape(response, TokenResponseMapping())
+        return read_mapped_token(response)
 
 
 # In use
@@ -660,7 +639,7 @@ class RateLimitForEach(Acme):
 broken("a request for each caller", "sync_and_async", "the same request")(RandomParameter)
 
 
-@broken("another header for each caller", "sync_and_async", "authorization and decorate")
+@broken("another header for each caller", "sync_and_async", "authorization and api_request_headers")
 class DependsOnCalls(Acme):
     count = 0
 
@@ -675,8 +654,8 @@ class NoToken(Acme):
         return "X-Token", "Bearer"
 
 
-@broken("decorate raises", "api_headers", "api_request_headers")
-class DecorateRaises(Acme):
+@broken("api_request_headers raises", "api_headers", "api_request_headers")
+class HeadersRaise(Acme):
     def api_request_headers(self, settings, token):
         return {"X-Id": token.extra["id"]}
 
@@ -722,11 +701,11 @@ class OtherApi(Acme):
 @broken("an API address from the token, unchecked", "foreign_api_address", "api_domains")
 class BelievesToken(Acme):
     def api_url_for(self, settings, token):
-        told = token.extra.get("instance_url") if token else None
-        return settings.api_url or told
+        found = token.extra.get("instance_url") if token else None
+        return settings.api_url or found
 
 
-@broken("whatever address the response has", "foreign_api_address", "api_domains")
+@broken("any address in the response", "foreign_api_address", "api_domains")
 class BelievesResponse(Acme):
     def api_url_for(self, settings, token):
         if settings.api_url is None and token and "api" in token.extra:
@@ -741,27 +720,27 @@ class OddFields(Acme):
 
 
 def believing(believes):
-    """Return Acme with an API address that is made of what the response tells."""
+    """Return Acme with an API address that is made of a field of the response."""
 
     def api_url_for(self, settings, token):
-        told = token.extra.get("instance_url") if token else None
-        return settings.api_url or (believes(told) if isinstance(told, str) else None)
+        found = token.extra.get("instance_url") if token else None
+        return settings.api_url or (believes(found) if isinstance(found, str) else None)
 
     return type("Believing", (Acme,), {"api_url_for": api_url_for})
 
 
 def when(condition):
-    return believing(lambda told: told if condition(told) else None)
+    return believing(lambda found: found if condition(found) else None)
 
 
 broken("an address that ends like its own", "foreign_api_address", "api_domains")(
-    when(lambda told: told.endswith("acme.example"))
+    when(lambda found: found.endswith("acme.example"))
 )
 broken("an address that begins like its own", "foreign_api_address", "api_domains")(
-    when(lambda told: told.startswith("https://blue.acme.example"))
+    when(lambda found: found.startswith("https://blue.acme.example"))
 )
 broken("an address with its own inside", "foreign_api_address", "api_domains")(
-    when(lambda told: "/acme.example" in told)
+    when(lambda found: "/acme.example" in found)
 )
 broken("a slug that ends the host", "foreign_api_address", "one label")(
     believing("https://{}.acme.example".format)
@@ -772,28 +751,26 @@ broken("a slug that ends the host", "foreign_api_address", "one label")(
 class BelievesDeep(Acme):
     def api_url_for(self, settings, token):
         links = token.extra.get("links") if token else None
-        told = links.get("api") if isinstance(links, dict) else None
-        return settings.api_url or (told if isinstance(told, str) else None)
+        found = links.get("api") if isinstance(links, dict) else None
+        return settings.api_url or (found if isinstance(found, str) else None)
 
 
-@broken("an API address that is no text", "foreign_api_address", "let api_url_for return None")
+@broken("an API address that is not a string", "foreign_api_address", "let api_url_for return None")
 class BelievesObject(Acme):
     def api_url_for(self, settings, token):
-        told = token.extra.get("api") if token else None
-        return settings.api_url or (told if isinstance(told, dict) else None)
+        found = token.extra.get("api") if token else None
+        return settings.api_url or (found if isinstance(found, dict) else None)
 
 
-@broken(
-    "a revocation where the response says", "foreign_api_address", "revocation_request believes"
-)
+@broken("a revocation where the response says", "foreign_api_address", "revocation_request trusts")
 class RevokesAnywhere(Acme):
     def revocation_request(self, settings, token):
-        told = token.extra.get("revoke", "https://acme.example/revoke")
-        return self.revocation_to(told, settings, token)
+        found = token.extra.get("revoke", "https://acme.example/revoke")
+        return self.revocation_to(found, settings, token)
 
 
-@broken("a shop of any text, in the revocation's host", "hostile_texts", "revocation endpoint")
-def text_in_revocation():
+@broken("a shop of any string, in the revocation's host", "hostile_strings", "revocation endpoint")
+def string_in_revocation():
     made = with_settings(shop=(str, keyturn.plugins.setting("Shop", default="blue")))
 
     def revocation_request(self, settings, token):
@@ -825,7 +802,7 @@ broken(
 broken(
     "an error that keyturn has not",
     "documented_errors",
-    "InvalidKlient is no error of keyturn. Did you mean InvalidClient?",
+    "InvalidKlient is not an error of keyturn. Did you mean InvalidClient?",
     errors=[{"status": 400, "raises": "InvalidKlient"}],
 )(Acme)
 
@@ -833,7 +810,9 @@ broken(
 # More of tokens, defects and secrets
 
 
-@broken("a token of an hour, whatever is told", "short_lifetime", "the lifetime that the response")
+@broken(
+    "a token of an hour, whatever the response", "short_lifetime", "the lifetime that the response"
+)
 class AlwaysAnHour(Acme):
     def read_token(self, settings, response, request):
         token = super().read_token(settings, response, request)
@@ -848,26 +827,30 @@ class CountsFromNow(Acme):
         return attrs.evolve(token, expires_at=now + token.lifetime, issued_at=now)
 
 
+class AnyTokenType(TokenResponseMapping):
+    token_type = ""
+
+
 @broken("a token of any type", "faults", "another token_type")
 class AnyType(Acme):
     def read_token(self, settings, response, request):
-        return read_shape(response, TokenResponseMapping(token_type=""))
+        return read_mapped_token(response, AnyTokenType())
 
 
-@broken("bound raises", "lifetime", "bound failed")
-class BoundRaises(Acme):
+@broken("for_settings raises", "lifetime", "for_settings failed")
+class ForSettingsRaises(Acme):
     def for_settings(self, settings):
         raise ZeroDivisionError
 
 
-@broken("bound refuses", "lifetime", "bound failed")
-class BoundRefuses(Acme):
+@broken("for_settings rejects", "lifetime", "for_settings failed")
+class ForSettingsRefuses(Acme):
     def for_settings(self, settings):
         raise keyturn.errors.ConfigurationError("not today")
 
 
-@broken("bound returns nothing", "fingerprint", "it returns NoneType")
-class BoundForgets(Acme):
+@broken("for_settings returns nothing", "fingerprint", "it returns NoneType")
+class ForSettingsForgets(Acme):
     def for_settings(self, settings):
         return None
 
@@ -885,8 +868,8 @@ class Exits(Acme):
         raise SystemExit
 
 
-@broken("a mistake that shows the secret", "redaction", "a mistake that is told")
-def telling_mistake():
+@broken("a message that shows the secret", "redaction", "a message about invalid settings")
+def revealing_message():
     password = keyturn.plugins.setting(
         "Password", default=None, check=lambda value: f"{value.reveal()} is no password"
     )
@@ -913,13 +896,13 @@ class LoggedHex(Acme):
         return super().api_request_headers(settings, token)
 
 
-@broken("token_rejected says nothing", "api_refusal", "True when a new token may help")
+@broken("token_rejected says nothing", "token_rejected", "True when a new token may help")
 class SaysNothing(Acme):
     def token_rejected(self, settings, response):
         return None
 
 
-@broken("token_rejected raises", "api_refusal", "token_rejected")
+@broken("token_rejected raises", "token_rejected", "token_rejected")
 class RejectedRaises(Acme):
     def token_rejected(self, settings, response):
         return bool(response.json()["error"] == "invalid_token")

@@ -1,4 +1,4 @@
-"""The built-in providers, and a stranger's, do what is asked of every provider."""
+"""The built-in providers, and a third-party one, pass every check."""
 
 # ruff: noqa: RUF012 - the examples are read and never changed
 
@@ -7,11 +7,13 @@ from __future__ import annotations
 import importlib.util
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keyturn
 from keyturn._providers import data as provider_data
 from keyturn.testing import ProviderConformance
+
+if TYPE_CHECKING:
+    import keyturn
 
 CREDENTIALS = {"client_id": "made-up-client", "client_secret": "s3cret-for-tests"}
 FORM = "grant_type=client_credentials&client_id=made-up-client&client_secret=s3cret-for-tests"
@@ -21,7 +23,7 @@ HOUR = {"body": {"access_token": "made-up-token", "token_type": "Bearer", "expir
 INVALID_CLIENT = {"status": 400, "body": {"error": "invalid_client"}, "raises": "InvalidClient"}
 
 
-def strangers_provider() -> keyturn.plugins.Provider[Any]:
+def third_party_provider() -> keyturn.plugins.Provider[Any]:
     """Return the provider of the distribution keyturn-acme, without installing it."""
     folder = Path(__file__).parents[1] / "plugins_for_tests" / "keyturn-acme" / "src"
     name = "keyturn_acme under conformance"
@@ -189,7 +191,7 @@ class TestGeneric(ProviderConformance):
 class TestStrangers(ProviderConformance):
     """The provider `acme` of the distribution keyturn-acme."""
 
-    provider = strangers_provider()
+    provider = third_party_provider()
     settings = {"tenant": "blue", **CREDENTIALS}
     request = {
         "method": "POST",

@@ -22,7 +22,7 @@ import keyturn
 from keyturn.testing import ProviderConformance
 
 class TestAcme(ProviderConformance):
-    provider = keyturn.plugins.described("acme", {"token_url": "https://acme.example/token"})
+    provider = keyturn.plugins.provider_from_data("acme", {"token_url": "https://acme.example/token"})
     settings = {"client_id": "made-up", "client_secret": "s3cret-for-tests"}
     request = {
         "method": "POST",
@@ -35,10 +35,10 @@ class TestOther(TestAcme):
 """
 
 
-def test_pytest_runs_every_check_and_tells_of_failures_shortly(
+def test_pytest_runs_every_check_and_reports_failures_briefly(
     python: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
-    """A check would not be collected, or an author would be shown the kit's code instead."""
+    """A check would not be collected, or a failure would show the kit's code instead."""
     (tmp_path / "test_acme.py").write_text(TESTS, encoding="utf-8")
     code = "import pytest, sys; sys.exit(pytest.main(sys.argv[1:]))"
     options = ["-q", "-p", "no:cacheprovider", "--rootdir", tmp_path, "-c", "/dev/null"]
@@ -56,9 +56,9 @@ def test_pytest_runs_every_check_and_tells_of_failures_shortly(
 
 
 def test_unittest_runs_every_check() -> None:
-    """Who has no pytest could not use the kit."""
+    """An author without pytest could not use the kit."""
     provider = keyturn.plugins.provider_from_data(
-        "acme", {"token_url": "https://acme.example/token"}
+        {"token_url": "https://acme.example/token"}, name="acme"
     )
     request = {"method": "POST", "url": "https://other.example/token"}
     namespace = {"provider": provider, "request": request}
@@ -75,17 +75,17 @@ def test_unittest_runs_every_check() -> None:
 
 
 @pytest.mark.parametrize(
-    ("attributes", "said"),
+    ("attributes", "message"),
     [
         ({}, "`provider` of Acme is not given"),
-        ({"provider": keyturn.plugins.Provider}, "is Provider, which is no provider"),
-        ({"provider": 7}, "is int, which is no provider"),
+        ({"provider": keyturn.plugins.Provider}, "is Provider, which is not a provider"),
+        ({"provider": 7}, "is int, which is not a provider"),
     ],
 )
-def test_missing_provider_is_told(attributes: dict[str, Any], said: str) -> None:
-    """An author would see an AttributeError out of the kit."""
+def test_missing_provider_is_reported(attributes: dict[str, Any], message: str) -> None:
+    """An author would see an AttributeError from inside the kit."""
     case: Any = type("Acme", (ProviderConformance,), attributes)()
-    with pytest.raises(AssertionError, match=said):
+    with pytest.raises(AssertionError, match=message):
         case.test_data()
 
 
@@ -93,8 +93,8 @@ def test_missing_provider_is_told(attributes: dict[str, Any], said: str) -> None
     ("name", "meant"),
     [("setings", "settings"), ("reqest", "request"), ("test_api_adress", "test_api_address")],
 )
-def test_misspelt_attribute_is_told(name: str, meant: str) -> None:
-    """An example that nobody reads would seem to pass."""
+def test_misspelt_attribute_is_reported(name: str, meant: str) -> None:
+    """An unused example would seem to pass."""
     with pytest.raises(TypeError, match=f"Did you mean {meant}"):
         type("Acme", (ProviderConformance,), {"helper": 1, name: None})
 

@@ -1,4 +1,4 @@
-"""The parts of the conformance kit that the providers of the other files don't reach."""
+"""The parts of the conformance kit that the other files don't reach."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-import attrs
 import httpx
 import pytest
 
 import keyturn
 from keyturn._http.values import ClientAssertion
-from keyturn._providers.token_response import LifetimeFormat
-from keyturn.testing.emulator._messages import Response
+from keyturn._providers.data import LifetimeFormat
+from keyturn.testing._messages import Response
 from keyturn.testing.provider_kit import _made_up as made_up
 from keyturn.testing.provider_kit import _samples as samples
 from keyturn.testing.provider_kit._endpoint import RESET, Endpoint
+from keyturn.testing.provider_kit._examples import CheckFailed, Examples
 from keyturn.testing.provider_kit._run import CHECKS, check, run
-from keyturn.testing.provider_kit._subject import CheckFailed, Examples, opened
-from keyturn.testing.provider_kit._watch import doors, shown, tomorrow
+from keyturn.testing.provider_kit._subject import opened
+from keyturn.testing.provider_kit._watch import blocked_io, captured_output, tomorrow
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +32,7 @@ REQUEST = {"method": "POST", "url": "https://acme.example/token"}
 
 def provider_from_data(**data: Any) -> keyturn.plugins.Provider[Any]:
     """Return a plain provider with other data."""
-    return keyturn.plugins.provider_from_data("acme", PLAIN | data)
+    return keyturn.plugins.provider_from_data(PLAIN | data, name="acme")
 
 
 def failure(
@@ -43,7 +43,6 @@ def failure(
         return check(name, subject)
 
 
-@attrs.frozen(kw_only=True)
 class ManySettings(keyturn.plugins.ConfidentialSettings):
     """Settings of every kind, all required."""
 
@@ -68,7 +67,7 @@ class Many(keyturn.plugins.Provider[ManySettings]):
 
 
 def test_settings_of_every_kind_are_made_up(tmp_path: Path) -> None:
-    """`keyturn verify` would ask for settings that anybody could invent."""
+    """`keyturn verify` would require settings that it can make up."""
     values = made_up.completed(Many(), {"number": 9}, tmp_path)
 
     assert values == {
@@ -87,14 +86,12 @@ def test_settings_of_every_kind_are_made_up(tmp_path: Path) -> None:
 
 
 def test_setting_that_cannot_be_made_up_is_named(tmp_path: Path) -> None:
-    """An author would not know what to give."""
+    """An author would not know which setting to give."""
     impossible = keyturn.plugins.setting(
         "Impossible", check=lambda value: f"must not be {len(value)} long"
     )
     namespace = {"__annotations__": {"riddle": str}, "__module__": __name__, "riddle": impossible}
-    cls = attrs.frozen(kw_only=True)(
-        type("Riddles", (keyturn.plugins.ConfidentialSettings,), namespace)
-    )
+    cls = type("Riddles", (keyturn.plugins.ConfidentialSettings,), namespace)
     provider = type("Riddle", (Many,), {"settings": cls})()
 
     with pytest.raises(keyturn.errors.ConfigurationError, match="riddle: is required"):
@@ -111,8 +108,8 @@ def test_made_up_key_can_sign(algorithm: str) -> None:
     assert signed.count(".") == 2
 
 
-def test_endpoint_serves_and_survives_whoever_comes() -> None:
-    """One client that goes away would take the endpoint, and every later check, with it."""
+def test_endpoint_survives_any_client() -> None:
+    """One client that disconnects would stop the endpoint, and fail every later check."""
     with Endpoint() as endpoint:
         with socket.create_connection(("127.0.0.1", int(endpoint.url.split(":")[2][:5]))):
             pass
@@ -129,15 +126,15 @@ def test_endpoint_serves_and_survives_whoever_comes() -> None:
 
 @pytest.mark.parametrize("lifetime_format", get_args(LifetimeFormat))
 def test_lifetimes_are_made_up_in_every_format(lifetime_format: str) -> None:
-    """A right provider would be told that it reads lifetimes wrongly."""
+    """A correct provider would fail for its lifetimes."""
     provider = provider_from_data(lifetime_format=lifetime_format, lifetime_field="data.0.end")
 
     for name in ("lifetime", "short_lifetime", "bad_lifetimes", "missing_lifetime"):
         assert failure(name, provider) is None
 
 
-def test_fields_are_placed_and_taken_away() -> None:
-    """Made-up responses would not be what the provider's paths say."""
+def test_fields_are_set_and_removed() -> None:
+    """Made-up responses would not follow the provider's paths."""
     content = samples.placed({"a": 1}, "data.1.token", "t")
 
     assert content == {"a": 1, "data": [None, {"token": "t"}]}
@@ -146,11 +143,13 @@ def test_fields_are_placed_and_taken_away() -> None:
     assert samples.without(content, "data.7.token") == content
 
 
-def test_code_and_words_in_one_field_are_kept_apart() -> None:
-    """A made-up error would lose its code to its words."""
+def test_code_and_message_in_one_field() -> None:
+    """The message would overwrite the code of a made-up error."""
     provider = provider_from_data(error_field="error", error_description_field="error.message")
 
-    assert b"invalid_client" in samples.refusal(provider, "invalid_client", 401, "made up").body
+    assert (
+        b"invalid_client" in samples.error_response(provider, "invalid_client", 401, "made up").body
+    )
 
 
 def test_whole_body_is_a_token() -> None:
@@ -161,11 +160,11 @@ def test_whole_body_is_a_token() -> None:
         assert failure(name, provider) is None
 
 
-def test_doors_are_shut_for_this_thread_alone(tmp_path: Path) -> None:
-    """Whatever else the process does would fail while a check runs."""
+def test_doors_is_limited_to_this_thread(tmp_path: Path) -> None:
+    """Other threads would fail while a check runs."""
     path = tmp_path / "a"
     path.write_text("a", encoding="utf-8")
-    with doors() as seen:
+    with blocked_io() as seen:
         with pytest.raises(PermissionError):
             path.read_text(encoding="utf-8")
         with ThreadPoolExecutor(1) as pool:
@@ -176,7 +175,7 @@ def test_doors_are_shut_for_this_thread_alone(tmp_path: Path) -> None:
 
 
 def test_tomorrow_is_over_afterwards() -> None:
-    """A process would go on living in the future."""
+    """The process would keep a wrong clock."""
     before = time.time()
     with tomorrow():
         assert time.time() - before >= 86_400
@@ -186,10 +185,10 @@ def test_tomorrow_is_over_afterwards() -> None:
 
 def test_what_is_logged_and_printed_is_seen(capsys: pytest.CaptureFixture[str]) -> None:
     """A secret in a log, or printed, would be overlooked."""
-    with shown() as texts:
+    with captured_output() as output:
         logging.getLogger("acme").debug("a %s", "canary")
         print("another canary")  # noqa: T201 - that is what is seen
-    seen = dict(texts)
+    seen = dict(output)
 
     assert seen["the log acme"] == "a canary"
     assert seen["what is printed"] == "another canary\n"
@@ -197,8 +196,8 @@ def test_what_is_logged_and_printed_is_seen(capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().out == ""
 
 
-def test_defect_in_a_method_is_told_as_one() -> None:
-    """An author would be told that the settings are wrong."""
+def test_defect_in_a_method_is_reported_as_one() -> None:
+    """The settings would be blamed for it."""
 
     class Raising(Many):
         def token_request(self, settings: ManySettings) -> keyturn.plugins.TokenRequest:
@@ -211,37 +210,37 @@ def test_defect_in_a_method_is_told_as_one() -> None:
     assert "ZeroDivisionError" in found.what
 
 
-def test_unexpected_refusal_is_a_failure() -> None:
-    """A check that meets an error which it doesn't expect would end the whole run."""
+def test_unexpected_error_is_a_failure() -> None:
+    """An unexpected error in one check would end the whole run."""
 
-    class Refusing(Many):
+    class Rejecting(Many):
         def token_request(self, settings: ManySettings) -> keyturn.plugins.TokenRequest:
             raise keyturn.errors.ConfigurationError("not today")
 
-    report = run(Refusing(), {}, Examples())
+    report = run(Rejecting(), {}, Examples())
 
     assert report.request is None
     assert "not today" in report.failures["repeatable_request"].what
 
 
-def test_settings_that_turn_out_wrong_are_told() -> None:
-    """A check that changes settings would fail without a word."""
+def test_wrong_settings_of_a_check_are_reported() -> None:
+    """A check that changes settings would fail without a message."""
     with opened(Many(), {}, Examples()) as subject, pytest.raises(CheckFailed, match="number:"):
         subject.settings(number="many")
 
 
-def test_context_that_changes_the_request_is_told() -> None:
-    """Each application would cost a token of its own, and nobody would know why."""
+def test_context_that_changes_the_request_is_reported() -> None:
+    """Each application would need a token of its own, without a visible reason."""
     parameters = {"application": "{application}"}
     settings = {"application": {"title": "Application", "optional": True}}
     provider = provider_from_data(parameters=parameters, settings=settings)
     found = failure("fingerprint", provider, context=frozenset({"application"}))
 
     assert found is not None
-    assert "`context`" in found.mend
+    assert "`context`" in found.fix
 
 
-def test_secret_for_api_requests_alone_is_no_mistake() -> None:
+def test_secret_for_api_requests_alone_passes() -> None:
     """Platforms with an API key beside the token could not be verified."""
     settings = {"api_key": {"title": "API key", "kind": "secret"}}
     provider = provider_from_data(api_headers={"X-Api-Key": "{api_key}"}, settings=settings)
@@ -251,7 +250,7 @@ def test_secret_for_api_requests_alone_is_no_mistake() -> None:
 
 @pytest.mark.parametrize("kind", ["text", "scope"])
 def test_scope_may_be_of_either_kind(kind: Literal["text", "scope"]) -> None:
-    """The order of scopes would go unchecked where the setting is one text."""
+    """The order of scopes would go unchecked where the setting is a string."""
     settings = {"scope": {"title": "Scope", "kind": kind, "optional": True}}
 
     assert failure("scope_order", provider_from_data(settings=settings)) is None
@@ -261,12 +260,12 @@ def test_addresses_on_this_machine_may_be_http() -> None:
     """A provider could not be tested against a local server."""
     settings = {"shop": {"title": "Shop", "kind": "url"}}
     provider = keyturn.plugins.provider_from_data(
-        "local",
         {
             "token_url": "{shop}/token",
             "revocation_url": "{shop}/revoke",
             "settings": settings,
         },
+        name="local",
     )
     with opened(provider, {"shop": "http://127.0.0.1:9"}, Examples()) as subject:
         assert check("well_formed_request", subject) is None
@@ -300,7 +299,7 @@ def test_api_address_in_the_response_is_followed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "examples", "said"),
+    ("name", "examples", "message"),
     [
         ("golden_request", {"request": REQUEST | {"body": "a"}}, "token request's body"),
         (
@@ -308,20 +307,20 @@ def test_api_address_in_the_response_is_followed() -> None:
             {"request": REQUEST | {"body": "{changing}", "headers": {"X-A": "b"}}},
             "header x-a",
         ),
-        ("fingerprint", {"context": frozenset({"nothing"})}, "names no settings"),
-        ("lifetime", {"response": {"body": "no token"}}, "no token comes of `response`"),
+        ("fingerprint", {"context": frozenset({"nothing"})}, "names unknown settings"),
+        ("lifetime", {"response": {"body": "no token"}}, "`response` gives no token"),
     ],
 )
-def test_wrong_example_is_told(name: str, examples: dict[str, Any], said: str) -> None:
-    """An author who mistyped an example would look for the mistake in the provider."""
+def test_wrong_example_is_reported(name: str, examples: dict[str, Any], message: str) -> None:
+    """A typo in an example would look like a mistake of the provider."""
     found = failure(name, provider_from_data(), **examples)
 
     assert found is not None
-    assert said in found.what
+    assert message in found.what
 
 
-def test_value_that_leads_nowhere_is_not_varied() -> None:
-    """A provider that refuses some combinations would seem to ignore a setting."""
+def test_rejected_value_is_not_varied() -> None:
+    """A provider that rejects some combinations would seem to ignore a setting."""
 
     class OneSide(Many):
         def token_request(self, settings: ManySettings) -> keyturn.plugins.TokenRequest:
@@ -340,7 +339,7 @@ def test_only_scope_there_is_has_no_order() -> None:
     with opened(provider_from_data(settings=settings), {}, Examples()) as subject:
         assert check("scope_order", subject) is None
         assert subject.notes == [
-            "scope: no two values could be made up, so their order was not tried."
+            "scope: two values could not be made up, so their order is not checked."
         ]
 
 
@@ -372,7 +371,7 @@ def test_token_type_may_be_absent() -> None:
 
 
 def test_short_example_token_is_no_leak() -> None:
-    """A token of one letter would seem to show in every text."""
+    """A token of one letter would seem to be shown everywhere."""
     body = {"access_token": "t", "token_type": "Bearer", "expires_in": 60}
     for name in ("redaction", "revocation"):
         provider = provider_from_data(revocation_url="https://acme.example/revoke")
@@ -386,7 +385,7 @@ def test_choice_named_token_is_no_secret() -> None:
     assert failure("settings_class", provider_from_data(settings=settings)) is None
 
 
-def test_documented_secret_in_api_requests_is_no_mistake() -> None:
+def test_documented_secret_in_api_requests_passes() -> None:
     """A platform that wants the client's secret in API requests could not be verified."""
     provider = provider_from_data(api_headers={"X-Secret": "{client_secret}"})
     assert failure("redaction", provider) is not None

@@ -1,4 +1,4 @@
-"""Real platforms, described as data and held against their documentation, pass every check."""
+"""Real platforms, declared as data with their documented examples, pass every check."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import keyturn
+from keyturn.testing.provider_kit._examples import Examples
 from keyturn.testing.provider_kit._run import run
-from keyturn.testing.provider_kit._subject import Examples
 
 PLATFORMS = Path(__file__).parents[1] / "platforms"
 # Of each way of authentication, body, and kind of response one.
@@ -30,14 +30,14 @@ NAMES = (
 
 @pytest.mark.parametrize("name", NAMES)
 def test_platform_conforms(name: str) -> None:
-    """The kit would ask for what real platforms don't do, and nobody would believe it."""
+    """The kit would require what real platforms don't do."""
     platform = tomllib.loads((PLATFORMS / f"{name}.toml").read_text(encoding="utf-8"))
     example = platform["example"]
     # Keys and certificates, for which the examples have placeholders, are made up.
     given = example["settings"].items()
     settings = {key: value for key, value in given if str(value)[0] != "{"}
     report = run(
-        keyturn.plugins.provider_from_data(name, platform["provider"]),
+        keyturn.plugins.provider_from_data(platform["provider"], name=name),
         settings,
         Examples(
             request=example["request"],

@@ -42,22 +42,22 @@ def acme(tmp_path: Path) -> str:
 def test_description_is_verified(acme: str, capsys: pytest.CaptureFixture[str]) -> None:
     """An author without Python could not know whether the description is right."""
     assert main(["verify", acme, "tenant=blue", "client_id=made-up"]) == 0
-    output, trouble = capsys.readouterr()
+    output, errors = capsys.readouterr()
 
     lines = output.splitlines()
     assert lines[0].split() == ["check", "outcome"]
     assert [line.split() for line in lines[1 : len(CHECKS) + 1]] == [
         [name, "passed"] for name in CHECKS
     ]
-    assert "- no difference to the token request make: number." in output
+    assert "- these settings do not change the token request: number." in output
     assert "  POST https://blue.acme.example/oauth/token" in lines
     assert "  Authorization: REDACTED" in lines
     assert "  grant_type=client_credentials" in lines
-    assert trouble == ""
+    assert errors == ""
 
 
-def test_failure_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """An author would be told that something is wrong, and not what to mend."""
+def test_failure_is_reported(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """An author would learn that a check fails, but not what to change."""
     broken = tmp_path / "broken.toml"
     revocation = 'revocation_url = "https://acme.example/revoke"'
     text = ACME.partition("[settings.number]")[0]
@@ -66,8 +66,8 @@ def test_failure_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> 
     assert main(["verify", str(broken)]) == 1
     output = capsys.readouterr().out
     assert "margin               FAILED" in output
-    assert "margin: max_margin is 86400 s, and a token lives 3600 s." in output
-    assert "To mend: let max_margin be" in output
+    assert "margin: max_margin is 86400 s, but a token lives 3600 s." in output
+    assert "To fix: let max_margin be" in output
     assert "notes:" not in output
 
 
@@ -85,7 +85,7 @@ def test_json_says_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert list(checks) == list(CHECKS)
     assert checks["data"] == {"check": "data", "outcome": "passed"}
     assert checks["margin"]["outcome"] == "failed"
-    assert {"what", "mend"} <= checks["margin"].keys()
+    assert {"what", "fix"} <= checks["margin"].keys()
     assert found["notes"]
     assert found["request"]["method"] == "GET"
     assert "client_secret=REDACTED" in found["request"]["url"]
@@ -102,25 +102,25 @@ def test_settings_have_the_types_of_the_schema(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
-        (["nobody"], "no provider is named 'nobody'"),
-        (["nobody.toml"], "nobody.toml can't be read: No such file or directory"),
+        (["unknown"], "no provider is named 'unknown'"),
+        (["missing.toml"], "missing.toml can't be read: No such file or directory"),
         (["orocommerce", "url"], "Give it as SETTING=VALUE"),
         (["orocommerce", "sight=storefront"], "sight: is not a setting of this provider"),
         (["orocommerce", "side=nowhere"], "side: must be one of"),
     ],
 )
-def test_wrong_usage_is_told(
-    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+def test_wrong_usage_is_reported(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A script could not tell a wrong provider from a wrong call."""
+    """A script could not distinguish a wrong provider from a wrong call."""
     assert main(["verify", *arguments]) == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
-def test_file_that_is_no_toml_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """An author would look for the mistake in the provider instead of in the file."""
+def test_invalid_toml_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A syntax error in the file would look like a mistake of the provider."""
     path = tmp_path / "acme.toml"
     path.write_text("title = ", encoding="utf-8")
 
@@ -128,9 +128,7 @@ def test_file_that_is_no_toml_is_told(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "can't be read: Invalid value" in capsys.readouterr().err
 
 
-def test_request_that_cannot_be_made_is_left_out(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_missing_request_is_omitted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The command would end in the middle, its table not yet printed."""
     path = tmp_path / "acme.toml"
     data = 'token_url = "https://{tenant}.example/token"\n[settings.tenant]\ntitle = "Tenant"\n'

@@ -1,19 +1,27 @@
-"""What tests of the provider interface share: connections to platforms described by data."""
+"""What the tests of core share: platforms described by data, token requests, TLS and a proxy."""
 
 from __future__ import annotations
 
+import select
+import socket
+import ssl
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
+import trustme
 
 import keyturn
+from keyturn import errors
+from keyturn._http.transport import Transport
 from keyturn._providers.settings import read
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.conftest import World
+    from tests.conftest import RawServer, World
+
+    Behaviour = Callable[[RawServer, socket.socket], None]
 
 SECRET = "s3cret-for-tests"
 CREDENTIALS = {"client_id": "cid", "client_secret": SECRET}
@@ -31,7 +39,7 @@ def platform(world: World) -> Callable[..., keyturn.Connection]:
         data: dict[str, Any] | None = None, /, *, real: bool = False, **settings: Any
     ) -> keyturn.Connection:
         usual = {"token_url": "https://login.acme.example/token"}
-        provider = keyturn.plugins.provider_from_data("acme", usual | (data or {}))
+        provider = keyturn.plugins.provider_from_data(usual | (data or {}), name="acme")
         names = {field.name for field in attrs.fields(provider.settings)}
         credentials = {name: text for name, text in CREDENTIALS.items() if name in names}
         values, mistakes = read(provider.settings, credentials | settings)
@@ -40,3 +48,89 @@ def platform(world: World) -> Callable[..., keyturn.Connection]:
         return keyturn.Connection(provider, values, store=world.store, **faked)
 
     return connect
+
+
+@pytest.fixture
+def transport() -> Transport:
+    """Give a transport of the test's own."""
+    return Transport()
+
+
+@pytest.fixture
+def token_request() -> Callable[[str], keyturn.plugins.TokenRequest]:
+    """Give a function that returns a token request to a URL, with a secret in its body."""
+
+    def request_to(url: str) -> keyturn.plugins.TokenRequest:
+        parameters = (("client_secret", keyturn.Secret(SECRET)),)
+        return keyturn.plugins.TokenRequest("acme", url, parameters, body_format="json")
+
+    return request_to
+
+
+@pytest.fixture
+def failed_request(
+    token_request: Callable[[str], keyturn.plugins.TokenRequest],
+) -> Callable[..., errors.KeyturnError]:
+    """Give a function that returns the error of a token request that must fail.
+
+    Neither the error nor what is behind it holds the request's secret.
+    """
+
+    def fail(transport: Transport, url: str, seconds: float = 10.0) -> errors.KeyturnError:
+        with pytest.raises(errors.KeyturnError) as caught:
+            transport.send(token_request(url), seconds)
+        error: BaseException | None = caught.value
+        while error is not None:
+            assert isinstance(error, errors.KeyturnError)
+            assert SECRET not in repr(vars(error)) + str(error)
+            error = error.__cause__ or error.__context__
+        return caught.value
+
+    return fail
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    """Give a certificate authority of the tests' own."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def trusting(authority: trustme.CA) -> Transport:
+    """Give a transport that trusts the tests' authority."""
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return Transport(tls=context)
+
+
+@pytest.fixture
+def secured() -> Callable[[ssl.SSLContext, Behaviour], Behaviour]:
+    """Give a function that returns a server's behaviour: TLS, and another behaviour within it."""
+
+    def within(context: ssl.SSLContext, behaviour: Behaviour) -> Behaviour:
+        def handle(server: RawServer, connection: socket.socket) -> None:
+            with context.wrap_socket(connection, server_side=True) as secure:
+                behaviour(server, secure)
+
+        return handle
+
+    return within
+
+
+@pytest.fixture
+def tunnel() -> Behaviour:
+    """Give the behaviour of a proxy: it connects to the host of `CONNECT`, and passes bytes on."""
+
+    def handle(server: RawServer, connection: socket.socket) -> None:
+        host, _, port = server.read_request(connection).split()[1].decode().partition(":")
+        with socket.create_connection((host, int(port))) as target:
+            connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            ways = {connection: target, target: connection}
+            while not server.ended.is_set():
+                for ready in select.select([*ways], [], [], 0.05)[0]:
+                    data = ready.recv(65_536)
+                    if not data:
+                        return
+                    ways[ready].sendall(data)
+
+    return handle

@@ -14,19 +14,27 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from keyturn._rate_limit import Level, RateLimit, block, from_entry, refill, take, to_entry
+from keyturn._rate_limit import (
+    RateLimit,
+    TokenBucket,
+    cool_down,
+    from_entry,
+    refill,
+    take,
+    to_entry,
+)
 
 
 class BucketMachine(RuleBasedStateMachine):
-    """Askers that wait and askers that don't, while time passes and servers ask for silence."""
+    """Callers that wait and callers that don't, while time passes and servers ask for a pause."""
 
     def __init__(self) -> None:
         super().__init__()
         self.rate_limit = RateLimit(per_minute=6, burst=4)
         self.now = 1_800_000_000.0
-        self.level: Level | None = None
+        self.bucket: TokenBucket | None = None
         self.sent: list[float] = []
-        self.silent_until = 0.0
+        self.paused_until = 0.0
 
     @rule(seconds=st.floats(0, 30))
     def wait(self, seconds: float) -> None:
@@ -35,32 +43,32 @@ class BucketMachine(RuleBasedStateMachine):
 
     @rule()
     def ask(self) -> None:
-        """Ask, and go away when there would be a wait."""
-        left, pause = take(self.rate_limit, self.level, self.now)
+        """Ask, and give up when there would be a wait."""
+        left, pause = take(self.rate_limit, self.bucket, self.now)
         if pause == 0:
-            self.level = left
+            self.bucket = left
             self.sent.append(self.now)
-            assert self.now >= self.silent_until - 1e-3
+            assert self.now >= self.paused_until - 1e-3
 
     @rule()
     def ask_and_wait(self) -> None:
         """Ask, and send after the wait."""
-        self.level, pause = take(self.rate_limit, self.level, self.now)
+        self.bucket, pause = take(self.rate_limit, self.bucket, self.now)
         assert pause >= 0
         self.sent.append(self.now + pause)
-        assert self.now + pause >= self.silent_until - 1e-3
+        assert self.now + pause >= self.paused_until - 1e-3
 
     @rule(seconds=st.floats(0, 60))
-    def be_told_to_be_silent(self, seconds: float) -> None:
-        """The server asks for silence."""
-        self.level = block(self.rate_limit, self.level, self.now, seconds)
-        self.silent_until = max(self.silent_until, self.now + seconds)
+    def cool_down(self, seconds: float) -> None:
+        """The server asks for a pause."""
+        self.bucket = cool_down(self.rate_limit, self.bucket, self.now, seconds)
+        self.paused_until = max(self.paused_until, self.now + seconds)
 
     @rule()
     def go_through_the_store(self) -> None:
         """Another process goes on with what is in the store."""
-        if self.level is not None:
-            self.level = from_entry(to_entry(self.level))
+        if self.bucket is not None:
+            self.bucket = from_entry(to_entry(self.bucket), self.rate_limit)
 
     @invariant()
     def is_polite(self) -> None:
@@ -73,7 +81,7 @@ class BucketMachine(RuleBasedStateMachine):
 
 
 def test_no_sequence_of_events_sends_more_than_the_rate_limit() -> None:
-    """The host would response 429, or block this client."""
+    """The host would respond 429, or block this client."""
     bounds = settings(max_examples=30, stateful_step_count=25)
     run_state_machine_as_test(BucketMachine, settings=bounds)
 
@@ -81,103 +89,115 @@ def test_no_sequence_of_events_sends_more_than_the_rate_limit() -> None:
 def test_burst_then_rate() -> None:
     """A pause would be too long or too short."""
     rate_limit = RateLimit(per_minute=3, burst=2)
-    level: Level | None = None
+    bucket: TokenBucket | None = None
     pauses = []
     for _ in range(4):
-        level, pause = take(rate_limit, level, 1000.0)
+        bucket, pause = take(rate_limit, bucket, 1000.0)
         pauses.append(pause)
 
     assert pauses == [0.0, 0.0, 20.0, 40.0]
-    assert refill(rate_limit, level, 1010.0).requests == -1.5
+    assert refill(rate_limit, bucket, 1010.0).tokens == -1.5
     assert rate_limit.period == 20
 
 
 def test_clock_set_back_neither_blocks_nor_frees() -> None:
-    """After a clock was corrected, a client would be silent for hours, or forget its rate_limit."""
+    """After a clock was corrected, a client would send nothing for hours, or forget its rate limit."""
     rate_limit = RateLimit(per_minute=6, burst=2)
-    level = block(rate_limit, Level(requests=2.0, at=10_000.0), 10_000.0, seconds=30)
-    _, pause = take(rate_limit, level, 10_000.0 - 7200)
+    bucket = cool_down(rate_limit, TokenBucket(tokens=2.0, at=10_000.0), 10_000.0, seconds=30)
+    _, pause = take(rate_limit, bucket, 10_000.0 - 7200)
 
     assert pause == 30
     # A little is what two hosts' clocks differ by.
-    assert refill(rate_limit, level, 9_990.0).at == 10_000.0
+    assert refill(rate_limit, bucket, 9_990.0).at == 10_000.0
 
 
 def test_rate_limit_comes_back_after_the_clock_was_set_back() -> None:
-    """A client would be silent until the clock shows again what it showed before."""
+    """A client would send nothing until the clock shows again what it showed before."""
     rate_limit = RateLimit(per_minute=6, burst=2)
-    empty = Level(requests=0.0, at=10_000.0)
+    empty = TokenBucket(tokens=0.0, at=10_000.0)
 
-    level, pause = take(rate_limit, empty, 2_800.0)
+    bucket, pause = take(rate_limit, empty, 2_800.0)
     assert pause == 10
-    assert refill(rate_limit, level, 2_830.0) == Level(requests=2.0, at=2_830.0)
+    assert refill(rate_limit, bucket, 2_830.0) == TokenBucket(tokens=2.0, at=2_830.0)
 
 
 @pytest.mark.parametrize(("ahead", "at"), [(60, 1_060), (60.5, 1_000)])
 def test_two_hosts_clocks_may_differ_by_a_minute(ahead: float, at: float) -> None:
     """A host whose clock is late would undo what another one spent, or wait for its clock."""
-    level = Level(requests=1.0, at=1_000 + ahead)
+    bucket = TokenBucket(tokens=1.0, at=1_000 + ahead)
 
-    assert refill(RateLimit(per_minute=6, burst=2), level, 1_000) == Level(requests=1.0, at=at)
+    assert refill(RateLimit(per_minute=6, burst=2), bucket, 1_000) == TokenBucket(tokens=1.0, at=at)
 
 
 @pytest.mark.parametrize(("left", "pause"), [(0.5, 0.5), (0.998, 0.002), (0.9992, 0)])
 def test_wait_of_a_millisecond_is_none(left: float, pause: float) -> None:
-    """Who waited as long as told would be turned away, or who did not be let through."""
+    """A caller that waited as long as it should would be refused."""
     rate_limit = RateLimit(per_minute=60, burst=2)
 
-    assert take(rate_limit, Level(left, 1_000), 1_000)[1] == pytest.approx(pause)
+    assert take(rate_limit, TokenBucket(left, 1_000), 1_000)[1] == pytest.approx(pause)
 
 
 def test_clock_set_forward_frees_the_burst_and_no_more() -> None:
     """A clock that jumps would allow any number of requests."""
     rate_limit = RateLimit(per_minute=6, burst=2)
 
-    assert refill(rate_limit, Level(requests=-5.0, at=0.0), 1e9).requests == 2
+    assert refill(rate_limit, TokenBucket(tokens=-5.0, at=0.0), 1e9).tokens == 2
 
 
-def test_shorter_silence_does_not_end_a_longer_one() -> None:
+def test_shorter_pause_does_not_end_a_longer_one() -> None:
     """The second of two responses would undo the first."""
     rate_limit = RateLimit(per_minute=60, burst=5)
-    level = block(rate_limit, block(rate_limit, None, 100.0, 50), 100.0, 5)
+    bucket = cool_down(rate_limit, cool_down(rate_limit, None, 100.0, 50), 100.0, 5)
 
-    assert take(rate_limit, level, 100.0)[1] == 50
+    assert take(rate_limit, bucket, 100.0)[1] == 50
 
 
-@given(st.floats(-1e6, 1e6), st.floats(0, 1e10))
-def test_level_survives_its_entry(requests: float, at: float) -> None:
+LIMIT = RateLimit(per_minute=60, burst=20)
+
+
+@given(st.floats(-1e5, 20), st.floats(0, 1e10))
+def test_bucket_survives_its_entry(tokens: float, at: float) -> None:
     """Processes would disagree on what is left."""
-    level = Level(requests, at)
+    bucket = TokenBucket(tokens, at)
 
-    assert from_entry(to_entry(level)) == level
+    assert from_entry(to_entry(bucket), LIMIT) == bucket
 
 
 @pytest.mark.parametrize(
-    "entry",
+    "fields",
     [
-        None,
         "",
         "null",
         "[]",
         "{}",
-        '{"requests": 1}',
-        '{"requests": "x", "at": 1}',
-        '{"requests": 1, "at": 2, "more": 3}',
-        '{"requests": NaN, "at": 2}',
-        '{"requests": 1, "at": Infinity}',
-        '{"requests": 1, "at": 1e999}',
-        '{"requests": null, "at": 2}',
+        '{"v": 1, "tokens": 1}',
+        '{"v": 1, "tokens": "x", "at": 1}',
+        '{"v": 1, "tokens": NaN, "at": 2}',
+        '{"v": 1, "tokens": 1, "at": Infinity}',
+        '{"v": 1, "tokens": 1, "at": 1e999}',
+        '{"v": 1, "tokens": null, "at": 2}',
+        '{"v": 1, "tokens": -1e9, "at": 2}',
+        '{"v": 1, "tokens": 21, "at": 2}',
+        '{"v": 1, "tokens": 1, "at": 1e300}',
+        f'{{"v": 1, "tokens": -1{"0" * 400}, "at": 2}}',
+        f'{{"v": 1, "tokens": 1, "at": 1{"0" * 400}}}',
         "[" * 100_000,
     ],
+    ids=range(16),
 )
-def test_unreadable_entry_is_an_untouched_rate_limit(entry: str | None) -> None:
-    """A damaged store would crash the caller, or silence it for ever."""
-    assert from_entry(entry) is None
+def test_entry_out_of_range_is_an_error(fields: str) -> None:
+    """A damaged store would crash the caller, or let it send nothing for years."""
+    with pytest.raises(ValueError, match=""):
+        from_entry(fields, LIMIT)
+
+
+def test_entry_of_another_version_is_a_miss() -> None:
+    """Two versions of keyturn could not share a Redis during a rollout."""
+    assert from_entry('{"v": 2, "left": 1}', LIMIT) is None
 
 
 @given(st.text() | st.recursive(st.none() | st.floats(), st.lists).map(json.dumps))
-def test_any_entry_is_read_or_none(entry: str) -> None:
+def test_any_entry_is_read_or_an_error(entry: str) -> None:
     """A damaged store would crash the caller."""
-    level = from_entry(entry)
-
-    assert level is None or isinstance(level, Level)
+    with pytest.raises(ValueError, match=""):
+        from_entry(entry, LIMIT)

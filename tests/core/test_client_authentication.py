@@ -276,7 +276,8 @@ def test_assertion_without_client_id_has_no_issuer() -> None:
     """A claim of null is refused by servers that know it must be a text."""
     key = {"private_key": {"kind": "secret", "title": "Key"}}
     provider = keyturn.plugins.provider_from_data(
-        "acme", {"token_url": "https://a.example", **JWT, "credentials": "none", "settings": key}
+        {"token_url": "https://a.example", **JWT, "credentials": "none", "settings": key},
+        name="acme",
     )
     settings = provider.settings(private_key=keyturn.Secret(KEY))  # type: ignore[call-arg]
     claims = opened(assertion_of(provider.token_request(settings))).claims

@@ -32,7 +32,7 @@ def test_connect_names_all_mistakes_and_the_connection() -> None:
         keyturn.connect("orocommerce", name="shop", url="x", sid="backoffice", client_secret="")
 
     assert str(caught.value).startswith("shop: the settings for orocommerce have 4 mistake(s):")
-    assert [problem.partition(":")[0] for problem in caught.value.problems] == [
+    assert [problem.path for problem in caught.value.problems] == [
         "client_id",
         "client_secret",
         "sid",

@@ -1,4 +1,4 @@
-"""Providers described by data alone: what they ask for, and every mistake told at once."""
+"""Providers described by data alone: their settings, and every mistake reported at once."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 import keyturn
 from keyturn import errors
-from keyturn._providers import data as provider_data
+from keyturn._providers.data import datum_types
 from keyturn._providers.settings import read
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     Platform = Callable[..., keyturn.Connection]
 
@@ -28,9 +29,9 @@ KEY = "-----BEGIN PRIVATE KEY-----\nx\n-----END PRIVATE KEY-----"
 def problems(description: dict[str, Any]) -> list[str]:
     """Return the mistakes that are told of a description."""
     with pytest.raises(errors.ConfigurationError) as caught:
-        keyturn.plugins.provider_from_data("acme", ADDRESS | description)
+        keyturn.plugins.provider_from_data(ADDRESS | description, name="acme")
     assert f"acme has {len(caught.value.problems)} mistake(s)" in str(caught.value)
-    return list(caught.value.problems)
+    return list(map(str, caught.value.problems))
 
 
 # --- Credentials ---
@@ -60,13 +61,10 @@ def test_credentials_are_asked_for(
     data: dict[str, Any], required: list[str], optional: list[str]
 ) -> None:
     """A user would be asked for what the platform doesn't know, or not for what it needs."""
-    schema = keyturn.plugins.provider_from_data("acme", ADDRESS | data).settings_schema()
+    schema = keyturn.plugins.provider_from_data(ADDRESS | data, name="acme").settings_schema()
 
     assert schema["required"] == required
     assert schema["properties"].keys() == {*required, *optional, "token_url", "api_url"}
-    assert "acme" in (
-        keyturn.plugins.provider_from_data("acme", ADDRESS | data).settings.__doc__ or ""
-    )
 
 
 # --- Settings ---
@@ -112,7 +110,7 @@ kind = "scope"
 title = "Scope"
 """)
 GOOD: dict[str, Any] = {
-    "text": "any text",
+    "text": "any string",
     "label": "shop-1",
     "url": "https://shop.example/x",
     "domain": "shop.example",
@@ -130,7 +128,7 @@ BAD: dict[str, tuple[list[object], str]] = {
     "secret": (["", "a\nb", 7], "must be"),
     "choice": (["tow", "", "1"], "must be one of one, two."),
     "named": (["1", "One"], "must be one of one, two."),
-    "integer": (["7", 7.5, True], "must be a whole number"),
+    "integer": (["7", 7.5, True], "must be an integer"),
     "scope": ([[], "", ["a b"], [7], 7], "must"),
 }
 
@@ -138,7 +136,7 @@ BAD: dict[str, tuple[list[object], str]] = {
 def test_settings_are_read_by_their_kinds() -> None:
     """A setting's kind is what keeps a wrong value from being sent."""
     provider = keyturn.plugins.provider_from_data(
-        "acme", ADDRESS | {"credentials": "none", "settings": SETTINGS}
+        ADDRESS | {"credentials": "none", "settings": SETTINGS}, name="acme"
     )
     settings, mistakes = read(provider.settings, GOOD)
     assert settings is not None, mistakes
@@ -162,9 +160,9 @@ def test_settings_are_read_by_their_kinds() -> None:
 def test_wrong_value_of_a_setting_is_told(kind: str, value: object) -> None:
     """A provider without code must check as well as one with code."""
     provider_from_data = {"credentials": "none", "settings": {kind: SETTINGS[kind]}}
-    provider = keyturn.plugins.provider_from_data("acme", ADDRESS | provider_from_data)
+    provider = keyturn.plugins.provider_from_data(ADDRESS | provider_from_data, name="acme")
 
-    (mistake,) = read(provider.settings, {kind: value})[1]
+    (mistake,) = map(str, read(provider.settings, {kind: value})[1])
     assert mistake.startswith(f"{kind}: {BAD[kind][1]}")
 
 
@@ -173,7 +171,7 @@ def test_setting_may_be_absent(kind: str) -> None:
     """What a platform doesn't need of every user would be asked of all."""
     table = SETTINGS[kind] | {"optional": True}
     provider_from_data = {"credentials": "none", "settings": {kind: table}}
-    provider = keyturn.plugins.provider_from_data("acme", ADDRESS | provider_from_data)
+    provider = keyturn.plugins.provider_from_data(ADDRESS | provider_from_data, name="acme")
     for given_values in ({}, {kind: None}):
         settings, mistakes = read(provider.settings, given_values)
         assert getattr(settings, kind) is None, mistakes
@@ -185,7 +183,7 @@ def test_setting_may_have_a_default(kind: str, *, optional: bool) -> None:
     """Every user would have to write what is the same for nearly all."""
     table = SETTINGS[kind] | {"default": GOOD[kind], "optional": optional}
     provider_from_data = {"credentials": "none", "settings": {kind: table}}
-    provider = keyturn.plugins.provider_from_data("acme", ADDRESS | provider_from_data)
+    provider = keyturn.plugins.provider_from_data(ADDRESS | provider_from_data, name="acme")
     usual, _ = read(provider.settings, {})
     named, _ = read(provider.settings, {kind: GOOD[kind]})
 
@@ -200,7 +198,7 @@ def test_wrong_default_is_told_at_once(kind: str, value: object) -> None:
     """A default is checked nowhere else."""
     (mistake,) = problems({"settings": {kind: SETTINGS[kind] | {"default": value}}})
 
-    assert mistake.startswith(f"settings.{kind}: default must")
+    assert mistake.startswith(f"settings.{kind}.default: must")
 
 
 def test_scope_is_asked_for(platform: Platform) -> None:
@@ -226,50 +224,52 @@ def named(name: str, **more: Any) -> dict[str, Any]:
 
 
 NAME = "can't be the name of a setting"
-KINDS = "settings.one: kind must be one of text, label, url, domain, secret, choice, integer, scope"
-CHOICES = "settings.one: choices must be a list of texts, or a table of texts or of tables of texts"
+KINDS = "settings.one.kind: must be one of text, label, url, domain, secret, choice, integer, scope"
+CHOICES = (
+    "settings.one.choices: must be a list of strings, or a table of strings or of tables of strings"
+)
 MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"tokn_url": "x"}, "tokn_url: is not known. Did you mean token_url?"),
     ({"setting": {}}, "setting: is not known. Did you mean settings?"),
     ({"credential": "none"}, "credential: is not known. Did you mean credentials?"),
     ({"xyz": 1}, "xyz: is not known."),
-    ({"name": "other"}, "name: is given already, by what the provider is registered as"),
+    ({"name": "other"}, "name: must be acme, which the provider is registered as"),
     ({"credentials": "secret"},
      "credentials: must be one of client_secret, public, private_key, certificate, none"),
     ({"credentials": ["none"]},
      "credentials: must be one of client_secret, public, private_key, certificate, none"),
     ({"settings": []}, "settings: must be a table with a table for each setting"),
-    ({"settings": {"one": "text"}}, "settings.one: must be a table with kind and title"),
-    (setting(titel="x"), "settings.one: titel is not known. Did you mean title?"),
+    ({"settings": {"one": "string"}}, "settings.one: must be a table with kind and title"),
+    (setting(titel="x"), "settings.one.titel: is not known. Did you mean title?"),
     (setting(kind="txt"), KINDS),
     (setting(kind=["text"]), KINDS),
-    (setting(title=7), "settings.one: title is required, a text"),
-    ({"settings": {"one": {}}}, "settings.one: title is required, a text"),
-    (setting(description=7), "settings.one: description must be a text"),
-    (setting(optional="no"), "settings.one: optional must be true or false"),
-    (setting(kind="choice"), "settings.one: choices must be given if kind is choice, and absent"),
-    (setting(choices=["a"]), "settings.one: choices must be given if kind is choice, and absent"),
+    (setting(title=7), "settings.one.title: must be a string"),
+    ({"settings": {"one": {}}}, "settings.one.title: is required"),
+    (setting(description=7), "settings.one.description: must be a string"),
+    (setting(optional="no"), "settings.one.optional: must be true or false"),
+    (setting(kind="choice"), "settings.one.choices: must be given if kind is choice, and absent"),
+    (setting(choices=["a"]), "settings.one.choices: must be given if kind is choice, and absent"),
     *((setting(kind="choice", choices=choices), CHOICES) for choices in
       ([1], "ab", {"a": 1}, {"a": {"b": 1}}, {"a": ["b"]}, 7)),
     *((named(name), f"settings.{name}: {NAME}") for name in
       ("token_url", "api_url", "problems", "self", "uuid", "class", "Upper", "_x", "a__b", "a_",
        "1a", "a-b", "", "é", "ﬁ")),
-    *((named(name), f"settings: none may be named {name}, a word of keyturn.connect's own")
+    *((named(name), f"settings.{name}: can't be the name of a setting: keyturn.connect takes it")
       for name in ("store", "timeout", "provider")),
-    (named("client_secret"), "settings.client_secret: kind must be secret, as credentials have it"),
+    (named("client_secret"), "settings.client_secret.kind: must be secret, as the credential of that name is"),
     (named("private_key", kind="url"),
-     "settings.private_key: kind must be secret, as credentials have it"),
+     "settings.private_key.kind: must be secret, as the credential of that name is"),
     (named("client_id", kind="integer"),
-     "settings.client_id: kind must be text, as credentials have it"),
-    ({"token_url": None}, "token_url: must be a text"),
+     "settings.client_id.kind: must be text, as the credential of that name is"),
+    ({"token_url": None}, "token_url: is required"),
     ({"method": "PATCH"}, "method: must be one of POST, GET"),
     ({"client_authentication": {"a": 1}}, "client_authentication: must be one of"),
     ({"rate_limit": {"per_minute": "3", "burst": 1}},
-     "rate_limit: must be a rate_limit: per_minute and burst, or absent"),
-    ({"rate_limit": {"per_minute": 3}}, "rate_limit: must be a rate_limit: per_minute and burst, or absent"),
-    ({"rate_limit": {"per_minute": 0, "burst": 1}}, "rate_limit: must have a per_minute above 0"),
-    ({"api_domains": [7]}, "api_domains: must be several texts"),
-    ({"parameters": {"a": "{x}"}}, "parameters: '{x}' names {x}, which is no setting"),
+     "rate_limit: must have a per_minute and a burst above 0"),
+    ({"rate_limit": {"per_minute": 3}}, "rate_limit: must be a table with per_minute and burst"),
+    ({"rate_limit": {"per_minute": 0, "burst": 1}}, "rate_limit: must have a per_minute and a burst above 0"),
+    ({"api_domains": [7]}, "api_domains: must be a string or a list of strings"),
+    ({"parameters": {"a": "{x}"}}, "parameters: '{x}' names {x}, which is not a setting"),
     ({"client_authentication": "private_key_jwt", "credentials": "none"},
      "client_authentication: needs the setting private_key"),
 ]  # fmt: skip
@@ -285,8 +285,8 @@ def test_mistake_in_a_description_is_told(description: dict[str, Any], mistake: 
 
 def test_missing_address_is_told() -> None:
     """There is nothing that a secret could be sent to."""
-    with pytest.raises(errors.ConfigurationError, match="token_url: must be a text"):
-        keyturn.plugins.provider_from_data("acme", {})
+    with pytest.raises(errors.ConfigurationError, match="token_url: is required"):
+        keyturn.plugins.provider_from_data({}, name="acme")
 
 
 def test_all_mistakes_are_told_at_once() -> None:
@@ -302,8 +302,9 @@ def test_all_mistakes_are_told_at_once() -> None:
 
     assert [mistake.partition(":")[0] for mistake in found] == [
         "titel",
-        *["settings.class"] * 2,
-        *["settings.one"] * 4,
+        "settings.class",
+        "settings.class.title",
+        *[f"settings.one.{key}" for key in ("kind", "optional", "titel", "title")],
         "token_url",
         "token_status",
     ]
@@ -311,17 +312,34 @@ def test_all_mistakes_are_told_at_once() -> None:
 
 def test_mistakes_are_those_of_a_settings_class_too() -> None:
     """A description beside a settings class of Python's is checked no less."""
-    with pytest.raises(errors.ConfigurationError, match=r"names \{tenant\}, which is no setting"):
+    with pytest.raises(
+        errors.ConfigurationError, match=r"names \{tenant\}, which is not a setting"
+    ):
         keyturn.plugins.provider_from_data(
-            "acme",
-            {"token_url": "https://{tenant}.example"},
-            settings=keyturn.plugins.ClientSettings,
+            {"token_url": "https://{tenant}.example", "settings": keyturn.plugins.ClientSettings},
+            name="acme",
         )
+
+
+def test_settings_class_is_used_as_it_is() -> None:
+    """Settings that are shared with other providers would have to be described again."""
+    description = {**ADDRESS, "name": "acme", "settings": keyturn.plugins.KeySettings}
+
+    assert keyturn.plugins.provider_from_data(description).settings is keyturn.plugins.KeySettings
+
+
+def test_name_may_be_in_the_description_alone() -> None:
+    """A file that holds its own name would need it twice."""
+    assert keyturn.plugins.provider_from_data({**ADDRESS, "name": "acme"}).name == "acme"
+    with pytest.raises(errors.ConfigurationError, match="name: is required"):
+        keyturn.plugins.provider_from_data(ADDRESS)
 
 
 def test_name_may_be_repeated() -> None:
     """A file that says its own name is in order."""
-    assert keyturn.plugins.provider_from_data("acme", {**ADDRESS, "name": "acme"}).name == "acme"
+    assert (
+        keyturn.plugins.provider_from_data({**ADDRESS, "name": "acme"}, name="acme").name == "acme"
+    )
 
 
 # --- Whatever is described ---
@@ -386,7 +404,7 @@ USUAL_SETTINGS = {
     "a_choice": {"kind": "choice", "title": "Choice", "choices": ["x"], "default": "x"},
 }
 ADDRESSES = {"token_url", "api_url", "revocation_url"}
-DATA = {name: kind for name, kind in provider_data.kinds().items() if name not in ADDRESSES}
+DATA = {name: kind for name, kind in datum_types().items() if name not in ADDRESSES}
 
 
 @st.composite
@@ -421,16 +439,16 @@ def test_one_odd_datum_is_told(odd: object) -> None:
     usual = {"token_url": "https://{a_label}.example/token", "settings": USUAL_SETTINGS}
     for name in DATA:
         try:
-            keyturn.plugins.provider_from_data("acme", usual | {name: odd})
+            keyturn.plugins.provider_from_data(usual | {name: odd}, name="acme")
         except errors.ConfigurationError as error:
-            assert any(name in each for each in error.problems), name  # noqa: PT017 - only then
+            assert any(name in each.path for each in error.problems), name  # noqa: PT017 - only then
 
 
 @given(descriptions())
 def test_any_description_is_refused_or_works(description: dict[str, Any]) -> None:
     """A description that nobody thought of would break the program with an error of Python's."""
     try:
-        provider = keyturn.plugins.provider_from_data("acme", description)
+        provider = keyturn.plugins.provider_from_data(description, name="acme")
     except errors.ConfigurationError as error:
         assert error.problems  # noqa: PT017 - only then
         return
@@ -450,19 +468,58 @@ def test_any_description_is_refused_or_works(description: dict[str, Any]) -> Non
 @pytest.mark.parametrize("name", ["", "../x", "a b", "a\n", "-a", None])
 def test_name_that_is_none_is_refused(name: Any) -> None:
     """It would be the name of a file, or break lists and messages."""
-    with pytest.raises(errors.ConfigurationError, match="a provider's name has letters"):
-        keyturn.plugins.provider_from_data(name, {"token_url": "https://acme.example/token"})
+    with pytest.raises(errors.ConfigurationError, match="name: (must|is)"):
+        keyturn.plugins.provider_from_data({"token_url": "https://acme.example/token"}, name=name)
 
 
-@pytest.mark.parametrize("description", [None, [], "x", {5: "x"}])
-def test_what_is_no_table_is_refused(description: Any) -> None:
-    """A foreign error would come out, and say nothing to who wrote the description."""
-    with pytest.raises(errors.ConfigurationError, match="must be a table"):
-        keyturn.plugins.provider_from_data("acme", description)
+@pytest.mark.parametrize(
+    ("description", "words"),
+    [
+        (None, "must be a table"),
+        ([], "must be a table"),
+        ("x", "must be a table"),
+        ({5: "x"}, "5: is not known"),
+        ({"settings": {5: {"title": "Five"}}}, "settings.5: can't be the name of a setting"),
+    ],
+)
+def test_what_is_no_table_is_refused(description: Any, words: str) -> None:
+    """An error of Python's would come out, which does not name the mistake."""
+    with pytest.raises(errors.ConfigurationError, match=words):
+        keyturn.plugins.provider_from_data(description, name="acme")
 
 
-def test_settings_are_named_by_texts() -> None:
-    """A foreign error would come out."""
-    table = {"token_url": "https://acme.example/token", "settings": {5: {"title": "Five"}}}
-    with pytest.raises(errors.ConfigurationError, match="settings: must be a table"):
-        keyturn.plugins.provider_from_data("acme", table)
+# --- Files ---
+
+
+def test_file_describes_a_provider(tmp_path: Path) -> None:
+    """A provider without code would need a package of its own."""
+    path = tmp_path / "acme.toml"
+    path.write_text('title = "Ácme"\ntoken_url = "https://acme.example/token"', encoding="utf-8")
+    provider = keyturn.plugins.provider_from_file(path)
+
+    assert (provider.name, provider.title) == ("acme", "Ácme")
+    assert keyturn.plugins.provider_from_file(str(path), name="other").name == "other"
+    path.write_text('name = "emca"\ntoken_url = "https://acme.example/token"', encoding="utf-8")
+    assert keyturn.plugins.provider_from_file(path).name == "emca"
+    with pytest.raises(errors.ConfigurationError, match="name: must be other"):
+        keyturn.plugins.provider_from_file(path, name="other")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, r"acme.toml can't be read \(FileNotFoundError"),
+        (b"x", r"acme.toml is not TOML \(TOMLDecodeError"),
+        (b'title = "\xff"', r"acme.toml is not TOML \(UnicodeDecodeError"),
+        (b"x = " + b"[" * 5000, r"acme.toml is not TOML \(RecursionError"),
+        (b"titel = 'x'", "titel: is not known. Did you mean title?"),
+    ],
+)
+def test_mistake_in_a_file_is_reported(tmp_path: Path, content: bytes | None, words: str) -> None:
+    """The error would not name the file, or not be keyturn's own."""
+    path = tmp_path / "acme.toml"
+    if content is not None:
+        path.write_bytes(content)
+
+    with pytest.raises(errors.ConfigurationError, match=words):
+        keyturn.plugins.provider_from_file(path)

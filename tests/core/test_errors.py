@@ -1,4 +1,4 @@
-"""Errors: one root, texts that say what to do, and fields that survive copying and pickling."""
+"""Errors: one base class, messages that say what to do, fields that survive pickling."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FIELDS: dict[str, Any] = {
     "error": "invalid_client",
     "status": 401,
     "retry_after": 7.5,
-    "problems": ["client: is wrong", "region: is wrong"],
+    "problems": [errors.Problem("client", "is wrong"), errors.Problem("region", "is wrong")],
 }
 
 
@@ -63,22 +63,35 @@ def test_fields_survive(
 
 @pytest.mark.parametrize("kind", CLASSES)
 def test_text_says_where_what_and_what_to_do(kind: type[errors.KeyturnError]) -> None:
-    """The user would not know which connection failed, or how to mend it."""
+    """The user would not know which connection failed, or how to fix it."""
     assert str(made(kind)).startswith("shop: it failed. Try again.")
     assert str(kind("it failed.", retry_after=1.0) if kind is errors.RateLimited else
                kind("it failed.")) == "it failed."  # fmt: skip
 
 
 def test_problems_are_listed() -> None:
-    """The user would be told of one mistake only."""
+    """The user would learn of one mistake only."""
     assert str(made(errors.ConfigurationError)) == (
         "shop: it failed. Try again.\n  - client: is wrong\n  - region: is wrong"
     )
-    assert made(errors.ConfigurationError).problems == tuple(FIELDS["problems"])  # type: ignore[attr-defined]
+    problems = made(errors.ConfigurationError).problems  # type: ignore[attr-defined]
+    assert problems == tuple(FIELDS["problems"])
+    assert [(problem.path, problem.message) for problem in problems] == [
+        ("client", "is wrong"),
+        ("region", "is wrong"),
+    ]
+
+
+def test_problem_without_a_place_is_its_message() -> None:
+    """A mistake that concerns a whole file would be shown with an empty name."""
+    error = errors.ConfigurationError("it failed.", problems=["url: is wrong", "is empty"])
+
+    assert error.problems == (errors.Problem("url", "is wrong"), errors.Problem("", "is empty"))
+    assert str(error) == "it failed.\n  - url: is wrong\n  - is empty"
 
 
 def test_tree_is_the_documented_one() -> None:
-    """`except` clauses of users would stop to catch."""
+    """`except` clauses of users would stop catching."""
     assert {kind.__name__: kind.mro()[1].__name__ for kind in CLASSES} == {
         "KeyturnError": "Exception",
         "ConfigurationError": "KeyturnError",
@@ -98,20 +111,22 @@ def test_tree_is_the_documented_one() -> None:
 @pytest.mark.parametrize(
     "kind", [errors.TokenRequestRefused, errors.InvalidClient, errors.InvalidScope]
 )
-def test_remembered_refusal_is_the_same_error(kind: type[errors.TokenRequestRefused]) -> None:
-    """The second caller would be told something else than the first."""
-    entry = negative_cache.to_entry(kind("no.", error="x", status=400, hint="Mend it."), 1000.0)
+def test_error_of_the_negative_cache_is_the_same_error(
+    kind: type[errors.TokenRequestRefused],
+) -> None:
+    """The second caller would get another error than the first."""
+    entry = negative_cache.to_entry(kind("no.", error="x", status=400, hint="Fix it."), 1000.0)
     remembered = negative_cache.from_entry(entry, 1010.0)
 
     assert type(remembered) is kind
     assert (remembered.message, remembered.error, remembered.status) == ("no.", "x", 400)
     assert remembered.hint == (
-        "Mend it. (This was answered a moment ago; it is asked again in 20 s.)"
+        "Fix it. (This was answered a moment ago; it is asked again in 20 s.)"
     )
 
 
 @pytest.mark.parametrize("now", [1000.0, 1029.5])
-def test_refusal_lasts_for_half_a_minute(now: float) -> None:
+def test_negative_cache_lasts_for_half_a_minute(now: float) -> None:
     """A wrong secret would be sent again before its time."""
     entry = negative_cache.to_entry(errors.InvalidClient("no."), 1000.0)
 
@@ -119,8 +134,8 @@ def test_refusal_lasts_for_half_a_minute(now: float) -> None:
 
 
 @pytest.mark.parametrize("now", [900.0, 1030.0, 2000.0])
-def test_refusal_is_forgotten_in_time(now: float) -> None:
-    """A clock that is set back would make a refusal last."""
+def test_negative_cache_expires(now: float) -> None:
+    """A clock that is set back would make an entry last."""
     entry = negative_cache.to_entry(errors.InvalidClient("no."), 1000.0)
 
     assert negative_cache.from_entry(entry, now) is None
@@ -141,6 +156,6 @@ def test_refusal_is_forgotten_in_time(now: float) -> None:
         "[" * 100_000,
     ],
 )
-def test_unreadable_refusal_is_none(entry: str | None) -> None:
+def test_unreadable_entry_of_the_negative_cache_is_none(entry: str | None) -> None:
     """A damaged store would crash the caller."""
     assert negative_cache.from_entry(entry, 1000.0) is None

@@ -15,6 +15,7 @@ import keyturn
 from keyturn._clock import Clock
 from keyturn._connection import Connection
 from keyturn._providers.settings import read
+from keyturn.stores._memory import MemoryStore
 
 if TYPE_CHECKING:
     from keyturn.plugins import TokenRequest
@@ -63,7 +64,9 @@ class OneResponse:
         self.response = response
         self.sent = 0
 
-    def send(self, request: TokenRequest, seconds: float) -> keyturn.plugins.Response:
+    def send(
+        self, request: TokenRequest, seconds: float, clock: object
+    ) -> keyturn.plugins.Response:
         """Return the response."""
         del request, seconds
         self.sent += 1
@@ -78,7 +81,7 @@ def make_connection(name: str, transport: OneResponse) -> Connection:
     settings, problems = read(provider.settings, {"client_id": "cid", **SETTINGS[name]})
     assert settings is not None, problems
     clock = Clock(time=lambda: NOW, monotonic=lambda: 0.0, sleep=lambda _: None)
-    store = keyturn.stores.from_url("memory://")
+    store = MemoryStore(clock.time, clock.monotonic)
     connection = Connection(provider, settings, store=store, clock=clock, transport=transport)  # type: ignore[arg-type]
     connection.renewal.jitter = 0.0  # it differs in each process
     return connection

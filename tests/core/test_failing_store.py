@@ -12,7 +12,7 @@ import pytest
 
 from keyturn import errors
 from keyturn._rate_limit import RateLimit
-from keyturn.stores import _resilient as guard
+from keyturn.stores import _resilient as resilient
 from keyturn.stores._memory import MemoryStore
 from keyturn.stores._resilient import ResilientStore
 
@@ -290,13 +290,13 @@ def test_entry_is_hidden_until_the_store_is_well_again(present: World, end: str)
 
 def test_memory_of_an_outage_ends_with_its_store(present: World) -> None:
     """A process that opens stores again and again would grow for as long as they fail."""
-    before = set(guard._stand_ins)  # noqa: SLF001 - nothing else shows it
+    before = set(resilient._states)  # noqa: SLF001 - nothing else shows it
     store = BrokenStore(lambda: present.clock.now, {"write"})
     ResilientStore(store).write("a", "entry", present.clock.now + 60)
-    assert set(guard._stand_ins) - before == {id(store)}  # noqa: SLF001
+    assert set(resilient._states) - before == {id(store)}  # noqa: SLF001
     del store
     gc.collect()
-    assert set(guard._stand_ins) <= before  # noqa: SLF001
+    assert set(resilient._states) <= before  # noqa: SLF001
 
 
 class SlottedStore:

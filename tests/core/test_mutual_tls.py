@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 PASSWORD = "s3cret-for-tests"
 PROVIDER = keyturn.plugins.provider_from_data(
-    "acme",
     {"token_url": "https://login.acme.example/token", "client_authentication": "tls_client_auth"},
+    name="acme",
 )
 PUBLIC = keyturn.plugins.provider_from_data(
-    "acme", {"token_url": "https://login.acme.example/token", "credentials": "public"}
+    {"token_url": "https://login.acme.example/token", "credentials": "public"}, name="acme"
 )
 
 

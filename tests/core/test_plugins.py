@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from tests.conftest import World
 
 GOOD = """
-import attrs, keyturn
-@attrs.frozen(kw_only=True)
+import keyturn
 class Settings(keyturn.plugins.ConfidentialSettings):
     tenant: str = keyturn.plugins.label("Tenant")
 class Provider(keyturn.plugins.Provider[Settings]):
@@ -299,7 +298,7 @@ import logging, sys, keyturn
 from keyturn.stores._memory import MemoryStore
 logging.basicConfig(stream=sys.stdout, format="%(message)s")
 class Transport:
-    def send(self, request, seconds):
+    def send(self, request, seconds, clock):
         import time
         body = b'{"access_token": "t0ken", "token_type": "Bearer", "expires_in": 60}'
         return keyturn.plugins.Response(200, {"content-type": "application/json"}, body, time.time())

@@ -1,4 +1,4 @@
-"""What a provider's data make of a token request, and what is wrong with them, by their names."""
+"""What a provider's data make of a token request, and the mistakes in them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import pytest
 
 import keyturn
 from keyturn import errors
-from keyturn._config import checks as _checks
 from keyturn._http.transport import Transport
-from keyturn._providers import data as provider_data
+from keyturn._providers.data import DATA, datum_types
+from keyturn._providers.problems import problems
+from keyturn._providers.settings import OPTION_NAMES
 from keyturn._tokens.acquisition import Options
 from keyturn.plugins import RateLimit
 
@@ -26,45 +27,49 @@ if TYPE_CHECKING:
 
 
 WRONG_KINDS: dict[str, object] = {
-    "a text": 7,
-    "several texts": "acme.example",
-    "names and texts": ["a"],
+    "a string": 7,
+    "a string or a list of strings": 7,
+    'a table of strings, such as { audience = "…" }': ["a"],
     "a number": "7",
-    "a number, or absent": "7",
-    "a whole number": 7.5,
-    "a rate_limit: per_minute and burst, or absent": {"per_minute": 3},
+    "an integer": 7.5,
+    "a table with per_minute and burst": {"per_minute": 3},
 }
 
 
-@pytest.mark.parametrize("name", provider_data.kinds())
-def test_datum_of_another_kind_is_told(world: World, name: str) -> None:
+def reported(provider: keyturn.plugins.Provider[Any]) -> list[str]:
+    """Return the mistakes in a provider."""
+    return list(map(str, problems(provider)))
+
+
+@pytest.mark.parametrize("name", DATA)
+def test_datum_of_another_type_is_reported(world: World, name: str) -> None:
     """A provider would fail at the first request, somewhere deep inside."""
     provider = world.changed(**{name: object()})
-    (problem,) = provider_data.problems(provider)
+    (problem,) = reported(provider)
     datum, _, wanted = problem.partition(": must be ")
 
     assert datum == name
     assert wanted in WRONG_KINDS or wanted.startswith("one of ")
     if wanted in WRONG_KINDS:
         worse = world.changed(**{name: WRONG_KINDS[wanted]})
-        assert provider_data.problems(worse) == [problem]
+        assert reported(worse) == [problem]
 
 
 @pytest.mark.parametrize("number", [True, False])
 @pytest.mark.parametrize("name", ["assertion_lifetime", "missing_lifetime", "token_status"])
 def test_truth_value_is_no_number(world: World, name: str, number: object) -> None:
     """True would be taken for one second."""
-    (problem,) = provider_data.problems(world.changed(**{name: number}))
+    (problem,) = reported(world.changed(**{name: number}))
 
-    assert problem.startswith(f"{name}: must be a ")
+    assert problem.startswith(f"{name}: must be a")
 
 
 @pytest.mark.parametrize("texts", [{"a": 1}, {1: "a"}, {"a": None}])
 def test_names_and_texts_are_texts(world: World, texts: object) -> None:
     """The server would get a word of Python's."""
-    (problem,) = provider_data.problems(world.changed(parameters=texts))
+    (problem,) = reported(world.changed(parameters=texts))
 
-    assert problem == "parameters: must be names and texts"
+    assert problem.startswith("parameters: must be a table of strings")
 
 
 HEADER_TEXTS = [{"": "x"}, {"X Y": "x"}, {"X:": "x"}, {"X": "a\r\nY: b"}, {"X": "é"}, {"É": "x"}]
@@ -73,10 +78,10 @@ PATHS = ["lifetime_field", "error_field", "error_description_field", "token_fiel
 MISTAKES: list[tuple[str, object, str]] = [
     *((name, "http://a.example", "must begin with https://") for name in
       ("token_url", "api_url", "revocation_url")),
-    ("token_url", "", "is required"),
+    ("token_url", "", "must not be empty"),
     ("token_url", "https://a b.example", "must be a URL"),
     ("api_url", "https://u@{tenant}.example", "must be a URL"),
-    *((name, texts, "no header") for name in ("token_headers", "api_headers")
+    *((name, texts, "must ") for name in ("token_headers", "api_headers")
       for texts in HEADER_TEXTS),
     ("api_headers", {"X": "{uuid}"}, "would be the same for all requests"),
     *((name, path, PATH_MISTAKE) for name in PATHS for path in (".", "a..b", "a.", ".a", "a b")),
@@ -88,9 +93,9 @@ MISTAKES: list[tuple[str, object, str]] = [
     *((name, "", "must not be empty") for name in
       ("scope_separator", "assertion_name")),
     *(("assertion_key_header", name, "can't be") for name in ("", "alg", "crit", "typ", "b64")),
-    *((datum, {name: "3"}, "is for the HTTP client alone") for datum in
+    *((datum, {name: "3"}, "is set by the HTTP client") for datum in
       ("token_headers", "api_headers") for name in ("Host", "content-length", "Transfer-Encoding")),
-    ("authorization_header", "HOST", "is for the HTTP client alone"),
+    ("authorization_header", "HOST", "is set by the HTTP client"),
     ("token_headers", {"X-A": "1", "x-a": "2"}, "has a header twice"),
     ("parameters", {"grant_type": "x"}, "grant_type is sent already"),
     ("parameters", {"client_secret": "x"}, "client_secret is sent already"),
@@ -98,14 +103,14 @@ MISTAKES: list[tuple[str, object, str]] = [
     ("token_field", "error", "can't be the field of an error as well"),
     *(("assertion_algorithm", name, "must be an algorithm with a private key")
       for name in ("", "none", "HS256", "rs256", "RS255", "RSA")),
-    *(("token_status", status, "must be a status of success") for status in (0, 199, 300, 400)),
+    *(("token_status", status, "must be from 200 to 299") for status in (0, 199, 300, 400)),
     *(("authorization_header", name, "must be the name of a header") for name in ("", "X Y", "É")),
     *(("authorization_scheme", text, "must be one word, or empty") for text in ("a b", "é", "\n")),
-    *(("rate_limit", RateLimit(*each), "must have a per_minute above 0") for each in
-      ((0, 1), (-1, 1), (3, 0), (float("nan"), 1), (float("inf"), 1), (3, 2.5))),
+    *(("rate_limit", RateLimit(*each), "must have a") for each in
+      ((0, 1), (-1, 1), (3, 0), (float("nan"), 1), (float("inf"), 1), (3, 2.5), ("3", 1))),
     *(("api_domains", (name,), "must be a domain name") for name in
       ("", "https://a.example", "a.example/x", "A.example", "a.example:8443", ".a")),
-    *(("error_codes", {"7": code}, "is no code of RFC 6749") for code in ("", "Two words", "E-7")),
+    *(("error_codes", {"7": code}, "is no error code of RFC 6749") for code in ("", "Two words", "E-7")),
     ("method", "GET", "must be query with method GET"),
     ("client_authentication", "private_key_jwt", "needs the setting private_key"),
     ("client_authentication", "tls_client_auth", "needs the setting certificate"),
@@ -113,9 +118,9 @@ MISTAKES: list[tuple[str, object, str]] = [
 
 
 @pytest.mark.parametrize(("name", "value", "words"), MISTAKES)
-def test_mistake_in_a_datum_is_told(world: World, name: str, value: object, words: str) -> None:
+def test_mistake_in_a_datum_is_reported(world: World, name: str, value: object, words: str) -> None:
     """It would show at the first request, and then as something else."""
-    (problem,) = provider_data.problems(world.changed(**{name: value}))
+    (problem,) = reported(world.changed(**{name: value}))
     datum = "body_format" if name == "method" else name
 
     assert problem.startswith(f"{datum}: ")
@@ -129,17 +134,15 @@ def test_credentials_names_must_be_headers_where_they_are(world: World, name: st
     as_headers = as_parameters | {"client_authentication": "client_secret_headers"}
     empty = {name: "", "client_authentication": "client_secret_headers"}
 
-    assert provider_data.problems(world.changed(**as_parameters)) == []
-    assert provider_data.problems(world.changed(**as_headers)) == [
-        f"{name}: must be the name of a header"
-    ]
-    assert provider_data.problems(world.changed(**empty)) == []
-    (wrong,) = provider_data.problems(world.changed(**as_headers | {name: 7}))
-    assert wrong == f"{name}: must be a text"
+    assert reported(world.changed(**as_parameters)) == []
+    assert reported(world.changed(**as_headers)) == [f"{name}: must be the name of a header"]
+    assert reported(world.changed(**empty)) == []
+    (wrong,) = reported(world.changed(**as_headers | {name: 7}))
+    assert wrong == f"{name}: must be a string"
 
 
-def test_all_mistakes_are_told_at_once(world: World) -> None:
-    """An author would mend them one by one."""
+def test_all_mistakes_are_reported_at_once(world: World) -> None:
+    """An author would correct them one by one."""
     provider = world.changed(
         token_url="",
         method="PUT",
@@ -147,47 +150,96 @@ def test_all_mistakes_are_told_at_once(world: World) -> None:
         error_codes={"1": "?"},
         parameters={"a": "{b}"},
     )
-    names = [problem.partition(":")[0] for problem in provider_data.problems(provider)]
+    names = [problem.partition(":")[0] for problem in reported(provider)]
 
     assert sorted(names) == ["error_codes", "method", "parameters", "token_status", "token_url"]
 
 
-@pytest.mark.parametrize("name", sorted(provider_data.TAKEN))
-def test_setting_that_nobody_could_give_is_told(world: World, name: str) -> None:
-    """`keyturn.connect` would take it for a word of its own."""
-    settings = attrs.make_class(
+@pytest.mark.parametrize("name", ["provider", *OPTION_NAMES])
+def test_setting_that_is_named_as_an_option_is_reported(world: World, name: str) -> None:
+    """`keyturn.connect` would take it for its option."""
+    settings = type(
         "Settings",
-        {name: keyturn.plugins.setting("Taken", default=None)},
-        bases=(keyturn.plugins.ConfidentialSettings,),
-        frozen=True,
-        kw_only=True,
+        (keyturn.plugins.ConfidentialSettings,),
+        {
+            "__annotations__": {name: str | None},
+            name: keyturn.plugins.setting("Taken", default=None),
+        },
     )
-    (problem,) = provider_data.problems(
+    (problem,) = reported(
         world.changed(settings=settings, token_url="https://acme.example", api_url="")
     )
-    assert problem == f"settings: none may be named {name}, a word of keyturn.connect's own"
+    assert problem.startswith(f"settings.{name}: can't be the name of a setting")
 
 
-def test_no_other_setting_is_taken() -> None:
-    """A word that `keyturn.connect` comes to take would shadow a setting."""
-    words = set(inspect.signature(keyturn.connect).parameters) - {"settings"}
+def test_every_option_is_reserved() -> None:
+    """An option of `keyturn.connect` would shadow a setting of the same name."""
+    parameters = inspect.signature(keyturn.connect).parameters.values()
     options = {field.name for field in attrs.fields(Options)}
+    keywords = {each.name for each in parameters if each.kind is each.KEYWORD_ONLY}
 
-    assert words | options | set(_checks._OWN) == provider_data.TAKEN  # noqa: SLF001 - to compare
+    assert options < keywords == set(OPTION_NAMES)
 
 
 @pytest.mark.parametrize("name", ["norce-commerce", "norce-storm", "orocommerce", "commercelayer"])
 def test_built_in_providers_have_no_mistakes(name: str) -> None:
     """They are what authors copy."""
-    assert provider_data.problems(keyturn.provider(name)) == []
+    assert reported(keyturn.provider(name)) == []
 
 
-def test_every_choice_of_a_datum_is_told(world: World) -> None:
-    """Who mistypes one can't guess the others."""
-    for name, kind in provider_data.kinds().items():
+def test_every_choice_of_a_datum_is_reported(world: World) -> None:
+    """An author who mistypes one can't guess the others."""
+    for name, kind in datum_types().items():
         if typing.get_origin(kind) is typing.Literal:
-            (problem,) = provider_data.problems(world.changed(**{name: "rubbish"}))
+            (problem,) = reported(world.changed(**{name: "rubbish"}))
             assert all(choice in problem for choice in typing.get_args(kind))
+
+
+MISSPELT = {
+    "lifetime_fromat": "lifetime_format",
+    "read_tokn": "read_token",
+    "readToken": "read_token",
+    "Token_URL": "token_url",
+    "error_code": "error_codes",
+    "titel": "title",
+    "setings": "settings",
+    "api_header": "api_headers",
+    "authorisation": "authorization",
+}
+
+
+@pytest.mark.parametrize(("name", "meant"), MISSPELT.items())
+def test_misspelt_name_is_reported(world: World, name: str, meant: str) -> None:
+    """A misspelt datum or method would have no effect, and nothing would say so."""
+    expected = f"{name}: is not known. Did you mean {meant}? A name of your own begins with _."
+    inherited = type("Further", (type(world.changed(**{name: "x"})),), {})()
+    on_the_object = world.changed()
+    setattr(on_the_object, name, "x")
+
+    assert reported(inherited) == [expected]
+    assert reported(on_the_object) == [expected]
+
+
+@pytest.mark.parametrize("name", ["_lifetime_fromat", "regions", "tenant_of", "storefront_url"])
+def test_own_name_is_allowed(world: World, name: str) -> None:
+    """An author could have no helper in a provider."""
+    assert reported(world.changed(**{name: "x"})) == []
+
+
+def test_mutable_value_is_reported_by_its_type(world: World) -> None:
+    """A list where a tuple is declared would pass here and fail for a type checker."""
+    assert reported(world.changed(api_domains=["acme.example"])) == ["api_domains: must be a tuple"]
+    assert reported(world.changed(rate_limit={"per_minute": 3, "burst": 1})) == [
+        "rate_limit: must be a RateLimit"
+    ]
+
+
+@pytest.mark.parametrize("settings", [None, 7, object, keyturn.plugins.Provider])
+def test_settings_are_a_settings_class(world: World, settings: object) -> None:
+    """The first connection would fail somewhere deep inside."""
+    assert reported(world.changed(settings=settings)) == [
+        "settings: must be a class derived from keyturn.plugins.Settings"
+    ]
 
 
 # --- What else is sent ---
@@ -275,7 +327,7 @@ def test_platforms_header_replaces_the_usual_one(platform: Platform) -> None:
 
 
 def test_rate_limit_is_kept(world: World, platform: Platform) -> None:
-    """A platform's rate limit would be met by its negative_cache."""
+    """The platform would refuse requests beyond its rate limit."""
     connection = platform({"rate_limit": {"per_minute": 3, "burst": 1}})
     connection.token()
     connection.forget()
@@ -287,7 +339,7 @@ def test_rate_limit_is_kept(world: World, platform: Platform) -> None:
 
 
 def test_margin_is_capped(world: World, platform: Platform) -> None:
-    """A server that gives no new token yet would be asked again and again."""
+    """A server that issues no new token yet would get request after request."""
     connection = platform({"max_margin": 60})
     first = connection.token()
     world.clock.advance(3600 - 70)

@@ -27,7 +27,7 @@ def test_refusal_is_remembered_for_half_a_minute(world: World) -> None:
             world.connect().token()
         world.clock.advance(2.9)
     assert len(world.endpoint.requests) == 1
-    assert "asked again in" in caught.value.hint
+    assert "keyturn asks again in" in caught.value.hint
     assert (caught.value.error, caught.value.status) == ("invalid_client", 401)
 
     world.clock.advance(2)
@@ -61,7 +61,7 @@ def test_remembered_refusal_does_not_hide_a_token(world: World) -> None:
     world.endpoint.refuse()
     with pytest.raises(errors.InvalidClient):
         connection.token(stale=first)
-    with pytest.raises(errors.InvalidClient, match="a moment ago"):
+    with pytest.raises(errors.InvalidClient, match="was cached"):
         connection.token(stale=first)
     assert len(world.endpoint.requests) == 2
 
@@ -105,7 +105,7 @@ def test_rate_limit_is_kept_before_anything_is_sent(world: World) -> None:
         connection.token()
         connection.forget()
 
-    with pytest.raises(errors.RateLimited, match="no room for a token request now") as caught:
+    with pytest.raises(errors.RateLimited, match="allows no token request now") as caught:
         connection.token()
     assert caught.value.retry_after == pytest.approx(10)
     assert len(world.endpoint.requests) == 2
@@ -226,7 +226,8 @@ class RateLimitStore(MemoryStore):
 def test_rate_limit_whose_lock_is_stuck_leaves_the_request_its_time(world: World) -> None:
     """A stopped process would make every token fail: "did not respond within 0 s"."""
     store = RateLimitStore(world.clock, stuck=True)
-    connection = world.connect(store=store, options={"timeout": 5.0})
+    provider = world.changed(rate_limit=keyturn.plugins.RateLimit(per_minute=60, burst=20))
+    connection = world.connect(provider, store=store, options={"timeout": 5.0})
 
     assert connection.token().access_token == "token-1"
     assert world.endpoint.seconds == [5]
@@ -236,9 +237,10 @@ def test_retry_for_which_a_stuck_lock_leaves_no_time_is_none(world: World) -> No
     """The endpoint would be said not to have answered within 0 s, where it answered 500."""
     world.endpoint.responses.append(world.endpoint.response(500, {}))
     store = RateLimitStore(world.clock, stuck=True)
+    provider = world.changed(rate_limit=keyturn.plugins.RateLimit(per_minute=60, burst=20))
 
     with pytest.raises(errors.EndpointUnavailable, match="HTTP 500"):
-        world.connect(store=store, options={"timeout": 5.0}).token()
+        world.connect(provider, store=store, options={"timeout": 5.0}).token()
     assert len(world.endpoint.requests) == 1
 
 
@@ -341,21 +343,33 @@ def test_server_that_goes_on_saying_429_is_given_up(
     assert sum(world.clock.slept) <= 30
 
 
-@pytest.mark.parametrize(("wall", "both"), [(7200, 0), (-7200, 0), (0, 10)])
-def test_token_that_ended_on_its_way_is_asked_for_again(
-    world: World, wall: float, both: float
-) -> None:
-    """An endpoint would be blamed for a clock that was set, or for a process that was stopped."""
+def test_token_that_ended_on_its_way_is_asked_for_again(world: World) -> None:
+    """An endpoint would be blamed for a process that was suspended."""
 
     def response() -> keyturn.plugins.Response:
         token = world.endpoint.token("late", expires_in=5)
-        world.clock.now += wall
-        world.clock.advance(both)
+        world.clock.advance(10)
         return token
 
     world.endpoint.responses.append(response)
 
     assert world.connect().token().access_token == "token-2"
+
+
+@pytest.mark.parametrize("wall", [7200, -7200])
+def test_clock_that_is_set_during_a_token_request_costs_nothing(world: World, wall: float) -> None:
+    """A token would be refused, though it is as good as any."""
+
+    def response() -> keyturn.plugins.Response:
+        token = world.endpoint.token("good", expires_in=60)
+        world.clock.now += wall
+        return token
+
+    world.endpoint.responses.append(response)
+    connection = world.connect()
+
+    assert connection.token().access_token == "good"
+    assert connection.token().access_token == "good"
 
 
 def test_token_that_always_ends_on_its_way_is_given_up(world: World) -> None:
@@ -368,7 +382,7 @@ def test_token_that_always_ends_on_its_way_is_given_up(world: World) -> None:
 
     world.endpoint.responses += [response] * 5
 
-    with pytest.raises(errors.EndpointUnavailable, match="on its way"):
+    with pytest.raises(errors.EndpointUnavailable, match="suspended during the token request"):
         world.connect().token()
     assert len(world.endpoint.requests) == 3
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 from typing import Any
 from urllib.parse import parse_qsl
@@ -10,10 +11,12 @@ import attrs
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from joserfc import jwk, jwt
 
 from keyturn import Secret
 from keyturn._http.request import ClientCertificate
 from keyturn._http.values import BasicCredentials, ClientAssertion, DynamicValue, RandomId
+from keyturn.errors import ConfigurationError
 from keyturn.plugins import TokenRequest
 
 KEY = b"k" * 32
@@ -48,6 +51,7 @@ REQUESTS = st.builds(
     | st.builds(ClientCertificate, NAMES, st.none() | NAMES, st.none() | NAMES.map(Secret)),
     extra_headers=PAIRS,
     partition=NAMES,
+    response_mapping=NAMES,
 )
 
 
@@ -56,7 +60,7 @@ def shown(value: object) -> object:
     if isinstance(value, Secret):
         return value.reveal()
     if isinstance(value, DynamicValue):
-        return [type(value).__name__, *map(shown, value.sources())]
+        return [type(value).__qualname__, *map(shown, value.inputs())]
     if isinstance(value, ClientCertificate):
         return [shown(each) for each in attrs.astuple(value, recurse=False)]
     return [shown(each) for each in value] if isinstance(value, tuple) else value
@@ -90,7 +94,7 @@ def test_any_differing_field_gives_another_fingerprint(
 
 @given(REQUESTS, st.randoms())
 def test_order_makes_no_difference(request_: TokenRequest, random: Any) -> None:
-    """One account would hold several tokens, and ask too often."""
+    """One account would have several tokens, and send too many token requests."""
     shuffled: dict[str, Any] = {}
     for name in ("scope", "parameters", "extra_headers"):
         order = list(getattr(request_, name))
@@ -103,7 +107,7 @@ def test_order_makes_no_difference(request_: TokenRequest, random: Any) -> None:
 
 @given(st.lists(NAMES, min_size=1, max_size=4), st.lists(NAMES, min_size=1, max_size=4))
 def test_delimiters_cannot_collide(one: list[str], other: list[str]) -> None:
-    """Whoever chooses a tenant's name could make it run into the next field."""
+    """A user who chooses a tenant's name could make it run into the next field."""
     assume(sorted(set(one)) != sorted(set(other)))
     prints = [
         TokenRequest("p", "u", scope=tuple(scope)).with_fingerprint(KEY).fingerprint
@@ -130,6 +134,8 @@ def basic(client_id: str, secret: str, *, form_encoded: bool = True) -> dict[str
         ({"parameters": (("a", RandomId()),)}, {"parameters": (("a", "RandomId"),)}),
         ({"partition": "x"}, {"method": "x"}),
         ({"partition": "x"}, {"partition": "y"}),
+        ({"response_mapping": "x"}, {"response_mapping": "y"}),
+        ({"partition": "x"}, {"response_mapping": "x"}),
         ({"certificate": ClientCertificate("x")}, {"certificate": ClientCertificate("y")}),
         ({"provider": "ab", "partition": ""}, {"provider": "a", "partition": "b"}),
         ({"parameters": (("ab", "c"),)}, {"parameters": (("a", "bc"),)}),
@@ -147,8 +153,8 @@ def test_values_that_run_into_each_other_are_kept_apart(
     assert len(prints) == 2
 
 
-def test_fingerprint_depends_on_the_machines_key() -> None:
-    """Whoever reads a store's file names could test guessed secrets against them."""
+def test_fingerprint_depends_on_its_key() -> None:
+    """A reader of a store's entry names could test guessed secrets against them."""
     request = TokenRequest("p", "u", parameters=(("client_secret", Secret("123456")),))
     one, other = request.with_fingerprint(KEY), request.with_fingerprint(b"other" * 4)
 
@@ -217,6 +223,15 @@ def test_body_holds_the_parameters_whatever_they_are(
         assert dict(found) == expected
 
 
+def test_request_can_be_a_key() -> None:
+    """A provider could not keep something for each request: a secret has no hash."""
+    one, other = (
+        TokenRequest("p", url, (("s", Secret(SECRET)),)).with_fingerprint(KEY) for url in "ab"
+    )
+
+    assert {one: 1, other: 2}[one] == 1
+
+
 def test_other_scope_separators() -> None:
     """A provider with comma-separated scopes could not be described."""
     request = TokenRequest("p", "u", scope=("a", "b"), scope_separator=",", body_format="json")
@@ -230,3 +245,102 @@ def test_password_of_a_certificate_is_one_of_the_secrets() -> None:
     request = TokenRequest("p", "u", certificate=certificate)
 
     assert [secret.reveal() for secret in request.secrets()] == [SECRET]
+
+
+def test_fingerprint_is_the_documented_hmac() -> None:
+    """Two versions of keyturn that share a store would not find each other's tokens."""
+    request = TokenRequest("p", "https://a.example", (("a", "b"), ("c", Secret("d"))), ("s",))
+    fields = [
+        "p", "", "", "POST", "https://a.example", "form",
+        [["a", "given", "b"], ["c", "given", "d"]], ["s"], [" ", "scope"], [], None,
+    ]  # fmt: skip
+    expected = hmac.new(KEY, json.dumps(fields).encode(), "sha256").hexdigest()
+
+    assert request.with_fingerprint(KEY).fingerprint == expected
+
+
+class Listed(DynamicValue):
+    """A value made of any strings."""
+
+    def __init__(self, *parts: str) -> None:
+        self.parts = parts
+
+    def value(self, now: float) -> str:
+        """Return the time."""
+        return str(now)
+
+    def inputs(self) -> tuple[str, ...]:
+        """Return the strings."""
+        return self.parts
+
+
+def test_claims_that_are_made_each_time_cannot_run_into_the_next() -> None:
+    """Two clients with crafted claims would share a token."""
+    kind = f"{Listed.__module__}.{Listed.__qualname__}"
+    claims: list[dict[str, Any]] = [
+        {"a": Listed("x"), "b": "y"},
+        {"a": Listed("x", "b", "given", "y")},
+        {"a": Listed(), "b": "y"},
+        {"a": "made", "b": "y"},
+        {"a": kind, "b": "y"},
+    ]
+    prints = {
+        TokenRequest("p", "u", (("j", ClientAssertion(private_key=Secret("k"), claims=each)),))
+        .with_fingerprint(KEY)
+        .fingerprint
+        for each in claims
+    }
+    assert len(prints) == len(claims)
+
+
+def test_request_is_encoded_once_for_the_wire() -> None:
+    """What is sent would differ from what is shown, or a value be made twice."""
+    request = TokenRequest(
+        "p", "https://a.example", (("t", Listed()),), extra_headers=(("accept", Listed()),)
+    )
+    encoded = request.encode(7.0)
+
+    assert encoded.body == b"t=7.0"
+    assert encoded.headers == {
+        "Accept-Encoding": "identity",
+        "Content-Type": "application/x-www-form-urlencoded",
+        "accept": "7.0",
+    }
+    assert encoded.url == request.url
+    assert "7.0" not in repr(encoded)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "url", "query"),
+    [((("a", "b c"),), "https://a.example?a=b+c", "a=b+c"), ((), "https://a.example", "")],
+)
+def test_query_is_part_of_the_url(parameters: Any, url: str, query: str) -> None:
+    """A platform that reads its parameters from the query would get none."""
+    request = TokenRequest("p", "https://a.example", parameters, body_format="query")
+    encoded = request.encode(0.0)
+
+    assert (encoded.url, encoded.body) == (url, b"")
+    assert (request.query, request.body) == (query, b"")
+    assert TokenRequest("p", "https://a.example", parameters).query == ""
+
+
+@pytest.mark.parametrize("body_format", ["form", "json", "query"])
+def test_lone_surrogate_is_reported_and_not_shown(body_format: Any) -> None:
+    """Python's own error would come out, with the secret in it."""
+    parameters = (("client_secret", Secret(f"{SECRET}\ud800")),)
+    request = TokenRequest("p", "u", parameters, body_format=body_format)
+    with pytest.raises(ConfigurationError, match="holds a surrogate") as caught:
+        request.encode(0.0)
+
+    assert caught.value.__context__ is None
+    assert SECRET not in str(caught.value)
+
+
+def test_times_of_an_assertion_are_the_connections() -> None:
+    """A connection with a shifted clock would sign times that the server refuses."""
+    key = jwk.ECKey.generate_key("P-256")
+    pem = Secret(key.as_pem(private=True).decode())
+    assertion = ClientAssertion(private_key=pem, algorithm="ES256", lifetime=60)
+    claims = jwt.decode(assertion.value(5e9), key, algorithms=["ES256"]).claims
+
+    assert (claims["iat"], claims["exp"]) == (5_000_000_000, 5_000_000_060)

@@ -1,4 +1,4 @@
-"""What comes in from a token endpoint, and what the caller gets for it."""
+"""Responses of a token endpoint, and what the caller gets for each."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 import keyturn
 from keyturn import errors
-from keyturn._http.response import printable, refusal, retry_after
-from keyturn._providers.token_response import TokenResponseMapping, field_of, read_error, read_token
+from keyturn._http.redaction import printable
+from keyturn._http.response import error_for, retry_after
+from keyturn._providers.token_response import field_of, read_error, read_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +43,7 @@ def raw(field: str, text: str) -> bytes:
 
 # Each row: what it is, HTTP status, headers, body, the error that the caller gets, words in it.
 Row = tuple[str, int, dict[str, str], bytes, type[OURS], str]
-REFUSED_ROWS: list[Row] = [
+ERROR_ROWS: list[Row] = [
     ("a page", 200, HTML, b"<html>Log in</html>", errors.InvalidTokenResponse, "JSON object"),
     ("a token as a page", 200, HTML, with_fields(), errors.InvalidTokenResponse, "JSON object"),
     ("no content type", 200, {}, with_fields(), errors.InvalidTokenResponse, "JSON object"),
@@ -138,13 +139,13 @@ REFUSED_ROWS: list[Row] = [
 
 @pytest.mark.parametrize(
     ("status", "headers", "body", "kind", "words"),
-    [row[1:] for row in REFUSED_ROWS],
-    ids=[row[0] for row in REFUSED_ROWS],
+    [row[1:] for row in ERROR_ROWS],
+    ids=[row[0] for row in ERROR_ROWS],
 )
 def test_response_that_is_no_token_becomes_this_error(
     world: World, status: int, headers: dict[str, str], body: bytes, kind: type[OURS], words: str
 ) -> None:
-    """An error body would be used as a token, or the user would be told the wrong thing."""
+    """An error body would be used as a token, or the user would get the wrong error."""
     world.endpoint.responses += [
         keyturn.plugins.Response(status, headers, body, world.clock.now)
     ] * 3
@@ -167,11 +168,11 @@ TOKEN_ROWS: list[tuple[str, dict[str, str], bytes, dict[str, Any]]] = [
     ("+json", {"content-type": "application/vnd.api+json"}, with_fields(), {}),
     ("bearer", JSON, with_fields(token_type="bearer"), {"token_type": "bearer"}),
     ("BEARER", JSON, with_fields(token_type="BEARER"), {"token_type": "BEARER"}),
-    ("lifetime as a text", JSON, with_fields(expires_in="3600"), {}),
+    ("lifetime as a string", JSON, with_fields(expires_in="3600"), {}),
     ("lifetime as a float", JSON, with_fields(expires_in=3600.0), {}),
     ("a second", JSON, with_fields(expires_in=1), {"lifetime": 1}),
     ("absurd lifetime", JSON, with_fields(expires_in=10**12), {"lifetime": YEAR}),
-    ("absurd lifetime as a text", JSON, with_fields(expires_in="9" * 18), {"lifetime": YEAR}),
+    ("absurd lifetime as a string", JSON, with_fields(expires_in="9" * 18), {"lifetime": YEAR}),
     ("scope", JSON, with_fields(scope="a b"), {"scope": "a b"}),
     ("empty scope", JSON, with_fields(scope=""), {"scope": None}),
     ("more fields", JSON, with_fields(created_at=1, x={"y": [None]}),
@@ -192,7 +193,7 @@ TOKEN_ROWS: list[tuple[str, dict[str, str], bytes, dict[str, Any]]] = [
 def test_response_becomes_this_token(
     world: World, headers: dict[str, str], body: bytes, expected: dict[str, Any]
 ) -> None:
-    """A token that works would be refused, or its lifetime misread."""
+    """A valid token would be rejected, or its lifetime misread."""
     world.endpoint.responses.append(keyturn.plugins.Response(200, headers, body, world.clock.now))
     token = world.connect().token()
 
@@ -204,7 +205,7 @@ def test_response_becomes_this_token(
     assert len(world.endpoint.requests) == 1
 
 
-def test_number_beyond_a_double_is_no_json_of_ours(world: World) -> None:
+def test_number_beyond_a_double_is_rejected(world: World) -> None:
     """An infinite number in an entry could not be read back by another JSON reader."""
     world.endpoint.responses.append(
         keyturn.plugins.Response(200, JSON, raw("x", "1e400"), world.clock.now)
@@ -217,7 +218,7 @@ def test_number_beyond_a_double_is_no_json_of_ours(world: World) -> None:
 def test_narrower_scope_is_a_warning_and_the_token_is_used(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The user would never learn why an API refuses; or get no token though there is one."""
+    """The user would never learn why an API refuses, or would get no token though there is one."""
     world.endpoint.responses.append(world.endpoint.token("t", scope="read"))
     token = world.connect(scope="read write").token()
 
@@ -252,7 +253,7 @@ RETRY_AFTER = [
 
 @pytest.mark.parametrize(("text", "seconds"), RETRY_AFTER)
 def test_retry_after_is_understood(text: str, seconds: float | None) -> None:
-    """keyturn would hammer a server that asked for silence, or stay silent for ever."""
+    """keyturn would send requests during the cooldown that a server asked for, or none for ever."""
     response = keyturn.plugins.Response(429, {"retry-after": text}, sent_at=1_800_000_000.0)
 
     assert retry_after(response) == seconds
@@ -263,7 +264,7 @@ def test_retry_after_is_understood(text: str, seconds: float | None) -> None:
     [("Fri, 15 Jan 2027 10:00:00 GMT", 30.0), ("soon", 3600.0), ("", 3600.0)],
 )
 def test_retry_after_date_is_measured_by_the_servers_clock(date: str, seconds: float) -> None:
-    """A client whose clock is late or early would be silent for too long, or not at all."""
+    """A client whose clock is wrong would wait for too long, or not at all."""
     headers = {"retry-after": "Fri, 15 Jan 2027 10:00:30 GMT", "date": date}
 
     assert retry_after(keyturn.plugins.Response(429, headers, sent_at=1_800_000_000.0)) == seconds
@@ -271,7 +272,7 @@ def test_retry_after_date_is_measured_by_the_servers_clock(date: str, seconds: f
 
 @given(st.text())
 def test_retry_after_is_bounded_whatever_it_says(text: str) -> None:
-    """A server could silence a client for ever, or crash it."""
+    """A server could stop a client for ever, or crash it."""
     seconds = retry_after(keyturn.plugins.Response(429, {"retry-after": text}))
 
     assert seconds is None or 0 <= seconds <= 3600
@@ -280,7 +281,7 @@ def test_retry_after_is_bounded_whatever_it_says(text: str) -> None:
 @given(st.text(), st.text(min_size=1))
 @example("\x1b[2J", "made-up")
 def test_server_text_is_shown_short_and_plain(text: str, secret: str) -> None:
-    """A server's text could forge log lines, drive a terminal, or show the secret sent to it."""
+    """Server text could forge log lines, drive a terminal, or show the secret sent to it."""
     shown = printable(f"{text}{secret}{text}", [keyturn.Secret(secret)])
 
     assert len(shown) <= 300
@@ -290,22 +291,22 @@ def test_server_text_is_shown_short_and_plain(text: str, secret: str) -> None:
 
 
 @pytest.mark.parametrize(("opened", "closed"), [('{"a":', "}"), ("[", "]")])
-def test_deep_nesting_beside_a_token_is_no_matter(opened: str, closed: str) -> None:
-    """Looking for other tokens in a response would end in an error that is not ours."""
+def test_deep_nesting_beside_a_token_does_not_matter(opened: str, closed: str) -> None:
+    """The caller would get an error that is not keyturn's."""
     body = raw("x", opened * 480 + "1" + closed * 480)
 
     assert read_token(keyturn.plugins.Response(200, JSON, body, 1000.0)).access_token == "t0ken"
 
 
 def test_place_in_a_list_that_cannot_be_is_nothing() -> None:
-    """A path in a provider's description would raise an error that is not ours."""
+    """A path in a provider's description would raise an error that is not keyturn's."""
     assert field_of(["x"], "0") == "x"
     assert field_of(["x"], "1") is None
     assert field_of(["x"], "9" * 5000) is None
 
 
 def test_response_is_read_as_rfc_6749_has_it_by_default() -> None:
-    """A provider that reads its responses by itself would get another token than the response's."""
+    """A provider that reads its responses itself would get another token."""
     response = keyturn.plugins.Response(200, JSON, with_fields(scope="a b", created_at=1), 1000.0)
     token = read_token(response)
 
@@ -363,11 +364,11 @@ def test_any_bytes_give_a_token_or_one_of_our_errors(
 ) -> None:
     """A hostile response would crash the caller, or make a token out of nothing."""
     response = keyturn.plugins.Response(status, headers, body, 1_800_000_000.0)
-    refused = refusal(read_error(response), response, [keyturn.Secret(SECRET)])
-    assert isinstance(refused, errors.KeyturnError)
-    assert str(refused)
+    failure = error_for(read_error(response), response, [keyturn.Secret(SECRET)])
+    assert isinstance(failure, errors.KeyturnError)
+    assert str(failure)
     try:
-        token = read_token(response, TokenResponseMapping(missing_lifetime=60.0))
+        token = read_token(response, missing_lifetime=60.0)
     except errors.InvalidTokenResponse:
         return
     assert token.access_token
@@ -377,7 +378,7 @@ def test_any_bytes_give_a_token_or_one_of_our_errors(
 
 
 @given(st.sampled_from(["norce-commerce", "norce-storm", "orocommerce", "commercelayer"]), BODIES)
-def test_no_provider_stumbles_over_an_error_body(name: str, body: bytes) -> None:
+def test_every_provider_reads_any_error_body(name: str, body: bytes) -> None:
     """A provider's own reading of errors would raise on a response of another shape."""
     response = keyturn.plugins.Response(400, JSON, body)
     provider = keyturn.provider(name)
@@ -405,7 +406,7 @@ def test_nested_response_gives_a_token_or_one_of_our_errors(world: World, depth:
 def test_error_code_that_quotes_a_secret_is_left_out(status: int) -> None:
     """It would show in the error's fields, in its pickle and in the store."""
     response = keyturn.plugins.Response(status, JSON)
-    error = refusal(
+    error = error_for(
         keyturn.plugins.OAuthError("hunter2-prod"), response, [keyturn.Secret("hunter2-prod")]
     )
 
@@ -414,15 +415,15 @@ def test_error_code_that_quotes_a_secret_is_left_out(status: int) -> None:
     assert "hunter2" not in f"{error!r} {vars(error)}"
 
 
-def test_usual_error_code_says_what_is_wrong_though_a_secret_is_a_part_of_it() -> None:
-    """The user would be sent the wrong way for having a poor secret; or be shown that secret."""
+def test_usual_error_code_counts_though_it_contains_a_secret() -> None:
+    """A user with a weak secret would get the wrong advice, or see that secret."""
     code = keyturn.plugins.OAuthError("invalid_client")
-    error = refusal(code, keyturn.plugins.Response(400), [keyturn.Secret("client")])
+    error = error_for(code, keyturn.plugins.Response(400), [keyturn.Secret("client")])
 
     assert isinstance(error, errors.InvalidClient)
     assert error.error == ""
     assert (
-        refusal(code, keyturn.plugins.Response(400), [keyturn.Secret("x1")]).error
+        error_for(code, keyturn.plugins.Response(400), [keyturn.Secret("x1")]).error
         == "invalid_client"
     )  # type: ignore[attr-defined]
 
@@ -449,7 +450,7 @@ def test_secret_is_hidden_wherever_a_long_text_is_cut(disguise: Callable[[str], 
 
 
 def test_long_run_is_hidden_wherever_a_long_text_is_cut() -> None:
-    """The beginning of a key or token that nobody knows here would show."""
+    """The beginning of an unknown key or token would show."""
     for length in range(2950, 3010):
         assert printable(" " * length + "x" * 40) in {"", "[hidden]"}
 
@@ -467,7 +468,7 @@ def test_long_run_is_hidden_wherever_a_long_text_is_cut() -> None:
         ("of\0hunter2-pro", "of [hidden]-pro"),
     ],
 )
-def test_secret_that_is_a_part_of_another_leaves_no_rest(
+def test_secret_that_is_part_of_another_is_hidden_with_it(
     secrets: list[str], text: str, shown: str
 ) -> None:
     """The rest of the longer secret would show."""

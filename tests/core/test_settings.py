@@ -1,8 +1,8 @@
-"""Settings: all mistakes at once, no value in any of them, and a schema that says the same."""
+"""Settings: checked however they are made, all mistakes at once, and a schema that agrees."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 import jsonschema
@@ -11,8 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import keyturn
+from keyturn import errors
 from keyturn._providers.schema import json_schema
 from keyturn._providers.settings import read
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def even(value: int) -> str | None:
@@ -20,7 +24,6 @@ def even(value: int) -> str | None:
     return None if value % 2 == 0 else "must be even"
 
 
-@attrs.frozen(kw_only=True)
 class Everything(keyturn.plugins.ConfidentialSettings):
     """Settings with a field of every type."""
 
@@ -52,7 +55,7 @@ def problems_of(values: dict[str, Any]) -> list[str]:
     """Return the mistakes in values; there must be settings or mistakes, and never both."""
     settings, problems = read(Everything, values)
     assert (settings is None) == bool(problems)
-    return problems
+    return list(map(str, problems))
 
 
 ACCEPTED: list[dict[str, Any]] = [
@@ -74,7 +77,7 @@ def test_right_values_are_accepted_by_reader_and_schema(values: dict[str, Any]) 
 
 
 def test_values_arrive_as_their_types() -> None:
-    """A provider would get a text where it expects a tuple, or a secret in the clear."""
+    """A provider would get a string where it expects a tuple, or a secret in the clear."""
     values = {"scope": "a  b", "share": 1, "client_secret": keyturn.Secret("x")}
     settings, _ = read(Everything, GOOD | values)
 
@@ -95,31 +98,30 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"kind": ["big"]}, "kind: must be one of big, small."),
     ({"kind": None}, "kind: must be one of big, small."),
     ({"maybe": "perhaps"}, "maybe: must be one of yes, no."),
-    ({"client_id": 7}, "client_id: must be a text"),
-    ({"client_id": None}, "client_id: must be a text"),
-    ({"client_secret": 7}, "client_secret: must be a text"),
-    ({"client_secret": ["x"]}, "client_secret: must be a text"),
-    ({"client_secret": ""}, "client_secret: must be one line of text, without spaces around it"),
-    ({"spare_secret": {}}, "spare_secret: must be a text"),
-    ({"number": "2"}, "number: must be a whole number"),
-    ({"number": 2.5}, "number: must be a whole number"),
-    ({"number": True}, "number: must be a whole number"),
-    ({"number": None}, "number: must be a whole number"),
+    ({"client_id": 7}, "client_id: must be a string"),
+    ({"client_id": None}, "client_id: must be a string"),
+    ({"client_secret": 7}, "client_secret: must be a string"),
+    ({"client_secret": ["x"]}, "client_secret: must be a string"),
+    ({"client_secret": ""}, "client_secret: must be one line, without spaces around it"),
+    ({"spare_secret": {}}, "spare_secret: must be a string"),
+    ({"number": "2"}, "number: must be an integer"),
+    ({"number": 2.5}, "number: must be an integer"),
+    ({"number": True}, "number: must be an integer"),
+    ({"number": None}, "number: must be an integer"),
     ({"number": 3}, "number: must be even"),
     ({"share": "0.5"}, "share: must be a number"),
     ({"share": True}, "share: must be a number"),
     ({"strict": 1}, "strict: must be true or false"),
     ({"strict": "true"}, "strict: must be true or false"),
-    ({"scope": []}, "scope: must be one or several scope values, as a text or a list of texts"),
-    ({"scope": 7}, "scope: must be one or several scope values, as a text or a list of texts"),
-    ({"scope": ""}, "scope: must be one or several scope values, as a text or a list of texts"),
-    ({"scope": ["a", 7]},
-     "scope: must have visible ASCII scope values only (RFC 6749 section 3.3)"),
+    ({"scope": []}, "scope: must have one or more scope values of visible ASCII characters (RFC 6749 section 3.3)"),
+    ({"scope": 7}, "scope: must be a string or a list of strings"),
+    ({"scope": ""}, "scope: must have one or more scope values of visible ASCII characters (RFC 6749 section 3.3)"),
+    ({"scope": ["a", 7]}, "scope: must be a string or a list of strings"),
     ({"scope": ["a", ""]},
-     "scope: must have visible ASCII scope values only (RFC 6749 section 3.3)"),
+     "scope: must have one or more scope values of visible ASCII characters (RFC 6749 section 3.3)"),
     ({"tenant": "a.b"}, "tenant: must be one host label: 1 to 63 of a-z, 0-9 and inner hyphens"),
-    ({"tenat": "acme"}, "tenat: is not a setting of this provider. Did you mean tenant?"),
-    ({"zzz": 1}, "zzz: is not a setting of this provider."),
+    ({"tenat": "acme"}, "tenat: is not known. Did you mean tenant?"),
+    ({"zzz": 1}, "zzz: is not known."),
 ]  # fmt: skip
 
 
@@ -136,15 +138,15 @@ def test_wrong_value_is_refused_by_reader_and_schema(values: dict[str, Any], pro
     "text", [" x", "x ", "a\nb", "a\rb", "a\x00b", "a\x1b[0m", "\ud800", "\u2028"]
 )
 @pytest.mark.parametrize("name", ["client_id", "client_secret", "spare_secret"])
-def test_text_is_one_printable_line(name: str, text: str) -> None:
+def test_string_is_one_printable_line(name: str, text: str) -> None:
     """A secret read with its line's end would be refused by the server for no visible reason."""
-    expected = f"{name}: must be one line of text, without spaces around it"
+    expected = f"{name}: must be one line, without spaces around it"
 
     assert problems_of(GOOD | {name: text}) == [expected]
 
 
-def test_all_mistakes_are_told_at_once() -> None:
-    """The user would mend one mistake after the other."""
+def test_all_mistakes_are_reported_at_once() -> None:
+    """The user would correct one mistake after the other."""
     problems = problems_of({"kind": "bigg", "tenant": "A", "number": 3, "tokn_url": "", "scope": 1})
 
     assert problems == [
@@ -152,14 +154,14 @@ def test_all_mistakes_are_told_at_once() -> None:
         "client_secret: is required",
         "kind: must be one of big, small. Did you mean big?",
         "number: must be even",
-        "scope: must be one or several scope values, as a text or a list of texts",
+        "scope: must be a string or a list of strings",
         "tenant: must be one host label: 1 to 63 of a-z, 0-9 and inner hyphens",
-        "tokn_url: is not a setting of this provider. Did you mean token_url?",
+        "tokn_url: is not known. Did you mean token_url?",
     ]
 
 
-def test_mistakes_in_how_values_go_together_are_told_with_the_others() -> None:
-    """The second mistake would only show after the first was mended."""
+def test_mistakes_in_how_values_go_together_are_reported_with_the_others() -> None:
+    """The second mistake would only show after the first was corrected."""
     assert problems_of(GOOD | {"kind": "small", "share": 0.5, "number": 3}) == [
         "number: must be even",
         "share: is only for the big",
@@ -185,10 +187,10 @@ VALUES = st.dictionaries(
 @given(VALUES)
 def test_any_values_give_settings_or_mistakes(values: dict[str, Any]) -> None:
     """A configuration file would crash the reader."""
-    problems = problems_of(GOOD | values)
+    settings, problems = read(Everything, GOOD | values)
 
-    for problem in problems:
-        assert ": " in problem
+    assert (settings is None) == bool(problems)
+    assert all(problem.message for problem in problems)
 
 
 @given(VALUES)
@@ -220,6 +222,106 @@ def test_repr_of_settings_shows_no_secret() -> None:
     assert "tenant='acme'" in repr(settings)
 
 
+# --- However they are made ---
+
+
+def refused(make: Callable[[], object]) -> list[str]:
+    """Return the mistakes for which settings are refused; no secret may show."""
+    with pytest.raises(errors.ConfigurationError) as caught:
+        make()
+    assert "s3cret" not in f"{caught.value}{caught.value!r}"
+    return list(map(str, caught.value.problems))
+
+
+def test_constructor_checks_and_converts() -> None:
+    """Typed code would skip all checks, and a plain secret would show in every repr."""
+    made = Everything(**GOOD | {"scope": "a b", "share": 1})
+
+    assert made == Everything(**GOOD | {"scope": ("a", "b"), "share": 1.0})
+    assert made.client_secret == keyturn.Secret("s3cret-for-tests")
+    assert "s3cret" not in repr(made)
+    assert refused(lambda: Everything(**GOOD | {"number": 3, "tenat": "x", "client_id": 7})) == [
+        "client_id: must be a string",
+        "number: must be even",
+        "tenat: is not known. Did you mean tenant?",
+    ]
+    assert refused(lambda: Everything(**GOOD | {"kind": "small", "share": 0.5})) == [
+        "share: is only for the big"
+    ]
+
+
+def test_changed_copy_is_checked() -> None:
+    """`attrs.evolve` would be a way around every check."""
+    made = Everything(**GOOD)
+    changed = attrs.evolve(made, tenant="other", client_secret="other")
+
+    assert (changed.tenant, changed.kind) == ("other", "big")
+    assert changed.client_secret == keyturn.Secret("other")
+    assert attrs.evolve(made) == made
+    assert refused(lambda: attrs.evolve(made, tenant="A.B")) == [
+        "tenant: must be one host label: 1 to 63 of a-z, 0-9 and inner hyphens"
+    ]
+
+
+def test_settings_cannot_be_changed() -> None:
+    """A connection's settings would differ from those that its tokens are for."""
+    made = Everything(**GOOD)
+
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        made.tenant = "other"  # type: ignore[misc]
+
+
+class Scoped(keyturn.plugins.Settings):
+    """What several settings classes share."""
+
+    scope: tuple[str, ...] = keyturn.plugins.setting("Scope", default=("read",))
+
+
+class Mixed(Scoped, keyturn.plugins.ConfidentialSettings):
+    """Settings of several bases."""
+
+    tenant: str = keyturn.plugins.label("Tenant", default="shop")
+
+
+class Narrowed(Mixed):
+    """Settings that require what their base does not."""
+
+    tenant: str = keyturn.plugins.label("Tenant")
+
+
+def test_settings_of_several_bases() -> None:
+    """A mixed-in setting would be missing, or not be checked."""
+    made = Mixed(client_id="cid", client_secret=keyturn.Secret("x"), scope=("write",))
+
+    assert (made.scope, made.tenant, made.client_id) == (("write",), "shop", "cid")
+    assert refused(lambda: Narrowed(client_id=" ", scope=[])) == [  # type: ignore
+        "client_id: must be one line, without spaces around it",
+        "client_secret: is required",
+        "scope: must have one or more scope values of visible ASCII characters (RFC 6749 section"
+        " 3.3)",
+        "tenant: is required",
+    ]
+
+
+def test_wrong_default_is_reported() -> None:
+    """A provider would get a value of another type than its author wrote."""
+
+    class Wrong(keyturn.plugins.Settings):
+        number: int = keyturn.plugins.setting("Number", default="x")  # type: ignore
+
+    assert refused(Wrong) == ["number: must be an integer"]
+
+
+def test_problem_of_the_whole_needs_no_name() -> None:
+    """A mistake that is in no one setting would be lost, or be given to a wrong one."""
+
+    class Whole(keyturn.plugins.Settings):
+        def problems(self) -> list[str]:
+            return ["nothing fits"]
+
+    assert refused(Whole) == ["nothing fits"]
+
+
 def test_schema_is_complete() -> None:
     """A form drawn from the schema would lack a title, or show a secret."""
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
@@ -244,7 +346,7 @@ PROVIDERS = ["norce-commerce", "norce-storm", "orocommerce", "commercelayer"]
 
 @pytest.mark.parametrize("name", PROVIDERS)
 def test_every_provider_gives_a_schema(name: str) -> None:
-    """`keyturn schema` would print what is no schema, or a secret as a plain text."""
+    """`keyturn schema` would print what is no schema, or a secret as a plain string."""
     schema = keyturn.provider(name).settings_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import functools
 import json
 import logging
@@ -15,8 +16,6 @@ import pytest
 
 import keyturn
 from keyturn import errors
-from keyturn._tokens.manager import TokenManager
-from keyturn._tokens.single_flight import SingleFlight
 from keyturn.stores._memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
     from tests.conftest import RawServer, World
 
-    from keyturn._tokens.snapshot import TokenSnapshot
 
 # Runs in a process of its own: a connection to a loopback endpoint, tokens kept on disk.
 OPEN = """
@@ -265,9 +263,9 @@ def test_waiting_has_an_end(world: World, gate: Gate) -> None:
     """A worker that hangs would hang every caller with it."""
     connection = world.connect(options={"timeout": -14.9})  # a waiter adds fifteen seconds
     gate.hold()
-    with pytest.raises(errors.EndpointUnavailable, match="the request for it hangs"):
+    with pytest.raises(errors.EndpointUnavailable, match="the token request hangs"):
         connection.token()
-    with pytest.raises(errors.EndpointUnavailable, match="the request for it hangs"):
+    with pytest.raises(errors.EndpointUnavailable, match="the token request hangs"):
         asyncio.run(connection.atoken())
     gate.opened.set()
     world.land()
@@ -293,7 +291,7 @@ def test_waiter_that_wakes_up_late_gets_no_expired_token(world: World, gate: Gat
 
 
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
-def test_tokens_that_end_before_anybody_gets_them_are_told(
+def test_tokens_that_expire_before_a_caller_gets_them_are_reported(
     world: World, asynchronous: bool
 ) -> None:
     """A caller would go on for ever, or be given an expired token."""
@@ -303,7 +301,7 @@ def test_tokens_that_end_before_anybody_gets_them_are_told(
         return "Authorization", f"Bearer {token.access_token}"
 
     connection = world.connect(world.changed(authorization=authorization))
-    with pytest.raises(errors.EndpointUnavailable, match="4 tokens in a row had ended"):
+    with pytest.raises(errors.EndpointUnavailable, match="4 tokens in a row expired before they could be used"):
         asyncio.run(connection.atoken()) if asynchronous else connection.token()
 
 
@@ -332,22 +330,43 @@ def test_late_waiter_brings_no_discarded_token_back(world: World, gate: Gate, ho
     assert connection.token().access_token == "token-2"
 
 
-def test_token_discarded_while_it_is_taken_is_not_held(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Another thread's word that a token is bad would be lost."""
-    connection = world.connect()
-    hold = TokenManager._hold  # noqa: SLF001 - another thread comes in between just there
+def test_token_discarded_while_it_is_installed_is_not_kept(world: World) -> None:
+    """The report of another thread that a token is bad would be lost."""
 
-    def hold_late(keeper: TokenManager, held: TokenSnapshot) -> None:
-        if held.token is not None and held.token.access_token == "token-1":
-            connection.invalidate(held.token)
-        hold(keeper, held)
+    def authorization(_: object, __: object, token: keyturn.Token) -> tuple[str, str]:
+        if token.access_token == "token-1":
+            connection.invalidate(token)
+        return "Authorization", f"Bearer {token.access_token}"
 
-    monkeypatch.setattr(TokenManager, "_hold", hold_late)
+    connection = world.connect(world.changed(authorization=authorization))
     connection.token()
 
     assert connection.token().access_token == "token-2"
+
+
+def test_hundred_waiters_install_a_token_once(world: World, gate: Gate) -> None:
+    """Each waiter would run the provider's code, though all get one token."""
+    calls: list[str] = []
+
+    def authorization(_: object, __: object, token: keyturn.Token) -> tuple[str, str]:
+        calls.append(token.access_token)
+        return "Authorization", f"Bearer {token.access_token}"
+
+    connection = world.connect(world.changed(authorization=authorization))
+    gate.hold()
+    threads, results = in_threads(50, connection.headers)
+
+    async def work() -> list[dict[str, str]]:
+        tasks = [asyncio.create_task(connection.aheaders()) for _ in range(50)]
+        await asyncio.sleep(0)
+        gate.opened.set()
+        return await asyncio.gather(*tasks)
+
+    results += asyncio.run(work())
+    joined(threads)
+
+    assert results == [{"Authorization": "Bearer held"}] * 100
+    assert calls == ["held"]
 
 
 def test_caller_with_other_options_waits_by_these(world: World, gate: Gate) -> None:
@@ -364,7 +383,7 @@ def test_caller_with_other_options_waits_by_these(world: World, gate: Gate) -> N
     assert [each.access_token for each in later] == ["second"]
 
 
-def test_log_handler_that_asks_for_the_token_is_told(world: World) -> None:
+def test_log_handler_that_asks_for_the_token_gets_an_error(world: World) -> None:
     """It would wait for itself, and the first caller with it."""
     told: list[BaseException] = []
 
@@ -378,13 +397,13 @@ def test_log_handler_that_asks_for_the_token_is_told(world: World) -> None:
     connection = world.connect(scope="read write")
     world.endpoint.responses.append(world.endpoint.token("narrow", scope="read"))
     handler = Asks()
-    logging.getLogger("keyturn._tokens.acquisition").addHandler(handler)
+    logging.getLogger("keyturn").addHandler(handler)
     try:
         assert connection.token().access_token == "narrow"
     finally:
-        logging.getLogger("keyturn._tokens.acquisition").removeHandler(handler)
+        logging.getLogger("keyturn").removeHandler(handler)
 
-    assert "on the thread that obtains it" in str(told[0])
+    assert "on the thread that acquires it" in str(told[0])
 
 
 def test_hundred_threads_with_one_bad_token_renew_it_once(world: World, gate: Gate) -> None:
@@ -400,36 +419,37 @@ def test_hundred_threads_with_one_bad_token_renew_it_once(world: World, gate: Ga
     assert len(world.endpoint.requests) == 2
 
 
-def test_without_a_new_thread_the_caller_does_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At the interpreter's end, and where threads are short, nobody would get a token."""
+def test_without_a_new_thread_the_caller_does_the_work(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the interpreter's end, and where threads are short, no caller would get a token."""
 
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    assert SingleFlight[str]().join("key", lambda: "done").result(0) == "done"
+    connection = world.connect()
+    first = connection.token()
+    asyncio.run(connection.ainvalidate(first))
+
+    assert first.access_token == "token-1"
+    assert asyncio.run(connection.atoken()).access_token == "token-2"
 
 
-def test_flight_in_progress_is_joined_and_one_that_landed_is_not() -> None:
-    """Each caller would start work of its own, or be given the outcome of an old one."""
-    flights = SingleFlight[int]()
-    opened = threading.Event()
-    started: list[int] = []
+def test_context_of_the_caller_reaches_the_worker(world: World) -> None:
+    """A trace would not show which request caused a token request."""
+    trace = contextvars.ContextVar("trace", default="none")
+    seen: list[str] = []
 
-    def work() -> int:
-        started.append(1)
-        assert opened.wait(20)
-        if len(started) == 1:
-            raise KeyError
-        return len(started)
+    def response() -> keyturn.plugins.Response:
+        seen.append(trace.get())
+        return world.endpoint.token("token")
 
-    first = [flights.join("key", work) for _ in range(10)]
-    assert not first[0].cancel()
-    opened.set()
-    with pytest.raises(KeyError):
-        first[0].result(10)
-    assert len(set(first)) == 1
-    assert flights.join("key", work).result(10) == 2
+    world.endpoint.responses.append(response)
+    trace.set("request-7")
+    world.connect().token()
+
+    assert seen == ["request-7"]
 
 
 def test_herd_after_a_failure_makes_one_request(world: World, gate: Gate) -> None:
@@ -454,46 +474,20 @@ def test_herd_after_a_failure_makes_one_request(world: World, gate: Gate) -> Non
     assert len(world.endpoint.requests) == 2
 
 
-def test_flight_that_was_forgotten_lands() -> None:
-    """Work that forks would break in the child, which has forgotten all flights."""
-    flights = SingleFlight[str]()
-
-    def work() -> str:
-        flights._forget()  # noqa: SLF001 - what a fork does in its child
-        return "done"
-
-    assert flights.join("key", work).result(10) == "done"
+# A fork by the C library runs none of Python's fork hooks, as under uWSGI.
+FORKS = {"python": "os.fork()", "c": "ctypes.PyDLL(None).fork()"}
+STORES = {"memory": "MemoryStore()", "disk": "keyturn.stores.DiskStore(sys.argv[2] + '/store')"}
 
 
-def test_flight_that_was_forgotten_does_not_land_its_successor() -> None:
-    """The next who asks in a forked child would start a third flight beside the second."""
-    flights = SingleFlight[str]()
-    landing, flying = threading.Event(), threading.Event()
-
-    def first() -> str:
-        assert landing.wait(10)
-        return "first"
-
-    def second() -> str:
-        assert flying.wait(10)
-        return "second"
-
-    old = flights.join("key", first)
-    flights._forget()  # noqa: SLF001 - what a fork does in its child
-    new = flights.join("key", second)
-    landing.set()
-    assert old.result(10) == "first"
-
-    assert flights.join("key", first) is new
-    flying.set()
-    assert new.result(10) == "second"
-
-
-def test_fork_during_a_flight_blocks_nobody(
+@pytest.mark.parametrize("store", STORES)
+@pytest.mark.parametrize("fork", FORKS)
+def test_fork_during_a_token_request_blocks_no_process(
     run_python: Callable[..., str],
     serve: Callable[..., RawServer],
     tmp_path: Path,
     token_response: bytes,
+    fork: str,
+    store: str,
 ) -> None:
     """A child would wait for ever for a worker that only its parent has."""
     asked = threading.Event()
@@ -501,7 +495,7 @@ def test_fork_during_a_flight_blocks_nobody(
     def response(server: RawServer, connection: socket.socket) -> None:
         server.read_request(connection)
         if len(server.received) == 1:
-            (tmp_path / "flying").touch()
+            (tmp_path / "in-progress").touch()
             asked.wait(20)  # the parent's, until the child has its token
         else:
             asked.set()
@@ -509,19 +503,24 @@ def test_fork_during_a_flight_blocks_nobody(
 
     server = serve(response)
     code = f"""{OPEN}
-import os, threading, time
+import ctypes, os, threading, time
 from keyturn.stores._memory import MemoryStore
-connection = keyturn.connect(
-    "orocommerce", url=sys.argv[1], store=MemoryStore(), client_id="cid", client_secret="x"
-)
+store = {STORES[store]}
+def connect(client_id):
+    return keyturn.connect(
+        "orocommerce", url=sys.argv[1], store=store, client_id=client_id, client_secret="x"
+    )
+connection = connect("cid")
 thread = threading.Thread(target=connection.token)
 thread.start()
 # Forked any earlier, while the worker imports, the child would have half a module.
-while not os.path.exists(sys.argv[2] + "/flying"):
+while not os.path.exists(sys.argv[2] + "/in-progress"):
     time.sleep(0.001)
-child = os.fork()
+child = {FORKS[fork]}
 if not child:
-    os._exit(0 if connection.token().access_token == "t0ken" else 1)
+    # On disk, the parent still holds the lock of its own token request.
+    own = connection if "{store}" == "memory" else connect("child")
+    os._exit(0 if own.token().access_token == "t0ken" else 1)
 assert os.waitpid(child, 0)[1] == 0
 thread.join()
 print(connection.token().access_token)

@@ -6,7 +6,6 @@ import itertools
 import re
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -148,7 +147,7 @@ def test_uuid_is_new_each_time_and_the_fingerprint_is_not(
 
 def test_uuid_within_a_text_is_a_setting_that_is_missing() -> None:
     """Half a correlation ID would be sent as it stands."""
-    with pytest.raises(errors.ConfigurationError, match=r"names \{uuid\}, which is no setting"):
+    with pytest.raises(errors.ConfigurationError, match=r"names \{uuid\}, which is not a setting"):
         provider_from_data(parameters={"id": "x-{uuid}"})
 
 
@@ -158,7 +157,7 @@ def test_uuid_within_a_text_is_a_setting_that_is_missing() -> None:
 def provider_from_data(**data: Any) -> keyturn.plugins.Provider[Any]:
     """Return a provider with all kinds of settings."""
     usual = {"token_url": "https://acme.example/token", "settings": SETTINGS}
-    return keyturn.plugins.provider_from_data("acme", usual | data)
+    return keyturn.plugins.provider_from_data(usual | data, name="acme")
 
 
 ADDRESSES = {
@@ -209,7 +208,7 @@ def test_no_setting_moves_an_address(value: str) -> None:
     settings = {"tenant": {"title": "Tenant"}}
     for template in ("https://{tenant}.acme.example/token", "https://acme.example/{tenant}/token"):
         provider = keyturn.plugins.provider_from_data(
-            "acme", {"token_url": template, "settings": settings}
+            {"token_url": template, "settings": settings}, name="acme"
         )
         secret = keyturn.Secret("s3cret-for-tests")
         given_settings = provider.settings(client_id="cid", client_secret=secret, tenant=value)
@@ -227,22 +226,22 @@ def test_no_setting_moves_an_address(value: str) -> None:
 
 
 MISTAKES = {
-    "{missing}": "names {missing}, which is no setting",
-    "{tenant[x]}": "names {tenant[x]}, which that setting has no text for",
-    "{environment[x]}": "names {environment[x]}, which that setting has no text for",
-    "{region}": "names {region}, which that setting has no text for",
-    "{region[login]}": "names {region[login]}, which that setting has no text for",
-    "{problems}": "names {problems}, which is no setting",
-    "{__class__}": "names {__class__}, which is no setting",
-    "{tenant": "is no template",
-    "tenant}": "is no template",
-    "{}": "is no template",
-    "{0}": "is no template",
-    "{tenant!r}": "is no template",
-    "{tenant:>9}": "is no template",
-    "{tenant.x}": "is no template",
-    "{tenant[x][y]}": "is no template",
-    "{ tenant }": "is no template",
+    "{missing}": "names {missing}, which is not a setting",
+    "{tenant[x]}": "names {tenant[x]}, which that setting does not have",
+    "{environment[x]}": "names {environment[x]}, which that setting does not have",
+    "{region}": "names {region}, which that setting does not have",
+    "{region[login]}": "names {region[login]}, which that setting does not have",
+    "{problems}": "names {problems}, which is not a setting",
+    "{__class__}": "names {__class__}, which is not a setting",
+    "{tenant": "is not a template",
+    "tenant}": "is not a template",
+    "{}": "is not a template",
+    "{0}": "is not a template",
+    "{tenant!r}": "is not a template",
+    "{tenant:>9}": "is not a template",
+    "{tenant.x}": "is not a template",
+    "{tenant[x][y]}": "is not a template",
+    "{ tenant }": "is not a template",
 }
 
 
@@ -258,7 +257,7 @@ def test_template_with_a_mistake_is_told(datum: str, template: str, words: str) 
     with pytest.raises(errors.ConfigurationError) as caught:
         provider_from_data(**{datum: value})
 
-    assert caught.value.problems[0].startswith(f"{datum}: {template!r} {words}")
+    assert str(caught.value.problems[0]).startswith(f"{datum}: {template!r} {words}")
     assert len(caught.value.problems) == 1
 
 
@@ -266,10 +265,10 @@ def test_template_with_a_mistake_is_told(datum: str, template: str, words: str) 
 @pytest.mark.parametrize(
     ("template", "words"),
     [
-        ("https://acme.example/{client_secret}", "a secret, which addresses must not hold"),
-        ("https://acme.example/{spare_pin}", "a secret, which addresses must not hold"),
-        ("https://{missing}.example", "which is no setting"),
-        ("{uuid}", "is no address"),
+        ("https://acme.example/{client_secret}", "a secret, which must not be in an address"),
+        ("https://acme.example/{spare_pin}", "a secret, which must not be in an address"),
+        ("https://{missing}.example", "which is not a setting"),
+        ("{uuid}", "is not an address"),
         ("http://acme.example", "must begin with https"),
         ("https://acme.example?tenant={tenant}", "must be a URL"),
         ("acme.example", "must be a URL"),
@@ -285,7 +284,6 @@ def test_address_with_a_mistake_is_told(datum: str, template: str, words: str) -
 def test_property_of_the_settings_is_a_placeholder(world: World) -> None:
     """What is computed of several settings would need a method of the provider's."""
 
-    @attrs.frozen(kw_only=True)
     class Settings(keyturn.plugins.ConfidentialSettings):
         vip: bool = keyturn.plugins.setting("VIP", default=True)
 

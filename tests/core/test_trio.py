@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import threading
+from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 import httpx
@@ -14,7 +15,7 @@ import trio.testing
 
 import keyturn
 from keyturn import errors
-from keyturn._tokens.single_flight import SingleFlight, wait
+from keyturn._tokens.single_flight import start, wait
 from keyturn.integrations.httpx import KeyturnAuth
 
 if TYPE_CHECKING:
@@ -109,11 +110,12 @@ def test_run_that_has_ended_harms_nobody(world: World, caplog: pytest.LogCapture
 def test_waiting_has_an_end() -> None:
     """A worker that hangs would hang every task with it."""
     release = threading.Event()
-    flight = SingleFlight[bool]().join("key", functools.partial(release.wait, 20))
+    future: Future[bool] = Future()
+    start(lambda: future.set_result(release.wait(20)))
     with pytest.raises(TimeoutError):
-        trio.run(wait, flight, 0.01)
+        trio.run(wait, future, 0.01)
     release.set()
-    assert trio.run(wait, flight, 20)
+    assert trio.run(wait, future, 20)
 
 
 def test_failure_reaches_the_task(world: World) -> None:

@@ -1,4 +1,4 @@
-"""An emulator with a clock that stands still, and the documented token request of each provider."""
+"""An emulator with a fixed clock, and the documented token request of each provider."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class FakeClock:
         return self.time
 
 
-class Asker:
+class Requester:
     """Sends requests to one emulator."""
 
     def __init__(self, emulator: Emulator, http: httpx.Client) -> None:
@@ -57,7 +57,7 @@ class Asker:
         headers: dict[str, str] | None = None,
         **variant: Any,
     ) -> httpx.Response:
-        """Ask for the protected resource."""
+        """Request the protected resource."""
         settings = self.emulator.settings(provider, **variant)
         prefix = "/admin" if settings.get("side") == "backoffice" else ""
         base = settings.get("api_url") or f"{settings['url']}{prefix}/api"
@@ -95,9 +95,9 @@ def emulator(clock: FakeClock) -> Iterator[Emulator]:
 
 
 @pytest.fixture
-def ask(emulator: Emulator, http: httpx.Client) -> Asker:
+def requester(emulator: Emulator, http: httpx.Client) -> Requester:
     """Give what sends requests to the emulator."""
-    return Asker(emulator, http)
+    return Requester(emulator, http)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ CL = "commercelayer"
 
 
 def revoke(emulator: Emulator, http: httpx.Client, token: str, **variant: Any) -> httpx.Response:
-    """Ask for a token's revocation."""
+    """Request the revocation of a token."""
     settings = emulator.settings(CL, **variant)
     names = ("client_id", "client_secret")
     body = {name: settings[name] for name in names if name in settings} | {"token": token}
@@ -23,9 +23,9 @@ def revoke(emulator: Emulator, http: httpx.Client, token: str, **variant: Any) -
     return http.post(url, json={name: value for name, value in body.items() if value})
 
 
-def test_an_integration_gets_a_token(ask: Any, clock: Any) -> None:
+def test_an_integration_gets_a_token(requester: Any, clock: Any) -> None:
     """The response would lack what the documents name."""
-    fields = ask.token(CL).json()
+    fields = requester.token(CL).json()
 
     assert isinstance(fields.pop("access_token"), str)
     assert fields == {
@@ -36,18 +36,18 @@ def test_an_integration_gets_a_token(ask: Any, clock: Any) -> None:
     }
 
 
-def test_a_sales_channel_needs_no_secret(emulator: Emulator, ask: Any) -> None:
-    """A public client would be asked for a secret that it doesn't have."""
+def test_a_sales_channel_needs_no_secret(emulator: Emulator, requester: Any) -> None:
+    """A public client would need a secret that it doesn't have."""
     assert "client_secret" not in emulator.settings(CL, kind="sales_channel")
 
-    fields = ask.token(CL, kind="sales_channel", scope="market:code:europe").json()
+    fields = requester.token(CL, kind="sales_channel", scope="market:code:europe").json()
 
     assert (fields["expires_in"], fields["scope"]) == (14_400, "market:code:europe")
 
 
-def test_a_sales_channel_without_market_gets_a_token_without_scope(ask: Any) -> None:
+def test_a_sales_channel_without_market_gets_a_token_without_scope(requester: Any) -> None:
     """What may happen at the real server could not be tested."""
-    response = ask.token(CL, kind="sales_channel")
+    response = requester.token(CL, kind="sales_channel")
 
     assert response.status_code == 200
     assert "scope" not in response.json()
@@ -55,10 +55,10 @@ def test_a_sales_channel_without_market_gets_a_token_without_scope(ask: Any) -> 
 
 @pytest.mark.parametrize("kind", ["integration", "sales_channel"])
 def test_the_token_names_organization_and_kind(
-    kind: str, emulator: Emulator, ask: Any, jwt: Any
+    kind: str, emulator: Emulator, requester: Any, jwt: Any
 ) -> None:
     """The API's URL could not be read from the token."""
-    header, claims = jwt(ask.access_token(CL, kind=kind))
+    header, claims = jwt(requester.access_token(CL, kind=kind))
 
     assert header["alg"] == "RS512"
     assert set(claims["organization"]) == {"id", "slug"}
@@ -72,7 +72,7 @@ def test_the_token_names_organization_and_kind(
     [
         ({"client_secret": "wrong-for-tests"}, 401, "invalid_client"),
         ({"client_secret": ""}, 401, "invalid_client"),
-        ({"client_id": "nobody"}, 401, "invalid_client"),
+        ({"client_id": "unknown"}, 401, "invalid_client"),
         ({"kind": "sales_channel", "client_secret": "surplus-for-tests"}, 401, "invalid_client"),
         ({"kind": "webapp"}, 403, "unauthorized_client"),
         ({"scope": "market:code:atlantis"}, 400, "invalid_scope"),
@@ -89,10 +89,10 @@ def test_the_token_names_organization_and_kind(
     ],
 )
 def test_errors_have_a_shape_of_their_own(
-    variant: dict[str, Any], status: int, title: str, ask: Any
+    variant: dict[str, Any], status: int, title: str, requester: Any
 ) -> None:
     """A client that knows only the shape of RFC 6749 would pass its tests."""
-    response = ask.token(CL, **variant)
+    response = requester.token(CL, **variant)
 
     [error] = response.json()["errors"]
     assert response.status_code == error["status"] == status
@@ -110,9 +110,9 @@ def test_errors_have_a_shape_of_their_own(
         "store:code:europe_store",
     ],
 )
-def test_good_scopes_are_granted(scope: str, ask: Any) -> None:
-    """A scope of the documents would be refused."""
-    assert ask.token(CL, scope=scope).json()["scope"] == scope
+def test_good_scopes_are_granted(scope: str, requester: Any) -> None:
+    """A documented scope would be rejected."""
+    assert requester.token(CL, scope=scope).json()["scope"] == scope
 
 
 def test_an_unknown_grant_is_refused(emulator: Emulator, http: httpx.Client) -> None:
@@ -138,21 +138,21 @@ def test_malformed_json_is_refused_by_the_framework(
     assert response.json() == {"status": 400, "error": "Bad Request"}
 
 
-def test_the_same_token_comes_back_until_its_last_minutes(ask: Any, clock: Any) -> None:
+def test_the_same_token_comes_back_until_its_last_minutes(requester: Any, clock: Any) -> None:
     """A client that loops in the overlap would pass its tests."""
-    first = ask.token(CL).json()
+    first = requester.token(CL).json()
 
     clock.time += 7200 - 901
-    again = ask.token(CL).json()
+    again = requester.token(CL).json()
     assert again == first | {"expires_in": 901}
 
     clock.time += 1
-    new = ask.token(CL).json()
+    new = requester.token(CL).json()
     assert new["access_token"] != first["access_token"]
     assert new["expires_in"] == 7200
 
 
-def test_the_overlap_is_one_of_client_and_scope(ask: Any) -> None:
+def test_the_overlap_is_one_of_client_and_scope(requester: Any) -> None:
     """Two connections would share one token."""
     variants: tuple[dict[str, str], ...] = (
         {},
@@ -160,47 +160,47 @@ def test_the_overlap_is_one_of_client_and_scope(ask: Any) -> None:
         {"kind": "sales_channel", "scope": "market:code:europe"},
     )
 
-    assert len({ask.access_token(CL, **variant) for variant in variants}) == 3
+    assert len({requester.access_token(CL, **variant) for variant in variants}) == 3
 
 
-def test_tokens_shorter_than_the_overlap_are_always_new(emulator: Emulator, ask: Any) -> None:
+def test_tokens_shorter_than_the_overlap_are_always_new(emulator: Emulator, requester: Any) -> None:
     """The rule, taken literally, leaves nothing to hand back."""
     emulator.set_lifetime(CL, 2)
 
-    first, second = ask.token(CL).json(), ask.token(CL).json()
+    first, second = requester.token(CL).json(), requester.token(CL).json()
 
     assert first["expires_in"] == second["expires_in"] == 2
     assert first["access_token"] != second["access_token"]
 
 
-def test_asking_while_blocked_prolongs_the_block(ask: Any, clock: Any) -> None:
+def test_requests_while_blocked_prolong_the_block(requester: Any, clock: Any) -> None:
     """A client that hammers would get through in its tests."""
-    assert [ask.token(CL).status_code for _ in range(31)] == [200] * 30 + [429]
+    assert [requester.token(CL).status_code for _ in range(31)] == [200] * 30 + [429]
     for _ in range(60):
         clock.time += 1.9
-        refused = ask.token(CL)
-        assert refused.status_code == 429
-    assert refused.json()["errors"][0]["status"] == 429
-    assert "retry-after" not in refused.headers
+        limited = requester.token(CL)
+        assert limited.status_code == 429
+    assert limited.json()["errors"][0]["status"] == 429
+    assert "retry-after" not in limited.headers
 
     clock.time += 60
-    assert ask.token(CL).status_code == 200
+    assert requester.token(CL).status_code == 200
 
 
 @pytest.mark.parametrize("variant", [{}, {"kind": "sales_channel"}])
 def test_a_revoked_token_is_refused(
-    variant: dict[str, str], emulator: Emulator, http: httpx.Client, ask: Any
+    variant: dict[str, str], emulator: Emulator, http: httpx.Client, requester: Any
 ) -> None:
     """A revocation that does nothing would pass its tests."""
-    token = ask.access_token(CL, **variant)
-    assert ask.api(CL, token).status_code == 200
+    token = requester.access_token(CL, **variant)
+    assert requester.api(CL, token).status_code == 200
 
     for _ in range(2):
         response = revoke(emulator, http, token, **variant)
         assert (response.status_code, response.json()) == (200, {})
 
-    assert ask.api(CL, token).status_code == 401
-    assert ask.access_token(CL, **variant) != token
+    assert requester.api(CL, token).status_code == 401
+    assert requester.access_token(CL, **variant) != token
     assert emulator.token_requests(CL) == 2
 
 
@@ -212,13 +212,13 @@ def test_a_revoked_token_is_refused(
     ],
 )
 def test_only_its_own_client_revokes_a_token(
-    variant: dict[str, str], status: int, emulator: Emulator, http: httpx.Client, ask: Any
+    variant: dict[str, str], status: int, emulator: Emulator, http: httpx.Client, requester: Any
 ) -> None:
-    """Anybody could revoke anybody's token."""
-    token = ask.access_token(CL)
+    """Any client could revoke the token of another."""
+    token = requester.access_token(CL)
 
     assert revoke(emulator, http, token, **variant).status_code == status
-    assert ask.api(CL, token).status_code == 200
+    assert requester.api(CL, token).status_code == 200
 
 
 def test_a_revocation_names_a_token(emulator: Emulator, http: httpx.Client) -> None:
@@ -230,13 +230,13 @@ def test_a_revocation_names_a_token(emulator: Emulator, http: httpx.Client) -> N
 
 
 def test_the_api_tells_a_bad_token_from_a_missing_permission(
-    emulator: Emulator, http: httpx.Client, ask: Any
+    emulator: Emulator, http: httpx.Client, requester: Any
 ) -> None:
     """A client that renews its token for want of a permission would pass its tests."""
     url = emulator.settings(CL)["api_url"]
-    headers = {"Authorization": f"Bearer {ask.access_token(CL)}"}
+    headers = {"Authorization": f"Bearer {requester.access_token(CL)}"}
 
-    bad = ask.api(CL, "made-up")
+    bad = requester.api(CL, "made-up")
     forbidden = http.get(f"{url}/webhooks", headers=headers)
 
     assert bad.status_code == forbidden.status_code == 401
@@ -246,9 +246,9 @@ def test_the_api_tells_a_bad_token_from_a_missing_permission(
     assert http.get(f"{url}/moon", headers=headers).status_code == 404
 
 
-def test_the_api_gives_the_markets(ask: Any) -> None:
+def test_the_api_gives_the_markets(requester: Any) -> None:
     """The protected resource would not be reachable as documented."""
-    response = ask.api(CL, ask.access_token(CL))
+    response = requester.api(CL, requester.access_token(CL))
 
     assert response.headers["content-type"] == "application/vnd.api+json"
     assert response.json()["data"][0]["type"] == "markets"

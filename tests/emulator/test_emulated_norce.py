@@ -44,9 +44,9 @@ def test_the_documented_request_gets_the_documented_response(
     assert fields == {"expires_in": 3600, "token_type": "Bearer", "scope": scope}
 
 
-def test_the_token_is_the_documented_jwt(provider: str, ask: Any, jwt: Any) -> None:
+def test_the_token_is_the_documented_jwt(provider: str, requester: Any, jwt: Any) -> None:
     """Code that relies on claims that the real tokens don't have would pass its tests."""
-    header, claims = jwt(ask.access_token(provider, scope="lab production"))
+    header, claims = jwt(requester.access_token(provider, scope="lab production"))
 
     assert (header["typ"], header["alg"]) == ("at+jwt", "RS256")
     assert set(claims) == DOCUMENTED_CLAIMS
@@ -54,9 +54,9 @@ def test_the_token_is_the_documented_jwt(provider: str, ask: Any, jwt: Any) -> N
     assert claims["exp"] == 1_700_000_000 + 3600
 
 
-def test_two_tokens_of_one_second_differ(provider: str, ask: Any) -> None:
+def test_two_tokens_of_one_second_differ(provider: str, requester: Any) -> None:
     """A token that was revoked would be handed out again."""
-    assert ask.access_token(provider) != ask.access_token(provider)
+    assert requester.access_token(provider) != requester.access_token(provider)
 
 
 def test_json_is_not_understood(provider: str, emulator: Emulator, http: httpx.Client) -> None:
@@ -82,7 +82,7 @@ def test_basic_is_not_understood(provider: str, emulator: Emulator, http: httpx.
     [
         ({"client_secret": "wrong-for-tests"}, "invalid_client"),
         ({"client_secret": ""}, "invalid_client"),
-        ({"client_id": "nobody"}, "invalid_client"),
+        ({"client_id": "unknown"}, "invalid_client"),
         ({"client_id": ""}, "invalid_client"),
         ({"grant_type": "password"}, "unsupported_grant_type"),
         ({"grant_type": ""}, "unsupported_grant_type"),
@@ -123,27 +123,27 @@ def test_a_form_that_cannot_be_read_is_refused(
 
 
 def test_the_rate_limit_is_three_a_minute_and_a_burst(
-    provider: str, emulator: Emulator, ask: Any, clock: Any
+    provider: str, emulator: Emulator, requester: Any, clock: Any
 ) -> None:
     """A client without a rate_limit of its own would never see a 429 in its tests."""
-    assert [ask.token(provider).status_code for _ in range(22)] == [200] * 21 + [429]
+    assert [requester.token(provider).status_code for _ in range(22)] == [200] * 21 + [429]
 
     clock.time += 20
-    assert [ask.token(provider).status_code for _ in range(2)] == [200, 429]
+    assert [requester.token(provider).status_code for _ in range(2)] == [200, 429]
 
-    refused = ask.token(provider)
-    assert refused.headers["content-type"] == "text/html"
-    assert "retry-after" not in refused.headers
+    limited = requester.token(provider)
+    assert limited.headers["content-type"] == "text/html"
+    assert "retry-after" not in limited.headers
     assert emulator.token_requests(provider) == 25
 
 
-def test_the_rate_limit_counts_for_one_provider(provider: str, ask: Any) -> None:
+def test_the_rate_limit_counts_for_one_provider(provider: str, requester: Any) -> None:
     """One provider's crowd would block the other."""
     other = next(name for name in NORCE if name != provider)
     for _ in range(22):
-        ask.token(other)
+        requester.token(other)
 
-    assert ask.token(provider).status_code == 200
+    assert requester.token(provider).status_code == 200
 
 
 def test_rate_limits_can_be_left_out(provider: str, http: httpx.Client) -> None:
@@ -156,10 +156,10 @@ def test_rate_limits_can_be_left_out(provider: str, http: httpx.Client) -> None:
 
 
 def test_the_api_takes_the_token_with_an_application_id(
-    provider: str, emulator: Emulator, ask: Any
+    provider: str, emulator: Emulator, requester: Any
 ) -> None:
     """The protected resource would not be reachable as documented."""
-    response = ask.api(provider, ask.access_token(provider))
+    response = requester.api(provider, requester.access_token(provider))
 
     assert response.json()["Application"]["Id"] == "7"
     assert emulator.api_requests(provider) == 1
@@ -167,38 +167,40 @@ def test_the_api_takes_the_token_with_an_application_id(
 
 @pytest.mark.parametrize("application_id", ["", "seven", "7.0", "²"])
 def test_the_application_id_must_be_an_integer(
-    provider: str, application_id: str, ask: Any
+    provider: str, application_id: str, requester: Any
 ) -> None:
     """A connection that forgets the header would pass its tests."""
     header = {"ApplicationId": application_id.encode("latin-1")}
 
-    assert ask.api(provider, ask.access_token(provider), header).status_code == 400
+    assert requester.api(provider, requester.access_token(provider), header).status_code == 400
 
 
 def test_a_token_ends_with_its_lifetime(
-    provider: str, emulator: Emulator, ask: Any, clock: Any
+    provider: str, emulator: Emulator, requester: Any, clock: Any
 ) -> None:
     """A client that hands out expired tokens would pass its tests."""
     emulator.set_lifetime(provider, 2)
-    token = ask.access_token(provider)
+    token = requester.access_token(provider)
 
     clock.time += 1.9
-    assert ask.api(provider, token).status_code == 200
+    assert requester.api(provider, token).status_code == 200
     clock.time += 0.1
-    assert ask.api(provider, token).status_code == 401
+    assert requester.api(provider, token).status_code == 401
 
 
-def test_the_api_refuses_what_is_no_token(provider: str, emulator: Emulator, ask: Any) -> None:
+def test_the_api_rejects_what_is_not_a_token(
+    provider: str, emulator: Emulator, requester: Any
+) -> None:
     """The resource would not be protected."""
-    good = ask.access_token(provider)
-    assert ask.api(provider, "made-up").status_code == 401
-    assert ask.api(provider, good, {"Authorization": f"Basic {good}"}).status_code == 401
+    good = requester.access_token(provider)
+    assert requester.api(provider, "made-up").status_code == 401
+    assert requester.api(provider, good, {"Authorization": f"Basic {good}"}).status_code == 401
 
     emulator.revoke_tokens(provider)
-    assert ask.api(provider, good).status_code == 401
-    assert ask.api(provider, ask.access_token(provider)).status_code == 200
+    assert requester.api(provider, good).status_code == 401
+    assert requester.api(provider, requester.access_token(provider)).status_code == 200
 
 
-def test_older_scope_names_are_accepted(provider: str, ask: Any) -> None:
-    """Accounts of older days would be refused."""
-    assert ask.token(provider, scope="lab production").json()["scope"] == "lab production"
+def test_older_scope_names_are_accepted(provider: str, requester: Any) -> None:
+    """Older accounts would be rejected."""
+    assert requester.token(provider, scope="lab production").json()["scope"] == "lab production"

@@ -41,25 +41,25 @@ def test_each_way_to_ask_gets_a_token(way: str, emulator: Emulator, http: httpx.
     assert fields == {"token_type": "Bearer", "expires_in": 3599}
 
 
-def test_the_token_is_a_jwt_with_float_times(emulator: Emulator, ask: Any, jwt: Any) -> None:
+def test_the_token_is_a_jwt_with_float_times(emulator: Emulator, requester: Any, jwt: Any) -> None:
     """A client that takes the times for integers would pass its tests."""
-    header, claims = jwt(ask.access_token("orocommerce"))
+    header, claims = jwt(requester.access_token("orocommerce"))
 
     assert header["alg"] == "RS256"
     assert claims["aud"] == credentials(emulator)["client_id"]
     assert {type(claims[name]) for name in ("iat", "nbf", "exp")} == {float}
 
 
-def test_any_scope_is_accepted_and_none_is_answered(ask: Any) -> None:
+def test_any_scope_is_accepted_and_none_is_returned(requester: Any) -> None:
     """A client that compares the scopes would pass its tests."""
-    assert "scope" not in ask.token("orocommerce", scope="anything at all").json()
+    assert "scope" not in requester.token("orocommerce", scope="anything at all").json()
 
 
 @pytest.mark.parametrize(
     ("changes", "status", "error"),
     [
         ({"client_secret": "wrong-for-tests"}, 401, "invalid_client"),
-        ({"client_id": "nobody"}, 401, "invalid_client"),
+        ({"client_id": "unknown"}, 401, "invalid_client"),
         ({"grant_type": "password"}, 400, "unsupported_grant_type"),
         ({"client_id": None}, 400, "invalid_request"),
         ({"scope": 5}, 400, "invalid_request"),
@@ -92,52 +92,52 @@ def test_an_unreadable_authorization_is_an_unknown_client(
     assert (response.status_code, response.json()["error"]) == (401, "invalid_client")
 
 
-def test_a_broken_server_says_so(emulator: Emulator, ask: Any) -> None:
+def test_a_broken_server_says_so(emulator: Emulator, requester: Any) -> None:
     """The two failures that are not the credentials' fault could not be tested."""
     emulator.fault("orocommerce", "no-encryption-key")
     emulator.fault("orocommerce", "server-error")
 
-    first, second = ask.token("orocommerce"), ask.token("orocommerce")
+    first, second = requester.token("orocommerce"), requester.token("orocommerce")
 
     assert (first.status_code, first.json()["error"]) == (401, "no_encryption_key")
     assert (second.status_code, second.json()["error"]) == (500, "server_error")
 
 
 @pytest.mark.parametrize("side", ["backoffice", "storefront"])
-def test_tokens_of_the_two_sides_do_not_mix(side: str, ask: Any) -> None:
+def test_tokens_of_the_two_sides_do_not_mix(side: str, requester: Any) -> None:
     """A connection that shares a token between the sides would pass its tests."""
     other = {"backoffice": "storefront", "storefront": "backoffice"}[side]
-    token = ask.access_token("orocommerce", side=side)
+    token = requester.access_token("orocommerce", side=side)
 
-    assert ask.api("orocommerce", token, side=side).status_code == 200
-    refused = ask.api("orocommerce", token, side=other)
-    assert (refused.status_code, refused.content) == (401, b"")
+    assert requester.api("orocommerce", token, side=side).status_code == 200
+    rejected = requester.api("orocommerce", token, side=other)
+    assert (rejected.status_code, rejected.content) == (401, b"")
 
 
-def test_an_expired_or_unknown_token_gets_an_empty_401(ask: Any, clock: Any) -> None:
+def test_an_expired_or_unknown_token_gets_an_empty_401(requester: Any, clock: Any) -> None:
     """A client that looks for a reason in the body would pass its tests."""
-    token = ask.access_token("orocommerce")
+    token = requester.access_token("orocommerce")
     clock.time += 3599
 
-    for text in (token, "made-up"):
-        response = ask.api("orocommerce", text)
+    for value in (token, "made-up"):
+        response = requester.api("orocommerce", value)
         assert (response.status_code, response.content) == (401, b"")
 
 
-def test_accept_chooses_the_api_type(ask: Any) -> None:
+def test_accept_chooses_the_api_type(requester: Any) -> None:
     """A client that overwrites the caller's `Accept` would pass its tests."""
-    token = ask.access_token("orocommerce")
-    json_api = ask.api("orocommerce", token, {"Accept": "application/vnd.api+json"})
-    plain = ask.api("orocommerce", token, {"Accept": "application/json"})
+    token = requester.access_token("orocommerce")
+    json_api = requester.api("orocommerce", token, {"Accept": "application/vnd.api+json"})
+    plain = requester.api("orocommerce", token, {"Accept": "application/json"})
 
     assert json_api.headers["content-type"] == "application/vnd.api+json"
     assert json_api.json()["data"][0]["type"] == "users"
     assert plain.headers["content-type"] == "application/json"
 
 
-def test_there_is_no_rate_limit(ask: Any) -> None:
+def test_there_is_no_rate_limit(requester: Any) -> None:
     """The bundle has none."""
-    assert {ask.token("orocommerce").status_code for _ in range(40)} == {200}
+    assert {requester.token("orocommerce").status_code for _ in range(40)} == {200}
 
 
 def test_another_path_is_not_found(emulator: Emulator, http: httpx.Client) -> None:

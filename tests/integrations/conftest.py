@@ -40,7 +40,7 @@ class Arrived:
 
 
 class Site:
-    """An HTTP server on loopback: a token endpoint, and an API that believes its latest tokens."""
+    """An HTTP server on loopback: a token endpoint, and an API that accepts its latest tokens."""
 
     def __init__(self) -> None:
         self.requests: list[Arrived] = []
@@ -115,7 +115,7 @@ class _Handler(BaseHTTPRequestHandler):
     wbufsize = -1  # head and body of a response in one packet
 
     def do_GET(self) -> None:
-        """Response a request of any method."""
+        """Respond to a request of any method."""
         site: Site = self.server.site  # type: ignore[attr-defined]
         headers = {name.lower(): value for name, value in self.headers.items()}
         body = self._chunked() if "transfer-encoding" in headers else self._sized(headers)
@@ -132,7 +132,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_POST = do_GET  # noqa: N815 - http.server's
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
     def _sized(self, headers: dict[str, str]) -> bytes:
         return self.rfile.read(int(headers.get("content-length", "0")))
@@ -160,8 +160,10 @@ class Client:
 
     name: ClassVar[str]
     sees_user_information: ClassVar[bool] = True
+    follows_bare: ClassVar[bool] = False
+    """Whether a redirect within the API is followed without our headers first."""
 
-    def __init__(self, connection: keyturn.Connection) -> None:
+    def __init__(self, connection: keyturn.Connection | str) -> None:
         self.auth: Any = getattr(keyturn.integrations, self.name).KeyturnAuth(connection)
 
     def send(self, method: str, url: str, *, stream: bool = False, **options: Any) -> Reply:
@@ -178,6 +180,7 @@ class Httpx(Client):
 
     name = "httpx"
     library: ClassVar[Any] = httpx
+    follows_bare = True
 
     def send(self, method: str, url: str, *, stream: bool = False, **options: Any) -> Reply:
         """Send a request."""

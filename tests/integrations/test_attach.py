@@ -1,4 +1,4 @@
-"""Where an adapter puts the token and the provider's headers, and where it refuses to."""
+"""To which requests an adapter adds the token and the provider's headers."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_callers_own_headers(connect: Any, api: Any, client_class: type[Any]) ->
 def test_accept_replaces_the_clients_default_only(
     connect: Any, api: Any, client_class: type[Any], provider: str
 ) -> None:
-    """Else OroCommerce would response as another API type than the documented one, or asked for."""
+    """Else OroCommerce would use another API type than the documented one, or the caller's."""
     client = client_class(connect(provider))
     client.send("GET", api.url)
     client.send("GET", api.url, headers={"Accept": "application/json"})
@@ -128,7 +128,7 @@ def test_other_origins_are_refused_at_any_time(
 def test_user_information_never_goes_along(
     connect: Any, api: Any, client_class: type[Any], before: int
 ) -> None:
-    """Else who wrote the address would choose whom the API sees, or an error would tell it."""
+    """Else the URL's author would choose whom the API sees, or an error would show it."""
     client = client_class(connect())
     for _ in range(before):
         client.send("GET", f"{api.url}/x")
@@ -148,7 +148,7 @@ def test_api_address_may_have_a_path(connect: Any, api: Any, client_class: type[
 
 
 def test_address_known_by_the_token_only(connect: Any, api: Any, client_class: type[Any]) -> None:
-    """Else a connection whose token tells the API's address could not be used, or never fails."""
+    """Else an API's URL that only the token contains would not be found, or no error raised."""
     client = client_class(connect("commercelayer", organization=None, api_url=None))
     with pytest.raises(KeyturnError, match=r"Set api_url\."):
         client.send("GET", f"{api.url}/x")
@@ -180,14 +180,7 @@ def test_token_does_not_show(
             client.send("GET", "http://127.0.0.1:1/")
     error = "".join(traceback.format_exception(caught.value))
     shown = f"{caplog.text}{client.auth!r}{vars(client.auth)}{error}{caught.value!r}"
-    # What aiohttp does is told by asyncio alone.
+    # Only asyncio logs what aiohttp does.
     loggers = {record.name.partition(".")[0] for record in caplog.records}
     assert {"httpcore", "httpcore2", "urllib3", "asyncio"} & loggers
     assert CANARY not in shown
-
-
-def test_adapters_are_imported_when_named() -> None:
-    """Else `import keyturn` would import every HTTP client, or a typo go unnoticed."""
-    assert {"aiohttp", "httpx", "httpx2", "requests"} <= set(dir(keyturn.integrations))
-    with pytest.raises(AttributeError, match="no attribute 'htpx'"):
-        keyturn.integrations.htpx  # type: ignore[attr-defined]  # noqa: B018 - the point

@@ -21,7 +21,7 @@ CANARY = "made-up-token-canary"
 
 
 def test_refused_token_is_renewed_once(connect: Any, api: Any, client_class: type[Any]) -> None:
-    """Else a token that was revoked would make every request fail until it ends."""
+    """Else a token that was revoked would make every request fail until it expires."""
     client = client_class(connect())
     client.send("GET", api.url)
     api.forget_tokens()
@@ -41,8 +41,8 @@ def test_streamed_response_is_renewed_too(connect: Any, api: Any, client_class: 
     assert client.send("GET", api.url, stream=True).body == b"fine: "
 
 
-def test_api_that_refuses_for_ever(connect: Any, api: Any, client_class: type[Any]) -> None:
-    """Else a dead API would burn the token endpoint's rate_limit, or the adapter would loop."""
+def test_api_that_always_refuses(connect: Any, api: Any, client_class: type[Any]) -> None:
+    """Else an API that refuses all tokens would use up the token endpoint's rate limit."""
     client = client_class(connect())
     replies = [client.send("GET", f"{api.url}/never") for _ in range(8)]
     assert [reply.status for reply in replies] == [401] * 8
@@ -51,7 +51,7 @@ def test_api_that_refuses_for_ever(connect: Any, api: Any, client_class: type[An
     assert len(api.api_requests) == 8 + 5
 
 
-def test_want_of_permission_renews_nothing(connect: Any, api: Any, client_class: type[Any]) -> None:
+def test_missing_permission_renews_nothing(connect: Any, api: Any, client_class: type[Any]) -> None:
     """Else a missing permission, which no new token gives, would cost token requests."""
     reply = client_class(connect("commercelayer")).send("GET", f"{api.url}/forbidden")
     assert (reply.status, b"UNAUTHORIZED" in reply.body) == (401, True)
@@ -79,10 +79,10 @@ def test_failed_renewal_keeps_the_response(
     api.token_status = 400
     reply = client.send("GET", api.url)
     assert (reply.status, b"INVALID_TOKEN" in reply.body) == (401, True)
-    assert "shop: the API refused the token, and no other came" in caplog.text
+    assert "shop: the API refused the token, and no other was acquired" in caplog.text
 
 
-def test_defect_in_the_judgement_keeps_the_response(
+def test_failing_token_rejected_keeps_the_response(
     connect: Any,
     api: Any,
     client_class: type[Any],
@@ -172,7 +172,7 @@ def test_requests_prepared_once_sent_often(connect: Any, api: Any) -> None:
 
 
 def test_requests_leaves_its_pool_clean(connect: Any, api: Any) -> None:
-    """Else each 401 would leave a connection behind that nobody reads or closes."""
+    """Else each 401 would leave a connection open."""
     auth = keyturn.integrations.requests.KeyturnAuth(connect())
     with requests.Session() as session:
         adapter = requests.adapters.HTTPAdapter(pool_maxsize=1, pool_block=True)

@@ -1,7 +1,7 @@
 """Environments outside of the repository, in which keyturn is installed from its wheel.
 
 Dependencies are linked from the environment that runs the tests, so that no network is needed;
-only keyturn's own are, so that one it forgot to declare is missing. `make wheel-test` installs them
+no others are, so that an undeclared dependency is missing. `make wheel-test` installs them
 for real.
 """
 
@@ -21,11 +21,11 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 REPOSITORY = Path(__file__).parents[2]
-STRANGER = REPOSITORY / "tests" / "plugins_for_tests" / "keyturn-acme"
+THIRD_PARTY = REPOSITORY / "tests" / "plugins_for_tests" / "keyturn-acme"
 
 
 class Environment(NamedTuple):
-    """A virtual environment, and a home of its own for what runs in it."""
+    """A virtual environment, and a home directory for the processes in it."""
 
     directory: Path
     home: Path
@@ -51,7 +51,7 @@ class Environment(NamedTuple):
 
 
 def pip(*arguments: str | Path) -> None:
-    """Run pip without network, printing what it says if it fails."""
+    """Run pip without network; the assertion shows its output."""
     command = [sys.executable, "-m", "pip", *arguments, "--quiet", "--no-index"]
     # pip under coverage would take several times as long, and cover nothing of keyturn.
     environment = {name: v for name, v in os.environ.items() if not name.startswith("COVERAGE")}
@@ -94,7 +94,7 @@ def create_environment(directory: Path, wheels: list[Path]) -> Environment:
 
 
 def write_distribution(directory: Path, name: str, provider: str, source: str) -> Path:
-    """Write the source tree of a distribution that registers one provider; return its place."""
+    """Write the source tree of a distribution that registers one provider; return its path."""
     module = name.replace("-", "_")
     (directory / name / module).mkdir(parents=True)
     (directory / name / module / "__init__.py").write_text(source, encoding="utf-8")
@@ -127,18 +127,18 @@ def bare(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Environment:
 
 @pytest.fixture(scope="session")
 def crowded(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Environment:
-    """Create an environment with keyturn and plugins: a good one, and all kinds of bad ones."""
+    """Create an environment with keyturn, a correct plugin and several broken ones."""
 
-    def stranger(name: str, provider: str, source: str = "") -> Path:
+    def source_tree(name: str, provider: str, source: str = "") -> Path:
         return write_distribution(sources, name, provider, source)
 
     sources = tmp_path_factory.mktemp("sources")
     wheels = build_wheels(
         tmp_path_factory.mktemp("wheels"),
-        STRANGER,
-        stranger("keyturn-left", "twice"),
-        stranger("keyturn-right", "twice"),
-        stranger("keyturn-greedy", "orocommerce"),
-        stranger("keyturn-broken", "broken", "import a_module_that_nobody_has"),
+        THIRD_PARTY,
+        source_tree("keyturn-left", "twice"),
+        source_tree("keyturn-right", "twice"),
+        source_tree("keyturn-greedy", "orocommerce"),
+        source_tree("keyturn-broken", "broken", "import a_missing_module"),
     )
     return create_environment(tmp_path_factory.mktemp("crowded"), [wheel, *wheels])

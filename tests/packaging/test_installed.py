@@ -1,4 +1,4 @@
-"""keyturn as installed from its wheel, far from the repository."""
+"""keyturn installed from its wheel, without the repository."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PROVIDERS = ["commercelayer", "generic", "norce-commerce", "norce-storm", "oroco
 
 
 def test_wheel_holds_the_packages_typed_and_nothing_else(wheel: Path) -> None:
-    """A stray top-level package would land in all environments, a missing one in none."""
+    """The wheel would install a stray top-level package, or lack one."""
     names = zipfile.ZipFile(wheel).namelist()
     roots = {name.partition("/")[0] for name in names}
 
@@ -31,14 +31,14 @@ def test_wheel_holds_the_packages_typed_and_nothing_else(wheel: Path) -> None:
 
 
 def test_providers_are_there_by_name(bare: Environment) -> None:
-    """Whoever installs keyturn alone must have the providers, chosen by name."""
+    """An installation of keyturn alone would lack the built-in providers."""
     script = "import keyturn; print(*(info.name for info in keyturn.providers()))"
 
     assert bare.python(script).split() == PROVIDERS
 
 
 def test_command_lists_the_providers(bare: Environment) -> None:
-    """Without its command line a fresh installation has no way to show what it offers."""
+    """A fresh installation would have no working command line."""
     done = bare.run("keyturn", "providers")
 
     assert done.returncode == 0, done.stderr
@@ -46,7 +46,7 @@ def test_command_lists_the_providers(bare: Environment) -> None:
 
 
 def test_new_provider_is_written(bare: Environment) -> None:
-    """Its templates are no modules, and easily left out of a wheel."""
+    """The wheel would lack the templates, which are not modules."""
     done = bare.run("keyturn", "new-provider", "acme")
 
     assert done.returncode == 0, done.stderr
@@ -54,7 +54,7 @@ def test_new_provider_is_written(bare: Environment) -> None:
 
 
 def test_demo_needs_nothing_but_the_installation(bare: Environment) -> None:
-    """A demonstration that needs the repository shows nothing to who only installed keyturn."""
+    """The demonstration would need the repository."""
     done = bare.run("keyturn", "demo")
 
     assert done.returncode == 0, done.stdout + done.stderr

@@ -89,7 +89,7 @@ def test_no_lock_file_with_addresses_is_tracked() -> None:
     assert [path for path in tracked_files() if path.name in kinds] == []
 
 
-@pytest.mark.parametrize("name", ["dev.txt", "lowest.txt"])
+@pytest.mark.parametrize("name", ["dev.txt", "lowest.txt", "run.txt"])
 def test_every_requirement_is_hashed(name: str) -> None:
     """Without its hash a requirement is whatever the index gives that day."""
     text = (REPOSITORY / "requirements" / name).read_text(encoding="utf-8")

@@ -7,7 +7,6 @@ texts, can't say.
 
 from __future__ import annotations
 
-import time
 import uuid
 from typing import TYPE_CHECKING, ClassVar
 
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 IMS = "https://ims-na1.adobelogin.com"
 
 
-@attrs.frozen(kw_only=True)
 class AemSettings(keyturn.plugins.KeySettings):
     """The settings of `adobe-aem`."""
 
@@ -40,22 +38,21 @@ class ServiceToken(keyturn.plugins.DynamicValue):
 
     settings: AemSettings
 
-    def value(self) -> str:
+    def value(self, now: float) -> str:
         """Return it."""
-        now = int(time.time())
         claims = {
             "iss": self.settings.organization,
             "sub": self.settings.technical_account,
             "aud": f"{IMS}/c/{self.settings.client_id}",
             f"{IMS}/s/ent_aem_cloud_api": True,
             "jti": str(uuid.uuid4()),
-            "iat": now,
-            "exp": now + 300,
+            "iat": int(now),
+            "exp": int(now) + 300,
         }
         key = jwk.RSAKey.import_key(self.settings.private_key.reveal())
         return jwt.encode({"alg": "RS256", "typ": "JWT"}, claims, key, algorithms=["RS256"])
 
-    def sources(self) -> Iterable[str | keyturn.Secret]:
+    def inputs(self) -> Iterable[str | keyturn.Secret]:
         """Return what it is made of."""
         settings = self.settings
         named = (settings.client_id, settings.organization, settings.technical_account)

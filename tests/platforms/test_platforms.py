@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from joserfc import jwk, jwt
 
 import keyturn
+from keyturn._providers.data import DATA
 from keyturn._providers.settings import read
 from keyturn.stores._memory import MemoryStore
 
@@ -44,7 +45,7 @@ HEAD = """\
 The repository's tests hold these platforms' client-credentials flows against their public
 documentation: the token request byte for byte, a response, errors, and what an API request needs. No
 platform was asked. Each is a file of `tests/platforms`, and most of them are data alone, in the
-form that `keyturn.plugins.described` takes: {data} of {all}. The others say on the right which methods of
+form that `keyturn.plugins.provider_from_data` takes: {data} of {all}. The others say on the right which methods of
 `keyturn.plugins.Provider` they override. «Peculiarities» are the data with which a platform departs from
 RFC 6749.
 
@@ -86,7 +87,7 @@ class Platform:
     def provider(self) -> keyturn.plugins.Provider[Any]:
         """The provider, out of the description or of the module with its methods."""
         if "methods" not in self.data:
-            return keyturn.plugins.provider_from_data(self.name, self.data["provider"])
+            return keyturn.plugins.provider_from_data(self.data["provider"], name=self.name)
         # Under a name that nothing else has: attrs looks its module up by it.
         name = f"platform of {self.name}"
         spec = importlib.util.spec_from_file_location(name, HERE / self.data["methods"])
@@ -110,8 +111,7 @@ class Platform:
         given, usual = self.provider, keyturn.plugins.Provider
         return [
             name
-            for name in sorted(set(vars(usual)) - columns - {"body_format", "method"})
-            if name[0] != "_" and not callable(getattr(usual, name))
+            for name in sorted(DATA.keys() - columns - {"name", "body_format", "method"})
             if getattr(given, name) != getattr(usual, name)
         ]
 

@@ -12,7 +12,6 @@ import attrs
 import keyturn
 
 
-@attrs.frozen(kw_only=True)
 class WorkdaySettings(keyturn.plugins.ConfidentialSettings):
     """The settings of `workday`."""
 

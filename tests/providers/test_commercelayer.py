@@ -35,7 +35,7 @@ def refused(**settings: Any) -> list[str]:
     """Return the problems of settings that must be refused."""
     with pytest.raises(keyturn.errors.ConfigurationError) as caught:
         keyturn.connect("commercelayer", client_id="cid", **settings)
-    return list(caught.value.problems)
+    return list(map(str, caught.value.problems))
 
 
 def test_sales_channel_needs_no_secret(world: World) -> None:

@@ -51,7 +51,7 @@ def problems(load: Callable[..., keyturn.Connection], *given: Any) -> list[str]:
     with pytest.raises(errors.ConfigurationError) as caught:
         load(*given)
     assert SECRET not in str(caught.value)
-    return list(caught.value.problems)
+    return list(map(str, caught.value.problems))
 
 
 # --- The settings are the data of a provider ---
@@ -88,7 +88,7 @@ def test_nothing_given_is_the_usual_provider() -> None:
     connection = keyturn.connect(
         "generic", token_url=ADDRESS, client_id="cid", client_secret=SECRET
     )
-    usual = keyturn.plugins.provider_from_data("generic", {"token_url": ADDRESS})
+    usual = keyturn.plugins.provider_from_data({"token_url": ADDRESS}, name="generic")
     request = usual.token_request(
         usual.settings(client_id="cid", client_secret=keyturn.Secret(SECRET))
     )
@@ -341,7 +341,7 @@ MISTAKES: list[tuple[str, str]] = [
     ('token_field = "a..b"', "token_field: must be a path such as data.token"),
     ('lifetime_format = "epoche"', "lifetime_format: must be one of seconds, milliseconds, epoch,"),
     ('parameters = { a = "{tenant}" }',
-     "parameters: '{tenant}' names {tenant}, which is no setting"),
+     "parameters: '{tenant}' names {tenant}, which is not a setting"),
     ('parameters = { password = { env = "X" } }',
      'parameters: must be names and texts, such as { audience = "…" }'),
     ('revocation_url = "http://acme.example"', "revocation_url: must begin with https://"),

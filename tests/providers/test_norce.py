@@ -49,7 +49,7 @@ def test_application_id_is_a_number_above_0(wrong: object) -> None:
             "norce-storm", scope="lab", client_id="c", client_secret="s", application_id=wrong
         )
 
-    assert [problem.partition(":")[0] for problem in caught.value.problems] == ["application_id"]
+    assert [problem.path for problem in caught.value.problems] == ["application_id"]
 
 
 @both
@@ -182,7 +182,7 @@ def test_storm_knows_three_environments(scope: object) -> None:
     with pytest.raises(keyturn.errors.ConfigurationError) as caught:
         keyturn.connect("norce-storm", scope=scope, client_id="c", client_secret="s")
 
-    (problem,) = caught.value.problems
+    (problem,) = map(str, caught.value.problems)
     assert problem.startswith("scope: must be one or several")
 
 
@@ -191,7 +191,7 @@ def test_secret_is_required() -> None:
     with pytest.raises(keyturn.errors.ConfigurationError) as caught:
         keyturn.connect("norce-commerce", client="acme", environment="live", client_id="c")
 
-    assert caught.value.problems == (
+    assert tuple(map(str, caught.value.problems)) == (
         "client_secret: is required",
         "environment: must be one of playground, stage, prod.",
     )
@@ -204,4 +204,4 @@ def test_region_too_long_for_its_label_is_named() -> None:
             "norce-commerce", **COMMERCE | {"region": "r" * 60}, client_id="c", client_secret="s"
         )
 
-    assert caught.value.problems == ("region: must have at most 59 characters",)
+    assert tuple(map(str, caught.value.problems)) == ("region: must have at most 59 characters",)

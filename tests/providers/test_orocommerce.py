@@ -144,7 +144,7 @@ def test_application_url_must_be_safe(url: str) -> None:
     with pytest.raises(keyturn.errors.ConfigurationError) as caught:
         keyturn.connect("orocommerce", url=url, client_id="c", client_secret="s")
 
-    (problem,) = caught.value.problems
+    (problem,) = map(str, caught.value.problems)
     assert problem.startswith("url: must ")
 
 

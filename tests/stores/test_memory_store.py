@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def test_holder_that_outstays_its_lease_is_overcome() -> None:
+def test_holder_that_outstays_its_lease_loses_the_lock() -> None:
     """A thread that hangs would stop all others, or its late release would free their lock."""
     store = MemoryStore()
     stuck = store.lock("a", 0.02)
@@ -42,7 +42,7 @@ def test_locks_and_expired_entries_do_not_pile_up() -> None:
             pass
     entries = store._entries  # noqa: SLF001 - growth shows nowhere else
     assert len(entries) <= 64
-    assert store._locks._table == {}  # noqa: SLF001 - nor here
+    assert store._locks.get().table == {}  # noqa: SLF001 - nor here
     now += 100
     last = f"{999:x}"
     assert store.read(last) is None

@@ -191,19 +191,23 @@ class OneProcess(MemoryStore):
     ("store", "test", "message"),
     [
         (WithoutDelete, "test_has_the_four_operations", "no method delete"),
-        (Truncating, "test_gives_back_what_was_written", "not return what write was given: 'xxxx"),
-        (Ascii, "test_gives_back_what_was_written", "not return what write was given: 'ключ"),
-        (ShortKeys, "test_keys_are_told_apart", "keys of 80 characters"),
-        (InventsEntries, "test_keys_are_told_apart", "an entry where none was written"),
+        (Truncating, "test_returns_what_was_written", "not return what write was given: 'xxxx"),
+        (Ascii, "test_returns_what_was_written", "not return what write was given: 'ключ"),
+        (ShortKeys, "test_keys_are_distinct", "keys of 80 characters"),
+        (InventsEntries, "test_keys_are_distinct", "an entry where none was written"),
         (KeepsDeleted, "test_deletes", "an entry after its deletion"),
-        (KeepsExpired, "test_expires", "has expired since"),
+        (KeepsExpired, "test_expires", "returns an expired entry"),
         (IgnoresExpired, "test_expires", "was written expired"),
         (WithoutLocks, "test_lock_excludes", "at once"),
         (FailingLocks, "test_lock_excludes", "0 got it"),
         (WithoutLocks, "test_waiting_for_a_lock_ends", "did not raise"),
         (StaysLocked, "test_lock_is_freed_by_an_error", "still held after its block raised"),
-        (FreesAnothers, "test_lock_is_taken_from_one_who_hangs", "freed another's lock"),
-        (OneProcess, "test_killed_holder_is_overcome", "a forked process can't use the store"),
+        (FreesAnothers, "test_lock_of_a_hanging_holder_is_taken_over", "freed another's lock"),
+        (
+            OneProcess,
+            "test_lock_of_a_killed_holder_is_taken_over",
+            "a forked process can't use the store",
+        ),
     ],
 )
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -221,11 +225,11 @@ def test_a_store_with_one_lock_for_all_is_noticed() -> None:
 
 def test_a_store_without_leases_is_noticed() -> None:
     """A holder that hangs would block all others, unless the author says that it is so."""
-    test = "test_lock_is_taken_from_one_who_hangs"
+    test = "test_lock_of_a_hanging_holder_is_taken_over"
     with pytest.raises(AssertionError, match="when its holder hangs"):
         run(ThreadLocks(), test)
     run(ThreadLocks(), test, takes_over=False)
-    with pytest.raises(AssertionError, match="leave out `takes_over = False`"):
+    with pytest.raises(AssertionError, match="remove `takes_over = False`"):
         run(MemoryStore(), test, takes_over=False)
 
 

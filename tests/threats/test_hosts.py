@@ -97,7 +97,7 @@ def problems(provider: str, **given_: object) -> tuple[str, ...]:
     """Return the mistakes that opening a connection and asking for its token reports."""
     with pytest.raises(ConfigurationError) as caught:
         keyturn.connect(provider, **(CREDENTIALS | NEEDED[provider] | given_)).token()
-    return caught.value.problems
+    return tuple(map(str, caught.value.problems))
 
 
 def test_every_setting_that_names_a_host_is_known_here() -> None:

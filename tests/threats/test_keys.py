@@ -252,7 +252,6 @@ def test_order_of_scopes_gives_the_same_key(account: dict[str, Any], shuffler: A
 # --- a million calls with swapped settings ---
 
 
-@attrs.frozen(kw_only=True)
 class NamedSettings(keyturn.plugins.ConfidentialSettings):
     """The settings of a platform whose tokens name what they were issued for."""
 

@@ -1,4 +1,4 @@
-"""Between keyturn and a token endpoint: networks that are slow, torn, or somebody else's."""
+"""Networks between keyturn and a token endpoint: slow, broken, or hostile."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SECRET = "s3cret-for-tests"
 PROVIDERS = ["norce-commerce", "norce-storm", "orocommerce", "commercelayer"]
 BODY = b'{"access_token":"t0ken","token_type":"Bearer","expires_in":3600}'
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-ANSWERS = {
+RESPONSES = {
     "with a length": HEAD + b"Content-Length: %d\r\n\r\n%s" % (len(BODY), BODY),
     "in chunks": HEAD
     + b"Transfer-Encoding: chunked\r\n\r\n28\r\n%s\r\n%x\r\n%s\r\n0\r\n\r\n"
@@ -80,12 +80,12 @@ def reset(connection: socket.socket) -> None:
 
 
 @pytest.mark.parametrize("end", [reset, lambda _: None], ids=["reset", "hang-up"])
-@pytest.mark.parametrize("shape", ANSWERS)
+@pytest.mark.parametrize("shape", RESPONSES)
 def test_response_torn_at_any_byte_is_no_token(
     serve: Serve, shape: str, end: Callable[[socket.socket], None]
 ) -> None:
-    """Half a response would be used, or a library's own error come out."""
-    response = ANSWERS[shape]
+    """Half a response would be used, or the caller get a library's own error."""
+    response = RESPONSES[shape]
     sent = 0
 
     def tear(server: RawServer, connection: socket.socket) -> None:
@@ -95,7 +95,7 @@ def test_response_torn_at_any_byte_is_no_token(
             end(connection)
 
     server = serve(tear)
-    # Only the end of the connection tells that such a body is whole.
+    # Only the end of the connection shows that such a body is complete.
     may_look_whole = shape == "ended by the connection" and end is not reset
     while sent < len(response):
         error = failure(connected(server.url, 0.2))
@@ -122,7 +122,7 @@ def test_mutated_bytes_on_the_wire_give_a_token_or_one_of_our_errors(serve: Serv
 
     server = serve(reply)
 
-    @given(st.sampled_from(sorted(ANSWERS.values())), EDITS)
+    @given(st.sampled_from(sorted(RESPONSES.values())), EDITS)
     def check(start: bytes, edits: list[tuple[int, int, bytes]]) -> None:
         nonlocal response
         response = start
@@ -223,7 +223,7 @@ class Proxy:
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[keyturn.testing.Emulator]:
-    """Give an emulator that responses as often as it is asked."""
+    """Give an emulator without rate limits."""
     with keyturn.testing.Emulator(rate_limits=False) as running:
         yield running
 
@@ -232,7 +232,7 @@ def emulator() -> Iterator[keyturn.testing.Emulator]:
 def test_slow_pieces_in_time_are_a_token(
     serve: Serve, emulator: keyturn.testing.Emulator, provider: str
 ) -> None:
-    """A network of small packets would cost the token."""
+    """A network of small packets would give no token."""
     proxy = Proxy(serve, emulator, provider)
     proxy.relay = byte_by_byte
     with keyturn.connect(provider, store="memory://", **proxy.settings) as connection:
@@ -252,7 +252,7 @@ def test_slow_pieces_in_time_are_a_token(
 def test_total_deadline_holds_and_the_next_call_starts_afresh(
     serve: Serve, emulator: keyturn.testing.Emulator, provider: str, relay: Any
 ) -> None:
-    """A network that stalls would hold a caller for ever, or poison the connection."""
+    """A network that stalls would hold a caller for ever, or break later calls."""
     proxy = Proxy(serve, emulator, provider)
     proxy.relay = relay
     options: dict[str, Any] = {"store": keyturn.stores.from_url("memory://"), **proxy.settings}
@@ -266,10 +266,10 @@ def test_total_deadline_holds_and_the_next_call_starts_afresh(
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_passing_disturbance_is_not_noticed(
+def test_single_reset_is_retried(
     serve: Serve, emulator: keyturn.testing.Emulator, provider: str
 ) -> None:
-    """A connection that is reset once would cost the caller an error."""
+    """The caller would get an error for a connection that is reset once."""
     proxy = Proxy(serve, emulator, provider)
 
     def once(server: RawServer, connection: socket.socket, response: bytes) -> None:
@@ -282,8 +282,8 @@ def test_passing_disturbance_is_not_noticed(
     assert len(proxy.server.received) == 2
 
 
-def test_lasting_disturbance_is_given_up(serve: Serve, emulator: keyturn.testing.Emulator) -> None:
-    """A dead network would be asked for ever."""
+def test_lasting_resets_are_an_error(serve: Serve, emulator: keyturn.testing.Emulator) -> None:
+    """A dead network would be retried for ever."""
     proxy = Proxy(serve, emulator, "orocommerce")
     proxy.relay = resetting
     with keyturn.connect("orocommerce", store="memory://", **proxy.settings) as connection:
@@ -294,7 +294,7 @@ def test_lasting_disturbance_is_given_up(serve: Serve, emulator: keyturn.testing
 def test_stalled_network_leaves_the_event_loop_alone(
     serve: Serve, emulator: keyturn.testing.Emulator
 ) -> None:
-    """All other tasks would stand still while a token endpoint does."""
+    """All other tasks would stop while a token endpoint stalls."""
     proxy = Proxy(serve, emulator, "orocommerce")
     proxy.relay = hang
 
@@ -313,7 +313,7 @@ def test_stalled_network_leaves_the_event_loop_alone(
     assert asyncio.run(talk()) > 1
 
 
-# --- somebody else's network ---
+# --- hostile networks, and none ---
 
 ASK = """
 import sys, keyturn
@@ -342,7 +342,7 @@ def secured(certificate: trustme.LeafCert) -> Behaviour:
     def handle(server: RawServer, connection: socket.socket) -> None:
         with context.wrap_socket(connection, server_side=True) as secure:
             server.read_request(secure)
-            secure.sendall(ANSWERS["with a length"])
+            secure.sendall(RESPONSES["with a length"])
 
     return handle
 
@@ -350,8 +350,8 @@ def secured(certificate: trustme.LeafCert) -> Behaviour:
 def test_only_the_right_certificate_gets_the_secret(
     serve: Serve, run_python: Callable[..., str], tmp_path: Path
 ) -> None:
-    """The secret would be sent to whoever is in the middle."""
-    authority, stranger = trustme.CA(), trustme.CA()
+    """The secret would be sent to an attacker between client and server."""
+    authority, other = trustme.CA(), trustme.CA()
     past, future = dt.datetime(2020, 1, 1, tzinfo=dt.UTC), dt.datetime(2100, 1, 1, tzinfo=dt.UTC)
     day = dt.timedelta(1)
     certificates = {
@@ -362,10 +362,10 @@ def test_only_the_right_certificate_gets_the_secret(
         "not yet valid": authority.issue_cert(
             "localhost", not_before=future, not_after=future + day
         ),
-        "unknown authority": stranger.issue_cert("localhost"),
+        "unknown authority": other.issue_cert("localhost"),
     }
     servers = {name: serve(secured(each)) for name, each in certificates.items()}
-    servers["no TLS at all"] = serve(ANSWERS["with a length"])
+    servers["no TLS at all"] = serve(RESPONSES["with a length"])
     trust = tmp_path / "authority.pem"
     authority.cert_pem.write_to_path(str(trust))
     urls = [f"https://localhost:{server.port}/token" for server in servers.values()]
@@ -387,8 +387,8 @@ def closed_port() -> int:
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.255.255.255", "[::1]", "localhost"])
-def test_no_way_there_is_told(scheme: str, host: str) -> None:
-    """The user would not learn that nothing listens there, or that no route leads there."""
+def test_closed_port_is_reported(scheme: str, host: str) -> None:
+    """The user would not learn that no server listens there."""
     url = f"{scheme}://{host}:{closed_port()}/token"
     error = failure(connected(url, 0.2))
 
@@ -397,7 +397,7 @@ def test_no_way_there_is_told(scheme: str, host: str) -> None:
     assert "Check the network, the address, and proxies and certificates." in error.hint
 
 
-def test_unknown_host_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_host_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """The user would not learn that the host's name is wrong."""
 
     def unknown(*_: object, **__: object) -> None:

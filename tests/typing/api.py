@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, assert_type
 
 import aiohttp
-import attrs
 import httpx
 import httpx2
 import requests
@@ -121,7 +120,6 @@ except errors.KeyturnError as error:
 
 
 # A provider of one's own.
-@attrs.frozen(kw_only=True)
 class AcmeSettings(keyturn.plugins.ConfidentialSettings):
     """The settings of a made-up provider."""
 

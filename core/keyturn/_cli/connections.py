@@ -6,7 +6,9 @@ import time
 from typing import TYPE_CHECKING
 
 from keyturn import errors
+from keyturn._connection import manager_of
 from keyturn._http.urls import origin
+from keyturn._tokens.snapshot import EMPTY
 
 if TYPE_CHECKING:
     import argparse
@@ -31,18 +33,18 @@ def open_connection(arguments: argparse.Namespace) -> Connection:
 
 def current_token(connection: Connection) -> Token | None:
     """Return the usable token that the connection or its store has; no request is sent."""
-    return connection.current()
+    snapshot = manager_of(connection).peek()
+    return None if snapshot is EMPTY else snapshot.token
 
 
 def token_state(connection: Connection) -> Row:
     """Return the state of a connection's token, or of an error response that is cached."""
-    acquisition = connection.renewal
-    store = type(acquisition.store.store).__name__
-    token = current_token(connection)
-    if token is not None:
-        state = acquisition.state(token).value
-        return {"state": state, "expires_in": expires_in(token), "store": store}
-    cached = acquisition.remembered()
+    manager = manager_of(connection)
+    snapshot, store = manager.peek(), type(manager.store).__name__
+    if snapshot is not EMPTY:
+        state = "fresh" if manager.now() < snapshot.fresh_until else "stale"
+        return {"state": state, "expires_in": expires_in(snapshot.token), "store": store}
+    cached = manager.refused()
     return {"state": f"refused: {cached.error}" if cached else "none", "store": store}
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import tomllib
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keyturn import errors
@@ -13,10 +11,10 @@ from keyturn._cli.exit_codes import DONE, FAILED
 from keyturn._cli.output import print_rows
 from keyturn._plugins import loading as plugins
 from keyturn._providers.calls import translate_errors
-from keyturn._providers.from_data import provider_from_data
+from keyturn._providers.from_data import provider_from_file
 from keyturn._providers.schema import json_schema
+from keyturn.testing.provider_kit._examples import Examples
 from keyturn.testing.provider_kit._run import CHECKS, run
-from keyturn.testing.provider_kit._subject import Examples
 
 if TYPE_CHECKING:
     import argparse
@@ -49,17 +47,7 @@ def _provider(named: str) -> Provider[Any]:
     """Return the provider of a name, or the one that a TOML file describes."""
     if not named.endswith(".toml"):
         return plugins.provider(named)
-    path = Path(named)
-    try:
-        description = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-    else:
-        return provider_from_data(path.stem, description)
-    raise errors.ConfigurationError(
-        f"the provider's file {named} can't be read: {reason}.",
-        hint="It must be a TOML file; see the page «Providers as data» of the reference.",
-    )
+    return provider_from_file(named)
 
 
 def _settings(provider: Provider[Any], given: list[str]) -> dict[str, Any]:
@@ -88,7 +76,7 @@ def _outcome(report: Report, name: str) -> str:
 def _lines(report: Report) -> Iterator[str]:
     """Yield the failures, the notes, and the token request."""
     for name, failure in report.failures.items():
-        yield f"\n{name}: {failure.what}\nTo mend: {failure.mend}"
+        yield f"\n{name}: {failure.what}\nTo fix: {failure.fix}"
     if report.notes:
         yield "\nnotes:"
         yield from (f"- {note}" for note in report.notes)
@@ -110,7 +98,7 @@ def _as_json(provider: Provider[Any], report: Report) -> dict[str, Any]:
         "checks": [
             {"check": name, "outcome": _outcome(report, name).lower()}
             | (
-                {"what": report.failures[name].what, "mend": report.failures[name].mend}
+                {"what": report.failures[name].what, "fix": report.failures[name].fix}
                 if name in report.failures
                 else {}
             )

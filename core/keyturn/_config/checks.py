@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from keyturn._config.raw import RawSetting, problem, reveal
+from keyturn._config.raw import RawSetting, reveal
 from keyturn._config.references import reference_problem
+from keyturn._names import did_you_mean
+from keyturn._options import Options, option_problem
 from keyturn._providers import settings as provider_settings
 from keyturn._providers.schema import json_schema
-from keyturn._providers.settings import did_you_mean
 from keyturn._secret import Secret
-from keyturn._tokens.acquisition import Options, option_problem
+from keyturn.errors import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -35,7 +36,7 @@ _PLACEHOLDER = Secret("the secret of a reference that is not resolved")
 
 def form_problems(
     name: str, raw: RawSettings, provider: Provider[Any] | None, *, is_private: bool
-) -> Iterator[str]:
+) -> Iterator[Problem]:
     """Yield what is wrong with the form of a connection's settings; no reference is resolved.
 
     Args:
@@ -45,22 +46,22 @@ def form_problems(
         is_private: Whether the configuration file may hold secrets.
     """
     if "provider" not in raw:
-        yield problem(f"connections.{name}.provider", "is required")
+        yield Problem(f"connections.{name}.provider", "is required")
     for key in ("provider", "store"):
         if key in raw and not isinstance(raw[key].value, Secret):
-            yield problem(raw[key].location, "must be a string")
+            yield Problem(raw[key].location, "must be a string")
     for option in _OPTIONS:
         if option in raw:
             message = option_problem(option, _plain(raw[option], _NUMBER))
             if message:
-                yield problem(raw[option].location, message)
+                yield Problem(raw[option].location, message)
     schemas = _schemas(provider.settings) if provider else _common_schemas()
     for setting, each in raw.items():
         if schemas.get(setting, {}).get("writeOnly"):
             yield from _secret_problems(each, is_private=is_private)
 
 
-def store_key_problems(keys: Iterable[RawSetting], *, is_private: bool) -> Iterator[str]:
+def store_key_problems(keys: Iterable[RawSetting], *, is_private: bool) -> Iterator[Problem]:
     """Yield what is wrong with the form of the store's keys; no reference is resolved.
 
     Args:
@@ -71,17 +72,17 @@ def store_key_problems(keys: Iterable[RawSetting], *, is_private: bool) -> Itera
         if isinstance(each.value, (dict, Secret)):
             yield from _secret_problems(each, is_private=is_private)
         else:
-            yield problem(each.location, "must be a reference to a secret, or a list of them")
+            yield Problem(each.location, "must be a reference to a secret, or a list of them")
 
 
-def _secret_problems(raw: RawSetting, *, is_private: bool) -> Iterator[str]:
+def _secret_problems(raw: RawSetting, *, is_private: bool) -> Iterator[Problem]:
     message = None
     if isinstance(raw.value, dict):
         message = reference_problem(reveal(raw.value))
     elif isinstance(raw.value, Secret) and not (is_private or raw.from_environment):
         message = _WRITTEN_OUT
     if message:
-        yield problem(raw.location, message)
+        yield Problem(raw.location, message)
 
 
 def references_in(raw: RawSettings, provider: Provider[Any]) -> dict[str, RawSetting]:
@@ -96,7 +97,7 @@ def references_in(raw: RawSettings, provider: Provider[Any]) -> dict[str, RawSet
 
 def read(
     name: str, raw: RawSettings, provider: Provider[Any], secrets: Mapping[str, Secret]
-) -> tuple[Settings | None, list[str]]:
+) -> tuple[Settings | None, list[Problem]]:
     """Return a connection's settings, or None, and their problems.
 
     Args:
@@ -113,16 +114,16 @@ def read(
         else:
             question = did_you_mean(setting, [*schemas, *_OWN])
             message = f"is not a setting of this provider.{question}"
-            problems.append(problem(raw[setting].location, message))
+            problems.append(Problem(raw[setting].location, message))
     references = references_in(raw, provider)
     values |= {setting: secrets.get(setting, _PLACEHOLDER) for setting in references}
     settings, found = provider_settings.read(provider.settings, values)
     for each in found:
-        setting, _, message = each.partition(": ")
+        setting = each.path
         path = raw[setting].location if setting in raw else f"connections.{name}.{setting}"
         # A placeholder need not be what the setting demands, such as a key as PEM.
         if setting not in references or setting in secrets:
-            problems.append(problem(path, message))
+            problems.append(Problem(path, each.message))
     return settings, problems
 
 

@@ -11,12 +11,13 @@ import attrs
 
 from keyturn import errors
 from keyturn._config.checks import form_problems, options_of, read, references_in
-from keyturn._config.raw import ConfigurationFile, RawSetting, problem, variable_name
+from keyturn._config.raw import ConfigurationFile, RawSetting, variable_name
 from keyturn._config.references import resolve_all
 from keyturn._connection import Connection
+from keyturn._names import did_you_mean
 from keyturn._plugins import loading as plugins
-from keyturn._providers.settings import did_you_mean
 from keyturn._secret import Secret
+from keyturn.errors import Problem
 from keyturn.stores._opening import STORE_VARIABLE, shared_encrypted_store, shared_store
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Configuration:
     connections: Mapping[str, Mapping[str, RawSetting]]
     store: RawSetting | None
     store_keys: tuple[RawSetting, ...]
-    problems: tuple[str, ...]
+    problems: tuple[Problem, ...]
 
     def names(self) -> list[str]:
         """Return the connections' names, sorted."""
@@ -85,7 +86,7 @@ class Configuration:
             hint=f"Configured in {self.file.path} and the environment: {known_names}.",
         )
 
-    def _problems(self, chosen: Collection[str]) -> Iterator[str]:
+    def _problems(self, chosen: Collection[str]) -> Iterator[Problem]:
         """Yield all problems; only of the chosen connections the providers are imported."""
         yield from self.problems
         for name, raw in self.connections.items():
@@ -94,7 +95,7 @@ class Configuration:
                 try:
                     provider = plugins.provider(raw["provider"].value.reveal())
                 except errors.ConfigurationError as error:
-                    yield problem(raw["provider"].location, str(error))
+                    yield Problem(raw["provider"].location, str(error))
             yield from form_problems(name, raw, provider, is_private=self.file.is_private)
             if provider is not None:
                 yield from read(name, raw, provider, {})[1]
@@ -120,7 +121,7 @@ class Configuration:
         try:
             store = shared_store(url or _default_store())
         except errors.ConfigurationError as error:
-            found = problem(chosen.location if chosen else STORE_VARIABLE, str(error))
+            found = Problem(chosen.location if chosen else STORE_VARIABLE, str(error))
         else:
             return self._encrypted(store) if self.store_keys else store
         raise self._error([found])
@@ -131,15 +132,15 @@ class Configuration:
             try:
                 return shared_encrypted_store(store, list(keys.values()))
             except errors.ConfigurationError as error:
-                problems = [problem("store_key", str(error))]
+                problems = [Problem("store_key", str(error))]
         raise self._error(problems)
 
-    def _raise_if(self, problems: Iterable[str]) -> None:
+    def _raise_if(self, problems: Iterable[Problem]) -> None:
         found = list(problems)
         if found:
             raise self._error(found)
 
-    def _error(self, problems: list[str]) -> errors.ConfigurationError:
+    def _error(self, problems: list[Problem]) -> errors.ConfigurationError:
         return errors.ConfigurationError(
             f"the configuration ({self.file.path} and the environment) has "
             f"{len(problems)} mistake(s):",

@@ -56,11 +56,6 @@ class ConfigurationFile:
     is_private: bool = False
 
 
-def problem(path: str, message: str) -> str:
-    """Return a problem at a path, such as `connections.shop.url`."""
-    return f"{path}: {message}"
-
-
 def read_file(config: str | os.PathLike[str] | None) -> ConfigurationFile:
     """Return the configuration file; an empty one if there is none at the default path.
 

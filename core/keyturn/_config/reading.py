@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from keyturn._config.checks import store_key_problems
 from keyturn._config.configuration import Configuration
-from keyturn._config.raw import RawSetting, problem, read_file, read_overrides, variable_name
-from keyturn._providers.settings import did_you_mean
+from keyturn._config.raw import RawSetting, read_file, read_overrides, variable_name
+from keyturn._names import did_you_mean
 from keyturn._secret import Secret
+from keyturn.errors import Problem
 
 if TYPE_CHECKING:
     import os
@@ -48,34 +49,34 @@ def _store_keys(tables: Mapping[str, Any]) -> Iterator[RawSetting]:
         yield RawSetting(value, "store_key")
 
 
-def _top_level_problems(tables: Mapping[str, Any]) -> Iterator[str]:
+def _top_level_problems(tables: Mapping[str, Any]) -> Iterator[Problem]:
     for key, value in tables.items():
         if key not in _TOP_LEVEL:
             question = did_you_mean(key, _TOP_LEVEL)
             known = ", ".join(_TOP_LEVEL)
-            yield problem(_quoted(key), f"is not known; known are {known}.{question}")
+            yield Problem(_quoted(key), f"is not known; known are {known}.{question}")
         elif key == "store" and not isinstance(value, Secret):
-            yield problem("store", "must be a string")
+            yield Problem("store", "must be a string")
 
 
 def _take_tables(
     tables: Mapping[str, Any], connections: dict[str, dict[str, RawSetting]]
-) -> Iterator[str]:
+) -> Iterator[Problem]:
     """Add the file's connections, and yield the problems in doing so."""
     found = tables.get("connections", {})
     if not isinstance(found, dict):
-        yield problem("connections", "must be a table")
+        yield Problem("connections", "must be a table")
         return
     taken: dict[str, str] = {}
     for name, table in found.items():
         path = f"connections.{_quoted(name)}"
         if not isinstance(table, dict):
-            yield problem(path, "must be a table")
+            yield Problem(path, "must be a table")
         elif not _is_name(name):
-            yield problem(path, "the name must have only letters, digits and . _ -")
+            yield Problem(path, "the name must have only letters, digits and . _ -")
         elif variable_name(name) in taken:
             other = taken[variable_name(name)]
-            yield problem(path, f"in environment variables the name is the same as {other}")
+            yield Problem(path, f"in environment variables the name is the same as {other}")
         else:
             taken[variable_name(name)] = name
             connections[name] = {
@@ -84,7 +85,7 @@ def _take_tables(
             }
 
 
-def _take_overrides(connections: dict[str, dict[str, RawSetting]]) -> Iterator[str]:
+def _take_overrides(connections: dict[str, dict[str, RawSetting]]) -> Iterator[Problem]:
     """Add the environment's settings, and yield the problems in doing so."""
     names = {variable_name(name): name for name in connections}
     for variable, settings in read_overrides().items():
@@ -94,7 +95,7 @@ def _take_overrides(connections: dict[str, dict[str, RawSetting]]) -> Iterator[s
             continue
         question = did_you_mean(variable, names)
         for raw in settings.values():
-            yield problem(raw.location, f"belongs to no configured connection.{question}")
+            yield Problem(raw.location, f"belongs to no configured connection.{question}")
 
 
 def _quoted(key: str) -> str:

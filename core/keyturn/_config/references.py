@@ -6,10 +6,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keyturn._config.raw import RawSetting, problem, reveal
+from keyturn._config.raw import RawSetting, reveal
+from keyturn._names import did_you_mean
 from keyturn._plugins.loading import call_plugins, plugin_manager
-from keyturn._providers.settings import did_you_mean
 from keyturn._secret import Secret
+from keyturn.errors import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,7 +31,7 @@ def reference_problem(reference: Mapping[str, Any]) -> str | None:
     return _unknown(source)
 
 
-def resolve_all(raw: Mapping[str, RawSetting]) -> tuple[dict[str, Secret], list[str]]:
+def resolve_all(raw: Mapping[str, RawSetting]) -> tuple[dict[str, Secret], list[Problem]]:
     """Return the secrets that settings are or refer to, and the problems that prevent it.
 
     Args:
@@ -51,7 +52,7 @@ def resolve_all(raw: Mapping[str, RawSetting]) -> tuple[dict[str, Secret], list[
         if isinstance(found, Secret):
             secrets[name] = found
         else:
-            problems.append(problem(each.location, found))
+            problems.append(Problem(each.location, found))
     return secrets, problems
 
 

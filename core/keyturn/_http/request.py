@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
+import hmac
 import json
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlencode
 
 import attrs
 
-from keyturn._http.values import DynamicValue, fingerprint_parts, plain
+from keyturn import errors
+from keyturn._clock import SYSTEM
+from keyturn._http.values import DynamicValue, Value, fingerprint_parts, reveal
 from keyturn._secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable
 
 BodyFormat = Literal["form", "json", "query"]
-Value = str | Secret | DynamicValue
 Pairs = tuple[tuple[str, Value], ...]
 
 _CONTENT_TYPES: dict[str, str] = {
@@ -41,6 +43,21 @@ class ClientCertificate:
 
 
 @attrs.frozen(repr=False)
+class EncodedRequest:
+    """A token request as it goes over the wire, secrets included.
+
+    Args:
+        url: The token endpoint, with the query if there is one.
+        headers: The headers.
+        body: The body.
+    """
+
+    url: str
+    headers: dict[str, str]
+    body: bytes
+
+
+@attrs.frozen(repr=False)
 class TokenRequest:
     """One request to a token endpoint; its `repr` shows no secret.
 
@@ -56,8 +73,9 @@ class TokenRequest:
             leaves the body empty.
         extra_headers: Headers besides `Accept`, `Accept-Encoding` and `Content-Type`.
         certificate: The client's certificate, for mutual TLS.
-        realm: What sets its tokens apart though the wire doesn't show it, such as a side of a shop.
-        reading: A digest of how its response is read: another way may find another token in it.
+        partition: What keeps its tokens apart from those of an equal request, such as a side of a
+            shop that the request itself does not name.
+        response_mapping: A digest of how its response is read: another way may find another token.
         fingerprint: The key of everything that belongs to this request; see `with_fingerprint`.
     """
 
@@ -72,44 +90,53 @@ class TokenRequest:
     extra_headers: Pairs = ()
     certificate: ClientCertificate | None = None
     partition: str = ""
-    reading: str = ""
+    response_mapping: str = ""
     fingerprint: str = ""
 
     @property
     def headers(self) -> dict[str, str]:
         """The headers that are sent; a new dict each time, holding secrets if the request does."""
-        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
-        if self.body_format in _CONTENT_TYPES:
-            headers["Content-Type"] = _CONTENT_TYPES[self.body_format]
-        extra = {name: plain(value) for name, value in self.extra_headers}
-        # A header's name is the same in any case (RFC 9110 section 5.1).
-        replaced = {name.lower() for name in extra}
-        usual = {name: text for name, text in headers.items() if name.lower() not in replaced}
-        return usual | extra
+        return self._headers(SYSTEM.time())
 
     @property
     def body(self) -> bytes:
         """The body that is sent, secrets included; made anew each time."""
-        if self.body_format == "query":
-            return b""
-        if self.body_format == "json":
-            parameters = dict(self._parameters())
-            return json.dumps(parameters, separators=(",", ":"), ensure_ascii=False).encode()
-        return self._encoded()
+        return b"" if self.body_format == "query" else self._content(SYSTEM.time())
 
     @property
     def query(self) -> str:
         """The query that is sent in the URL, secrets included; empty for most providers."""
-        return self._encoded().decode() if self.body_format == "query" else ""
+        return self._content(SYSTEM.time()).decode() if self.body_format == "query" else ""
+
+    def encode(self, now: float) -> EncodedRequest:
+        """Return what is sent, secrets included; each dynamic value is made once for it.
+
+        Args:
+            now: The connection's time, in epoch seconds.
+
+        Raises:
+            keyturn.errors.ConfigurationError: A header or a parameter can't be encoded.
+        """
+        headers, content = self._headers(now), self._content(now)
+        for name, value in headers.items():
+            if not value.isascii():
+                raise errors.ConfigurationError(
+                    f"the header {name} of the token request is not ASCII.",
+                    hint="Check the settings that are sent in it.",
+                )
+        if self.body_format != "query":
+            return EncodedRequest(self.url, headers, content)
+        url = f"{self.url}?{content.decode()}" if content else self.url
+        return EncodedRequest(url, headers, b"")
 
     def secrets(self) -> list[Secret]:
-        """Return every secret in the request, so that texts of others can be cleaned of them."""
+        """Return every secret in the request, so that server text can be cleaned of them."""
         held: list[Secret] = []
         for _, value in (*self.parameters, *self.extra_headers):
-            if isinstance(value, DynamicValue):
-                held += value.secrets()
-            elif isinstance(value, Secret):
+            if isinstance(value, Secret):
                 held.append(value)
+            elif isinstance(value, DynamicValue):
+                held += value.secrets()
         if self.certificate and self.certificate.password:
             held.append(self.certificate.password)
         return held
@@ -125,27 +152,29 @@ class TokenRequest:
     def with_fingerprint(self, key: bytes) -> TokenRequest:
         """Return the same request with its fingerprint.
 
-        It is a keyed hash (BLAKE2b, RFC 7693) over every effective field, the secret included: who
-        does not hold `key` can't test a guessed secret against it.
+        It is an HMAC with SHA-256 (RFC 2104) over every effective field, the secret included: a
+        reader of a store who does not hold `key` can't test a guessed secret against it. Equal
+        scopes in another order, and headers in another case, give the same fingerprint.
 
         Args:
-            key: 16 to 64 random bytes, kept on this machine.
+            key: At least 16 random bytes, shared by all that share the store.
         """
         fields = [
             self.provider,
             self.partition,
-            self.reading,
+            self.response_mapping,
             self.method,
             self.url,
             self.body_format,
             _canonical(self.parameters),
             sorted(set(self.scope)),
             [self.scope_separator, self.scope_name],
-            _canonical((name.lower(), value) for name, value in self.extra_headers),
+            _canonical(self.extra_headers, str.lower),
             _canonical_certificate(self.certificate),
         ]
-        digest = hashlib.blake2b(json.dumps(fields).encode(), key=key, digest_size=32)
-        return attrs.evolve(self, fingerprint=digest.hexdigest())
+        # Nested JSON is unambiguous: no value can run into the next, whatever it holds.
+        digest = hmac.digest(key, json.dumps(fields).encode(), "sha256")
+        return attrs.evolve(self, fingerprint=digest.hex())
 
     def __hash__(self) -> int:
         return hash(self.fingerprint)
@@ -156,29 +185,49 @@ class TokenRequest:
             f"scope={self.scope!r}, fingerprint={self.fingerprint!r})"
         )
 
-    def _parameters(self) -> list[tuple[str, str]]:
-        parameters = [(name, plain(value)) for name, value in self.parameters]
+    def _headers(self, now: float) -> dict[str, str]:
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+        if self.body_format in _CONTENT_TYPES:
+            headers["Content-Type"] = _CONTENT_TYPES[self.body_format]
+        if self.extra_headers:
+            # A header's name is the same in any case (RFC 9110 section 5.1).
+            names = {name.lower(): name for name in headers}
+            for name, value in self.extra_headers:
+                headers.pop(names.get(name.lower(), ""), None)
+                headers[name] = reveal(value, now)
+        return headers
+
+    def _content(self, now: float) -> bytes:
+        """Return the encoded parameters: the body, or the query."""
+        parameters: list[tuple[str, str]] = []
+        for name, value in self.parameters:
+            parameters.append((name, value if isinstance(value, str) else reveal(value, now)))
         if self.scope and self.scope_name:
             parameters.append((self.scope_name, self.scope_separator.join(self.scope)))
-        return parameters
-
-    def _encoded(self) -> bytes:
-        # authlib takes a while to import: only when a form is really encoded.
-        from authlib.common.urls import url_encode
-
-        form: str = url_encode(self._parameters())
-        return form.encode()
-
-
-def _reveal(value: str | Secret) -> str:
-    return value.reveal() if isinstance(value, Secret) else value
-
-
-def _canonical(pairs: Iterable[tuple[str, Value]]) -> list[list[Any]]:
-    return sorted([name, *map(_reveal, fingerprint_parts(value))] for name, value in pairs)
+        try:
+            if self.body_format != "json":
+                return urlencode(parameters).encode()
+            compact = json.dumps(dict(parameters), separators=(",", ":"), ensure_ascii=False)
+            return compact.encode()
+        except UnicodeEncodeError:
+            pass
+        # Raised here, not in the handler: Python's own error holds the parameters.
+        raise errors.ConfigurationError(
+            "a parameter of the token request holds a surrogate, which is no character.",
+            hint="Check the settings that are sent in it.",
+        )
 
 
-def _canonical_certificate(certificate: ClientCertificate | None) -> list[str | None] | None:
+def _canonical(pairs: Pairs, rename: Callable[[str], str] = str) -> list[list[str]]:
+    canonical: list[list[str]] = []
+    for name, value in pairs:
+        parts = fingerprint_parts(value)
+        revealed = [part if isinstance(part, str) else part.reveal() for part in parts]
+        canonical.append([rename(name), *revealed])
+    return sorted(canonical)
+
+
+def _canonical_certificate(certificate: ClientCertificate | None) -> list[Any] | None:
     if certificate is None:
         return None
     password = certificate.password

@@ -1,51 +1,38 @@
-"""What a token endpoint answered, and the error that a refusal becomes; nothing is believed."""
+"""Responses of token endpoints and APIs, read strictly, and the error that each becomes."""
 
 from __future__ import annotations
 
-import base64
-import html
-import itertools
 import json
 import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Never
-from urllib.parse import quote, quote_plus, unquote
 
 import attrs
 
 from keyturn import errors
+from keyturn._http.redaction import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Mapping
 
     from keyturn._secret import Secret
 
 MAX_BODY = 1_048_576
-"""Bytes of a token endpoint's response, after decompression, beyond which it is refused."""
+"""The largest body of a token endpoint's response that is read, in bytes after decompression."""
 MAX_LIFETIME = 31_536_000.0
-"""Seconds for which a token is believed at most: one year."""
+"""The longest lifetime of a token that is believed, in seconds: one year."""
 MAX_RETRY_AFTER = 3600.0
-"""Seconds for which a token endpoint is left alone at most, whatever it asks for."""
+"""The longest cooldown of a token endpoint, in seconds, whatever it asks for."""
 DEFAULT_RETRY_AFTER = 20.0
-"""Seconds for which a token endpoint is left alone that names no time."""
+"""The cooldown of a token endpoint that limits the rate and names no time, in seconds."""
 
-_MAX_TEXT = 300
-_MAX_READ = 10 * _MAX_TEXT
-# What an escape of an escape makes of one character: \u0061, each of its six percent-encoded.
-_MAX_STRETCH = 18
-_HIDDEN = "[hidden]"
-_BLOT = "\0"
-_BLOTS_REGEX = re.compile(f"{_BLOT}+")
 _CODE_REGEX = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
-_LONG_RUN = 24
-_LONG_RUN_REGEX = re.compile(rf"[A-Za-z0-9._~+/=%-]{{{_LONG_RUN},}}")
-_JSON_ESCAPE_REGEX = re.compile(r"\\u([0-9A-Fa-f]{4})")
 _JSON_TYPE_REGEX = re.compile(r"application/(?:[\w.+-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
 
 
 @attrs.frozen
 class Response:
-    """What a token endpoint, or an API, answered.
+    """The response of a token endpoint or an API.
 
     Args:
         status: The HTTP status.
@@ -60,10 +47,11 @@ class Response:
     sent_at: float = 0.0
 
     def json(self) -> Any:
-        """Return the body's JSON value, read strictly (RFC 8259), or None when it is none.
+        """Return the body's JSON value, read strictly (RFC 8259), or None when it is not JSON.
 
-        Refused are other content types, encodings but UTF-8, duplicate names, `NaN`, numbers
-        beyond a double's range, integers of more than 18 digits and absurd nesting.
+        These count as not JSON: another content type, an encoding other than UTF-8, duplicate
+        names, `NaN`, a number beyond a double's range, an integer of more than 18 digits, and
+        nesting deeper than Python's recursion limit.
         """
         if not _JSON_TYPE_REGEX.fullmatch(self.headers.get("content-type", "").strip()):
             return None
@@ -71,7 +59,7 @@ class Response:
             return json.loads(
                 self.body.decode(),
                 object_pairs_hook=_unique,
-                parse_constant=_refuse,
+                parse_constant=_reject,
                 parse_float=_finite_float,
                 parse_int=_bounded_int,
             )
@@ -81,11 +69,11 @@ class Response:
 
 @attrs.frozen
 class OAuthError:
-    """An error as the authorization server put it (RFC 6749 section 5.2).
+    """The error in a response of an authorization server (RFC 6749 section 5.2).
 
     Args:
         code: The error code, such as `invalid_client`.
-        description: The server's words about it; not yet safe to show.
+        description: The server's description of it; not yet safe to show.
         server_fault: Whether it reports a failure of the server, which may pass by itself.
     """
 
@@ -95,67 +83,68 @@ class OAuthError:
 
 
 def is_code(value: object) -> bool:
-    """Tell whether a value is of the form of an OAuth error code."""
+    """Return whether a value has the form of an OAuth error code."""
     return isinstance(value, str) and _CODE_REGEX.fullmatch(value) is not None
 
 
-def refusal(
+def error_for(
     error: OAuthError | None,
     response: Response,
     secrets: Collection[Secret] = (),
     *,
     retry_after_default: float = DEFAULT_RETRY_AFTER,
 ) -> errors.KeyturnError:
-    """Return our error for a response that is not a token.
+    """Return keyturn's error for a response that holds no token.
 
     Args:
         error: The server's error, if one could be read.
         response: The whole response.
-        secrets: What must not show in the error's text.
-        retry_after_default: Seconds to leave a rate-limited endpoint alone when it names none.
+        secrets: What must not show in the error's message.
+        retry_after_default: The cooldown of a rate-limited endpoint that names none, in seconds.
     """
-    code = error.code if error else ""
+    code, status = error.code if error else "", response.status
     shown = printable(code, secrets)
-    said = printable(error.description, secrets) if error else ""
-    what = f"HTTP {response.status}" + (f", {shown}" if shown else "")
-    what += f": {said}" if said else ""
-    if response.status == HTTPStatus.TOO_MANY_REQUESTS:
-        asked = retry_after(response)
-        seconds = retry_after_default if asked is None else asked
+    what = f"HTTP {status}" + (f", {shown}" if shown else "")
+    description = printable(error.description, secrets) if error else ""
+    what += f": {description}" if description else ""
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        cooldown = retry_after(response)
+        cooldown = retry_after_default if cooldown is None else cooldown
         return errors.RateLimited(
             f"the token endpoint's rate limit is reached ({what}).",
-            retry_after=seconds,
-            hint=f"Ask again in {seconds:.0f} s.",
+            retry_after=cooldown,
+            hint=f"Try again in {cooldown:.0f} s.",
         )
-    if response.status >= 500 or response.status == 408 or (error and error.server_fault):
-        asked = retry_after(response)
-        when = "later" if asked is None else f"in {asked:.0f} s"
+    if status >= 500 or status == HTTPStatus.REQUEST_TIMEOUT or (error and error.server_fault):
+        cooldown = retry_after(response)
+        when = "later" if cooldown is None else f"in {cooldown:.0f} s"
         return errors.EndpointUnavailable(
             f"the token endpoint reports a failure of its own ({what}).",
-            hint=f"Try again {when}; if it lasts, tell those who run the authorization server.",
+            hint=f"Try again {when}; if it lasts, report it to the server's operator.",
         )
-    if 300 <= response.status < 400:
+    if 300 <= status < 400:
         return errors.InvalidTokenResponse(
-            f"the token endpoint redirects ({what}), which is refused: the secret stays here.",
+            f"the token endpoint redirects ({what}); redirects are not followed for token "
+            "requests.",
             hint="Set the final address as token_url.",
         )
-    if code or response.status >= 400:
-        kind, hint = _REFUSALS.get(code or str(response.status), _OTHER_REFUSAL)
+    if code or status >= 400:
+        kind, hint = _ERROR_RESPONSES.get(code or str(status), _OTHER_ERROR_RESPONSE)
         message = f"the authorization server refused the token request ({what})."
-        told = code if shown == code else ""  # it may quote a secret
-        return kind(message, error=told, status=response.status, hint=hint)
-    return errors.InvalidTokenResponse(f"the token endpoint's response is not a token ({what}).")
+        public_code = code if shown == code else ""  # it may quote a secret
+        return kind(message, error=public_code, status=status, hint=hint)
+    return errors.InvalidTokenResponse(f"the token endpoint's response holds no token ({what}).")
 
 
-_OTHER_REFUSAL = (
+_OTHER_ERROR_RESPONSE = (
     errors.TokenRequestRefused,
-    "Check the connection's settings and what this client may ask for.",
+    "Check the connection's settings, and what this client is permitted to request.",
 )
 _CREDENTIALS = (
     errors.InvalidClient,
     "Check client_id and client_secret (or the key or certificate), and that the client is active.",
 )
-_REFUSALS: dict[str, tuple[type[errors.TokenRequestRefused], str]] = {
+_ERROR_RESPONSES: dict[str, tuple[type[errors.TokenRequestRefused], str]] = {
     "invalid_client": _CREDENTIALS,
     "401": _CREDENTIALS,
     "invalid_scope": (
@@ -171,10 +160,10 @@ _REFUSALS: dict[str, tuple[type[errors.TokenRequestRefused], str]] = {
 
 
 def retry_after(response: Response) -> float | None:
-    """Return the seconds that `Retry-After` asks for (RFC 9110 section 10.2.3), or None.
+    """Return the cooldown of `Retry-After` in seconds (RFC 9110 section 10.2.3), or None.
 
-    Seconds and dates are understood, a date by the server's own clock; nonsense is taken as
-    absent; at most `MAX_RETRY_AFTER`.
+    Both forms are read: seconds, and a date, which is compared with the server's own clock. A
+    header of another form counts as absent. The result is at most `MAX_RETRY_AFTER`.
     """
     text = response.headers.get("retry-after", "").strip()
     if re.fullmatch(r"[0-9]+", text):
@@ -188,57 +177,9 @@ def retry_after(response: Response) -> float | None:
 
 
 def date_header(response: Response) -> float:
-    """Return what the server's clock showed, in epoch seconds; ours when it doesn't tell."""
+    """Return the server's time by its `Date` header, in epoch seconds; else the time of sending."""
     date = _http_date(response.headers.get("date", ""))
     return response.sent_at if date is None else date
-
-
-def printable(text: str, secrets: Iterable[Secret] = ()) -> str:
-    """Return a server's text made safe to show: short, plain ASCII, without what may be a secret.
-
-    The given secrets are replaced, and so is every long run of the characters that tokens, keys
-    and encoded secrets are made of. A text that still holds one in disguise is hidden as a whole.
-    """
-    hidden = {bare: _forms(bare) for bare in (secret.reveal() for secret in secrets if secret)}
-    # Far enough that what begins before the cut, which comes after the hiding, is seen whole.
-    reach = _MAX_READ + _LONG_RUN + _MAX_STRETCH * max(map(len, hidden), default=0)
-    text = text[:reach].replace(_BLOT, " ")
-    if any(bare in _decoded(_blotted(text, forms)) for bare, forms in hidden.items()):
-        return _HIDDEN
-    text = _blotted(text, itertools.chain(*hidden.values()))
-    text = _LONG_RUN_REGEX.sub(lambda match: _BLOT * len(match[0]), text)
-    text = _BLOTS_REGEX.sub(_HIDDEN, text[:_MAX_READ])
-    text = "".join(char if " " <= char <= "~" else " " for char in text)
-    return " ".join(text.split())[:_MAX_TEXT]
-
-
-def _forms(bare: str) -> tuple[str, ...]:
-    """Return the forms in which a server usually quotes what it was sent."""
-    encoded = base64.b64encode(bare.encode()).decode().rstrip("=")
-    return (bare, quote(bare, safe=""), quote_plus(bare), json.dumps(bare)[1:-1], encoded)
-
-
-def _blotted(text: str, forms: Iterable[str]) -> str:
-    """Return a text, its length unchanged, with a blot for each character of any of the forms.
-
-    One form may begin another, or overlap it: neither leaves a rest.
-    """
-    blotted = list(text)
-    for form in forms:
-        start = text.find(form)
-        while start >= 0:
-            end = start + len(form)
-            blotted[start:end] = _BLOT * len(form)
-            start = text.find(form, end)
-    return "".join(blotted)
-
-
-def _decoded(text: str) -> str:
-    """Return a text without the escapes of URLs, HTML and JSON, nested ones included."""
-    for _ in range(3):
-        text = _JSON_ESCAPE_REGEX.sub(lambda match: chr(int(match[1], 16)), text)
-        text = html.unescape(unquote(text.replace("\\/", "/")))
-    return text
 
 
 def _http_date(text: str) -> float | None:
@@ -259,14 +200,14 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return fields
 
 
-def _refuse(text: str) -> Never:
+def _reject(text: str) -> Never:
     raise ValueError(text)
 
 
 def _finite_float(text: str) -> float:
     number = float(text)
-    return number if abs(number) < float("inf") else _refuse("number")
+    return number if abs(number) < float("inf") else _reject("number")
 
 
 def _bounded_int(text: str) -> int:
-    return int(text) if len(text) <= 19 else _refuse("integer")
+    return int(text) if len(text) <= 19 else _reject("integer")

@@ -84,13 +84,13 @@ def origin(url: str) -> str:
 
 
 def is_below(url: str, domain: str) -> bool:
-    """Tell whether the host of a URL accepted by `url_problem` is a domain, or lies below it."""
+    """Return whether the host of a URL accepted by `url_problem` is a domain, or lies below it."""
     match = _URL_REGEX.fullmatch(url)
     host = match["host"].lower() if match else ""
     return host == domain or host.endswith(f".{domain}")
 
 
 def is_loopback(url: str) -> bool:
-    """Tell whether a URL accepted by `origin` leads to the loopback interface."""
+    """Return whether a URL accepted by `origin` leads to the loopback interface."""
     match = _URL_REGEX.fullmatch(url)
     return match is not None and _LOOPBACK_REGEX.fullmatch(match["host"].lower()) is not None

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import abc
-import operator
+import base64
 import uuid
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
+from urllib.parse import quote_plus
 
 import attrs
 
 from keyturn import errors
 from keyturn._clock import SYSTEM
+from keyturn._once import importing
 from keyturn._secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
+    from collections.abc import Iterable, Mapping
 
 # The kind of key of an algorithm, by its first two letters (RFC 7518 section 3.1, RFC 8037).
 _KEY_TYPES: dict[str, Literal["RSA", "EC", "OKP"]] = {
@@ -27,31 +28,47 @@ _KEY_TYPES: dict[str, Literal["RSA", "EC", "OKP"]] = {
 
 
 class DynamicValue(abc.ABC):
-    """A parameter or header of a token request that is made anew each time it is sent."""
+    """A parameter or header of a token request that is made each time the request is sent.
+
+    A subclass implements `value` and `inputs`. Both may read files and take time: keyturn calls
+    them on the thread of the request, within its timeout, and holds no lock.
+    """
 
     @abc.abstractmethod
-    def value(self) -> str:
-        """Return the text to send."""
+    def value(self, now: float) -> str:
+        """Return the string to send.
+
+        Args:
+            now: The connection's time, in epoch seconds. A timestamp comes from here, never from
+                `time.time()`.
+        """
+
+    @abc.abstractmethod
+    def inputs(self) -> Iterable[str | Secret]:
+        """Return everything that the value is made of and that stays the same.
+
+        The fingerprint covers it: two values with equal inputs share one token.
+        """
 
     def secrets(self) -> Iterable[Secret]:
-        """Return what must not show in any text; by default the secrets it is made of."""
-        return (source for source in self.sources() if isinstance(source, Secret))
+        """Return what must not show in a message or transcript; by default the secret inputs."""
+        return [each for each in self.inputs() if isinstance(each, Secret)]
 
-    @abc.abstractmethod
-    def sources(self) -> Iterable[str | Secret]:
-        """Return everything it is made of that doesn't change; the fingerprint covers that."""
+
+Value: TypeAlias = str | Secret | DynamicValue
 
 
 @attrs.frozen
 class RandomId(DynamicValue):
-    """A random UUID (RFC 9562 section 5.4), as platforms want one for each request."""
+    """A random UUID (RFC 9562 section 5.4), as some platforms require for each request."""
 
-    def value(self) -> str:
+    def value(self, now: float) -> str:
         """Return a new UUID."""
+        del now
         return str(uuid.uuid4())
 
-    def sources(self) -> Iterable[str | Secret]:
-        """Return nothing: every one is as good as any other."""
+    def inputs(self) -> Iterable[str | Secret]:
+        """Return nothing: a UUID is made of nothing that stays the same."""
         return ()
 
 
@@ -69,31 +86,24 @@ class BasicCredentials(DynamicValue):
     client_secret: Secret
     form_encoded: bool = True
 
-    def value(self) -> str:
+    def value(self, now: float) -> str:
         """Return the header's value."""
-        from urllib.parse import quote_plus
+        del now
+        return f"Basic {self._pair()}"
 
-        # authlib takes a while to import: only when a request is really sent.
-        from authlib.oauth2.auth import ClientAuth
-
-        # authlib encodes as Latin-1, where servers expect UTF-8 (RFC 7617 section 2.1).
-        encode = quote_plus if self.form_encoded else _utf8_in_latin1
-        auth = ClientAuth(encode(self.client_id), encode(self.client_secret.reveal()))
-        headers: dict[str, str] = {}
-        auth.prepare("POST", "", headers, "")
-        return headers["Authorization"]
-
-    def sources(self) -> Iterable[str | Secret]:
+    def inputs(self) -> Iterable[str | Secret]:
         """Return the credentials, and how they are encoded."""
         return (self.client_id, self.client_secret, str(self.form_encoded))
 
     def secrets(self) -> Iterable[Secret]:
         """Return the secret, and the encoded pair in the header."""
-        return (self.client_secret, Secret(self.value().removeprefix("Basic ")))
+        return (self.client_secret, Secret(self._pair()))
 
-
-def _utf8_in_latin1(text: str) -> str:
-    return text.encode().decode("latin-1")
+    def _pair(self) -> str:
+        client_id, secret = self.client_id, self.client_secret.reveal()
+        if self.form_encoded:
+            client_id, secret = quote_plus(client_id), quote_plus(secret)
+        return base64.b64encode(f"{client_id}:{secret}".encode()).decode()
 
 
 @attrs.frozen(kw_only=True)
@@ -113,59 +123,72 @@ class ClientAssertion(DynamicValue):
     key_id: str | None = None
     key_header: str = "kid"
     algorithm: str = "RS256"
-    claims: Mapping[str, str | Secret | DynamicValue] = attrs.field(factory=dict, repr=False)
+    claims: Mapping[str, Value] = attrs.field(factory=dict, repr=False)
     lifetime: float = 300.0
 
-    def value(self) -> str:
+    def value(self, now: float) -> str:
         """Return the signed JWT.
+
+        Args:
+            now: Its `iat`, in epoch seconds; its `exp` is `lifetime` seconds later.
 
         Raises:
             keyturn.errors.ConfigurationError: The key can't be read, or is of another kind than
                 the algorithm needs.
         """
-        from joserfc import jwk, jwt
+        with importing:
+            from joserfc import jwk, jwt
 
         header = {"alg": self.algorithm, "typ": "JWT"}
         if self.key_id is not None:
             header[self.key_header] = self.key_id
-        now = int(SYSTEM.time())
-        times = {"iat": now, "exp": now + int(self.lifetime)}
-        given = {name: plain(value) for name, value in self.claims.items()}
+        times = {"iat": int(now), "exp": int(now) + int(self.lifetime)}
+        given = {name: reveal(value, now) for name, value in self.claims.items()}
         claims = {**times, **given, "jti": str(uuid.uuid4())}
         problem = ""
         try:
             kind = _KEY_TYPES[self.algorithm[:2]]
             key = jwk.JWKRegistry.import_key(self.private_key.reveal(), kind)
             return jwt.encode(header, claims, key, algorithms=[self.algorithm])
-        except Exception as error:  # noqa: BLE001 - what a library says of a key may hold the key
+        except Exception as error:  # noqa: BLE001 - joserfc's message may hold the key
             problem = type(error).__name__
         raise errors.ConfigurationError(
             f"private_key: can't sign with {self.algorithm} ({problem}).",
             hint="Give the unencrypted private key as PEM, of the kind that the algorithm needs.",
         )
 
-    def sources(self) -> Iterable[str | Secret]:
-        """Return the key, and everything that is signed but the times and the `jti`."""
-        yield from (self.private_key, self.key_id or "", self.key_header, self.algorithm)
-        yield str(self.lifetime)
-        for name, value in sorted(self.claims.items(), key=operator.itemgetter(0)):
-            yield name
+    def inputs(self) -> Iterable[str | Secret]:
+        """Return the key, and everything that is signed except the times and the `jti`."""
+        parts: list[str | Secret] = [self.private_key, self.key_header, self.algorithm]
+        parts += [str(self.lifetime), "no key ID" if self.key_id is None else f"={self.key_id}"]
+        for name in sorted(self.claims):
+            value = self.claims[name]
+            parts.append(name)
             if name == "scope" and isinstance(value, str):
-                yield " ".join(sorted(set(value.split())))  # their order makes no difference
+                parts.append(" ".join(sorted(set(value.split()))))  # their order changes nothing
             else:
-                yield from fingerprint_parts(value)
+                parts += fingerprint_parts(value)
+        return parts
 
 
-def plain(value: str | Secret | DynamicValue) -> str:
-    """Return a value as it is sent; the caller must keep it out of logs and errors."""
+def reveal(value: Value, now: float | None = None) -> str:
+    """Return a value as it is sent; the caller must keep it out of logs and errors.
+
+    Args:
+        value: The value.
+        now: The connection's time, in epoch seconds; by default the system's.
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Secret):
+        return value.reveal()
+    return value.value(SYSTEM.time() if now is None else now)
+
+
+def fingerprint_parts(value: Value) -> list[str | Secret]:
+    """Return what a fingerprint covers of a value: of a dynamic one, its class and its inputs."""
     if isinstance(value, DynamicValue):
-        return value.value()
-    return value.reveal() if isinstance(value, Secret) else value
-
-
-def fingerprint_parts(value: str | Secret | DynamicValue) -> Iterator[str | Secret]:
-    """Yield what a fingerprint covers of a value: if it is made each time, what it is made of."""
-    if isinstance(value, DynamicValue):
-        yield from ("made", type(value).__name__, *value.sources())
-    else:
-        yield from ("given", value)
+        kind, inputs = type(value), list(value.inputs())
+        # Their number keeps them apart from what follows.
+        return ["made", f"{kind.__module__}.{kind.__qualname__}", str(len(inputs)), *inputs]
+    return ["given", value]

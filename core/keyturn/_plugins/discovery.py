@@ -45,7 +45,7 @@ class _BuiltInPoint(NamedTuple):
 
 @attrs.frozen
 class Installed:
-    """A plugin as its distribution's metadata tell of it; it is not imported.
+    """A plugin as its distribution's metadata describe it; it is not imported.
 
     Args:
         point: Its entry point.
@@ -120,7 +120,7 @@ def built_in(name: str) -> Installed | None:
 
 
 def installed_providers() -> list[Installed]:
-    """Return the installed providers, sorted by name; no stranger takes over a built-in name."""
+    """Return the installed providers, sorted by name; a built-in name is keyturn's own."""
     every = installed(PROVIDERS_GROUP)
     own = {plugin.name for plugin in every if plugin.is_own}
     kept = []
@@ -130,38 +130,38 @@ def installed_providers() -> list[Installed]:
         else:
             _logger.warning(
                 "distribution %s registers the built-in provider name %s and is ignored. "
-                "Uninstall it, or tell its authors.",
+                "Uninstall it, or report it to its authors.",
                 plugin.distribution,
                 plugin.name,
             )
     return kept
 
 
-def is_left_out(plugin: Installed) -> bool:
-    """Return whether `KEYTURN_PLUGINS` leaves a plugin out; keyturn's own never are.
+def is_disabled(plugin: Installed) -> bool:
+    """Return whether `KEYTURN_PLUGINS` disables a plugin; keyturn's own never are.
 
     Raises:
         keyturn.errors.ConfigurationError: The variable can't be understood.
     """
     choice = os.environ.get(CHOICE_VARIABLE, "").strip()
     names = [name.strip() for name in choice.split(",")] if choice else []
-    blocked = [name[1:] for name in names if name.startswith("-")]
-    admitted = [name for name in names if not name.startswith("-")]
-    if (blocked and admitted) or not all(map(_NAME_REGEX.fullmatch, blocked + admitted)):
+    disabled = [name[1:] for name in names if name.startswith("-")]
+    enabled = [name for name in names if not name.startswith("-")]
+    if (disabled and enabled) or not all(map(_NAME_REGEX.fullmatch, disabled + enabled)):
         raise errors.ConfigurationError(
             f"the environment variable {CHOICE_VARIABLE} can't be understood.",
-            hint="Give it the names of the plugins to leave out, such as -acme,-vault, or of the "
-            "only ones to admit, such as acme,vault, or none to admit none.",
+            hint="Set it to the names of the plugins to disable, such as -acme,-vault, or of the "
+            "only ones to enable, such as acme,vault, or to none to enable none.",
         )
     if plugin.is_own or not names:
         return False
-    if blocked:
-        return plugin.name in blocked
-    return admitted == ["none"] or plugin.name not in admitted
+    if disabled:
+        return plugin.name in disabled
+    return enabled == ["none"] or plugin.name not in enabled
 
 
 def _plugins_of(distribution: Distribution, group: str) -> list[Installed]:
-    # Most distributions have no such group: their other files are not even opened.
+    # Most distributions have no such group: their other files need not be opened.
     if f"[{group}" not in (distribution.read_text("entry_points.txt") or ""):
         return []
     owner = re.sub(r"[-_.]+", "-", distribution.name).lower()
@@ -170,6 +170,6 @@ def _plugins_of(distribution: Distribution, group: str) -> list[Installed]:
         for point in distribution.entry_points
         if (match := re.fullmatch(re.escape(group) + _VERSION_PATTERN, point.group))
     ]
-    # Who registers a name for several versions has the newest that is supported used: the last.
+    # Of a name that is registered for several versions, the newest supported one comes last.
     plugins.sort(key=lambda plugin: (not any(plugin.version_problem()), plugin.api))
     return list({plugin.name: plugin for plugin in plugins}.values())

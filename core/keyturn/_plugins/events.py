@@ -1,44 +1,60 @@
-"""Telling the plugins what happens."""
+"""Reporting what happens: to the log, to the application's listener and to the plugins."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from keyturn._plugins.loading import call_plugins, plugin_manager
+from keyturn._plugins.loading import call_plugins
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
 
-_PATIENCE = 1.0
-_logger = logging.getLogger("keyturn._plugins.events")
+    from keyturn._event import Event
+
+    Listener = Callable[[Event], object]
+
+_logger = logging.getLogger("keyturn")
 
 
-def emit(events: Sequence[dict[str, Any]]) -> None:
-    """Call the hook `keyturn_event` of every plugin; what a plugin raises is logged.
+def emit(event: Event, on_event: Listener | None) -> None:
+    """Report an event; what a listener raises is logged.
 
-    The plugins run on a thread of their own. After a second nobody waits for them any longer:
-    whoever listens must not withhold a token.
+    It is called on the worker's thread when the waiters have their result, so that a listener
+    that hangs withholds no token.
 
     Args:
-        events: What happened; `kind` is such as `token_obtained`, and nothing in it is secret.
+        event: What happened.
+        on_event: The application's listener.
     """
-    if not plugin_manager().list_name_plugin():
-        return
-    thread = threading.Thread(target=_tell, args=(events,), name="keyturn-events", daemon=True)
+    with contextlib.suppress(KeyboardInterrupt):  # by a listener: it is not for this thread
+        _log(event)
+        if on_event is not None:
+            _call(on_event, event)
+        call_plugins("keyturn_event", event=event)
+
+
+def _log(event: Event) -> None:
+    if event.kind == "token_request":
+        _logger.info(
+            "%s: token request %d to %s (%s): %s in %.3f s",
+            event.connection,
+            event.attempt,
+            event.host,
+            event.reason,
+            event.error or f"a token for {event.lifetime:.0f} s",
+            event.duration,
+        )
+    else:
+        _logger.debug("%s: %s (%s)", event.connection, event.kind, event.error)
+
+
+def _call(on_event: Listener, event: Event) -> None:
     try:
-        thread.start()
-    except RuntimeError:  # no more threads, or the interpreter is shutting down
-        _tell(events)
-        return
-    thread.join(_PATIENCE)
-    if thread.is_alive():
-        _logger.warning("a plugin takes long in keyturn_event: it is not waited for")
-
-
-def _tell(events: Sequence[dict[str, Any]]) -> None:
-    with contextlib.suppress(KeyboardInterrupt):  # of a plugin's making: it is not for this thread
-        for event in events:
-            call_plugins("keyturn_event", event=event)
+        on_event(event)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - a listener may even raise SystemExit
+        name = type(error).__name__
+        _logger.warning("%s: on_event failed with %s", event.connection, name)

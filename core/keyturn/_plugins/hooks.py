@@ -1,4 +1,4 @@
-"""The pluggy specifications: where plugins take part, and nowhere else.
+"""The pluggy specifications of the hooks that plugins implement.
 
 A hook implementation may take fewer arguments than its specification names.
 

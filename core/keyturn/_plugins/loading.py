@@ -1,4 +1,4 @@
-"""Providers and plugins: listing those that are installed, loading the one that was named."""
+"""Providers and plugins: listing the installed ones, loading the chosen one, calling hooks."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 
 from keyturn import errors
+from keyturn._names import did_you_mean
 from keyturn._once import cached_once
 from keyturn._plugins.discovery import (
     CHOICE_VARIABLE,
@@ -20,9 +21,8 @@ from keyturn._plugins.discovery import (
     built_in,
     installed,
     installed_providers,
-    is_left_out,
+    is_disabled,
 )
-from keyturn._providers.settings import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,15 +52,11 @@ class ProviderInfo:
     version: str
 
 
-class _UnusableError(Exception):
-    """A plugin, or what its hook returned, is not what it should be; the text says how."""
-
-
 def providers() -> list[ProviderInfo]:
     """Return the installed providers, sorted by name; none of them is imported.
 
-    Whether one can be used shows when it is chosen: a broken one is listed too, and a name that two
-    distributions register is there twice.
+    A provider that can't be used is listed too, and a name that two distributions register is
+    listed twice.
 
     Example:
         >>> [info.name for info in providers() if info.distribution == "keyturn"]
@@ -78,8 +74,9 @@ def provider(name: str) -> Provider[Any]:
     Raises:
         keyturn.errors.ProviderNotFound: No installed distribution registers that name.
         keyturn.errors.ProviderConflict: Two distributions register that name.
-        keyturn.errors.ProviderLoadError: Its plugin can't be imported or gives no provider, is
-            written for another version of the plugin API, or is left out by `KEYTURN_PLUGINS`.
+        keyturn.errors.ProviderLoadError: Its plugin can't be imported or returns no provider, there
+            are mistakes in the provider, it is written for another version of the plugin API, or it
+            is disabled by `KEYTURN_PLUGINS`.
         keyturn.errors.ConfigurationError: `KEYTURN_PLUGINS` can't be understood.
 
     Example:
@@ -87,7 +84,7 @@ def provider(name: str) -> Provider[Any]:
         'OroCommerce'
     """
     if not isinstance(name, str):
-        raise errors.ConfigurationError("a provider is chosen by its name, a text.")
+        raise errors.ConfigurationError("a provider is chosen by its name, a string.")
     return loaded_provider(name)
 
 
@@ -95,35 +92,35 @@ def provider(name: str) -> Provider[Any]:
 def loaded_provider(name: str) -> Provider[Any]:
     """Import and return the provider of a name; see `provider`."""
     plugin = built_in(name) or _chosen(name)
-    if is_left_out(plugin):
+    if is_disabled(plugin):
         raise errors.ProviderLoadError(
-            f"{plugin} is left out by the environment variable {CHOICE_VARIABLE}.",
-            hint="Change that, or choose another provider.",
+            f"{plugin} is disabled by the environment variable {CHOICE_VARIABLE}.",
+            hint=f"Change {CHOICE_VARIABLE}, or choose another provider.",
         )
     return _attempt(_provider_of, plugin)
 
 
 @cached_once
 def plugin_manager() -> pluggy.PluginManager:
-    """Return the manager of the plugins of group `keyturn.plugins`; a broken one is left out."""
+    """Return the manager of the plugins of group `keyturn.plugins`; a broken one is not in it."""
     from keyturn._plugins.hooks import new_manager
 
     manager = new_manager()
     for plugin in installed(PLUGINS_GROUP):
         try:
-            if is_left_out(plugin):
-                _logger.info("%s is left out by %s", plugin, CHOICE_VARIABLE)
+            if is_disabled(plugin):
+                _logger.info("%s is disabled by %s", plugin, CHOICE_VARIABLE)
             else:
-                _attempt(functools.partial(_join, manager), plugin)
+                _attempt(functools.partial(_register, manager), plugin)
         except errors.ConfigurationError as error:
-            _logger.warning("%s is left out: %s", plugin.name, error)
+            _logger.warning("plugin %s is not used: %s", plugin.name, error)
     return manager
 
 
 def call_plugins(hook: str, wanted: type = object, /, **arguments: Any) -> list[Any]:
-    """Return what each plugin's hook returns, None excepted; one that fails is passed over.
+    """Return what each plugin's hook returns, None excepted; a failure is logged.
 
-    They are asked one by one, in the order of their entry points' names.
+    They are called one by one, in the order of their entry points' names.
 
     Args:
         hook: The name of a hook of the group `keyturn.plugins`.
@@ -137,127 +134,113 @@ def call_plugins(hook: str, wanted: type = object, /, **arguments: Any) -> list[
         others = [other for _, other in plugins if other is not plugin]
         try:
             own = copy.deepcopy(arguments)  # what one changes in it the next must not see
-            response = manager.subset_hook_caller(hook, others)(**own)
-            found += _checked(response, wanted)
+            results = manager.subset_hook_caller(hook, others)(**own)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - a plugin may do anything
-            advice = f"Update it, tell its authors, or leave it out with {CHOICE_VARIABLE}."
-            _logger.warning("%s failed in %s%s. %s", name, hook, _reason(error), advice)
+            _warn(name, hook, _place(error))
+            continue
+        # A list, unless the hook is a wrapper, which may return anything in its place.
+        results = results if isinstance(results, list) else [results]
+        wrong = [type(each).__name__ for each in results if not isinstance(each, wanted)]
+        if wrong:
+            _warn(
+                name, hook, f"it returned {wrong[0]}, which is neither {wanted.__name__} nor None"
+            )
+        else:
+            found += results
     return found
 
 
+def _warn(plugin: str, hook: str, reason: str) -> None:
+    advice = f"Update it, report it to its authors, or disable it with {CHOICE_VARIABLE}."
+    _logger.warning("%s failed in %s: %s. %s", plugin, hook, reason, advice)
+
+
+def _place(error: BaseException) -> str:
+    """Return what was raised and where, without its text: that may hold the arguments."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}, at line {place.lineno} of {place.name}"
+
+
 def _attempt(load: Callable[[Installed], T], plugin: Installed) -> T:
-    """Return what `load` makes of a plugin; whatever fails comes out as ProviderLoadError."""
+    """Return what `load` makes of a plugin; any failure is raised as ProviderLoadError."""
     problem, advice = plugin.version_problem()
     if not problem:
         try:
             return load(plugin)
         except KeyboardInterrupt:
             raise
-        except _UnusableError as error:
+        except errors.ConfigurationError as error:
             problem = str(error)
         # It may do anything: exit, or panic in native code.
         except BaseException as error:
             problem = f"{type(error).__name__} at its import or in its hook"
             _logger.info("%s can't be used", plugin, exc_info=True)
-        advice = f"Update it, or tell its authors; the log {_logger.name} (INFO) has details."
+        advice = (
+            f"Update it, or report it to its authors; the log {_logger.name} (INFO) has details."
+        )
     raise errors.ProviderLoadError(f"{plugin} can't be used: {problem}.", hint=advice)
 
 
 def _provider_of(plugin: Installed) -> Provider[Any]:
-    found: Provider[Any] = _call_hook(plugin)
-    problem = _provider_problem(found, plugin.name)
-    if problem:
-        raise _UnusableError(problem)
+    from keyturn._providers.problems import problems
+    from keyturn._providers.provider import Provider
+
+    imported, manager = _import(plugin)
+    results = manager.hook.keyturn_provider()
+    if not results and isinstance(imported, ModuleType) and hasattr(imported, "__path__"):
+        results = _described(plugin.name, imported)
+    found: Any = results[0] if len(results) == 1 else None
+    if not isinstance(found, Provider):
+        raise errors.ConfigurationError(
+            "its hook keyturn_provider is missing, or does not return a keyturn.plugins.Provider"
+        )
+    mistakes = problems(found)
+    if mistakes:
+        raise errors.ConfigurationError("; ".join(map(str, mistakes)))
+    if found.name != plugin.name:
+        raise errors.ConfigurationError("its name is not its entry point's")
     return found
 
 
-def _call_hook(plugin: Installed) -> Any:
-    imported, manager = _alone(plugin)
-    results = manager.hook.keyturn_provider()
-    if not results and isinstance(imported, ModuleType) and hasattr(imported, "__path__"):
-        return _described(plugin.name, imported)
-    return results[0] if len(results) == 1 else None
-
-
-def _described(name: str, package: ModuleType) -> Provider[Any] | None:
+def _described(name: str, package: ModuleType) -> list[Provider[Any]]:
     """Return the provider that a TOML file in a package describes, if there is one."""
     import importlib.resources  # 20 ms, which only such a provider costs
-    import tomllib
 
-    from keyturn._providers.from_data import provider_from_data
+    from keyturn._providers.from_data import provider_from_toml
 
     file = importlib.resources.files(package) / f"{name}.toml"
     if not file.is_file():
-        return None
-    try:
-        return provider_from_data(name, tomllib.loads(file.read_text("utf-8")))
-    except errors.ConfigurationError as error:
-        problem = str(error)
-    except ValueError as error:  # no TOML, or no UTF-8
-        problem = f"its {name}.toml can't be read: {error}"
-    raise _UnusableError(problem)
+        return []
+    return [provider_from_toml(file.read_bytes(), file.name, name=name)]
 
 
-def _join(manager: pluggy.PluginManager, plugin: Installed) -> None:
+def _register(manager: pluggy.PluginManager, plugin: Installed) -> None:
     """Import a plugin, and register it beside the others."""
     from keyturn._plugins.hooks import PLUGIN_HOOKS
 
-    imported, alone = _alone(plugin)
+    imported, alone = _import(plugin)
     if not any(getattr(alone.hook, name).get_hookimpls() for name in PLUGIN_HOOKS):
-        raise _UnusableError(f"it implements none of the hooks {', '.join(PLUGIN_HOOKS)}")
+        hooks = ", ".join(PLUGIN_HOOKS)
+        raise errors.ConfigurationError(f"it implements none of the hooks {hooks}")
     hash(imported)  # pluggy keeps plugins in sets: one that can't be there would break the others
     manager.register(imported, name=str(plugin))
 
 
-def _alone(plugin: Installed) -> tuple[Any, pluggy.PluginManager]:
+def _import(plugin: Installed) -> tuple[Any, pluggy.PluginManager]:
     """Import a plugin; return it, and a manager of it alone, in which it can harm no other."""
     from keyturn._plugins.hooks import API_VERSION, new_manager
 
     if plugin.api < API_VERSION:
         what = f"{plugin} is written for version {plugin.api} of the plugin API"
-        advice = f"That is deprecated: the present one is {API_VERSION}."
+        advice = f"That is deprecated: the current one is {API_VERSION}."
         warnings.warn(f"{what}. {advice}", DeprecationWarning, stacklevel=2)
     imported = plugin.point.load()
     manager = new_manager()
     manager.register(imported, name=str(plugin))
     manager.check_pending()
     return imported, manager
-
-
-def _provider_problem(loaded: object, name: str) -> str | None:
-    from keyturn._providers.data import problems
-    from keyturn._providers.provider import Provider
-    from keyturn._providers.settings import Settings
-
-    if not isinstance(loaded, Provider):
-        return "its hook keyturn_provider is missing, or does not return a keyturn.plugins.Provider"
-    settings = getattr(loaded, "settings", None)
-    if not (isinstance(settings, type) and issubclass(settings, Settings)):
-        return "its settings are not a class derived from keyturn.plugins.Settings"
-    if getattr(loaded, "name", None) != name:
-        return "its name is not its entry point's"
-    return "; ".join(problems(loaded)) or None
-
-
-def _checked(response: object, wanted: type) -> list[Any]:
-    """Return the results of one plugin's hook, none of which is anything else than wanted."""
-    # A list, unless the hook is a wrapper, which may return anything in its place.
-    results = response if isinstance(response, list) else [response]
-    for result in results:
-        if not isinstance(result, wanted):
-            kind = type(result).__name__
-            raise _UnusableError(f"it returned {kind}, which is neither {wanted.__name__} nor None")
-    return results
-
-
-def _reason(error: BaseException) -> str:
-    """Return what went wrong in a hook, without a stranger's text: it may hold the arguments."""
-    if isinstance(error, _UnusableError):
-        return f": {error}"
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    return f" ({type(error).__name__}), at line {place.lineno} of {place.name}"
 
 
 def _chosen(name: str) -> Installed:

@@ -1,4 +1,4 @@
-"""How a client proves who it is: the parameters and headers of each way."""
+"""How a client authenticates: the parameters and headers of each way."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
 def authentication(provider: Provider[Any], settings: Settings, url: str) -> tuple[Pairs, Pairs]:
-    """Return the parameters and the headers that prove to an endpoint who the client is.
+    """Return the parameters and the headers that authenticate the client at an endpoint.
 
     What the settings don't have is not sent, such as the secret of a public client.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 from keyturn import errors
 from keyturn._http.request import TokenRequest
@@ -28,7 +28,7 @@ def for_settings(provider: Provider[Any], settings: Settings) -> Provider[Any]:
     bound: object = _call(provider, "for_settings", settings)
     if isinstance(bound, Provider):
         return bound
-    _wrong(provider, "for_settings", bound)
+    raise _wrong(provider, "for_settings", bound)
 
 
 def token_request(provider: Provider[Any], settings: Settings) -> TokenRequest:
@@ -36,7 +36,7 @@ def token_request(provider: Provider[Any], settings: Settings) -> TokenRequest:
     request: object = _call(provider, "token_request", settings)
     if isinstance(request, TokenRequest):
         return request
-    _wrong(provider, "token_request", request)
+    raise _wrong(provider, "token_request", request)
 
 
 def read_error(
@@ -46,7 +46,7 @@ def read_error(
     error: object = _call(provider, "read_error", settings, response)
     if error is None or isinstance(error, OAuthError):
         return error
-    _wrong(provider, "read_error", error)
+    raise _wrong(provider, "read_error", error)
 
 
 def read_token(
@@ -56,7 +56,7 @@ def read_token(
     token: object = _call(provider, "read_token", settings, response, request)
     if isinstance(token, Token):
         return token
-    _wrong(provider, "read_token", token)
+    raise _wrong(provider, "read_token", token)
 
 
 def authorization(provider: Provider[Any], settings: Settings, token: Token) -> tuple[str, str]:
@@ -64,7 +64,7 @@ def authorization(provider: Provider[Any], settings: Settings, token: Token) -> 
     header: object = _call(provider, "authorization", settings, token)
     if _is_header(header):
         return header
-    _wrong(provider, "authorization", header)
+    raise _wrong(provider, "authorization", header)
 
 
 def api_request_headers(
@@ -74,7 +74,7 @@ def api_request_headers(
     headers: object = _call(provider, "api_request_headers", settings, token)
     if isinstance(headers, Mapping) and all(map(_is_header, headers.items())):
         return dict(headers)
-    _wrong(provider, "api_request_headers", headers)
+    raise _wrong(provider, "api_request_headers", headers)
 
 
 def api_url_for(provider: Provider[Any], settings: Settings, token: Token | None) -> str | None:
@@ -82,7 +82,7 @@ def api_url_for(provider: Provider[Any], settings: Settings, token: Token | None
     url: object = _call(provider, "api_url_for", settings, token)
     if url is None or isinstance(url, str):
         return url
-    _wrong(provider, "api_url_for", url)
+    raise _wrong(provider, "api_url_for", url)
 
 
 def token_rejected(provider: Provider[Any], settings: Settings, response: Response) -> bool:
@@ -90,7 +90,7 @@ def token_rejected(provider: Provider[Any], settings: Settings, response: Respon
     rejected: object = _call(provider, "token_rejected", settings, response)
     if isinstance(rejected, bool):
         return rejected
-    _wrong(provider, "token_rejected", rejected)
+    raise _wrong(provider, "token_rejected", rejected)
 
 
 def revocation_request(
@@ -100,7 +100,7 @@ def revocation_request(
     request: object = _call(provider, "revocation_request", settings, token)
     if request is None or isinstance(request, TokenRequest):
         return request
-    _wrong(provider, "revocation_request", request)
+    raise _wrong(provider, "revocation_request", request)
 
 
 def warnings(provider: Provider[Any], settings: Settings) -> list[str]:
@@ -108,7 +108,7 @@ def warnings(provider: Provider[Any], settings: Settings) -> list[str]:
     found = translate_errors(provider.name, lambda: list(provider.warnings(settings)))
     if all(isinstance(warning, str) for warning in found):
         return found
-    _wrong(provider, "warnings", found)
+    raise _wrong(provider, "warnings", found)
 
 
 def translate_errors(name: str, work: Callable[[], T]) -> T:
@@ -143,9 +143,9 @@ def _call(provider: Provider[Any], method: str, *arguments: Any) -> Any:
     return translate_errors(provider.name, lambda: getattr(provider, method)(*arguments))
 
 
-def _wrong(provider: Provider[Any], method: str, found: object) -> NoReturn:
+def _wrong(provider: Provider[Any], method: str, found: object) -> errors.KeyturnError:
     message = f"provider {provider.name} returned a wrong {type(found).__name__} from {method}."
-    raise errors.KeyturnError(message, hint=_DEFECT)
+    return errors.KeyturnError(message, hint=_DEFECT)
 
 
 def _is_header(found: object) -> TypeGuard[tuple[str, str]]:

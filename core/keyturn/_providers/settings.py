@@ -1,38 +1,50 @@
-"""Settings: attrs classes, read from plain values with all mistakes at once."""
+"""Settings: classes of typed fields whose instances always have been checked."""
 
 from __future__ import annotations
 
-import difflib
-import functools
-import types
-import typing
-from collections.abc import Mapping
-from itertools import chain
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, dataclass_transform
 
 import attrs
 
-from keyturn._http.urls import LABEL_PATTERN, label_problem, url_problem
-from keyturn._providers.schema import SCOPE_VALUE_REGEX, kind_of
+from keyturn import errors
+from keyturn._http.urls import (
+    DOMAIN_PATTERN,
+    LABEL_PATTERN,
+    domain_problem,
+    label_problem,
+    url_problem,
+)
+from keyturn._names import did_you_mean
+from keyturn._providers import checks
+from keyturn._providers.kinds import WrongValueError, convert, kind_of
 from keyturn._secret import Secret
+from keyturn.errors import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Mapping
 
-    import cattrs
-    from cattrs.errors import ClassValidationError
+R = TypeVar("R", bound="Record")
+T = TypeVar("T")
+Text = TypeVar("Text", bound=str | None)
 
-S = TypeVar("S", bound="Settings")
+OPTION_NAMES = ("store", "name", "margin", "timeout", "wait", "on_event")
+"""The options of `keyturn.connect`, which no setting may be named as."""
+_REQUIRED: Any = attrs.NOTHING
+_DEFAULT_CHECKS: dict[Any, Callable[[Any], str | None]] = {
+    str: checks.one_line,
+    Secret: checks.one_line,
+    tuple[str, ...]: checks.scope,
+}
 
 
 def setting(
     title: str,
     description: str = "",
     *,
-    default: Any = attrs.NOTHING,
+    default: T = _REQUIRED,
     check: Callable[[Any], str | None] | None = None,
     schema: Mapping[str, Any] | None = None,
-) -> Any:
+) -> T:
     """Declare one field of a settings class.
 
     Args:
@@ -40,20 +52,27 @@ def setting(
         description: What it is and where it is found.
         default: Its value when it isn't given; without a default it is required.
         check: Returns what is wrong with a value of the right type, without naming the value, or
-            None. It is not asked about the default. A text without a check must be one line.
+            None. The default is not checked. A string without a check must be one line.
         schema: JSON Schema keywords that say what `check` says.
     """
     metadata = {"title": title, "description": description, "check": check, "schema": schema or {}}
-    return attrs.field(default=default, metadata=metadata)
+    field: T = attrs.field(default=default, metadata=metadata)
+    return field
 
 
-def label(title: str, description: str = "", *, default: Any = attrs.NOTHING) -> Any:
+def label(title: str, description: str = "", *, default: Text = _REQUIRED) -> Text:
     """Declare a field that becomes one label of a host name, such as a tenant or a region."""
     schema = {"pattern": LABEL_PATTERN}
     return setting(title, description, default=default, check=label_problem, schema=schema)
 
 
-def url(title: str, description: str = "", *, default: Any = attrs.NOTHING) -> Any:
+def domain(title: str, description: str = "", *, default: Text = _REQUIRED) -> Text:
+    """Declare a field that is a domain name, such as `shop.example`."""
+    schema = {"pattern": DOMAIN_PATTERN, "maxLength": 253}
+    return setting(title, description, default=default, check=domain_problem, schema=schema)
+
+
+def url(title: str, description: str = "", *, default: Text = _REQUIRED) -> Text:
     """Declare a field that is an address which secrets or tokens may be sent to."""
     schema = {"format": "uri"}
     return setting(title, description, default=default, check=url_problem, schema=schema)
@@ -64,21 +83,20 @@ def choice(
     description: str = "",
     *,
     choices: Mapping[str, str | Mapping[str, str]],
-    default: Any = attrs.NOTHING,
-) -> Any:
-    """Declare a field that is one of several values, each with texts of its own for templates.
+    default: Text = _REQUIRED,
+) -> Text:
+    """Declare a field that is one of several values, each with strings of its own for templates.
 
     Args:
         title: Its name for people.
         description: What it is.
-        choices: The values, and the text that each stands for in a template's `{name}`; or several
-            texts, for `{name[key]}`.
+        choices: The values, and the string that each stands for in a template's `{name}`; or
+            several strings, for `{name[key]}`.
         default: Its value when it isn't given; without a default it is required.
 
     Example:
-        >>> import attrs, keyturn
-        >>> @attrs.frozen(kw_only=True)
-        ... class AcmeSettings(keyturn.plugins.ConfidentialSettings):
+        >>> import keyturn
+        >>> class AcmeSettings(keyturn.plugins.ConfidentialSettings):
         ...     environment: str = keyturn.plugins.choice(
         ...         "Environment", choices={"live": "acme.example", "test": "acme-test.example"}
         ...     )
@@ -87,12 +105,11 @@ def choice(
         ...     settings = AcmeSettings
         ...     token_url = "https://{environment}/oauth/token"
     """
-    known = ", ".join(choices)
 
     def check(value: str) -> str | None:
         if value in choices:
             return None
-        return f"must be one of {known}.{did_you_mean(value, choices)}"
+        return f"must be one of {', '.join(choices)}.{did_you_mean(value, choices)}"
 
     metadata = {
         "title": title,
@@ -101,27 +118,51 @@ def choice(
         "schema": {"enum": list(choices)},
         "choices": choices,
     }
-    return attrs.field(default=default, metadata=metadata)
+    field: Text = attrs.field(default=default, metadata=metadata)
+    return field
 
 
-def one_line(value: str | Secret) -> str | None:
-    """Return what keeps a text from being one line without surrounding space, or None."""
-    text = value.reveal() if isinstance(value, Secret) else value
-    if text and text == text.strip() and text.isprintable():
-        return None
-    return "must be one line of text, without spaces around it"
+@dataclass_transform(
+    kw_only_default=True,
+    frozen_default=True,
+    field_specifiers=(setting, label, domain, url, choice),
+)
+class Record:
+    """A frozen value with keyword-only fields, checked whenever one is made."""
+
+    __attrs_attrs__: ClassVar[Any]
+
+    def __init_subclass__(cls) -> None:
+        """Make the fields out of the annotations, so that no decorator is needed."""
+        attrs.frozen(cls, kw_only=True, slots=False, init=False)
+
+    if not TYPE_CHECKING:  # type checkers make the signature out of the fields
+
+        def __init__(self, /, **values: Any) -> None:
+            problems = _fill(self, values)
+            values.clear()  # a traceback with locals must not show what is in them
+            if problems:
+                raise errors.ConfigurationError(
+                    f"{type(self).__name__} has {len(problems)} mistake(s):", problems=problems
+                )
+
+    def problems(self) -> Iterable[str]:
+        """Return what is wrong with values that are right one by one; to be overridden.
+
+        Returns:
+            Strings such as `scope: must be absent for a sales channel`.
+        """
+        return ()
 
 
-def _pem_problem(value: Secret) -> str | None:
-    text = value.reveal().strip()
-    if text.startswith("-----BEGIN ") and "PRIVATE KEY-----" in text:
-        return None
-    return "must be a private key as PEM, from -----BEGIN to the last line"
+class Settings(Record):
+    """The settings of every provider; a provider's own class derives from it, without a decorator.
 
+    An instance is checked however it is made, and all its mistakes are reported at once.
 
-@attrs.frozen(kw_only=True)
-class Settings:
-    """What every provider's settings have; a provider's own class derives from it."""
+    Raises:
+        keyturn.errors.ConfigurationError: A setting is missing, unknown or wrong.
+    """
 
     token_url: str | None = url(
         "Token URL", "The token endpoint, when it isn't where the provider has it.", default=None
@@ -130,12 +171,7 @@ class Settings:
         "API URL", "Where the API is, when it isn't where the provider has it.", default=None
     )
 
-    def problems(self) -> Iterable[str]:
-        """Return what is wrong with values that are right one by one; to be overridden."""
-        return ()
 
-
-@attrs.frozen(kw_only=True)
 class ClientSettings(Settings):
     """The settings of a provider with clients that need not have a secret."""
 
@@ -143,7 +179,6 @@ class ClientSettings(Settings):
     client_secret: Secret | None = setting("Client secret", "The client's secret.", default=None)
 
 
-@attrs.frozen(kw_only=True)
 class ConfidentialSettings(Settings):
     """The settings of a provider whose clients all have a secret."""
 
@@ -151,20 +186,18 @@ class ConfidentialSettings(Settings):
     client_secret: Secret = setting("Client secret", "The client's secret.")
 
 
-@attrs.frozen(kw_only=True)
 class KeySettings(Settings):
-    """The settings of a provider whose clients prove who they are with a private key (RFC 7523)."""
+    """The settings of a provider whose clients authenticate with a private key (RFC 7523)."""
 
     client_id: str = setting("Client ID", "The client's public name.")
     private_key: Secret = setting(
-        "Private key", "The client's private key as PEM.", check=_pem_problem
+        "Private key", "The client's private key as PEM.", check=checks.private_key
     )
     key_id: str | None = setting(
         "Key ID", "The key's name (`kid`), where the provider knows several keys.", default=None
     )
 
 
-@attrs.frozen(kw_only=True)
 class CertificateSettings(Settings):
     """The settings of a provider whose clients have a certificate (mutual TLS, RFC 8705)."""
 
@@ -178,11 +211,11 @@ class CertificateSettings(Settings):
         default=None,
     )
     certificate_password: Secret | None = setting(
-        "Certificate password", "What the private key is encrypted with.", default=None
+        "Certificate password", "The password of the private key.", default=None
     )
 
 
-def read(cls: type[S], values: Mapping[str, Any]) -> tuple[S | None, list[str]]:
+def read(cls: type[R], values: Mapping[str, Any]) -> tuple[R | None, list[Problem]]:
     """Make settings out of plain values.
 
     Args:
@@ -190,120 +223,59 @@ def read(cls: type[S], values: Mapping[str, Any]) -> tuple[S | None, list[str]]:
         values: Names and values, as from a configuration file.
 
     Returns:
-        The settings, or None and every mistake, each naming its setting and no value.
+        The settings, or None and every mistake; none shows a value.
     """
-    # cattrs takes 90 ms to import: only when settings are read.
-    from cattrs.errors import ClassValidationError
-
-    try:
-        settings = _converter().structure(values, cls)
-    except ClassValidationError as invalid:
-        mistakes = dict(_mistakes(cls, invalid))
-    else:
-        problems = list(settings.problems())
-        return (None, problems) if problems else (settings, [])
-    # What is right may still be wrong together: the rest is read once more without the mistakes.
-    rest = {name: value for name, value in values.items() if name not in mistakes}
-    problems = read(cls, rest)[1] if len(rest) < len(values) else []
-    others = [problem for problem in problems if problem.partition(":")[0] not in mistakes]
-    return None, sorted({f"{name}: {text}" for name, text in mistakes.items()} | set(others))
+    settings = cls.__new__(cls)
+    problems = _fill(settings, values)
+    return (None, problems) if problems else (settings, [])
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a question after the known name nearest to `name`, or an empty text."""
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f" Did you mean {near[0]}?" if near else ""
+def fields_of(cls: type[Record]) -> dict[str, attrs.Attribute[Any]]:
+    """Return the fields of a settings class by their names, each with its resolved type."""
+    return attrs.fields_dict(attrs.resolve_types(cls))
 
 
-@functools.cache
-def _converter() -> cattrs.Converter:
-    import cattrs
-    from cattrs.gen import make_dict_structure_fn, override
+def _fill(settings: Record, values: Mapping[str, Any]) -> list[Problem]:
+    """Set the fields to values; return every mistake."""
+    fields = fields_of(type(settings))
+    mistakes = {
+        str(name): f"is not known.{did_you_mean(str(name), fields)}"
+        for name in values
+        if name not in fields
+    }
+    for name, field in fields.items():
+        value = values.get(name, field.default)
+        try:
+            value = _checked(field, value)
+        except WrongValueError as mistake:
+            mistakes[name] = str(mistake)
+            value = field.default
+        settings.__dict__[name] = value
+    found = [Problem(name, message) for name, message in mistakes.items()]
+    # Values that are right may still be wrong together.
+    if attrs.NOTHING not in settings.__dict__.values():
+        together = [_problem(text) for text in settings.problems()]
+        found += [problem for problem in together if problem.path not in mistakes]
+    return sorted(found, key=str)
 
-    converter = cattrs.Converter(forbid_extra_keys=True)
 
-    def structure_of(cls: type[Settings]) -> Callable[[Mapping[str, Any], Any], Settings]:
-        hooks: dict[str, Any] = {
-            field.name: override(struct_hook=functools.partial(_value, field))
-            for field in attrs.fields(attrs.resolve_types(cls))
-        }
-        return make_dict_structure_fn(cls, converter, **hooks)
-
-    converter.register_structure_hook_factory(
-        lambda kind: isinstance(kind, type) and issubclass(kind, Settings), structure_of
-    )
-    return converter
+def _problem(text: str) -> Problem:
+    path, colon, message = str(text).partition(": ")
+    return Problem(path, message) if colon else Problem("", path)
 
 
-class _MistakeError(ValueError):
-    """What is wrong with one value, in words that don't name it."""
+def _checked(field: attrs.Attribute[Any], value: Any) -> Any:
+    """Return a value as the field's type has it.
 
-
-def _value(field: attrs.Attribute[Any], value: Any, _annotation: object) -> Any:
-    kind, optional = kind_of(field.type)
-    if value is None and optional:
-        return None
-    converted = _convert(value, kind)
-    check = field.metadata.get("check") or (one_line if kind in {str, Secret} else None)
-    mistake = check(converted) if check else None
-    if mistake:
-        raise _MistakeError(mistake)
+    Raises:
+        WrongValueError: The value is wrong.
+    """
+    if value is attrs.NOTHING:
+        raise WrongValueError("is required")
+    converted = convert(value, field.type)
+    if converted is not None and value is not field.default:
+        check = field.metadata.get("check") or _DEFAULT_CHECKS.get(kind_of(field.type)[0])
+        problem = check(converted) if check else None
+        if problem:
+            raise WrongValueError(problem)
     return converted
-
-
-def _convert(value: Any, kind: Any) -> Any:
-    if kind is Secret and isinstance(value, str):
-        return Secret(value)
-    if typing.get_origin(kind) is tuple:
-        return _scope_values(value)
-    if typing.get_origin(kind) is Mapping:
-        return _texts(value)
-    if typing.get_origin(kind) is Literal:
-        known = typing.get_args(kind)
-        if value in known:
-            return value
-        question = did_you_mean(value, known) if isinstance(value, str) else ""
-        raise _MistakeError(f"must be one of {', '.join(known)}.{question}")
-    if isinstance(value, kind) and not (isinstance(value, bool) and kind is not bool):
-        return value
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    raise _MistakeError(f"must be {_KIND_NAMES[kind]}")
-
-
-_KIND_NAMES = {
-    str: "a text",
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    Secret: "a text",
-}
-
-
-def _scope_values(value: Any) -> tuple[str, ...]:
-    values = value.split() if isinstance(value, str) else value
-    if not isinstance(values, (list, tuple)) or not values:
-        raise _MistakeError("must be one or several scope values, as a text or a list of texts")
-    if not all(isinstance(each, str) and SCOPE_VALUE_REGEX.fullmatch(each) for each in values):
-        raise _MistakeError("must have visible ASCII scope values only (RFC 6749 section 3.3)")
-    return tuple(values)
-
-
-def _texts(value: Any) -> Mapping[str, str]:
-    if isinstance(value, Mapping) and all(isinstance(part, str) for part in chain(*value.items())):
-        return types.MappingProxyType(dict(value))
-    raise _MistakeError('must be names and texts, such as { audience = "…" }')
-
-
-def _mistakes(cls: type[Settings], invalid: ClassValidationError) -> Iterator[tuple[str, str]]:
-    from cattrs.errors import ForbiddenExtraKeysError
-
-    known = [field.name for field in attrs.fields(cls)]
-    attributed, others = invalid.group_exceptions()
-    for exception, note in attributed:
-        mistake = str(exception) if isinstance(exception, _MistakeError) else "is required"
-        yield note.name, mistake
-    for exception in others:
-        names = exception.extra_fields if isinstance(exception, ForbiddenExtraKeysError) else ()
-        for name in sorted(names):
-            yield name, f"is not a setting of this provider.{did_you_mean(name, known)}"

@@ -1,7 +1,7 @@
-"""Templates: texts of a provider's data in which settings stand as `{name}` or `{name[key]}`.
+"""Templates: strings of a provider's data in which settings stand as `{name}` or `{name[key]}`.
 
 `{name}` is the setting, or the property of the settings, of that name; where the setting is a
-choice, the text that belongs to what was chosen, or with `{name[key]}` one of its texts.
+choice, the string that belongs to the chosen value, or with `{name[key]}` one of its strings.
 """
 
 from __future__ import annotations
@@ -11,18 +11,20 @@ import string
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-import attrs
-
 from keyturn import errors
 from keyturn._http.urls import url_problem
 from keyturn._http.values import RandomId
-from keyturn._providers.schema import kind_of
+from keyturn._providers.kinds import kind_of
+from keyturn._providers.settings import fields_of
 from keyturn._secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from keyturn._http.request import Pairs, Value
+    import attrs
+
+    from keyturn._http.request import Pairs
+    from keyturn._http.values import Value
     from keyturn._providers.settings import Settings
 
 RANDOM_ID = "{uuid}"
@@ -37,29 +39,27 @@ def problem(template: str, settings: type[Settings]) -> str | None:
     try:
         placeholders = [(name, key) for _, name, key in _parts(template) if name is not None]
     except ValueError:
-        return "is no template such as https://{tenant}.example"
+        return "is not a template such as https://{tenant}.example"
     if template == RANDOM_ID:
         return None
-    fields = attrs.fields_dict(settings)
+    fields = fields_of(settings)
     for name, key in placeholders:
         if name not in fields and not _is_property(settings, name):
-            return f"names {{{name}}}, which is no setting"
+            return f"names {{{name}}}, which is not a setting"
         choices = _choices(fields.get(name))
         if not (all(_has_text(each, key) for each in choices) if choices else key is None):
-            return (
-                f"names {{{name}{f'[{key}]' if key else ''}}}, which that setting has no text for"
-            )
+            return f"names {{{name}{f'[{key}]' if key else ''}}}, which that setting does not have"
     return None
 
 
 def address_problem(template: str, settings: type[Settings]) -> str | None:
     """Return what is wrong with the template of an address, besides `problem`, or None."""
     if template == RANDOM_ID:
-        return "is no address"
-    kinds = attrs.fields_dict(attrs.resolve_types(settings))
+        return "is not an address"
+    fields = fields_of(settings)
     for _, name, _ in _parts(template):
-        if name in kinds and kind_of(kinds[name].type)[0] is Secret:
-            return f"names {{{name}}}, a secret, which addresses must not hold"
+        if name in fields and kind_of(fields[name].type)[0] is Secret:
+            return f"names {{{name}}}, a secret, which must not be in an address"
     return None
 
 
@@ -112,10 +112,10 @@ def texts(templates: Mapping[str, str], settings: Settings) -> Pairs:
 
 
 def _parts(template: str) -> Iterator[tuple[str, str | None, str | None]]:
-    """Yield each literal text with the name and the key that follow it.
+    """Yield each literal string with the name and the key that follow it.
 
     Raises:
-        ValueError: It is no template.
+        ValueError: It is not a template.
     """
     for literal, field, specification, conversion in string.Formatter().parse(template):
         if field is None:
@@ -132,7 +132,7 @@ def _is_property(settings: type[Settings], name: str) -> bool:
 
 
 def _choices(field: attrs.Attribute[Any] | None) -> list[str | Mapping[str, str]]:
-    """Return the texts of a setting that is a choice; of any other setting, nothing."""
+    """Return the strings of a setting that is a choice; of any other setting, nothing."""
     choices: Mapping[str, Any] = (field.metadata.get("choices") if field else None) or {}
     return list(choices.values())
 
@@ -143,7 +143,7 @@ def _has_text(choice: str | Mapping[str, str], key: str | None) -> bool:
 
 def _looked_up(settings: Settings, name: str, key: str | None) -> Any:
     value = getattr(settings, name)
-    field = attrs.fields_dict(type(settings)).get(name)
+    field = fields_of(type(settings)).get(name)
     choices = field.metadata.get("choices") if field else None
     if not choices or value is None:
         return value

@@ -1,22 +1,18 @@
-"""Where the token, its lifetime and an error stand in a token endpoint's response; reading them."""
+"""Reading the token, or the error, in a token endpoint's response."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Literal
-
-import attrs
+from typing import TYPE_CHECKING, Any
 
 from keyturn import errors
 from keyturn._http.response import MAX_LIFETIME, OAuthError, date_header, is_code
+from keyturn._providers.data import TokenResponseMapping
 from keyturn._token import Token
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from keyturn._http.response import Response
-
-LifetimeFormat = Literal["seconds", "milliseconds", "epoch", "epoch_milliseconds", "date"]
+    from keyturn._providers.data import LifetimeFormat
 
 _UNITS = {"seconds": 1.0, "milliseconds": 1e-3}
 _EPOCH_UNITS = {"epoch": 1.0, "epoch_milliseconds": 1e-3}
@@ -31,81 +27,57 @@ _SECRET_FIELDS = frozenset({"accesstoken", "refreshtoken", "idtoken"})
 _KNOWN_FIELDS = frozenset({"token_type", "expires_in", "scope"})
 
 
-@attrs.frozen(kw_only=True)
-class TokenResponseMapping:
-    """Where what stands in the responses of one platform; by default as RFC 6749 has it.
-
-    A field is named by its path: names, and places in lists counted from 0, with dots between.
-
-    Args:
-        token_field: The access token's field; empty when the whole body is the token.
-        token_type: What `token_type` must say, in any case; empty when it doesn't matter.
-        lifetime_field: The lifetime's field.
-        lifetime_format: What it holds: a lifetime in `seconds` (RFC 6749 section 5.1) or
-            `milliseconds`, or the time of the end, as seconds or milliseconds since the
-            `epoch`, or as a `date` (RFC 3339; without an offset it is UTC).
-        missing_lifetime: Seconds to assume when there is none; None refuses.
-        error_field: The field of the error's code.
-        error_description_field: The field of the server's words about it.
-        error_codes: What the platform's own codes are in terms of OAuth.
-        scope_separator: What stands between the values of the scope.
-    """
-
-    token_field: str = "access_token"  # noqa: S105 - a field's name
-    token_type: str = "Bearer"  # noqa: S105 - a type's name
-    lifetime_field: str = "expires_in"
-    lifetime_format: LifetimeFormat = "seconds"
-    missing_lifetime: float | None = None
-    error_field: str = "error"
-    error_description_field: str = "error_description"
-    error_codes: Mapping[str, str] = attrs.field(factory=dict)
-    scope_separator: str = " "
-
-
 RFC_6749 = TokenResponseMapping()
+"""The mapping of a platform that keeps to RFC 6749 section 5."""
 
 
-def read_error(response: Response, shape: TokenResponseMapping = RFC_6749) -> OAuthError | None:
+def read_error(response: Response, mapping: TokenResponseMapping = RFC_6749) -> OAuthError | None:
     """Return the error in a response, whatever its status, or None when it holds none."""
     content = response.json()
-    found = field_of(content, shape.error_field)
+    found = field_of(content, mapping.error_field)
     if found in (None, "", 0, "0", False, [], {}):
         return None
     named = str(found) if isinstance(found, (str, int)) else ""
-    code = shape.error_codes.get(named, named)
-    said = field_of(content, shape.error_description_field)
-    description = said if isinstance(said, str) else ""
+    code = mapping.error_codes.get(named, named)
+    text = field_of(content, mapping.error_description_field)
+    description = text if isinstance(text, str) else ""
     if code == named and named and not is_code(named):
         code, description = "", f"{named} {description}".strip()
     return OAuthError(code, description, server_fault=code in _SERVER_FAULTS)
 
 
 def read_token(
-    response: Response, shape: TokenResponseMapping = RFC_6749, *, asked_scope: str | None = None
+    response: Response,
+    mapping: TokenResponseMapping = RFC_6749,
+    *,
+    missing_lifetime: float | None = None,
+    requested_scope: str | None = None,
 ) -> Token:
     """Return the token in a response that holds no error.
 
     Args:
-        response: The response, of status 200.
-        shape: Where what stands in it.
-        asked_scope: The scope asked for; it is the granted one when the response names none.
+        response: The response, of the status of success.
+        mapping: Where its parts stand.
+        missing_lifetime: Seconds to assume when it has no lifetime; None refuses it.
+        requested_scope: The scope that was requested; it is the granted one when the response
+            names none.
 
     Raises:
         keyturn.errors.InvalidTokenResponse: A field is missing, or is not what it must be.
     """
     content = response.json()
-    if not shape.token_field:
+    if not mapping.token_field:
         content = {"": _whole_body(response, content)}
     if not isinstance(content, dict):
-        message = "the token endpoint answered with something else than a JSON object."
+        message = "the token endpoint's response is not a JSON object."
         raise errors.InvalidTokenResponse(message)
-    token = _access_token(field_of(content, shape.token_field), shape.token_field)
+    token = _access_token(field_of(content, mapping.token_field), mapping.token_field)
     return Token(
         access_token=token,
-        token_type=_token_type(content.get("token_type"), shape.token_type),
-        expires_at=response.sent_at + _lifetime(content, shape, response),
-        scope=_scope(content.get("scope"), asked_scope, shape.scope_separator),
-        extra=_extra(content, token, shape.token_field),
+        token_type=_token_type(content.get("token_type"), mapping.token_type),
+        expires_at=response.sent_at + _lifetime(content, mapping, response, missing_lifetime),
+        scope=_scope(content.get("scope"), requested_scope, mapping.scope_separator),
+        extra=_extra(content, token, mapping.token_field),
         issued_at=response.sent_at,
     )
 
@@ -133,7 +105,7 @@ def _access_token(value: object, field: str) -> str:
     if isinstance(value, str) and len(value) <= _MAX_TOKEN and _VISIBLE_REGEX.fullmatch(value):
         return value
     what = f"the response's {field}" if field else "the response, a token by itself,"
-    message = f"{what} is missing, or is not a text of visible ASCII characters."
+    message = f"{what} is missing, or is not a string of visible ASCII characters."
     raise errors.InvalidTokenResponse(message)
 
 
@@ -143,33 +115,38 @@ def _token_type(value: object, required: str) -> str:
         return str(value) if is_text else "Bearer"
     if is_text and str(value).lower() == required.lower():
         return str(value)
-    message = f"the response's token_type is missing, or is another one than {required}."
+    message = f"the response's token_type is missing, or is not {required}."
     raise errors.InvalidTokenResponse(message)
 
 
-def _lifetime(content: dict[str, Any], shape: TokenResponseMapping, response: Response) -> float:
+def _lifetime(
+    content: dict[str, Any],
+    mapping: TokenResponseMapping,
+    response: Response,
+    missing_lifetime: float | None,
+) -> float:
     """Return the seconds for which the token lives from when its request was sent."""
-    value = field_of(content, shape.lifetime_field)
-    if value is None and shape.missing_lifetime is not None:
-        return min(shape.missing_lifetime, MAX_LIFETIME)
-    kind = shape.lifetime_format
+    value = field_of(content, mapping.lifetime_field)
+    if value is None and missing_lifetime is not None:
+        return min(missing_lifetime, MAX_LIFETIME)
+    kind = mapping.lifetime_format
     number = _date(value) if kind == "date" else _number(value)
     if number is not None:
-        # A time of the server's is measured by the server's clock, if it told what that shows.
+        # A time of the server's is measured by the server's clock, if the response has its time.
         start = 0.0 if kind in _UNITS else date_header(response)
         seconds = number * (_UNITS | _EPOCH_UNITS).get(kind, 1.0) - start
         if 0 < seconds < float("inf"):
             return min(seconds, MAX_LIFETIME)
     what = "missing" if value is None else f"not {_WANTED[kind]}"
-    raise errors.InvalidTokenResponse(f"the response's {shape.lifetime_field} is {what}.")
+    raise errors.InvalidTokenResponse(f"the response's {mapping.lifetime_field} is {what}.")
 
 
 _WANTED: dict[LifetimeFormat, str] = {
     "seconds": "a number of seconds above 0",
     "milliseconds": "a number of milliseconds above 0",
-    "epoch": "a time to come, in epoch seconds",
-    "epoch_milliseconds": "a time to come, in epoch milliseconds",
-    "date": "a time to come, as a date of RFC 3339",
+    "epoch": "a future time in epoch seconds",
+    "epoch_milliseconds": "a future time in epoch milliseconds",
+    "date": "a future time as a date of RFC 3339",
 }
 
 
@@ -182,7 +159,7 @@ def _number(value: object) -> float | None:
 
 
 def _date(value: object) -> float | None:
-    import datetime as dt  # only platforms that tell a time need it
+    import datetime as dt  # only platforms that send a date need it
 
     try:
         moment = dt.datetime.fromisoformat(value) if isinstance(value, str) else None
@@ -193,14 +170,14 @@ def _date(value: object) -> float | None:
         return None
 
 
-def _scope(value: object, asked: str | None, separator: str) -> str | None:
+def _scope(value: object, requested: str | None, separator: str) -> str | None:
     if value is None or value == "":
-        return asked
+        return requested
     if isinstance(value, str):
         value = " ".join(value.split(separator)) if separator != " " else value
         if _SCOPE_REGEX.fullmatch(value):
             return value
-    message = "the response's scope is not a text of scope values."
+    message = "the response's scope is not a string of scope values."
     raise errors.InvalidTokenResponse(message)
 
 
@@ -219,7 +196,7 @@ def _without_tokens(
     if depth == 0:
         return None
     if isinstance(content, list):
-        # Beside a token, a list's other values may be tokens as well: nobody could tell which.
+        # Beside a token, a list's other values may be tokens as well.
         others = [] if path else [each for each in content if each != token]
         return [_without_tokens(each, token, None, depth - 1) for each in others]
     name, *rest = path or [""]

@@ -1,315 +1,235 @@
-"""From a token request to a token: the store, the lock, the rate_limit and the retries around it.
-
-`Renewal.obtain` is the one path on which a token comes to be.
-"""
+"""From a token query to a token: the store, the lock, the token request, and the store again."""
 
 from __future__ import annotations
 
 import logging
-import random
+import os
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from keyturn import _token as tokens
 from keyturn import errors
-from keyturn._clock import SYSTEM, Clock
-from keyturn._http.response import refusal
-from keyturn._plugins import events
-from keyturn._token import Token
-from keyturn._tokens import lifetime, negative_cache
-from keyturn._tokens.exchange import Exchange, read
-from keyturn._tokens.lifetime import State
-from keyturn._tokens.rate_limiter import RateLimiter, endpoint_key, replace_refused
+from keyturn._event import Event, Kind, Reason
+from keyturn._plugins.events import emit
+from keyturn._providers.calls import translate_errors
+from keyturn._tokens import entries, lifetime, negative_cache
+from keyturn._tokens.fingerprint import fingerprint_key
+from keyturn._tokens.rate_limiter import count_refused
+from keyturn._tokens.snapshot import TokenSnapshot
+from keyturn._tokens.token_request import TokenRequester
 
 if TYPE_CHECKING:
+    from keyturn._clock import Clock
     from keyturn._http.request import TokenRequest
+    from keyturn._http.response import Response
     from keyturn._http.transport import Transport
-    from keyturn._providers.provider import Provider
-    from keyturn._providers.settings import Settings
+    from keyturn._options import Options
+    from keyturn._plugins.events import Listener
+    from keyturn._token import Token
+    from keyturn._tokens.account import Account
     from keyturn.stores._resilient import ResilientStore
 
-_ATTEMPTS = 3
-_BACKOFF = 0.25
 _LEASE_EXTRA = 5.0
-_CLOCK_TOLERANCE = 1.0
-_OK = 200
-_LONGEST = 86_400.0
+# How often a token request starts again because the store's fingerprint key has changed.
+_KEY_CHANGES = 3
 
-_logger = logging.getLogger("keyturn._tokens.acquisition")
-
-
-@attrs.frozen(kw_only=True)
-class Options:
-    """How a connection behaves, whatever its provider.
-
-    Args:
-        margin: Seconds before its end from which a token is renewed; a fifth of the token's
-            lifetime and the provider's cap bound it.
-        timeout: Seconds for a token request, retries included.
-        wait: Seconds to wait at most when the token endpoint's rate limit is used up; 0 raises
-            `keyturn.errors.RateLimited` at once.
-    """
-
-    margin: float = lifetime.DEFAULT_MARGIN
-    timeout: float = 30.0
-    wait: float = 0.0
-
-
-def option_problem(name: str, value: object) -> str | None:
-    """Return what keeps a value from being the option of that name, or None."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if number and 0 <= value <= _LONGEST and (value or name != "timeout"):  # type: ignore[operator]
-        return None
-    least = "above 0" if name == "timeout" else "not below 0"
-    return f"must be a number of seconds, {least} and at most {_LONGEST:g}"
+_logger = logging.getLogger("keyturn")
 
 
 @attrs.frozen
 class TokenQuery:
-    """What is asked of a renewal.
+    """Which token is wanted.
 
     Args:
-        other_than: A token that will not do: it was refused, or it is over by a clock that the
-            store does not know.
+        other_than: A token that is of no use: it was refused, or it has expired.
         refused: Whether an API refused it.
-        fresh: Whether only a fresh token will do, as when one is renewed ahead of time.
+        fresh: Whether only a fresh token is of use, as when one is renewed ahead of its expiry.
+        reason: Why it is wanted, for events.
     """
 
     other_than: Token | None = None
     refused: bool = False
     fresh: bool = False
+    reason: Reason = attrs.field(default="cold", eq=False)
 
-    def is_met_by(self, token: Token, state: State) -> bool:
-        """Tell whether a token that may still be used will do."""
+    def matches(self, snapshot: TokenSnapshot, now: float) -> bool:
+        """Return whether a token is of use now (on the monotonic clock)."""
         unwanted = self.other_than is not None and (
-            self.other_than.access_token == token.access_token
+            self.other_than.access_token == snapshot.token.access_token
         )
-        return not unwanted and (state is State.FRESH or not self.fresh)
+        return not unwanted and now < (
+            snapshot.fresh_until if self.fresh else snapshot.usable_until
+        )
 
 
 ANY = TokenQuery()
 
 
-@attrs.frozen
-class Outcome:
-    """How a token was obtained.
+@attrs.define(kw_only=True, eq=False)
+class Acquisition:
+    """Acquires the tokens of one connection.
 
     Args:
-        token: The token.
-        exchange: The exchange with the token endpoint, or None when the store had the token.
-    """
-
-    token: Token
-    exchange: Exchange | None = None
-
-
-@attrs.define(kw_only=True)
-class Renewal:
-    """Obtains the tokens of one token request.
-
-    Args:
-        provider: Reads the responses, and declares the rate_limit.
-        settings: The provider's settings.
-        request: The token request, with its fingerprint.
+        account: What the token requests are made of.
         store: Where entries live.
-        transport: Sends the token request.
-        options: How the connection behaves, whatever its provider.
-        jitter: Where in the spread of renewal points this process lies, from 0 up to 1.
+        transport: Sends the token requests.
+        options: How the connection behaves.
         clock: The clocks.
+        connection: The connection's name, for events.
+        on_event: The application's listener.
     """
 
-    provider: Provider[Any]
-    settings: Settings
-    request: TokenRequest
+    account: Account
     store: ResilientStore
     transport: Transport
     options: Options
-    jitter: float = 0.0
-    clock: Clock = SYSTEM
-    last_exchange: Exchange | None = attrs.field(default=None, init=False)
+    clock: Clock
+    connection: str
+    on_event: Listener | None = None
+    _events: deque[Event] = attrs.field(factory=deque, init=False)
 
-    def plan(self, token: Token) -> lifetime.Lifetime:
-        """Decide when `token` is to be renewed."""
-        margin = min(self.options.margin, self.provider.max_margin)
-        return lifetime.plan(token.issued_at, token.expires_at, margin=margin, jitter=self.jitter)
+    def acquire(
+        self, query: TokenQuery = ANY, responses: list[Response] | None = None
+    ) -> TokenSnapshot:
+        """Return a token, from the store or else from the token endpoint.
 
-    def state(self, token: Token) -> State:
-        """Return the state of `token` now."""
-        return self.plan(token).state(self.clock.time())
-
-    def stored(self) -> Token | None:
-        """Return the store's token if it may still be used."""
-        token = self._entry()
-        return None if token is None or self.state(token) is State.EXPIRED else token
-
-    def remembered(self) -> errors.TokenRequestRefused | None:
-        """Return the refusal that the store remembers, if there is one."""
-        return negative_cache.from_entry(self.store.read(self._refusal_key), self.clock.time())
-
-    def obtain(self, need: TokenQuery = ANY) -> Outcome:
-        """Return a token that may be used, from the store or else from the token endpoint.
+        Args:
+            query: Which token is wanted.
+            responses: Gets the responses of the token endpoint.
 
         Raises:
             keyturn.errors.RateLimited: Besides the token endpoint's own reasons, an API refused
                 too many tokens in the last minutes.
-            keyturn.errors.KeyturnError: There is no token to be had.
+            keyturn.errors.KeyturnError: There is no token.
         """
-        found = self._found(need)
-        if found is not None:
-            return Outcome(found)
-        exchanges: list[Exchange] = []
-        try:
-            return self._obtained_alone(need, exchanges)
-        finally:
-            # Not before the lock is free: nobody should wait for a plugin.
-            self._tell(exchanges)
+        name = self.account.provider.name
+        return translate_errors(name, lambda: self._acquire(query, responses))
 
-    def _obtained_alone(self, need: TokenQuery, exchanges: list[Exchange]) -> Outcome:
-        lease = self.options.timeout + self.options.wait + _LEASE_EXTRA
-        with self.store.lock(self.request.fingerprint, lease):
-            found = self._found(need)
-            if found is not None:
-                return Outcome(found)
-            if need.refused and need.other_than is not None and self._is_stored(need.other_than):
-                replace_refused(self.store, self.clock, self.request.fingerprint)
-                self.discard(need.other_than)
-            return self._request_token(exchanges)
+    def request(self) -> TokenRequest:
+        """Return the token request with its fingerprint, as it would be sent now."""
+        return self.with_fingerprint(self.account.resolve().request)
 
-    def discard(self, token: Token) -> None:
-        """Remove `token` from the store, if it is still the one that is there."""
-        held = self._entry()
-        if held is not None and held.access_token == token.access_token:
-            self.store.delete(self.request.fingerprint)
+    def with_fingerprint(self, request: TokenRequest) -> TokenRequest:
+        """Return a token request with its fingerprint."""
+        return request.with_fingerprint(fingerprint_key(self.store, self.clock))
 
-    def forget(self) -> None:
-        """Remove what the store holds for this token request: the token, a remembered refusal."""
-        self.store.delete(self.request.fingerprint)
-        self.store.delete(self._refusal_key)
-
-    def revoke(self, request: TokenRequest) -> None:
-        """Send a revocation request (RFC 7009 section 2.1)."""
-        response = self.transport.send(request, self.options.timeout)
-        if response.status != _OK:
-            raise refusal(
-                self.provider.read_error(self.settings, response), response, request.secrets()
-            )
-
-    @property
-    def _refusal_key(self) -> str:
-        return f"refused-{self.request.fingerprint}"
-
-    def _entry(self) -> Token | None:
-        entry = self.store.read(self.request.fingerprint)
-        if entry is None:
+    def stored(self, request: TokenRequest) -> TokenSnapshot | None:
+        """Return the store's token for a token request, if it may still be used."""
+        key = request.fingerprint
+        text = self.store.read(key)
+        if text is None:
             return None
-        token = tokens.from_entry(entry, self.request.fingerprint)
-        if token is None:
-            _logger.warning(
-                "the store's entry at %s is no token of this key's: it is passed over",
-                self.request.fingerprint,
-            )
-        return token
-
-    def _found(self, need: TokenQuery) -> Token | None:
-        """Return a token from the store that will do, or raise a refusal it remembers."""
-        token = self.stored()
-        if token is not None and need.is_met_by(token, self.state(token)):
-            return token
-        remembered = self.remembered()
-        if remembered is not None:
-            raise remembered
-        return None
-
-    def _is_stored(self, token: Token) -> bool:
-        held = self.stored()
-        return held is not None and held.access_token == token.access_token
-
-    def _request_token(self, exchanges: list[Exchange]) -> Outcome:
-        rate_limiter = self._allowance()
-        wait = self.options.wait - rate_limiter.spend(self.options.wait)
-        # Not before: what the rate_limit and its lock took must not be lacking for the request.
-        deadline = self.clock.monotonic() + self.options.timeout
-        attempt = 1
-        while True:
-            exchange = self._exchange(max(0.0, deadline - self.clock.monotonic()))
-            self.last_exchange = exchange
-            exchanges.append(exchange)
-            if isinstance(exchange.result, Token):
-                return Outcome(exchange.result, exchange)
-            pause = _pause(exchange, attempt, deadline - self.clock.monotonic(), wait)
-            if attempt == _ATTEMPTS or pause is None:
-                raise exchange.result
-            self.clock.sleep(pause)
-            waited = rate_limiter.spend(wait)
-            wait -= waited
-            deadline += waited
-            if self.clock.monotonic() >= deadline:
-                raise exchange.result
-            attempt += 1
-
-    def _exchange(self, seconds: float) -> Exchange:
-        began = (self.clock.time(), self.clock.monotonic())
-        response = None
-        result: Token | errors.KeyturnError
         try:
-            response = self.transport.send(self.request, seconds)
-            result = read(self.provider, self.settings, self.request, response)
-            self._check_usable(result, *began)
-        except errors.KeyturnError as error:
-            result = error
-        exchange = Exchange(self.request, response, result)
-        self._remember(exchange)
-        return exchange
+            entry = entries.from_text(text, key)
+        except ValueError:
+            _logger.warning("the store's entry at %s is no token of that key: ignoring it", key)
+            return None
+        now = self.clock.monotonic()
+        age = None if entry is None else entry.age(self.clock.id, now, self.clock.time())
+        if entry is None or age is None:
+            return None
+        snapshot = self.plan(entry.token, now - age, key)
+        return snapshot if now < snapshot.usable_until else None
 
-    def _check_usable(self, token: Token, time: float, monotonic: float) -> None:
-        """Refuse a token that has expired; the clocks are those of when it was asked for."""
-        if self.state(token) is not State.EXPIRED:
-            return
-        took = self.clock.monotonic() - monotonic
-        clock_was_set = abs(self.clock.time() - time - took) > _CLOCK_TOLERANCE
-        if clock_was_set or took >= self.plan(token).usable_until - token.issued_at:
-            message = (
-                "the clock was set, or this process stood still, while a token was on its way."
-            )
-            raise errors.EndpointUnavailable(message, hint="Ask again.")
-        message = "the token endpoint gave a token that has expired already."
-        raise errors.InvalidTokenResponse(message)
+    def refused(self, request: TokenRequest) -> errors.TokenRequestRefused | None:
+        """Return the error response that the store keeps for a token request."""
+        entry = self.store.read(f"refused-{request.fingerprint}")
+        return None if entry is None else negative_cache.from_entry(entry, self.clock.time())
 
-    def _remember(self, exchange: Exchange) -> None:
-        result, now = exchange.result, self.clock.time()
-        if isinstance(result, Token):
-            entry = tokens.to_entry(result, self.request.fingerprint)
-            self.store.write(self.request.fingerprint, entry, result.expires_at)
-        elif isinstance(result, errors.TokenRequestRefused):
-            entry = negative_cache.to_entry(result, now)
-            self.store.write(self._refusal_key, entry, now + negative_cache.MEMORY)
-        elif exchange.silence is not None:
-            self._allowance().block(exchange.silence)
+    def discard(self, request: TokenRequest, token: Token) -> None:
+        """Remove `token` from the store, if it is still the one that is there."""
+        held = self.stored(request)
+        if held is not None and held.token.access_token == token.access_token:
+            self.store.delete(request.fingerprint)
 
-    def _allowance(self) -> RateLimiter:
-        key = endpoint_key(self.request.url)
-        return RateLimiter(self.store, self.clock, key, self.provider.rate_limit)
+    def forget(self, request: TokenRequest) -> None:
+        """Remove what the store keeps for a token request: a token, an error response."""
+        self.store.delete(request.fingerprint)
+        self.store.delete(f"refused-{request.fingerprint}")
 
-    def _tell(self, exchanges: list[Exchange]) -> None:
-        if exchanges:
-            events.emit([exchange.event(self.provider.name) for exchange in exchanges])
+    def plan(self, token: Token, issued_at: float, fingerprint: str) -> TokenSnapshot:
+        """Decide when a token is renewed, and until when it is used.
 
+        Args:
+            token: The token.
+            issued_at: When its token request was sent, on the monotonic clock.
+            fingerprint: The key of its token request.
+        """
+        fresh_until, usable_until = lifetime.plan(
+            issued_at,
+            token.lifetime,
+            margin=min(self.options.margin, self.account.latest().provider.max_margin),
+            # Each process has a moment of its own, so that they do not all renew at once.
+            jitter=lifetime.jitter(f"{fingerprint}:{os.getpid()}"),
+        )
+        return TokenSnapshot(token, fresh_until, usable_until)
 
-def _pause(exchange: Exchange, attempt: int, left: float, wait: float) -> float | None:
-    """Return the seconds to sleep before another attempt, or None when there is to be none.
+    def note(self, kind: Kind, host: str, **fields: Any) -> None:
+        """Keep an event until `emit_events`."""
+        name, provider = self.connection, self.account.provider.name
+        self._events.append(
+            Event(kind=kind, connection=name, provider=provider, host=host, **fields)
+        )
 
-    Args:
-        exchange: What failed.
-        attempt: How many there were.
-        left: Seconds left for the token request.
-        wait: Seconds that may still be waited for the rate limit.
-    """
-    pause = _BACKOFF * 2.0**attempt * (0.5 + random.random() / 2)  # noqa: S311 - no secret
-    silence = exchange.silence or 0.0
-    in_time = max(pause, silence) < left
-    if isinstance(exchange.result, errors.EndpointUnavailable) and in_time:
-        return max(pause, silence)
-    if exchange.silence is not None and 0 < wait >= silence:
-        return max(0.0, pause - silence)  # the rate_limiter waits out the silence itself
-    return None
+    def emit_events(self) -> None:
+        """Report what happened; see `keyturn._plugins.events`."""
+        while self._events:
+            emit(self._events.popleft(), self.on_event)
+
+    def _acquire(self, query: TokenQuery, responses: list[Response] | None) -> TokenSnapshot:
+        try:
+            request, key = self.account.resolve().request, fingerprint_key(self.store, self.clock)
+            request = request.with_fingerprint(key)
+            return self._acquire_with(key, request, query, responses)
+        except errors.InvalidClient as error:
+            if self.account.is_fixed:
+                raise
+            failure = error
+        # The secret may have been replaced since it was read.
+        again = self.account.resolve().request.with_fingerprint(key)
+        if again.fingerprint == request.fingerprint:
+            raise failure
+        return self._acquire_with(key, again, query, responses)
+
+    def _acquire_with(
+        self,
+        key: bytes,
+        request: TokenRequest,
+        query: TokenQuery,
+        responses: list[Response] | None,
+    ) -> TokenSnapshot:
+        lease = self.options.timeout + self.options.wait + _LEASE_EXTRA
+        for changes in range(_KEY_CHANGES + 1):
+            found = self._lookup(request, query)
+            if found is not None:
+                return found
+            with self.store.lock(request.fingerprint, lease):
+                current = fingerprint_key(self.store, self.clock, again=True)
+                if current == key or changes == _KEY_CHANGES:
+                    return self._fetch_under_lock(request, query, responses)
+            key, request = current, request.with_fingerprint(current)
+        raise AssertionError  # pragma: no cover - the last turn returns or raises
+
+    def _fetch_under_lock(
+        self, request: TokenRequest, query: TokenQuery, responses: list[Response] | None
+    ) -> TokenSnapshot:
+        found = self._lookup(request, query)
+        if found is not None:
+            return found
+        if query.refused and query.other_than is not None:
+            held = self.stored(request)
+            if held is not None and held.token.access_token == query.other_than.access_token:
+                count_refused(self.store, self.clock, request.fingerprint)
+                self.store.delete(request.fingerprint)
+        return TokenRequester(self, request, query.reason, responses).run()
+
+    def _lookup(self, request: TokenRequest, query: TokenQuery) -> TokenSnapshot | None:
+        """Return a token of the store that matches, or raise an error response that it keeps."""
+        snapshot = self.stored(request)
+        if snapshot is not None and query.matches(snapshot, self.clock.monotonic()):
+            return snapshot
+        refused = self.refused(request)
+        if refused is not None:
+            raise refused
+        return None

@@ -1,8 +1,9 @@
-"""Budgets kept in the store, so that all who share it share them."""
+"""Rate limits kept in the store, so that all who share it keep them together."""
 
 from __future__ import annotations
 
 import hashlib
+import logging
 from typing import TYPE_CHECKING
 
 import attrs
@@ -14,38 +15,39 @@ from keyturn._rate_limit import RateLimit
 
 if TYPE_CHECKING:
     from keyturn._clock import Clock
-    from keyturn._rate_limit import Level
+    from keyturn._rate_limit import TokenBucket
     from keyturn.stores._resilient import ResilientStore
 
-_UNDECLARED = RateLimit(per_minute=600, burst=100)
-# A dead API that responses 401 for ever must not burn the token endpoint's rate_limit.
+# No limit by itself: its bucket holds nothing but the pauses that the server asked for, to the
+# hundredth of a second.
+_UNDECLARED = RateLimit(per_minute=6000, burst=1)
+# An API that answers 401 for ever must not use up the token endpoint's rate limit.
 _REFUSED = RateLimit(per_minute=2, burst=5)
-_MEMORY = 3600.0
+_KEPT_SECONDS = 3600.0
 _LEASE = 5.0
 
-
-def _or_generous(declared: RateLimit | None) -> RateLimit:
-    return declared or _UNDECLARED
+_logger = logging.getLogger("keyturn")
 
 
 @attrs.frozen
 class RateLimiter:
-    """What may be asked of a token endpoint, by what the store knows of all its askers.
+    """How many token requests may be sent to a host, counted by all who share the store.
 
     Args:
-        store: Where the rate_limit's level is kept.
+        store: Where the count is kept.
         clock: The clocks.
-        key: The store's key of the level.
-        declared: What the provider declares; a generous guess when it declares nothing.
+        key: The store's key of the count.
+        declared: What the provider declares. Without it, nothing is counted: only the server's
+            own 429 responses and `Retry-After` count.
     """
 
     store: ResilientStore
     clock: Clock
     key: str
-    declared: RateLimit = attrs.field(converter=_or_generous)
+    declared: RateLimit | None
 
-    def spend(self, wait: float) -> float:
-        """Take one token request out of the rate_limit, waiting for it if need be.
+    def acquire(self, wait: float) -> float:
+        """Take one token request out of the rate limit, and wait until it may be sent.
 
         Args:
             wait: Seconds to wait at most.
@@ -56,54 +58,63 @@ class RateLimiter:
         Raises:
             keyturn.errors.RateLimited: The wait would be longer; nothing was taken.
         """
-        # Nobody needs the lock to hear no: a crowd would queue for it.
-        self._take(wait)
-        with self.store.lock(self.key, _LEASE):
-            left, pause = self._take(wait)
-            self._write(left)
+        # Without the lock at first, since all of a crowd may have to be refused.
+        pause = self._take(wait)[1]
+        if self.declared is not None:
+            with self.store.lock(self.key, _LEASE):
+                left, pause = self._take(wait)
+                self._write(left)
         if pause > 0:
             self.clock.sleep(pause)
         return pause
 
-    def block(self, seconds: float) -> None:
-        """Leave the token endpoint alone for some seconds, since it asked for that."""
+    def cool_down(self, seconds: float) -> None:
+        """Send no token request to the host for some seconds, since it asked for that."""
+        limit = self.declared or _UNDECLARED
         with self.store.lock(self.key, _LEASE):
             now = self.clock.time()
-            self._write(rate_limit.block(self.declared, self._level(now), now, seconds))
+            self._write(rate_limit.cool_down(limit, self._bucket(limit, now), now, seconds))
 
-    def _take(self, wait: float) -> tuple[Level, float]:
-        """Return what would be left, and the pause before the request, if it may be waited for."""
+    def _take(self, wait: float) -> tuple[TokenBucket, float]:
+        """Return what would be left, and the pause before the request, if that is not too long."""
         now = self.clock.time()
-        left, pause = rate_limit.take(self.declared, self._level(now), now)
+        limit = self.declared or _UNDECLARED
+        left, pause = rate_limit.take(limit, self._bucket(limit, now), now)
         if pause > wait:
             raise errors.RateLimited(
-                "the token endpoint's rate limit, or the silence that it asked for, "
-                "leaves no room for a token request now.",
+                "the token endpoint's rate limit, or the pause that it asked for, allows no token "
+                "request now.",
                 retry_after=pause,
-                hint=f"Ask again in {pause:.0f} s, or let keyturn wait with wait=seconds.",
+                hint=f"Try again in {pause:.0f} s, or let keyturn wait with wait=seconds.",
             )
         return left, pause
 
-    def _write(self, level: Level) -> None:
-        self.store.write(self.key, rate_limit.to_entry(level), self.clock.time() + _MEMORY)
+    def _write(self, bucket: TokenBucket) -> None:
+        self.store.write(self.key, rate_limit.to_entry(bucket), self.clock.time() + _KEPT_SECONDS)
 
-    def _level(self, now: float) -> Level | None:
+    def _bucket(self, limit: RateLimit, now: float) -> TokenBucket | None:
         """Return the strictest of what is known: a store that failed missed some requests."""
-        known = map(rate_limit.from_entry, self.store.entries(self.key))
-        return min(
-            (level for level in known if level is not None),
-            key=lambda level: rate_limit.refill(self.declared, level, now).requests,
-            default=None,
-        )
+        strictest = None
+        for entry in self.store.entries(self.key):
+            try:
+                bucket = rate_limit.from_entry(entry, limit)
+            except ValueError:
+                _logger.warning("the store's entry at %s is no rate limit: ignoring it", self.key)
+                continue
+            if bucket is not None:
+                bucket = rate_limit.refill(limit, bucket, now)
+                if strictest is None or bucket.tokens < strictest.tokens:
+                    strictest = bucket
+        return strictest
 
 
 def endpoint_key(url: str) -> str:
-    """Return the key of a token endpoint's rate_limit, which belongs to its host."""
-    return f"rate-limit-{hashlib.blake2b(origin(url).encode(), digest_size=16).hexdigest()}"
+    """Return the key of a token endpoint's rate limit, which belongs to its host."""
+    return f"rate-limit-{hashlib.sha256(origin(url).encode()).hexdigest()[:32]}"
 
 
-def replace_refused(store: ResilientStore, clock: Clock, fingerprint: str) -> None:
-    """Count a token that an API refused before its end; too many are not replaced.
+def count_refused(store: ResilientStore, clock: Clock, fingerprint: str) -> None:
+    """Count a token that an API refused before its expiry; too many are not replaced.
 
     Args:
         store: Where they are counted.
@@ -114,13 +125,13 @@ def replace_refused(store: ResilientStore, clock: Clock, fingerprint: str) -> No
         keyturn.errors.RateLimited: An API refused too many in the last minutes.
     """
     try:
-        RateLimiter(store, clock, f"forced-{fingerprint}", _REFUSED).spend(wait=0.0)
+        RateLimiter(store, clock, f"forced-{fingerprint}", _REFUSED).acquire(wait=0.0)
     except errors.RateLimited as limited:
         seconds = limited.retry_after
     else:
         return
     raise errors.RateLimited(
-        "an API goes on refusing new tokens, so no other is requested for now.",
+        "the API keeps refusing new tokens, so no other is requested now.",
         retry_after=seconds,
-        hint=f"Look at what the API responses; ask again in {seconds:.0f} s.",
+        hint=f"Look at the API's responses; try again in {seconds:.0f} s.",
     )

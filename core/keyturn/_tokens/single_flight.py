@@ -1,4 +1,4 @@
-"""Single flight within a process: whoever asks for the same thing waits for the same worker.
+"""Single flight within a process: callers that ask for the same thing wait for one worker.
 
 The work runs on a thread of its own, so that no caller's cancellation, exception or closed event
 loop can end it; callers only wait for its result.
@@ -7,82 +7,146 @@ loop can end it; callers only wait for its result.
 from __future__ import annotations
 
 import contextlib
-import os
+import contextvars
 import sys
 import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Generic, TypeVar
+
+import attrs
+
+from keyturn._once import PerProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
     from types import ModuleType
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 class ReentrantCallError(RuntimeError):
-    """Work asks for its own result, for which it would wait for ever."""
+    """The worker asks for its own result, for which it would wait for ever."""
 
 
-class SingleFlight(Generic[T]):
-    """Work in progress, by key."""
+@attrs.define(eq=False)
+class _Share(Generic[T, R]):
+    use: Callable[[T], R]
+    future: Future[R] = attrs.field(factory=Future)
+
+    def finish(self, result: T | None, failure: BaseException | None) -> None:
+        if failure is None:
+            try:
+                used = self.use(result)  # type: ignore[arg-type]  # there is one
+            except BaseException as error:  # noqa: BLE001 - it is raised in the waiters
+                failure = error
+            else:
+                self.future.set_result(used)
+                return
+        self.future.set_exception(failure)
+
+
+@attrs.define(eq=False)
+class _Flight(Generic[T, R]):
+    shares: dict[Hashable, _Share[T, R]] = attrs.field(factory=dict)
+    worker: int = 0
+
+
+@attrs.define(eq=False)
+class _Flights(Generic[T, R]):
+    lock: threading.Lock = attrs.field(factory=threading.Lock)
+    by_key: dict[Hashable, _Flight[T, R]] = attrs.field(factory=dict)
+
+
+class SingleFlight(Generic[T, R]):
+    """Work in progress, by key.
+
+    A child process has no work in progress, whatever forked it: its parent's threads and locks are
+    not its own.
+    """
 
     def __init__(self) -> None:
-        self._forget()
-        # Neither the threads nor the state of the locks survive a fork.
-        os.register_at_fork(after_in_child=self._forget)
+        self._flights: PerProcess[_Flights[T, R]] = PerProcess(_Flights)
 
-    def join(self, key: Hashable, work: Callable[[], T]) -> Future[T]:
+    def join(
+        self,
+        key: Hashable,
+        work: Callable[[], T],
+        sharer: Hashable,
+        use: Callable[[T], R],
+        afterwards: Callable[[], None],
+    ) -> Future[R]:
         """Return the future of the work in progress for `key`; start `work` when there is none.
 
         Args:
             key: What the work is for.
-            work: Runs on a new thread; what it returns or raises is every waiter's result.
+            work: Runs on a new thread, or on this one when no thread can be started.
+            sharer: Whose result it is; all calls of one sharer wait for the same future.
+            use: Makes the sharer's result of what `work` returned, once, on the worker's thread.
+            afterwards: Runs on the worker's thread when every waiter has its result.
 
         Raises:
             ReentrantCallError: This thread is the one that does the work.
         """
-        with self._lock:
-            future = self._futures.get(key)
-            if future is not None and future is getattr(self._worker, "future", None):
+        flights = self._flights.get()
+        with flights.lock:
+            flight = flights.by_key.get(key)
+            is_new = flight is None
+            if flight is None:
+                flight = flights.by_key[key] = _Flight()
+            elif flight.worker == threading.get_ident():
                 raise ReentrantCallError
-            if future is not None:
-                return future
-            future = self._futures[key] = Future()
-            future.set_running_or_notify_cancel()  # from now on no waiter can cancel it
-        thread = threading.Thread(
-            target=self._run, args=(key, future, work), name="keyturn-renewal", daemon=True
-        )
-        try:
-            thread.start()
-        except RuntimeError:  # no more threads, or the interpreter is shutting down
-            self._run(key, future, work)
-        return future
-
-    def _run(self, key: Hashable, future: Future[T], work: Callable[[], T]) -> None:
-        outcome: T
-        self._worker.future = future
-        try:
-            outcome = work()
-        except BaseException as error:  # noqa: BLE001 - it is handed to the waiters
-            self._land(key, future)
-            future.set_exception(error)
-        else:
-            self._land(key, future)
-            future.set_result(outcome)
-
-    def _land(self, key: Hashable, future: Future[T]) -> None:
-        with self._lock:
-            if self._futures.get(key) is future:
-                del self._futures[key]
-
-    def _forget(self) -> None:
-        self._lock = threading.Lock()
-        self._futures: dict[Hashable, Future[T]] = {}
-        self._worker = threading.local()
+            share = flight.shares.get(sharer)
+            if share is None:
+                share = flight.shares[sharer] = _Share(use)
+                share.future.set_running_or_notify_cancel()  # no waiter can cancel it now
+        if is_new:
+            start(lambda: _run(flights, key, flight, work, afterwards))
+        return share.future
 
 
-async def wait(future: Future[T], seconds: float) -> T:
+def _run(
+    flights: _Flights[T, R],
+    key: Hashable,
+    flight: _Flight[T, R],
+    work: Callable[[], T],
+    afterwards: Callable[[], None],
+) -> None:
+    flight.worker = threading.get_ident()
+    result = failure = None
+    try:
+        result = work()
+    except BaseException as error:  # noqa: BLE001 - it is raised in the waiters
+        failure = error
+    while True:
+        with flights.lock:
+            waiting = [share for share in flight.shares.values() if not share.future.done()]
+            if not waiting:
+                del flights.by_key[key]
+                break
+        for share in waiting:
+            share.finish(result, failure)
+    afterwards()
+
+
+def start(work: Callable[[], object]) -> None:
+    """Run `work` on a new thread, in the caller's context; on this one if none can be started."""
+    run = contextvars.copy_context().run
+    thread = threading.Thread(target=run, args=(work,), name="keyturn-worker", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:  # no more threads, or the interpreter is shutting down
+        run(work)
+
+
+async def run_in_thread(work: Callable[[], T]) -> T:
+    """Return what `work` returns on a thread of its own; see `wait`."""
+    share: _Share[None, T] = _Share(lambda _: work())
+    start(lambda: share.finish(None, None))
+    return await wait(share.future, None)
+
+
+async def wait(future: Future[T], seconds: float | None) -> T:
     """Wait for a future from a task of asyncio or trio; a cancelled task leaves it as it is.
 
     Raises:
@@ -90,9 +154,9 @@ async def wait(future: Future[T], seconds: float) -> T:
     """
     trio = sys.modules.get("trio")  # a task of its own must have imported it
     if trio is not None and _is_task_of(trio):
-        await _landing_in_trio(future, seconds, trio)
+        await _wait_in_trio(future, seconds, trio)
     else:
-        await _landing_in_asyncio(future, seconds)
+        await _wait_in_asyncio(future, seconds)
     return future.result()
 
 
@@ -104,7 +168,7 @@ def _is_task_of(trio: ModuleType) -> bool:
     return True
 
 
-async def _landing_in_asyncio(future: Future[T], seconds: float) -> None:
+async def _wait_in_asyncio(future: Future[T], seconds: float | None) -> None:
     import asyncio  # 20 ms that a program without tasks need not spend
 
     loop = asyncio.get_running_loop()
@@ -119,7 +183,7 @@ async def _landing_in_asyncio(future: Future[T], seconds: float) -> None:
         await done.wait()
 
 
-async def _landing_in_trio(future: Future[T], seconds: float, trio: ModuleType) -> None:
+async def _wait_in_trio(future: Future[T], seconds: float | None, trio: ModuleType) -> None:
     token = trio.lowlevel.current_trio_token()
     done = trio.Event()
 
@@ -128,7 +192,7 @@ async def _landing_in_trio(future: Future[T], seconds: float, trio: ModuleType) 
             token.run_sync_soon(done.set)
 
     future.add_done_callback(wake)
-    with trio.move_on_after(seconds) as limit:
+    with trio.move_on_after(float("inf") if seconds is None else seconds) as limit:
         await done.wait()
     if limit.cancelled_caught:
         raise TimeoutError

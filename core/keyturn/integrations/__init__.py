@@ -1,26 +1,28 @@
-"""Adapters that let HTTP clients take their tokens from a connection.
+"""Adapters that let HTTP clients take their tokens from a connection, and what they are built on.
 
-Each is a module named after its client, imported when it is first used:
-`keyturn.integrations.aiohttp`, `.httpx`, `.httpx2` and `.requests`.
+Each adapter is a module named after its client, imported when it is first used:
+`keyturn.integrations.aiohttp`, `.httpx`, `.httpx2` and `.requests`. `RequestAuth` is for the
+authors of others.
 """
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from keyturn._lazy import TYPE_CHECKING, lazy_names
 
 if TYPE_CHECKING:
     from keyturn.integrations import aiohttp, httpx, httpx2, requests
+    from keyturn.integrations._request_auth import AuthorizedRequest, RequestAuth
 
-__all__ = ["aiohttp", "httpx", "httpx2", "requests"]
+__all__ = ["AuthorizedRequest", "RequestAuth", "aiohttp", "httpx", "httpx2", "requests"]
 
-
-def __getattr__(name: str) -> Any:
-    if name in __all__:
-        return importlib.import_module(f"keyturn.integrations.{name}")
-    message = f"module 'keyturn.integrations' has no attribute {name!r}"
-    raise AttributeError(message)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "AuthorizedRequest": "keyturn.integrations._request_auth",
+        "RequestAuth": "keyturn.integrations._request_auth",
+        "aiohttp": "keyturn.integrations.aiohttp",
+        "httpx": "keyturn.integrations.httpx",
+        "httpx2": "keyturn.integrations.httpx2",
+        "requests": "keyturn.integrations.requests",
+    },
+)

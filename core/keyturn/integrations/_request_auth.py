@@ -1,130 +1,37 @@
-"""What every adapter decides, and none for itself: where a token may go, and what a 401 means."""
+"""What every adapter is built on: where a token may go, which headers, and what a 401 means."""
 
 from __future__ import annotations
 
 import logging
 import re
-from typing import TYPE_CHECKING
+import threading
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+import attrs
 
 from keyturn import errors
+from keyturn._connection import Connection, manager_of
 from keyturn._http import urls
+from keyturn._http.response import Response
+from keyturn._tokens.single_flight import wait
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
-    from keyturn._connection import Connection
-    from keyturn._http.response import Response
     from keyturn._token import Token
-    from keyturn._tokens.snapshot import Headers
+    from keyturn._tokens.snapshot import TokenSnapshot
 
-# User information and a backslash are what URL parsers disagree on: neither is in an origin.
+# URL parsers disagree on user information and on a backslash: neither is in an origin.
 _ORIGIN_REGEX = re.compile(r"[A-Za-z]+://[^/?#\\@]*(?=[/?#]|$)")
-_NOT_CHOSEN = (None, "*/*")
+# Seconds to load a connection by its name; a file is read and a plugin imported.
+_LOAD_TIMEOUT = 60.0
 
 _logger = logging.getLogger("keyturn.integrations")
 
 
-class Attachment:
-    """Attaches the tokens of one connection to requests for its API, and to no others.
-
-    Args:
-        connection: Where the tokens come from.
-    """
-
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
-        self._home: str | None = None
-
-    def token(self, url: str) -> Token:
-        """Return the token for a request to `url`.
-
-        Raises:
-            keyturn.errors.ForeignOrigin: It doesn't lead to the API's origin.
-            keyturn.errors.KeyturnError: There is no token to be had.
-        """
-        self._check(url)
-        return self.connection.token()
-
-    async def atoken(self, url: str) -> Token:
-        """Return the token for a request to `url`, without blocking the event loop; see `token`."""
-        if self._home is None and self.connection.api_url_for(None) is None:
-            await self.connection.atoken()  # only a token tells where the API is
-        self._check(url)
-        return await self.connection.atoken()
-
-    def is_home(self, url: str) -> bool:
-        """Tell whether `url` leads to the API's origin (RFC 6454): scheme, host and port."""
-        if self._home is None:
-            self._home = f"{self.connection.api_origin}/"
-        return url.startswith(self._home) or f"{_origin(url)}/" == self._home
-
-    def headers(
-        self, token: Token, given: Mapping[str, object], former: Token | None = None
-    ) -> Headers:
-        """Return the headers to set on a request, names and values.
-
-        Args:
-            token: The token to attach.
-            given: The request's headers, found in any case. The token's is replaced; other
-                headers are the caller's if there are any. `Accept: */*` is no choice of the
-                caller's, since the clients put it on every request.
-            former: A token that was attached before; what came with it isn't the caller's.
-        """
-        first, *others = self.connection.header_items(token)
-        ours = self.connection.headers_for(former) if former is not None else {}
-        free = [
-            (name, value)
-            for name, value in others
-            if given.get(name) in (*_NOT_CHOSEN, ours.get(name))
-        ]
-        return (first, *free)
-
-    def carries(self, token: Token, url: str, given: Mapping[str, object]) -> bool:
-        """Tell whether a request took `token` to the API; one redirected elsewhere didn't."""
-        name, value = self.connection.header_items(token)[0]
-        return given.get(name) == value and self.is_home(url)
-
-    def renewed(self, token: Token, response: Response) -> Token | None:
-        """Return another token to try once more with, after an API's 401 response.
-
-        Returns:
-            None when the 401 doesn't mean the token, or there is no other one to be had; the
-            caller then gets the API's own response.
-        """
-        try:
-            if not self.connection.token_rejected(response):
-                return None
-            return _other(token, self.connection.token(stale=token))
-        except errors.KeyturnError as error:
-            self._warn(error)
-            return None
-
-    async def arenewed(self, token: Token, response: Response) -> Token | None:
-        """Return another token, without blocking the event loop; see `renewed`."""
-        try:
-            if not self.connection.token_rejected(response):
-                return None
-            return _other(token, await self.connection.atoken(stale=token))
-        except errors.KeyturnError as error:
-            self._warn(error)
-            return None
-
-    def _check(self, url: str) -> None:
-        if not self.is_home(url):
-            raise errors.ForeignOrigin(
-                f"{_origin(url) or 'an odd address'} is not the API's origin "
-                f"{self.connection.api_origin}, so the token stays here.",
-                connection=self.connection.name,
-                hint="Send this request without keyturn, or through that host's own connection.",
-            )
-
-    def _warn(self, error: errors.KeyturnError) -> None:
-        name = self.connection.name
-        _logger.warning("%s: the API refused the token, and no other came: %s", name, error)
-
-
-class _Unshown(str):
-    """A header's value that no `repr` gives away.
+class Unshown(str):
+    """A header's value that no `repr` shows.
 
     The clients' frames and errors hold all headers, and so does a crash report with local
     variables.
@@ -136,13 +43,280 @@ class _Unshown(str):
         return "'********'"
 
 
-def unshown(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return the same headers with values that no `repr` gives away."""
-    return [(name, _Unshown(value)) for name, value in headers]
+def _without_query(url: str) -> str:
+    return repr(re.split(r"[?#]", url, maxsplit=1)[0])
 
 
-def _other(token: Token, found: Token) -> Token | None:
-    return None if found.access_token == token.access_token else found
+@attrs.frozen(eq=False)
+class AuthorizedRequest:
+    """An API request with a connection's token.
+
+    Args:
+        url: Where to send it.
+        headers: All headers to send: the caller's, and those that keyturn adds. Their values
+            don't show in a `repr`.
+        added: The headers that keyturn adds, names and values; the token's comes first. A client
+            must not copy them when it follows a redirect.
+        given: The caller's headers.
+        token: The token in it.
+        is_renewed: Whether the API has refused another token for this request.
+    """
+
+    url: str = attrs.field(repr=_without_query)
+    headers: dict[str, str] = attrs.field(repr=False)
+    added: tuple[tuple[str, str], ...] = attrs.field(repr=False)
+    given: dict[str, str] = attrs.field(repr=False)
+    token: Token = attrs.field(repr=False)
+    is_renewed: bool = False
+
+
+def attach(
+    url: str, given: Mapping[str, str], snapshot: TokenSnapshot, *, is_renewed: bool = False
+) -> AuthorizedRequest:
+    """Return a request with a token; its URL has been checked.
+
+    Args:
+        url: Where to send it.
+        given: The caller's headers, in any case. The token's is replaced; other headers of the
+            caller stay. `Accept: */*` is not the caller's choice: the clients put it on every
+            request.
+        snapshot: The token with the headers that it needs.
+        is_renewed: Whether the API has refused another token for this request.
+    """
+    chosen = {name.lower() for name, value in given.items() if not is_default(name, value)}
+    token_header, *others = snapshot.headers
+    added = [token_header, *(item for item in others if item[0].lower() not in chosen)]
+    unshown = tuple((name, Unshown(value)) for name, value in added)
+    replaced = {name.lower() for name, _ in added}
+    kept = {name: value for name, value in given.items() if name.lower() not in replaced}
+    token: Token = snapshot.token
+    return AuthorizedRequest(url, kept | dict(unshown), unshown, dict(given), token, is_renewed)
+
+
+def is_default(name: str, value: str) -> bool:
+    """Return whether a header is what clients send when the caller chooses nothing."""
+    return value == "*/*" and name.lower() == "accept"
+
+
+class RequestAuth:
+    """Authorizes the requests to one connection's API, and no others.
+
+    An adapter for a client is built on it. It calls `authorize` before it sends a request, and
+    `reauthorize` with the response. What is added travels with one request: an adapter must not
+    let its client copy `AuthorizedRequest.added` to a redirected request, but calls `authorize`
+    again for that one.
+
+    Args:
+        connection: Where the tokens come from: a connection, or the name of a configured one. A
+            name is resolved by `keyturn.load_connection` when it is first used, and can be pickled
+            and copied; a connection can't.
+
+    Raises:
+        keyturn.errors.ConfigurationError: It is neither of them.
+
+    Example:
+        >>> import keyturn
+        >>> connection = keyturn.connect(
+        ...     "orocommerce",
+        ...     url="https://shop.example",
+        ...     client_id="made-up",
+        ...     client_secret="made-up",
+        ... )
+        >>> auth = keyturn.integrations.RequestAuth(connection)
+        >>> auth.authorize("GET", "https://elsewhere.example/", {})
+        Traceback (most recent call last):
+        keyturn.errors.ForeignOrigin: orocommerce: ...
+    """
+
+    def __init__(self, connection: Connection | str) -> None:
+        if not isinstance(connection, (Connection, str)):
+            raise errors.ConfigurationError(
+                f"an adapter needs a connection or its name, not a {type(connection).__name__}.",
+                hint="Pass what keyturn.connect returns, or the name of a configured connection.",
+            )
+        self._source = connection
+        self._connection = None if isinstance(connection, str) else connection
+        self._origin: str | None = None
+
+    @property
+    def connection(self) -> Connection:
+        """The connection.
+
+        Raises:
+            keyturn.errors.ConfigurationError: No connection of that name can be loaded.
+        """
+        if self._connection is None:
+            from keyturn import load_connection  # the package imports this module
+
+            # Two threads may each load one: both share tokens through single flight and store.
+            self._connection = load_connection(str(self._source))
+        return self._connection
+
+    def authorize(
+        self,
+        method: str,  # noqa: ARG002 - for providers that sign requests
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None = None,  # noqa: ARG002 - for providers that sign requests
+    ) -> AuthorizedRequest:
+        """Return a request with what an API request needs.
+
+        Args:
+            method: The HTTP method.
+            url: Where the request goes.
+            headers: The caller's headers, in any case. `Authorization`, or another header that
+                carries the provider's token, is replaced; all others stay. `Accept: */*` doesn't
+                count as the caller's.
+            body: The body, where it is in memory.
+
+        Raises:
+            keyturn.errors.ForeignOrigin: The URL doesn't lead to the API's origin (RFC 6454).
+            keyturn.errors.KeyturnError: No token can be acquired.
+        """
+        connection = self.connection
+        manager = manager_of(connection)
+        self._check_origin(connection, url)
+        snapshot = manager.snapshot
+        if manager.now() >= snapshot.fresh_until:
+            snapshot = manager.get()
+        return attach(url, headers, snapshot)
+
+    async def aauthorize(
+        self,
+        method: str,  # noqa: ARG002 - for providers that sign requests
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None = None,  # noqa: ARG002 - for providers that sign requests
+    ) -> AuthorizedRequest:
+        """Return a request with what an API request needs; see `authorize`.
+
+        It doesn't block the event loop, whether of asyncio or trio.
+        """
+        if self._connection is None:
+            await self._load()
+        connection = self.connection
+        manager = manager_of(connection)
+        if self._origin is None and manager.api_url(None) is None:
+            await manager.aget()  # only a token contains the API's URL
+        self._check_origin(connection, url)
+        snapshot = manager.snapshot
+        if manager.now() >= snapshot.fresh_until:
+            snapshot = await manager.aget()
+        return attach(url, headers, snapshot)
+
+    def reauthorize(
+        self, sent: AuthorizedRequest, status: int, headers: Mapping[str, str], body: bytes
+    ) -> AuthorizedRequest | None:
+        """Return the request with another token, after the API has refused the first one.
+
+        Args:
+            sent: What was sent.
+            status: The response's status.
+            headers: The response's headers, in any case.
+            body: The response's body.
+
+        Returns:
+            None when the response doesn't mean the token, when the request has been sent with
+            another token already, or when there is no other token. The caller then gets the API's
+            own response; a failed renewal is logged.
+        """
+        manager = manager_of(self.connection)
+        try:
+            if not self._is_rejected(sent, status, headers, body):
+                return None
+            return _renewed(sent, manager.get(sent.token))
+        except errors.KeyturnError as error:
+            self._warn(error)
+            return None
+
+    async def areauthorize(
+        self, sent: AuthorizedRequest, status: int, headers: Mapping[str, str], body: bytes
+    ) -> AuthorizedRequest | None:
+        """Return the request with another token, without blocking the event loop."""
+        manager = manager_of(self.connection)
+        try:
+            if not self._is_rejected(sent, status, headers, body):
+                return None
+            return _renewed(sent, await manager.aget(sent.token))
+        except errors.KeyturnError as error:
+            self._warn(error)
+            return None
+
+    def _is_rejected(
+        self, sent: AuthorizedRequest, status: int, headers: Mapping[str, str], body: bytes
+    ) -> bool:
+        if status != 401 or sent.is_renewed:
+            return False
+        lower = {name.lower(): value for name, value in headers.items()}
+        return manager_of(self.connection).token_rejected(Response(status, lower, body))
+
+    def _check_origin(self, connection: Connection, url: str) -> None:
+        if self._origin is None:
+            self._origin = urls.origin(connection.api_url)
+        if url.startswith(f"{self._origin}/") or _origin(url) == self._origin:
+            return
+        raise errors.ForeignOrigin(
+            f"{_origin(url) or 'the URL'} is not the API's origin {self._origin}, so the token "
+            "was not attached.",
+            connection=connection.name,
+            hint="Send this request without keyturn, or with a connection to that host.",
+        )
+
+    def _warn(self, error: errors.KeyturnError) -> None:
+        name = self.connection.name
+        _logger.warning("%s: the API refused the token, and no other was acquired: %s", name, error)
+
+    async def _load(self) -> None:
+        """Load the connection on a thread: its file and its provider's module are read."""
+        loaded: Future[Connection] = Future()
+
+        def load() -> None:
+            try:
+                loaded.set_result(self.connection)
+            except BaseException as error:  # noqa: BLE001 - the waiter raises it
+                loaded.set_exception(error)
+
+        threading.Thread(target=load, name="keyturn-load", daemon=True).start()
+        await wait(loaded, _LOAD_TIMEOUT)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if isinstance(self._source, str):
+            return type(self), (self._source,)
+        message = (
+            f"{self._source!r} can't be pickled or copied, nor can an adapter made from it: it "
+            "holds a secret. Make the adapter from the name of a configured connection."
+        )
+        raise TypeError(message)
+
+    def __repr__(self) -> str:
+        return f"<RequestAuth of {self._source!r}>"
+
+
+class Adapter:
+    """What the adapters have in common: where their tokens come from, and how they are copied.
+
+    Args:
+        connection: A connection, or the name of a configured one.
+    """
+
+    def __init__(self, connection: Connection | str) -> None:
+        self._auth = RequestAuth(connection)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self._auth.__reduce__()[1]
+
+
+def is_sent(request: AuthorizedRequest, headers: Mapping[str, object]) -> bool:
+    """Return whether a client sent the token; a hook of the caller's may have replaced it."""
+    name, value = request.added[0]
+    return headers.get(name) == value
+
+
+def _renewed(sent: AuthorizedRequest, snapshot: TokenSnapshot) -> AuthorizedRequest | None:
+    found: Token = snapshot.token
+    if found.access_token == sent.token.access_token:
+        return None
+    return attach(sent.url, sent.given, snapshot, is_renewed=True)
 
 
 def _origin(url: str) -> str | None:
@@ -151,3 +325,7 @@ def _origin(url: str) -> str | None:
         return urls.origin(match[0]) if match else None
     except ValueError:
         return None
+
+
+for _public in (AuthorizedRequest, RequestAuth):
+    _public.__module__ = "keyturn.integrations"

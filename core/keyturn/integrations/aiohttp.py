@@ -3,46 +3,58 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import aiohttp
-from yarl import URL
+import attrs
 
-from keyturn._http.response import Response as ApiResponse
-from keyturn.integrations._request_auth import Attachment, unshown
+from keyturn import errors
+from keyturn.integrations._request_auth import Adapter, is_sent
 
 if TYPE_CHECKING:
     from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
 
     from keyturn._connection import Connection
+    from keyturn.integrations._request_auth import AuthorizedRequest
 
-_REDIRECTS = (301, 302, 303, 307, 308)
 
-
-class KeyturnAuth:
-    """Puts a connection's token, and the provider's own headers, on requests for its API.
-
-    A caller's `Authorization` is replaced, and so is `Accept: */*`, which aiohttp sends by itself;
-    all other headers of the caller's stay. After a 401 that means the token, the token is renewed
-    and the request sent once more; when its body is not in memory as bytes, text, JSON or a plain
-    form, or there is no other token to be had, the API's own response is returned. What is added
-    here doesn't follow a redirect to another origin, nor one from there back. It reads the whole
-    body of a 401: `read()`, `text()` and `json()` of the response give it, its `content` doesn't.
-
-    Listed first, it sees the requests and redirects of the session itself. User information in an
-    address is taken off by aiohttp beforehand, and counts as a caller's `Authorization`. Whether
-    aiohttp follows a redirect can't be known here: after one that it doesn't
-    (`allow_redirects=False`, too many redirects, a connection lost), the next request of the same
-    task counts as the redirect's if it leads to that origin, and may go without the token.
+@attrs.define
+class _Call:
+    """One call of the session, with all its redirects.
 
     Args:
-        connection: Where the tokens come from.
+        timer: What aiohttp makes for one call, and gives to each of its requests.
+        has_left: Whether one of them led to another origin.
+    """
+
+    timer: object
+    has_left: bool = False
+
+
+class KeyturnAuth(Adapter):
+    """Adds a connection's token, and the provider's own headers, to requests for its API.
+
+    A caller's `Authorization` is replaced, and so is `Accept: */*`, which aiohttp sends by itself;
+    all other headers of the caller stay. After a 401 that means the token, the token is renewed
+    and the request is sent once more. The API's own response is returned when the body is not in
+    memory as bytes, string, JSON or a plain form, or when there is no other token. This reads the
+    whole body of a 401: `read()`, `text()` and `json()` of the response give it, its `content`
+    doesn't.
+
+    aiohttp calls a middleware for each redirect. A redirected request has what is added here only
+    if it leads to the API's origin, and has not been elsewhere on its way. List it first, so that
+    it is called by the task that makes the request. aiohttp takes user information off a URL
+    beforehand; it counts as a caller's `Authorization`.
+
+    Args:
+        connection: Where the tokens come from: a connection, or the name of a configured one.
+            Made from a name, it can be pickled and copied.
 
     Raises:
         keyturn.errors.ForeignOrigin: A request doesn't lead to the API's origin (RFC 6454); it
             isn't sent.
-        keyturn.errors.KeyturnError: There is no token to be had.
+        keyturn.errors.KeyturnError: No token can be acquired.
 
     Example:
         >>> import aiohttp, keyturn
@@ -58,63 +70,52 @@ class KeyturnAuth:
         ...         await session.get(f"{connection.api_url}/users")
     """
 
-    def __init__(self, connection: Connection) -> None:
-        self._attachment = Attachment(connection)
-        # Where the last response to each task sent it, and whether that was without a token.
-        # aiohttp calls a middleware for each hop and doesn't tell it that it is one; all hops of
-        # a request are made by the task that makes the request.
-        self._redirects: WeakKeyDictionary[object, tuple[URL, bool]] = WeakKeyDictionary()
+    def __init__(self, connection: Connection | str) -> None:
+        super().__init__(connection)
+        # The task that makes a request makes all its redirects.
+        self._calls: WeakKeyDictionary[object, _Call] = WeakKeyDictionary()
 
     async def __call__(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
-        """Send a request, or one hop of it, with a token; without one where none may go."""
-        task = asyncio.current_task()
-        bare = self._is_bare(request, self._redirects.pop(task, None))
+        """Send a request, or a redirected one, with a token if it may have one."""
+        # Without this attribute of aiohttp's, each request would be a call of its own, and one
+        # that is redirected to another origin would be refused.
+        timer = getattr(request, "_timer", request)
+        task: Any = asyncio.current_task()
+        call = self._calls.get(task)
+        is_redirected = call is not None and call.timer is timer
+        if call is None or not is_redirected:
+            call = self._calls[task] = _Call(timer)
+        if call.has_left:
+            return await handler(request)
         try:
-            response = await (handler(request) if bare else self._sent(request, handler))
-        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-            # After a kept connection is lost, aiohttp itself makes the same hop once more.
-            if bare and not isinstance(error, aiohttp.ClientConnectorError):
-                self._redirects[task] = (request.url.origin(), bare)
-            raise
-        target = _target(response)
-        if target is not None:
-            self._redirects[task] = (target, bare)
-        return response
+            sent = await self._auth.aauthorize(
+                request.method, str(request.url), dict(request.headers)
+            )
+        except errors.ForeignOrigin:
+            if not is_redirected:
+                raise
+            # Another host must not choose what is done with the token: it doesn't come back.
+            call.has_left = True
+            return await handler(request)
+        return await self._send(request, handler, sent)
 
-    def _is_bare(self, request: ClientRequest, redirect: tuple[URL, bool] | None) -> bool:
-        """Tell whether a request follows a redirect to another origin, or one that began there."""
-        if redirect is None or redirect[0] != request.url.origin():
-            return False
-        return redirect[1] or not self._attachment.is_home(str(request.url))
-
-    async def _sent(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+    async def _send(
+        self, request: ClientRequest, handler: ClientHandlerType, sent: AuthorizedRequest
+    ) -> ClientResponse:
         """Return the response to a request with a token, sent again with another if need be."""
-        token = await self._attachment.atoken(str(request.url))
-        request.headers.update(unshown(self._attachment.headers(token, request.headers)))
+        request.headers.update(sent.added)
         response = await handler(request)
-        if response.status != 401:
+        if response.status != 401 or not is_sent(sent, request.headers):
             return response
-        headers = {name.lower(): value for name, value in response.headers.items()}
-        refused = ApiResponse(response.status, headers, await response.read())
-        other = await self._attachment.arenewed(token, refused)
-        if other is None or not _replayable(request):
+        body = await response.read()
+        again = await self._auth.areauthorize(sent, response.status, response.headers, body)
+        if again is None or not _is_replayable(request):
             return response
         response.release()
-        request.headers.update(unshown(self._attachment.headers(other, request.headers, token)))
+        request.headers.update(again.added)
         return await handler(request)
 
 
-def _replayable(request: ClientRequest) -> bool:
-    """Tell whether the body can be sent again; aiohttp closes files when it has sent them."""
+def _is_replayable(request: ClientRequest) -> bool:
+    """Return whether the body can be sent again; aiohttp closes files when it has sent them."""
     return not request.body or isinstance(request.body, aiohttp.BytesPayload)
-
-
-def _target(response: ClientResponse) -> URL | None:
-    """Return the origin to which a redirect leads, as aiohttp works it out."""
-    location = response.headers.get("Location") or response.headers.get("URI")
-    if response.status not in _REDIRECTS or location is None:
-        return None
-    try:
-        return response.url.join(URL(location)).origin()
-    except ValueError:
-        return None

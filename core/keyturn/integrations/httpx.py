@@ -4,31 +4,34 @@ from __future__ import annotations
 
 import httpx
 
-from keyturn.integrations._httpx_flow import Flow, OwnHeaders
+from keyturn.integrations._httpx_flow import Flow
+from keyturn.integrations._httpx_headers import OneRequestHeaders
 
 
-class _Headers(OwnHeaders, httpx.Headers):
+class _Headers(OneRequestHeaders, httpx.Headers):
     plain = httpx.Headers
 
 
 class KeyturnAuth(Flow, httpx.Auth):
-    """Puts a connection's token, and the provider's own headers, on requests for its API.
+    """Adds a connection's token, and the provider's own headers, to requests for its API.
 
     A caller's `Authorization` is replaced, and so is `Accept: */*`, which httpx sends by itself;
-    all other headers of the caller's stay. After a 401 that means the token, the token is renewed
-    and the request sent once more; when its body is a stream (a form with files is one), or there
-    is no other token to be had, the API's own response is returned. What is added here doesn't
-    follow a redirect to another origin. A redirect within the API is followed without the
-    provider's own headers; if it is then refused, it is sent again with them, but a response of 2xx
-    stays. Like httpx' own authentication, it reads the whole body of a 401.
+    all other headers of the caller stay. After a 401 that means the token, the token is renewed
+    and the request is sent once more. The API's own response is returned when the body is a stream
+    (a form with files is one), or when there is no other token.
+
+    What is added here belongs to one request: httpx doesn't copy it to a redirected one. A request
+    that was redirected within the API is sent again with it if its method is GET, HEAD or OPTIONS,
+    or if the API refused it. Like httpx' own authentication, this reads the whole body of a 401.
 
     Args:
-        connection: Where the tokens come from.
+        connection: Where the tokens come from: a connection, or the name of a configured one.
+            Made from a name, it can be pickled and copied.
 
     Raises:
         keyturn.errors.ForeignOrigin: A request doesn't lead to the API's origin (RFC 6454); it
             isn't sent.
-        keyturn.errors.KeyturnError: There is no token to be had.
+        keyturn.errors.KeyturnError: No token can be acquired.
 
     Example:
         >>> import httpx, keyturn
@@ -45,4 +48,4 @@ class KeyturnAuth(Flow, httpx.Auth):
     """
 
     _byte_stream = httpx.ByteStream
-    _own_headers = _Headers
+    _headers = _Headers

@@ -2,50 +2,116 @@
 
 from __future__ import annotations
 
-import functools
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
+from requests import PreparedRequest
 from requests.auth import AuthBase
 from requests.exceptions import UnrewindableBodyError
-from requests.utils import requote_uri, rewind_body
+from requests.utils import rewind_body
 
-from keyturn._http.response import Response as ApiResponse
-from keyturn.integrations._request_auth import Attachment, unshown
+from keyturn import errors
+from keyturn.integrations._request_auth import Adapter, is_sent
 
 if TYPE_CHECKING:
-    from requests import PreparedRequest, Response
+    from requests import Response
 
     from keyturn._connection import Connection
-    from keyturn._token import Token
+    from keyturn.integrations._request_auth import AuthorizedRequest, RequestAuth
 
 
-@attrs.define
-class _Sent:
-    """What was attached to one request: the token, and the names of the headers."""
+class _Request(PreparedRequest):
+    """A prepared request that has our headers only while its URL leads to the API's origin.
 
-    token: Token
-    names: tuple[str, ...]
+    To follow a redirect, requests copies a request and then sets the URL that it sends the copy
+    to. Each URL that is set is checked by itself, so that it doesn't matter how requests finds it.
+    """
+
+    auth: RequestAuth
+    authorized: AuthorizedRequest | None = None
+    has_left = False
+
+    @property
+    def url(self) -> str | None:
+        """Where it is sent."""
+        url: str | None = self.__dict__["url"]
+        return url
+
+    @url.setter
+    def url(self, value: str | None) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        self.__dict__["url"] = value
+        self._remove_headers()
+        if self.has_left:
+            return
+        try:
+            self.authorize()
+        except errors.ForeignOrigin:
+            # Another host must not choose what is done with the token: it doesn't come back.
+            self.has_left = True
+
+    @property
+    def sent(self) -> AuthorizedRequest | None:
+        """What our headers belong to; None when a hook of the caller's has replaced the token."""
+        sent = self.authorized
+        return sent if sent is not None and is_sent(sent, self.headers) else None
+
+    def authorize(self) -> None:
+        """Add our headers.
+
+        Raises:
+            keyturn.errors.ForeignOrigin: The URL doesn't lead to the API's origin.
+        """
+        sent = self.auth.authorize(self.method or "", self.url or "", dict(self.headers))
+        self.replace_headers(sent)
+
+    def replace_headers(self, sent: AuthorizedRequest) -> None:
+        """Replace our headers by others."""
+        self._remove_headers()
+        self.headers.update(sent.added)
+        self.authorized = sent
+
+    def copy(self) -> PreparedRequest:
+        """Return a copy, which is authorized anew."""
+        copied = _own(super().copy(), self.auth)
+        copied.authorized, copied.has_left = self.authorized, self.has_left
+        copied.url = self.url
+        return copied
+
+    def _remove_headers(self) -> None:
+        for name, value in self.authorized.added if self.authorized is not None else ():
+            if self.headers.get(name) == value:
+                del self.headers[name]
+        self.authorized = None
 
 
-class KeyturnAuth(AuthBase):
-    """Puts a connection's token, and the provider's own headers, on requests for its API.
+def _own(request: PreparedRequest, auth: RequestAuth) -> _Request:
+    request.__class__ = _Request
+    own = cast("_Request", request)
+    own.auth = auth
+    return own
+
+
+class KeyturnAuth(Adapter, AuthBase):
+    """Adds a connection's token, and the provider's own headers, to requests for its API.
 
     A caller's `Authorization` is replaced, and so is `Accept: */*`, which requests sends by
-    itself; all other headers of the caller's stay. After a 401 that means the token, the token is
-    renewed and the request sent once more, a file as its body from where it began; when the body
-    can't be sent again, or there is no other token to be had, the API's own response is returned.
-    What is added here doesn't follow a redirect to another origin. Like requests' own
-    authentication, it reads the whole body of a 401, also with `stream=True`.
+    itself; all other headers of the caller stay. After a 401 that means the token, the token is
+    renewed and the request is sent once more, a file as its body from where it began. The API's own
+    response is returned when the body can't be sent again, or when there is no other token.
+
+    A redirected request has what is added here only if it leads to the API's origin, and has not
+    been elsewhere on its way. Like requests' own authentication, this reads the whole body of a
+    401, also with `stream=True`.
 
     Args:
-        connection: Where the tokens come from.
+        connection: Where the tokens come from: a connection, or the name of a configured one.
+            Made from a name, it can be pickled and copied.
 
     Raises:
         keyturn.errors.ForeignOrigin: A request doesn't lead to the API's origin (RFC 6454); it
             isn't sent.
-        keyturn.errors.KeyturnError: There is no token to be had.
+        keyturn.errors.ConfigurationError: A library other than requests uses it, such as niquests.
+        keyturn.errors.KeyturnError: No token can be acquired.
 
     Example:
         >>> import keyturn, requests
@@ -59,50 +125,43 @@ class KeyturnAuth(AuthBase):
         >>> session.auth = keyturn.integrations.requests.KeyturnAuth(connection)
     """
 
-    def __init__(self, connection: Connection) -> None:
-        self._attachment = Attachment(connection)
+    def __init__(self, connection: Connection | str) -> None:
+        super().__init__(connection)
 
     def __call__(self, r: PreparedRequest) -> PreparedRequest:
-        """Attach the token to a request, and see to what comes back."""
-        token = self._attachment.token(r.url or "")
-        headers = unshown(self._attachment.headers(token, r.headers))
-        r.headers.update(headers)
-        sent = _Sent(token, tuple(name for name, _ in headers))
-        r.hooks["response"].append(functools.partial(self._answered, sent))
+        """Add the token to a request, and a hook that reads its response."""
+        if not isinstance(r, PreparedRequest):
+            raise errors.ConfigurationError(
+                f"keyturn.integrations.requests is for requests, not for {type(r).__module__}.",
+                hint="Use the adapter that is named after the library.",
+            )
+        _own(r, self._auth).authorize()
+        if self._responded not in r.hooks["response"]:
+            r.hooks["response"].append(self._responded)
         return r
 
-    def _answered(self, sent: _Sent, response: Response, **options: Any) -> Response:
-        """Return the response to go on with; requests asks for each one, redirects included."""
-        if response.status_code == 401:
-            response = self._retried(sent, response, options)
-        if response.is_redirect and not self._attachment.is_home(_target(response)):
-            # requests copies the headers of this very request to follow the redirect.
-            for name in sent.names:
-                response.request.headers.pop(name, None)
-        return response
+    def _responded(self, response: Response, **options: Any) -> Response:
+        """Return the response, or the one to the request sent again with another token.
 
-    def _retried(self, sent: _Sent, response: Response, options: dict[str, Any]) -> Response:
-        """Return the response to the request sent again with another token, else the given one."""
-        request = response.request
-        carried = self._attachment.carries(sent.token, request.url or "", request.headers)
-        if not carried:
+        requests calls this for each response to a request, redirects included.
+        """
+        request = cast("_Request", response.request)
+        if response.status_code != 401 or (sent := request.sent) is None:
             return response
-        given = {name.lower(): value for name, value in response.headers.items()}
-        refused = ApiResponse(response.status_code, given, response.content)
-        other = self._attachment.renewed(sent.token, refused)
-        if other is None or not _rewound(request):
+        again = self._auth.reauthorize(sent, 401, response.headers, response.content)
+        if again is None or not _rewound(request):
             return response
-        headers = self._attachment.headers(other, request.headers, sent.token)
-        request.headers.update(unshown(headers))
-        sent.token = other
+        # requests doesn't call this for a response to `send`. A prepared request that is sent once
+        # more by the caller may be renewed again.
+        request.replace_headers(attrs.evolve(again, is_renewed=False))
         response.close()
-        retried = response.connection.send(request, **options)
+        retried: Response = response.connection.send(request, **options)
         retried.history.append(response)
         return retried
 
 
 def _rewound(request: PreparedRequest) -> bool:
-    """Tell whether the body can be sent again; a file is put back to where it began."""
+    """Return whether the body can be sent again; a file is put back to where it began."""
     if request.body is None or isinstance(request.body, (bytes, str)):
         return True
     try:
@@ -110,8 +169,3 @@ def _rewound(request: PreparedRequest) -> bool:
     except UnrewindableBodyError:
         return False
     return True
-
-
-def _target(response: Response) -> str:
-    """Return where a redirect leads, as requests works it out."""
-    return urljoin(response.url, requote_uri(response.headers["location"]))

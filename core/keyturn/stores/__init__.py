@@ -6,12 +6,43 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from keyturn import errors
+from keyturn._lazy import lazy_names
+from keyturn._once import importing
 from keyturn.stores._base import TokenStore
+from keyturn.stores._memory import MemoryStore
 
 if TYPE_CHECKING:
+    from keyturn.stores._disk import DiskStore
     from keyturn.stores._encrypted import EncryptedStore
+    from keyturn.stores._redis import RedisStore
 
-__all__ = ["EncryptedStore", "TokenStore", "from_url"]
+__all__ = ["DiskStore", "EncryptedStore", "MemoryStore", "RedisStore", "TokenStore", "from_url"]
+
+_find, __dir__ = lazy_names(
+    __name__,
+    {
+        "DiskStore": "keyturn.stores._disk",
+        "EncryptedStore": "keyturn.stores._encrypted",
+        "RedisStore": "keyturn.stores._redis",
+    },
+)
+_NEEDED = {
+    "fcntl": "an operating system with flock(2); use memory:// or redis://.",
+    "sqlite3": "Python's module sqlite3; use memory:// or redis://.",
+    "_sqlite3": "Python's module sqlite3; use memory:// or redis://.",
+    "redis": "the package redis: pip install keyturn[redis]",
+}
+
+# As users import them.
+MemoryStore.__module__ = TokenStore.__module__ = __name__
+
+
+def __getattr__(name: str) -> Any:
+    # sqlite3, cryptography and redis are imported when they are needed.
+    with importing:
+        found = _find(name)
+    found.__module__ = __name__
+    return found
 
 
 def from_url(url: str) -> TokenStore:
@@ -31,18 +62,14 @@ def from_url(url: str) -> TokenStore:
         True
     """
     if not isinstance(url, str):
-        raise errors.ConfigurationError("a token store's URL is a text.")
+        raise errors.ConfigurationError("a token store's URL must be a string.")
     scheme, separator, rest = url.partition("://")
     if separator and scheme == "memory" and not rest:
-        from keyturn.stores._memory import MemoryStore
-
         return MemoryStore()
     if separator and scheme == "disk" and rest.startswith("/"):
-        from keyturn.stores._disk import DiskStore
-
-        return DiskStore(unquote(rest))
+        return _store("DiskStore", unquote(rest))
     if separator and scheme in ("redis", "rediss", "unix"):
-        return _redis_store(url)
+        return _store("RedisStore", url)
     from keyturn._plugins.loading import call_plugins
 
     found: list[TokenStore] = (
@@ -57,26 +84,15 @@ def from_url(url: str) -> TokenStore:
     )
 
 
-def _redis_store(url: str) -> TokenStore:
+def _store(name: str, argument: str) -> TokenStore:
     try:
-        from keyturn.stores._redis import RedisStore
-    except ModuleNotFoundError:
-        raise errors.ConfigurationError(
-            "a token store on Redis needs the package redis, which is not installed.",
-            hint="Install it: pip install keyturn[redis]",
-        ) from None
-    return RedisStore(url)
-
-
-def __getattr__(name: str) -> Any:
-    # Importing cryptography takes longer than a whole read of a token.
-    if name == "EncryptedStore":
-        from keyturn.stores._encrypted import EncryptedStore
-
-        return EncryptedStore
-    message = f"module 'keyturn.stores' has no attribute {name!r}"
-    raise AttributeError(message)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+        store: TokenStore = __getattr__(name)(argument)
+    except ModuleNotFoundError as error:
+        missing = error.name or ""
+    else:
+        return store
+    needed = _NEEDED.get(missing, f"the module {missing}.")
+    raise errors.ConfigurationError(
+        f"the token store {name} can't be used: the module {missing} is missing.",
+        hint=f"It needs {needed}",
+    )

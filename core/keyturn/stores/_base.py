@@ -10,11 +10,14 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class TokenStore(Protocol):
-    """Where entries (tokens, rate limits, remembered negative_cache) live between calls.
+    """Where entries (tokens, rate limits, error responses) live between calls.
 
     Every method may be called from any thread, and may raise anything: keyturn turns a store's
     failure into a warning and an extra token request. Keys are lower-case letters, digits and
-    hyphens, at most 80 characters; entries are text.
+    hyphens, at most 80 characters; entries are strings.
+
+    A store may have an attribute `location`, a string that says where it is (a directory, or a
+    host without a password): keyturn's messages about an outage show it.
     """
 
     def read(self, key: str) -> str | None:
@@ -33,7 +36,7 @@ class TokenStore(Protocol):
         """Hold the lock of `key` for the length of a `with` block.
 
         Waits while another thread, process or host holds it. A holder that died, or that has held
-        it for longer than `lease` seconds, is overcome.
+        it for longer than `lease` seconds, loses it.
 
         Args:
             key: The lock's key; locks and entries don't share a name space.

@@ -1,4 +1,4 @@
-"""The life of the disk store's database: opening it, losing it, mending it, and forks."""
+"""The life of the disk store's database: opening it, losing it, replacing it, and forks."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakSet
 
+from keyturn._once import PerProcess
 from keyturn.stores._files import (
     identity,
     locked,
@@ -48,6 +49,7 @@ class Database:
         self._path = path
         self._cache: TextCache | None = None
         self._identity: tuple[int, int] | None = None
+        self._process = os.getpid()
         _databases.add(self)
 
     def run(self, operation: Callable[[TextCache], _Result]) -> _Result:
@@ -57,7 +59,7 @@ class Database:
             TimeoutError: The database has been busy for `PATIENCE` seconds.
             OSError: The directory or the file is refused, or can't be read or written.
         """
-        mutex = _mutex  # the one to release, even if the operation is interrupted by a fork
+        mutex = _mutex.get()  # the one to release, even if the operation is interrupted by a fork
         if not mutex.acquire(timeout=PATIENCE):
             raise TimeoutError(errno.ETIMEDOUT, f"the token store {self._path} is busy")
         try:
@@ -74,7 +76,7 @@ class Database:
 
     def close(self) -> None:
         """Close the database; the next operation opens it again."""
-        with _mutex:
+        with _mutex.get():
             self.disconnect()
 
     def disconnect(self) -> None:
@@ -86,8 +88,11 @@ class Database:
     def abandon(self) -> None:
         """Forget the connection of a parent process without closing it."""
         self._cache = None
+        self._process = os.getpid()
 
     def _opened(self) -> TextCache:
+        if self._process != os.getpid():  # a child of a fork that ran none of the hooks below
+            self.abandon()
         if self._cache is None or identity(self._path) != self._identity:
             self.disconnect()
             make_private_directory(self._path.parent)
@@ -119,8 +124,8 @@ class Database:
 def _warn_of_parents(directory: Path) -> None:
     if parent := replaceable_by_all(directory):
         _logger.warning(
-            "anybody on this host can replace the token store %s, since everybody may write to %s:"
-            " `chmod o-w` or `chmod +t` that directory, or keep the store elsewhere",
+            "every user of this host can replace the token store %s, since %s is writable by all: "
+            "run `chmod o-w` or `chmod +t` on that directory, or keep the store elsewhere",
             directory,
             parent,
         )
@@ -128,7 +133,7 @@ def _warn_of_parents(directory: Path) -> None:
 
 # One operation at a time in this process: closing any descriptor of a database, as creating one
 # does, takes the locks of every other in the process away (https://sqlite.org/howtocorrupt.html).
-_mutex = threading.Lock()
+_mutex: PerProcess[threading.Lock] = PerProcess(threading.Lock)
 _databases: WeakSet[Database] = WeakSet()
 _fork = threading.local()
 
@@ -136,7 +141,7 @@ _fork = threading.local()
 def _before_fork() -> None:
     # Neither a connection nor SQLite's own locks in a locked state may be carried into a child. An
     # operation that lasts longer than any should, hinders no fork.
-    _fork.quiet = _mutex.acquire(timeout=PATIENCE)
+    _fork.quiet = _mutex.get().acquire(timeout=PATIENCE)
     if _fork.quiet:
         for database in list(_databases):
             database.disconnect()
@@ -144,12 +149,10 @@ def _before_fork() -> None:
 
 def _after_fork_in_parent() -> None:
     if _fork.quiet:
-        _mutex.release()
+        _mutex.get().release()
 
 
 def _after_fork_in_child() -> None:
-    global _mutex  # noqa: PLW0603 - the thread that would free it may be missing in this process
-    _mutex = threading.Lock()
     for database in list(_databases):
         database.abandon()
 

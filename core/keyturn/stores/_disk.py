@@ -23,7 +23,7 @@ _KEY = re.compile(r"[a-z0-9-]{1,80}")
 
 
 class DiskStore:
-    """Entries in a directory that nobody else can read, for any number of threads and processes.
+    """Entries in a directory that no other user can read, for any number of threads and processes.
 
     The directory (mode 0700) and its files (0600) are created when they are first needed. One that
     is a symbolic link, belongs to another user or is open to others is refused. A database that
@@ -47,6 +47,11 @@ class DiskStore:
         self._now = now
         self._writes = 0
 
+    @property
+    def location(self) -> str:
+        """Where the entries are, for messages."""
+        return str(self.directory)
+
     def read(self, key: str) -> str | None:
         """Return the entry at `key`, or None when there is none or it has expired."""
         _check_key(key)
@@ -67,7 +72,7 @@ class DiskStore:
             raise ValueError(f"An entry may have {LONGEST_ENTRY} bytes.")
         until = float(expires_at)
         self._database.run(lambda cache: cache.keep(key, entry, until))
-        # A process that writes but once purges too, or nobody would.
+        # The first write purges too: a process may write only once.
         if self._writes % _WRITES_PER_PURGE == 0:
             now = self._now()
             self._database.run(lambda cache: cache.purge(now))

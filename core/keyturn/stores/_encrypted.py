@@ -1,4 +1,4 @@
-"""Entries that nobody reads or changes without the key, in whatever store."""
+"""Entries that can't be read or changed without the key, in any other store."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class EncryptedStore:
     An entry is encrypted and authenticated with AES-256-GCM (NIST SP 800-38D) and a random nonce
     of 96 bits, and bound to its key in the store. One that was changed, moved to another key in
     the store, or not encrypted with any of the `keys`, is a miss, with a warning in the log.
-    The other store still sees keys, times of expiry and lengths; and an older entry that somebody
-    puts back in its own place is not told from the present one.
+    The other store still sees keys, times of expiry and lengths; and an older entry that is put
+    back in its own place can't be distinguished from the present one.
 
     Whatever the other store raises comes through.
 
@@ -69,6 +69,8 @@ class EncryptedStore:
                 hint="keyturn.stores.EncryptedStore.generate_key() makes one.",
             )
         self._store = store
+        where: object = getattr(store, "location", "")
+        self.location = f"on {type(store).__name__} {where}".rstrip()
         self._ciphers = ciphers
 
     @staticmethod
@@ -86,6 +88,11 @@ class EncryptedStore:
             message = "the stored entry %s was changed, or encrypted with another key; ignoring it"
             _logger.warning(message, key)
         return entry
+
+    def is_unreadable(self, key: str) -> bool:
+        """Return whether there is an entry at `key` that none of the keys decrypts."""
+        sealed = self._store.read(key)
+        return sealed is not None and self._unsealed(key, sealed) is None
 
     def write(self, key: str, entry: str, expires_at: float) -> None:
         """Encrypt `entry` with the first key, and keep it until `expires_at` (epoch seconds)."""
@@ -158,10 +165,10 @@ def _encoded(content: bytes) -> str:
 
 
 def _decoded(text: str) -> bytes:
-    """Return what `_encoded` made into `text`; nothing if it made nothing into that."""
+    """Return what `_encoded` made into `text`; nothing if it never returns that string."""
     try:
         content = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
     except ValueError:
         return b""
-    # Python leaves out strange characters and spare bits, so that many texts are one content.
+    # Python ignores other characters and spare bits, so that many strings decode to one content.
     return content if _encoded(content) == text else b""

@@ -1,4 +1,4 @@
-"""Directories, files and lock files that nobody else can read or plant."""
+"""Directories, files and lock files that no other user can read or plant."""
 
 from __future__ import annotations
 
@@ -118,8 +118,9 @@ def locked(path: Path, patience: float) -> Generator[None]:
 
 def _lock(path: Path, deadline: float) -> int | None:
     """Return a descriptor that holds the lock, or None when the file is no longer the one there."""
+    own = _descriptors()
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
-    _descriptors.add(descriptor)
+    own.add(descriptor)
     try:
         status = os.fstat(descriptor)
         _require_private(path, status, stat.S_IFREG)
@@ -151,18 +152,29 @@ def _wait_for(descriptor: int, path: Path, deadline: float) -> None:
 
 
 def _close(descriptor: int) -> None:
-    _descriptors.discard(descriptor)
+    _descriptors().discard(descriptor)
     os.close(descriptor)
 
 
-# A child shares its parent's locks until it closes its copies of their files: it would keep the
-# locks of a parent that was killed.
-_descriptors: set[int] = set()
+# The descriptors that hold locks, and the process that opened them.
+_opened: tuple[int, set[int]] = (os.getpid(), set())
 
 
-def _close_all_in_child() -> None:
-    for descriptor in list(_descriptors):
-        _close(descriptor)
+def _descriptors() -> set[int]:
+    """Return the descriptors that hold locks of this process; those of its parent are closed.
+
+    A child shares its parent's locks until it closes its copies of their files: it would keep the
+    locks of a parent that was killed.
+    """
+    global _opened  # noqa: PLW0603 - replaced as a whole, so that threads see one or the other
+    process, descriptors = _opened
+    if process != os.getpid():
+        _opened = (os.getpid(), set())
+        while descriptors:
+            with suppress(KeyError):  # another thread was faster
+                os.close(descriptors.pop())
+    return _opened[1]
 
 
-os.register_at_fork(after_in_child=_close_all_in_child)
+if hasattr(os, "register_at_fork"):  # pragma: no branch - it is missing on Windows
+    os.register_at_fork(after_in_child=_descriptors)

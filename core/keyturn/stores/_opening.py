@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import threading
 from typing import TYPE_CHECKING
 
 from keyturn import errors, stores
-from keyturn._once import ForkSafeLock, cached_once
+from keyturn._once import PerProcess, cached_once
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,13 +43,13 @@ def shared_store(url: str) -> TokenStore:
 def shared_encrypted_store(store: TokenStore, keys: Sequence[Secret]) -> TokenStore:
     """Return `store` with its entries encrypted, one for all connections of this process.
 
-    What callers share (a request in progress, what is remembered while the store fails) belongs to
-    one store object.
+    What callers share (a request in progress, what is kept in memory while the store fails)
+    belongs to one store object.
 
     Raises:
         keyturn.errors.ConfigurationError: There is no key, or one is of another form.
     """
-    with _encrypting:
+    with _encrypting.get():
         for inner, used, encrypted in _encrypted_stores:
             if inner is store and used == keys:
                 return encrypted
@@ -57,7 +58,7 @@ def shared_encrypted_store(store: TokenStore, keys: Sequence[Secret]) -> TokenSt
         return new
 
 
-_encrypting = ForkSafeLock()
+_encrypting = PerProcess(threading.Lock)
 _encrypted_stores: list[tuple[TokenStore, Sequence[Secret], TokenStore]] = []
 
 

@@ -27,20 +27,20 @@ LONGEST_ENTRY: Final = 256 * 1024
 """The longest entry that is kept, in bytes of UTF-8."""
 
 PATIENCE: Final = 1.0
-"""Seconds after which a server that doesn't connect or response counts as failed."""
+"""Seconds after which a server that doesn't connect or respond counts as failed."""
 
 SILENCE: Final = 5.0
-"""Seconds for which a server that failed is left alone."""
+"""Seconds for which a server that failed is not asked."""
 
 _LONGEST_VALUE = LONGEST_ENTRY + 32
 _LONGEST_KEPT = 400 * 86_400.0
-_LONGEST_ANSWER = _LONGEST_VALUE + 1024  # of its handshake and of what frames a value
+_LONGEST_RESPONSE = _LONGEST_VALUE + 1024  # of its handshake and of what frames a value
 # A crowd of processes with many threads each would slow the server, and this machine, down.
 _CONNECTIONS = 4
 _QUEUE_PATIENCE = 10.0
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.005, 0.5
-# PTTL tells -2 where there is no key, and -1 of one without an expiry, which is no lock of ours:
-# nobody would ever free it.
+# PTTL returns -2 where there is no key, and -1 for one without an expiry, which is no lock of
+# ours: it would never be freed.
 _TAKE = """
 if redis.call("pttl", KEYS[1]) < 0 then
     redis.call("set", KEYS[1], ARGV[1], "px", ARGV[2])
@@ -48,7 +48,7 @@ if redis.call("pttl", KEYS[1]) < 0 then
 end
 return 0
 """
-# A holder that was overcome must not free the lock of its successor.
+# A holder that lost its lock must not free the lock of its successor.
 _RELEASE = """
 if redis.call("get", KEYS[1]) == ARGV[1] then
     return redis.call("del", KEYS[1])
@@ -65,9 +65,9 @@ class RedisStore:
     one that loses its memory, or is replaced by a replica, forgets who held them.
 
     Every operation may raise `OSError`: the server is gone, too slow, full, read-only, or refuses
-    the password. A server that can't be reached, or twice in a row doesn't response within
-    `PATIENCE`, is then left alone for `SILENCE`, so that it can't hold up every token; operations
-    fail at once meanwhile. One late response may be the fault of a busy machine.
+    the password. A server that can't be reached, or twice in a row doesn't respond within
+    `PATIENCE`, is then not called for `SILENCE` seconds, so that it can't delay every token:
+    operations fail at once meanwhile. One late response may be the fault of a busy machine.
 
     Args:
         server: A URL of the scheme `redis`, `rediss` (TLS) or `unix`, whose query may hold
@@ -85,6 +85,12 @@ class RedisStore:
         self._silent_until = 0.0
         self._is_suspected = False
         self._take_places()
+
+    @property
+    def location(self) -> str:
+        """Where the server is, for messages."""
+        options = self._client.connection_pool.connection_kwargs
+        return str(options.get("path") or f"{options.get('host')}:{options.get('port')}")
 
     def read(self, key: str) -> str | None:
         """Return the entry at `key`, or None when there is none or it has expired.
@@ -112,7 +118,7 @@ class RedisStore:
         if not left > 0:  # NaN too
             self.delete(key)
             return
-        # The server's clock may differ from this one: it is told a duration.
+        # The server's clock may differ from this one: it gets a duration.
         px = _milliseconds(min(left, _LONGEST_KEPT))
         value = f"{float(expires_at)!r} {entry}"
         self._ask(lambda: self._client.set(f"keyturn:{key}", value, px=px))
@@ -152,7 +158,7 @@ class RedisStore:
                 release = functools.partial(self._client.eval, _RELEASE, 1, name, holder)
                 if is_held and not self._is_silent():
                     self._ask(release)
-                else:  # the server has just failed: nobody waits for it once more
+                else:  # the server has just failed: no caller waits for it once more
                     threading.Thread(target=_try, args=[release], daemon=True).start()
 
     def close(self) -> None:
@@ -166,18 +172,18 @@ class RedisStore:
             if waited >= lease:
                 message = f"the lock {name} did not come in {lease:g} s"
                 raise TimeoutError(errno.ETIMEDOUT, message)
-            # In step with the wait: nobody is more than a tenth late, nor asks without need.
+            # In step with the wait: no waiter is more than a tenth late, nor asks without need.
             pause = min(max(waited / 10, _SHORTEST_PAUSE), _LONGEST_PAUSE, lease - waited)
             time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - no secret
 
     def _is_silent(self) -> bool:
-        # The clock may have been set back: no silence is longer than it should be.
+        # The clock may have been set back: the pause is no longer than it should be.
         return 0 < self._silent_until - self._now() <= SILENCE
 
     def _ask(self, operation: Callable[[], _Result]) -> _Result:
         with self._place():
             if self._is_silent():  # perhaps since this one began to wait for its place
-                raise OSError(errno.EIO, f"Redis has failed, and is left alone for {SILENCE:g} s")
+                raise OSError(errno.EIO, f"Redis has failed, and is not asked for {SILENCE:g} s")
             was_suspected = self._is_suspected
             try:
                 result = operation()
@@ -186,12 +192,12 @@ class RedisStore:
                 if (is_late and was_suspected) or isinstance(error, redis.ConnectionError):
                     self._silent_until = self._now() + SILENCE
                 self._is_suspected = is_late
-                kind = type(error).__name__
+                cause = _cause(error)
             else:
                 self._is_suspected = False
                 return result
         # The server's own words may quote the command, and with it an entry.
-        raise OSError(errno.EIO, f"Redis failed with {kind}")
+        raise OSError(errno.EIO, f"Redis failed with {cause}")
 
     @contextmanager
     def _place(self) -> Generator[None]:
@@ -222,7 +228,7 @@ class _TimedSocket:
     def begin(self) -> None:
         """Begin an operation."""
         self._deadline = time.monotonic() + self._seconds
-        self._room = _LONGEST_ANSWER
+        self._room = _LONGEST_RESPONSE
 
     def settimeout(self, seconds: float) -> None:
         """Set how long a single read or write may take."""
@@ -284,11 +290,11 @@ def _client(url: str) -> redis.Redis:
             timeout=_QUEUE_PATIENCE,
             socket_connect_timeout=PATIENCE,
             socket_timeout=PATIENCE,
-            retry=Retry(NoBackoff(), 0),  # whoever asks for a token owns the retries
+            retry=Retry(NoBackoff(), 0),  # the retries are the token request's
             protocol=2,
         )
         pool.connection_class = type("Timed", (_TimedConnection, pool.connection_class), {})
-        # A wrong option is told now, and not when the first token is asked for.
+        # A wrong option is reported now, and not when the first token is requested.
         pool.connection_class(**pool.connection_kwargs)
     except (ValueError, TypeError, redis.RedisError):
         pass  # whose text may show the password
@@ -299,6 +305,16 @@ def _client(url: str) -> redis.Redis:
         hint="Its form is redis://user:password@host:6379/0, with user and password "
         "percent-encoded, or unix:///path/to/socket; rediss:// is Redis over TLS.",
     )
+
+
+def _cause(error: BaseException) -> str:
+    """Return what failed, as the system reported it."""
+    kind, cause = type(error).__name__, error.__cause__ or error.__context__
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return f"{kind}: {cause.strerror}"
+        cause = cause.__cause__ or cause.__context__
+    return kind
 
 
 def _try(operation: Callable[[], object]) -> None:

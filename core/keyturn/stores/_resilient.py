@@ -1,4 +1,4 @@
-"""A store's failure costs a warning and an extra token request, never an exception."""
+"""A store that fails costs one warning an outage and an extra token request, never an exception."""
 
 from __future__ import annotations
 
@@ -8,110 +8,207 @@ import math
 import weakref
 from typing import TYPE_CHECKING
 
+import attrs
+
 from keyturn.stores._memory import MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+    from contextlib import AbstractContextManager
 
     from keyturn.stores._base import TokenStore
 
-_logger = logging.getLogger("keyturn.stores")
+_logger = logging.getLogger("keyturn")
 
-
-_FAILED = object()
-# What this process remembers in the stead of a store that has failed, by the store's id.
-_stand_ins: dict[int, MemoryStore] = {}
+FAILED = object()
+"""What `ResilientStore.stored` returns when the store failed."""
 # Before the key of an entry that its store failed to delete; no key has a colon.
 _DELETED = "deleted:"
-# Stores that can't be watched are kept, lest another comes to have such an id.
-_unwatched: list[TokenStore] = []
+
+
+@attrs.define(eq=False)
+class _State:
+    """What this process knows of a store, for all connections with it.
+
+    Args:
+        memory: Keeps what the store failed to keep, once it has failed.
+        failing: The operations that failed when they were last tried.
+        fingerprint_key: See `keyturn._tokens.fingerprint`.
+        fingerprint_entry: The entry that it was read from.
+    """
+
+    memory: MemoryStore | None = None
+    failing: set[str] = attrs.field(factory=set)
+    fingerprint_key: bytes | None = None
+    fingerprint_entry: object = None
+
+
+_states: dict[int, _State] = {}
+# Stores without weak references are kept, so that no other comes to have such an id.
+_kept: list[TokenStore] = []
 
 
 class ResilientStore:
-    """A token store that never raises: what fails is logged, and done in this process's memory.
+    """A token store that never raises: what fails is done in this process's memory.
 
-    So a process remembers its tokens, rate limits and negative_cache while its store is down, for all
+    So a process keeps its tokens, rate limits and negative cache while its store is down, for all
     connections with that store. What is in memory comes before what is in the store, and what the
     store failed to delete isn't read from it, until the store takes a later entry of that key.
 
+    An outage is logged when it begins and when it ends, not once for each operation.
+
     Args:
         store: The store that may fail.
+        on_outage: Gets the name of the error's class when an outage begins.
     """
 
-    def __init__(self, store: TokenStore) -> None:
+    def __init__(
+        self, store: TokenStore, on_outage: Callable[[str], None] = lambda _: None
+    ) -> None:
         self.store = store
+        self.state = _state_of(store)
+        self._on_outage = on_outage
 
     def read(self, key: str) -> str | None:
         """Return the entry at `key`, or None when there is none or the store fails."""
-        return next(iter(self.entries(key)), None)
+        stored = self.stored(key)
+        if self.state.memory is None:
+            return stored  # type: ignore[return-value]  # not `FAILED`, which makes a memory
+        return next(iter(self._entries(key, stored)), None)
 
     def entries(self, key: str) -> list[str]:
         """Return the entries at `key`: this process's own, if the store failed, and the store's."""
-        stored = self._attempt("read", lambda: self.store.read(key))
-        memory = _stand_in(self.store) if stored is _FAILED else _stand_ins.get(id(self.store))
-        deleted = memory and memory.read(_DELETED + key) is not None
-        found = (memory.read(key) if memory else None, None if deleted else stored)
-        return [entry for entry in found if isinstance(entry, str)]
+        return self._entries(key, self.stored(key))
 
-    def write(self, key: str, entry: str, expires_at: float) -> None:
-        """Keep an entry, in memory if the store can't."""
-        kept = self._attempt("write", lambda: self.store.write(key, entry, expires_at))
-        if kept is _FAILED or self._is_unreadable(key):
-            _stand_in(self.store).write(key, entry, expires_at)
-        else:
-            self._forget(key)
+    def stored(self, key: str) -> object:
+        """Return the store's own entry at `key`: a string, None or `FAILED`."""
+        try:
+            found: object = self.store.read(key)
+            if found is not None and not isinstance(found, str):
+                raise TypeError  # noqa: TRY301 - it fails like a store that raises it
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a third-party store may raise anything
+            return self._report("read", error)
+        if self.state.failing:
+            self._recover("read")
+        return found
+
+    def write(self, key: str, entry: str, expires_at: float) -> bool:
+        """Keep an entry, in memory if the store can't; return whether the store took it."""
+        kept: object = True
+        try:
+            self.store.write(key, entry, expires_at)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - as in `stored`
+            kept = self._report("write", error)
+        memory = self.state.memory
+        if memory is None:
+            return True
+        if kept is True:
+            self._recover("write")
+            kept = self.stored(key)  # a store that failed may take what it can't read
+        if kept is FAILED:
+            memory.write(key, entry, expires_at)
+            return False
+        memory.delete(key)
+        memory.delete(_DELETED + key)
+        return True
 
     def delete(self, key: str) -> None:
-        """Remove an entry; one that the store can't is hidden from this process."""
-        self._forget(key)
-        if self._attempt("delete", lambda: self.store.delete(key)) is _FAILED:
-            _stand_in(self.store).write(_DELETED + key, "", math.inf)
+        """Remove an entry; one that the store can't remove is hidden from this process."""
+        deleted: object = True
+        try:
+            self.store.delete(key)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - as in `stored`
+            deleted = self._report("delete", error)
+        memory = self.state.memory
+        if memory is None:
+            return
+        memory.delete(key)
+        if deleted is FAILED:
+            memory.write(_DELETED + key, "", math.inf)
+        else:
+            self._recover("delete")
+            memory.delete(_DELETED + key)
 
     @contextlib.contextmanager
     def lock(self, key: str, lease: float) -> Generator[None]:
         """Hold the lock of `key` for a `with` block, among threads alone if the store fails."""
-        held = contextlib.ExitStack()
-        entered = self._attempt("lock", lambda: held.enter_context(self.store.lock(key, lease)))
-        if entered is _FAILED:
-            memory = _stand_in(self.store)
-            self._attempt("lock", lambda: held.enter_context(memory.lock(key, lease)))
+        held: AbstractContextManager[None] | None = None
+        try:
+            held = self.store.lock(key, lease)
+            held.__enter__()
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - as in `stored`
+            self._report("lock", error)
+            held = self._lock_in_memory(key, lease)
+        if self.state.failing:
+            self._recover("lock")
         try:
             yield
         finally:
-            self._attempt("unlock", held.close)
+            try:
+                held.__exit__(None, None, None)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - as in `stored`
+                self._report("unlock", error)
 
-    def _is_unreadable(self, key: str) -> bool:
-        """Tell whether a store that has failed before can't read what it just took."""
-        failed_before = id(self.store) in _stand_ins
-        return failed_before and self._attempt("read", lambda: self.store.read(key)) is _FAILED
-
-    def _forget(self, key: str) -> None:
-        memory = _stand_ins.get(id(self.store))
-        if memory:
-            memory.delete(key)
-            memory.delete(_DELETED + key)
-
-    def _attempt(self, what: str, operation: Callable[[], object]) -> object:
+    def _lock_in_memory(self, key: str, lease: float) -> AbstractContextManager[None]:
+        memory = self.state.memory
+        assert memory is not None  # noqa: S101 - for the type checkers: the store has failed
+        held = memory.lock(key, lease)
         try:
-            return operation()
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's store may raise anything
-            # The error's text may hold an entry: its type is told, and no more.
-            name = type(self.store).__name__
-            _logger.warning("%s failed to %s (%s); going on without", name, what, _summary(error))
-            return _FAILED
+            held.__enter__()
+        except TimeoutError:
+            return contextlib.nullcontext()
+        return held
+
+    def _entries(self, key: str, stored: object) -> list[str]:
+        memory = self.state.memory
+        if memory is None:
+            return [stored] if isinstance(stored, str) else []
+        if memory.read(_DELETED + key) is not None:
+            stored = None
+        return [entry for entry in (memory.read(key), stored) if isinstance(entry, str)]
+
+    def _report(self, operation: str, error: BaseException) -> object:
+        """Log an outage that begins; return `FAILED`."""
+        state = self.state
+        begins = not state.failing
+        state.failing.add(operation)
+        if state.memory is None:
+            state.memory = MemoryStore()
+        if begins:
+            where, cause = place(self.store), summary(error)
+            message = "the token store %s failed to %s (%s); continuing without the store"
+            _logger.warning(message, where, operation, cause)
+            self._on_outage(type(error).__name__)
+        return FAILED
+
+    def _recover(self, operation: str) -> None:
+        """Log the end of an outage: each operation that failed works again."""
+        failing = self.state.failing
+        if operation in failing:
+            failing.discard(operation)
+            if not failing:
+                _logger.warning("the token store %s works again", place(self.store))
 
 
-def _stand_in(store: TokenStore) -> MemoryStore:
-    new = MemoryStore()
-    found = _stand_ins.setdefault(id(store), new)
-    if found is new:
-        try:
-            weakref.finalize(store, _stand_ins.pop, id(store), None)
-        except TypeError:
-            _unwatched.append(store)
-    return found
+def place(store: TokenStore) -> str:
+    """Return where a store is, as far as it says so: a directory or a host, without a password."""
+    name = type(store).__name__
+    where: object = getattr(store, "location", None)
+    return f"{name} {where}" if isinstance(where, str) else name
 
 
-def _summary(error: BaseException) -> str:
+def summary(error: BaseException) -> str:
+    """Return what failed; an error's own text may hold an entry, that of the system does not."""
     reason = error.strerror if isinstance(error, OSError) and error.strerror else ""
     return f"{type(error).__name__}: {reason}" if reason else type(error).__name__
+
+
+def _state_of(store: TokenStore) -> _State:
+    new = _State()
+    found = _states.setdefault(id(store), new)
+    if found is new:
+        try:
+            weakref.finalize(store, _states.pop, id(store), None)
+        except TypeError:
+            _kept.append(store)
+    return found

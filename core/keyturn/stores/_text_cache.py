@@ -1,7 +1,9 @@
-"""A `diskcache.Cache` that keeps text only, and believes nothing that its database holds.
+"""A `diskcache.Cache` that keeps strings only, and trusts nothing in its database.
 
 diskcache 5.6.3 takes its settings, SQLite's pragmas, names of files to read and to delete, and
-pickles to load from the database itself (CVE-2025-69872). Here a database can at most hold text.
+pickles to load from the database itself (CVE-2025-69872). Every override here that goes beyond
+diskcache's documented extension points (https://grantjenks.com/docs/diskcache/tutorial.html#disk)
+serves against that: here a database can at most hold strings.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ LONGEST_ROW: Final = 1024 * 1024
 
 _MODE_RAW: Final = 1  # diskcache's, which doesn't export it
 
-# A row as no store writes one, by its columns; a token's end may lie in the past, but not there.
+# A row as no store writes one, by its columns.
 _FOREIGN: Final = (
     "NOT (raw IS 1 AND mode IS 1 AND filename IS NULL AND expire_time IS NULL"
     " AND typeof(value) = 'text' AND typeof(tag) = 'real' AND tag > 0)"
@@ -71,7 +73,7 @@ class _Connection(sqlite3.Connection):
         if sql == "ROLLBACK" and not self.in_transaction:
             return self.cursor()  # SQLite itself did so: a full disk, for one
         if sql.startswith("INSERT OR") and "INTO Settings" in sql:
-            return self.cursor()  # nobody reads them, and to open a database would be to write it
+            return self.cursor()  # they are never read, and opening a database would write to it
         try:
             return super().execute(sql, parameters)
         except sqlite3.OperationalError as error:
@@ -136,6 +138,8 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]
 
     _connection: _Connection | None = None
 
+    # Threat: diskcache's own `__init__` opens the database with settings and pragmas that it
+    # reads from it, creates it readable by others, and takes `$` and `~` in its path.
     def __init__(self, path: str, *, new: bool) -> None:
         self._connection = sqlite3.connect(
             path,
@@ -160,7 +164,7 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]
         found = frozenset(sql for (sql,) in self._con.execute(select))
         # diskcache would expand `~` and `$` in a path, and uses this one for nothing else.
         super().__init__(os.sep, disk=TextDisk, **_SETTINGS)
-        # A trigger could drop what is written, a column change it, and no error would tell.
+        # A trigger could drop what is written, or a column change it, without any error.
         if not new and found != self._con.schema:
             raise sqlite3.DatabaseError("emptied, or changed by something other than keyturn")
         self._con.execute("COMMIT")
@@ -169,6 +173,7 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]
     def _con(self) -> _Connection:
         return cast("_Connection", self._connection)
 
+    # Threat: settings in a planted database, such as a size limit that makes it delete rows.
     def reset(self, key: str, value: object = None, update: object = True) -> None:  # noqa: ARG002, FBT002 - diskcache's signature
         """Set the attribute of a setting to what is written here, whatever the database says."""
         if key in _SETTINGS:
@@ -179,9 +184,9 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]
         entry, expires_at = cast("tuple[str | None, object]", self.get(key, tag=True))
         if isinstance(entry, str) and isinstance(expires_at, float) and expires_at > 0:
             return entry, expires_at
-        # One statement: what another process writes between two would be taken for a stranger's.
+        # One statement: what another process writes between two would be taken for a foreign row.
         if self._con.execute(_FIND_FOREIGN, (key,)).fetchone():
-            _logger.warning("a row of the token store is not keyturn's: it is passed over")
+            _logger.warning("a row of the token store is not keyturn's: ignoring it")
         return None
 
     def keep(self, key: str, entry: str, expires_at: float) -> None:
@@ -194,9 +199,10 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]
         self.delete(key)
 
     def purge(self, now: float) -> None:
-        """Delete the rows that expired before `now` (epoch seconds), and those of strangers."""
+        """Delete the rows that expired before `now` (epoch seconds), and foreign ones."""
         self._con.execute(_PURGE, (now,))
 
+    # Threat: a second connection, opened by diskcache without the limits above.
     def close(self) -> None:
         """Do nothing: diskcache would change connections in the middle of its `__init__`."""
 

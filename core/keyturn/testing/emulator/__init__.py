@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from keyturn.testing._messages import ReceivedRequest
 from keyturn.testing.emulator._emulator import Emulator
-from keyturn.testing.emulator._messages import ReceivedRequest
 
 __all__ = ["Emulator", "ReceivedRequest"]
+
+for _public in (Emulator, ReceivedRequest):
+    _public.__module__ = "keyturn.testing"

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 from authlib.oauth2.rfc6749.errors import InvalidScopeError
 
-from keyturn.testing.emulator._limits import SlidingWindow
-from keyturn.testing.emulator._messages import (
+from keyturn.testing._messages import (
     MalformedBody,
     Response,
     json_object,
     json_response,
     parameters_of_any_kind,
 )
+from keyturn.testing.emulator._limits import SlidingWindow
 from keyturn.testing.emulator._oauth import Client
 from keyturn.testing.emulator._origin import Origin
 from keyturn.testing.emulator._signing import signed
@@ -24,12 +24,12 @@ from keyturn.testing.emulator._signing import signed
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from keyturn.testing.emulator._messages import ReceivedRequest
+    from keyturn.testing._messages import ReceivedRequest
     from keyturn.testing.emulator._oauth import Issued
 
 _ORGANIZATION = {"id": "enWoxFMOnp", "slug": "emulated"}
 _SECRET_NEEDED = frozenset({"client_secret_post"})
-# Only in its last seconds is a token replaced (comment in js-auth).
+# The server issues a new token only in the last seconds of the old one (comment in js-auth).
 _OVERLAP = 900
 _LIFETIMES = {"integration": 7200, "sales_channel": 14_400}
 _STATUSES = {"invalid_client": 401, "unauthorized_client": 403}
@@ -111,7 +111,7 @@ class CommerceLayer(Origin):
         return {self.token_path: self._token, "/oauth/revoke": self.oauth.revoke}
 
     def _token(self, request: ReceivedRequest) -> Response:
-        # The framework, not the authorization server, refuses what it can't parse.
+        # The framework, not the authorization server, rejects what it can't parse.
         if request.media_type == "application/json":
             try:
                 json_object(request.body)
@@ -124,7 +124,7 @@ class CommerceLayer(Origin):
         return parameters_of_any_kind(request)
 
     def check_scope(self, scope: str) -> None:
-        """Refuse what is unknown, and a stock location outside the market in scope."""
+        """Reject unknown values, and a stock location outside the market in scope."""
         values = scope.split()
         markets = _selected(values)
         inside = set(itertools.chain.from_iterable(market.stock_locations for market in markets))
@@ -139,7 +139,7 @@ class CommerceLayer(Origin):
                 raise InvalidScopeError("The requested scope is invalid, unknown, or malformed.")
 
     def issue(self, client: Client, scope: str) -> dict[str, Any]:
-        """Return the token that was issued before, unless its last minutes have come."""
+        """Return the token issued before, unless it is in its last minutes."""
         if not scope and client.role == "integration":
             scope = "market:all"
         now = self.now()
@@ -147,7 +147,7 @@ class CommerceLayer(Origin):
         response = {
             "access_token": token.access_token,
             "token_type": "bearer",
-            # Rounded first, or a float's rest would take a second from a new token.
+            # Rounded first: a rounding error would take a second from a new token.
             "expires_in": int(round(token.expires_at - now, 3)),
             "scope": token.scope,
             "created_at": int(token.created_at),
@@ -168,15 +168,15 @@ class CommerceLayer(Origin):
             "application": {"kind": client.role, "public": client.role == "sales_channel"},
             "iss": self.url,
             "exp": int(now + lifetime),
-            "rand": random.random(),  # noqa: S311 - it only tells two tokens apart
+            "rand": random.random(),  # noqa: S311 - it only makes two tokens differ
             "scope": scope,
             "test": True,
         }
         token = signed(claims, "RS512")
-        return self.remember(token, client, scope, since=now, lifetime=lifetime)
+        return self.record(token, client, scope, since=now, lifetime=lifetime)
 
-    def refusal(self, code: str, detail: str) -> Response:
-        """Return an error in Commerce Layer's shape, the OAuth code as its title."""
+    def error_response(self, code: str, detail: str) -> Response:
+        """Return an error in Commerce Layer's format, with the OAuth code as its title."""
         return _errors(_STATUSES.get(code, 400), code, detail)
 
     def rate_limit(self) -> SlidingWindow:
@@ -184,17 +184,17 @@ class CommerceLayer(Origin):
         return SlidingWindow(per_minute=30)
 
     def rate_limited(self) -> Response:
-        """Return the response to one request too many."""
+        """Return the response to a request above the rate limit."""
         return _errors(429, "too_many_requests", "The rate limit is reached.")
 
     def api(self, request: ReceivedRequest) -> Response | None:
-        """Return the markets; nobody has the permission to read the webhooks."""
+        """Return the markets; no client has permission to read the webhooks."""
         if request.path not in {_MARKETS_PATH, _FORBIDDEN_PATH}:
             return None
         if self.bearer(request) is None:
-            return _api_refusal("INVALID_TOKEN", "The access token is invalid or has expired.")
+            return _api_error("INVALID_TOKEN", "The access token is invalid or has expired.")
         if request.path == _FORBIDDEN_PATH:
-            return _api_refusal("UNAUTHORIZED", "The client has no permission for this resource.")
+            return _api_error("UNAUTHORIZED", "The client has no permission for this resource.")
         markets = [
             {"id": market.id, "type": "markets", "attributes": {"code": market.code}}
             for market in _MARKETS
@@ -202,6 +202,6 @@ class CommerceLayer(Origin):
         return json_response(200, {"data": markets}, _JSON_API)
 
 
-def _api_refusal(code: Literal["INVALID_TOKEN", "UNAUTHORIZED"], detail: str) -> Response:
+def _api_error(code: Literal["INVALID_TOKEN", "UNAUTHORIZED"], detail: str) -> Response:
     error = {"title": "Unauthorized", "detail": detail, "code": code, "status": "401"}
     return json_response(401, {"errors": [error]}, _JSON_API)

@@ -1,4 +1,4 @@
-"""The emulator: four listeners, and what a test can ask of them."""
+"""The emulator: four listeners, and the methods by which a test controls them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from keyturn.testing.emulator._messages import ReceivedRequest
+    from keyturn.testing._messages import ReceivedRequest
 
 _ORIGINS = (NorceCommerce, NorceStorm, OroCommerce, CommerceLayer)
 
@@ -27,9 +27,9 @@ class Emulator:
 
     Each provider has a port, clients with random credentials, a token endpoint with the
     documented rate limit, and a protected resource. Commerce Layer has a revocation endpoint and
-    a second resource, `/webhooks`, that nobody may read. On request it misbehaves: see `fault`.
+    a second resource, `/webhooks`, that no client may read. On request it misbehaves: see `fault`.
 
-    From another process each port is driven by `POST /-/fault` (a JSON object with `kind`, `times`
+    Another process controls each port with `POST /-/fault` (a JSON object with `kind`, `times`
     and the fault's options), `POST /-/revoke-tokens` and `GET /-/counts`.
 
     Args:
@@ -41,7 +41,7 @@ class Emulator:
             Commerce Layer's tokens.
 
     Raises:
-        keyturn.errors.ConfigurationError: The lifetime can't be used.
+        keyturn.errors.ConfigurationError: The lifetime is not an integer from 1.
 
     Example:
         >>> import httpx
@@ -70,10 +70,10 @@ class Emulator:
         self._acceptor: Acceptor | None = None
 
     def start(self) -> Self:
-        """Listen, and return this emulator; after a `stop` on the same ports again.
+        """Listen, and return this emulator; after a `stop`, on the same ports.
 
         Raises:
-            keyturn.errors.ConfigurationError: A port is taken, or no port.
+            keyturn.errors.ConfigurationError: A port is in use, or invalid.
         """
         if self._acceptor is not None:
             return self
@@ -114,7 +114,7 @@ class Emulator:
         Args:
             provider: One of `providers`.
             variant: `side="storefront"` for OroCommerce or `kind="sales_channel"` for Commerce
-                Layer choose another client; anything else is put into the result as it is.
+                Layer choose another client; all others are added to the result.
 
         Raises:
             keyturn.errors.ConfigurationError: The provider or the client is unknown, or the
@@ -122,7 +122,7 @@ class Emulator:
         """
         origin = self._service(provider).origin
         if not origin.url:
-            raise ConfigurationError("the emulator has no address yet.", hint="Start it first.")
+            raise ConfigurationError("the emulator has no URL yet.", hint="Call start() first.")
         return origin.settings(variant)
 
     def resource(self, provider: str, **variant: Any) -> str:
@@ -138,7 +138,7 @@ class Emulator:
         return self._service(provider).origin.resource(variant)
 
     def token_requests(self, provider: str) -> int:
-        """Return how many token requests arrived, those that were refused included.
+        """Return the number of token requests that arrived, rejected ones included.
 
         Raises:
             keyturn.errors.ConfigurationError: The provider is unknown.
@@ -146,7 +146,7 @@ class Emulator:
         return self._service(provider).token_requests
 
     def api_requests(self, provider: str) -> int:
-        """Return how many API requests arrived, those that were refused included.
+        """Return the number of API requests that arrived, rejected ones included.
 
         Raises:
             keyturn.errors.ConfigurationError: The provider is unknown.
@@ -175,7 +175,7 @@ class Emulator:
         self._service(provider).set_lifetime(seconds)
 
     def revoke_tokens(self, provider: str) -> None:
-        """Refuse every token issued so far, with the API's own 401.
+        """Reject every token issued so far, with the API's own 401.
 
         Raises:
             keyturn.errors.ConfigurationError: The provider is unknown.
@@ -187,16 +187,17 @@ class Emulator:
 
         Args:
             provider: One of `providers`.
-            kind: `rate-limit` (429; `retry_after`, seconds or any text, for the header of that
-                name), `server-error` (500), `html` (a page with status 200), `slow` (the response
-                comes after `seconds`), `hang-up` (no response), `malformed-json`, `redirect` (307 to
-                `location`, a URL on loopback), or OroCommerce's own `no-encryption-key`.
-            times: How many token requests it applies to.
+            kind: `rate-limit` (429; `retry_after`, seconds or any string, for the header of that
+                name), `server-error` (500), `html` (a page with status 200), `slow` (the
+                response comes after `seconds`), `hang-up` (no response), `malformed-json`,
+                `redirect` (307 to `location`, a URL on loopback), or OroCommerce's own
+                `no-encryption-key`.
+            times: The number of token requests that it applies to.
             options: The options named above.
 
         Raises:
             keyturn.errors.ConfigurationError: The provider or the fault is unknown, or an option
-                can't be used.
+                is wrong.
         """
         self._service(provider).add_fault(kind, times, options)
 
@@ -204,7 +205,7 @@ class Emulator:
         if provider not in self._services:
             known = ", ".join(self.providers)
             raise ConfigurationError(
-                f"the emulator knows no provider {provider!r}.", hint=f"There are: {known}."
+                f"the emulator has no provider {provider!r}.", hint=f"Known providers: {known}."
             )
         return self._services[provider]
 
@@ -212,5 +213,5 @@ class Emulator:
 def _check_lifetime(seconds: int | None) -> None:
     if seconds is not None and (not isinstance(seconds, int) or seconds < 1):
         raise ConfigurationError(
-            "the emulator's lifetime must be a whole number of seconds from 1."
+            "the emulator's lifetime must be an integer number of seconds from 1."
         )

@@ -1,4 +1,4 @@
-"""The faults that can be asked for, and the responses that they are."""
+"""The faults that a test can request, and their responses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from keyturn.errors import ConfigurationError
-from keyturn.testing.emulator._messages import Response, html_response
+from keyturn.testing._messages import Response, html_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,10 +21,10 @@ _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 @attrs.frozen
 class Fault:
-    """What happens to one token request instead of an ordinary response, or before it.
+    """What one token request gets instead of, or before, an ordinary response.
 
     Args:
-        seconds: How long the response is kept back.
+        seconds: The delay of the response.
         hangs_up: Whether the connection is closed without a response.
         response: The response, or None for the ordinary one.
     """
@@ -100,20 +100,22 @@ def make_fault(origin: Origin, kind: str, options: Mapping[str, Any]) -> Fault:
     """Return a fault of an origin.
 
     Args:
-        origin: Whose token requests it is for.
+        origin: The provider whose token requests it applies to.
         kind: Its name.
-        options: What it needs, by name.
+        options: Its options by name.
 
     Raises:
-        ConfigurationError: There is no such fault, or its options are not those it needs.
+        ConfigurationError: The fault is unknown, or its options are wrong.
     """
     makers = _MAKERS | {name: partial(_own, name) for name in origin.own_faults}
     if kind not in makers:
         known = ", ".join(makers)
         raise ConfigurationError(
-            f"{origin.name} has no fault {kind!r}.", hint=f"There are: {known}."
+            f"{origin.name} has no fault {kind!r}.", hint=f"Known faults: {known}."
         )
     try:
         return makers[kind](origin, **options)
     except TypeError as error:
-        raise ConfigurationError(f"the fault {kind!r} was given the wrong options.") from error
+        raise ConfigurationError(
+            f"the options of the fault {kind!r} are wrong: {error}."
+        ) from error

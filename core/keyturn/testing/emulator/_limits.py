@@ -1,4 +1,4 @@
-"""The providers' rate limits: decisions about given times, in epoch seconds."""
+"""The providers' rate limits: pure decisions about given times, in epoch seconds."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ class RateLimit(Protocol):
     """The rate limit of one IP address."""
 
     def admits(self, now: float) -> bool:
-        """Tell whether a request that arrives now is let through, and remember it."""
+        """Return whether a request that arrives now is admitted, and record it."""
         ...
 
 
 class LeakyBucket:
-    """So many requests a minute, and a burst more (as nginx's `limit_req` with `nodelay`).
+    """A number of requests a minute and a burst, as nginx's `limit_req` with `nodelay`.
 
     Args:
         per_minute: Requests that drain from the bucket in a minute.
@@ -29,9 +29,9 @@ class LeakyBucket:
         self._at = 0.0
 
     def admits(self, now: float) -> bool:
-        """Tell whether a request that arrives now fits; one that does not leaves no trace."""
+        """Return whether a request that arrives now is admitted; only then is it counted."""
         level = max(0.0, self._level - self._rate * (now - self._at))
-        # A float's rest must not refuse the request that is due exactly now.
+        # A rounding error must not reject the request that is due exactly now.
         if level > self._burst + 1e-6:
             return False
         self._level, self._at = level + 1, now
@@ -39,7 +39,7 @@ class LeakyBucket:
 
 
 class SlidingWindow:
-    """So many requests in the last minute; those that were refused count too.
+    """A number of requests in the last minute; rejected ones count too.
 
     Args:
         per_minute: Requests in any minute.
@@ -50,7 +50,7 @@ class SlidingWindow:
         self._arrivals = deque[float](maxlen=per_minute + 1)
 
     def admits(self, now: float) -> bool:
-        """Tell whether this minute's requests, this one included, are within the limit."""
+        """Return whether this minute's requests, this one included, are within the limit."""
         while self._arrivals and self._arrivals[0] <= now - 60.0:
             self._arrivals.popleft()
         self._arrivals.append(now)

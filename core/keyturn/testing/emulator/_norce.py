@@ -1,6 +1,6 @@
 """Norce Commerce and Norce Storm, by their pages on OAuth2 accounts.
 
-The shape of the errors is that of the IdentityServer family: 400, also for `invalid_client`.
+Errors have the format of the IdentityServer family: 400, also for `invalid_client`.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from authlib.oauth2.rfc6749.errors import InvalidScopeError
 
-from keyturn.testing.emulator._limits import LeakyBucket
-from keyturn.testing.emulator._messages import (
+from keyturn.testing._messages import (
     Response,
     form_parameters,
     html_response,
     json_response,
 )
+from keyturn.testing.emulator._limits import LeakyBucket
 from keyturn.testing.emulator._oauth import Client
 from keyturn.testing.emulator._origin import Origin
 from keyturn.testing.emulator._signing import signed
@@ -23,7 +23,7 @@ from keyturn.testing.emulator._signing import signed
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from keyturn.testing.emulator._messages import ReceivedRequest
+    from keyturn.testing._messages import ReceivedRequest
 
 _APPLICATION_ID = 1042
 
@@ -31,7 +31,7 @@ _APPLICATION_ID = 1042
 class _Norce(Origin):
     issuer_path: ClassVar[str]
     resource_path: ClassVar[str]
-    # What is asked for, and what the token calls it.
+    # The scope in the request, and its name in the token.
     environments: ClassVar[Mapping[str, str]]
 
     def __init__(self, lifetime: int | None, now: Callable[[], float]) -> None:
@@ -73,7 +73,7 @@ class _Norce(Origin):
             "scope": audience,
         }
         token = signed(claims, "RS256", "at+jwt")
-        self.remember(token, client, scope, since=now, lifetime=lifetime)
+        self.record(token, client, scope, since=now, lifetime=lifetime)
         return {
             "access_token": token,
             "expires_in": lifetime,
@@ -82,7 +82,7 @@ class _Norce(Origin):
         }
 
     def _expiry(self, now: float, lifetime: int) -> int:
-        """Return a second that no other token expires in: nothing else tells two tokens apart."""
+        """Return a second in which no other token expires: nothing else makes two tokens differ."""
         self._expiries = {expiry for expiry in self._expiries if expiry > now}
         expiry = int(now + lifetime)
         while expiry in self._expiries:
@@ -90,7 +90,7 @@ class _Norce(Origin):
         self._expiries.add(expiry)
         return expiry
 
-    def refusal(self, code: str, detail: str) -> Response:
+    def error_response(self, code: str, detail: str) -> Response:
         del detail
         return json_response(400, {"error": code})
 

@@ -1,4 +1,4 @@
-"""The protocol, by authlib's authorization server; what differs is asked of the origin."""
+"""The protocol, by authlib's authorization server; the origin decides what differs."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from authlib.oauth2.rfc6749.grants import ClientCredentialsGrant
 from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
 from authlib.oauth2.rfc7009 import RevocationEndpoint
 
-from keyturn.testing.emulator._messages import MalformedBody, Response, json_response
+from keyturn.testing._messages import MalformedBody, Response, json_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from authlib.oauth2 import OAuth2Error
 
-    from keyturn.testing.emulator._messages import ReceivedRequest
+    from keyturn.testing._messages import ReceivedRequest
 
 _AUTH_METHODS = ["client_secret_basic", "client_secret_post", "none"]
 
 
 @attrs.frozen
 class Client:
-    """A client that the emulator knows, as authlib wants to see one.
+    """A client of the emulator, with the methods that authlib calls.
 
     Args:
-        role: What the client is for, such as `storefront` or `sales_channel`.
+        role: The client's role, such as `storefront` or `sales_channel`.
         auth_methods: The methods by which it authenticates (RFC 7591 section 2).
         grants: The grant types that it may use.
     """
@@ -43,22 +43,22 @@ class Client:
 
     @property
     def credentials(self) -> dict[str, str]:
-        """What a user of this client has to know."""
+        """The settings that a user of this client needs."""
         public = self.auth_methods == frozenset({"none"})
         secret = {} if public else {"client_secret": self.client_secret}
         return {"client_id": self.client_id, **secret}
 
     def check_client_secret(self, client_secret: str) -> bool:
-        """Tell whether this is the client's secret (asked by authlib)."""
+        """Return whether this is the client's secret (called by authlib)."""
         return client_secret == self.client_secret
 
     def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
-        """Tell whether the client may authenticate in this way (asked by authlib)."""
+        """Return whether the client may authenticate with a method (called by authlib)."""
         del endpoint
         return method in self.auth_methods
 
     def check_grant_type(self, grant_type: str) -> bool:
-        """Tell whether the client may use this grant type (asked by authlib)."""
+        """Return whether the client may use a grant type (called by authlib)."""
         return grant_type in self.grants
 
 
@@ -70,8 +70,8 @@ class Issued:
         access_token: The token.
         client: The client that it was issued to.
         scope: The scope that was granted.
-        created_at: When, in epoch seconds.
-        expires_at: Until when it is valid, in epoch seconds.
+        created_at: The time of issue in epoch seconds.
+        expires_at: The expiry in epoch seconds.
     """
 
     access_token: str
@@ -81,12 +81,12 @@ class Issued:
     expires_at: float
 
     def check_client(self, client: Client) -> bool:
-        """Tell whether the token was issued to this client (asked by authlib)."""
+        """Return whether the token was issued to this client (called by authlib)."""
         return client is self.client
 
 
 class Authority(Protocol):
-    """What the protocol asks of an origin."""
+    """What the authorization server needs from an origin."""
 
     clients: dict[str, Client]
     issued: dict[str, Issued]
@@ -103,7 +103,7 @@ class Authority(Protocol):
         """Return the fields of a token response."""
         ...
 
-    def refusal(self, code: str, detail: str) -> Response:
+    def error_response(self, code: str, detail: str) -> Response:
         """Return the response for an OAuth error code (RFC 6749 section 5.2)."""
         ...
 
@@ -111,7 +111,7 @@ class Authority(Protocol):
 class _Request(OAuth2Request):  # type: ignore[misc]  # authlib has no types
     def __init__(self, request: ReceivedRequest, parameters: dict[str, str]) -> None:
         authorization = request.headers.get("authorization", "")
-        # authlib insists on https or localhost; the address is used for nothing else.
+        # authlib requires https or localhost; the URL has no other use.
         uri = f"https://localhost{request.path}"
         super().__init__(request.method, uri, headers={"Authorization": authorization})
         self.payload = BasicOAuth2Payload(parameters)
@@ -143,7 +143,7 @@ class OAuthServer(AuthorizationServer):  # type: ignore[misc]  # authlib has no 
     """Client credentials (RFC 6749 section 4.4) and revocation (RFC 7009) for one origin.
 
     Args:
-        authority: The origin, which decides on clients, scopes, tokens and the errors' shape.
+        authority: The origin, which decides on clients, scopes, tokens and the format of errors.
     """
 
     def __init__(self, authority: Authority) -> None:
@@ -156,26 +156,26 @@ class OAuthServer(AuthorizationServer):  # type: ignore[misc]  # authlib has no 
 
     def token(self, request: ReceivedRequest) -> Response:
         """Return the token endpoint's response."""
-        return self._answered(self.create_token_response, request)
+        return self._respond(self.create_token_response, request)
 
     def revoke(self, request: ReceivedRequest) -> Response:
         """Return the revocation endpoint's response."""
-        return self._answered(partial(self.create_endpoint_response, "revocation"), request)
+        return self._respond(partial(self.create_endpoint_response, "revocation"), request)
 
-    def _answered(self, endpoint: Callable[[Any], Any], request: ReceivedRequest) -> Response:
+    def _respond(self, endpoint: Callable[[Any], Any], request: ReceivedRequest) -> Response:
         try:
             response: Response = endpoint(request)
         except MalformedBody as error:
-            return self.authority.refusal("invalid_request", str(error))
+            return self.authority.error_response("invalid_request", str(error))
         return response
 
     def _issue(self, *, client: Client, scope: str | None, **_: object) -> dict[str, Any]:
         return self.authority.issue(client, scope or "")
 
-    # What follows is asked by authlib.
+    # authlib calls the following methods.
 
     def query_client(self, client_id: str) -> Any:
-        """Return the client of that id, or None."""
+        """Return the client with an ID, or None."""
         return self.authority.clients.get(client_id)
 
     def authenticate_client(self, request: Any, methods: Any, endpoint: str = "token") -> Any:
@@ -183,7 +183,7 @@ class OAuthServer(AuthorizationServer):  # type: ignore[misc]  # authlib has no 
         try:
             return super().authenticate_client(request, methods, endpoint)
         except ValueError as error:
-            # A Basic header that is no base64 of UTF-8.
+            # The Basic header is not Base64 of UTF-8.
             raise InvalidClientError from error
 
     def validate_requested_scope(self, scope: str | None) -> None:
@@ -191,21 +191,23 @@ class OAuthServer(AuthorizationServer):  # type: ignore[misc]  # authlib has no 
         self.authority.check_scope(scope or "")
 
     def save_token(self, token: object, request: object) -> None:
-        """Do nothing: a token is remembered when it is issued."""
+        """Do nothing: a token is recorded when it is issued."""
 
     def send_signal(self, name: str, *args: object, **kwargs: object) -> None:
-        """Do nothing: nobody listens."""
+        """Do nothing: no listener is registered."""
 
     def create_oauth2_request(self, request: Any) -> _Request:
-        """Return a request in authlib's shape."""
+        """Return a request in authlib's format."""
         return _Request(request, self.authority.parameters(request))
 
     def handle_response(self, status: int, body: object, headers: object) -> Response:
-        """Return a response in the emulator's shape."""
+        """Return a response in the emulator's format."""
         del headers
         return json_response(status, body)
 
     def handle_error_response(self, request: object, error: OAuth2Error) -> Response:
-        """Return an error in the provider's shape."""
+        """Return an error response in the provider's format."""
         del request
-        return self.authority.refusal(str(error.error), str(error.get_error_description() or ""))
+        return self.authority.error_response(
+            str(error.error), str(error.get_error_description() or "")
+        )

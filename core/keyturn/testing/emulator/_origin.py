@@ -1,4 +1,4 @@
-"""What the emulated providers have in common."""
+"""The base class of the emulated providers."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import abc
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from keyturn.errors import ConfigurationError
-from keyturn.testing.emulator._messages import Response, html_response
+from keyturn.testing._messages import Response, html_response
 from keyturn.testing.emulator._oauth import Client, Issued, OAuthServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from keyturn.testing._messages import ReceivedRequest
     from keyturn.testing.emulator._limits import RateLimit
-    from keyturn.testing.emulator._messages import ReceivedRequest
 
 
 class Origin(abc.ABC):
-    """One emulated provider: its clients, its tokens, and how it responses.
+    """One emulated provider: its clients, its tokens and its responses.
 
     Args:
         clients: The clients that it knows.
@@ -27,7 +27,7 @@ class Origin(abc.ABC):
 
     name: ClassVar[str]
     token_path: ClassVar[str]
-    # Faults that only this provider has, and the responses to them.
+    # Faults of this provider alone, and their responses.
     own_faults: ClassVar[Mapping[str, Response]] = {}
 
     def __init__(
@@ -37,13 +37,13 @@ class Origin(abc.ABC):
         self.issued: dict[str, Issued] = {}
         self.lifetime = lifetime
         self.now = now
-        # The address is known when the listener is.
+        # Set when the listener is open.
         self.url = ""
         self.oauth = OAuthServer(self)
 
     @abc.abstractmethod
     def settings(self, variant: Mapping[str, Any]) -> dict[str, Any]:
-        """Return keyword arguments for `keyturn.connect`; the variant's own are in them."""
+        """Return keyword arguments for `keyturn.connect`, including those of the variant."""
 
     @abc.abstractmethod
     def resource(self, variant: Mapping[str, Any]) -> str:
@@ -66,19 +66,19 @@ class Origin(abc.ABC):
         """Return the fields of a token response."""
 
     @abc.abstractmethod
-    def refusal(self, code: str, detail: str) -> Response:
+    def error_response(self, code: str, detail: str) -> Response:
         """Return the response for an OAuth error code."""
 
     def endpoints(self) -> dict[str, Callable[[ReceivedRequest], Response]]:
-        """Return the paths that take a POST, and what responses there."""
+        """Return the paths that accept POST, and their handlers."""
         return {self.token_path: self.oauth.token}
 
     def rate_limit(self) -> RateLimit | None:
-        """Return a new rate limit for one IP address, or None if there is no limit."""
+        """Return a new rate limit for one IP address, or None for no limit."""
         return None
 
     def rate_limited(self) -> Response:
-        """Return the response to one request too many."""
+        """Return the response to a request above the rate limit."""
         return html_response(429, "429 Too Many Requests")
 
     def server_error(self) -> Response:
@@ -89,28 +89,31 @@ class Origin(abc.ABC):
         """Return the client of that role.
 
         Raises:
-            ConfigurationError: There is none.
+            ConfigurationError: The provider has no such client.
         """
         roles = {client.role: client for client in self.clients.values()}
         if role not in roles:
             known = ", ".join(roles)
             raise ConfigurationError(
-                f"the emulator has no {role!r} client for {self.name}.", hint=f"There are: {known}."
+                f"the emulator has no {role!r} client for {self.name}.",
+                hint=f"Known clients: {known}.",
             )
         return roles[role]
 
-    def remember(
+    def record(
         self, access_token: str, client: Client, scope: str, *, since: float, lifetime: float
     ) -> Issued:
-        """Remember a token that is issued now, and forget those that have expired."""
+        """Record a token that is issued now, and drop expired ones."""
         now = self.now()
-        self.issued = {text: token for text, token in self.issued.items() if token.expires_at > now}
+        self.issued = {
+            value: token for value, token in self.issued.items() if token.expires_at > now
+        }
         token = Issued(access_token, client, scope, since, since + lifetime)
         self.issued[access_token] = token
         return token
 
     def bearer(self, request: ReceivedRequest) -> Issued | None:
         """Return the valid token that a request carries (RFC 6750 section 2.1)."""
-        scheme, _, text = request.headers.get("authorization", "").partition(" ")
-        token = self.issued.get(text.strip()) if scheme.lower() == "bearer" else None
+        scheme, _, value = request.headers.get("authorization", "").partition(" ")
+        token = self.issued.get(value.strip()) if scheme.lower() == "bearer" else None
         return token if token and self.now() < token.expires_at else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from keyturn.testing.emulator._messages import (
+from keyturn.testing._messages import (
     MalformedBody,
     Response,
     json_response,
@@ -18,7 +18,7 @@ from keyturn.testing.emulator._signing import signed
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from keyturn.testing.emulator._messages import ReceivedRequest
+    from keyturn.testing._messages import ReceivedRequest
 
 _APPLICATION = "/shop"
 # The path of a resource on each side; a client belongs to one side.
@@ -64,7 +64,7 @@ class OroCommerce(Origin):
         return _RESOURCES[self.client(variant.get("side", "backoffice")).role]
 
     def parameters(self, request: ReceivedRequest) -> dict[str, str]:
-        """Return the parameters; without an id there is nobody to refuse."""
+        """Return the parameters; a request without a client ID is invalid."""
         parameters = parameters_of_any_kind(request)
         if "client_id" not in parameters and "authorization" not in request.headers:
             raise MalformedBody("client_id is missing")
@@ -74,9 +74,9 @@ class OroCommerce(Origin):
         """Accept any scope, as OroCommerce does."""
 
     def issue(self, client: Client, scope: str) -> dict[str, Any]:
-        """Return a token without a scope; its times are floats."""
+        """Return a token response without a scope; the times are floats."""
         now = float(self.now())
-        # Of the 3600 seconds one has usually begun when the response is written.
+        # One of the 3600 seconds has usually begun when the response is written.
         lifetime = self.lifetime or 3599
         claims = {
             "aud": client.client_id,
@@ -88,12 +88,12 @@ class OroCommerce(Origin):
             "scopes": scope.split(),
         }
         token = signed(claims, "RS256")
-        self.remember(token, client, scope, since=now, lifetime=lifetime)
+        self.record(token, client, scope, since=now, lifetime=lifetime)
         return {"token_type": "Bearer", "expires_in": lifetime, "access_token": token}
 
-    def refusal(self, code: str, detail: str) -> Response:
-        """Return an error; a request that can't be understood gets a hint."""
-        description = f"The authorization server responses {code}."
+    def error_response(self, code: str, detail: str) -> Response:
+        """Return an error; an invalid request gets a hint."""
+        description = f"The authorization server responds {code}."
         return _error(code, description, detail if code == "invalid_request" else None)
 
     def server_error(self) -> Response:

@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 from keyturn.errors import ConfigurationError
-from keyturn.testing.emulator._messages import ReceivedRequest
+from keyturn.testing._messages import ReceivedRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,10 +34,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def __init__(self, service: Service, *connection: Any) -> None:
         self._service = service
-        # Answers the connection's requests.
+        # It handles the connection's requests.
         super().__init__(*connection)
 
-    def _response(self) -> None:
+    def _respond(self) -> None:
         body = self._body()
         if body is None:
             return
@@ -55,10 +55,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(response.body)
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _response  # noqa: N815 - the base's names
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _respond  # noqa: N815 - the base's names
 
     def _body(self) -> bytes | None:
-        """Return the body; None if it can't be read and the request was refused."""
+        """Return the body; None if it can't be read and an error was sent."""
         lengths = self.headers.get_all("Content-Length", [])
         length = lengths[0] if lengths else "0"
         if "Transfer-Encoding" in self.headers:
@@ -72,7 +72,7 @@ class _Handler(BaseHTTPRequestHandler):
         return None
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base's name
-        """Stay quiet."""
+        """Log nothing."""
 
 
 class Listener(ThreadingHTTPServer):
@@ -80,10 +80,10 @@ class Listener(ThreadingHTTPServer):
 
     Args:
         port: The port, or 0 for a free one.
-        service: What responses there.
+        service: The service that handles the port's requests.
     """
 
-    # A hundred clients may come at once.
+    # A hundred clients may connect at once.
     request_queue_size = 256
     # Two emulators on one port would share its clients.
     allow_reuse_port = False
@@ -101,15 +101,15 @@ class Listener(ThreadingHTTPServer):
 
     @property
     def port(self) -> int:
-        """The port that is listened on."""
+        """The number of the port."""
         return int(self.server_address[1])
 
     def server_bind(self) -> None:
-        """Bind the port, without asking a name server for this machine's name."""
+        """Bind the port, without a DNS query for this machine's name."""
         socketserver.TCPServer.server_bind(self)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Response a connection's requests on a thread that `server_close` can end."""
+        """Handle a connection's requests on a thread that `server_close` can end."""
         thread = threading.Thread(
             target=self.process_request_thread, args=(request, client_address), daemon=True
         )
@@ -127,7 +127,7 @@ class Listener(ThreadingHTTPServer):
             thread.join()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Stay quiet about a connection that broke; a defect is shown."""
+        """Ignore a broken connection; print any other error."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 

@@ -1,4 +1,4 @@
-"""One provider's service: what comes before its endpoints, and a small control plane."""
+"""One provider's service: faults, rate limits and counters before its endpoints."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from keyturn.errors import ConfigurationError
-from keyturn.testing.emulator._faults import Fault, make_fault
-from keyturn.testing.emulator._messages import (
+from keyturn.testing._messages import (
     MalformedBody,
     ReceivedRequest,
     Response,
     json_object,
     json_response,
 )
+from keyturn.testing.emulator._faults import Fault, make_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
     from keyturn.testing.emulator._origin import Origin
 
 # An emulator that runs for days must not fill the memory.
-_REMEMBERED_REQUESTS = 1000
+_KEPT_REQUESTS = 1000
 _MAX_TIMES = 1000
 _CONTROL = "/-/"
 
 
 class Service:
-    """Counts and records what arrives, applies faults and rate limits, and passes on the rest.
+    """Counts and records requests, applies faults and rate limits, and calls the provider.
 
     Args:
-        origin: The provider that responses.
+        origin: The provider.
         rate_limits: Whether the provider's rate limit is applied.
     """
 
     def __init__(self, origin: Origin, *, rate_limits: bool) -> None:
         self.origin = origin
-        self._requests = deque[ReceivedRequest](maxlen=_REMEMBERED_REQUESTS)
+        self._requests = deque[ReceivedRequest](maxlen=_KEPT_REQUESTS)
         self.token_requests = 0
         self.api_requests = 0
         self._rate_limits = rate_limits
@@ -49,7 +49,7 @@ class Service:
         self._stopping = threading.Event()
 
     def start(self, url: str) -> None:
-        """Serve at an address from now on."""
+        """Serve at a URL from now on."""
         self.origin.url = url
         self._stopping.clear()
 
@@ -58,13 +58,13 @@ class Service:
         self._stopping.set()
 
     def respond(self, request: ReceivedRequest) -> Response | None:
-        """Return the response to a request, or None to hang up."""
+        """Return the response to a request, or None to close the connection."""
         with self._lock:
             if request.path.startswith(_CONTROL):
                 return self._control(request)
             self._requests.append(request)
             if request.path != self.origin.token_path:
-                return self._below(request)
+                return self._other_request(request)
             self.token_requests += 1
             fault = self._faults.popleft() if self._faults else Fault()
         self._stopping.wait(fault.seconds)
@@ -88,8 +88,8 @@ class Service:
         limit = self._limits[address]
         return limit is None or limit.admits(self.origin.now())
 
-    def _below(self, request: ReceivedRequest) -> Response:
-        """Return the response to what is no token request."""
+    def _other_request(self, request: ReceivedRequest) -> Response:
+        """Return the response to a request that is not a token request."""
         endpoint = self.origin.endpoints().get(request.path)
         if endpoint is not None:
             return _only("POST", request, endpoint)
@@ -103,20 +103,20 @@ class Service:
         """Apply a fault to the next token requests.
 
         Raises:
-            ConfigurationError: There is no such fault, or it can't be had in this way.
+            ConfigurationError: The fault is unknown, or its options are wrong.
         """
         if not isinstance(times, int) or not 1 <= times <= _MAX_TIMES:
-            raise ConfigurationError(f"times must be a number from 1 to {_MAX_TIMES}.")
+            raise ConfigurationError(f"times must be an integer from 1 to {_MAX_TIMES}.")
         with self._lock:
             self._faults.extend([make_fault(self.origin, kind, options)] * times)
 
     def revoke_tokens(self) -> None:
-        """Refuse every token that was issued so far."""
+        """Reject every token issued so far."""
         with self._lock:
             self.origin.issued.clear()
 
     def set_lifetime(self, seconds: int | None) -> None:
-        """Issue tokens that live so many seconds, or as long as documented."""
+        """Set the lifetime of new tokens in seconds; None for the documented one."""
         with self._lock:
             self.origin.lifetime = seconds
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from keyturn._providers import data as provider_data
-from keyturn._providers.schema import kind_of
+from keyturn._providers.kinds import kind_of
+from keyturn._providers.problems import problems
 from keyturn._providers.settings import read
-from keyturn.testing.provider_kit._subject import CheckFailed
+from keyturn.testing.provider_kit._examples import CheckFailed
 
 if TYPE_CHECKING:
     from keyturn.testing.provider_kit._subject import Subject
@@ -25,84 +25,80 @@ _UNKNOWN = "surely_not_a_setting"
 
 def data(subject: Subject) -> None:
     """The provider's data are of the right kind, and its name can be typed."""
-    provider = subject.bound_provider
+    provider = subject.effective_provider
     if not _NAME_REGEX.fullmatch(provider.name):
         raise CheckFailed(
-            f"name: {provider.name!r} is no name to choose a provider by.",
-            "make name lower-case letters and digits with single hyphens between, the same as the "
-            "entry point's name.",
+            f"name: {provider.name!r} is not a valid provider name.",
+            "let name be lower-case letters and digits with single hyphens between, the same as "
+            "the entry point's name.",
         )
-    problems = provider_data.problems(provider)
-    if problems:
-        raise CheckFailed("; ".join(problems) + ".", "correct what is named before each colon.")
+    mistakes = problems(provider)
+    if mistakes:
+        raise CheckFailed(
+            "; ".join(map(str, mistakes)) + ".", "correct what is named before each colon."
+        )
     if not subject.provider.title:
-        subject.note("title: is empty; it is the platform's name for people.")
+        subject.note("title: is empty; it is the platform's name as people write it.")
 
 
 def settings_class(subject: Subject) -> None:
     """The settings are a frozen attrs class with keyword-only fields, and secrets are secrets."""
     cls = subject.provider.settings
-    api_request_headers = f"decorate {cls.__name__} with @attrs.frozen(kw_only=True)."
+    fix = f"decorate {cls.__name__} with @attrs.frozen(kw_only=True)."
     own = vars(cls).get("__annotations__", {}).keys()
     fields = attrs.fields(attrs.resolve_types(cls))
     if not own <= {field.name for field in fields}:
-        raise CheckFailed(
-            f"settings: the class {cls.__name__} is no attrs class.", api_request_headers
-        )
+        raise CheckFailed(f"settings: the class {cls.__name__} is not an attrs class.", fix)
     if not all(field.kw_only for field in fields):
-        raise CheckFailed(
-            f"settings: {cls.__name__} has fields that aren't kw_only.", api_request_headers
-        )
+        raise CheckFailed(f"settings: {cls.__name__} has fields that are not kw_only.", fix)
     settings = subject.settings()
     try:
         object.__getattribute__(settings, "__class__").__setattr__(settings, "token_url", None)
     except attrs.exceptions.FrozenInstanceError:
         pass
     else:
-        raise CheckFailed(
-            f"settings: an object of {cls.__name__} can be changed.", api_request_headers
-        )
+        raise CheckFailed(f"settings: an object of {cls.__name__} can be changed.", fix)
     for field in fields:
-        is_open_text = kind_of(field.type)[0] is str and not field.metadata.get("choices")
-        if _SECRET_REGEX.search(field.name) and is_open_text:
+        is_open_string = kind_of(field.type)[0] is str and not field.metadata.get("choices")
+        if _SECRET_REGEX.search(field.name) and is_open_string:
             raise CheckFailed(
-                f"the setting {field.name} is a secret by its name, and shows itself in every "
+                f"the setting {field.name} is a secret by its name, and is shown in every "
                 "repr, log and traceback.",
                 f"annotate {field.name} as keyturn.Secret.",
             )
 
 
 def schema(subject: Subject) -> None:
-    """The JSON Schema is JSON, and has a title for each setting."""
+    """The JSON Schema is valid JSON, and has a title for each setting."""
     cls = subject.provider.settings
-    found = subject.ask("settings_schema", subject.provider.settings_schema)
+    found = subject.call("settings_schema", subject.provider.settings_schema)
     try:
         json.dumps(found, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise CheckFailed(
-            f"the JSON Schema of the settings is no JSON ({error}).",
+            f"the JSON Schema of the settings is not JSON ({error}).",
             "give setting(…, schema=…) and choices plain JSON values.",
         ) from None
     for field in attrs.fields(cls):
         if not field.metadata.get("title"):
             raise CheckFailed(
-                f"the setting {field.name} has no title, so a form shows its name in code.",
+                f"the setting {field.name} has no title, so a form shows its name from the code.",
                 f"declare {field.name} with keyturn.plugins.setting(title, description, …).",
             )
 
 
 def settings_read(subject: Subject) -> None:
-    """What the schema requires is required, and all mistakes are told at once."""
+    """What the schema requires is required, and all mistakes are reported at once."""
     cls, values = subject.provider.settings, subject.values
-    required = subject.ask("settings_schema", subject.provider.settings_schema)["required"]
+    required = subject.call("settings_schema", subject.provider.settings_schema)["required"]
     for name in required:
         rest = {key: value for key, value in values.items() if key != name}
         _, mistakes = read(cls, {**rest, _UNKNOWN: 1})
-        told = {mistake.partition(":")[0] for mistake in mistakes}
-        if not {name, _UNKNOWN} <= told:
+        reported = {mistake.path for mistake in mistakes}
+        if not {name, _UNKNOWN} <= reported:
             raise CheckFailed(
                 f"without the setting {name}, and with an unknown one, only these mistakes are "
-                f"told: {', '.join(sorted(told)) or 'none'}.",
+                f"reported: {', '.join(sorted(reported)) or 'none'}.",
                 "leave reading to the settings class: no __init__, converter or validator of your "
-                "own; what belongs together goes into problems().",
+                "own; check settings that depend on each other in problems().",
             )

@@ -1,4 +1,4 @@
-"""Checks of what becomes of a token endpoint's negative_cache."""
+"""Checks of how a provider reads a token endpoint's error responses."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import attrs
 from keyturn import errors
 from keyturn._http.response import OAuthError
 from keyturn._http.response import Response as ReadResponse
+from keyturn._names import did_you_mean
 from keyturn._providers.provider import Provider
-from keyturn._providers.settings import did_you_mean
-from keyturn.testing.emulator._messages import Response, html_response, json_response
+from keyturn.testing._messages import Response, html_response, json_response
 from keyturn.testing.provider_kit import _samples as samples
-from keyturn.testing.provider_kit._subject import CheckFailed, check_keys
+from keyturn.testing.provider_kit._examples import CheckFailed, check_keys
 
 if TYPE_CHECKING:
     from keyturn.testing.provider_kit._endpoint import Reply
@@ -24,11 +24,11 @@ _CODES: dict[str, type[errors.KeyturnError]] = {
     "invalid_scope": errors.InvalidScope,
     "unauthorized_client": errors.TokenRequestRefused,
 }
-_ODD: tuple[Any, ...] = (
+_UNUSUAL: tuple[Any, ...] = (
     None,
     True,
     7,
-    "text",
+    "string",
     [],
     [None],
     [[]],
@@ -41,45 +41,46 @@ _ODD: tuple[Any, ...] = (
     {"error": "invalid_client", "error_description": [7]},
     {"errors": None},
     {"errors": [7]},
-    {"errors": ["text", None]},
+    {"errors": ["string", None]},
     {"errors": {"code": 7}},
-    {"message": {"text": 7}},
-    {"code": "text"},
+    {"message": {"string": 7}},
+    {"code": "string"},
 )
 
 
 def oauth_errors(subject: Subject) -> None:
-    """The errors of RFC 6749, in the provider's own shape, become the errors of their kind."""
+    """The errors of RFC 6749, in the provider's own format, raise the matching errors."""
     documented = {_name(each.get("raises", "")) for each in subject.examples.errors}
-    has_own_shape = type(subject.bound_provider).read_error is not Provider.read_error
+    has_own_format = type(subject.effective_provider).read_error is not Provider.read_error
     for code, kind in _CODES.items():
-        if has_own_shape and kind.__name__ in documented:
-            continue  # data may not be able to say it; documented_errors holds the example
+        if has_own_format and kind.__name__ in documented:
+            continue  # data may not express it; documented_errors checks the example
         for status in (400, 401):
-            reply = samples.refusal(subject.bound_provider, code, status, "made up")
-            _expect(subject, f"{code} (HTTP {status})", reply, kind, _MEND_CODES)
+            reply = samples.error_response(subject.effective_provider, code, status, "made up")
+            _expect(subject, f"{code} (HTTP {status})", reply, kind, _FIX_CODES)
 
 
 def error_inside_200(subject: Subject) -> None:
-    """An error is never a token, whatever the status, and whatever stands beside it."""
-    provider, content = subject.bound_provider, subject.sample.content
+    """A response with an error never gives a token, whatever its status and its other fields."""
+    provider, content = subject.effective_provider, subject.sample.content
     if not isinstance(content, dict):
         return
     own = {oauth: platforms for platforms, oauth in provider.error_codes.items()}
     code = own.get("invalid_client", "invalid_client")
-    beside = subject.sample.changed(samples.placed(content, provider.error_field, code))
-    alone = samples.refusal(provider, "invalid_client", provider.token_status, "made up")
-    for what, reply in (("an error", alone), ("an error beside a token", beside)):
+    with_token = subject.sample.changed(samples.placed(content, provider.error_field, code))
+    alone = samples.error_response(provider, "invalid_client", provider.token_status, "made up")
+    for what, reply in (("an error", alone), ("an error beside a token", with_token)):
         if subject.failure(reply) is None:
             raise CheckFailed(
                 f"{what} in a response of status {provider.token_status} gives a token.",
-                "correct error_field, or let read_error look at every response, whatever its status; "
-                "read_token must refuse what has no token in its place.",
+                "correct error_field, or let read_error look at every response, whatever its "
+                "status; "
+                "read_token must raise InvalidTokenResponse for a response without a token.",
             )
 
 
 def http_errors(subject: Subject) -> None:
-    """Answers without words become the errors that their status says."""
+    """Responses without an error code raise the error that their status stands for."""
     empty = Response(401, b"", {"Content-Type": "application/json"})
     limited = json_response(429, {})
     waiting = attrs.evolve(limited, headers={**limited.headers, "Retry-After": "7"})
@@ -94,13 +95,13 @@ def http_errors(subject: Subject) -> None:
         ("HTTP 200 with a page", html_response(200, "Welcome"), errors.InvalidTokenResponse),
     ]
     for what, response, kind in responses:
-        error = _expect(subject, what, response, kind, _MEND_STATUS)
+        error = _expect(subject, what, response, kind, _FIX_STATUS)
         if response is waiting and getattr(error, "retry_after", None) != 7.0:
-            raise CheckFailed(f"{what} is not obeyed.", _MEND_STATUS)
+            raise CheckFailed(f"the delay of {what} is ignored.", _FIX_STATUS)
 
 
 def documented_errors(subject: Subject) -> None:
-    """Each example of `errors` becomes the error that it says."""
+    """Each example of `errors` raises the error that it names."""
     for number, example in enumerate(subject.examples.errors, 1):
         what = f"example {number} of `errors`"
         check_keys(what, example, others="status headers body raises")
@@ -109,27 +110,28 @@ def documented_errors(subject: Subject) -> None:
         if not (isinstance(kind, type) and issubclass(kind, errors.KeyturnError)):
             known = [each for each in vars(errors) if each[0].isupper()]
             raise CheckFailed(
-                f"{what}: {name} is no error of keyturn.{did_you_mean(name, known)}"
+                f"{what}: {name} is not an error of keyturn.{did_you_mean(name, known)}"
                 if name
                 else f"{what} does not say which error it raises.",
                 'give each example raises, such as "InvalidClient".',
             )
-        _expect(subject, what, samples.from_example(example), kind, _MEND_CODES)
+        _expect(subject, what, samples.from_example(example), kind, _FIX_CODES)
 
 
 def read_error_method(subject: Subject) -> None:
-    """`read_error` finds no error in a token, and takes responses of any form."""
-    provider, settings = subject.bound_provider, subject.settings()
+    """`read_error` finds no error in a token response, and accepts responses of any form."""
+    provider, settings = subject.effective_provider, subject.settings()
     good = samples.to_response(subject.sample.response)
-    if subject.ask("read_error", lambda: provider.read_error(settings, good)) is not None:
+    if subject.call("read_error", lambda: provider.read_error(settings, good)) is not None:
         raise CheckFailed(
             "read_error finds an error in the response with a token.",
             "let read_error return None where there is no error; correct error_field.",
         )
-    odd = [json_response(400, each) for each in _ODD]
-    odd += [json_response(400, samples.placed({}, provider.error_field, each)) for each in _ODD]
-    odd += [html_response(502, "Bad Gateway"), Response(500), Response(400, b"\xff{")]
-    for each in odd:
+    unusual = [json_response(400, each) for each in _UNUSUAL]
+    field = provider.error_field
+    unusual += [json_response(400, samples.placed({}, field, each)) for each in _UNUSUAL]
+    unusual += [html_response(502, "Bad Gateway"), Response(500), Response(400, b"\xff{")]
+    for each in unusual:
         response = samples.to_response(each)
         found: Any = _read_error(subject, response)
         if found is not None and not isinstance(found, OAuthError):
@@ -140,15 +142,15 @@ def read_error_method(subject: Subject) -> None:
 
 
 def _read_error(subject: Subject, response: ReadResponse) -> object:
-    provider, settings = subject.bound_provider, subject.settings()
+    provider, settings = subject.effective_provider, subject.settings()
     try:
-        return subject.ask("read_error", lambda: provider.read_error(settings, response))
+        return subject.call("read_error", lambda: provider.read_error(settings, response))
     except CheckFailed as failed:
         what = failed.what
     raise CheckFailed(
         f"read_error raises for {_shown(response)}: {what}",
         "let read_error return None for what it doesn't understand: response.json() may be None, a "
-        "list, a text or a number, and so may be every field in it.",
+        "list, a string or a number, and so may be every field in it.",
     )
 
 
@@ -157,16 +159,15 @@ def _shown(response: ReadResponse) -> str:
 
 
 def _expect(
-    subject: Subject, what: str, reply: Reply, kind: type[errors.KeyturnError], mend: str
+    subject: Subject, what: str, reply: Reply, kind: type[errors.KeyturnError], fix: str
 ) -> errors.KeyturnError:
     error = subject.failure(reply)
     if error is None:
-        raise CheckFailed(f"{what} gives a token.", mend)
+        raise CheckFailed(f"{what} gives a token.", fix)
     if not isinstance(error, kind):
         raise CheckFailed(
-            f"{what} becomes {type(error).__name__}, and should become {kind.__name__}: "
-            f"{error.message}",
-            mend,
+            f"{what} raises {type(error).__name__} instead of {kind.__name__}: {error.message}",
+            fix,
         )
     return error
 
@@ -175,11 +176,12 @@ def _name(raises: object) -> str:
     return raises.__name__ if isinstance(raises, type) else str(raises)
 
 
-_MEND_CODES = (
-    "correct error_field and error_codes, or let read_error return a keyturn.plugins.OAuthError with the "
+_FIX_CODES = (
+    "correct error_field and error_codes, or let read_error return a keyturn.plugins.OAuthError "
+    "with the "
     "code of RFC 6749 section 5.2."
 )
-_MEND_STATUS = (
-    "let read_error return an OAuthError or None, and raise nothing: what a status means, keyturn "
-    "knows."
+_FIX_STATUS = (
+    "let read_error return an OAuthError or None, and raise nothing: keyturn maps a status to its "
+    "error."
 )

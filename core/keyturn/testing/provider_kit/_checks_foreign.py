@@ -1,4 +1,4 @@
-"""Check of what hostile responses do to the addresses that a token is sent to."""
+"""Check of the URLs that a hostile response can make a token be sent to."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keyturn import errors
 from keyturn._http.urls import is_below, url_problem
 from keyturn._providers.calls import translate_errors
 from keyturn.testing.provider_kit import _samples as samples
-from keyturn.testing.provider_kit._subject import CheckFailed
+from keyturn.testing.provider_kit._examples import CheckFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,69 +23,71 @@ if TYPE_CHECKING:
 
 _EVIL = "https://evil.example/api"
 _SLUGS = ("evil.example/", "evil.example#", "a@evil.example")
-# How deep in a response an address is looked for.
+# The depths at which a response holds a URL.
 _DEPTHS = (1, 2, 3)
 
 
 class _Anything(dict[str, Any]):
-    """Fields of a response that all say the same, whatever their name."""
+    """Fields of a response that all have one value, whatever their name."""
 
-    def __init__(self, said: object) -> None:
-        super().__init__(made_up=said)
-        self._said = said
+    def __init__(self, value: object) -> None:
+        super().__init__(made_up=value)
+        self._value = value
 
     def __missing__(self, key: str) -> object:
-        return self._said
+        return self._value
 
     def get(self, key: str, default: object = None) -> object:
         del key, default
-        return self._said
+        return self._value
 
     def __contains__(self, key: object) -> bool:
         return True
 
 
 def foreign_api_address(subject: Subject) -> None:
-    """A response can't lead API or revocation requests, and the token in them, to a foreign host."""
+    """A response can't send API or revocation requests, with their token, to a foreign host."""
     domains = _domains(subject)
-    told = (_EVIL, *_hostile(domains), *_SLUGS)
-    for text in told:
-        _try_field(subject, text, domains)
+    values = (_EVIL, *_hostile(domains), *_SLUGS)
+    for value in values:
+        _try_field(subject, value, domains)
     token = subject.token()
-    # The plainest first: a message about deeper ones would mislead.
+    # The simplest first: a message about a deeper one would mislead.
     for depth in _DEPTHS:
-        for text in told:
-            _try_token(subject, _telling(token, text, depth), domains)
+        for value in values:
+            _try_token(subject, _token_with(token, value, depth), domains)
 
 
 def _domains(subject: Subject) -> list[str]:
-    """Return the domains that are the platform's own."""
+    """Return the platform's own domains."""
     host = urlsplit(subject.request().url).hostname or ""
     return list(
-        dict.fromkeys((*subject.bound_provider.api_domains, host, ".".join(host.split(".")[-2:])))
+        dict.fromkeys(
+            (*subject.effective_provider.api_domains, host, ".".join(host.split(".")[-2:]))
+        )
     )
 
 
 def _hostile(domains: list[str]) -> Iterator[str]:
-    """Yield addresses that only look like the platform's own."""
+    """Yield URLs that only look like the platform's own."""
     for domain in domains:
         yield f"https://evil{domain}"
         yield f"https://evil.example/{domain}"
         yield f"https://{domain}.evil.example"
 
 
-def _telling(token: Token, text: str, depth: int) -> Token:
-    """Return a token in whose response every field, so deep, says the same."""
-    said = _Anything(text)
+def _token_with(token: Token, value: str, depth: int) -> Token:
+    """Return a token in whose response every field at a depth has one value."""
+    fields = _Anything(value)
     for _ in range(depth - 1):
-        said = _Anything(said)
-    told = attrs.evolve(token)
-    object.__setattr__(told, "extra", MappingProxyType(said))
-    return told
+        fields = _Anything(fields)
+    changed = attrs.evolve(token)
+    object.__setattr__(changed, "extra", MappingProxyType(fields))
+    return changed
 
 
 def _try_token(subject: Subject, token: Token, domains: list[str]) -> None:
-    provider, settings = subject.bound_provider, subject.settings()
+    provider, settings = subject.effective_provider, subject.settings()
 
     def revocation() -> str | None:
         request = provider.revocation_request(settings, token)
@@ -98,11 +100,11 @@ def _try_token(subject: Subject, token: Token, domains: list[str]) -> None:
     _judge("revocation_request", _address(subject, "revocation_request", revocation), domains)
 
 
-def _try_field(subject: Subject, text: str, domains: list[str]) -> None:
-    """Let the token endpoint itself tell an address where the provider looks for it."""
-    content, field = subject.sample.content, subject.bound_provider.api_url_field
+def _try_field(subject: Subject, value: str, domains: list[str]) -> None:
+    """Let the token endpoint return a URL in the field that the provider reads it from."""
+    content, field = subject.sample.content, subject.effective_provider.api_url_field
     if field and isinstance(content, dict):
-        connection = subject.connect(subject.sample.changed(samples.placed(content, field, text)))
+        connection = subject.connect(subject.sample.changed(samples.placed(content, field, value)))
         _judge("api_url_for", _address(subject, "api_url_for", lambda: connection.api_url), domains)
 
 
@@ -111,15 +113,16 @@ def _judge(method: str, address: str | None, domains: list[str]) -> None:
         return
     if not any(is_below(address, domain) for domain in domains):
         raise CheckFailed(
-            f"{method} believes what a token's response tells, and the token would be sent to "
+            f"{method} trusts a field of a token response, and the token would be sent to "
             f"{address!r}.",
-            "use api_url_field with api_domains, or compare with the settings' own host; what is "
-            "only a part of a host must be one label.",
+            "use api_url_field with api_domains, or compare with the host of the settings; a part "
+            "of "
+            "a host must be one label.",
         )
 
 
 def _address(subject: Subject, method: str, work: Callable[[], str | None]) -> str | None:
-    """Return an address; None when it is refused."""
+    """Return a URL; None when the method rejects the fields."""
     try:
         address: Any = translate_errors(subject.provider.name, work)
     except errors.ConfigurationError:
@@ -133,6 +136,6 @@ def _address(subject: Subject, method: str, work: Callable[[], str | None]) -> s
             return None
         failure = f"it returns {type(address).__name__}"
     raise CheckFailed(
-        f"{method} fails for odd fields of a token's response: {failure}",
+        f"{method} fails for unusual fields of a token response: {failure}",
         f"let {method} return None, or raise keyturn.errors.ConfigurationError.",
     )

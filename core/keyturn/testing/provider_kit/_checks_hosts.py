@@ -1,4 +1,4 @@
-"""Checks of what hostile settings do to addresses."""
+"""Checks of what hostile settings do to URLs."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from keyturn._http.urls import origin, url_problem
 from keyturn._providers.calls import translate_errors
 from keyturn._providers.settings import read
 from keyturn._token import Token
-from keyturn.testing.provider_kit._made_up import candidates, text_settings, url_settings
-from keyturn.testing.provider_kit._subject import CheckFailed
+from keyturn.testing.provider_kit._examples import CheckFailed
+from keyturn.testing.provider_kit._made_up import candidates, string_settings, url_settings
 
 if TYPE_CHECKING:
     from keyturn.testing.provider_kit._subject import Subject
 
-_TEXTS = (
+_STRINGS = (
     "acme.evil.example/",
     "evil.example#",
     "evil.example?",
@@ -55,34 +55,36 @@ _URLS = (
 _TOKEN = Token("made-up-token", "Bearer", 4e9)
 
 
-def hostile_texts(subject: Subject) -> None:
-    """No text that a tenant's owner may choose leads a secret or a token to another host."""
-    for name in text_settings(subject.provider.settings):
+def hostile_strings(subject: Subject) -> None:
+    """No string that a tenant chooses sends a secret or a token to another host."""
+    for name in string_settings(subject.provider.settings):
         usual = _addresses(subject, _harmless(subject, name))
-        for text in _TEXTS:
+        for value in _STRINGS:
             try:
-                found = _addresses(subject, {name: text})
+                found = _addresses(subject, {name: value})
             except errors.ConfigurationError as error:
                 if _is_named(name, str(error)):
                     continue
                 raise CheckFailed(
-                    f"the setting {name} as {text!r} is refused without being named: {error}",
-                    f"declare {name} with keyturn.plugins.label or another check, and make addresses of "
+                    f"the setting {name} as {value!r} is rejected without being named: {error}",
+                    f"declare {name} with keyturn.plugins.label or another check, and declare "
+                    "URLs as "
                     f"templates such as https://{{{name}}}.example.",
                 ) from None
             for kind in found.keys() & usual.keys():
-                _compare(f"the setting {name} as {text!r}", name, kind, usual[kind], found[kind])
+                _compare(f"the setting {name} as {value!r}", name, kind, usual[kind], found[kind])
 
 
 def hostile_urls(subject: Subject) -> None:
-    """A setting that is an address takes https addresses only, and nothing odd in them."""
+    """A setting that is a URL takes plain https URLs only."""
     for name in url_settings(subject.provider.settings):
         for address in _URLS:
             _, mistakes = read(subject.provider.settings, {**subject.values, name: address})
-            if not any(mistake.startswith(f"{name}:") for mistake in mistakes):
+            if not any(mistake.path == name for mistake in mistakes):
                 raise CheckFailed(
                     f"the setting {name} may be {address!r}.",
-                    f"declare {name} with keyturn.plugins.url, or let its check ask keyturn.url_problem.",
+                    f"declare {name} with keyturn.plugins.url, or let its check call "
+                    "keyturn.plugins.url_problem.",
                 )
 
 
@@ -98,20 +100,20 @@ def _harmless(subject: Subject, name: str) -> dict[str, str]:
 
 
 def _addresses(subject: Subject, changes: dict[str, str]) -> dict[str, str]:
-    """Return the addresses that settings lead to.
+    """Return the URLs that settings lead to.
 
     Raises:
-        keyturn.errors.ConfigurationError: The settings, or an address, are refused.
+        keyturn.errors.ConfigurationError: The settings, or a URL, are rejected.
     """
     settings, mistakes = read(subject.provider.settings, {**subject.values, **changes})
     if settings is None:
-        raise errors.ConfigurationError("refused:", problems=mistakes)
-    provider, request = subject.ready(settings)
+        raise errors.ConfigurationError("rejected:", problems=mistakes)
+    provider, request = subject.prepared(settings)
     for header, value in request.headers.items():
         if not value.isprintable():
             raise CheckFailed(
                 f"the token request's header {header} holds control characters from a setting.",
-                "let the setting's check refuse them.",
+                "let the setting's check reject them.",
             )
     found = {"token endpoint": request.url}
     with contextlib.suppress(errors.ConfigurationError):
@@ -127,20 +129,21 @@ def _addresses(subject: Subject, changes: dict[str, str]) -> dict[str, str]:
     return found
 
 
-def _is_named(name: str, text: str) -> bool:
-    """Tell whether a text names a setting, and not just a host that is called so."""
-    return re.search(rf"(?<![\w/.-]){re.escape(name)}(?![\w-]|\.\w)", text) is not None
+def _is_named(name: str, message: str) -> bool:
+    """Return whether a message names a setting, and not just a host of that name."""
+    return re.search(rf"(?<![\w/.-]){re.escape(name)}(?![\w-]|\.\w)", message) is not None
 
 
 def _compare(what: str, name: str, kind: str, usual: str, address: str) -> None:
-    mend = (
-        f"declare {name} with keyturn.plugins.label if it is a part of the host, else make the address of "
-        f"a template, https://host.example/{{{name}}}, which encodes it."
+    fix = (
+        f"declare {name} with keyturn.plugins.label if it is a part of the host, else declare the "
+        "URL "
+        f"as a template, https://host.example/{{{name}}}, which encodes it."
     )
     problem = url_problem(address)
     if problem:
-        raise CheckFailed(f"{what} makes the address of the {kind} odd: it {problem}.", mend)
+        raise CheckFailed(f"{what} makes the URL of the {kind} invalid: it {problem}.", fix)
     if origin(address) != origin(usual):
-        raise CheckFailed(f"{what} leads to another host: the {kind} is at {address!r}.", mend)
+        raise CheckFailed(f"{what} leads to another host: the {kind} is at {address!r}.", fix)
     if address.count("/") != usual.count("/"):
-        raise CheckFailed(f"{what} changes the path: the {kind} is at {address!r}.", mend)
+        raise CheckFailed(f"{what} changes the path: the {kind} is at {address!r}.", fix)

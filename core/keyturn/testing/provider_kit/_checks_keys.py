@@ -1,4 +1,4 @@
-"""Checks of the key: which settings set tokens apart, and which don't."""
+"""Checks of the fingerprint: which settings it covers, and which it does not."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from keyturn import errors
-from keyturn._providers.schema import kind_of
+from keyturn._providers.kinds import kind_of
 from keyturn._providers.settings import read
 from keyturn._secret import Secret
 from keyturn._token import Token
+from keyturn.testing.provider_kit._examples import CheckFailed
 from keyturn.testing.provider_kit._made_up import candidates
-from keyturn.testing.provider_kit._subject import CheckFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,12 +28,12 @@ _CREDENTIALS = {"client_id", "token_url"}
 
 
 def fingerprint(subject: Subject) -> None:
-    """Each setting that matters changes the key of the token, and no other does."""
+    """Each setting that the token depends on changes the fingerprint, and no other does."""
     usual, context = subject.request().fingerprint, subject.examples.context
     known = {field.name for field in attrs.fields(attrs.resolve_types(subject.provider.settings))}
     if not (context or set()) <= known:
         raise CheckFailed(
-            f"`context` names no settings: {', '.join(sorted((context or set()) - known))}.",
+            f"`context` names unknown settings: {', '.join(sorted((context or set()) - known))}.",
             "correct `context`.",
         )
     same, unvaried = [], []
@@ -45,13 +45,15 @@ def fingerprint(subject: Subject) -> None:
             same.append(name)
         elif context is not None and name in context:
             raise CheckFailed(
-                f"the setting {name} belongs to `context`, and changes the token request: each of "
-                "its values costs a token.",
+                f"the setting {name} is in `context`, but changes the token request: each of its "
+                "values needs a token of its own.",
                 f"leave {name} out of token_request, or out of `context`.",
             )
     _judge(subject, same)
     if unvaried:
-        subject.note(f"no other value could be made up, so not varied: {', '.join(unvaried)}.")
+        subject.note(
+            f"no second value could be made up, so these are not varied: {', '.join(unvaried)}."
+        )
 
 
 def scope_order(subject: Subject) -> None:
@@ -68,12 +70,13 @@ def scope_order(subject: Subject) -> None:
             continue
         if one != other:
             raise CheckFailed(
-                "the order of the setting scope's values changes the key: two tokens are requested "
-                "for the same scope.",
+                "the order of the values of scope changes the fingerprint: the same scope causes "
+                "two "
+                "token requests.",
                 "return the values from scope(settings), and leave scope out of `parameters`.",
             )
         return
-    subject.note("scope: no two values could be made up, so their order was not tried.")
+    subject.note("scope: two values could not be made up, so their order is not checked.")
 
 
 def _changed(subject: Subject, name: str) -> TokenRequest | None:
@@ -95,16 +98,16 @@ def _changed(subject: Subject, name: str) -> TokenRequest | None:
 
 def _candidates(subject: Subject, name: str) -> Iterator[Any]:
     if name == "private_key":
-        # That it can be changed matters here, and not whether it fits the algorithm.
+        # It need not fit the algorithm: only the change matters here.
         yield "-----BEGIN PRIVATE KEY-----\nmade up\n-----END PRIVATE KEY-----"
     yield from candidates(subject.provider, name)
 
 
 def _judge(subject: Subject, same: list[str]) -> None:
-    """Judge settings that make no difference to the token request."""
+    """Fail for settings that should change the token request, and do not."""
     context = subject.examples.context
     fields = attrs.fields_dict(subject.provider.settings)
-    # Where nobody said what the context is, only what must matter is a mistake.
+    # Without `context`, only credentials are known to matter.
     needed = [
         name
         for name in same
@@ -116,20 +119,21 @@ def _judge(subject: Subject, same: list[str]) -> None:
     wrong = needed if context is None else [name for name in same if name not in context]
     for name in wrong:
         raise CheckFailed(
-            f"the setting {name} makes no difference to the token request, so two connections that "
+            f"the setting {name} does not change the token request, so two connections that "
             "differ in it share a token.",
-            f"let token_request use {name}, or set realm: attrs.evolve(request, "
-            f"realm=settings.{name}); if tokens don't depend on it, add it to `context`.",
+            f"let token_request use {name}, or set partition: attrs.evolve(request, "
+            f"partition=settings.{name}); if tokens don't depend on it, add it to `context`.",
         )
     if same and context is None:
         subject.note(
-            f"no difference to the token request make: {', '.join(same)}. If one makes a "
-            "difference to the token, set the request's realm to it."
+            f"these settings do not change the token request: {', '.join(same)}. If the token "
+            "depends on "
+            "one, set the request's partition to it."
         )
 
 
 def _is_for_api(subject: Subject, name: str) -> bool:
-    """Tell whether a setting makes a difference to API requests."""
+    """Return whether a setting changes the headers of API requests."""
     value = subject.examples.others.get(name, "made-up-too")
     other = read(subject.provider.settings, {**subject.values, name: value})[0]
     return other is not None and _headers(subject, other) != _headers(subject, subject.settings())
@@ -137,9 +141,9 @@ def _is_for_api(subject: Subject, name: str) -> bool:
 
 def _headers(subject: Subject, settings: Settings) -> dict[str, str]:
     return dict(
-        subject.ask(
+        subject.call(
             "api_request_headers",
-            lambda: subject.bound_provider.api_request_headers(settings, _TOKEN),
+            lambda: subject.effective_provider.api_request_headers(settings, _TOKEN),
         )
     )
 

@@ -1,4 +1,4 @@
-"""Checks of the token request: what it is, and what making it may do."""
+"""Checks of the token request, and of what the provider's methods do while making it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import attrs
 
 from keyturn._http.values import DynamicValue
 from keyturn.testing.provider_kit import _samples as samples
-from keyturn.testing.provider_kit._subject import CheckFailed, check_keys
-from keyturn.testing.provider_kit._watch import doors, tomorrow
+from keyturn.testing.provider_kit._examples import CheckFailed, check_keys
+from keyturn.testing.provider_kit._watch import blocked_io, tomorrow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from keyturn.testing.provider_kit._subject import Subject
 
 HEADER_NAME_REGEX = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-# What a documented text has where each request has something else.
+# Placeholders for what differs from request to request.
 _CHANGING = {
     "{uuid}": r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",
     "{assertion}": r"[\w-]+\.[\w-]+\.[\w-]+",
@@ -36,59 +36,61 @@ def golden_request(subject: Subject) -> None:
     golden, request = subject.examples.request, subject.request()
     if golden is None:
         if subject.examples.context is None:
-            return  # who has nothing to compare it with looks at it
+            return  # `keyturn verify` shows the request instead
         raise CheckFailed(
             "`request`, the documented token request, is not given.",
-            "hold this against the platform's documentation, then give "
+            "compare this with the platform's documentation, then give "
             f"request = {_literal(request)}",
         )
     check_keys("`request`", golden, needed="method url", others="query headers body")
-    for part, text in _parts(request).items():
-        wanted = golden.get(part, "" if part in {"query", "body"} else text)
+    for part, sent in _parts(request).items():
+        wanted = golden.get(part, "" if part in {"query", "body"} else sent)
         wanted = wanted.decode() if isinstance(wanted, bytes) else str(wanted)
-        if not _matches(wanted, text):
-            _differs(part, wanted, text, request)
+        if not _matches(wanted, sent):
+            _differs(part, wanted, sent, request)
     given = {name.lower(): str(value) for name, value in golden.get("headers", {}).items()}
-    sent = {name.lower(): value for name, value in request.headers.items()}
+    headers = {name.lower(): value for name, value in request.headers.items()}
     wanted_headers = _usual_headers(request) | given
-    for name in sorted(wanted_headers.keys() | sent.keys()):
+    for name in sorted(wanted_headers.keys() | headers.keys()):
         wanted = wanted_headers.get(name, "(no such header)")
-        if not _matches(wanted, sent.get(name, "(no such header)")):
-            _differs(f"header {name}", wanted, sent.get(name, "(no such header)"), request)
+        value = headers.get(name, "(no such header)")
+        if not _matches(wanted, value):
+            _differs(f"header {name}", wanted, value, request)
 
 
 def well_formed_request(subject: Subject) -> None:
-    """The token request goes to an https address, and its headers are headers."""
+    """The token request goes to an https URL, and its headers are valid."""
     request = subject.request()
     given = [value for value in subject.values.values() if isinstance(value, str)]
     local = any(value.startswith("http://") for value in given)
     if not (local or request.url.startswith("https://")):
         raise CheckFailed(
-            f"the token endpoint is {request.url}, and secrets go over https only.",
+            f"the token endpoint is {request.url}, but secrets go over https only.",
             "correct token_url, or token_request.",
         )
     for name, value in request.headers.items():
         if not (HEADER_NAME_REGEX.fullmatch(name) and value.isprintable()):
             raise CheckFailed(
-                f"the token request's header {name!r} or its value is no header.",
+                f"the token request's header {name!r} or its value is not valid.",
                 "correct token_headers, or the header made in token_request.",
             )
 
 
 def repeatable_request(subject: Subject) -> None:
-    """The same settings give the same request, tomorrow as well; what changes is `DynamicValue`."""
+    """The same settings give the same request a day later; what changes is a `DynamicValue`."""
     first = subject.request()
     with tomorrow():
         second = subject.request()
     if first.fingerprint == second.fingerprint:
         return
-    mend = (
-        "make what changes a keyturn.plugins.DynamicValue, or the template {uuid}: it is made when the request "
-        "is sent, and is no part of the key under which the token is kept."
+    fix = (
+        "let what changes be a keyturn.plugins.DynamicValue, or the template {uuid}: it is "
+        "computed when "
+        "the request is sent, and is no part of the fingerprint."
     )
     pairs = zip(_pairs(first), _pairs(second), strict=False)
     changing = [f"{one[0]} {one[1]!r}" for one, other in pairs if one != other]
-    raise CheckFailed(f"the token request differs each time: {', '.join(changing)}.", mend)
+    raise CheckFailed(f"the token request differs each time: {', '.join(changing)}.", fix)
 
 
 def token_url_setting(subject: Subject) -> None:
@@ -103,27 +105,28 @@ def token_url_setting(subject: Subject) -> None:
 
 
 def no_input_or_output(subject: Subject) -> None:
-    """The provider's methods decide; they open no file, connection or process."""
+    """The provider's methods open no file, start no process and make no connection."""
     token = subject.token()
     for method, work in _methods(subject, token):
-        # What else is wrong with the method is for other checks to say.
-        with doors() as seen, contextlib.suppress(Exception):
+        # Other checks report what else is wrong with the method.
+        with blocked_io() as attempts, contextlib.suppress(Exception):
             work()
-        if seen:
+        if attempts:
             raise CheckFailed(
-                f"{method} {seen[0]}.",
-                f"let {method} decide by settings and response alone; what it reads must be a "
-                "setting, and whatever is made anew each time a keyturn.plugins.DynamicValue.",
+                f"{method} {attempts[0]}.",
+                f"let {method} use settings and response alone; what it reads must be a setting, "
+                "and "
+                "what is new for each request a keyturn.plugins.DynamicValue.",
             )
 
 
 def nothing_changed(subject: Subject) -> None:
-    """The provider's methods leave the settings, and the provider itself, as they were."""
+    """The provider's methods change neither the settings nor the provider itself."""
     token, settings = subject.token(), subject.settings()
-    provider = subject.bound_provider
+    provider = subject.effective_provider
     for method, work in _methods(subject, token, settings):
         before = (attrs.asdict(settings), _state(provider))
-        subject.ask(method, work)
+        subject.call(method, work)
         if before[0] != attrs.asdict(settings):
             raise CheckFailed(
                 f"{method} changes the settings.",
@@ -153,7 +156,7 @@ def _usual_headers(request: TokenRequest) -> dict[str, str]:
 
 
 def _literal(request: TokenRequest) -> str:
-    """Return a request as the conformance class has it, redacted."""
+    """Return a request in the format of a conformance class, redacted."""
     shown = request.redacted()
     given = {name: value for name, value in _parts(shown).items() if value}
     headers = {
@@ -164,25 +167,25 @@ def _literal(request: TokenRequest) -> str:
     return repr(given | ({"headers": headers} if headers else {}))
 
 
-def _matches(golden: str, text: str) -> bool:
+def _matches(golden: str, sent: str) -> bool:
     pattern = re.escape(golden)
     for placeholder, fit in _CHANGING.items():
         pattern = pattern.replace(re.escape(placeholder), fit)
-    return re.fullmatch(pattern, text, re.DOTALL) is not None
+    return re.fullmatch(pattern, sent, re.DOTALL) is not None
 
 
-def _differs(part: str, wanted: str, text: str, request: TokenRequest) -> None:
+def _differs(part: str, wanted: str, sent: str, request: TokenRequest) -> None:
     for secret in request.secrets():
-        wanted, text = (each.replace(secret.reveal(), str(secret)) for each in (wanted, text))
+        wanted, sent = (each.replace(secret.reveal(), str(secret)) for each in (wanted, sent))
     raise CheckFailed(
         f"the token request's {part} is not the documented one.\n"
-        f"documented: {wanted}\nsent:       {text}",
-        "correct the provider's data or token_request, or `request` if that is mistaken.",
+        f"documented: {wanted}\nsent:       {sent}",
+        "correct the provider's data or token_request, or `request` if that is wrong.",
     )
 
 
 def _pairs(request: TokenRequest) -> list[tuple[str, str, Any]]:
-    """Return what a request is made of: what kind of part, its name, and its value."""
+    """Return the parts of a request: kind, name and value."""
     return [
         ("part", "url", request.url),
         ("part", "method", request.method),
@@ -194,7 +197,7 @@ def _pairs(request: TokenRequest) -> list[tuple[str, str, Any]]:
 
 
 def _stable(value: Any) -> Any:
-    return list(value.sources()) if isinstance(value, DynamicValue) else value
+    return list(value.inputs()) if isinstance(value, DynamicValue) else value
 
 
 def _state(provider: object) -> dict[str, Any]:
@@ -207,18 +210,18 @@ def _methods(
 ) -> list[tuple[str, Callable[[], object]]]:
     """Return each of the provider's methods by its name, ready to be called."""
     given = settings or subject.settings()
-    provider, response = subject.bound_provider, samples.to_response(subject.sample.response)
+    provider, response = subject.effective_provider, samples.to_response(subject.sample.response)
     request = subject.request()
-    refused = samples.to_response(samples.refusal(provider, "invalid_client", 401))
+    error = samples.to_response(samples.error_response(provider, "invalid_client", 401))
     return [
         ("for_settings", lambda: subject.provider.for_settings(given)),
         ("token_request", lambda: provider.token_request(given)),
         ("read_token", lambda: provider.read_token(given, response, request)),
-        ("read_error", lambda: provider.read_error(given, refused)),
+        ("read_error", lambda: provider.read_error(given, error)),
         ("authorization", lambda: provider.authorization(given, token)),
         ("api_request_headers", lambda: dict(provider.api_request_headers(given, token))),
         ("api_url_for", lambda: provider.api_url_for(given, token)),
-        ("token_rejected", lambda: provider.token_rejected(given, refused)),
+        ("token_rejected", lambda: provider.token_rejected(given, error)),
         ("revocation_request", lambda: provider.revocation_request(given, token)),
         ("warnings", lambda: list(provider.warnings(given))),
     ]

@@ -1,4 +1,4 @@
-"""Checks that secrets and tokens show nowhere."""
+"""Checks that no secret and no token is shown anywhere."""
 
 from __future__ import annotations
 
@@ -15,88 +15,89 @@ from keyturn._http.urls import url_problem
 from keyturn._providers.settings import read
 from keyturn._providers.token_response import field_of
 from keyturn.testing.provider_kit import _samples as samples
+from keyturn.testing.provider_kit._examples import CheckFailed
 from keyturn.testing.provider_kit._made_up import secret_settings
-from keyturn.testing.provider_kit._subject import CheckFailed
-from keyturn.testing.provider_kit._watch import shown
+from keyturn.testing.provider_kit._watch import captured_output
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from keyturn.testing.emulator._messages import ReceivedRequest, Response
+    from keyturn.testing._messages import ReceivedRequest, Response
     from keyturn.testing.provider_kit._subject import Subject
 
-# Characters of a token that no other text holds by chance.
+# A token of this many characters occurs nowhere by chance.
 _LONG = 12
 _CANARY = f"canary-{secrets.token_hex(8)}"
 
 
 def no_secret_in_url(subject: Subject) -> None:
-    """No secret is in the address, nor in what is shown of the token request."""
+    """No secret is in the URL, nor in what is shown of the token request."""
     changes = _canaries(subject)
     request = subject.request(**changes)
     for name, forms in _hidden(subject, changes).items():
         if _found(forms, request.url):
             raise CheckFailed(
-                f"the setting {name} is in the token endpoint's address, which servers log.",
+                f"the setting {name} is in the token endpoint's URL, which servers log.",
                 "send it as a parameter; platforms that want it in the query have "
                 'body_format = "query".',
             )
         redacted = request.redacted()
-        texts = (*redacted.headers.values(), redacted.query, redacted.body.decode())
-        if any(_found(forms, text) for text in texts):
+        strings = (*redacted.headers.values(), redacted.query, redacted.body.decode())
+        if any(_found(forms, text) for text in strings):
             raise CheckFailed(
-                f"the setting {name} shows in the redacted token request, as a plain text.",
+                f"the setting {name} is shown in the redacted token request, as a plain string.",
                 "give a parameter or header the Secret itself, never what reveal() returns; what "
                 "is computed from it is a keyturn.plugins.DynamicValue, or a Secret in its turn.",
             )
 
 
 def redaction(subject: Subject) -> None:
-    """No secret and no token shows in a log, an error, a repr or a transcript."""
+    """No secret and no token is shown in a log, an error, a repr or a transcript."""
     changes = _canaries(subject)
     hidden = _hidden(subject, changes)
-    with shown() as texts:
+    with captured_output() as output:
         for status in (200, 400, 500):
-            texts += list(_failure_texts(subject, status, changes))
-        texts += list(_success_texts(subject, changes))
-        texts += list(_mistake_texts(subject, hidden))
+            output += list(_failure_output(subject, status, changes))
+        output += list(_success_output(subject, changes))
+        output += list(_mistake_output(subject, hidden))
     token = subject.token(_reply(subject))
     hidden["the token"] = _forms(token.access_token)
-    texts.append(("the token's extra", repr(dict(token.extra))))
+    output.append(("the token's extra", repr(dict(token.extra))))
     _check_api_headers(subject, changes, hidden)
-    for where, text in texts:
+    for where, text in output:
         for name, forms in hidden.items():
             if _found(forms, text):
                 raise CheckFailed(
-                    f"{name if name == 'the token' else f'the setting {name}'} shows in {where}.",
+                    f"{name if name == 'the token' else f'the setting {name}'} is shown in "
+                    f"{where}.",
                     "log and raise names, never values; keep secrets as Secret, and a server's "
-                    "words in OAuthError.description, which is cleaned before it is shown.",
+                    "message in OAuthError.description, which is redacted before it is shown.",
                 )
 
 
 def revocation(subject: Subject) -> None:
-    """A revocation request goes to an https address, and holds the token as a secret."""
-    provider, settings = subject.bound_provider, subject.settings()
+    """A revocation request goes to an https URL, and holds the token as a secret."""
+    provider, settings = subject.effective_provider, subject.settings()
     token = subject.token(_reply(subject))
-    request = subject.ask(
+    request = subject.call(
         "revocation_request", lambda: provider.revocation_request(settings, token)
     )
     if request is None:
-        subject.note("there is no revocation endpoint.")
+        subject.note("the provider has no revocation endpoint.")
         return
-    mend = "start from self.revocation_to(url, settings, token)."
+    fix = "start from self.revocation_to(url, settings, token)."
     problem = url_problem(request.url)
     if _found(_forms(token.access_token), request.url):
-        raise CheckFailed("revocation_request has the token in the address.", mend)
+        raise CheckFailed("revocation_request has the token in the URL.", fix)
     if problem or not (request.url.startswith("https://") or _is_local(subject)):
-        raise CheckFailed(f"revocation_request goes to {request.url}, which is not https.", mend)
+        raise CheckFailed(f"revocation_request goes to {request.url}, which is not https.", fix)
     redacted = request.redacted()
     for text in (*redacted.headers.values(), redacted.query, redacted.body.decode()):
         if _found(_forms(token.access_token), text):
-            raise CheckFailed("revocation_request shows the token as a plain text.", mend)
+            raise CheckFailed("revocation_request shows the token as a plain string.", fix)
     sent = (*request.headers.values(), request.query, request.body.decode())
     if not any(_found(_forms(token.access_token), text) for text in sent):
-        raise CheckFailed("revocation_request does not hold the token.", mend)
+        raise CheckFailed("revocation_request does not hold the token.", fix)
 
 
 def _is_local(subject: Subject) -> bool:
@@ -104,7 +105,7 @@ def _is_local(subject: Subject) -> bool:
 
 
 def _canaries(subject: Subject) -> dict[str, Any]:
-    """Return secrets that can't be met anywhere by chance, where a made-up one will do."""
+    """Return secrets that occur nowhere by chance, where a made-up one is valid."""
     changes: dict[str, Any] = {}
     for name in secret_settings(subject.provider.settings):
         canary = f"canary+{secrets.token_hex(4)}"
@@ -115,7 +116,7 @@ def _canaries(subject: Subject) -> dict[str, Any]:
 
 
 def _hidden(subject: Subject, changes: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Return the forms of each secret by its setting's name."""
+    """Return the encodings of each secret by its setting's name."""
     values = {**subject.values, **changes}
     client_id = str(values.get("client_id", ""))
     found = {}
@@ -129,13 +130,13 @@ def _hidden(subject: Subject, changes: Mapping[str, Any]) -> dict[str, list[str]
 
 
 def _forms(text: str) -> list[str]:
-    """Return a text as it may stand somewhere."""
+    """Return a string in the encodings in which it may be shown."""
     plain = [text, quote(text, safe=""), quote_plus(text), json.dumps(text)[1:-1]]
     return [*plain, *_encoded(text), text.encode().hex(), text.encode().hex().upper()]
 
 
 def _encoded(text: str) -> list[str]:
-    """Return a text in Base64, and in its form for URLs (RFC 4648 sections 4 and 5)."""
+    """Return a string in Base64 and in Base64 for URLs (RFC 4648 sections 4 and 5)."""
     encode = (base64.b64encode, base64.urlsafe_b64encode)
     return [each(text.encode()).decode().rstrip("=") for each in encode]
 
@@ -145,49 +146,51 @@ def _found(forms: list[str], text: str) -> bool:
 
 
 def _reply(subject: Subject) -> Response:
-    """Return the sample with a token that can't be met anywhere by chance, if its own can."""
-    sample, field = subject.sample, subject.bound_provider.token_field
+    """Return the sample, with a token that occurs nowhere by chance."""
+    sample, field = subject.sample, subject.effective_provider.token_field
     token = field_of(sample.content, field) if field else None
     if not isinstance(token, str) or len(token) >= _LONG:
         return sample.response
     return sample.changed(samples.placed(sample.content, field, _CANARY))
 
 
-def _mistake_texts(subject: Subject, hidden: dict[str, list[str]]) -> Iterator[tuple[str, str]]:
-    """Yield what is told of secrets that are wrong."""
+def _mistake_output(subject: Subject, hidden: dict[str, list[str]]) -> Iterator[tuple[str, str]]:
+    """Yield the messages about invalid secrets."""
     for name in secret_settings(subject.provider.settings):
         canary = f"canary{secrets.token_hex(8)}"
         hidden[name] = [*hidden.get(name, ()), canary]
         for bad in (canary, f" {canary}\n", f"{canary}\0"):
             _, mistakes = read(subject.provider.settings, {**subject.values, name: bad})
-            yield "a mistake that is told of the settings", "; ".join(mistakes)
+            yield "a message about invalid settings", "; ".join(map(str, mistakes))
 
 
 def _check_api_headers(
     subject: Subject, changes: dict[str, Any], hidden: Mapping[str, list[str]]
 ) -> None:
-    """See that API requests don't have the client's secret, unless that is documented."""
+    """Check that API requests don't hold the client secret, unless that is documented."""
     if "headers" in (subject.examples.api or {}) or "client_secret" not in changes:
         return
     connection = subject.connect(**changes)
-    with contextlib.suppress(errors.KeyturnError):  # which has a check of its own
+    with contextlib.suppress(errors.KeyturnError):  # another check covers it
         for header, value in connection.headers().items():
             if _found(hidden["client_secret"], value):
                 raise CheckFailed(
                     f"the setting client_secret is in the header {header} of API requests.",
-                    "leave it out of decorate and api_headers; where the platform does want it, "
-                    "give `api` with the documented headers.",
+                    "leave it out of api_request_headers and api_headers; where the platform "
+                    "requires it, give `api` with the documented headers.",
                 )
 
 
-def _failure_texts(
+def _failure_output(
     subject: Subject, status: int, changes: dict[str, Any]
 ) -> Iterator[tuple[str, str]]:
-    """Yield what is seen when the endpoint sends everything back in an error."""
+    """Yield what is shown when the endpoint returns the whole request in an error."""
 
     def echo(request: ReceivedRequest) -> Response:
-        said = f"{request.target} {request.headers} {request.body.decode()}"
-        return samples.refusal(subject.bound_provider, "invalid_request", status, said)
+        message = f"{request.target} {request.headers} {request.body.decode()}"
+        return samples.error_response(
+            subject.effective_provider, "invalid_request", status, message
+        )
 
     connection = subject.connect(echo, is_lean=False, **changes)
     yield from _reprs(connection, connection.settings, connection.token_request())
@@ -199,10 +202,10 @@ def _failure_texts(
     yield f"the transcript at status {status}", connection.explain()
 
 
-def _success_texts(subject: Subject, changes: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _success_output(subject: Subject, changes: dict[str, Any]) -> Iterator[tuple[str, str]]:
     connection = subject.connect(_reply(subject), is_lean=False, **changes)
     yield "the transcript", connection.explain()
-    with contextlib.suppress(errors.KeyturnError):  # which has a check of its own
+    with contextlib.suppress(errors.KeyturnError):  # another check covers it
         token = connection.token()
         connection.headers()
         yield from _reprs(token, connection)

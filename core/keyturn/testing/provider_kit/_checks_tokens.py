@@ -1,4 +1,4 @@
-"""Checks of tokens: how long they live, and what is no token."""
+"""Checks of tokens: their lifetimes, and what is not a token."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import attrs
 from keyturn import errors
 from keyturn._http.response import MAX_BODY, MAX_LIFETIME
 from keyturn._providers.token_response import field_of
-from keyturn.testing.emulator._messages import Response, html_response, json_response
+from keyturn.testing._messages import Response, html_response, json_response
 from keyturn.testing.provider_kit import _samples as samples
 from keyturn.testing.provider_kit._endpoint import RESET, to_bytes
-from keyturn.testing.provider_kit._subject import CheckFailed
+from keyturn.testing.provider_kit._examples import CheckFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,65 +28,67 @@ _SHORT = 2.0
 _OTHER = 1234.0
 # How long ago the request was sent whose response is read, in seconds.
 _AGO = 100.0
-_NUMBERS_NOT_LIFETIMES = (0, -1, -3600)
-_TEXTS_NOT_LIFETIMES = ("soon", "", "1e3", "2001-01-01T00:00:00Z")
-_BAD_LIFETIMES: tuple[Any, ...] = (*_NUMBERS_NOT_LIFETIMES, *_TEXTS_NOT_LIFETIMES, True, [], {})
-_TEXTS_NOT_TOKENS = ("", "made-up\ntoken", "made up", "m\u00e4de-up", "a" * 70_000)
-_BAD_TOKENS: tuple[Any, ...] = (*_TEXTS_NOT_TOKENS, None, 7, True, [], {})
+_INVALID_NUMBERS = (0, -1, -3600)
+_INVALID_STRINGS = ("soon", "", "1e3", "2001-01-01T00:00:00Z")
+_BAD_LIFETIMES: tuple[Any, ...] = (*_INVALID_NUMBERS, *_INVALID_STRINGS, True, [], {})
+_INVALID_TOKENS = ("", "made-up\ntoken", "made up", "m\u00e4de-up", "a" * 70_000)
+_BAD_TOKENS: tuple[Any, ...] = (*_INVALID_TOKENS, None, 7, True, [], {})
 _NO_OBJECTS: tuple[Any, ...] = ([], None, "made-up", 7)
 
 
 def lifetime(subject: Subject) -> None:
-    """A token lives exactly as long as its response says, counted from its request."""
+    """A token lives as long as its response says, counted from its request."""
     sample, token = subject.sample, subject.token()
     wanted = sample.lifetime
     if wanted is None and sample.is_made_up:
-        wanted = subject.bound_provider.assumed_lifetime(subject.settings())
+        wanted = subject.effective_provider.assumed_lifetime(subject.settings())
     if wanted is None:
         raise CheckFailed(
-            f"`lifetime` is not given; the token of `response` is read as living "
-            f"{token.lifetime:g} s.",
-            "give `lifetime`, the seconds that it lives by the platform's documentation.",
+            f"`lifetime` is not given; the token of `response` is read with a "
+            f"lifetime of {token.lifetime:g} s.",
+            "give `lifetime`, the documented lifetime in seconds.",
         )
     if abs(token.lifetime - wanted) > _TOLERANCE:
         raise CheckFailed(
-            f"the response's token is read as living {token.lifetime:g} s, and lives {wanted:g} s.",
+            f"the response's token is read with a lifetime of {token.lifetime:g} s; its lifetime "
+            "is "
+            f"{wanted:g} s.",
             "correct lifetime_field and lifetime_format (seconds, milliseconds, epoch, "
             "epoch_milliseconds or date), or read_token.",
         )
 
 
 def missing_lifetime(subject: Subject) -> None:
-    """A token without a lifetime is refused, or taken to live a documented time."""
-    assumed: Any = subject.ask(
-        "assumed_lifetime", lambda: subject.bound_provider.assumed_lifetime(subject.settings())
+    """A token without a lifetime is rejected, or gets the documented lifetime."""
+    assumed: Any = subject.call(
+        "assumed_lifetime", lambda: subject.effective_provider.assumed_lifetime(subject.settings())
     )
-    mend = (
-        "let missing_lifetime (or assumed_lifetime) be None, which refuses such a response, or the "
+    fix = (
+        "let missing_lifetime (or assumed_lifetime) be None, which rejects such a response, or the "
         "documented seconds."
     )
     is_number = isinstance(assumed, (int, float)) and not isinstance(assumed, bool)
     if assumed is not None and not (is_number and 0 < assumed <= MAX_LIFETIME):
-        raise CheckFailed(f"missing_lifetime: a token can't live {assumed!r} seconds.", mend)
+        raise CheckFailed(f"missing_lifetime: a token can't live {assumed!r} seconds.", fix)
     sample = subject.sample
     if not isinstance(sample.content, dict):
         return
-    bare = samples.without(sample.content, subject.bound_provider.lifetime_field)
+    bare = samples.without(sample.content, subject.effective_provider.lifetime_field)
     token = _token_or_none(subject, sample.changed(bare))
     if token is None:
         return
     if assumed is None or not math.isclose(token.lifetime, assumed, abs_tol=_TOLERANCE):
         raise CheckFailed(
-            f"missing_lifetime says {assumed}, and a token whose response has no "
-            f"{subject.bound_provider.lifetime_field} lives {token.lifetime:g} s.",
-            "let read_token ask self.assumed_lifetime(settings); correct lifetime_field if the "
+            f"missing_lifetime is {assumed}, but a token whose response has no "
+            f"{subject.effective_provider.lifetime_field} lives {token.lifetime:g} s.",
+            "let read_token call self.assumed_lifetime(settings); correct lifetime_field if the "
             "lifetime is elsewhere.",
         )
 
 
 def bad_lifetimes(subject: Subject) -> None:
-    """A lifetime that is none is refused."""
-    sample, field = subject.sample, subject.bound_provider.lifetime_field
+    """A response with an invalid lifetime is rejected."""
+    sample, field = subject.sample, subject.effective_provider.lifetime_field
     if field_of(sample.content, field) is None:
         return
     for value in _BAD_LIFETIMES:
@@ -100,55 +102,57 @@ def bad_lifetimes(subject: Subject) -> None:
 
 
 def short_lifetime(subject: Subject) -> None:
-    """A token of two seconds can be used; each lives as long as told, from its request on."""
-    sample, field = subject.sample, subject.bound_provider.lifetime_field
+    """A token of two seconds can be used; each lives as long as its response says."""
+    sample, field = subject.sample, subject.effective_provider.lifetime_field
     if field_of(sample.content, field) is None:
         return
-    if _token_or_none(subject, sample.living(subject.bound_provider, _SHORT)) is None:
+    if _token_or_none(subject, sample.living(subject.effective_provider, _SHORT)) is None:
         raise CheckFailed(
-            "a token that lives two seconds is refused.",
+            "a token that lives two seconds is rejected.",
             "let read_token take every lifetime above 0.",
         )
     for seconds in (_SHORT, _OTHER):
-        token = _token_or_none(subject, sample.living(subject.bound_provider, seconds))
+        token = _token_or_none(subject, sample.living(subject.effective_provider, seconds))
         if token is None or abs(token.lifetime - seconds) > _TOLERANCE:
             raise CheckFailed(
                 f"a token that lives {seconds:g} s is "
-                f"{'refused' if token is None else f'read as living {token.lifetime:g} s'}.",
-                "let read_token take the lifetime that the response tells; correct lifetime_field "
-                "and lifetime_format, which say where and how.",
+                f"{'rejected' if token is None else f'read with {token.lifetime:g} s'}.",
+                "let read_token use the lifetime that the response has; correct lifetime_field and "
+                "lifetime_format.",
             )
     _count_from_request(subject)
 
 
 def _count_from_request(subject: Subject) -> None:
     """Read a response to a request of a while ago."""
-    provider, settings, request = subject.bound_provider, subject.settings(), subject.request()
+    provider, settings, request = subject.effective_provider, subject.settings(), subject.request()
     sent_at = float(int(time.time() - _AGO))
     reply = subject.sample.living(provider, _OTHER, sent_at)
     response = attrs.evolve(samples.to_response(reply), sent_at=sent_at)
-    token = subject.ask("read_token", lambda: provider.read_token(settings, response, request))
+    token = subject.call("read_token", lambda: provider.read_token(settings, response, request))
     if abs(token.expires_at - sent_at - _OTHER) > _TOLERANCE:
         raise CheckFailed(
-            f"a token ends {token.expires_at - sent_at:g} s after its request was sent, and lives "
-            f"{_OTHER:g} s.",
+            f"a token of {_OTHER:g} s expires {token.expires_at - sent_at:g} s after its request "
+            "was "
+            "sent.",
             "let read_token count from response.sent_at, never from the time of reading.",
         )
 
 
 def margin(subject: Subject) -> None:
-    """The cap of the margin is shorter than a token's life."""
-    cap, token = subject.bound_provider.max_margin, subject.token()
+    """`max_margin` is shorter than a token's lifetime."""
+    cap, token = subject.effective_provider.max_margin, subject.token()
     if math.isfinite(cap) and cap >= token.lifetime:
         raise CheckFailed(
-            f"max_margin is {cap:g} s, and a token lives {token.lifetime:g} s.",
-            "let max_margin be the seconds before a token's end from which the server gives a new "
+            f"max_margin is {cap:g} s, but a token lives {token.lifetime:g} s.",
+            "let max_margin be the seconds before a token's expiry in which the server issues a "
+            "new "
             "one, or leave it out.",
         )
 
 
 def faults(subject: Subject) -> None:
-    """Answers that are broken in whatever way give our errors, and never a token."""
+    """Malformed responses raise keyturn's errors, and never give a token."""
     for what, reply in _faults(subject):
         if subject.failure(reply) is None:
             raise CheckFailed(
@@ -159,7 +163,7 @@ def faults(subject: Subject) -> None:
 
 
 def _token_or_none(subject: Subject, reply: Response) -> Token | None:
-    """Return the token of a response, or None when it is refused as no token."""
+    """Return the token of a response, or None when InvalidTokenResponse is raised."""
     connection = subject.connect(reply)
     try:
         return connection.token()
@@ -168,13 +172,13 @@ def _token_or_none(subject: Subject, reply: Response) -> Token | None:
     except errors.KeyturnError as error:
         failure = str(error)
     raise CheckFailed(
-        f"a response with another lifetime, or none, makes trouble: {failure}",
-        "let read_token raise keyturn.errors.InvalidTokenResponse for what it can't use.",
+        f"a response with another lifetime, or none, raises another error: {failure}",
+        "let read_token raise keyturn.errors.InvalidTokenResponse for such a response.",
     )
 
 
 def _faults(subject: Subject) -> Iterator[tuple[str, Reply]]:
-    good, provider = subject.sample.response, subject.bound_provider
+    good, provider = subject.sample.response, subject.effective_provider
     status = provider.token_status
     whole = to_bytes(good)
     padding = b" " * MAX_BODY
@@ -189,7 +193,7 @@ def _faults(subject: Subject) -> Iterator[tuple[str, Reply]]:
     for value in _NO_OBJECTS:
         yield f"the JSON value {value!r}", json_response(status, value)
     yield (
-        "JSON that says it is plain text",
+        "JSON with the content type text/plain",
         attrs.evolve(good, headers={"Content-Type": "text/plain"}),
     )
     content = subject.sample.content

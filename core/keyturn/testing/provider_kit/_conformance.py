@@ -7,26 +7,27 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from keyturn._plugins import loading as plugins
 from keyturn._providers.provider import Provider
+from keyturn.testing.provider_kit._examples import CheckFailed, Examples
 from keyturn.testing.provider_kit._run import CHECKS, check
-from keyturn.testing.provider_kit._subject import CheckFailed, Examples, opened
+from keyturn.testing.provider_kit._subject import opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
-# From this likeness on (difflib's ratio), a name is taken for a misspelt one.
-_ALIKE = 0.8
+# The likeness (difflib's ratio) from which a name counts as misspelt.
+_LIKENESS = 0.8
 
 
 class ProviderConformance:
-    """The tests that every provider must pass; a subclass says which one, and gives examples.
+    """The tests that every provider must pass; a subclass names the provider and gives examples.
 
     pytest collects a subclass whose name begins with `Test`; with `unittest`, derive it from
-    `unittest.TestCase` as well. Nothing leaves this machine.
+    `unittest.TestCase` as well. The tests send requests to loopback only.
 
-    In the examples, headers are those besides `Accept`, `Accept-Encoding` and `Content-Type`;
-    a body may be a text, or the JSON value of one. `{uuid}`, `{assertion}` and `{changing}` stand
-    for a UUID, a signed JWT, and any text that is another one each time.
+    In the examples, headers exclude `Accept`, `Accept-Encoding` and `Content-Type`; a body is a
+    string, bytes, or (in responses) a JSON value. `{uuid}`, `{assertion}` and `{changing}` stand
+    for a UUID, a signed JWT, and any string that differs in each request.
 
     Example:
         >>> import keyturn
@@ -43,32 +44,32 @@ class ProviderConformance:
     provider: ClassVar[str | Provider[Any]]
     """The provider's name, or the provider."""
     settings: ClassVar[Mapping[str, Any]] = {}
-    """Plain settings; what is required and missing is made up."""
+    """Plain settings; missing required ones are made up."""
     request: ClassVar[Mapping[str, Any] | None] = None
     """The documented token request for them: `method`, `url`, `query`, `headers`, `body`."""
     response: ClassVar[Mapping[str, Any] | None] = None
-    """A documented response with a token: `status`, `headers`, `body`; else one is made up."""
+    """A documented response with a token: `status`, `headers`, `body`; by default made up."""
     lifetime: ClassVar[float | None] = None
-    """The seconds that the token of `response` lives."""
+    """The lifetime in seconds of the token in `response`."""
     errors: ClassVar[Sequence[Mapping[str, Any]]] = ()
     """Documented errors: `status`, `headers`, `body`, and the name of the error it `raises`."""
     api: ClassVar[Mapping[str, Any] | None] = None
-    """What an API request needs: its `url`, and all `headers`."""
+    """The documented API request: its `url`, and all its `headers`."""
     context: ClassVar[AbstractSet[str]] = frozenset()
-    """The settings on which tokens don't depend."""
+    """The settings that tokens do not depend on."""
     others: ClassVar[Mapping[str, Any]] = {}
-    """Other values of settings than those above, where none can be made up."""
+    """Second values of settings, where none can be made up."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Refuse an attribute that is one of the above, misspelt."""
+        """Raise for an attribute that is a misspelt one of the above."""
         super().__init_subclass__(**kwargs)
         known = [*ProviderConformance.__annotations__, *(f"test_{name}" for name in CHECKS)]
         for name, value in vars(cls).items():
             if name.startswith("_") or name in known or callable(value):
                 continue
-            near = difflib.get_close_matches(name, known, n=1, cutoff=_ALIKE)
+            near = difflib.get_close_matches(name, known, n=1, cutoff=_LIKENESS)
             if near:
-                message = f"{cls.__name__}.{name} is not known. Did you mean {near[0]}?"
+                message = f"{cls.__name__}.{name} is unknown. Did you mean {near[0]}?"
                 raise TypeError(message)
 
 
@@ -79,7 +80,7 @@ def _provider(case: ProviderConformance) -> Provider[Any]:
     if isinstance(given, Provider):
         return given
     shown = given.__name__ if isinstance(given, type) else type(given).__name__
-    problem = "is not given" if given is None else f"is {shown}, which is no provider"
+    problem = "is not given" if given is None else f"is {shown}, which is not a provider"
     raise CheckFailed(
         f"`provider` of {type(case).__name__} {problem}.",
         "give the provider's name, or an object such as Acme(), not its class.",

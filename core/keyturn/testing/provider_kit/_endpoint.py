@@ -1,4 +1,4 @@
-"""A token endpoint on loopback that responses whatever it is told to, byte by byte if need be."""
+"""A token endpoint on loopback that sends any given response, also malformed bytes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import threading
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Self
 
-from keyturn.testing.emulator._messages import ReceivedRequest, Response
+from keyturn.testing._messages import ReceivedRequest, Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,12 +27,12 @@ RESET = b""
 
 
 class Endpoint:
-    """A token endpoint on loopback; it responses one request after the other.
+    """A token endpoint on loopback; it handles one request after the other.
 
     Attributes:
-        reply: What it responses: a response, bytes as they are, or a function of the request.
+        reply: What it sends: a response, raw bytes, or a function of the request.
         received: The requests so far.
-        url: Its address.
+        url: Its URL.
     """
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class Endpoint:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Response no more, and close the port."""
+        """Stop, and close the port."""
         self._is_open = False
         with contextlib.suppress(OSError):
             # Not every system wakes a thread that accepts when the socket is closed.
@@ -64,11 +64,11 @@ class Endpoint:
                 connection.close()
                 return
             connection.settimeout(_SECONDS)
-            # Who asks may have gone away, or never have sent a request.
+            # The client may be gone, or may never have sent a request.
             with connection, contextlib.suppress(OSError, ValueError):
-                self._response(connection)
+                self._respond(connection)
 
-    def _response(self, connection: socket.socket) -> None:
+    def _respond(self, connection: socket.socket) -> None:
         with connection.makefile("rb") as file:
             method, target, _ = file.readline().decode("latin-1").split(" ", 2)
             fields = http.client.parse_headers(file)
@@ -84,7 +84,7 @@ class Endpoint:
 
 
 def to_bytes(response: Response) -> bytes:
-    """Return a response as it is sent."""
+    """Return a response as bytes to send."""
     headers = {"Content-Length": str(len(response.body)), "Connection": "close"} | dict(
         response.headers
     )

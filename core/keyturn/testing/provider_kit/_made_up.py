@@ -1,4 +1,4 @@
-"""Settings made up from a provider's JSON Schema, where a check needs some and none were given."""
+"""Settings made up from a provider's JSON Schema, for what a check needs and was not given."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from keyturn import errors
-from keyturn._providers.schema import json_schema, kind_of
+from keyturn._providers.kinds import kind_of
+from keyturn._providers.schema import json_schema
 from keyturn._providers.settings import read
 from keyturn._secret import Secret
 
@@ -28,16 +29,16 @@ _VALID = dt.timedelta(days=1)
 
 
 def completed(provider: Provider[Any], given: Mapping[str, Any], directory: Path) -> dict[str, Any]:
-    """Return settings that `read` accepts: those given, and made-up ones for what is missing.
+    """Return valid settings: those given, and made-up ones for what is missing.
 
     Args:
         provider: The provider.
         given: Names and plain values.
-        directory: Where a made-up certificate is written.
+        directory: The directory for a made-up certificate.
 
     Raises:
-        keyturn.errors.ConfigurationError: There are mistakes in what is given, or something can't
-            be made up.
+        keyturn.errors.ConfigurationError: A given setting is wrong, or a missing one can't be made
+            up.
     """
     values = dict(given)
     schema = json_schema(provider.settings, "")
@@ -46,20 +47,20 @@ def completed(provider: Provider[Any], given: Mapping[str, Any], directory: Path
         _make_up(provider, name, values, directory)
     _, mistakes = read(provider.settings, values)
     # What is missing may be required by other settings.
-    for name in sorted({mistake.partition(":")[0] for mistake in mistakes} & properties.keys()):
+    for name in sorted({mistake.path for mistake in mistakes} & properties.keys()):
         _make_up(provider, name, values, directory)
     settings, mistakes = read(provider.settings, values)
     if settings is not None:
         return values
     raise errors.ConfigurationError(
-        f"no settings for {provider.name} could be made up; there are {len(mistakes)} mistake(s):",
+        f"settings for {provider.name} could not be made up; {len(mistakes)} problem(s):",
         problems=mistakes,
         hint="Give these settings.",
     )
 
 
 def candidates(provider: Provider[Any], name: str) -> Iterator[Any]:
-    """Yield plain values that a setting may take, by its JSON Schema."""
+    """Yield plain values for a setting, by its JSON Schema."""
     schema = json_schema(provider.settings, "")["properties"][name]
     kinds = schema.get("type", "string")
     kind = kinds if isinstance(kinds, str) else kinds[0]
@@ -81,8 +82,8 @@ def secret_settings(cls: type[Settings]) -> list[str]:
     return [field.name for field in fields if kind_of(field.type)[0] is Secret]
 
 
-def text_settings(cls: type[Settings]) -> list[str]:
-    """Return the names of the settings that are texts, and neither secrets nor addresses."""
+def string_settings(cls: type[Settings]) -> list[str]:
+    """Return the names of the settings that are strings, and neither secrets nor URLs."""
     return [
         field.name
         for field in attrs.fields(attrs.resolve_types(cls))
@@ -93,14 +94,14 @@ def text_settings(cls: type[Settings]) -> list[str]:
 
 
 def url_settings(cls: type[Settings]) -> list[str]:
-    """Return the names of the settings that are addresses."""
+    """Return the names of the settings that are URLs."""
     fields = attrs.fields(cls)
     return [f.name for f in fields if f.metadata.get("schema", {}).get("format") == "uri"]
 
 
 @functools.cache
 def private_key(algorithm: str) -> str:
-    """Return a private key as PEM that an algorithm of RFC 7518 section 3.1 can sign with."""
+    """Return a private key in PEM for an algorithm of RFC 7518 section 3.1."""
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
@@ -122,7 +123,7 @@ def private_key(algorithm: str) -> str:
 
 
 def certificate(directory: Path) -> str:
-    """Write a self-made client certificate with its private key; return the file's path."""
+    """Write a self-signed client certificate with its private key; return the file's path."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
 
@@ -142,7 +143,7 @@ def certificate(directory: Path) -> str:
 
 
 def _make_up(provider: Provider[Any], name: str, values: dict[str, Any], directory: Path) -> None:
-    """Add a value for a setting, if it has none and one can be made up."""
+    """Add a value for a missing setting, if one can be made up."""
     if name in values:
         return
     if name == "certificate":
@@ -150,12 +151,12 @@ def _make_up(provider: Provider[Any], name: str, values: dict[str, Any], directo
         return
     for value in candidates(provider, name):
         _, mistakes = read(provider.settings, {**values, name: value})
-        if not any(mistake.startswith(f"{name}:") for mistake in mistakes):
+        if not any(mistake.path == name for mistake in mistakes):
             values[name] = value
             return
 
 
-def _texts(schema: Mapping[str, Any]) -> Iterator[str]:
+def _strings(schema: Mapping[str, Any]) -> Iterator[str]:
     pattern = re.compile(schema.get("pattern", ""))
     yield from (word for word in _WORDS if pattern.search(word))
 
@@ -170,18 +171,18 @@ def _scopes(schema: Mapping[str, Any]) -> Iterator[list[str]]:
     yield from ([value] for value in known or _WORDS)
 
 
-def _truths(_: object) -> Iterator[bool]:
+def _booleans(_: object) -> Iterator[bool]:
     yield from (True, False)
 
 
-def _tables(_: object) -> Iterator[dict[str, str]]:
+def _objects(_: object) -> Iterator[dict[str, str]]:
     yield from ({"made_up": "made-up"}, {"Made-Up": "made-up"})
 
 
 _MAKERS: dict[str, Any] = {
-    "string": _texts,
+    "string": _strings,
     "integer": _numbers,
     "number": _numbers,
-    "boolean": _truths,
-    "object": _tables,
+    "boolean": _booleans,
+    "object": _objects,
 }

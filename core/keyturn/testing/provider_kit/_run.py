@@ -17,7 +17,8 @@ from keyturn.testing.provider_kit import _checks_request as checks_request
 from keyturn.testing.provider_kit import _checks_secrets as checks_secrets
 from keyturn.testing.provider_kit import _checks_tokens as checks_tokens
 from keyturn.testing.provider_kit import _checks_use as checks_use
-from keyturn.testing.provider_kit._subject import CheckFailed, opened
+from keyturn.testing.provider_kit._examples import CheckFailed
+from keyturn.testing.provider_kit._subject import opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 
     from keyturn._http.request import TokenRequest
     from keyturn._providers.provider import Provider
-    from keyturn.testing.provider_kit._subject import Examples, Subject
+    from keyturn.testing.provider_kit._examples import Examples
+    from keyturn.testing.provider_kit._subject import Subject
 
     Check = Callable[[Subject], None]
 
@@ -42,7 +44,7 @@ _IN_ORDER: tuple[Check, ...] = (
     checks_request.nothing_changed,
     checks_keys.fingerprint,
     checks_keys.scope_order,
-    checks_hosts.hostile_texts,
+    checks_hosts.hostile_strings,
     checks_hosts.hostile_urls,
     checks_secrets.no_secret_in_url,
     checks_secrets.redaction,
@@ -62,7 +64,7 @@ _IN_ORDER: tuple[Check, ...] = (
     checks_use.api_headers,
     checks_use.api_address,
     checks_foreign.foreign_api_address,
-    checks_use.api_refusal,
+    checks_use.token_rejected,
     checks_secrets.revocation,
 )
 CHECKS: dict[str, Check] = {check.__name__: check for check in _IN_ORDER}
@@ -71,12 +73,12 @@ CHECKS: dict[str, Check] = {check.__name__: check for check in _IN_ORDER}
 
 @attrs.frozen
 class Report:
-    """What the checks found.
+    """The outcome of all checks.
 
     Args:
-        failures: What failed, by the check's name.
-        notes: What else there is to know.
-        request: The token request, redacted; None when there is none.
+        failures: The failures by the check's name.
+        notes: Remarks that are not failures.
+        request: The token request, redacted; None when the provider makes none.
     """
 
     failures: Mapping[str, CheckFailed]
@@ -91,14 +93,14 @@ def check(name: str, subject: Subject) -> CheckFailed | None:
     except CheckFailed as failed:
         failure = failed
     except errors.KeyturnError as error:
-        # What nobody expected there; the text says which of the provider's methods it was.
-        failure = CheckFailed(str(error), "mend what the error names.")
+        # The message names the provider's method.
+        failure = CheckFailed(str(error), "correct what the error names.")
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - a provider may even raise SystemExit
-        place = traceback.extract_tb(error.__traceback__)[-1]
+        frame = traceback.extract_tb(error.__traceback__)[-1]
         failure = CheckFailed(
-            f"{type(error).__name__} was raised in {place.name}, line {place.lineno}.",
+            f"{type(error).__name__} was raised in {frame.name}, line {frame.lineno}.",
             "let the provider and its settings class raise nothing there.",
         )
     else:
@@ -112,16 +114,16 @@ def run(provider: Provider[Any], given: Mapping[str, Any], examples: Examples) -
     Args:
         provider: The provider.
         given: Plain settings; what is missing is made up.
-        examples: What the author says of it.
+        examples: The author's examples.
 
     Raises:
-        keyturn.errors.ConfigurationError: There are mistakes in the settings.
+        keyturn.errors.ConfigurationError: The settings have mistakes.
     """
     with opened(provider, given, examples) as subject:
-        outcomes = {name: check(name, subject) for name in CHECKS}
+        results = {name: check(name, subject) for name in CHECKS}
         try:
             request = subject.request().redacted()
-        except (Exception, SystemExit):  # noqa: BLE001 - the checks have told it
+        except (Exception, SystemExit):  # noqa: BLE001 - the checks report it
             request = None
-        failures = {name: failure for name, failure in outcomes.items() if failure}
+        failures = {name: failure for name, failure in results.items() if failure}
         return Report(failures, tuple(subject.notes), request)

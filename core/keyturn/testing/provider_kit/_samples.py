@@ -1,4 +1,4 @@
-"""Answers of a platform, given as examples or made up from a provider's data."""
+"""Responses of a platform, given as examples or made up from a provider's data."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import attrs
 
 from keyturn._http.response import Response as ReadResponse
 from keyturn._providers.token_response import field_of
-from keyturn.testing.emulator._messages import Response, json_response
+from keyturn.testing._messages import Response, json_response
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +31,7 @@ class Sample:
 
     Args:
         response: The response.
-        lifetime: The seconds that its token lives, or None when that isn't known.
+        lifetime: The token's lifetime in seconds, or None when it is unknown.
         is_made_up: Whether it was made from the provider's data.
     """
 
@@ -41,7 +41,7 @@ class Sample:
 
     @property
     def content(self) -> Any:
-        """The body's JSON value, or None when it is none."""
+        """The body's JSON value, or None when the body is not JSON."""
         return to_response(self.response).json()
 
     def changed(self, content: object) -> Response:
@@ -51,7 +51,7 @@ class Sample:
     def living(
         self, provider: Provider[Any], seconds: float, sent_at: float | None = None
     ) -> Response:
-        """Return the same response, of now or of when it was sent, with another lifetime."""
+        """Return the same response with another lifetime, counted from `sent_at` or from now."""
         now = int(time.time() if sent_at is None else sent_at)
         value = _lifetime_value(provider.lifetime_format, seconds, now)
         response = self.changed(placed(self.content, provider.lifetime_field, value))
@@ -60,11 +60,11 @@ class Sample:
 
 
 def made_up(provider: Provider[Any], api_url: str) -> Sample:
-    """Return a response with a token as the provider's data say that it looks.
+    """Return a response with a token in the format that the provider's data declare.
 
     Args:
         provider: The provider.
-        api_url: What it tells as the API's address, if it tells one.
+        api_url: The API's URL, for providers that read it from the response.
     """
     status, path = provider.token_status, provider.token_field
     if not path:
@@ -80,7 +80,7 @@ def made_up(provider: Provider[Any], api_url: str) -> Sample:
 
 
 def from_example(example: Mapping[str, Any]) -> Response:
-    """Return the response of an example: `status`, `headers`, and `body` as text, bytes or JSON."""
+    """Return an example's response: `status`, `headers`, and `body` as string, bytes or JSON."""
     body = example.get("body", "")
     if not isinstance(body, (str, bytes)):
         body = json.dumps(body)
@@ -90,31 +90,33 @@ def from_example(example: Mapping[str, Any]) -> Response:
     return Response(int(example.get("status", 200)), content, headers)
 
 
-def refusal(provider: Provider[Any], code: str, status: int, description: str = "") -> Response:
-    """Return an error in the provider's own shape.
+def error_response(
+    provider: Provider[Any], code: str, status: int, description: str = ""
+) -> Response:
+    """Return an error response in the provider's own format.
 
     Args:
-        provider: Says where what stands, and which codes the platform has.
+        provider: Declares the fields and the platform's codes.
         code: The code of RFC 6749 section 5.2.
         status: The response's status.
-        description: The server's words.
+        description: The server's message.
     """
     own = {oauth: platforms for platforms, oauth in provider.error_codes.items()}
     content = placed({}, provider.error_field, own.get(code, code))
-    described = placed(content, provider.error_description_field, description)
-    # Some platforms have code and words in one field.
-    is_apart = field_of(described, provider.error_field) == own.get(code, code)
-    return json_response(status, described if is_apart else content)
+    with_message = placed(content, provider.error_description_field, description)
+    # Some platforms have code and message in one field.
+    is_apart = field_of(with_message, provider.error_field) == own.get(code, code)
+    return json_response(status, with_message if is_apart else content)
 
 
 def to_response(response: Response) -> ReadResponse:
-    """Return a response as it would be received now."""
+    """Return a response as the client receives it now."""
     headers = {name.lower(): value for name, value in response.headers.items()}
     return ReadResponse(response.status, headers, response.body, time.time())
 
 
 def placed(content: Any, path: str, value: object) -> Any:
-    """Return a JSON value with another value at a path, which is made where it is missing."""
+    """Return a JSON value with another value at a path, which is created if it is missing."""
     name, _, rest = path.partition(".")
     if name.isdecimal() and not isinstance(content, dict):
         items: list[Any] = list(content) if isinstance(content, list) else []

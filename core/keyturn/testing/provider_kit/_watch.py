@@ -1,4 +1,4 @@
-"""Watching what a provider's methods touch, log and print, on the thread that calls them."""
+"""Capture what a provider's methods open, log and print, on the thread that calls them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-_DOORS: tuple[tuple[Any, str, str], ...] = (
+_BLOCKED: tuple[tuple[Any, str, str], ...] = (
     (socket.socket, "connect", "connects to another host"),
     (socket, "create_connection", "connects to another host"),
-    (socket, "getaddrinfo", "looks a host's name up"),
+    (socket, "getaddrinfo", "resolves a host name"),
     (builtins, "open", "opens a file"),
     (io, "open", "opens a file"),
     (os, "open", "opens a file"),
@@ -29,29 +29,29 @@ _DAY = 86_400.0
 
 
 @contextlib.contextmanager
-def doors() -> Generator[list[str]]:
-    """Give the list of what is done to files, sockets and processes; each attempt raises."""
-    seen: list[str] = []
+def blocked_io() -> Generator[list[str]]:
+    """Yield the list of attempts to use files, sockets and processes; each attempt raises."""
+    attempts: list[str] = []
     me = threading.get_ident()
 
-    def shut(original: Callable[..., Any], what: str) -> Callable[..., Any]:
-        def door(*args: Any, **kwargs: Any) -> Any:
+    def block(original: Callable[..., Any], what: str) -> Callable[..., Any]:
+        def blocked(*args: Any, **kwargs: Any) -> Any:
             if threading.get_ident() != me:
                 return original(*args, **kwargs)
-            seen.append(what)
+            attempts.append(what)
             raise PermissionError(what)
 
-        return door
+        return blocked
 
     with contextlib.ExitStack() as stack:
-        for owner, name, what in _DOORS:
-            stack.enter_context(_replaced(owner, name, shut(getattr(owner, name), what)))
-        yield seen
+        for owner, name, what in _BLOCKED:
+            stack.enter_context(_replaced(owner, name, block(getattr(owner, name), what)))
+        yield attempts
 
 
 @contextlib.contextmanager
 def tomorrow() -> Generator[None]:
-    """Let the wall clock of this thread show tomorrow's time."""
+    """Set this thread's wall clock a day ahead."""
     me, now, now_ns = threading.get_ident(), time.time, time.time_ns
 
     def ahead() -> float:
@@ -65,33 +65,33 @@ def tomorrow() -> Generator[None]:
 
 
 @contextlib.contextmanager
-def _replaced(owner: Any, name: str, stand_in: object) -> Generator[None]:
-    """Let another object stand in for an attribute of a module or class."""
+def _replaced(owner: Any, name: str, replacement: object) -> Generator[None]:
+    """Replace an attribute of a module or class for a while."""
     original = getattr(owner, name)
-    setattr(owner, name, stand_in)
+    setattr(owner, name, replacement)
     try:
         yield
     finally:
         setattr(owner, name, original)
 
 
-class _Texts(logging.Handler):
-    """Keeps the text of every record."""
+class _Messages(logging.Handler):
+    """Keeps the message of every record."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
-        self.texts: list[tuple[str, str]] = []
+        self.messages: list[tuple[str, str]] = []
         self._formatter = logging.Formatter("%(message)s")
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.texts.append((f"the log {record.name}", self._formatter.format(record)))
-        self.texts.append((f"an argument in the log {record.name}", repr(record.args)))
+        self.messages.append((f"the log {record.name}", self._formatter.format(record)))
+        self.messages.append((f"an argument in the log {record.name}", repr(record.args)))
 
 
 @contextlib.contextmanager
-def shown() -> Generator[list[tuple[str, str]]]:
-    """Give all that is logged, at any level, and printed: where, and what."""
-    handler, root = _Texts(), logging.getLogger()
+def captured_output() -> Generator[list[tuple[str, str]]]:
+    """Yield what is logged, at any level, and printed: pairs of origin and text."""
+    handler, root = _Messages(), logging.getLogger()
     levels = {logger: logger.level for logger in (root, logging.getLogger("keyturn"))}
     printed = io.StringIO()
     for logger in levels:
@@ -99,9 +99,9 @@ def shown() -> Generator[list[tuple[str, str]]]:
     root.addHandler(handler)
     try:
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
-            yield handler.texts
+            yield handler.messages
     finally:
         root.removeHandler(handler)
         for logger, level in levels.items():
             logger.setLevel(level)
-        handler.texts.append(("what is printed", printed.getvalue()))
+        handler.messages.append(("what is printed", printed.getvalue()))

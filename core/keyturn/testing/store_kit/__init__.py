@@ -5,3 +5,5 @@ from __future__ import annotations
 from keyturn.testing.store_kit._conformance import StoreConformance
 
 __all__ = ["StoreConformance"]
+
+StoreConformance.__module__ = "keyturn.testing"

@@ -1,4 +1,4 @@
-"""What every token store must do, as a base class of tests."""
+"""The base class for the tests of a token store."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _ENTRIES = (
 class StoreConformance:
     """Tests that every token store must pass.
 
-    Derive a class whose name begins with `Test`, and let pytest find it. The tests use keys of
-    their own, leave nothing behind but what has expired, and take about a second.
+    pytest collects a subclass whose name begins with `Test`. The tests use keys of their own,
+    leave only expired entries, and take about a second.
 
     Attributes:
-        takes_over: Whether the store's locks are taken from a holder that hangs. One that leaves
-            them to the operating system may say no: its waiters then get a `TimeoutError`.
+        takes_over: Whether a waiter takes a lock over when its holder hangs. False for a store
+            whose locks belong to the operating system: a waiter then gets a `TimeoutError`.
 
     Example:
         >>> import keyturn
@@ -51,32 +51,32 @@ class StoreConformance:
     def new_store(self) -> TokenStore:
         """Return the store; override it.
 
-        A test calls it several times, as several processes would: all that it returns must be at
-        the same place. Those that have a method `close` are closed after the test.
+        A test calls it several times, as several processes would: all returned stores must share
+        their entries. Stores with a method `close` are closed after the test.
         """
         raise NotImplementedError
 
     def setup_method(self) -> None:
-        """Prepare a test, as pytest asks."""
+        """Prepare a test (called by pytest)."""
         self._opened: list[TokenStore] = []
         self._key = secrets.token_hex(16)
 
     def teardown_method(self) -> None:
-        """Close what the test opened, as pytest asks."""
+        """Close the stores that the test opened (called by pytest)."""
         for store in self._opened:
             with contextlib.suppress(Exception):
                 store.delete(self._key)
             getattr(store, "close", lambda: None)()
 
     def test_has_the_four_operations(self) -> None:
-        """A store that lacks one of the four operations is refused by `keyturn.connect`."""
+        """`keyturn.connect` rejects a store that lacks one of the four operations."""
         methods = ("read", "write", "delete", "lock")
         store = self._open()
         missing = [name for name in methods if not callable(getattr(store, name, None))]
         _require(not missing, f"the store has no method {' and no '.join(missing)}")
 
-    def test_gives_back_what_was_written(self) -> None:
-        """A changed entry is ignored: every process would request tokens of its own."""
+    def test_returns_what_was_written(self) -> None:
+        """keyturn ignores a changed entry: every process would request tokens of its own."""
         store, other = self._open(), self._open()
         for entry in _ENTRIES:
             store.write(self._key, entry, _in(_LONG))
@@ -84,21 +84,23 @@ class StoreConformance:
                 same = reader.read(self._key) == entry
                 _require(same, f"read does not return what write was given: {entry[:20]!r}")
 
-    def test_keys_are_told_apart(self) -> None:
-        """An entry at another's key is ignored, and its own is lost."""
+    def test_keys_are_distinct(self) -> None:
+        """An entry under another key is ignored, and the key's own entry is lost."""
         store = self._open()
-        start = f"refused-{self._key}-".ljust(79, "0")
+        start = f"rejected-{self._key}-".ljust(79, "0")
         keys = (f"{start}a", f"{start}b", start)
         for key in keys:
             store.write(key, key, _in(_LONG))
         found = [store.read(key) for key in keys]
         for key in keys:
             store.delete(key)
-        _require(found == list(keys), "keys of 80 characters that differ in their last are mixed")
+        _require(
+            found == list(keys), "keys of 80 characters that differ in the last one are mixed up"
+        )
         _require(store.read(self._key) is None, "read returns an entry where none was written")
 
     def test_deletes(self) -> None:
-        """A token that was revoked would come back; a deletion of nothing would be a failure."""
+        """A revoked token would come back, or the deletion of a missing entry would fail."""
         store, other = self._open(), self._open()
         store.write(self._key, "entry", _in(_LONG))
         for each in (store, other):
@@ -106,17 +108,17 @@ class StoreConformance:
             _require(other.read(self._key) is None, "read returns an entry after its deletion")
 
     def test_expires(self) -> None:
-        """What is over would be handed out, or kept for ever."""
+        """An expired entry would be returned, or kept for ever."""
         store = self._open()
         store.write(self._key, "entry", _in(_LONG))
         store.write(self._key, "entry", _in(-1))
         _require(store.read(self._key) is None, "read returns an entry that was written expired")
         store.write(self._key, "entry", _in(_SHORT))
         time.sleep(2 * _SHORT)
-        _require(store.read(self._key) is None, "read returns an entry that has expired since")
+        _require(store.read(self._key) is None, "read returns an expired entry")
 
     def test_lock_excludes(self) -> None:
-        """Those who hold one lock at once make a token request each."""
+        """Two holders of one lock make a token request each."""
         stores = [self._open(), self._open()]
         inside: list[int] = []
         seen: list[int] = []
@@ -137,11 +139,11 @@ class StoreConformance:
         most = max(seen, default=0)
         _require(
             seen == [1] * 20,
-            f"of 20 who asked for one lock, {len(seen)} got it, and up to {most} held it at once",
+            f"of 20 requests for one lock, {len(seen)} got it, and up to {most} held it at once",
         )
 
     def test_locks_of_other_keys_are_free(self) -> None:
-        """Connections that have nothing to do with each other would wait for each other."""
+        """Unrelated connections would wait for each other."""
         store = self._open()
         with store.lock(self._key, _LONG):
             held = self._is_held(store, f"rate-limit-{self._key}")
@@ -151,7 +153,7 @@ class StoreConformance:
         _require(same, "an entry can't be used while the lock of its key is held")
 
     def test_waiting_for_a_lock_ends(self) -> None:
-        """A waiter would wait for ever, or get an error that nobody expects."""
+        """A waiter would wait for ever, or get an unexpected error."""
         store, other = self._open(), self._open()
         with store.lock(self._key, _LONG):
             for each in (store, other):
@@ -159,14 +161,14 @@ class StoreConformance:
         _require(not self._is_held(other), "a lock is still held after its block")
 
     def test_lock_is_freed_by_an_error(self) -> None:
-        """A token request that failed would lock everybody out."""
+        """A failed token request would block all others."""
         store = self._open()
         with contextlib.suppress(KeyError), store.lock(self._key, _LONG):
             raise KeyError
         _require(not self._is_held(store), "a lock is still held after its block raised")
 
-    def test_lock_is_taken_from_one_who_hangs(self) -> None:
-        """A holder that hangs would block all others; one that wakes up would let others in."""
+    def test_lock_of_a_hanging_holder_is_taken_over(self) -> None:
+        """A hanging holder would block all others, or free another's lock when it resumes."""
         late, store, other = self._open(), self._open(), self._open()
         hanging = late.lock(self._key, _SHORT)
         hanging.__enter__()
@@ -174,14 +176,14 @@ class StoreConformance:
         if not self.takes_over:
             held = self._is_held(store)
             hanging.__exit__(None, None, None)
-            _require(held, "a lock was taken from its holder: leave out `takes_over = False`")
+            _require(held, "a lock was taken over from its holder: remove `takes_over = False`")
             return
         with _taken(store.lock(self._key, _LONG), "hangs"):
             hanging.__exit__(None, None, None)
-            _require(self._is_held(other), "a holder that came too late freed another's lock")
+            _require(self._is_held(other), "a holder whose lease had ended freed another's lock")
 
-    def test_killed_holder_is_overcome(self) -> None:
-        """A worker killed in mid-request would block all others, or a forked one break them."""
+    def test_lock_of_a_killed_holder_is_taken_over(self) -> None:
+        """A worker killed during a request would block all others."""
         store = self._open()
         store.write(self._key, "entry", _in(_LONG))
         _require(
@@ -193,10 +195,10 @@ class StoreConformance:
         _require(same, "a forked process changed what its parent reads")
 
     def _is_held_by_child_until_killed(self, store: TokenStore) -> bool:
-        """Tell whether a child process could read the entry, and was killed holding the lock."""
+        """Return whether a child process read the entry; it is killed while it holds the lock."""
         reading, writing = os.pipe()
         with warnings.catch_warnings():
-            # Applications fork with threads too, and a store has to bear it.
+            # Applications fork with threads running, and a store must support it.
             warnings.simplefilter("ignore", DeprecationWarning)
             child = os.fork()
         if not child:  # pragma: no cover - it is killed
@@ -207,11 +209,11 @@ class StoreConformance:
             finally:
                 os._exit(1)
         os.close(writing)
-        told = select.select([reading], [], [], _LONG)[0] and os.read(reading, 80)
+        received = select.select([reading], [], [], _LONG)[0] and os.read(reading, 80)
         os.close(reading)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        return told == b"entry"
+        return received == b"entry"
 
     def _open(self) -> TokenStore:
         store = self.new_store()
@@ -232,7 +234,7 @@ def _taken(lock: AbstractContextManager[None], holder: str) -> Generator[None]:
         lock.__enter__()
     except TimeoutError:
         raise AssertionError(
-            f"a lock does not come after its lease when its holder {holder}."
+            f"a lock can't be taken over after its lease when its holder {holder}."
         ) from None
     with contextlib.ExitStack() as stack:
         stack.push(lock)

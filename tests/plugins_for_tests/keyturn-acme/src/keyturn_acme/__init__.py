@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import attrs
-
 import keyturn
 
 
-@attrs.frozen(kw_only=True)
 class AcmeSettings(keyturn.plugins.ConfidentialSettings):
     """The settings of `acme`."""
 

@@ -1,0 +1,374 @@
+"""The rows of the bench: what each measures and does not cover, who is measured, and the goals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from bench.environments import OURS
+from bench.figures import median
+
+if TYPE_CHECKING:
+    from bench.figures import Results
+
+FLOOR = "floor"
+_PROVIDERS = {
+    "norce-commerce": "Norce Commerce",
+    "norce-storm": "Norce Storm",
+    "orocommerce": "OroCommerce",
+    "commercelayer": "Commerce Layer",
+}
+_UNITS = {
+    "times": (1.0, "\N{MULTIPLICATION SIGN}"),
+    "%": (100.0, " %"),
+    "ms": (1e3, " ms"),
+    "µs": (1e6, " µs"),
+    "ns": (1e9, " ns"),
+    "KiB": (1 / 1024, " KiB"),
+    "": (1.0, ""),
+}
+
+
+class Line(NamedTuple):
+    """One line of the table.
+
+    Args:
+        title: What is measured.
+        figure: The row's figure.
+        unit: `times` for a ratio, `%` for what is added to the floor, a unit, or "" for a count.
+        goal: The most that keyturn may have, in that unit; None where there is no goal.
+        at_least: Whether the goal is the least that keyturn must have.
+        relative: Whether the figure is divided by that of the floor's own run.
+        beside: A figure in seconds that is shown beside it, in microseconds.
+        least: A figure of the same unit: the least that any code can have.
+    """
+
+    title: str
+    figure: str
+    unit: str
+    goal: float | None = None
+    at_least: bool = False
+    relative: bool = False
+    beside: str = ""
+    least: str = ""
+
+    def value(self, results: Results, row: str, name: str) -> float | None:
+        """Return a library's figure in the line's unit, or None when it has none."""
+        found = median(results, row, name, self.figure)
+        if found is None or not self.relative:
+            return self._in_unit(found)
+        floor = median(results, row, FLOOR, self.figure)
+        return found / floor if floor else None
+
+    def met(self, value: float) -> bool:
+        """Return whether a value meets the goal."""
+        if self.goal is None:
+            return True
+        return value >= self.goal if self.at_least else value <= self.goal
+
+    def goal_shown(self, results: Results, row: str) -> str:
+        """Return the goal for people, with the least that is possible if that was measured."""
+        sign = "≥" if self.at_least else "≤"
+        goal = "" if self.goal is None else f"{sign} {self.goal:g}{_UNITS[self.unit][1]}"
+        least = self._in_unit(median(results, row, OURS, self.least))
+        return goal if least is None else f"{goal} (least possible: {self.shown(least)})".strip()
+
+    def cell(self, results: Results, row: str, name: str) -> str | None:
+        """Return a library's figure for people, or None when it has none."""
+        value = self.value(results, row, name)
+        if value is None:
+            return None
+        beside = median(results, row, name, self.beside)
+        return self.shown(value) + ("" if beside is None else f" ({beside * 1e6:.1f} µs)")
+
+    def shown(self, value: float) -> str:
+        """Return a value for people."""
+        digits = 0 if abs(value) >= 100 or not self.unit else 2 if abs(value) < 10 else 1
+        return f"{value:.{digits}f}{_UNITS[self.unit][1]}"
+
+    def _in_unit(self, found: float | None) -> float | None:
+        if found is None:
+            return None
+        return (found - 1 if self.unit == "%" else found) * _UNITS[self.unit][0]
+
+
+class Row(NamedTuple):
+    """What one process measures of one library.
+
+    Args:
+        name: The row's name on the command line.
+        lines: Its lines in the table; every row has one at least.
+        not_covered: What it does not cover.
+        quick: How often it is measured in a quick run.
+        full: How often it is measured in a full run.
+        who: The libraries that are measured; all of them when empty.
+        who_quick: The same in a quick run; `who` when empty.
+        floor: Whether the floor is measured in a process of its own too.
+        needs: What a library must have a way for: `async`, `request`, `disk`, or nothing.
+        whole: Whether whole processes are timed, from outside.
+        listener: Whether a plugin listens to events.
+    """
+
+    name: str
+    lines: tuple[Line, ...]
+    not_covered: str
+    quick: int
+    full: int
+    who: tuple[str, ...] = ()
+    who_quick: tuple[str, ...] = ()
+    floor: bool = False
+    needs: str = ""
+    whole: bool = False
+    listener: bool = False
+
+
+def _request_row(provider: str, *, is_async: bool) -> Row:
+    """Return the row of an API request; the peers' requests have the headers of Norce Commerce."""
+    client = "httpx.AsyncClient" if is_async else "httpx.Client"
+    return Row(
+        f"{'async_' if is_async else ''}request_{provider}",
+        (
+            Line(
+                f"added to a request by `{client}`, {_PROVIDERS[provider]}'s headers",
+                "ratio",
+                "%",
+                6,
+                beside="added",
+                least="least_ratio",
+            ),
+        ),
+        "a network, a response's body, redirects, a 401, a token that must be renewed",
+        2,
+        5,
+        () if provider == "norce-commerce" else (OURS,),
+        (OURS,),
+        needs="async request" if is_async else "request",
+    )
+
+
+def _cold_lines(callers: str, slowest: float | None) -> tuple[Line, ...]:
+    return (
+        Line(f"{callers}, cold: token requests", "token_requests", "", 1),
+        Line("… slowest caller, against one fetch", "ratio", "times", slowest),
+    )
+
+
+def _load_lines(workers: str) -> tuple[Line, ...]:
+    return (
+        Line(f"{workers} for 6 s, tokens of 2 s: token requests", "token_requests", "", 6),
+        Line("… responses 401", "unauthorized", "", 0),
+        Line("… tokens returned after their expiry", "late_tokens", "", 0),
+        Line("… requests not sent, or failed", "unsent", "", 0),
+        Line("… p99, against a static header", "p99", "times", 3, relative=True),
+    )
+
+
+def _minute_lines(workers: str) -> tuple[Line, ...]:
+    return (
+        Line(f"{workers} for 60 s, tokens of 2 s: token requests", "token_requests", ""),
+        Line("… responses 401", "unauthorized", "", 0),
+        Line("… tokens returned after their expiry", "late_tokens", "", 0),
+        Line("… p50, against a static header", "p50", "times", relative=True),
+        Line("… p99, against a static header", "p99", "times", relative=True),
+        Line("… p99.9, against a static header", "p99.9", "times", relative=True),
+    )
+
+
+_LOAD_NOT_COVERED = "more workers than 50, more than 200 requests a second, several processes"
+
+ROWS = (
+    Row(
+        "hit",
+        (
+            Line(
+                "`token()` on a hit in a loop, against a slot read and a clock read",
+                "ratio",
+                "times",
+                1.5,
+            ),
+        ),
+        "a call after a pause, with cold caches: see the next row",
+        2,
+        5,
+    ),
+    Row(
+        "hit_after_pause",
+        (Line("… one call after a pause of 0.11 s", "ratio", "times", 2, beside="seconds"),),
+        "longer pauses, after which more of the processor's caches is lost",
+        2,
+        5,
+        (OURS,),
+    ),
+    Row(
+        "async_hit",
+        (
+            Line(
+                "`await atoken()` on a hit, against a slot and a clock read in an awaited method",
+                "ratio",
+                "times",
+                1.15,
+            ),
+            Line(
+                "… against an empty awaited method, which reads no clock",
+                "empty_ratio",
+                "times",
+                least="slot_empty_ratio",
+            ),
+        ),
+        "a call after a pause, other event loops than asyncio's",
+        2,
+        5,
+        needs="async",
+    ),
+    Row(
+        "threads",
+        (Line("the hit in 8 threads, against 1 thread", "ratio", "times", 1.1),),
+        "an interpreter without a global lock",
+        1,
+        3,
+    ),
+    *(_request_row(each, is_async=is_async) for each in _PROVIDERS for is_async in (False, True)),
+    Row(
+        "first_token",
+        (
+            Line(
+                "a first token by a provider's name, whole process, against httpx's POST",
+                "ratio",
+                "times",
+                1.25,
+            ),
+            Line("… over bare Python", "added", "ms"),
+        ),
+        "TLS, a store on disk, a configuration file, other providers than Norce Storm, a first "
+        "start that compiles modules",
+        3,
+        9,
+        whole=True,
+    ),
+    Row(
+        "command",
+        (
+            Line(
+                "a token from disk, whole process (`keyturn token NAME`), against bare Python",
+                "ratio",
+                "times",
+                8,
+            ),
+        ),
+        "an encrypted store, secret references other than `env`, a token that must be renewed",
+        3,
+        9,
+        needs="disk",
+        whole=True,
+    ),
+    Row(
+        "import",
+        (Line("the import alone, over bare Python", "added", "ms"),),
+        "what is imported when it is first used: keyturn's row of the first token has that",
+        3,
+        7,
+        whole=True,
+    ),
+    Row(
+        "cold_call",
+        (
+            Line("a cold call, memory store: CPU against httpx's POST", "ratio", "times", 1.8),
+            Line("… Python calls in keyturn", "calls", "", 150),
+            Line("… files of keyturn with a call", "files", ""),
+            Line("… threads started", "threads", "", 1),
+        ),
+        "imports, a new TCP connection, TLS, stores on disk or a network, calls of httpx, attrs "
+        "and pluggy, calls made in C",
+        1,
+        5,
+        (OURS,),
+        listener=True,
+    ),
+    Row(
+        "cold_threads",
+        _cold_lines("100 threads", 1.5),
+        "imports, several connections, an endpoint that fails",
+        1,
+        3,
+    ),
+    Row(
+        "cold_tasks",
+        _cold_lines("100 tasks", 1.5),
+        "imports, several connections, an endpoint that fails, several event loops",
+        1,
+        3,
+        needs="async",
+    ),
+    Row(
+        "cold_8_processes",
+        _cold_lines("8 processes", 1.1),
+        "the start of the processes, several hosts",
+        1,
+        3,
+    ),
+    Row(
+        "cold_64_processes",
+        _cold_lines("64 processes", None),
+        "the start of the processes, several hosts, peers that share nothing on disk",
+        1,
+        2,
+        (OURS, "httpx-auth", "msal", "azure-identity"),
+        (OURS,),
+        needs="disk",
+    ),
+    Row(
+        "burst",
+        (
+            Line(
+                "100 threads, 20 token requests allowed: served",
+                "succeeded",
+                "",
+                100,
+                at_least=True,
+            ),
+            Line("… token requests", "token_requests", "", 1),
+        ),
+        "several accounts that share a limit, a limit shared between hosts",
+        1,
+        3,
+    ),
+    Row("load", _load_lines("50 threads"), _LOAD_NOT_COVERED, 1, 3, floor=True),
+    Row(
+        "async_load",
+        _load_lines("50 tasks"),
+        _LOAD_NOT_COVERED,
+        1,
+        3,
+        who_quick=(OURS,),
+        floor=True,
+        needs="async",
+    ),
+    Row("minute", _minute_lines("50 threads"), _LOAD_NOT_COVERED, 0, 1, (OURS,), floor=True),
+    Row(
+        "async_minute",
+        _minute_lines("50 tasks"),
+        _LOAD_NOT_COVERED,
+        0,
+        1,
+        (OURS,),
+        floor=True,
+        needs="async",
+    ),
+    Row(
+        "many",
+        (
+            Line("100,000 connections in one process: memory of each", "bytes_each", "KiB"),
+            Line("… time to make one and find its token", "seconds_each_made", "µs"),
+            Line("… `token()` of one in a loop, against one slot", "ratio_one", "times"),
+            Line("… of 1,000 in turn, against as many slots", "ratio_thousand", "times"),
+            Line(
+                "… of all in turn, against as many slots",
+                "ratio_all",
+                "times",
+            ),
+        ),
+        "different credentials and hosts, and so store entries and token requests of each",
+        1,
+        1,
+        (OURS,),
+    ),
+)

@@ -1,0 +1,29 @@
+"""Suggestions for misspelt names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def nearest(name: str, known: Iterable[str], *, similarity: float = 0.6) -> str | None:
+    """Return the known name that `name` most likely is meant to be, or None.
+
+    Args:
+        name: The name as it was written.
+        known: The names that exist.
+        similarity: How similar it must be, from 0 to 1 (`difflib.SequenceMatcher.ratio`).
+    """
+    import difflib
+
+    spelt = {each.casefold(): each for each in known}
+    near = difflib.get_close_matches(name.casefold(), spelt, n=1, cutoff=similarity)
+    return spelt[near[0]] if near else None
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a question after the known name nearest to `name`, or an empty string."""
+    near = nearest(name, known)
+    return f" Did you mean {near}?" if near else ""

@@ -1,0 +1,133 @@
+"""The key of the fingerprints, which all who share a store have without being configured.
+
+A fingerprint covers the client's secret and appears in store keys, file names and transcripts. So
+that nobody can test a guessed secret against it, it is keyed with random bytes: an entry of the
+store itself. See SECURITY.md for what a reader of a store that is not encrypted can do.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import logging
+import os
+import re
+from typing import TYPE_CHECKING
+
+from keyturn import errors
+from keyturn.stores._resilient import FAILED, place
+
+if TYPE_CHECKING:
+    from keyturn._clock import Clock
+    from keyturn.stores._resilient import ResilientStore
+
+VARIABLE = "KEYTURN_FINGERPRINT_KEY"
+"""The environment variable that replaces the store's entry."""
+ENTRY = "fingerprint-key"
+"""The store's key of the entry."""
+VERSION = 1
+"""The format of the entry; one of another format is left as it is."""
+_SIZE = 32
+_SHORTEST = 16
+_LEASE = 5.0
+_KEPT_SECONDS = 366 * 86_400.0
+_ENTRY_REGEX = re.compile(r"[A-Za-z0-9_-]{43}")
+_LOCAL_KEY = os.urandom(_SIZE)
+
+_logger = logging.getLogger("keyturn")
+
+
+def fingerprint_key(store: ResilientStore, clock: Clock, *, again: bool = False) -> bytes:
+    """Return the key of the fingerprints of a store's entries, creating it if there is none.
+
+    While the store fails, or when its entry can't be read, it is a random key of this process.
+
+    Args:
+        store: The store.
+        clock: The clocks.
+        again: Whether the entry is read again, though this process knows it.
+
+    Raises:
+        keyturn.errors.ConfigurationError: `KEYTURN_FINGERPRINT_KEY` is too short.
+    """
+    given = os.environ.get(VARIABLE)
+    if given:
+        return _given_key(given)
+    state = store.state
+    if state.fingerprint_key is not None and not again:
+        return state.fingerprint_key
+    entry = store.stored(ENTRY)
+    if state.fingerprint_key is None or entry != state.fingerprint_entry:
+        key = _key_in(store, entry) or _created(store, clock)
+        if key is _LOCAL_KEY:
+            return key
+        state.fingerprint_key, state.fingerprint_entry = key, entry
+    return state.fingerprint_key
+
+
+def local_key() -> bytes:
+    """Return the random key of this process, for what leaves it by no way."""
+    return _LOCAL_KEY
+
+
+def _given_key(given: str) -> bytes:
+    if len(given) < _SHORTEST:
+        raise errors.ConfigurationError(
+            f"the environment variable {VARIABLE} has fewer than {_SHORTEST} characters, so it "
+            "could be guessed, and secrets with it.",
+            hint="Set it to the output of: "
+            'python -c "import secrets; print(secrets.token_urlsafe(32))"',
+        )
+    return hashlib.sha256(given.encode()).digest()
+
+
+def _created(store: ResilientStore, clock: Clock) -> bytes:
+    """Return a new key, or the one that another process has created meanwhile."""
+    with store.lock(ENTRY, _LEASE):
+        found = _key_in(store, store.stored(ENTRY))
+        if found is not None:
+            return found
+        key = os.urandom(_SIZE)
+        text = base64.urlsafe_b64encode(key).decode().rstrip("=")
+        entry = json.dumps({"v": VERSION, "key": text})
+        if store.write(ENTRY, entry, clock.time() + _KEPT_SECONDS):
+            return key
+    return _LOCAL_KEY
+
+
+def _key_in(store: ResilientStore, entry: object) -> bytes | None:
+    """Return the key in an entry; None when a new one may be written in its place."""
+    if entry is FAILED:
+        return _LOCAL_KEY
+    if isinstance(entry, str):
+        return _read(store, entry)
+    is_unreadable = getattr(store.store, "is_unreadable", None)
+    if is_unreadable is None or not is_unreadable(ENTRY):
+        return None
+    # Written over, it would part this process from all that have the right store key.
+    _logger.warning(
+        "the entry %s of the token store %s can't be decrypted, so this process shares no tokens: "
+        "list the store_key of the other hosts too, or delete that entry if its key is lost",
+        ENTRY,
+        place(store.store),
+    )
+    return _LOCAL_KEY
+
+
+def _read(store: ResilientStore, entry: str) -> bytes | None:
+    try:
+        fields = json.loads(entry)
+        version, text = fields["v"], fields["key"]
+    except (ValueError, TypeError, LookupError, RecursionError):
+        version = text = None
+    if version == VERSION and isinstance(text, str) and _ENTRY_REGEX.fullmatch(text):
+        return base64.urlsafe_b64decode(f"{text}=")
+    if isinstance(version, int) and version != VERSION:
+        return _LOCAL_KEY  # another version of keyturn uses it
+    _logger.warning(
+        "the entry %s of the token store %s is damaged: a new one is written",
+        ENTRY,
+        place(store.store),
+    )
+    return None

@@ -1,0 +1,66 @@
+"""The examples that a provider's author gives, and the failure of a check."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from keyturn._names import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class CheckFailed(AssertionError):
+    """A provider does not do what every provider must do.
+
+    Args:
+        what: What is wrong, as a sentence.
+        fix: What to change, as a sentence.
+    """
+
+    def __init__(self, what: str, fix: str) -> None:
+        super().__init__(f"{what}\nTo fix: {fix}")
+        self.what = what
+        self.fix = fix
+
+
+@attrs.frozen(kw_only=True)
+class Examples:
+    """The examples that a provider's author gives; see `keyturn.testing.ProviderConformance`.
+
+    Args:
+        request: The documented token request.
+        response: A documented response with a token.
+        lifetime: The seconds that the token of `response` lives.
+        errors: Documented errors.
+        api: What an API request needs.
+        context: The settings that are no part of the token request; None when not given.
+        others: Other values of settings than those given.
+    """
+
+    request: Mapping[str, Any] | None = None
+    response: Mapping[str, Any] | None = None
+    lifetime: float | None = None
+    errors: tuple[Mapping[str, Any], ...] = ()
+    api: Mapping[str, Any] | None = None
+    context: frozenset[str] | None = None
+    others: Mapping[str, Any] = attrs.field(factory=dict)
+
+
+def check_keys(what: str, example: Mapping[str, Any], *, needed: str = "", others: str) -> None:
+    """Raise for an example that lacks a key, or has an unknown one.
+
+    Args:
+        what: The example, for the message.
+        example: The example.
+        needed: The keys that it must have, space-delimited.
+        others: Those that it may have.
+    """
+    known = [*needed.split(), *others.split()]
+    missing = [name for name in needed.split() if name not in example]
+    unknown = [f"{name!r}.{did_you_mean(str(name), known)}" for name in example.keys() - set(known)]
+    if missing or unknown:
+        problem = f"has no {missing[0]}." if missing else f"has the unknown key {unknown[0]}"
+        raise CheckFailed(f"{what} {problem}", f"give {what} the keys {', '.join(known)} only.")

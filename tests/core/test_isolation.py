@@ -1,0 +1,250 @@
+"""Requests leave each other, threads and forked processes alone."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+
+import keyturn
+from keyturn import errors
+from keyturn._clock import Clock
+from keyturn._http.request import ClientCertificate
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from tests.conftest import RawServer
+
+    from keyturn._http.transport import Transport
+
+    Serve = Callable[..., RawServer]
+    RequestTo = Callable[[str], keyturn.plugins.TokenRequest]
+
+EMPTY = b"HTTP/1.1 200 X\r\ncontent-length: 0\r\n\r\n"
+
+
+class Slow(keyturn.plugins.DynamicValue):
+    """A value that takes as long as the test wants."""
+
+    def __init__(self) -> None:
+        self.began, self.may_end = threading.Event(), threading.Event()
+        self.asked_at: list[float] = []
+
+    def value(self, now: float) -> str:
+        """Return a string, in the end."""
+        self.asked_at.append(now)
+        self.began.set()
+        assert self.may_end.wait(20)
+        return "x"
+
+    def inputs(self) -> Iterable[str]:
+        """Return nothing."""
+        return ()
+
+
+def test_slow_value_of_one_provider_holds_up_no_other(
+    transport: Transport, serve: Serve, token_request: RequestTo
+) -> None:
+    """One connection's signature on a slow key store would stop all token requests."""
+    server, slow = serve(EMPTY), Slow()
+    request = attrs.evolve(token_request(server.url), parameters=(("slow", slow),))
+    thread = threading.Thread(target=transport.send, args=(request, 20))
+    thread.start()
+    assert slow.began.wait(20)
+
+    assert transport.send(token_request(server.url), 20).status == 200
+    slow.may_end.set()
+    thread.join(20)
+    assert len(server.received) == 2
+
+
+def test_certificate_that_cannot_be_read_yet_holds_up_no_other(
+    transport: Transport,
+    serve: Serve,
+    token_request: RequestTo,
+    tmp_path: Path,
+    wait_until: Callable[[Callable[[], object]], None],
+) -> None:
+    """One connection's certificate on a network drive that hangs would stop all token requests."""
+    pipe = tmp_path / "client.pem"
+    os.mkfifo(pipe)
+    server = serve(EMPTY)
+    request = attrs.evolve(
+        token_request("https://127.0.0.1:9/token"), certificate=ClientCertificate(str(pipe))
+    )
+    ended: list[Exception] = []
+
+    def send() -> None:
+        try:
+            transport.send(request, 20)
+        except errors.ConfigurationError as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    writers: list[int] = []
+
+    def is_being_read() -> bool:
+        try:
+            writers.append(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+        except OSError:  # no reader yet
+            return False
+        return True
+
+    wait_until(is_being_read)
+
+    assert transport.send(token_request(server.url), 20).status == 200
+    assert thread.is_alive()
+    os.close(writers[0])
+    thread.join(20)
+    assert len(ended) == 1
+
+
+def test_clock_of_the_connection_is_the_one_that_counts(transport: Transport, serve: Serve) -> None:
+    """A connection with a shifted clock would take every token for expired, or sign stale times."""
+    slow = Slow()
+    slow.may_end.set()
+    request = keyturn.plugins.TokenRequest("acme", serve(EMPTY).url, (("slow", slow),))
+    response = transport.send(request, 20, Clock(time=lambda: 5e9, monotonic=lambda: -7.0))
+
+    assert response.sent_at == 5e9
+    assert slow.asked_at == [5e9]
+
+
+@pytest.mark.parametrize("shift", [-1e8, 1e8])
+def test_connection_with_a_shifted_clock_gets_a_token(
+    transport: Transport, serve: Serve, token_response: bytes, shift: float
+) -> None:
+    """A clock that is a year off would refuse every token as expired."""
+    usual = Clock()
+    clock = Clock(
+        time=lambda: usual.time() + shift, monotonic=lambda: usual.monotonic() + abs(shift)
+    )
+    plain = keyturn.connect(
+        "orocommerce",
+        url="https://shop.example",
+        token_url=serve(token_response).url,
+        client_id="cid",
+        client_secret="s3cret-for-tests",
+        store="memory://",
+    )
+    connection = keyturn.Connection(
+        plain.provider,
+        plain.settings,
+        store=keyturn.stores.from_url("memory://"),
+        clock=clock,
+        transport=transport,
+    )
+
+    assert connection.token().access_token == "t0ken"
+
+
+def test_request_starts_no_thread(
+    run_python: Callable[..., str], serve: Serve, token_response: bytes
+) -> None:
+    """A thread for each request would cost memory, and fail where no thread is to be had."""
+    code = """
+import sys
+from keyturn._http.request import TokenRequest
+from keyturn._http.transport import Transport
+
+started = []
+sys.addaudithook(lambda event, _: event == "_thread.start_new_thread" and started.append(event))
+transport, request = Transport(), TokenRequest("acme", sys.argv[1])
+print([transport.send(request, 20).status for _ in range(2)], len(started))
+"""
+    assert run_python(code, serve(token_response).url) == "[200, 200] 0"
+
+
+def test_fork_while_certificates_are_read_blocks_no_process(
+    run_python: Callable[..., str], tmp_path: Path
+) -> None:
+    """A child would wait for ever for a lock that only a thread of its parent releases."""
+    code = """
+import os, sys, threading
+from keyturn import errors
+from keyturn._http.request import TokenRequest
+from keyturn._http.transport import Transport
+
+transport, request = Transport(), TokenRequest("acme", "https://127.0.0.1:9/token")
+os.mkfifo(sys.argv[1])
+os.environ["SSL_CERT_FILE"] = sys.argv[1]
+
+def send():
+    try:
+        transport.send(request, 20)
+    except errors.KeyturnError as error:
+        return type(error).__name__
+
+thread = threading.Thread(target=send)
+thread.start()
+writer = os.open(sys.argv[1], os.O_WRONLY)  # when the thread reads it, the lock is held
+child = os.fork()
+if not child:
+    del os.environ["SSL_CERT_FILE"]
+    os._exit(send() != "EndpointUnavailable")
+print(os.waitpid(child, 0)[1])
+os.close(writer)
+thread.join()
+"""
+    assert run_python(code, tmp_path / "pipe") == "0"
+
+
+def test_fork_amid_a_request_leaves_the_child_its_own_connections(
+    run_python: Callable[..., str], serve: Serve
+) -> None:
+    """A child would use a connection of its parent's, or wait for one."""
+    code = """
+import os, sys, threading
+from keyturn._http.request import TokenRequest
+from keyturn._http.transport import Transport
+from keyturn._clock import Clock
+
+transport, request = Transport(), TokenRequest("acme", sys.argv[1])
+thread = threading.Thread(target=transport.send, args=(request, 20))
+thread.start()
+sys.stdout.write(open(sys.argv[2]).read())  # until the server has the request
+child = os.fork()
+if not child:
+    os._exit(transport.send(request, 5).status != 200)
+print(os.waitpid(child, 0)[1])
+thread.join()
+"""
+    child_came = threading.Event()
+    reader, writer = os.pipe()
+
+    def respond(server: RawServer, connection: socket.socket) -> None:
+        server.read_request(connection)
+        if len(server.received) > 1:
+            child_came.set()
+        else:
+            os.close(writer)
+        child_came.wait(20)
+        connection.sendall(EMPTY)
+
+    path = f"/proc/{os.getpid()}/fd/{reader}"
+    try:
+        assert run_python(code, serve(respond).url, path) == "0"
+    finally:
+        os.close(reader)
+
+
+def test_fingerprint_needs_no_algorithm_that_fips_forbids(run_python: Callable[..., str]) -> None:
+    """A host in FIPS mode would get no token at all."""
+    code = """
+import hashlib
+
+def missing(*_, **__):
+    raise ValueError("unsupported hash type blake2b")
+
+hashlib.blake2b = hashlib.blake2s = hashlib.md5 = missing
+from keyturn._http.request import TokenRequest
+print(len(TokenRequest("p", "u").with_fingerprint(b"k" * 32).fingerprint))
+"""
+    assert run_python(code) == "64"

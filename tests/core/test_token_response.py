@@ -1,0 +1,521 @@
+"""Reading token responses: each datum that says where something stands, and each edge."""
+
+from __future__ import annotations
+
+import email.utils
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import keyturn
+from keyturn import errors
+from keyturn._providers.data import TokenResponseMapping
+from keyturn._providers.token_response import read_error, read_token
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.conftest import World
+
+    Platform = Callable[..., keyturn.Connection]
+
+NOW = 1_800_000_000.0
+JSON = {"content-type": "application/json"}
+USUAL = {"access_token": "t0ken", "token_type": "Bearer", "expires_in": 3600}
+YEAR = 31_536_000.0
+
+
+@pytest.fixture
+def read(world: World, platform: Platform) -> Callable[..., keyturn.Token]:
+    """Give a function that returns the token which a platform's response gives."""
+
+    def read_response(
+        data: dict[str, Any], body: object, *, status: int = 200, **headers: str
+    ) -> keyturn.Token:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        response = keyturn.plugins.Response(status, JSON | named, content, world.clock.now)
+        world.endpoint.responses = [response] * 3
+        connection = platform(data)
+        connection.forget()
+        return connection.token()
+
+    return read_response
+
+
+# --- The token ---
+
+
+@pytest.mark.parametrize(
+    ("field", "body"),
+    [
+        ("token", {"token": "t0ken"}),
+        ("data.token", {"data": {"token": "t0ken"}}),
+        ("tokens.1.value", {"tokens": [7, {"value": "t0ken"}]}),
+        ("0.token", {"0": {"token": "t0ken"}}),
+        ("", "t0ken"),
+    ],
+)
+def test_token_is_where_the_platform_has_it(
+    read: Callable[..., keyturn.Token], field: str, body: object
+) -> None:
+    """Many platforms wrap their tokens."""
+    data = {"token_field": field, "token_type": "", "missing_lifetime": 60}
+
+    assert read(data, body).access_token == "t0ken"
+
+
+@pytest.mark.parametrize(
+    ("field", "body"),
+    [
+        ("data.token", {"data": None}),
+        ("data.token", {"data": "t0ken"}),
+        ("data.token", {"data": []}),
+        ("tokens.1", {"tokens": ["t0ken"]}),
+        ("tokens.x", {"tokens": ["t0ken"]}),
+        ("tokens.99999", {"tokens": ["t0ken"]}),
+        ("token", ["t0ken"]),
+        ("", {"access_token": "t0ken"}),
+        ("", ["t0ken"]),
+        ("", None),
+        ("", 7),
+        ("", True),
+        ("", b""),
+        ("", b'{"access_token":"t0ken"'),
+        ("", "a b"),
+    ],
+)
+def test_missing_token_is_reported(
+    read: Callable[..., keyturn.Token], field: str, body: object
+) -> None:
+    """Something else would be sent to the API as a token."""
+    data = {"token_field": field, "token_type": "", "missing_lifetime": 60}
+
+    with pytest.raises(errors.InvalidTokenResponse, match=field or "a token by itself"):
+        read(data, body)
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "text/plain;charset=utf-8", "application/jwt", ""])
+def test_whole_body_may_be_the_token(read: Callable[..., keyturn.Token], kind: str) -> None:
+    """Some platforms respond with the bare token, and a line break after it."""
+    data = {"token_field": "", "token_type": "", "missing_lifetime": 60}
+    token = read(data, b" t0ken\r\n", content_type=kind)
+
+    assert (token.access_token, dict(token.extra)) == ("t0ken", {})
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("text/html", b"t0ken"),
+        ("Text/HTML; charset=utf-8", b"<html>"),
+        ("application/xml", b"<Error/>"),
+        ("text/json", b'{"error":1}'),
+        ("text/plain", b"two words"),
+        ("text/plain", "tökên".encode()),
+        ("text/plain", b""),
+        ("text/plain", b"x" * 65_537),
+    ],
+)
+def test_page_is_no_token(read: Callable[..., keyturn.Token], kind: str, body: bytes) -> None:
+    """A log-in page, or an error, would be sent to the API as a token."""
+    data = {"token_field": "", "token_type": "", "missing_lifetime": 60}
+
+    with pytest.raises(errors.InvalidTokenResponse, match="a token by itself"):
+        read(data, body, content_type=kind)
+
+
+@pytest.mark.parametrize(
+    ("required", "given", "token_type"),
+    [
+        ("Bearer", "BEARER", "BEARER"),
+        ("N_A", "n_a", "n_a"),
+        ("N_A", "Bearer", None),
+        ("", "N_A", "N_A"),
+        ("", ..., "Bearer"),
+        ("", None, "Bearer"),
+        ("", "two words", "Bearer"),
+        ("", 7, "Bearer"),
+        ("Bearer", ..., None),
+    ],
+)
+def test_token_type_is_the_platforms(
+    read: Callable[..., keyturn.Token], required: str, given: object, token_type: str | None
+) -> None:
+    """A token of another kind, such as DPoP's, must not be sent as it stands."""
+    body = {**USUAL, "token_type": given}
+    if given is ...:
+        del body["token_type"]
+    if token_type:
+        assert read({"token_type": required}, body).token_type == token_type
+    else:
+        with pytest.raises(errors.InvalidTokenResponse, match=f"is not {required}"):
+            read({"token_type": required}, body)
+
+
+def test_status_of_a_token_is_the_platforms(read: Callable[..., keyturn.Token]) -> None:
+    """Some platforms create a token, and say so; 200 is then none of theirs."""
+    assert read({"token_status": 201}, USUAL, status=201).access_token == "t0ken"
+    with pytest.raises(errors.InvalidTokenResponse, match="HTTP 200"):
+        read({"token_status": 201}, USUAL)
+
+
+@pytest.mark.parametrize(
+    ("separator", "given", "granted"),
+    [
+        (" ", "a b", "a b"),
+        (",", "a,b", "a b"),
+        (",", "a, b", "a  b"),
+        (";", "", None),
+        (",", "a,,b", "a  b"),
+    ],
+)
+def test_scope_is_read_as_it_is_written(
+    read: Callable[..., keyturn.Token], separator: str, given: str, granted: str | None
+) -> None:
+    """Each response would be taken for a narrower scope than was asked for."""
+    assert read({"scope_separator": separator}, USUAL | {"scope": given}).scope == granted
+
+
+TOKENS_IN_EXTRA: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+    "others of OAuth": ("a", {"a": "t0ken", "refresh_token": "r", "id_token": "i", "x": 1},
+                        {"x": 1}),
+    "others in camel case": ("a", {"a": "t0ken", "refreshToken": "r", "ID_TOKEN": "i", "x": 1},
+        {"x": 1}),
+    "nested": ("a.b", {"a": {"b": "t0ken", "c": 1, "refresh_token": "r"}}, {"a": {"c": 1}}),
+    "in another place": (
+        "a", {"a": "t0ken", "s": {"access_token": "x", "l": [{"id_token": "i", "y": 2}]}},
+        {"s": {"l": [{"y": 2}]}},
+    ),
+    "twice": ("a", {"a": "t0ken", "b": "t0ken", "c": ["t0ken", 3], "d": {"e": "t0ken"}},
+              {"c": [3], "d": {}}),
+    "in a list": ("a.1.b", {"a": [{"b": "other"}, {"b": "t0ken"}], "c": 1}, {"a": [], "c": 1}),
+    "known": ("a", {"a": "t0ken", "token_type": "x", "expires_in": 5, "scope": "s"}, {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("field", "body", "extra"), TOKENS_IN_EXTRA.values(), ids=TOKENS_IN_EXTRA)
+def test_other_fields_hold_no_token(
+    read: Callable[..., keyturn.Token], field: str, body: dict[str, Any], extra: dict[str, Any]
+) -> None:
+    """What a program may print or log would hold a token."""
+    data = {"token_field": field, "token_type": "", "missing_lifetime": 60}
+
+    assert dict(read(data, body).extra) == extra
+
+
+def test_other_fields_end_somewhere(read: Callable[..., keyturn.Token]) -> None:
+    """A response nested absurdly would exhaust the stack of whoever stores it."""
+    deep: Any = "bottom"
+    for _ in range(100):
+        deep = {"a": [deep]}
+    extra = json.dumps(dict(read({}, USUAL | {"deep": deep}).extra))
+
+    assert 10 < extra.count("{") < 40
+    assert "bottom" not in extra
+
+
+# --- The lifetime ---
+
+
+def date(seconds: float) -> str:
+    """Return a time as the header Date has it."""
+    return email.utils.formatdate(seconds, usegmt=True)
+
+
+# Format, value, the server's clock in seconds ahead of ours, the lifetime that is read.
+LIFETIMES: dict[str, tuple[str, object, float, float]] = {
+    "seconds": ("seconds", 90, 0, 90),
+    "seconds as text": ("seconds", "90", 0, 90),
+    "seconds with a fraction": ("seconds", 90.5, 0, 90.5),
+    "seconds whatever the clock": ("seconds", 90, 500, 90),
+    "seconds beyond a year": ("seconds", 10**12, 0, YEAR),
+    "milliseconds": ("milliseconds", 90_000, 0, 90),
+    "milliseconds as text": ("milliseconds", "90000", 0, 90),
+    "epoch": ("epoch", NOW + 90, 0, 90),
+    "epoch as text": ("epoch", "1800000090", 0, 90),
+    "epoch of a fast clock": ("epoch", NOW + 590, 500, 90),
+    "epoch of a slow clock": ("epoch", NOW - 410, -500, 90),
+    "epoch in milliseconds": ("epoch_milliseconds", (NOW + 90) * 1000, 0, 90),
+    "epoch in milliseconds of a fast clock": ("epoch_milliseconds", (NOW + 590) * 1000, 500, 90),
+    "date": ("date", "2027-01-15T08:01:30Z", 0, 90),
+    "date with an offset": ("date", "2027-01-15T10:01:30+02:00", 0, 90),
+    "date with a fraction": ("date", "2027-01-15T08:01:30.500Z", 0, 90.5),
+    "date without offset": ("date", "2027-01-15T08:01:30", 0, 90),
+    "date with a space": ("date", "2027-01-15 08:01:30+00:00", 0, 90),
+    "date of a fast clock": ("date", "2027-01-15T08:09:50Z", 500, 90),
+    "date beyond a year": ("date", "2999-01-01T00:00:00Z", 0, YEAR),
+}
+
+
+@pytest.mark.parametrize(("kind", "value", "ahead", "lifetime"), LIFETIMES.values(), ids=LIFETIMES)
+def test_lifetime_is_read_as_it_is_written(
+    read: Callable[..., keyturn.Token], kind: str, value: object, ahead: float, lifetime: float
+) -> None:
+    """A token would be used when it is over, or renewed far too often."""
+    data = {"lifetime_field": "data.end", "lifetime_format": kind}
+    token = read(data, USUAL | {"data": {"end": value}}, date=date(NOW + ahead))
+
+    assert token.lifetime == pytest.approx(lifetime)
+    assert token.expires_at == pytest.approx(NOW + lifetime)
+
+
+FORMATS = ("seconds", "milliseconds", "epoch", "epoch_milliseconds", "date")
+NO_LIFETIMES = [None, "", "soon", True, [], {}, 0, "0", -1, "-1", "1e3", "9" * 19, "٣"]
+PAST = [
+    ("epoch", NOW),
+    ("epoch", NOW - 1),
+    ("epoch", str(int(NOW - 90))),
+    ("epoch_milliseconds", NOW * 1000 - 1),
+    ("date", "2027-01-15T08:00:00Z"),
+    ("date", "2026-01-15T08:00:00Z"),
+    ("date", "0001-01-01T00:00:00+14:00"),
+    ("date", "0001-01-01T00:00:00"),
+    ("date", "2027-02-30T00:00:00Z"),
+    ("date", 1_900_000_000),
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"), [*PAST, *((kind, value) for kind in FORMATS for value in NO_LIFETIMES)]
+)
+def test_lifetime_that_is_none_is_refused(
+    read: Callable[..., keyturn.Token], kind: str, value: object
+) -> None:
+    """A token whose end nobody knows would be used for ever, or never."""
+    with pytest.raises(errors.InvalidTokenResponse, match=r"expires_in is (missing|not a )"):
+        read({"lifetime_format": kind}, USUAL | {"expires_in": value})
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize(("assumed", "lifetime"), [(90, 90), (float("inf"), YEAR)])
+def test_missing_lifetime_is_the_platforms(
+    read: Callable[..., keyturn.Token], kind: str, assumed: float, lifetime: float
+) -> None:
+    """A token without a lifetime could not be used, though the platform documents one."""
+    data = {"lifetime_format": kind, "missing_lifetime": assumed}
+
+    assert read(data, USUAL | {"expires_in": None}).lifetime == lifetime
+    with pytest.raises(errors.InvalidTokenResponse):
+        read(data, USUAL | {"expires_in": "garbage"})
+
+
+# --- Errors ---
+
+
+@pytest.mark.parametrize("value", [None, "", 0, 0.0, "0", False, [], {}, ...])
+@pytest.mark.parametrize("field", ["error", "status.code", "errors.0.code"])
+def test_code_that_says_no_error_is_none(
+    read: Callable[..., keyturn.Token], field: str, value: object
+) -> None:
+    """Platforms that always name a code would never give a token."""
+    first, *rest = field.split(".")
+    content: Any = value
+    for name in reversed(rest):
+        content = [content] if name == "0" else {name: content}
+    body = USUAL | ({} if value is ... else {first: content})
+
+    assert read({"error_field": field}, body).access_token == "t0ken"
+
+
+ERROR_FIELDS: dict[str, tuple[dict[str, Any], object, type[Exception], str]] = {
+    "usual": ({}, {"error": "invalid_client", "error_description": "unknown app"},
+              errors.InvalidClient, "invalid_client: unknown app"),
+    "nested": ({"error_field": "e.code", "error_description_field": "e.text"},
+               {"e": {"code": "invalid_scope", "text": "no such"}},
+               errors.InvalidScope, "invalid_scope: no such"),
+    "number": ({"error_field": "code", "error_codes": {"401": "invalid_client"}},
+               {"code": 401}, errors.InvalidClient, "invalid_client"),
+    "number in a list": ({"error_field": "errors.0.code", "error_codes": {"7": "invalid_scope"}},
+                         {"errors": [{"code": 7}]}, errors.InvalidScope, "invalid_scope"),
+    "unknown number": ({"error_field": "code", "error_description_field": "text"},
+                       {"code": 40013, "text": "bad app"}, errors.InvalidTokenResponse,
+                       "40013 bad app"),
+    "words for a code": ({}, {"error": "No such app!"}, errors.InvalidTokenResponse,
+                         "No such app!"),
+    "true": ({}, {"error": True, "error_description": "sorry"}, errors.InvalidTokenResponse,
+             "True sorry"),
+    "an object": ({}, {"error": {"code": 1}, "error_description": "sorry"},
+                  errors.InvalidTokenResponse, "HTTP 200: sorry"),
+    "a list": ({}, {"error": [1]}, errors.InvalidTokenResponse, "HTTP 200"),
+    "a fraction": ({}, {"error": 1.5}, errors.InvalidTokenResponse, "HTTP 200"),
+    "an odd description": ({}, {"error": "invalid_client", "error_description": ["x"]},
+                           errors.InvalidClient, "invalid_client"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("data", "body", "kind", "words"), ERROR_FIELDS.values(), ids=ERROR_FIELDS)
+def test_error_inside_200_is_an_error(
+    read: Callable[..., keyturn.Token],
+    data: dict[str, Any],
+    body: dict[str, Any],
+    kind: type[Exception],
+    words: str,
+) -> None:
+    """Platforms say with 200 that there is no token, and some send one beside it."""
+    with pytest.raises(kind) as caught:
+        read(data, USUAL | body)
+
+    assert type(caught.value) is kind
+    assert words in str(caught.value)
+
+
+CODES = {
+    "invalid_client": errors.InvalidClient,
+    "invalid_scope": errors.InvalidScope,
+    "unauthorized_client": errors.TokenRequestRefused,
+    "invalid_grant": errors.TokenRequestRefused,
+    "invalid_request": errors.TokenRequestRefused,
+    "unsupported_grant_type": errors.TokenRequestRefused,
+    "server_error": errors.EndpointUnavailable,
+    "temporarily_unavailable": errors.EndpointUnavailable,
+}
+
+
+@pytest.mark.parametrize("status", [200, 400, 403])
+@pytest.mark.parametrize(("code", "kind"), CODES.items())
+def test_platforms_code_is_translated(
+    read: Callable[..., keyturn.Token], code: str, kind: type[errors.KeyturnError], status: int
+) -> None:
+    """A user would be told nothing of what to mend, and a passing failure would not be retried."""
+    data = {"error_field": "code", "error_codes": {"E-17": code}}
+
+    with pytest.raises(errors.KeyturnError) as caught:
+        read(data, {"code": "E-17"}, status=status)
+
+    assert type(caught.value) is kind
+    assert code in str(caught.value)
+
+
+def test_secret_in_an_error_is_hidden(read: Callable[..., keyturn.Token]) -> None:
+    """Platforms quote what they were sent."""
+    data = {"error_field": "code", "error_description_field": "text"}
+
+    with pytest.raises(errors.KeyturnError) as caught:
+        read(data, {"code": "no s3cret-for-tests", "text": "got s3cret-for-tests"}, status=400)
+
+    assert "s3cret" not in str(caught.value)
+    assert "[hidden]" in str(caught.value)
+
+
+# --- The API ---
+
+
+TOLD = {
+    "own host": ("https://login.acme.example/v2/", (), "https://login.acme.example/v2"),
+    "own host, other port": ("https://login.acme.example:8443", (), None),
+    "own host, http": ("http://login.acme.example", (), None),
+    "other host": ("https://api.acme.example", (), None),
+    "below": ("https://eu.api.acme.example/x", ("acme.example",), "https://eu.api.acme.example/x"),
+    "the domain itself": ("https://acme.example", ("b.example", "acme.example"),
+                          "https://acme.example"),
+    "look-alike": ("https://evilacme.example", ("acme.example",), None),
+    "own host, not below": ("https://login.acme.example", ("other.example",), None),
+    "user": ("https://acme.example@evil.example", ("acme.example",), None),
+    "user of the right host": ("https://evil@acme.example", ("acme.example",), None),
+    "http": ("http://acme.example", ("acme.example",), None),
+    "query": ("https://acme.example?x", ("acme.example",), None),
+    "dots": ("https://acme.example/../x", ("acme.example",), None),
+    "empty": ("", ("acme.example",), None),
+    "number": (7, ("acme.example",), None),
+    "missing": (None, ("acme.example",), None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("told", "domains", "api_url"), TOLD.values(), ids=TOLD)
+def test_api_address_of_an_response_is_believed_below_its_domains(
+    world: World, platform: Platform, told: object, domains: tuple[str, ...], api_url: str | None
+) -> None:
+    """A token would be sent to a host that only a response names."""
+    world.endpoint.responses.append(world.endpoint.token("t0ken", urls={"api": told}))
+    connection = platform({"api_url_field": "urls.api", "api_domains": list(domains)})
+    if api_url:
+        assert connection.api_url == api_url
+        return
+    with pytest.raises(errors.ConfigurationError, match="names no address of the API below") as bad:
+        _ = connection.api_url
+    assert "Set api_url" in str(bad.value)
+    assert len(world.endpoint.requests) == 1
+
+
+def test_users_api_address_goes_before_the_responses(world: World, platform: Platform) -> None:
+    """A gateway before the API could not be used."""
+    world.endpoint.responses.append(world.endpoint.token("t0ken", api="https://evil.example"))
+    connection = platform({"api_url_field": "api"}, api_url="https://gateway.example")
+
+    assert connection.api_url == "https://gateway.example"
+    assert world.endpoint.requests == []
+
+
+@pytest.mark.parametrize(
+    ("data", "headers"),
+    [
+        ({}, {"Authorization": "Bearer token-1"}),
+        ({"authorization_scheme": ""}, {"Authorization": "token-1"}),
+        ({"authorization_scheme": "Zoho-oauthtoken"}, {"Authorization": "Zoho-oauthtoken token-1"}),
+        ({"authorization_header": "X-Token", "authorization_scheme": ""}, {"X-Token": "token-1"}),
+        (
+            {"api_headers": {"X-Tenant": "{tenant}", "X-User": "{user}", "X-Key": "{key}"}},
+            {"Authorization": "Bearer token-1", "X-Tenant": "t", "X-Key": "k"},
+        ),
+    ],
+)
+def test_api_request_has_these_headers(
+    platform: Platform, data: dict[str, Any], headers: dict[str, str]
+) -> None:
+    """The API would not find the token, or not what else it wants."""
+    settings = {
+        "tenant": {"title": "Tenant", "default": "t"},
+        "user": {"title": "User", "optional": True},
+        "key": {"kind": "secret", "title": "Key", "default": "k"},
+    }
+    connection = platform(data | {"settings": settings})
+
+    assert connection.headers() == headers
+    assert "X-Key: k" not in connection.explain()
+
+
+# --- Whatever comes ---
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["a", "b", "0", "", "access_token", "scope"]), inner)
+    ),
+    max_leaves=12,
+)
+PATHS = st.sampled_from(["a", "a.b", "a.0", "b.0.a", "access_token", "0", "a.a.a"])
+MAPPINGS = st.builds(
+    lambda **data: type("Mapping", (TokenResponseMapping,), data)(),
+    token_field=PATHS | st.just(""),
+    token_type=st.sampled_from(["", "Bearer"]),
+    lifetime_field=PATHS,
+    lifetime_format=st.sampled_from(FORMATS),
+    error_field=PATHS,
+    error_description_field=PATHS,
+    error_codes=st.dictionaries(st.text(max_size=3), st.just("invalid_client"), max_size=2),
+    scope_separator=st.sampled_from([" ", ",", ";", ", "]),
+)
+BODIES = JSON_VALUES.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=60)
+
+
+@given(MAPPINGS, BODIES, st.sampled_from(["application/json", "text/plain", "text/html", ""]))
+def test_any_response_gives_a_token_or_our_error(
+    mapping: TokenResponseMapping, body: bytes, kind: str
+) -> None:
+    """An unforeseen response would break the program with an error of Python's."""
+    response = keyturn.plugins.Response(200, {"content-type": kind, "date": date(NOW)}, body, NOW)
+    error = read_error(response, mapping)
+    assert error is None or isinstance(error.code, str)
+    try:
+        token = read_token(response, mapping, requested_scope="a")
+    except errors.InvalidTokenResponse:
+        return
+    assert token.access_token.isprintable()
+    assert 0 < token.lifetime <= YEAR
+    assert token.access_token not in [value for value in token.extra.values() if value != ""]

@@ -1,0 +1,121 @@
+"""What `.ci/run` runs, with a `make` that only records how it was called."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+
+RECORDING_MAKE = """#!/bin/sh
+echo "$* PYTHON=$PYTHON VENV=$VENV PYTEST_ARGS=$PYTEST_ARGS" >> "$CALLS"
+case "$*" in *"$FAILING"*) exit 1 ;; esac
+"""
+PYTHONS = {
+    # Prints its path, as the real one does.
+    "bin/python3.12": '#!/bin/sh\necho "$0"\n',
+    # A shim of pyenv, of a version that is not selected.
+    "bin/python3.13": "#!/bin/sh\necho 'pyenv: command not found' >&2\nexit 127\n",
+}
+PYENV = {
+    "bin/pyenv": '#!/bin/sh\necho "${0%/*}/../pyenv"\n',
+    "pyenv/versions/3.13.0/bin/python": '#!/bin/sh\necho "$0"\n',
+}
+
+
+class Run:
+    """A run of `.ci/run` in a directory of its own, where nothing but `make` and Pythons are."""
+
+    def __init__(self, directory: Path, programs: dict[str, str], failing: str) -> None:
+        for program in ("bash", "env"):
+            found = shutil.which(program)
+            assert found is not None
+            self._path(directory, f"bin/{program}").symlink_to(found)
+        for name, script in ({"bin/make": RECORDING_MAKE} | programs).items():
+            path = self._path(directory, name)
+            path.write_text(script, encoding="utf-8")
+            path.chmod(0o755)
+        shutil.copy(REPOSITORY / ".ci" / "run", self._path(directory, ".ci/run"))
+        calls = directory / "calls"
+        environment = {
+            "PATH": str(directory / "bin"),
+            "CALLS": str(calls),
+            "FAILING": failing,
+        }
+        done = subprocess.run(
+            [directory / "bin" / "bash", directory / ".ci" / "run"],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        self.code, self.output = done.returncode, done.stdout
+        self.calls = calls.read_text(encoding="utf-8").splitlines()
+
+    @staticmethod
+    def _path(directory: Path, name: str) -> Path:
+        path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def pythons(self, target: str) -> list[str]:
+        """Return the names of the Pythons that a target was made with; "" is the default."""
+        calls = [call for call in self.calls if call.startswith(f"{target} ")]
+        return [Path(re.findall(r" PYTHON=(\S*)", call)[0]).name for call in calls]
+
+
+@pytest.fixture
+def complete(tmp_path: Path) -> Run:
+    """Run it where Python 3.12 is on the PATH and Python 3.13 among the versions of pyenv."""
+    return Run(tmp_path, PYTHONS | PYENV, "nothing")
+
+
+def test_commands_of_the_readme_run_as_they_stand(complete: Run) -> None:
+    """A new user's first commands could be broken while continuous integration passes."""
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    commands = set(re.findall(r"^make ([\w-]+)", readme, re.MULTILINE))
+
+    assert commands >= {"demo", "test"}
+    assert commands <= {call.split()[0] for call in complete.calls}
+    assert "" in complete.pythons("demo")
+    assert "" in complete.pythons("test")
+
+
+def test_each_python_that_is_there_runs_all_tests(complete: Run) -> None:
+    """A version of Python that the package metadata lists would be supported untested."""
+    assert complete.pythons("test") == ["python3.12", "python", ""]
+    assert complete.pythons("demo") == ["", "python3.12", "python"]
+    environments = re.findall(r" VENV=(\S+)", "\n".join(complete.calls))
+    assert len(set(environments)) == 2
+    assert complete.code == 0
+
+
+def test_python_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """A version that was not tested would look like one that passed."""
+    run = Run(tmp_path, PYTHONS, "nothing")
+
+    assert run.pythons("test") == ["python3.12", ""]
+    assert "not found, so not tested: Python 3.11\n" in run.output
+    assert "not found, so not tested: Python 3.13\n" in run.output
+    assert run.code == 0
+
+
+def test_steps_after_a_failure_run(complete: Run, tmp_path: Path) -> None:
+    """One broken step would hide all that the others find, or the run would pass in spite of it."""
+    failing = Run(tmp_path / "failing", PYTHONS | PYENV, "check")
+
+    assert [call.split()[0] for call in failing.calls] == [
+        call.split()[0] for call in complete.calls
+    ]
+    assert "failed so far: make --keep-going check\n" in failing.output
+    assert failing.code != 0
+
+
+def test_last_step_demands_coverage(complete: Run) -> None:
+    """Untested lines would come in unnoticed, or pytest's closing line would not be the last."""
+    assert complete.calls[-1] == "test PYTHON= VENV= PYTEST_ARGS=--cov"

@@ -1,0 +1,157 @@
+"""The lock files hold all that is needed, as they are installed without resolution."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from packaging.requirements import Requirement
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+REPOSITORY = Path(__file__).parents[2]
+SCRIPT = REPOSITORY / "scripts" / "locks.py"
+
+
+def load() -> ModuleType:
+    """Return the script."""
+    spec = importlib.util.spec_from_file_location("locks", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # NamedTuple resolves annotations there
+    spec.loader.exec_module(module)
+    return module
+
+
+locks = load()
+PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def pins(name: str) -> list[Requirement]:
+    """Return the pinned requirements of a lock file."""
+    text = (REPOSITORY / "requirements" / f"{name}.txt").read_text(encoding="utf-8")
+    pinned: list[Requirement] = locks.read_lock(text)
+    return pinned
+
+
+def problems(name: str, pinned: list[Requirement]) -> list[str]:
+    """Return what is wrong with a lock file that has these pins."""
+    found: list[str] = locks.problems(pinned, locks.required(PROJECT, locks.LOCKS[name]))
+    return found
+
+
+def changed(name: str, pattern: str, replacement: str) -> list[str]:
+    """Return what is wrong with a lock file after a change of one of its lines."""
+    lines = [str(pin) for pin in pins(name)]
+    new = [re.sub(pattern, replacement, line) for line in lines]
+    assert len([line for line, old in zip(new, lines, strict=True) if line != old]) == 1
+    return problems(name, [Requirement(line) for line in new if line])
+
+
+@pytest.mark.parametrize("name", ["dev", "run"])
+def test_lock_is_complete(name: str) -> None:
+    """`make demo` and `make test` would fail at the first import of what is not locked."""
+    assert problems(name, pins(name)) == []
+
+
+@pytest.mark.parametrize("name", ["dev", "run"])
+def test_any_line_that_goes_is_missed(name: str) -> None:
+    """A check that overlooks some lines says nothing about a lock file."""
+    pinned = pins(name)
+    # The check is about Linux and macOS.
+    used = [pin for pin in pinned if not re.search("win32|emscripten", str(pin.marker))]
+    unnoticed = [
+        pin.name
+        for pin in used
+        if not any(
+            f"needs {pin.name}" in problem.replace("_", "-")
+            for problem in problems(name, [each for each in pinned if each is not pin])
+        )
+    ]
+
+    assert len(used) > len(PROJECT["project"]["dependencies"])
+    assert unnoticed == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "replacement", "problem"),
+    [
+        (r"^coverage\[toml\]", "coverage", "pytest-cov needs coverage[toml]"),
+        (r"^psycopg\[binary\]", "psycopg", "the project needs psycopg[binary]"),
+        (r"^(async-timeout==.*)3\.11\.3", r"\g<1>3.11", "redis needs async-timeout"),
+        (r"^(idna==.*)", r'\1 ; python_version < "3.13"', "needs idna"),
+        (r"^(idna==.*)", r'\1 ; sys_platform == "linux"', "needs idna"),
+        (r"^pluggy==.*", "pluggy==0.1", "the project needs pluggy"),
+        (r"^h11==.*", "h11==999", "h11==999 is locked"),
+    ],
+    ids=["extra", "own extra", "patch version", "marker", "platform", "bound", "not installed"],
+)
+def test_broken_line_is_found(pattern: str, replacement: str, problem: str) -> None:
+    """A lock file that fits one Python or platform breaks the set-up on another."""
+    found = changed("dev", pattern, replacement)
+
+    assert any(problem in line for line in found), found
+
+
+def test_second_version_is_found() -> None:
+    """pip would refuse the lock file, or install whichever comes last."""
+    found = problems("dev", [*pins("dev"), Requirement("idna==1.0")])
+
+    assert any("locked twice" in line for line in found), found
+
+
+def test_new_dependency_is_missed() -> None:
+    """A dependency that was added to the project alone is not installed by a set-up."""
+    project = PROJECT["project"] | {"dependencies": ["left-pad>=1"]}
+    roots = locks.required(PROJECT | {"project": project}, locks.LOCKS["run"])
+
+    found = locks.problems(pins("run"), roots)
+
+    assert any("the project needs left-pad>=1" in line for line in found), found
+
+
+def test_demo_runs_what_the_tests_run() -> None:
+    """A demo of versions that no test has run may fail, or show something else."""
+    tested = {(pin.name, str(pin.specifier)) for pin in pins("dev")}
+
+    assert {(pin.name, str(pin.specifier)) for pin in pins("run")} - tested == set()
+
+
+def test_demo_is_installed_without_tools() -> None:
+    """The first thing that a new user runs must not install type checkers and test tools."""
+    groups = PROJECT["dependency-groups"]
+    tools = {
+        Requirement(each).name
+        for each in [*groups["dev"], *groups["test"]]
+        if isinstance(each, str)
+    } - {Requirement(each).name for each in PROJECT["project"]["dependencies"]}
+    backend = {"packaging"}  # hatchling needs it
+
+    assert {pin.name for pin in pins("run")} & tools == backend
+
+
+def test_lowest_lock_has_every_extra() -> None:
+    """The lower bound of an extra that is not in the lock file is tried by no test."""
+    assert set(locks.LOCKS["lowest"].extras) == set(PROJECT["project"]["optional-dependencies"])
+
+
+def test_command_reports_what_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`make check` would pass whatever the lock files lack."""
+    (tmp_path / "requirements").mkdir()
+    (tmp_path / "pyproject.toml").write_bytes((REPOSITORY / "pyproject.toml").read_bytes())
+    lines = [f"{pin}\n" for pin in pins("run") if pin.name != "anyio"]
+    (tmp_path / "requirements" / "run.txt").write_text("".join(lines), encoding="utf-8")
+    monkeypatch.setattr(locks, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["locks.py", "check", "run"])
+
+    assert locks.main() == 1
+    assert "requirements/run.txt: httpx needs anyio" in capsys.readouterr().err
