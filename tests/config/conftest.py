@@ -36,3 +36,19 @@ def write(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write_file
+
+
+@pytest.fixture
+def register(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Give a function that installs a provider, registered with a module's name."""
+
+    def install(provider: str, module: str) -> Path:
+        site = tmp_path / "site"
+        metadata = site / "made_up-1.dist-info"
+        metadata.mkdir(parents=True)
+        (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: made-up\nVersion: 1\n")
+        (metadata / "entry_points.txt").write_text(f"[keyturn.providers]\n{provider} = {module}\n")
+        monkeypatch.syspath_prepend(str(site))
+        return site
+
+    return install

@@ -243,20 +243,26 @@ def test_provider_that_is_not_installed_disables_no_other_connection(
     assert "Did you mean orocommerce?" in problem
 
 
-def test_reference_to_a_key_is_not_mistaken_for_the_key(
-    write: Callable[..., Path], tmp_path: Path
+def test_check_accepts_a_reference_to_a_key_that_it_does_not_resolve(
+    write: Callable[..., Path], register: Callable[..., Path]
 ) -> None:
-    """A private key in a file of its own is how most deployments keep it."""
-    text = f"""
+    """The form of a private key can't be checked before the reference is resolved."""
+    package = register("bank", "made_up_bank") / "made_up_bank"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "bank.toml").write_text(
+        'token_url = "https://bank.example/token"\nclient_authentication = "private_key_jwt"\n'
+    )
+    text = """
         [connections.bank]
-        provider = "generic"
-        token_url = "https://bank.example/token"
+        provider = "bank"
         client_id = "made-up"
-        client_authentication = "private_key_jwt"
-        private_key = {{ file = "{tmp_path}/key.pem" }}
+        private_key = {{ env = "{variable}" }}
     """
 
-    config.read(write(text)).check()
+    config.read(write(text.format(variable="NOT_SET"))).check()
+    with pytest.raises(ConfigurationError, match=r"connections\.bank\.private_key: "):
+        keyturn.load_connection("bank", config=write(text.format(variable="HOME"))).token_request()
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
@@ -342,18 +348,14 @@ def test_check_covers_every_connection(write: Callable[..., Path]) -> None:
 
 
 def test_provider_that_cannot_be_loaded_is_reported_by_path(
-    write: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    write: Callable[..., Path], register: Callable[..., Path]
 ) -> None:
     """Of many connections the one with the broken plugin must be named."""
-    metadata = tmp_path / "broken-1.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1\n")
-    (metadata / "entry_points.txt").write_text("[keyturn.providers]\nbroken = no_such_module\n")
-    monkeypatch.syspath_prepend(tmp_path)
+    register("broken", "no_such_module")
 
     (problem,) = problems("oro", write(ORO.replace("orocommerce", "broken")))
 
-    assert problem.startswith("connections.oro.provider: provider broken of distribution broken ")
+    assert problem.startswith("connections.oro.provider: provider broken of distribution made-up")
     assert "ModuleNotFoundError" in problem
 
 

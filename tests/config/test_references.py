@@ -15,6 +15,7 @@ import keyturn
 from keyturn import _config as config
 from keyturn._plugins.loading import plugin_manager
 from keyturn.errors import ConfigurationError
+from keyturn.testing import Emulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -137,7 +138,39 @@ def test_plugins_source(
     assert "failed in keyturn_secret" in caplog.text
     assert "RuntimeError" in caplog.text
     with pytest.raises(ConfigurationError, match="no secret source is named 'vaul'"):
-        load("{ vaul = 3 }")
+        sent(load("{ vaul = 3 }"))
+
+
+def test_reference_is_resolved_when_a_token_is_needed(
+    load: Callable[[str], keyturn.Connection], home: Path
+) -> None:
+    """A service would not start before its secret is mounted."""
+    connection = load('{ file = "~/secret" }')
+    with pytest.raises(ConfigurationError, match=r"client_secret: the file ~/secret can't be read"):
+        connection.token()
+
+    (home / "secret").write_text(CANARY)
+
+    assert sent(connection) == CANARY
+
+
+def test_rotated_secret_needs_no_restart(write: Callable[..., Path], home: Path) -> None:
+    """A service with a rotated secret would get no token until it is restarted."""
+    with Emulator() as emulator:
+        settings = emulator.settings("orocommerce")
+        secret = settings.pop("client_secret")
+        lines = [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
+        text = "\n".join(["[connections.oro]", 'provider = "orocommerce"', *lines, ""])
+        path = write(f'{text}store = "memory://"\nclient_secret = {{ file = "~/secret" }}\n')
+        (home / "secret").write_text("rotated-away")
+        connection = keyturn.load_connection("oro", config=path)
+        with pytest.raises(keyturn.errors.InvalidClient):
+            connection.token()
+
+        (home / "secret").write_text(str(secret))
+
+        assert connection.token().access_token
+        assert emulator.token_requests("orocommerce") == 2
 
 
 @pytest.mark.parametrize(

@@ -148,14 +148,14 @@ def test_check_finds_problems_without_resolving(write: Callable[..., Path], acco
         config.read(write(f"store_key = 7\n{account}")).check()
 
 
-def test_connections_with_one_store_key_share_one_store(
-    write: Callable[..., Path], account: str
+def test_connections_with_one_store_key_share_tokens_during_an_outage(
+    write: Callable[..., Path], account: str, emulator: Emulator, tmp_path: Path
 ) -> None:
-    """Each would send its own token requests, and have its own rate limit during an outage."""
+    """Each connection would send its own token requests while the store can't be used."""
+    (tmp_path / "tokens").touch()
     path = write(f"store_key = '{KEY}'\n{account}")
-    one, two = (keyturn.load_connection("oro", config=path).renewal.store for _ in range(2))
-    path = write(f"store_key = ['{NEW_KEY}', '{KEY}']\n{account}")
-    three = keyturn.load_connection("oro", config=path).renewal.store
 
-    assert one.store is two.store
-    assert one.store is not three.store
+    assert token(path) == token(path)
+    assert emulator.token_requests("orocommerce") == 1
+    token(write(f"store_key = ['{NEW_KEY}', '{KEY}']\n{account}"))
+    assert emulator.token_requests("orocommerce") == 2

@@ -32,7 +32,17 @@ def run(argv: Sequence[str]) -> int:
     # Standard output is for results alone: what a plugin prints must not get into a `$(…)`.
     with _logging(verbose=arguments.verbose) as log, contextlib.redirect_stdout(sys.stderr):
         arguments.log = log
-        return command(arguments)
+        try:
+            return command(arguments)
+        finally:
+            _finish_workers()
+
+
+def _finish_workers() -> None:
+    """Let plugins handle the last events while their output goes to standard error."""
+    from keyturn._tokens.single_flight import finish_workers
+
+    finish_workers()
 
 
 def _results() -> TextIO:

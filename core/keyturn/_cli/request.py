@@ -21,30 +21,9 @@ def request(arguments: argparse.Namespace) -> int:
     """Send an API request with a token; the response's body goes to standard output."""
     import httpx
 
-    from keyturn.integrations.httpx import KeyturnAuth
-
-    failure = ""
     with open_connection(arguments) as connection:
-        client = httpx.Client(
-            auth=KeyturnAuth(connection),
-            timeout=_SECONDS,
-            # Plain http is for loopback only: the token must not pass through a proxy on a network.
-            mounts={"http://": None},
-        )
         try:
-            with (
-                client,
-                client.stream(
-                    arguments.method.upper(),
-                    _url(connection, arguments.path),
-                    content=arguments.data,
-                    headers=arguments.header,
-                ) as response,
-            ):
-                print(f"HTTP {response.status_code} {response.reason_phrase}", file=sys.stderr)
-                for chunk in response.iter_bytes():
-                    arguments.out.buffer.write(chunk)
-                return FAILED if response.is_error else DONE
+            return _send(connection, arguments)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             failure = type(error).__name__
         # Raised here, not in the handler: httpx's errors hold the request, its token included.
@@ -53,6 +32,26 @@ def request(arguments: argparse.Namespace) -> int:
             connection=connection.name,
             hint="Check the network and the address.",
         )
+
+
+def _send(connection: Connection, arguments: argparse.Namespace) -> int:
+    import httpx
+
+    from keyturn.integrations.httpx import KeyturnAuth
+
+    method, url = arguments.method.upper(), _url(connection, arguments.path)
+    content, headers = arguments.data, arguments.header
+    client = httpx.Client(
+        auth=KeyturnAuth(connection),
+        timeout=_SECONDS,
+        # Plain http is for loopback only: the token must not pass through a proxy on a network.
+        mounts={"http://": None},
+    )
+    with client, client.stream(method, url, content=content, headers=headers) as response:
+        print(f"HTTP {response.status_code} {response.reason_phrase}", file=sys.stderr)
+        for chunk in response.iter_bytes():
+            arguments.out.buffer.write(chunk)
+        return FAILED if response.is_error else DONE
 
 
 def _url(connection: Connection, path: str) -> str:

@@ -67,7 +67,7 @@ class Configuration:
         settings = functools.partial(self._settings, name, provider)
         return Connection(
             provider,
-            settings(),
+            settings if references_in(raw, provider) else settings(),
             store=self._open_store(raw.get("store") or self.store),
             name=name,
             options=options_of(raw),

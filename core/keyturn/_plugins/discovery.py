@@ -39,10 +39,6 @@ class _BuiltInPoint(NamedTuple):
     group: str
     value: str
 
-    @property
-    def module(self) -> str:
-        return self.value
-
     def load(self) -> Any:
         return importlib.import_module(self.value)
 

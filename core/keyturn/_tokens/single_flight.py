@@ -6,10 +6,12 @@ loop can end it; callers only wait for its result.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import contextvars
 import sys
 import threading
+import time
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+# In seconds; a listener that hangs must not keep a process from ending.
+_EXIT_PATIENCE = 1.0
+_finishing: set[threading.Thread] = set()
 
 
 class ReentrantCallError(RuntimeError):
@@ -118,6 +124,7 @@ def _run(
         result = work()
     except BaseException as error:  # noqa: BLE001 - it is raised in the waiters
         failure = error
+    _finishing.add(threading.current_thread())
     while True:
         with flights.lock:
             waiting = [share for share in flight.shares.values() if not share.future.done()]
@@ -126,7 +133,18 @@ def _run(
                 break
         for share in waiting:
             share.finish(result, failure)
-    afterwards()
+    try:
+        afterwards()
+    finally:
+        _finishing.discard(threading.current_thread())
+
+
+@atexit.register
+def finish_workers() -> None:
+    """Wait a second at most for workers that have a result, and report their events."""
+    deadline = time.monotonic() + _EXIT_PATIENCE
+    for thread in _finishing.copy() - {threading.current_thread()}:
+        thread.join(max(0.0, deadline - time.monotonic()))
 
 
 def start(work: Callable[[], object]) -> None:
