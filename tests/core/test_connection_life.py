@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import copy
+import os
+import pickle
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +16,12 @@ import pytest
 import keyturn
 from keyturn import errors
 from keyturn._clock import SYSTEM
+from keyturn._connection import manager_of
 from keyturn.stores._memory import MemoryStore
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.conftest import World
 
 # A token for an hour: fresh until 225 to 300 s before its end, usable until 5 s before it.
@@ -27,7 +35,7 @@ SHOP: dict[str, Any] = {
 
 
 def test_connect_names_all_mistakes_and_the_connection() -> None:
-    """The user would mend one mistake at a time."""
+    """The user would fix one mistake at a time."""
     with pytest.raises(errors.ConfigurationError) as caught:
         keyturn.connect("orocommerce", name="shop", url="x", sid="backoffice", client_secret="")
 
@@ -46,25 +54,31 @@ def test_unknown_provider_is_answered_with_the_nearest() -> None:
         keyturn.connect("orocomerce")
 
 
-def test_connections_of_a_process_share_their_memory() -> None:
+def test_connections_of_a_process_share_their_memory(world: World) -> None:
     """Two `connect` calls would send two token requests."""
     one, other = keyturn.connect("orocommerce", **SHOP), keyturn.connect("orocommerce", **SHOP)
+    request = one.token_request()
 
-    assert one.renewal.store.store is other.renewal.store.store
+    assert other.token_request() == request
+    elsewhere = keyturn.connect("orocommerce", store=MemoryStore(), **SHOP)
+    assert elsewhere.token_request().provider == request.provider
 
 
 def test_store_comes_from_the_argument_or_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Tokens would be kept where the user did not want them."""
+    monkeypatch.delenv("KEYTURN_FINGERPRINT_KEY")
     store = MemoryStore()
     monkeypatch.setenv("KEYTURN_STORE", "nonsense://x")
-    assert keyturn.connect("orocommerce", store=store, **SHOP).renewal.store.store is store
+    keyturn.connect("orocommerce", store=store, **SHOP).token_request()
+    assert store.read("fingerprint-key")
 
     with pytest.raises(errors.ConfigurationError, match="'nonsense'"):
         keyturn.connect("orocommerce", **SHOP)
     monkeypatch.setenv("KEYTURN_STORE", "memory://")
-    assert keyturn.connect("orocommerce", **SHOP).renewal.store.store is not store
+    one, other = keyturn.connect("orocommerce", **SHOP), keyturn.connect("orocommerce", **SHOP)
+    assert one.token_request().fingerprint != other.token_request().fingerprint
 
 
 @pytest.mark.parametrize("address", ["memory", "memory://x", "disk://relative", "redis", "://"])
@@ -75,7 +89,7 @@ def test_unusable_store_is_refused(address: str) -> None:
 
 
 def test_secret_may_come_as_a_secret() -> None:
-    """Who keeps secrets hidden would have to uncover them."""
+    """A caller that keeps secrets hidden would have to reveal them."""
     secret = keyturn.Secret("s3cret-for-tests")
     hidden = keyturn.connect("orocommerce", **(SHOP | {"client_secret": secret}))
     plain = keyturn.connect("orocommerce", **SHOP)
@@ -138,7 +152,7 @@ def test_tasks_get_what_threads_get(world: World) -> None:
 
 
 def test_system_clock_is_used_by_default(world: World) -> None:
-    """The quick way for the system's clocks would differ from the one that tests take."""
+    """A connection without a clock of its own would not work."""
     connection = keyturn.Connection(
         world.plain(),
         world.connect().settings,
@@ -159,12 +173,22 @@ def test_system_clock_is_used_by_default(world: World) -> None:
         connection.token()
 
 
-def test_uptime_counts_the_machines_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A token would be used after its end when the machine slept and its clock was set back."""
+def test_uptime_counts_the_machines_sleep() -> None:
+    """A token would be used after its expiry when the machine was suspended."""
     clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-    monkeypatch.setattr(time, "clock_gettime", {clock: 5.0}.get)
+    before, now, after = time.clock_gettime(clock), SYSTEM.monotonic(), time.clock_gettime(clock)
 
-    assert SYSTEM.monotonic() == 5.0
+    assert before <= now <= after
+
+
+def renewal_moment(world: World, connection: keyturn.Connection) -> float:
+    """Return how many seconds pass until a connection renews its token."""
+    began, requests = world.clock.uptime, len(world.endpoint.requests)
+    while len(world.endpoint.requests) == requests:
+        world.clock.advance(1)
+        connection.token()
+        world.land()
+    return world.clock.uptime - began
 
 
 def test_processes_renew_at_different_moments(
@@ -174,25 +198,80 @@ def test_processes_renew_at_different_moments(
     moments = set()
     for process in range(5):
         monkeypatch.setattr("os.getpid", lambda process=process: process)
-        connection = world.connect()
-        moments.add(connection.renewal.plan(connection.token()).renew_at)
+        connection = world.connect(client_id=str(process))
+        connection.token()
+        world.clock.advance(3200)
+        moments.add(renewal_moment(world, connection))
 
-    assert len(moments) == 5
+    assert len(moments) > 1
 
 
-def test_forked_children_renew_at_moments_of_their_own(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_forked_children_renew_at_moments_of_their_own(world: World) -> None:
     """Workers forked from one parent that had a token would all renew it at once."""
     connection = world.connect()
-    token = connection.token()
-    moments = set()
-    for process in range(5):
-        monkeypatch.setattr("os.getpid", lambda process=process: process)
-        assert connection.token() is token
-        moments.add(connection._manager.held.fresh_until)  # noqa: SLF001 - that is the moment
+    connection.token()
+    held = manager_of(connection).snapshot
+    world.clock.advance(held.fresh_until - world.clock.uptime - 1)
+    children = []
+    for _ in range(5):
+        read, write = os.pipe()
+        child = os.fork()
+        if not child:
+            os.write(write, str(manager_of(connection).snapshot.fresh_until).encode())
+            os._exit(0)
+        os.close(write)
+        with os.fdopen(read) as pipe:
+            children.append(float(pipe.read()))
+        os.waitpid(child, 0)
 
-    assert len(moments) == 5
+    assert len(set(children)) == 5
+    assert all(held.fresh_until <= moment < held.usable_until for moment in children)
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickle.dumps], ids=str)
+def test_connection_refuses_to_be_copied(world: World, copied: Callable[[object], object]) -> None:
+    """A copy would fail later, in a way that says nothing, or carry a secret away."""
+    with pytest.raises(TypeError, match="A Connection can't be copied or pickled: pass the name"):
+        copied(world.connect())
+
+
+def test_nothing_asynchronous_blocks_the_loop(world: World) -> None:
+    """A store on a slow network would stop every task of the process."""
+
+    class Slow(MemoryStore):
+        is_slow = False
+        passed = threading.Event()
+
+        def delete(self, key: str) -> None:
+            # Only the loop sets it: a call on the loop's own thread would wait in vain.
+            assert not self.is_slow or self.passed.wait(10)
+            super().delete(key)
+
+    def no_revocation(*_: object) -> None:
+        assert store.passed.wait(10)
+
+    store = Slow(lambda: world.clock.now)
+    connection = world.connect(world.changed(revocation_request=no_revocation), store=store)
+
+    async def use() -> None:
+        token = await connection.atoken()
+        store.is_slow = True
+        works = (
+            lambda: connection.ainvalidate(token),
+            connection.aforget,
+            connection.arevoke,
+        )
+        for work in works:
+            store.passed.clear()
+            if work == connection.arevoke:
+                await connection.atoken()
+            task = asyncio.create_task(work())
+            await asyncio.sleep(0)
+            store.passed.set()
+            with contextlib.suppress(errors.ConfigurationError):  # there is no way to revoke
+                await task
+
+    asyncio.run(use())
 
 
 def test_repr_names_the_connection(world: World) -> None:
@@ -202,7 +281,7 @@ def test_repr_names_the_connection(world: World) -> None:
 
 
 def test_errors_of_two_connections_name_each(world: World) -> None:
-    """A shared failure would be told of the wrong connection."""
+    """A shared failure would name the wrong connection."""
     world.endpoint.refuse()
     for name in ("one", "two"):
         with pytest.raises(errors.InvalidClient, match=f"^{name}: "):

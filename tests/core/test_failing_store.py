@@ -31,7 +31,7 @@ class BrokenStore(MemoryStore):
 
     def adopt(self, other: MemoryStore) -> None:
         """Hold the same entries as another store."""
-        self._entries = dict(other._entries)  # noqa: SLF001 - as another process would write them
+        self._entries = dict(other._entries)  # noqa: SLF001 - as another process writes them
 
     def _check(self, operation: str, *values: object) -> None:
         if operation in self.broken:
@@ -86,7 +86,7 @@ def test_failing_store_costs_a_warning_and_no_token(
 
 
 def test_store_that_returns_rubbish_is_a_miss(world: World) -> None:
-    """A stranger's store could make keyturn crash, or use what isn't a token."""
+    """A third-party store could make keyturn crash, or use what isn't a token."""
 
     class RubbishStore(MemoryStore):
         def read(self, key: str) -> Any:
@@ -108,6 +108,37 @@ def test_system_error_of_a_store_is_told_in_words(
 
     world.connect(store=FullStore(lambda: world.clock.now)).token()
     assert "failed to write (OSError: No space left on device)" in caplog.text
+
+
+def test_outage_is_reported_once_with_its_place_and_cause(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An outage would fill the log with a line an operation, or not say where the store is."""
+
+    class Down(BrokenStore):
+        location = "/var/cache/shop"
+
+        def _check(self, operation: str, *values: object) -> None:
+            if operation in self.broken:
+                raise OSError(30, "Read-only file system")
+
+    store = Down(lambda: world.clock.now, {"write", "lock"})
+    connection = world.connect(store=store)
+    token = connection.token()
+    for _ in range(3):
+        token = world.connect(store=store).token(stale=token)
+    reported = "the token store Down /var/cache/shop failed to"
+    assert caplog.text.count(reported) == 1
+    assert "(OSError: Read-only file system); continuing without the store" in caplog.text
+    assert "works again" not in caplog.text
+
+    store.broken = set()
+    connection.token(stale=token)
+    assert caplog.text.count("the token store Down /var/cache/shop works again") == 1
+    store.broken = {"lock", "write", "read"}
+    connection.forget()
+    connection.token()
+    assert caplog.text.count(reported) == 2
 
 
 OUTAGES = [{"read"}, {"write"}, {"lock"}, set(OPERATIONS)]
@@ -300,7 +331,7 @@ def test_memory_of_an_outage_ends_with_its_store(present: World) -> None:
 
 
 class SlottedStore:
-    """A stranger's, that fails in all it does and can't be referred to weakly."""
+    """A third-party store that fails in all it does and has no weak references."""
 
     __slots__ = ()
 
@@ -312,7 +343,7 @@ class SlottedStore:
 
 
 def test_store_that_cannot_be_watched_may_fail_too(present: World) -> None:
-    """A stranger's store with `__slots__` would raise when it fails."""
+    """A third-party store with `__slots__` would raise when it fails."""
     store = ResilientStore(SlottedStore())  # type: ignore[arg-type]  # as said
     with store.lock("a", 1):
         store.write("a", "entry", present.clock.now + 60)

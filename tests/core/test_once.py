@@ -1,10 +1,13 @@
-"""A value that is made once, whichever thread asks first."""
+"""What a process does once, and what a forked child does anew."""
 
 from __future__ import annotations
 
+import os
 import threading
 
-from keyturn._once import cached_once
+import pytest
+
+from keyturn._once import PerProcess, cached_once
 
 
 def test_threads_that_come_together_get_one_value() -> None:
@@ -32,7 +35,7 @@ def test_threads_that_come_together_get_one_value() -> None:
 
 
 def test_values_are_kept_by_arguments_until_they_are_cleared() -> None:
-    """A store's URL would give another store, or an old one go on after a test."""
+    """A store's URL would give another store, or an old one outlive a test."""
     made: list[str] = []
 
     @cached_once
@@ -53,3 +56,75 @@ def test_value_may_be_made_of_another() -> None:
         return number and make(number - 1) + 1
 
     assert make(3) == 3
+
+
+def test_values_of_other_arguments_do_not_wait() -> None:
+    """A slow plugin or store would stop all others."""
+    begun, release = threading.Event(), threading.Event()
+
+    @cached_once
+    def make(name: str) -> str:
+        if name == "slow":
+            begun.set()
+            assert release.wait(10)
+        return name
+
+    thread = threading.Thread(target=make, args=("slow",))
+    thread.start()
+    assert begun.wait(10)
+
+    assert make("quick") == "quick"
+    release.set()
+    thread.join(10)
+
+
+def test_two_values_that_need_each_other_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two plugins that load each other in two threads would wait for ever."""
+    monkeypatch.setattr("keyturn._once._CALL_PATIENCE", 0.05)
+    met = threading.Barrier(2)
+    depth = threading.local()
+
+    @cached_once
+    def make(name: str) -> str:
+        if not getattr(depth, "inside", False):
+            depth.inside = True
+            met.wait(10)
+            make("b" if name == "a" else "a")
+        return name
+
+    values: list[str] = []
+    threads = [threading.Thread(target=lambda n=name: values.append(make(n))) for name in "ab"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+
+    assert sorted(values) == ["a", "b"]
+
+
+def test_failure_is_not_kept() -> None:
+    """A plugin that could not be imported once could never be."""
+    calls: list[int] = []
+
+    @cached_once
+    def make() -> int:
+        calls.append(1)
+        if len(calls) == 1:
+            raise KeyError
+        return len(calls)
+
+    with pytest.raises(KeyError):
+        make()
+    assert make() == 2
+
+
+def test_process_has_a_value_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child would wait for a lock that only its parent's threads can free."""
+    locks = PerProcess(threading.Lock)
+    parents = locks.get()
+    assert locks.get() is parents
+    child = os.getpid() + 1
+    monkeypatch.setattr("os.getpid", lambda: child)
+
+    assert locks.get() is not parents
+    assert locks.get() is locks.get()

@@ -192,5 +192,5 @@ def test_settings_that_make_no_request_are_reported_when_resolved(world: World) 
         store=world.store,
     )
 
-    with pytest.raises(errors.ConfigurationError, match="token endpoint's address"):
+    with pytest.raises(errors.ConfigurationError, match="ftp://x must be a URL"):
         connection.token()

@@ -503,7 +503,7 @@ def test_fork_during_a_token_request_blocks_no_process(
 
     server = serve(response)
     code = f"""{OPEN}
-import ctypes, os, threading, time
+import ctypes, os, signal, threading, time
 from keyturn.stores._memory import MemoryStore
 store = {STORES[store]}
 def connect(client_id):
@@ -518,6 +518,7 @@ while not os.path.exists(sys.argv[2] + "/in-progress"):
     time.sleep(0.001)
 child = {FORKS[fork]}
 if not child:
+    signal.alarm(30)  # a child that hangs must not hang the test
     # On disk, the parent still holds the lock of its own token request.
     own = connection if "{store}" == "memory" else connect("child")
     os._exit(0 if own.token().access_token == "t0ken" else 1)

@@ -118,8 +118,8 @@ def _key_in(store: ResilientStore, entry: object) -> bytes | None:
 def _read(store: ResilientStore, entry: str) -> bytes | None:
     try:
         fields = json.loads(entry)
-        version, text = fields["v"], fields["key"]
-    except (ValueError, TypeError, LookupError, RecursionError):
+        version, text = fields["v"], fields.get("key")
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         version = text = None
     if version == VERSION and isinstance(text, str) and _ENTRY_REGEX.fullmatch(text):
         return base64.urlsafe_b64decode(f"{text}=")

@@ -223,7 +223,7 @@ class TokenManager:
             return self._join(TokenQuery(None if held is EMPTY else held.token, reason=reason))
         if now >= held.fresh_until and self._postpone(held, _MAX_RETRY):
             query = TokenQuery(held.token, fresh=True, reason="expiring")
-            self._join(query).add_done_callback(self._renewed_ahead)
+            self._join(query)
         return held
 
     def _join(self, query: TokenQuery) -> Future[TokenSnapshot]:
@@ -234,6 +234,7 @@ class TokenManager:
                 lambda: acquisition.acquire(query),
                 self,
                 functools.partial(self._install, self._generation),
+                functools.partial(self._failed, query),
                 acquisition.emit_events,
             )
         except ReentrantCallError:
@@ -272,9 +273,9 @@ class TokenManager:
         self._is_invalidated = True
         self.snapshot = EMPTY
 
-    def _renewed_ahead(self, future: Future[TokenSnapshot]) -> None:
-        failure = future.exception()
-        if failure is None:
+    def _failed(self, query: TokenQuery, failure: BaseException) -> None:
+        """Report a renewal ahead of the expiry that has failed: no caller waits for it."""
+        if not query.fresh:
             return
         own = self._acquisition
         _logger.warning("%s: the renewal ahead of time failed: %s", own.connection, failure)

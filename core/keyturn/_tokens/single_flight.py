@@ -38,6 +38,7 @@ class ReentrantCallError(RuntimeError):
 @attrs.define(eq=False)
 class _Share(Generic[T, R]):
     use: Callable[[T], R]
+    failed: Callable[[BaseException], None]
     future: Future[R] = attrs.field(factory=Future)
 
     def finish(self, result: T | None, failure: BaseException | None) -> None:
@@ -49,6 +50,7 @@ class _Share(Generic[T, R]):
             else:
                 self.future.set_result(used)
                 return
+        self.failed(failure)
         self.future.set_exception(failure)
 
 
@@ -80,6 +82,7 @@ class SingleFlight(Generic[T, R]):
         work: Callable[[], T],
         sharer: Hashable,
         use: Callable[[T], R],
+        failed: Callable[[BaseException], None],
         afterwards: Callable[[], None],
     ) -> Future[R]:
         """Return the future of the work in progress for `key`; start `work` when there is none.
@@ -89,6 +92,7 @@ class SingleFlight(Generic[T, R]):
             work: Runs on a new thread, or on this one when no thread can be started.
             sharer: Whose result it is; all calls of one sharer wait for the same future.
             use: Makes the sharer's result of what `work` returned, once, on the worker's thread.
+            failed: Gets the error before the sharer's waiters do, once, on the worker's thread.
             afterwards: Runs on the worker's thread when every waiter has its result.
 
         Raises:
@@ -104,7 +108,7 @@ class SingleFlight(Generic[T, R]):
                 raise ReentrantCallError
             share = flight.shares.get(sharer)
             if share is None:
-                share = flight.shares[sharer] = _Share(use)
+                share = flight.shares[sharer] = _Share(use, failed)
                 share.future.set_running_or_notify_cancel()  # no waiter can cancel it now
         if is_new:
             start(lambda: _run(flights, key, flight, work, afterwards))
@@ -159,7 +163,7 @@ def start(work: Callable[[], object]) -> None:
 
 async def run_in_thread(work: Callable[[], T]) -> T:
     """Return what `work` returns on a thread of its own; see `wait`."""
-    share: _Share[None, T] = _Share(lambda _: work())
+    share: _Share[None, T] = _Share(lambda _: work(), lambda _: None)
     start(lambda: share.finish(None, None))
     return await wait(share.future, None)
 

@@ -139,7 +139,7 @@ class ResilientStore:
         except (Exception, SystemExit) as error:  # noqa: BLE001 - as in `stored`
             self._report("lock", error)
             held = self._lock_in_memory(key, lease)
-        if self.state.failing:
+        else:
             self._recover("lock")
         try:
             yield

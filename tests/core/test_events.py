@@ -1,0 +1,219 @@
+"""What is reported of token requests, outages and failed renewals: to listeners and to the log."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+import keyturn
+from keyturn import errors
+from keyturn._connection import Connection
+from keyturn._plugins.loading import plugin_manager
+from keyturn.stores._memory import MemoryStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.conftest import World
+
+    from keyturn._event import Event
+
+
+def connect(world: World, on_event: Callable[[Event], object], **options: Any) -> Connection:
+    """Return a connection with a listener."""
+    return Connection(
+        options.pop("provider", None) or world.plain(),
+        world.connect().settings,
+        store=options.pop("store", world.store),
+        name="shop",
+        clock=world.clock.clock,
+        transport=world.endpoint,  # type: ignore[arg-type]  # it needs `send` alone
+        on_event=on_event,
+        **options,
+    )
+
+
+@pytest.fixture
+def plugin() -> Iterator[list[Event]]:
+    """Give the events that a plugin gets."""
+    got: list[Event] = []
+
+    class Listens:
+        @keyturn.plugins.hookimpl
+        def keyturn_event(self, event: Event) -> None:
+            got.append(event)
+
+    manager = plugin_manager()
+    listens = Listens()
+    manager.register(listens)
+    yield got
+    manager.unregister(listens)
+
+
+def test_each_token_request_is_an_event(world: World, plugin: list[Event]) -> None:
+    """A platform could not count its token requests, nor see which fail."""
+    got: list[Event] = []
+    connection = connect(world, got.append)
+    world.endpoint.responses += [
+        world.endpoint.response(503, {}),
+        errors.EndpointUnavailable("the token endpoint failed: No route to host."),
+    ]
+    first = connection.token()
+    connection.invalidate(first)
+    world.land()
+    second = connection.token()
+    connection.token(stale=second)
+    world.clock.advance(3400)
+    connection.token()
+    world.land()
+
+    assert [
+        (each.kind, each.reason, each.attempt, each.status, each.error, each.lifetime)
+        for each in got
+    ] == [
+        ("token_request", "cold", 1, 503, "EndpointUnavailable", None),
+        ("token_request", "cold", 2, None, "EndpointUnavailable", None),
+        ("token_request", "cold", 3, 200, None, 3600.0),
+        ("token_request", "invalidated", 1, 200, None, 3600.0),
+        ("token_request", "refused", 1, 200, None, 3600.0),
+        ("token_request", "expiring", 1, 200, None, 3600.0),
+    ]
+    named = {(each.connection, each.provider, each.host) for each in got}
+    assert named == {("shop", "acme", "shop.acme.example")}
+    assert plugin == got
+
+
+def test_token_of_the_store_is_no_event(world: World) -> None:
+    """A count of events would not be a count of token requests."""
+    world.connect().token()
+    got: list[Event] = []
+    connect(world, got.append).token()
+    world.land()
+
+    assert got == []
+
+
+def test_event_says_how_long_a_request_took(world: World) -> None:
+    """A slow token endpoint would not show."""
+    got: list[Event] = []
+
+    def slow() -> keyturn.plugins.Response:
+        world.clock.advance(1.5)
+        return world.endpoint.token("slow")
+
+    world.endpoint.responses.append(slow)
+    connect(world, got.append).token()
+    world.land()
+
+    assert got[0].duration == pytest.approx(1.5)
+
+
+def test_failed_renewal_is_an_event(world: World) -> None:
+    """A platform would learn of a wrong secret when the last token expires."""
+    got: list[Event] = []
+    connection = connect(world, got.append)
+    connection.token()
+    world.clock.advance(3400)
+    world.endpoint.refuse()
+    connection.token()
+    world.land()
+
+    assert [(each.kind, each.error) for each in got[1:]] == [
+        ("token_request", "InvalidClient"),
+        ("renewal_failure", "InvalidClient"),
+    ]
+    assert got[-1].host == "shop.acme.example"
+
+
+def test_outage_of_the_store_is_one_event(world: World) -> None:
+    """A platform would not learn that its tokens are not shared, or hear of it without end."""
+
+    class Down(MemoryStore):
+        location = "redis.example:6379"
+
+        def write(self, key: str, entry: str, expires_at: float) -> None:
+            raise OSError(28, "No space left on device")
+
+    got: list[Event] = []
+    connection = connect(world, got.append, store=Down(lambda: world.clock.now))
+    first = connection.token()
+    connection.token(stale=first)
+    world.land()
+
+    outages = [each for each in got if each.kind == "store_outage"]
+    assert [(each.host, each.error) for each in outages] == [("Down redis.example:6379", "OSError")]
+
+
+@pytest.mark.parametrize("error", [ValueError, SystemExit, KeyboardInterrupt])
+def test_listener_that_raises_harms_no_caller(
+    world: World, caplog: pytest.LogCaptureFixture, error: type[BaseException]
+) -> None:
+    """A defect in a metrics library would cost the token, or the next event."""
+
+    def listen(event: Event) -> None:
+        raise error(event)
+
+    connection = connect(world, listen)
+    first = connection.token()
+    assert connection.token(stale=first).access_token == "token-2"
+    world.land()
+
+    assert ("shop: on_event failed with" in caplog.text) is (error is not KeyboardInterrupt)
+
+
+def test_listener_that_hangs_harms_no_caller(world: World) -> None:
+    """A metrics server that is down would withhold the tokens."""
+    release = threading.Event()
+    started = threading.Event()
+    before = threading.active_count()
+
+    def listen(_: Event) -> None:
+        started.set()
+        release.wait(20)
+
+    connection = connect(world, listen)
+    first = connection.token()
+    assert started.wait(10)
+    assert threading.active_count() == before + 1  # the worker's own, and no other
+    assert connection.token(stale=first).access_token == "token-2"
+    release.set()
+    world.land()
+
+
+def test_listener_may_ask_for_the_token(world: World) -> None:
+    """A listener that reports by an API call would be refused, or wait for itself."""
+    got: list[str] = []
+    connection = connect(world, lambda _: got.append(connection.token().access_token))
+    connection.token()
+    world.land()
+
+    assert got == ["token-1"]
+
+
+def test_log_has_a_line_for_each_token_request(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An operator could not see what keyturn does."""
+    world.endpoint.responses.append(world.endpoint.response(503, {}))
+    with caplog.at_level(logging.INFO, "keyturn"):
+        connect(world, lambda _: None).token()
+        world.land()
+
+    assert [record.getMessage() for record in caplog.records if record.levelno == logging.INFO] == [
+        "shop: token request 1 to shop.acme.example (cold): EndpointUnavailable in 0.000 s",
+        "shop: token request 2 to shop.acme.example (cold): a token for 3600 s in 0.000 s",
+    ]
+
+
+def test_event_is_frozen(world: World) -> None:
+    """One listener could change what the next one gets."""
+    got: list[Event] = []
+    connect(world, got.append).token()
+    world.land()
+
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        got[0].kind = "x"  # type: ignore[misc, assignment]
