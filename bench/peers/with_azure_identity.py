@@ -11,7 +11,8 @@ from azure.core.pipeline.transport import AsyncioRequestsTransport, RequestsTran
 from azure.identity import ClientSecretCredential, TokenCachePersistenceOptions
 from azure.identity.aio import ClientSecretCredential as AsyncClientSecretCredential
 
-from bench.peers._peer import CLIENT_ID, CLIENT_SECRET, SCOPE, Peer
+from bench.peers._credentials import CLIENT_ID, CLIENT_SECRET, SCOPE
+from bench.peers._peer import Peer
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import msal
 import requests
 
-from bench.peers._peer import CLIENT_ID, CLIENT_SECRET, SCOPE, Peer
+from bench.peers._credentials import CLIENT_ID, CLIENT_SECRET, SCOPE
+from bench.peers._peer import Peer
 
 if TYPE_CHECKING:
     from pathlib import Path
