@@ -98,7 +98,7 @@ class Row(NamedTuple):
         who: The libraries that are measured; all of them when empty.
         who_quick: The same in a quick run; `who` when empty.
         floor: Whether the floor is measured in a process of its own too.
-        needs: What a library must have a way for: `async`, `request`, `disk`, or nothing.
+        needs: What a library must support: any of `async`, `request` and `disk`, by spaces.
         whole: Whether whole processes are timed, from outside.
         listener: Whether a plugin listens to events.
     """

@@ -83,7 +83,7 @@ keyturn alone, or since the run that is shown did not measure it.
 ## Repeat it
 
 `make bench` takes about half an hour, and some minutes more the first time.
-`python -m bench --quick`, in the environment that `make` has set up, takes about six, with more
+`python -m bench --quick`, in the environment that `make` has set up, takes about seven, with more
 noise. Both write `bench/results/results.json`, this page and its chart, and end with the goals that
 were missed. `python -m bench ROW` measures one row and writes nothing; `python -m bench --page`
 writes this page from the results again.

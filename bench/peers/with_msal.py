@@ -1,6 +1,6 @@
-"""msal: an application object with a token cache; its HTTP client leads it to the server.
+"""msal: an application object with a token cache.
 
-It asks for https, so its HTTP client, which is an argument of its own, takes the S away.
+It demands https; the HTTP client, which it accepts as an argument, sends the request by http.
 """
 
 from __future__ import annotations

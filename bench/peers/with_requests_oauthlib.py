@@ -1,4 +1,4 @@
-"""requests-oauthlib: a session that tells when its token has ended; to renew it is the user's."""
+"""requests-oauthlib: a session that reports an expired token; its user renews it."""
 
 from __future__ import annotations
 
