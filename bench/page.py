@@ -57,6 +57,8 @@ keyturn alone, or since the run that is shown did not measure it.
   three in a quick run). The median, the lowest, the highest and the number of runs of each figure
   are in `bench/results/results.json`.
 - A hit is compared with a method that reads a slot and `time.monotonic()` and makes one comparison.
+  Hits in a loop and API requests never wait, so their time is the CPU time of all threads: other
+  processes of the machine do not count.
 - Requests are sent by httpx to a transport in memory. Each carries the headers that the provider's
   own page demands. The floor is the fastest of three ways to set the same headers by hand: on the
   client, on the request, and by an `Auth` that does nothing else. The least possible is an `Auth`
@@ -83,7 +85,7 @@ keyturn alone, or since the run that is shown did not measure it.
 ## Repeat it
 
 `make bench` takes about half an hour, and some minutes more the first time.
-`python -m bench --quick`, in the environment that `make` has set up, takes about six, with more
+`python -m bench --quick`, in the environment that `make` has set up, takes about seven, with more
 noise. Both write `bench/results/results.json`, this page and its chart, and end with the goals that
 were missed. `python -m bench ROW` measures one row and writes nothing; `python -m bench --page`
 writes this page from the results again.

@@ -13,9 +13,10 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bench.catalogue import FLOOR, ROWS
+from bench.catalogue import ROWS
 from bench.environments import OURS, REPOSITORY, listener, prepare
 from bench.figures import merge
+from bench.lines import FLOOR
 from bench.measure.context import Context
 from bench.progress import Progress
 from bench.whole import WHOLE, Place
@@ -23,9 +24,9 @@ from bench.whole import WHOLE, Place
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
-    from bench.catalogue import Row
     from bench.environments import Library
     from bench.figures import Results
+    from bench.lines import Row
 
 _TIMEOUT = 180.0
 

@@ -10,9 +10,9 @@ from bench.environments import OURS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from bench.catalogue import Line, Row
     from bench.environments import Library
     from bench.figures import Results
+    from bench.lines import Line, Row
 
 EMPTY = "\N{EN DASH}"
 """What stands where there is no figure."""

@@ -13,10 +13,6 @@ if TYPE_CHECKING:
     Call = Callable[[], Any]
     AsyncCall = Callable[[], Awaitable[Any]]
 
-CLIENT_ID = "made-up"
-CLIENT_SECRET = "s3cret-for-tests"  # noqa: S105 - made up
-SCOPE = "lab"
-
 
 class Endpoint(NamedTuple):
     """Where one scenario of the server is.

@@ -8,7 +8,8 @@ import requests
 from airbyte_cdk.sources.streams.http.requests_native_auth import Oauth2Authenticator
 
 from bench.peers._clients import requests_requests
-from bench.peers._peer import CLIENT_ID, CLIENT_SECRET, SCOPE, Peer
+from bench.peers._credentials import CLIENT_ID, CLIENT_SECRET, SCOPE
+from bench.peers._peer import Peer
 
 if TYPE_CHECKING:
     from bench.peers._apis import Api

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from authlib.integrations.httpx_client import AsyncOAuth2Client, OAuth2Client
 
 from bench.peers._clients import async_httpx_requests, httpx_requests, instant_transport
-from bench.peers._peer import CLIENT_ID, CLIENT_SECRET, SCOPE, Peer
+from bench.peers._credentials import CLIENT_ID, CLIENT_SECRET, SCOPE
+from bench.peers._peer import Peer
 
 if TYPE_CHECKING:
     from bench.peers._apis import Api

@@ -1,6 +1,6 @@
-"""azure-identity: a credential object; its transport leads it to the server.
+"""azure-identity: a credential object with a transport that leads to the server.
 
-It asks for https, so its transport, which is an argument of its own, takes the S away.
+It demands https; the transport, which it accepts as an argument, sends the request by http.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from azure.core.pipeline.transport import AsyncioRequestsTransport, RequestsTran
 from azure.identity import ClientSecretCredential, TokenCachePersistenceOptions
 from azure.identity.aio import ClientSecretCredential as AsyncClientSecretCredential
 
-from bench.peers._peer import CLIENT_ID, CLIENT_SECRET, SCOPE, Peer
+from bench.peers._credentials import CLIENT_ID, CLIENT_SECRET, SCOPE
+from bench.peers._peer import Peer
 
 if TYPE_CHECKING:
     from pathlib import Path

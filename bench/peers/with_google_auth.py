@@ -13,7 +13,8 @@ from google.auth.transport.requests import AuthorizedSession, Request
 from google.oauth2.service_account import Credentials
 
 from bench.peers._clients import requests_requests
-from bench.peers._peer import CLIENT_ID, SCOPE, Peer
+from bench.peers._credentials import CLIENT_ID, SCOPE
+from bench.peers._peer import Peer
 
 if TYPE_CHECKING:
     from bench.peers._apis import Api

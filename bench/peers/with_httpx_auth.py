@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import httpx_auth
 
 from bench.peers._clients import async_httpx_requests, httpx_requests, instant_transport
-from bench.peers._peer import CLIENT_ID, CLIENT_SECRET, SCOPE, Peer
+from bench.peers._credentials import CLIENT_ID, CLIENT_SECRET, SCOPE
+from bench.peers._peer import Peer
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import keyturn
 from bench.peers._apis import APIS
 from bench.peers._clients import async_httpx_requests, httpx_requests, instant_transport
-from bench.peers._peer import CLIENT_ID, CLIENT_SECRET, Peer
+from bench.peers._credentials import CLIENT_ID, CLIENT_SECRET
+from bench.peers._peer import Peer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,6 +1,6 @@
-"""msal: an application object with a token cache; its HTTP client leads it to the server.
+"""msal: an application object with a token cache.
 
-It asks for https, so its HTTP client, which is an argument of its own, takes the S away.
+It demands https; the HTTP client, which it accepts as an argument, sends the request by http.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import msal
 import requests
 
-from bench.peers._peer import CLIENT_ID, CLIENT_SECRET, SCOPE, Peer
+from bench.peers._credentials import CLIENT_ID, CLIENT_SECRET, SCOPE
+from bench.peers._peer import Peer
 
 if TYPE_CHECKING:
     from pathlib import Path

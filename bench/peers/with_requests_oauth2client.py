@@ -8,7 +8,8 @@ import requests
 from requests_oauth2client import OAuth2Client, OAuth2ClientCredentialsAuth
 
 from bench.peers._clients import requests_requests
-from bench.peers._peer import CLIENT_ID, CLIENT_SECRET, SCOPE, Peer
+from bench.peers._credentials import CLIENT_ID, CLIENT_SECRET, SCOPE
+from bench.peers._peer import Peer
 
 if TYPE_CHECKING:
     from bench.peers._apis import Api

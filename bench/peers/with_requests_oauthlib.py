@@ -1,4 +1,4 @@
-"""requests-oauthlib: a session that tells when its token has ended; to renew it is the user's."""
+"""requests-oauthlib: a session that reports an expired token; its user renews it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from oauthlib.oauth2 import BackendApplicationClient, TokenExpiredError
 from requests_oauthlib import OAuth2Session
 
 from bench.peers._clients import requests_requests
-from bench.peers._peer import CLIENT_ID, CLIENT_SECRET, SCOPE, Peer
+from bench.peers._credentials import CLIENT_ID, CLIENT_SECRET, SCOPE
+from bench.peers._peer import Peer
 
 if TYPE_CHECKING:
     from bench.peers._apis import Api
