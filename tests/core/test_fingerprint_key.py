@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import keyturn
 from keyturn import errors
 from keyturn.stores import EncryptedStore, MemoryStore
 

@@ -48,7 +48,9 @@ class Vault:
 
     def sent(self) -> list[str]:
         """Return the secrets that were sent."""
-        return [secret.reveal() for each in self.world.endpoint.requests for secret in each.secrets()]
+        return [
+            secret.reveal() for each in self.world.endpoint.requests for secret in each.secrets()
+        ]
 
 
 @pytest.fixture
