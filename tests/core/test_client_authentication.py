@@ -373,7 +373,7 @@ def test_unusable_key_is_told_to_who_asks_for_a_token(platform: Platform) -> Non
 )
 def test_what_is_no_private_key_is_refused_at_once(platform: Platform, key: str) -> None:
     """The mistake would show at the first request only."""
-    with pytest.raises(AssertionError, match="private_key: must be a private key as PEM"):
+    with pytest.raises(AssertionError, match="must be a private key as PEM"):
         platform(JWT, private_key=key)
 
 

@@ -15,7 +15,6 @@ from keyturn import errors
 from keyturn._providers.schema import json_schema
 from keyturn._providers.settings import read
 
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -90,8 +89,7 @@ def test_values_arrive_as_their_types() -> None:
 
 
 SCOPE = (
-    "scope: must have one or more scope values of visible ASCII characters "
-    "(RFC 6749 section 3.3)"
+    "scope: must have one or more scope values of visible ASCII characters (RFC 6749 section 3.3)"
 )
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"client_id": ...}, "client_id: is required"),
