@@ -43,8 +43,8 @@ HEAD = """\
 # Platforms described as data
 
 The repository's tests hold these platforms' client-credentials flows against their public
-documentation: the token request byte for byte, a response, errors, and what an API request needs. No
-platform was contacted. Each is a file of `tests/platforms`, and most of them are data alone, in the
+documentation: the token request byte for byte, a response, errors, and what an API request needs.
+No platform was contacted. Each is a file of `tests/platforms`. Most of them are data alone, in the
 form that `keyturn.plugins.provider_from_data` takes: {data} of {all}. The others say on the right
 which methods of `keyturn.plugins.Provider` they override. «Peculiarities» are the data with which a
 platform departs from RFC 6749.
