@@ -20,8 +20,8 @@ import pytest
 import keyturn
 from keyturn._clock import Clock
 from keyturn._connection import Connection
-from keyturn._providers.settings import read
 from keyturn._options import Options
+from keyturn._providers.settings import read
 from keyturn.stores._memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -56,9 +56,7 @@ class FakeClock:
         self.now = 1_800_000_000.0
         self.uptime = 1_000.0
         self.slept: list[float] = []
-        self.clock = Clock(
-            time=lambda: self.now, monotonic=lambda: self.uptime, sleep=self.sleep
-        )
+        self.clock = Clock(time=lambda: self.now, monotonic=lambda: self.uptime, sleep=self.sleep)
 
     def advance(self, seconds: float) -> None:
         """Let time pass."""

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 _SINCE_BOOT = getattr(clocks, "CLOCK_BOOTTIME", clocks.CLOCK_MONOTONIC)
 
 
+# Without a Python frame: every hit reads it.
+_monotonic = functools.partial(clocks.clock_gettime, _SINCE_BOOT)
+
+
 def _new_id() -> str:
     return os.urandom(8).hex()
 
@@ -36,7 +40,7 @@ class Clock:
     """
 
     time: Callable[[], float] = clocks.time
-    monotonic: Callable[[], float] = functools.partial(clocks.clock_gettime, _SINCE_BOOT)
+    monotonic: Callable[[], float] = _monotonic
     sleep: Callable[[float], None] = clocks.sleep
     id: str = attrs.field(factory=_new_id, eq=False, repr=False)
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _OK = 200
+_DEFAULTS = Options()
 _transport = cached_once(Transport)
 
 
@@ -64,7 +65,7 @@ class Connection:
         *,
         store: TokenStore,
         name: str | None = None,
-        options: Options = Options(),
+        options: Options = _DEFAULTS,
         on_event: Listener | None = None,
         clock: Clock = SYSTEM,
         transport: Transport | None = None,

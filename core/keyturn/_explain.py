@@ -133,9 +133,7 @@ def _shown(value: Any, secrets: Collection[Secret], member: str | None = None) -
     return printable(value, secrets) if isinstance(value, str) else value
 
 
-def _token_lines(
-    own: Acquisition, manager: TokenManager, snapshot: TokenSnapshot
-) -> Iterator[str]:
+def _token_lines(own: Acquisition, manager: TokenManager, snapshot: TokenSnapshot) -> Iterator[str]:
     token, now = snapshot.token, manager.now()
     settings = own.account.latest().settings
     yield f"outcome: a {token.token_type} token, scope {token.scope or '(none)'}."

@@ -45,7 +45,9 @@ class TokenBucket:
     at: float
 
 
-def take(rate_limit: RateLimit, bucket: TokenBucket | None, now: float) -> tuple[TokenBucket, float]:
+def take(
+    rate_limit: RateLimit, bucket: TokenBucket | None, now: float
+) -> tuple[TokenBucket, float]:
     """Take one token request out of the bucket.
 
     Args:

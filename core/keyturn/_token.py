@@ -26,7 +26,7 @@ class Token:
         token_type: How it is used, as the provider wrote it, such as `Bearer` or `bearer`
             (RFC 6749 section 7.1: compared without regard to case).
         expires_at: When it expires, in epoch seconds by this machine's clock.
-        scope: What was granted, space-delimited, or None when neither request nor response named it.
+        scope: What was granted, space-delimited, or None when neither request nor response has one.
         extra: The response's other fields, such as `created_at`; never another secret.
         issued_at: When its token request was sent, in epoch seconds by this machine's clock.
     """

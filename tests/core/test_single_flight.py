@@ -301,7 +301,9 @@ def test_tokens_that_expire_before_a_caller_gets_them_are_reported(
         return "Authorization", f"Bearer {token.access_token}"
 
     connection = world.connect(world.changed(authorization=authorization))
-    with pytest.raises(errors.EndpointUnavailable, match="4 tokens in a row expired before they could be used"):
+    with pytest.raises(
+        errors.EndpointUnavailable, match="4 tokens in a row expired before they could be used"
+    ):
         asyncio.run(connection.atoken()) if asynchronous else connection.token()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
     from concurrent.futures import Future
 
+    from keyturn._event import Reason
     from keyturn._http.request import TokenRequest
     from keyturn._http.response import Response
     from keyturn._tokens.acquisition import Acquisition
@@ -55,9 +56,9 @@ class TokenManager:
     """
 
     __slots__ = (
+        "__weakref__",
         "_acquisition",
         "_flight_key",
-        "__weakref__",
         "_generation",
         "_is_closed",
         "_is_invalidated",
@@ -212,7 +213,7 @@ class TokenManager:
         if now >= held.usable_until:
             if stale is not None:
                 return self._join(TokenQuery(stale, refused=True, reason="refused"))
-            reason = "invalidated" if self._is_invalidated else "cold"
+            reason: Reason = "invalidated" if self._is_invalidated else "cold"
             return self._join(TokenQuery(None if held is EMPTY else held.token, reason=reason))
         if now >= held.fresh_until and self._postpone(held, _MAX_RETRY):
             query = TokenQuery(held.token, fresh=True, reason="expiring")
@@ -274,8 +275,8 @@ class TokenManager:
         _logger.warning("%s: the renewal ahead of time failed: %s", own.connection, failure)
         host = host_of(own.account.latest().request)
         own.note("renewal_failure", host, reason="expiring", error=type(failure).__name__)
-        limited = isinstance(failure, errors.RateLimited)
-        self._postpone(self.snapshot, failure.retry_after if limited else _MAX_RETRY)
+        seconds = failure.retry_after if isinstance(failure, errors.RateLimited) else _MAX_RETRY
+        self._postpone(self.snapshot, seconds)
 
     def _postpone(self, held: TokenSnapshot, seconds: float) -> bool:
         """Put off the renewal, unless another thread has replaced the token meanwhile."""

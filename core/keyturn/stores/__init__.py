@@ -67,9 +67,11 @@ def from_url(url: str) -> TokenStore:
     if separator and scheme == "memory" and not rest:
         return MemoryStore()
     if separator and scheme == "disk" and rest.startswith("/"):
-        return _class("DiskStore")(unquote(rest))
+        disk: TokenStore = _class("DiskStore")(unquote(rest))
+        return disk
     if separator and scheme in ("redis", "rediss", "unix"):
-        return _class("RedisStore")(url)
+        server: TokenStore = _class("RedisStore")(url)
+        return server
     from keyturn._plugins.loading import call_plugins
 
     found: list[TokenStore] = (

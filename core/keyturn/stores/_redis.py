@@ -308,7 +308,7 @@ def _client(url: str) -> redis.Redis:
 
 
 def _cause(error: BaseException) -> str:
-    """Return what failed, as the system reported it: a refused connection, a certificate …"""
+    """Return what failed, as the system reported it."""
     kind, cause = type(error).__name__, error.__cause__ or error.__context__
     while cause is not None:
         if isinstance(cause, OSError) and cause.strerror:
