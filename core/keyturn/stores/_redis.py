@@ -66,8 +66,8 @@ class RedisStore:
 
     Every operation may raise `OSError`: the server is gone, too slow, full, read-only, or refuses
     the password. A server that can't be reached, or twice in a row doesn't respond within
-    `PATIENCE`, is then not asked for `SILENCE` seconds, so that it can't delay every token; operations
-    fail at once meanwhile. One late response may be the fault of a busy machine.
+    `PATIENCE`, is then not asked for `SILENCE` seconds, so that it can't delay every token:
+    operations fail at once meanwhile. One late response may be the fault of a busy machine.
 
     Args:
         server: A URL of the scheme `redis`, `rediss` (TLS) or `unix`, whose query may hold
