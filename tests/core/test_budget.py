@@ -101,7 +101,7 @@ def test_burst_then_rate() -> None:
 
 
 def test_clock_set_back_neither_blocks_nor_frees() -> None:
-    """After a clock was corrected, a client would send nothing for hours, or forget its rate limit."""
+    """A corrected clock would stop a client for hours, or let it forget its rate limit."""
     rate_limit = RateLimit(per_minute=6, burst=2)
     bucket = cool_down(rate_limit, TokenBucket(tokens=2.0, at=10_000.0), 10_000.0, seconds=30)
     _, pause = take(rate_limit, bucket, 10_000.0 - 7200)
