@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _OK = 200
-_OPTIONS = Options()
+_DEFAULTS = Options()
 _transport = cached_once(Transport)
 
 
@@ -65,7 +65,7 @@ class Connection:
         *,
         store: TokenStore,
         name: str | None = None,
-        options: Options = _OPTIONS,
+        options: Options = _DEFAULTS,
         on_event: Listener | None = None,
         clock: Clock = SYSTEM,
         transport: Transport | None = None,
@@ -293,4 +293,4 @@ class Connection:
 
 def manager_of(connection: Connection) -> TokenManager:
     """Return what keeps a connection's token, for the adapters."""
-    return connection._manager  # noqa: SLF001 - of this module's class
+    return connection._manager  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]

@@ -178,9 +178,9 @@ class Acquisition:
             emit(self._events.popleft(), self.on_event)
 
     def _acquire(self, query: TokenQuery, responses: list[Response] | None) -> TokenSnapshot:
+        request, key = self.account.resolve().request, fingerprint_key(self.store, self.clock)
+        request = request.with_fingerprint(key)
         try:
-            request, key = self.account.resolve().request, fingerprint_key(self.store, self.clock)
-            request = request.with_fingerprint(key)
             return self._acquire_with(key, request, query, responses)
         except errors.InvalidClient as error:
             if self.account.is_fixed:

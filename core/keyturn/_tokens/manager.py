@@ -210,7 +210,8 @@ class TokenManager:
 
     def _find(self, stale: Token | None) -> TokenSnapshot | Future[TokenSnapshot]:
         """Return a token that may be used now, or the future of one."""
-        self.check_open()
+        if self._is_closed:
+            self.check_open()
         if stale is not None and not isinstance(stale, Token):
             raise self.own(errors.ConfigurationError("stale must be a Token."))
         held, now = self.snapshot, self.now()
