@@ -136,15 +136,13 @@ class Record:
         """Make the fields out of the annotations, so that no decorator is needed."""
         attrs.frozen(cls, kw_only=True, slots=False, init=False)
 
-    if not TYPE_CHECKING:  # type checkers make the signature out of the fields
-
-        def __init__(self, /, **values: Any) -> None:
-            problems = _fill(self, values)
-            values.clear()  # a traceback with locals must not show what is in them
-            if problems:
-                raise errors.ConfigurationError(
-                    f"{type(self).__name__} has {len(problems)} mistake(s):", problems=problems
-                )
+    def __init__(self, /, **values: Any) -> None:
+        problems = _fill(self, values)
+        values.clear()  # a traceback with locals must not show what is in them
+        if problems:
+            raise errors.ConfigurationError(
+                f"{type(self).__name__} has {len(problems)} mistake(s):", problems=problems
+            )
 
     def problems(self) -> Iterable[str]:
         """Return what is wrong with values that are right one by one; to be overridden.
