@@ -91,6 +91,10 @@ class ResilientStore:
             found: object = self.store.read(key)
             if found is not None and not isinstance(found, str):
                 raise TypeError  # noqa: TRY301 - it fails like a store that raises it
+        except ValueError:  # the store works, but something else wrote that entry
+            message = "the token store %s has an entry at %s that can't be read: ignoring it"
+            _logger.warning(message, place(self.store), key)
+            return None
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a third-party store may raise anything
             return self._report("read", error)
         if self.state.failing:
