@@ -246,7 +246,7 @@ def test_variable_that_could_be_guessed_is_refused(
     """Whoever reads the store could test guessed secrets."""
     monkeypatch.setenv("KEYTURN_FINGERPRINT_KEY", "x" * 15)
 
-    with pytest.raises(errors.ConfigurationError, match="acme: .*fewer than 16 characters"):
+    with pytest.raises(errors.ConfigurationError, match=r"acme: .*fewer than 16 characters"):
         world.connect().token()
 
 

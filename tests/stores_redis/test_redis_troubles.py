@@ -67,7 +67,7 @@ def test_whatever_is_answered_the_guard_goes_on(
     translate_errors.delete("a")
     with translate_errors.lock("a", 0.01):
         pass
-    assert "RedisStore failed to" in caplog.text
+    assert "the token store RedisStore 127.0.0.1:" in caplog.text
     assert "the-entry" not in caplog.text
     store.close()
 

@@ -221,9 +221,13 @@ class TokenRequest:
 def _canonical(pairs: Pairs, rename: Callable[[str], str] = str) -> list[list[str]]:
     canonical: list[list[str]] = []
     for name, value in pairs:
-        parts = fingerprint_parts(value)
-        revealed = [part if isinstance(part, str) else part.reveal() for part in parts]
-        canonical.append([rename(name), *revealed])
+        fields = [rename(name)]
+        for part in fingerprint_parts(value):
+            if isinstance(part, str):
+                fields.append(part)
+            else:
+                fields.append(part.reveal())
+        canonical.append(fields)
     return sorted(canonical)
 
 

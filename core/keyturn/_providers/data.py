@@ -259,7 +259,7 @@ class ApiData:
 
     max_margin: ClassVar[float] = datum(
         "Largest margin",
-        "The server issues no new token earlier than these seconds before the end; by default no cap.",
+        "Seconds before the end; the server issues no new token earlier. By default no cap.",
         default=float("inf"),
         check=checks.positive,
     )

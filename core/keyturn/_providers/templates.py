@@ -107,8 +107,12 @@ def text(template: str, settings: Settings) -> Value | None:
 
 def texts(templates: Mapping[str, str], settings: Settings) -> Pairs:
     """Return the names and values of several templates; a value that is None is left out."""
-    values = ((name, text(template, settings)) for name, template in templates.items())
-    return tuple((name, value) for name, value in values if value is not None)
+    pairs: list[tuple[str, Value]] = []
+    for name, template in templates.items():
+        value = text(template, settings)
+        if value is not None:
+            pairs.append((name, value))
+    return tuple(pairs)
 
 
 def _parts(template: str) -> Iterator[tuple[str, str | None, str | None]]:

@@ -7,6 +7,7 @@ import functools
 import logging
 import os
 import random
+import traceback
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakSet
 
@@ -86,7 +87,7 @@ class TokenManager:
                 return found
             try:
                 found = self._checked(found.result(self._patience))
-            except (errors.KeyturnError, TimeoutError) as error:
+            except Exception as error:  # noqa: BLE001 - only keyturn's errors come out
                 failure = error
                 break
         else:
@@ -101,7 +102,7 @@ class TokenManager:
                 return found
             try:
                 found = self._checked(await wait(found, self._patience))
-            except (errors.KeyturnError, TimeoutError) as error:
+            except Exception as error:  # noqa: BLE001 - only keyturn's errors come out
                 failure = error
                 break
         else:
@@ -186,12 +187,14 @@ class TokenManager:
         """Return an error for one caller: one raised in two threads mixes their tracebacks."""
         if isinstance(failure, errors.KeyturnError):
             own = copy.copy(failure)
-        else:
+        elif isinstance(failure, TimeoutError):
             own = errors.EndpointUnavailable(
                 f"no token came within {self._patience:g} s: the token request hangs, in this "
                 "process or in another.",
                 hint="Try again; if it lasts, check how long names take to be resolved.",
             )
+        else:
+            own = defect(failure)
         own.connection = self._acquisition.connection
         return own
 
@@ -210,7 +213,8 @@ class TokenManager:
 
     def _find(self, stale: Token | None) -> TokenSnapshot | Future[TokenSnapshot]:
         """Return a token that may be used now, or the future of one."""
-        self.check_open()
+        if self._is_closed:
+            self.check_open()
         if stale is not None and not isinstance(stale, Token):
             raise self.own(errors.ConfigurationError("stale must be a Token."))
         held, now = self.snapshot, self.now()
@@ -317,6 +321,16 @@ def _spread_in_child() -> None:
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch - it is missing on Windows
     os.register_at_fork(after_in_child=_spread_in_child)
+
+
+def defect(failure: Exception) -> errors.KeyturnError:
+    """Return an error for an exception that neither a provider nor a store has raised."""
+    place = traceback.extract_tb(failure.__traceback__)[-1]
+    return errors.KeyturnError(
+        f"the token request failed with {type(failure).__name__} in {place.name}, "
+        f"line {place.lineno}.",
+        hint="If the system does not explain it, this is a defect of keyturn: report it.",
+    )
 
 
 def _is_same(one: Token, other: Token) -> bool:

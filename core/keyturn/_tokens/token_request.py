@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import random
 from typing import TYPE_CHECKING
@@ -59,7 +58,9 @@ class TokenRequester:
         wait = own.options.wait - limiter.acquire(own.options.wait)
         # Only from here: what the rate limit and its lock took must not be missing here.
         deadline = clock.monotonic() + own.options.timeout
-        for attempt in itertools.count(1):
+        attempt = 0
+        while True:
+            attempt += 1
             result, cooldown = self._send(attempt, deadline)
             if not isinstance(result, errors.KeyturnError):
                 return result

@@ -140,7 +140,8 @@ class ResilientStore:
             self._report("lock", error)
             held = self._lock_in_memory(key, lease)
         else:
-            self._recover("lock")
+            if self.state.failing:
+                self._recover("lock")
         try:
             yield
         finally:
