@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, dataclass_transform
 
 import attrs
@@ -228,6 +229,7 @@ def read(cls: type[R], values: Mapping[str, Any]) -> tuple[R | None, list[Proble
     return (None, problems) if problems else (settings, [])
 
 
+@functools.cache
 def fields_of(cls: type[Record]) -> dict[str, attrs.Attribute[Any]]:
     """Return the fields of a settings class by their names, each with its resolved type."""
     return attrs.fields_dict(attrs.resolve_types(cls))
