@@ -229,9 +229,13 @@ def read(cls: type[R], values: Mapping[str, Any]) -> tuple[R | None, list[Proble
     return (None, problems) if problems else (settings, [])
 
 
-@functools.cache
 def fields_of(cls: type[Record]) -> dict[str, attrs.Attribute[Any]]:
     """Return the fields of a settings class by their names, each with its resolved type."""
+    return _resolved_fields(cls)
+
+
+@functools.cache
+def _resolved_fields(cls: Any) -> dict[str, attrs.Attribute[Any]]:
     return attrs.fields_dict(attrs.resolve_types(cls))
 
 
