@@ -54,7 +54,7 @@ def test_unknown_provider_is_answered_with_the_nearest() -> None:
         keyturn.connect("orocomerce")
 
 
-def test_connections_of_a_process_share_their_memory(world: World) -> None:
+def test_connections_of_a_process_share_their_memory() -> None:
     """Two `connect` calls would send two token requests."""
     one, other = keyturn.connect("orocommerce", **SHOP), keyturn.connect("orocommerce", **SHOP)
     request = one.token_request()

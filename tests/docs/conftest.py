@@ -20,7 +20,6 @@ import pytest
 
 import keyturn.stores._opening
 from keyturn._plugins import loading as plugins
-from keyturn._tokens.keyfile import fingerprint_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,8 +100,6 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         monkeypatch.delenv(name)
     for name in ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
         monkeypatch.setenv(name, str(tmp_path / name.lower()))
-    # One key for this process, which remembers it, and for those that it starts.
-    monkeypatch.setenv("KEYTURN_FINGERPRINT_KEY", "made-up-for-tests")
     monkeypatch.setenv("PATH", f"{TOOLS}:{Path(sys.executable).parent}", prepend=":")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
     monkeypatch.chdir(tmp_path)
@@ -117,10 +114,10 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def forget_process() -> None:
-    """Forget what keyturn remembers for the length of a process."""
-    for remembered in (fingerprint_key, plugins.loaded_provider, plugins.plugin_manager):
-        remembered.cache_clear()
-    keyturn.stores._opening._process_memory.cache_clear()  # noqa: SLF001 - nobody else needs to
+    """Clear what keyturn caches for the length of a process."""
+    for cached in (plugins.loaded_provider, plugins.plugin_manager):
+        cached.cache_clear()
+    keyturn.stores._opening._process_memory.cache_clear()  # noqa: SLF001 - only these tests need to
 
 
 @pytest.fixture
@@ -133,7 +130,11 @@ def emulated(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     with keyturn.testing.Emulator() as emulator:
         connect = keyturn.connect
 
-        def connect_to_emulator(provider: str, /, **given: Any) -> keyturn.Connection:
+        def connect_to_emulator(
+            provider: Any, settings: Any = None, /, **given: Any
+        ) -> keyturn.Connection:
+            if settings is not None:
+                return connect(provider, settings, **given)
             return connect(provider, **(given | replaced(emulator, provider, given)))
 
         monkeypatch.setattr(keyturn, "connect", connect_to_emulator)

@@ -214,7 +214,7 @@ def test_swapped_entries_are_misses(
 def test_entry_of_another_kind_is_a_miss(
     open_side: Callable[[TokenStore, str], keyturn.Connection], sealed: dict[str, str]
 ) -> None:
-    """A token in the place of a remembered refusal, or of a rate_limit, would keep all from theirs."""
+    """A token in the place of a cached error or of a rate limit would keep all from theirs."""
     key, entry = next(iter(sealed.items()))
     elsewhere = {f"{prefix}-{key}": entry for prefix in ("refused", "forced", "rate_limit")}
     connection = open_side(planted(elsewhere), "backoffice")
