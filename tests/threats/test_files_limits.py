@@ -149,7 +149,7 @@ def test_place_where_nothing_can_be_made_costs_a_warning_and_no_token(
         tmp_path.chmod(0o700)
 
     assert all(first != second for first, second in tokens)
-    assert "store failed to write (PermissionError: Permission denied)" in trouble
+    assert "(PermissionError: Permission denied); continuing without the store" in trouble
 
 
 def test_full_disk_costs_a_warning_and_no_token(
