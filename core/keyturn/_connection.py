@@ -85,8 +85,9 @@ class Connection:
 
     @property
     def provider(self) -> Provider[Any]:
-        """The provider."""
-        return self._account.provider
+        """The provider; once the settings are resolved, as it behaves for them."""
+        latest = self._account.known
+        return self._account.provider if latest is None else latest.provider
 
     @property
     def settings(self) -> Settings:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # Forks a crowd out of a process that has imported everything, and lets it ask at one moment.
 CROWD = """
-import json, os, sys
+import json, os, sys, threading
 import keyturn
 
 warm_url, url, store, options = *sys.argv[1:4], json.loads(sys.argv[4])
@@ -37,8 +37,10 @@ def ask(key):
     except keyturn.errors.RateLimited as limited:
         return key, "limited", limited.retry_after
 
-# Not by `token`: a thread that ends during a fork may leave OpenSSL's locks locked in the child.
-connect(0, warm_url, "memory://")._acquisition.acquire()
+connect(0, warm_url, "memory://").token()
+# A thread that ends during a fork may leave OpenSSL's locks locked in the child.
+for thread in set(threading.enumerate()) - {threading.current_thread()}:
+    thread.join()
 if "rate_limit" in options:
     keyturn.provider("norce-storm").rate_limit = keyturn.plugins.RateLimit(*options["rate_limit"])
 waiting, start = os.pipe()

@@ -10,7 +10,7 @@ import pytest
 import keyturn
 from keyturn import errors, stores
 from keyturn._clock import Clock
-from keyturn._connection import Connection
+from keyturn._connection import Connection, manager_of
 from keyturn.stores._memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class EmptyStore(MemoryStore):
 def test_store_without_entries_is_a_store() -> None:
     """A store that is empty, hence false, would be left aside without a word."""
     store = EmptyStore()
-    assert keyturn.connect("orocommerce", **SHOP, store=store).renewal.store.store is store
+    assert manager_of(keyturn.connect("orocommerce", **SHOP, store=store)).store is store
 
 
 @pytest.mark.parametrize("store", [Path("/var/cache/x"), object(), 7, b"memory://"])
@@ -64,14 +64,14 @@ def test_what_is_no_store_is_refused(store: Any) -> None:
 def test_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """Setting KEYTURN_STORE to nothing, the usual way to unset it, would break every connection."""
     monkeypatch.setenv("KEYTURN_STORE", "")
-    assert isinstance(keyturn.connect("orocommerce", **SHOP).renewal.store.store, MemoryStore)
+    assert isinstance(manager_of(keyturn.connect("orocommerce", **SHOP)).store, MemoryStore)
 
 
 def test_same_url_is_the_same_store(tmp_path: Path) -> None:
     """Each of many connections would open the directory, or a pool of sockets, for itself."""
     url = f"disk://{tmp_path}/store"
     one, other = (keyturn.connect("orocommerce", **SHOP, store=url) for _ in range(2))
-    assert one.renewal.store.store is other.renewal.store.store
+    assert manager_of(one).store is manager_of(other).store
 
 
 @pytest.mark.parametrize("use", [keyturn.connect, keyturn.provider, keyturn.load_connection])
@@ -150,8 +150,11 @@ def test_token_invalidated_while_it_is_looked_at_stays_forgotten() -> None:
         return now
 
     class Endpoint:
+        sent = 0
+
         def send(self, request: object, seconds: float, clock: object) -> keyturn.plugins.Response:
-            body = b'{"access_token":"t","token_type":"Bearer","expires_in":100}'
+            self.sent += 1
+            body = b'{"access_token":"t%d","token_type":"Bearer","expires_in":100}' % self.sent
             return keyturn.plugins.Response(200, {"content-type": "application/json"}, body, now)
 
     plain = keyturn.connect("orocommerce", **SHOP)
@@ -159,14 +162,16 @@ def test_token_invalidated_while_it_is_looked_at_stays_forgotten() -> None:
         plain.provider,
         plain.settings,
         store=MemoryStore(now=time),
-        clock=Clock(time=time, monotonic=lambda: 0.0, sleep=lambda _: None),
+        clock=Clock(time=time, monotonic=time, sleep=lambda _: None),
         transport=Endpoint(),  # type: ignore[arg-type]
     )
     token = connection.token()
     now += 90  # stale
     meanwhile.append(lambda: connection.invalidate(token))
     connection.token()
-    assert connection._manager.held.token is not token  # noqa: SLF001 - what the next call would hand out
+
+    assert meanwhile == []
+    assert connection.token().access_token != token.access_token
 
 
 class ExitingStore(MemoryStore):

@@ -9,10 +9,21 @@ import pytest
 
 import keyturn
 from keyturn import errors
+from keyturn._connection import manager_of
 from keyturn._providers.calls import translate_errors
+from keyturn.integrations import RequestAuth
 
 if TYPE_CHECKING:
     from tests.conftest import World
+
+
+def is_authorized(connection: keyturn.Connection, url: str) -> bool:
+    """Return whether an adapter attaches the token to a request to `url`."""
+    try:
+        RequestAuth(connection).authorize("GET", url, {})
+    except errors.ForeignOrigin:
+        return False
+    return True
 
 
 def test_api_url_and_origin(world: World) -> None:
@@ -20,8 +31,11 @@ def test_api_url_and_origin(world: World) -> None:
     connection = world.connect()
 
     assert connection.api_url == "https://shop.acme.example/api"
-    assert connection.api_origin == "https://shop.acme.example"
-    assert world.connect(api_url="https://a.example:8443/x").api_origin == "https://a.example:8443"
+    assert is_authorized(connection, "https://shop.acme.example/other")
+    assert not is_authorized(connection, "https://acme.example/api")
+    moved = world.connect(api_url="https://a.example:8443/x")
+    assert is_authorized(moved, "https://a.example:8443/other")
+    assert not is_authorized(moved, "https://a.example/x")
 
 
 def test_unknown_api_url_is_asked_for(world: World) -> None:
@@ -77,7 +91,7 @@ def test_revocation_follows_rfc_7009(world: World) -> None:
     sent = world.endpoint.requests[1]
     assert sent.url == "https://acme.example/revoke"
     assert sent.body == b"client_id=cid&client_secret=s3cret-for-tests&token=token-1"
-    assert connection.current() is None
+    assert connection.token().access_token == "token-3"
 
 
 def test_basic_authentication_takes_id_and_secret_out_of_the_body(world: World) -> None:
@@ -164,7 +178,7 @@ def test_wrong_result_of_a_provider_is_ours(world: World, method: str, rubbish: 
         connection = world.connect(provider)
         connection.headers()
         _ = connection.api_url
-        connection.token_rejected(world.endpoint.response(401, {}))
+        manager_of(connection).token_rejected(world.endpoint.response(401, {}))
         connection.revoke()
 
     with pytest.raises(errors.KeyturnError, match=rf"provider acme .*{method}|acme failed with"):

@@ -157,7 +157,7 @@ def test_response_that_is_no_token_becomes_this_error(
     assert words in str(caught.value)
     assert "t0ken" not in str(caught.value)
     assert str(caught.value).isascii()
-    assert connection.current() is None
+    assert world.store.read(connection.token_request().fingerprint) is None
 
 
 YEAR = 31_536_000

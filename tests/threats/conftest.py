@@ -9,6 +9,7 @@ import json
 import logging
 import pickle
 import pprint
+import threading
 import traceback
 import urllib.parse
 from pathlib import Path
@@ -65,12 +66,14 @@ class Watch:
         self.canary = canary
         self.output = output
         self.seen: list[str] = []
+        self._events: list[keyturn.Event] = []
         self.log = io.StringIO()
 
     @keyturn.plugins.hookimpl
-    def keyturn_event(self, event: dict[str, Any]) -> None:
-        """Take note of an event."""
-        self.seen.append(repr(dict(event)))
+    def keyturn_event(self, event: keyturn.Event) -> None:
+        """Note an event."""
+        self._events.append(event)
+        self.look_at(event, attrs.asdict(event))
 
     def look_at(self, *values: object) -> None:
         """Take note of all that values show without being asked by name."""
@@ -105,8 +108,17 @@ class Watch:
                 self.look_at_copies(behind)
             behind = behind.__cause__ or behind.__context__
 
+    @property
+    def events(self) -> list[keyturn.Event]:
+        """All events of the token requests so far: workers report them after the token."""
+        for thread in threading.enumerate():
+            if thread.name == "keyturn-worker":
+                thread.join(10)
+        return self._events
+
     def check(self) -> None:
         """Nothing that was seen may hold a canary."""
+        assert all(isinstance(event, keyturn.Event) for event in self.events)
         self.seen += self.output.readouterr()
         found = self.canary.in_text("\n".join([*self.seen, self.log.getvalue()]))
         assert found == []

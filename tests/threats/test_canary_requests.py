@@ -17,6 +17,7 @@ import pytest
 
 import keyturn
 from keyturn import errors
+from keyturn._connection import manager_of
 from keyturn.stores._memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def test_failure_shows_no_canary(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A server that quotes what it was sent would put the secret into logs and reports."""
-    monkeypatch.setattr("keyturn._tokens.acquisition._BACKOFF", 0.001)
+    monkeypatch.setattr("keyturn._tokens.token_request._BACKOFF", 0.001)
     server = serve(FAILURES[failure](canary))
     connection = connect(provider, server.url, timeout=5)
     for _ in range(2):
@@ -143,7 +144,8 @@ def test_failure_shows_no_canary(
         asyncio.run(connection.atoken(), debug=True)
     watch.look_at_error(caught.value)
     watch.look_at(connection, connection.token_request(), connection.explain())
-    watch.look_at(connection.renewal, connection.renewal.last_exchange)
+    manager = manager_of(connection)
+    watch.look_at(manager, manager.snapshot, manager.refused(), *watch.events)
     watch.look_into(connection.settings)
 
     assert server.received
@@ -168,8 +170,9 @@ def test_success_shows_no_canary(
     connection.token(stale=token)
     asyncio.run(connection.atoken(), debug=True)
     watch.look_at(token, connection, connection.provider, token.extra)
-    watch.look_at(connection.token_request(), connection.renewal, connection.current())
-    watch.look_at(connection.renewal.last_exchange, connection.explain())
+    manager = manager_of(connection)
+    watch.look_at(connection.token_request(), manager, manager.snapshot, manager.peek())
+    watch.look_at(*watch.events, connection.explain())
     watch.look_at_copies(token, connection, connection.token_request(), token.extra)
     watch.look_into(connection.settings)
     connection.invalidate(token)
@@ -206,7 +209,8 @@ def test_fields_one_by_one_show_no_canary(
     connection = connect(provider, serve(odd).url)
     del odd
     token = connection.token()
-    held = [token, connection.renewal, connection.renewal.last_exchange, connection.token_request()]
+    manager = manager_of(connection)
+    held = [token, manager, manager.snapshot, connection.token_request(), *watch.events]
     shown = by_fields([*held, connection.settings, vars(connection)])
 
     assert f"'expires_at': '{token.expires_at!r}'" in repr(shown)
@@ -272,7 +276,7 @@ def test_network_failure_shows_no_canary(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The HTTP library's errors hold the whole request."""
-    monkeypatch.setattr("keyturn._tokens.acquisition._BACKOFF", 0.001)
+    monkeypatch.setattr("keyturn._tokens.token_request._BACKOFF", 0.001)
     connection = connect("orocommerce", serve(behaviour).url, timeout=0.3)
     with pytest.raises(errors.EndpointUnavailable) as caught:
         connection.token()

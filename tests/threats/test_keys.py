@@ -103,6 +103,7 @@ EFFECTIVE: dict[str, dict[str, Any]] = {
         "parameters": {"a": "b"},
         "token_headers": {"X-A": "b"},
         "token_field": "id_token",
+        "token_status": 201,
         "token_type": "",
         "lifetime_field": "other",
         "lifetime_format": "milliseconds",
@@ -139,7 +140,6 @@ CONTEXT: dict[str, dict[str, Any]] = {
         "api_url": "https://other.example",
         "per_minute": None,  # goes with the next
         "burst": None,
-        "token_status": 201,
         "max_margin": 7.0,
         "api_url_field": "url",
         "api_domains": None,  # goes with the one above

@@ -17,6 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import keyturn
+from keyturn._connection import manager_of
+from keyturn._tokens.snapshot import EMPTY
 from keyturn.errors import EndpointUnavailable, InvalidTokenResponse, KeyturnError
 
 if TYPE_CHECKING:
@@ -67,7 +69,7 @@ def failure(connection: keyturn.Connection) -> KeyturnError:
         assert SECRET not in repr(vars(error)) + str(error)
         assert "t0ken" not in repr(vars(error)) + str(error)
         error = error.__cause__ or error.__context__
-    assert connection.current() is None
+    assert manager_of(connection).peek() is EMPTY
     return caught.value
 
 

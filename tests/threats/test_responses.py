@@ -21,6 +21,8 @@ from hypothesis import strategies as st
 
 import keyturn
 from keyturn._clock import Clock
+from keyturn._connection import manager_of
+from keyturn._tokens.snapshot import EMPTY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +67,7 @@ def check(connection: keyturn.Connection, outcome: str) -> None:
     assert type(caught.value).__name__ == outcome.split("`")[1], str(caught.value)
     assert SECRET not in str(caught.value)
     assert "abc" not in str(caught.value)
-    assert connection.current() is None
+    assert manager_of(connection).peek() is EMPTY
 
 
 def filled(field: str, text: str | bytes) -> bytes:

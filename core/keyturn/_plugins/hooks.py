@@ -66,7 +66,7 @@ class PluginHooks:
 
     @hookspec
     def keyturn_event(self, event: Event) -> None:
-        """Take note of an event.
+        """Get an event, on the thread of the worker, when callers have their result.
 
         Args:
             event: What happened; it never holds a secret.

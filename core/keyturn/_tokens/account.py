@@ -45,11 +45,15 @@ class Account:
             and returns the settings of now.
         connection: The connection's name, for errors and the log.
 
+    Attributes:
+        provider: The provider, whatever the settings.
+        known: The credentials that were used last, or None.
+
     Raises:
         keyturn.errors.KeyturnError: The settings make no token request.
     """
 
-    __slots__ = ("_connection", "_latest", "_settings", "_warned", "provider")
+    __slots__ = ("_connection", "_settings", "_warned", "known", "provider")
 
     def __init__(
         self, provider: Provider[Any], settings: Settings | Callable[[], Settings], connection: str
@@ -57,10 +61,10 @@ class Account:
         self.provider = provider
         self._connection = connection
         self._settings = settings if callable(settings) else None
-        self._latest: Credentials | None = None
+        self.known: Credentials | None = None
         self._warned = False
         if not callable(settings):
-            self._latest = self._made(settings)
+            self.known = self._made(settings)
 
     @property
     def is_fixed(self) -> bool:
@@ -74,13 +78,13 @@ class Account:
             keyturn.errors.KeyturnError: A reference can't be resolved.
         """
         if self._settings is not None:
-            self._latest = self._made(self._settings())
-        assert self._latest is not None  # noqa: S101 - for the type checkers
-        return self._latest
+            self.known = self._made(self._settings())
+        assert self.known is not None  # noqa: S101 - for the type checkers
+        return self.known
 
     def latest(self) -> Credentials:
         """Return the credentials that were used last; they are resolved if there are none."""
-        return self._latest or self.resolve()
+        return self.known or self.resolve()
 
     def _made(self, settings: Settings) -> Credentials:
         provider = calls.for_settings(self.provider, settings)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # Forks a crowd out of a process that has imported everything, and lets it ask at one moment.
 CROWD = """
-import json, os, sys
+import json, os, sys, threading
 import keyturn
 from keyturn.stores._redis import RedisStore
 
@@ -35,8 +35,10 @@ def ask(key):
     except keyturn.errors.RateLimited as limited:
         return key, "limited", limited.retry_after
 
-# Not by `token`: a thread that ends during a fork may leave OpenSSL's locks locked in the child.
-connect(0, warm_url, "memory://").renewal.obtain()
+connect(0, warm_url, "memory://").token()
+# A thread that ends during a fork may leave OpenSSL's locks locked in the child.
+for thread in set(threading.enumerate()) - {threading.current_thread()}:
+    thread.join()
 waiting, start = os.pipe()
 children = []
 for number in range(64):
