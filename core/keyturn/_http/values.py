@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import abc
 import base64
-import uuid
 from typing import TYPE_CHECKING, Literal, TypeAlias
 from urllib.parse import quote_plus
 
@@ -65,7 +64,7 @@ class RandomId(DynamicValue):
     def value(self, now: float) -> str:
         """Return a new UUID."""
         del now
-        return str(uuid.uuid4())
+        return _uuid()
 
     def inputs(self) -> Iterable[str | Secret]:
         """Return nothing: a UUID is made of nothing that stays the same."""
@@ -144,7 +143,7 @@ class ClientAssertion(DynamicValue):
             header[self.key_header] = self.key_id
         times = {"iat": int(now), "exp": int(now) + int(self.lifetime)}
         given = {name: reveal(value, now) for name, value in self.claims.items()}
-        claims = {**times, **given, "jti": str(uuid.uuid4())}
+        claims = {**times, **given, "jti": _uuid()}
         problem = ""
         try:
             kind = _KEY_TYPES[self.algorithm[:2]]
@@ -169,6 +168,12 @@ class ClientAssertion(DynamicValue):
             else:
                 parts += fingerprint_parts(value)
         return parts
+
+
+def _uuid() -> str:
+    import uuid  # few providers need it
+
+    return str(uuid.uuid4())
 
 
 def reveal(value: Value, now: float | None = None) -> str:

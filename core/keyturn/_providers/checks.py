@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from keyturn._http.response import is_code
 from keyturn._http.urls import domain_problem, url_problem
-from keyturn._providers.kinds import SCOPE_VALUE_REGEX
+from keyturn._providers.kinds import SCOPE_VALUE_PATTERN
 from keyturn._secret import Secret
 
 if TYPE_CHECKING:
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
     from keyturn._rate_limit import RateLimit
 
-_HEADER_REGEX = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_ALGORITHM_REGEX = re.compile(r"(?:RS|PS|ES)(?:256|384|512)|ES256K|EdDSA|Ed25519|Ed448")
-_SCHEME_REGEX = re.compile(r"[\x21-\x7e]*")
-_PATH_REGEX = re.compile(r"[^.\s]+(?:\.[^.\s]+)*")
-_PLACEHOLDER_REGEX = re.compile(r"\{[^{}]*\}")
-_PROVIDER_NAME_REGEX = re.compile(r"[A-Za-z0-9]+(?:[._-]+[A-Za-z0-9]+)*")
+_HEADER_PATTERN = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
+_ALGORITHM_PATTERN = r"(?:RS|PS|ES)(?:256|384|512)|ES256K|EdDSA|Ed25519|Ed448"
+_SCHEME_PATTERN = r"[\x21-\x7e]*"
+_PATH_PATTERN = r"[^.\s]+(?:\.[^.\s]+)*"
+_PLACEHOLDER_PATTERN = r"\{[^{}]*\}"
+_PROVIDER_NAME_PATTERN = r"[A-Za-z0-9]+(?:[._-]+[A-Za-z0-9]+)*"
 # What frames or routes a request is its sender's alone (RFC 9110 sections 7.2 and 8.6, RFC 9112).
 _FRAMING = frozenset(
     {
@@ -48,7 +48,7 @@ def one_line(value: str | Secret) -> str | None:
 
 def scope(values: tuple[str, ...]) -> str | None:
     """Check that strings are scope values."""
-    if values and all(map(SCOPE_VALUE_REGEX.fullmatch, values)):
+    if values and all(re.fullmatch(SCOPE_VALUE_PATTERN, each) for each in values):
         return None
     return "must have one or more scope values of visible ASCII characters (RFC 6749 section 3.3)"
 
@@ -63,7 +63,7 @@ def private_key(value: Secret) -> str | None:
 
 def provider_name(name: str) -> str | None:
     """Check that a string can be a provider's name."""
-    if _PROVIDER_NAME_REGEX.fullmatch(name):
+    if re.fullmatch(_PROVIDER_NAME_PATTERN, name):
         return None
     return "must have letters, digits and inner . _ or - only"
 
@@ -77,7 +77,7 @@ def address(template: str) -> str | None:
     """Check the template of an address for what no setting can correct."""
     # A setting that an address begins with is a whole address; any other is a part of a name.
     sample = re.sub(r"^\{[^{}]*\}", "https://a.example", template)
-    return url_problem(_PLACEHOLDER_REGEX.sub("a", sample)) if template else None
+    return url_problem(re.sub(_PLACEHOLDER_PATTERN, "a", sample)) if template else None
 
 
 def required_address(template: str) -> str | None:
@@ -87,7 +87,7 @@ def required_address(template: str) -> str | None:
 
 def header_name(name: str) -> str | None:
     """Check that a string can be the name of a header."""
-    if not _HEADER_REGEX.fullmatch(name):
+    if not re.fullmatch(_HEADER_PATTERN, name):
         return "must be the name of a header"
     return "is set by the HTTP client" if name.lower() in _FRAMING else None
 
@@ -107,7 +107,7 @@ def headers(values: Mapping[str, str]) -> str | None:
 
 def path(value: str) -> str | None:
     """Check that a string is the path of a field in a response."""
-    return None if _PATH_REGEX.fullmatch(value) else "must be a path such as data.token"
+    return None if re.fullmatch(_PATH_PATTERN, value) else "must be a path such as data.token"
 
 
 def optional_path(value: str) -> str | None:
@@ -117,12 +117,12 @@ def optional_path(value: str) -> str | None:
 
 def scheme(value: str) -> str | None:
     """Check that a string can stand before a token."""
-    return None if _SCHEME_REGEX.fullmatch(value) else "must be one word, or empty"
+    return None if re.fullmatch(_SCHEME_PATTERN, value) else "must be one word, or empty"
 
 
 def algorithm(value: str) -> str | None:
     """Check that a string names an algorithm that signs with a private key."""
-    if _ALGORITHM_REGEX.fullmatch(value):
+    if re.fullmatch(_ALGORITHM_PATTERN, value):
         return None
     return "must be an algorithm with a private key, such as RS256, PS256, ES256 or EdDSA"
 
