@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from keyturn._http.response import is_code
 from keyturn._http.urls import domain_problem, url_problem
-from keyturn._providers.kinds import SCOPE_VALUE_REGEX
+from keyturn._providers.kinds import SCOPE_VALUE_PATTERN
 from keyturn._secret import Secret
 
 if TYPE_CHECKING:
