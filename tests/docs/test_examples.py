@@ -14,6 +14,8 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.docs.conftest import wait_for_workers
+
 from keyturn import _config as config
 from keyturn._plugins import loading as plugins
 
@@ -107,7 +109,8 @@ class PageRun:
             f"[{group}]\n{name} = {module}" for group, e in groups for name, module in e.items()
         ]
         (information / "entry_points.txt").write_text("\n".join(lines), encoding="utf-8")
-        # A process that begins after the installation knows nothing older.
+        # As in a process that starts after the installation.
+        wait_for_workers()
         plugins.plugin_manager.cache_clear()
 
     def _configure(self, text: str, connections: dict[str, Any]) -> None:
