@@ -100,6 +100,7 @@ class PageRun:
 
     def _install(self, project: dict[str, Any]) -> None:
         """Register a distribution's entry points, as its installation would."""
+        wait_for_workers()  # no worker reports an event from before to the new plugin
         information = self._directory / f"{project['name'].replace('-', '_')}-1.dist-info"
         information.mkdir()
         metadata = f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: 1\n"
@@ -110,7 +111,6 @@ class PageRun:
         ]
         (information / "entry_points.txt").write_text("\n".join(lines), encoding="utf-8")
         # As in a process that starts after the installation.
-        wait_for_workers()
         plugins.plugin_manager.cache_clear()
 
     def _configure(self, text: str, connections: dict[str, Any]) -> None:
