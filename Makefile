@@ -67,7 +67,7 @@ check-imports: $(READY)
 check-locks: $(READY)
 	$(BIN)/python scripts/locks.py check $(LOCK)
 
-format: $(READY) ## Format the code, and mend what the linter can
+format: $(READY) ## Format the code, and fix what the linter can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 

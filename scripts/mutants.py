@@ -25,7 +25,8 @@ _MUTMUT = (sys.executable, "-m", "mutmut")
 
 def copy_repository() -> None:
     """Copy what the tests need, with all packages below `src`, the layout that mutmut supports."""
-    COPY.mkdir(parents=True, exist_ok=True)
+    # Python ignores a directory of PYTHONPATH that does not exist when it starts.
+    (COPY / "mutants" / "src").mkdir(parents=True, exist_ok=True)
     for name in (*_COPIED, "src"):
         shutil.rmtree(COPY / name, ignore_errors=True)
     ignored = shutil.ignore_patterns("__pycache__", "node_modules")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _SINCE_BOOT = getattr(clocks, "CLOCK_BOOTTIME", clocks.CLOCK_MONOTONIC)
 
 
+# Without a Python frame: every hit reads it.
 _monotonic = functools.partial(clocks.clock_gettime, _SINCE_BOOT)
 
 

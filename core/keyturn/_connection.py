@@ -12,7 +12,6 @@ from keyturn._http.urls import url_problem
 from keyturn._once import cached_once
 from keyturn._options import Options
 from keyturn._providers import calls
-from keyturn._providers.calls import translate_errors
 from keyturn._tokens.account import Account
 from keyturn._tokens.acquisition import Acquisition
 from keyturn._tokens.manager import TokenManager
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _OK = 200
-_OPTIONS = Options()
+_DEFAULTS = Options()
 _transport = cached_once(Transport)
 
 
@@ -65,7 +64,7 @@ class Connection:
         *,
         store: TokenStore,
         name: str | None = None,
-        options: Options = _OPTIONS,
+        options: Options = _DEFAULTS,
         on_event: Listener | None = None,
         clock: Clock = SYSTEM,
         transport: Transport | None = None,
@@ -81,9 +80,7 @@ class Connection:
             connection=self.name,
             on_event=on_event,
         )
-        self._manager = self._own(
-            lambda: translate_errors(provider.name, lambda: TokenManager(self._acquisition))
-        )
+        self._manager = self._own(lambda: TokenManager(self._acquisition))
         self._now = clock.monotonic
 
     @property
@@ -166,7 +163,7 @@ class Connection:
         Raises:
             keyturn.errors.ConfigurationError: A secret reference can't be resolved.
         """
-        return self._own_request(self._acquisition.request)
+        return self._own(self._acquisition.request)
 
     def invalidate(self, token: Token) -> None:
         """Discard `token` here and in the store, if it is still the current one.
@@ -174,7 +171,7 @@ class Connection:
         Raises:
             keyturn.errors.ConfigurationError: A secret reference can't be resolved.
         """
-        self._own_request(lambda: self._manager.invalidate(token))
+        self._own(lambda: self._manager.invalidate(token))
 
     async def ainvalidate(self, token: Token) -> None:
         """Discard `token`, without blocking the event loop; see `invalidate`."""
@@ -186,7 +183,7 @@ class Connection:
         Raises:
             keyturn.errors.ConfigurationError: A secret reference can't be resolved.
         """
-        self._own_request(self._manager.forget)
+        self._own(self._manager.forget)
 
     async def aforget(self) -> None:
         """Discard the current token, without blocking the event loop; see `forget`."""
@@ -201,9 +198,9 @@ class Connection:
             keyturn.errors.ConfigurationError: The provider has no way to revoke a token.
             keyturn.errors.KeyturnError: The provider refused, or did not respond.
         """
-        snapshot = self._own_request(self._manager.peek)
+        snapshot = self._own(self._manager.peek)
         if snapshot is not EMPTY:
-            self._own_request(lambda: self._revoke(snapshot.token))
+            self._own(lambda: self._revoke(snapshot.token))
             self.invalidate(snapshot.token)
 
     async def arevoke(self) -> None:
@@ -219,7 +216,7 @@ class Connection:
         from keyturn._explain import explain
 
         self._manager.check_open()
-        return self._own_request(lambda: explain(self._acquisition, self._manager))
+        return self._own(lambda: explain(self._acquisition, self._manager))
 
     def close(self) -> None:
         """Discard the token in this object; further calls raise `ConfigurationError`."""
@@ -277,10 +274,6 @@ class Connection:
     def _note_outage(self, error: str) -> None:
         self._acquisition.note("store_outage", place(self._acquisition.store.store), error=error)
 
-    def _own_request(self, work: Callable[[], T]) -> T:
-        """Return what `work` returns, which may run a provider's code; see `_own`."""
-        return self._own(lambda: translate_errors(self.provider.name, work))
-
     def _own(self, work: Callable[[], T]) -> T:
         """Return what `work` returns; its error becomes one of this connection's."""
         try:
@@ -293,4 +286,4 @@ class Connection:
 
 def manager_of(connection: Connection) -> TokenManager:
     """Return what keeps a connection's token, for the adapters."""
-    return connection._manager  # noqa: SLF001 - of this module's class
+    return connection._manager  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]

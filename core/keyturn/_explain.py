@@ -78,10 +78,15 @@ def _lines(own: Acquisition, manager: TokenManager) -> Iterator[str]:
     try:
         acquired = own.acquire(responses=responses)
     except errors.KeyturnError as error:
-        yield from _response_lines(credentials, responses, None)
+        if responses:
+            yield from _response_lines(credentials, responses[-1], None)
+        else:
+            sent = isinstance(error, errors.EndpointUnavailable)
+            yield "no response was received." if sent else "nothing was sent."
         yield f"outcome: {type(error).__name__}: {error}"
     else:
-        yield from _response_lines(credentials, responses, acquired.token)
+        if responses:  # else another process was faster
+            yield from _response_lines(credentials, responses[-1], acquired.token)
         yield from _token_lines(own, manager, acquired)
 
 
@@ -95,12 +100,9 @@ def _request_lines(request: TokenRequest) -> Iterator[str]:
 
 
 def _response_lines(
-    credentials: Credentials, responses: list[Response], token: Token | None
+    credentials: Credentials, response: Response, token: Token | None
 ) -> Iterator[str]:
-    if not responses:
-        yield "no response was received."
-        return
-    response, secrets = responses[-1], credentials.request.secrets()
+    secrets = credentials.request.secrets()
     yield "response:"
     yield f"  < {response.status}"
     for header in _SHOWN_HEADERS:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from keyturn import Event, Secret, Token
-from keyturn._http.request import TokenRequest
+from keyturn._http.request import ClientCertificate, TokenRequest
 from keyturn._http.response import OAuthError, Response, is_code
 from keyturn._http.urls import domain_problem, label_problem, url_problem
 from keyturn._http.values import DynamicValue
-from keyturn._lazy import publish
+from keyturn._lazy import lazy_names, publish
 from keyturn._plugins.hooks import hookimpl
-from keyturn._providers.description_settings import DescriptionSettings
-from keyturn._providers.from_data import provider_from_data, provider_from_file
 from keyturn._providers.provider import Provider
 from keyturn._providers.settings import (
     CertificateSettings,
@@ -26,8 +26,13 @@ from keyturn._providers.settings import (
 )
 from keyturn._rate_limit import RateLimit
 
+if TYPE_CHECKING:
+    from keyturn._providers.description_settings import DescriptionSettings
+    from keyturn._providers.from_data import provider_from_data, provider_from_file
+
 __all__ = [
     "CertificateSettings",
+    "ClientCertificate",
     "ClientSettings",
     "ConfidentialSettings",
     "DescriptionSettings",
@@ -56,4 +61,11 @@ __all__ = [
     "url_problem",
 ]
 
-publish(__name__, map(globals().__getitem__, __all__))
+# Only providers described by data need them, and they take as long to import as Python to start.
+_LAZY = {
+    "DescriptionSettings": "keyturn._providers.description_settings",
+    "provider_from_data": "keyturn._providers.from_data",
+    "provider_from_file": "keyturn._providers.from_data",
+}
+__getattr__, __dir__ = lazy_names(__name__, _LAZY)
+publish(__name__, [globals()[name] for name in __all__ if name not in _LAZY])

@@ -101,7 +101,7 @@ def test_burst_then_rate() -> None:
 
 
 def test_clock_set_back_neither_blocks_nor_frees() -> None:
-    """After a clock was corrected, a client would send nothing for hours, or forget its rate limit."""
+    """A corrected clock would stop a client for hours, or let it forget its rate limit."""
     rate_limit = RateLimit(per_minute=6, burst=2)
     bucket = cool_down(rate_limit, TokenBucket(tokens=2.0, at=10_000.0), 10_000.0, seconds=30)
     _, pause = take(rate_limit, bucket, 10_000.0 - 7200)
@@ -187,7 +187,7 @@ def test_bucket_survives_its_entry(tokens: float, at: float) -> None:
 )
 def test_entry_out_of_range_is_an_error(fields: str) -> None:
     """A damaged store would crash the caller, or let it send nothing for years."""
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         from_entry(fields, LIMIT)
 
 
@@ -199,5 +199,5 @@ def test_entry_of_another_version_is_a_miss() -> None:
 @given(st.text() | st.recursive(st.none() | st.floats(), st.lists).map(json.dumps))
 def test_any_entry_is_read_or_an_error(entry: str) -> None:
     """A damaged store would crash the caller."""
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         from_entry(entry, LIMIT)

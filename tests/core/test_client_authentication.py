@@ -376,7 +376,7 @@ def test_unusable_key_is_reported_to_the_caller(platform: Platform) -> None:
 )
 def test_setting_that_is_no_private_key_is_rejected_at_once(platform: Platform, key: str) -> None:
     """The mistake would show at the first request only."""
-    with pytest.raises(AssertionError, match="private_key: must be a private key as PEM"):
+    with pytest.raises(AssertionError, match="must be a private key as PEM"):
         platform(JWT, private_key=key)
 
 

@@ -236,6 +236,11 @@ def test_provider_may_be_described_where_it_is_used() -> None:
     assert keyturn.connect(acme, ROW).token_request().url == "https://acme.example/token"
 
 
+MISSPELT = (
+    "lifetime_fromat: is not known. Did you mean lifetime_format? A name of your own begins with _."
+)
+
+
 def test_mistakes_in_a_given_provider_are_reported() -> None:
     """A misspelt datum would be ignored in a provider that is not loaded by its name."""
     broken = type("Broken", (Region,), {"lifetime_fromat": "epoch", "token_status": 404})()
@@ -243,8 +248,7 @@ def test_mistakes_in_a_given_provider_are_reported() -> None:
     for use in (keyturn.connect, keyturn.problems):
         assert mistakes(lambda use=use: use(broken, ROW)) == [
             "token_status: must be from 200 to 299",
-            "lifetime_fromat: is not known. Did you mean lifetime_format? "
-            "A name of your own begins with _.",
+            MISSPELT,
         ]
 
 

@@ -54,7 +54,7 @@ def test_unknown_provider_is_answered_with_the_nearest() -> None:
         keyturn.connect("orocomerce")
 
 
-def test_connections_of_a_process_share_their_memory(world: World) -> None:
+def test_connections_of_a_process_share_their_memory() -> None:
     """Two `connect` calls would send two token requests."""
     one, other = keyturn.connect("orocommerce", **SHOP), keyturn.connect("orocommerce", **SHOP)
     request = one.token_request()
@@ -228,7 +228,9 @@ def test_forked_children_renew_at_moments_of_their_own(world: World) -> None:
     assert all(held.fresh_until <= moment < held.usable_until for moment in children)
 
 
-@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickle.dumps], ids=str)
+@pytest.mark.parametrize(
+    "copied", [copy.copy, copy.deepcopy, pickle.dumps], ids=["copy", "deepcopy", "pickle"]
+)
 def test_connection_refuses_to_be_copied(world: World, copied: Callable[[object], object]) -> None:
     """A copy would fail later, in a way that says nothing, or carry a secret away."""
     with pytest.raises(TypeError, match="A Connection can't be copied or pickled: pass the name"):

@@ -64,27 +64,33 @@ class OneResponse:
         self.response = response
         self.sent = 0
 
-    def send(
-        self, request: TokenRequest, seconds: float, clock: object
-    ) -> keyturn.plugins.Response:
+    def send(self, request: TokenRequest, seconds: float, clock: Clock) -> keyturn.plugins.Response:
         """Return the response."""
-        del request, seconds
+        del request, seconds, clock
         self.sent += 1
         if self.response is None:
             raise keyturn.errors.EndpointUnavailable("the token endpoint failed: No route to host.")
         return self.response
 
 
-def make_connection(name: str, transport: OneResponse) -> Connection:
+@pytest.fixture(autouse=True)
+def _one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a token be renewed at the same moment, whatever the process."""
+    monkeypatch.setattr("keyturn._tokens.lifetime.jitter", lambda _: 0.0)
+
+
+def make_connection(name: str, transport: OneResponse, **changes: Any) -> Connection:
     """Return a connection on a clock that stands still."""
     provider = keyturn.provider(name)
     settings, problems = read(provider.settings, {"client_id": "cid", **SETTINGS[name]})
     assert settings is not None, problems
     clock = Clock(time=lambda: NOW, monotonic=lambda: 0.0, sleep=lambda _: None)
-    store = MemoryStore(clock.time, clock.monotonic)
-    connection = Connection(provider, settings, store=store, clock=clock, transport=transport)  # type: ignore[arg-type]
-    connection.renewal.jitter = 0.0  # it differs in each process
-    return connection
+    options: dict[str, Any] = {
+        "store": MemoryStore(clock.time, clock.monotonic),
+        "clock": clock,
+        "transport": transport,
+    }
+    return Connection(provider, settings, **(options | changes))
 
 
 def transcript(name: str, kind: str) -> str:
@@ -115,35 +121,28 @@ def test_nothing_is_sent_while_the_store_holds_a_token() -> None:
     connection = make_connection("orocommerce", transport)
     connection.token()
     shown = connection.explain()
-    assert "nothing is sent: the MemoryStore holds a token" in shown
-    assert "renewed ahead of time in" in shown
+    assert "nothing is sent: the MemoryStore has a token" in shown
+    assert "renewed ahead of its expiry in" in shown
     assert transport.sent == 1
 
 
-def test_stale_token_is_told() -> None:
+def test_stale_token_is_shown() -> None:
     """A user could not see that the next call renews the token."""
     transport = OneResponse(ANSWERS["token"])
-    connection = make_connection("orocommerce", transport)
-    connection.token()
-    provider, settings = connection.provider, connection.settings
+    store = keyturn.stores.from_url("memory://")
+    make_connection("orocommerce", transport, store=store).token()
     clock = Clock(time=lambda: NOW + 3590, monotonic=lambda: 0.0, sleep=lambda _: None)
-    store = connection.renewal.store.store
-    later = Connection(provider, settings, store=store, clock=clock, transport=transport)  # type: ignore[arg-type]
+    later = make_connection("orocommerce", transport, store=store, clock=clock)
     assert "renewed in the background by the next call" in later.explain()
 
 
-def test_remembered_refusal_is_told_without_an_response() -> None:
-    """A refusal that was remembered would be shown as if the server had just answered."""
+def test_cached_error_response_is_shown_as_such() -> None:
+    """A cached error response would be shown as if the server had just responded."""
     transport = OneResponse(ANSWERS["refused"])
-    connection = make_connection("orocommerce", transport)
-    connection.explain()
-    provider, settings = connection.provider, connection.settings
-    store = connection.renewal.store.store
-    other = Connection(
-        provider, settings, store=store, clock=connection.renewal.clock, transport=transport
-    )  # type: ignore[arg-type]
-    shown = other.explain()
-    assert "nothing was sent." in shown
+    store = keyturn.stores.from_url("memory://")
+    make_connection("orocommerce", transport, store=store).explain()
+    shown = make_connection("orocommerce", transport, store=store).explain()
+    assert "nothing was sent" in shown
     assert "InvalidClient" in shown
     assert transport.sent == 1
 

@@ -133,7 +133,7 @@ def test_outage_is_reported_once_with_its_place_and_cause(
     assert "works again" not in caplog.text
 
     store.broken = set()
-    connection.token(stale=token)
+    world.connect(store=store).token(stale=token)
     assert caplog.text.count("the token store Down /var/cache/shop works again") == 1
     store.broken = {"lock", "write", "read"}
     connection.forget()

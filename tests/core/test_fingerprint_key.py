@@ -158,6 +158,19 @@ def test_host_with_other_store_keys_overwrites_nothing(
     assert fingerprint(world, right) == before
 
 
+def test_store_that_is_encrypted_later_shares_tokens(world: World) -> None:
+    """Each process would request its own tokens, and the key would stay in clear text."""
+    in_clear = fingerprint(world, world.store)
+    store_key = EncryptedStore.generate_key()
+    first = fingerprint(world, EncryptedStore(world.store, store_key))
+    sealed = world.store.read(ENTRY)
+
+    assert first != in_clear
+    assert sealed is not None
+    assert sealed.startswith("keyturn-1.")
+    assert fingerprint(world, EncryptedStore(world.store, store_key)) == first
+
+
 DAMAGED = ["", "null", "[]", '{"v": 1}', '{"v": 1, "key": 7}', '{"v": 1, "key": "short"}', "{}"]
 
 
@@ -246,7 +259,7 @@ def test_variable_that_could_be_guessed_is_refused(
     """Whoever reads the store could test guessed secrets."""
     monkeypatch.setenv("KEYTURN_FINGERPRINT_KEY", "x" * 15)
 
-    with pytest.raises(errors.ConfigurationError, match="acme: .*fewer than 16 characters"):
+    with pytest.raises(errors.ConfigurationError, match=r"acme: .*fewer than 16 characters"):
         world.connect().token()
 
 

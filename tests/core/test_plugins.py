@@ -301,7 +301,8 @@ class Transport:
     def send(self, request, seconds, clock):
         import time
         body = b'{"access_token": "t0ken", "token_type": "Bearer", "expires_in": 60}'
-        return keyturn.plugins.Response(200, {"content-type": "application/json"}, body, time.time())
+        headers = {"content-type": "application/json"}
+        return keyturn.plugins.Response(200, headers, body, time.time())
 from keyturn._providers.settings import read
 provider = keyturn.provider("orocommerce")
 settings, _ = read(provider.settings, {

@@ -48,9 +48,8 @@ class Vault:
 
     def sent(self) -> list[str]:
         """Return the secrets that were sent."""
-        return [
-            secret.reveal() for each in self.world.endpoint.requests for secret in each.secrets()
-        ]
+        requests = self.world.endpoint.requests
+        return [secret.reveal() for each in requests for secret in each.secrets()]
 
 
 @pytest.fixture

@@ -249,5 +249,5 @@ def test_entry_of_another_version_is_a_miss(version: object) -> None:
 @given(st.text())
 def test_any_text_is_no_token(text: str) -> None:
     """A damaged store would crash the caller."""
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         from_text(text, KEY)

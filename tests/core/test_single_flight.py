@@ -372,7 +372,7 @@ def test_hundred_waiters_install_a_token_once(world: World, gate: Gate) -> None:
 
 
 def test_caller_with_other_options_waits_by_these(world: World, gate: Gate) -> None:
-    """Who chose to wait for a place in the rate_limit, or for long, would be cut short by another."""
+    """A caller that chose to wait for long would be cut short by another."""
     gate.hold(errors.EndpointUnavailable("too slow."), world.endpoint.token("second"))
     hasty, patient = (world.connect(options={"timeout": seconds}) for seconds in (0.2, 30))
     threads, results = in_threads(1, hasty.token)

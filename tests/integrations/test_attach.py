@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import pytest
+import requests
 
 import keyturn
 from keyturn.errors import ForeignOrigin, KeyturnError
@@ -184,3 +185,36 @@ def test_token_does_not_show(
     loggers = {record.name.partition(".")[0] for record in caplog.records}
     assert {"httpcore", "httpcore2", "urllib3", "asyncio"} & loggers
     assert CANARY not in shown
+
+
+def test_discarded_token_is_not_sent_again(connect: Any, api: Any, client_class: type[Any]) -> None:
+    """Else an adapter that has sent a token would send it after its expiry too."""
+    connection = connect()
+    client = client_class(connection)
+    client.send("GET", api.url)
+    connection.invalidate(connection.token())
+    client.send("GET", api.url)
+    sent = [request.headers["authorization"] for request in api.api_requests]
+    assert sent == [f"Bearer {CANARY}-1", f"Bearer {CANARY}-2"]
+
+
+def test_httpx_callers_repeated_header_is_replaced(connect: Any, api: Any, library: Any) -> None:
+    """Else the second of two `Authorization` headers of the caller would be sent, or an error."""
+    auth = getattr(keyturn.integrations, library.__name__).KeyturnAuth(connect())
+    given = [("Authorization", "Basic b25l"), ("authorization", "Basic dHdv")]
+    with library.Client(auth=auth) as client:
+        client.get(api.url, headers=given)
+    assert api.api_requests[0].headers["authorization"] == f"Bearer {CANARY}-1"
+
+
+def test_requests_hook_and_second_use_on_one_request(connect: Any, api: Any) -> None:
+    """Else a token that a hook has replaced would be taken for ours, or a response read twice."""
+    auth = keyturn.integrations.requests.KeyturnAuth(connect())
+    prepared = requests.Request("GET", api.url, auth=auth).prepare()
+    prepared.prepare_auth(auth)
+    assert len(prepared.hooks["response"]) == 1
+    prepared.headers["Authorization"] = "Basic b3du"
+    with requests.Session() as session:
+        assert session.send(prepared).status_code == 401
+    assert prepared.copy().headers["Authorization"] == f"Bearer {CANARY}-1"
+    assert api.token_requests == 1

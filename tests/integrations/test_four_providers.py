@@ -1,4 +1,4 @@
-"""The adapters against the emulator: each provider's own API and its own negative_cache."""
+"""The adapters against the emulator: each provider's own API and its own 401."""
 
 from __future__ import annotations
 

@@ -191,8 +191,10 @@ def test_httpx_unfollowed_redirect_leaks_nothing(
 def test_httpx_hooks_and_transports_see_usual_headers(connect: Any, api: Any, library: Any) -> None:
     """Else a hook, or a transport in a user's tests, would not see what is sent."""
     seen: list[Any] = []
+    shown: list[str] = []
 
     def hook(request: Any) -> None:
+        shown.append(f"{request.headers!r}{request.headers.raw!r}")
         request.headers["Authorization"] = request.headers["authorization"]
         if request.url.path == "/changed":
             request.headers["ApplicationId"] = "7"
@@ -214,6 +216,9 @@ def test_httpx_hooks_and_transports_see_usual_headers(connect: Any, api: Any, li
     assert ("applicationid", "1042") in plain.multi_items()
     assert "1042" in plain.values()
     assert len(plain) == len(plain.raw) == len(list(plain))
+    assert plain == library.Headers(plain.raw)
+    assert plain != plain.copy()
+    assert CANARY not in "".join(shown)
     assert changed.get_list("ApplicationId") == ["7"]
     assert "applicationid" not in removed
     sent = [request.headers.get("applicationid") for request in api.api_requests]

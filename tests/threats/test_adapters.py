@@ -1,4 +1,4 @@
-"""A hostile API, one that refuses all tokens, and another host: what they get, and what they cost."""
+"""A hostile API, one that refuses all tokens, another host: what they get, and what they cost."""
 
 from __future__ import annotations
 

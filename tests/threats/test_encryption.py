@@ -13,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import keyturn
+from keyturn._connection import manager_of
+from keyturn._tokens.snapshot import EMPTY
 from keyturn.stores import EncryptedStore
 
 if TYPE_CHECKING:
@@ -170,7 +172,7 @@ def test_tampered_entry_is_a_miss(
         changed = chr(ord(entry[place]) ^ (1 << data.draw(st.integers(0, 6))))
         store = planted({key: entry[:place] + changed + entry[place + 1 :]})
         connection = open_side(store, "backoffice")
-        assert connection.current() is None
+        assert manager_of(connection).peek() is EMPTY
         before = emulator.token_requests("orocommerce")
         assert owner(connection.token()) == client_of(connection)
         assert emulator.token_requests("orocommerce") == before + 1
@@ -212,7 +214,7 @@ def test_swapped_entries_are_misses(
 def test_entry_of_another_kind_is_a_miss(
     open_side: Callable[[TokenStore, str], keyturn.Connection], sealed: dict[str, str]
 ) -> None:
-    """A token in the place of a remembered refusal, or of a rate_limit, would keep all from theirs."""
+    """A token in the place of a cached error or of a rate limit would keep all from theirs."""
     key, entry = next(iter(sealed.items()))
     elsewhere = {f"{prefix}-{key}": entry for prefix in ("refused", "forced", "rate_limit")}
     connection = open_side(planted(elsewhere), "backoffice")
@@ -234,4 +236,4 @@ def test_entry_in_the_clear_is_a_miss(planted_text: str) -> None:
     }
     for text in (json.dumps(entry), f"keyturn-1.{json.dumps(entry)}", planted_text):
         with keyturn.connect("orocommerce", store=planted({key: text}), **settings) as connection:
-            assert connection.current() is None
+            assert manager_of(connection).peek() is EMPTY

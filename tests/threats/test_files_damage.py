@@ -242,7 +242,7 @@ def test_row_that_is_not_ours_is_told(customer: Customer, directory: Path, chang
 
     assert customer.token(directory) == "token-2"
     told = customer.warnings
-    assert {"a row of the token store is not keyturn's: it is passed over"} == set(told)
+    assert {"a row of the token store is not keyturn's: ignoring it"} == set(told)
     assert customer.token(directory) == "token-2"
     assert customer.warnings == told
 

@@ -134,7 +134,7 @@ def test_read_only_store_costs_a_warning_and_no_token(
     assert first in {"token-1", "token-2"}
     assert later[0] not in {"token-1", first}
     assert again
-    assert "DiskStore failed to write" in trouble
+    assert "store failed to write" in trouble
     assert "Traceback" not in trouble
 
 
@@ -149,7 +149,7 @@ def test_place_where_nothing_can_be_made_costs_a_warning_and_no_token(
         tmp_path.chmod(0o700)
 
     assert all(first != second for first, second in tokens)
-    assert "DiskStore failed to write (PermissionError: Permission denied)" in trouble
+    assert "store failed to write (PermissionError: Permission denied)" in trouble
 
 
 def test_full_disk_costs_a_warning_and_no_token(
@@ -163,7 +163,7 @@ def test_full_disk_costs_a_warning_and_no_token(
     assert during[0] in {"token-1", "token-2"}
     assert during[1] not in {"token-1", during[0]}
     assert after
-    assert "DiskStore failed to write" in trouble
+    assert "store failed to write" in trouble
     assert "Traceback" not in trouble
 
 

@@ -201,7 +201,7 @@ def test_parent_that_everybody_writes_to(customer: Customer, tmp_path: Path, mod
     parent.chmod(mode)
     assert customer.token(parent / "store") == "token-1"
     assert customer.token(parent / "store") == "token-1"
-    told = [f"everybody may write to {parent}: `chmod o-w` or `chmod +t` that directory"]
+    told = [f"{parent} is writable by all: run `chmod o-w` or `chmod +t` on that directory"]
     check_warnings(customer, told * (mode == 0o777))
     assert customer.token(parent / "between" / "store") == "token-2"
     check_warnings(customer, told * 2 * (mode == 0o777))
@@ -284,5 +284,5 @@ def test_warnings_come_from_the_store_alone(customer: Customer, tmp_path: Path) 
     file_for_directory(tmp_path / "store", "")
     customer.token(tmp_path / "store")
 
-    assert {record.name for record in customer.records} == {"keyturn.stores"}
+    assert {record.name for record in customer.records} == {"keyturn"}
     assert {record.levelno for record in customer.records} == {logging.WARNING}

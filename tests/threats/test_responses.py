@@ -1,7 +1,7 @@
 """A token endpoint that sends anything at all: what the caller gets, and what it costs.
 
-What can be written out is a row of `docs/reference/responses.md`, and run by the tests of the
-documentation; the page's other tables are run here, each row through `keyturn.connect`.
+The tests of the documentation run the first table of `docs/reference/responses.md`. The page's other
+tables are run here, each row through `keyturn.connect`.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ BODIES: dict[str, tuple[dict[str, str | None], Callable[[], bytes]]] = {
         {"content_encoding": "gzip, gzip"},
         lambda: gzip.compress(gzip.compress(GOOD)),
     ),
-    "a gzip that is none": ({"content_encoding": "gzip"}, lambda: GOOD),
+    "an invalid gzip": ({"content_encoding": "gzip"}, lambda: GOOD),
     "a gzip that is cut off": ({"content_encoding": "gzip"}, lambda: gzip.compress(GOOD)[:-4]),
     "a gzip of a token": ({"content_encoding": "gzip"}, lambda: gzip.compress(GOOD)),
     "another `Content-Encoding` (`br`)": ({"content_encoding": "br"}, lambda: GOOD),
@@ -135,12 +135,12 @@ CUT_OFF = "a token cut off after any of its bytes"
 
 def test_every_row_that_cannot_be_written_out_is_run() -> None:
     """The page would promise what no test tries, or omit what one tries."""
-    rows = [row[0] for row in table("What can't be written out here")]
+    rows = [row[0] for row in table("Responses that this page can't quote")]
 
     assert rows == [*BODIES, CUT_OFF]
 
 
-@pytest.mark.parametrize(("what", "outcome"), table("What can't be written out here")[:-1])
+@pytest.mark.parametrize(("what", "outcome"), table("Responses that this page can't quote")[:-1])
 def test_unusual_body_is_read_as_documented(
     serve: Serve, http_response: HttpResponse, what: str, outcome: str
 ) -> None:
@@ -157,13 +157,13 @@ def test_unusual_body_is_read_as_documented(
 
 # Each row: the page's words for the body, headers besides the usual ones, the body.
 UNREADABLE: dict[str, tuple[dict[str, str], Callable[[], bytes]]] = {
-    "a gzip that is none": ({"content_encoding": "gzip"}, lambda: GOOD),
+    "an invalid gzip": ({"content_encoding": "gzip"}, lambda: GOOD),
     "a gzip that is cut off": ({"content_encoding": "gzip"}, lambda: gzip.compress(GOOD)[:-4]),
     "another `Content-Encoding` (`br`)": ({"content_encoding": "br"}, lambda: GOOD),
     "10 MB": ({}, lambda: b" " * 10_000_000),
     "shorter than its `Content-Length`": ({"content_length": "99"}, lambda: GOOD),
 }
-ERROR_RESPONSES = table("An error response whose body can't be read")
+ERROR_RESPONSES = table("Error responses with an unreadable body")
 
 
 def test_every_unreadable_error_response_is_run() -> None:
@@ -198,7 +198,7 @@ def test_token_cut_off_after_any_byte_is_none(serve: Serve, http_response: HttpR
         connection.sendall(http_response(next(bodies)))
 
     server = serve(next_body)  # type: ignore[arg-type]
-    (outcome,) = [row[1] for row in table("What can't be written out here") if row[0] == CUT_OFF]
+    (outcome,) = [row[1] for row in table("Responses that this page can't quote") if row[0] == CUT_OFF]
     for _ in GOOD:
         check(connected("orocommerce", server.url, 20.0), outcome)
     assert next(bodies, None) is None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import abc
 import base64
+import traceback
 import uuid
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 from urllib.parse import quote_plus
 
 import attrs
@@ -16,7 +17,9 @@ from keyturn._once import importing
 from keyturn._secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+
+T = TypeVar("T")
 
 # The kind of key of an algorithm, by its first two letters (RFC 7518 section 3.1, RFC 8037).
 _KEY_TYPES: dict[str, Literal["RSA", "EC", "OKP"]] = {
@@ -182,13 +185,31 @@ def reveal(value: Value, now: float | None = None) -> str:
         return value
     if isinstance(value, Secret):
         return value.reveal()
-    return value.value(SYSTEM.time() if now is None else now)
+    return _checked(value, lambda: value.value(SYSTEM.time() if now is None else now))
 
 
 def fingerprint_parts(value: Value) -> list[str | Secret]:
     """Return what a fingerprint covers of a value: of a dynamic one, its class and its inputs."""
     if isinstance(value, DynamicValue):
-        kind, inputs = type(value), list(value.inputs())
+        kind, inputs = type(value), _checked(value, lambda: list(value.inputs()))
         # Their number keeps them apart from what follows.
         return ["made", f"{kind.__module__}.{kind.__qualname__}", str(len(inputs)), *inputs]
     return ["given", value]
+
+
+def _checked(value: DynamicValue, make: Callable[[], T]) -> T:
+    """Return what a dynamic value makes; whatever it raises becomes one of keyturn's errors."""
+    failure: errors.KeyturnError
+    try:
+        return make()
+    except errors.KeyturnError as error:
+        failure = error
+    # The text and the frames of a third party's exception may hold a secret.
+    except BaseException as error:  # noqa: BLE001 - a plugin may even raise SystemExit
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        failure = errors.KeyturnError(
+            f"{type(value).__qualname__}, a value of the token request, failed with "
+            f"{type(error).__name__} in {place.name}, line {place.lineno}.",
+            hint="This is a defect of the provider: report it to the provider's authors.",
+        )
+    raise failure.with_traceback(None)

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from keyturn._event import Event
     from keyturn._providers.provider import Provider
     from keyturn.stores._base import TokenStore
 
@@ -66,7 +65,7 @@ class PluginHooks:
         """
 
     @hookspec
-    def keyturn_event(self, event: Mapping[str, Any]) -> None:
+    def keyturn_event(self, event: Event) -> None:
         """Take note of an event.
 
         Args:

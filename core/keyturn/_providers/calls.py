@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
+from types import NoneType
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from keyturn import errors
 from keyturn._http.request import TokenRequest
@@ -25,86 +26,76 @@ _DEFECT = "This is a defect of the provider: report it to the provider's authors
 
 def for_settings(provider: Provider[Any], settings: Settings) -> Provider[Any]:
     """Return the provider as it behaves for these settings."""
-    bound: object = _call(provider, "for_settings", settings)
-    if isinstance(bound, Provider):
-        return bound
-    raise _wrong(provider, "for_settings", bound)
+    found: Provider[Any] = _call(provider, "for_settings", (Provider,), settings)
+    return found
 
 
 def token_request(provider: Provider[Any], settings: Settings) -> TokenRequest:
     """Return the whole token request for these settings, fingerprint excepted."""
-    request: object = _call(provider, "token_request", settings)
-    if isinstance(request, TokenRequest):
-        return request
-    raise _wrong(provider, "token_request", request)
+    found: TokenRequest = _call(provider, "token_request", (TokenRequest,), settings)
+    return found
 
 
 def read_error(
     provider: Provider[Any], settings: Settings, response: Response
 ) -> OAuthError | None:
     """Return the error in a token endpoint's response, or None."""
-    error: object = _call(provider, "read_error", settings, response)
-    if error is None or isinstance(error, OAuthError):
-        return error
-    raise _wrong(provider, "read_error", error)
+    types = (OAuthError, NoneType)
+    found: OAuthError | None = _call(provider, "read_error", types, settings, response)
+    return found
 
 
 def read_token(
     provider: Provider[Any], settings: Settings, response: Response, request: TokenRequest
 ) -> Token:
     """Return the token in a token endpoint's response."""
-    token: object = _call(provider, "read_token", settings, response, request)
-    if isinstance(token, Token):
-        return token
-    raise _wrong(provider, "read_token", token)
+    found: Token = _call(provider, "read_token", (Token,), settings, response, request)
+    return found
 
 
 def authorization(provider: Provider[Any], settings: Settings, token: Token) -> tuple[str, str]:
     """Return the name and the value of the header that carries the token."""
-    header: object = _call(provider, "authorization", settings, token)
-    if _is_header(header):
-        return header
-    raise _wrong(provider, "authorization", header)
+    found: tuple[str, str] = _call(provider, "authorization", (tuple,), settings, token)
+    if len(found) == 2 and isinstance(found[0], str) and isinstance(found[1], str):
+        return found
+    raise _wrong(provider, "authorization", found)
 
 
 def api_request_headers(
     provider: Provider[Any], settings: Settings, token: Token
 ) -> dict[str, str]:
     """Return what an API request needs besides the token."""
-    headers: object = _call(provider, "api_request_headers", settings, token)
-    if isinstance(headers, Mapping) and all(map(_is_header, headers.items())):
-        return dict(headers)
-    raise _wrong(provider, "api_request_headers", headers)
+    found: Mapping[str, str] = _call(provider, "api_request_headers", (Mapping,), settings, token)
+    for name, value in found.items():
+        if not (isinstance(name, str) and isinstance(value, str)):
+            raise _wrong(provider, "api_request_headers", found)
+    return dict(found)
 
 
 def api_url_for(provider: Provider[Any], settings: Settings, token: Token | None) -> str | None:
     """Return the API's URL, or None when settings and token do not determine it."""
-    url: object = _call(provider, "api_url_for", settings, token)
-    if url is None or isinstance(url, str):
-        return url
-    raise _wrong(provider, "api_url_for", url)
+    found: str | None = _call(provider, "api_url_for", (str, NoneType), settings, token)
+    return found
 
 
 def token_rejected(provider: Provider[Any], settings: Settings, response: Response) -> bool:
     """Return whether an API's response with status 401 means the token."""
-    rejected: object = _call(provider, "token_rejected", settings, response)
-    if isinstance(rejected, bool):
-        return rejected
-    raise _wrong(provider, "token_rejected", rejected)
+    found: bool = _call(provider, "token_rejected", (bool,), settings, response)
+    return found
 
 
 def revocation_request(
     provider: Provider[Any], settings: Settings, token: Token
 ) -> TokenRequest | None:
     """Return the request that revokes a token, or None when the provider has none."""
-    request: object = _call(provider, "revocation_request", settings, token)
-    if request is None or isinstance(request, TokenRequest):
-        return request
-    raise _wrong(provider, "revocation_request", request)
+    types = (TokenRequest, NoneType)
+    found: TokenRequest | None = _call(provider, "revocation_request", types, settings, token)
+    return found
 
 
 def warnings(provider: Provider[Any], settings: Settings) -> list[str]:
     """Return the provider's warnings about these settings."""
+    # A generator runs here, and not where the warnings are logged.
     found = translate_errors(provider.name, lambda: list(provider.warnings(settings)))
     if all(isinstance(warning, str) for warning in found):
         return found
@@ -114,12 +105,9 @@ def warnings(provider: Provider[Any], settings: Settings) -> list[str]:
 def translate_errors(name: str, work: Callable[[], T]) -> T:
     """Return what `work` returns; what it raises becomes one of keyturn's errors.
 
-    A provider's method may raise anything. The frames behind a failure, and a third-party
-    exception itself, may hold secrets: neither is kept.
-
     Args:
         name: The provider's name.
-        work: Calls the provider.
+        work: Runs the provider's code, and nothing else.
 
     Raises:
         keyturn.errors.KeyturnError: `work` failed.
@@ -130,23 +118,35 @@ def translate_errors(name: str, work: Callable[[], T]) -> T:
     except errors.KeyturnError as error:
         failure = error
     except BaseException as error:  # noqa: BLE001 - a plugin may even raise SystemExit
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        failure = errors.KeyturnError(
-            f"provider {name} failed with {type(error).__name__} in {place.name}, "
-            f"line {place.lineno}.",
-            hint=_DEFECT,
-        )
+        failure = _failed(name, error)
     raise failure.with_traceback(None)
 
 
-def _call(provider: Provider[Any], method: str, *arguments: Any) -> Any:
-    return translate_errors(provider.name, lambda: getattr(provider, method)(*arguments))
+def _call(provider: Provider[Any], method: str, types: tuple[type, ...], *arguments: Any) -> Any:
+    """Call a method of a provider; its result must be of one of the types."""
+    failure: errors.KeyturnError
+    try:
+        found = getattr(provider, method)(*arguments)
+    except errors.KeyturnError as error:
+        failure = error
+    except BaseException as error:  # noqa: BLE001 - a plugin may even raise SystemExit
+        failure = _failed(provider.name, error)
+    else:
+        if isinstance(found, types):
+            return found
+        failure = _wrong(provider, method, found)
+    raise failure.with_traceback(None)
+
+
+def _failed(name: str, error: BaseException) -> errors.KeyturnError:
+    """Return an error for a provider's exception, whose text and frames may hold a secret."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return errors.KeyturnError(
+        f"provider {name} failed with {type(error).__name__} in {place.name}, line {place.lineno}.",
+        hint=_DEFECT,
+    )
 
 
 def _wrong(provider: Provider[Any], method: str, found: object) -> errors.KeyturnError:
     message = f"provider {provider.name} returned a wrong {type(found).__name__} from {method}."
     return errors.KeyturnError(message, hint=_DEFECT)
-
-
-def _is_header(found: object) -> TypeGuard[tuple[str, str]]:
-    return isinstance(found, tuple) and len(found) == 2 and all(isinstance(x, str) for x in found)

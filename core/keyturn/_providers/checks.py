@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from keyturn._http.response import is_code
 from keyturn._http.urls import domain_problem, url_problem
@@ -11,16 +11,14 @@ from keyturn._providers.kinds import SCOPE_VALUE_REGEX
 from keyturn._secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from keyturn._rate_limit import RateLimit
 
+    Check = Callable[[Any], str | None]
+
 _HEADER_REGEX = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_ALGORITHM_REGEX = re.compile(r"(?:RS|PS|ES)(?:256|384|512)|ES256K|EdDSA|Ed25519|Ed448")
-_SCHEME_REGEX = re.compile(r"[\x21-\x7e]*")
-_PATH_REGEX = re.compile(r"[^.\s]+(?:\.[^.\s]+)*")
 _PLACEHOLDER_REGEX = re.compile(r"\{[^{}]*\}")
-_PROVIDER_NAME_REGEX = re.compile(r"[A-Za-z0-9]+(?:[._-]+[A-Za-z0-9]+)*")
 # What frames or routes a request is its sender's alone (RFC 9110 sections 7.2 and 8.6, RFC 9112).
 _FRAMING = frozenset(
     {
@@ -35,7 +33,37 @@ _FRAMING = frozenset(
         "upgrade",
     }
 )
-_MAX_ASSERTION_LIFETIME = 86_400.0
+
+
+def _matches(pattern: str, problem: str) -> Check:
+    """Return a check that a whole string matches a pattern."""
+    regex = re.compile(pattern)
+    return lambda value: None if regex.fullmatch(value) else problem
+
+
+def _between(least: float, most: float, unit: str = "") -> Check:
+    """Return a check that a number, if there is one, is in a range."""
+    problem = f"must be from {least:g} to {most:g}{unit}"
+    return lambda number: None if least <= number <= most else problem
+
+
+_PATH = r"[^.\s]+(?:\.[^.\s]+)*"
+required = _matches(r"(?s).+", "must not be empty")
+path = _matches(_PATH, "must be a path such as data.token")
+optional_path = _matches(rf"(?:{_PATH})?", "must be a path such as data.token")
+scheme = _matches(r"[\x21-\x7e]*", "must be one word, or empty")
+key_header = _matches(
+    r"(?!(?:alg|b64|crit|typ)?\Z)(?s:.*)", "can't be empty, alg, b64, crit or typ"
+)
+algorithm = _matches(
+    r"(?:RS|PS|ES)(?:256|384|512)|ES256K|EdDSA|Ed25519|Ed448",
+    "must be an algorithm with a private key, such as RS256, PS256, ES256 or EdDSA",
+)
+provider_name = _matches(
+    r"[A-Za-z0-9]+(?:[._-]+[A-Za-z0-9]+)*", "must have letters, digits and inner . _ or - only"
+)
+success_status = _between(200, 299)
+assertion_lifetime = _between(1, 86_400, " seconds")
 
 
 def one_line(value: str | Secret) -> str | None:
@@ -59,18 +87,6 @@ def private_key(value: Secret) -> str | None:
     if text.startswith("-----BEGIN ") and "PRIVATE KEY-----" in text:
         return None
     return "must be a private key as PEM, from -----BEGIN to the last line"
-
-
-def provider_name(name: str) -> str | None:
-    """Check that a string can be a provider's name."""
-    if _PROVIDER_NAME_REGEX.fullmatch(name):
-        return None
-    return "must have letters, digits and inner . _ or - only"
-
-
-def required(text: str) -> str | None:
-    """Check that a string is not empty."""
-    return None if text else "must not be empty"
 
 
 def address(template: str) -> str | None:
@@ -103,45 +119,6 @@ def headers(values: Mapping[str, str]) -> str | None:
     if len({name.lower() for name in values}) < len(values):
         return "has a header twice: the case of a name makes no difference"
     return None
-
-
-def path(value: str) -> str | None:
-    """Check that a string is the path of a field in a response."""
-    return None if _PATH_REGEX.fullmatch(value) else "must be a path such as data.token"
-
-
-def optional_path(value: str) -> str | None:
-    """Check that a string is a path, or empty."""
-    return path(value) if value else None
-
-
-def scheme(value: str) -> str | None:
-    """Check that a string can stand before a token."""
-    return None if _SCHEME_REGEX.fullmatch(value) else "must be one word, or empty"
-
-
-def algorithm(value: str) -> str | None:
-    """Check that a string names an algorithm that signs with a private key."""
-    if _ALGORITHM_REGEX.fullmatch(value):
-        return None
-    return "must be an algorithm with a private key, such as RS256, PS256, ES256 or EdDSA"
-
-
-def key_header(name: str) -> str | None:
-    """Check that a header of a JWT can name the key."""
-    return f"can't be {name or 'empty'}" if name in {"", "alg", "b64", "crit", "typ"} else None
-
-
-def success_status(status: int) -> str | None:
-    """Check that an HTTP status is one of success."""
-    return None if 200 <= status < 300 else "must be from 200 to 299"
-
-
-def assertion_lifetime(seconds: float) -> str | None:
-    """Check the lifetime of a signed JWT."""
-    if 1 <= seconds <= _MAX_ASSERTION_LIFETIME:
-        return None
-    return f"must be from 1 to {_MAX_ASSERTION_LIFETIME:g} seconds"
 
 
 def positive(number: float | None) -> str | None:

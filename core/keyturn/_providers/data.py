@@ -184,6 +184,12 @@ class RequestData:
         default=None,
         check=checks.rate_limit,
     )
+    token_status: ClassVar[int] = datum(
+        "Token status",
+        "The HTTP status of a response with a token (RFC 6749 section 5.1).",
+        default=200,
+        check=checks.success_status,
+    )
 
 
 class TokenResponseMapping:
@@ -194,12 +200,6 @@ class TokenResponseMapping:
         "What stands between the values of the scope (RFC 6749 section 3.3: a space).",
         default=" ",
         check=checks.required,
-    )
-    token_status: ClassVar[int] = datum(
-        "Token status",
-        "The HTTP status of a response with a token (RFC 6749 section 5.1).",
-        default=200,
-        check=checks.success_status,
     )
     token_field: ClassVar[str] = datum(
         "Token field",
@@ -259,7 +259,7 @@ class ApiData:
 
     max_margin: ClassVar[float] = datum(
         "Largest margin",
-        "The server issues no new token earlier than these seconds before the end; by default no cap.",
+        "Seconds before the end; the server issues no new token earlier. By default no cap.",
         default=float("inf"),
         check=checks.positive,
     )

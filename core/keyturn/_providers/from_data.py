@@ -182,7 +182,7 @@ def _settings_class(description: Mapping[str, Any]) -> tuple[Any, list[Problem]]
         found = list(_setting_problems(key, table))
         mistakes += [Problem(f"settings.{key}{path}", message) for path, message in found]
         if not found:
-            fields[key] = _field(table)
+            fields[key] = _field(table, key)
     return settings_class(base, fields), mistakes
 
 
@@ -242,10 +242,12 @@ def _setting_problems(key: Any, table: Any) -> Iterator[tuple[str, str]]:
         yield ".kind", f"must be {word}, as the credential of that name is"
 
 
-def _field(table: Mapping[str, Any]) -> tuple[Any, Any]:
-    """Return the type and the declaration of a setting."""
+def _field(table: Mapping[str, Any], name: str = "") -> tuple[Any, Any]:
+    """Return the type and the declaration of a setting; a credential keeps its check."""
     annotation, declare = _KINDS[table.get("kind", "text")]
     arguments: dict[str, Any] = {}
+    if name in CREDENTIALS and declare is setting:
+        arguments["check"] = CREDENTIALS[name].metadata["check"]
     if table.get("choices"):
         listed = table["choices"]
         arguments["choices"] = (

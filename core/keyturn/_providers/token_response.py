@@ -184,7 +184,9 @@ def _scope(value: object, requested: str | None, separator: str) -> str | None:
 def _extra(content: dict[str, Any], token: str, token_field: str) -> dict[str, Any]:
     """Return a response's other fields, without any token."""
     kept: dict[str, Any] = _without_tokens(content, token, token_field.split("."))
-    return {name: value for name, value in kept.items() if name not in _KNOWN_FIELDS}
+    for name in _KNOWN_FIELDS:
+        kept.pop(name, None)
+    return kept
 
 
 def _without_tokens(
@@ -200,8 +202,13 @@ def _without_tokens(
         others = [] if path else [each for each in content if each != token]
         return [_without_tokens(each, token, None, depth - 1) for each in others]
     name, *rest = path or [""]
-    return {
-        key: _without_tokens(value, token, rest if key == name else None, depth - 1)
-        for key, value in content.items()
-        if key.lower().replace("_", "") not in _SECRET_FIELDS and value != token
-    }
+    kept: dict[str, Any] = {}
+    for key, value in content.items():
+        if key.lower().replace("_", "") in _SECRET_FIELDS or value == token:
+            continue
+        if isinstance(value, (dict, list)):
+            inner = rest if key == name else None
+            kept[key] = _without_tokens(value, token, inner, depth - 1)
+        else:
+            kept[key] = value
+    return kept

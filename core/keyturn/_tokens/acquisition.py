@@ -12,7 +12,6 @@ import attrs
 from keyturn import errors
 from keyturn._event import Event, Kind, Reason
 from keyturn._plugins.events import emit
-from keyturn._providers.calls import translate_errors
 from keyturn._tokens import entries, lifetime, negative_cache
 from keyturn._tokens.fingerprint import fingerprint_key
 from keyturn._tokens.rate_limiter import count_refused
@@ -103,8 +102,19 @@ class Acquisition:
                 too many tokens in the last minutes.
             keyturn.errors.KeyturnError: There is no token.
         """
-        name = self.account.provider.name
-        return translate_errors(name, lambda: self._acquire(query, responses))
+        request, key = self.account.resolve().request, fingerprint_key(self.store, self.clock)
+        request = request.with_fingerprint(key)
+        try:
+            return self._acquire_with(key, request, query, responses)
+        except errors.InvalidClient as error:
+            if self.account.is_fixed:
+                raise
+            failure = error
+        # The secret may have been replaced since it was read.
+        again = self.account.resolve().request.with_fingerprint(key)
+        if again.fingerprint == request.fingerprint:
+            raise failure
+        return self._acquire_with(key, again, query, responses)
 
     def request(self) -> TokenRequest:
         """Return the token request with its fingerprint, as it would be sent now."""
@@ -177,21 +187,6 @@ class Acquisition:
         while self._events:
             emit(self._events.popleft(), self.on_event)
 
-    def _acquire(self, query: TokenQuery, responses: list[Response] | None) -> TokenSnapshot:
-        try:
-            request, key = self.account.resolve().request, fingerprint_key(self.store, self.clock)
-            request = request.with_fingerprint(key)
-            return self._acquire_with(key, request, query, responses)
-        except errors.InvalidClient as error:
-            if self.account.is_fixed:
-                raise
-            failure = error
-        # The secret may have been replaced since it was read.
-        again = self.account.resolve().request.with_fingerprint(key)
-        if again.fingerprint == request.fingerprint:
-            raise failure
-        return self._acquire_with(key, again, query, responses)
-
     def _acquire_with(
         self,
         key: bytes,
@@ -201,7 +196,7 @@ class Acquisition:
     ) -> TokenSnapshot:
         lease = self.options.timeout + self.options.wait + _LEASE_EXTRA
         for changes in range(_KEY_CHANGES + 1):
-            found = self._lookup(request, query)
+            found = self._matching(request, query)
             if found is not None:
                 return found
             with self.store.lock(request.fingerprint, lease):
@@ -214,9 +209,12 @@ class Acquisition:
     def _fetch_under_lock(
         self, request: TokenRequest, query: TokenQuery, responses: list[Response] | None
     ) -> TokenSnapshot:
-        found = self._lookup(request, query)
+        found = self._matching(request, query)
         if found is not None:
             return found
+        refused = self.refused(request)
+        if refused is not None:
+            raise refused
         if query.refused and query.other_than is not None:
             held = self.stored(request)
             if held is not None and held.token.access_token == query.other_than.access_token:
@@ -224,12 +222,9 @@ class Acquisition:
                 self.store.delete(request.fingerprint)
         return TokenRequester(self, request, query.reason, responses).run()
 
-    def _lookup(self, request: TokenRequest, query: TokenQuery) -> TokenSnapshot | None:
-        """Return a token of the store that matches, or raise an error response that it keeps."""
+    def _matching(self, request: TokenRequest, query: TokenQuery) -> TokenSnapshot | None:
+        """Return the store's token, if it matches."""
         snapshot = self.stored(request)
         if snapshot is not None and query.matches(snapshot, self.clock.monotonic()):
             return snapshot
-        refused = self.refused(request)
-        if refused is not None:
-            raise refused
         return None

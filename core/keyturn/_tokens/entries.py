@@ -75,6 +75,7 @@ def from_text(text: str, fingerprint: str) -> TokenEntry | None:
     Raises:
         ValueError: It is not one for `fingerprint`, or a value in it is out of range.
     """
+    own, entry = False, None
     try:
         fields = json.loads(text if len(text) <= _MAX_LENGTH else "")
         if fields.pop("v") != VERSION:
@@ -83,8 +84,8 @@ def from_text(text: str, fingerprint: str) -> TokenEntry | None:
         clock, issued = fields.pop("clock"), fields.pop("issued")
         entry = TokenEntry(Token(**fields), clock, issued)
     except (TypeError, KeyError, AttributeError, RecursionError):
-        own = False
-    if not own or not _is_sane(entry):
+        entry = None
+    if entry is None or not own or not _is_sane(entry):
         raise ValueError("This is no token of that key.")
     return entry
 

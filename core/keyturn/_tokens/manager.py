@@ -7,6 +7,7 @@ import functools
 import logging
 import os
 import random
+import traceback
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakSet
 
@@ -63,6 +64,7 @@ class TokenManager:
         "_generation",
         "_is_closed",
         "_is_invalidated",
+        "_patience",
         "now",
         "snapshot",
     )
@@ -72,6 +74,8 @@ class TokenManager:
         self.now: Callable[[], float] = acquisition.clock.monotonic
         self._acquisition = acquisition
         self._flight_key = self._new_flight_key()
+        options = acquisition.options
+        self._patience = options.timeout + options.wait + _PATIENCE_EXTRA
         # A token that was wanted before the current one was discarded is not kept.
         self._generation = 0
         self._is_invalidated = False
@@ -86,7 +90,7 @@ class TokenManager:
                 return found
             try:
                 found = self._checked(found.result(self._patience))
-            except (errors.KeyturnError, TimeoutError) as error:
+            except Exception as error:  # noqa: BLE001 - only keyturn's errors come out
                 failure = error
                 break
         else:
@@ -101,7 +105,7 @@ class TokenManager:
                 return found
             try:
                 found = self._checked(await wait(found, self._patience))
-            except (errors.KeyturnError, TimeoutError) as error:
+            except Exception as error:  # noqa: BLE001 - only keyturn's errors come out
                 failure = error
                 break
         else:
@@ -118,7 +122,11 @@ class TokenManager:
         if self.now() < held.usable_until:
             return held
         stored = self._acquisition.stored(self._request())
-        return EMPTY if stored is None else self._with_headers(stored)
+        return (
+            EMPTY
+            if stored is None
+            else attrs.evolve(stored, headers=self._new_headers(stored.token))
+        )
 
     @property
     def store(self) -> TokenStore:
@@ -186,19 +194,16 @@ class TokenManager:
         """Return an error for one caller: one raised in two threads mixes their tracebacks."""
         if isinstance(failure, errors.KeyturnError):
             own = copy.copy(failure)
-        else:
+        elif isinstance(failure, TimeoutError):
             own = errors.EndpointUnavailable(
                 f"no token came within {self._patience:g} s: the token request hangs, in this "
                 "process or in another.",
                 hint="Try again; if it lasts, check how long names take to be resolved.",
             )
+        else:
+            own = defect(failure)
         own.connection = self._acquisition.connection
         return own
-
-    @property
-    def _patience(self) -> float:
-        options = self._acquisition.options
-        return options.timeout + options.wait + _PATIENCE_EXTRA
 
     def _new_flight_key(self) -> Hashable:
         """Return what connections have in common that share their workers."""
@@ -210,7 +215,8 @@ class TokenManager:
 
     def _find(self, stale: Token | None) -> TokenSnapshot | Future[TokenSnapshot]:
         """Return a token that may be used now, or the future of one."""
-        self.check_open()
+        if self._is_closed:
+            self.check_open()
         if stale is not None and not isinstance(stale, Token):
             raise self.own(errors.ConfigurationError("stale must be a Token."))
         held, now = self.snapshot, self.now()
@@ -231,7 +237,7 @@ class TokenManager:
         try:
             return _flights.join(
                 (self._flight_key, query),
-                lambda: acquisition.acquire(query),
+                functools.partial(acquisition.acquire, query),
                 self,
                 functools.partial(self._install, self._generation),
                 functools.partial(self._failed, query),
@@ -247,7 +253,7 @@ class TokenManager:
 
     def _install(self, generation: int, fetched: TokenSnapshot) -> TokenSnapshot:
         """Keep a token that a worker has acquired, with its headers."""
-        snapshot = self._with_headers(fetched)
+        snapshot = attrs.evolve(fetched, headers=self._new_headers(fetched.token))
         if generation == self._generation and not self._is_closed:
             self._is_invalidated = False
             self.snapshot = snapshot
@@ -294,9 +300,6 @@ class TokenManager:
     def _request(self) -> TokenRequest:
         return self._acquisition.with_fingerprint(self._acquisition.account.latest().request)
 
-    def _with_headers(self, snapshot: TokenSnapshot) -> TokenSnapshot:
-        return attrs.evolve(snapshot, headers=self._new_headers(snapshot.token))
-
     def _new_headers(self, token: Token) -> Headers:
         credentials = self._acquisition.account.latest()
         provider, settings = credentials.provider, credentials.settings
@@ -317,6 +320,16 @@ def _spread_in_child() -> None:
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch - it is missing on Windows
     os.register_at_fork(after_in_child=_spread_in_child)
+
+
+def defect(failure: Exception) -> errors.KeyturnError:
+    """Return an error for an exception that neither a provider nor a store has raised."""
+    place = traceback.extract_tb(failure.__traceback__)[-1]
+    return errors.KeyturnError(
+        f"the token request failed with {type(failure).__name__} in {place.name}, "
+        f"line {place.lineno}.",
+        hint="If the system does not explain it, this is a defect of keyturn: report it.",
+    )
 
 
 def _is_same(one: Token, other: Token) -> bool:

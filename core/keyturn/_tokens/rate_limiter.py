@@ -11,11 +11,10 @@ import attrs
 from keyturn import _rate_limit as rate_limit
 from keyturn import errors
 from keyturn._http.urls import origin
-from keyturn._rate_limit import RateLimit
+from keyturn._rate_limit import RateLimit, TokenBucket
 
 if TYPE_CHECKING:
     from keyturn._clock import Clock
-    from keyturn._rate_limit import TokenBucket
     from keyturn.stores._resilient import ResilientStore
 
 # No limit by itself: its bucket holds nothing but the pauses that the server asked for, to the
@@ -58,9 +57,9 @@ class RateLimiter:
         Raises:
             keyturn.errors.RateLimited: The wait would be longer; nothing was taken.
         """
-        # Without the lock at first, since all of a crowd may have to be refused.
-        pause = self._take(wait)[1]
-        if self.declared is not None:
+        if self.declared is None:
+            pause = self._take(wait)[1]
+        else:
             with self.store.lock(self.key, _LEASE):
                 left, pause = self._take(wait)
                 self._write(left)
@@ -79,7 +78,10 @@ class RateLimiter:
         """Return what would be left, and the pause before the request, if that is not too long."""
         now = self.clock.time()
         limit = self.declared or _UNDECLARED
-        left, pause = rate_limit.take(limit, self._bucket(limit, now), now)
+        bucket = self._bucket(limit, now)
+        if bucket is None and self.declared is None:
+            return TokenBucket(0, now), 0.0
+        left, pause = rate_limit.take(limit, bucket, now)
         if pause > wait:
             raise errors.RateLimited(
                 "the token endpoint's rate limit, or the pause that it asked for, allows no token "

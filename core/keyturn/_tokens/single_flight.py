@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import contextvars
+import functools
 import sys
 import threading
 import time
@@ -40,18 +41,20 @@ class _Share(Generic[T, R]):
     use: Callable[[T], R]
     failed: Callable[[BaseException], None]
     future: Future[R] = attrs.field(factory=Future)
+    deliver: Callable[[], None] | None = None
 
-    def finish(self, result: T | None, failure: BaseException | None) -> None:
+    def prepare(self, result: T | None, failure: BaseException | None) -> None:
+        """Make the sharer's result; no waiter gets it yet."""
         if failure is None:
             try:
                 used = self.use(result)  # type: ignore[arg-type]  # there is one
             except BaseException as error:  # noqa: BLE001 - it is raised in the waiters
                 failure = error
             else:
-                self.future.set_result(used)
+                self.deliver = functools.partial(self.future.set_result, used)
                 return
         self.failed(failure)
-        self.future.set_exception(failure)
+        self.deliver = functools.partial(self.future.set_exception, failure)
 
 
 @attrs.define(eq=False)
@@ -76,7 +79,7 @@ class SingleFlight(Generic[T, R]):
     def __init__(self) -> None:
         self._flights: PerProcess[_Flights[T, R]] = PerProcess(_Flights)
 
-    def join(
+    def join(  # noqa: PLR0917 - one call, which names what it gives
         self,
         key: Hashable,
         work: Callable[[], T],
@@ -111,7 +114,7 @@ class SingleFlight(Generic[T, R]):
                 share = flight.shares[sharer] = _Share(use, failed)
                 share.future.set_running_or_notify_cancel()  # no waiter can cancel it now
         if is_new:
-            start(lambda: _run(flights, key, flight, work, afterwards))
+            start(functools.partial(_run, flights, key, flight, work, afterwards))
         return share.future
 
 
@@ -129,15 +132,22 @@ def _run(
     except BaseException as error:  # noqa: BLE001 - it is raised in the waiters
         failure = error
     _finishing.add(threading.current_thread())
+    shares: list[_Share[T, R]] = []
+    prepared = 0
     while True:
         with flights.lock:
-            waiting = [share for share in flight.shares.values() if not share.future.done()]
-            if not waiting:
+            shares = list(flight.shares.values())
+            if len(shares) == prepared:
+                # From here on, a caller starts new work: it may have discarded this result.
                 del flights.by_key[key]
                 break
-        for share in waiting:
-            share.finish(result, failure)
+        for share in shares[prepared:]:
+            share.prepare(result, failure)
+        prepared = len(shares)
     try:
+        for share in shares:
+            if share.deliver is not None:  # pragma: no branch - for the type checkers
+                share.deliver()
         afterwards()
     finally:
         _finishing.discard(threading.current_thread())
@@ -164,7 +174,13 @@ def start(work: Callable[[], object]) -> None:
 async def run_in_thread(work: Callable[[], T]) -> T:
     """Return what `work` returns on a thread of its own; see `wait`."""
     share: _Share[None, T] = _Share(lambda _: work(), lambda _: None)
-    start(lambda: share.finish(None, None))
+
+    def run() -> None:
+        share.prepare(None, None)
+        if share.deliver is not None:  # pragma: no branch - for the type checkers
+            share.deliver()
+
+    start(run)
     return await wait(share.future, None)
 
 

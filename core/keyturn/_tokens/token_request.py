@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import random
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ import attrs
 from keyturn import errors
 from keyturn._http.response import DEFAULT_RETRY_AFTER, error_for, retry_after
 from keyturn._providers import calls
+from keyturn._secret import Secret
 from keyturn._tokens import entries, negative_cache
 from keyturn._tokens.rate_limiter import RateLimiter, endpoint_key
 
@@ -59,7 +59,9 @@ class TokenRequester:
         wait = own.options.wait - limiter.acquire(own.options.wait)
         # Only from here: what the rate limit and its lock took must not be missing here.
         deadline = clock.monotonic() + own.options.timeout
-        for attempt in itertools.count(1):
+        attempt = 0
+        while True:
+            attempt += 1
             result, cooldown = self._send(attempt, deadline)
             if not isinstance(result, errors.KeyturnError):
                 return result
@@ -133,9 +135,8 @@ class TokenRequester:
     def _check(self, token: Token) -> None:
         """Refuse a token that shows a secret; warn of a scope that was not granted."""
         request = self.request
-        secrets = [token.access_token, *(secret.reveal() for secret in request.secrets())]
         shown = "\n".join([token.scope or "", token.token_type, *token.extra])
-        for secret in secrets:
+        for secret in (token.access_token, *map(Secret.reveal, request.secrets())):
             if len(secret) >= _SHORTEST_SECRET and secret in shown:
                 raise errors.InvalidTokenResponse(
                     "the token endpoint's response repeats a secret where none belongs."

@@ -50,6 +50,7 @@ class OneRequestHeaders(Headers):
     plain: ClassVar[Any]
     """The library's `Headers`."""
     _added: dict[bytes, tuple[bytes, bytes]]
+    _raw: list[tuple[bytes, bytes]] | None
     _fields: dict[str, str] | None
 
     def __init__(self, headers: Headers, added: Added) -> None:
@@ -57,15 +58,20 @@ class OneRequestHeaders(Headers):
         super().__init__(headers, headers.encoding)
         self._fields = None
         self._added = fields = added.fields
-        for name, value in super().raw:
+        own = super().raw
+        self._raw = [*own, *fields.values()]
+        for name, value in own:
             if (lower := name.lower()) in fields:
                 self._settle(lower, value, added)
 
     @property
     def raw(self) -> list[tuple[bytes, bytes]]:
-        added = self._added
-        own = [pair for pair in super().raw if pair[0].lower() not in added]
-        return [*own, *added.values()]
+        raw = self._raw
+        if raw is None:
+            added = self._added
+            own = [pair for pair in super().raw if pair[0].lower() not in added]
+            raw = self._raw = [*own, *added.values()]
+        return raw.copy()
 
     def keys(self) -> Any:
         return self._read().keys()
@@ -86,7 +92,7 @@ class OneRequestHeaders(Headers):
 
     def update(self, headers: Any = None) -> None:  # type: ignore[override]  # as the base class
         super().update(headers)
-        self._fields = None
+        self._raw = self._fields = None
 
     def __getitem__(self, key: str) -> str:
         return self._read()[key.lower()]
@@ -133,6 +139,7 @@ class OneRequestHeaders(Headers):
 
     def _settle(self, name: bytes, value: bytes, added: Added) -> None:
         """Decide which of two headers of one name is sent."""
+        self._raw = None
         if name == added.token_key:  # the caller's must not follow a redirect either
             if super().__contains__(name.decode()):
                 super().__delitem__(name.decode())
@@ -141,7 +148,7 @@ class OneRequestHeaders(Headers):
 
     def _drop(self, lower: bytes) -> bool:
         """Remove an added header; return whether there was one."""
-        self._fields = None
+        self._raw = self._fields = None
         if lower not in self._added:
             return False
         self._added = {name: pair for name, pair in self._added.items() if name != lower}

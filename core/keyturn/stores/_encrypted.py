@@ -90,9 +90,9 @@ class EncryptedStore:
         return entry
 
     def is_unreadable(self, key: str) -> bool:
-        """Return whether there is an entry at `key` that none of the keys decrypts."""
-        sealed = self._store.read(key)
-        return sealed is not None and self._unsealed(key, sealed) is None
+        """Return whether the entry at `key` is encrypted, and none of the keys decrypts it."""
+        sealed = self._store.read(key) or ""
+        return sealed.startswith(_FORMAT) and self._unsealed(key, sealed) is None
 
     def write(self, key: str, entry: str, expires_at: float) -> None:
         """Encrypt `entry` with the first key, and keep it until `expires_at` (epoch seconds)."""

@@ -127,7 +127,8 @@ class _KeyLocks:
             lock = self.table.setdefault(key, _KeyLock(Condition(self.mutex)))
             lock.users += 1
             try:
-                self._wait(key, lock, lease)
+                if time.monotonic() < lock.held_until:
+                    self._wait(key, lock, lease)
             except BaseException:
                 # The wake-up that this waiter may have been given is the next one's.
                 lock.released.notify()

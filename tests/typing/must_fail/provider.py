@@ -76,14 +76,14 @@ class Acme(keyturn.plugins.Provider[ShopSettings]):
     missing_lifetime = 600.0
     rate_limit = keyturn.plugins.RateLimit(per_minute=3, burst=20)
     api_domains = ("acme.example",)
-    error_codes = {"17": "invalid_client"}
+    error_codes = {"17": "invalid_client"}  # noqa: RUF012 - as authors write it
     client_authentication = "client_secret_basic"
 
     title = 7  # error
     method = "PATCH"  # error
     token_status = "200"  # error
     lifetime_format = "epoche"  # error
-    parameters = {"a": 1}  # error
+    parameters = {"a": 1}  # error  # noqa: RUF012
     max_margin = None  # error
 
     def scope(self, settings: OroSettings) -> tuple[str, ...]:  # error
