@@ -14,6 +14,8 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.docs.conftest import wait_for_workers
+
 from keyturn import _config as config
 from keyturn._plugins import loading as plugins
 
@@ -98,6 +100,7 @@ class PageRun:
 
     def _install(self, project: dict[str, Any]) -> None:
         """Register a distribution's entry points, as its installation would."""
+        wait_for_workers()  # no worker reports an event from before to the new plugin
         information = self._directory / f"{project['name'].replace('-', '_')}-1.dist-info"
         information.mkdir()
         metadata = f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: 1\n"
@@ -107,7 +110,7 @@ class PageRun:
             f"[{group}]\n{name} = {module}" for group, e in groups for name, module in e.items()
         ]
         (information / "entry_points.txt").write_text("\n".join(lines), encoding="utf-8")
-        # A process that begins after the installation knows nothing older.
+        # As in a process that starts after the installation.
         plugins.plugin_manager.cache_clear()
 
     def _configure(self, text: str, connections: dict[str, Any]) -> None:
