@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from keyturn import Event, Secret, Token
-from keyturn._http.request import TokenRequest
+from keyturn._http.request import ClientCertificate, TokenRequest
 from keyturn._http.response import OAuthError, Response, is_code
 from keyturn._http.urls import domain_problem, label_problem, url_problem
 from keyturn._http.values import DynamicValue
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CertificateSettings",
+    "ClientCertificate",
     "ClientSettings",
     "ConfidentialSettings",
     "DescriptionSettings",

@@ -38,7 +38,9 @@ def _aheaders(connection: keyturn.Connection) -> str:
     return asyncio.run(connection.aheaders())["Authorization"].removeprefix("Bearer ")
 
 
-@pytest.fixture(params=[_sync, _async, _headers, _aheaders])
+@pytest.fixture(
+    params=[_sync, _async, _headers, _aheaders], ids=["token", "atoken", "headers", "aheaders"]
+)
 def ask(request: pytest.FixtureRequest) -> Callable[[keyturn.Connection], str]:
     """Each way to ask for a token."""
     found: Callable[[keyturn.Connection], str] = request.param

@@ -168,7 +168,7 @@ def test_one_late_response_may_be_the_fault_of_this_machine() -> None:
             return str(error.strerror)
 
     late_text = "Redis failed with TimeoutError"
-    alone = "Redis has failed, and is left alone for 5 s"
+    alone = "Redis has failed, and is not asked for 5 s"
     assert [read() for _ in range(5)] == [late_text, "None", late_text, late_text, alone]
     assert not outcomes
     now += SILENCE
@@ -238,7 +238,7 @@ def test_few_ask_at_once_and_who_waits_hears_of_a_failure(monkeypatch: pytest.Mo
         thread.join()
     assert len(calls) == AT_ONCE
     assert failed.count("Redis failed with ConnectionError") == AT_ONCE
-    assert failed.count("Redis has failed, and is left alone for 5 s") == 6
+    assert failed.count("Redis has failed, and is not asked for 5 s") == 6
 
 
 def test_a_child_does_not_wait_for_the_threads_of_its_parent(

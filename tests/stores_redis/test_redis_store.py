@@ -17,6 +17,9 @@ from keyturn.stores._resilient import ResilientStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.conftest import RawServer
 
 DAY = 86_400_000
 FOREIGN = [b"\xff\xfe 1", b"no number", b"", b'{"access_token": "t"}', b"9" * (LONGEST_ENTRY + 99)]
@@ -201,3 +204,33 @@ def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "redis", None)
     with pytest.raises(ConfigurationError, match=r"pip install keyturn\[redis\]"):
         stores.from_url("redis://127.0.0.1")
+
+
+TOKEN = """
+import sys, keyturn
+connection = keyturn.connect(
+    "orocommerce", url=sys.argv[1], store=sys.argv[2], client_id="cid",
+    client_secret="s3cret-for-tests",
+)
+print(connection.token().access_token)
+"""
+
+
+def test_two_hosts_share_a_token_without_any_setting(
+    run_python: Callable[..., str],
+    serve: Callable[..., RawServer],
+    token_response: bytes,
+    redis_url: str,
+    redis_client: redis.Redis,
+    tmp_path: Path,
+) -> None:
+    """Each host would send token requests of its own until all have the same key by hand."""
+    server = serve(token_response)
+    for host in ("one", "other"):
+        (tmp_path / host).mkdir()
+        variables = {"HOME": str(tmp_path / host), "KEYTURN_FINGERPRINT_KEY": None}
+        address = server.url.removesuffix("/token")
+        assert run_python(TOKEN, address, redis_url, **variables) == "t0ken"
+
+    assert len(server.received) == 1
+    assert redis_client.exists("keyturn:fingerprint-key")

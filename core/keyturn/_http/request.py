@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlencode
 
 import attrs
@@ -170,7 +170,7 @@ class TokenRequest:
             sorted(set(self.scope)),
             [self.scope_separator, self.scope_name],
             _canonical(self.extra_headers, str.lower),
-            _canonical_certificate(self.certificate),
+            None if self.certificate is None else _canonical_certificate(self.certificate),
         ]
         # Nested JSON is unambiguous: no value can run into the next, whatever it holds.
         digest = hmac.digest(key, json.dumps(fields).encode(), "sha256")
@@ -231,9 +231,7 @@ def _canonical(pairs: Pairs, rename: Callable[[str], str] = str) -> list[list[st
     return sorted(canonical)
 
 
-def _canonical_certificate(certificate: ClientCertificate | None) -> list[Any] | None:
-    if certificate is None:
-        return None
+def _canonical_certificate(certificate: ClientCertificate) -> list[str | None]:
     password = certificate.password
     return [certificate.certificate, certificate.key, password.reveal() if password else None]
 

@@ -46,6 +46,8 @@ class Response:
     body: bytes = attrs.field(default=b"", repr=False)
     sent_at: float = 0.0
 
+    _content: list[Any] = attrs.field(factory=list, init=False, repr=False, eq=False)
+
     def json(self) -> Any:
         """Return the body's JSON value, read strictly (RFC 8259), or None when it is not JSON.
 
@@ -53,6 +55,11 @@ class Response:
         names, `NaN`, a number beyond a double's range, an integer of more than 18 digits, and
         nesting deeper than Python's recursion limit.
         """
+        if not self._content:
+            self._content.append(self._parsed())
+        return self._content[0]
+
+    def _parsed(self) -> Any:
         if not _JSON_TYPE_REGEX.fullmatch(self.headers.get("content-type", "").strip()):
             return None
         try:

@@ -184,6 +184,12 @@ class RequestData:
         default=None,
         check=checks.rate_limit,
     )
+    token_status: ClassVar[int] = datum(
+        "Token status",
+        "The HTTP status of a response with a token (RFC 6749 section 5.1).",
+        default=200,
+        check=checks.success_status,
+    )
 
 
 class TokenResponseMapping:
@@ -194,12 +200,6 @@ class TokenResponseMapping:
         "What stands between the values of the scope (RFC 6749 section 3.3: a space).",
         default=" ",
         check=checks.required,
-    )
-    token_status: ClassVar[int] = datum(
-        "Token status",
-        "The HTTP status of a response with a token (RFC 6749 section 5.1).",
-        default=200,
-        check=checks.success_status,
     )
     token_field: ClassVar[str] = datum(
         "Token field",

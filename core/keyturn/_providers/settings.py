@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, dataclass_transform
 
 import attrs
@@ -136,15 +137,13 @@ class Record:
         """Make the fields out of the annotations, so that no decorator is needed."""
         attrs.frozen(cls, kw_only=True, slots=False, init=False)
 
-    if not TYPE_CHECKING:  # type checkers make the signature out of the fields
-
-        def __init__(self, /, **values: Any) -> None:
-            problems = _fill(self, values)
-            values.clear()  # a traceback with locals must not show what is in them
-            if problems:
-                raise errors.ConfigurationError(
-                    f"{type(self).__name__} has {len(problems)} mistake(s):", problems=problems
-                )
+    def __init__(self, /, **values: Any) -> None:
+        problems = _fill(self, values)
+        values.clear()  # a traceback with locals must not show what is in them
+        if problems:
+            raise errors.ConfigurationError(
+                f"{type(self).__name__} has {len(problems)} mistake(s):", problems=problems
+            )
 
     def problems(self) -> Iterable[str]:
         """Return what is wrong with values that are right one by one; to be overridden.
@@ -232,6 +231,11 @@ def read(cls: type[R], values: Mapping[str, Any]) -> tuple[R | None, list[Proble
 
 def fields_of(cls: type[Record]) -> dict[str, attrs.Attribute[Any]]:
     """Return the fields of a settings class by their names, each with its resolved type."""
+    return _resolved_fields(cls)
+
+
+@functools.cache
+def _resolved_fields(cls: Any) -> dict[str, attrs.Attribute[Any]]:
     return attrs.fields_dict(attrs.resolve_types(cls))
 
 

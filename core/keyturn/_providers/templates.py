@@ -6,6 +6,7 @@ choice, the string that belongs to the chosen value, or with `{name[key]}` one o
 
 from __future__ import annotations
 
+import functools
 import re
 import string
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from keyturn._providers.settings import fields_of
 from keyturn._secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     import attrs
 
@@ -115,20 +116,23 @@ def texts(templates: Mapping[str, str], settings: Settings) -> Pairs:
     return tuple(pairs)
 
 
-def _parts(template: str) -> Iterator[tuple[str, str | None, str | None]]:
-    """Yield each literal string with the name and the key that follow it.
+@functools.cache
+def _parts(template: str) -> tuple[tuple[str, str | None, str | None], ...]:
+    """Return each literal string with the name and the key that follow it.
 
     Raises:
         ValueError: It is not a template.
     """
+    parts: list[tuple[str, str | None, str | None]] = []
     for literal, field, specification, conversion in string.Formatter().parse(template):
         if field is None:
-            yield literal, None, None
+            parts.append((literal, None, None))
             continue
         match = _PLACEHOLDER_REGEX.fullmatch(field)
         if match is None or specification or conversion:
             raise ValueError(template)
-        yield literal, match[1], match[2]
+        parts.append((literal, match[1], match[2]))
+    return tuple(parts)
 
 
 def _is_property(settings: type[Settings], name: str) -> bool:

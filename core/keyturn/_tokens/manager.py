@@ -64,6 +64,7 @@ class TokenManager:
         "_generation",
         "_is_closed",
         "_is_invalidated",
+        "_patience",
         "now",
         "snapshot",
     )
@@ -73,6 +74,8 @@ class TokenManager:
         self.now: Callable[[], float] = acquisition.clock.monotonic
         self._acquisition = acquisition
         self._flight_key = self._new_flight_key()
+        options = acquisition.options
+        self._patience = options.timeout + options.wait + _PATIENCE_EXTRA
         # A token that was wanted before the current one was discarded is not kept.
         self._generation = 0
         self._is_invalidated = False
@@ -119,7 +122,11 @@ class TokenManager:
         if self.now() < held.usable_until:
             return held
         stored = self._acquisition.stored(self._request())
-        return EMPTY if stored is None else self._with_headers(stored)
+        return (
+            EMPTY
+            if stored is None
+            else attrs.evolve(stored, headers=self._new_headers(stored.token))
+        )
 
     @property
     def store(self) -> TokenStore:
@@ -198,11 +205,6 @@ class TokenManager:
         own.connection = self._acquisition.connection
         return own
 
-    @property
-    def _patience(self) -> float:
-        options = self._acquisition.options
-        return options.timeout + options.wait + _PATIENCE_EXTRA
-
     def _new_flight_key(self) -> Hashable:
         """Return what connections have in common that share their workers."""
         own = self._acquisition
@@ -235,7 +237,7 @@ class TokenManager:
         try:
             return _flights.join(
                 (self._flight_key, query),
-                lambda: acquisition.acquire(query),
+                functools.partial(acquisition.acquire, query),
                 self,
                 functools.partial(self._install, self._generation),
                 functools.partial(self._failed, query),
@@ -251,7 +253,7 @@ class TokenManager:
 
     def _install(self, generation: int, fetched: TokenSnapshot) -> TokenSnapshot:
         """Keep a token that a worker has acquired, with its headers."""
-        snapshot = self._with_headers(fetched)
+        snapshot = attrs.evolve(fetched, headers=self._new_headers(fetched.token))
         if generation == self._generation and not self._is_closed:
             self._is_invalidated = False
             self.snapshot = snapshot
@@ -297,9 +299,6 @@ class TokenManager:
 
     def _request(self) -> TokenRequest:
         return self._acquisition.with_fingerprint(self._acquisition.account.latest().request)
-
-    def _with_headers(self, snapshot: TokenSnapshot) -> TokenSnapshot:
-        return attrs.evolve(snapshot, headers=self._new_headers(snapshot.token))
 
     def _new_headers(self, token: Token) -> Headers:
         credentials = self._acquisition.account.latest()

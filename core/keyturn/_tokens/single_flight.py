@@ -114,7 +114,7 @@ class SingleFlight(Generic[T, R]):
                 share = flight.shares[sharer] = _Share(use, failed)
                 share.future.set_running_or_notify_cancel()  # no waiter can cancel it now
         if is_new:
-            start(lambda: _run(flights, key, flight, work, afterwards))
+            start(functools.partial(_run, flights, key, flight, work, afterwards))
         return share.future
 
 
@@ -133,16 +133,17 @@ def _run(
         failure = error
     _finishing.add(threading.current_thread())
     shares: list[_Share[T, R]] = []
+    prepared = 0
     while True:
         with flights.lock:
             shares = list(flight.shares.values())
-            waiting = [share for share in shares if share.deliver is None]
-            if not waiting:
+            if len(shares) == prepared:
                 # From here on, a caller starts new work: it may have discarded this result.
                 del flights.by_key[key]
                 break
-        for share in waiting:
+        for share in shares[prepared:]:
             share.prepare(result, failure)
+        prepared = len(shares)
     try:
         for share in shares:
             if share.deliver is not None:  # pragma: no branch - for the type checkers

@@ -12,6 +12,7 @@ import attrs
 from keyturn import errors
 from keyturn._http.response import DEFAULT_RETRY_AFTER, error_for, retry_after
 from keyturn._providers import calls
+from keyturn._secret import Secret
 from keyturn._tokens import entries, negative_cache
 from keyturn._tokens.rate_limiter import RateLimiter, endpoint_key
 
@@ -134,9 +135,8 @@ class TokenRequester:
     def _check(self, token: Token) -> None:
         """Refuse a token that shows a secret; warn of a scope that was not granted."""
         request = self.request
-        secrets = [token.access_token, *(secret.reveal() for secret in request.secrets())]
         shown = "\n".join([token.scope or "", token.token_type, *token.extra])
-        for secret in secrets:
+        for secret in (token.access_token, *map(Secret.reveal, request.secrets())):
             if len(secret) >= _SHORTEST_SECRET and secret in shown:
                 raise errors.InvalidTokenResponse(
                     "the token endpoint's response repeats a secret where none belongs."

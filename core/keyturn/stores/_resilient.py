@@ -72,13 +72,18 @@ class ResilientStore:
     def read(self, key: str) -> str | None:
         """Return the entry at `key`, or None when there is none or the store fails."""
         stored = self.stored(key)
-        if self.state.memory is None:
+        memory = self.state.memory
+        if memory is None:
             return stored  # type: ignore[return-value]  # not `FAILED`, which makes a memory
-        return next(iter(self._entries(key, stored)), None)
+        return next(iter(_merged(memory, key, stored)), None)
 
     def entries(self, key: str) -> list[str]:
         """Return the entries at `key`: this process's own, if the store failed, and the store's."""
-        return self._entries(key, self.stored(key))
+        stored = self.stored(key)
+        memory = self.state.memory
+        if memory is not None:
+            return _merged(memory, key, stored)
+        return [stored] if isinstance(stored, str) else []
 
     def stored(self, key: str) -> object:
         """Return the store's own entry at `key`: a string, None or `FAILED`."""
@@ -86,6 +91,10 @@ class ResilientStore:
             found: object = self.store.read(key)
             if found is not None and not isinstance(found, str):
                 raise TypeError  # noqa: TRY301 - it fails like a store that raises it
+        except ValueError:  # the store works, but something else wrote that entry
+            message = "the token store %s has an entry at %s that can't be read: ignoring it"
+            _logger.warning(message, place(self.store), key)
+            return None
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a third-party store may raise anything
             return self._report("read", error)
         if self.state.failing:
@@ -160,14 +169,6 @@ class ResilientStore:
             return contextlib.nullcontext()
         return held
 
-    def _entries(self, key: str, stored: object) -> list[str]:
-        memory = self.state.memory
-        if memory is None:
-            return [stored] if isinstance(stored, str) else []
-        if memory.read(_DELETED + key) is not None:
-            stored = None
-        return [entry for entry in (memory.read(key), stored) if isinstance(entry, str)]
-
     def _report(self, operation: str, error: BaseException) -> object:
         """Log an outage that begins; return `FAILED`."""
         state = self.state
@@ -189,6 +190,12 @@ class ResilientStore:
             failing.discard(operation)
             if not failing:
                 _logger.warning("the token store %s works again", place(self.store))
+
+
+def _merged(memory: MemoryStore, key: str, stored: object) -> list[str]:
+    if memory.read(_DELETED + key) is not None:
+        stored = None
+    return [entry for entry in (memory.read(key), stored) if isinstance(entry, str)]
 
 
 def place(store: TokenStore) -> str:
