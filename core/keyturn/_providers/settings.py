@@ -231,7 +231,8 @@ def read(cls: type[R], values: Mapping[str, Any]) -> tuple[R | None, list[Proble
 
 def fields_of(cls: type[Record]) -> dict[str, attrs.Attribute[Any]]:
     """Return the fields of a settings class by their names, each with its resolved type."""
-    return _resolved_fields(cls)
+    fields: dict[str, attrs.Attribute[Any]] = _resolved_fields(cls)  # type: ignore[arg-type]  # hashable
+    return fields
 
 
 @functools.cache
