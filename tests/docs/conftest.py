@@ -1,9 +1,9 @@
-"""What the documentation's examples need: pages taken apart, and a place to run them in.
+"""What the tests of the documentation need: its pages, their blocks, and a clean environment.
 
-A page is Markdown. Before a block of code a comment, which readers don't see, may say more:
-`<!-- setup: emulator -->` starts the emulator, and sends what the page's examples ask for there;
+A page is Markdown. A comment, which readers don't see, may precede a block of code:
+`<!-- setup: emulator -->` starts the emulator, and connects the page's examples to it;
 `<!-- file: keyturn_acme.py -->` writes the block to a file; `<!-- not run: reason -->` is for what
-can't run here, for one of the reasons in `test_examples.py`; `<!-- mistakes: … -->` for a
+can't run here, for one of the reasons in `test_examples.py`; `<!-- mistakes: … -->` is for a
 configuration that is meant to be wrong.
 """
 
@@ -37,7 +37,7 @@ COMMENT_REGEX = re.compile(r"<!-- (?P<kind>[a-z ]+): (?P<value>.+) -->")
 
 @attrs.frozen
 class Block:
-    """A block of code: its language, its text, its line in the page, and what comments say."""
+    """A block of code: its language, content, line in the page, and comments."""
 
     language: str
     text: str

@@ -76,7 +76,7 @@ def one_line(value: str | Secret) -> str | None:
 
 def scope(values: tuple[str, ...]) -> str | None:
     """Check that strings are scope values."""
-    if values and all(map(SCOPE_VALUE_REGEX.fullmatch, values)):
+    if values and all(re.fullmatch(SCOPE_VALUE_PATTERN, value) for value in values):
         return None
     return "must have one or more scope values of visible ASCII characters (RFC 6749 section 3.3)"
 
