@@ -200,7 +200,9 @@ def test_token_cut_off_after_any_byte_is_none(serve: Serve, http_response: HttpR
         connection.sendall(http_response(next(bodies)))
 
     server = serve(next_body)  # type: ignore[arg-type]
-    (outcome,) = [row[1] for row in table("Responses that this page can't quote") if row[0] == CUT_OFF]
+    (outcome,) = [
+        row[1] for row in table("Responses that this page can't quote") if row[0] == CUT_OFF
+    ]
     for _ in GOOD:
         check(connected("orocommerce", server.url, 20.0), outcome)
     assert next(bodies, None) is None
