@@ -71,7 +71,7 @@ format: $(READY) ## Format the code, and fix what the linter can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-mutants: $(READY) ## Take each mechanism out in turn: its test must fail (about 8 minutes)
+mutants: $(READY) ## Change the code in small ways; count the changes that no test notices
 	@$(BIN)/python scripts/mutants.py
 
 bench: $(READY) ## Measure keyturn side by side with its peers (about half an hour)

@@ -25,7 +25,7 @@ def _new_id() -> str:
     return os.urandom(8).hex()
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Clock:
     """Two clocks and a way to wait.
 
@@ -42,7 +42,7 @@ class Clock:
     time: Callable[[], float] = clocks.time
     monotonic: Callable[[], float] = _monotonic
     sleep: Callable[[float], None] = clocks.sleep
-    id: str = attrs.field(factory=_new_id, eq=False, repr=False)
+    id: str = attrs.field(factory=_new_id)
 
 
 SYSTEM = Clock()

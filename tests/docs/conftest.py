@@ -1,9 +1,9 @@
-"""What the documentation's examples need: pages taken apart, and a place to run them in.
+"""What the tests of the documentation need: its pages, their blocks, and a clean environment.
 
-A page is Markdown. Before a block of code a comment, which readers don't see, may say more:
-`<!-- setup: emulator -->` starts the emulator, and sends what the page's examples ask for there;
+A page is Markdown. A comment, which readers don't see, may precede a block of code:
+`<!-- setup: emulator -->` starts the emulator, and connects the page's examples to it;
 `<!-- file: keyturn_acme.py -->` writes the block to a file; `<!-- not run: reason -->` is for what
-can't run here, for one of the reasons in `test_examples.py`; `<!-- mistakes: … -->` for a
+can't run here, for one of the reasons in `test_examples.py`; `<!-- mistakes: … -->` is for a
 configuration that is meant to be wrong.
 """
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).parents[2]
 TOOLS = Path(__file__).parent / "tools"
+WORKER_SECONDS = 10
 BLOCK_REGEX = re.compile(
     r"(?P<comments>(?:^<!--[^\n]*-->\n)*)^(?P<fence>```+)(?P<language>[^\n]*)\n(?P<text>.*?)^(?P=fence)$",
     re.MULTILINE | re.DOTALL,
@@ -35,7 +37,7 @@ COMMENT_REGEX = re.compile(r"<!-- (?P<kind>[a-z ]+): (?P<value>.+) -->")
 
 @attrs.frozen
 class Block:
-    """A block of code: its language, its text, its line in the page, and what comments say."""
+    """A block of code: its language, content, line in the page, and comments."""
 
     language: str
     text: str
@@ -115,9 +117,17 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def forget_process() -> None:
     """Clear what keyturn caches for the length of a process."""
+    wait_for_workers()
     for cached in (plugins.loaded_provider, plugins.plugin_manager):
         cached.cache_clear()
     keyturn.stores._opening._process_memory.cache_clear()  # noqa: SLF001 - only these tests need to
+
+
+def wait_for_workers() -> None:
+    """Wait until no worker reports events, which loads the plugins."""
+    for thread in threading.enumerate():
+        if thread.name == "keyturn-worker":
+            thread.join(WORKER_SECONDS)
 
 
 @pytest.fixture

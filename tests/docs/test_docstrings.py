@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 import importlib
+import inspect
 import pkgutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 PACKAGES = [
     "keyturn",
@@ -15,7 +22,30 @@ PACKAGES = [
     "keyturn_commercelayer",
     "keyturn_generic",
 ]
+Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+class Finder(doctest.DocTestFinder):
+    """Finds the examples of all classes and functions that a module defines.
+
+    What is public has the `__module__` under which users import it, so doctest's own finder would
+    look for its examples there.
+    """
+
+    def _from_module(self, module: ModuleType | None, object: Any) -> bool:  # noqa: A002 - doctest's
+        if module is not None and inspect.isclass(object):
+            return object.__name__ in {node.name for node in definitions(module)}
+        if module is not None and inspect.isfunction(object):
+            return object.__globals__ is vars(module)
+        return super()._from_module(module, object)  # type: ignore[misc,no-any-return]
+
+
+def definitions(module: ModuleType) -> list[Definition]:
+    """Return all classes and functions that a module defines, nested ones included."""
+    tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
+    kinds = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    return [node for node in ast.walk(tree) if isinstance(node, kinds)]
 
 
 def modules() -> list[str]:
@@ -29,7 +59,13 @@ def modules() -> list[str]:
 
 @pytest.mark.parametrize("name", modules())
 def test_docstrings(name: str) -> None:
-    """An example that fails is worse than none: `help()` shows it to everybody."""
-    result = doctest.testmod(importlib.import_module(name), optionflags=OPTIONS)
+    """`help()` would show an example that fails, or that no test runs."""
+    module = importlib.import_module(name)
+    found = [test for test in Finder().find(module, name) if test.examples]
+    documents = [ast.get_docstring(node) or "" for node in definitions(module)]
+    runner = doctest.DocTestRunner(optionflags=OPTIONS)
+    for test in found:
+        runner.run(test)
 
-    assert result.failed == 0
+    assert len(found) == sum(">>> " in document for document in documents)
+    assert runner.summarize(verbose=False).failed == 0

@@ -1,4 +1,4 @@
-"""Every block of code in the documentation, run from the top of its page to the bottom."""
+"""Every block of code in the documentation; each page's blocks run in their order."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.docs.conftest import wait_for_workers
+
 from keyturn import _config as config
 from keyturn._plugins import loading as plugins
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 NOT_RUN = {
     "packaging": "tests/packaging and .ci/run install and start what is shown",
     "kubernetes": "needs a cluster; the command in it is run on the same page",
-    "picture": "an outline for the eye",
+    "picture": "a figure in text, not output",
 }
 SECONDS = 40
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -33,8 +35,8 @@ class PageRun:
     """One page's examples, which share names, files and environment.
 
     Args:
-        directory: Where they run.
-        emulator: Where they connect to, or None when they need nothing.
+        directory: Their working directory.
+        emulator: The emulator that they connect to, or None if they need none.
         environment: Sets an environment variable until the test ends.
     """
 
@@ -98,6 +100,7 @@ class PageRun:
 
     def _install(self, project: dict[str, Any]) -> None:
         """Register a distribution's entry points, as its installation would."""
+        wait_for_workers()  # no worker reports an event from before to the new plugin
         information = self._directory / f"{project['name'].replace('-', '_')}-1.dist-info"
         information.mkdir()
         metadata = f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: 1\n"
@@ -107,18 +110,22 @@ class PageRun:
             f"[{group}]\n{name} = {module}" for group, e in groups for name, module in e.items()
         ]
         (information / "entry_points.txt").write_text("\n".join(lines), encoding="utf-8")
-        # A process that begins after the installation knows nothing older.
+<<<<<<< HEAD
+        # As in a process that starts after the installation.
+=======
+        # A process that starts after the installation finds it.
+>>>>>>> docs-b
         plugins.plugin_manager.cache_clear()
 
     def _configure(self, text: str, connections: dict[str, Any]) -> None:
-        """Make a configuration the one in use, its accounts being the emulator's."""
+        """Write a configuration, and give its connections the emulator's accounts."""
         path = self._directory / "keyturn.toml"
         path.write_text(text, encoding="utf-8")
         path.chmod(0o600)
         self._set_variable("KEYTURN_CONFIG", str(path))
         for name, given in connections.items():
             if self._emulator is None or given["provider"] not in self._emulator.providers:
-                continue  # nothing is to be sent, or it is an example of a mistake
+                continue  # it sends nothing, or shows a mistake
             variant = {key: given[key] for key in ("kind", "side") if key in given}
             account = self._emulator.settings(given["provider"], **variant)
             secret = given.get("client_secret")
@@ -130,7 +137,7 @@ class PageRun:
 
 
 def shell(script: str) -> tuple[int, str]:
-    """Run a script; return its exit status and what it wrote."""
+    """Run a script; return its exit status and its output."""
     with subprocess.Popen(
         ["/bin/bash", "-eu", "-c", script],
         env=os.environ | {"COLUMNS": "100"},
@@ -143,14 +150,14 @@ def shell(script: str) -> tuple[int, str]:
         try:
             output, _ = process.communicate(timeout=SECONDS)
         finally:
-            # Whatever the script left behind, such as an emulator in the background.
+            # Processes that the script left, such as an emulator in the background.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
     return process.returncode, output
 
 
 def test_make_targets_exist(page: Any) -> None:
-    """A command for make that isn't there is the first thing that a newcomer meets."""
+    """A new contributor would run a target of make that does not exist."""
     makefile = (Path(__file__).parents[2] / "Makefile").read_text(encoding="utf-8")
     blocks = "\n".join(block.text for block in page.blocks)
     named = set(re.findall(r"^make ([a-z-]+)", blocks, re.MULTILINE))
@@ -161,8 +168,8 @@ def test_make_targets_exist(page: Any) -> None:
 def test_examples(
     page: Any, place: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An example that doesn't do what it shows misleads whoever copies it."""
-    # An indented block would be overlooked.
+    """A reader would copy an example that does not do what it shows."""
+    # The pattern finds no indented block.
     assert page.text.count("```") == 2 * len(page.blocks)
     needs_emulator = any("setup" in block.comments for block in page.blocks)
     emulator = request.getfixturevalue("emulated") if needs_emulator else None

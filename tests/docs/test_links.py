@@ -1,4 +1,4 @@
-"""Links lead somewhere."""
+"""The links in the documentation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ LINK_REGEX = re.compile(r"!?\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 
 
 def anchors(text: str) -> set[str]:
-    """Return the anchors of a page's headings, as they are made on GitHub."""
+    """Return the anchors of a page's headings, as GitHub makes them."""
     outside = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
     headings = re.findall(r"^#+ (.*)$", outside, re.MULTILINE)
     kept = [re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings]
@@ -17,7 +17,7 @@ def anchors(text: str) -> set[str]:
 
 
 def test_links_resolve(page: Any) -> None:
-    """A dead link leaves the reader with nothing where the response should be."""
+    """A reader would follow a dead link."""
     dead = []
     for match in LINK_REGEX.finditer(page.text):
         name, _, anchor = match["target"].partition("#")
@@ -31,7 +31,7 @@ def test_links_resolve(page: Any) -> None:
 
 
 def test_every_page_is_linked_from_the_contents(pages: list[Any]) -> None:
-    """A page that the contents leave out is found by nobody."""
+    """A reader would not find a page."""
     contents = next(page for page in pages if page.name == "docs/README.md")
     linked = {
         (contents.path.parent / match["target"].partition("#")[0]).resolve()

@@ -1,4 +1,4 @@
-"""The reference pages say what the code says."""
+"""The reference pages agree with the code."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ import pytest
 import keyturn
 from keyturn._cli import main
 from keyturn._cli.exit_codes import exit_code
+from keyturn._options import Options
 from keyturn._plugins import hooks
 from keyturn._providers.data import DATA, Datum
-from keyturn._options import Options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import ModuleType
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 PROVIDERS = ["commercelayer", "generic", "norce-commerce", "norce-storm", "orocommerce"]
@@ -79,15 +80,23 @@ def _type(field: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_settings_are_those_of_the_schema(provider: str) -> None:
-    """A setting that the page leaves out is never found, one that it invents is refused."""
+    """A user would not find a setting, or set one that does not exist."""
     assert settings_table(provider) in page_text("settings")
 
 
-def test_every_public_name_is_described() -> None:
-    """A public name without a word about it is used by guessing."""
-    text = page_text("api")
+@pytest.mark.parametrize(
+    "module",
+    [keyturn, keyturn.integrations, keyturn.plugins, keyturn.stores, keyturn.testing],
+    ids=lambda module: module.__name__,
+)
+def test_every_public_name_is_described(module: ModuleType) -> None:
+    """A user would not find a public name, or use it without a description."""
+    text, package = page_text("api"), module.__name__.rpartition(".")[2]
+    names: list[str] = module.__all__
 
-    assert [name for name in keyturn.__all__ if f"`{name}" not in text] == []
+    assert [
+        name for name in names if f"`{name}" not in text and f"`{package}.{name}" not in text
+    ] == []
 
 
 def default_of(datum: Datum) -> str:
@@ -101,7 +110,7 @@ def default_of(datum: Datum) -> str:
 
 
 def test_data_of_a_provider_are_the_declared_ones() -> None:
-    """A datum would be described in other words, or with another default, than it has."""
+    """The page would describe a datum, or its default, in another way than the code."""
     table = {row[0]: row[1:3] for row in rows(page_text("api")) if len(row) == 4}
     declared = {f"`{name}`": [default_of(each), each.description] for name, each in DATA.items()}
 
@@ -113,7 +122,7 @@ LINK_REGEX = re.compile(r"\[[\w-]+\]\(([\w./-]+)\)")
 
 @pytest.mark.parametrize("name", [*DATA, "settings"])
 def test_each_datum_of_a_provider_has_a_real_user(name: str) -> None:
-    """A datum that no platform needs is a burden, and one without an example is hard to use."""
+    """A datum would be there that no platform needs, or have no example."""
     row = next(row for row in rows(page_text("api")) if f"`{name}`" in row[0] and len(row) == 4)
     linked = [(REFERENCE / link).read_text(encoding="utf-8") for link in LINK_REGEX.findall(row[3])]
 
@@ -124,49 +133,79 @@ def test_each_datum_of_a_provider_has_a_real_user(name: str) -> None:
     "cls",
     [
         keyturn.Connection,
-        keyturn.plugins.Provider,
+        keyturn.Event,
+        keyturn.Problem,
+        keyturn.ProviderInfo,
+        keyturn.Secret,
         keyturn.Token,
+        keyturn.integrations.AuthorizedRequest,
+        keyturn.integrations.RequestAuth,
+        keyturn.plugins.DynamicValue,
+        keyturn.plugins.OAuthError,
+        keyturn.plugins.Provider,
+        keyturn.plugins.RateLimit,
+        keyturn.plugins.Response,
         keyturn.plugins.TokenRequest,
         keyturn.testing.Emulator,
         keyturn.testing.ReceivedRequest,
     ],
 )
 def test_every_public_member_is_described(cls: type) -> None:
-    """A method that the page leaves out might as well not exist."""
+    """A user would not find a method or an attribute."""
     members = {name for name in dir(cls) if not name.startswith("_")}
     members |= set(inspect.signature(cls).parameters) if attrs.has(cls) else set()
+    text = page_text("api").replace("`.", "`")
 
-    assert [name for name in sorted(members) if f"`{name}" not in page_text("api")] == []
+    assert [name for name in sorted(members) if f"`{name}" not in text] == []
+
+
+def test_every_option_of_connect_is_described() -> None:
+    """A user would not find an option, or use another default than the page says."""
+    parameters = inspect.signature(keyturn.connect).parameters.values()
+    options = [each for each in parameters if each.kind is each.KEYWORD_ONLY]
+    table = {row[0].strip("`"): row[1] for row in rows(page_text("api")) if len(row) == 3}
+
+    assert {each.name for each in options} <= table.keys()
+    for each in options:
+        if isinstance(each.default, float):
+            assert table[each.name] == f"{each.default:g}"
+
+
+def test_every_field_of_an_event_is_described() -> None:
+    """An author of a listener would not find a field, or read one that does not exist."""
+    text = page_text("hooks").partition("### Events")[2]
+
+    assert [row[0].strip("`") for row in rows(text.partition("\n## ")[0])] == [
+        field.name for field in attrs.fields(keyturn.Event)
+    ]
 
 
 def test_every_error_is_in_the_table() -> None:
-    """Who can't look an error up can't handle it."""
+    """A user could not look an error up to handle it."""
     known = {
         name: member
         for name, member in vars(keyturn.errors).items()
         if inspect.isclass(member) and issubclass(member, keyturn.errors.KeyturnError)
     }
-    provider_from_data = {row[0].strip("`└ "): row for row in rows(page_text("errors"))}
+    described = {row[0].strip("`└ ") for row in rows(page_text("errors"))}
 
-    assert known.keys() <= provider_from_data.keys()
+    assert known.keys() == described
 
 
 def test_every_hook_is_described() -> None:
-    """A hook that nobody knows of is never implemented."""
+    """A plugin's author would not find a hook."""
     names = {n for group in (hooks.ProviderHooks, hooks.PluginHooks) for n in vars(group)}
     named = {name for name in names if name.startswith("keyturn_")}
 
     assert {name for name in named if f"`{name}(" not in page_text("hooks")} == set()
 
 
-def test_every_option_of_a_connection_is_described() -> None:
-    """An option that the page leaves out can't be set in a configuration file by anybody."""
-    provider_from_data = {row[0].strip("`") for row in rows(page_text("configuration"))}
+def test_every_key_of_a_connection_is_described() -> None:
+    """A user would not find an option for the configuration file."""
+    described = {row[0].strip("`") for row in rows(page_text("configuration"))}
+    options = {field.name for field in attrs.fields(Options)}
 
-    assert {field.name for field in attrs.fields(Options)} | {
-        "store",
-        "provider",
-    } <= provider_from_data
+    assert options | {"store", "provider"} <= described
 
 
 def usages() -> dict[str, str]:
@@ -183,17 +222,15 @@ def help_of(*command: str) -> str:
 
 
 def test_every_command_is_described() -> None:
-    """A command that the page leaves out is never found, one that it invents is no command."""
-    provider_from_data = re.findall(
-        r"^\| `keyturn ([a-z-]+)", page_text("command-line"), re.MULTILINE
-    )
+    """A user would not find a command, or type one that does not exist."""
+    described = re.findall(r"^\| `keyturn ([a-z-]+)", page_text("command-line"), re.MULTILINE)
 
-    assert sorted(provider_from_data) == sorted(usages())
+    assert sorted(described) == sorted(usages())
 
 
 @pytest.mark.parametrize("command", sorted(usages()))
 def test_every_option_is_described(command: str) -> None:
-    """An option that the page leaves out is never used, one that it invents is refused."""
+    """A user would not find an option, or type one that does not exist."""
     common = {"--help", "--config", "--verbose"}
     text = page_text("command-line")
     line = next(line for line in text.splitlines() if line.startswith(f"| `keyturn {command}"))
@@ -207,16 +244,16 @@ def test_every_option_is_described(command: str) -> None:
 
 
 def test_token_formats_are_described() -> None:
-    """A format that the page leaves out is never used."""
+    """A user would not find a format."""
     (formats,) = re.findall(r"--format \{(.*?)\}", help_of("token").partition("options:")[0])
-    provider_from_data = {row[0].strip("`") for row in rows(page_text("command-line"))}
+    described = {row[0].strip("`") for row in rows(page_text("command-line"))}
 
-    assert set(formats.split(",")) <= provider_from_data
+    assert set(formats.split(",")) <= described
 
 
 @pytest.mark.parametrize("row", rows(page_text("errors")), ids=lambda row: row[0])
 def test_exit_codes_of_errors_are_described(row: list[str]) -> None:
-    """A script that relies on the table takes the wrong way."""
+    """A script that relies on the table would handle the wrong error."""
     kind = getattr(keyturn.errors, row[0].strip("`└ "))
     more = {"retry_after": 1.0} if kind is keyturn.errors.RateLimited else {}
 
@@ -225,7 +262,7 @@ def test_exit_codes_of_errors_are_described(row: list[str]) -> None:
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[tuple[str, dict[str, Any]]]:
-    """A token endpoint that responses what it is told: its address, and where to tell it."""
+    """Give the address of a token endpoint, and the response that it sends."""
     response: dict[str, Any] = {}
 
     class Handler(BaseHTTPRequestHandler):
@@ -238,7 +275,7 @@ def endpoint() -> Iterator[tuple[str, dict[str, Any]]]:
             self.wfile.write(response["body"])
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -248,14 +285,14 @@ def endpoint() -> Iterator[tuple[str, dict[str, Any]]]:
         thread.join()
 
 
-ANSWERS = [row for row in rows(page_text("responses")) if re.fullmatch(r"\d{3}", row[0])]
+RESPONSES = [row for row in rows(page_text("responses")) if re.fullmatch(r"\d{3}", row[0])]
 
 
-@pytest.mark.parametrize("row", ANSWERS, ids=[f"{r[0]} {r[2][:40]}" for r in ANSWERS])
-def test_responses_are_taken_as_described(
+@pytest.mark.parametrize("row", RESPONSES, ids=[f"{r[0]} {r[2][:40]}" for r in RESPONSES])
+def test_responses_lead_to_what_the_table_says(
     row: list[str], endpoint: tuple[str, dict[str, Any]]
 ) -> None:
-    """Code that relies on the table handles the wrong error."""
+    """Code that relies on the table would handle the wrong error."""
     status, head, body, outcome = row
     url, response = endpoint
     kind, *others = re.findall("`(.*?)`", head)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 TOKEN_FORMATS = ("token", "header", "json", "env", "exec-credential", "credential-helper")
 # RFC 9110 section 5.6.2: a token.
@@ -28,11 +28,41 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version)
     parser.set_defaults(config=None, verbose=False)
     _add_common(parser)
-    commands = _Commands(parser)
-    _add_overviews(commands)
-    _add_token_commands(commands)
-    _add_authors_commands(commands)
+    # Without `prog`, argparse would format the usage to find it.
+    commands = parser.add_subparsers(
+        prog="keyturn", metavar="COMMAND", required=True, parser_class=_CommandParser
+    )
+    for name, (command, summary, add_arguments) in _COMMANDS.items():
+        commands.add_parser(
+            name,
+            help=summary,
+            description=f"{summary}.",
+            command=command,
+            add_arguments=add_arguments,
+        )
     return parser
+
+
+class _CommandParser(argparse.ArgumentParser):
+    """The parser of one command; only that of the chosen command gets its arguments."""
+
+    def __init__(
+        self,
+        *,
+        command: str,
+        add_arguments: Callable[[argparse.ArgumentParser], None],
+        **given: Any,
+    ) -> None:
+        super().__init__(add_help=False, **given)
+        self.set_defaults(command=command)
+        self._add_arguments = add_arguments
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Add the arguments and parse them."""
+        self.add_argument("-h", "--help", action="help", help="show this help message and exit")
+        _add_common(self)
+        self._add_arguments(self)
+        return super().parse_known_args(args, namespace)
 
 
 class _Version(argparse.Action):
@@ -45,20 +75,6 @@ class _Version(argparse.Action):
 
         print(f"keyturn {version('keyturn')}")
         parser.exit()
-
-
-class _Commands:
-    """The commands of a parser."""
-
-    def __init__(self, parser: argparse.ArgumentParser) -> None:
-        self._subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-
-    def add(self, name: str, command: str, summary: str) -> argparse.ArgumentParser:
-        """Add a command, `module:function`, and return its parser."""
-        parser = self._subparsers.add_parser(name, help=summary, description=f"{summary}.")
-        parser.set_defaults(command=command)
-        _add_common(parser)
-        return parser
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
@@ -78,64 +94,47 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_overviews(commands: _Commands) -> None:
-    commands.add("demo", "demo:demo", "Show what keyturn does, against its own emulator")
-    emulate = commands.add("emulate", "emulate:emulate", "Run the emulator of the four providers")
-    emulate.add_argument("--port", type=_port, default=0, help="the first of four ports")
-    providers = commands.add("providers", "overview:providers", "List the installed providers")
-    schema = commands.add("schema", "overview:schema", "Print a provider's settings, JSON Schema")
-    schema.add_argument("provider", metavar="PROVIDER")
-    check = commands.add(
-        "check", "overview:check", "Check the configuration, and get a token for each connection"
-    )
-    check.add_argument("name", metavar="NAME", nargs="?", help="check only this connection")
-    status = commands.add(
-        "status", "overview:status", "Show the state of each token; no request is sent"
-    )
-    for table in (providers, check, status):
-        table.add_argument("--format", choices=("table", "json"), default="table")
+def _no_arguments(parser: argparse.ArgumentParser) -> None:
+    del parser
 
 
-def _add_authors_commands(commands: _Commands) -> None:
-    new = commands.add(
-        "new-provider", "new_provider:new_provider", "Write a distribution with a new provider"
-    )
-    new.add_argument("name", metavar="NAME", help="the provider's name")
-    new.add_argument(
-        "--directory", default=".", help="where to create keyturn-NAME (default: here)"
-    )
-    new.add_argument(
-        "--data", action="store_true", help="describe the provider in a TOML file, without code"
-    )
-    verify = commands.add("verify", "verify:verify", "Run every check on a provider")
-    verify.add_argument("provider", metavar="PROVIDER", help="its name, or a TOML file")
-    verify.add_argument(
-        "settings",
-        metavar="SETTING=VALUE",
-        nargs="*",
-        help="made-up settings; a required one that is missing is made up",
-    )
-    verify.add_argument("--format", choices=("table", "json"), default="table")
+def _emulate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--port", type=_port, default=0, help="the first of four ports")
 
 
-def _add_token_commands(commands: _Commands) -> None:
-    token = commands.add("token", "tokens:token", "Print a token that can be used now")
-    token.add_argument("--format", choices=TOKEN_FORMATS, default="token")
-    token.add_argument(
+def _table(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--format", choices=("table", "json"), default="table")
+
+
+def _schema(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("provider", metavar="PROVIDER")
+
+
+def _check(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", nargs="?", help="check only this connection")
+    _table(parser)
+
+
+def _name(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="the connection")
+
+
+def _token(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--format", choices=TOKEN_FORMATS, default="token")
+    parser.add_argument(
         "--renew",
         action="store_true",
         help="request a new token even if the cached one is valid",
     )
-    explain = commands.add("explain", "tokens:explain", "Show how a token is acquired, redacted")
-    request = commands.add("request", "request:request", "Send an API request with a token")
-    revoke = commands.add("revoke", "tokens:revoke", "Revoke the token at the provider")
-    forget = commands.add("forget", "tokens:forget", "Forget the token on this side")
-    for parser in (token, explain, request, revoke, forget):
-        parser.add_argument("name", metavar="NAME", help="the connection")
-    request.add_argument("method", metavar="METHOD")
-    request.add_argument("path", metavar="PATH", help="below the API's URL, or a URL of the API")
-    request.add_argument("-d", "--data", metavar="DATA", help="the request's body")
-    request.add_argument(
+    _name(parser)
+
+
+def _request(parser: argparse.ArgumentParser) -> None:
+    _name(parser)
+    parser.add_argument("method", metavar="METHOD")
+    parser.add_argument("path", metavar="PATH", help="below the API's URL, or a URL of the API")
+    parser.add_argument("-d", "--data", metavar="DATA", help="the request's body")
+    parser.add_argument(
         "-H",
         "--header",
         metavar="'NAME: VALUE'",
@@ -144,6 +143,27 @@ def _add_token_commands(commands: _Commands) -> None:
         default=[],
         help="a header; Accept is the provider's by default",
     )
+
+
+def _new_provider(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="the provider's name")
+    parser.add_argument(
+        "--directory", default=".", help="where to create keyturn-NAME (default: here)"
+    )
+    parser.add_argument(
+        "--data", action="store_true", help="describe the provider in a TOML file, without code"
+    )
+
+
+def _verify(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("provider", metavar="PROVIDER", help="its name, or a TOML file")
+    parser.add_argument(
+        "settings",
+        metavar="SETTING=VALUE",
+        nargs="*",
+        help="made-up settings; a required one that is missing is made up",
+    )
+    _table(parser)
 
 
 def _port(value: str) -> int:
@@ -158,3 +178,28 @@ def _header(header: str) -> tuple[str, str]:
     if not colon or not re.fullmatch(_HEADER_NAME_PATTERN, name) or not value.isprintable():
         raise ValueError
     return name, value.strip()
+
+
+_COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]] = {
+    "demo": ("demo:demo", "Show what keyturn does, against its own emulator", _no_arguments),
+    "emulate": ("emulate:emulate", "Run the emulator of the four providers", _emulate),
+    "providers": ("overview:providers", "List the installed providers", _table),
+    "schema": ("overview:schema", "Print a provider's settings, JSON Schema", _schema),
+    "check": (
+        "overview:check",
+        "Check the configuration, and get a token for each connection",
+        _check,
+    ),
+    "status": ("overview:status", "Show the state of each token; no request is sent", _table),
+    "token": ("tokens:token", "Print a token that can be used now", _token),
+    "explain": ("tokens:explain", "Show how a token is acquired, redacted", _name),
+    "request": ("request:request", "Send an API request with a token", _request),
+    "revoke": ("tokens:revoke", "Revoke the token at the provider", _name),
+    "forget": ("tokens:forget", "Forget the token on this side", _name),
+    "new-provider": (
+        "new_provider:new_provider",
+        "Write a distribution with a new provider",
+        _new_provider,
+    ),
+    "verify": ("verify:verify", "Run every check on a provider", _verify),
+}

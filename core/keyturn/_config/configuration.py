@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from keyturn.stores._base import TokenStore
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Configuration:
     """The configured connections.
 

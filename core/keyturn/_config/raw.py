@@ -26,7 +26,7 @@ OVERRIDE_PREFIX = "KEYTURN_CONNECTIONS__"
 """The prefix of the environment variables that give one setting each."""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class RawSetting:
     """One setting as it was given.
 
@@ -41,7 +41,7 @@ class RawSetting:
     from_environment: bool = False
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class ConfigurationFile:
     """A configuration file.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import html
 import itertools
 import json
 import re
@@ -21,10 +20,10 @@ _MAX_READ = 10 * _MAX_TEXT
 _MAX_STRETCH = 18
 _HIDDEN = "[hidden]"
 _BLOT = "\0"
-_BLOTS_REGEX = re.compile(f"{_BLOT}+")
+_BLOTS_PATTERN = f"{_BLOT}+"
 _LONG_RUN = 24
-_LONG_RUN_REGEX = re.compile(rf"[A-Za-z0-9._~+/=%-]{{{_LONG_RUN},}}")
-_JSON_ESCAPE_REGEX = re.compile(r"\\u([0-9A-Fa-f]{4})")
+_LONG_RUN_PATTERN = rf"[A-Za-z0-9._~+/=%-]{{{_LONG_RUN},}}"
+_JSON_ESCAPE_PATTERN = r"\\u([0-9A-Fa-f]{4})"
 
 
 def printable(text: str, secrets: Iterable[Secret] = ()) -> str:
@@ -47,8 +46,8 @@ def printable(text: str, secrets: Iterable[Secret] = ()) -> str:
     if any(bare in _decoded(_blotted(text, forms)) for bare, forms in hidden.items()):
         return _HIDDEN
     text = _blotted(text, itertools.chain(*hidden.values()))
-    text = _LONG_RUN_REGEX.sub(lambda match: _BLOT * len(match[0]), text)
-    text = _BLOTS_REGEX.sub(_HIDDEN, text[:_MAX_READ])
+    text = re.sub(_LONG_RUN_PATTERN, lambda match: _BLOT * len(match[0]), text)
+    text = re.sub(_BLOTS_PATTERN, _HIDDEN, text[:_MAX_READ])
     text = "".join(char if " " <= char <= "~" else " " for char in text)
     return " ".join(text.split())[:_MAX_TEXT]
 
@@ -77,7 +76,9 @@ def _blotted(text: str, forms: Iterable[str]) -> str:
 
 def _decoded(text: str) -> str:
     """Return text without the escapes of URLs, HTML and JSON, nested ones included."""
+    import html  # only error responses need it
+
     for _ in range(3):
-        text = _JSON_ESCAPE_REGEX.sub(lambda match: chr(int(match[1], 16)), text)
+        text = re.sub(_JSON_ESCAPE_PATTERN, lambda match: chr(int(match[1], 16)), text)
         text = html.unescape(unquote(text.replace("\\/", "/")))
     return text

@@ -42,7 +42,7 @@ class ClientCertificate:
     password: Secret | None = None
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(eq=False, repr=False)
 class EncodedRequest:
     """A token request as it goes over the wire, secrets included.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Never
 
 import attrs
@@ -26,8 +25,10 @@ MAX_RETRY_AFTER = 3600.0
 DEFAULT_RETRY_AFTER = 20.0
 """The cooldown of a token endpoint that limits the rate and names no time, in seconds."""
 
-_CODE_REGEX = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
-_JSON_TYPE_REGEX = re.compile(r"application/(?:[\w.+-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
+_REQUEST_TIMEOUT = 408
+_TOO_MANY_REQUESTS = 429
+_CODE_PATTERN = r"[a-z][a-z0-9_.-]{0,63}"
+_JSON_TYPE_PATTERN = r"application/(?:[\w.+-]+\+)?json\s*(?:;.*)?"
 
 
 @attrs.frozen
@@ -60,7 +61,8 @@ class Response:
         return self._content[0]
 
     def _parsed(self) -> Any:
-        if not _JSON_TYPE_REGEX.fullmatch(self.headers.get("content-type", "").strip()):
+        media_type = self.headers.get("content-type", "").strip()
+        if not re.fullmatch(_JSON_TYPE_PATTERN, media_type, re.IGNORECASE):
             return None
         try:
             return json.loads(
@@ -91,7 +93,7 @@ class OAuthError:
 
 def is_code(value: object) -> bool:
     """Return whether a value has the form of an OAuth error code."""
-    return isinstance(value, str) and _CODE_REGEX.fullmatch(value) is not None
+    return isinstance(value, str) and re.fullmatch(_CODE_PATTERN, value) is not None
 
 
 def error_for(
@@ -114,7 +116,7 @@ def error_for(
     what = f"HTTP {status}" + (f", {shown}" if shown else "")
     description = printable(error.description, secrets) if error else ""
     what += f": {description}" if description else ""
-    if status == HTTPStatus.TOO_MANY_REQUESTS:
+    if status == _TOO_MANY_REQUESTS:
         cooldown = retry_after(response)
         cooldown = retry_after_default if cooldown is None else cooldown
         return errors.RateLimited(
@@ -122,7 +124,7 @@ def error_for(
             retry_after=cooldown,
             hint=f"Try again in {cooldown:.0f} s.",
         )
-    if status >= 500 or status == HTTPStatus.REQUEST_TIMEOUT or (error and error.server_fault):
+    if status >= 500 or status == _REQUEST_TIMEOUT or (error and error.server_fault):
         cooldown = retry_after(response)
         when = "later" if cooldown is None else f"in {cooldown:.0f} s"
         return errors.EndpointUnavailable(

@@ -15,32 +15,33 @@ DOMAIN_PATTERN = rf"^{_LABEL}(?:\.{_LABEL})*$"
 
 _ENCODED = r"%[0-9A-Fa-f]{2}"
 _SEGMENT = rf"(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|{_ENCODED})*"
-_LABEL_REGEX = re.compile(_LABEL)
-_HOST_REGEX = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_HOST_PATTERN = rf"{_LABEL}(?:\.{_LABEL})*"
 _URL_REGEX = re.compile(
     rf"(?P<scheme>https?)://(?P<host>{_LABEL}(?:\.{_LABEL})*|\[::1\])"
     rf"(?::(?P<port>[1-9][0-9]{{0,4}}))?(?P<path>(?:/{_SEGMENT})*)",
     re.IGNORECASE | re.ASCII,
 )
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
-_LOOPBACK_REGEX = re.compile(rf"localhost|\[::1\]|127(?:\.{_OCTET}){{3}}")
+_LOOPBACK_PATTERN = rf"localhost|\[::1\]|127(?:\.{_OCTET}){{3}}"
 # Some parsers read 127.1, 0x7f.1 or 2130706433 as an IPv4 address, others look the name up.
-_NUMBER_REGEX = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)", re.IGNORECASE)
-_IPV4_REGEX = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
+_NUMBER_PATTERN = r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)"
+_IPV4_PATTERN = rf"{_OCTET}(?:\.{_OCTET}){{3}}"
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 _MAX_HOST = 253
 
 
 def label_problem(value: str) -> str | None:
     """Return what keeps `value` from being one label of a host name, or None when it is one."""
-    if _LABEL_REGEX.fullmatch(value):
+    if re.fullmatch(_LABEL, value):
         return None
     return "must be one host label: 1 to 63 of a-z, 0-9 and inner hyphens"
 
 
 def domain_problem(value: str) -> str | None:
     """Return what keeps `value` from being a domain name, or None when it is one."""
-    is_name = _HOST_REGEX.fullmatch(value) and not _NUMBER_REGEX.fullmatch(value)
+    is_name = re.fullmatch(_HOST_PATTERN, value) and not re.fullmatch(
+        _NUMBER_PATTERN, value, re.IGNORECASE
+    )
     if is_name and len(value) <= _MAX_HOST:
         return None
     return "must be a domain name such as shop.example, without scheme, port or path"
@@ -57,7 +58,9 @@ def url_problem(value: str) -> str | None:
         return "must be a URL such as https://shop.example/path, without user, query or fragment"
     if len(match["host"]) > _MAX_HOST or int(match["port"] or 0) > 65535:
         return "must have a host of at most 253 characters and a port of at most 65535"
-    if _NUMBER_REGEX.fullmatch(match["host"]) and not _IPV4_REGEX.fullmatch(match["host"]):
+    if re.fullmatch(_NUMBER_PATTERN, match["host"], re.IGNORECASE) and not re.fullmatch(
+        _IPV4_PATTERN, match["host"]
+    ):
         return "must have a name as its host, or an IPv4 address of four decimal numbers up to 255"
     if match["scheme"].lower() != "https" and not is_loopback(value):
         return "must begin with https:// (http:// is for loopback addresses only)"
@@ -93,4 +96,4 @@ def is_below(url: str, domain: str) -> bool:
 def is_loopback(url: str) -> bool:
     """Return whether a URL accepted by `origin` leads to the loopback interface."""
     match = _URL_REGEX.fullmatch(url)
-    return match is not None and _LOOPBACK_REGEX.fullmatch(match["host"].lower()) is not None
+    return match is not None and re.fullmatch(_LOOPBACK_PATTERN, match["host"].lower()) is not None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import abc
 import base64
 import traceback
-import uuid
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 from urllib.parse import quote_plus
 
@@ -68,7 +67,7 @@ class RandomId(DynamicValue):
     def value(self, now: float) -> str:
         """Return a new UUID."""
         del now
-        return str(uuid.uuid4())
+        return _uuid()
 
     def inputs(self) -> Iterable[str | Secret]:
         """Return nothing: a UUID is made of nothing that stays the same."""
@@ -147,7 +146,7 @@ class ClientAssertion(DynamicValue):
             header[self.key_header] = self.key_id
         times = {"iat": int(now), "exp": int(now) + int(self.lifetime)}
         given = {name: reveal(value, now) for name, value in self.claims.items()}
-        claims = {**times, **given, "jti": str(uuid.uuid4())}
+        claims = {**times, **given, "jti": _uuid()}
         problem = ""
         try:
             kind = _KEY_TYPES[self.algorithm[:2]]
@@ -172,6 +171,12 @@ class ClientAssertion(DynamicValue):
             else:
                 parts += fingerprint_parts(value)
         return parts
+
+
+def _uuid() -> str:
+    import uuid  # few providers need it
+
+    return str(uuid.uuid4())
 
 
 def reveal(value: Value, now: float | None = None) -> str:

@@ -27,7 +27,7 @@ BUILT_IN = {
 }
 """The modules of keyturn's own providers by their names: as the entry points in pyproject.toml."""
 _OWN_DISTRIBUTION = "keyturn"
-_NAME_REGEX = re.compile(r"\w[\w.-]*")
+_NAME_PATTERN = r"\w[\w.-]*"
 _VERSION_PATTERN = r"(?:\.v([1-9][0-9]{0,3}))?"
 _logger = logging.getLogger("keyturn.plugins")
 
@@ -43,7 +43,7 @@ class _BuiltInPoint(NamedTuple):
         return importlib.import_module(self.value)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Installed:
     """A plugin as its distribution's metadata describe it; it is not imported.
 
@@ -147,7 +147,8 @@ def is_disabled(plugin: Installed) -> bool:
     names = [name.strip() for name in choice.split(",")] if choice else []
     disabled = [name[1:] for name in names if name.startswith("-")]
     enabled = [name for name in names if not name.startswith("-")]
-    if (disabled and enabled) or not all(map(_NAME_REGEX.fullmatch, disabled + enabled)):
+    is_valid = all(re.fullmatch(_NAME_PATTERN, name) for name in disabled + enabled)
+    if (disabled and enabled) or not is_valid:
         raise errors.ConfigurationError(
             f"the environment variable {CHOICE_VARIABLE} can't be understood.",
             hint="Set it to the names of the plugins to disable, such as -acme,-vault, or of the "

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from keyturn._http.response import is_code
 from keyturn._http.urls import domain_problem, url_problem
-from keyturn._providers.kinds import SCOPE_VALUE_REGEX
+from keyturn._providers.kinds import SCOPE_VALUE_PATTERN
 from keyturn._secret import Secret
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def one_line(value: str | Secret) -> str | None:
 
 def scope(values: tuple[str, ...]) -> str | None:
     """Check that strings are scope values."""
-    if values and all(map(SCOPE_VALUE_REGEX.fullmatch, values)):
+    if values and all(re.fullmatch(SCOPE_VALUE_PATTERN, value) for value in values):
         return None
     return "must have one or more scope values of visible ASCII characters (RFC 6749 section 3.3)"
 

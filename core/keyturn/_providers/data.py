@@ -33,7 +33,7 @@ _REQUIRED: Any = attrs.NOTHING
 _NO_TABLE: Mapping[str, str] = MappingProxyType({})
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Datum:
     """What is declared of one datum.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -13,7 +12,7 @@ from keyturn._names import did_you_mean
 from keyturn._rate_limit import RateLimit
 from keyturn._secret import Secret
 
-SCOPE_VALUE_REGEX = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
+SCOPE_VALUE_PATTERN = r"[\x21\x23-\x5b\x5d-\x7e]+"
 """One value of a scope (RFC 6749 section 3.3)."""
 
 
@@ -102,7 +101,6 @@ _WANTED = {
     Mapping: 'a table of strings, such as { audience = "…" }',
     RateLimit: "a table with per_minute and burst",
 }
-_VALUE = SCOPE_VALUE_REGEX.pattern
 _SCHEMAS: dict[Any, Mapping[str, Any]] = {
     str: {"type": "string", "minLength": 1},
     int: {"type": "integer"},
@@ -111,10 +109,13 @@ _SCHEMAS: dict[Any, Mapping[str, Any]] = {
     Secret: {"type": "string", "writeOnly": True, "minLength": 1},
     tuple: {
         "anyOf": [
-            {"type": "string", "pattern": rf"^\s*{_VALUE}(\s+{_VALUE})*\s*$"},
+            {
+                "type": "string",
+                "pattern": rf"^\s*{SCOPE_VALUE_PATTERN}(\s+{SCOPE_VALUE_PATTERN})*\s*$",
+            },
             {
                 "type": "array",
-                "items": {"type": "string", "pattern": f"^{_VALUE}$"},
+                "items": {"type": "string", "pattern": f"^{SCOPE_VALUE_PATTERN}$"},
                 "minItems": 1,
             },
         ]

@@ -32,7 +32,7 @@ RANDOM_ID = "{uuid}"
 """The template of a value that is a new UUID each time it is sent."""
 
 _PLACEHOLDER_REGEX = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?:\[([A-Za-z0-9_.-]+)\])?")
-_HOST_VALUE_REGEX = re.compile(r"[a-z0-9.-]*")
+_HOST_VALUE_PATTERN = r"[a-z0-9.-]*"
 
 
 def problem(template: str, settings: type[Settings]) -> str | None:
@@ -173,4 +173,4 @@ def _placed(value: str, address: str) -> str:
     if "/" in address.partition("://")[2]:
         return quote(value, safe="")
     # Within the host a value must not end it; url_problem sees the whole only.
-    return value if _HOST_VALUE_REGEX.fullmatch(value) else "\0"
+    return value if re.fullmatch(_HOST_VALUE_PATTERN, value) else "\0"

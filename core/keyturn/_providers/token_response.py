@@ -19,8 +19,8 @@ _EPOCH_UNITS = {"epoch": 1.0, "epoch_milliseconds": 1e-3}
 _MAX_TOKEN = 65_536
 # Levels of a response's other fields that are kept.
 _MAX_DEPTH = 32
-_VISIBLE_REGEX = re.compile(r"[\x21-\x7e]+")
-_SCOPE_REGEX = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: +[\x21\x23-\x5b\x5d-\x7e]+)*")
+_VISIBLE_PATTERN = r"[\x21-\x7e]+"
+_SCOPE_PATTERN = r"[\x21\x23-\x5b\x5d-\x7e]+(?: +[\x21\x23-\x5b\x5d-\x7e]+)*"
 _SERVER_FAULTS = frozenset({"server_error", "temporarily_unavailable"})
 # In lower case and without underscores: several platforms write `refreshToken`.
 _SECRET_FIELDS = frozenset({"accesstoken", "refreshtoken", "idtoken"})
@@ -102,7 +102,11 @@ def _whole_body(response: Response, content: Any) -> object:
 
 
 def _access_token(value: object, field: str) -> str:
-    if isinstance(value, str) and len(value) <= _MAX_TOKEN and _VISIBLE_REGEX.fullmatch(value):
+    if (
+        isinstance(value, str)
+        and len(value) <= _MAX_TOKEN
+        and re.fullmatch(_VISIBLE_PATTERN, value)
+    ):
         return value
     what = f"the response's {field}" if field else "the response, a token by itself,"
     message = f"{what} is missing, or is not a string of visible ASCII characters."
@@ -110,7 +114,7 @@ def _access_token(value: object, field: str) -> str:
 
 
 def _token_type(value: object, required: str) -> str:
-    is_text = isinstance(value, str) and _VISIBLE_REGEX.fullmatch(value)
+    is_text = isinstance(value, str) and re.fullmatch(_VISIBLE_PATTERN, value)
     if not required:
         return str(value) if is_text else "Bearer"
     if is_text and str(value).lower() == required.lower():
@@ -175,7 +179,7 @@ def _scope(value: object, requested: str | None, separator: str) -> str | None:
         return requested
     if isinstance(value, str):
         value = " ".join(value.split(separator)) if separator != " " else value
-        if _SCOPE_REGEX.fullmatch(value):
+        if re.fullmatch(_SCOPE_PATTERN, value):
             return value
     message = "the response's scope is not a string of scope values."
     raise errors.InvalidTokenResponse(message)

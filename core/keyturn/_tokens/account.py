@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("keyturn")
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, repr=False)
 class Credentials:
     """A provider, its settings and the token request that they make.
 

@@ -65,7 +65,7 @@ class TokenQuery:
 ANY = TokenQuery()
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False)
 class Acquisition:
     """Acquires the tokens of one connection.
 

@@ -28,7 +28,7 @@ _LEASE = 5.0
 _logger = logging.getLogger("keyturn")
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class RateLimiter:
     """How many token requests may be sent to a host, counted by all who share the store.
 

@@ -36,7 +36,7 @@ class ReentrantCallError(RuntimeError):
     """The worker asks for its own result, for which it would wait for ever."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class _Share(Generic[T, R]):
     use: Callable[[T], R]
     failed: Callable[[BaseException], None]
@@ -57,13 +57,13 @@ class _Share(Generic[T, R]):
         self.deliver = functools.partial(self.future.set_exception, failure)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class _Flight(Generic[T, R]):
     shares: dict[Hashable, _Share[T, R]] = attrs.field(factory=dict)
     worker: int = 0
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class _Flights(Generic[T, R]):
     lock: threading.Lock = attrs.field(factory=threading.Lock)
     by_key: dict[Hashable, _Flight[T, R]] = attrs.field(factory=dict)

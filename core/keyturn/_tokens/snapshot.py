@@ -15,7 +15,7 @@ _NEVER = float("-inf")
 _MIN_PAUSE = 0.05
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, repr=False)
 class TokenSnapshot:
     """A token with all that a call needs; it is replaced as a whole.
 
@@ -29,7 +29,7 @@ class TokenSnapshot:
     token: Token
     fresh_until: float
     usable_until: float
-    headers: Headers = attrs.field(default=(), repr=False)
+    headers: Headers = ()
 
     def postponed(self, seconds: float, now: float) -> TokenSnapshot:
         """Return it with its renewal put off, by at most a quarter of the time it has left.

@@ -32,7 +32,7 @@ _SHORTEST_SECRET = 8
 _logger = logging.getLogger("keyturn")
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, repr=False)
 class TokenRequester:
     """Sends one token request, up to three times.
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from math import inf
 from threading import Condition, Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from keyturn._clock import SYSTEM
 from keyturn._once import PerProcess
@@ -18,8 +17,7 @@ if TYPE_CHECKING:
 _SWEEP_MINIMUM = 64
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
+class _Kept(NamedTuple):
     """An entry, and its expiry on both clocks."""
 
     entry: str
@@ -104,22 +102,26 @@ class MemoryStore:
             locks.release(key, lock, holder)
 
 
-@dataclass(slots=True)
 class _KeyLock:
     """The lock of one key, kept for as long as a thread holds it or waits for it."""
 
-    released: Condition
-    holder: object = None
-    held_until: float = -inf
-    users: int = 0
+    __slots__ = ("held_until", "holder", "released", "users")
+
+    def __init__(self, released: Condition) -> None:
+        self.released = released
+        self.holder: object = None
+        self.held_until = -inf
+        self.users = 0
 
 
-@dataclass(slots=True)
 class _KeyLocks:
     """Locks with leases, made when they are asked for; `mutex` guards the table of them."""
 
-    mutex: Lock = field(default_factory=Lock)
-    table: dict[str, _KeyLock] = field(default_factory=dict)
+    __slots__ = ("mutex", "table")
+
+    def __init__(self) -> None:
+        self.mutex = Lock()
+        self.table: dict[str, _KeyLock] = {}
 
     def acquire(self, key: str, lease: float, holder: object) -> _KeyLock:
         """Return the lock of `key`, held by `holder`."""

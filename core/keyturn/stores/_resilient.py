@@ -26,7 +26,7 @@ FAILED = object()
 _DELETED = "deleted:"
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class _State:
     """What this process knows of a store, for all connections with it.
 
