@@ -287,4 +287,4 @@ class Connection:
 
 def manager_of(connection: Connection) -> TokenManager:
     """Return what keeps a connection's token, for the adapters."""
-    return connection._manager  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    return connection._manager  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - of this class

@@ -27,8 +27,9 @@ from keyturn._providers.settings import (
 from keyturn._rate_limit import RateLimit
 
 if TYPE_CHECKING:
+    from keyturn._plugins.description_file import provider_from_file
     from keyturn._providers.description_settings import DescriptionSettings
-    from keyturn._providers.from_data import provider_from_data, provider_from_file
+    from keyturn._providers.from_data import provider_from_data
 
 __all__ = [
     "CertificateSettings",
@@ -65,7 +66,7 @@ __all__ = [
 _LAZY = {
     "DescriptionSettings": "keyturn._providers.description_settings",
     "provider_from_data": "keyturn._providers.from_data",
-    "provider_from_file": "keyturn._providers.from_data",
+    "provider_from_file": "keyturn._plugins.description_file",
 }
 __getattr__, __dir__ = lazy_names(__name__, _LAZY)
 publish(__name__, [globals()[name] for name in __all__ if name not in _LAZY])

@@ -22,7 +22,9 @@ import keyturn
 from keyturn.testing import ProviderConformance
 
 class TestAcme(ProviderConformance):
-    provider = keyturn.plugins.provider_from_data("acme", {"token_url": "https://acme.example/token"})
+    provider = keyturn.plugins.provider_from_data(
+        {"name": "acme", "token_url": "https://acme.example/token"}
+    )
     settings = {"client_id": "made-up", "client_secret": "s3cret-for-tests"}
     request = {
         "method": "POST",

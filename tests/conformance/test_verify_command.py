@@ -98,16 +98,19 @@ def test_settings_have_the_types_of_the_schema(
     assert main(["verify", acme, "number=7", "-v"]) == 0
     capsys.readouterr()
     assert main(["verify", acme, "number=seven"]) == 2
-    assert "number: must be a whole number" in capsys.readouterr().err
+    assert "number: must be an integer" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["unknown"], "no provider is named 'unknown'"),
-        (["missing.toml"], "missing.toml can't be read: No such file or directory"),
+        (
+            ["missing.toml"],
+            "missing.toml can't be read (FileNotFoundError: [Errno 2] No such file or directory",
+        ),
         (["orocommerce", "url"], "Give it as SETTING=VALUE"),
-        (["orocommerce", "sight=storefront"], "sight: is not a setting of this provider"),
+        (["orocommerce", "sight=storefront"], "sight: is not known."),
         (["orocommerce", "side=nowhere"], "side: must be one of"),
     ],
 )
@@ -125,7 +128,7 @@ def test_invalid_toml_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[
     path.write_text("title = ", encoding="utf-8")
 
     assert main(["verify", str(path)]) == 2
-    assert "can't be read: Invalid value" in capsys.readouterr().err
+    assert "is not TOML (TOMLDecodeError: Invalid value" in capsys.readouterr().err
 
 
 def test_missing_request_is_omitted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

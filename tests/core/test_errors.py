@@ -120,9 +120,7 @@ def test_error_of_the_negative_cache_is_the_same_error(
 
     assert type(remembered) is kind
     assert (remembered.message, remembered.error, remembered.status) == ("no.", "x", 400)
-    assert remembered.hint == (
-        "Fix it. (This was answered a moment ago; it is asked again in 20 s.)"
-    )
+    assert remembered.hint == ("Fix it. (This response was cached; keyturn asks again in 20 s.)")
 
 
 @pytest.mark.parametrize("now", [1000.0, 1029.5])

@@ -151,7 +151,8 @@ def test_provider_that_reads_rubbish_is_reported_as_ours(world: World, rubbish: 
     """What isn't a token would be handed to the caller."""
     provider = world.changed(read_token=lambda *_: rubbish)
 
-    with pytest.raises(errors.KeyturnError, match="provider acme failed with"):
+    returned = f"provider acme returned a wrong {type(rubbish).__name__} from read_token"
+    with pytest.raises(errors.KeyturnError, match=returned):
         world.connect(provider).token()
 
 

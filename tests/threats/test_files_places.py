@@ -280,7 +280,7 @@ def test_directory_deleted_under_a_live_connection(customer: Customer, tmp_path:
 
 
 def test_warnings_come_from_the_store_alone(customer: Customer, tmp_path: Path) -> None:
-    """A warning that no logger's name leads to can't be filtered."""
+    """A warning that is not below keyturn's logger can't be filtered."""
     file_for_directory(tmp_path / "store", "")
     customer.token(tmp_path / "store")
 

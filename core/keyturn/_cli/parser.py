@@ -57,7 +57,9 @@ class _CommandParser(argparse.ArgumentParser):
         self.set_defaults(command=command)
         self._add_arguments = add_arguments
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+    def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, args: Any = None, namespace: Any = None
+    ) -> Any:
         """Add the arguments and parse them."""
         self.add_argument("-h", "--help", action="help", help="show this help message and exit")
         _add_common(self)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from keyword import kwlist
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from keyturn import errors
@@ -33,7 +32,6 @@ from keyturn._secret import Secret
 from keyturn.errors import Problem
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterator
 
 _CREDENTIALS: dict[str, type[Settings]] = {
@@ -109,26 +107,6 @@ def provider_from_data(description: Mapping[str, Any], *, name: str | None = Non
             problems=mistakes,
         )
     return provider
-
-
-def provider_from_file(path: str | os.PathLike[str], *, name: str | None = None) -> Provider[Any]:
-    """Return the provider that a TOML file describes; see `provider_from_data`.
-
-    Args:
-        path: The file.
-        name: The provider's name; by default the one in the file, else the file's without `.toml`.
-
-    Raises:
-        keyturn.errors.ConfigurationError: The file can't be read, or there are mistakes in it.
-    """
-    file = Path(path)
-    try:
-        content = file.read_bytes()
-    except (OSError, ValueError) as error:
-        problem = f"{type(error).__name__}: {error}"
-    else:
-        return provider_from_toml(content, str(file), name=name, usual_name=file.stem)
-    raise errors.ConfigurationError(f"the description {file} can't be read ({problem}).")
 
 
 def provider_from_toml(

@@ -147,7 +147,9 @@ class Record:
 
     # attrs would compile these three for each class: a third of what it costs to define one.
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self._items() == other._items()
+        if not isinstance(other, Record) or type(self) is not type(other):
+            return False
+        return self._items() == other._items()
 
     def __hash__(self) -> int:
         return hash((type(self), self._items()))
