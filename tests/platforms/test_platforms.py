@@ -42,11 +42,12 @@ CHANGING = {
 HEAD = """\
 # Platforms described as data
 
-The repository's tests compare these platforms' client-credentials flows with their public documentation:
-the token request byte for byte, a response, errors, and what an API request needs. The tests contact no
-platform. Each platform is a file of `tests/platforms`. {data} of {all} are data alone, in the form that
-`keyturn.plugins.provider_from_data` takes. For the others, the table names the methods of
-`keyturn.plugins.Provider` that they override. «Peculiarities» are the data that differ from RFC 6749.
+The repository's tests compare these platforms' client-credentials flows with their public
+documentation: the token request byte for byte, a response, errors, and what an API request needs.
+The tests contact no platform. Each platform is a file of `tests/platforms`. {data} of {all} are
+data alone, in the form that `keyturn.plugins.provider_from_data` takes. For the others, the table
+names the methods of `keyturn.plugins.Provider` that they override. «Peculiarities» are the data
+that differ from RFC 6749.
 
 | platform | authentication | body | peculiarities | method needed? | source |
 |---|---|---|---|---|---|
@@ -54,8 +55,8 @@ platform. Each platform is a file of `tests/platforms`. {data} of {all} are data
 
 ## Notes
 
-The notes have limits, oddities, and what is only likely. «Not re-read» means that a fact is well known, but
-was not looked up again when the file was written.
+The notes have limits, oddities, and what is only likely. «Not re-read» means that a fact is well
+known, but was not looked up again when the file was written.
 
 {notes}
 """

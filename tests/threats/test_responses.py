@@ -1,7 +1,7 @@
 """A token endpoint that sends anything at all: what the caller gets, and what it costs.
 
-The tests of the documentation run the first table of `docs/reference/responses.md`. The page's other
-tables are run here, each row through `keyturn.connect`.
+The tests of the documentation run the first table of `docs/reference/responses.md`. The page's
+other tables are run here, each row through `keyturn.connect`.
 """
 
 from __future__ import annotations

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 PATIENCE: Final = 1.0
-"""Seconds after which a server that doesn't response counts as failed; to connect it has two."""
+"""Seconds after which a server that doesn't respond counts as failed; to connect it has two."""
 
 SILENCE: Final = 5.0
-"""Seconds for which a server that can't be reached, or doesn't response, is left alone."""
+"""Seconds for which a server that can't be reached, or doesn't respond, is not called."""
 
 _DEFAULTS: Final[dict[str, str | int | None]] = {
     "connect_timeout": 2,
@@ -42,7 +42,7 @@ class Database:
 
     Args:
         url: A libpq connection URI.
-        schema: Statements that create what is missing; those who run them at once take turns.
+        schema: Statements that create what is missing; processes that run them at once take turns.
 
     Raises:
         keyturn.errors.ConfigurationError: The URL can't be used.
@@ -55,7 +55,7 @@ class Database:
         _databases.add(self)
 
     def reset(self) -> None:
-        """Begin afresh, as after a fork: the connection and whoever uses it are the parent's."""
+        """Begin afresh, as after a fork: the connection and its users are the parent's."""
         self._mutex = threading.Lock()
         self._connection: psycopg.Connection[Row] | None = None
         self._silent_until = 0.0
@@ -68,7 +68,7 @@ class Database:
         """
         with self._mutex:
             if time.monotonic() < self._silent_until:
-                message = f"PostgreSQL has failed, and is left alone for {SILENCE:g} s"
+                message = f"PostgreSQL has failed, and is not called for {SILENCE:g} s"
                 raise OSError(errno.EIO, message)
             try:
                 return self._attempt(statement, values)

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.005, 0.05
 
 # UNLOGGED: no token gets into the write-ahead log, and so into replicas and base backups, and
-# nobody waits for the disk. After a crash both tables are empty, which costs a token request.
-# bytea: any text can be kept, whatever encoding the database has.
-# The advisory lock: IF NOT EXISTS alone fails for some of those who create a table at once.
+# no write waits for the disk. After a crash both tables are empty, which costs a token request.
+# bytea: any string can be kept, whatever encoding the database has.
+# The advisory lock: IF NOT EXISTS alone fails for some processes that create a table at once.
 _SCHEMA: Final = """
 SELECT pg_advisory_xact_lock(7031883560);
 CREATE UNLOGGED TABLE IF NOT EXISTS keyturn_entries
@@ -39,7 +39,7 @@ DELETE FROM keyturn_entries WHERE key IN
     (SELECT key FROM keyturn_entries WHERE expires_at <= %s FOR UPDATE SKIP LOCKED)
 """
 _DELETE: Final = "DELETE FROM keyturn_entries WHERE key = %s"
-# One who asks again, since the first response was lost, may have the lock already.
+# A caller that asks again, because the first response was lost, may have the lock already.
 _TAKE: Final = """
 INSERT INTO keyturn_locks AS held (key, holder, held_until)
 VALUES (%s, %s, now() + make_interval(secs => %s))
@@ -47,7 +47,7 @@ ON CONFLICT (key) DO UPDATE SET holder = EXCLUDED.holder, held_until = EXCLUDED.
 WHERE held.held_until <= now() OR held.holder = EXCLUDED.holder
 RETURNING true
 """
-# A holder that was overcome must not free the lock of its successor.
+# A holder that lost its lock must not free the lock of its successor.
 _FREE: Final = "DELETE FROM keyturn_locks WHERE key = %s AND holder = %s"
 
 
@@ -126,8 +126,8 @@ class PostgresqlStore:
         while not self._database.run(_TAKE, key, holder, lease):
             waited = time.monotonic() - start
             if waited >= lease:
-                message = f"the lock of {key} did not come in {lease:g} s"
+                message = f"the lock of {key} is still held after {lease:g} s"
                 raise TimeoutError(errno.ETIMEDOUT, message)
-            # In step with the wait: nobody is more than a tenth late, nor asks without need.
+            # In step with the wait: no waiter is more than a tenth late, nor asks without need.
             pause = min(max(waited / 10, _SHORTEST_PAUSE), _LONGEST_PAUSE, lease - waited)
             time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - no secret
