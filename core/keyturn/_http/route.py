@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import encodings.idna  # noqa: F401 - ssl would import it in the midst of a request
 import importlib
 import ipaddress
 import re
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-import certifi  # noqa: F401 - as above, for httpx
 import httpcore
 import httpx
 
@@ -24,6 +22,10 @@ if TYPE_CHECKING:
     from keyturn._http.request import ClientCertificate, TokenRequest
 
 _HTTPS_PORT = 443
+
+# ssl and httpx would import these in the midst of a request.
+for _name in ("encodings.idna", "certifi"):
+    importlib.import_module(_name)
 
 
 def pool_for(
