@@ -62,7 +62,7 @@ def address(template: str, settings: Settings) -> str:
     """
     made = ""
     for literal, name, key in _parts(template):
-        value = _value(settings, name, key)
+        value = _value(settings, name, key) if name else ""
         if value is None:
             message = f"the address made from {template} needs the setting {name}."
             raise errors.ConfigurationError(message)
@@ -84,11 +84,11 @@ def text(template: str, settings: Settings) -> Value | None:
         return RandomId()
     made, is_secret = "", False
     for literal, name, key in _parts(template):
-        value = _value(settings, name, key)
+        value = _value(settings, name, key) if name else ""
         if value is None:
             return None
         is_secret = is_secret or isinstance(value, Secret)
-        made += literal + _plain(value)
+        made += literal + (value if isinstance(value, str) else _plain(value))
     return Secret(made) if is_secret else made
 
 
@@ -123,8 +123,7 @@ def _is_property(settings: type[Settings], name: str) -> bool:
 
 
 def _value(settings: Settings, name: str, key: str) -> Any:
-    """Return what stands for a name; where there is none, an empty string."""
-    value = getattr(settings, name) if name else ""
+    value = getattr(settings, name)
     field = fields_of(type(settings)).get(name)
     choices = field.metadata.get("choices") if field else None
     if not choices or value is None:
