@@ -13,7 +13,6 @@ import httpcore
 import httpx
 
 from keyturn import errors
-from keyturn._once import cached_once
 
 if TYPE_CHECKING:
     import ssl
@@ -50,24 +49,12 @@ def pool_for(
     return _proxy_pool(proxy, context, trusted, network)
 
 
-@cached_once
-def shared_context(file: str | None, directory: str | None) -> ssl.SSLContext:
+def trusted_context() -> ssl.SSLContext:
     """Return a TLS context that trusts the usual authorities, or those of the environment.
 
-    The certificates are read once for all connections.
-
-    Args:
-        file: `SSL_CERT_FILE`, which httpx reads.
-        directory: `SSL_CERT_DIR`, which httpx reads.
-
     Raises:
-        keyturn.errors.ConfigurationError: They can't be read.
+        keyturn.errors.ConfigurationError: `SSL_CERT_FILE` or `SSL_CERT_DIR` can't be read.
     """
-    del file, directory
-    return _trusted_context()
-
-
-def _trusted_context() -> ssl.SSLContext:
     try:
         return httpx.create_ssl_context()
     except (OSError, ValueError) as error:
@@ -80,7 +67,7 @@ def _trusted_context() -> ssl.SSLContext:
 
 def _client_context(certificate: ClientCertificate) -> ssl.SSLContext:
     """Return a TLS context that shows a client's certificate (RFC 8705 section 2)."""
-    context = _trusted_context()
+    context = trusted_context()
     # An empty one keeps OpenSSL from asking at the terminal.
     password = certificate.password.reveal() if certificate.password else ""
     try:
@@ -118,17 +105,15 @@ def proxy_for(host: str, port: int) -> str | None:
 
 
 def _matches(exception: str, host: str, port: int) -> bool:
-    if exception == "*":
-        return True
-    for given in (exception, exception.removesuffix(f":{port}")):
-        name = given.strip("[]").lstrip(".")
-        try:
-            found = ipaddress.ip_address(host) in ipaddress.ip_network(name, strict=False)
-        except ValueError:
-            found = f".{host}".endswith(f".{name}")
-        if found:
-            return True
-    return False
+    names = (exception, exception.removesuffix(f":{port}"))
+    return exception == "*" or any(_covers(each.strip("[]").lstrip("."), host) for each in names)
+
+
+def _covers(name: str, host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(name, strict=False)
+    except ValueError:
+        return f".{host}".endswith(f".{name}")
 
 
 def _proxy_pool(
@@ -136,9 +121,7 @@ def _proxy_pool(
 ) -> httpcore.ConnectionPool:
     try:
         proxy = httpx.Proxy(url)
-        address = httpcore.URL(
-            scheme=proxy.url.raw_scheme, host=proxy.url.raw_host, port=proxy.url.port, target=b"/"
-        )
+        address = str(proxy.url)  # without user and password
         if proxy.url.scheme.startswith("socks"):
             importlib.import_module("socksio")
             return httpcore.SOCKSProxy(

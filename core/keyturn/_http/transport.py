@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from typing import TYPE_CHECKING
 
 from keyturn import errors
 from keyturn._clock import SYSTEM
 from keyturn._http.urls import url_problem
-from keyturn._once import importing
+from keyturn._once import cached_once, importing
 
 if TYPE_CHECKING:
     import ssl
@@ -32,6 +31,7 @@ class Transport:
 
     def __init__(self, *, tls: ssl.SSLContext | None = None) -> None:
         self._tls = tls
+        self._trusted = cached_once(self._read_certificates)
 
     def send(self, request: TokenRequest, seconds: float, clock: Clock = SYSTEM) -> Response:
         """Send a token request and return the whole response, whatever its status.
@@ -63,8 +63,7 @@ class Transport:
         if request.url[:5].lower() == "http:":
             pool = httpcore.ConnectionPool(network_backend=own)
         else:
-            places = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
-            pool = route.pool_for(request, self._tls or route.shared_context(*places), own)
+            pool = route.pool_for(request, self._trusted(), own)
         thread = threading.get_ident()
         try:
             exchange.sending.add(thread)
@@ -78,3 +77,8 @@ class Transport:
             own.close()
         # Raised here, not in the handler: those errors may hold the request, secret included.
         raise failure
+
+    def _read_certificates(self) -> ssl.SSLContext:
+        from keyturn._http import route
+
+        return self._tls or route.trusted_context()

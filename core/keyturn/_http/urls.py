@@ -8,10 +8,9 @@ from __future__ import annotations
 import re
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+# A label of a host name (RFC 1123 section 2.1) and a domain name, in lower case, for JSON Schemas.
 LABEL_PATTERN = rf"^{_LABEL}$"
-"""One label of a host name (RFC 1123 section 2.1), in lower case, as JSON Schemas give it."""
 DOMAIN_PATTERN = rf"^{_LABEL}(?:\.{_LABEL})*$"
-"""A domain name in lower case, as JSON Schemas give it."""
 
 _ENCODED = r"%[0-9A-Fa-f]{2}"
 _SEGMENT = rf"(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|{_ENCODED})*"
@@ -76,8 +75,7 @@ def origin(url: str) -> str:
     """
     match = _URL_REGEX.fullmatch(re.split(r"[?#]", url, maxsplit=1)[0])
     if match is None:
-        message = "not an absolute http or https URL"
-        raise ValueError(message)
+        raise ValueError("not an absolute http or https URL")
     scheme, host = match["scheme"].lower(), match["host"].lower()
     port = int(match["port"] or 0)
     return f"{scheme}://{host}" + (f":{port}" if port not in {0, _DEFAULT_PORTS[scheme]} else "")
