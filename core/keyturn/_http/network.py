@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_CHUNK = 65_536
-
 
 class Network(httpcore.NetworkBackend):
     """The network as one request sees it: the last byte of the response comes in time, or none.
@@ -162,7 +160,7 @@ class _TLSStream(httpcore.NetworkStream):
                 pass
             finally:
                 self._stream.write(self._outgoing.read())
-            received = self._stream.read(_CHUNK)
+            received = self._stream.read(65_536)
             if received:
                 self._incoming.write(received)
             else:

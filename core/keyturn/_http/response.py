@@ -35,10 +35,8 @@ _MAX_READ = 10 * _MAX_TEXT
 _MAX_STRETCH = 18
 _HIDDEN = "[hidden]"
 _BLOT = "\0"
-_BLOTS_REGEX = re.compile(f"{_BLOT}+")
 _LONG_RUN = 24
 _LONG_RUN_REGEX = re.compile(rf"[A-Za-z0-9._~+/=%-]{{{_LONG_RUN},}}")
-_JSON_ESCAPE_REGEX = re.compile(r"\\u([0-9A-Fa-f]{4})")
 _CODE_REGEX = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 _JSON_TYPE_REGEX = re.compile(r"application/(?:[\w.+-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
 
@@ -254,7 +252,7 @@ def printable(text: str, secrets: Iterable[Secret] = ()) -> str:
         return _HIDDEN
     text = _blotted(text, itertools.chain(*hidden.values()))
     text = _LONG_RUN_REGEX.sub(lambda match: _BLOT * len(match[0]), text)
-    text = _BLOTS_REGEX.sub(_HIDDEN, text[:_MAX_READ])
+    text = re.sub(f"{_BLOT}+", _HIDDEN, text[:_MAX_READ])
     text = "".join(char if " " <= char <= "~" else " " for char in text)
     return " ".join(text.split())[:_MAX_TEXT]
 
@@ -281,6 +279,6 @@ def _blotted(text: str, forms: Iterable[str]) -> str:
 def _decoded(text: str) -> str:
     """Return text without the escapes of URLs, HTML and JSON, nested ones included."""
     for _ in range(3):
-        text = _JSON_ESCAPE_REGEX.sub(lambda match: chr(int(match[1], 16)), text)
+        text = re.sub(r"\\u([0-9A-Fa-f]{4})", lambda match: chr(int(match[1], 16)), text)
         text = html.unescape(unquote(text.replace("\\/", "/")))
     return text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 from keyturn import errors
@@ -52,33 +51,10 @@ class Transport:
         if problem:
             raise errors.ConfigurationError(f"the token endpoint's address {problem}.")
         with importing:
-            import httpcore
-
-            from keyturn._http import exchange, network, route
-
-        own = network.Network(seconds)
-        # Providers' code and key files: they take this request's time, and hold no lock.
-        encoded = request.encode(clock.time())
-        # Plain http is for loopback only: it must not pass through a proxy elsewhere.
-        if request.url[:5].lower() == "http:":
-            pool = httpcore.ConnectionPool(network_backend=own)
-        else:
-            pool = route.pool_for(request, self._trusted(), own)
-        thread = threading.get_ident()
-        try:
-            exchange.sending.add(thread)
-            return exchange.exchange(pool, request.method, encoded, clock)
-        except errors.KeyturnError:
-            raise
-        except Exception as error:  # noqa: BLE001 - httpcore, h11, socksio and ssl raise their own
-            failure = exchange.failure(error, request.url, seconds)
-        finally:
-            exchange.sending.discard(thread)
-            own.close()
-        # Raised here, not in the handler: those errors may hold the request, secret included.
-        raise failure
+            from keyturn._http.exchange import exchange
+        return exchange(request, seconds, clock, self._trusted)
 
     def _read_certificates(self) -> ssl.SSLContext:
-        from keyturn._http import route
+        from keyturn._http.exchange import trusted_context
 
-        return self._tls or route.trusted_context()
+        return self._tls or trusted_context()

@@ -12,10 +12,7 @@ _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 LABEL_PATTERN = rf"^{_LABEL}$"
 DOMAIN_PATTERN = rf"^{_LABEL}(?:\.{_LABEL})*$"
 
-_ENCODED = r"%[0-9A-Fa-f]{2}"
-_SEGMENT = rf"(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|{_ENCODED})*"
-_LABEL_REGEX = re.compile(_LABEL)
-_HOST_REGEX = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_SEGMENT = r"(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*"
 _URL_REGEX = re.compile(
     rf"(?P<scheme>https?)://(?P<host>{_LABEL}(?:\.{_LABEL})*|\[::1\])"
     rf"(?::(?P<port>[1-9][0-9]{{0,4}}))?(?P<path>(?:/{_SEGMENT})*)",
@@ -32,14 +29,14 @@ _MAX_HOST = 253
 
 def label_problem(value: str) -> str | None:
     """Return what keeps `value` from being one label of a host name, or None when it is one."""
-    if _LABEL_REGEX.fullmatch(value):
+    if re.fullmatch(LABEL_PATTERN, value):
         return None
     return "must be one host label: 1 to 63 of a-z, 0-9 and inner hyphens"
 
 
 def domain_problem(value: str) -> str | None:
     """Return what keeps `value` from being a domain name, or None when it is one."""
-    is_name = _HOST_REGEX.fullmatch(value) and not _NUMBER_REGEX.fullmatch(value)
+    is_name = re.fullmatch(DOMAIN_PATTERN, value) and not _NUMBER_REGEX.fullmatch(value)
     if is_name and len(value) <= _MAX_HOST:
         return None
     return "must be a domain name such as shop.example, without scheme, port or path"
