@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from keyturn import errors
-from keyturn._http.redaction import printable
+from keyturn._http.response import printable
 from keyturn._secret import Secret
 
 if TYPE_CHECKING:
