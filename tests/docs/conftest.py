@@ -117,7 +117,7 @@ def forget_process() -> None:
     """Clear what keyturn caches for the length of a process."""
     for cached in (plugins.loaded_provider, plugins.plugin_manager):
         cached.cache_clear()
-    keyturn.stores._opening._process_memory.cache_clear()  # noqa: SLF001 - only these tests need to
+    keyturn.stores._opening.shared_store.cache_clear()  # noqa: SLF001 - only these tests need to
 
 
 @pytest.fixture

@@ -1,27 +1,20 @@
 """A store that fails costs one warning an outage and an extra token request, never an exception."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import math
 import weakref
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Generator
 
 import attrs
 
+from keyturn.stores._base import TokenStore
 from keyturn.stores._memory import MemoryStore
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
-    from contextlib import AbstractContextManager
-
-    from keyturn.stores._base import TokenStore
 
 _logger = logging.getLogger("keyturn")
 
+# What `ResilientStore.stored` returns when the store failed.
 FAILED = object()
-"""What `ResilientStore.stored` returns when the store failed."""
 # Before the key of an entry that its store failed to delete; no key has a colon.
 _DELETED = "deleted:"
 
@@ -138,7 +131,7 @@ class ResilientStore:
         finally:
             self._attempt("unlock", held.__exit__, None, None, None)
 
-    def _lock_in_memory(self, key: str, lease: float) -> AbstractContextManager[None]:
+    def _lock_in_memory(self, key: str, lease: float) -> contextlib.AbstractContextManager[None]:
         assert self.state.memory is not None  # noqa: S101 - for the type checkers: the store has failed
         held = self.state.memory.lock(key, lease)
         try:
