@@ -8,7 +8,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, TypeVar
 from weakref import WeakKeyDictionary
@@ -57,15 +57,11 @@ class DiskStore:
     ) -> None:
         # resolve() would follow a symbolic link, which is to be refused.
         self.directory = Path(os.path.abspath(directory))  # noqa: PTH100 - as said
+        self.location = str(self.directory)
         self._path = self.directory / "cache.db"
         self._now = now
         self._writes = 0
         self._identity: tuple[int, int] | None = None
-
-    @property
-    def location(self) -> str:
-        """Where the entries are, for messages."""
-        return str(self.directory)
 
     def read(self, key: str) -> str | None:
         """Return the entry at `key`, or None when there is none or it has expired."""
@@ -120,7 +116,6 @@ class DiskStore:
             self._disconnect()
 
     def _run(self, key: str, operation: Callable[[TextCache], _Result]) -> _Result:
-        """Return what `operation` gives on the open database."""
         _check_key(key)
         mutex = _mutex.get()  # the one to release, even if the operation is interrupted by a fork
         if not mutex.acquire(timeout=PATIENCE):
@@ -144,7 +139,7 @@ class DiskStore:
             self._disconnect()
             make_private_directory(self.directory)
             warn_if_replaceable(self.directory)
-            with self._alone():
+            with locked(self.directory / "opening.lock", PATIENCE):
                 is_new = make_private_file(self._path)
                 self._identity = identity(self._path)
                 cache = _open.get()[self] = TextCache(str(self._path))
@@ -158,7 +153,7 @@ class DiskStore:
 
     def _set_aside(self, error: Exception) -> None:
         self._disconnect()
-        with self._alone():
+        with locked(self.directory / "opening.lock", PATIENCE):
             if identity(self._path) != self._identity:
                 return  # Another process was faster.
             aside = f"{self._path}.corrupt"
@@ -167,10 +162,6 @@ class DiskStore:
                 with suppress(FileNotFoundError):
                     os.replace(f"{self._path}{suffix}", aside + suffix)  # noqa: PTH105 - suffixes
         _logger.warning("the token store %s was unusable (%r): see %s", self._path, error, aside)
-
-    def _alone(self) -> AbstractContextManager[None]:
-        """Be the only process that creates, opens or moves the database, for a `with` block."""
-        return locked(self._path.with_name("opening.lock"), PATIENCE)
 
 
 def _check_key(key: str) -> None:

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from keyturn import errors
 from keyturn._secret import Secret
 from keyturn.stores._base import TokenStore
+from keyturn.stores._resilient import place
 
 _Key: TypeAlias = Secret | str | bytes
 
@@ -63,8 +64,7 @@ class EncryptedStore:
                 hint="keyturn.stores.EncryptedStore.generate_key() makes one.",
             )
         self._store = store
-        where: object = getattr(store, "location", "")
-        self.location = f"on {type(store).__name__} {where}".rstrip()
+        self.location = f"on {place(store)}"
         self._ciphers = ciphers
 
     @staticmethod

@@ -117,8 +117,9 @@ class RedisStore:
             return
         # The server's clock may differ from this one: it gets a duration.
         px = max(1, int(min(left, _LONGEST_KEPT) * 1000))
-        value = f"{float(expires_at)!r} {entry}"
-        self._ask(lambda: self._client.set(f"keyturn:{key}", value, px=px))
+        self._ask(
+            lambda: self._client.set(f"keyturn:{key}", f"{float(expires_at)!r} {entry}", px=px)
+        )
 
     def delete(self, key: str) -> None:
         """Remove the entry at `key`; no error when there is none."""
@@ -168,8 +169,7 @@ class RedisStore:
         while not self._ask(take):
             waited = time.monotonic() - start
             if waited >= lease:
-                message = f"the lock {name} did not come in {lease:g} s"
-                raise TimeoutError(errno.ETIMEDOUT, message)
+                raise TimeoutError(errno.ETIMEDOUT, f"the lock {name} did not come in {lease:g} s")
             # In step with the wait: no waiter is more than a tenth late, nor asks without need.
             pause = min(max(waited / 10, _SHORTEST_PAUSE), _LONGEST_PAUSE, lease - waited)
             time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - no secret
