@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, Self, TypeVar
 
 from keyturn import errors
 from keyturn._clock import SYSTEM, Clock
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from keyturn.stores._base import TokenStore
 
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 _OK = 200
@@ -70,7 +71,7 @@ class Connection:
         transport: Transport | None = None,
     ) -> None:
         self.name = name or provider.name
-        self._account = self._own(lambda: Account(provider, settings, self.name))
+        self._account = self._own(Account, provider, settings, self.name)
         self._acquisition = Acquisition(
             account=self._account,
             store=ResilientStore(store, self._note_outage),
@@ -80,7 +81,7 @@ class Connection:
             connection=self.name,
             on_event=on_event,
         )
-        self._manager = self._own(lambda: TokenManager(self._acquisition))
+        self._manager = self._own(TokenManager, self._acquisition)
         self._now = clock.monotonic
 
     @property
@@ -146,11 +147,10 @@ class Connection:
         """
         held = self._manager.snapshot
         token = None if held is EMPTY else held.token
-        url = self._own(lambda: self._manager.api_url(token))
-        if url is None:
-            token = self.token()
-            url = self._own(lambda: self._manager.api_url(token))
-        problem = "is not known" if url is None else url_problem(url)
+        url = self._own(self._manager.api_url, token) or self._own(
+            self._manager.api_url, self.token()
+        )
+        problem = url_problem(url) if url else "is not known"
         if problem:
             raise errors.ConfigurationError(
                 f"the API's address {problem}.", connection=self.name, hint="Set api_url."
@@ -171,7 +171,7 @@ class Connection:
         Raises:
             keyturn.errors.ConfigurationError: A secret reference can't be resolved.
         """
-        self._own(lambda: self._manager.invalidate(token))
+        self._own(self._manager.invalidate, token)
 
     async def ainvalidate(self, token: Token) -> None:
         """Discard `token`, without blocking the event loop; see `invalidate`."""
@@ -200,7 +200,7 @@ class Connection:
         """
         snapshot = self._own(self._manager.peek)
         if snapshot is not EMPTY:
-            self._own(lambda: self._revoke(snapshot.token))
+            self._own(self._revoke, snapshot.token)
             self.invalidate(snapshot.token)
 
     async def arevoke(self) -> None:
@@ -216,7 +216,7 @@ class Connection:
         from keyturn._explain import explain
 
         self._manager.check_open()
-        return self._own(lambda: explain(self._acquisition, self._manager))
+        return self._own(explain, self._acquisition, self._manager)
 
     def close(self) -> None:
         """Discard the token in this object; further calls raise `ConfigurationError`."""
@@ -241,24 +241,14 @@ class Connection:
     def __repr__(self) -> str:
         return f"<Connection {self.name!r} to {self.provider.name}>"
 
-    def __copy__(self) -> NoReturn:
-        self.__reduce__()
-
-    def __deepcopy__(self, memo: object) -> NoReturn:
-        self.__reduce__()
-
     def __reduce__(self) -> NoReturn:
         raise TypeError(
             "A Connection can't be copied or pickled: pass the name of a configured connection, "
             "or call keyturn.connect in each process."
         )
 
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
-        self.__reduce__()
-
     def _revoke(self, token: Token) -> None:
-        credentials = self._account.latest()
-        provider, settings = credentials.provider, credentials.settings
+        provider, settings, _ = self._account.latest()
         request = calls.revocation_request(provider, settings, token)
         if request is None:
             raise errors.ConfigurationError(
@@ -274,10 +264,10 @@ class Connection:
     def _note_outage(self, error: str) -> None:
         self._acquisition.note("store_outage", place(self._acquisition.store.store), error=error)
 
-    def _own(self, work: Callable[[], T]) -> T:
+    def _own(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what `work` returns; its error becomes one of this connection's."""
         try:
-            return work()
+            return work(*args, **kwargs)
         except errors.KeyturnError as error:
             failure = error
         failure.connection = self.name

@@ -10,6 +10,7 @@ import attrs
 from keyturn import errors
 from keyturn._http.redaction import printable
 from keyturn._secret import Secret
+from keyturn._tokens.acquisition import TokenQuery
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -74,9 +75,10 @@ def _lines(own: Acquisition, manager: TokenManager) -> Iterator[str]:
         yield from _token_lines(own, manager, stored)
         return
     yield f"the {store} has no usable token for this fingerprint: keyturn requests one."
-    responses: list[Response] = []
+    query = TokenQuery()
+    responses = query.responses
     try:
-        acquired = own.acquire(responses=responses)
+        acquired = own.acquire(query)
     except errors.KeyturnError as error:
         if responses:
             yield from _response_lines(credentials, responses[-1], None)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
-
-import attrs
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from keyturn import errors
 from keyturn._http.urls import url_problem
@@ -21,8 +19,7 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("keyturn")
 
 
-@attrs.frozen(eq=False)
-class Credentials:
+class Credentials(NamedTuple):
     """A provider, its settings and the token request that they make.
 
     Args:
@@ -49,23 +46,16 @@ class Account:
         keyturn.errors.KeyturnError: The settings make no token request.
     """
 
-    __slots__ = ("_connection", "_latest", "_settings", "_warned", "provider")
-
     def __init__(
         self, provider: Provider[Any], settings: Settings | Callable[[], Settings], connection: str
     ) -> None:
         self.provider = provider
+        self.is_fixed = not callable(settings)
         self._connection = connection
-        self._settings = settings if callable(settings) else None
+        self._settings = settings
         self._latest: Credentials | None = None
-        self._warned = False
-        if not callable(settings):
-            self._latest = self._made(settings)
-
-    @property
-    def is_fixed(self) -> bool:
-        """Whether the settings never change."""
-        return self._settings is None
+        if self.is_fixed:
+            self.resolve()
 
     def resolve(self) -> Credentials:
         """Return the credentials of now: secret references are read again.
@@ -73,23 +63,20 @@ class Account:
         Raises:
             keyturn.errors.KeyturnError: A reference can't be resolved.
         """
-        if self._settings is not None:
-            self._latest = self._made(self._settings())
-        assert self._latest is not None  # noqa: S101 - for the type checkers
-        return self._latest
-
-    def latest(self) -> Credentials:
-        """Return the credentials that were used last; they are resolved if there are none."""
-        return self._latest or self.resolve()
-
-    def _made(self, settings: Settings) -> Credentials:
+        if self._latest is not None and self.is_fixed:
+            return self._latest
+        settings = self._settings() if callable(self._settings) else self._settings
         provider = calls.for_settings(self.provider, settings)
         request = calls.token_request(provider, settings)
         problem = url_problem(request.url)
         if problem:
             raise errors.ConfigurationError(f"the token endpoint's address {problem}.")
-        if not self._warned:
-            self._warned = True
+        if self._latest is None:
             for warning in calls.warnings(provider, settings):
                 _logger.warning("%s: %s", self._connection, warning)
-        return Credentials(provider, settings, request)
+        self._latest = Credentials(provider, settings, request)
+        return self._latest
+
+    def latest(self) -> Credentials:
+        """Return the credentials that were used last; they are resolved if there are none."""
+        return self._latest or self.resolve()

@@ -6,6 +6,7 @@ import logging
 import os
 from collections import deque
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import attrs
 
@@ -45,12 +46,14 @@ class TokenQuery:
         refused: Whether an API refused it.
         fresh: Whether only a fresh token is of use, as when one is renewed ahead of its expiry.
         reason: Why it is wanted, for events.
+        responses: Gets the responses of the token endpoint.
     """
 
     other_than: Token | None = None
     refused: bool = False
     fresh: bool = False
     reason: Reason = attrs.field(default="cold", eq=False)
+    responses: list[Response] = attrs.field(factory=list, eq=False, repr=False)
 
     def matches(self, snapshot: TokenSnapshot, now: float) -> bool:
         """Return whether a token is of use now (on the monotonic clock)."""
@@ -60,9 +63,6 @@ class TokenQuery:
         return not unwanted and now < (
             snapshot.fresh_until if self.fresh else snapshot.usable_until
         )
-
-
-ANY = TokenQuery()
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -88,41 +88,38 @@ class Acquisition:
     on_event: Listener | None = None
     _events: deque[Event] = attrs.field(factory=deque, init=False)
 
-    def acquire(
-        self, query: TokenQuery = ANY, responses: list[Response] | None = None
-    ) -> TokenSnapshot:
+    def acquire(self, query: TokenQuery) -> TokenSnapshot:
         """Return a token, from the store or else from the token endpoint.
 
         Args:
             query: Which token is wanted.
-            responses: Gets the responses of the token endpoint.
 
         Raises:
             keyturn.errors.RateLimited: Besides the token endpoint's own reasons, an API refused
                 too many tokens in the last minutes.
             keyturn.errors.KeyturnError: There is no token.
         """
-        request, key = self.account.resolve().request, fingerprint_key(self.store, self.clock)
-        request = request.with_fingerprint(key)
+        key = fingerprint_key(self.store, self.clock)
+        request = self.account.resolve().request.with_fingerprint(key)
         try:
-            return self._acquire_with(key, request, query, responses)
+            return self._acquire_with(key, request, query)
         except errors.InvalidClient as error:
-            if self.account.is_fixed:
-                raise
             failure = error
         # The secret may have been replaced since it was read.
         again = self.account.resolve().request.with_fingerprint(key)
         if again.fingerprint == request.fingerprint:
             raise failure
-        return self._acquire_with(key, again, query, responses)
+        return self._acquire_with(key, again, query)
 
     def request(self) -> TokenRequest:
         """Return the token request with its fingerprint, as it would be sent now."""
-        return self.with_fingerprint(self.account.resolve().request)
+        self.account.resolve()
+        return self.latest_request()
 
-    def with_fingerprint(self, request: TokenRequest) -> TokenRequest:
-        """Return a token request with its fingerprint."""
-        return request.with_fingerprint(fingerprint_key(self.store, self.clock))
+    def latest_request(self) -> TokenRequest:
+        """Return the token request with its fingerprint, as it was sent last."""
+        key = fingerprint_key(self.store, self.clock)
+        return self.account.latest().request.with_fingerprint(key)
 
     def stored(self, request: TokenRequest) -> TokenSnapshot | None:
         """Return the store's token for a token request, if it may still be used."""
@@ -145,7 +142,7 @@ class Acquisition:
     def refused(self, request: TokenRequest) -> errors.TokenRequestRefused | None:
         """Return the error response that the store keeps for a token request."""
         entry = self.store.read(f"refused-{request.fingerprint}")
-        return None if entry is None else negative_cache.from_entry(entry, self.clock.time())
+        return negative_cache.from_entry(entry, self.clock.time())
 
     def discard(self, request: TokenRequest, token: Token) -> None:
         """Remove `token` from the store, if it is still the one that is there."""
@@ -175,12 +172,16 @@ class Acquisition:
         )
         return TokenSnapshot(token, fresh_until, usable_until)
 
-    def note(self, kind: Kind, host: str, **fields: Any) -> None:
-        """Keep an event until `emit_events`."""
-        name, provider = self.connection, self.account.provider.name
-        self._events.append(
-            Event(kind=kind, connection=name, provider=provider, host=host, **fields)
+    def note(self, kind: Kind, host: str | None = None, **fields: Any) -> None:
+        """Keep an event until `emit_events`; its host is the token endpoint's by default."""
+        event = Event(
+            kind=kind,
+            connection=self.connection,
+            provider=self.account.provider.name,
+            host=host or urlsplit(self.account.latest().request.url).hostname or "",
+            **fields,
         )
+        self._events.append(event)
 
     def emit_events(self) -> None:
         """Report what happened; see `keyturn._plugins.events`."""
@@ -188,43 +189,27 @@ class Acquisition:
             emit(self._events.popleft(), self.on_event)
 
     def _acquire_with(
-        self,
-        key: bytes,
-        request: TokenRequest,
-        query: TokenQuery,
-        responses: list[Response] | None,
+        self, key: bytes, request: TokenRequest, query: TokenQuery, key_changes: int = 0
     ) -> TokenSnapshot:
-        lease = self.options.timeout + self.options.wait + _LEASE_EXTRA
-        for changes in range(_KEY_CHANGES + 1):
-            found = self._matching(request, query)
-            if found is not None:
-                return found
-            with self.store.lock(request.fingerprint, lease):
-                current = fingerprint_key(self.store, self.clock, again=True)
-                if current == key or changes == _KEY_CHANGES:
-                    return self._fetch_under_lock(request, query, responses)
-            key, request = current, request.with_fingerprint(current)
-        raise AssertionError  # pragma: no cover - the last turn returns or raises
-
-    def _fetch_under_lock(
-        self, request: TokenRequest, query: TokenQuery, responses: list[Response] | None
-    ) -> TokenSnapshot:
-        found = self._matching(request, query)
-        if found is not None:
+        found = self.stored(request)
+        if found is not None and query.matches(found, self.clock.monotonic()):
             return found
-        refused = self.refused(request)
-        if refused is not None:
-            raise refused
-        if query.refused and query.other_than is not None:
-            held = self.stored(request)
-            if held is not None and held.token.access_token == query.other_than.access_token:
-                count_refused(self.store, self.clock, request.fingerprint)
-                self.store.delete(request.fingerprint)
-        return TokenRequester(self, request, query.reason, responses).run()
+        lease = self.options.timeout + self.options.wait + _LEASE_EXTRA
+        with self.store.lock(request.fingerprint, lease):
+            current = fingerprint_key(self.store, self.clock, again=True)
+            if current == key or key_changes == _KEY_CHANGES:
+                return self._fetch_under_lock(request, query)
+        request = request.with_fingerprint(current)
+        return self._acquire_with(current, request, query, key_changes + 1)
 
-    def _matching(self, request: TokenRequest, query: TokenQuery) -> TokenSnapshot | None:
-        """Return the store's token, if it matches."""
-        snapshot = self.stored(request)
-        if snapshot is not None and query.matches(snapshot, self.clock.monotonic()):
-            return snapshot
-        return None
+    def _fetch_under_lock(self, request: TokenRequest, query: TokenQuery) -> TokenSnapshot:
+        found = self.stored(request)
+        if found is not None and query.matches(found, self.clock.monotonic()):
+            return found
+        error = self.refused(request)
+        if error is not None:
+            raise error
+        if query.refused and found is not None:
+            count_refused(self.store, self.clock, request.fingerprint)
+            self.store.delete(request.fingerprint)
+        return TokenRequester(self, request, query).run()

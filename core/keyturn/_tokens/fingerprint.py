@@ -33,7 +33,8 @@ _SHORTEST = 16
 _LEASE = 5.0
 _KEPT_SECONDS = 366 * 86_400.0
 _ENTRY_REGEX = re.compile(r"[A-Za-z0-9_-]{43}")
-_LOCAL_KEY = os.urandom(_SIZE)
+# A random key of this process, for what leaves it by no way.
+LOCAL_KEY = os.urandom(_SIZE)
 
 _logger = logging.getLogger("keyturn")
 
@@ -60,15 +61,10 @@ def fingerprint_key(store: ResilientStore, clock: Clock, *, again: bool = False)
     entry = store.stored(ENTRY)
     if state.fingerprint_key is None or entry != state.fingerprint_entry:
         key = _key_in(store, entry) or _created(store, clock)
-        if key is _LOCAL_KEY:
+        if key is LOCAL_KEY:
             return key
         state.fingerprint_key, state.fingerprint_entry = key, entry
     return state.fingerprint_key
-
-
-def local_key() -> bytes:
-    """Return the random key of this process, for what leaves it by no way."""
-    return _LOCAL_KEY
 
 
 def _given_key(given: str) -> bytes:
@@ -93,13 +89,13 @@ def _created(store: ResilientStore, clock: Clock) -> bytes:
         entry = json.dumps({"v": VERSION, "key": text})
         if store.write(ENTRY, entry, clock.time() + _KEPT_SECONDS):
             return key
-    return _LOCAL_KEY
+    return LOCAL_KEY
 
 
 def _key_in(store: ResilientStore, entry: object) -> bytes | None:
     """Return the key in an entry; None when a new one may be written in its place."""
     if entry is FAILED:
-        return _LOCAL_KEY
+        return LOCAL_KEY
     if isinstance(entry, str):
         return _read(store, entry)
     is_unreadable = getattr(store.store, "is_unreadable", None)
@@ -112,7 +108,7 @@ def _key_in(store: ResilientStore, entry: object) -> bytes | None:
         ENTRY,
         place(store.store),
     )
-    return _LOCAL_KEY
+    return LOCAL_KEY
 
 
 def _read(store: ResilientStore, entry: str) -> bytes | None:
@@ -124,7 +120,7 @@ def _read(store: ResilientStore, entry: str) -> bytes | None:
     if version == VERSION and isinstance(text, str) and _ENTRY_REGEX.fullmatch(text):
         return base64.urlsafe_b64decode(f"{text}=")
     if isinstance(version, int) and version != VERSION:
-        return _LOCAL_KEY  # another version of keyturn uses it
+        return LOCAL_KEY  # another version of keyturn uses it
     _logger.warning(
         "the entry %s of the token store %s is damaged: a new one is written",
         ENTRY,

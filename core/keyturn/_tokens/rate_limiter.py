@@ -79,8 +79,6 @@ class RateLimiter:
         now = self.clock.time()
         limit = self.declared or _UNDECLARED
         bucket = self._bucket(limit, now)
-        if bucket is None and self.declared is None:
-            return TokenBucket(0, now), 0.0
         left, pause = rate_limit.take(limit, bucket, now)
         if pause > wait:
             raise errors.RateLimited(
@@ -96,18 +94,14 @@ class RateLimiter:
 
     def _bucket(self, limit: RateLimit, now: float) -> TokenBucket | None:
         """Return the strictest of what is known: a store that failed missed some requests."""
-        strictest = None
+        known: list[TokenBucket | None] = []
         for entry in self.store.entries(self.key):
             try:
-                bucket = rate_limit.from_entry(entry, limit)
+                known.append(rate_limit.from_entry(entry, limit))
             except ValueError:
                 _logger.warning("the store's entry at %s is no rate limit: ignoring it", self.key)
-                continue
-            if bucket is not None:
-                bucket = rate_limit.refill(limit, bucket, now)
-                if strictest is None or bucket.tokens < strictest.tokens:
-                    strictest = bucket
-        return strictest
+        found = [rate_limit.refill(limit, bucket, now) for bucket in known if bucket is not None]
+        return min(found, key=lambda bucket: bucket.tokens, default=None)
 
 
 def endpoint_key(url: str) -> str:
