@@ -12,8 +12,7 @@ from keyturn._http.urls import url_problem
 from keyturn._once import cached_once
 from keyturn._options import Options
 from keyturn._providers import calls
-from keyturn._tokens.account import Account
-from keyturn._tokens.acquisition import Acquisition
+from keyturn._tokens.acquisition import Account, Acquisition
 from keyturn._tokens.manager import TokenManager
 from keyturn._tokens.single_flight import run_in_thread
 from keyturn._tokens.snapshot import EMPTY

@@ -10,7 +10,7 @@ import attrs
 from keyturn import errors
 from keyturn._http.redaction import printable
 from keyturn._secret import Secret
-from keyturn._tokens.acquisition import TokenQuery
+from keyturn._tokens.acquisition import Acquisition, Credentials, TokenQuery
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from keyturn._http.response import Response
     from keyturn._providers.settings import Settings
     from keyturn._token import Token
-    from keyturn._tokens.account import Credentials
-    from keyturn._tokens.acquisition import Acquisition
     from keyturn._tokens.manager import TokenManager
     from keyturn._tokens.snapshot import TokenSnapshot
 
@@ -76,45 +74,46 @@ def _lines(own: Acquisition, manager: TokenManager) -> Iterator[str]:
         return
     yield f"the {store} has no usable token for this fingerprint: keyturn requests one."
     query = TokenQuery()
-    responses = query.responses
+    acquired = failure = None
     try:
         acquired = own.acquire(query)
     except errors.KeyturnError as error:
-        if responses:
-            yield from _response_lines(credentials, responses[-1], None)
-        else:
-            sent = isinstance(error, errors.EndpointUnavailable)
-            yield "no response was received." if sent else "nothing was sent."
-        yield f"outcome: {type(error).__name__}: {error}"
-    else:
-        if responses:  # else another process was faster
-            yield from _response_lines(credentials, responses[-1], acquired.token)
+        failure = error
+    if query.responses:  # else another process was faster, or there was none
+        token = acquired.token if acquired else None
+        yield from _response_lines(credentials, query.responses[-1], token)
+    elif failure:
+        sent = isinstance(failure, errors.EndpointUnavailable)
+        yield "no response was received." if sent else "nothing was sent."
+    if acquired:
         yield from _token_lines(own, manager, acquired)
+    else:
+        yield f"outcome: {type(failure).__name__}: {failure}"
 
 
-def _request_lines(request: TokenRequest) -> Iterator[str]:
+def _request_lines(request: TokenRequest) -> list[str]:
     shown = request.redacted()
-    yield f"  > {shown.method} {shown.url}{'?' if shown.query else ''}{shown.query}"
-    for header, value in shown.headers.items():
-        yield f"  > {header}: {value}"
-    yield "  >"
-    yield f"  > {shown.body.decode()}"
+    return [
+        f"  > {shown.method} {shown.url}{'?' if shown.query else ''}{shown.query}",
+        *(f"  > {header}: {value}" for header, value in shown.headers.items()),
+        "  >",
+        f"  > {shown.body.decode()}",
+    ]
 
 
-def _response_lines(
-    credentials: Credentials, response: Response, token: Token | None
-) -> Iterator[str]:
-    secrets = credentials.request.secrets()
-    yield "response:"
-    yield f"  < {response.status}"
-    for header in _SHOWN_HEADERS:
-        if header in response.headers:
-            yield f"  < {header}: {printable(response.headers[header], secrets)}"
-    yield "  <"
+def _response_lines(credentials: Credentials, response: Response, token: Token | None) -> list[str]:
+    secrets, headers = credentials.request.secrets(), response.headers
+    shown = [header for header in _SHOWN_HEADERS if header in headers]
     body = _body(response, credentials)
     if token is not None:  # whichever member has it
         body = body.replace(token.access_token, _MASK)
-    yield f"  < {body}"
+    return [
+        "response:",
+        f"  < {response.status}",
+        *(f"  < {header}: {printable(headers[header], secrets)}" for header in shown),
+        "  <",
+        f"  < {body}",
+    ]
 
 
 def _body(response: Response, credentials: Credentials) -> str:
@@ -137,20 +136,21 @@ def _shown(value: Any, secrets: Collection[Secret], member: str | None = None) -
     return printable(value, secrets) if isinstance(value, str) else value
 
 
-def _token_lines(own: Acquisition, manager: TokenManager, snapshot: TokenSnapshot) -> Iterator[str]:
+def _token_lines(own: Acquisition, manager: TokenManager, snapshot: TokenSnapshot) -> list[str]:
     token, now = snapshot.token, manager.now()
     settings = own.account.latest().settings
-    yield f"outcome: a {token.token_type} token, scope {token.scope or '(none)'}."
-    yield f"  it expires in {token.expires_at - own.clock.time():.0f} s"
-    if now < snapshot.fresh_until:
-        yield f"  it is renewed ahead of its expiry in {snapshot.fresh_until - now:.0f} s"
-    else:
-        yield "  it is renewed in the background by the next call"
-    yield "an API request has these headers:"
     (name, _), *others = manager.headers(token)
-    yield f"  > {name}: {_HIDDEN}"  # from any form of it, the token could be decoded
-    for header, value in others:
-        yield f"  > {header}: {_masked(value, settings, token)}"
+    when = "in the background by the next call"
+    if now < snapshot.fresh_until:
+        when = f"ahead of its expiry in {snapshot.fresh_until - now:.0f} s"
+    return [
+        f"outcome: a {token.token_type} token, scope {token.scope or '(none)'}.",
+        f"  it expires in {token.expires_at - own.clock.time():.0f} s",
+        f"  it is renewed {when}",
+        "an API request has these headers:",
+        f"  > {name}: {_HIDDEN}",  # from any form of it, the token could be decoded
+        *(f"  > {header}: {_masked(value, settings, token)}" for header, value in others),
+    ]
 
 
 def _masked(value: str, settings: Settings, token: Token) -> str:

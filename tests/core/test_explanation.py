@@ -76,7 +76,7 @@ class OneResponse:
 @pytest.fixture(autouse=True)
 def _one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a token be renewed at the same moment, whatever the process."""
-    monkeypatch.setattr("keyturn._tokens.lifetime.jitter", lambda _: 0.0)
+    monkeypatch.setattr("keyturn._tokens.acquisition.jitter", lambda _: 0.0)
 
 
 def make_connection(name: str, transport: OneResponse, **changes: Any) -> Connection:

@@ -5,29 +5,34 @@ from __future__ import annotations
 import logging
 import os
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 import attrs
 
 from keyturn import errors
 from keyturn._event import Event, Kind, Reason
+from keyturn._http.urls import url_problem
 from keyturn._plugins.events import emit
-from keyturn._tokens import entries, lifetime, negative_cache
+from keyturn._providers import calls
+from keyturn._tokens.entries import error_from_entry, from_text
 from keyturn._tokens.fingerprint import fingerprint_key
 from keyturn._tokens.rate_limiter import count_refused
-from keyturn._tokens.snapshot import TokenSnapshot
+from keyturn._tokens.snapshot import TokenSnapshot, jitter, plan
 from keyturn._tokens.token_request import TokenRequester
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from keyturn._clock import Clock
     from keyturn._http.request import TokenRequest
     from keyturn._http.response import Response
     from keyturn._http.transport import Transport
     from keyturn._options import Options
     from keyturn._plugins.events import Listener
+    from keyturn._providers.provider import Provider
+    from keyturn._providers.settings import Settings
     from keyturn._token import Token
-    from keyturn._tokens.account import Account
     from keyturn.stores._resilient import ResilientStore
 
 _LEASE_EXTRA = 5.0
@@ -63,6 +68,69 @@ class TokenQuery:
         return not unwanted and now < (
             snapshot.fresh_until if self.fresh else snapshot.usable_until
         )
+
+
+class Credentials(NamedTuple):
+    """A provider, its settings and the token request that they make.
+
+    Args:
+        provider: The provider as it behaves for these settings.
+        settings: The settings, with their secrets.
+        request: The token request, without its fingerprint.
+    """
+
+    provider: Provider[Any]
+    settings: Settings
+    request: TokenRequest
+
+
+class Account:
+    """One account at one provider.
+
+    Args:
+        provider: The provider.
+        settings: Its settings, which never change; or a function that resolves secret references
+            and returns the settings of now.
+        connection: The connection's name, for errors and the log.
+
+    Raises:
+        keyturn.errors.KeyturnError: The settings make no token request.
+    """
+
+    def __init__(
+        self, provider: Provider[Any], settings: Settings | Callable[[], Settings], connection: str
+    ) -> None:
+        self.provider = provider
+        self.is_fixed = not callable(settings)
+        self._connection = connection
+        self._settings = settings
+        self._latest: Credentials | None = None
+        if self.is_fixed:
+            self.resolve()
+
+    def resolve(self) -> Credentials:
+        """Return the credentials of now: secret references are read again.
+
+        Raises:
+            keyturn.errors.KeyturnError: A reference can't be resolved.
+        """
+        if self._latest is not None and self.is_fixed:
+            return self._latest
+        settings = self._settings() if callable(self._settings) else self._settings
+        provider = calls.for_settings(self.provider, settings)
+        request = calls.token_request(provider, settings)
+        problem = url_problem(request.url)
+        if problem:
+            raise errors.ConfigurationError(f"the token endpoint's address {problem}.")
+        if self._latest is None:
+            for warning in calls.warnings(provider, settings):
+                _logger.warning("%s: %s", self._connection, warning)
+        self._latest = Credentials(provider, settings, request)
+        return self._latest
+
+    def latest(self) -> Credentials:
+        """Return the credentials that were used last; they are resolved if there are none."""
+        return self._latest or self.resolve()
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -128,7 +196,7 @@ class Acquisition:
         if text is None:
             return None
         try:
-            entry = entries.from_text(text, key)
+            entry = from_text(text, key)
         except ValueError:
             _logger.warning("the store's entry at %s is no token of that key: ignoring it", key)
             return None
@@ -142,18 +210,7 @@ class Acquisition:
     def refused(self, request: TokenRequest) -> errors.TokenRequestRefused | None:
         """Return the error response that the store keeps for a token request."""
         entry = self.store.read(f"refused-{request.fingerprint}")
-        return negative_cache.from_entry(entry, self.clock.time())
-
-    def discard(self, request: TokenRequest, token: Token) -> None:
-        """Remove `token` from the store, if it is still the one that is there."""
-        held = self.stored(request)
-        if held is not None and held.token.access_token == token.access_token:
-            self.store.delete(request.fingerprint)
-
-    def forget(self, request: TokenRequest) -> None:
-        """Remove what the store keeps for a token request: a token, an error response."""
-        self.store.delete(request.fingerprint)
-        self.store.delete(f"refused-{request.fingerprint}")
+        return None if entry is None else error_from_entry(entry, self.clock.time())
 
     def plan(self, token: Token, issued_at: float, fingerprint: str) -> TokenSnapshot:
         """Decide when a token is renewed, and until when it is used.
@@ -163,12 +220,12 @@ class Acquisition:
             issued_at: When its token request was sent, on the monotonic clock.
             fingerprint: The key of its token request.
         """
-        fresh_until, usable_until = lifetime.plan(
+        fresh_until, usable_until = plan(
             issued_at,
             token.lifetime,
             margin=min(self.options.margin, self.account.latest().provider.max_margin),
             # Each process has a moment of its own, so that they do not all renew at once.
-            jitter=lifetime.jitter(f"{fingerprint}:{os.getpid()}"),
+            jitter=jitter(f"{fingerprint}:{os.getpid()}"),
         )
         return TokenSnapshot(token, fresh_until, usable_until)
 

@@ -1,22 +1,34 @@
-"""A token as an entry of a store, which is checked like a response when it is read."""
+"""What a store keeps: tokens, checked like a response when they are read, and the negative cache.
+
+Error responses that do not change by themselves are cached, so that they are not repeated.
+"""
 
 from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 import attrs
 
+from keyturn import errors
 from keyturn._http.response import MAX_LIFETIME
 from keyturn._token import Token
 
-VERSION = 1
-"""The format of keyturn's entries; one of another format is a miss."""
+# The format of the entries; one of another format is a miss.
+_VERSION = 1
 _MAX_LENGTH = 262_144
 _MAX_TYPE_LENGTH = 256
 _MAX_TIME = 1e11  # the year 5138
 _VISIBLE_REGEX = re.compile(r"[\x21-\x7e]+")
 _CLOCK_TOLERANCE = 60.0
+# For which an error response is cached.
+CACHED_SECONDS = 30.0
+_KINDS: dict[str, type[errors.TokenRequestRefused]] = {
+    kind.__name__: kind
+    for kind in (errors.InvalidClient, errors.InvalidScope, errors.TokenRequestRefused)
+}
+_CACHED_HINT = "(This response was cached; keyturn asks again in {:.0f} s.)"
 
 
 @attrs.frozen
@@ -55,7 +67,7 @@ def to_text(entry: TokenEntry, fingerprint: str) -> str:
     token = entry.token
     return json.dumps(
         {
-            "v": VERSION,
+            "v": _VERSION,
             "fingerprint": fingerprint,
             "access_token": token.access_token,
             "token_type": token.token_type,
@@ -78,7 +90,7 @@ def from_text(text: str, fingerprint: str) -> TokenEntry | None:
     own, entry = False, None
     try:
         fields = json.loads(text if len(text) <= _MAX_LENGTH else "")
-        if fields.pop("v") != VERSION:
+        if fields.pop("v") != _VERSION:
             return None
         own = fields.pop("fingerprint") == fingerprint
         clock, issued = fields.pop("clock"), fields.pop("issued")
@@ -105,3 +117,29 @@ def _is_sane(entry: TokenEntry) -> bool:
 
 def _is_time(value: object) -> bool:
     return isinstance(value, (int, float)) and 0 <= value <= _MAX_TIME
+
+
+def error_to_entry(error: errors.TokenRequestRefused, now: float) -> str:
+    """Return the store's entry that keeps `error` from `now` (epoch seconds) on."""
+    fields = {name: getattr(error, name) for name in ("message", "error", "status", "hint")}
+    return json.dumps(
+        {"v": _VERSION, "kind": type(error).__name__, "until": now + CACHED_SECONDS, **fields}
+    )
+
+
+def error_from_entry(entry: str | None, now: float) -> errors.TokenRequestRefused | None:
+    """Return the error that an entry keeps, or None when it is too old or can't be read."""
+    try:
+        fields: dict[str, Any] = json.loads(entry)
+        if fields["v"] != _VERSION:
+            return None
+        left = float(fields["until"]) - now
+        error = _KINDS[fields["kind"]](
+            str(fields["message"]),
+            error=str(fields["error"]),
+            status=int(fields["status"]),
+            hint=f"{fields['hint']} {_CACHED_HINT.format(left)}",
+        )
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        return None
+    return error if 0 < left <= CACHED_SECONDS else None

@@ -16,18 +16,17 @@ import re
 from typing import TYPE_CHECKING
 
 from keyturn import errors
-from keyturn.stores._resilient import FAILED, place
+from keyturn.stores._resilient import FAILED, ResilientStore, place
 
 if TYPE_CHECKING:
     from keyturn._clock import Clock
-    from keyturn.stores._resilient import ResilientStore
 
+# The environment variable that replaces the store's entry.
 VARIABLE = "KEYTURN_FINGERPRINT_KEY"
-"""The environment variable that replaces the store's entry."""
+# The store's key of the entry.
 ENTRY = "fingerprint-key"
-"""The store's key of the entry."""
+# The format of the entry; one of another format is left as it is.
 VERSION = 1
-"""The format of the entry; one of another format is left as it is."""
 _SIZE = 32
 _SHORTEST = 16
 _LEASE = 5.0
@@ -96,8 +95,23 @@ def _key_in(store: ResilientStore, entry: object) -> bytes | None:
     """Return the key in an entry; None when a new one may be written in its place."""
     if entry is FAILED:
         return LOCAL_KEY
-    if isinstance(entry, str):
-        return _read(store, entry)
+    if not isinstance(entry, str):
+        return _key_in_place_of_none(store)
+    try:
+        fields = json.loads(entry)
+        version, text = fields["v"], fields.get("key")
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        version = text = None
+    if version == VERSION and isinstance(text, str) and _ENTRY_REGEX.fullmatch(text):
+        return base64.urlsafe_b64decode(f"{text}=")
+    if isinstance(version, int) and version != VERSION:
+        return LOCAL_KEY  # another version of keyturn uses it
+    message = "the entry %s of the token store %s is damaged: a new one is written"
+    _logger.warning(message, ENTRY, place(store.store))
+    return None
+
+
+def _key_in_place_of_none(store: ResilientStore) -> bytes | None:
     is_unreadable = getattr(store.store, "is_unreadable", None)
     if is_unreadable is None or not is_unreadable(ENTRY):
         return None
@@ -109,21 +123,3 @@ def _key_in(store: ResilientStore, entry: object) -> bytes | None:
         place(store.store),
     )
     return LOCAL_KEY
-
-
-def _read(store: ResilientStore, entry: str) -> bytes | None:
-    try:
-        fields = json.loads(entry)
-        version, text = fields["v"], fields.get("key")
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
-        version = text = None
-    if version == VERSION and isinstance(text, str) and _ENTRY_REGEX.fullmatch(text):
-        return base64.urlsafe_b64decode(f"{text}=")
-    if isinstance(version, int) and version != VERSION:
-        return LOCAL_KEY  # another version of keyturn uses it
-    _logger.warning(
-        "the entry %s of the token store %s is damaged: a new one is written",
-        ENTRY,
-        place(store.store),
-    )
-    return None

@@ -19,20 +19,18 @@ from keyturn import errors
 from keyturn._providers import calls
 from keyturn._token import Token
 from keyturn._tokens import single_flight
-from keyturn._tokens.acquisition import TokenQuery
+from keyturn._tokens.acquisition import Acquisition, TokenQuery
 from keyturn._tokens.fingerprint import LOCAL_KEY
-from keyturn._tokens.snapshot import EMPTY, TokenSnapshot
+from keyturn._tokens.snapshot import EMPTY, Headers, TokenSnapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
-    from concurrent.futures import Future
 
     from keyturn._event import Reason
     from keyturn._http.response import Response
-    from keyturn._tokens.acquisition import Acquisition
-    from keyturn._tokens.snapshot import Headers
     from keyturn.stores._base import TokenStore
 
+_MIN_RETRY = 0.05
 _MAX_RETRY = 30.0
 _SPREAD = 0.25
 # A token may expire before its waiter wakes up; more often than this, nothing helps.
@@ -130,13 +128,18 @@ class TokenManager:
         """Discard `token` here and in the store, if it is still the current one."""
         if self.snapshot is EMPTY or _is_same(self.snapshot.token, token):
             self._discard()
-        self._acquisition.discard(self._acquisition.latest_request(), token)
+        request = self._acquisition.latest_request()
+        stored = self._acquisition.stored(request)
+        if stored is not None and _is_same(stored.token, token):
+            self._acquisition.store.delete(request.fingerprint)
 
     def forget(self) -> None:
         """Discard what is kept here and in the store: a token, an error response."""
         self.check_open()
         self._discard()
-        self._acquisition.forget(self._acquisition.latest_request())
+        key = self._acquisition.latest_request().fingerprint
+        self._acquisition.store.delete(key)
+        self._acquisition.store.delete(f"refused-{key}")
 
     def close(self) -> None:
         """Discard the token here for good; it stays in the store."""
@@ -201,7 +204,7 @@ class TokenManager:
         own.connection = self._acquisition.connection
         return own
 
-    def _find(self, stale: Token | None) -> TokenSnapshot | Future[TokenSnapshot]:
+    def _find(self, stale: Token | None) -> TokenSnapshot | futures.Future[TokenSnapshot]:
         """Return a token that may be used now, or the future of one."""
         if self._is_closed:
             self.check_open()
@@ -216,7 +219,7 @@ class TokenManager:
             self._join(TokenQuery(held.token, fresh=True, reason="expiring"))
         return held
 
-    def _join(self, query: TokenQuery) -> Future[TokenSnapshot]:
+    def _join(self, query: TokenQuery) -> futures.Future[TokenSnapshot]:
         try:
             return single_flight.join(
                 (self._flight_key, query),
@@ -234,7 +237,7 @@ class TokenManager:
         raise self._own(failure)
 
     def _install(
-        self, query: TokenQuery, generation: int, outcome: Future[TokenSnapshot]
+        self, query: TokenQuery, generation: int, outcome: futures.Future[TokenSnapshot]
     ) -> TokenSnapshot:
         """Keep a token that a worker has acquired, with its headers."""
         try:
@@ -250,7 +253,9 @@ class TokenManager:
                 self.snapshot = EMPTY
         return snapshot
 
-    def _checked(self, done: Future[TokenSnapshot]) -> TokenSnapshot | Future[TokenSnapshot]:
+    def _checked(
+        self, done: futures.Future[TokenSnapshot]
+    ) -> TokenSnapshot | futures.Future[TokenSnapshot]:
         """Return a token, or the future of another if it has expired before its waiter woke up."""
         failure = done.exception() if done.done() else TimeoutError()
         if failure is not None:
@@ -282,10 +287,15 @@ class TokenManager:
         self._postpone(self.snapshot, seconds)
 
     def _postpone(self, held: TokenSnapshot, seconds: float) -> bool:
-        """Put off the renewal, unless another thread has replaced the token meanwhile."""
+        """Put off the renewal, by at most a quarter of the time that is left.
+
+        Return whether it was: another thread may have replaced the token meanwhile.
+        """
         if held is EMPTY or self.snapshot is not held:
             return False
-        self.snapshot = held.postponed(seconds, self.now())
+        now = self.now()
+        pause = max(_MIN_RETRY, min(seconds, (held.usable_until - now) / 4))
+        self.snapshot = attrs.evolve(held, fresh_until=min(held.usable_until, now + pause))
         return True
 
     def _with_headers(self, fetched: TokenSnapshot) -> TokenSnapshot:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 from typing import TYPE_CHECKING
@@ -57,12 +58,9 @@ class RateLimiter:
         Raises:
             keyturn.errors.RateLimited: The wait would be longer; nothing was taken.
         """
-        if self.declared is None:
-            pause = self._take(wait)[1]
-        else:
-            with self.store.lock(self.key, _LEASE):
-                left, pause = self._take(wait)
-                self._write(left)
+        lock = self.store.lock(self.key, _LEASE) if self.declared else contextlib.nullcontext()
+        with lock:
+            pause = self._take(wait)
         if pause > 0:
             self.clock.sleep(pause)
         return pause
@@ -74,11 +72,13 @@ class RateLimiter:
             now = self.clock.time()
             self._write(rate_limit.cool_down(limit, self._bucket(limit, now), now, seconds))
 
-    def _take(self, wait: float) -> tuple[TokenBucket, float]:
-        """Return what would be left, and the pause before the request, if that is not too long."""
+    def _take(self, wait: float) -> float:
+        """Return the pause before the request, if that is not too long."""
         now = self.clock.time()
         limit = self.declared or _UNDECLARED
         bucket = self._bucket(limit, now)
+        if bucket is None and self.declared is None:
+            return 0.0
         left, pause = rate_limit.take(limit, bucket, now)
         if pause > wait:
             raise errors.RateLimited(
@@ -87,7 +87,9 @@ class RateLimiter:
                 retry_after=pause,
                 hint=f"Try again in {pause:.0f} s, or let keyturn wait with wait=seconds.",
             )
-        return left, pause
+        if self.declared is not None:
+            self._write(left)
+        return pause
 
     def _write(self, bucket: TokenBucket) -> None:
         self.store.write(self.key, rate_limit.to_entry(bucket), self.clock.time() + _KEPT_SECONDS)
@@ -120,14 +122,10 @@ def count_refused(store: ResilientStore, clock: Clock, fingerprint: str) -> None
     Raises:
         keyturn.errors.RateLimited: An API refused too many in the last minutes.
     """
+    limiter = RateLimiter(store, clock, f"forced-{fingerprint}", _REFUSED)
     try:
-        RateLimiter(store, clock, f"forced-{fingerprint}", _REFUSED).acquire(wait=0.0)
+        limiter.acquire(wait=0.0)
     except errors.RateLimited as limited:
-        seconds = limited.retry_after
-    else:
-        return
-    raise errors.RateLimited(
-        "the API keeps refusing new tokens, so no other is requested now.",
-        retry_after=seconds,
-        hint=f"Look at the API's responses; try again in {seconds:.0f} s.",
-    )
+        limited.message = "the API keeps refusing new tokens, so no other is requested now."
+        limited.hint = f"Look at the API's responses; try again in {limited.retry_after:.0f} s."
+        raise

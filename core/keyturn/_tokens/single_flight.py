@@ -141,7 +141,7 @@ def start(work: Callable[[], object]) -> None:
 async def run_in_thread(work: Callable[[], T]) -> T:
     """Return what `work` returns on a thread of its own; see `wait`."""
     future: Future[T] = Future()
-    start(lambda: _attempt(future, work)())
+    start(lambda: _attempt(future, work)())  # noqa: PLW0108 - the work is done on the thread
     return await wait(future, None)
 
 

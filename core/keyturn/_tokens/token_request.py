@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING
 import attrs
 
 from keyturn import errors
-from keyturn._http.response import DEFAULT_RETRY_AFTER, error_for, retry_after
+from keyturn._http.response import DEFAULT_RETRY_AFTER, Response, error_for, retry_after
 from keyturn._providers import calls
 from keyturn._secret import Secret
-from keyturn._tokens import entries, negative_cache
+from keyturn._tokens import entries
 from keyturn._tokens.rate_limiter import RateLimiter, endpoint_key
 
 if TYPE_CHECKING:
     from keyturn._http.request import TokenRequest
-    from keyturn._http.response import Response
     from keyturn._token import Token
     from keyturn._tokens.acquisition import Acquisition, TokenQuery
     from keyturn._tokens.snapshot import TokenSnapshot
@@ -145,9 +144,9 @@ class TokenRequester:
         """Keep an error response; return the seconds for which the server wants no request."""
         if isinstance(error, errors.TokenRequestRefused):
             now = self.acquisition.clock.time()
-            entry = negative_cache.to_entry(error, now)
+            entry = entries.error_to_entry(error, now)
             key = f"refused-{self.request.fingerprint}"
-            self.acquisition.store.write(key, entry, now + negative_cache.SECONDS)
+            self.acquisition.store.write(key, entry, now + entries.CACHED_SECONDS)
         if isinstance(error, errors.RateLimited):
             return error.retry_after
         if isinstance(error, errors.EndpointUnavailable) and response is not None:
