@@ -14,15 +14,10 @@ if TYPE_CHECKING:
 
 # On Linux, CLOCK_MONOTONIC stands still while the machine is suspended and CLOCK_BOOTTIME does
 # not (clock_gettime(2)); on macOS, CLOCK_MONOTONIC counts that time.
-_SINCE_BOOT = getattr(clocks, "CLOCK_BOOTTIME", clocks.CLOCK_MONOTONIC)
-
-
 # Without a Python frame: every hit reads it.
-_monotonic = functools.partial(clocks.clock_gettime, _SINCE_BOOT)
-
-
-def _new_id() -> str:
-    return os.urandom(8).hex()
+_monotonic = functools.partial(
+    clocks.clock_gettime, getattr(clocks, "CLOCK_BOOTTIME", clocks.CLOCK_MONOTONIC)
+)
 
 
 @attrs.frozen
@@ -42,7 +37,7 @@ class Clock:
     time: Callable[[], float] = clocks.time
     monotonic: Callable[[], float] = _monotonic
     sleep: Callable[[float], None] = clocks.sleep
-    id: str = attrs.field(factory=_new_id, eq=False, repr=False)
+    id: str = attrs.field(factory=lambda: os.urandom(8).hex(), eq=False, repr=False)
 
 
 SYSTEM = Clock()

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_OK = 200
 _DEFAULTS = Options()
 _transport = cached_once(Transport)
 
@@ -256,7 +255,7 @@ class Connection:
             )
         own = self._acquisition
         response = own.transport.send(request, own.options.timeout, own.clock)
-        if response.status != _OK:
+        if response.status != 200:
             error = calls.read_error(provider, settings, response)
             raise error_for(error, response, request.secrets())
 

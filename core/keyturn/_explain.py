@@ -13,7 +13,7 @@ from keyturn._secret import Secret
 from keyturn._tokens.acquisition import Acquisition, Credentials, TokenQuery
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection
 
     from keyturn._http.request import TokenRequest
     from keyturn._http.response import Response
@@ -45,50 +45,48 @@ _SHOWN_MEMBERS = frozenset(
 )
 
 
-def explain(acquisition: Acquisition, manager: TokenManager) -> str:
+def explain(own: Acquisition, manager: TokenManager) -> str:
     """Return the transcript; a token is acquired if there is none, and a failure is shown.
 
     Args:
-        acquisition: Acquires the connection's tokens.
+        own: Acquires the connection's tokens.
         manager: Knows the headers of an API request.
     """
-    return "\n".join(_lines(acquisition, manager)) + "\n"
-
-
-def _lines(own: Acquisition, manager: TokenManager) -> Iterator[str]:
     request = own.request()
-    credentials = own.account.latest()
-    yield f"connection {own.connection}, provider {credentials.provider.name}"
-    yield "settings:"
-    for field in attrs.fields(type(credentials.settings)):
-        value = getattr(credentials.settings, field.name)
-        if value is not None:
-            yield f"  {field.name} = {' '.join(value) if isinstance(value, tuple) else value}"
-    yield f"token request, fingerprint {request.fingerprint}:"
-    yield from _request_lines(request)
-    stored = own.stored(request)
+    provider, settings, _ = own.account.latest()
+    fields = [(each.name, getattr(settings, each.name)) for each in attrs.fields(type(settings))]
+    shown = [(name, value) for name, value in fields if value is not None]
+    lines = [
+        f"connection {own.connection}, provider {provider.name}",
+        "settings:",
+        *(f"  {name} = {' '.join(v) if isinstance(v, tuple) else v}" for name, v in shown),
+        f"token request, fingerprint {request.fingerprint}:",
+        *_request_lines(request),
+        *_outcome_lines(own, manager, request),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _outcome_lines(own: Acquisition, manager: TokenManager, request: TokenRequest) -> list[str]:
     store = type(own.store.store).__name__
+    stored = own.stored(request)
     if stored is not None:
-        yield f"nothing is sent: the {store} has a token for this fingerprint."
-        yield from _token_lines(own, manager, stored)
-        return
-    yield f"the {store} has no usable token for this fingerprint: keyturn requests one."
-    query = TokenQuery()
-    acquired = failure = None
+        first = f"nothing is sent: the {store} has a token for this fingerprint."
+        return [first, *_token_lines(own, manager, stored)]
+    lines = [f"the {store} has no usable token for this fingerprint: keyturn requests one."]
+    query, token = TokenQuery(), None
     try:
         acquired = own.acquire(query)
+        token, outcome = acquired.token, _token_lines(own, manager, acquired)
     except errors.KeyturnError as error:
-        failure = error
+        outcome = [f"outcome: {type(error).__name__}: {error}"]
+        if not query.responses:
+            sent = isinstance(error, errors.EndpointUnavailable)
+            lines.append("no response was received." if sent else "nothing was sent.")
     if query.responses:  # else another process was faster, or there was none
-        token = acquired.token if acquired else None
-        yield from _response_lines(credentials, query.responses[-1], token)
-    elif failure:
-        sent = isinstance(failure, errors.EndpointUnavailable)
-        yield "no response was received." if sent else "nothing was sent."
-    if acquired:
-        yield from _token_lines(own, manager, acquired)
-    else:
-        yield f"outcome: {type(failure).__name__}: {failure}"
+        lines += _response_lines(own.account.latest(), query.responses[-1], token)
+    return lines + outcome
 
 
 def _request_lines(request: TokenRequest) -> list[str]:

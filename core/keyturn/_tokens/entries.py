@@ -130,7 +130,7 @@ def error_to_entry(error: errors.TokenRequestRefused, now: float) -> str:
 def error_from_entry(entry: str | None, now: float) -> errors.TokenRequestRefused | None:
     """Return the error that an entry keeps, or None when it is too old or can't be read."""
     try:
-        fields: dict[str, Any] = json.loads(entry)
+        fields: dict[str, Any] = json.loads(entry or "")
         if fields["v"] != _VERSION:
             return None
         left = float(fields["until"]) - now

@@ -11,7 +11,6 @@ import random
 import traceback
 from concurrent import futures
 from typing import TYPE_CHECKING
-from weakref import WeakSet
 
 import attrs
 
@@ -55,12 +54,12 @@ class TokenManager:
     """
 
     __slots__ = (
-        "__weakref__",
         "_acquisition",
         "_flight_key",
         "_generation",
         "_is_closed",
         "_patience",
+        "_process",
         "_reason",
         "now",
         "snapshot",
@@ -79,8 +78,8 @@ class TokenManager:
         # A token that was wanted before the current one was discarded is not kept.
         self._generation = 0
         self._reason: Reason = "cold"
+        self._process = os.getpid()
         self._is_closed = False
-        _managers.add(self)
 
     def get(self, stale: Token | None = None) -> TokenSnapshot:
         """Return a token that may be used now; see `keyturn.Connection.token`."""
@@ -173,17 +172,6 @@ class TokenManager:
         """Return whether an API's 401 response means the token."""
         return calls.token_rejected(*self._acquisition.account.latest()[:2], response)
 
-    def spread(self) -> None:
-        """Move the renewal to a moment of this process, towards the expiry.
-
-        Workers forked from one parent that had a token would all renew it at once.
-        """
-        held = self.snapshot
-        if held is not EMPTY:
-            left = held.usable_until - held.fresh_until
-            pause = _SPREAD * left * random.random()  # noqa: S311 - no secret
-            self.snapshot = attrs.evolve(held, fresh_until=held.fresh_until + pause)
-
     def _own(self, failure: BaseException) -> errors.KeyturnError:
         """Return an error for one caller: one raised in two threads mixes their tracebacks."""
         if isinstance(failure, errors.KeyturnError):
@@ -215,7 +203,12 @@ class TokenManager:
             return self._join(TokenQuery(stale, refused=True, reason="refused"))
         if now >= held.usable_until:
             return self._join(TokenQuery(held.token, reason=self._reason))
-        if now >= held.fresh_until and self._postpone(held, _MAX_RETRY):
+        if now >= held.fresh_until and self._process != os.getpid():
+            # Workers forked from one parent that had a token would all renew it at once.
+            self._process = os.getpid()
+            spread = random.random() * _SPREAD  # noqa: S311 - no secret
+            self._postpone(held, spread * (held.usable_until - now))
+        elif now >= held.fresh_until and self._postpone(held, _MAX_RETRY):
             self._join(TokenQuery(held.token, fresh=True, reason="expiring"))
         return held
 
@@ -247,7 +240,7 @@ class TokenManager:
                 self._report_renewal(error)
             raise
         if generation == self._generation:
-            self._reason = "cold"
+            self._reason, self._process = "cold", os.getpid()
             self.snapshot = snapshot
             if generation != self._generation:  # by another thread, just now
                 self.snapshot = EMPTY
@@ -300,19 +293,6 @@ class TokenManager:
 
     def _with_headers(self, fetched: TokenSnapshot) -> TokenSnapshot:
         return attrs.evolve(fetched, headers=self.headers(fetched.token))
-
-
-# Those of this process, for its children.
-_managers: WeakSet[TokenManager] = WeakSet()
-
-
-def _spread_in_child() -> None:
-    for manager in list(_managers):
-        manager.spread()
-
-
-if hasattr(os, "register_at_fork"):  # pragma: no branch - it is missing on Windows
-    os.register_at_fork(after_in_child=_spread_in_child)
 
 
 def _is_same(one: Token, other: Token) -> bool:
