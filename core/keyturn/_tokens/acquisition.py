@@ -193,17 +193,15 @@ class Acquisition:
         """Return the store's token for a token request, if it may still be used."""
         key = request.fingerprint
         text = self.store.read(key)
-        if text is None:
-            return None
+        entry = None
         try:
-            entry = from_text(text, key)
+            entry = None if text is None else from_text(text, key)
         except ValueError:
             _logger.warning("the store's entry at %s is no token of that key: ignoring it", key)
+        if entry is None:
             return None
         now = self.clock.monotonic()
-        age = None if entry is None else entry.age(self.clock.id, now, self.clock.time())
-        if entry is None or age is None:
-            return None
+        age = entry.age(self.clock.id, now, self.clock.time())
         snapshot = self.plan(entry.token, now - age, key)
         return snapshot if now < snapshot.usable_until else None
 

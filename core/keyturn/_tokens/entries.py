@@ -6,6 +6,7 @@ Error responses that do not change by themselves are cached, so that they are no
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import Any
 
@@ -45,8 +46,8 @@ class TokenEntry:
     clock: str
     issued: float
 
-    def age(self, clock: str, now: float, time: float) -> float | None:
-        """Return the seconds since the token request, or None when they can't be known.
+    def age(self, clock: str, now: float, time: float) -> float:
+        """Return the seconds since the token request, infinitely many if they can't be known.
 
         A token from the future means that the clock was set back: nothing is known of how long
         it is still valid. A difference of a minute between two hosts is tolerated.
@@ -57,9 +58,9 @@ class TokenEntry:
             time: The time in epoch seconds.
         """
         if clock == self.clock:
-            return now - self.issued if self.issued <= now else None
+            return now - self.issued if self.issued <= now else math.inf
         age = time - self.token.issued_at
-        return max(0.0, age) if age >= -_CLOCK_TOLERANCE else None
+        return max(0.0, age) if age >= -_CLOCK_TOLERANCE else math.inf
 
 
 def to_text(entry: TokenEntry, fingerprint: str) -> str:
@@ -87,19 +88,18 @@ def from_text(text: str, fingerprint: str) -> TokenEntry | None:
     Raises:
         ValueError: It is not one for `fingerprint`, or a value in it is out of range.
     """
-    own, entry = False, None
     try:
         fields = json.loads(text if len(text) <= _MAX_LENGTH else "")
         if fields.pop("v") != _VERSION:
             return None
-        own = fields.pop("fingerprint") == fingerprint
+        is_own = fields.pop("fingerprint") == fingerprint
         clock, issued = fields.pop("clock"), fields.pop("issued")
         entry = TokenEntry(Token(**fields), clock, issued)
+        if is_own and _is_sane(entry):
+            return entry
     except (TypeError, KeyError, AttributeError, RecursionError):
-        entry = None
-    if entry is None or not own or not _is_sane(entry):
-        raise ValueError("This is no token of that key.")
-    return entry
+        pass
+    raise ValueError("This is no token of that key.")
 
 
 def _is_sane(entry: TokenEntry) -> bool:

@@ -55,14 +55,13 @@ def fingerprint_key(store: ResilientStore, clock: Clock, *, again: bool = False)
     if given:
         return _given_key(given)
     state = store.state
-    if state.fingerprint_key is not None and not again:
-        return state.fingerprint_key
-    entry = store.stored(ENTRY)
-    if state.fingerprint_key is None or entry != state.fingerprint_entry:
-        key = _key_in(store, entry) or _created(store, clock)
-        if key is LOCAL_KEY:
-            return key
-        state.fingerprint_key, state.fingerprint_entry = key, entry
+    if state.fingerprint_key is None or again:
+        entry = store.stored(ENTRY)
+        if state.fingerprint_key is None or entry != state.fingerprint_entry:
+            key = _key_in(store, entry) or _created(store, clock)
+            if key is LOCAL_KEY:
+                return key
+            state.fingerprint_key, state.fingerprint_entry = key, entry
     return state.fingerprint_key
 
 

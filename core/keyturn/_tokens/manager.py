@@ -156,8 +156,9 @@ class TokenManager:
 
     def headers(self, token: Token) -> Headers:
         """Return what an API request with a token needs; the token's own header is first."""
-        if self.snapshot.token is token:
-            return self.snapshot.headers
+        held = self.snapshot
+        if held.token is token:
+            return held.headers
         provider, settings, _ = self._acquisition.account.latest()
         name, value = calls.authorization(provider, settings, token)
         others = calls.api_request_headers(provider, settings, token)

@@ -12,7 +12,6 @@ import attrs
 from keyturn import _rate_limit as rate_limit
 from keyturn import errors
 from keyturn._http.urls import origin
-from keyturn._rate_limit import RateLimit, TokenBucket
 
 if TYPE_CHECKING:
     from keyturn._clock import Clock
@@ -20,9 +19,9 @@ if TYPE_CHECKING:
 
 # No limit by itself: its bucket holds nothing but the pauses that the server asked for, to the
 # hundredth of a second.
-_UNDECLARED = RateLimit(per_minute=6000, burst=1)
+_UNDECLARED = rate_limit.RateLimit(per_minute=6000, burst=1)
 # An API that answers 401 for ever must not use up the token endpoint's rate limit.
-_REFUSED = RateLimit(per_minute=2, burst=5)
+_REFUSED = rate_limit.RateLimit(per_minute=2, burst=5)
 _KEPT_SECONDS = 3600.0
 _LEASE = 5.0
 
@@ -44,7 +43,7 @@ class RateLimiter:
     store: ResilientStore
     clock: Clock
     key: str
-    declared: RateLimit | None
+    declared: rate_limit.RateLimit | None
 
     def acquire(self, wait: float) -> float:
         """Take one token request out of the rate limit, and wait until it may be sent.
@@ -91,12 +90,12 @@ class RateLimiter:
             self._write(left)
         return pause
 
-    def _write(self, bucket: TokenBucket) -> None:
+    def _write(self, bucket: rate_limit.TokenBucket) -> None:
         self.store.write(self.key, rate_limit.to_entry(bucket), self.clock.time() + _KEPT_SECONDS)
 
-    def _bucket(self, limit: RateLimit, now: float) -> TokenBucket | None:
+    def _bucket(self, limit: rate_limit.RateLimit, now: float) -> rate_limit.TokenBucket | None:
         """Return the strictest of what is known: a store that failed missed some requests."""
-        known: list[TokenBucket | None] = []
+        known: list[rate_limit.TokenBucket | None] = []
         for entry in self.store.entries(self.key):
             try:
                 known.append(rate_limit.from_entry(entry, limit))
