@@ -149,16 +149,18 @@ def _read(
 ) -> tuple[Settings | None, list[Problem]]:
     """Return settings that are given as one value or as keywords, or every mistake in them."""
     fields = fields_of(provider.settings)
-    wrong: dict[str, str] = {}
-    for name in keywords:
-        if given is None and name not in fields:
-            question = did_you_mean(name, [*fields, *OPTION_NAMES])
-            wrong[name] = f"is neither a setting of {provider.name} nor an option.{question}"
-        elif given is not None and name in fields:
-            wrong[name] = "can't be a keyword: settings are given as one value already"
-        elif given is not None:
-            wrong[name] = f"is not an option.{did_you_mean(name, OPTION_NAMES)}"
-    mistakes = [Problem(name, problem) for name, problem in wrong.items()]
+    known, problem = (
+        [*OPTION_NAMES],
+        "is not an option, and settings are given as one value already.",
+    )
+    if given is None:
+        known += fields
+        problem = f"is neither a setting of {provider.name} nor an option."
+    mistakes = [
+        Problem(name, f"{problem}{did_you_mean(name, known)}")
+        for name in keywords
+        if given is not None or name not in fields
+    ]
     if isinstance(given, Settings) and isinstance(given, provider.settings):
         return given, mistakes
     values = (
@@ -170,4 +172,4 @@ def _read(
     settings, found = calls.translate_errors(provider.name, lambda: read(provider.settings, values))
     option = "is an option: pass it to keyturn.connect as a keyword"
     found = [Problem(p.path, option) if p.path in OPTION_NAMES else p for p in found]
-    return settings, found + mistakes
+    return settings, sorted(found + mistakes, key=str)

@@ -95,12 +95,12 @@ def provider(name: str) -> Provider[Any]:
 def loaded_provider(name: str) -> Provider[Any]:
     """Import and return the provider of a name; see `provider`."""
     plugin = built_in(name) or _chosen(name)
-    if is_disabled(plugin):
-        raise errors.ProviderLoadError(
-            f"{plugin} is disabled by the environment variable {CHOICE_VARIABLE}.",
-            hint=f"Change {CHOICE_VARIABLE}, or choose another provider.",
-        )
-    return _attempt(_provider_of, plugin)
+    if not is_disabled(plugin):
+        return _attempt(_provider_of, plugin)
+    raise errors.ProviderLoadError(
+        f"{plugin} is disabled by the environment variable {CHOICE_VARIABLE}.",
+        hint=f"Change {CHOICE_VARIABLE}, or choose another provider.",
+    )
 
 
 @cached_once
@@ -247,8 +247,8 @@ def _import(plugin: Installed) -> tuple[Any, pluggy.PluginManager]:
 
     if plugin.api < API_VERSION:
         what = f"{plugin} is written for version {plugin.api} of the plugin API"
-        advice = f"That is deprecated: the current one is {API_VERSION}."
-        warnings.warn(f"{what}. {advice}", DeprecationWarning, stacklevel=2)
+        message = f"{what}. That is deprecated: the current one is {API_VERSION}."
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
     imported = plugin.point.load()
     manager = new_manager()
     manager.register(imported, name=str(plugin))

@@ -78,8 +78,7 @@ def datum(
     template: Literal["", "address", "value"] = "",
 ) -> T:
     """Declare a datum; see `Datum`."""
-    declared: T = Datum(title, description, default, check, template)  # type: ignore[assignment]
-    return declared
+    return Datum(title, description, default, check, template)  # type: ignore[return-value]
 
 
 class RequestData:
@@ -313,7 +312,6 @@ class ApiData:
 @functools.cache
 def datum_types() -> Mapping[str, Any]:
     """Return the type of each datum by its name."""
-    hints: dict[str, Any] = {}
-    for cls in (RequestData, TokenResponseMapping, ApiData):
-        hints |= typing.get_type_hints(cls)
+    every = type("", (RequestData, TokenResponseMapping, ApiData), {})
+    hints = typing.get_type_hints(every)
     return {name: typing.get_args(hints[name])[0] for name in DATA}
