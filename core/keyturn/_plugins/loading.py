@@ -224,8 +224,7 @@ def _provider_of(plugin: Installed) -> Provider[Any]:
         )
     mistakes = [*map(str, problems(found))]
     if mistakes or found.name != plugin.name:
-        message = "; ".join(mistakes) or "its name is not its entry point's"
-        raise errors.ConfigurationError(message)
+        raise errors.ConfigurationError("; ".join(mistakes) or "its name is not its entry point's")
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping
 from keyword import kwlist
@@ -98,8 +99,11 @@ def provider_from_data(description: Mapping[str, Any], *, name: str | None = Non
     if description.get("name", name) != name:
         mistakes.append(Problem("name", f"must be {name}, which the provider is registered as"))
     values = {**description, "name": name}
-    data = {key: _converted(key, values[key]) for key in DATA if key in values}
-    data["settings"] = _settings_class(description, mistakes)
+    data: dict[str, Any] = {"settings": _settings_class(description, mistakes)}
+    for key in DATA.keys() & values.keys():
+        data[key] = values[key]
+        with contextlib.suppress(WrongValueError):  # a wrong one stays as it is, to be reported
+            data[key] = convert(values[key], datum_types()[key])
     provider: Provider[Any] = type("DescribedProvider", (Provider,), data)()
     mistakes += problems(provider)
     if mistakes:
@@ -108,14 +112,6 @@ def provider_from_data(description: Mapping[str, Any], *, name: str | None = Non
             problems=mistakes,
         )
     return provider
-
-
-def _converted(name: str, value: Any) -> Any:
-    """Return a datum as a provider's class has it; a wrong one as it is, to be reported."""
-    try:
-        return convert(value, datum_types()[name])
-    except WrongValueError:
-        return value
 
 
 def _settings_class(description: Mapping[str, Any], mistakes: list[Problem]) -> Any:

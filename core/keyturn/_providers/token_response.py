@@ -83,14 +83,16 @@ def read_token(
     token = field_of(content, field)
     if not (_is_visible(token) and len(token) <= _MAX_TOKEN):
         what = f"the response's {field}" if field else "the response, a token by itself,"
-        message = f"{what} is missing, or is not a string of visible ASCII characters."
-        raise errors.InvalidTokenResponse(message)
+        raise errors.InvalidTokenResponse(
+            f"{what} is missing, or is not a string of visible ASCII characters."
+        )
     token_type = content.get("token_type")
     if not _is_visible(token_type):
         token_type = "" if mapping.token_type else "Bearer"
     if mapping.token_type and token_type.lower() != mapping.token_type.lower():
-        message = f"the response's token_type is missing, or is not {mapping.token_type}."
-        raise errors.InvalidTokenResponse(message)
+        raise errors.InvalidTokenResponse(
+            f"the response's token_type is missing, or is not {mapping.token_type}."
+        )
     return Token(
         access_token=token,
         token_type=token_type,
