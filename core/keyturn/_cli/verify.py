@@ -10,7 +10,6 @@ from keyturn import errors
 from keyturn._cli.exit_codes import DONE, FAILED
 from keyturn._cli.output import print_rows
 from keyturn._plugins import loading as plugins
-from keyturn._plugins.description_file import provider_from_file
 from keyturn._providers.calls import translate_errors
 from keyturn._providers.kinds import json_schema
 from keyturn.testing.provider_kit._examples import Examples
@@ -47,7 +46,7 @@ def _provider(named: str) -> Provider[Any]:
     """Return the provider of a name, or the one that a TOML file describes."""
     if not named.endswith(".toml"):
         return plugins.provider(named)
-    return provider_from_file(named)
+    return plugins.provider_from_file(named)
 
 
 def _settings(provider: Provider[Any], given: list[str]) -> dict[str, Any]:
