@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import logging
 import os
 import random
-import traceback
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakSet
 
@@ -17,6 +15,7 @@ from keyturn import errors
 from keyturn._providers import calls
 from keyturn._token import Token
 from keyturn._tokens.acquisition import TokenQuery
+from keyturn._tokens.failures import for_caller
 from keyturn._tokens.fingerprint import local_key
 from keyturn._tokens.single_flight import ReentrantCallError, SingleFlight, wait
 from keyturn._tokens.snapshot import EMPTY, TokenSnapshot
@@ -192,18 +191,7 @@ class TokenManager:
 
     def own(self, failure: Exception) -> errors.KeyturnError:
         """Return an error for one caller: one raised in two threads mixes their tracebacks."""
-        if isinstance(failure, errors.KeyturnError):
-            own = copy.copy(failure)
-        elif isinstance(failure, TimeoutError):
-            own = errors.EndpointUnavailable(
-                f"no token came within {self._patience:g} s: the token request hangs, in this "
-                "process or in another.",
-                hint="Try again; if it lasts, check how long names take to be resolved.",
-            )
-        else:
-            own = defect(failure)
-        own.connection = self._acquisition.connection
-        return own
+        return for_caller(failure, self._acquisition.connection, self._patience)
 
     def _new_flight_key(self) -> Hashable:
         """Return what connections have in common that share their workers."""
@@ -320,16 +308,6 @@ def _spread_in_child() -> None:
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch - it is missing on Windows
     os.register_at_fork(after_in_child=_spread_in_child)
-
-
-def defect(failure: Exception) -> errors.KeyturnError:
-    """Return an error for an exception that neither a provider nor a store has raised."""
-    place = traceback.extract_tb(failure.__traceback__)[-1]
-    return errors.KeyturnError(
-        f"the token request failed with {type(failure).__name__} in {place.name}, "
-        f"line {place.lineno}.",
-        hint="If the system does not explain it, this is a defect of keyturn: report it.",
-    )
 
 
 def _is_same(one: Token, other: Token) -> bool:
