@@ -12,9 +12,10 @@ from keyturn._names import did_you_mean
 from keyturn._options import DEFAULT_MARGIN, Options, option_problem
 from keyturn._plugins.loading import provider as find_provider
 from keyturn._providers import calls
+from keyturn._providers.kinds import fields_of
 from keyturn._providers.problems import problems as provider_problems
 from keyturn._providers.provider import Provider
-from keyturn._providers.settings import OPTION_NAMES, Settings, fields_of, read
+from keyturn._providers.settings import OPTION_NAMES, Settings, read
 from keyturn.errors import Problem
 from keyturn.stores._opening import open_store
 

@@ -32,7 +32,7 @@ class RateLimit:
         return 60.0 / self.per_minute
 
 
-@attrs.frozen(eq=False, repr=False)
+@attrs.frozen(repr=False)
 class TokenBucket:
     """What is left of a rate limit.
 

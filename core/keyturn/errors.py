@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
 
 @attrs.frozen
@@ -50,16 +50,13 @@ class KeyturnError(Exception):
         subject = f"{self.connection}: " if self.connection else ""
         return f"{subject}{self.message}{' ' + self.hint if self.hint else ''}"
 
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    def __reduce__(self) -> tuple[Any, ...]:
         # Exception's own pickling and copying loses keyword-only arguments.
-        return _rebuild, (type(self), self.args, dict(self.__dict__))
+        return _new, (type(self), *self.args), self.__dict__
 
 
-def _rebuild(cls: type[KeyturnError], args: tuple[Any, ...], state: dict[str, Any]) -> KeyturnError:
-    error = cls.__new__(cls, *args)
-    error.args = args
-    error.__dict__.update(state)
-    return error
+def _new(cls: type[KeyturnError], *args: Any) -> KeyturnError:
+    return cls.__new__(cls, *args)
 
 
 class ConfigurationError(KeyturnError):
@@ -76,22 +73,15 @@ class ConfigurationError(KeyturnError):
         self,
         message: str,
         *,
-        problems: Iterable[Problem | str] = (),
+        problems: Iterable[Problem] = (),
         connection: str | None = None,
         hint: str = "",
     ) -> None:
         super().__init__(message, connection=connection, hint=hint)
-        self.problems: tuple[Problem, ...] = tuple(map(_problem, problems))
+        self.problems = tuple(problems)
 
     def __str__(self) -> str:
         return "\n  - ".join([super().__str__(), *map(str, self.problems)])
-
-
-def _problem(given: Problem | str) -> Problem:
-    if isinstance(given, Problem):
-        return given
-    path, colon, message = given.partition(": ")
-    return Problem(path, message) if colon else Problem("", given)
 
 
 class ProviderNotFound(ConfigurationError):

@@ -84,9 +84,9 @@ def test_problems_are_listed() -> None:
 
 def test_problem_without_a_place_is_its_message() -> None:
     """A mistake that concerns a whole file would be shown with an empty name."""
-    error = errors.ConfigurationError("it failed.", problems=["url: is wrong", "is empty"])
+    problems = errors.Problem("url", "is wrong"), errors.Problem("", "is empty")
+    error = errors.ConfigurationError("it failed.", problems=problems)
 
-    assert error.problems == (errors.Problem("url", "is wrong"), errors.Problem("", "is empty"))
     assert str(error) == "it failed.\n  - url: is wrong\n  - is empty"
 
 

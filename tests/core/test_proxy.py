@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from keyturn import errors
-from keyturn._http.proxy import environment_proxy
+from keyturn._http.route import proxy_for
 
 if TYPE_CHECKING:
     import socket
@@ -58,7 +58,7 @@ def test_proxy_is_the_environments(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
 
-    assert environment_proxy().for_host("login.example", 443) == url
+    assert proxy_for("login.example", 443) == url
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_no_proxy_is_read_as_curl_reads_it(
     monkeypatch.setenv("HTTPS_PROXY", PROXY)
     monkeypatch.setenv("NO_PROXY", exceptions)
 
-    assert (environment_proxy().for_host(host, 443) is None) == is_direct
+    assert (proxy_for(host, 443) is None) == is_direct
 
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import keyturn
 from keyturn import errors
-from keyturn._providers.schema import json_schema
+from keyturn._providers.kinds import json_schema
 from keyturn._providers.settings import read
 
 if TYPE_CHECKING:

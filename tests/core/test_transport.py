@@ -14,7 +14,7 @@ import pytest
 
 import keyturn
 from keyturn import errors
-from keyturn._http.body import read_capped
+from keyturn._http.exchange import read_capped
 from keyturn._http.response import MAX_BODY
 
 if TYPE_CHECKING:

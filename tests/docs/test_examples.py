@@ -110,7 +110,7 @@ class PageRun:
             f"[{group}]\n{name} = {module}" for group, e in groups for name, module in e.items()
         ]
         (information / "entry_points.txt").write_text("\n".join(lines), encoding="utf-8")
-        # A process that begins after the installation knows nothing older.
+        # A process that starts after the installation finds it.
         plugins.plugin_manager.cache_clear()
 
     def _configure(self, text: str, connections: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 import keyturn
 from keyturn import errors
 from keyturn._providers.data import DATA
-from keyturn._providers.settings import fields_of
+from keyturn._providers.kinds import fields_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING
 
-from keyturn.stores import _database
+from keyturn.stores import _disk
 from keyturn.stores._disk import DiskStore
 from keyturn.stores._files import locked
 
@@ -217,7 +217,7 @@ def write(cache):
     time.sleep(0.2)
     done.set()
 
-thread = threading.Thread(target=store._database.run, args=(write,))
+thread = threading.Thread(target=store._run, args=("a", write))
 thread.start()
 begun.wait()
 if not (child := os.fork()):
@@ -237,15 +237,15 @@ def test_fork_does_not_wait_for_a_busy_database(run: Run, directory: Path) -> No
         run(
             """
 import os, sys, threading
-from keyturn.stores import _database
+from keyturn.stores import _disk
 from keyturn.stores._disk import DiskStore
 
-_database.PATIENCE = 0.05
+_disk.PATIENCE = 0.05
 store = DiskStore(sys.argv[1])
 store.write("a", "entry", float("inf"))
 inside, done = threading.Event(), threading.Event()
 thread = threading.Thread(
-    target=store._database.run, args=[lambda _: (inside.set(), done.wait())]
+    target=store._run, args=["a", lambda _: (inside.set(), done.wait())]
 )
 thread.start()
 inside.wait()
@@ -316,6 +316,6 @@ def test_damage_that_another_process_repaired_is_left_as_it_is(
             run(MENDER, directory)
         return locked(path, patience)
 
-    monkeypatch.setattr(_database, "locked", overtaken)
+    monkeypatch.setattr(_disk, "locked", overtaken)
     assert disk.read("a") == "theirs"
     assert not (directory / "cache.db.corrupt").exists()

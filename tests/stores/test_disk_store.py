@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from keyturn.stores import _database, _text_cache
-from keyturn.stores._database import Database
+from keyturn.stores import _disk, _text_cache
 from keyturn.stores._disk import LONGEST_ENTRY, DiskStore
 from keyturn.stores._text_cache import TextCache
 
@@ -278,7 +277,7 @@ def test_planted_keys_are_not_unpickled(directory: Path, tmp_path: Path, disk: D
     disk.write("a", "entry", 2000)
     bomb = pickle.dumps(Bomb(tmp_path / "marker"))
     planted(directory, ("INSERT INTO Cache (key, raw, mode) VALUES (?, 0, 4)", (bomb,)))
-    assert set(Database(directory / "cache.db").run(list)) == {"a", bomb}
+    assert set(disk._run("a", list)) == {"a", bomb}  # noqa: SLF001 - no public method lists keys
     assert not (tmp_path / "marker").exists()
 
 
@@ -436,11 +435,11 @@ def test_thread_that_finds_the_store_busy_raises(
     directory: Path, disk: DiskStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Threads would queue up behind one that waits for the database."""
-    monkeypatch.setattr(_database, "PATIENCE", 0.01)
+    monkeypatch.setattr(_disk, "PATIENCE", 0.01)
     inside, done = threading.Event(), threading.Event()
 
     def occupy() -> None:
-        Database(directory / "cache.db").run(lambda _: (inside.set(), done.wait()))
+        DiskStore(directory)._run("a", lambda _: (inside.set(), done.wait()))  # noqa: SLF001
 
     thread = threading.Thread(target=occupy)
     thread.start()
@@ -541,5 +540,5 @@ def test_failed_opening_leaves_no_descriptors(disk: DiskStore, directory: Path) 
 def test_directory_that_goes_while_it_is_opened_raises_and_no_more(tmp_path: Path) -> None:
     """A connection that never came to be would raise again when it is collected."""
     with pytest.raises(sqlite3.OperationalError):
-        TextCache(str(tmp_path / "gone" / "cache.db"), new=True)
+        TextCache(str(tmp_path / "gone" / "cache.db"))
     gc.collect()

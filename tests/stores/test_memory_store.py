@@ -42,7 +42,7 @@ def test_locks_and_expired_entries_do_not_pile_up() -> None:
             pass
     entries = store._entries  # noqa: SLF001 - growth shows nowhere else
     assert len(entries) <= 64
-    assert store._locks.get().table == {}  # noqa: SLF001 - nor here
+    assert store._locks.get()[1] == {}  # noqa: SLF001 - nor here
     now += 100
     last = f"{999:x}"
     assert store.read(last) is None

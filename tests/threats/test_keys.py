@@ -103,7 +103,6 @@ EFFECTIVE: dict[str, dict[str, Any]] = {
         "parameters": {"a": "b"},
         "token_headers": {"X-A": "b"},
         "token_field": "id_token",
-        "token_status": 201,
         "token_type": "",
         "lifetime_field": "other",
         "lifetime_format": "milliseconds",
@@ -141,6 +140,7 @@ CONTEXT: dict[str, dict[str, Any]] = {
         "per_minute": None,  # goes with the next
         "burst": None,
         "max_margin": 7.0,
+        "token_status": 201,
         "api_url_field": "url",
         "api_domains": None,  # goes with the one above
         "authorization_header": "X-Token",

@@ -12,7 +12,7 @@ from keyturn._cli.output import print_rows
 from keyturn._plugins import loading as plugins
 from keyturn._plugins.description_file import provider_from_file
 from keyturn._providers.calls import translate_errors
-from keyturn._providers.schema import json_schema
+from keyturn._providers.kinds import json_schema
 from keyturn.testing.provider_kit._examples import Examples
 from keyturn.testing.provider_kit._run import CHECKS, run
 

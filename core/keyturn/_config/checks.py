@@ -12,7 +12,7 @@ from keyturn._config.references import reference_problem
 from keyturn._names import did_you_mean
 from keyturn._options import Options, option_problem
 from keyturn._providers import settings as provider_settings
-from keyturn._providers.schema import json_schema
+from keyturn._providers.kinds import json_schema
 from keyturn._secret import Secret
 from keyturn.errors import Problem
 

@@ -1,16 +1,17 @@
-"""How a request reaches a host: name resolution, connections, TLS, and one deadline for all of it.
+"""How a request reaches a host: connections, TLS, and one deadline for all of it.
 
 httpx limits each single read by a timeout, so a server that sends a byte now and then can hold a
 caller for ever. httpcore, httpx's transport, takes a network back end
 (https://www.encode.io/httpcore/network-backends/): this one gives every operation the time that
 is left until the deadline, proxies and TLS handshakes included, and needs no thread for that.
+httpcore's own timeouts, an argument of each method, are ignored.
 """
 
 from __future__ import annotations
 
 import socket
 import ssl
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import httpcore
 
@@ -19,25 +20,23 @@ from keyturn._clock import SYSTEM
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-Address: TypeAlias = "tuple[socket.AddressFamily, Any]"
-
 _CHUNK = 65_536
 
 
-class Deadline:
-    """The moment by which the last byte of a response must have come.
+class Network(httpcore.NetworkBackend):
+    """The network as one request sees it: the last byte of the response comes in time, or none.
 
-    It is measured on the system's monotonic clock, never on a connection's own: the kernel counts
-    a socket's timeout on the system's clock too, so a clock that a test sets or stops neither
-    shortens nor lengthens what a real server may take.
+    The time is measured on the system's monotonic clock, never on a connection's own: the kernel
+    counts a socket's timeout on the system's clock too, so a clock that a test sets or stops
+    neither shortens nor lengthens what a real server may take.
 
     Args:
         seconds: The time from now on.
     """
 
     def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
         self._end = SYSTEM.monotonic() + seconds
+        self._sockets: list[socket.socket] = []
 
     def left(self) -> float:
         """Return the seconds that are left, more than 0.
@@ -50,89 +49,63 @@ class Deadline:
             raise TimeoutError
         return left
 
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        """Return a connection to a host: the token endpoint's, or a proxy.
 
-def resolve(host: str, port: int) -> list[Address]:
-    """Return the addresses of a host, in the order in which they are tried.
+        Each address gets an equal share of the time left, so that one that does not respond leaves
+        time for the next. `getaddrinfo` takes no timeout: a name server that does not respond can
+        exceed the deadline.
 
-    `getaddrinfo` takes no timeout: a name server that does not respond can exceed the deadline.
+        Raises:
+            OSError: The name can't be resolved, or no address be connected to.
+        """
+        failure = OSError("the name has no address")
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        for number, (family, kind, _, _, address) in enumerate(addresses):
+            connection = socket.socket(family, kind)
+            self._sockets.append(connection)
+            connection.settimeout(self.left() / (len(addresses) - number))
+            try:
+                connection.connect(address)
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                return _Stream(connection, self.left)
+            except OSError as error:
+                failure = error
+        raise failure
 
-    Args:
-        host: A host name, or an IP address without brackets.
-        port: The TCP port.
-
-    Raises:
-        OSError: The name can't be resolved.
-    """
-    addresses: list[Address] = []
-    for family, _, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        addresses.append((family, address))
-    return addresses
-
-
-def connect(host: str, port: int, deadline: Deadline) -> socket.socket:
-    """Return a TCP connection to a host.
-
-    Each address gets an equal share of the time left, so that one that does not respond leaves
-    time for the next.
-
-    Raises:
-        OSError: No address could be connected to; it is the last one's error.
-    """
-    addresses = resolve(host, port)
-    failure: OSError = OSError("the name has no address")
-    for number, (family, address) in enumerate(addresses):
-        try:
-            return _connect_to(family, address, deadline.left() / (len(addresses) - number))
-        except OSError as error:
-            failure = error
-    raise failure
-
-
-def _connect_to(family: socket.AddressFamily, address: Any, seconds: float) -> socket.socket:
-    connection = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        connection.settimeout(seconds)
-        connection.connect(address)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+    def close(self) -> None:
+        """Close every connection; httpcore leaves one open when setting up a proxy fails."""
+        for connection in self._sockets:
+            connection.close()
 
 
-class Stream(httpcore.NetworkStream):
-    """A TCP connection on which every operation takes no longer than the deadline allows.
+class _Stream(httpcore.NetworkStream):
+    """A TCP connection on which no operation takes longer than the time that is left."""
 
-    Args:
-        connection: The connection.
-        deadline: The deadline.
-    """
-
-    def __init__(self, connection: socket.socket, deadline: Deadline) -> None:
+    def __init__(self, connection: socket.socket, left: Callable[[], float]) -> None:
         self._connection = connection
-        self._deadline = deadline
+        self._left = left
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Return up to `max_bytes` bytes, or none when the other side has closed."""
-        del timeout
-        self._connection.settimeout(self._deadline.left())
+        self._connection.settimeout(self._left())
         return self._connection.recv(max_bytes)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Send all bytes of a buffer."""
-        del timeout
+        self._connection.settimeout(self._left())  # of the whole of sendall
         try:
-            while buffer:
-                self._connection.settimeout(self._deadline.left())
-                buffer = buffer[self._connection.send(buffer) :]
-        except TimeoutError:
-            raise
-        except OSError as error:
+            self._connection.sendall(buffer)
+        except ConnectionError as error:
             # httpcore then reads: a server may respond, and close, before it has read everything.
             raise httpcore.WriteError(error) from error
 
     def close(self) -> None:
-        """Close the connection."""
         self._connection.close()
 
     def start_tls(
@@ -141,12 +114,10 @@ class Stream(httpcore.NetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> httpcore.NetworkStream:
-        """Return a stream that encrypts what goes over this one, after the handshake."""
-        del timeout
-        return TLSStream(self, ssl_context, server_hostname)
+        return _TLSStream(self, ssl_context, server_hostname)
 
 
-class TLSStream(httpcore.NetworkStream):
+class _TLSStream(httpcore.NetworkStream):
     """TLS over any other stream: a connection, or the tunnel through a proxy with TLS of its own.
 
     Args:
@@ -154,6 +125,8 @@ class TLSStream(httpcore.NetworkStream):
         context: How TLS is done, and which certificates are trusted.
         server_hostname: The name that the server's certificate must have.
     """
+
+    start_tls = _Stream.start_tls
 
     def __init__(
         self, stream: httpcore.NetworkStream, context: ssl.SSLContext, server_hostname: str | None
@@ -166,8 +139,6 @@ class TLSStream(httpcore.NetworkStream):
         self._run(self._tls.do_handshake)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Return up to `max_bytes` bytes, or none when the other side has closed."""
-        del timeout
         try:
             data: bytes = self._run(self._tls.read, max_bytes)
         except ssl.SSLEOFError:  # closed without TLS's own end, as many servers do
@@ -175,28 +146,11 @@ class TLSStream(httpcore.NetworkStream):
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Send all bytes of a buffer."""
-        del timeout
         while buffer:
             buffer = buffer[self._run(self._tls.write, buffer) :]
 
     def close(self) -> None:
-        """Close the connection."""
         self._stream.close()
-
-    def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,
-    ) -> httpcore.NetworkStream:
-        """Return a stream that encrypts what goes over this one, after the handshake."""
-        del timeout
-        return TLSStream(self, ssl_context, server_hostname)
-
-    def get_extra_info(self, info: str) -> Any:
-        """Return the TLS object if it is asked for: httpcore reads the protocol agreed on."""
-        return self._tls if info == "ssl_object" else None
 
     def _run(self, step: Callable[..., Any], *arguments: Any) -> Any:
         """Return what a step of TLS returns, with the bytes sent and received that it needs."""
@@ -213,34 +167,3 @@ class TLSStream(httpcore.NetworkStream):
             else:
                 self._stream.write(self._outgoing.read())
                 return result
-
-
-class Network(httpcore.NetworkBackend):
-    """The network as one request sees it: it keeps the request's deadline.
-
-    Args:
-        deadline: The deadline of everything that goes over its connections.
-    """
-
-    def __init__(self, deadline: Deadline) -> None:
-        self._deadline = deadline
-        self._streams: list[Stream] = []
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.NetworkStream:
-        """Return a connection to a host: the token endpoint's, or a proxy."""
-        del timeout, local_address, socket_options
-        stream = Stream(connect(host, port, self._deadline), self._deadline)
-        self._streams.append(stream)
-        return stream
-
-    def close(self) -> None:
-        """Close every connection; httpcore leaves one open when setting up a proxy fails."""
-        for stream in self._streams:
-            stream.close()

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 BodyFormat = Literal["form", "json", "query"]
 Pairs = tuple[tuple[str, Value], ...]
 
-_CONTENT_TYPES: dict[str, str] = {
-    "form": "application/x-www-form-urlencoded",
-    "json": "application/json",
+_ACCEPT = {"Accept": "application/json", "Accept-Encoding": "identity"}
+_HEADERS: dict[str, dict[str, str]] = {
+    "form": {**_ACCEPT, "Content-Type": "application/x-www-form-urlencoded"},
+    "json": {**_ACCEPT, "Content-Type": "application/json"},
+    "query": _ACCEPT,
 }
 _MASK = "REDACTED"
 
@@ -170,10 +172,10 @@ class TokenRequest:
             sorted(set(self.scope)),
             [self.scope_separator, self.scope_name],
             _canonical(self.extra_headers, str.lower),
-            None if self.certificate is None else _canonical_certificate(self.certificate),
+            self.certificate and attrs.astuple(self.certificate),
         ]
         # Nested JSON is unambiguous: no value can run into the next, whatever it holds.
-        digest = hmac.digest(key, json.dumps(fields).encode(), "sha256")
+        digest = hmac.digest(key, json.dumps(fields, default=Secret.reveal).encode(), "sha256")
         return attrs.evolve(self, fingerprint=digest.hex())
 
     def __hash__(self) -> int:
@@ -186,22 +188,20 @@ class TokenRequest:
         )
 
     def _headers(self, now: float) -> dict[str, str]:
-        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
-        if self.body_format in _CONTENT_TYPES:
-            headers["Content-Type"] = _CONTENT_TYPES[self.body_format]
-        if self.extra_headers:
-            # A header's name is the same in any case (RFC 9110 section 5.1).
-            names = {name.lower(): name for name in headers}
-            for name, value in self.extra_headers:
-                headers.pop(names.get(name.lower(), ""), None)
-                headers[name] = reveal(value, now)
+        headers = dict(_HEADERS[self.body_format])
+        # A header's name is the same in any case (RFC 9110 section 5.1).
+        names = {name.lower(): name for name in headers} if self.extra_headers else {}
+        for name, value in self.extra_headers:
+            headers.pop(names.get(name.lower(), ""), None)
+            headers[name] = reveal(value, now)
         return headers
 
     def _content(self, now: float) -> bytes:
         """Return the encoded parameters: the body, or the query."""
-        parameters: list[tuple[str, str]] = []
-        for name, value in self.parameters:
-            parameters.append((name, value if isinstance(value, str) else reveal(value, now)))
+        parameters = [
+            (name, value if isinstance(value, str) else reveal(value, now))
+            for name, value in self.parameters
+        ]
         if self.scope and self.scope_name:
             parameters.append((self.scope_name, self.scope_separator.join(self.scope)))
         try:
@@ -219,21 +219,17 @@ class TokenRequest:
 
 
 def _canonical(pairs: Pairs, rename: Callable[[str], str] = str) -> list[list[str]]:
+    """Return the names and what the values are made of, secrets included, in one order."""
     canonical: list[list[str]] = []
     for name, value in pairs:
-        fields = [rename(name)]
+        row = [rename(name)]
         for part in fingerprint_parts(value):
             if isinstance(part, str):
-                fields.append(part)
+                row.append(part)
             else:
-                fields.append(part.reveal())
-        canonical.append(fields)
+                row.append(part.reveal())
+        canonical.append(row)
     return sorted(canonical)
-
-
-def _canonical_certificate(certificate: ClientCertificate) -> list[str | None]:
-    password = certificate.password
-    return [certificate.certificate, certificate.key, password.reveal() if password else None]
 
 
 def _masked(pairs: Pairs) -> Pairs:

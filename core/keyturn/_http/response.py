@@ -111,21 +111,19 @@ def error_for(
         secrets: What must not show in the error's message.
         retry_after_default: The cooldown of a rate-limited endpoint that names none, in seconds.
     """
-    code, status = error.code if error else "", response.status
-    shown = printable(code, secrets)
+    error = error or OAuthError("")
+    status, cooldown = response.status, retry_after(response)
+    shown, description = printable(error.code, secrets), printable(error.description, secrets)
     what = f"HTTP {status}" + (f", {shown}" if shown else "")
-    description = printable(error.description, secrets) if error else ""
     what += f": {description}" if description else ""
     if status == _TOO_MANY_REQUESTS:
-        cooldown = retry_after(response)
         cooldown = retry_after_default if cooldown is None else cooldown
         return errors.RateLimited(
             f"the token endpoint's rate limit is reached ({what}).",
             retry_after=cooldown,
             hint=f"Try again in {cooldown:.0f} s.",
         )
-    if status >= 500 or status == _REQUEST_TIMEOUT or (error and error.server_fault):
-        cooldown = retry_after(response)
+    if status >= 500 or status == _REQUEST_TIMEOUT or error.server_fault:
         when = "later" if cooldown is None else f"in {cooldown:.0f} s"
         return errors.EndpointUnavailable(
             f"the token endpoint reports a failure of its own ({what}).",
@@ -137,11 +135,14 @@ def error_for(
             "requests.",
             hint="Set the final address as token_url.",
         )
-    if code or status >= 400:
-        kind, hint = _ERROR_RESPONSES.get(code or str(status), _OTHER_ERROR_RESPONSE)
-        message = f"the authorization server refused the token request ({what})."
-        public_code = code if shown == code else ""  # it may quote a secret
-        return kind(message, error=public_code, status=status, hint=hint)
+    if error.code or status >= 400:
+        kind, hint = _ERROR_RESPONSES.get(error.code or str(status), _OTHER_ERROR_RESPONSE)
+        return kind(
+            f"the authorization server refused the token request ({what}).",
+            error=error.code if shown == error.code else "",  # it may quote a secret
+            status=status,
+            hint=hint,
+        )
     return errors.InvalidTokenResponse(f"the token endpoint's response holds no token ({what}).")
 
 

@@ -60,18 +60,14 @@ class DynamicValue(abc.ABC):
 Value: TypeAlias = str | Secret | DynamicValue
 
 
-@attrs.frozen
 class RandomId(DynamicValue):
     """A random UUID (RFC 9562 section 5.4), as some platforms require for each request."""
 
     def value(self, now: float) -> str:
-        """Return a new UUID."""
-        del now
         return _uuid()
 
     def inputs(self) -> Iterable[str | Secret]:
-        """Return nothing: a UUID is made of nothing that stays the same."""
-        return ()
+        return ()  # a UUID is made of nothing that stays the same
 
 
 @attrs.frozen
@@ -89,23 +85,18 @@ class BasicCredentials(DynamicValue):
     form_encoded: bool = True
 
     def value(self, now: float) -> str:
-        """Return the header's value."""
-        del now
         return f"Basic {self._pair()}"
 
     def inputs(self) -> Iterable[str | Secret]:
-        """Return the credentials, and how they are encoded."""
         return (self.client_id, self.client_secret, str(self.form_encoded))
 
     def secrets(self) -> Iterable[Secret]:
-        """Return the secret, and the encoded pair in the header."""
         return (self.client_secret, Secret(self._pair()))
 
     def _pair(self) -> str:
-        client_id, secret = self.client_id, self.client_secret.reveal()
-        if self.form_encoded:
-            client_id, secret = quote_plus(client_id), quote_plus(secret)
-        return base64.b64encode(f"{client_id}:{secret}".encode()).decode()
+        encode = quote_plus if self.form_encoded else str
+        pair = f"{encode(self.client_id)}:{encode(self.client_secret.reveal())}"
+        return base64.b64encode(pair.encode()).decode()
 
 
 @attrs.frozen(kw_only=True)
@@ -129,10 +120,7 @@ class ClientAssertion(DynamicValue):
     lifetime: float = 300.0
 
     def value(self, now: float) -> str:
-        """Return the signed JWT.
-
-        Args:
-            now: Its `iat`, in epoch seconds; its `exp` is `lifetime` seconds later.
+        """Return the signed JWT, whose `iat` is now.
 
         Raises:
             keyturn.errors.ConfigurationError: The key can't be read, or is of another kind than
@@ -144,10 +132,9 @@ class ClientAssertion(DynamicValue):
         header = {"alg": self.algorithm, "typ": "JWT"}
         if self.key_id is not None:
             header[self.key_header] = self.key_id
-        times = {"iat": int(now), "exp": int(now) + int(self.lifetime)}
-        given = {name: reveal(value, now) for name, value in self.claims.items()}
-        claims = {**times, **given, "jti": _uuid()}
-        problem = ""
+        claims: dict[str, object] = {"iat": int(now), "exp": int(now) + int(self.lifetime)}
+        claims |= {name: reveal(value, now) for name, value in self.claims.items()}
+        claims["jti"] = _uuid()
         try:
             kind = _KEY_TYPES[self.algorithm[:2]]
             key = jwk.JWKRegistry.import_key(self.private_key.reveal(), kind)
@@ -160,11 +147,9 @@ class ClientAssertion(DynamicValue):
         )
 
     def inputs(self) -> Iterable[str | Secret]:
-        """Return the key, and everything that is signed except the times and the `jti`."""
         parts: list[str | Secret] = [self.private_key, self.key_header, self.algorithm]
         parts += [str(self.lifetime), "no key ID" if self.key_id is None else f"={self.key_id}"]
-        for name in sorted(self.claims):
-            value = self.claims[name]
+        for name, value in sorted(self.claims.items()):
             parts.append(name)
             if name == "scope" and isinstance(value, str):
                 parts.append(" ".join(sorted(set(value.split()))))  # their order changes nothing
@@ -204,7 +189,6 @@ def fingerprint_parts(value: Value) -> list[str | Secret]:
 
 def _checked(value: DynamicValue, make: Callable[[], T]) -> T:
     """Return what a dynamic value makes; whatever it raises becomes one of keyturn's errors."""
-    failure: errors.KeyturnError
     try:
         return make()
     except errors.KeyturnError as error:

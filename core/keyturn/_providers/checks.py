@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -35,58 +36,53 @@ _FRAMING = frozenset(
 )
 
 
-def _matches(pattern: str, problem: str) -> Check:
-    """Return a check that a whole string matches a pattern."""
-    regex = re.compile(pattern)
-    return lambda value: None if regex.fullmatch(value) else problem
+def _check(is_right: Callable[[Any], object], problem: str) -> Check:
+    """Return a check that reports `problem` for each value that is not right."""
+    return lambda value: None if is_right(value) else problem
 
 
-def _between(least: float, most: float, unit: str = "") -> Check:
-    """Return a check that a number, if there is one, is in a range."""
-    problem = f"must be from {least:g} to {most:g}{unit}"
-    return lambda number: None if least <= number <= most else problem
+def _pattern(pattern: str) -> Callable[[str], object]:
+    """Return whether a string has a pattern, which is compiled when it is first needed."""
+    return functools.partial(re.fullmatch, pattern)
+
+
+def _is_one_line(value: str | Secret) -> bool:
+    text = value.reveal() if isinstance(value, Secret) else value
+    return bool(text) and text == text.strip() and text.isprintable()
 
 
 _PATH = r"[^.\s]+(?:\.[^.\s]+)*"
-required = _matches(r"(?s).+", "must not be empty")
-path = _matches(_PATH, "must be a path such as data.token")
-optional_path = _matches(rf"(?:{_PATH})?", "must be a path such as data.token")
-scheme = _matches(r"[\x21-\x7e]*", "must be one word, or empty")
-key_header = _matches(
-    r"(?!(?:alg|b64|crit|typ)?\Z)(?s:.*)", "can't be empty, alg, b64, crit or typ"
+_PEM_REGEX = re.compile(r"\s*-----BEGIN (?s:.*)PRIVATE KEY-----")
+required = _check(bool, "must not be empty")
+path = _check(_pattern(_PATH), "must be a path such as data.token")
+optional_path = _check(_pattern(f"(?:{_PATH})?"), "must be a path such as data.token")
+scheme = _check(_pattern(r"[\x21-\x7e]*"), "must be one word, or empty")
+key_header = _check(
+    lambda name: name not in {"", "alg", "b64", "crit", "typ"},
+    "can't be empty, alg, b64, crit or typ",
 )
-algorithm = _matches(
-    r"(?:RS|PS|ES)(?:256|384|512)|ES256K|EdDSA|Ed25519|Ed448",
+algorithm = _check(
+    _pattern(r"(?:RS|PS|ES)(?:256|384|512)|ES256K|EdDSA|Ed25519|Ed448"),
     "must be an algorithm with a private key, such as RS256, PS256, ES256 or EdDSA",
 )
-provider_name = _matches(
-    r"[A-Za-z0-9]+(?:[._-]+[A-Za-z0-9]+)*", "must have letters, digits and inner . _ or - only"
+provider_name = _check(
+    _pattern(r"[A-Za-z0-9]+(?:[._-]+[A-Za-z0-9]+)*"),
+    "must have letters, digits and inner . _ or - only",
 )
-success_status = _between(200, 299)
-assertion_lifetime = _between(1, 86_400, " seconds")
-
-
-def one_line(value: str | Secret) -> str | None:
-    """Check that a string is one line without surrounding space."""
-    text = value.reveal() if isinstance(value, Secret) else value
-    if text and text == text.strip() and text.isprintable():
-        return None
-    return "must be one line, without spaces around it"
-
-
-def scope(values: tuple[str, ...]) -> str | None:
-    """Check that strings are scope values."""
-    if values and all(re.fullmatch(SCOPE_VALUE_PATTERN, value) for value in values):
-        return None
-    return "must have one or more scope values of visible ASCII characters (RFC 6749 section 3.3)"
-
-
-def private_key(value: Secret) -> str | None:
-    """Check that a secret is a private key as PEM."""
-    text = value.reveal().strip()
-    if text.startswith("-----BEGIN ") and "PRIVATE KEY-----" in text:
-        return None
-    return "must be a private key as PEM, from -----BEGIN to the last line"
+success_status = _check(range(200, 300).__contains__, "must be from 200 to 299")
+assertion_lifetime = _check(
+    lambda seconds: 1 <= seconds <= 86_400, "must be from 1 to 86400 seconds"
+)
+positive = _check(lambda number: number is None or number > 0, "must be above 0")
+one_line = _check(_is_one_line, "must be one line, without spaces around it")
+scope = _check(
+    lambda values: values and all(map(_pattern(SCOPE_VALUE_PATTERN), values)),
+    "must have one or more scope values of visible ASCII characters (RFC 6749 section 3.3)",
+)
+private_key = _check(
+    lambda key: _PEM_REGEX.match(key.reveal()),
+    "must be a private key as PEM, from -----BEGIN to the last line",
+)
 
 
 def address(template: str) -> str | None:
@@ -121,17 +117,12 @@ def headers(values: Mapping[str, str]) -> str | None:
     return None
 
 
-def positive(number: float | None) -> str | None:
-    """Check that a number is above 0, or None."""
-    return None if number is None or number > 0 else "must be above 0"
-
-
 def rate_limit(limit: RateLimit | None) -> str | None:
     """Check the numbers of a rate limit."""
     numbers = () if limit is None else (limit.per_minute, limit.burst)
     if not all(type(each) in {int, float} and 0 < each < float("inf") for each in numbers):
         return "must have a per_minute and a burst above 0"
-    if limit is not None and (not isinstance(limit.burst, int) or limit.burst < 1):
+    if limit is not None and not isinstance(limit.burst, int):
         return "must have an integer as burst, 1 or more"
     return None
 
@@ -145,5 +136,5 @@ def domains(values: tuple[str, ...]) -> str | None:
 
 def codes(values: Mapping[str, str]) -> str | None:
     """Check that the values of a table are OAuth error codes."""
-    wrong = [code for code in values.values() if not is_code(code)]
-    return f"{wrong[0]!r} is no error code of RFC 6749 section 5.2" if wrong else None
+    wrong = (code for code in values.values() if not is_code(code))
+    return next((f"{code!r} is no error code of RFC 6749 section 5.2" for code in wrong), None)

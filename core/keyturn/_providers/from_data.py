@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from keyturn import errors
 from keyturn._names import did_you_mean
 from keyturn._providers.data import DATA, datum_types
-from keyturn._providers.kinds import WrongValueError, convert, kind_of
+from keyturn._providers.kinds import WrongValueError, convert, fields_of, kind_of
 from keyturn._providers.problems import problems
 from keyturn._providers.provider import Provider
 from keyturn._providers.settings import (
@@ -22,7 +22,6 @@ from keyturn._providers.settings import (
     Settings,
     choice,
     domain,
-    fields_of,
     label,
     read,
     setting,

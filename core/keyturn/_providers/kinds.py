@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import math
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from itertools import chain
 from typing import Any, Literal
+
+import attrs
 
 from keyturn._names import did_you_mean
 from keyturn._rate_limit import RateLimit
@@ -17,7 +21,7 @@ SCOPE_VALUE_PATTERN = r"[\x21\x23-\x5b\x5d-\x7e]+"
 
 
 class WrongValueError(ValueError):
-    """A value does not fit; the text says what is needed, and does not show the value."""
+    """A value does not fit; the message says what is needed, and does not show the value."""
 
 
 def kind_of(annotation: Any) -> tuple[Any, bool]:
@@ -37,34 +41,74 @@ def convert(value: Any, annotation: Any) -> Any:
     kind, optional = kind_of(annotation)
     if kind is Any or (value is None and optional):
         return value
-    if typing.get_origin(kind) is Literal:
-        return _one_of(value, typing.get_args(kind))
-    origin = typing.get_origin(kind) or kind
-    if origin in _CONVERTERS:
-        value = _CONVERTERS[origin](value)
-    if isinstance(value, origin) and not (isinstance(value, bool) and origin is not bool):
-        return value
-    raise WrongValueError(f"must be {_WANTED[origin]}")
-
-
-def json_schema_of(kind: Any) -> dict[str, Any]:
-    """Return the JSON Schema of the values of a kind, without a title."""
     origin = typing.get_origin(kind) or kind
     if origin is Literal:
-        return {"type": "string", "enum": list(typing.get_args(kind))}
-    return dict(_SCHEMAS[origin])
+        problem = choice_problem(value, typing.get_args(kind))
+    else:
+        if origin in _CONVERTERS:
+            value = _CONVERTERS[origin](value)
+        fits = isinstance(value, origin) and (origin is bool or not isinstance(value, bool))
+        problem = None if fits else f"must be {_WANTED[origin]}"
+    if problem:
+        raise WrongValueError(problem)
+    return value
 
 
-def _one_of(value: Any, known: tuple[str, ...]) -> Any:
-    if value in known:
-        return value
-    question = did_you_mean(value, known) if isinstance(value, str) else ""
-    raise WrongValueError(f"must be one of {', '.join(known)}.{question}")
+def choice_problem(value: Any, choices: Collection[str]) -> str | None:
+    """Return what is wrong with a value that must be one of several, or None."""
+    if isinstance(value, str) and value in choices:
+        return None
+    question = did_you_mean(value, choices) if isinstance(value, str) else ""
+    return f"must be one of {', '.join(choices)}.{question}"
+
+
+def _fields_of(cls: type[Any]) -> dict[str, attrs.Attribute[Any]]:
+    return attrs.fields_dict(attrs.resolve_types(cls))
+
+
+fields_of: Callable[[Any], dict[str, attrs.Attribute[Any]]] = functools.cache(_fields_of)
+"""Returns the fields of a settings class by their names, each with its resolved type."""
+
+
+def json_schema(cls: type[Any], title: str) -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of a settings class; secrets are marked `writeOnly`."""
+    fields = sorted(fields_of(cls).values(), key=_is_seldom_set)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": title,
+        "type": "object",
+        "properties": {field.name: _field_schema(field) for field in fields},
+        "required": [field.name for field in fields if field.default is attrs.NOTHING],
+        "additionalProperties": False,
+    }
+
+
+def _is_seldom_set(field: attrs.Attribute[Any]) -> bool:
+    return field.name in {"token_url", "api_url"} and field.default is not attrs.NOTHING
+
+
+def _field_schema(field: attrs.Attribute[Any]) -> dict[str, Any]:
+    kind, optional = kind_of(field.type)
+    schema: dict[str, Any] = {"title": field.metadata.get("title", field.name)}
+    if field.metadata.get("description"):
+        schema["description"] = field.metadata["description"]
+    if typing.get_origin(kind) is Literal:
+        schema |= {"type": "string", "enum": list(typing.get_args(kind))}
+    else:
+        schema |= _SCHEMAS[typing.get_origin(kind) or kind]
+    schema |= field.metadata.get("schema", {})
+    for keyword, null in _NULLS.items():
+        if optional and keyword in schema:
+            listed = schema[keyword] if isinstance(schema[keyword], list) else [schema[keyword]]
+            schema[keyword] = [*listed, null]
+    default = field.default
+    if isinstance(default, (str, int)) or (isinstance(default, float) and math.isfinite(default)):
+        schema["default"] = default
+    return schema
 
 
 def _float(value: Any) -> Any:
-    is_integer = isinstance(value, int) and not isinstance(value, bool)
-    return float(value) if is_integer and abs(value) < 1 << 53 else value
+    return float(value) if type(value) is int and abs(value) < 1 << 53 else value
 
 
 def _strings(value: Any) -> Any:
@@ -84,6 +128,7 @@ def _rate_limit(value: Any) -> Any:
     return RateLimit(**value) if is_table else value
 
 
+_NULLS: dict[str, Any] = {"enum": None, "type": "null", "anyOf": {"type": "null"}}
 _CONVERTERS: dict[Any, Callable[[Any], Any]] = {
     Secret: lambda value: Secret(value) if isinstance(value, str) else value,
     float: _float,

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import types
 from typing import TYPE_CHECKING, Any
 
 from keyturn._names import nearest
 from keyturn._providers import checks, templates
 from keyturn._providers.data import DATA, datum_types
-from keyturn._providers.kinds import WrongValueError, convert, kind_of
+from keyturn._providers.kinds import WrongValueError, convert, fields_of, kind_of
 from keyturn._providers.provider import Provider
-from keyturn._providers.settings import OPTION_NAMES, Settings, fields_of
+from keyturn._providers.settings import OPTION_NAMES, Settings
 from keyturn.errors import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from keyturn._providers.data import Datum
 
@@ -27,11 +28,11 @@ def problems(provider: Provider[Any]) -> list[Problem]:
     settings: object = getattr(provider, "settings", None)
     if not (isinstance(settings, type) and issubclass(settings, Settings)):
         return [Problem("settings", "must be a class derived from keyturn.plugins.Settings")]
-    found = dict(_single_problems(provider))
-    for names, check in _CHECKS_TOGETHER.items():
-        if not found.keys() & set(names):
-            found |= dict(check(provider))
-    found |= dict(_misspelt_names(provider))
+    wrong = dict(_single_problems(provider))
+    # A datum that is wrong by itself is left out of what is checked together.
+    right = {name: "" if name in wrong else getattr(provider, name) for name in DATA}
+    together = _problems_together(types.SimpleNamespace(**right), settings)
+    found = {**dict(together), **wrong, **dict(_misspelt_names(provider))}
     for name in ("provider", *OPTION_NAMES):
         if name in fields_of(settings):
             found[f"settings.{name}"] = "can't be the name of a setting: keyturn.connect takes it"
@@ -44,8 +45,8 @@ def _single_problems(provider: Provider[Any]) -> Iterator[tuple[str, str]]:
         value: Any = getattr(provider, name, None)
         problem = _value_problem(value, datum_types()[name], datum)
         if problem is None and datum.template:
-            texts: Iterable[str] = (value,) if isinstance(value, str) else value.values()
-            wrong = (_template_problem(name, text, provider.settings) for text in texts)
+            strings: Iterable[str] = (value,) if isinstance(value, str) else value.values()
+            wrong = (_template_problem(name, each, provider.settings) for each in strings)
             problem = next(filter(None, wrong), None)
         if problem:
             yield name, problem
@@ -61,70 +62,43 @@ def _value_problem(value: Any, annotation: Any, datum: Datum) -> str | None:
     return datum.check(value) if datum.check else None
 
 
-def _template_problem(name: str, text: str, settings: type[Settings]) -> str | None:
-    if name == "api_headers" and text == templates.RANDOM_ID:
-        return f"{text!r} would be the same for all requests with one token"
-    problem = templates.problem(text, settings)
-    if problem is None and DATA[name].template == "address":
-        problem = templates.address_problem(text, settings)
-    return f"{text!r} {problem}" if problem else None
+def _template_problem(name: str, template: str, settings: type[Settings]) -> str | None:
+    if name == "api_headers" and template == templates.RANDOM_ID:
+        return f"{template!r} would be the same for all requests with one token"
+    is_address = DATA[name].template == "address"
+    problem = templates.problem(template, settings, is_address=is_address)
+    return f"{template!r} {problem}" if problem else None
 
 
-def _body_problems(provider: Provider[Any]) -> Iterator[tuple[str, str]]:
-    if provider.method == "GET" and provider.body_format != "query":
+def _problems_together(data: Any, settings: type[Settings]) -> Iterator[tuple[str, str]]:
+    """Yield which data do not go together."""
+    yield from _authentication_problems(data, settings)
+    if data.method == "GET" and data.body_format not in {"query", ""}:
         yield "body_format", "must be query with method GET, which has no body"
-
-
-def _authentication_problems(provider: Provider[Any]) -> Iterator[tuple[str, str]]:
-    needed = _NEEDED_SETTINGS.get(provider.client_authentication)
-    if needed and needed not in {*dir(provider.settings), *fields_of(provider.settings)}:
-        yield "client_authentication", f"needs the setting {needed}"
-    if provider.client_authentication == "client_secret_headers":
-        for name in ("client_id_name", "client_secret_name"):
-            header = getattr(provider, name)
-            problem = checks.header_name(header) if header else None
-            if problem:
-                yield name, problem
-
-
-def _parameter_problems(provider: Provider[Any]) -> Iterator[tuple[str, str]]:
-    """Yield parameters that would be sent twice, which RFC 6749 section 3.2 forbids."""
-    sent = {"grant_type"} if provider.grant_type else set[str]()
-    if provider.client_authentication == "client_secret_post":
-        sent |= {provider.client_id_name, provider.client_secret_name}
-    elif provider.client_authentication == "private_key_jwt":
-        sent |= {provider.client_id_name, provider.assertion_name, "client_assertion_type"}
-    for name in provider.parameters:
-        if name in sent:
-            yield "parameters", f"{name} is sent already"
-
-
-def _api_header_problems(provider: Provider[Any]) -> Iterator[tuple[str, str]]:
-    for name in provider.api_headers:
-        if name.lower() == provider.authorization_header.lower():
+    for name in data.api_headers:
+        if name.lower() == data.authorization_header.lower():
             yield "api_headers", f"{name} carries the token: see authorization_header"
-
-
-def _field_problems(provider: Provider[Any]) -> Iterator[tuple[str, str]]:
-    if provider.token_field in {provider.error_field, provider.error_description_field}:
+    if data.token_field and data.token_field in {data.error_field, data.error_description_field}:
         yield "token_field", "can't be the field of an error as well"
 
 
-_CHECKS_TOGETHER: dict[tuple[str, ...], Callable[[Provider[Any]], Iterator[tuple[str, str]]]] = {
-    ("method", "body_format"): _body_problems,
-    ("client_authentication", "client_id_name", "client_secret_name"): _authentication_problems,
-    (
-        "grant_type",
-        "parameters",
-        "client_authentication",
-        "client_id_name",
-        "client_secret_name",
-        "assertion_name",
-    ): _parameter_problems,
-    ("api_headers", "authorization_header"): _api_header_problems,
-    ("token_field", "error_field", "error_description_field"): _field_problems,
-}
-"""What is checked only when the data that it reads are right one by one."""
+def _authentication_problems(data: Any, settings: type[Settings]) -> Iterator[tuple[str, str]]:
+    way = data.client_authentication
+    needed = _NEEDED_SETTINGS.get(way)
+    if needed and needed not in {*dir(settings), *fields_of(settings)}:
+        yield "client_authentication", f"needs the setting {needed}"
+    sent = {
+        "client_secret_post": {data.client_id_name, data.client_secret_name},
+        "private_key_jwt": {data.client_id_name, data.assertion_name, "client_assertion_type"},
+    }.get(way, set())
+    for name in data.parameters:
+        # RFC 6749 section 3.2 forbids a parameter that is sent twice.
+        if name in sent or (name == "grant_type" and data.grant_type):
+            yield "parameters", f"{name} is sent already"
+    for name in ("client_id_name", "client_secret_name"):
+        header = getattr(data, name) if way == "client_secret_headers" else ""
+        if header and checks.header_name(header):
+            yield name, str(checks.header_name(header))
 
 
 def _misspelt_names(provider: Provider[Any]) -> Iterator[tuple[str, str]]:

@@ -13,7 +13,7 @@ from keyturn._http.values import reveal
 from keyturn._providers import templates, token_response
 from keyturn._providers.authentication import authentication, certificate
 from keyturn._providers.data import RESPONSE_DATA, ApiData, RequestData, TokenResponseMapping
-from keyturn._providers.schema import json_schema
+from keyturn._providers.kinds import json_schema
 from keyturn._providers.settings import Settings
 from keyturn._secret import Secret
 

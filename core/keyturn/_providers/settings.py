@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, dataclass_transform
 
 import attrs
@@ -17,7 +16,7 @@ from keyturn._http.urls import (
 )
 from keyturn._names import did_you_mean
 from keyturn._providers import checks
-from keyturn._providers.kinds import WrongValueError, convert, kind_of
+from keyturn._providers.kinds import WrongValueError, choice_problem, convert, fields_of, kind_of
 from keyturn._secret import Secret
 from keyturn.errors import Problem
 
@@ -31,10 +30,6 @@ Text = TypeVar("Text", bound=str | None)
 OPTION_NAMES = ("store", "name", "margin", "timeout", "wait", "on_event")
 """The options of `keyturn.connect`, which no setting may be named as."""
 _REQUIRED: Any = attrs.NOTHING
-_DEFAULT_CHECKS: dict[Any, Callable[[Any], str | None]] = {
-    str: checks.one_line,
-    Secret: checks.one_line,
-}
 
 
 def setting(
@@ -57,8 +52,7 @@ def setting(
         schema: JSON Schema keywords that say what `check` says.
     """
     metadata = {"title": title, "description": description, "check": check, "schema": schema or {}}
-    field: T = attrs.field(default=default, metadata=metadata)
-    return field
+    return attrs.field(default=default, metadata=metadata)
 
 
 def label(title: str, description: str = "", *, default: Text = _REQUIRED) -> Text:
@@ -106,21 +100,14 @@ def choice(
         ...     settings = AcmeSettings
         ...     token_url = "https://{environment}/oauth/token"
     """
-
-    def check(value: str) -> str | None:
-        if value in choices:
-            return None
-        return f"must be one of {', '.join(choices)}.{did_you_mean(value, choices)}"
-
     metadata = {
         "title": title,
         "description": description,
-        "check": check,
+        "check": lambda value: choice_problem(value, choices),
         "schema": {"enum": list(choices)},
         "choices": choices,
     }
-    field: Text = attrs.field(default=default, metadata=metadata)
-    return field
+    return attrs.field(default=default, metadata=metadata)
 
 
 @dataclass_transform(
@@ -245,17 +232,6 @@ def read(cls: type[R], values: Mapping[str, Any]) -> tuple[R | None, list[Proble
     return (None, problems) if problems else (settings, [])
 
 
-def fields_of(cls: type[Record]) -> dict[str, attrs.Attribute[Any]]:
-    """Return the fields of a settings class by their names, each with its resolved type."""
-    fields: dict[str, attrs.Attribute[Any]] = _resolved_fields(cls)  # type: ignore[arg-type]  # hashable
-    return fields
-
-
-@functools.cache
-def _resolved_fields(cls: Any) -> dict[str, attrs.Attribute[Any]]:
-    return attrs.fields_dict(attrs.resolve_types(cls))
-
-
 def _fill(settings: Record, values: Mapping[str, Any]) -> list[Problem]:
     """Set the fields to values; return every mistake."""
     fields = fields_of(type(settings))
@@ -265,9 +241,8 @@ def _fill(settings: Record, values: Mapping[str, Any]) -> list[Problem]:
         if name not in fields
     }
     for name, field in fields.items():
-        value = values.get(name, field.default)
         try:
-            value = _checked(field, value)
+            value = _checked(field, values.get(name, field.default))
         except WrongValueError as mistake:
             mistakes[name] = str(mistake)
             value = field.default
@@ -275,14 +250,11 @@ def _fill(settings: Record, values: Mapping[str, Any]) -> list[Problem]:
     found = [Problem(name, message) for name, message in mistakes.items()]
     # Values that are right may still be wrong together.
     if attrs.NOTHING not in settings.__dict__.values():
-        together = [_problem(text) for text in settings.problems()]
-        found += [problem for problem in together if problem.path not in mistakes]
+        for each in map(str, settings.problems()):
+            path, colon, message = each.partition(": ")
+            if not (colon and path in mistakes):
+                found.append(Problem(path, message) if colon else Problem("", each))
     return sorted(found, key=str)
-
-
-def _problem(text: str) -> Problem:
-    path, colon, message = str(text).partition(": ")
-    return Problem(path, message) if colon else Problem("", path)
 
 
 def _checked(field: attrs.Attribute[Any], value: Any) -> Any:
@@ -296,10 +268,10 @@ def _checked(field: attrs.Attribute[Any], value: Any) -> Any:
     converted = convert(value, field.type)
     if converted is None or value is field.default:
         return converted
-    check = field.metadata.get("check") or _DEFAULT_CHECKS.get(kind_of(field.type)[0])
+    default_check = checks.one_line if kind_of(field.type)[0] in {str, Secret} else None
+    check = field.metadata.get("check") or default_check
     problem = checks.scope(converted) if isinstance(converted, tuple) else None
-    if check and not problem:
-        problem = check(converted)
+    problem = problem or (check(converted) if check else None)
     if problem:
         raise WrongValueError(problem)
     return converted

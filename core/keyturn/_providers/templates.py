@@ -15,14 +15,11 @@ from urllib.parse import quote
 from keyturn import errors
 from keyturn._http.urls import url_problem
 from keyturn._http.values import RandomId
-from keyturn._providers.kinds import kind_of
-from keyturn._providers.settings import fields_of
+from keyturn._providers.kinds import fields_of, kind_of
 from keyturn._secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    import attrs
 
     from keyturn._http.request import Pairs
     from keyturn._http.values import Value
@@ -35,32 +32,24 @@ _PLACEHOLDER_REGEX = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?:\[([A-Za-z0-9_.-]+)
 _HOST_VALUE_PATTERN = r"[a-z0-9.-]*"
 
 
-def problem(template: str, settings: type[Settings]) -> str | None:
+def problem(template: str, settings: type[Settings], *, is_address: bool = False) -> str | None:
     """Return what is wrong with a template for settings of a class, or None."""
+    if template == RANDOM_ID:
+        return "is not an address" if is_address else None
     try:
-        placeholders = [(name, key) for _, name, key in _parts(template) if name is not None]
+        parts = _parts(template)
     except ValueError:
         return "is not a template such as https://{tenant}.example"
-    if template == RANDOM_ID:
-        return None
     fields = fields_of(settings)
-    for name, key in placeholders:
-        if name not in fields and not _is_property(settings, name):
+    for _, name, key in parts:
+        field = fields.get(name)
+        if name and field is None and not _is_property(settings, name):
             return f"names {{{name}}}, which is not a setting"
-        choices = _choices(fields.get(name))
-        if not (all(_has_text(each, key) for each in choices) if choices else key is None):
-            return f"names {{{name}{f'[{key}]' if key else ''}}}, which that setting does not have"
-    return None
-
-
-def address_problem(template: str, settings: type[Settings]) -> str | None:
-    """Return what is wrong with the template of an address, besides `problem`, or None."""
-    if template == RANDOM_ID:
-        return "is not an address"
-    fields = fields_of(settings)
-    for _, name, _ in _parts(template):
-        if name in fields and kind_of(fields[name].type)[0] is Secret:
+        if field is not None and is_address and kind_of(field.type)[0] is Secret:
             return f"names {{{name}}}, a secret, which must not be in an address"
+        choices: Mapping[str, Any] = (field and field.metadata.get("choices")) or {"": ""}
+        if not all(not key if isinstance(each, str) else key in each for each in choices.values()):
+            return f"names {{{name}{f'[{key}]' if key else ''}}}, which that setting does not have"
     return None
 
 
@@ -73,13 +62,12 @@ def address(template: str, settings: Settings) -> str:
     """
     made = ""
     for literal, name, key in _parts(template):
+        value = _value(settings, name, key) if name else ""
+        if value is None:
+            message = f"the address made from {template} needs the setting {name}."
+            raise errors.ConfigurationError(message)
         made += literal
-        if name:
-            value = _looked_up(settings, name, key)
-            if value is None:
-                message = f"the address made from {template} needs the setting {name}."
-                raise errors.ConfigurationError(message)
-            made += _placed(str(value), made)
+        made += _placed(str(value), made)
     wrong = url_problem(made)
     if wrong:
         raise errors.ConfigurationError(f"the address made from {template} {wrong}.")
@@ -96,42 +84,37 @@ def text(template: str, settings: Settings) -> Value | None:
         return RandomId()
     made, is_secret = "", False
     for literal, name, key in _parts(template):
-        made += literal
-        if name:
-            value = _looked_up(settings, name, key)
-            if value is None:
-                return None
-            is_secret = is_secret or isinstance(value, Secret)
-            made += _plain(value)
+        value = _value(settings, name, key) if name else ""
+        if value is None:
+            return None
+        is_secret = is_secret or isinstance(value, Secret)
+        made += literal + (value if isinstance(value, str) else _plain(value))
     return Secret(made) if is_secret else made
 
 
 def texts(templates: Mapping[str, str], settings: Settings) -> Pairs:
     """Return the names and values of several templates; a value that is None is left out."""
-    pairs: list[tuple[str, Value]] = []
-    for name, template in templates.items():
-        value = text(template, settings)
-        if value is not None:
-            pairs.append((name, value))
+    pairs = [
+        (name, value)
+        for name, template in templates.items()
+        if (value := text(template, settings)) is not None
+    ]
     return tuple(pairs)
 
 
 @functools.cache
-def _parts(template: str) -> tuple[tuple[str, str | None, str | None], ...]:
-    """Return each literal string with the name and the key that follow it.
+def _parts(template: str) -> tuple[tuple[str, str, str], ...]:
+    """Return each literal string with the name and the key that follow it, or empty ones.
 
     Raises:
         ValueError: It is not a template.
     """
-    parts: list[tuple[str, str | None, str | None]] = []
+    parts: list[tuple[str, str, str]] = []
     for literal, field, specification, conversion in string.Formatter().parse(template):
-        if field is None:
-            parts.append((literal, None, None))
-            continue
-        match = _PLACEHOLDER_REGEX.fullmatch(field)
+        match = _PLACEHOLDER_REGEX.fullmatch("_" if field is None else field)
         if match is None or specification or conversion:
             raise ValueError(template)
-        parts.append((literal, match[1], match[2]))
+        parts.append((literal, (field and match[1]) or "", match[2] or ""))
     return tuple(parts)
 
 
@@ -139,23 +122,13 @@ def _is_property(settings: type[Settings], name: str) -> bool:
     return not name.startswith("_") and not callable(getattr(settings, name, len))
 
 
-def _choices(field: attrs.Attribute[Any] | None) -> list[str | Mapping[str, str]]:
-    """Return the strings of a setting that is a choice; of any other setting, nothing."""
-    choices: Mapping[str, Any] = (field.metadata.get("choices") if field else None) or {}
-    return list(choices.values())
-
-
-def _has_text(choice: str | Mapping[str, str], key: str | None) -> bool:
-    return key is None if isinstance(choice, str) else key in choice
-
-
-def _looked_up(settings: Settings, name: str, key: str | None) -> Any:
+def _value(settings: Settings, name: str, key: str) -> Any:
     value = getattr(settings, name)
     field = fields_of(type(settings)).get(name)
     choices = field.metadata.get("choices") if field else None
     if not choices or value is None:
         return value
-    return choices[value] if key is None else choices[value][key]
+    return choices[value][key] if key else choices[value]
 
 
 def _plain(value: object) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from keyturn import errors
 from keyturn._http.response import MAX_LIFETIME, OAuthError, date_header, is_code
@@ -11,11 +11,20 @@ from keyturn._providers.data import TokenResponseMapping
 from keyturn._token import Token
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from keyturn._http.response import Response
     from keyturn._providers.data import LifetimeFormat
 
-_UNITS = {"seconds": 1.0, "milliseconds": 1e-3}
-_EPOCH_UNITS = {"epoch": 1.0, "epoch_milliseconds": 1e-3}
+_RELATIVE = frozenset({"seconds", "milliseconds"})
+_LIFETIMES: dict[LifetimeFormat, tuple[float, str]] = {
+    "seconds": (1.0, "a number of seconds above 0"),
+    "milliseconds": (1e-3, "a number of milliseconds above 0"),
+    "epoch": (1.0, "a future time in epoch seconds"),
+    "epoch_milliseconds": (1e-3, "a future time in epoch milliseconds"),
+    "date": (1.0, "a future time as a date of RFC 3339"),
+}
+"""The unit in seconds, and what is wanted."""
 _MAX_TOKEN = 65_536
 # Levels of a response's other fields that are kept.
 _MAX_DEPTH = 32
@@ -66,18 +75,29 @@ def read_token(
         keyturn.errors.InvalidTokenResponse: A field is missing, or is not what it must be.
     """
     content = response.json()
-    if not mapping.token_field:
+    field = mapping.token_field
+    if not field:
         content = {"": _whole_body(response, content)}
     if not isinstance(content, dict):
-        message = "the token endpoint's response is not a JSON object."
+        raise errors.InvalidTokenResponse("the token endpoint's response is not a JSON object.")
+    token = field_of(content, field)
+    if not (_is_visible(token) and len(token) <= _MAX_TOKEN):
+        what = f"the response's {field}" if field else "the response, a token by itself,"
+        message = f"{what} is missing, or is not a string of visible ASCII characters."
         raise errors.InvalidTokenResponse(message)
-    token = _access_token(field_of(content, mapping.token_field), mapping.token_field)
+    token_type = content.get("token_type")
+    if not _is_visible(token_type):
+        token_type = "" if mapping.token_type else "Bearer"
+    if mapping.token_type and token_type.lower() != mapping.token_type.lower():
+        message = f"the response's token_type is missing, or is not {mapping.token_type}."
+        raise errors.InvalidTokenResponse(message)
+    kept = {name: value for name, value in content.items() if name not in _KNOWN_FIELDS}
     return Token(
         access_token=token,
-        token_type=_token_type(content.get("token_type"), mapping.token_type),
+        token_type=token_type,
         expires_at=response.sent_at + _lifetime(content, mapping, response, missing_lifetime),
         scope=_scope(content.get("scope"), requested_scope, mapping.scope_separator),
-        extra=_extra(content, token, mapping.token_field),
+        extra=_without_tokens(kept, token, field.split(".")),
         issued_at=response.sent_at,
     )
 
@@ -101,26 +121,8 @@ def _whole_body(response: Response, content: Any) -> object:
     return response.body.decode("ascii", "replace").strip()
 
 
-def _access_token(value: object, field: str) -> str:
-    if (
-        isinstance(value, str)
-        and len(value) <= _MAX_TOKEN
-        and re.fullmatch(_VISIBLE_PATTERN, value)
-    ):
-        return value
-    what = f"the response's {field}" if field else "the response, a token by itself,"
-    message = f"{what} is missing, or is not a string of visible ASCII characters."
-    raise errors.InvalidTokenResponse(message)
-
-
-def _token_type(value: object, required: str) -> str:
-    is_text = isinstance(value, str) and re.fullmatch(_VISIBLE_PATTERN, value)
-    if not required:
-        return str(value) if is_text else "Bearer"
-    if is_text and str(value).lower() == required.lower():
-        return str(value)
-    message = f"the response's token_type is missing, or is not {required}."
-    raise errors.InvalidTokenResponse(message)
+def _is_visible(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and re.fullmatch(_VISIBLE_PATTERN, value) is not None
 
 
 def _lifetime(
@@ -133,44 +135,31 @@ def _lifetime(
     value = field_of(content, mapping.lifetime_field)
     if value is None and missing_lifetime is not None:
         return min(missing_lifetime, MAX_LIFETIME)
-    kind = mapping.lifetime_format
-    number = _date(value) if kind == "date" else _number(value)
+    unit, wanted = _LIFETIMES[mapping.lifetime_format]
+    number = _date(value) if mapping.lifetime_format == "date" else _number(value)
     if number is not None:
         # A time of the server's is measured by the server's clock, if the response has its time.
-        start = 0.0 if kind in _UNITS else date_header(response)
-        seconds = number * (_UNITS | _EPOCH_UNITS).get(kind, 1.0) - start
+        start = 0.0 if mapping.lifetime_format in _RELATIVE else date_header(response)
+        seconds = number * unit - start
         if 0 < seconds < float("inf"):
             return min(seconds, MAX_LIFETIME)
-    what = "missing" if value is None else f"not {_WANTED[kind]}"
+    what = "missing" if value is None else f"not {wanted}"
     raise errors.InvalidTokenResponse(f"the response's {mapping.lifetime_field} is {what}.")
 
 
-_WANTED: dict[LifetimeFormat, str] = {
-    "seconds": "a number of seconds above 0",
-    "milliseconds": "a number of milliseconds above 0",
-    "epoch": "a future time in epoch seconds",
-    "epoch_milliseconds": "a future time in epoch milliseconds",
-    "date": "a future time as a date of RFC 3339",
-}
+def _number(value: Any) -> float | None:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    is_digits = isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value)
+    return float(value) if is_number or is_digits else None
 
 
-def _number(value: object) -> float | None:
-    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value):
-        value = int(value)
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
-    return None
-
-
-def _date(value: object) -> float | None:
+def _date(value: Any) -> float | None:
     import datetime as dt  # only platforms that send a date need it
 
     try:
-        moment = dt.datetime.fromisoformat(value) if isinstance(value, str) else None
-        if moment is None:
-            return None
+        moment = dt.datetime.fromisoformat(value)
         return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()
-    except (ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 
@@ -181,20 +170,11 @@ def _scope(value: object, requested: str | None, separator: str) -> str | None:
         value = " ".join(value.split(separator)) if separator != " " else value
         if re.fullmatch(_SCOPE_PATTERN, value):
             return value
-    message = "the response's scope is not a string of scope values."
-    raise errors.InvalidTokenResponse(message)
-
-
-def _extra(content: dict[str, Any], token: str, token_field: str) -> dict[str, Any]:
-    """Return a response's other fields, without any token."""
-    kept: dict[str, Any] = _without_tokens(content, token, token_field.split("."))
-    for name in _KNOWN_FIELDS:
-        kept.pop(name, None)
-    return kept
+    raise errors.InvalidTokenResponse("the response's scope is not a string of scope values.")
 
 
 def _without_tokens(
-    content: Any, token: str, path: list[str] | None = None, depth: int = _MAX_DEPTH
+    content: Any, token: str, path: Sequence[str] = (), depth: int = _MAX_DEPTH
 ) -> Any:
     """Return a JSON value without RFC 6749's tokens, this one, and what stands at its path."""
     if not isinstance(content, (dict, list)):
@@ -204,15 +184,10 @@ def _without_tokens(
     if isinstance(content, list):
         # Beside a token, a list's other values may be tokens as well.
         others = [] if path else [each for each in content if each != token]
-        return [_without_tokens(each, token, None, depth - 1) for each in others]
-    name, *rest = path or [""]
+        return [_without_tokens(each, token, (), depth - 1) for each in others]
     kept: dict[str, Any] = {}
     for key, value in content.items():
-        if key.lower().replace("_", "") in _SECRET_FIELDS or value == token:
-            continue
-        if isinstance(value, (dict, list)):
-            inner = rest if key == name else None
-            kept[key] = _without_tokens(value, token, inner, depth - 1)
-        else:
-            kept[key] = value
+        if key.lower().replace("_", "") not in _SECRET_FIELDS and value != token:
+            below = path[1:] if [key] == path[:1] else ()
+            kept[key] = _without_tokens(value, token, below, depth - 1)
     return kept

@@ -19,7 +19,7 @@ _VISIBLE_REGEX = re.compile(r"[\x21-\x7e]+")
 _CLOCK_TOLERANCE = 60.0
 
 
-@attrs.frozen(eq=False, repr=False)
+@attrs.frozen(repr=False)
 class TokenEntry:
     """What a store keeps of a token.
 

@@ -292,7 +292,7 @@ class TokenManager:
         credentials = self._acquisition.account.latest()
         provider, settings = credentials.provider, credentials.settings
         name, value = calls.authorization(provider, settings, token)
-        others = calls.api_request_headers(provider, settings, token)
+        others = dict(calls.api_request_headers(provider, settings, token))
         others.pop(name, None)
         return ((name, value), *others.items())
 

@@ -57,9 +57,9 @@ class RateLimiter:
         Raises:
             keyturn.errors.RateLimited: The wait would be longer; nothing was taken.
         """
-        if self.declared is None:
-            pause = self._take(wait)[1]
-        else:
+        # Without the lock at first, since all of a crowd may have to be refused.
+        pause = self._take(wait)[1]
+        if self.declared is not None:
             with self.store.lock(self.key, _LEASE):
                 left, pause = self._take(wait)
                 self._write(left)

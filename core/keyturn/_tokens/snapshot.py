@@ -29,7 +29,7 @@ class TokenSnapshot:
     token: Token
     fresh_until: float
     usable_until: float
-    headers: Headers = ()
+    headers: Headers = attrs.field(default=(), repr=False)  # some tools show each field by itself
 
     def postponed(self, seconds: float, now: float) -> TokenSnapshot:
         """Return it with its renewal put off, by at most a quarter of the time it has left.

@@ -2,24 +2,43 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
 import re
+import sqlite3
+import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
+from weakref import WeakSet
 
-from keyturn.stores._database import Database
-from keyturn.stores._files import locked, make_private_directory
+from keyturn._once import PerProcess
+from keyturn.stores._files import (
+    identity,
+    locked,
+    make_private_directory,
+    make_private_file,
+    warn_if_replaceable,
+)
+from keyturn.stores._text_cache import PATIENCE, TextCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+    from contextlib import AbstractContextManager
 
 LONGEST_ENTRY: Final = 256 * 1024
 """The longest entry that is kept, in bytes of UTF-8."""
 
 _WRITES_PER_PURGE = 64
 _KEY = re.compile(r"[a-z0-9-]{1,80}")
+# What comes out of diskcache and SQLite when the contents of the file make no sense to them; what
+# fails for other reasons is an OSError.
+_UNUSABLE = (sqlite3.DatabaseError, TypeError, ValueError)
+
+_logger = logging.getLogger("keyturn.stores")
+_Result = TypeVar("_Result")
 
 
 class DiskStore:
@@ -27,7 +46,8 @@ class DiskStore:
 
     The directory (mode 0700) and its files (0600) are created when they are first needed. One that
     is a symbolic link, belongs to another user or is open to others is refused. A database that
-    can't be read is moved aside to `cache.db.corrupt`, with a warning in the log, and begun afresh.
+    can't be read, was emptied or has other tables than keyturn's is moved aside to
+    `cache.db.corrupt`, with a warning in the log, and begun afresh.
 
     Every operation may raise `OSError`: the directory is refused, or the disk is full or read-only.
     It is a `TimeoutError` when another writer has kept the database busy for two seconds.
@@ -43,9 +63,13 @@ class DiskStore:
     ) -> None:
         # resolve() would follow a symbolic link, which is to be refused.
         self.directory = Path(os.path.abspath(directory))  # noqa: PTH100 - as said
-        self._database = Database(self.directory / "cache.db")
+        self._path = self.directory / "cache.db"
         self._now = now
         self._writes = 0
+        # The open database, if any: a child must not use the connection of its parent.
+        self._caches: PerProcess[list[TextCache]] = PerProcess(list)
+        self._identity: tuple[int, int] | None = None
+        _stores.add(self)
 
     @property
     def location(self) -> str:
@@ -54,11 +78,7 @@ class DiskStore:
 
     def read(self, key: str) -> str | None:
         """Return the entry at `key`, or None when there is none or it has expired."""
-        _check_key(key)
-        found = self._database.run(lambda cache: cache.load(key))
-        if found is None:
-            return None
-        entry, expires_at = found
+        entry, expires_at = self._run(key, lambda cache: cache.load(key)) or (None, 0.0)
         return entry if self._now() < expires_at else None
 
     def write(self, key: str, entry: str, expires_at: float) -> None:
@@ -67,21 +87,18 @@ class DiskStore:
         Raises:
             ValueError: The entry is longer than `LONGEST_ENTRY` bytes.
         """
-        _check_key(key)
         if len(entry.encode()) > LONGEST_ENTRY:
             raise ValueError(f"An entry may have {LONGEST_ENTRY} bytes.")
-        until = float(expires_at)
-        self._database.run(lambda cache: cache.keep(key, entry, until))
+        # diskcache's own expiry goes by its own clock; the tag's column is free for ours.
+        self._run(key, lambda cache: cache.set(key, entry, tag=float(expires_at)))
         # The first write purges too: a process may write only once.
         if self._writes % _WRITES_PER_PURGE == 0:
-            now = self._now()
-            self._database.run(lambda cache: cache.purge(now))
+            self._run(key, lambda cache: cache.purge(self._now()))
         self._writes += 1
 
     def delete(self, key: str) -> None:
         """Remove the entry at `key`; no error when there is none."""
-        _check_key(key)
-        self._database.run(lambda cache: cache.drop(key))
+        self._run(key, lambda cache: cache.delete(key))
 
     @contextmanager
     def lock(self, key: str, lease: float) -> Generator[None]:
@@ -108,9 +125,87 @@ class DiskStore:
 
     def close(self) -> None:
         """Close the database; the next operation opens it again."""
-        self._database.close()
+        with _mutex.get():
+            self._disconnect()
+
+    def _run(self, key: str, operation: Callable[[TextCache], _Result]) -> _Result:
+        """Return what `operation` gives on the open database."""
+        _check_key(key)
+        mutex = _mutex.get()  # the one to release, even if the operation is interrupted by a fork
+        if not mutex.acquire(timeout=PATIENCE):
+            raise TimeoutError(errno.ETIMEDOUT, f"the token store {self._path} is busy")
+        try:
+            try:
+                return operation(self._opened())
+            except _UNUSABLE as error:
+                self._set_aside(error)
+                return operation(self._opened())
+        except BaseException:
+            self._disconnect()  # Whatever state it is in, the next operation begins anew.
+            raise
+        finally:
+            mutex.release()
+
+    def _opened(self) -> TextCache:
+        caches = self._caches.get()
+        if not caches or identity(self._path) != self._identity:  # it was deleted or replaced
+            self._disconnect()
+            make_private_directory(self.directory)
+            warn_if_replaceable(self.directory)
+            with self._alone():
+                is_new = make_private_file(self._path)
+                self._identity = identity(self._path)
+                caches.append(TextCache(str(self._path)))
+                caches[0].fill(new=is_new)
+        return caches[0]
+
+    def _disconnect(self) -> None:
+        caches = self._caches.get()
+        while caches:
+            caches.pop().disconnect()
+
+    def _set_aside(self, error: Exception) -> None:
+        self._disconnect()
+        with self._alone():
+            if identity(self._path) != self._identity:
+                return  # Another process was faster.
+            aside = f"{self._path}.corrupt"
+            # The companions first: beside a fresh database they would be taken for its own.
+            for suffix in ("-journal", "-wal", "-shm", ""):
+                with suppress(FileNotFoundError):
+                    os.replace(f"{self._path}{suffix}", aside + suffix)  # noqa: PTH105 - suffixes
+        _logger.warning("the token store %s was unusable (%r): see %s", self._path, error, aside)
+
+    def _alone(self) -> AbstractContextManager[None]:
+        """Be the only process that creates, opens or moves the database, for a `with` block."""
+        return locked(self._path.with_name("opening.lock"), PATIENCE)
 
 
 def _check_key(key: str) -> None:
     if not _KEY.fullmatch(key):
         raise ValueError("A key has 1 to 80 lower-case letters, digits and hyphens.")
+
+
+# One operation at a time in this process: closing any descriptor of a database, as creating one
+# does, takes the locks of every other in the process away (https://sqlite.org/howtocorrupt.html).
+_mutex: PerProcess[threading.Lock] = PerProcess(threading.Lock)
+_stores: WeakSet[DiskStore] = WeakSet()
+_fork = threading.local()
+
+
+def _before_fork() -> None:
+    # Neither a connection nor SQLite's own locks in a locked state may be carried into a child. An
+    # operation that lasts longer than any should, hinders no fork.
+    _fork.quiet = _mutex.get().acquire(timeout=PATIENCE)
+    if _fork.quiet:
+        for store in list(_stores):
+            store._disconnect()  # noqa: SLF001 - of this module
+
+
+def _after_fork_in_parent() -> None:
+    if _fork.quiet:
+        _mutex.get().release()
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import logging
 import os
 import stat
 import time
 from contextlib import contextmanager, suppress
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.001, 0.01
+_logger = logging.getLogger("keyturn.stores")
 
 
 def make_private_directory(directory: Path) -> None:
@@ -23,27 +26,28 @@ def make_private_directory(directory: Path) -> None:
     Raises:
         PermissionError: It is a symbolic link, another user's, or open to other users.
     """
-    _make_missing(directory)
+    for each in (*reversed(directory.parents), directory):
+        if not os.path.lexists(each):
+            # Another process may create it at the same moment.
+            with suppress(FileExistsError):
+                each.mkdir(mode=0o700)
     _require_private(directory, directory.lstat(), stat.S_IFDIR)
 
 
-def _make_missing(directory: Path) -> None:
-    if not os.path.lexists(directory):
-        _make_missing(directory.parent)
-        # Another process may create it at the same moment.
-        with suppress(FileExistsError):
-            directory.mkdir(mode=0o700)
+@cache  # once in a process
+def warn_if_replaceable(directory: Path) -> None:
+    """Log a warning if every user of the host can put another directory in this one's place.
 
-
-def replaceable_by_all(directory: Path) -> Path | None:
-    """Return the directory above that lets every user of the host put another in this one's place.
-
-    One that everybody may write to, and that isn't sticky as /tmp is (inode(7)).
+    It is so if everybody may write to one above it that isn't sticky as /tmp is (inode(7)).
     """
     for parent in directory.parents:
         if parent.stat().st_mode & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH:
-            return parent
-    return None
+            message = (
+                "every user of this host can replace the token store %s, since %s is writable by "
+                "all: run `chmod o-w` or `chmod +t` on that directory, or keep the store elsewhere"
+            )
+            _logger.warning(message, directory, parent)
+            return
 
 
 def make_private_file(path: Path) -> bool:
@@ -55,12 +59,12 @@ def make_private_file(path: Path) -> bool:
     Raises:
         PermissionError: It is a symbolic link, another user's, or open to other users.
     """
-    created = False
-    with suppress(FileExistsError):
+    try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        created = True
-    _require_private(path, path.lstat(), stat.S_IFREG)
-    return created
+    except FileExistsError:
+        _require_private(path, path.lstat(), stat.S_IFREG)
+        return False
+    return True
 
 
 def _require_private(path: Path, status: os.stat_result, kind: int) -> None:
@@ -83,10 +87,6 @@ def identity(path: Path) -> tuple[int, int] | None:
         status = path.lstat()
     except FileNotFoundError:
         return None
-    return _identity(status)
-
-
-def _identity(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
@@ -102,58 +102,40 @@ def locked(path: Path, patience: float) -> Generator[None]:
         OSError: The lock file is refused, or can't be opened or locked.
     """
     deadline = time.monotonic() + patience
-    process = os.getpid()
-    descriptor = _lock(path, deadline)
-    while descriptor is None:  # the file was deleted or replaced while it was being locked
-        descriptor = _lock(path, deadline)
-    try:
-        yield
-    finally:
-        # A child forked inside the block has closed its copy, and frees nothing of its parent's.
-        if os.getpid() == process:
-            # Closing alone would not do while a child has not come to close its copy yet.
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
-            _close(descriptor)
-
-
-def _lock(path: Path, deadline: float) -> int | None:
-    """Return a descriptor that holds the lock, or None when the file is no longer the one there."""
     own = _descriptors()
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
-    own.add(descriptor)
-    try:
-        status = os.fstat(descriptor)
-        _require_private(path, status, stat.S_IFREG)
-        _wait_for(descriptor, path, deadline)
-        if identity(path) == _identity(status):
-            return descriptor
-    except BaseException:
-        _close(descriptor)
-        raise
-    _close(descriptor)
-    return None
+    is_held = False
+    while not is_held:
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
+        own.add(descriptor)
+        try:
+            status = os.fstat(descriptor)
+            _require_private(path, status, stat.S_IFREG)
+            _wait_for(descriptor, path, deadline)
+            # Otherwise the file was deleted or replaced while it was being locked.
+            is_held = identity(path) == (status.st_dev, status.st_ino)
+            if is_held:
+                yield
+        finally:
+            # A child forked inside the block has closed its copy, and frees nothing of its parent.
+            if _descriptors() is own:
+                # Closing alone would not do while a child has not come to close its copy yet.
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
+                own.discard(descriptor)
+                os.close(descriptor)
 
 
 def _wait_for(descriptor: int, path: Path, deadline: float) -> None:
     start = time.monotonic()
     while True:
-        try:
+        with suppress(BlockingIOError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            now = time.monotonic()
-            if now >= deadline:
-                message = f"the lock {path} did not come in time"
-                raise TimeoutError(errno.ETIMEDOUT, message) from None
-            # In step with the wait: a crowd that waits for long asks less often.
-            pause = max((now - start) / 200, _SHORTEST_PAUSE)
-            time.sleep(min(pause, _LONGEST_PAUSE, deadline - now))
-        else:
             return
-
-
-def _close(descriptor: int) -> None:
-    _descriptors().discard(descriptor)
-    os.close(descriptor)
+        now = time.monotonic()
+        if now >= deadline:
+            raise TimeoutError(errno.ETIMEDOUT, f"the lock {path} did not come in time")
+        # In step with the wait: a crowd that waits for long asks less often.
+        pause = max((now - start) / 200, _SHORTEST_PAUSE)
+        time.sleep(min(pause, _LONGEST_PAUSE, deadline - now))
 
 
 # The descriptors that hold locks, and the process that opened them.

@@ -18,6 +18,7 @@ from redis.connection import AbstractConnection
 from redis.retry import Retry
 
 from keyturn import errors
+from keyturn._once import PerProcess
 
 if TYPE_CHECKING:
     import socket
@@ -84,7 +85,8 @@ class RedisStore:
         self._now = now
         self._silent_until = 0.0
         self._is_suspected = False
-        self._take_places()
+        # Those that the threads of a parent process hold are never free in a child.
+        self._places = PerProcess(lambda: threading.BoundedSemaphore(_CONNECTIONS))
 
     @property
     def location(self) -> str:
@@ -101,8 +103,10 @@ class RedisStore:
         value = self._ask(lambda: self._client.getrange(f"keyturn:{key}", 0, _LONGEST_VALUE))
         if not value:
             return None
-        expires_at, entry = _parse(value)
-        return entry if self._now() < expires_at else None
+        if len(value) > _LONGEST_VALUE or not isinstance(value, bytes):
+            raise ValueError("This is no entry.")
+        expires_at, _, entry = value.decode().partition(" ")
+        return entry if self._now() < float(expires_at) else None
 
     def write(self, key: str, entry: str, expires_at: float) -> None:
         """Keep `entry` at `key` until `expires_at` (epoch seconds), replacing what was there.
@@ -119,7 +123,7 @@ class RedisStore:
             self.delete(key)
             return
         # The server's clock may differ from this one: it gets a duration.
-        px = _milliseconds(min(left, _LONGEST_KEPT))
+        px = max(1, int(min(left, _LONGEST_KEPT) * 1000))
         value = f"{float(expires_at)!r} {entry}"
         self._ask(lambda: self._client.set(f"keyturn:{key}", value, px=px))
 
@@ -140,12 +144,13 @@ class RedisStore:
             TimeoutError: `lease` seconds of waiting did not bring the lock.
         """
         name, holder, process = f"keyturn:lock:{key}", secrets.token_hex(16), os.getpid()
+        milliseconds = max(1, int(lease * 1000))
         is_held = may_be_ours = False
 
         def take() -> bool:
             nonlocal may_be_ours
             may_be_ours = True  # also if the server gives the lock, and its response is lost
-            may_be_ours = bool(self._client.eval(_TAKE, 1, name, holder, _milliseconds(lease)))
+            may_be_ours = bool(self._client.eval(_TAKE, 1, name, holder, milliseconds))
             return may_be_ours
 
         try:
@@ -181,40 +186,26 @@ class RedisStore:
         return 0 < self._silent_until - self._now() <= SILENCE
 
     def _ask(self, operation: Callable[[], _Result]) -> _Result:
-        with self._place():
-            if self._is_silent():  # perhaps since this one began to wait for its place
-                raise OSError(errno.EIO, f"Redis has failed, and is not asked for {SILENCE:g} s")
-            was_suspected = self._is_suspected
-            try:
-                result = operation()
-            except redis.RedisError as error:
-                is_late = isinstance(error, redis.TimeoutError)
-                if (is_late and was_suspected) or isinstance(error, redis.ConnectionError):
-                    self._silent_until = self._now() + SILENCE
-                self._is_suspected = is_late
-                cause = _cause(error)
-            else:
-                self._is_suspected = False
-                return result
-        # The server's own words may quote the command, and with it an entry.
-        raise OSError(errno.EIO, f"Redis failed with {cause}")
-
-    @contextmanager
-    def _place(self) -> Generator[None]:
-        """Wait until fewer than `_CONNECTIONS` operations of this process are under way."""
-        if self._process != os.getpid():
-            self._take_places()  # those of the parent's threads will never be free here
-        places = self._places
+        places = self._places.get()
         if not places.acquire(timeout=_QUEUE_PATIENCE):
             raise OSError(errno.EIO, f"Redis was busy for {_QUEUE_PATIENCE:g} s")
         try:
-            yield
+            if self._is_silent():  # perhaps since this one began to wait for its place
+                raise OSError(errno.EIO, f"Redis has failed, and is not asked for {SILENCE:g} s")
+            was_suspected = self._is_suspected
+            result = operation()
+            self._is_suspected = False
+        except redis.RedisError as error:
+            self._is_suspected = is_late = isinstance(error, redis.TimeoutError)
+            if (is_late and was_suspected) or isinstance(error, redis.ConnectionError):
+                self._silent_until = self._now() + SILENCE
+            cause = _cause(error)
+        else:
+            return result
         finally:
             places.release()
-
-    def _take_places(self) -> None:
-        self._places = threading.BoundedSemaphore(_CONNECTIONS)
-        self._process = os.getpid()
+        # The server's own words may quote the command, and with it an entry.
+        raise OSError(errno.EIO, f"Redis failed with {cause}")
 
 
 class _TimedSocket:
@@ -241,16 +232,16 @@ class _TimedSocket:
 
     def recv(self, size: int) -> bytes:
         """Receive data while there are time and room."""
-        self._set_timeout()
-        data = self._socket.recv(size)
-        self._take_room(len(data))
-        return data
+        buffer = bytearray(size)
+        return bytes(buffer[: self.recv_into(buffer)])
 
     def recv_into(self, buffer: bytearray) -> int:
         """Receive data as above (for hiredis, with which redis-py reads if it is installed)."""
         self._set_timeout()
         size = self._socket.recv_into(buffer)
-        self._take_room(size)
+        self._room -= size
+        if self._room < 0:
+            raise OSError(errno.EMSGSIZE, "the response is too long")
         return size
 
     def __getattr__(self, name: str) -> Any:
@@ -259,13 +250,8 @@ class _TimedSocket:
     def _set_timeout(self) -> None:
         left = self._deadline - time.monotonic()
         if left <= 0:
-            raise TimeoutError(errno.ETIMEDOUT, "the operation took too long")
+            raise TimeoutError  # as the socket's own
         self._socket.settimeout(min(left, self._longest))
-
-    def _take_room(self, size: int) -> None:
-        self._room -= size
-        if self._room < 0:
-            raise OSError(errno.EMSGSIZE, "the response is too long")
 
 
 class _TimedConnection(AbstractConnection):
@@ -284,10 +270,8 @@ class _TimedConnection(AbstractConnection):
 
 def _client(url: str) -> redis.Redis:
     try:
-        pool = redis.BlockingConnectionPool.from_url(
+        pool = redis.ConnectionPool.from_url(
             url,
-            max_connections=_CONNECTIONS,
-            timeout=_QUEUE_PATIENCE,
             socket_connect_timeout=PATIENCE,
             socket_timeout=PATIENCE,
             retry=Retry(NoBackoff(), 0),  # the retries are the token request's
@@ -309,26 +293,14 @@ def _client(url: str) -> redis.Redis:
 
 def _cause(error: BaseException) -> str:
     """Return what failed, as the system reported it."""
-    kind, cause = type(error).__name__, error.__cause__ or error.__context__
-    while cause is not None:
+    kind, cause = type(error).__name__, error
+    while following := cause.__cause__ or cause.__context__:
+        cause = following
         if isinstance(cause, OSError) and cause.strerror:
             return f"{kind}: {cause.strerror}"
-        cause = cause.__cause__ or cause.__context__
     return kind
 
 
 def _try(operation: Callable[[], object]) -> None:
     with suppress(Exception):
         operation()
-
-
-def _milliseconds(seconds: float) -> int:
-    return max(1, int(seconds * 1000))
-
-
-def _parse(value: bytes | str) -> tuple[float, str]:
-    """Return when a value expires (epoch seconds), and its entry."""
-    if len(value) > _LONGEST_VALUE or not isinstance(value, bytes):
-        raise ValueError("This is no entry.")
-    expires_at, _, entry = value.decode().partition(" ")
-    return float(expires_at), entry

@@ -72,18 +72,16 @@ class ResilientStore:
     def read(self, key: str) -> str | None:
         """Return the entry at `key`, or None when there is none or the store fails."""
         stored = self.stored(key)
-        memory = self.state.memory
-        if memory is None:
+        if self.state.memory is None:
             return stored  # type: ignore[return-value]  # not `FAILED`, which makes a memory
-        return next(iter(_merged(memory, key, stored)), None)
+        return next(iter(_merged(self.state.memory, key, stored)), None)
 
     def entries(self, key: str) -> list[str]:
         """Return the entries at `key`: this process's own, if the store failed, and the store's."""
         stored = self.stored(key)
-        memory = self.state.memory
-        if memory is not None:
-            return _merged(memory, key, stored)
-        return [stored] if isinstance(stored, str) else []
+        if self.state.memory is None:
+            return [stored] if isinstance(stored, str) else []
+        return _merged(self.state.memory, key, stored)
 
     def stored(self, key: str) -> object:
         """Return the store's own entry at `key`: a string, None or `FAILED`."""
@@ -103,18 +101,12 @@ class ResilientStore:
 
     def write(self, key: str, entry: str, expires_at: float) -> bool:
         """Keep an entry, in memory if the store can't; return whether the store took it."""
-        kept: object = True
-        try:
-            self.store.write(key, entry, expires_at)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - as in `stored`
-            kept = self._report("write", error)
+        written = self._attempt("write", self.store.write, key, entry, expires_at)
         memory = self.state.memory
         if memory is None:
             return True
-        if kept is True:
-            self._recover("write")
-            kept = self.stored(key)  # a store that failed may take what it can't read
-        if kept is FAILED:
+        # A store that failed may take what it can't read.
+        if written is FAILED or self.stored(key) is FAILED:
             memory.write(key, entry, expires_at)
             return False
         memory.delete(key)
@@ -123,25 +115,15 @@ class ResilientStore:
 
     def delete(self, key: str) -> None:
         """Remove an entry; one that the store can't remove is hidden from this process."""
-        deleted: object = True
-        try:
-            self.store.delete(key)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - as in `stored`
-            deleted = self._report("delete", error)
+        deleted = self._attempt("delete", self.store.delete, key)
         memory = self.state.memory
-        if memory is None:
-            return
-        memory.delete(key)
-        if deleted is FAILED:
-            memory.write(_DELETED + key, "", math.inf)
-        else:
-            self._recover("delete")
-            memory.delete(_DELETED + key)
+        if memory is not None:
+            memory.delete(key)
+            memory.write(_DELETED + key, "", math.inf if deleted is FAILED else 0)
 
     @contextlib.contextmanager
     def lock(self, key: str, lease: float) -> Generator[None]:
         """Hold the lock of `key` for a `with` block, among threads alone if the store fails."""
-        held: AbstractContextManager[None] | None = None
         try:
             held = self.store.lock(key, lease)
             held.__enter__()
@@ -154,33 +136,40 @@ class ResilientStore:
         try:
             yield
         finally:
-            try:
-                held.__exit__(None, None, None)
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - as in `stored`
-                self._report("unlock", error)
+            self._attempt("unlock", held.__exit__, None, None, None)
 
     def _lock_in_memory(self, key: str, lease: float) -> AbstractContextManager[None]:
-        memory = self.state.memory
-        assert memory is not None  # noqa: S101 - for the type checkers: the store has failed
-        held = memory.lock(key, lease)
+        assert self.state.memory is not None  # noqa: S101 - for the type checkers: the store has failed
+        held = self.state.memory.lock(key, lease)
         try:
             held.__enter__()
         except TimeoutError:
             return contextlib.nullcontext()
         return held
 
+    def _attempt(self, operation: str, call: Callable[..., object], *arguments: object) -> object:
+        """Return what an operation of the store returns, or `FAILED`."""
+        try:
+            result = call(*arguments)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - as in `stored`
+            return self._report(operation, error)
+        if self.state.failing:
+            self._recover(operation)
+        return result
+
     def _report(self, operation: str, error: BaseException) -> object:
         """Log an outage that begins; return `FAILED`."""
         state = self.state
-        begins = not state.failing
-        state.failing.add(operation)
         if state.memory is None:
             state.memory = MemoryStore()
-        if begins:
-            where, cause = place(self.store), summary(error)
+        if not state.failing:
+            # An error's own text may hold an entry; that of the system does not.
+            reason = error.strerror if isinstance(error, OSError) else None
+            cause = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
             message = "the token store %s failed to %s (%s); continuing without the store"
-            _logger.warning(message, where, operation, cause)
+            _logger.warning(message, place(self.store), operation, cause)
             self._on_outage(type(error).__name__)
+        state.failing.add(operation)
         return FAILED
 
     def _recover(self, operation: str) -> None:
@@ -193,9 +182,8 @@ class ResilientStore:
 
 
 def _merged(memory: MemoryStore, key: str, stored: object) -> list[str]:
-    if memory.read(_DELETED + key) is not None:
-        stored = None
-    return [entry for entry in (memory.read(key), stored) if isinstance(entry, str)]
+    found = memory.read(key), stored if memory.read(_DELETED + key) is None else None
+    return [entry for entry in found if isinstance(entry, str)]
 
 
 def place(store: TokenStore) -> str:
@@ -203,12 +191,6 @@ def place(store: TokenStore) -> str:
     name = type(store).__name__
     where: object = getattr(store, "location", None)
     return f"{name} {where}" if isinstance(where, str) else name
-
-
-def summary(error: BaseException) -> str:
-    """Return what failed; an error's own text may hold an entry, that of the system does not."""
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else ""
-    return f"{type(error).__name__}: {reason}" if reason else type(error).__name__
 
 
 def _state_of(store: TokenStore) -> _State:

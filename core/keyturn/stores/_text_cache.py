@@ -12,7 +12,7 @@ import errno
 import logging
 import os
 import sqlite3
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, cast
 
 import diskcache
 
@@ -37,6 +37,7 @@ _SETTINGS: Final[dict[str, Any]] = {
     "cull_limit": 0,
     "statistics": 0,
     "tag_index": 0,
+    "disk_min_file_size": LONGEST_ROW,  # what is shorter is kept in the row itself
 }
 
 _PRAGMAS: Final = (
@@ -70,10 +71,9 @@ class _Connection(sqlite3.Connection):
     def execute(self, sql: str, parameters: Any = ()) -> sqlite3.Cursor:
         if sql.startswith("CREATE "):
             self.schema |= {sql.replace(" IF NOT EXISTS", "", 1)}
-        if sql == "ROLLBACK" and not self.in_transaction:
-            return self.cursor()  # SQLite itself did so: a full disk, for one
-        if sql.startswith("INSERT OR") and "INTO Settings" in sql:
-            return self.cursor()  # they are never read, and opening a database would write to it
+        # Threat: planted settings. And SQLite itself has rolled back, if the disk is full for one.
+        elif "Settings" in sql or (sql == "ROLLBACK" and not self.in_transaction):
+            return self.cursor()
         try:
             return super().execute(sql, parameters)
         except sqlite3.OperationalError as error:
@@ -85,27 +85,11 @@ class _Connection(sqlite3.Connection):
 
 
 class TextDisk(diskcache.Disk):  # type: ignore[misc]
-    """What turns keys and values into columns: text, in the row itself, and nothing else."""
-
-    def __init__(self, directory: str, **_settings: object) -> None:
-        super().__init__(directory)
-
-    def put(self, key: str) -> tuple[str, Literal[True]]:
-        """Return the columns `key` and `raw`."""
-        return key, True
+    """What turns columns into keys and values: text, in the row itself, and nothing else."""
 
     def get(self, key: object, raw: object) -> object:  # noqa: ARG002 - diskcache's signature
         """Return the key of a row as it is; diskcache's own would unpickle it."""
         return key
-
-    def store(
-        self,
-        value: str,
-        read: object,  # noqa: ARG002 - diskcache's signature
-        key: object = None,  # noqa: ARG002 - diskcache's signature
-    ) -> tuple[Literal[0], Literal[1], None, str]:
-        """Return the columns `size`, `mode`, `filename` and `value`."""
-        return 0, _MODE_RAW, None, value
 
     def fetch(
         self,
@@ -128,50 +112,48 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]
 
     Args:
         path: The database; it must exist, since SQLite would create it for others to read.
-        new: Whether the file was made just now, and is to be filled.
 
     Raises:
-        sqlite3.DatabaseError: The file is no database, or not one of keyturn's making.
-        TimeoutError: Another process has been writing for `PATIENCE` seconds.
-        OSError: The file can't be read or written.
+        OSError: The file can't be read or written; a `TimeoutError` when another process has been
+            writing for `PATIENCE` seconds.
     """
 
-    _connection: _Connection | None = None
+    # Threat: a second connection, without the limits below, as diskcache's own property opens it.
+    _con: _Connection | None = None
 
     # Threat: diskcache's own `__init__` opens the database with settings and pragmas that it
     # reads from it, creates it readable by others, and takes `$` and `~` in its path.
-    def __init__(self, path: str, *, new: bool) -> None:
-        self._connection = sqlite3.connect(
+    def __init__(self, path: str) -> None:
+        self._con = sqlite3.connect(
             path,
             timeout=PATIENCE,
             isolation_level=None,
             check_same_thread=False,
             factory=_Connection,
         )
-        try:
-            self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_ROW)
-            for pragma in _PRAGMAS:
-                self._con.execute(f"PRAGMA {pragma}")
-            self._fill(new=new)
-        except BaseException:
-            self.disconnect()
-            raise
+        self._con.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_ROW)
 
-    def _fill(self, *, new: bool) -> None:
-        """Let diskcache make its tables, or see that they are there and nothing else is."""
-        self._con.execute("BEGIN")
+    def fill(self, *, new: bool) -> None:
+        """Let diskcache make its tables, or see that they are there and nothing else is.
+
+        Args:
+            new: Whether the file was made just now, and is to be filled.
+
+        Raises:
+            sqlite3.DatabaseError: The file is no database, or not one of keyturn's making.
+        """
+        connection = cast("_Connection", self._con)
+        for pragma in _PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}")
+        connection.execute("BEGIN")
         select = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL"
-        found = frozenset(sql for (sql,) in self._con.execute(select))
+        found = frozenset(sql for (sql,) in connection.execute(select))
         # diskcache would expand `~` and `$` in a path, and uses this one for nothing else.
         super().__init__(os.sep, disk=TextDisk, **_SETTINGS)
         # A trigger could drop what is written, or a column change it, without any error.
-        if not new and found != self._con.schema:
+        if not new and found != connection.schema:
             raise sqlite3.DatabaseError("emptied, or changed by something other than keyturn")
-        self._con.execute("COMMIT")
-
-    @property
-    def _con(self) -> _Connection:
-        return cast("_Connection", self._connection)
+        connection.execute("COMMIT")
 
     # Threat: settings in a planted database, such as a size limit that makes it delete rows.
     def reset(self, key: str, value: object = None, update: object = True) -> None:  # noqa: ARG002, FBT002 - diskcache's signature
@@ -185,30 +167,17 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]
         if isinstance(entry, str) and isinstance(expires_at, float) and expires_at > 0:
             return entry, expires_at
         # One statement: what another process writes between two would be taken for a foreign row.
-        if self._con.execute(_FIND_FOREIGN, (key,)).fetchone():
+        if self._sql(_FIND_FOREIGN, (key,)).fetchone():
             _logger.warning("a row of the token store is not keyturn's: ignoring it")
         return None
 
-    def keep(self, key: str, entry: str, expires_at: float) -> None:
-        """Write `entry` at `key`, and when it expires (epoch seconds)."""
-        # diskcache's own expiry goes by its own clock; the tag's column is free for ours.
-        self.set(key, entry, tag=expires_at)
-
-    def drop(self, key: str) -> None:
-        """Delete the entry at `key`, if there is one."""
-        self.delete(key)
-
     def purge(self, now: float) -> None:
         """Delete the rows that expired before `now` (epoch seconds), and foreign ones."""
-        self._con.execute(_PURGE, (now,))
-
-    # Threat: a second connection, opened by diskcache without the limits above.
-    def close(self) -> None:
-        """Do nothing: diskcache would change connections in the middle of its `__init__`."""
+        self._sql(_PURGE, (now,))
 
     def disconnect(self) -> None:
         """Close the connection, for good."""
-        if self._connection is not None:
-            self._connection.close()
+        if self._con is not None:
+            self._con.close()
 
     __del__ = disconnect

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from keyturn import errors
-from keyturn._providers.kinds import kind_of
-from keyturn._providers.schema import json_schema
+from keyturn._providers.kinds import json_schema, kind_of
 from keyturn._providers.settings import read
 from keyturn._secret import Secret
 
