@@ -1,4 +1,4 @@
-"""A crowd of processes keeps one rate_limit: nobody is answered 429, and who must wait is told."""
+"""A crowd of processes keeps one rate limit: no 429, and an error says how long to wait."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Endpoint:
         connection.sendall(self._response(fields if status == 200 else b"", status))
 
 
-def test_crowd_of_processes_gets_no_429_and_is_told_how_long_to_wait(
+def test_crowd_of_processes_gets_no_429_and_learns_how_long_to_wait(
     run_python: Callable[..., str],
     serve: Serve,
     http_response: Callable[..., bytes],

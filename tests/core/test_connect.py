@@ -76,13 +76,13 @@ def test_same_url_is_the_same_store(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("use", [keyturn.connect, keyturn.provider, keyturn.load_connection])
 @pytest.mark.parametrize("name", [None, 5, ["x"]])
-def test_name_that_is_no_text_is_reported(use: Callable[[Any], object], name: object) -> None:
+def test_name_that_is_no_string_is_reported(use: Callable[[Any], object], name: object) -> None:
     """A mistake in a caller's code would raise an error that is not ours."""
     with pytest.raises(errors.ConfigurationError, match=r"a (string|text)"):
         use(name)
 
 
-def test_store_url_that_is_no_text_is_reported() -> None:
+def test_store_url_that_is_no_string_is_reported() -> None:
     """A mistake in a caller's code would raise an error that is not ours."""
     with pytest.raises(errors.ConfigurationError, match=r"a (string|text)"):
         stores.from_url(5)  # type: ignore[arg-type]

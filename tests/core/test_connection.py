@@ -221,7 +221,7 @@ def test_order_of_scopes_makes_no_difference(world: World) -> None:
 
 
 def test_entry_of_another_key_is_a_miss(world: World) -> None:
-    """Whoever can write the store could swap two accounts' tokens."""
+    """An attacker who can write to the store could swap two accounts' tokens."""
     one, other = world.connect(client_id="one"), world.connect(client_id="other")
     one.token()
     entry = world.store.read(one.token_request().fingerprint)
@@ -315,7 +315,7 @@ def test_closed_connection_does_nothing(world: World) -> None:
 
 
 def test_stale_must_be_a_token(world: World) -> None:
-    """A text in its place would raise an error that is not ours."""
+    """A string in its place would raise an error that is not ours."""
     with pytest.raises(errors.ConfigurationError, match="stale must be a Token"):
         world.connect().token(stale="text")  # type: ignore[arg-type]
 
@@ -362,7 +362,7 @@ def test_providers_own_headers_do_not_replace_the_tokens(world: World) -> None:
 
 
 def test_invalidated_token_takes_no_newer_one_along(world: World) -> None:
-    """Everybody's good token would be thrown away for one that is known to be bad."""
+    """A good token of all callers would be discarded for one that is known to be bad."""
     connection, other = world.connect(), world.connect()
     first = connection.token()
     second = other.token(stale=first)

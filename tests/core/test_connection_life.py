@@ -48,7 +48,7 @@ def test_connect_names_all_mistakes_and_the_connection() -> None:
     ]
 
 
-def test_unknown_provider_is_answered_with_the_nearest() -> None:
+def test_error_for_an_unknown_provider_suggests_the_nearest() -> None:
     """A typo would send the user to the documentation."""
     with pytest.raises(errors.ProviderNotFound, match=r"Did you mean orocommerce\? Installed: "):
         keyturn.connect("orocomerce")

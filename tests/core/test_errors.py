@@ -62,7 +62,7 @@ def test_fields_survive(
 
 
 @pytest.mark.parametrize("kind", CLASSES)
-def test_text_says_where_what_and_what_to_do(kind: type[errors.KeyturnError]) -> None:
+def test_message_says_where_what_and_what_to_do(kind: type[errors.KeyturnError]) -> None:
     """The user would not know which connection failed, or how to fix it."""
     assert str(made(kind)).startswith("shop: it failed. Try again.")
     assert str(kind("it failed.", retry_after=1.0) if kind is errors.RateLimited else

@@ -97,7 +97,7 @@ def test_store_that_returns_rubbish_is_a_miss(world: World) -> None:
     assert ResilientStore(store).read("a") is None
 
 
-def test_system_error_of_a_store_is_told_in_words(
+def test_system_error_of_a_store_is_logged_in_words(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The user would not learn why the store fails."""
@@ -169,7 +169,7 @@ def test_process_keeps_the_rate_limit_without_its_store(present: World, broken: 
 
 
 @pytest.mark.parametrize("broken", OUTAGES, ids=["read", "write", "lock", "all"])
-def test_refusal_is_remembered_without_the_store(present: World, broken: set[str]) -> None:
+def test_error_response_is_cached_without_the_store(present: World, broken: set[str]) -> None:
     """A wrong secret would hammer the token endpoint for as long as the disk is full."""
     store = BrokenStore(lambda: present.clock.now, broken)
     present.endpoint.refuse()
@@ -353,7 +353,7 @@ def test_store_that_cannot_be_watched_may_fail_too(present: World) -> None:
 
 
 def test_store_that_cannot_be_watched_leaves_nothing_to_the_next(present: World) -> None:
-    """A new store would begin with what an old one's process remembered in its stead."""
+    """A new store would begin with what this process kept for an old one."""
     ResilientStore(SlottedStore()).write("a", "entry", present.clock.now + 60)  # type: ignore[arg-type]
     later = [ResilientStore(SlottedStore()) for _ in range(100)]  # type: ignore[arg-type]
 

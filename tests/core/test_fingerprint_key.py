@@ -1,4 +1,4 @@
-"""The key of the fingerprints: all who share a store have it, and nobody else."""
+"""The key of the fingerprints: all who share a store have it, and no other."""
 
 from __future__ import annotations
 
@@ -256,7 +256,7 @@ def test_variable_replaces_the_entry(world: World, monkeypatch: pytest.MonkeyPat
 def test_variable_that_could_be_guessed_is_refused(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever reads the store could test guessed secrets."""
+    """A reader of the store could test guessed secrets."""
     monkeypatch.setenv("KEYTURN_FINGERPRINT_KEY", "x" * 15)
 
     with pytest.raises(errors.ConfigurationError, match=r"acme: .*fewer than 16 characters"):

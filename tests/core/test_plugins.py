@@ -149,7 +149,7 @@ print(json.dumps([listed, imported]))
 
 
 def test_choosing_imports_the_chosen_one_alone(site: Site) -> None:
-    """One provider's dependencies would be everybody's."""
+    """All users would need one provider's dependencies."""
     code = """
 import sys, keyturn
 keyturn.provider("orocommerce")
@@ -251,7 +251,7 @@ print(len(keyturn.providers()), keyturn.provider("orocommerce").title)
     assert any(line.startswith(warning) for line in lines)
 
 
-def test_unknown_name_is_answered_with_the_nearest(site: Site) -> None:
+def test_error_for_an_unknown_name_suggests_the_nearest(site: Site) -> None:
     """A typo would send the user to the documentation."""
     site.install("keyturn-acme", GOOD, "acme")
     (kind, near), (_, far) = site.choose("acmee", "zzzzz")

@@ -1,4 +1,4 @@
-"""Refusals, rate limits, rate limits and retries: polite, and honest about how long it takes."""
+"""Error responses, rate limits and retries: polite, and exact about how long it takes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 UNREACHABLE = errors.EndpointUnavailable("the token endpoint failed: No route to host.")
 
 
-def test_refusal_is_remembered_for_half_a_minute(world: World) -> None:
+def test_error_response_is_cached_for_half_a_minute(world: World) -> None:
     """A wrong secret would hammer the token endpoint."""
     world.endpoint.refuse()
     for _ in range(10):
@@ -35,7 +35,7 @@ def test_refusal_is_remembered_for_half_a_minute(world: World) -> None:
 
 
 def test_new_secret_is_not_refused_for_the_old_one(world: World) -> None:
-    """Who has mended the secret would still be told that it is wrong."""
+    """A user who has corrected the secret would still get the old error."""
     world.endpoint.refuse()
     with pytest.raises(errors.InvalidClient):
         world.connect().token()
@@ -43,7 +43,7 @@ def test_new_secret_is_not_refused_for_the_old_one(world: World) -> None:
     assert world.connect(client_secret="the right one").token().access_token == "token-2"
 
 
-def test_forgetting_forgets_a_refusal_too(world: World) -> None:
+def test_forgetting_discards_a_cached_error_response_too(world: World) -> None:
     """Who has mended the account at the provider would have to wait."""
     connection = world.connect()
     world.endpoint.refuse()
@@ -54,7 +54,7 @@ def test_forgetting_forgets_a_refusal_too(world: World) -> None:
     assert connection.token().access_token == "token-2"
 
 
-def test_remembered_refusal_does_not_hide_a_token(world: World) -> None:
+def test_cached_error_response_does_not_hide_a_token(world: World) -> None:
     """A token that others obtained meanwhile would not be used."""
     connection = world.connect()
     first = connection.token()
@@ -86,7 +86,7 @@ def test_rate_limit_by_the_server_is_obeyed_by_all(world: World) -> None:
 def test_rate_limited_error_names_the_time_after_which_asking_is_sent(
     world: World, asked: int
 ) -> None:
-    """Who waits as long as the error says would be told to wait again."""
+    """A caller who waits as long as the error says would have to wait again."""
     provider = world.changed(rate_limit=keyturn.plugins.RateLimit(per_minute=3, burst=20))
     world.endpoint.responses.append(world.endpoint.response(429, {}, retry_after=str(asked)))
     connection = world.connect(provider)
@@ -132,7 +132,7 @@ def test_wait_option_waits_for_the_rate_limit(world: World) -> None:
     assert world.clock.slept == [pytest.approx(10)]
 
 
-def test_wait_option_does_not_wait_longer_than_told(world: World) -> None:
+def test_wait_option_does_not_wait_longer_than_it_says(world: World) -> None:
     """A web request would hang for as long as a server likes."""
     connection = world.connect(options={"wait": 25.0})
     world.endpoint.responses.append(world.endpoint.response(429, {}, retry_after="26"))
@@ -177,7 +177,7 @@ def test_lasting_failure_is_given_up_after_three_attempts(world: World) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 429, 302])
-def test_refusals_are_not_tried_again(world: World, status: int) -> None:
+def test_error_responses_are_not_retried(world: World, status: int) -> None:
     """A response that cannot change would be asked for three times."""
     world.endpoint.responses += [world.endpoint.response(status, {})] * 3
 
@@ -234,7 +234,7 @@ def test_rate_limit_whose_lock_is_stuck_leaves_the_request_its_time(world: World
 
 
 def test_retry_for_which_a_stuck_lock_leaves_no_time_is_none(world: World) -> None:
-    """The endpoint would be said not to have answered within 0 s, where it answered 500."""
+    """The error would say that no response came within 0 s, where the endpoint responded 500."""
     world.endpoint.responses.append(world.endpoint.response(500, {}))
     store = RateLimitStore(world.clock, stuck=True)
     provider = world.changed(rate_limit=keyturn.plugins.RateLimit(per_minute=60, burst=20))
@@ -244,7 +244,7 @@ def test_retry_for_which_a_stuck_lock_leaves_no_time_is_none(world: World) -> No
     assert len(world.endpoint.requests) == 1
 
 
-def test_nobody_takes_the_lock_to_hear_that_there_is_no_room(world: World) -> None:
+def test_no_caller_takes_the_lock_when_the_rate_limit_is_used_up(world: World) -> None:
     """A crowd would queue for the rate_limit's lock, only to be turned away one by one."""
     store = RateLimitStore(world.clock)
     provider = world.changed(rate_limit=keyturn.plugins.RateLimit(per_minute=6, burst=1))

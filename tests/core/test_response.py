@@ -279,7 +279,7 @@ def test_retry_after_is_bounded_whatever_it_says(text: str) -> None:
 
 @given(st.text(), st.text(min_size=1))
 @example("\x1b[2J", "made-up")
-def test_server_text_is_shown_short_and_plain(text: str, secret: str) -> None:
+def test_description_of_a_server_is_shown_short_and_plain(text: str, secret: str) -> None:
     """Server text could forge log lines, drive a terminal, or show the secret sent to it."""
     shown = printable(f"{text}{secret}{text}", [keyturn.Secret(secret)])
 
@@ -334,7 +334,7 @@ def test_encoded_secret_is_hidden_and_what_stands_beside_it_is_not(
     assert shown.replace("=", "") == "wrong: [hidden] is unknown"
 
 
-def test_long_runs_in_server_text_are_hidden(world: World) -> None:
+def test_long_runs_in_a_description_of_a_server_are_hidden(world: World) -> None:
     """A server that quotes a key, a token or an encoded secret would put it into logs."""
     description = f"{SECRET} eyJhbGciOiJIUzI1NiJ9.e30.{'x' * 40} is wrong\r\nforged"
     fields = {"error": "invalid_client", "error_description": description}
@@ -440,7 +440,7 @@ DISGUISES: dict[str, Callable[[str], str]] = {
 
 
 @pytest.mark.parametrize("disguise", DISGUISES.values(), ids=DISGUISES)
-def test_secret_is_hidden_wherever_a_long_text_is_cut(disguise: Callable[[str], str]) -> None:
+def test_secret_is_hidden_wherever_a_long_string_is_cut(disguise: Callable[[str], str]) -> None:
     """Half of a secret would show, if the other half is beyond what is looked at."""
     quoted = disguise("hunter2-prod")
     for length in range(2990 - len(quoted), 3010):
@@ -448,7 +448,7 @@ def test_secret_is_hidden_wherever_a_long_text_is_cut(disguise: Callable[[str], 
         assert shown in {"", "[hidden]"}
 
 
-def test_long_run_is_hidden_wherever_a_long_text_is_cut() -> None:
+def test_long_run_is_hidden_wherever_a_long_string_is_cut() -> None:
     """The beginning of an unknown key or token would show."""
     for length in range(2950, 3010):
         assert printable(" " * length + "x" * 40) in {"", "[hidden]"}

@@ -1,4 +1,4 @@
-"""A secret and a token show themselves to nobody who does not ask for them by name."""
+"""A secret and a token are shown only where code reads them by name."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SHOWN: list[Callable[[object], str]] = [
 
 @pytest.mark.parametrize("value", [SECRET, TOKEN], ids=["secret", "token"])
 @pytest.mark.parametrize("show", SHOWN)
-def test_no_text_of_it_holds_it(value: object, show: Callable[[object], str]) -> None:
+def test_no_string_form_of_a_secret_shows_it(value: object, show: Callable[[object], str]) -> None:
     """It would get into a log."""
     assert CANARY not in show(value)
 
@@ -247,7 +247,7 @@ def test_entry_of_another_version_is_a_miss(version: object) -> None:
 
 
 @given(st.text())
-def test_any_text_is_no_token(text: str) -> None:
+def test_no_string_is_a_token(text: str) -> None:
     """A damaged store would crash the caller."""
     with pytest.raises(ValueError, match=r"."):
         from_text(text, KEY)

@@ -1,4 +1,4 @@
-"""One token request, whoever asks: threads, tasks, processes, forks, killed holders."""
+"""One token request for all callers: threads, tasks, processes, forks, killed holders."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def test_stores_do_not_share_a_flight(world: World, gate: Gate) -> None:
     assert all(store.read(key) for store in stores)
 
 
-def test_failed_renewal_ahead_is_told_once(
+def test_failed_renewal_ahead_is_logged_once(
     world: World, gate: Gate, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Each call during a failing renewal would be a line in the log."""
@@ -188,7 +188,7 @@ def test_different_keys_do_not_wait_for_each_other(world: World, gate: Gate) -> 
     assert results[0].access_token == "held"
 
 
-def test_cancelled_task_cancels_nobody(world: World, gate: Gate) -> None:
+def test_cancelled_task_cancels_no_other(world: World, gate: Gate) -> None:
     """The first caller's cancellation would fail all who wait with it, or repeat the request."""
     connection = world.connect()
     gate.hold()
@@ -207,7 +207,7 @@ def test_cancelled_task_cancels_nobody(world: World, gate: Gate) -> None:
     assert len(world.endpoint.requests) == 1
 
 
-def test_closed_event_loop_harms_nobody(world: World, gate: Gate) -> None:
+def test_closed_event_loop_harms_no_other_caller(world: World, gate: Gate) -> None:
     """A renewal that was begun in an event loop would die, or hang, with it."""
     connection = world.connect()
     gate.hold()
@@ -225,7 +225,7 @@ def test_closed_event_loop_harms_nobody(world: World, gate: Gate) -> None:
     assert len(world.endpoint.requests) == 1
 
 
-def test_loop_that_is_closed_under_a_waiter_harms_nobody(
+def test_loop_that_is_closed_under_a_waiter_harms_no_other_caller(
     world: World, gate: Gate, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Waking a task whose loop has gone would break the worker's other waiters."""
@@ -562,7 +562,7 @@ def test_eight_processes_make_one_request(
     assert len(server.received) == 1
 
 
-def test_killed_process_blocks_nobody(
+def test_killed_process_blocks_no_other(
     python: Callable[..., subprocess.Popen[str]],
     run_python: Callable[..., str],
     serve: Callable[..., RawServer],
@@ -627,7 +627,7 @@ for number in range(12):
     assert len(server.received) == 20
 
 
-def test_refusal_is_remembered_across_processes(
+def test_error_response_is_cached_across_processes(
     run_python: Callable[..., str],
     serve: Callable[..., RawServer],
     tmp_path: Path,

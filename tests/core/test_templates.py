@@ -145,7 +145,7 @@ def test_uuid_is_new_each_time_and_the_fingerprint_is_not(
     assert re.search(f"nonce={UUID}$", sent[0])
 
 
-def test_uuid_within_a_text_is_a_setting_that_is_missing() -> None:
+def test_uuid_within_a_string_is_a_setting_that_is_missing() -> None:
     """Half a correlation ID would be sent as it stands."""
     with pytest.raises(errors.ConfigurationError, match=r"names \{uuid\}, which is not a setting"):
         provider_from_data(parameters={"id": "x-{uuid}"})

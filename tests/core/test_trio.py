@@ -1,4 +1,4 @@
-"""The same single flight for tasks of trio: one request, whoever asks, and no cancellation."""
+"""The same single flight for tasks of trio: one request for all callers, and no cancellation."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_tasks_and_threads_share_one_request(world: World) -> None:
     assert len(world.endpoint.requests) == 1
 
 
-def test_cancelled_task_cancels_nobody(world: World) -> None:
+def test_cancelled_task_cancels_no_other(world: World) -> None:
     """The first caller's cancellation would fail all who wait with it, or repeat the request."""
     connection = world.connect()
     opened = hold(world)
@@ -88,7 +88,9 @@ def test_cancelled_task_cancels_nobody(world: World) -> None:
     assert len(world.endpoint.requests) == 1
 
 
-def test_run_that_has_ended_harms_nobody(world: World, caplog: pytest.LogCaptureFixture) -> None:
+def test_run_that_has_ended_harms_no_other_caller(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
     """Waking a task whose run has ended would break the worker's other waiters."""
     connection = world.connect()
     opened = hold(world)
@@ -118,7 +120,7 @@ def test_waiting_has_an_end() -> None:
 
 
 def test_failure_reaches_the_task(world: World) -> None:
-    """A refusal would hang the task, or be lost."""
+    """An error response would hang the task, or be lost."""
     world.endpoint.refuse()
     with pytest.raises(errors.InvalidClient):
         trio.run(world.connect().atoken)

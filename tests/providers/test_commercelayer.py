@@ -470,7 +470,7 @@ def test_stale_token_is_renewed_in_its_last_minutes(
     assert caplog.text == ""
 
 
-def test_scope_is_a_text_or_a_list() -> None:
+def test_scope_is_a_string_or_a_list() -> None:
     """A scope as a list, as other providers take it, would be refused."""
     account = {"kind": "integration", "client_id": "cid", "client_secret": "s3cret-for-tests"}
     texts = [

@@ -82,7 +82,7 @@ def test_wrong_secret_is_reported_by_the_code_whatever_the_status(
 def test_rate_limit_is_three_a_minute_with_a_burst_of_twenty(
     world: World, name: str, settings: dict[str, Any]
 ) -> None:
-    """Norce would response 429, and block everybody behind the same address."""
+    """Norce would respond 429, and block all users behind the same address."""
     connection = world.connect(name, **settings)
     for _ in range(20):
         connection.forget()

@@ -63,7 +63,7 @@ def test_crowd_loses_no_entry(start: Start, directory: Path) -> None:
     assert entries(directory) == {f"{n}-{t}": str(n) * 50 for n in range(CROWD) for t in range(3)}
 
 
-def test_crowd_mends_a_damaged_store_once(start: Start, directory: Path) -> None:
+def test_crowd_repairs_a_damaged_store_once(start: Start, directory: Path) -> None:
     """Processes that find the damage together would move each other's fresh database aside."""
     directory.mkdir(0o700)
     (directory / "cache.db").touch(0o600)
@@ -300,7 +300,7 @@ DiskStore(sys.argv[1]).write("a", "theirs", float("inf"))
 """
 
 
-def test_damage_that_another_process_mended_is_left_alone(
+def test_damage_that_another_process_repaired_is_left_as_it_is(
     run: Run, disk: DiskStore, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The slower of two processes would move the other's fresh database aside."""

@@ -182,7 +182,7 @@ def test_lock_file_must_be_a_private_file(directory: Path, disk: DiskStore) -> N
 def test_lock_of_a_file_that_has_gone_is_taken_again(
     state: str, directory: Path, disk: DiskStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A waiter would hold the lock of a file that nobody else can find."""
+    """A waiter would hold the lock of a file that no other process can find."""
     path = directory / "locks" / "a.lock"
     flock, seen = fcntl.flock, []
 
@@ -251,13 +251,13 @@ def test_planted_rows_are_misses(
     assert names(directory) == FILES
 
 
-def test_row_that_another_process_writes_after_a_miss_is_not_told(
+def test_row_that_another_process_writes_after_a_miss_is_not_logged(
     directory: Path,
     disk: DiskStore,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Workers that start together would warn of each other's tokens as of a stranger's."""
+    """Workers that start together would warn of each other's tokens as of another program's."""
     disk.write("b", "entry", 2000)
     insert = "INSERT INTO Cache (key, raw, mode, value, tag) VALUES ('a', 1, 1, 'entry', 2000.0)"
 
@@ -452,7 +452,7 @@ def test_thread_that_finds_the_store_busy_raises(
 
 
 def test_deleted_tokens_are_overwritten(disk: DiskStore, directory: Path) -> None:
-    """Whoever gets hold of the file would find tokens that were revoked or forgotten."""
+    """A thief of the file would find tokens that were revoked or forgotten."""
     disk.write("a", "t0ken" * 100, float("inf"))
     disk.write("b", "another", float("inf"))
     disk.delete("a")
@@ -489,7 +489,7 @@ def test_expired_rows_are_deleted(directory: Path) -> None:
 @pytest.mark.parametrize(
     ("column", "value"), [("raw", 0), ("mode", 4), ("expire_time", 1e12), ("tag", "text")]
 )
-def test_rows_of_strangers_are_deleted(
+def test_rows_of_others_are_deleted(
     column: str, value: object, directory: Path, disk: DiskStore
 ) -> None:
     """A row that no store writes would be warned of, and fill the disk, for good."""

@@ -59,7 +59,7 @@ def kept(memory: MemoryStore, key: str = "a") -> str:
 
 @given(st.from_regex(r"[a-z0-9-]{1,80}", fullmatch=True), st.text())
 def test_what_is_written_is_read(key: str, entry: str) -> None:
-    """A text that didn't survive would cost a token request for every token."""
+    """A string that didn't survive would cost a token request for every token."""
     memory = MemoryStore()
     EncryptedStore(memory, KEY).write(key, entry, FOR_EVER)
 
@@ -78,7 +78,7 @@ def test_no_entry_is_a_miss_without_a_warning(
 
 
 def test_every_changed_bit_is_a_miss(encrypted: EncryptedStore, memory: MemoryStore) -> None:
-    """Whoever can write to the store could make keyturn use another token."""
+    """An attacker who can write to the store could make keyturn use another token."""
     sealed = kept(memory)
     for place, letter in enumerate(sealed):
         for bit in range(8):
@@ -103,7 +103,7 @@ def test_every_shortened_or_lengthened_entry_is_a_miss(
 
 @given(st.text() | st.text().map("keyturn-1.".__add__))
 def test_nothing_planted_is_an_entry_or_an_error(planted: str) -> None:
-    """Whoever can write to the store could break every call, or choose the token."""
+    """An attacker who can write to the store could break every call, or choose the token."""
     memory = MemoryStore()
     memory.write("a", planted, FOR_EVER)
 
@@ -120,10 +120,10 @@ def test_moved_entries_are_misses(encrypted: EncryptedStore, memory: MemoryStore
     assert [encrypted.read("a"), encrypted.read("b")] == [None, None]
 
 
-def test_a_changed_entry_is_told_once_and_without_its_content(
+def test_a_changed_entry_is_logged_once_and_without_its_content(
     encrypted: EncryptedStore, memory: MemoryStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nobody would learn that the store was tampered with, or that hosts' keys differ."""
+    """No user would learn that the store was tampered with, or that hosts' keys differ."""
     memory.write("a", PLAIN, FOR_EVER)
     encrypted.read("a")
 
@@ -299,7 +299,7 @@ def test_two_connections_share_one_token(tmp_path: Path) -> None:
 def test_token_comes_though_nothing_can_be_decrypted(
     world: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whoever can write to the store, or a forgotten key, would keep everybody from a token."""
+    """An attacker with the store, or a forgotten key, would keep all callers from a token."""
     first = world.connect(store=EncryptedStore(world.store, KEY)).token()
     store = EncryptedStore(world.store, OTHER_KEY)
     second = world.connect(store=store).token()
@@ -311,7 +311,7 @@ def test_token_comes_though_nothing_can_be_decrypted(
 
 
 def test_module_offers_it_and_no_more(run_python: Callable[..., str]) -> None:
-    """Everybody would pay for an import of cryptography, or a typing slip would go unnoticed."""
+    """All users would pay for an import of cryptography, or a typing slip would go unnoticed."""
     assert stores.EncryptedStore is EncryptedStore
     assert "EncryptedStore" in dir(stores)
     with pytest.raises(AttributeError, match=r"module 'keyturn\.stores' has no attribute 'X'"):

@@ -88,7 +88,7 @@ class WithoutLocks(MemoryStore):
 
     @contextlib.contextmanager
     def lock(self, key: str, lease: float) -> Generator[None]:
-        """Wait for nobody."""
+        """Do not wait for the holder."""
         yield
 
 
@@ -97,7 +97,7 @@ class FailingLocks(MemoryStore):
 
     @contextlib.contextmanager
     def lock(self, key: str, lease: float) -> Generator[None]:
-        """Give nobody the lock."""
+        """Give no caller the lock."""
         raise TimeoutError
         yield
 
@@ -150,7 +150,7 @@ class StaysLocked(MemoryStore):
 
 
 class FreesAnothers(MemoryStore):
-    """Frees a lock whoever holds it."""
+    """Frees a lock, even one that another caller holds."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -234,7 +234,7 @@ def test_a_store_without_leases_is_noticed() -> None:
 
 
 def test_a_store_must_be_given() -> None:
-    """An author who forgot `new_store` would not be told."""
+    """An author who forgot `new_store` would get no error."""
     with pytest.raises(NotImplementedError):
         StoreConformance().new_store()
 

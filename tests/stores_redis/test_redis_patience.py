@@ -175,7 +175,7 @@ def test_one_late_response_may_be_the_fault_of_this_machine() -> None:
     assert not outcomes
     now += SILENCE
     outcomes += [late]
-    assert [read(), read()] == [late_text, alone]  # it has not answered since
+    assert [read(), read()] == [late_text, alone]  # it has not responded since
     now += SILENCE
     outcomes += [b"", ended]
     assert [read() for _ in range(3)] == ["None", "Redis failed with ConnectionError", alone]
@@ -280,7 +280,7 @@ for thread in threads:
 
 
 @pytest.mark.parametrize("fails", ["at the lock", "in the block"])
-def test_nobody_waits_for_the_release_after_a_failure(fails: str) -> None:
+def test_no_caller_waits_for_the_release_after_a_failure(fails: str) -> None:
     """A server that hangs would hold up a token twice: for the lock, and for its release."""
     began, go_on = threading.Event(), threading.Event()
 
@@ -308,7 +308,7 @@ def test_nobody_waits_for_the_release_after_a_failure(fails: str) -> None:
     releasing[0].join()
 
 
-def test_a_lock_without_an_end_is_nobodys(
+def test_a_lock_without_an_expiry_has_no_holder(
     redis_store: RedisStore, redis_client: redis.Redis
 ) -> None:
     """A key that somebody set by hand would cost the whole lease at each renewal, for ever."""

@@ -70,7 +70,7 @@ def test_the_server_forgets_entries(redis_store: RedisStore, redis_client: redis
 
 
 def test_an_entry_that_is_too_long_is_refused(redis_store: RedisStore) -> None:
-    """A hostile token endpoint could fill the memory that everybody shares."""
+    """A hostile token endpoint could fill the memory that all share."""
     redis_store.write("a", "x" * LONGEST_ENTRY, 2000)
     assert redis_store.read("a") == "x" * LONGEST_ENTRY
     with pytest.raises(ValueError, match="bytes"):
@@ -78,7 +78,7 @@ def test_an_entry_that_is_too_long_is_refused(redis_store: RedisStore) -> None:
 
 
 @pytest.mark.parametrize("value", FOREIGN, ids=["bytes", "words", "empty", "json", "long"])
-def test_a_strangers_value_is_a_miss(
+def test_a_value_of_another_program_is_a_miss(
     redis_store: RedisStore, redis_client: redis.Redis, value: bytes
 ) -> None:
     """What somebody else wrote to the server would be taken for a token, or end the program."""
@@ -108,7 +108,7 @@ def test_lock_excludes(redis_store: RedisStore) -> None:
 
 
 def test_lock_is_freed_when_the_block_raises(redis_store: RedisStore) -> None:
-    """A failed token request would lock everybody out."""
+    """A failed token request would lock all callers out."""
     with pytest.raises(KeyError), redis_store.lock("a", 30):
         raise KeyError
     with redis_store.lock("a", 0.02):
@@ -116,7 +116,7 @@ def test_lock_is_freed_when_the_block_raises(redis_store: RedisStore) -> None:
 
 
 def test_waiter_takes_the_lock_when_it_is_freed(redis_store: RedisStore) -> None:
-    """Whoever waits would get an error instead of the token that was just requested."""
+    """A waiter would get an error instead of the token that was just requested."""
     entered = threading.Event()
 
     def wait() -> None:
@@ -131,7 +131,7 @@ def test_waiter_takes_the_lock_when_it_is_freed(redis_store: RedisStore) -> None
     waiter.join()
 
 
-def test_an_overcome_holder_frees_nobody_else(redis_store: RedisStore) -> None:
+def test_a_holder_whose_lease_has_ended_frees_no_other_lock(redis_store: RedisStore) -> None:
     """A holder that hung for too long would let others in beside its successor."""
     with redis_store.lock("a", 0.02):
         successor = redis_store.lock("a", 30)
@@ -177,7 +177,7 @@ def test_chosen_by_url(url: str) -> None:
 
 
 def test_a_client_of_ones_own(redis_url: str, redis_client: redis.Redis) -> None:
-    """Whoever needs Sentinel, or another way to authenticate, could not use the store."""
+    """A user who needs Sentinel, or another way to authenticate, could not use the store."""
     store = RedisStore(redis_client)
     store.write("a", "entry", inf)
     assert store.read("a") == "entry"
@@ -189,7 +189,7 @@ def test_a_client_of_ones_own(redis_url: str, redis_client: redis.Redis) -> None
 
 
 @pytest.mark.parametrize("url", WRONG_URLS)
-def test_a_wrong_url_is_told_at_once(url: str) -> None:
+def test_a_wrong_url_is_reported_at_once(url: str) -> None:
     """A mistake would surface as a warning at the first token, or show the password."""
     with pytest.raises(ConfigurationError) as caught:
         stores.from_url(url)
@@ -199,7 +199,7 @@ def test_a_wrong_url_is_told_at_once(url: str) -> None:
 
 
 def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever lacks the package would get a bare ModuleNotFoundError."""
+    """A user without the package would get a bare ModuleNotFoundError."""
     monkeypatch.delitem(sys.modules, "keyturn.stores._redis")
     monkeypatch.setitem(sys.modules, "redis", None)
     with pytest.raises(ConfigurationError, match=r"pip install keyturn\[redis\]"):

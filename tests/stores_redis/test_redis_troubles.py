@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Serve = Callable[..., Any]
 
 PASSWORD = "s3cret-for-tests"
-ANSWERS = {
+RESPONSES = {
     "loading": b"-LOADING Redis is loading the dataset in memory\r\n",
     "no password": b"-NOAUTH Authentication required.\r\n",
     "full": b"-OOM command not allowed when used memory > 'maxmemory'.\r\n",
@@ -55,17 +55,17 @@ def store_at(server: Any, now: Callable[[], float] = lambda: 1000.0) -> RedisSto
     return RedisStore(f"redis://127.0.0.1:{server.port}?socket_timeout=0.1", now=now)
 
 
-@pytest.mark.parametrize("response", ANSWERS.values(), ids=ANSWERS)
-def test_whatever_is_answered_the_guard_goes_on(
+@pytest.mark.parametrize("response", RESPONSES.values(), ids=RESPONSES)
+def test_resilient_store_continues_after_any_response(
     serve: Serve, caplog: pytest.LogCaptureFixture, response: bytes
 ) -> None:
-    """A response nobody thought of would end the program, or show an entry in the log."""
+    """An unforeseen response would end the program, or show an entry in the log."""
     store = store_at(serve(answering(response)))
-    translate_errors = ResilientStore(store)
-    assert translate_errors.read("a") is None
-    translate_errors.write("a", "the-entry", 2000)
-    translate_errors.delete("a")
-    with translate_errors.lock("a", 0.01):
+    resilient = ResilientStore(store)
+    assert resilient.read("a") is None
+    resilient.write("a", "the-entry", 2000)
+    resilient.delete("a")
+    with resilient.lock("a", 0.01):
         pass
     assert "the token store RedisStore 127.0.0.1:" in caplog.text
     assert "the-entry" not in caplog.text
@@ -74,7 +74,7 @@ def test_whatever_is_answered_the_guard_goes_on(
 
 def test_an_error_quotes_neither_entry_nor_password(serve: Serve) -> None:
     """What the server says may repeat the command, and would carry a token into a traceback."""
-    server = serve(answering(ANSWERS["quoting"]))
+    server = serve(answering(RESPONSES["quoting"]))
     store = RedisStore(f"redis://127.0.0.1:{server.port}")
     with pytest.raises(OSError, match="Redis failed with ResponseError") as caught:
         store.write("a", "the-entry", float("inf"))
@@ -127,7 +127,7 @@ def test_a_server_that_hangs_is_waited_for_only_so_long(
 
 def test_a_server_that_is_full_or_read_only_is_asked_again(serve: Serve) -> None:
     """What can still be read would not be, since a write failed."""
-    server = serve(answering(ANSWERS["full"]))
+    server = serve(answering(RESPONSES["full"]))
     store = store_at(server)
     for _ in range(2):
         with pytest.raises(OSError, match="OutOfMemoryError"):
@@ -136,7 +136,7 @@ def test_a_server_that_is_full_or_read_only_is_asked_again(serve: Serve) -> None
 
 
 def test_a_lock_whose_response_was_lost_is_given_back(serve: Serve) -> None:
-    """A server that hiccups would keep a lock that nobody knows to hold for a whole lease."""
+    """A server that hiccups would keep a lock that no process knows to hold for a whole lease."""
 
     def hiccup(server: Any, connection: socket.socket) -> None:
         while data := connection.recv(65_536):

@@ -55,7 +55,7 @@ class Canary:
         self.quoted = " ".join(self.forms)
 
     def in_text(self, text: str) -> list[str]:
-        """Return the lines of a text that hold a canary."""
+        """Return the lines of a string that hold a canary."""
         return [line for line in text.splitlines() if any(form in line for form in self.forms)]
 
 
@@ -99,8 +99,8 @@ class Watch:
 
     def look_at_error(self, error: BaseException) -> None:
         """Take note of an error, of what is behind it, and of its tracebacks with locals."""
-        told = traceback.TracebackException.from_exception(error, capture_locals=True)
-        self.seen.append("".join(told.format()))
+        shown = traceback.TracebackException.from_exception(error, capture_locals=True)
+        self.seen.append("".join(shown.format()))
         behind: BaseException | None = error
         while behind is not None:
             self.look_at(behind, behind.args)
@@ -129,8 +129,8 @@ class _WithArguments(logging.Formatter):
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
         error: BaseException = ei[1]
-        told = traceback.TracebackException.from_exception(error, capture_locals=True)
-        return "".join(told.format())
+        shown = traceback.TracebackException.from_exception(error, capture_locals=True)
+        return "".join(shown.format())
 
 
 @pytest.fixture

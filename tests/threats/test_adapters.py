@@ -178,7 +178,7 @@ def api_of(serve: Serve, emulator: keyturn.testing.Emulator) -> Callable[[str, b
 
 
 @pytest.fixture
-def refusal(http_response: HttpResponse) -> bytes:
+def unauthorized(http_response: HttpResponse) -> bytes:
     """Give the response of an API that refuses every token."""
     fields = {"errors": [{"code": "INVALID_TOKEN", "status": "401"}]}
     return http_response(fields, 401, connection="close")
@@ -186,10 +186,10 @@ def refusal(http_response: HttpResponse) -> bytes:
 
 @pytest.mark.parametrize("provider", ["norce-commerce", "orocommerce"])
 def test_refusing_api_does_not_use_up_the_rate_limit(
-    api_of: Callable[..., Api], refusal: bytes, send: Send, provider: str
+    api_of: Callable[..., Api], unauthorized: bytes, send: Send, provider: str
 ) -> None:
     """A hundred refused requests would be a hundred token requests, which use up the rate limit."""
-    api = api_of(provider, refusal)
+    api = api_of(provider, unauthorized)
     replies = [send(api.connection, "GET", f"{api.url}/x") for _ in range(100)]
 
     assert {status for status, _ in replies} == {401}
@@ -201,10 +201,10 @@ def test_refusing_api_does_not_use_up_the_rate_limit(
 
 
 def test_refusing_api_with_one_token_does_not_use_up_the_rate_limit(
-    api_of: Callable[..., Api], refusal: bytes, send: Send
+    api_of: Callable[..., Api], unauthorized: bytes, send: Send
 ) -> None:
     """Commerce Layer gives the same token again: every 401 would request it once more."""
-    api = api_of("commercelayer", refusal)
+    api = api_of("commercelayer", unauthorized)
     replies = [send(api.connection, "GET", f"{api.url}/x") for _ in range(100)]
 
     assert {status for status, _ in replies} == {401}
@@ -214,10 +214,10 @@ def test_refusing_api_with_one_token_does_not_use_up_the_rate_limit(
 
 
 def test_refusing_api_does_not_use_up_the_rate_limit_of_many_threads(
-    api_of: Callable[..., Api], refusal: bytes, send: Send
+    api_of: Callable[..., Api], unauthorized: bytes, send: Send
 ) -> None:
     """Callers that are refused at the same time would each have a limit of their own."""
-    api = api_of("norce-commerce", refusal)
+    api = api_of("norce-commerce", unauthorized)
     statuses: list[int] = []
 
     def work() -> None:
@@ -385,15 +385,15 @@ def test_callers_own_authorization_does_not_come_back_on_another_host(
     assert token not in elsewhere.received[0]
 
 
-def test_refusal_on_a_redirected_host_renews_nothing(
+def test_error_response_of_a_redirected_host_renews_nothing(
     api_of: Callable[..., Api],
     serve: Serve,
     http_response: HttpResponse,
-    refusal: bytes,
+    unauthorized: bytes,
     send: Send,
 ) -> None:
     """Another host could make us renew tokens, or be sent a new one."""
-    other = serve(refusal)
+    other = serve(unauthorized)
     api = api_of("norce-commerce", moved(http_response, other.url))
     replies = [send(api.connection, "GET", f"{api.url}/x") for _ in range(5)]
 

@@ -163,7 +163,7 @@ def test_tampered_entry_is_a_miss(
     open_side: Callable[[TokenStore, str], keyturn.Connection],
     sealed: dict[str, str],
 ) -> None:
-    """Whoever can write to the store could change a token, its scope or its end."""
+    """An attacker who can write to the store could change a token, its scope or its end."""
 
     @given(st.data())
     def check(data: st.DataObject) -> None:
@@ -224,7 +224,7 @@ def test_entry_of_another_kind_is_a_miss(
 
 @given(st.text(max_size=40))
 def test_entry_in_the_clear_is_a_miss(planted_text: str) -> None:
-    """Whoever can write to the store would choose the token by leaving it unencrypted."""
+    """An attacker who can write to the store would choose the token by leaving it unencrypted."""
     settings = {"client_id": "cid", "client_secret": "made-up", "url": "https://shop.example"}
     key = keyturn.connect("orocommerce", **settings).token_request().fingerprint
     entry = {

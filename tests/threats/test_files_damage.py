@@ -127,7 +127,7 @@ def test_damage_costs_one_token_request_at_most(
     assert customer.token(directory, stale=True) not in {"token-1", found}
 
 
-TOLD = [
+LOGGED = [
     "text",
     "torn header",
     "a first page of noise",
@@ -144,11 +144,11 @@ TOLD = [
 ]
 
 
-@pytest.mark.parametrize("damage", TOLD)
-def test_damage_is_told_once_and_kept_aside(
+@pytest.mark.parametrize("damage", LOGGED)
+def test_damage_is_logged_once_and_kept_aside(
     customer: Customer, directory: Path, damage: str
 ) -> None:
-    """Nobody could find out what damages the file, or that each process asks for itself."""
+    """No user could find out what damages the file, or that each process asks for itself."""
     DAMAGES[damage](directory)
     damaged = (directory / "cache.db").read_bytes()
     for _ in range(2):
@@ -235,16 +235,16 @@ def test_row_planted_into_an_open_store_deletes_nothing(directory: Path, tmp_pat
 @pytest.mark.parametrize(
     "change", ["raw = 0", "raw = NULL", "expire_time = -9e999", "tag = -9e999", "tag = 'x'"]
 )
-def test_row_that_is_not_ours_is_told(customer: Customer, directory: Path, change: str) -> None:
-    """A token would be lost, and nobody could find out why it was requested again."""
+def test_row_that_is_not_ours_is_logged(customer: Customer, directory: Path, change: str) -> None:
+    """A token would be lost, and no user could find out why it was requested again."""
     statement = f"UPDATE Cache SET {change} WHERE key = ?"  # noqa: S608 - our own
     execute(directory, statement, customer.fingerprint)
 
     assert customer.token(directory) == "token-2"
-    told = customer.warnings
-    assert {"a row of the token store is not keyturn's: ignoring it"} == set(told)
+    logged = customer.warnings
+    assert {"a row of the token store is not keyturn's: ignoring it"} == set(logged)
     assert customer.token(directory) == "token-2"
-    assert customer.warnings == told
+    assert customer.warnings == logged
 
 
 def entry_of(directory: Path, key: str) -> str:
@@ -317,7 +317,7 @@ def test_planted_entry_is_a_miss(customer: Customer, directory: Path, entry: str
 
 
 @pytest.mark.parametrize("text", ["", "{", "null", "[" * 100_000, '{"a": 1, "a": 2}', "\0"])
-def test_planted_text_is_a_miss(customer: Customer, directory: Path, text: str) -> None:
+def test_planted_string_is_a_miss(customer: Customer, directory: Path, text: str) -> None:
     """What no store ever wrote would end the application that reads it."""
     execute(directory, "UPDATE Cache SET value = ?", text)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Plant = Callable[[Path, str], None]
 
-STRANGER = 65_534
+OTHER_UID = 65_534
 
 
 @pytest.fixture(params=[0o000, 0o077], ids=["umask 000", "umask 077"])
@@ -159,7 +159,7 @@ def test_unsafe_place_costs_a_warning_and_no_token(
 def test_warning_names_the_place_and_what_is_wrong_with_it(
     customer: Customer, tmp_path: Path
 ) -> None:
-    """Nobody could mend it, and every process would go on making its own token requests."""
+    """No user could repair it, and every process would make token requests of its own."""
     open_directory(tmp_path / "store", "")
     customer.token(tmp_path / "store")
 
@@ -188,23 +188,23 @@ def test_what_belongs_to_another_user_is_not_used(
 def give_away(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a path belong to another user; who isn't root becomes that other user instead."""
     if os.geteuid() == 0:
-        os.chown(path, STRANGER, STRANGER)
+        os.chown(path, OTHER_UID, OTHER_UID)
     else:
         monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o1777])
-def test_parent_that_everybody_writes_to(customer: Customer, tmp_path: Path, mode: int) -> None:
+def test_parent_that_is_writable_by_all(customer: Customer, tmp_path: Path, mode: int) -> None:
     """Others could put their own store there; one below /tmp, which is sticky, is safe."""
     parent = tmp_path / "parent"
     (parent / "between").mkdir(parents=True)
     parent.chmod(mode)
     assert customer.token(parent / "store") == "token-1"
     assert customer.token(parent / "store") == "token-1"
-    told = [f"{parent} is writable by all: run `chmod o-w` or `chmod +t` on that directory"]
-    check_warnings(customer, told * (mode == 0o777))
+    advice = [f"{parent} is writable by all: run `chmod o-w` or `chmod +t` on that directory"]
+    check_warnings(customer, advice * (mode == 0o777))
     assert customer.token(parent / "between" / "store") == "token-2"
-    check_warnings(customer, told * 2 * (mode == 0o777))
+    check_warnings(customer, advice * 2 * (mode == 0o777))
     before_the_attack = len(customer.warnings)
     assert stat.S_IMODE((parent / "store").stat().st_mode) == 0o700
     # Where the parent isn't sticky, anybody can put another directory in its place.
@@ -258,7 +258,7 @@ def test_lock_that_is_linked_from_elsewhere_is_not_written(
 
 
 def test_directory_deleted_under_a_live_connection(customer: Customer, tmp_path: Path) -> None:
-    """A cleaner of caches would end an application, or leave it with a file nobody else sees."""
+    """A cleaner of caches would end an application, or leave a file that no other process sees."""
     directory = tmp_path / "store"
     with customer.connect(directory) as live:
         first = live.token()

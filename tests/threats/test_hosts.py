@@ -101,7 +101,7 @@ def problems(provider: str, **given_: object) -> tuple[str, ...]:
 
 
 def test_every_setting_that_names_a_host_is_known_here() -> None:
-    """A new setting could name a host, and nobody would try to break it."""
+    """A new setting could name a host, and no test would try to break it."""
     assert set(LABELS + DOMAINS) == {
         ("norce-commerce", "client"),
         ("norce-commerce", "region"),
@@ -154,7 +154,7 @@ def test_hostile_value_in_a_configuration_file_is_refused(tmp_path: Path, value:
 
 @given(st.text(max_size=70) | st.from_regex(r"[a-z0-9.@:/#?%\\\[\]-]{1,70}", fullmatch=True))
 def test_any_tenant_gives_its_own_host_or_none(tenant: str) -> None:
-    """A tenant's name that nobody thought of would lead to another host."""
+    """An unforeseen name of a tenant would lead to another host."""
     settings = CREDENTIALS | NEEDED["norce-commerce"] | {"client": tenant}
     try:
         url = keyturn.connect("norce-commerce", **settings).token_request().url
@@ -167,7 +167,7 @@ def test_any_tenant_gives_its_own_host_or_none(tenant: str) -> None:
 
 
 def jwt(header: dict[str, object], claims: dict[str, object]) -> str:
-    """Return a token with these claims, which nobody signed."""
+    """Return a token with these claims, without a valid signature."""
     parts = (json.dumps(part).encode() for part in (header, claims))
     return ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts) + ".x"
 
@@ -200,7 +200,7 @@ def telling(
 def test_nothing_is_sent_to_a_host_that_only_a_token_names(
     telling: keyturn.Connection, hostile: RawServer
 ) -> None:
-    """Whoever writes a token, or gets keyturn to take theirs, would be sent the real ones."""
+    """An attacker who writes a token, or gets keyturn to take it, would be sent the real ones."""
     with pytest.raises(ConfigurationError, match=r"is not known\. Set api_url\."):
         _ = telling.api_url
     with pytest.raises(KeyturnError):

@@ -1,4 +1,4 @@
-"""Two accounts never share a token, however their settings are chosen and whoever asks."""
+"""Two accounts never share a token, however their settings are chosen."""
 
 from __future__ import annotations
 
@@ -218,7 +218,7 @@ FIELDS = ["client_id", "client_secret", "client", "region", "environment", "scop
 def test_keys_are_equal_only_for_equal_accounts(
     one: dict[str, Any], other: dict[str, Any], taken: set[str]
 ) -> None:
-    """Whoever chooses a tenant's name or a client id could make it run into the next field."""
+    """A user who chooses a tenant's name or a client id could make it run into the next field."""
     other = one | {name: other[name] for name in taken}
     same = one | {"scope": set(one["scope"])} == other | {"scope": set(other["scope"])}
 

@@ -10,15 +10,16 @@ import logging
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from keyturn._connection import manager_of
+from keyturn.integrations._authorized_request import attach, is_sent
 from keyturn.integrations._httpx_headers import Added, OneRequestHeaders
-from keyturn.integrations._request_auth import Adapter, attach, is_sent
+from keyturn.integrations._request_auth import Adapter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
 
     from keyturn._connection import Connection
     from keyturn._tokens.snapshot import TokenSnapshot
-    from keyturn.integrations._request_auth import AuthorizedRequest
+    from keyturn.integrations._authorized_request import AuthorizedRequest
 
 # A request that changes nothing (RFC 9110 section 9.2.1) may be sent again whatever came back.
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")

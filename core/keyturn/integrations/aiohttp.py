@@ -10,13 +10,14 @@ import aiohttp
 import attrs
 
 from keyturn import errors
-from keyturn.integrations._request_auth import Adapter, is_sent
+from keyturn.integrations._authorized_request import is_sent
+from keyturn.integrations._request_auth import Adapter
 
 if TYPE_CHECKING:
     from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
 
     from keyturn._connection import Connection
-    from keyturn.integrations._request_auth import AuthorizedRequest
+    from keyturn.integrations._authorized_request import AuthorizedRequest
 
 
 @attrs.define

@@ -57,7 +57,7 @@ assert [os.waitpid(child, 0)[1] for child in children] == [0] * len(children)
 """
 
 
-def test_crowd_of_hosts_gets_no_429_and_is_told_how_long_to_wait(
+def test_crowd_of_hosts_gets_no_429_and_learns_how_long_to_wait(
     run_python: Callable[..., str],
     serve: Callable[..., RawServer],
     http_response: Callable[..., bytes],
