@@ -86,7 +86,7 @@ while True:
 # One process that has everything imported becomes many, which is quicker than many beginnings.
 MANY = """
 keyturn.provider("commercelayer"), connect().token_request().body
-import httpx, diskcache, cattrs
+import httpx, diskcache
 ready, go = os.pipe()
 children = []
 for _ in range(int(sys.argv[3])):
