@@ -252,8 +252,9 @@ class _TimedConnection(AbstractConnection):
 
 def _client(url: str) -> redis.Redis:
     try:
-        pool = redis.ConnectionPool.from_url(
+        pool = redis.BlockingConnectionPool.from_url(
             url,
+            max_connections=_CONNECTIONS,
             socket_connect_timeout=PATIENCE,
             socket_timeout=PATIENCE,
             retry=Retry(NoBackoff(), 0),  # the retries are the token request's
