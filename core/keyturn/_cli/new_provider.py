@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keyturn import errors
-from keyturn._cli.exit_codes import DONE
+from keyturn._cli.commands import DONE
 from keyturn._plugins.discovery import installed_providers
 
 if TYPE_CHECKING:

@@ -7,8 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from keyturn import errors
-from keyturn._cli.exit_codes import DONE, FAILED
-from keyturn._cli.output import print_rows
+from keyturn._cli.commands import DONE, FAILED, print_rows
 from keyturn._plugins import loading as plugins
 from keyturn._plugins.description_file import provider_from_file
 from keyturn._providers.calls import translate_errors
