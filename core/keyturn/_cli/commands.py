@@ -33,10 +33,16 @@ def run(argv: Sequence[str]) -> int:
     """Run a command and return its exit code.
 
     Raises:
+        keyturn.errors.ConfigurationError: Standard output is closed.
         SystemExit: With code 2 for wrong usage, with 0 after `--help` and `--version`.
     """
     arguments = make_parser().parse_args(argv)
-    arguments.out = _results()
+    if sys.stdout is None:
+        # Printing there would print a token to standard error.
+        raise errors.ConfigurationError(
+            "standard output is closed.", hint="Redirect it to /dev/null if need be."
+        )
+    arguments.out = sys.stdout
     module, _, function = arguments.command.partition(":")
     command: Callable[[argparse.Namespace], int] = getattr(
         importlib.import_module(f"keyturn._cli.{module}"), function
@@ -51,20 +57,6 @@ def run(argv: Sequence[str]) -> int:
 
             # Plugins handle the last events while their output goes to standard error.
             finish_workers()
-
-
-def _results() -> TextIO:
-    """Return where a command prints its results.
-
-    Raises:
-        keyturn.errors.ConfigurationError: Standard output is closed.
-    """
-    out: TextIO | None = sys.stdout
-    if out is None:
-        # Printing there would print a token to standard error.
-        message = "standard output is closed."
-        raise errors.ConfigurationError(message, hint="Redirect it to /dev/null if need be.")
-    return out
 
 
 def report(error: Exception) -> int:

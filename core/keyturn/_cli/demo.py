@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from keyturn._connection import Connection
-    from keyturn._token import Token
 
 T = TypeVar("T")
 
@@ -60,7 +59,7 @@ def demo(arguments: argparse.Namespace) -> int:
     out = arguments.out
     print(_DEMO_HEADING, file=out)
     with tempfile.TemporaryDirectory(prefix="keyturn-") as directory, Emulator() as emulator:
-        stage = _Stage(emulator, Path(directory))
+        stage = _Stage(emulator, Path(directory), f"disk://{directory}/store")
         failed = [title for title, step in _STEPS if not _succeeds(title, step(stage), out)]
     print(f"\nFailed: {', '.join(failed)}." if failed else _ENDING, file=out)
     return FAILED if failed else DONE
@@ -108,14 +107,11 @@ def _succeeds(title: str, lines: Iterator[str], out: TextIO) -> bool:
 
 @attrs.frozen
 class _Stage:
-    """The emulator, and a directory for the tokens."""
+    """The emulator, a directory, and the URL of a store in it."""
 
     emulator: Emulator
     directory: Path
-
-    @property
-    def store(self) -> str:
-        return f"disk://{self.directory}/store"
+    store: str
 
     def connect(self, provider: str, **variant: str) -> Connection:
         return connect(provider, store=self.store, **self.emulator.settings(provider, **variant))
@@ -163,13 +159,10 @@ def _second_call(stage: _Stage) -> Iterator[str]:
 def _many_threads(stage: _Stage) -> Iterator[str]:
     provider = "orocommerce"
     stage.emulator.fault(provider, "slow", seconds=_SLOW)
-
-    def get_tokens() -> list[tuple[Token, float]]:
-        with ThreadPoolExecutor(_THREADS) as pool:
-            return list(pool.map(lambda _: _timed(connection.token), range(_THREADS)))
-
     with stage.connect(provider, side="storefront") as connection:
-        calls, requests = stage.count(provider, get_tokens)
+        calls, requests = stage.count(
+            provider, lambda: _at_once(_THREADS, lambda: _timed(connection.token))
+        )
     _require(requests == 1, f"{requests} token requests were sent")
     _require(len({token.access_token for token, _ in calls}) == 1, "the threads' tokens differ")
     longest = max(seconds for _, seconds in calls)
@@ -196,16 +189,18 @@ def _run_processes(config: Path) -> list[str]:
     overrides = "KEYTURN_CONNECTIONS__"
     inherited = {name: v for name, v in os.environ.items() if not name.startswith(overrides)}
     command = [sys.executable, "-P", "-m", "keyturn", "--config", str(config), "token", "shop"]
-    processes = [
-        subprocess.Popen(command, env=inherited, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own command
-        for _ in range(_PROCESSES)
-    ]
-    try:
-        return [process.communicate(timeout=_TIMEOUT)[0] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-            process.communicate()
+
+    def run() -> str:
+        return subprocess.run(  # noqa: S603 - our own command
+            command,
+            env=inherited,
+            stdout=subprocess.PIPE,
+            text=True,
+            timeout=_TIMEOUT,
+            check=False,
+        ).stdout
+
+    return _at_once(_PROCESSES, run)
 
 
 def _early_renewal(stage: _Stage) -> Iterator[str]:
@@ -243,6 +238,11 @@ def _rejected_token(stage: _Stage) -> Iterator[str]:
     _require(status == 200, f"the API responded with {status}")
     _require((requests, sent) == (1, 2), f"{requests} token and {sent} API requests were sent")
     yield f"the API responds 401; {requests} token request; the repeated request: {status}"
+
+
+def _at_once(count: int, action: Callable[[], T]) -> list[T]:
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(lambda _: action(), range(count)))
 
 
 def _timed(action: Callable[[], T]) -> tuple[T, float]:

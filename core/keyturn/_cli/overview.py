@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from keyturn import errors
 from keyturn._cli.commands import DONE, Row, print_rows, report
 from keyturn._cli.tokens import configuration, current_token, expires_in, token_state
+from keyturn._plugins import loading as plugins
 
 if TYPE_CHECKING:
     import argparse
@@ -23,8 +24,6 @@ _STATUS_COLUMNS = ("connection", "provider", "state", "expires_in", "store")
 
 def providers(arguments: argparse.Namespace) -> int:
     """List the installed providers; none of them is imported."""
-    from keyturn._plugins import loading as plugins
-
     rows = [
         {name: getattr(info, name) for name in _PROVIDER_COLUMNS} for info in plugins.providers()
     ]
@@ -34,8 +33,6 @@ def providers(arguments: argparse.Namespace) -> int:
 
 def schema(arguments: argparse.Namespace) -> int:
     """Print the JSON Schema of a provider's settings."""
-    from keyturn._plugins import loading as plugins
-
     found = plugins.provider(arguments.provider).settings_schema()
     print(json.dumps(found, indent=2), file=arguments.out)
     return DONE

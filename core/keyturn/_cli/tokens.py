@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from keyturn import errors
 from keyturn._cli.commands import DONE, FAILED, Row
 from keyturn._connection import manager_of
-from keyturn._http.urls import origin
 from keyturn._tokens.snapshot import EMPTY
 
 if TYPE_CHECKING:
@@ -26,9 +25,9 @@ _SECONDS = 60.0
 def token(arguments: argparse.Namespace) -> int:
     """Print a token that can be used now."""
     with _open_connection(arguments) as connection:
+        stale = current_token(connection) if arguments.renew else None
         if arguments.format == "credential-helper":
             _check_requested_uri(connection, sys.stdin.read(_MAX_INPUT))
-        stale = current_token(connection) if arguments.renew else None
         shown = _formatted(arguments.format, connection, connection.token(stale=stale))
         print(shown, file=arguments.out, flush=True)
     return DONE
@@ -200,19 +199,11 @@ def _url(connection: Connection, path: str) -> str:
 
 
 def _require_own_origin(connection: Connection, url: str) -> None:
-    """Reject an address that does not belong to the connection's API.
+    """Reject a URL that doesn't lead to the connection's API.
 
     Raises:
         keyturn.errors.ForeignOrigin: The token is not for that address.
     """
-    own = origin(connection.api_url)
-    try:
-        foreign = origin(url) != own
-    except ValueError:
-        foreign = True
-    if foreign:
-        raise errors.ForeignOrigin(
-            f"the token was not attached: the address is not at the API's origin, {own}.",
-            connection=connection.name,
-            hint="Check the address, or set api_url.",
-        )
+    from keyturn.integrations import RequestAuth
+
+    RequestAuth(connection).authorize("GET", url, {})

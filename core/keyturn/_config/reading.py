@@ -74,17 +74,16 @@ def _load(path: Path, *, optional: bool) -> tuple[dict[str, Any], bool] | str:
     except OSError as error:
         if optional and isinstance(error, FileNotFoundError):
             return {}, False
-        cause = f"can't be read: {error.strerror}"
+        return f"can't be read: {error.strerror}"
     except tomllib.TOMLDecodeError as error:
         # The rest of its message may quote the file.
         position = re.search(r"\(at (line \d+, column \d+|end of document)\)\Z", str(error))
-        cause = f"is not TOML{f': {position[1]}' if position else ''}"
+        return f"is not TOML{f': {position[1]}' if position else ''}"
     except (UnicodeDecodeError, RecursionError) as error:
-        cause = f"is not UTF-8, or nested too deeply ({type(error).__name__})"
+        return f"is not UTF-8, or nested too deeply ({type(error).__name__})"
     else:
         is_private = status.st_uid == os.geteuid() and not stat.S_IMODE(status.st_mode) & 0o077
         return _wrap(tables), is_private
-    return cause
 
 
 def _wrap(value: Any) -> Any:

@@ -210,7 +210,7 @@ class Flow(Adapter):
         if sent := self._rejected(response, snapshot):
             body = response.read()
             again = self._auth.reauthorize(sent, 401, response.headers, body)
-            if again and self._is_replayable(response.request):
+            if again and isinstance(response.request.stream, self._byte_stream):
                 yield self._add(response.request, again.added)
 
     async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
@@ -231,7 +231,7 @@ class Flow(Adapter):
         if sent := self._rejected(response, snapshot):
             body = await response.aread()
             again = await self._auth.areauthorize(sent, 401, response.headers, body)
-            if again and self._is_replayable(response.request):
+            if again and isinstance(response.request.stream, self._byte_stream):
                 yield self._add(response.request, again.added)
 
     def _remember(self, url: Any) -> None:
@@ -259,7 +259,7 @@ class Flow(Adapter):
         if any(_target(hop.request.url) != self._home for hop in (*response.history, response)):
             return False
         if request.method in _SAFE_METHODS or 400 <= response.status_code < 500:
-            return self._is_replayable(request)
+            return isinstance(request.stream, self._byte_stream)
         _logger.warning(
             "%s: a redirected %s request succeeded without the token; send it to the URL that it "
             "was redirected to",
@@ -275,9 +275,6 @@ class Flow(Adapter):
             return None
         sent = attach(str(request.url), dict(request.headers.copy()), snapshot)
         return sent if is_sent(sent, request.headers) else None
-
-    def _is_replayable(self, request: Any) -> bool:
-        return isinstance(request.stream, self._byte_stream)
 
 
 def _target(url: Any) -> _Target:
