@@ -242,7 +242,7 @@ def _rejected_token(stage: _Stage) -> Iterator[str]:
 
 def _at_once(count: int, action: Callable[[], T]) -> list[T]:
     with ThreadPoolExecutor(count) as pool:
-        return list(pool.map(lambda _: action(), range(count)))
+        return [call.result() for call in [pool.submit(action) for _ in range(count)]]
 
 
 def _timed(action: Callable[[], T]) -> tuple[T, float]:
