@@ -93,21 +93,19 @@ def _files(name: str, *, is_data: bool) -> Iterator[tuple[str, str]]:
         ".gitignore": "gitignore",
         ".github/workflows/ci.yml": "ci.yml",
     }
-    values = _values(name) | {"source": source, "tests": tests}
-    for path, template in templates.items():
-        file = resources.files("keyturn._cli") / "templates" / f"{template}.template"
-        yield path, _Template(file.read_text("utf-8")).substitute(values)
-
-
-def _values(name: str) -> dict[str, str]:
-    return {
+    values = {
         "name": name,
-        "package": _package(name),
+        "package": package,
         "variable": name.replace("-", "_").upper(),
         "title": _capitalized(name, " "),
         "class": _capitalized(name),
         "bounds": _bounds(metadata.version("keyturn")),
+        "source": source,
+        "tests": tests,
     }
+    for path, template in templates.items():
+        file = resources.files("keyturn._cli") / "templates" / f"{template}.template"
+        yield path, _Template(file.read_text("utf-8")).substitute(values)
 
 
 def _package(name: str) -> str:

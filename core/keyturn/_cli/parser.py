@@ -109,48 +109,13 @@ def _header(header: str) -> tuple[str, str]:
 
 _TABLE: _Arguments = {"--format": {"choices": ("table", "json"), "default": "table"}}
 _NAME: _Arguments = {"name": {"metavar": "NAME", "help": "the connection"}}
-_TOKEN: _Arguments = {
-    "--format": {"choices": _TOKEN_FORMATS, "default": "token"},
-    "--renew": {
-        "action": "store_true",
-        "help": "request a new token even if the cached one is valid",
-    },
-}
-_REQUEST: _Arguments = {
-    "method": {"metavar": "METHOD"},
-    "path": {"metavar": "PATH", "help": "below the API's URL, or a URL of the API"},
-    "-d --data": {"metavar": "DATA", "help": "the request's body"},
-    "-H --header": {
-        "metavar": "'NAME: VALUE'",
-        "type": _header,
-        "action": "append",
-        "default": [],
-        "help": "a header; Accept is the provider's by default",
-    },
-}
-_NEW_PROVIDER: _Arguments = {
-    "name": {"metavar": "NAME", "help": "the provider's name"},
-    "--directory": {"default": ".", "help": "where to create keyturn-NAME (default: here)"},
-    "--data": {
-        "action": "store_true",
-        "help": "describe the provider in a TOML file, without code",
-    },
-}
-_VERIFY: _Arguments = {
-    "provider": {"metavar": "PROVIDER", "help": "its name, or a TOML file"},
-    "settings": {
-        "metavar": "SETTING=VALUE",
-        "nargs": "*",
-        "help": "made-up settings; a required one that is missing is made up",
-    },
-}
-_CHECK: _Arguments = {
-    "name": {"metavar": "NAME", "nargs": "?", "help": "check only this connection"}
-}
-_PORT: _Arguments = {"--port": {"type": _port, "default": 0, "help": "the first of four ports"}}
 _COMMANDS: dict[str, tuple[str, str, _Arguments]] = {
     "demo": ("demo", "Show what keyturn does, against its own emulator", {}),
-    "emulate": ("demo", "Run the emulator of the four providers", _PORT),
+    "emulate": (
+        "demo",
+        "Run the emulator of the four providers",
+        {"--port": {"type": _port, "default": 0, "help": "the first of four ports"}},
+    ),
     "providers": ("overview", "List the installed providers", _TABLE),
     "schema": (
         "overview",
@@ -160,14 +125,64 @@ _COMMANDS: dict[str, tuple[str, str, _Arguments]] = {
     "check": (
         "overview",
         "Check the configuration, and get a token for each connection",
-        _CHECK | _TABLE,
+        {"name": {"metavar": "NAME", "nargs": "?", "help": "check only this connection"}, **_TABLE},
     ),
     "status": ("overview", "Show the state of each token; no request is sent", _TABLE),
-    "token": ("tokens", "Print a token that can be used now", _TOKEN | _NAME),
+    "token": (
+        "tokens",
+        "Print a token that can be used now",
+        {
+            "--format": {"choices": _TOKEN_FORMATS, "default": "token"},
+            "--renew": {
+                "action": "store_true",
+                "help": "request a new token even if the cached one is valid",
+            },
+            **_NAME,
+        },
+    ),
     "explain": ("tokens", "Show how a token is acquired, redacted", _NAME),
-    "request": ("tokens", "Send an API request with a token", _NAME | _REQUEST),
+    "request": (
+        "tokens",
+        "Send an API request with a token",
+        {
+            **_NAME,
+            "method": {"metavar": "METHOD"},
+            "path": {"metavar": "PATH", "help": "below the API's URL, or a URL of the API"},
+            "-d --data": {"metavar": "DATA", "help": "the request's body"},
+            "-H --header": {
+                "metavar": "'NAME: VALUE'",
+                "type": _header,
+                "action": "append",
+                "default": [],
+                "help": "a header; Accept is the provider's by default",
+            },
+        },
+    ),
     "revoke": ("tokens", "Revoke the token at the provider", _NAME),
     "forget": ("tokens", "Forget the token on this side", _NAME),
-    "new-provider": ("new_provider", "Write a distribution with a new provider", _NEW_PROVIDER),
-    "verify": ("verify", "Run every check on a provider", _VERIFY | _TABLE),
+    "new-provider": (
+        "new_provider",
+        "Write a distribution with a new provider",
+        {
+            "name": {"metavar": "NAME", "help": "the provider's name"},
+            "--directory": {"default": ".", "help": "where to create keyturn-NAME (default: here)"},
+            "--data": {
+                "action": "store_true",
+                "help": "describe the provider in a TOML file, without code",
+            },
+        },
+    ),
+    "verify": (
+        "verify",
+        "Run every check on a provider",
+        {
+            "provider": {"metavar": "PROVIDER", "help": "its name, or a TOML file"},
+            "settings": {
+                "metavar": "SETTING=VALUE",
+                "nargs": "*",
+                "help": "made-up settings; a required one that is missing is made up",
+            },
+            **_TABLE,
+        },
+    ),
 }

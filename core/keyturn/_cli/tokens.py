@@ -158,6 +158,8 @@ def _check_requested_uri(connection: Connection, request: str) -> None:
     """
     import json
 
+    from keyturn.integrations import RequestAuth
+
     try:
         uri = json.loads(request)["uri"]
     except (ValueError, LookupError, TypeError, RecursionError):
@@ -167,15 +169,20 @@ def _check_requested_uri(connection: Connection, request: str) -> None:
             'standard input must hold a JSON object such as {"uri": "https://api.example/"}.',
             connection=connection.name,
         )
-    _require_own_origin(connection, uri)
+    RequestAuth(connection).authorize("GET", uri, {})
 
 
 def _send(connection: Connection, arguments: argparse.Namespace) -> int:
     import httpx
 
+    from keyturn.integrations import RequestAuth
     from keyturn.integrations.httpx import KeyturnAuth
 
-    method, url = arguments.method.upper(), _url(connection, arguments.path)
+    method, url = arguments.method.upper(), arguments.path
+    if "://" in url.partition("?")[0]:
+        RequestAuth(connection).authorize(method, url, {})
+    else:
+        url = f"{connection.api_url.rstrip('/')}/{url.lstrip('/')}"
     given = {"content": arguments.data, "headers": arguments.header}
     client = httpx.Client(
         auth=KeyturnAuth(connection),
@@ -188,22 +195,3 @@ def _send(connection: Connection, arguments: argparse.Namespace) -> int:
         for chunk in response.iter_bytes():
             arguments.out.buffer.write(chunk)
         return FAILED if response.is_error else DONE
-
-
-def _url(connection: Connection, path: str) -> str:
-    """Return the address of a path below the API's URL, or of an absolute URL of the API."""
-    if "://" not in path.partition("?")[0]:
-        return f"{connection.api_url.rstrip('/')}/{path.lstrip('/')}"
-    _require_own_origin(connection, path)
-    return path
-
-
-def _require_own_origin(connection: Connection, url: str) -> None:
-    """Reject a URL that doesn't lead to the connection's API.
-
-    Raises:
-        keyturn.errors.ForeignOrigin: The token is not for that address.
-    """
-    from keyturn.integrations import RequestAuth
-
-    RequestAuth(connection).authorize("GET", url, {})

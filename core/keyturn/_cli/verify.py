@@ -31,9 +31,8 @@ def verify(arguments: argparse.Namespace) -> int:
     if not arguments.verbose:
         # The checks provoke the provider's warnings.
         arguments.log.setLevel(logging.CRITICAL)
-    named: str = arguments.provider
-    open_provider = provider_from_file if named.endswith(".toml") else plugins.provider
-    provider = open_provider(named)
+    is_file = arguments.provider.endswith(".toml")
+    provider = (provider_from_file if is_file else plugins.provider)(arguments.provider)
     report = run(provider, _settings(provider, arguments.settings), Examples())
     if arguments.format == "json":
         print(json.dumps(_as_json(provider, report), indent=2), file=arguments.out)

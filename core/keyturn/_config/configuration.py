@@ -19,7 +19,6 @@ from keyturn._plugins import loading as plugins
 from keyturn._providers import settings as provider_settings
 from keyturn._providers.kinds import json_schema
 from keyturn._secret import Secret
-from keyturn.errors import Problem
 from keyturn.stores._opening import STORE_VARIABLE, shared_encrypted_store, shared_store
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ class Configuration:
     connections: Mapping[str, RawSettings]
     store: RawSetting | None
     store_keys: tuple[RawSetting, ...]
-    problems: tuple[Problem, ...]
+    problems: tuple[errors.Problem, ...]
 
     def names(self) -> list[str]:
         """Return the connections' names, sorted."""
@@ -108,21 +107,23 @@ class Configuration:
             f"{', '.join(self.names()) or 'none'}.",
         )
 
-    def _problems(self, chosen: Collection[str]) -> Iterator[Problem]:
+    def _problems(self, chosen: Collection[str]) -> Iterator[errors.Problem]:
         """Yield all problems; only of the chosen connections the providers are imported."""
         yield from self.problems
         for key in self.store_keys:
             if isinstance(key.value, (dict, Secret)):
                 yield from _secret_problems(key, is_private=self.is_private)
             else:
-                yield Problem(key.location, "must be a reference to a secret, or a list of them")
+                yield errors.Problem(
+                    key.location, "must be a reference to a secret, or a list of them"
+                )
         for name, raw in self.connections.items():
             provider = None
             if name in chosen and isinstance(getattr(raw.get("provider"), "value", None), Secret):
                 try:
                     provider = plugins.provider(raw["provider"].value.reveal())
                 except errors.ConfigurationError as error:
-                    yield Problem(raw["provider"].location, str(error))
+                    yield errors.Problem(raw["provider"].location, str(error))
             yield from _form_problems(name, raw, provider, is_private=self.is_private)
             if provider is not None:
                 yield from _read(name, raw, provider, {})[1]
@@ -158,14 +159,14 @@ class Configuration:
         try:
             return open_store(*given)
         except errors.ConfigurationError as error:
-            problem = Problem(location, str(error))
+            problem = errors.Problem(location, str(error))
         raise self._error([problem])
 
-    def _raise_if(self, problems: Iterable[Problem]) -> None:
+    def _raise_if(self, problems: Iterable[errors.Problem]) -> None:
         if found := list(problems):
             raise self._error(found)
 
-    def _error(self, problems: list[Problem]) -> errors.ConfigurationError:
+    def _error(self, problems: list[errors.Problem]) -> errors.ConfigurationError:
         return errors.ConfigurationError(
             f"the configuration ({self.path} and the environment) has {len(problems)} mistake(s):",
             problems=problems,
@@ -179,28 +180,28 @@ def variable_name(name: str) -> str:
 
 def _form_problems(
     name: str, raw: RawSettings, provider: Provider[Any] | None, *, is_private: bool
-) -> Iterator[Problem]:
+) -> Iterator[errors.Problem]:
     """Yield what is wrong with the form of a connection's settings; no reference is resolved."""
     if "provider" not in raw:
-        yield Problem(f"connections.{name}.provider", "is required")
+        yield errors.Problem(f"connections.{name}.provider", "is required")
     for key in ("provider", "store"):
         if key in raw and not isinstance(raw[key].value, Secret):
-            yield Problem(raw[key].location, "must be a string")
+            yield errors.Problem(raw[key].location, "must be a string")
     for option in _OPTIONS:
         if option in raw and (message := option_problem(option, _plain(raw[option], _NUMBER))):
-            yield Problem(raw[option].location, message)
+            yield errors.Problem(raw[option].location, message)
     schemas = _schemas(*([provider.settings] if provider else _COMMON_SETTINGS))
     for setting, each in raw.items():
         if schemas.get(setting, {}).get("writeOnly"):
             yield from _secret_problems(each, is_private=is_private)
 
 
-def _secret_problems(raw: RawSetting, *, is_private: bool) -> Iterator[Problem]:
+def _secret_problems(raw: RawSetting, *, is_private: bool) -> Iterator[errors.Problem]:
     if isinstance(raw.value, dict):
         if message := reference_problem(reveal(raw.value)):
-            yield Problem(raw.location, message)
+            yield errors.Problem(raw.location, message)
     elif isinstance(raw.value, Secret) and not (is_private or raw.from_environment):
-        yield Problem(raw.location, _WRITTEN_OUT)
+        yield errors.Problem(raw.location, _WRITTEN_OUT)
 
 
 def _references_in(raw: RawSettings, provider: Provider[Any]) -> dict[str, RawSetting]:
@@ -215,7 +216,7 @@ def _references_in(raw: RawSettings, provider: Provider[Any]) -> dict[str, RawSe
 
 def _read(
     name: str, raw: RawSettings, provider: Provider[Any], secrets: Mapping[str, Secret]
-) -> tuple[Settings | None, list[Problem]]:
+) -> tuple[Settings | None, list[errors.Problem]]:
     """Return a connection's settings, or None, and their problems.
 
     A reference that `secrets` doesn't resolve is not checked.
@@ -227,7 +228,9 @@ def _read(
             values[setting] = _plain(each, schemas[setting])
         elif setting not in _OWN:
             question = did_you_mean(setting, [*schemas, *_OWN])
-            problems.append(Problem(each.location, f"is not a setting of this provider.{question}"))
+            problems.append(
+                errors.Problem(each.location, f"is not a setting of this provider.{question}")
+            )
     references = _references_in(raw, provider)
     values |= {setting: secrets.get(setting, _PLACEHOLDER) for setting in references}
     settings, found = provider_settings.read(provider.settings, values)
@@ -236,7 +239,7 @@ def _read(
         path = raw[setting].location if setting in raw else f"connections.{name}.{setting}"
         # A placeholder need not be what the setting demands, such as a key as PEM.
         if setting not in references or setting in secrets:
-            problems.append(Problem(path, problem.message))
+            problems.append(errors.Problem(path, problem.message))
     return settings, problems
 
 

@@ -150,20 +150,19 @@ def _from_command(command: list[str]) -> Secret | str:
     import subprocess
 
     try:
-        with subprocess.Popen(  # noqa: S603 - the user's own command, and no shell
+        done = subprocess.run(  # noqa: S603 - the user's own command, and no shell
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-        ) as process:
-            try:
-                output, _ = process.communicate(timeout=_COMMAND_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                return f"the command {command[0]} took longer than {_COMMAND_SECONDS:g} s"
-        if process.returncode != 0:
-            return f"the command {command[0]} failed with status {process.returncode}"
-        return Secret(output.decode().partition("\n")[0].removesuffix("\r"))
+            timeout=_COMMAND_SECONDS,
+            check=False,
+        )
+        if done.returncode != 0:
+            return f"the command {command[0]} failed with status {done.returncode}"
+        return Secret(done.stdout.decode().partition("\n")[0].removesuffix("\r"))
+    except subprocess.TimeoutExpired:
+        return f"the command {command[0]} took longer than {_COMMAND_SECONDS:g} s"
     except (OSError, ValueError) as error:
         cause = error.strerror if isinstance(error, OSError) else type(error).__name__
         return f"the command {command[0]} can't be used: {cause}"

@@ -252,11 +252,11 @@ class Flow(Adapter):
         stays as it is: another host must not choose what is done with the token.
         """
         request = response.request
-        if isinstance(request.headers, OneRequestHeaders):
-            return False  # not redirected
-        if self._added.headers[0][0] in request.headers:
-            return False  # a hook of the caller's has set one
-        if any(_target(hop.request.url) != self._home for hop in (*response.history, response)):
+        if (
+            isinstance(request.headers, OneRequestHeaders)  # not redirected
+            or self._added.headers[0][0] in request.headers  # a hook of the caller's has set one
+            or any(_target(hop.request.url) != self._home for hop in (*response.history, response))
+        ):
             return False
         if request.method in _SAFE_METHODS or 400 <= response.status_code < 500:
             return isinstance(request.stream, self._byte_stream)

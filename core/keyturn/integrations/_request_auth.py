@@ -16,7 +16,7 @@ from keyturn._http.response import Response
 from keyturn._tokens.single_flight import run_in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Generator, Mapping
 
     from keyturn._token import Token
     from keyturn._tokens.manager import TokenManager
@@ -159,11 +159,7 @@ class RequestAuth:
             keyturn.errors.ForeignOrigin: The URL doesn't lead to the API's origin (RFC 6454).
             keyturn.errors.KeyturnError: No token can be acquired.
         """
-        manager = self._manager_for(url)
-        snapshot = manager.snapshot
-        if manager.now() >= snapshot.fresh_until:
-            snapshot = manager.get()
-        return attach(url, headers, snapshot)
+        return attach(url, headers, self._manager_for(url).get())
 
     async def aauthorize(
         self,
@@ -179,11 +175,7 @@ class RequestAuth:
         if self._origin is None:
             # Files may be read for it, and a token acquired.
             await run_in_thread(self._find_origin)
-        manager = self._manager_for(url)
-        snapshot = manager.snapshot
-        if manager.now() >= snapshot.fresh_until:
-            snapshot = await manager.aget()
-        return attach(url, headers, snapshot)
+        return attach(url, headers, await self._manager_for(url).aget())
 
     def reauthorize(
         self, sent: AuthorizedRequest, status: int, headers: Mapping[str, str], body: bytes
@@ -240,7 +232,7 @@ class RequestAuth:
         return self._origin
 
     @contextlib.contextmanager
-    def _logged_failure(self) -> Iterator[None]:
+    def _logged_failure(self) -> Generator[None]:
         try:
             yield
         except errors.KeyturnError as error:
