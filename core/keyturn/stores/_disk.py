@@ -199,7 +199,7 @@ def _before_fork() -> None:
     _fork.quiet = _mutex.get().acquire(timeout=PATIENCE)
     if _fork.quiet:
         for store in list(_stores):
-            store._disconnect()  # noqa: SLF001 - of this module
+            store._disconnect()  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - of this module
 
 
 def _after_fork_in_parent() -> None:

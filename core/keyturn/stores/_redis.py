@@ -189,10 +189,10 @@ class RedisStore:
         places = self._places.get()
         if not places.acquire(timeout=_QUEUE_PATIENCE):
             raise OSError(errno.EIO, f"Redis was busy for {_QUEUE_PATIENCE:g} s")
+        was_suspected = self._is_suspected
         try:
             if self._is_silent():  # perhaps since this one began to wait for its place
                 raise OSError(errno.EIO, f"Redis has failed, and is not asked for {SILENCE:g} s")
-            was_suspected = self._is_suspected
             result = operation()
             self._is_suspected = False
         except redis.RedisError as error:

@@ -124,7 +124,7 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]
     # Threat: diskcache's own `__init__` opens the database with settings and pragmas that it
     # reads from it, creates it readable by others, and takes `$` and `~` in its path.
     def __init__(self, path: str) -> None:
-        self._con = sqlite3.connect(
+        self._con = sqlite3.connect(  # pyright: ignore[reportIncompatibleMethodOverride]
             path,
             timeout=PATIENCE,
             isolation_level=None,
