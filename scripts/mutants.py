@@ -2,7 +2,7 @@
 """Change keyturn's code in small ways, one at a time, and count the changes that no test notices.
 
 `scripts/mutants.py [PATTERN ...]` runs mutmut on the modules that `[tool.mutmut]` in pyproject.toml
-lists, or on the mutants whose names match a pattern such as `keyturn._tokens.lifetime.*`. It works
+lists, or on the mutants whose names match a pattern such as `keyturn._tokens.snapshot.*`. It works
 in a copy of the repository, `.cache/mutants`, and keeps the results there: an interrupted run
 continues. It prints each surviving mutant as a diff, and ends with the counts.
 """

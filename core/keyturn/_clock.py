@@ -14,18 +14,13 @@ if TYPE_CHECKING:
 
 # On Linux, CLOCK_MONOTONIC stands still while the machine is suspended and CLOCK_BOOTTIME does
 # not (clock_gettime(2)); on macOS, CLOCK_MONOTONIC counts that time.
-_SINCE_BOOT = getattr(clocks, "CLOCK_BOOTTIME", clocks.CLOCK_MONOTONIC)
-
-
 # Without a Python frame: every hit reads it.
-_monotonic = functools.partial(clocks.clock_gettime, _SINCE_BOOT)
+_monotonic = functools.partial(
+    clocks.clock_gettime, getattr(clocks, "CLOCK_BOOTTIME", clocks.CLOCK_MONOTONIC)
+)
 
 
-def _new_id() -> str:
-    return os.urandom(8).hex()
-
-
-@attrs.frozen(eq=False, repr=False)
+@attrs.frozen
 class Clock:
     """Two clocks and a way to wait.
 
@@ -42,7 +37,7 @@ class Clock:
     time: Callable[[], float] = clocks.time
     monotonic: Callable[[], float] = _monotonic
     sleep: Callable[[float], None] = clocks.sleep
-    id: str = attrs.field(factory=_new_id)
+    id: str = attrs.field(factory=lambda: os.urandom(8).hex(), eq=False, repr=False)
 
 
 SYSTEM = Clock()

@@ -73,18 +73,13 @@ def connect(
     options = {"margin": margin, "timeout": timeout, "wait": wait}
     try:
         found = _provider(provider)
-        if settings is None:
-            values, mistakes = _from_keywords(found, setting_keywords)
-        else:
-            values, mistakes = _checked(found, settings)
-            mistakes += [_misplaced(keyword, found) for keyword in setting_keywords]
+        values, mistakes = _read(found, settings, setting_keywords)
     finally:
         setting_keywords.clear()  # a traceback with locals must not show what is in them
-    for option, value in options.items():
-        problem = option_problem(option, value)
-        mistakes += [Problem(option, problem)] if problem else []
+    wrong = {option: option_problem(option, value) for option, value in options.items()}
     if on_event is not None and not callable(on_event):
-        mistakes.append(Problem("on_event", "must be callable with one keyturn.Event"))
+        wrong["on_event"] = "must be callable with one keyturn.Event"
+    mistakes += [Problem(option, problem) for option, problem in wrong.items() if problem]
     if values is None or mistakes:
         raise errors.ConfigurationError(
             f"the settings for {found.name} have {len(mistakes)} mistake(s):",
@@ -121,12 +116,11 @@ def problems(
         url
     """
     found = _provider(provider)
-    values, mistakes = _checked(found, settings)
+    values, mistakes = _read(found, settings, {})
     if values is None:
         return mistakes
     try:
-        described = calls.for_settings(found, values)
-        request = calls.token_request(described, values)
+        request = calls.token_request(calls.for_settings(found, values), values)
     except errors.ConfigurationError as error:
         return [*error.problems] or [Problem("", error.message)]
     problem = url_problem(request.url)
@@ -148,48 +142,34 @@ def _provider(provider: str | Provider[Any]) -> Provider[Any]:
     return provider
 
 
-def _from_keywords(
-    provider: Provider[Any], keywords: Mapping[str, Any]
+def _read(
+    provider: Provider[Any],
+    given: Mapping[str, Any] | Settings | None,
+    keywords: Mapping[str, Any],
 ) -> tuple[Settings | None, list[Problem]]:
+    """Return settings that are given as one value or as keywords, or every mistake in them."""
     fields = fields_of(provider.settings)
-    values = {name: value for name, value in keywords.items() if name in fields}
-    settings, mistakes = _read(provider, values)
-    known = [*fields, *OPTION_NAMES]
-    return settings, mistakes + [
-        Problem(
-            name,
-            f"is neither a setting of {provider.name} nor an option.{did_you_mean(name, known)}",
-        )
+    known, problem = (
+        [*OPTION_NAMES],
+        "is not an option, and settings are given as one value already.",
+    )
+    if given is None:
+        known += fields
+        problem = f"is neither a setting of {provider.name} nor an option."
+    mistakes = [
+        Problem(name, f"{problem}{did_you_mean(name, known)}")
         for name in keywords
-        if name not in fields
+        if given is not None or name not in fields
     ]
-
-
-def _checked(
-    provider: Provider[Any], settings: Mapping[str, Any] | Settings
-) -> tuple[Settings | None, list[Problem]]:
-    """Return settings that were given as one value, or every mistake in them."""
-    if isinstance(settings, Settings) and isinstance(settings, provider.settings):
-        return settings, []
-    if not isinstance(settings, Mapping):
+    if isinstance(given, Settings) and isinstance(given, provider.settings):
+        return given, mistakes
+    values = (
+        {name: keywords[name] for name in keywords if name in fields} if given is None else given
+    )
+    if not isinstance(values, Mapping):
         wanted = f"a mapping or an instance of {provider.settings.__name__}"
         raise errors.ConfigurationError(f"the settings for {provider.name} must be {wanted}.")
-    found, mistakes = _read(provider, settings)
-    return found, [
-        Problem(each.path, "is an option: pass it to keyturn.connect as a keyword")
-        if each.path in OPTION_NAMES
-        else each
-        for each in mistakes
-    ]
-
-
-def _read(
-    provider: Provider[Any], values: Mapping[str, Any]
-) -> tuple[Settings | None, list[Problem]]:
-    return calls.translate_errors(provider.name, lambda: read(provider.settings, values))
-
-
-def _misplaced(keyword: str, provider: Provider[Any]) -> Problem:
-    if keyword in fields_of(provider.settings):
-        return Problem(keyword, "can't be a keyword: settings are given as one value already")
-    return Problem(keyword, f"is not an option.{did_you_mean(keyword, OPTION_NAMES)}")
+    settings, found = calls.translate_errors(provider.name, lambda: read(provider.settings, values))
+    option = "is an option: pass it to keyturn.connect as a keyword"
+    found = [Problem(p.path, option) if p.path in OPTION_NAMES else p for p in found]
+    return settings, sorted(found + mistakes, key=str)

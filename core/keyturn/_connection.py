@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, Self, TypeVar
 
 from keyturn import errors
 from keyturn._clock import SYSTEM, Clock
@@ -12,8 +12,7 @@ from keyturn._http.urls import url_problem
 from keyturn._once import cached_once
 from keyturn._options import Options
 from keyturn._providers import calls
-from keyturn._tokens.account import Account
-from keyturn._tokens.acquisition import Acquisition
+from keyturn._tokens.acquisition import Account, Acquisition
 from keyturn._tokens.manager import TokenManager
 from keyturn._tokens.single_flight import run_in_thread
 from keyturn._tokens.snapshot import EMPTY
@@ -30,9 +29,9 @@ if TYPE_CHECKING:
     from keyturn.stores._base import TokenStore
 
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
-_OK = 200
 _DEFAULTS = Options()
 _transport = cached_once(Transport)
 
@@ -70,7 +69,7 @@ class Connection:
         transport: Transport | None = None,
     ) -> None:
         self.name = name or provider.name
-        self._account = self._own(lambda: Account(provider, settings, self.name))
+        self._account = self._own(Account, provider, settings, self.name)
         self._acquisition = Acquisition(
             account=self._account,
             store=ResilientStore(store, self._note_outage),
@@ -80,7 +79,7 @@ class Connection:
             connection=self.name,
             on_event=on_event,
         )
-        self._manager = self._own(lambda: TokenManager(self._acquisition))
+        self._manager = self._own(TokenManager, self._acquisition)
         self._now = clock.monotonic
 
     @property
@@ -147,11 +146,10 @@ class Connection:
         """
         held = self._manager.snapshot
         token = None if held is EMPTY else held.token
-        url = self._own(lambda: self._manager.api_url(token))
-        if url is None:
-            token = self.token()
-            url = self._own(lambda: self._manager.api_url(token))
-        problem = "is not known" if url is None else url_problem(url)
+        url = self._own(self._manager.api_url, token) or self._own(
+            self._manager.api_url, self.token()
+        )
+        problem = url_problem(url) if url else "is not known"
         if problem:
             raise errors.ConfigurationError(
                 f"the API's address {problem}.", connection=self.name, hint="Set api_url."
@@ -172,7 +170,7 @@ class Connection:
         Raises:
             keyturn.errors.ConfigurationError: A secret reference can't be resolved.
         """
-        self._own(lambda: self._manager.invalidate(token))
+        self._own(self._manager.invalidate, token)
 
     async def ainvalidate(self, token: Token) -> None:
         """Discard `token`, without blocking the event loop; see `invalidate`."""
@@ -201,7 +199,7 @@ class Connection:
         """
         snapshot = self._own(self._manager.peek)
         if snapshot is not EMPTY:
-            self._own(lambda: self._revoke(snapshot.token))
+            self._own(self._revoke, snapshot.token)
             self.invalidate(snapshot.token)
 
     async def arevoke(self) -> None:
@@ -217,7 +215,7 @@ class Connection:
         from keyturn._explain import explain
 
         self._manager.check_open()
-        return self._own(lambda: explain(self._acquisition, self._manager))
+        return self._own(explain, self._acquisition, self._manager)
 
     def close(self) -> None:
         """Discard the token in this object; further calls raise `ConfigurationError`."""
@@ -242,24 +240,14 @@ class Connection:
     def __repr__(self) -> str:
         return f"<Connection {self.name!r} to {self.provider.name}>"
 
-    def __copy__(self) -> NoReturn:
-        self.__reduce__()
-
-    def __deepcopy__(self, memo: object) -> NoReturn:
-        self.__reduce__()
-
     def __reduce__(self) -> NoReturn:
         raise TypeError(
             "A Connection can't be copied or pickled: pass the name of a configured connection, "
             "or call keyturn.connect in each process."
         )
 
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
-        self.__reduce__()
-
     def _revoke(self, token: Token) -> None:
-        credentials = self._account.latest()
-        provider, settings = credentials.provider, credentials.settings
+        provider, settings, _ = self._account.latest()
         request = calls.revocation_request(provider, settings, token)
         if request is None:
             raise errors.ConfigurationError(
@@ -268,17 +256,17 @@ class Connection:
             )
         own = self._acquisition
         response = own.transport.send(request, own.options.timeout, own.clock)
-        if response.status != _OK:
+        if response.status != 200:
             error = calls.read_error(provider, settings, response)
             raise error_for(error, response, request.secrets())
 
     def _note_outage(self, error: str) -> None:
         self._acquisition.note("store_outage", place(self._acquisition.store.store), error=error)
 
-    def _own(self, work: Callable[[], T]) -> T:
+    def _own(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what `work` returns; its error becomes one of this connection's."""
         try:
-            return work()
+            return work(*args, **kwargs)
         except errors.KeyturnError as error:
             failure = error
         failure.connection = self.name

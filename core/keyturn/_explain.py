@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from keyturn import errors
-from keyturn._http.redaction import printable
+from keyturn._http.response import printable
 from keyturn._secret import Secret
+from keyturn._tokens.acquisition import Acquisition, Credentials, TokenQuery
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection
 
     from keyturn._http.request import TokenRequest
     from keyturn._http.response import Response
     from keyturn._providers.settings import Settings
     from keyturn._token import Token
-    from keyturn._tokens.account import Credentials
-    from keyturn._tokens.acquisition import Acquisition
     from keyturn._tokens.manager import TokenManager
     from keyturn._tokens.snapshot import TokenSnapshot
 
@@ -46,73 +45,73 @@ _SHOWN_MEMBERS = frozenset(
 )
 
 
-def explain(acquisition: Acquisition, manager: TokenManager) -> str:
+def explain(own: Acquisition, manager: TokenManager) -> str:
     """Return the transcript; a token is acquired if there is none, and a failure is shown.
 
     Args:
-        acquisition: Acquires the connection's tokens.
+        own: Acquires the connection's tokens.
         manager: Knows the headers of an API request.
     """
-    return "\n".join(_lines(acquisition, manager)) + "\n"
-
-
-def _lines(own: Acquisition, manager: TokenManager) -> Iterator[str]:
     request = own.request()
-    credentials = own.account.latest()
-    yield f"connection {own.connection}, provider {credentials.provider.name}"
-    yield "settings:"
-    for field in attrs.fields(type(credentials.settings)):
-        value = getattr(credentials.settings, field.name)
-        if value is not None:
-            yield f"  {field.name} = {' '.join(value) if isinstance(value, tuple) else value}"
-    yield f"token request, fingerprint {request.fingerprint}:"
-    yield from _request_lines(request)
-    stored = own.stored(request)
+    provider, settings, _ = own.account.latest()
+    fields = [(each.name, getattr(settings, each.name)) for each in attrs.fields(type(settings))]
+    shown = [(name, value) for name, value in fields if value is not None]
+    lines = [
+        f"connection {own.connection}, provider {provider.name}",
+        "settings:",
+        *(f"  {name} = {' '.join(v) if isinstance(v, tuple) else v}" for name, v in shown),
+        f"token request, fingerprint {request.fingerprint}:",
+        *_request_lines(request),
+        *_outcome_lines(own, manager, request),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _outcome_lines(own: Acquisition, manager: TokenManager, request: TokenRequest) -> list[str]:
     store = type(own.store.store).__name__
+    stored = own.stored(request)
     if stored is not None:
-        yield f"nothing is sent: the {store} has a token for this fingerprint."
-        yield from _token_lines(own, manager, stored)
-        return
-    yield f"the {store} has no usable token for this fingerprint: keyturn requests one."
-    responses: list[Response] = []
+        first = f"nothing is sent: the {store} has a token for this fingerprint."
+        return [first, *_token_lines(own, manager, stored)]
+    lines = [f"the {store} has no usable token for this fingerprint: keyturn requests one."]
+    query, token = TokenQuery(), None
     try:
-        acquired = own.acquire(responses=responses)
+        acquired = own.acquire(query)
+        token, outcome = acquired.token, _token_lines(own, manager, acquired)
     except errors.KeyturnError as error:
-        if responses:
-            yield from _response_lines(credentials, responses[-1], None)
-        else:
+        outcome = [f"outcome: {type(error).__name__}: {error}"]
+        if not query.responses:
             sent = isinstance(error, errors.EndpointUnavailable)
-            yield "no response was received." if sent else "nothing was sent."
-        yield f"outcome: {type(error).__name__}: {error}"
-    else:
-        if responses:  # else another process was faster
-            yield from _response_lines(credentials, responses[-1], acquired.token)
-        yield from _token_lines(own, manager, acquired)
+            lines.append("no response was received." if sent else "nothing was sent.")
+    if query.responses:  # else another process was faster, or there was none
+        lines += _response_lines(own.account.latest(), query.responses[-1], token)
+    return lines + outcome
 
 
-def _request_lines(request: TokenRequest) -> Iterator[str]:
+def _request_lines(request: TokenRequest) -> list[str]:
     shown = request.redacted()
-    yield f"  > {shown.method} {shown.url}{'?' if shown.query else ''}{shown.query}"
-    for header, value in shown.headers.items():
-        yield f"  > {header}: {value}"
-    yield "  >"
-    yield f"  > {shown.body.decode()}"
+    return [
+        f"  > {shown.method} {shown.url}{'?' if shown.query else ''}{shown.query}",
+        *(f"  > {header}: {value}" for header, value in shown.headers.items()),
+        "  >",
+        f"  > {shown.body.decode()}",
+    ]
 
 
-def _response_lines(
-    credentials: Credentials, response: Response, token: Token | None
-) -> Iterator[str]:
-    secrets = credentials.request.secrets()
-    yield "response:"
-    yield f"  < {response.status}"
-    for header in _SHOWN_HEADERS:
-        if header in response.headers:
-            yield f"  < {header}: {printable(response.headers[header], secrets)}"
-    yield "  <"
+def _response_lines(credentials: Credentials, response: Response, token: Token | None) -> list[str]:
+    secrets, headers = credentials.request.secrets(), response.headers
+    shown = [header for header in _SHOWN_HEADERS if header in headers]
     body = _body(response, credentials)
     if token is not None:  # whichever member has it
         body = body.replace(token.access_token, _MASK)
-    yield f"  < {body}"
+    return [
+        "response:",
+        f"  < {response.status}",
+        *(f"  < {header}: {printable(headers[header], secrets)}" for header in shown),
+        "  <",
+        f"  < {body}",
+    ]
 
 
 def _body(response: Response, credentials: Credentials) -> str:
@@ -135,20 +134,21 @@ def _shown(value: Any, secrets: Collection[Secret], member: str | None = None) -
     return printable(value, secrets) if isinstance(value, str) else value
 
 
-def _token_lines(own: Acquisition, manager: TokenManager, snapshot: TokenSnapshot) -> Iterator[str]:
+def _token_lines(own: Acquisition, manager: TokenManager, snapshot: TokenSnapshot) -> list[str]:
     token, now = snapshot.token, manager.now()
     settings = own.account.latest().settings
-    yield f"outcome: a {token.token_type} token, scope {token.scope or '(none)'}."
-    yield f"  it expires in {token.expires_at - own.clock.time():.0f} s"
-    if now < snapshot.fresh_until:
-        yield f"  it is renewed ahead of its expiry in {snapshot.fresh_until - now:.0f} s"
-    else:
-        yield "  it is renewed in the background by the next call"
-    yield "an API request has these headers:"
     (name, _), *others = manager.headers(token)
-    yield f"  > {name}: {_HIDDEN}"  # from any form of it, the token could be decoded
-    for header, value in others:
-        yield f"  > {header}: {_masked(value, settings, token)}"
+    when = "in the background by the next call"
+    if now < snapshot.fresh_until:
+        when = f"ahead of its expiry in {snapshot.fresh_until - now:.0f} s"
+    return [
+        f"outcome: a {token.token_type} token, scope {token.scope or '(none)'}.",
+        f"  it expires in {token.expires_at - own.clock.time():.0f} s",
+        f"  it is renewed {when}",
+        "an API request has these headers:",
+        f"  > {name}: {_HIDDEN}",  # from any form of it, the token could be decoded
+        *(f"  > {header}: {_masked(value, settings, token)}" for header, value in others),
+    ]
 
 
 def _masked(value: str, settings: Settings, token: Token) -> str:

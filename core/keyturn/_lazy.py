@@ -24,8 +24,7 @@ def lazy_names(package: str, sources: Mapping[str, str]) -> tuple[Callable[[str]
 
     def get(name: str) -> Any:
         if name not in sources:
-            message = f"module {package!r} has no attribute {name!r}"
-            raise AttributeError(message)
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
         module = importlib.import_module(sources[name])
         value = module if sources[name] == f"{package}.{name}" else getattr(module, name)
         namespace[name] = value

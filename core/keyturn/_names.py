@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-def nearest(name: str, known: Iterable[str], *, similarity: float = 0.6) -> str | None:
-    """Return the known name that `name` most likely is meant to be, or None.
+def did_you_mean(name: str, known: Iterable[str], *, similarity: float = 0.6) -> str:
+    """Return a question after the known name nearest to `name`, or an empty string.
 
     Args:
         name: The name as it was written.
@@ -20,10 +20,4 @@ def nearest(name: str, known: Iterable[str], *, similarity: float = 0.6) -> str 
 
     spelt = {each.casefold(): each for each in known}
     near = difflib.get_close_matches(name.casefold(), spelt, n=1, cutoff=similarity)
-    return spelt[near[0]] if near else None
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a question after the known name nearest to `name`, or an empty string."""
-    near = nearest(name, known)
-    return f" Did you mean {near}?" if near else ""
+    return f" Did you mean {spelt[near[0]]}?" if near else ""

@@ -5,14 +5,13 @@ from __future__ import annotations
 import functools
 import os
 import threading
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 P = ParamSpec("P")
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 
 _FORK_PATIENCE = 5.0
 _CALL_PATIENCE = 30.0
@@ -82,19 +81,7 @@ importing = ForkSafeLock()
 """Held while keyturn imports a module of its own or of a library after its start."""
 
 
-class CachedOnce(Protocol[P, T_co]):
-    """A function that `cached_once` has decorated."""
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T_co:
-        """Return the value for these arguments, making it at the first call."""
-        ...
-
-    def cache_clear(self) -> None:
-        """Forget all values."""
-        ...
-
-
-def cached_once(function: Callable[P, T]) -> CachedOnce[P, T]:
+class cached_once(Generic[P, T]):  # noqa: N801 - a decorator
     """Decorate a function so that it is called once for the same arguments.
 
     Threads that ask for the same value wait for one call; calls with other arguments do not wait
@@ -103,23 +90,25 @@ def cached_once(function: Callable[P, T]) -> CachedOnce[P, T]:
     Args:
         function: Makes the value; its arguments are positional and hashable.
     """
-    values: dict[Any, T] = {}
-    locks: PerProcess[dict[Any, threading.RLock]] = PerProcess(dict)  # type: ignore[type-arg, valid-type, unused-ignore]
 
-    @functools.wraps(function)
-    def cached(*args: P.args, **kwargs: P.kwargs) -> T:
-        if args in values:
-            return values[args]
-        lock = locks.get().setdefault(args, threading.RLock())
+    def __init__(self, function: Callable[P, T]) -> None:
+        functools.update_wrapper(self, function)
+        self._function = function
+        self._values: dict[Any, T] = {}
+        self._locks: PerProcess[dict[Any, Any]] = PerProcess(dict)
+        self.cache_clear = self._values.clear
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return the value for these arguments, making it at the first call."""
+        if args in self._values:
+            return self._values[args]
+        lock = self._locks.get().setdefault(args, threading.RLock())
         # Two plugins that load each other would wait for ever.
         in_turn = lock.acquire(timeout=_CALL_PATIENCE)
         try:
-            if args not in values:
-                return values.setdefault(args, function(*args, **kwargs))
-            return values[args]
+            if args not in self._values:
+                return self._values.setdefault(args, self._function(*args, **kwargs))
+            return self._values[args]
         finally:
             if in_turn:
                 lock.release()
-
-    cached.cache_clear = values.clear  # type: ignore[attr-defined]
-    return cast("CachedOnce[P, T]", cached)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import attrs
 
+# Seconds before its expiry from which a token is renewed.
 DEFAULT_MARGIN = 300.0
-"""Seconds before its expiry from which a token is renewed."""
 _MAX_SECONDS = 86_400.0
 
 

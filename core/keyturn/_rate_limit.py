@@ -6,8 +6,8 @@ import json
 
 import attrs
 
-VERSION = 1
-"""The format of an entry; one of another format is a miss."""
+# The format of an entry; one of another format is a miss.
+_VERSION = 1
 _CLOCK_TOLERANCE = 60.0
 _ROUNDING = 1e-3
 _MAX_TIME = 1e11  # the year 5138
@@ -87,7 +87,7 @@ def cool_down(
 
 def to_entry(bucket: TokenBucket) -> str:
     """Return the store's entry for `bucket`."""
-    return json.dumps({"v": VERSION, "tokens": bucket.tokens, "at": bucket.at})
+    return json.dumps({"v": _VERSION, "tokens": bucket.tokens, "at": bucket.at})
 
 
 def from_entry(entry: str, rate_limit: RateLimit) -> TokenBucket | None:
@@ -98,7 +98,7 @@ def from_entry(entry: str, rate_limit: RateLimit) -> TokenBucket | None:
     """
     try:
         fields = json.loads(entry)
-        if fields["v"] != VERSION:
+        if fields["v"] != _VERSION:
             return None
         bucket = TokenBucket(fields["tokens"], fields["at"])
         lowest = -_MAX_WAIT / rate_limit.period

@@ -52,19 +52,15 @@ class Secret:
         raise AttributeError("A Secret is immutable.")
 
     def __delattr__(self, name: str) -> NoReturn:
-        raise AttributeError("A Secret is immutable.")
+        self.__setattr__(name, None)
 
-    def __copy__(self) -> Secret:
+    def __copy__(self, _: object = None) -> Secret:
         return self
 
-    def __deepcopy__(self, memo: object) -> Secret:
-        return self
+    __deepcopy__ = __copy__
 
     def __getstate__(self) -> NoReturn:
         raise TypeError("A Secret can't be pickled: pass a reference to it instead.")
 
     def __reduce__(self) -> NoReturn:
-        self.__getstate__()
-
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
         self.__getstate__()

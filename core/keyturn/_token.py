@@ -50,18 +50,13 @@ class Token:
             f"expires_at={self.expires_at!r}, scope={self.scope!r}, extra={sorted(self.extra)})"
         )
 
-    def __copy__(self) -> Token:
+    def __copy__(self, _: object = None) -> Token:
         return self
 
-    def __deepcopy__(self, memo: object) -> Token:
-        return self
+    __deepcopy__ = __copy__
 
     def __getstate__(self) -> NoReturn:
-        message = "A Token can't be pickled: let each process use a connection of its own."
-        raise TypeError(message)
+        raise TypeError("A Token can't be pickled: let each process use a connection of its own.")
 
     def __reduce__(self) -> NoReturn:
-        self.__getstate__()
-
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
         self.__getstate__()

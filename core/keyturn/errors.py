@@ -1,7 +1,7 @@
 """The errors that keyturn raises, and no others.
 
 Each says what failed, for which connection, and what to do next. None carries a secret: server
-text in a message has been through `keyturn._http.redaction.printable`.
+text in a message has been through `keyturn._http.response.printable`.
 """
 
 from __future__ import annotations

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 # Forks a crowd out of a process that has imported everything, and lets it ask at one moment.
 CROWD = """
-import json, os, sys, threading
+import json, os, sys
 import keyturn
+from keyturn._tokens.acquisition import TokenQuery
 
 warm_url, url, store, options = *sys.argv[1:4], json.loads(sys.argv[4])
 
@@ -37,10 +38,8 @@ def ask(key):
     except keyturn.errors.RateLimited as limited:
         return key, "limited", limited.retry_after
 
-connect(0, warm_url, "memory://").token()
-# A thread that ends during a fork may leave OpenSSL's locks locked in the child.
-for thread in set(threading.enumerate()) - {threading.current_thread()}:
-    thread.join()
+# Not by `token`: a thread that ends during a fork may leave OpenSSL's locks locked in the child.
+connect(0, warm_url, "memory://")._acquisition.acquire(TokenQuery())
 if "rate_limit" in options:
     keyturn.provider("norce-storm").rate_limit = keyturn.plugins.RateLimit(*options["rate_limit"])
 waiting, start = os.pipe()

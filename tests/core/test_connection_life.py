@@ -217,6 +217,8 @@ def test_forked_children_renew_at_moments_of_their_own(world: World) -> None:
         read, write = os.pipe()
         child = os.fork()
         if not child:
+            world.clock.advance(2)
+            connection.token()
             os.write(write, str(manager_of(connection).snapshot.fresh_until).encode())
             os._exit(0)
         os.close(write)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from keyturn import errors
-from keyturn._tokens import negative_cache
+from keyturn._tokens import entries
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,8 +115,8 @@ def test_error_of_the_negative_cache_is_the_same_error(
     kind: type[errors.TokenRequestRefused],
 ) -> None:
     """The second caller would get another error than the first."""
-    entry = negative_cache.to_entry(kind("no.", error="x", status=400, hint="Fix it."), 1000.0)
-    remembered = negative_cache.from_entry(entry, 1010.0)
+    entry = entries.error_to_entry(kind("no.", error="x", status=400, hint="Fix it."), 1000.0)
+    remembered = entries.error_from_entry(entry, 1010.0)
 
     assert type(remembered) is kind
     assert (remembered.message, remembered.error, remembered.status) == ("no.", "x", 400)
@@ -126,17 +126,17 @@ def test_error_of_the_negative_cache_is_the_same_error(
 @pytest.mark.parametrize("now", [1000.0, 1029.5])
 def test_negative_cache_lasts_for_half_a_minute(now: float) -> None:
     """A wrong secret would be sent again before its time."""
-    entry = negative_cache.to_entry(errors.InvalidClient("no."), 1000.0)
+    entry = entries.error_to_entry(errors.InvalidClient("no."), 1000.0)
 
-    assert isinstance(negative_cache.from_entry(entry, now), errors.InvalidClient)
+    assert isinstance(entries.error_from_entry(entry, now), errors.InvalidClient)
 
 
 @pytest.mark.parametrize("now", [900.0, 1030.0, 2000.0])
 def test_negative_cache_expires(now: float) -> None:
     """A clock that is set back would make an entry last."""
-    entry = negative_cache.to_entry(errors.InvalidClient("no."), 1000.0)
+    entry = entries.error_to_entry(errors.InvalidClient("no."), 1000.0)
 
-    assert negative_cache.from_entry(entry, now) is None
+    assert entries.error_from_entry(entry, now) is None
 
 
 @pytest.mark.parametrize(
@@ -156,4 +156,4 @@ def test_negative_cache_expires(now: float) -> None:
 )
 def test_unreadable_entry_of_the_negative_cache_is_none(entry: str | None) -> None:
     """A damaged store would crash the caller."""
-    assert negative_cache.from_entry(entry, 1000.0) is None
+    assert entries.error_from_entry(entry, 1000.0) is None

@@ -12,7 +12,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from keyturn._tokens.lifetime import SHARE, jitter, plan
+from keyturn._tokens.snapshot import SHARE, jitter, plan
 
 ISSUED = st.floats(1e9, 4e9)
 LIVES = st.floats(0.01, 31_536_000)

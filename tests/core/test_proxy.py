@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from keyturn import errors
-from keyturn._http.route import proxy_for
+from keyturn._http.exchange import proxy_for
 
 if TYPE_CHECKING:
     import socket

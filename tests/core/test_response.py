@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 import keyturn
 from keyturn import errors
-from keyturn._http.redaction import printable
-from keyturn._http.response import error_for, retry_after
+from keyturn._http.response import error_for, printable, retry_after
 from keyturn._providers.token_response import field_of, read_error, read_token
 
 if TYPE_CHECKING:

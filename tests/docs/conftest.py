@@ -120,7 +120,7 @@ def forget_process() -> None:
     wait_for_workers()
     for cached in (plugins.loaded_provider, plugins.plugin_manager):
         cached.cache_clear()
-    keyturn.stores._opening._process_memory.cache_clear()  # noqa: SLF001 - only these tests need to
+    keyturn.stores._opening.shared_store.cache_clear()  # noqa: SLF001 - only these tests need to
 
 
 def wait_for_workers() -> None:

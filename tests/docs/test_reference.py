@@ -17,7 +17,7 @@ import pytest
 
 import keyturn
 from keyturn._cli import main
-from keyturn._cli.exit_codes import exit_code
+from keyturn._cli.commands import exit_code
 from keyturn._options import Options
 from keyturn._plugins import hooks
 from keyturn._providers.data import DATA, Datum

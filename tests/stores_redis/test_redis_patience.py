@@ -139,7 +139,7 @@ def test_hiredis_reads_in_time_too() -> None:
         timed, buffer = _TimedSocket(ours, 60), bytearray(65_536)
         theirs.sendall(b"response")
         assert bytes(buffer[: timed.recv_into(buffer)]) == b"response"
-        timed = _TimedSocket(ours, 0)
+        timed = _TimedSocket(ours, 1e-9)
         theirs.sendall(b"response")
         with pytest.raises(TimeoutError):
             timed.recv_into(buffer)

@@ -1,4 +1,4 @@
-"""What all commands share: their arguments, their log, and how a failure is reported."""
+"""What all commands share: arguments, log, tables, exit codes, and how a failure is reported."""
 
 from __future__ import annotations
 
@@ -6,25 +6,43 @@ import contextlib
 import importlib
 import logging
 import sys
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 from keyturn import errors
-from keyturn._cli.exit_codes import FAILED, exit_code
 from keyturn._cli.parser import make_parser
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
+
+Row = dict[str, str | int | None]
+
+DONE: Final = 0
+FAILED: Final = 1
+_CODES: dict[type[errors.KeyturnError], int] = {
+    errors.ConfigurationError: 2,
+    errors.ForeignOrigin: 2,
+    errors.TokenRequestRefused: 3,
+    errors.RateLimited: 4,
+    errors.EndpointUnavailable: 5,
+    errors.InvalidTokenResponse: 5,
+}
 
 
 def run(argv: Sequence[str]) -> int:
     """Run a command and return its exit code.
 
     Raises:
+        keyturn.errors.ConfigurationError: Standard output is closed.
         SystemExit: With code 2 for wrong usage, with 0 after `--help` and `--version`.
     """
     arguments = make_parser().parse_args(argv)
-    arguments.out = _results()
+    if sys.stdout is None:
+        # Printing there would print a token to standard error.
+        raise errors.ConfigurationError(
+            "standard output is closed.", hint="Redirect it to /dev/null if need be."
+        )
+    arguments.out = sys.stdout
     module, _, function = arguments.command.partition(":")
     command: Callable[[argparse.Namespace], int] = getattr(
         importlib.import_module(f"keyturn._cli.{module}"), function
@@ -35,28 +53,10 @@ def run(argv: Sequence[str]) -> int:
         try:
             return command(arguments)
         finally:
-            _finish_workers()
+            from keyturn._tokens.single_flight import finish_workers
 
-
-def _finish_workers() -> None:
-    """Let plugins handle the last events while their output goes to standard error."""
-    from keyturn._tokens.single_flight import finish_workers
-
-    finish_workers()
-
-
-def _results() -> TextIO:
-    """Return where a command prints its results.
-
-    Raises:
-        keyturn.errors.ConfigurationError: Standard output is closed.
-    """
-    out: TextIO | None = sys.stdout
-    if out is None:
-        # Printing there would print a token to standard error.
-        message = "standard output is closed."
-        raise errors.ConfigurationError(message, hint="Redirect it to /dev/null if need be.")
-    return out
+            # Plugins handle the last events while their output goes to standard error.
+            finish_workers()
 
 
 def report(error: Exception) -> int:
@@ -64,17 +64,49 @@ def report(error: Exception) -> int:
     if isinstance(error, errors.KeyturnError):
         print(f"keyturn: {error}", file=sys.stderr)
         return exit_code(error)
-    print(f"keyturn: {_defect(error)}", file=sys.stderr)
-    return FAILED
-
-
-def _defect(error: Exception) -> str:
     import os
     import traceback
 
     frame = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{os.path.basename(frame.filename)}, line {frame.lineno}"  # noqa: PTH119 - a name
-    return f"unexpected {type(error).__name__} in {where}. This is a defect: please report it."
+    print(
+        f"keyturn: unexpected {type(error).__name__} in {where}. This is a defect: please report "
+        "it.",
+        file=sys.stderr,
+    )
+    return FAILED
+
+
+def exit_code(error: errors.KeyturnError) -> int:
+    """Return the exit code for an error, from 1 to 5."""
+    return next((code for kind, code in _CODES.items() if isinstance(error, kind)), FAILED)
+
+
+def print_rows(
+    columns: Sequence[str],
+    rows: Sequence[Mapping[str, str | int | None]],
+    form: str,
+    out: TextIO,
+) -> None:
+    """Print rows as a table with a heading, or as a JSON list of objects."""
+    if form == "json":
+        import json
+
+        print(json.dumps(rows, indent=2), file=out)
+        return
+    lines = [list(columns), *([_cell(row[column]) for column in columns] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        print("  ".join(cells).rstrip(), file=out)
+
+
+def _cell(value: str | int | None) -> str:
+    """Return a value with its control characters escaped: they could change the terminal."""
+    string = "-" if value is None else str(value)
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in string
+    )
 
 
 @contextlib.contextmanager

@@ -1,38 +1,40 @@
-"""The command that shows what keyturn does; each step checks what it prints."""
+"""The commands that run the emulator; each step of the demonstration checks what it prints."""
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
 import attrs
 import httpx
 
-from keyturn._cli.emulate import connection_table
-from keyturn._cli.exit_codes import DONE, FAILED
+from keyturn._cli.commands import DONE, FAILED
 from keyturn._connect import connect
 from keyturn.integrations.httpx import KeyturnAuth
 from keyturn.testing import Emulator
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from keyturn._connection import Connection
-    from keyturn._token import Token
+
+T = TypeVar("T")
 
 _THREADS = 100
 _PROCESSES = 8
 _SLOW = 0.2
 _LIFETIME = 3
 _TIMEOUT = 30.0
-_HEADING = """\
+_DEMO_HEADING = """\
 keyturn turns client credentials into a valid access token, exactly when one is needed.
 The four providers are emulated on this machine; no request leaves it.
 """
@@ -40,6 +42,12 @@ _ENDING = """
 Next:  keyturn emulate     runs the emulator, and prints a keyturn.toml for it
        keyturn providers   lists the providers
        keyturn check       checks your own connections in keyturn.toml"""
+
+_EMULATE_HEADING = """\
+# The emulator of the four providers; its made-up credentials are valid while it runs.
+# keyturn reads secrets only from a file that no other user can open:
+#   (umask 077; keyturn emulate >emulator.toml) & keyturn --config emulator.toml check
+"""
 
 
 class _StepFailedError(Exception):
@@ -49,12 +57,40 @@ class _StepFailedError(Exception):
 def demo(arguments: argparse.Namespace) -> int:
     """Show what keyturn does, against its own emulator, in a few seconds."""
     out = arguments.out
-    print(_HEADING, file=out)
+    print(_DEMO_HEADING, file=out)
     with tempfile.TemporaryDirectory(prefix="keyturn-") as directory, Emulator() as emulator:
-        stage = _Stage(emulator, Path(directory))
+        stage = _Stage(emulator, Path(directory), f"disk://{directory}/store")
         failed = [title for title, step in _STEPS if not _succeeds(title, step(stage), out)]
     print(f"\nFailed: {', '.join(failed)}." if failed else _ENDING, file=out)
     return FAILED if failed else DONE
+
+
+def emulate(arguments: argparse.Namespace) -> int:
+    """Run the emulator until it is interrupted or terminated, its keyturn.toml printed first."""
+    # Blocked before the emulator's threads start, so that only this thread gets the signals.
+    signals = {signal.SIGINT, signal.SIGTERM}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        with Emulator(port=arguments.port) as emulator:
+            print(_EMULATE_HEADING, *_tables(emulator), sep="\n", file=arguments.out, flush=True)
+            print("keyturn: the emulator runs until it is interrupted (Ctrl-C).", file=sys.stderr)
+            signal.sigwait(signals)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    return DONE
+
+
+def _connection_table(name: str, provider: str, settings: Mapping[str, str | int]) -> str:
+    """Return a connection as a table of keyturn.toml."""
+    lines = [f"[connections.{name}]", f"provider = {json.dumps(provider)}"]
+    lines += [f"{setting} = {json.dumps(value)}" for setting, value in settings.items()]
+    return "\n".join([*lines, ""])
+
+
+def _tables(emulator: Emulator) -> Iterator[str]:
+    for provider in emulator.providers:
+        yield f"# keyturn request {provider} GET {emulator.resource(provider)}"
+        yield _connection_table(provider, provider, emulator.settings(provider))
 
 
 def _succeeds(title: str, lines: Iterator[str], out: TextIO) -> bool:
@@ -71,14 +107,11 @@ def _succeeds(title: str, lines: Iterator[str], out: TextIO) -> bool:
 
 @attrs.frozen
 class _Stage:
-    """The emulator, and a directory for the tokens."""
+    """The emulator, a directory, and the URL of a store in it."""
 
     emulator: Emulator
     directory: Path
-
-    @property
-    def store(self) -> str:
-        return f"disk://{self.directory}/store"
+    store: str
 
     def connect(self, provider: str, **variant: str) -> Connection:
         return connect(provider, store=self.store, **self.emulator.settings(provider, **variant))
@@ -89,19 +122,17 @@ class _Stage:
         with httpx.Client(auth=KeyturnAuth(connection), trust_env=False) as client:
             return client.get(url).status_code
 
-    def count(self, provider: str, action: Callable[[], None]) -> int:
-        """Return how many token requests an action causes."""
+    def count(self, provider: str, action: Callable[[], T]) -> tuple[T, int]:
+        """Return what an action returns, and how many token requests it causes."""
         before = self.emulator.token_requests(provider)
-        action()
-        return self.emulator.token_requests(provider) - before
+        result = action()
+        return result, self.emulator.token_requests(provider) - before
 
 
 def _each_provider(stage: _Stage) -> Iterator[str]:
     for provider in stage.emulator.providers:
         with stage.connect(provider) as connection:
-            begin = time.perf_counter()
-            token = connection.token()
-            seconds = time.perf_counter() - begin
+            token, seconds = _timed(connection.token)
             status = stage.get(connection)
         _require(status == 200, f"the API of {provider} responded with {status}")
         resource = stage.emulator.resource(provider)
@@ -128,24 +159,15 @@ def _second_call(stage: _Stage) -> Iterator[str]:
 def _many_threads(stage: _Stage) -> Iterator[str]:
     provider = "orocommerce"
     stage.emulator.fault(provider, "slow", seconds=_SLOW)
-    waits: list[float] = []
-    tokens: list[Token] = []
-
-    def get_token(_: int) -> None:
-        begin = time.perf_counter()
-        tokens.append(connection.token())
-        waits.append(time.perf_counter() - begin)
-
-    def get_tokens() -> None:
-        with ThreadPoolExecutor(_THREADS) as pool:
-            list(pool.map(get_token, range(_THREADS)))
-
     with stage.connect(provider, side="storefront") as connection:
-        requests = stage.count(provider, get_tokens)
+        calls, requests = stage.count(
+            provider, lambda: _at_once(_THREADS, lambda: _timed(connection.token))
+        )
     _require(requests == 1, f"{requests} token requests were sent")
-    _require(len({token.access_token for token in tokens}) == 1, "the threads' tokens differ")
+    _require(len({token.access_token for token, _ in calls}) == 1, "the threads' tokens differ")
+    longest = max(seconds for _, seconds in calls)
     yield (
-        f"{_THREADS} threads: {requests} token request; the longest wait: {_ms(max(waits))}, "
+        f"{_THREADS} threads: {requests} token request; the longest wait: {_ms(longest)}, "
         f"of which the endpoint takes {_ms(_SLOW)}"
     )
 
@@ -154,10 +176,9 @@ def _many_processes(stage: _Stage) -> Iterator[str]:
     provider = "commercelayer"
     settings = stage.emulator.settings(provider, kind="sales_channel") | {"store": stage.store}
     config = stage.directory / "keyturn.toml"
-    config.write_text(connection_table("shop", provider, settings), encoding="utf-8")
+    config.write_text(_connection_table("shop", provider, settings), encoding="utf-8")
     stage.emulator.fault(provider, "slow", seconds=_SLOW)
-    outputs: list[str] = []
-    requests = stage.count(provider, lambda: outputs.extend(_run_processes(config)))
+    outputs, requests = stage.count(provider, lambda: _run_processes(config))
     _require(requests == 1, f"{requests} token requests were sent")
     _require(len(set(outputs)) == 1 and all(outputs), "the processes' tokens differ")
     yield f"{_PROCESSES} processes, each `keyturn token shop`: {requests} token request"
@@ -168,16 +189,18 @@ def _run_processes(config: Path) -> list[str]:
     overrides = "KEYTURN_CONNECTIONS__"
     inherited = {name: v for name, v in os.environ.items() if not name.startswith(overrides)}
     command = [sys.executable, "-P", "-m", "keyturn", "--config", str(config), "token", "shop"]
-    processes = [
-        subprocess.Popen(command, env=inherited, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own command
-        for _ in range(_PROCESSES)
-    ]
-    try:
-        return [process.communicate(timeout=_TIMEOUT)[0] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-            process.communicate()
+
+    def run() -> str:
+        return subprocess.run(  # noqa: S603 - our own command
+            command,
+            env=inherited,
+            stdout=subprocess.PIPE,
+            text=True,
+            timeout=_TIMEOUT,
+            check=False,
+        ).stdout
+
+    return _at_once(_PROCESSES, run)
 
 
 def _early_renewal(stage: _Stage) -> Iterator[str]:
@@ -191,9 +214,8 @@ def _early_renewal(stage: _Stage) -> Iterator[str]:
         served, longest, token = 0, 0.0, first
         while token is first and time.time() < first.expires_at:
             is_pending = stage.emulator.token_requests(provider) > before
-            begin = time.perf_counter()
-            token = connection.token()
-            longest = max(longest, time.perf_counter() - begin)
+            token, seconds = _timed(connection.token)
+            longest = max(longest, seconds)
             served += is_pending and token is first
             time.sleep(0.005)
     _require(token is not first, "the token was not renewed")
@@ -207,16 +229,25 @@ def _early_renewal(stage: _Stage) -> Iterator[str]:
 
 def _rejected_token(stage: _Stage) -> Iterator[str]:
     provider = "norce-commerce"
-    statuses: list[int] = []
     with stage.connect(provider) as connection:
         connection.token()
         stage.emulator.revoke_tokens(provider)
         before = stage.emulator.api_requests(provider)
-        requests = stage.count(provider, lambda: statuses.append(stage.get(connection)))
+        status, requests = stage.count(provider, lambda: stage.get(connection))
         sent = stage.emulator.api_requests(provider) - before
-    _require(statuses == [200], f"the API responded with {statuses[0]}")
+    _require(status == 200, f"the API responded with {status}")
     _require((requests, sent) == (1, 2), f"{requests} token and {sent} API requests were sent")
-    yield f"the API responds 401; {requests} token request; the repeated request: {statuses[0]}"
+    yield f"the API responds 401; {requests} token request; the repeated request: {status}"
+
+
+def _at_once(count: int, action: Callable[[], T]) -> list[T]:
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(lambda _: action(), range(count)))
+
+
+def _timed(action: Callable[[], T]) -> tuple[T, float]:
+    begin = time.perf_counter()
+    return action(), time.perf_counter() - begin
 
 
 def _require(condition: bool, failure: str) -> None:  # noqa: FBT001 - as for assert

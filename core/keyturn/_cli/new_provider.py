@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keyturn import errors
-from keyturn._cli.exit_codes import DONE
+from keyturn._cli.commands import DONE
 from keyturn._plugins.discovery import installed_providers
 
 if TYPE_CHECKING:
@@ -65,10 +65,10 @@ def _require_usable(name: str) -> None:
                 f"provider {name} is installed already: it comes with {plugin.distribution}.",
                 hint=f"Choose another name{advice}.",
             )
-    package = _package(name)
-    if importlib.util.find_spec(package):
-        message = f"a package {package} is installed already."
-        raise errors.ConfigurationError(message, hint="Choose another name.")
+    if importlib.util.find_spec(_package(name)):
+        raise errors.ConfigurationError(
+            f"a package {_package(name)} is installed already.", hint="Choose another name."
+        )
 
 
 def _files(name: str, *, is_data: bool) -> Iterator[tuple[str, str]]:

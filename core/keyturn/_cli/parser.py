@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-TOKEN_FORMATS = ("token", "header", "json", "env", "exec-credential", "credential-helper")
+    _Arguments: TypeAlias = dict[str, dict[str, Any]]
+
+_TOKEN_FORMATS = ("token", "header", "json", "env", "exec-credential", "credential-helper")
 # RFC 9110 section 5.6.2: a token.
 _HEADER_NAME_PATTERN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _EXIT_CODES = """
@@ -32,13 +34,13 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(
         prog="keyturn", metavar="COMMAND", required=True, parser_class=_CommandParser
     )
-    for name, (command, summary, add_arguments) in _COMMANDS.items():
+    for name, (module, summary, arguments) in _COMMANDS.items():
         commands.add_parser(
             name,
             help=summary,
             description=f"{summary}.",
-            command=command,
-            add_arguments=add_arguments,
+            command=f"{module}:{name.replace('-', '_')}",
+            arguments=arguments,
         )
     return parser
 
@@ -46,16 +48,10 @@ def make_parser() -> argparse.ArgumentParser:
 class _CommandParser(argparse.ArgumentParser):
     """The parser of one command; only that of the chosen command gets its arguments."""
 
-    def __init__(
-        self,
-        *,
-        command: str,
-        add_arguments: Callable[[argparse.ArgumentParser], None],
-        **given: Any,
-    ) -> None:
+    def __init__(self, *, command: str, arguments: _Arguments, **given: Any) -> None:
         super().__init__(add_help=False, **given)
         self.set_defaults(command=command)
-        self._add_arguments = add_arguments
+        self._arguments = arguments
 
     def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, args: Any = None, namespace: Any = None
@@ -63,7 +59,8 @@ class _CommandParser(argparse.ArgumentParser):
         """Add the arguments and parse them."""
         self.add_argument("-h", "--help", action="help", help="show this help message and exit")
         _add_common(self)
-        self._add_arguments(self)
+        for names, options in self._arguments.items():
+            self.add_argument(*names.split(), **options)
         return super().parse_known_args(args, namespace)
 
 
@@ -96,78 +93,6 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _no_arguments(parser: argparse.ArgumentParser) -> None:
-    del parser
-
-
-def _emulate(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--port", type=_port, default=0, help="the first of four ports")
-
-
-def _table(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--format", choices=("table", "json"), default="table")
-
-
-def _schema(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("provider", metavar="PROVIDER")
-
-
-def _check(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", nargs="?", help="check only this connection")
-    _table(parser)
-
-
-def _name(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="the connection")
-
-
-def _token(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--format", choices=TOKEN_FORMATS, default="token")
-    parser.add_argument(
-        "--renew",
-        action="store_true",
-        help="request a new token even if the cached one is valid",
-    )
-    _name(parser)
-
-
-def _request(parser: argparse.ArgumentParser) -> None:
-    _name(parser)
-    parser.add_argument("method", metavar="METHOD")
-    parser.add_argument("path", metavar="PATH", help="below the API's URL, or a URL of the API")
-    parser.add_argument("-d", "--data", metavar="DATA", help="the request's body")
-    parser.add_argument(
-        "-H",
-        "--header",
-        metavar="'NAME: VALUE'",
-        type=_header,
-        action="append",
-        default=[],
-        help="a header; Accept is the provider's by default",
-    )
-
-
-def _new_provider(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="the provider's name")
-    parser.add_argument(
-        "--directory", default=".", help="where to create keyturn-NAME (default: here)"
-    )
-    parser.add_argument(
-        "--data", action="store_true", help="describe the provider in a TOML file, without code"
-    )
-
-
-def _verify(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("provider", metavar="PROVIDER", help="its name, or a TOML file")
-    parser.add_argument(
-        "settings",
-        metavar="SETTING=VALUE",
-        nargs="*",
-        help="made-up settings; a required one that is missing is made up",
-    )
-    _table(parser)
-
-
 def _port(value: str) -> int:
     port = int(value)
     if not 0 <= port <= 65535 - 3:
@@ -182,26 +107,67 @@ def _header(header: str) -> tuple[str, str]:
     return name, value.strip()
 
 
-_COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]] = {
-    "demo": ("demo:demo", "Show what keyturn does, against its own emulator", _no_arguments),
-    "emulate": ("emulate:emulate", "Run the emulator of the four providers", _emulate),
-    "providers": ("overview:providers", "List the installed providers", _table),
-    "schema": ("overview:schema", "Print a provider's settings, JSON Schema", _schema),
+_TABLE: _Arguments = {"--format": {"choices": ("table", "json"), "default": "table"}}
+_NAME: _Arguments = {"name": {"metavar": "NAME", "help": "the connection"}}
+_TOKEN: _Arguments = {
+    "--format": {"choices": _TOKEN_FORMATS, "default": "token"},
+    "--renew": {
+        "action": "store_true",
+        "help": "request a new token even if the cached one is valid",
+    },
+}
+_REQUEST: _Arguments = {
+    "method": {"metavar": "METHOD"},
+    "path": {"metavar": "PATH", "help": "below the API's URL, or a URL of the API"},
+    "-d --data": {"metavar": "DATA", "help": "the request's body"},
+    "-H --header": {
+        "metavar": "'NAME: VALUE'",
+        "type": _header,
+        "action": "append",
+        "default": [],
+        "help": "a header; Accept is the provider's by default",
+    },
+}
+_NEW_PROVIDER: _Arguments = {
+    "name": {"metavar": "NAME", "help": "the provider's name"},
+    "--directory": {"default": ".", "help": "where to create keyturn-NAME (default: here)"},
+    "--data": {
+        "action": "store_true",
+        "help": "describe the provider in a TOML file, without code",
+    },
+}
+_VERIFY: _Arguments = {
+    "provider": {"metavar": "PROVIDER", "help": "its name, or a TOML file"},
+    "settings": {
+        "metavar": "SETTING=VALUE",
+        "nargs": "*",
+        "help": "made-up settings; a required one that is missing is made up",
+    },
+}
+_CHECK: _Arguments = {
+    "name": {"metavar": "NAME", "nargs": "?", "help": "check only this connection"}
+}
+_PORT: _Arguments = {"--port": {"type": _port, "default": 0, "help": "the first of four ports"}}
+_COMMANDS: dict[str, tuple[str, str, _Arguments]] = {
+    "demo": ("demo", "Show what keyturn does, against its own emulator", {}),
+    "emulate": ("demo", "Run the emulator of the four providers", _PORT),
+    "providers": ("overview", "List the installed providers", _TABLE),
+    "schema": (
+        "overview",
+        "Print a provider's settings, JSON Schema",
+        {"provider": {"metavar": "PROVIDER"}},
+    ),
     "check": (
-        "overview:check",
+        "overview",
         "Check the configuration, and get a token for each connection",
-        _check,
+        _CHECK | _TABLE,
     ),
-    "status": ("overview:status", "Show the state of each token; no request is sent", _table),
-    "token": ("tokens:token", "Print a token that can be used now", _token),
-    "explain": ("tokens:explain", "Show how a token is acquired, redacted", _name),
-    "request": ("request:request", "Send an API request with a token", _request),
-    "revoke": ("tokens:revoke", "Revoke the token at the provider", _name),
-    "forget": ("tokens:forget", "Forget the token on this side", _name),
-    "new-provider": (
-        "new_provider:new_provider",
-        "Write a distribution with a new provider",
-        _new_provider,
-    ),
-    "verify": ("verify:verify", "Run every check on a provider", _verify),
+    "status": ("overview", "Show the state of each token; no request is sent", _TABLE),
+    "token": ("tokens", "Print a token that can be used now", _TOKEN | _NAME),
+    "explain": ("tokens", "Show how a token is acquired, redacted", _NAME),
+    "request": ("tokens", "Send an API request with a token", _NAME | _REQUEST),
+    "revoke": ("tokens", "Revoke the token at the provider", _NAME),
+    "forget": ("tokens", "Forget the token on this side", _NAME),
+    "new-provider": ("new_provider", "Write a distribution with a new provider", _NEW_PROVIDER),
+    "verify": ("verify", "Run every check on a provider", _VERIFY | _TABLE),
 }

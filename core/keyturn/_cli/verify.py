@@ -7,10 +7,9 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from keyturn import errors
-from keyturn._cli.exit_codes import DONE, FAILED
-from keyturn._cli.output import print_rows
+from keyturn._cli.commands import DONE, FAILED, print_rows
 from keyturn._plugins import loading as plugins
-from keyturn._plugins.description_file import provider_from_file
+from keyturn._plugins.loading import provider_from_file
 from keyturn._providers.calls import translate_errors
 from keyturn._providers.kinds import json_schema
 from keyturn.testing.provider_kit._examples import Examples
@@ -32,7 +31,9 @@ def verify(arguments: argparse.Namespace) -> int:
     if not arguments.verbose:
         # The checks provoke the provider's warnings.
         arguments.log.setLevel(logging.CRITICAL)
-    provider = _provider(arguments.provider)
+    named: str = arguments.provider
+    open_provider = provider_from_file if named.endswith(".toml") else plugins.provider
+    provider = open_provider(named)
     report = run(provider, _settings(provider, arguments.settings), Examples())
     if arguments.format == "json":
         print(json.dumps(_as_json(provider, report), indent=2), file=arguments.out)
@@ -41,13 +42,6 @@ def verify(arguments: argparse.Namespace) -> int:
         print_rows(_COLUMNS, rows, "table", arguments.out)
         print("\n".join(_lines(report)), file=arguments.out)
     return FAILED if report.failures else DONE
-
-
-def _provider(named: str) -> Provider[Any]:
-    """Return the provider of a name, or the one that a TOML file describes."""
-    if not named.endswith(".toml"):
-        return plugins.provider(named)
-    return provider_from_file(named)
 
 
 def _settings(provider: Provider[Any], given: list[str]) -> dict[str, Any]:

@@ -1,8 +1,9 @@
-"""All configured connections, checked as a whole, and opened one by one."""
+"""All configured connections: their problems, each with its location and none with a value."""
 
 from __future__ import annotations
 
 import functools
+import json
 import os
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -10,22 +11,41 @@ from urllib.parse import quote
 import attrs
 
 from keyturn import errors
-from keyturn._config.checks import form_problems, options_of, read, references_in
-from keyturn._config.raw import ConfigurationFile, RawSetting, variable_name
-from keyturn._config.references import resolve_all
+from keyturn._config.references import RawSetting, reference_problem, resolve_all, reveal
 from keyturn._connection import Connection
 from keyturn._names import did_you_mean
+from keyturn._options import Options, option_problem
 from keyturn._plugins import loading as plugins
+from keyturn._providers import settings as provider_settings
+from keyturn._providers.kinds import json_schema
 from keyturn._secret import Secret
 from keyturn.errors import Problem
 from keyturn.stores._opening import STORE_VARIABLE, shared_encrypted_store, shared_store
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from keyturn._providers.provider import Provider
     from keyturn._providers.settings import Settings
     from keyturn.stores._base import TokenStore
+
+    RawSettings = Mapping[str, RawSetting]
+
+_OPTIONS = tuple(field.name for field in attrs.fields(Options))
+_OWN = ("provider", "store", *_OPTIONS)
+_NUMBER = {"type": "number"}
+_WRITTEN_OUT = (
+    "a secret may be written out only in a file that is yours and closed to others (chmod 600);"
+    ' or refer to it, as in { env = "NAME" }'
+)
+_PLACEHOLDER = Secret("the secret of a reference that is not resolved")
+# What many providers have: checked where the provider isn't imported.
+_COMMON_SETTINGS = (
+    provider_settings.ClientSettings,
+    provider_settings.KeySettings,
+    provider_settings.CertificateSettings,
+)
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -33,15 +53,17 @@ class Configuration:
     """The configured connections.
 
     Args:
-        file: The configuration file.
+        path: Where the configuration file is, or would be.
+        is_private: Whether it is this user's, and no other user can open it.
         connections: The settings given for each connection, by the connection's name.
         store: The default store's URL, if the file gives one.
         store_keys: The keys that entries are encrypted with; without one they are not encrypted.
         problems: The problems that belong to no connection.
     """
 
-    file: ConfigurationFile
-    connections: Mapping[str, Mapping[str, RawSetting]]
+    path: Path
+    is_private: bool
+    connections: Mapping[str, RawSettings]
     store: RawSetting | None
     store_keys: tuple[RawSetting, ...]
     problems: tuple[Problem, ...]
@@ -67,10 +89,10 @@ class Configuration:
         settings = functools.partial(self._settings, name, provider)
         return Connection(
             provider,
-            settings if references_in(raw, provider) else settings(),
+            settings if _references_in(raw, provider) else settings(),
             store=self._open_store(raw.get("store") or self.store),
             name=name,
-            options=options_of(raw),
+            options=Options(**{key: _plain(raw[key], _NUMBER) for key in _OPTIONS if key in raw}),
         )
 
     def _configured(self, name: str) -> str:
@@ -80,15 +102,20 @@ class Configuration:
         for known in self.connections:
             if variable_name(known) == variable_name(name):
                 return known
-        known_names = ", ".join(self.names()) or "none"
         raise errors.ConfigurationError(
             f"no connection is named {name!r}.{did_you_mean(name, self.connections)}",
-            hint=f"Configured in {self.file.path} and the environment: {known_names}.",
+            hint=f"Configured in {self.path} and the environment: "
+            f"{', '.join(self.names()) or 'none'}.",
         )
 
     def _problems(self, chosen: Collection[str]) -> Iterator[Problem]:
         """Yield all problems; only of the chosen connections the providers are imported."""
         yield from self.problems
+        for key in self.store_keys:
+            if isinstance(key.value, (dict, Secret)):
+                yield from _secret_problems(key, is_private=self.is_private)
+            else:
+                yield Problem(key.location, "must be a reference to a secret, or a list of them")
         for name, raw in self.connections.items():
             provider = None
             if name in chosen and isinstance(getattr(raw.get("provider"), "value", None), Secret):
@@ -96,9 +123,9 @@ class Configuration:
                     provider = plugins.provider(raw["provider"].value.reveal())
                 except errors.ConfigurationError as error:
                     yield Problem(raw["provider"].location, str(error))
-            yield from form_problems(name, raw, provider, is_private=self.file.is_private)
+            yield from _form_problems(name, raw, provider, is_private=self.is_private)
             if provider is not None:
-                yield from read(name, raw, provider, {})[1]
+                yield from _read(name, raw, provider, {})[1]
 
     def _settings(self, name: str, provider: Provider[Any]) -> Settings:
         """Return a connection's settings, the references in them resolved now.
@@ -108,44 +135,134 @@ class Configuration:
                 not accept what it resolves to.
         """
         raw = self.connections[name]
-        secrets, problems = resolve_all(references_in(raw, provider))
-        settings = None
-        if not problems:
-            settings, problems = read(name, raw, provider, secrets)
+        secrets, problems = resolve_all(_references_in(raw, provider))
+        self._raise_if(problems)
+        settings, problems = _read(name, raw, provider, secrets)
         if settings is None:
             raise self._error(problems)
         return settings
 
     def _open_store(self, chosen: RawSetting | None) -> TokenStore:
         url = chosen.value.reveal() if chosen else os.environ.get(STORE_VARIABLE)
-        try:
-            store = shared_store(url or _default_store())
-        except errors.ConfigurationError as error:
-            found = Problem(chosen.location if chosen else STORE_VARIABLE, str(error))
-        else:
-            return self._encrypted(store) if self.store_keys else store
-        raise self._error([found])
-
-    def _encrypted(self, store: TokenStore) -> TokenStore:
+        location = chosen.location if chosen else STORE_VARIABLE
+        store = self._opened(location, shared_store, url or _default_store())
+        if not self.store_keys:
+            return store
         keys, problems = resolve_all({each.location: each for each in self.store_keys})
-        if not problems:
-            try:
-                return shared_encrypted_store(store, list(keys.values()))
-            except errors.ConfigurationError as error:
-                problems = [Problem("store_key", str(error))]
-        raise self._error(problems)
+        self._raise_if(problems)
+        return self._opened("store_key", shared_encrypted_store, store, list(keys.values()))
+
+    def _opened(
+        self, location: str, open_store: Callable[..., TokenStore], *given: object
+    ) -> TokenStore:
+        try:
+            return open_store(*given)
+        except errors.ConfigurationError as error:
+            problem = Problem(location, str(error))
+        raise self._error([problem])
 
     def _raise_if(self, problems: Iterable[Problem]) -> None:
-        found = list(problems)
-        if found:
+        if found := list(problems):
             raise self._error(found)
 
     def _error(self, problems: list[Problem]) -> errors.ConfigurationError:
         return errors.ConfigurationError(
-            f"the configuration ({self.file.path} and the environment) has "
-            f"{len(problems)} mistake(s):",
+            f"the configuration ({self.path} and the environment) has {len(problems)} mistake(s):",
             problems=problems,
         )
+
+
+def variable_name(name: str) -> str:
+    """Return a connection's name as environment variables have it."""
+    return name.replace("-", "_").replace(".", "_").upper()
+
+
+def _form_problems(
+    name: str, raw: RawSettings, provider: Provider[Any] | None, *, is_private: bool
+) -> Iterator[Problem]:
+    """Yield what is wrong with the form of a connection's settings; no reference is resolved."""
+    if "provider" not in raw:
+        yield Problem(f"connections.{name}.provider", "is required")
+    for key in ("provider", "store"):
+        if key in raw and not isinstance(raw[key].value, Secret):
+            yield Problem(raw[key].location, "must be a string")
+    for option in _OPTIONS:
+        if option in raw and (message := option_problem(option, _plain(raw[option], _NUMBER))):
+            yield Problem(raw[option].location, message)
+    schemas = _schemas(*([provider.settings] if provider else _COMMON_SETTINGS))
+    for setting, each in raw.items():
+        if schemas.get(setting, {}).get("writeOnly"):
+            yield from _secret_problems(each, is_private=is_private)
+
+
+def _secret_problems(raw: RawSetting, *, is_private: bool) -> Iterator[Problem]:
+    if isinstance(raw.value, dict):
+        if message := reference_problem(reveal(raw.value)):
+            yield Problem(raw.location, message)
+    elif isinstance(raw.value, Secret) and not (is_private or raw.from_environment):
+        yield Problem(raw.location, _WRITTEN_OUT)
+
+
+def _references_in(raw: RawSettings, provider: Provider[Any]) -> dict[str, RawSetting]:
+    """Return the settings that refer to a secret."""
+    schemas = _schemas(provider.settings)
+    return {
+        setting: each
+        for setting, each in raw.items()
+        if isinstance(each.value, dict) and schemas.get(setting, {}).get("writeOnly")
+    }
+
+
+def _read(
+    name: str, raw: RawSettings, provider: Provider[Any], secrets: Mapping[str, Secret]
+) -> tuple[Settings | None, list[Problem]]:
+    """Return a connection's settings, or None, and their problems.
+
+    A reference that `secrets` doesn't resolve is not checked.
+    """
+    schemas = _schemas(provider.settings)
+    values, problems = {}, []
+    for setting, each in raw.items():
+        if setting in schemas and setting not in _OWN:
+            values[setting] = _plain(each, schemas[setting])
+        elif setting not in _OWN:
+            question = did_you_mean(setting, [*schemas, *_OWN])
+            problems.append(Problem(each.location, f"is not a setting of this provider.{question}"))
+    references = _references_in(raw, provider)
+    values |= {setting: secrets.get(setting, _PLACEHOLDER) for setting in references}
+    settings, found = provider_settings.read(provider.settings, values)
+    for problem in found:
+        setting = problem.path
+        path = raw[setting].location if setting in raw else f"connections.{name}.{setting}"
+        # A placeholder need not be what the setting demands, such as a key as PEM.
+        if setting not in references or setting in secrets:
+            problems.append(Problem(path, problem.message))
+    return settings, problems
+
+
+def _plain(raw: RawSetting, schema: Mapping[str, Any]) -> Any:
+    """Return a setting's value as a provider reads it; a secret stays wrapped."""
+    if schema.get("writeOnly") and isinstance(raw.value, Secret):
+        return raw.value
+    value = reveal(raw.value)
+    types = schema.get("type", ())
+    if raw.from_environment and not {"object", "integer", "number", "boolean"}.isdisjoint(
+        [types] if isinstance(types, str) else types
+    ):
+        try:
+            return json.loads(value if "object" in types else value.lower())
+        except (ValueError, RecursionError):
+            return value
+    return value
+
+
+def _schemas(*kinds: type[Settings]) -> dict[str, Any]:
+    """Return the JSON Schemas of the settings of classes, by their names."""
+    return {
+        setting: schema
+        for kind in kinds
+        for setting, schema in json_schema(kind, "")["properties"].items()
+    }
 
 
 def _default_store() -> str:

@@ -1,4 +1,4 @@
-"""Secret references: where a secret is, instead of the secret itself."""
+"""Settings as they were given, and secret references: where a secret is, instead of itself."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keyturn._config.raw import RawSetting, reveal
+import attrs
+
 from keyturn._names import did_you_mean
 from keyturn._plugins.loading import call_plugins, plugin_manager
 from keyturn._secret import Secret
@@ -17,6 +18,32 @@ if TYPE_CHECKING:
 
 _MAX_SIZE = 65_536
 _COMMAND_SECONDS = 30.0
+
+
+@attrs.frozen(eq=False, repr=False)
+class RawSetting:
+    """One setting as it was given.
+
+    Args:
+        value: What was given, every string in it wrapped in a `Secret`.
+        location: Its path in the file, or its environment variable.
+        from_environment: Whether it comes from a variable, where every value is a string.
+    """
+
+    value: Any
+    location: str
+    from_environment: bool = False
+
+
+def reveal(value: Any) -> Any:
+    """Return a value without the `Secret` around each string."""
+    if isinstance(value, Secret):
+        return value.reveal()
+    if isinstance(value, list):
+        return [reveal(each) for each in value]
+    if isinstance(value, dict):
+        return {name: reveal(each) for name, each in value.items()}
+    return value
 
 
 def reference_problem(reference: Mapping[str, Any]) -> str | None:
@@ -67,15 +94,14 @@ def _resolve(reference: Mapping[str, Any]) -> Secret | str:
 
 def _form_problem(source: str, target: object) -> str | None:
     if source == "command":
-        words = target if isinstance(target, list) else []
-        if words and all(isinstance(word, str) and word for word in words):
-            return None
-        return 'command must be a list of strings, such as ["pass", "norce"]'
-    if not isinstance(target, str) or not target:
+        words = target if isinstance(target, list) else [""]
+        if not words or not all(isinstance(word, str) and word for word in words):
+            return 'command must be a list of strings, such as ["pass", "norce"]'
+    elif not isinstance(target, str) or not target:
         return f"{source} must be a string"
-    if source == "file" and _absolute(target) is None:
+    elif source == "file" and _absolute(target) is None:
         return "file must be an absolute path"
-    if source == "keyring" and not all(target.rpartition("/")[::2]):
+    elif source == "keyring" and not all(target.rpartition("/")[::2]):
         return "keyring must be of the form service/user"
     return None
 
@@ -149,9 +175,10 @@ def _from_plugins(source: str, target: object) -> Secret | str:
 
 
 def _unknown(source: str) -> str:
-    known = ", ".join(_SOURCES)
-    question = did_you_mean(source, _SOURCES)
-    return f"no secret source is named {source!r}; known are {known}, and plugins'.{question}"
+    return (
+        f"no secret source is named {source!r}; known are {', '.join(_SOURCES)}, and plugins'."
+        f"{did_you_mean(source, _SOURCES)}"
+    )
 
 
 _SOURCES: dict[str, Callable[[Any], Secret | str]] = {

@@ -1,52 +1,63 @@
-"""A token request over a connection: sent once, its response read with a bound on its size."""
+"""One token request over HTTP: the certificates and the proxy, the exchange, and what failed."""
 
 from __future__ import annotations
 
+import importlib
+import ipaddress
 import logging
+import re
 import threading
 import zlib
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import httpcore
 import httpx
 
 from keyturn import errors
+from keyturn._http.network import Network
 from keyturn._http.response import MAX_BODY, Response
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    import ssl
+    from collections.abc import Callable, Iterable
 
     from keyturn._clock import Clock
-    from keyturn._http.request import EncodedRequest
+    from keyturn._http.request import ClientCertificate, TokenRequest
 
 _WINDOW_BITS = {"gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
 _LOGGERS = ("httpcore.connection", "httpcore.http11", "httpcore.proxy", "httpcore.socks")
-
-sending: set[int] = set()
-"""The threads that send a token request. httpcore logs nothing for them: a response may echo a
-secret."""
+# The threads that send a token request: httpcore logs nothing there, a response may echo a secret.
+_sending: set[int] = set()
 
 
-def _is_logged(record: logging.LogRecord) -> bool:
-    del record
-    return threading.get_ident() not in sending
+def _is_logged(_: logging.LogRecord) -> bool:
+    return threading.get_ident() not in _sending
 
 
 for _name in _LOGGERS:
     logging.getLogger(_name).addFilter(_is_logged)
+# ssl and httpx would import these in the midst of a request.
+for _name in ("encodings.idna", "certifi"):
+    importlib.import_module(_name)
 
 
 def exchange(
-    pool: httpcore.ConnectionPool, method: str, encoded: EncodedRequest, clock: Clock
+    request: TokenRequest, seconds: float, clock: Clock, trusted: Callable[[], ssl.SSLContext]
 ) -> Response:
-    """Send a request and return the response; the deadline is the pool's.
+    """Send a token request and return the response, as `Transport.send` says.
 
-    Raises:
-        keyturn.errors.InvalidTokenResponse: The response is larger than `MAX_BODY` bytes, or
-            compressed in a way that was not asked for.
-        Exception: The errors of the network, of TLS, HTTP and proxies; see `failure`.
+    Args:
+        request: What to send.
+        seconds: The time in which the last byte must have come.
+        clock: The connection's clock.
+        trusted: Returns the TLS context that trusts the right authorities.
     """
+    network = Network(seconds)
+    # Providers' code and key files: they take this request's time, and hold no lock.
+    encoded = request.encode(clock.time())
+    pool = _pool(request, network, trusted)
     address = urlsplit(encoded.url)
     headers = httpx.Headers({"User-Agent": "keyturn", "Connection": "keep-alive"})
     headers.update(encoded.headers)
@@ -57,17 +68,32 @@ def exchange(
         port=address.port,
         target=(address.path or "/") + (f"?{address.query}" if address.query else ""),
     )
-    content = encoded.body or (None if method == "GET" else b"")
-    sent_at = clock.time()
-    with pool.stream(method, url, headers=headers.raw, content=content) as response:
-        received = dict(httpx.Headers(response.headers))
-        try:
-            body = read_capped(response.iter_stream(), received.get("content-encoding", ""))
-        except (errors.InvalidTokenResponse, zlib.error, OSError, httpcore.ProtocolError) as error:
-            # The status and headers of an error response, such as Retry-After, count without it.
-            if response.status < 300 or _is_timeout(error):
-                raise
-            body = b""
+    content = encoded.body or (None if request.method == "GET" else b"")
+    sent_at, thread = clock.time(), threading.get_ident()
+    try:
+        _sending.add(thread)
+        with pool.stream(request.method, url, headers=headers.raw, content=content) as response:
+            return _response(response, sent_at)
+    except errors.KeyturnError:
+        raise
+    except Exception as error:  # noqa: BLE001 - httpcore, h11, socksio and ssl raise their own
+        failure = _failure(error, request.url, seconds)
+    finally:
+        _sending.discard(thread)
+        network.close()
+    # Raised here, not in the handler: those errors may hold the request, secret included.
+    raise failure
+
+
+def _response(response: httpcore.Response, sent_at: float) -> Response:
+    received = dict(httpx.Headers(response.headers))
+    try:
+        body = read_capped(response.iter_stream(), received.get("content-encoding", ""))
+    except (errors.InvalidTokenResponse, zlib.error, OSError, httpcore.ProtocolError) as error:
+        # The status and headers of an error response, such as Retry-After, count without it.
+        if response.status < 300 or _is_timeout(error):
+            raise
+        body = b""
     return Response(response.status, received, body, sent_at)
 
 
@@ -103,14 +129,8 @@ def read_capped(chunks: Iterable[bytes], encoding: str) -> bytes:
     return bytes(body)
 
 
-def failure(error: Exception, url: str, seconds: float) -> errors.KeyturnError:
-    """Return our error for what went wrong in the network.
-
-    Args:
-        error: What the network raised.
-        url: The token endpoint.
-        seconds: The time that the request had.
-    """
+def _failure(error: Exception, url: str, seconds: float) -> errors.KeyturnError:
+    """Return our error for what went wrong in the network."""
     late = f"did not respond within {seconds:.2g} s"
     return errors.EndpointUnavailable(
         f"the token endpoint {url} {late if _is_timeout(error) else f'failed: {_reason(error)}'}.",
@@ -143,3 +163,116 @@ def _reason(error: Exception) -> str:
     if report.startswith("Server disconnected"):
         return "it closed the connection without a response"
     return "its response is not HTTP"
+
+
+def _pool(
+    request: TokenRequest, network: Network, trusted: Callable[[], ssl.SSLContext]
+) -> httpcore.ConnectionPool:
+    """Return what connects to the token endpoint; it is used for one request."""
+    # Plain http is for loopback only: it must not pass through a proxy elsewhere.
+    if request.url[:5].lower() == "http:":
+        return httpcore.ConnectionPool(network_backend=network)
+    # Read anew each time, since it is renewed in place; it is asked for once an hour.
+    context = _client_context(request.certificate) if request.certificate else trusted()
+    address = urlsplit(request.url)
+    proxy = proxy_for(address.hostname or "", address.port or 443)
+    if proxy is None:
+        return httpcore.ConnectionPool(ssl_context=context, network_backend=network)
+    return _proxy_pool(proxy, context, trusted(), network)
+
+
+def trusted_context() -> ssl.SSLContext:
+    """Return a TLS context that trusts the usual authorities, or those of the environment.
+
+    Raises:
+        keyturn.errors.ConfigurationError: `SSL_CERT_FILE` or `SSL_CERT_DIR` can't be read.
+    """
+    try:
+        return httpx.create_ssl_context()
+    except (OSError, ValueError) as error:
+        problem = _problem(error)
+    raise errors.ConfigurationError(
+        f"the trusted certificates can't be read ({problem}).",
+        hint="SSL_CERT_FILE must name a PEM file, or SSL_CERT_DIR a directory of certificates.",
+    )
+
+
+def _client_context(certificate: ClientCertificate) -> ssl.SSLContext:
+    """Return a TLS context that shows a client's certificate (RFC 8705 section 2)."""
+    context = trusted_context()
+    # An empty one keeps OpenSSL from asking at the terminal.
+    password = certificate.password.reveal() if certificate.password else ""
+    try:
+        context.load_cert_chain(certificate.certificate, certificate.key, password)
+    # ssl.SSLError is an OSError too; a password or a path that OpenSSL can't take, a ValueError.
+    except (OSError, ValueError) as error:
+        problem = _problem(error)
+    else:
+        return context
+    raise errors.ConfigurationError(
+        f"certificate: {certificate.certificate} can't be used ({problem}).",
+        hint="It must be a PEM file with the certificate, and with its private key unless "
+        "certificate_key names that; certificate_password is what that key is encrypted with.",
+    )
+
+
+def _problem(error: Exception) -> str:
+    return getattr(error, "strerror", None) or type(error).__name__
+
+
+def proxy_for(host: str, port: int) -> str | None:
+    """Return the URL of the proxy for an https host, which may hold a password, or None.
+
+    `HTTPS_PROXY` or `ALL_PROXY`, or the system's settings, name it. `NO_PROXY` names what is
+    reached directly, as curl reads it: host names with everything below them, IP addresses,
+    networks such as `10.0.0.0/8`, each with an optional port, or `*`.
+    """
+    found = getproxies()
+    url = found.get("https") or found.get("all")
+    bare = host.strip("[]").lower()
+    exceptions = re.split(r"[,\s]+", found.get("no", "").lower())
+    if not url or any(_matches(each, bare, port) for each in exceptions):
+        return None
+    return url if "://" in url else f"http://{url}"
+
+
+def _matches(exception: str, host: str, port: int) -> bool:
+    names = (exception, exception.removesuffix(f":{port}"))
+    return exception == "*" or any(_covers(each.strip("[]").lstrip("."), host) for each in names)
+
+
+def _covers(name: str, host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(name, strict=False)
+    except ValueError:
+        return f".{host}".endswith(f".{name}")
+
+
+def _proxy_pool(
+    url: str, context: ssl.SSLContext, trusted: ssl.SSLContext, network: Network
+) -> httpcore.ConnectionPool:
+    try:
+        proxy = httpx.Proxy(url)
+        address = str(proxy.url)  # without user and password
+        if proxy.url.scheme.startswith("socks"):
+            importlib.import_module("socksio")
+            return httpcore.SOCKSProxy(
+                address, proxy.raw_auth, ssl_context=context, network_backend=network
+            )
+        return httpcore.HTTPProxy(
+            address,
+            proxy.raw_auth,
+            ssl_context=context,
+            proxy_ssl_context=trusted if proxy.url.scheme == "https" else None,
+            network_backend=network,
+        )
+    except ImportError as error:
+        problem = f"it needs the package {error.name}"
+    # The message of any other may hold the proxy's password.
+    except Exception as error:  # noqa: BLE001 - as said
+        problem = type(error).__name__
+    raise errors.ConfigurationError(
+        f"the proxy that the environment names can't be used ({problem}).",
+        hint="HTTPS_PROXY or ALL_PROXY must be a URL such as http://proxy.example:8080; a SOCKS "
+        "proxy needs httpx[socks].",
+    )

@@ -9,9 +9,10 @@ httpcore's own timeouts, an argument of each method, are ignored.
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpcore
 
@@ -20,7 +21,7 @@ from keyturn._clock import SYSTEM
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-_CHUNK = 65_536
+T = TypeVar("T")
 
 
 class Network(httpcore.NetworkBackend):
@@ -139,11 +140,9 @@ class _TLSStream(httpcore.NetworkStream):
         self._run(self._tls.do_handshake)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        try:
-            data: bytes = self._run(self._tls.read, max_bytes)
-        except ssl.SSLEOFError:  # closed without TLS's own end, as many servers do
-            return b""
-        return data
+        with contextlib.suppress(ssl.SSLEOFError):
+            return self._run(self._tls.read, max_bytes)
+        return b""  # closed without TLS's own end, as many servers do
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         while buffer:
@@ -152,18 +151,17 @@ class _TLSStream(httpcore.NetworkStream):
     def close(self) -> None:
         self._stream.close()
 
-    def _run(self, step: Callable[..., Any], *arguments: Any) -> Any:
+    def _run(self, step: Callable[..., T], *arguments: Any) -> T:
         """Return what a step of TLS returns, with the bytes sent and received that it needs."""
         while True:
             try:
-                result = step(*arguments)
+                return step(*arguments)
             except ssl.SSLWantReadError:
+                pass
+            finally:
                 self._stream.write(self._outgoing.read())
-                received = self._stream.read(_CHUNK)
-                if received:
-                    self._incoming.write(received)
-                else:
-                    self._incoming.write_eof()
+            received = self._stream.read(65_536)
+            if received:
+                self._incoming.write(received)
             else:
-                self._stream.write(self._outgoing.read())
-                return result
+                self._incoming.write_eof()

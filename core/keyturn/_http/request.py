@@ -128,8 +128,7 @@ class TokenRequest:
                 )
         if self.body_format != "query":
             return EncodedRequest(self.url, headers, content)
-        url = f"{self.url}?{content.decode()}" if content else self.url
-        return EncodedRequest(url, headers, b"")
+        return EncodedRequest("?".join(filter(None, [self.url, content.decode()])), headers, b"")
 
     def secrets(self) -> list[Secret]:
         """Return every secret in the request, so that server text can be cleaned of them."""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from typing import TYPE_CHECKING
 
 from keyturn import errors
 from keyturn._clock import SYSTEM
 from keyturn._http.urls import url_problem
-from keyturn._once import importing
+from keyturn._once import cached_once, importing
 
 if TYPE_CHECKING:
     import ssl
@@ -32,6 +30,7 @@ class Transport:
 
     def __init__(self, *, tls: ssl.SSLContext | None = None) -> None:
         self._tls = tls
+        self._trusted = cached_once(self._read_certificates)
 
     def send(self, request: TokenRequest, seconds: float, clock: Clock = SYSTEM) -> Response:
         """Send a token request and return the whole response, whatever its status.
@@ -52,29 +51,10 @@ class Transport:
         if problem:
             raise errors.ConfigurationError(f"the token endpoint's address {problem}.")
         with importing:
-            import httpcore
+            from keyturn._http.exchange import exchange
+        return exchange(request, seconds, clock, self._trusted)
 
-            from keyturn._http import exchange, network, route
+    def _read_certificates(self) -> ssl.SSLContext:
+        from keyturn._http.exchange import trusted_context
 
-        own = network.Network(seconds)
-        # Providers' code and key files: they take this request's time, and hold no lock.
-        encoded = request.encode(clock.time())
-        # Plain http is for loopback only: it must not pass through a proxy elsewhere.
-        if request.url[:5].lower() == "http:":
-            pool = httpcore.ConnectionPool(network_backend=own)
-        else:
-            places = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
-            pool = route.pool_for(request, self._tls or route.shared_context(*places), own)
-        thread = threading.get_ident()
-        try:
-            exchange.sending.add(thread)
-            return exchange.exchange(pool, request.method, encoded, clock)
-        except errors.KeyturnError:
-            raise
-        except Exception as error:  # noqa: BLE001 - httpcore, h11, socksio and ssl raise their own
-            failure = exchange.failure(error, request.url, seconds)
-        finally:
-            exchange.sending.discard(thread)
-            own.close()
-        # Raised here, not in the handler: those errors may hold the request, secret included.
-        raise failure
+        return self._tls or trusted_context()

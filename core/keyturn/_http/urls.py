@@ -8,14 +8,11 @@ from __future__ import annotations
 import re
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+# A label of a host name (RFC 1123 section 2.1) and a domain name, in lower case, for JSON Schemas.
 LABEL_PATTERN = rf"^{_LABEL}$"
-"""One label of a host name (RFC 1123 section 2.1), in lower case, as JSON Schemas give it."""
 DOMAIN_PATTERN = rf"^{_LABEL}(?:\.{_LABEL})*$"
-"""A domain name in lower case, as JSON Schemas give it."""
 
-_ENCODED = r"%[0-9A-Fa-f]{2}"
-_SEGMENT = rf"(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|{_ENCODED})*"
-_HOST_PATTERN = rf"{_LABEL}(?:\.{_LABEL})*"
+_SEGMENT = r"(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*"
 _URL_REGEX = re.compile(
     rf"(?P<scheme>https?)://(?P<host>{_LABEL}(?:\.{_LABEL})*|\[::1\])"
     rf"(?::(?P<port>[1-9][0-9]{{0,4}}))?(?P<path>(?:/{_SEGMENT})*)",
@@ -32,14 +29,14 @@ _MAX_HOST = 253
 
 def label_problem(value: str) -> str | None:
     """Return what keeps `value` from being one label of a host name, or None when it is one."""
-    if re.fullmatch(_LABEL, value):
+    if re.fullmatch(LABEL_PATTERN, value):
         return None
     return "must be one host label: 1 to 63 of a-z, 0-9 and inner hyphens"
 
 
 def domain_problem(value: str) -> str | None:
     """Return what keeps `value` from being a domain name, or None when it is one."""
-    is_name = re.fullmatch(_HOST_PATTERN, value) and not re.fullmatch(
+    is_name = re.fullmatch(DOMAIN_PATTERN, value) and not re.fullmatch(
         _NUMBER_PATTERN, value, re.IGNORECASE
     )
     if is_name and len(value) <= _MAX_HOST:
@@ -79,8 +76,7 @@ def origin(url: str) -> str:
     """
     match = _URL_REGEX.fullmatch(re.split(r"[?#]", url, maxsplit=1)[0])
     if match is None:
-        message = "not an absolute http or https URL"
-        raise ValueError(message)
+        raise ValueError("not an absolute http or https URL")
     scheme, host = match["scheme"].lower(), match["host"].lower()
     port = int(match["port"] or 0)
     return f"{scheme}://{host}" + (f":{port}" if port not in {0, _DEFAULT_PORTS[scheme]} else "")

@@ -6,6 +6,7 @@ import importlib
 import logging
 import os
 import re
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import attrs
@@ -79,11 +80,9 @@ class Installed:
 
         if OLDEST_API_VERSION <= self.api <= API_VERSION:
             return "", ""
-        problem = (
-            f"it is written for version {self.api} of the plugin API, and this keyturn supports "
-            f"{OLDEST_API_VERSION} to {API_VERSION}"
-        )
+        supported = f"this keyturn supports {OLDEST_API_VERSION} to {API_VERSION}"
         outdated = _OWN_DISTRIBUTION if self.api > API_VERSION else self.distribution
+        problem = f"it is written for version {self.api} of the plugin API, and {supported}"
         return problem, f"Update {outdated}."
 
 
@@ -107,34 +106,28 @@ def installed(group: str) -> list[Installed]:
         if plugins:
             # One distribution may be found twice; as for imports, the first on the path wins.
             found.setdefault(plugins[0].distribution, plugins)
-    every = [plugin for plugins in found.values() for plugin in plugins]
-    return sorted(every, key=lambda plugin: (plugin.name, plugin.distribution))
+    return sorted(chain(*found.values()), key=lambda plugin: (plugin.name, plugin.distribution))
 
 
 def built_in(name: str) -> Installed | None:
     """Return the built-in provider of a name, without a look at any distribution's metadata."""
-    if name not in BUILT_IN:
-        return None
-    point = _BuiltInPoint(name, PROVIDERS_GROUP, BUILT_IN[name])
-    return Installed(point, _OWN_DISTRIBUTION, "", 1)
+    point = _BuiltInPoint(name, PROVIDERS_GROUP, BUILT_IN.get(name, ""))
+    return Installed(point, _OWN_DISTRIBUTION, "", 1) if name in BUILT_IN else None
 
 
 def installed_providers() -> list[Installed]:
     """Return the installed providers, sorted by name; a built-in name is keyturn's own."""
     every = installed(PROVIDERS_GROUP)
     own = {plugin.name for plugin in every if plugin.is_own}
-    kept = []
-    for plugin in every:
-        if plugin.is_own or plugin.name not in own:
-            kept.append(plugin)
-        else:
-            _logger.warning(
-                "distribution %s registers the built-in provider name %s and is ignored. "
-                "Uninstall it, or report it to its authors.",
-                plugin.distribution,
-                plugin.name,
-            )
-    return kept
+    hidden = [plugin for plugin in every if plugin.name in own and not plugin.is_own]
+    for plugin in hidden:
+        _logger.warning(
+            "distribution %s registers the built-in provider name %s and is ignored. "
+            "Uninstall it, or report it to its authors.",
+            plugin.distribution,
+            plugin.name,
+        )
+    return [plugin for plugin in every if plugin not in hidden]
 
 
 def is_disabled(plugin: Installed) -> bool:
@@ -146,19 +139,16 @@ def is_disabled(plugin: Installed) -> bool:
     choice = os.environ.get(CHOICE_VARIABLE, "").strip()
     names = [name.strip() for name in choice.split(",")] if choice else []
     disabled = [name[1:] for name in names if name.startswith("-")]
-    enabled = [name for name in names if not name.startswith("-")]
-    is_valid = all(re.fullmatch(_NAME_PATTERN, name) for name in disabled + enabled)
-    if (disabled and enabled) or not is_valid:
+    is_valid = all(re.fullmatch(_NAME_PATTERN, name) for name in disabled or names)
+    if len(disabled) not in {0, len(names)} or not is_valid:
         raise errors.ConfigurationError(
             f"the environment variable {CHOICE_VARIABLE} can't be understood.",
             hint="Set it to the names of the plugins to disable, such as -acme,-vault, or of the "
             "only ones to enable, such as acme,vault, or to none to enable none.",
         )
-    if plugin.is_own or not names:
-        return False
-    if disabled:
-        return plugin.name in disabled
-    return enabled == ["none"] or plugin.name not in enabled
+    if plugin.is_own or disabled:
+        return plugin.name in disabled and not plugin.is_own
+    return bool(names) and (names == ["none"] or plugin.name not in names)
 
 
 def _plugins_of(distribution: Distribution, group: str) -> list[Installed]:

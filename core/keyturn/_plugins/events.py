@@ -30,8 +30,13 @@ def emit(event: Event, on_event: Listener | None) -> None:
     """
     with contextlib.suppress(KeyboardInterrupt):  # by a listener: it is not for this thread
         _log(event)
-        if on_event is not None:
-            _call(on_event, event)
+        try:
+            if on_event is not None:
+                on_event(event)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - a listener may even raise SystemExit
+            _logger.warning("%s: on_event failed with %s", event.connection, type(error).__name__)
         call_plugins("keyturn_event", event=event)
 
 
@@ -48,13 +53,3 @@ def _log(event: Event) -> None:
         )
     else:
         _logger.debug("%s: %s (%s)", event.connection, event.kind, event.error)
-
-
-def _call(on_event: Listener, event: Event) -> None:
-    try:
-        on_event(event)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # noqa: BLE001 - a listener may even raise SystemExit
-        name = type(error).__name__
-        _logger.warning("%s: on_event failed with %s", event.connection, name)

@@ -7,6 +7,7 @@ import functools
 import logging
 import traceback
 import warnings
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,7 +26,9 @@ from keyturn._plugins.discovery import (
 )
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable
+    from importlib.resources.abc import Traversable
 
     import pluggy
 
@@ -92,12 +95,12 @@ def provider(name: str) -> Provider[Any]:
 def loaded_provider(name: str) -> Provider[Any]:
     """Import and return the provider of a name; see `provider`."""
     plugin = built_in(name) or _chosen(name)
-    if is_disabled(plugin):
-        raise errors.ProviderLoadError(
-            f"{plugin} is disabled by the environment variable {CHOICE_VARIABLE}.",
-            hint=f"Change {CHOICE_VARIABLE}, or choose another provider.",
-        )
-    return _attempt(_provider_of, plugin)
+    if not is_disabled(plugin):
+        return _attempt(_provider_of, plugin)
+    raise errors.ProviderLoadError(
+        f"{plugin} is disabled by the environment variable {CHOICE_VARIABLE}.",
+        hint=f"Change {CHOICE_VARIABLE}, or choose another provider.",
+    )
 
 
 @cached_once
@@ -134,52 +137,71 @@ def call_plugins(hook: str, wanted: type = object, /, **arguments: Any) -> list[
         others = [other for _, other in plugins if other is not plugin]
         try:
             own = copy.deepcopy(arguments)  # what one changes in it the next must not see
-            results = manager.subset_hook_caller(hook, others)(**own)
+            returned = manager.subset_hook_caller(hook, others)(**own)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - a plugin may do anything
-            _warn(name, hook, _place(error))
-            continue
-        # A list, unless the hook is a wrapper, which may return anything in its place.
-        results = results if isinstance(results, list) else [results]
-        wrong = [type(each).__name__ for each in results if not isinstance(each, wanted)]
-        if wrong:
-            _warn(
-                name, hook, f"it returned {wrong[0]}, which is neither {wanted.__name__} nor None"
-            )
+            # Without the exception's message: that may hold the arguments.
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            problems = [f"{type(error).__name__}, at line {place.lineno} of {place.name}"]
         else:
-            found += results
+            # A list, unless the hook is a wrapper, which may return anything in its place.
+            results = returned if isinstance(returned, list) else [returned]
+            wrong = [type(each).__name__ for each in results if not isinstance(each, wanted)]
+            allowed = f"neither {wanted.__name__} nor None"
+            problems = [f"it returned {each}, which is {allowed}" for each in wrong]
+            found += [] if wrong else results
+        for problem in problems[:1]:
+            advice = f"Update it, report it to its authors, or disable it with {CHOICE_VARIABLE}."
+            _logger.warning("%s failed in %s: %s. %s", name, hook, problem, advice)
     return found
 
 
-def _warn(plugin: str, hook: str, reason: str) -> None:
-    advice = f"Update it, report it to its authors, or disable it with {CHOICE_VARIABLE}."
-    _logger.warning("%s failed in %s: %s. %s", plugin, hook, reason, advice)
+def provider_from_file(path: str | os.PathLike[str], *, name: str | None = None) -> Provider[Any]:
+    """Return the provider that a TOML file describes; see `provider_from_data`.
+
+    Args:
+        path: The file.
+        name: The provider's name; by default the one in the file, else the file's without `.toml`.
+
+    Raises:
+        keyturn.errors.ConfigurationError: The file can't be read, or there are mistakes in it.
+    """
+    return _described(Path(path), name)
 
 
-def _place(error: BaseException) -> str:
-    """Return what was raised and where, without its text: that may hold the arguments."""
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}, at line {place.lineno} of {place.name}"
+def _described(file: Traversable, name: str | None) -> Provider[Any]:
+    import tomllib
+
+    from keyturn._providers.from_data import provider_from_data
+
+    try:
+        description = tomllib.loads(file.read_bytes().decode())
+    except OSError as error:
+        problem = f"can't be read ({type(error).__name__}: {error})"
+    except (ValueError, RecursionError) as error:
+        problem = f"is not TOML ({type(error).__name__}: {error})"
+    else:
+        usual = file.name.removesuffix(".toml")
+        return provider_from_data(description, name=name or description.get("name", usual))
+    raise errors.ConfigurationError(f"the description {file} {problem}.")
 
 
 def _attempt(load: Callable[[Installed], T], plugin: Installed) -> T:
     """Return what `load` makes of a plugin; any failure is raised as ProviderLoadError."""
     problem, advice = plugin.version_problem()
-    if not problem:
-        try:
+    try:
+        if not problem:
             return load(plugin)
-        except KeyboardInterrupt:
-            raise
-        except errors.ConfigurationError as error:
-            problem = str(error)
-        # It may do anything: exit, or panic in native code.
-        except BaseException as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        problem = str(error)
+        if not isinstance(error, errors.ConfigurationError):
             problem = f"{type(error).__name__} at its import or in its hook"
             _logger.info("%s can't be used", plugin, exc_info=True)
-        advice = (
-            f"Update it, or report it to its authors; the log {_logger.name} (INFO) has details."
-        )
+        log = f"the log {_logger.name} (INFO) has details"
+        advice = f"Update it, or report it to its authors; {log}."
     end = "" if problem.endswith((".", "?")) else "."
     raise errors.ProviderLoadError(f"{plugin} can't be used: {problem}{end}", hint=advice)
 
@@ -190,37 +212,23 @@ def _provider_of(plugin: Installed) -> Provider[Any]:
     imported, manager = _import(plugin)
     results = manager.hook.keyturn_provider()
     if not results and isinstance(imported, ModuleType) and hasattr(imported, "__path__"):
-        results = _described(plugin.name, imported)
+        import importlib.resources  # 20 ms, which only such a provider costs
+
+        file = importlib.resources.files(imported) / f"{plugin.name}.toml"
+        results = [_described(file, plugin.name)] if file.is_file() else []
     found: Any = results[0] if len(results) == 1 else None
     if not isinstance(found, Provider):
         raise errors.ConfigurationError(
             "its hook keyturn_provider is missing, or does not return a keyturn.plugins.Provider"
         )
+    mistakes: list[str] = []
     if not plugin.is_own:  # keyturn's own are checked when keyturn is tested
-        _require_no_problems(found)
-    if found.name != plugin.name:
-        raise errors.ConfigurationError("its name is not its entry point's")
+        from keyturn._providers.problems import problems
+
+        mistakes += map(str, problems(found))
+    if mistakes or found.name != plugin.name:
+        raise errors.ConfigurationError("; ".join(mistakes) or "its name is not its entry point's")
     return found
-
-
-def _require_no_problems(provider: Provider[Any]) -> None:
-    from keyturn._providers.problems import problems
-
-    mistakes = problems(provider)
-    if mistakes:
-        raise errors.ConfigurationError("; ".join(map(str, mistakes)))
-
-
-def _described(name: str, package: ModuleType) -> list[Provider[Any]]:
-    """Return the provider that a TOML file in a package describes, if there is one."""
-    import importlib.resources  # 20 ms, which only such a provider costs
-
-    from keyturn._providers.from_data import provider_from_toml
-
-    file = importlib.resources.files(package) / f"{name}.toml"
-    if not file.is_file():
-        return []
-    return [provider_from_toml(file.read_bytes(), file.name, name=name)]
 
 
 def _register(manager: pluggy.PluginManager, plugin: Installed) -> None:
@@ -241,8 +249,8 @@ def _import(plugin: Installed) -> tuple[Any, pluggy.PluginManager]:
 
     if plugin.api < API_VERSION:
         what = f"{plugin} is written for version {plugin.api} of the plugin API"
-        advice = f"That is deprecated: the current one is {API_VERSION}."
-        warnings.warn(f"{what}. {advice}", DeprecationWarning, stacklevel=2)
+        message = f"{what}. That is deprecated: the current one is {API_VERSION}."
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
     imported = plugin.point.load()
     manager = new_manager()
     manager.register(imported, name=str(plugin))

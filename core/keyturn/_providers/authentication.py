@@ -31,41 +31,34 @@ def authentication(provider: Provider[Any], settings: Settings, url: str) -> tup
     """
     client_id: str | None = getattr(settings, "client_id", None)
     secret: Secret | None = getattr(settings, "client_secret", None)
-    identity: Pairs = ()
-    if client_id is not None and provider.client_id_name:
-        identity = ((provider.client_id_name, client_id),)
     way = provider.client_authentication
-    if way == "private_key_jwt":
-        return (*identity, *_assertion(provider, settings, url)), ()
-    if way == "tls_client_auth":
-        return identity, ()
     if secret is not None and way in {"client_secret_basic", "client_secret_basic_raw"}:
         form_encoded = way == "client_secret_basic"
         credentials = BasicCredentials(client_id or "", secret, form_encoded=form_encoded)
         return (), (("Authorization", credentials),)
-    pairs: Pairs = identity
-    if secret is not None and provider.client_secret_name:
-        pairs = (*identity, (provider.client_secret_name, secret))
+    values: dict[str, str | Secret | None] = {provider.client_id_name: client_id}
+    if way not in {"private_key_jwt", "tls_client_auth"}:
+        values[provider.client_secret_name] = secret
+    pairs = tuple((name, each) for name, each in values.items() if name and each is not None)
+    if way == "private_key_jwt":
+        return (*pairs, *_assertion(provider, settings, url)), ()
     return ((), pairs) if way == "client_secret_headers" else (pairs, ())
 
 
 def certificate(settings: Settings) -> ClientCertificate | None:
     """Return the client's certificate, if the settings name one (RFC 8705)."""
     path = getattr(settings, "certificate", None)
-    if path is None:
-        return None
-    return ClientCertificate(
-        path,
-        key=getattr(settings, "certificate_key", None),
-        password=getattr(settings, "certificate_password", None),
-    )
+    key = getattr(settings, "certificate_key", None)
+    password = getattr(settings, "certificate_password", None)
+    return None if path is None else ClientCertificate(path, key=key, password=password)
 
 
 def _assertion(provider: Provider[Any], settings: Settings, url: str) -> Pairs:
     private_key: Secret | None = getattr(settings, "private_key", None)
     if private_key is None:
-        message = f"provider {provider.name}: private_key_jwt needs the setting private_key."
-        raise errors.ConfigurationError(message)
+        raise errors.ConfigurationError(
+            f"provider {provider.name}: private_key_jwt needs the setting private_key."
+        )
     client_id = getattr(settings, "client_id", None)
     audience = provider.assertion_audience
     claims = {

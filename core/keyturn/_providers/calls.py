@@ -85,8 +85,10 @@ def _calling(
 
 
 def _wrong(provider: Provider[Any], method: str, found: object) -> errors.KeyturnError:
-    message = f"provider {provider.name} returned a wrong {type(found).__name__} from {method}."
-    return errors.KeyturnError(message, hint=_DEFECT)
+    return errors.KeyturnError(
+        f"provider {provider.name} returned a wrong {type(found).__name__} from {method}.",
+        hint=_DEFECT,
+    )
 
 
 for_settings = _calling(Provider.for_settings, Provider)

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 import attrs
 
 from keyturn._http.request import BodyFormat  # noqa: TC001 - as above
-from keyturn._providers import checks
+from keyturn._providers import kinds
 from keyturn._rate_limit import RateLimit  # noqa: TC001 - as above
 
 T = TypeVar("T")
@@ -78,8 +78,7 @@ def datum(
     template: Literal["", "address", "value"] = "",
 ) -> T:
     """Declare a datum; see `Datum`."""
-    declared: T = Datum(title, description, default, check, template)  # type: ignore[assignment]
-    return declared
+    return Datum(title, description, default, check, template)  # type: ignore[return-value]
 
 
 class RequestData:
@@ -88,13 +87,13 @@ class RequestData:
     name: ClassVar[str] = datum(
         "Name",
         "The name that users choose it by; also the entry point's.",
-        check=checks.provider_name,
+        check=kinds.provider_name,
     )
     title: ClassVar[str] = datum("Title", "Its name for people.", default="")
     token_url: ClassVar[str] = datum(
         "Token URL",
         "The token endpoint, a template such as `https://{tenant}.acme.example/token`.",
-        check=checks.required_address,
+        check=kinds.required_address,
         template="address",
     )
     method: ClassVar[Literal["POST", "GET"]] = datum(
@@ -133,7 +132,7 @@ class RequestData:
         "Token headers",
         "Further headers of the token request, templates.",
         default=_NO_TABLE,
-        check=checks.headers,
+        check=kinds.headers,
         template="value",
     )
     scope_name: ClassVar[str] = datum(
@@ -146,19 +145,19 @@ class RequestData:
         "The parameter of the signed JWT, with `private_key_jwt`; `assertion` where the JWT is the "
         "grant (RFC 7521 section 4).",
         default="client_assertion",
-        check=checks.required,
+        check=kinds.required,
     )
     assertion_algorithm: ClassVar[str] = datum(
         "Assertion algorithm",
         "How the JWT is signed (RFC 7518 section 3.1).",
         default="RS256",
-        check=checks.algorithm,
+        check=kinds.algorithm,
     )
     assertion_key_header: ClassVar[str] = datum(
         "Assertion key header",
         "The JWT's header that names the key, such as `x5t#S256` (RFC 7515 section 4.1).",
         default="kid",
-        check=checks.key_header,
+        check=kinds.key_header,
     )
     assertion_audience: ClassVar[str] = datum(
         "Assertion audience",
@@ -176,19 +175,19 @@ class RequestData:
         "Assertion lifetime",
         "Seconds for which the JWT is valid.",
         default=300.0,
-        check=checks.assertion_lifetime,
+        check=kinds.assertion_lifetime,
     )
     rate_limit: ClassVar[RateLimit | None] = datum(
         "Rate limit",
         "How many token requests the token endpoint's host allows; none if none is documented.",
         default=None,
-        check=checks.rate_limit,
+        check=kinds.rate_limit,
     )
     token_status: ClassVar[int] = datum(
         "Token status",
         "The HTTP status of a response with a token (RFC 6749 section 5.1).",
         default=200,
-        check=checks.success_status,
+        check=kinds.success_status,
     )
 
 
@@ -199,13 +198,13 @@ class TokenResponseMapping:
         "Scope separator",
         "What stands between the values of the scope (RFC 6749 section 3.3: a space).",
         default=" ",
-        check=checks.required,
+        check=kinds.required,
     )
     token_field: ClassVar[str] = datum(
         "Token field",
         "The path of the token in the response; empty when the whole body is the token.",
         default="access_token",
-        check=checks.optional_path,
+        check=kinds.optional_path,
     )
     token_type: ClassVar[str] = datum(
         "Token type",
@@ -216,7 +215,7 @@ class TokenResponseMapping:
         "Lifetime field",
         "The path of the lifetime in the response.",
         default="expires_in",
-        check=checks.path,
+        check=kinds.path,
     )
     lifetime_format: ClassVar[LifetimeFormat] = datum(
         "Lifetime format",
@@ -228,25 +227,25 @@ class TokenResponseMapping:
         "Missing lifetime",
         "Seconds to assume where the response has no lifetime; none refuses such a response.",
         default=None,
-        check=checks.positive,
+        check=kinds.positive,
     )
     error_field: ClassVar[str] = datum(
         "Error field",
         "The path of an error's code, in responses of any status.",
         default="error",
-        check=checks.path,
+        check=kinds.path,
     )
     error_description_field: ClassVar[str] = datum(
         "Error description field",
         "The path of the error's description.",
         default="error_description",
-        check=checks.path,
+        check=kinds.path,
     )
     error_codes: ClassVar[Mapping[str, str]] = datum(
         "Error codes",
         'The OAuth codes of the platform\'s own codes, such as `{"40013": "invalid_client"}`.',
         default=_NO_TABLE,
-        check=checks.codes,
+        check=kinds.codes,
     )
 
 
@@ -261,51 +260,51 @@ class ApiData:
         "Largest margin",
         "Seconds before the end; the server issues no new token earlier. By default no cap.",
         default=float("inf"),
-        check=checks.positive,
+        check=kinds.positive,
     )
     api_url: ClassVar[str] = datum(
         "API URL",
         "Where the API is, a template; empty when a setting or the token says it.",
         default="",
-        check=checks.address,
+        check=kinds.address,
         template="address",
     )
     api_url_field: ClassVar[str] = datum(
         "API URL field",
         "The path of the API's address in the token's response; empty when it has none.",
         default="",
-        check=checks.optional_path,
+        check=kinds.optional_path,
     )
     api_domains: ClassVar[tuple[str, ...]] = datum(
         "API domains",
         "The domains below which that address must lie; none for the token endpoint's own host.",
         default=(),
-        check=checks.domains,
+        check=kinds.domains,
     )
     authorization_header: ClassVar[str] = datum(
         "Authorization header",
         "The header of an API request that carries the token.",
         default="Authorization",
-        check=checks.header_name,
+        check=kinds.header_name,
     )
     authorization_scheme: ClassVar[str] = datum(
         "Authorization scheme",
         "What stands before the token in that header (RFC 6750 section 2.1); may be empty.",
         default="Bearer",
-        check=checks.scheme,
+        check=kinds.scheme,
     )
     api_headers: ClassVar[Mapping[str, str]] = datum(
         "API headers",
         "Further headers of each API request, templates.",
         default=_NO_TABLE,
-        check=checks.headers,
+        check=kinds.headers,
         template="value",
     )
     revocation_url: ClassVar[str] = datum(
         "Revocation URL",
         "The revocation endpoint (RFC 7009), a template; empty when there is none.",
         default="",
-        check=checks.address,
+        check=kinds.address,
         template="address",
     )
 
@@ -313,7 +312,6 @@ class ApiData:
 @functools.cache
 def datum_types() -> Mapping[str, Any]:
     """Return the type of each datum by its name."""
-    hints: dict[str, Any] = {}
-    for cls in (RequestData, TokenResponseMapping, ApiData):
-        hints |= typing.get_type_hints(cls)
+    every = type("", (RequestData, TokenResponseMapping, ApiData), {})
+    hints = typing.get_type_hints(every)
     return {name: typing.get_args(hints[name])[0] for name in DATA}

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping
 from keyword import kwlist
 from typing import TYPE_CHECKING, Any, Literal
 
+import attrs
+
 from keyturn import errors
 from keyturn._names import did_you_mean
 from keyturn._providers.data import DATA, datum_types
-from keyturn._providers.kinds import WrongValueError, convert, fields_of, kind_of
+from keyturn._providers.kinds import WrongValueError, choice_problem, convert, fields_of, kind_of
 from keyturn._providers.problems import problems
 from keyturn._providers.provider import Provider
 from keyturn._providers.settings import (
@@ -33,6 +36,8 @@ from keyturn.errors import Problem
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    _Field = tuple[Any, Any]
+
 _CREDENTIALS: dict[str, type[Settings]] = {
     "client_secret": ConfidentialSettings,
     "public": ClientSettings,
@@ -41,13 +46,12 @@ _CREDENTIALS: dict[str, type[Settings]] = {
     "none": Settings,
 }
 _USUAL_CREDENTIALS = {"private_key_jwt": "private_key", "tls_client_auth": "certificate"}
-CREDENTIALS = {
+_CREDENTIAL_FIELDS = {
     name: field
     for cls in (KeySettings, CertificateSettings, ClientSettings)
     for name, field in fields_of(cls).items()
     if name not in fields_of(Settings)
 }
-"""The fields of the credentials of any kind."""
 # As in `KEYTURN_CONNECTIONS__NAME__SETTING`, where `__` separates and case makes no difference.
 _NAME_REGEX = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
 _RESERVED_NAMES = frozenset({"self", "uuid", *kwlist})
@@ -94,12 +98,14 @@ def provider_from_data(description: Mapping[str, Any], *, name: str | None = Non
     name = description.get("name") if name is None else name
     if description.get("name", name) != name:
         mistakes.append(Problem("name", f"must be {name}, which the provider is registered as"))
-    settings, found = _settings_class(description)
     values = {**description, "name": name}
-    namespace = {key: _converted(key, values[key]) for key in DATA if key in values}
-    namespace["settings"] = settings
-    provider: Provider[Any] = type("DescribedProvider", (Provider,), namespace)()
-    mistakes += [*found, *problems(provider)]
+    data: dict[str, Any] = {"settings": _settings_class(description, mistakes)}
+    for key in DATA.keys() & values.keys():
+        data[key] = values[key]
+        with contextlib.suppress(WrongValueError):  # a wrong one stays as it is, to be reported
+            data[key] = convert(values[key], datum_types()[key])
+    provider: Provider[Any] = type("DescribedProvider", (Provider,), data)()
+    mistakes += problems(provider)
     if mistakes:
         raise errors.ConfigurationError(
             f"the description of provider {name} has {len(mistakes)} mistake(s):",
@@ -108,62 +114,28 @@ def provider_from_data(description: Mapping[str, Any], *, name: str | None = Non
     return provider
 
 
-def provider_from_toml(
-    content: bytes, source: str, *, name: str | None = None, usual_name: str = ""
-) -> Provider[Any]:
-    """Return the provider that a TOML document describes.
-
-    Args:
-        content: The document.
-        source: Where it is from, for the error.
-        name: The name that the provider must have, if that is given.
-        usual_name: Its name if neither that nor the document says one.
-
-    Raises:
-        keyturn.errors.ConfigurationError: It is not TOML, or there are mistakes in it.
-    """
-    import tomllib
-
-    try:
-        description = tomllib.loads(content.decode())
-    except (ValueError, RecursionError) as error:
-        problem = f"{type(error).__name__}: {error}"
-    else:
-        return provider_from_data(description, name=name or description.get("name", usual_name))
-    raise errors.ConfigurationError(f"the description {source} is not TOML ({problem}).")
-
-
-def _converted(name: str, value: Any) -> Any:
-    """Return a datum as a provider's class has it; a wrong one as it is, to be reported."""
-    try:
-        return convert(value, datum_types()[name])
-    except WrongValueError:
-        return value
-
-
-def _settings_class(description: Mapping[str, Any]) -> tuple[Any, list[Problem]]:
-    """Return the settings class, and the mistakes in its description."""
+def _settings_class(description: Mapping[str, Any], mistakes: list[Problem]) -> Any:
+    """Return the settings class, and add the mistakes in its description to those known."""
     tables = description.get("settings", {})
     if isinstance(tables, type):
-        return tables, []
+        return tables
     way = str(description.get("client_authentication"))
-    usual = _USUAL_CREDENTIALS.get(way, "client_secret")
-    base = _CREDENTIALS.get(str(description.get("credentials", usual)))
-    if base is None:
-        return Settings, [Problem("credentials", f"must be one of {', '.join(_CREDENTIALS)}")]
-    if not isinstance(tables, Mapping):
-        return Settings, [Problem("settings", "must be a table with a table for each setting")]
-    fields: dict[str, tuple[Any, Any]] = {}
-    mistakes: list[Problem] = []
+    credentials = description.get("credentials", _USUAL_CREDENTIALS.get(way, "client_secret"))
+    problem = choice_problem(credentials, _CREDENTIALS)
+    if problem or not isinstance(tables, Mapping):
+        wrong = Problem("settings", "must be a table with a table for each setting")
+        mistakes.append(Problem("credentials", problem) if problem else wrong)
+        return Settings
+    fields: dict[str, _Field] = {}
     for key, table in tables.items():
         found = list(_setting_problems(key, table))
         mistakes += [Problem(f"settings.{key}{path}", message) for path, message in found]
         if not found:
-            fields[key] = _field(table, key)
-    return settings_class(base, fields), mistakes
+            fields[key] = _SettingTable(**table).field(key)
+    return _class_with(_CREDENTIALS[credentials], fields)
 
 
-def settings_class(base: type[Settings], fields: Mapping[str, tuple[Any, Any]]) -> type[Settings]:
+def _class_with(base: type[Settings], fields: Mapping[str, _Field]) -> Any:
     """Return a settings class with further fields: by name, each with its type and declaration."""
     namespace: dict[str, Any] = {name: field for name, (_, field) in fields.items()}
     namespace["__annotations__"] = {name: annotation for name, (annotation, _) in fields.items()}
@@ -197,9 +169,27 @@ class _SettingTable(Record):
         if (self.kind == "choice") != (self.choices is not None):
             yield "choices: must be given if kind is choice, and absent if not"
         elif self.default is not None:
-            required = {"kind": self.kind, "title": self.title, "choices": self.choices}
-            cls = settings_class(Settings, {"default": _field(required)})
+            table = _SettingTable(kind=self.kind, title=self.title, choices=self.choices)
+            cls = _class_with(Settings, {"default": table.field()})
             yield from map(str, read(cls, {"default": self.default})[1])
+
+    def field(self, name: str = "") -> _Field:
+        """Return the type and the declaration of the setting; a credential keeps its check."""
+        annotation, declare = _KINDS[self.kind]
+        arguments: dict[str, Any] = {}
+        if name in _CREDENTIAL_FIELDS and declare is setting:
+            arguments["check"] = _CREDENTIAL_FIELDS[name].metadata["check"]
+        if self.choices is not None:
+            given = self.choices
+            arguments["choices"] = (
+                given if isinstance(given, dict) else {each: each for each in given}
+            )
+        if self.default is not None:
+            arguments["default"] = convert(self.default, annotation)
+        elif self.optional:
+            arguments["default"] = None
+            annotation |= None
+        return annotation, declare(self.title, self.description, **arguments)
 
 
 def _setting_problems(key: Any, table: Any) -> Iterator[tuple[str, str]]:
@@ -213,26 +203,48 @@ def _setting_problems(key: Any, table: Any) -> Iterator[tuple[str, str]]:
     mistakes = read(_SettingTable, table)[1]
     yield from ((f".{mistake.path}", mistake.message) for mistake in mistakes)
     kind = _KINDS.get(str(table.get("kind", "text")), (None, None))[0]
-    usual = kind_of(CREDENTIALS[key].type)[0] if key in CREDENTIALS else kind
+    usual = kind_of(_CREDENTIAL_FIELDS[key].type)[0] if key in _CREDENTIAL_FIELDS else kind
     if kind and kind is not usual:
         word = "secret" if usual is Secret else "text"
         yield ".kind", f"must be {word}, as the credential of that name is"
 
 
-def _field(table: Mapping[str, Any], name: str = "") -> tuple[Any, Any]:
-    """Return the type and the declaration of a setting; a credential keeps its check."""
-    annotation, declare = _KINDS[table.get("kind", "text")]
-    arguments: dict[str, Any] = {}
-    if name in CREDENTIALS and declare is setting:
-        arguments["check"] = CREDENTIALS[name].metadata["check"]
-    if table.get("choices"):
-        listed = table["choices"]
-        arguments["choices"] = (
-            {each: each for each in listed} if isinstance(listed, list) else listed
-        )
-    if "default" in table:
-        arguments["default"] = convert(table["default"], annotation)
-    elif table.get("optional"):
-        arguments["default"] = None
-        annotation |= None
-    return annotation, declare(table["title"], table.get("description", ""), **arguments)
+def _optional(name: str) -> _Field:
+    """Return a field of the credentials as one that may be absent."""
+    field = _CREDENTIAL_FIELDS[name]
+    declared = attrs.field(default=None, metadata=field.metadata)
+    return kind_of(field.type)[0] | None, declared
+
+
+def _field_of_datum(name: str) -> _Field:
+    declared, annotation = DATA[name], datum_types()[name]
+    field = setting(
+        declared.title,
+        declared.description,
+        default=declared.default,
+        check=declared.check or (lambda _: None),
+        schema={"minLength": 0} if annotation is str else None,
+    )
+    return annotation, field
+
+
+# Settings of every provider, and what a setting can't say.
+_NO_SETTINGS = frozenset({"name", "title", "token_url", "api_url", "rate_limit"})
+_DATA_FIELDS = {name: _field_of_datum(name) for name in DATA if name not in _NO_SETTINGS}
+
+if TYPE_CHECKING:
+    _Fields = Settings
+else:
+    _Fields = _class_with(Settings, {n: _optional(n) for n in _CREDENTIAL_FIELDS} | _DATA_FIELDS)
+
+
+class DescriptionSettings(_Fields):
+    """Credentials of any kind, all optional, and the data of a provider under their own names."""
+
+    if TYPE_CHECKING:  # the fields are made out of the declarations
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    def description(self) -> dict[str, Any]:
+        """Return the data, as `provider_from_data` takes them, without a name."""
+        return {name: getattr(self, name) for name in _DATA_FIELDS} | {"settings": type(self)}

@@ -5,10 +5,10 @@ from __future__ import annotations
 import types
 from typing import TYPE_CHECKING, Any
 
-from keyturn._names import nearest
-from keyturn._providers import checks, templates
+from keyturn._names import did_you_mean
+from keyturn._providers import templates
 from keyturn._providers.data import DATA, datum_types
-from keyturn._providers.kinds import WrongValueError, convert, fields_of, kind_of
+from keyturn._providers.kinds import WrongValueError, convert, fields_of, header_name, kind_of
 from keyturn._providers.provider import Provider
 from keyturn._providers.settings import OPTION_NAMES, Settings
 from keyturn.errors import Problem
@@ -97,8 +97,8 @@ def _authentication_problems(data: Any, settings: type[Settings]) -> Iterator[tu
             yield "parameters", f"{name} is sent already"
     for name in ("client_id_name", "client_secret_name"):
         header = getattr(data, name) if way == "client_secret_headers" else ""
-        if header and checks.header_name(header):
-            yield name, str(checks.header_name(header))
+        if header and header_name(header):
+            yield name, str(header_name(header))
 
 
 def _misspelt_names(provider: Provider[Any]) -> Iterator[tuple[str, str]]:
@@ -107,6 +107,6 @@ def _misspelt_names(provider: Provider[Any]) -> Iterator[tuple[str, str]]:
     own = [cls for cls in type(provider).__mro__ if cls not in Provider.__mro__]
     names = {name for each in (provider, *own) for name in vars(each)}
     for name in sorted(name for name in names - set(known) if not name.startswith("_")):
-        near = nearest(name, known, similarity=_MISSPELT)
-        if near:
-            yield name, f"is not known. Did you mean {near}? A name of your own begins with _."
+        question = did_you_mean(name, known, similarity=_MISSPELT)
+        if question:
+            yield name, f"is not known.{question} A name of your own begins with _."

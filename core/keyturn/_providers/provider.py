@@ -50,7 +50,6 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
 
     def for_settings(self, settings: S) -> Provider[Any]:
         """Return the provider as it behaves for these settings; by default itself."""
-        del settings
         return self
 
     def token_request(self, settings: S) -> TokenRequest:
@@ -79,7 +78,6 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
 
     def assumed_lifetime(self, settings: S) -> float | None:
         """Return the seconds that a token without a lifetime lives; None refuses the response."""
-        del settings
         return self.missing_lifetime
 
     def read_token(self, settings: S, response: Response, request: TokenRequest) -> Token:
@@ -97,22 +95,19 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
 
     def read_error(self, settings: S, response: Response) -> OAuthError | None:
         """Return the error in a token endpoint's response of any status, or None."""
-        del settings
         return token_response.read_error(response, self)
 
     def authorization(self, settings: S, token: Token) -> tuple[str, str]:
         """Return the name and the value of the header that carries the token."""
-        del settings
-        value = f"{self.authorization_scheme} {token.access_token}".strip()
-        return self.authorization_header, value
+        return (
+            self.authorization_header,
+            f"{self.authorization_scheme} {token.access_token}".strip(),
+        )
 
     def api_request_headers(self, settings: S, token: Token) -> Mapping[str, str]:
         """Return what an API request needs besides the token, where the caller set none."""
-        del token
-        headers: dict[str, str] = {}
-        for name, value in templates.texts(self.api_headers, settings):
-            headers[name] = value if isinstance(value, str) else reveal(value)
-        return headers
+        headers = templates.texts(self.api_headers, settings)
+        return {name: each if isinstance(each, str) else reveal(each) for name, each in headers}
 
     def api_url_for(self, settings: S, token: Token | None) -> str | None:
         """Return where the API is, or None when that isn't known.
@@ -130,7 +125,6 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
 
     def token_rejected(self, settings: S, response: Response) -> bool:
         """Return whether an API's 401 response means the token, so that a new one may help."""
-        del settings, response
         return True
 
     def revocation_request(self, settings: S, token: Token) -> TokenRequest | None:
@@ -153,7 +147,6 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
 
     def warnings(self, settings: S) -> Iterable[str]:
         """Return what the user should know about settings that are allowed but unusual."""
-        del settings
         return ()
 
     def settings_schema(self) -> dict[str, Any]:
@@ -173,8 +166,8 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
         """Return a digest of how the response is read: another way may find another token."""
         data = {name: getattr(self, name) for name in RESPONSE_DATA}
         data["missing_lifetime"] = self.assumed_lifetime(settings)
-        text = json.dumps(data, sort_keys=True, default=dict)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        text = json.dumps(data, sort_keys=True, default=dict).encode()
+        return hashlib.sha256(text).hexdigest()[:16]
 
     def _api_url_in(self, settings: S, token: Token) -> str:
         """Return the API's address in a token's response, if it is the platform's own."""

@@ -15,8 +15,16 @@ from keyturn._http.urls import (
     url_problem,
 )
 from keyturn._names import did_you_mean
-from keyturn._providers import checks
-from keyturn._providers.kinds import WrongValueError, choice_problem, convert, fields_of, kind_of
+from keyturn._providers.kinds import (
+    WrongValueError,
+    choice_problem,
+    convert,
+    fields_of,
+    kind_of,
+    one_line,
+    private_key,
+    scope,
+)
 from keyturn._secret import Secret
 from keyturn.errors import Problem
 
@@ -51,26 +59,38 @@ def setting(
             Several strings must be scope values, whatever the check.
         schema: JSON Schema keywords that say what `check` says.
     """
-    metadata = {"title": title, "description": description, "check": check, "schema": schema or {}}
-    return attrs.field(default=default, metadata=metadata)
+    return attrs.field(
+        default=default,
+        metadata={
+            "title": title,
+            "description": description,
+            "check": check,
+            "schema": schema or {},
+        },
+    )
 
 
 def label(title: str, description: str = "", *, default: Text = _REQUIRED) -> Text:
     """Declare a field that becomes one label of a host name, such as a tenant or a region."""
-    schema = {"pattern": LABEL_PATTERN}
-    return setting(title, description, default=default, check=label_problem, schema=schema)
+    return setting(
+        title, description, default=default, check=label_problem, schema={"pattern": LABEL_PATTERN}
+    )
 
 
 def domain(title: str, description: str = "", *, default: Text = _REQUIRED) -> Text:
     """Declare a field that is a domain name, such as `shop.example`."""
-    schema = {"pattern": DOMAIN_PATTERN, "maxLength": 253}
-    return setting(title, description, default=default, check=domain_problem, schema=schema)
+    return setting(
+        title,
+        description,
+        default=default,
+        check=domain_problem,
+        schema={"pattern": DOMAIN_PATTERN, "maxLength": 253},
+    )
 
 
 def url(title: str, description: str = "", *, default: Text = _REQUIRED) -> Text:
     """Declare a field that is an address which secrets or tokens may be sent to."""
-    schema = {"format": "uri"}
-    return setting(title, description, default=default, check=url_problem, schema=schema)
+    return setting(title, description, default=default, check=url_problem, schema={"format": "uri"})
 
 
 def choice(
@@ -104,14 +124,16 @@ def choice(
     def check(value: Any) -> str | None:
         return choice_problem(value, choices)
 
-    metadata = {
-        "title": title,
-        "description": description,
-        "check": check,
-        "schema": {"enum": list(choices)},
-        "choices": choices,
-    }
-    return attrs.field(default=default, metadata=metadata)
+    return attrs.field(
+        default=default,
+        metadata={
+            "title": title,
+            "description": description,
+            "check": check,
+            "schema": {"enum": list(choices)},
+            "choices": choices,
+        },
+    )
 
 
 @dataclass_transform(
@@ -197,7 +219,7 @@ class KeySettings(Settings):
 
     client_id: str = setting("Client ID", "The client's public name.")
     private_key: Secret = setting(
-        "Private key", "The client's private key as PEM.", check=checks.private_key
+        "Private key", "The client's private key as PEM.", check=private_key
     )
     key_id: str | None = setting(
         "Key ID", "The key's name (`kid`), where the provider knows several keys.", default=None
@@ -272,9 +294,9 @@ def _checked(field: attrs.Attribute[Any], value: Any) -> Any:
     converted = convert(value, field.type)
     if converted is None or value is field.default:
         return converted
-    default_check = checks.one_line if kind_of(field.type)[0] in {str, Secret} else None
+    default_check = one_line if kind_of(field.type)[0] in {str, Secret} else None
     check = field.metadata.get("check") or default_check
-    problem = checks.scope(converted) if isinstance(converted, tuple) else None
+    problem = scope(converted) if isinstance(converted, tuple) else None
     problem = problem or (check(converted) if check else None)
     if problem:
         raise WrongValueError(problem)

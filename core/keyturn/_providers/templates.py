@@ -64,10 +64,10 @@ def address(template: str, settings: Settings) -> str:
     for literal, name, key in _parts(template):
         value = _value(settings, name, key) if name else ""
         if value is None:
-            message = f"the address made from {template} needs the setting {name}."
-            raise errors.ConfigurationError(message)
-        made += literal
-        made += _placed(str(value), made)
+            raise errors.ConfigurationError(
+                f"the address made from {template} needs the setting {name}."
+            )
+        made += literal + _placed(str(value), made + literal)
     wrong = url_problem(made)
     if wrong:
         raise errors.ConfigurationError(f"the address made from {template} {wrong}.")

@@ -83,21 +83,22 @@ def read_token(
     token = field_of(content, field)
     if not (_is_visible(token) and len(token) <= _MAX_TOKEN):
         what = f"the response's {field}" if field else "the response, a token by itself,"
-        message = f"{what} is missing, or is not a string of visible ASCII characters."
-        raise errors.InvalidTokenResponse(message)
+        raise errors.InvalidTokenResponse(
+            f"{what} is missing, or is not a string of visible ASCII characters."
+        )
     token_type = content.get("token_type")
     if not _is_visible(token_type):
         token_type = "" if mapping.token_type else "Bearer"
     if mapping.token_type and token_type.lower() != mapping.token_type.lower():
-        message = f"the response's token_type is missing, or is not {mapping.token_type}."
-        raise errors.InvalidTokenResponse(message)
-    kept = {name: value for name, value in content.items() if name not in _KNOWN_FIELDS}
+        raise errors.InvalidTokenResponse(
+            f"the response's token_type is missing, or is not {mapping.token_type}."
+        )
     return Token(
         access_token=token,
         token_type=token_type,
         expires_at=response.sent_at + _lifetime(content, mapping, response, missing_lifetime),
         scope=_scope(content.get("scope"), requested_scope, mapping.scope_separator),
-        extra=_without_tokens(kept, token, field.split(".")),
+        extra=_without_tokens(content, token, field.split(".")),
         issued_at=response.sent_at,
     )
 
@@ -176,7 +177,7 @@ def _scope(value: object, requested: str | None, separator: str) -> str | None:
 def _without_tokens(
     content: Any, token: str, path: Sequence[str] = (), depth: int = _MAX_DEPTH
 ) -> Any:
-    """Return a JSON value without RFC 6749's tokens, this one, and what stands at its path."""
+    """Return a response without RFC 6749's fields, this token, and what stands at its path."""
     if not isinstance(content, (dict, list)):
         return content
     if depth == 0:
@@ -187,7 +188,8 @@ def _without_tokens(
         return [_without_tokens(each, token, (), depth - 1) for each in others]
     kept: dict[str, Any] = {}
     for key, value in content.items():
-        if key.lower().replace("_", "") not in _SECRET_FIELDS and value != token:
+        is_known = depth == _MAX_DEPTH and key in _KNOWN_FIELDS
+        if not (is_known or key.lower().replace("_", "") in _SECRET_FIELDS or value == token):
             below = path[1:] if [key] == path[:1] else ()
             kept[key] = _without_tokens(value, token, below, depth - 1)
     return kept

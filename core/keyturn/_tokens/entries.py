@@ -1,22 +1,35 @@
-"""A token as an entry of a store, which is checked like a response when it is read."""
+"""What a store keeps: tokens, checked like a response when they are read, and the negative cache.
+
+Error responses that do not change by themselves are cached, so that they are not repeated.
+"""
 
 from __future__ import annotations
 
 import json
+import math
 import re
+from typing import Any
 
 import attrs
 
+from keyturn import errors
 from keyturn._http.response import MAX_LIFETIME
 from keyturn._token import Token
 
-VERSION = 1
-"""The format of keyturn's entries; one of another format is a miss."""
+# The format of the entries; one of another format is a miss.
+_VERSION = 1
 _MAX_LENGTH = 262_144
 _MAX_TYPE_LENGTH = 256
 _MAX_TIME = 1e11  # the year 5138
 _VISIBLE_REGEX = re.compile(r"[\x21-\x7e]+")
 _CLOCK_TOLERANCE = 60.0
+# For which an error response is cached.
+CACHED_SECONDS = 30.0
+_KINDS: dict[str, type[errors.TokenRequestRefused]] = {
+    kind.__name__: kind
+    for kind in (errors.InvalidClient, errors.InvalidScope, errors.TokenRequestRefused)
+}
+_CACHED_HINT = "(This response was cached; keyturn asks again in {:.0f} s.)"
 
 
 @attrs.frozen(repr=False)
@@ -33,8 +46,8 @@ class TokenEntry:
     clock: str
     issued: float
 
-    def age(self, clock: str, now: float, time: float) -> float | None:
-        """Return the seconds since the token request, or None when they can't be known.
+    def age(self, clock: str, now: float, time: float) -> float:
+        """Return the seconds since the token request, infinitely many if they can't be known.
 
         A token from the future means that the clock was set back: nothing is known of how long
         it is still valid. A difference of a minute between two hosts is tolerated.
@@ -45,9 +58,9 @@ class TokenEntry:
             time: The time in epoch seconds.
         """
         if clock == self.clock:
-            return now - self.issued if self.issued <= now else None
+            return now - self.issued if self.issued <= now else math.inf
         age = time - self.token.issued_at
-        return max(0.0, age) if age >= -_CLOCK_TOLERANCE else None
+        return max(0.0, age) if age >= -_CLOCK_TOLERANCE else math.inf
 
 
 def to_text(entry: TokenEntry, fingerprint: str) -> str:
@@ -55,7 +68,7 @@ def to_text(entry: TokenEntry, fingerprint: str) -> str:
     token = entry.token
     return json.dumps(
         {
-            "v": VERSION,
+            "v": _VERSION,
             "fingerprint": fingerprint,
             "access_token": token.access_token,
             "token_type": token.token_type,
@@ -75,19 +88,18 @@ def from_text(text: str, fingerprint: str) -> TokenEntry | None:
     Raises:
         ValueError: It is not one for `fingerprint`, or a value in it is out of range.
     """
-    own, entry = False, None
     try:
         fields = json.loads(text if len(text) <= _MAX_LENGTH else "")
-        if fields.pop("v") != VERSION:
+        if fields.pop("v") != _VERSION:
             return None
-        own = fields.pop("fingerprint") == fingerprint
+        is_own = fields.pop("fingerprint") == fingerprint
         clock, issued = fields.pop("clock"), fields.pop("issued")
         entry = TokenEntry(Token(**fields), clock, issued)
+        if is_own and _is_sane(entry):
+            return entry
     except (TypeError, KeyError, AttributeError, RecursionError):
-        entry = None
-    if entry is None or not own or not _is_sane(entry):
-        raise ValueError("This is no token of that key.")
-    return entry
+        pass
+    raise ValueError("This is no token of that key.")
 
 
 def _is_sane(entry: TokenEntry) -> bool:
@@ -105,3 +117,29 @@ def _is_sane(entry: TokenEntry) -> bool:
 
 def _is_time(value: object) -> bool:
     return isinstance(value, (int, float)) and 0 <= value <= _MAX_TIME
+
+
+def error_to_entry(error: errors.TokenRequestRefused, now: float) -> str:
+    """Return the store's entry that keeps `error` from `now` (epoch seconds) on."""
+    fields = {name: getattr(error, name) for name in ("message", "error", "status", "hint")}
+    return json.dumps(
+        {"v": _VERSION, "kind": type(error).__name__, "until": now + CACHED_SECONDS, **fields}
+    )
+
+
+def error_from_entry(entry: str | None, now: float) -> errors.TokenRequestRefused | None:
+    """Return the error that an entry keeps, or None when it is too old or can't be read."""
+    try:
+        fields: dict[str, Any] = json.loads(entry or "")
+        if fields["v"] != _VERSION:
+            return None
+        left = float(fields["until"]) - now
+        error = _KINDS[fields["kind"]](
+            str(fields["message"]),
+            error=str(fields["error"]),
+            status=int(fields["status"]),
+            hint=f"{fields['hint']} {_CACHED_HINT.format(left)}",
+        )
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        return None
+    return error if 0 < left <= CACHED_SECONDS else None

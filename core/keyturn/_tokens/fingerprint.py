@@ -16,24 +16,24 @@ import re
 from typing import TYPE_CHECKING
 
 from keyturn import errors
-from keyturn.stores._resilient import FAILED, place
+from keyturn.stores._resilient import FAILED, ResilientStore, place
 
 if TYPE_CHECKING:
     from keyturn._clock import Clock
-    from keyturn.stores._resilient import ResilientStore
 
+# The environment variable that replaces the store's entry.
 VARIABLE = "KEYTURN_FINGERPRINT_KEY"
-"""The environment variable that replaces the store's entry."""
+# The store's key of the entry.
 ENTRY = "fingerprint-key"
-"""The store's key of the entry."""
+# The format of the entry; one of another format is left as it is.
 VERSION = 1
-"""The format of the entry; one of another format is left as it is."""
 _SIZE = 32
 _SHORTEST = 16
 _LEASE = 5.0
 _KEPT_SECONDS = 366 * 86_400.0
 _ENTRY_REGEX = re.compile(r"[A-Za-z0-9_-]{43}")
-_LOCAL_KEY = os.urandom(_SIZE)
+# A random key of this process, for what leaves it by no way.
+LOCAL_KEY = os.urandom(_SIZE)
 
 _logger = logging.getLogger("keyturn")
 
@@ -55,20 +55,14 @@ def fingerprint_key(store: ResilientStore, clock: Clock, *, again: bool = False)
     if given:
         return _given_key(given)
     state = store.state
-    if state.fingerprint_key is not None and not again:
-        return state.fingerprint_key
-    entry = store.stored(ENTRY)
-    if state.fingerprint_key is None or entry != state.fingerprint_entry:
-        key = _key_in(store, entry) or _created(store, clock)
-        if key is _LOCAL_KEY:
-            return key
-        state.fingerprint_key, state.fingerprint_entry = key, entry
+    if state.fingerprint_key is None or again:
+        entry = store.stored(ENTRY)
+        if state.fingerprint_key is None or entry != state.fingerprint_entry:
+            key = _key_in(store, entry) or _created(store, clock)
+            if key is LOCAL_KEY:
+                return key
+            state.fingerprint_key, state.fingerprint_entry = key, entry
     return state.fingerprint_key
-
-
-def local_key() -> bytes:
-    """Return the random key of this process, for what leaves it by no way."""
-    return _LOCAL_KEY
 
 
 def _given_key(given: str) -> bytes:
@@ -93,15 +87,30 @@ def _created(store: ResilientStore, clock: Clock) -> bytes:
         entry = json.dumps({"v": VERSION, "key": text})
         if store.write(ENTRY, entry, clock.time() + _KEPT_SECONDS):
             return key
-    return _LOCAL_KEY
+    return LOCAL_KEY
 
 
 def _key_in(store: ResilientStore, entry: object) -> bytes | None:
     """Return the key in an entry; None when a new one may be written in its place."""
     if entry is FAILED:
-        return _LOCAL_KEY
-    if isinstance(entry, str):
-        return _read(store, entry)
+        return LOCAL_KEY
+    if not isinstance(entry, str):
+        return _key_in_place_of_none(store)
+    try:
+        fields = json.loads(entry)
+        version, text = fields["v"], fields.get("key")
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        version = text = None
+    if version == VERSION and isinstance(text, str) and _ENTRY_REGEX.fullmatch(text):
+        return base64.urlsafe_b64decode(f"{text}=")
+    if isinstance(version, int) and version != VERSION:
+        return LOCAL_KEY  # another version of keyturn uses it
+    message = "the entry %s of the token store %s is damaged: a new one is written"
+    _logger.warning(message, ENTRY, place(store.store))
+    return None
+
+
+def _key_in_place_of_none(store: ResilientStore) -> bytes | None:
     is_unreadable = getattr(store.store, "is_unreadable", None)
     if is_unreadable is None or not is_unreadable(ENTRY):
         return None
@@ -112,22 +121,4 @@ def _key_in(store: ResilientStore, entry: object) -> bytes | None:
         ENTRY,
         place(store.store),
     )
-    return _LOCAL_KEY
-
-
-def _read(store: ResilientStore, entry: str) -> bytes | None:
-    try:
-        fields = json.loads(entry)
-        version, text = fields["v"], fields.get("key")
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
-        version = text = None
-    if version == VERSION and isinstance(text, str) and _ENTRY_REGEX.fullmatch(text):
-        return base64.urlsafe_b64decode(f"{text}=")
-    if isinstance(version, int) and version != VERSION:
-        return _LOCAL_KEY  # another version of keyturn uses it
-    _logger.warning(
-        "the entry %s of the token store %s is damaged: a new one is written",
-        ENTRY,
-        place(store.store),
-    )
-    return None
+    return LOCAL_KEY

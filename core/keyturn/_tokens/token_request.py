@@ -5,23 +5,20 @@ from __future__ import annotations
 import logging
 import random
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import attrs
 
 from keyturn import errors
-from keyturn._http.response import DEFAULT_RETRY_AFTER, error_for, retry_after
+from keyturn._http.response import DEFAULT_RETRY_AFTER, Response, error_for, retry_after
 from keyturn._providers import calls
 from keyturn._secret import Secret
-from keyturn._tokens import entries, negative_cache
+from keyturn._tokens import entries
 from keyturn._tokens.rate_limiter import RateLimiter, endpoint_key
 
 if TYPE_CHECKING:
-    from keyturn._event import Reason
     from keyturn._http.request import TokenRequest
-    from keyturn._http.response import Response
     from keyturn._token import Token
-    from keyturn._tokens.acquisition import Acquisition
+    from keyturn._tokens.acquisition import Acquisition, TokenQuery
     from keyturn._tokens.snapshot import TokenSnapshot
 
 _ATTEMPTS = 3
@@ -39,14 +36,12 @@ class TokenRequester:
     Args:
         acquisition: For whom.
         request: The token request, with its fingerprint.
-        reason: Why a token is wanted.
-        responses: Gets the responses.
+        query: Which token is wanted; its `responses` get the responses.
     """
 
     acquisition: Acquisition
     request: TokenRequest
-    reason: Reason
-    responses: list[Response] | None
+    query: TokenQuery
 
     def run(self) -> TokenSnapshot:
         """Return the token, which is in the store then.
@@ -55,7 +50,8 @@ class TokenRequester:
             keyturn.errors.KeyturnError: There is none.
         """
         own, clock = self.acquisition, self.acquisition.clock
-        limiter = self._limiter()
+        declared = own.account.latest().provider.rate_limit
+        limiter = RateLimiter(own.store, clock, endpoint_key(self.request.url), declared)
         wait = own.options.wait - limiter.acquire(own.options.wait)
         # Only from here: what the rate limit and its lock took must not be missing here.
         deadline = clock.monotonic() + own.options.timeout
@@ -65,17 +61,17 @@ class TokenRequester:
             result, cooldown = self._send(attempt, deadline)
             if not isinstance(result, errors.KeyturnError):
                 return result
-            failure = result
-            pause = _pause(failure, cooldown, attempt, deadline - clock.monotonic(), wait)
-            if attempt == _ATTEMPTS or pause is None:
-                break
+            if cooldown is not None:
+                limiter.cool_down(cooldown)
+            pause = _pause(result, cooldown, attempt, deadline - clock.monotonic(), wait)
+            if pause is None:
+                raise result
             clock.sleep(pause)
             waited = limiter.acquire(wait)
             wait -= waited
             deadline += waited
             if clock.monotonic() >= deadline:
-                break
-        raise failure
+                raise result
 
     def _send(
         self, attempt: int, deadline: float
@@ -87,18 +83,18 @@ class TokenRequester:
         result: TokenSnapshot | errors.KeyturnError
         try:
             response = own.transport.send(self.request, max(0.0, deadline - began), clock)
+            self.query.responses.append(response)
             result = self._read(response, began)
             lifetime = result.token.lifetime
-            self._keep(result.token, began)
+            entry = entries.TokenEntry(result.token, clock.id, began)
+            text = entries.to_text(entry, self.request.fingerprint)
+            own.store.write(self.request.fingerprint, text, result.token.expires_at)
         except errors.KeyturnError as failure:
             result, error = failure, type(failure).__name__
             cooldown = self._keep_error(failure, response)
-        if self.responses is not None and response is not None:
-            self.responses.append(response)
         own.note(
             "token_request",
-            host_of(self.request),
-            reason=self.reason,
+            reason=self.query.reason,
             attempt=attempt,
             duration=clock.monotonic() - began,
             status=response.status if response else None,
@@ -113,8 +109,7 @@ class TokenRequester:
         Raises:
             keyturn.errors.KeyturnError: There is none that can be used.
         """
-        credentials = self.acquisition.account.latest()
-        provider, settings = credentials.provider, credentials.settings
+        provider, settings, _ = self.acquisition.account.latest()
         error = calls.read_error(provider, settings, response)
         if error is not None or response.status != provider.token_status:
             declared = provider.rate_limit
@@ -145,37 +140,18 @@ class TokenRequester:
             granted = (self.acquisition.account.provider.name, token.scope, request.scope)
             _logger.warning("%s granted the scope %r, but %r was requested", *granted)
 
-    def _keep(self, token: Token, issued: float) -> None:
-        own, key = self.acquisition, self.request.fingerprint
-        entry = entries.TokenEntry(token, own.clock.id, issued)
-        own.store.write(key, entries.to_text(entry, key), token.expires_at)
-
     def _keep_error(self, error: errors.KeyturnError, response: Response | None) -> float | None:
         """Keep an error response; return the seconds for which the server wants no request."""
-        own = self.acquisition
         if isinstance(error, errors.TokenRequestRefused):
-            now = own.clock.time()
-            entry = negative_cache.to_entry(error, now)
+            now = self.acquisition.clock.time()
+            entry = entries.error_to_entry(error, now)
             key = f"refused-{self.request.fingerprint}"
-            own.store.write(key, entry, now + negative_cache.SECONDS)
-            return None
-        cooldown = None
+            self.acquisition.store.write(key, entry, now + entries.CACHED_SECONDS)
         if isinstance(error, errors.RateLimited):
-            cooldown = error.retry_after
-        elif isinstance(error, errors.EndpointUnavailable) and response is not None:
-            cooldown = retry_after(response)
-        if cooldown is not None:
-            self._limiter().cool_down(cooldown)
-        return cooldown
-
-    def _limiter(self) -> RateLimiter:
-        own, key = self.acquisition, endpoint_key(self.request.url)
-        return RateLimiter(own.store, own.clock, key, own.account.latest().provider.rate_limit)
-
-
-def host_of(request: TokenRequest) -> str:
-    """Return the host that a token request is sent to."""
-    return urlsplit(request.url).hostname or ""
+            return error.retry_after
+        if isinstance(error, errors.EndpointUnavailable) and response is not None:
+            return retry_after(response)
+        return None
 
 
 def _pause(
@@ -190,6 +166,8 @@ def _pause(
         left: Seconds left for the token request.
         wait: Seconds that may still be waited for the rate limit.
     """
+    if attempt == _ATTEMPTS:
+        return None
     pause = _BACKOFF * 2.0**attempt * (0.5 + random.random() / 2)  # noqa: S311 - no secret
     at_least = max(pause, cooldown or 0.0)
     if isinstance(error, errors.EndpointUnavailable) and at_least < left:

@@ -11,15 +11,14 @@ from keyturn._lazy import TYPE_CHECKING, lazy_names
 
 if TYPE_CHECKING:
     from keyturn.integrations import aiohttp, httpx, httpx2, requests
-    from keyturn.integrations._authorized_request import AuthorizedRequest
-    from keyturn.integrations._request_auth import RequestAuth
+    from keyturn.integrations._request_auth import AuthorizedRequest, RequestAuth
 
 __all__ = ["AuthorizedRequest", "RequestAuth", "aiohttp", "httpx", "httpx2", "requests"]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "AuthorizedRequest": "keyturn.integrations._authorized_request",
+        "AuthorizedRequest": "keyturn.integrations._request_auth",
         "RequestAuth": "keyturn.integrations._request_auth",
         "aiohttp": "keyturn.integrations.aiohttp",
         "httpx": "keyturn.integrations.httpx",

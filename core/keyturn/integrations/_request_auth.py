@@ -2,29 +2,86 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
-import threading
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
+
+import attrs
 
 from keyturn import errors
 from keyturn._connection import Connection, manager_of
 from keyturn._http import urls
 from keyturn._http.response import Response
-from keyturn._tokens.single_flight import wait
-from keyturn.integrations._authorized_request import AuthorizedRequest, attach
+from keyturn._tokens.single_flight import run_in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from keyturn._token import Token
+    from keyturn._tokens.manager import TokenManager
     from keyturn._tokens.snapshot import TokenSnapshot
 
 # URL parsers disagree on user information and on a backslash: neither is in an origin.
 _ORIGIN_REGEX = re.compile(r"[A-Za-z]+://[^/?#\\@]*(?=[/?#]|$)")
 
 _logger = logging.getLogger("keyturn.integrations")
+
+
+class Unshown(str):
+    """A header's value that no `repr` shows.
+
+    The clients' frames and errors hold all headers, and so does a crash report with local
+    variables.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'********'"
+
+
+@attrs.frozen(eq=False)
+class AuthorizedRequest:
+    """An API request with a connection's token.
+
+    Args:
+        url: Where to send it.
+        headers: All headers to send: the caller's, and those that keyturn adds. Their values
+            don't show in a `repr`.
+        added: The headers that keyturn adds, names and values; the token's comes first. A client
+            must not copy them when it follows a redirect.
+        given: The caller's headers.
+        token: The token in it.
+        is_renewed: Whether the API has refused another token for this request.
+    """
+
+    url: str = attrs.field(repr=lambda url: repr(re.split("[?#]", url, maxsplit=1)[0]))
+    headers: dict[str, str] = attrs.field(repr=False)
+    added: tuple[tuple[str, str], ...] = attrs.field(repr=False)
+    given: dict[str, str] = attrs.field(repr=False)
+    token: Token = attrs.field(repr=False)
+    is_renewed: bool = False
+
+
+def attach(
+    url: str, given: Mapping[str, str], snapshot: TokenSnapshot, *, is_renewed: bool = False
+) -> AuthorizedRequest:
+    """Return a request with a token; its URL has been checked.
+
+    Other headers of the caller's stay, but for `Accept: */*`: the clients put it on every request.
+    """
+    chosen = {
+        name.lower() for name, value in given.items() if value != "*/*" or name.lower() != "accept"
+    }
+    token_header, *others = snapshot.headers
+    added = [token_header, *(item for item in others if item[0].lower() not in chosen)]
+    unshown = {name: Unshown(value) for name, value in added}
+    replaced = {name.lower() for name in unshown}
+    kept = {name: value for name, value in given.items() if name.lower() not in replaced}
+    return AuthorizedRequest(
+        url, kept | unshown, tuple(unshown.items()), dict(given), snapshot.token, is_renewed
+    )
 
 
 class RequestAuth:
@@ -102,9 +159,7 @@ class RequestAuth:
             keyturn.errors.ForeignOrigin: The URL doesn't lead to the API's origin (RFC 6454).
             keyturn.errors.KeyturnError: No token can be acquired.
         """
-        connection = self.connection
-        manager = manager_of(connection)
-        self._check_origin(connection, url)
+        manager = self._manager_for(url)
         snapshot = manager.snapshot
         if manager.now() >= snapshot.fresh_until:
             snapshot = manager.get()
@@ -122,10 +177,9 @@ class RequestAuth:
         It doesn't block the event loop, whether of asyncio or trio.
         """
         if self._origin is None:
-            await self._afind_origin()
-        connection = self.connection
-        manager = manager_of(connection)
-        self._check_origin(connection, url)
+            # Files may be read for it, and a token acquired.
+            await run_in_thread(self._find_origin)
+        manager = self._manager_for(url)
         snapshot = manager.snapshot
         if manager.now() >= snapshot.fresh_until:
             snapshot = await manager.aget()
@@ -147,27 +201,19 @@ class RequestAuth:
             another token already, or when there is no other token. The caller then gets the API's
             own response; a failed renewal is logged.
         """
-        manager = manager_of(self.connection)
-        try:
-            if not self._is_rejected(sent, status, headers, body):
-                return None
-            return _renewed(sent, manager.get(sent.token))
-        except errors.KeyturnError as error:
-            self._warn(error)
-            return None
+        with self._logged_failure():
+            if self._is_rejected(sent, status, headers, body):
+                return _renewed(sent, manager_of(self.connection).get(sent.token))
+        return None
 
     async def areauthorize(
         self, sent: AuthorizedRequest, status: int, headers: Mapping[str, str], body: bytes
     ) -> AuthorizedRequest | None:
         """Return the request with another token, without blocking the event loop."""
-        manager = manager_of(self.connection)
-        try:
-            if not self._is_rejected(sent, status, headers, body):
-                return None
-            return _renewed(sent, await manager.aget(sent.token))
-        except errors.KeyturnError as error:
-            self._warn(error)
-            return None
+        with self._logged_failure():
+            if self._is_rejected(sent, status, headers, body):
+                return _renewed(sent, await manager_of(self.connection).aget(sent.token))
+        return None
 
     def _is_rejected(
         self, sent: AuthorizedRequest, status: int, headers: Mapping[str, str], body: bytes
@@ -177,49 +223,40 @@ class RequestAuth:
         lower = {name.lower(): value for name, value in headers.items()}
         return manager_of(self.connection).token_rejected(Response(status, lower, body))
 
-    def _check_origin(self, connection: Connection, url: str) -> None:
-        origin = self._origin or self._find_origin()
-        if url.startswith(f"{origin}/") or _origin(url) == origin:
-            return
-        raise errors.ForeignOrigin(
-            f"{_origin(url) or 'the URL'} is not the API's origin {origin}, so the token was not "
-            "attached.",
-            connection=connection.name,
-            hint="Send this request without keyturn, or with a connection to that host.",
-        )
-
-    def _warn(self, error: errors.KeyturnError) -> None:
-        name = self.connection.name
-        _logger.warning("%s: the API refused the token, and no other was acquired: %s", name, error)
+    def _manager_for(self, url: str) -> TokenManager:
+        """Return what manages the tokens of the API that a URL leads to."""
+        connection, origin = self.connection, self._origin or self._find_origin()
+        if not url.startswith(f"{origin}/") and (found := _origin(url)) != origin:
+            raise errors.ForeignOrigin(
+                f"{found or 'the URL'} is not the API's origin {origin}, so the token was not "
+                "attached.",
+                connection=connection.name,
+                hint="Send this request without keyturn, or with a connection to that host.",
+            )
+        return manager_of(connection)
 
     def _find_origin(self) -> str:
         self._origin = urls.origin(self.connection.api_url)
         return self._origin
 
-    async def _afind_origin(self) -> None:
-        """Find the API's origin on a thread: files may be read for it, and a token acquired."""
-        found: Future[str] = Future()
-
-        def find() -> None:
-            try:
-                found.set_result(self._find_origin())
-            except BaseException as error:  # noqa: BLE001 - the waiter raises it
-                found.set_exception(error)
-
+    @contextlib.contextmanager
+    def _logged_failure(self) -> Iterator[None]:
         try:
-            threading.Thread(target=find, name="keyturn-origin", daemon=True).start()
-        except RuntimeError:  # no more threads, or the interpreter is shutting down
-            find()
-        await wait(found, None)
+            yield
+        except errors.KeyturnError as error:
+            _logger.warning(
+                "%s: the API refused the token, and no other was acquired: %s",
+                self.connection.name,
+                error,
+            )
 
     def __reduce__(self) -> tuple[Any, ...]:
         if isinstance(self._source, str):
             return type(self), (self._source,)
-        message = (
+        raise TypeError(
             f"{self._source!r} can't be pickled or copied, nor can an adapter made from it: it "
             "holds a secret. Make the adapter from the name of a configured connection."
         )
-        raise TypeError(message)
 
     def __repr__(self) -> str:
         return f"<RequestAuth of {self._source!r}>"
@@ -239,9 +276,14 @@ class Adapter:
         return type(self), self._auth.__reduce__()[1]
 
 
+def is_sent(request: AuthorizedRequest, headers: Mapping[str, object]) -> bool:
+    """Return whether a client sent the token; a hook of the caller's may have replaced it."""
+    name, value = request.added[0]
+    return headers.get(name) == value
+
+
 def _renewed(sent: AuthorizedRequest, snapshot: TokenSnapshot) -> AuthorizedRequest | None:
-    found: Token = snapshot.token
-    if found.access_token == sent.token.access_token:
+    if snapshot.token.access_token == sent.token.access_token:
         return None
     return attach(sent.url, sent.given, snapshot, is_renewed=True)
 

@@ -10,14 +10,13 @@ import aiohttp
 import attrs
 
 from keyturn import errors
-from keyturn.integrations._authorized_request import is_sent
-from keyturn.integrations._request_auth import Adapter
+from keyturn.integrations._request_auth import Adapter, is_sent
 
 if TYPE_CHECKING:
     from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
 
     from keyturn._connection import Connection
-    from keyturn.integrations._authorized_request import AuthorizedRequest
+    from keyturn.integrations._request_auth import AuthorizedRequest
 
 
 @attrs.define

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import httpx
 
-from keyturn.integrations._httpx_flow import Flow
-from keyturn.integrations._httpx_headers import OneRequestHeaders
+from keyturn.integrations._httpx import Flow, OneRequestHeaders
 
 
 class _Headers(OneRequestHeaders, httpx.Headers):

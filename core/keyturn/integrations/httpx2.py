@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import httpx2
 
-from keyturn.integrations._httpx_flow import Flow
-from keyturn.integrations._httpx_headers import OneRequestHeaders
+from keyturn.integrations._httpx import Flow, OneRequestHeaders
 
 
 class _Headers(OneRequestHeaders, httpx2.Headers):  # type: ignore[misc]  # for mypy, the one is httpx'

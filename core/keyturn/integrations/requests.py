@@ -11,15 +11,12 @@ from requests.exceptions import UnrewindableBodyError
 from requests.utils import rewind_body
 
 from keyturn import errors
-from keyturn.integrations._authorized_request import is_sent
-from keyturn.integrations._request_auth import Adapter
+from keyturn.integrations._request_auth import Adapter, is_sent
 
 if TYPE_CHECKING:
     from requests import Response
 
-    from keyturn._connection import Connection
-    from keyturn.integrations._authorized_request import AuthorizedRequest
-    from keyturn.integrations._request_auth import RequestAuth
+    from keyturn.integrations._request_auth import AuthorizedRequest, RequestAuth
 
 
 class _Request(PreparedRequest):
@@ -36,26 +33,18 @@ class _Request(PreparedRequest):
     @property
     def url(self) -> str | None:
         """Where it is sent."""
-        url: str | None = self.__dict__["url"]
-        return url
+        return cast("str | None", self.__dict__["url"])
 
     @url.setter
     def url(self, value: str | None) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         self.__dict__["url"] = value
         self._remove_headers()
-        if self.has_left:
-            return
-        try:
-            self.authorize()
-        except errors.ForeignOrigin:
-            # Another host must not choose what is done with the token: it doesn't come back.
-            self.has_left = True
-
-    @property
-    def sent(self) -> AuthorizedRequest | None:
-        """What our headers belong to; None when a hook of the caller's has replaced the token."""
-        sent = self.authorized
-        return sent if sent is not None and is_sent(sent, self.headers) else None
+        if not self.has_left:
+            try:
+                self.authorize()
+            except errors.ForeignOrigin:
+                # Another host must not choose what is done with the token: it doesn't come back.
+                self.has_left = True
 
     def authorize(self) -> None:
         """Add our headers.
@@ -63,8 +52,9 @@ class _Request(PreparedRequest):
         Raises:
             keyturn.errors.ForeignOrigin: The URL doesn't lead to the API's origin.
         """
-        sent = self.auth.authorize(self.method or "", self.url or "", dict(self.headers))
-        self.replace_headers(sent)
+        self.replace_headers(
+            self.auth.authorize(self.method or "", self.url or "", dict(self.headers))
+        )
 
     def replace_headers(self, sent: AuthorizedRequest) -> None:
         """Replace our headers by others."""
@@ -127,9 +117,6 @@ class KeyturnAuth(Adapter, AuthBase):
         >>> session.auth = keyturn.integrations.requests.KeyturnAuth(connection)
     """
 
-    def __init__(self, connection: Connection | str) -> None:
-        super().__init__(connection)
-
     def __call__(self, r: PreparedRequest) -> PreparedRequest:
         """Add the token to a request, and a hook that reads its response."""
         if not isinstance(r, PreparedRequest):
@@ -148,7 +135,9 @@ class KeyturnAuth(Adapter, AuthBase):
         requests calls this for each response to a request, redirects included.
         """
         request = cast("_Request", response.request)
-        if response.status_code != 401 or (sent := request.sent) is None:
+        sent = request.authorized
+        # A hook of the caller's may have replaced the token.
+        if response.status_code != 401 or sent is None or not is_sent(sent, request.headers):
             return response
         again = self._auth.reauthorize(sent, 401, response.headers, response.content)
         if again is None or not _rewound(request):

@@ -88,11 +88,8 @@ def _store(name: str, argument: str) -> TokenStore:
     try:
         store: TokenStore = __getattr__(name)(argument)
     except ModuleNotFoundError as error:
-        missing = error.name or ""
-    else:
-        return store
-    needed = _NEEDED.get(missing, f"the module {missing}.")
-    raise errors.ConfigurationError(
-        f"the token store {name} can't be used: the module {missing} is missing.",
-        hint=f"It needs {needed}",
-    )
+        raise errors.ConfigurationError(
+            f"the token store {name} can't be used: the module {error.name} is missing.",
+            hint=f"It needs {_NEEDED.get(error.name or '', f'the module {error.name}.')}",
+        ) from None
+    return store

@@ -1,11 +1,7 @@
 """What a token store is: four operations and no more."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
-
-if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager
+from typing import Protocol, runtime_checkable
 
 
 @runtime_checkable
@@ -22,15 +18,12 @@ class TokenStore(Protocol):
 
     def read(self, key: str) -> str | None:
         """Return the entry at `key`, or None when there is none or it has expired."""
-        ...
 
     def write(self, key: str, entry: str, expires_at: float) -> None:
         """Keep `entry` at `key` until `expires_at` (epoch seconds), replacing what was there."""
-        ...
 
     def delete(self, key: str) -> None:
         """Remove the entry at `key`; no error when there is none."""
-        ...
 
     def lock(self, key: str, lease: float) -> AbstractContextManager[None]:
         """Hold the lock of `key` for the length of a `with` block.

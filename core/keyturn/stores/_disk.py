@@ -1,7 +1,5 @@
 """The token store that processes of one user on one host share: a database, and lock files."""
 
-from __future__ import annotations
-
 import errno
 import logging
 import os
@@ -9,10 +7,11 @@ import re
 import sqlite3
 import threading
 import time
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
-from weakref import WeakSet
+from typing import Final, TypeVar
+from weakref import WeakKeyDictionary
 
 from keyturn._once import PerProcess
 from keyturn.stores._files import (
@@ -24,13 +23,8 @@ from keyturn.stores._files import (
 )
 from keyturn.stores._text_cache import PATIENCE, TextCache
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
-    from contextlib import AbstractContextManager
-
+# The longest entry that is kept, in bytes of UTF-8.
 LONGEST_ENTRY: Final = 256 * 1024
-"""The longest entry that is kept, in bytes of UTF-8."""
-
 _WRITES_PER_PURGE = 64
 _KEY = re.compile(r"[a-z0-9-]{1,80}")
 # What comes out of diskcache and SQLite when the contents of the file make no sense to them; what
@@ -63,18 +57,11 @@ class DiskStore:
     ) -> None:
         # resolve() would follow a symbolic link, which is to be refused.
         self.directory = Path(os.path.abspath(directory))  # noqa: PTH100 - as said
+        self.location = str(self.directory)
         self._path = self.directory / "cache.db"
         self._now = now
         self._writes = 0
-        # The open database, if any: a child must not use the connection of its parent.
-        self._caches: PerProcess[list[TextCache]] = PerProcess(list)
         self._identity: tuple[int, int] | None = None
-        _stores.add(self)
-
-    @property
-    def location(self) -> str:
-        """Where the entries are, for messages."""
-        return str(self.directory)
 
     def read(self, key: str) -> str | None:
         """Return the entry at `key`, or None when there is none or it has expired."""
@@ -129,7 +116,6 @@ class DiskStore:
             self._disconnect()
 
     def _run(self, key: str, operation: Callable[[TextCache], _Result]) -> _Result:
-        """Return what `operation` gives on the open database."""
         _check_key(key)
         mutex = _mutex.get()  # the one to release, even if the operation is interrupted by a fork
         if not mutex.acquire(timeout=PATIENCE):
@@ -147,26 +133,27 @@ class DiskStore:
             mutex.release()
 
     def _opened(self) -> TextCache:
-        caches = self._caches.get()
-        if not caches or identity(self._path) != self._identity:  # it was deleted or replaced
+        cache = _open.get().get(self)
+        # The file may have been deleted or replaced.
+        if cache is None or identity(self._path) != self._identity:
             self._disconnect()
             make_private_directory(self.directory)
             warn_if_replaceable(self.directory)
-            with self._alone():
+            with locked(self.directory / "opening.lock", PATIENCE):
                 is_new = make_private_file(self._path)
                 self._identity = identity(self._path)
-                caches.append(TextCache(str(self._path)))
-                caches[0].fill(new=is_new)
-        return caches[0]
+                cache = _open.get()[self] = TextCache(str(self._path))
+                cache.fill(new=is_new)
+        return cache
 
     def _disconnect(self) -> None:
-        caches = self._caches.get()
-        while caches:
-            caches.pop().disconnect()
+        cache = _open.get().pop(self, None)
+        if cache is not None:
+            cache.disconnect()
 
     def _set_aside(self, error: Exception) -> None:
         self._disconnect()
-        with self._alone():
+        with locked(self.directory / "opening.lock", PATIENCE):
             if identity(self._path) != self._identity:
                 return  # Another process was faster.
             aside = f"{self._path}.corrupt"
@@ -175,10 +162,6 @@ class DiskStore:
                 with suppress(FileNotFoundError):
                     os.replace(f"{self._path}{suffix}", aside + suffix)  # noqa: PTH105 - suffixes
         _logger.warning("the token store %s was unusable (%r): see %s", self._path, error, aside)
-
-    def _alone(self) -> AbstractContextManager[None]:
-        """Be the only process that creates, opens or moves the database, for a `with` block."""
-        return locked(self._path.with_name("opening.lock"), PATIENCE)
 
 
 def _check_key(key: str) -> None:
@@ -189,7 +172,8 @@ def _check_key(key: str) -> None:
 # One operation at a time in this process: closing any descriptor of a database, as creating one
 # does, takes the locks of every other in the process away (https://sqlite.org/howtocorrupt.html).
 _mutex: PerProcess[threading.Lock] = PerProcess(threading.Lock)
-_stores: WeakSet[DiskStore] = WeakSet()
+# A child must not use the connections of its parent.
+_open: PerProcess[WeakKeyDictionary[DiskStore, TextCache]] = PerProcess(WeakKeyDictionary)
 _fork = threading.local()
 
 
@@ -198,8 +182,9 @@ def _before_fork() -> None:
     # operation that lasts longer than any should, hinders no fork.
     _fork.quiet = _mutex.get().acquire(timeout=PATIENCE)
     if _fork.quiet:
-        for store in list(_stores):
-            store._disconnect()  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - of this module
+        caches = _open.get()
+        while caches:
+            caches.popitem()[1].disconnect()
 
 
 def _after_fork_in_parent() -> None:

@@ -1,24 +1,19 @@
 """Entries that can't be read or changed without the key, in any other store."""
 
-from __future__ import annotations
-
 import base64
 import logging
 import secrets
 from collections.abc import Sequence
-from contextlib import suppress
-from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias, cast
+from contextlib import AbstractContextManager, suppress
+from typing import Final, NoReturn, TypeAlias, cast
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from keyturn import errors
 from keyturn._secret import Secret
-
-if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
-    from keyturn.stores._base import TokenStore
+from keyturn.stores._base import TokenStore
+from keyturn.stores._resilient import place
 
 _Key: TypeAlias = Secret | str | bytes
 
@@ -69,8 +64,7 @@ class EncryptedStore:
                 hint="keyturn.stores.EncryptedStore.generate_key() makes one.",
             )
         self._store = store
-        where: object = getattr(store, "location", "")
-        self.location = f"on {type(store).__name__} {where}".rstrip()
+        self.location = f"on {place(store)}"
         self._ciphers = ciphers
 
     @staticmethod
@@ -99,7 +93,7 @@ class EncryptedStore:
         # 2^32 random nonces are safe under one key (NIST SP 800-38D section 8.3), which is more
         # than a century of one write a second.
         nonce = secrets.token_bytes(_NONCE_SIZE)
-        ciphertext = self._ciphers[0].encrypt(nonce, entry.encode(), _associated_data(key))
+        ciphertext = self._ciphers[0].encrypt(nonce, entry.encode(), f"{_FORMAT}{key}".encode())
         self._store.write(key, _FORMAT + _encoded(nonce + ciphertext), expires_at)
 
     def delete(self, key: str) -> None:
@@ -134,12 +128,8 @@ class EncryptedStore:
         for cipher in self._ciphers:
             # ValueError: there isn't even a nonce.
             with suppress(InvalidTag, ValueError):
-                return cipher.decrypt(nonce, ciphertext, _associated_data(key)).decode()
+                return cipher.decrypt(nonce, ciphertext, f"{_FORMAT}{key}".encode()).decode()
         return None
-
-
-def _associated_data(key: str) -> bytes:
-    return f"{_FORMAT}{key}".encode()
 
 
 def _ciphers(keys: _Key | Sequence[_Key]) -> list[AESGCM]:

@@ -1,20 +1,15 @@
 """Directories, files and lock files that no other user can read or plant."""
 
-from __future__ import annotations
-
 import errno
 import fcntl
 import logging
 import os
 import stat
 import time
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from functools import cache
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Generator
-    from pathlib import Path
+from pathlib import Path
 
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.001, 0.01
 _logger = logging.getLogger("keyturn.stores")

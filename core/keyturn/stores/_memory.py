@@ -1,18 +1,14 @@
 """The token store of one process: a dictionary, and a lock for each key."""
 
-from __future__ import annotations
-
 import time
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from math import inf
 from threading import Condition, Lock
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from keyturn._clock import SYSTEM
 from keyturn._once import PerProcess
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
 
 _SWEEP_MINIMUM = 64
 # An entry, and its expiry on both clocks.

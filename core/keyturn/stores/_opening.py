@@ -15,21 +15,20 @@ if TYPE_CHECKING:
     from keyturn._secret import Secret
     from keyturn.stores._base import TokenStore
 
+# The environment variable that names the token store's URL when none is given.
 STORE_VARIABLE = "KEYTURN_STORE"
-"""The environment variable that names the token store's URL when none is given."""
 
 
 def open_store(store: str | TokenStore | None) -> TokenStore:
     """Return the token store of `connect`'s argument of that name."""
-    chosen = (os.environ.get(STORE_VARIABLE) or None) if store is None else store
-    if chosen is None:
-        return _process_memory()
-    if isinstance(chosen, str):
-        return stores.from_url(chosen) if chosen == "memory://" else shared_store(chosen)
-    if isinstance(chosen, stores.TokenStore):
-        return chosen
+    if store is None:
+        return shared_store(os.environ.get(STORE_VARIABLE) or "memory://")
+    if isinstance(store, str):
+        return stores.from_url(store) if store == "memory://" else shared_store(store)
+    if isinstance(store, stores.TokenStore):
+        return store
     raise errors.ConfigurationError(
-        f"a {type(chosen).__name__} is not a token store.",
+        f"a {type(store).__name__} is not a token store.",
         hint="Give a URL such as disk:///var/cache/x, or an object with a store's four methods.",
     )
 
@@ -60,8 +59,3 @@ def shared_encrypted_store(store: TokenStore, keys: Sequence[Secret]) -> TokenSt
 
 _encrypting = PerProcess(threading.Lock)
 _encrypted_stores: list[tuple[TokenStore, Sequence[Secret], TokenStore]] = []
-
-
-@cached_once
-def _process_memory() -> TokenStore:
-    return stores.from_url("memory://")

@@ -1,16 +1,16 @@
 """The token store that several hosts share: a Redis or Valkey server."""
 
-from __future__ import annotations
-
 import errno
 import functools
 import os
 import random
 import secrets
+import socket
 import threading
 import time
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import redis
 from redis.backoff import NoBackoff
@@ -20,19 +20,12 @@ from redis.retry import Retry
 from keyturn import errors
 from keyturn._once import PerProcess
 
-if TYPE_CHECKING:
-    import socket
-    from collections.abc import Callable, Generator
-
+# The longest entry that is kept, in bytes of UTF-8.
 LONGEST_ENTRY: Final = 256 * 1024
-"""The longest entry that is kept, in bytes of UTF-8."""
-
+# Seconds after which a server that doesn't connect or respond counts as failed.
 PATIENCE: Final = 1.0
-"""Seconds after which a server that doesn't connect or respond counts as failed."""
-
+# Seconds for which a server that failed is not asked.
 SILENCE: Final = 5.0
-"""Seconds for which a server that failed is not asked."""
-
 _LONGEST_VALUE = LONGEST_ENTRY + 32
 _LONGEST_KEPT = 400 * 86_400.0
 _LONGEST_RESPONSE = _LONGEST_VALUE + 1024  # of its handshake and of what frames a value
@@ -124,8 +117,9 @@ class RedisStore:
             return
         # The server's clock may differ from this one: it gets a duration.
         px = max(1, int(min(left, _LONGEST_KEPT) * 1000))
-        value = f"{float(expires_at)!r} {entry}"
-        self._ask(lambda: self._client.set(f"keyturn:{key}", value, px=px))
+        self._ask(
+            lambda: self._client.set(f"keyturn:{key}", f"{float(expires_at)!r} {entry}", px=px)
+        )
 
     def delete(self, key: str) -> None:
         """Remove the entry at `key`; no error when there is none."""
@@ -175,8 +169,7 @@ class RedisStore:
         while not self._ask(take):
             waited = time.monotonic() - start
             if waited >= lease:
-                message = f"the lock {name} did not come in {lease:g} s"
-                raise TimeoutError(errno.ETIMEDOUT, message)
+                raise TimeoutError(errno.ETIMEDOUT, f"the lock {name} did not come in {lease:g} s")
             # In step with the wait: no waiter is more than a tenth late, nor asks without need.
             pause = min(max(waited / 10, _SHORTEST_PAUSE), _LONGEST_PAUSE, lease - waited)
             time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - no secret
@@ -209,25 +202,23 @@ class RedisStore:
 
 
 class _TimedSocket:
-    """A socket that bounds the time and the size of an operation; redis-py times single reads."""
+    """A socket that bounds the time and the size of a response; redis-py times single reads."""
 
     def __init__(self, wrapped: socket.socket, seconds: float) -> None:
         self._socket = wrapped
         self._seconds = self._longest = seconds
-        self.begin()
-
-    def begin(self) -> None:
-        """Begin an operation."""
-        self._deadline = time.monotonic() + self._seconds
+        self._deadline = time.monotonic() + seconds
         self._room = _LONGEST_RESPONSE
 
     def settimeout(self, seconds: float) -> None:
-        """Set how long a single read or write may take."""
+        """Set how long a single read may take; 0 looks whether something is there."""
         self._longest = seconds
 
     def sendall(self, data: bytes) -> None:
-        """Send data while there is time."""
-        self._set_timeout()
+        """Send a command; time and room for its response begin here."""
+        self._deadline = time.monotonic() + self._seconds
+        self._room = _LONGEST_RESPONSE
+        self._socket.settimeout(self._seconds)
         self._socket.sendall(data)
 
     def recv(self, size: int) -> bytes:
@@ -237,7 +228,10 @@ class _TimedSocket:
 
     def recv_into(self, buffer: bytearray) -> int:
         """Receive data as above (for hiredis, with which redis-py reads if it is installed)."""
-        self._set_timeout()
+        left = max(0, min(self._deadline - time.monotonic(), self._longest))
+        if left == 0 < self._longest:
+            raise TimeoutError  # as the socket's own
+        self._socket.settimeout(left)
         size = self._socket.recv_into(buffer)
         self._room -= size
         if self._room < 0:
@@ -247,21 +241,9 @@ class _TimedSocket:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._socket, name)
 
-    def _set_timeout(self) -> None:
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError  # as the socket's own
-        self._socket.settimeout(min(left, self._longest))
-
 
 class _TimedConnection(AbstractConnection):
     """What makes a redis-py connection read and write in time."""
-
-    def connect(self) -> None:
-        """Begin an operation: a pool calls this whenever it hands the connection out."""
-        if self._sock is not None:
-            self._sock.begin()
-        super().connect()  # type: ignore[no-untyped-call]
 
     def _connect(self) -> Any:
         connected: Any = super()._connect()  # type: ignore[no-untyped-call, safe-super]
@@ -270,8 +252,9 @@ class _TimedConnection(AbstractConnection):
 
 def _client(url: str) -> redis.Redis:
     try:
-        pool = redis.ConnectionPool.from_url(
+        pool = redis.BlockingConnectionPool.from_url(
             url,
+            max_connections=_CONNECTIONS,
             socket_connect_timeout=PATIENCE,
             socket_timeout=PATIENCE,
             retry=Retry(NoBackoff(), 0),  # the retries are the token request's

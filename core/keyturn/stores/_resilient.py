@@ -1,27 +1,20 @@
 """A store that fails costs one warning an outage and an extra token request, never an exception."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import math
 import weakref
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Generator
 
 import attrs
 
+from keyturn.stores._base import TokenStore
 from keyturn.stores._memory import MemoryStore
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
-    from contextlib import AbstractContextManager
-
-    from keyturn.stores._base import TokenStore
 
 _logger = logging.getLogger("keyturn")
 
+# What `ResilientStore.stored` returns when the store failed.
 FAILED = object()
-"""What `ResilientStore.stored` returns when the store failed."""
 # Before the key of an entry that its store failed to delete; no key has a colon.
 _DELETED = "deleted:"
 
@@ -66,8 +59,14 @@ class ResilientStore:
         self, store: TokenStore, on_outage: Callable[[str], None] = lambda _: None
     ) -> None:
         self.store = store
-        self.state = _state_of(store)
         self._on_outage = on_outage
+        new = _State()
+        self.state = _states.setdefault(id(store), new)
+        if self.state is new:
+            try:
+                weakref.finalize(store, _states.pop, id(store), None)
+            except TypeError:
+                _kept.append(store)
 
     def read(self, key: str) -> str | None:
         """Return the entry at `key`, or None when there is none or the store fails."""
@@ -124,28 +123,23 @@ class ResilientStore:
     @contextlib.contextmanager
     def lock(self, key: str, lease: float) -> Generator[None]:
         """Hold the lock of `key` for a `with` block, among threads alone if the store fails."""
-        try:
-            held = self.store.lock(key, lease)
-            held.__enter__()
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - as in `stored`
-            self._report("lock", error)
-            held = self._lock_in_memory(key, lease)
-        else:
-            if self.state.failing:
-                self._recover("lock")
-        try:
-            yield
-        finally:
-            self._attempt("unlock", held.__exit__, None, None, None)
-
-    def _lock_in_memory(self, key: str, lease: float) -> AbstractContextManager[None]:
-        assert self.state.memory is not None  # noqa: S101 - for the type checkers: the store has failed
-        held = self.state.memory.lock(key, lease)
-        try:
-            held.__enter__()
-        except TimeoutError:
-            return contextlib.nullcontext()
-        return held
+        with contextlib.ExitStack() as in_memory:
+            try:
+                held = self.store.lock(key, lease)
+                held.__enter__()
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - as in `stored`
+                self._report("lock", error)
+                held = contextlib.nullcontext()
+                if self.state.memory is not None:  # pragma: no branch - an outage makes it
+                    with contextlib.suppress(TimeoutError):
+                        in_memory.enter_context(self.state.memory.lock(key, lease))
+            else:
+                if self.state.failing:
+                    self._recover("lock")
+            try:
+                yield
+            finally:
+                self._attempt("unlock", held.__exit__, None, None, None)
 
     def _attempt(self, operation: str, call: Callable[..., object], *arguments: object) -> object:
         """Return what an operation of the store returns, or `FAILED`."""
@@ -188,17 +182,5 @@ def _merged(memory: MemoryStore, key: str, stored: object) -> list[str]:
 
 def place(store: TokenStore) -> str:
     """Return where a store is, as far as it says so: a directory or a host, without a password."""
-    name = type(store).__name__
-    where: object = getattr(store, "location", None)
-    return f"{name} {where}" if isinstance(where, str) else name
-
-
-def _state_of(store: TokenStore) -> _State:
-    new = _State()
-    found = _states.setdefault(id(store), new)
-    if found is new:
-        try:
-            weakref.finalize(store, _states.pop, id(store), None)
-        except TypeError:
-            _kept.append(store)
-    return found
+    where: object = getattr(store, "location", "")
+    return f"{type(store).__name__} {where}".rstrip()

@@ -6,8 +6,6 @@ diskcache's documented extension points (https://grantjenks.com/docs/diskcache/t
 serves against that: here a database can at most hold strings.
 """
 
-from __future__ import annotations
-
 import errno
 import logging
 import os
@@ -16,12 +14,10 @@ from typing import Any, Final, cast
 
 import diskcache
 
+# How long an operation waits for another writer of the database, in seconds.
 PATIENCE: Final = 2.0
-"""How long an operation waits for another writer of the database, in seconds."""
-
-LONGEST_ROW: Final = 1024 * 1024
-"""The most bytes that SQLite may load for one row, whatever the file says."""
-
+# The most bytes that SQLite may load for one row, whatever the file says.
+_LONGEST_ROW: Final = 1024 * 1024
 _MODE_RAW: Final = 1  # diskcache's, which doesn't export it
 
 # A row as no store writes one, by its columns.
@@ -37,7 +33,7 @@ _SETTINGS: Final[dict[str, Any]] = {
     "cull_limit": 0,
     "statistics": 0,
     "tag_index": 0,
-    "disk_min_file_size": LONGEST_ROW,  # what is shorter is kept in the row itself
+    "disk_min_file_size": _LONGEST_ROW,  # what is shorter is kept in the row itself
 }
 
 _PRAGMAS: Final = (
@@ -131,7 +127,7 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]
             check_same_thread=False,
             factory=_Connection,
         )
-        self._con.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_ROW)
+        self._con.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_ROW)
 
     def fill(self, *, new: bool) -> None:
         """Let diskcache make its tables, or see that they are there and nothing else is.

@@ -1,0 +1,282 @@
+"""What the adapters for httpx and httpx2 share; it imports neither.
+
+Both libraries have the same interface, and neither accepts the other's classes. What comes from
+them is `Any` here.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from keyturn._connection import manager_of
+from keyturn.integrations._request_auth import Adapter, attach, is_sent
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Generator, Iterator, Sequence
+
+    # For type checkers it is httpx', at run time that of the library.
+    from httpx import Headers
+
+    from keyturn._connection import Connection
+    from keyturn._tokens.snapshot import TokenSnapshot
+    from keyturn.integrations._request_auth import AuthorizedRequest
+else:
+    Headers = object
+
+# A request that changes nothing (RFC 9110 section 9.2.1) may be sent again whatever came back.
+_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+# The bytes and strings of a URL that decide where it leads, and as whom.
+_Target = tuple[bytes, str, int | None, bytes]
+
+_logger = logging.getLogger("keyturn.integrations")
+
+
+class _UnshownBytes(bytes):
+    """A header's value that no `repr` shows."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "b'********'"
+
+
+class _Added:
+    """The headers of a token, encoded once for all requests with it.
+
+    Args:
+        headers: Names and values; the token's comes first.
+    """
+
+    __slots__ = ("fields", "headers", "token_key")
+
+    def __init__(self, headers: Sequence[tuple[str, str]]) -> None:
+        self.headers = headers
+        self.fields: dict[bytes, tuple[bytes, bytes]] = {
+            name.lower().encode(): (name.encode(), _UnshownBytes(value.encode()))
+            for name, value in headers
+        }
+        self.token_key = headers[0][0].lower().encode()
+
+
+class OneRequestHeaders(Headers):
+    """A caller's headers, and those added for one request; stands before a library's `Headers`.
+
+    Reading gives both. The libraries copy the base class's part alone to a redirected request,
+    so that nothing which is added here can follow a redirect, wherever it leads.
+    """
+
+    plain: ClassVar[Any]
+    """The library's `Headers`."""
+    _added: dict[bytes, tuple[bytes, bytes]]
+    _raw: list[tuple[bytes, bytes]] | None
+    _fields: dict[str, str] | None
+
+    def __init__(self, headers: Headers, added: _Added) -> None:
+        """Add headers; the token's replaces the caller's, others only a default `Accept`."""
+        super().__init__(headers, headers.encoding)
+        self._fields = None
+        self._added = fields = added.fields
+        own = super().raw
+        self._raw = [*own, *fields.values()]
+        for name, value in own:
+            if (lower := name.lower()) in fields:
+                self._settle(lower, value, added)
+
+    @property
+    def raw(self) -> list[tuple[bytes, bytes]]:
+        raw = self._raw
+        if raw is None:
+            added = self._added
+            own = [pair for pair in super().raw if pair[0].lower() not in added]
+            raw = self._raw = [*own, *added.values()]
+        return raw.copy()
+
+    def keys(self) -> Any:
+        return self._read().keys()
+
+    def values(self) -> Any:
+        return self._read().values()
+
+    def items(self) -> Any:
+        return self._read().items()
+
+    def multi_items(self) -> Any:
+        return self._all().multi_items()
+
+    def get_list(self, key: str, split_commas: bool = False) -> Any:  # noqa: FBT001, FBT002 - httpx's
+        return self._all().get_list(key, split_commas)
+
+    def update(self, headers: Any = None) -> None:  # type: ignore[override]  # as the base class
+        super().update(headers)
+        self._raw = self._fields = None
+
+    def __getitem__(self, key: str) -> str:
+        return self._read()[key.lower()]
+
+    def __setitem__(self, key: str, value: str) -> None:
+        self._drop(key.lower().encode())
+        super().__setitem__(key, value)
+
+    def __delitem__(self, key: str) -> None:
+        if not self._drop(key.lower().encode()) or super().__contains__(key):
+            super().__delitem__(key)
+
+    def __contains__(self, key: Any) -> bool:
+        return key.lower() in self._read()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read())
+
+    def __len__(self) -> int:
+        return len(self.raw)
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self._all() == other)
+
+    __hash__ = None  # type: ignore[assignment]  # as the base class
+
+    def __repr__(self) -> str:
+        hidden = {name.decode(): "[secure]" for name in self._added}
+        return repr(self.plain(self._read() | hidden))
+
+    def _read(self) -> dict[str, str]:
+        """Return all headers by their names in lower case, read once until one is changed.
+
+        httpx reads each header of each request by its name, to look for cookies.
+        """
+        fields = self._fields
+        if fields is None:
+            encoding = self.encoding
+            fields = self._fields = {}
+            for name, value in self.raw:
+                key, decoded = name.lower().decode(encoding), value.decode(encoding)
+                fields[key] = f"{fields[key]}, {decoded}" if key in fields else decoded
+        return fields
+
+    def _settle(self, name: bytes, value: bytes, added: _Added) -> None:
+        """Decide which of two headers of one name is sent."""
+        self._raw = None
+        if name == added.token_key:  # the caller's must not follow a redirect either
+            if super().__contains__(name.decode()):
+                super().__delitem__(name.decode())
+        elif name != b"accept" or value != b"*/*":
+            self._drop(name)
+
+    def _drop(self, lower: bytes) -> bool:
+        """Remove an added header; return whether there was one."""
+        self._raw = self._fields = None
+        if lower not in self._added:
+            return False
+        self._added = {name: pair for name, pair in self._added.items() if name != lower}
+        return True
+
+    def _all(self) -> Any:
+        return self.plain(self.raw)
+
+
+class Flow(Adapter):
+    """The two flows of a library's `Auth`, before which it stands.
+
+    Args:
+        connection: Where the tokens come from: a connection, or the name of a configured one.
+    """
+
+    _byte_stream: ClassVar[type]
+    _headers: ClassVar[type[OneRequestHeaders]]
+
+    def __init__(self, connection: Connection | str) -> None:
+        super().__init__(connection)
+        self._manager: Any = None
+        # Of a URL that `RequestAuth` has checked: comparing it takes less than another check.
+        self._home: _Target | None = None
+        self._added = _Added((("", ""),))
+
+    def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
+        """Send a request with a token, and once more with another one after a 401."""
+        if _target(request.url) != self._home:
+            self._auth.authorize(request.method, str(request.url), {})
+            self._remember(request.url)
+        manager = self._manager
+        snapshot: TokenSnapshot = manager.snapshot
+        if manager.now() >= snapshot.fresh_until:
+            snapshot = manager.get()
+        self._add(request, snapshot.headers)
+        response = yield request
+        if response.status_code < 400 and not response.history:
+            return
+        if self._has_lost_headers(response):
+            response = yield self._add(response.request, snapshot.headers)
+        if sent := self._rejected(response, snapshot):
+            body = response.read()
+            again = self._auth.reauthorize(sent, 401, response.headers, body)
+            if again and isinstance(response.request.stream, self._byte_stream):
+                yield self._add(response.request, again.added)
+
+    async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
+        """Do the same as `sync_auth_flow`, without blocking the event loop."""
+        if _target(request.url) != self._home:
+            await self._auth.aauthorize(request.method, str(request.url), {})
+            self._remember(request.url)
+        manager = self._manager
+        snapshot: TokenSnapshot = manager.snapshot
+        if manager.now() >= snapshot.fresh_until:
+            snapshot = await manager.aget()
+        self._add(request, snapshot.headers)
+        response = yield request
+        if response.status_code < 400 and not response.history:
+            return
+        if self._has_lost_headers(response):
+            response = yield self._add(response.request, snapshot.headers)
+        if sent := self._rejected(response, snapshot):
+            body = await response.aread()
+            again = await self._auth.areauthorize(sent, 401, response.headers, body)
+            if again and isinstance(response.request.stream, self._byte_stream):
+                yield self._add(response.request, again.added)
+
+    def _remember(self, url: Any) -> None:
+        self._manager = manager_of(self._auth.connection)
+        self._home = _target(url)  # last, for other threads
+
+    def _add(self, request: Any, headers: tuple[tuple[str, str], ...]) -> Any:
+        added = self._added
+        if added.headers is not headers:
+            self._added = added = _Added(headers)
+        request.headers = self._headers(request.headers, added)
+        return request
+
+    def _has_lost_headers(self, response: Any) -> bool:
+        """Return whether a redirect within the API is to be sent again, with our headers.
+
+        The library has followed it by itself, without them. One that was elsewhere on its way
+        stays as it is: another host must not choose what is done with the token.
+        """
+        request = response.request
+        if isinstance(request.headers, OneRequestHeaders):
+            return False  # not redirected
+        if self._added.headers[0][0] in request.headers:
+            return False  # a hook of the caller's has set one
+        if any(_target(hop.request.url) != self._home for hop in (*response.history, response)):
+            return False
+        if request.method in _SAFE_METHODS or 400 <= response.status_code < 500:
+            return isinstance(request.stream, self._byte_stream)
+        _logger.warning(
+            "%s: a redirected %s request succeeded without the token; send it to the URL that it "
+            "was redirected to",
+            self._auth.connection.name,
+            request.method,
+        )
+        return False
+
+    def _rejected(self, response: Any, snapshot: TokenSnapshot) -> AuthorizedRequest | None:
+        """Return what was sent, if the API refused it and a token was in it."""
+        request = response.request
+        if response.status_code != 401 or not isinstance(request.headers, OneRequestHeaders):
+            return None
+        sent = attach(str(request.url), dict(request.headers.copy()), snapshot)
+        return sent if is_sent(sent, request.headers) else None
+
+
+def _target(url: Any) -> _Target:
+    """Return what decides where a URL leads; its default port is None."""
+    return url.raw_host, url.scheme, url.port, url.userinfo
