@@ -101,9 +101,10 @@ def test_a_server_that_drips_is_waited_for_only_so_long(serve: Serve) -> None:
     reading = threading.Thread(target=read, daemon=True)
     reading.start()
     reading.join(10)
-    assert [str(failure) for failure in failures] == [
-        "[Errno 5] Redis failed with TimeoutError: the operation took too long"
-    ]
+    (failure,) = failures
+    # Its own time was over, or that of a single read.
+    message = str(failure).removesuffix(": the operation took too long")
+    assert message == "[Errno 5] Redis failed with TimeoutError"
     store.close()
 
 

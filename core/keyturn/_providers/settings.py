@@ -120,12 +120,16 @@ def choice(
         ...     settings = AcmeSettings
         ...     token_url = "https://{environment}/oauth/token"
     """
+
+    def check(value: Any) -> str | None:
+        return choice_problem(value, choices)
+
     return attrs.field(
         default=default,
         metadata={
             "title": title,
             "description": description,
-            "check": lambda value: choice_problem(value, choices),
+            "check": check,
             "schema": {"enum": list(choices)},
             "choices": choices,
         },

@@ -112,8 +112,15 @@ class EncryptedStore:
         """
         return self._store.lock(key, lease)
 
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
+    # Serializers that don't pickle, such as jsonpickle, call any of the three.
+    def __getstate__(self) -> NoReturn:
         raise TypeError("An EncryptedStore can't be pickled: make one in each process.")
+
+    def __reduce__(self) -> NoReturn:
+        self.__getstate__()
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        self.__getstate__()
 
     def _unsealed(self, key: str, sealed: str) -> str | None:
         content = _decoded(sealed.removeprefix(_FORMAT)) if sealed.startswith(_FORMAT) else b""
