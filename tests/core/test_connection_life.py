@@ -43,8 +43,8 @@ def test_connect_names_all_mistakes_and_the_connection() -> None:
     assert [problem.path for problem in caught.value.problems] == [
         "client_id",
         "client_secret",
-        "url",
         "sid",
+        "url",
     ]
 
 

@@ -107,7 +107,7 @@ def transcript(name: str, kind: str) -> str:
     connection = make_connection(name, OneResponse(RESPONSES[kind]), new_store())
     fingerprint = connection.token_request().fingerprint
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("keyturn._tokens.lifetime.jitter", lambda _: 0.0)
+        patch.setattr("keyturn._tokens.acquisition.jitter", lambda _: 0.0)
         return connection.explain().replace(fingerprint, "(64 hexadecimal digits)")
 
 

@@ -22,7 +22,9 @@ STORE_VARIABLE = "KEYTURN_STORE"
 def open_store(store: str | TokenStore | None) -> TokenStore:
     """Return the token store of `connect`'s argument of that name."""
     if store is None:
-        return shared_store(os.environ.get(STORE_VARIABLE) or "memory://")
+        store = os.environ.get(STORE_VARIABLE) or None
+    if store is None:
+        return shared_store("memory://")
     if isinstance(store, str):
         return stores.from_url(store) if store == "memory://" else shared_store(store)
     if isinstance(store, stores.TokenStore):
