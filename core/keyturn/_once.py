@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging  # noqa: F401 - its hook before a fork must be registered first: see below
 import os
 import threading
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
@@ -50,6 +51,9 @@ class ForkSafeLock:
 
     On Python 3.11 to 3.13, a child that is forked while another thread imports a module waits
     for ever when it imports the same module.
+
+    Of the hooks before a fork, the one that is registered last runs first (`os.register_at_fork`).
+    That of `logging` takes a lock that an import may wait for: it must run after this lock's.
     """
 
     def __init__(self) -> None:

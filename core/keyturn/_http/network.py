@@ -99,6 +99,8 @@ class _Stream(httpcore.NetworkStream):
         return self._connection.recv(max_bytes)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        if not buffer:
+            return  # sending nothing would consume the kernel's report of a reset: a read gives it
         self._connection.settimeout(self._left())  # of the whole of sendall
         try:
             self._connection.sendall(buffer)
