@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
-import logging  # noqa: F401 - its hook before a fork must be registered first: see below
+
+# Its hook before a fork must be registered first: see ForkSafeLock.
+import logging  # pyright: ignore[reportUnusedImport]  # noqa: F401 - as above
 import os
 import threading
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
