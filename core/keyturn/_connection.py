@@ -49,10 +49,10 @@ class Connection:
             `keyturn.errors.ConfigurationError` when a reference can't be resolved.
         store: Where tokens live.
         name: What messages call the connection; by default the provider's name.
-        options: How it behaves, whatever the provider.
+        options: How it behaves, whatever the provider; `keyturn.connect` makes them.
         on_event: Gets each `keyturn.Event`, on a thread of the worker, when callers have their
             result; what it raises is logged.
-        clock: The clocks.
+        clock: The clocks; by default the system's.
         transport: Sends its token requests; by default the one of this process.
     """
 
@@ -146,15 +146,15 @@ class Connection:
         """
         held = self._manager.snapshot
         token = None if held is EMPTY else held.token
-        url = self._own(self._manager.api_url, token) or self._own(
-            self._manager.api_url, self.token()
-        )
-        problem = url_problem(url) if url else "is not known"
-        if problem:
+        url = self._own(self._manager.api_url, token)
+        if url is None:
+            url = self._own(self._manager.api_url, self.token())
+        problem = "is not known" if url is None else url_problem(url)
+        if url is None or problem:
             raise errors.ConfigurationError(
                 f"the API's address {problem}.", connection=self.name, hint="Set api_url."
             )
-        return url or ""
+        return url
 
     def token_request(self) -> TokenRequest:
         """Return the token request that would be sent now.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging  # noqa: F401 - its own hook at a fork must be registered before, to run after, ours
 import os
 import threading
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
@@ -49,7 +50,9 @@ class ForkSafeLock:
     """A lock that a fork waits for, for at most 5 seconds.
 
     On Python 3.11 to 3.13, a child that is forked while another thread imports a module waits
-    for ever when it imports the same module.
+    for ever when it imports the same module. The hooks before a fork run in the reverse order of
+    their registration, and a module that is being imported may ask for a logger: logging's lock
+    must be taken after this one.
     """
 
     def __init__(self) -> None:

@@ -93,17 +93,24 @@ class _Stream(httpcore.NetworkStream):
     def __init__(self, connection: socket.socket, left: Callable[[], float]) -> None:
         self._connection = connection
         self._left = left
+        self._broken: ConnectionError | None = None
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         self._connection.settimeout(self._left())
-        return self._connection.recv(max_bytes)
+        received = self._connection.recv(max_bytes)
+        if not received and self._broken:
+            raise self._broken  # a reset is reported once: this end is no orderly one
+        return received
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        if not buffer:
+            return  # the kernel would report, and forget, a reset that comes after the response
         self._connection.settimeout(self._left())  # of the whole of sendall
         try:
             self._connection.sendall(buffer)
         except ConnectionError as error:
             # httpcore then reads: a server may respond, and close, before it has read everything.
+            self._broken = error
             raise httpcore.WriteError(error) from error
 
     def close(self) -> None:
