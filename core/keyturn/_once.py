@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-import logging  # noqa: F401 - its own hook at a fork must be registered before, to run after, ours
+import logging  # pyright: ignore[reportUnusedImport]  # noqa: F401 - see ForkSafeLock
 import os
 import threading
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar

@@ -399,3 +399,20 @@ print(type(c), type(c.token_request()), keyturn.plugins.Provider, keyturn.Provid
         "<class 'keyturn.plugins.Provider'> <class 'keyturn.ProviderInfo'> "
         "<class 'keyturn.Secret'> keyturn keyturn.plugins"
     )
+
+
+@pytest.mark.parametrize("listener", ["print", 1, ["print"]])
+def test_listener_that_cannot_be_called_is_a_mistake(listener: Any) -> None:
+    """The mistake would show when the first event is lost, if at all."""
+    with pytest.raises(errors.ConfigurationError) as caught:
+        keyturn.connect(
+            "generic",
+            token_url="https://login.example/token",
+            client_id="cid",
+            client_secret="s3cret-for-tests",
+            store="memory://",
+            on_event=listener,
+        )
+    assert [(each.path, each.message) for each in caught.value.problems] == [
+        ("on_event", "must be callable with one keyturn.Event")
+    ]

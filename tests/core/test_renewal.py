@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import os
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -414,3 +417,72 @@ def test_short_secret_may_be_a_part_of_a_word(world: World) -> None:
     world.endpoint.responses.append(world.endpoint.token("t0ken", scope="read write"))
 
     assert world.connect(client_secret="write").token().scope == "read write"
+
+
+def test_cached_error_response_of_another_version_is_a_miss(world: World) -> None:
+    """Two versions of keyturn could not share a Redis during a rollout."""
+    written: dict[str, str] = {}
+
+    class Noting(MemoryStore):
+        """A store that takes note of what is written."""
+
+        def write(self, key: str, entry: str, expires_at: float) -> None:
+            """Write, and take note of it."""
+            written[key] = entry
+            super().write(key, entry, expires_at)
+
+    store = Noting(lambda: world.clock.now)
+    world.endpoint.refuse()
+    with pytest.raises(errors.InvalidClient):
+        world.connect(store=store).token()
+    ((key, entry),) = [each for each in written.items() if "InvalidClient" in each[1]]
+    store.write(key, json.dumps(json.loads(entry) | {"v": 99}), world.clock.now + 60)
+
+    assert world.connect(store=store).token().access_token == "token-2"
+
+
+def test_failed_renewal_of_a_token_that_was_forgotten_is_over(world: World) -> None:
+    """The token that was discarded would come back with the failure."""
+    connection = world.connect()
+    connection.token()
+
+    def forgotten() -> keyturn.plugins.Response:
+        connection.forget()
+        return world.endpoint.response(401, {"error": "invalid_client"})
+
+    world.endpoint.responses.append(forgotten)
+    world.clock.advance(3600 - 60)
+    connection.token()
+    world.land()
+    connection.forget()
+
+    assert connection.token().access_token == "token-3"
+
+
+def test_token_that_is_forgotten_as_it_comes_is_not_kept(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who forgets a token would get it again."""
+    process, calls, last = os.getpid(), 0, 0
+
+    def getpid() -> int:
+        """Forget the token at the last moment at which the thread that brings it can be seen."""
+        nonlocal calls
+        if world.endpoint.requests and threading.current_thread().name == "keyturn-worker":
+            calls += 1
+            if calls == last:
+                connection.forget()
+        return process
+
+    monkeypatch.setattr(os, "getpid", getpid)
+    connection = world.connect()
+    connection.token()
+    world.land()
+    connection.forget()
+    world.endpoint.requests.clear()
+    calls, last = 0, calls
+    connection.token()
+    world.land()
+
+    assert calls >= last > 0
+    assert connection.token().access_token == "token-2"

@@ -16,7 +16,7 @@ from joserfc import jwk, jwt
 from keyturn import Secret
 from keyturn._http.request import ClientCertificate
 from keyturn._http.values import BasicCredentials, ClientAssertion, DynamicValue, RandomId
-from keyturn.errors import ConfigurationError
+from keyturn.errors import ConfigurationError, KeyturnError
 from keyturn.plugins import TokenRequest
 
 KEY = b"k" * 32
@@ -344,3 +344,21 @@ def test_times_of_an_assertion_are_the_connections() -> None:
     claims = jwt.decode(assertion.value(5e9), key, algorithms=["ES256"]).claims
 
     assert (claims["iat"], claims["exp"]) == (5_000_000_000, 5_000_000_060)
+
+
+class Failing(Listed):
+    """A value that can't be made, for a reason that names a secret."""
+
+    def value(self, now: float) -> str:
+        """Fail."""
+        raise RuntimeError(f"the key {self.parts[0]} is bad")
+
+
+def test_value_that_fails_is_named_without_the_reason() -> None:
+    """A defect of a provider would show a secret, or not say where it is."""
+    request = TokenRequest("p", "https://a.example/token", (("nonce", Failing("s3cret")),))
+
+    with pytest.raises(KeyturnError, match=r"Failing, .* RuntimeError in value, line") as caught:
+        request.encode(0.0)
+    assert "s3cret" not in str(caught.value)
+    assert caught.value.__cause__ is None

@@ -408,3 +408,17 @@ def test_url_that_secrets_must_not_go_to_is_refused() -> None:
         assert problems_of(GOOD | {name: "http://a.example"}) == [
             f"{name}: must begin with https:// (http:// is for loopback addresses only)"
         ]
+
+
+class Anonymous(keyturn.plugins.Settings):
+    """Settings without a secret."""
+
+    tenant: str = keyturn.plugins.label("Tenant")
+
+
+def test_settings_are_values() -> None:
+    """Two connections for the same settings could not be recognized as one."""
+    assert Everything(**GOOD) == Everything(**GOOD)
+    assert Everything(**GOOD) != Everything(**GOOD | {"tenant": "other"})
+    assert Everything(**GOOD) != GOOD
+    assert len({Anonymous(tenant="a"), Anonymous(tenant="a"), Anonymous(tenant="b")}) == 2

@@ -156,9 +156,6 @@ class TokenManager:
 
     def headers(self, token: Token) -> Headers:
         """Return what an API request with a token needs; the token's own header is first."""
-        held = self.snapshot
-        if held.token is token:
-            return held.headers
         provider, settings, _ = self._acquisition.account.latest()
         name, value = calls.authorization(provider, settings, token)
         others = dict(calls.api_request_headers(provider, settings, token))

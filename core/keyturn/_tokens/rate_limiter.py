@@ -96,18 +96,16 @@ class RateLimiter:
 
     def _bucket(self, limit: RateLimit, now: float) -> TokenBucket | None:
         """Return the strictest of what is known: a store that failed missed some requests."""
-        strictest = None
-        for entry in self.store.entries(self.key):
-            try:
-                bucket = rate_limit.from_entry(entry, limit)
-            except ValueError:
-                _logger.warning("the store's entry at %s is no rate limit: ignoring it", self.key)
-                continue
-            if bucket is not None:
-                bucket = rate_limit.refill(limit, bucket, now)
-                if strictest is None or bucket.tokens < strictest.tokens:
-                    strictest = bucket
-        return strictest
+        known = (self._from_entry(entry, limit) for entry in self.store.entries(self.key))
+        filled = (rate_limit.refill(limit, bucket, now) for bucket in known if bucket)
+        return min(filled, key=lambda bucket: bucket.tokens, default=None)
+
+    def _from_entry(self, entry: str, limit: RateLimit) -> TokenBucket | None:
+        try:
+            return rate_limit.from_entry(entry, limit)
+        except ValueError:
+            _logger.warning("the store's entry at %s is no rate limit: ignoring it", self.key)
+            return None
 
 
 def endpoint_key(url: str) -> str:
