@@ -158,6 +158,20 @@ def test_host_with_other_store_keys_overwrites_nothing(
     assert fingerprint(world, right) == before
 
 
+def test_host_without_a_store_key_overwrites_nothing(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A host whose store_key was left out would make all others lose their tokens."""
+    right = EncryptedStore(world.store, EncryptedStore.generate_key())
+    before = fingerprint(world, right)
+    sealed = world.store.read(ENTRY)
+
+    assert world.connect(name="bare").token().access_token == "token-1"
+    assert world.store.read(ENTRY) == sealed
+    assert "list the store_key of the other hosts too" in caplog.text
+    assert fingerprint(world, right) == before
+
+
 def test_store_that_is_encrypted_later_shares_tokens(world: World) -> None:
     """Each process would request its own tokens, and the key would stay in clear text."""
     in_clear = fingerprint(world, world.store)

@@ -16,6 +16,7 @@ import re
 from typing import TYPE_CHECKING
 
 from keyturn import errors
+from keyturn.stores._base import SEALED
 from keyturn.stores._resilient import FAILED, ResilientStore, place
 
 if TYPE_CHECKING:
@@ -95,7 +96,10 @@ def _key_in(store: ResilientStore, entry: object) -> bytes | None:
     if entry is FAILED:
         return LOCAL_KEY
     if not isinstance(entry, str):
-        return _key_in_place_of_none(store)
+        is_unreadable = getattr(store.store, "is_unreadable", None)
+        return _unreadable(store) if is_unreadable and is_unreadable(ENTRY) else None
+    if entry.startswith(SEALED):
+        return _unreadable(store)
     try:
         fields = json.loads(entry)
         version, text = fields["v"], fields.get("key")
@@ -110,11 +114,11 @@ def _key_in(store: ResilientStore, entry: object) -> bytes | None:
     return None
 
 
-def _key_in_place_of_none(store: ResilientStore) -> bytes | None:
-    is_unreadable = getattr(store.store, "is_unreadable", None)
-    if is_unreadable is None or not is_unreadable(ENTRY):
-        return None
-    # Written over, it would part this process from all that have the right store key.
+def _unreadable(store: ResilientStore) -> bytes:
+    """Return this process's key in place of one that is encrypted for others.
+
+    A new one, written over it, would part this process from all that have the right store key.
+    """
     _logger.warning(
         "the entry %s of the token store %s can't be decrypted, so this process shares no tokens: "
         "list the store_key of the other hosts too, or delete that entry if its key is lost",

@@ -1,7 +1,10 @@
 """What a token store is: four operations and no more."""
 
 from contextlib import AbstractContextManager
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
+
+# What an encrypted entry begins with; no other entry does.
+SEALED: Final = "keyturn-1."
 
 
 @runtime_checkable

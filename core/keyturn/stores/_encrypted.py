@@ -12,12 +12,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from keyturn import errors
 from keyturn._secret import Secret
-from keyturn.stores._base import TokenStore
+from keyturn.stores._base import SEALED, TokenStore
 from keyturn.stores._resilient import place
 
 _Key: TypeAlias = Secret | str | bytes
 
-_FORMAT: Final = "keyturn-1."
 _KEY_SIZE: Final = 32
 _NONCE_SIZE: Final = 12
 _logger = logging.getLogger("keyturn.stores")
@@ -86,15 +85,15 @@ class EncryptedStore:
     def is_unreadable(self, key: str) -> bool:
         """Return whether the entry at `key` is encrypted, and none of the keys decrypts it."""
         sealed = self._store.read(key) or ""
-        return sealed.startswith(_FORMAT) and self._unsealed(key, sealed) is None
+        return sealed.startswith(SEALED) and self._unsealed(key, sealed) is None
 
     def write(self, key: str, entry: str, expires_at: float) -> None:
         """Encrypt `entry` with the first key, and keep it until `expires_at` (epoch seconds)."""
         # 2^32 random nonces are safe under one key (NIST SP 800-38D section 8.3), which is more
         # than a century of one write a second.
         nonce = secrets.token_bytes(_NONCE_SIZE)
-        ciphertext = self._ciphers[0].encrypt(nonce, entry.encode(), f"{_FORMAT}{key}".encode())
-        self._store.write(key, _FORMAT + _encoded(nonce + ciphertext), expires_at)
+        ciphertext = self._ciphers[0].encrypt(nonce, entry.encode(), f"{SEALED}{key}".encode())
+        self._store.write(key, SEALED + _encoded(nonce + ciphertext), expires_at)
 
     def delete(self, key: str) -> None:
         """Remove the entry at `key`; no error when there is none."""
@@ -123,12 +122,12 @@ class EncryptedStore:
         self.__getstate__()
 
     def _unsealed(self, key: str, sealed: str) -> str | None:
-        content = _decoded(sealed.removeprefix(_FORMAT)) if sealed.startswith(_FORMAT) else b""
+        content = _decoded(sealed.removeprefix(SEALED)) if sealed.startswith(SEALED) else b""
         nonce, ciphertext = content[:_NONCE_SIZE], content[_NONCE_SIZE:]
         for cipher in self._ciphers:
             # ValueError: there isn't even a nonce.
             with suppress(InvalidTag, ValueError):
-                return cipher.decrypt(nonce, ciphertext, f"{_FORMAT}{key}".encode()).decode()
+                return cipher.decrypt(nonce, ciphertext, f"{SEALED}{key}".encode()).decode()
         return None
 
 
