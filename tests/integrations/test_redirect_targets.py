@@ -166,7 +166,13 @@ class Recorder(HTTPAdapter):
 
     def send(self, request: PreparedRequest, *_: Any, **__: Any) -> requests.Response:
         """Record a request and redirect the first one."""
-        pool: Any = self.get_connection_with_tls_context(request, True)  # noqa: FBT003 - its name differs
+        # Before requests 2.32, an adapter asks for the pool by the URL alone.
+        by_request = getattr(self, "get_connection_with_tls_context", None)
+        pool: Any = (
+            by_request(request, True)  # noqa: FBT003 - its name differs
+            if by_request
+            else self.get_connection(request.url or "")
+        )
         origin = pool.scheme, pool.host, pool.port or {"http": 80, "https": 443}[pool.scheme]
         self.hops.append(Hop(origin, flat(request.headers.items())))
         response = requests.Response()

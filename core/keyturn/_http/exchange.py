@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import ipaddress
 import logging
+import os
 import re
+import ssl
 import threading
 import zlib
 from typing import TYPE_CHECKING
@@ -20,7 +22,6 @@ from keyturn._http.network import Network
 from keyturn._http.response import MAX_BODY, Response
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable, Iterable
 
     from keyturn._clock import Clock
@@ -187,8 +188,14 @@ def trusted_context() -> ssl.SSLContext:
     Raises:
         keyturn.errors.ConfigurationError: `SSL_CERT_FILE` or `SSL_CERT_DIR` can't be read.
     """
+    file, directory = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
     try:
-        return httpx.create_ssl_context()
+        # httpx before 0.28 passes over a path at which there is nothing.
+        if file:
+            return ssl.create_default_context(cafile=file)
+        if directory:
+            return ssl.create_default_context(capath=directory)
+        return httpx.create_ssl_context(trust_env=False)
     except (OSError, ValueError) as error:
         problem = _problem(error)
     raise errors.ConfigurationError(
