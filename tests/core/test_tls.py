@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import ssl
 from typing import TYPE_CHECKING
 
 import pytest
 import trustme
+from cryptography import x509
 
 from keyturn import errors
 
@@ -127,6 +129,19 @@ def test_failed_handshake_is_a_failure_of_the_endpoint(
     assert "failed: " in str(error)
 
 
+def subject_hash(authority: trustme.CA) -> str:
+    """Return the name of a certificate's file in a directory, as `openssl rehash` gives it."""
+    canonical = b""
+    for attribute in x509.load_pem_x509_certificate(authority.cert_pem.bytes()).subject:
+        # Like the certificate's own DER, but in lower case and without the outer sequence.
+        value = str(attribute.value)
+        single = x509.Name([x509.NameAttribute(attribute.oid, " ".join(value.lower().split()))])
+        canonical += single.public_bytes()[2:]
+    digest = hashlib.sha1(canonical).digest()  # noqa: S324 - OpenSSL's choice
+    return f"{int.from_bytes(digest[:4], 'little'):08x}.0"
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
 def test_authorities_of_the_environment_are_trusted(
     transport: Transport,
     serve: Serve,
@@ -135,10 +150,14 @@ def test_authorities_of_the_environment_are_trusted(
     token_response: bytes,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    variable: str,
 ) -> None:
     """A company with an authority of its own would get no token."""
-    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+    # OpenSSL looks in a directory for a file that is named after the authority.
+    file = tmp_path / subject_hash(authority)
+    authority.cert_pem.write_to_path(file)
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.setenv(variable, str(file if variable == "SSL_CERT_FILE" else tmp_path))
     server = serve(secured(authority.issue_cert("127.0.0.1"), token_response))
 
     assert transport.send(token_request(over_tls(server)), 10).status == 200
