@@ -163,6 +163,25 @@ def test_authorities_of_the_environment_are_trusted(
     assert transport.send(token_request(over_tls(server)), 10).status == 200
 
 
+def test_unknown_authority_is_rejected_by_default(
+    transport: Transport,
+    serve: Serve,
+    authority: trustme.CA,
+    failed_request: FailedRequest,
+    token_response: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Anyone's certificate would be trusted where the environment names no authority."""
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
+    server = serve(secured(authority.issue_cert("127.0.0.1"), token_response))
+    error = failed_request(transport, over_tls(server))
+
+    assert isinstance(error, errors.EndpointUnavailable)
+    assert "certificate" in str(error).lower()
+    assert server.received == []
+
+
 def test_unreadable_authorities_are_reported_by_their_variable(
     transport: Transport,
     failed_request: FailedRequest,
