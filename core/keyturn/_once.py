@@ -72,7 +72,7 @@ class ForkSafeLock:
         self._is_held = self._lock.acquire(timeout=_FORK_PATIENCE)
 
     def _release(self) -> None:
-        if self._is_held:
+        if self._is_held:  # pragma: no branch - else an import took longer than a fork waits
             self._lock.release()
 
     def _reset(self) -> None:

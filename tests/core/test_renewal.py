@@ -486,3 +486,12 @@ def test_token_that_is_forgotten_as_it_comes_is_not_kept(
 
     assert calls >= last > 0
     assert connection.token().access_token == "token-2"
+
+
+def test_unexpected_failure_is_placed_and_shows_nothing(world: World) -> None:
+    """A defect would reach the caller as any library's error, with the request in its frames."""
+    world.endpoint.responses.append(RuntimeError("s3cret-for-tests"))
+
+    with pytest.raises(errors.KeyturnError, match=r"failed with RuntimeError in send, line") as got:
+        world.connect().token()
+    assert "s3cret-for-tests" not in str(got.value)

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 import keyturn
 from keyturn._connection import manager_of
+from keyturn._http.transport import Transport
 from keyturn._tokens.snapshot import EMPTY
 from keyturn.errors import EndpointUnavailable, InvalidTokenResponse, KeyturnError
 
@@ -410,3 +411,18 @@ def test_unknown_host_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert isinstance(error, EndpointUnavailable)
     assert "failed: Name or service not known." in str(error)
+
+
+def test_reset_while_sending_is_no_end_of_the_response(serve: Serve) -> None:
+    """A response that was cut off would count as complete, since the reset is reported once."""
+
+    def cut(server: RawServer, connection: socket.socket) -> None:
+        del server
+        connection.recv(1)
+        connection.sendall(HEAD + b"\r\n" + BODY)
+        reset(connection)
+
+    request = keyturn.plugins.TokenRequest("acme", serve(cut).url, (("a", "x" * 20_000_000),))
+
+    with pytest.raises(EndpointUnavailable, match="reset by peer"):
+        Transport().send(request, 20)
