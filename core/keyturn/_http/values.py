@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+DEFECT = "This is a defect of the provider: report it to the provider's authors."
+
 # The kind of key of an algorithm, by its first two letters (RFC 7518 section 3.1, RFC 8037).
 _KEY_TYPES: dict[str, Literal["RSA", "EC", "OKP"]] = {
     "RS": "RSA",
@@ -187,18 +189,34 @@ def fingerprint_parts(value: Value) -> list[str | Secret]:
     return ["given", value]
 
 
-def _checked(value: DynamicValue, make: Callable[[], T]) -> T:
-    """Return what a dynamic value makes; whatever it raises becomes one of keyturn's errors."""
+def translate_errors(who: str, work: Callable[[], T]) -> T:
+    """Return what `work` returns; what it raises becomes one of keyturn's errors.
+
+    Args:
+        who: Whose code it is, such as "provider acme".
+        work: Runs a plugin's code, and nothing else.
+
+    Raises:
+        keyturn.errors.KeyturnError: `work` failed.
+    """
+    failure: errors.KeyturnError
     try:
-        return make()
+        return work()
     except errors.KeyturnError as error:
         failure = error
-    # The text and the frames of a third party's exception may hold a secret.
     except BaseException as error:  # noqa: BLE001 - a plugin may even raise SystemExit
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        failure = errors.KeyturnError(
-            f"{type(value).__qualname__}, a value of the token request, failed with "
-            f"{type(error).__name__} in {place.name}, line {place.lineno}.",
-            hint="This is a defect of the provider: report it to the provider's authors.",
-        )
+        failure = defect(who, error)
     raise failure.with_traceback(None)
+
+
+def defect(who: str, error: BaseException) -> errors.KeyturnError:
+    """Return an error for a plugin's exception, whose text and frames may hold a secret."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return errors.KeyturnError(
+        f"{who} failed with {type(error).__name__} in {place.name}, line {place.lineno}.",
+        hint=DEFECT,
+    )
+
+
+def _checked(value: DynamicValue, make: Callable[[], T]) -> T:
+    return translate_errors(f"{type(value).__qualname__}, a value of the token request,", make)

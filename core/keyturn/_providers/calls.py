@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Mapping
 from itertools import chain
 from types import NoneType
@@ -11,6 +10,8 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from keyturn import errors
 from keyturn._http.request import TokenRequest
 from keyturn._http.response import OAuthError
+from keyturn._http.values import DEFECT, defect
+from keyturn._http.values import translate_errors as translate
 from keyturn._providers.provider import Provider
 from keyturn._token import Token
 
@@ -23,7 +24,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _is_string = str.__instancecheck__
-_DEFECT = "This is a defect of the provider: report it to the provider's authors."
 
 
 def translate_errors(name: str, work: Callable[[], T]) -> T:
@@ -36,23 +36,7 @@ def translate_errors(name: str, work: Callable[[], T]) -> T:
     Raises:
         keyturn.errors.KeyturnError: `work` failed.
     """
-    failure: errors.KeyturnError
-    try:
-        return work()
-    except errors.KeyturnError as error:
-        failure = error
-    except BaseException as error:  # noqa: BLE001 - a plugin may even raise SystemExit
-        failure = _failed(name, error)
-    raise failure.with_traceback(None)
-
-
-def _failed(name: str, error: BaseException) -> errors.KeyturnError:
-    """Return an error for a provider's exception, whose text and frames may hold a secret."""
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    return errors.KeyturnError(
-        f"provider {name} failed with {type(error).__name__} in {place.name}, line {place.lineno}.",
-        hint=_DEFECT,
-    )
+    return translate(f"provider {name}", work)
 
 
 def _calling(
@@ -77,8 +61,8 @@ def _calling(
             failure = _wrong(provider, name, found)
         except errors.KeyturnError as error:
             failure = error
-        except BaseException as error:  # noqa: BLE001 - as above
-            failure = _failed(provider.name, error)
+        except BaseException as error:  # noqa: BLE001 - a plugin may even raise SystemExit
+            failure = defect(f"provider {provider.name}", error)
         raise failure.with_traceback(None)
 
     return call
@@ -87,7 +71,7 @@ def _calling(
 def _wrong(provider: Provider[Any], method: str, found: object) -> errors.KeyturnError:
     return errors.KeyturnError(
         f"provider {provider.name} returned a wrong {type(found).__name__} from {method}.",
-        hint=_DEFECT,
+        hint=DEFECT,
     )
 
 
