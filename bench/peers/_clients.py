@@ -22,38 +22,28 @@ TOKEN = {"Authorization": "Bearer made-up"}
 
 def httpx_requests(api: Api, client: httpx.Client) -> Requests:
     """Return requests of a client that adds the token, and of clients with all headers set."""
-    import httpx
-
-    def new_client(**options: Any) -> httpx.Client:
-        return httpx.Client(transport=instant_transport(), **options)
-
-    headers, url = TOKEN | dict(api.headers), api.url
-    on_client = new_client(headers=headers)
-    plain = new_client()
-    static, checked = (new_client(auth=auth) for auth in _auths(headers, httpx.URL(url)))
-    return Requests(
-        lambda: client.get(url),
-        (
-            lambda: on_client.get(url),
-            lambda: plain.get(url, headers=headers),
-            lambda: static.get(url),
-        ),
-        (lambda: checked.get(url),),
-    )
+    return Requests(*_httpx_requests(api, client))
 
 
 def async_httpx_requests(api: Api, client: httpx.AsyncClient) -> AsyncRequests:
     """Return the same as `httpx_requests`, for `httpx.AsyncClient`."""
+    return AsyncRequests(*_httpx_requests(api, client))
+
+
+def _httpx_requests(api: Api, client: Any) -> tuple[Any, tuple[Any, ...], tuple[Any, ...]]:
+    """Return the requests of a client of either kind, and those of others of the same kind."""
     import httpx
 
-    def new_client(**options: Any) -> httpx.AsyncClient:
-        return httpx.AsyncClient(transport=instant_transport(), **options)
+    kind = httpx.AsyncClient if isinstance(client, httpx.AsyncClient) else httpx.Client
+
+    def new_client(**options: Any) -> Any:
+        return kind(transport=instant_transport(), **options)
 
     headers, url = TOKEN | dict(api.headers), api.url
     on_client = new_client(headers=headers)
     plain = new_client()
     static, checked = (new_client(auth=auth) for auth in _auths(headers, httpx.URL(url)))
-    return AsyncRequests(
+    return (
         lambda: client.get(url),
         (
             lambda: on_client.get(url),
