@@ -65,10 +65,12 @@ def read_lock(text: str) -> list[Requirement]:
 def required(project: Mapping[str, Any], lock: Lock) -> list[Requirement]:
     """Return what the project, as its `pyproject.toml` describes it, requires of a lock file."""
     extras = project["project"]["optional-dependencies"]
-    texts = [*project["build-system"]["requires"], *project["project"]["dependencies"]]
-    texts += itertools.chain(*(extras[extra] for extra in lock.extras))
-    texts += itertools.chain(*(_group(project["dependency-groups"], each) for each in lock.groups))
-    return [Requirement(text) for text in texts]
+    strings = [*project["build-system"]["requires"], *project["project"]["dependencies"]]
+    strings += itertools.chain(*(extras[extra] for extra in lock.extras))
+    strings += itertools.chain(
+        *(_group(project["dependency-groups"], each) for each in lock.groups)
+    )
+    return [Requirement(each) for each in strings]
 
 
 def problems(pins: Sequence[Requirement], roots: Sequence[Requirement]) -> list[str]:
@@ -137,7 +139,7 @@ def _requirements(pin: Requirement) -> list[Requirement] | None:
         return None
     if not pin.specifier.contains(installed.version, prereleases=True):
         return None
-    return [Requirement(text) for text in installed.requires or ()]
+    return [Requirement(each) for each in installed.requires or ()]
 
 
 def _meets(pin: Requirement, need: Requirement) -> bool:

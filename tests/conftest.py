@@ -69,7 +69,7 @@ class FakeClock:
 
 
 class FakeEndpoint:
-    """Stands where the network is: gives the responses it was told, else a new token each time."""
+    """Stands where the network is: returns the given responses, else a new token each time."""
 
     def __init__(self, clock: FakeClock) -> None:
         self.clock = clock

@@ -292,9 +292,9 @@ def test_unreadable_metadata_breaks_no_listing(site: Site) -> None:
 
     assert site.choose("acme", "orocommerce") == [("", "acme"), ("", "orocommerce")]
     code = "import logging, sys; logging.basicConfig(stream=sys.stdout); import keyturn as k"
-    told = site.run(f"{code}; k.providers()")
-    assert "torn-1.dist-info can't be read (UnicodeDecodeError)" in told
-    assert "odd-1.dist-info can't be read" in told
+    shown = site.run(f"{code}; k.providers()")
+    assert "torn-1.dist-info can't be read (UnicodeDecodeError)" in shown
+    assert "odd-1.dist-info can't be read" in shown
 
 
 # Requests a token from an endpoint that needs no network, then prints what plugins noted.
@@ -371,7 +371,7 @@ def test_broken_plugin_is_logged_and_breaks_no_other(
     here: Site, caplog: pytest.LogCaptureFixture, kind: str
 ) -> None:
     """A broken plugin would cost others their events, or no message would name it."""
-    source, told = BROKEN_PLUGINS[kind]
+    source, shown = BROKEN_PLUGINS[kind]
     for name in ("aaa", "zzz"):
         here.install(f"keyturn-{name}", NOTES.replace("noted", name), name, group="keyturn.plugins")
     here.install("keyturn-broken", source, "broken", group="keyturn.plugins")
@@ -379,7 +379,7 @@ def test_broken_plugin_is_logged_and_breaks_no_other(
 
     assert [sys.__dict__.pop(name, None) for name in ("aaa", "zzz")] == [EVENT, EVENT]
     (warning,) = warnings_of(caplog)
-    assert told in warning
+    assert shown in warning
     assert "Update it" in warning
 
 
@@ -388,11 +388,11 @@ def test_broken_plugin_costs_no_token(site: Site, kind: str) -> None:
     """A plugin that only watches would take the application down."""
     site.install("keyturn-notes", NOTES, "notes", group="keyturn.plugins")
     site.install("keyturn-broken", BROKEN_PLUGINS[kind][0], "broken", group="keyturn.plugins")
-    *told, token, noted = site.run(USE).splitlines()
+    *shown, token, noted = site.run(USE).splitlines()
 
     assert token == "t0ken"
     assert "kind='token_request'" in noted
-    assert told
+    assert shown
 
 
 def test_log_says_which_argument_a_hook_does_not_have(
@@ -716,12 +716,12 @@ def test_plugin_of_a_newer_version_is_reported_before_its_import(
     assert "new" in [info.name for info in keyturn.providers()]
     with pytest.raises(ProviderLoadError) as caught:
         keyturn.provider("new")
-    told = (
+    shown = (
         "new of distribution keyturn-new can't be used: it is written for version {} of the plugin "
         "API, and this keyturn supports 1 to 1. Update keyturn."
     )
-    assert str(caught.value) == "provider " + told.format(2)
-    assert warnings_of(caplog) == ["plugin new is not used: plugin " + told.format(3)]
+    assert str(caught.value) == "provider " + shown.format(2)
+    assert warnings_of(caplog) == ["plugin new is not used: plugin " + shown.format(3)]
 
 
 def test_plugin_of_an_older_version_works_and_warns(
@@ -748,12 +748,12 @@ def test_plugin_of_a_version_that_is_gone_is_reported_before_its_import(
     monkeypatch.setattr(hooks, "OLDEST_API_VERSION", 2)
     emit(EVENT, None)
 
-    told = (
+    shown = (
         "it is written for version 1 of the plugin API, and this keyturn supports 2 to 3. Update "
     )
-    with pytest.raises(ProviderLoadError, match=told + "keyturn-old"):
+    with pytest.raises(ProviderLoadError, match=shown + "keyturn-old"):
         keyturn.provider("old")
-    assert told + "keyturn-old." in warnings_of(caplog)[0]
+    assert shown + "keyturn-old." in warnings_of(caplog)[0]
 
 
 @pytest.mark.parametrize(("newest", "used"), [(1, "v1"), (2, "v2"), (3, "v3"), (4, "v3")])
@@ -854,12 +854,12 @@ def test_all_kinds_of_broken_plugins_at_once(
     site.install("keyturn-evil", "raise SystemExit", "orocommerce")
     site.install("keyturn-blocked", GOOD, "blocked")
     site.register("keyturn-new", NEWER)
-    told = {kind: words for kind, (_, words) in BROKEN.items()} | {
+    shown = {kind: words for kind, (_, words) in BROKEN.items()} | {
         "twice": "is registered by keyturn-left and by keyturn-right. Uninstall all but one",
         "blocked": "is disabled by the environment variable KEYTURN_PLUGINS",
         "new": "it is written for version 2 of the plugin API",
     }
-    environment = configured(good="acme", **{k.replace("-", "_"): k for k in told}) | {
+    environment = configured(good="acme", **{k.replace("-", "_"): k for k in shown}) | {
         "KEYTURN_CONNECTIONS__GOOD__TOKEN_URL": serve(token_response).url,
         "KEYTURN_PLUGINS": "-blocked",
     }
@@ -867,7 +867,7 @@ def test_all_kinds_of_broken_plugins_at_once(
     listed = keyturn_command(site, "providers", **environment)
     assert listed.returncode == 0
     names = [line.split()[0] for line in listed.stdout.splitlines()[1:]]
-    assert names == sorted([*BUILT_IN, "acme", "twice", *told])
+    assert names == sorted([*BUILT_IN, "acme", "twice", *shown])
     assert "keyturn-evil registers the built-in provider name orocommerce" in listed.stderr
 
     token = keyturn_command(site, "token", "good", **environment)
@@ -878,10 +878,10 @@ def test_all_kinds_of_broken_plugins_at_once(
     checked = keyturn_command(site, "check", **environment)
     assert checked.returncode == 2
     mistakes = [line for line in checked.stderr.splitlines() if line.startswith("  - ")]
-    for name, words in told.items():
+    for name, words in shown.items():
         variable = f"KEYTURN_CONNECTIONS__{name.replace('-', '_').upper()}__PROVIDER: "
         assert [words in line for line in mistakes if variable in line] == [True], name
-    assert len(mistakes) == len(told)
+    assert len(mistakes) == len(shown)
     assert "Traceback" not in listed.stderr + token.stderr + checked.stderr
 
 

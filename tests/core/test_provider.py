@@ -139,9 +139,9 @@ def test_defect_of_a_provider_is_reported_as_ours_and_shows_no_value(
     with pytest.raises(errors.KeyturnError) as caught:
         use(world.changed(**{method: fail}))
 
-    told = str(caught.value) + caplog.text
-    assert "ZeroDivisionError" in told
-    assert "s3cret-for-tests" not in told
+    shown = str(caught.value) + caplog.text
+    assert "ZeroDivisionError" in shown
+    assert "s3cret-for-tests" not in shown
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None
 

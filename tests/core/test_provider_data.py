@@ -310,10 +310,10 @@ def test_secret_in_a_query_stays_out_of_sight(
     server.close()
     with pytest.raises(errors.EndpointUnavailable) as unreachable:
         Transport().send(connection.token_request(), 10)
-    told = [caught.value, unreachable.value, connection.token_request(), connection.explain()]
+    shown = [caught.value, unreachable.value, connection.token_request(), connection.explain()]
 
     assert b"client_secret=s3cret-for-tests" in server.received[0]
-    assert "s3cret" not in "".join(map(repr, told)) + "".join(map(str, told)) + caplog.text
+    assert "s3cret" not in "".join(map(repr, shown)) + "".join(map(str, shown)) + caplog.text
 
 
 def test_platforms_header_replaces_the_usual_one(platform: Platform) -> None:

@@ -387,14 +387,14 @@ def test_caller_with_other_options_waits_by_these(world: World, gate: Gate) -> N
 
 def test_log_handler_that_asks_for_the_token_gets_an_error(world: World) -> None:
     """It would wait for itself, and the first caller with it."""
-    told: list[BaseException] = []
+    caught: list[BaseException] = []
 
     class Asks(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             try:
                 connection.token()
             except errors.KeyturnError as error:
-                told.append(error)
+                caught.append(error)
 
     connection = world.connect(scope="read write")
     world.endpoint.responses.append(world.endpoint.token("narrow", scope="read"))
@@ -405,7 +405,7 @@ def test_log_handler_that_asks_for_the_token_gets_an_error(world: World) -> None
     finally:
         logging.getLogger("keyturn").removeHandler(handler)
 
-    assert "on the thread that acquires it" in str(told[0])
+    assert "on the thread that acquires it" in str(caught[0])
 
 
 def test_hundred_threads_with_one_bad_token_renew_it_once(world: World, gate: Gate) -> None:

@@ -111,10 +111,10 @@ def test_secret_placeholders_do_not_show_in_a_transcript(
             400, {"error": "invalid_client", "error_description": "p1n-for-tests"}
         )
     )
-    told = connection.explain() + connection.explain() + caplog.text
+    shown = connection.explain() + connection.explain() + caplog.text
 
-    assert "p1n" not in told
-    assert "pin=REDACTED" in told
+    assert "p1n" not in shown
+    assert "pin=REDACTED" in shown
 
 
 def test_setting_changes_the_fingerprint_wherever_it_stands(platform: Platform) -> None:

@@ -64,8 +64,8 @@ def _assertion(provider: Provider[Any], settings: Settings, url: str) -> Pairs:
     claims = {
         "iss": client_id,
         "sub": client_id,
-        "aud": templates.text(audience, settings) if audience else url,
-        **dict(templates.texts(provider.assertion_claims, settings)),
+        "aud": templates.render(audience, settings) if audience else url,
+        **dict(templates.render_all(provider.assertion_claims, settings)),
     }
     assertion = ClientAssertion(
         private_key=private_key,

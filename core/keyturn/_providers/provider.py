@@ -61,12 +61,12 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
             provider=self.name,
             method=self.method,
             url=url,
-            parameters=(*grant, *parameters, *templates.texts(self.parameters, settings)),
+            parameters=(*grant, *parameters, *templates.render_all(self.parameters, settings)),
             scope=self.scope(settings),
             scope_name=self.scope_name,
             scope_separator=self.scope_separator,
             body_format=self.body_format,
-            extra_headers=(*headers, *templates.texts(self.token_headers, settings)),
+            extra_headers=(*headers, *templates.render_all(self.token_headers, settings)),
             certificate=certificate(settings),
             response_mapping=self._response_mapping(settings),
         )
@@ -106,7 +106,7 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
 
     def api_request_headers(self, settings: S, token: Token) -> Mapping[str, str]:
         """Return what an API request needs besides the token, where the caller set none."""
-        headers = templates.texts(self.api_headers, settings)
+        headers = templates.render_all(self.api_headers, settings)
         return {name: each if isinstance(each, str) else reveal(each) for name, each in headers}
 
     def api_url_for(self, settings: S, token: Token | None) -> str | None:

@@ -74,7 +74,7 @@ def address(template: str, settings: Settings) -> str:
     return made
 
 
-def text(template: str, settings: Settings) -> Value | None:
+def render(template: str, settings: Settings) -> Value | None:
     """Return the value of a template.
 
     Returns:
@@ -92,12 +92,12 @@ def text(template: str, settings: Settings) -> Value | None:
     return Secret(made) if is_secret else made
 
 
-def texts(templates: Mapping[str, str], settings: Settings) -> Pairs:
+def render_all(templates: Mapping[str, str], settings: Settings) -> Pairs:
     """Return the names and values of several templates; a value that is None is left out."""
     pairs = [
         (name, value)
         for name, template in templates.items()
-        if (value := text(template, settings)) is not None
+        if (value := render(template, settings)) is not None
     ]
     return tuple(pairs)
 
