@@ -75,7 +75,7 @@ def test_environment_alone_suffices(override: Callable[..., None], name: str) ->
     """A container often has no file; a variable's name can't hold a hyphen or a dot."""
     override("NORCE_STAGE", **ALONE, TIMEOUT="5", STORE="memory://")
 
-    assert config.read().names() == ["norce-stage"]
+    assert sorted(config.read().connections) == ["norce-stage"]
     assert keyturn.load_connection(name).name == "norce-stage"
 
 

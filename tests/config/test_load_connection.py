@@ -75,10 +75,10 @@ def test_file_is_found_by_variable_and_in_the_users_directory(
     default.mkdir(parents=True)
     (default / "keyturn.toml").write_text(ORO)
 
-    assert config.read().names() == ["oro"]
+    assert sorted(config.read().connections) == ["oro"]
     monkeypatch.setenv("KEYTURN_CONFIG", str(write(NORCE)))
-    assert config.read().names() == ["norce-stage"]
-    assert config.read(default / "keyturn.toml").names() == ["oro"]
+    assert sorted(config.read().connections) == ["norce-stage"]
+    assert sorted(config.read(default / "keyturn.toml").connections) == ["oro"]
 
 
 def test_file_in_the_working_directory_is_not_read(
@@ -88,7 +88,7 @@ def test_file_in_the_working_directory_is_not_read(
     (tmp_path / "keyturn.toml").write_text(ORO)
     monkeypatch.chdir(tmp_path)
 
-    assert config.read().names() == []
+    assert sorted(config.read().connections) == []
 
 
 @pytest.mark.parametrize(
@@ -425,4 +425,4 @@ def test_byte_order_mark_is_ignored(write: Callable[[str], Path]) -> None:
     """A file saved by a Windows editor would be rejected as not TOML."""
     path = write("")
     path.write_bytes(b"\xef\xbb\xbf" + ORO.replace("\n", "\r\n").encode())
-    assert "oro" in config.read(path).names()
+    assert "oro" in sorted(config.read(path).connections)

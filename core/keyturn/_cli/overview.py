@@ -41,10 +41,7 @@ def schema(arguments: argparse.Namespace) -> int:
 def check(arguments: argparse.Namespace) -> int:
     """Check the configuration, and get a token for one connection or for each."""
     configured = configuration(arguments)
-    names = [arguments.name]
-    if arguments.name is None:
-        configured.check()
-        names = configured.names()
+    names = configured.check() if arguments.name is None else [arguments.name]
     if not names:
         raise errors.ConfigurationError(
             f"no connection is configured in {configured.path} or in the environment."
@@ -55,15 +52,14 @@ def check(arguments: argparse.Namespace) -> int:
 def status(arguments: argparse.Namespace) -> int:
     """Show the state of each connection's token; no request is sent."""
     configured = configuration(arguments)
-    configured.check()
-    names = configured.names()
+    names = configured.check()
     return _print_connections(arguments, configured, names, _STATUS_COLUMNS, token_state)
 
 
 def _check(connection: Connection) -> Row:
     before, token = current_token(connection), connection.token()
-    kept = before is not None and before.access_token == token.access_token
-    source = "store" if kept else "token endpoint"
+    is_kept = before is not None and before.access_token == token.access_token
+    source = "store" if is_kept else "token endpoint"
     return {"result": "ok", "source": source, "expires_in": expires_in(token)}
 
 

@@ -1,7 +1,7 @@
 """Connections by name: which of them `keyturn.toml` and the environment define.
 
-Any string may turn out to be a secret. So each is wrapped in a `Secret` as soon as it has been
-read, and no error is raised from a frame that has held it bare.
+Any value may hold a secret. So each is put into a `RawSetting`, which no `repr` shows, as soon as
+it has been read, and no error is raised from a frame that has held it bare.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ import os
 import re
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from keyturn import errors
 from keyturn._config.configuration import Configuration, variable_name
 from keyturn._config.references import RawSetting
 from keyturn._names import did_you_mean
-from keyturn._secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 _FILE_VARIABLE = "KEYTURN_CONFIG"
 _OVERRIDE_PREFIX = "KEYTURN_CONNECTIONS__"
 _TOP_LEVEL = ("connections", "store", "store_key")
+_is_name = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}").fullmatch
 
 
 def load_connection(name: str, *, config: str | os.PathLike[str] | None = None) -> Connection:
@@ -64,17 +64,14 @@ def read(config: str | os.PathLike[str] | None = None) -> Configuration:
     """
     named = config or os.environ.get(_FILE_VARIABLE)
     path = Path(named) if named else _default_path()
-    loaded = _load(path, optional=not named)
-    if isinstance(loaded, str):
-        raise errors.ConfigurationError(f"the configuration file {path} {loaded}.")
-    tables, is_private = loaded
+    top, is_private = _load(path, optional=not named)
     connections: dict[str, dict[str, RawSetting]] = {}
-    problems = [*_top_level_problems(tables), *_take_tables(tables, connections)]
+    problems = [*_top_level_problems(top)]
+    if "connections" in top:
+        problems += _take_tables(top["connections"].value, connections)
     problems += _take_overrides(connections)
-    store = RawSetting(tables["store"], "store") if "store" in tables else None
-    return Configuration(
-        path, is_private, connections, store, tuple(_store_keys(tables)), tuple(problems)
-    )
+    keys = _store_keys(top["store_key"].value) if "store_key" in top else ()
+    return Configuration(path, is_private, connections, top.get("store"), keys, tuple(problems))
 
 
 def _default_path() -> Path:
@@ -83,10 +80,10 @@ def _default_path() -> Path:
     return Path(platformdirs.user_config_dir("keyturn")) / "keyturn.toml"
 
 
-def _load(path: Path, *, optional: bool) -> tuple[dict[str, Any], bool] | str:
-    """Return the file's content, and whether no other user can open it; or why it can't be read.
+def _load(path: Path, *, optional: bool) -> tuple[dict[str, RawSetting], bool]:
+    """Return what stands at the file's top level, and whether no other user can open the file.
 
-    There need not be an optional file. Every string of the content is wrapped in a `Secret`.
+    There need not be an optional file.
     """
     import tomllib
 
@@ -94,56 +91,42 @@ def _load(path: Path, *, optional: bool) -> tuple[dict[str, Any], bool] | str:
         with path.open("rb") as file:
             # Of the opened file: the path may lead to another one by now.
             status = os.fstat(file.fileno())
-            content = file.read()
-        tables = tomllib.loads(content.decode("utf-8-sig"))
+            tables = tomllib.loads(file.read().decode("utf-8-sig"))
     except OSError as error:
         if optional and isinstance(error, FileNotFoundError):
             return {}, False
-        return f"can't be read: {error.strerror}"
+        problem = f"can't be read: {error.strerror}"
     except tomllib.TOMLDecodeError as error:
         # The rest of its message may quote the file.
         position = re.search(r"\(at (line \d+, column \d+|end of document)\)\Z", str(error))
-        return f"is not TOML{f': {position[1]}' if position else ''}"
+        problem = f"is not TOML{f': {position[1]}' if position else ''}"
     except (UnicodeDecodeError, RecursionError) as error:
-        return f"is not UTF-8, or nested too deeply ({type(error).__name__})"
+        problem = f"is not UTF-8, or nested too deeply ({type(error).__name__})"
     else:
         is_private = status.st_uid == os.geteuid() and not stat.S_IMODE(status.st_mode) & 0o077
-        return _wrap(tables), is_private
+        return {key: RawSetting(each, _quoted(key)) for key, each in tables.items()}, is_private
+    raise errors.ConfigurationError(f"the configuration file {path} {problem}.")
 
 
-def _wrap(value: Any) -> Any:
-    if isinstance(value, str):
-        return Secret(value)
-    if isinstance(value, list):
-        return [_wrap(each) for each in value]
-    if isinstance(value, dict):
-        return {name: _wrap(each) for name, each in value.items()}
-    return value
-
-
-def _store_keys(tables: Mapping[str, Any]) -> Iterator[RawSetting]:
-    value = tables.get("store_key")
+def _store_keys(value: object) -> tuple[RawSetting, ...]:
     if isinstance(value, list) and value:
-        for number, each in enumerate(value):
-            yield RawSetting(each, f"store_key[{number}]")
-    elif value is not None:
-        yield RawSetting(value, "store_key")
+        return tuple(RawSetting(each, f"store_key[{number}]") for number, each in enumerate(value))
+    return (RawSetting(value, "store_key"),)
 
 
-def _top_level_problems(tables: Mapping[str, Any]) -> Iterator[errors.Problem]:
-    for key, value in tables.items():
+def _top_level_problems(top: Mapping[str, RawSetting]) -> Iterator[errors.Problem]:
+    for key, raw in top.items():
         if key not in _TOP_LEVEL:
             known = f"{', '.join(_TOP_LEVEL)}.{did_you_mean(key, _TOP_LEVEL)}"
-            yield errors.Problem(_quoted(key), f"is not known; known are {known}")
-        elif key == "store" and not isinstance(value, Secret):
+            yield errors.Problem(raw.location, f"is not known; known are {known}")
+        elif key == "store" and not isinstance(raw.value, str):
             yield errors.Problem("store", "must be a string")
 
 
 def _take_tables(
-    tables: Mapping[str, Any], connections: dict[str, dict[str, RawSetting]]
+    found: object, connections: dict[str, dict[str, RawSetting]]
 ) -> Iterator[errors.Problem]:
     """Add the file's connections, and yield the problems in doing so."""
-    found = tables.get("connections", {})
     if not isinstance(found, dict):
         yield errors.Problem("connections", "must be a table")
         return
@@ -171,22 +154,18 @@ def _take_overrides(connections: dict[str, dict[str, RawSetting]]) -> Iterator[e
     for variable in sorted(os.environ):
         if variable.startswith(_OVERRIDE_PREFIX):
             connection, _, setting = variable.removeprefix(_OVERRIDE_PREFIX).rpartition("__")
-            raw = RawSetting(Secret(os.environ[variable]), variable, from_environment=True)
-            overrides.setdefault(connection, {})[setting.lower()] = raw
+            overrides.setdefault(connection, {})[setting.lower()] = RawSetting(
+                os.environ[variable], variable, from_environment=True
+            )
     names = {variable_name(name): name for name in connections}
     for connection, settings in overrides.items():
         name = names.get(connection, connection.lower().replace("_", "-"))
         if name in connections or ("provider" in settings and _is_name(name)):
             connections.setdefault(name, {}).update(settings)
-            continue
-        question = did_you_mean(connection, names)
-        for raw in settings.values():
-            yield errors.Problem(raw.location, f"belongs to no configured connection.{question}")
+        else:
+            problem = f"belongs to no configured connection.{did_you_mean(connection, names)}"
+            yield from (errors.Problem(raw.location, problem) for raw in settings.values())
 
 
 def _quoted(key: str) -> str:
     return key if _is_name(key) else json.dumps(key)
-
-
-def _is_name(key: str) -> bool:
-    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", key) is not None

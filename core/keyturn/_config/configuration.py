@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -11,7 +12,7 @@ from urllib.parse import quote
 import attrs
 
 from keyturn import errors
-from keyturn._config.references import RawSetting, reference_problem, resolve_all, reveal
+from keyturn._config.references import RawSetting, reference_problem, resolve_all
 from keyturn._connection import Connection
 from keyturn._names import did_you_mean
 from keyturn._options import Options, option_problem
@@ -22,7 +23,7 @@ from keyturn._secret import Secret
 from keyturn.stores._opening import STORE_VARIABLE, shared_encrypted_store, shared_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from keyturn._providers.provider import Provider
@@ -67,24 +68,23 @@ class Configuration:
     store_keys: tuple[RawSetting, ...]
     problems: tuple[errors.Problem, ...]
 
-    def names(self) -> list[str]:
-        """Return the connections' names, sorted."""
-        return sorted(self.connections)
+    def check(self) -> list[str]:
+        """Check every connection, its provider included, and return the connections' names.
 
-    def check(self) -> None:
-        """Check every connection, its provider included; no reference is resolved.
+        No reference is resolved.
 
         Raises:
             keyturn.errors.ConfigurationError: There are problems; all of them are named.
         """
         self._raise_if(self._problems(self.connections))
+        return sorted(self.connections)
 
     def open(self, name: str) -> Connection:
         """Return the connection of a name; see `keyturn.load_connection`."""
         name = self._configured(name)
         self._raise_if(self._problems([name]))
         raw = self.connections[name]
-        provider = plugins.provider(raw["provider"].value.reveal())
+        provider = plugins.provider(raw["provider"].value)
         settings = functools.partial(self._settings, name, provider)
         return Connection(
             provider,
@@ -104,29 +104,57 @@ class Configuration:
         raise errors.ConfigurationError(
             f"no connection is named {name!r}.{did_you_mean(name, self.connections)}",
             hint=f"Configured in {self.path} and the environment: "
-            f"{', '.join(self.names()) or 'none'}.",
+            f"{', '.join(sorted(self.connections)) or 'none'}.",
         )
 
     def _problems(self, chosen: Collection[str]) -> Iterator[errors.Problem]:
         """Yield all problems; only of the chosen connections the providers are imported."""
         yield from self.problems
         for key in self.store_keys:
-            if isinstance(key.value, (dict, Secret)):
-                yield from _secret_problems(key, is_private=self.is_private)
+            if isinstance(key.value, (dict, str)):
+                yield from self._secret_problems(key)
             else:
                 yield errors.Problem(
                     key.location, "must be a reference to a secret, or a list of them"
                 )
         for name, raw in self.connections.items():
             provider = None
-            if name in chosen and isinstance(getattr(raw.get("provider"), "value", None), Secret):
+            if name in chosen and isinstance(getattr(raw.get("provider"), "value", None), str):
                 try:
-                    provider = plugins.provider(raw["provider"].value.reveal())
+                    provider = plugins.provider(raw["provider"].value)
                 except errors.ConfigurationError as error:
                     yield errors.Problem(raw["provider"].location, str(error))
-            yield from _form_problems(name, raw, provider, is_private=self.is_private)
+            yield from self._form_problems(name, raw, provider)
             if provider is not None:
                 yield from _read(name, raw, provider, {})[1]
+
+    def _form_problems(
+        self, name: str, raw: RawSettings, provider: Provider[Any] | None
+    ) -> Iterator[errors.Problem]:
+        """Yield what is wrong with the form of a connection's settings."""
+        if "provider" not in raw:
+            yield errors.Problem(f"connections.{name}.provider", "is required")
+        schemas = _schemas(*([provider.settings] if provider else _COMMON_SETTINGS))
+        for setting, each in raw.items():
+            problem = None
+            if setting in _OPTIONS:
+                problem = option_problem(setting, _plain(each, _NUMBER))
+            elif setting in _OWN:
+                problem = None if isinstance(each.value, str) else "must be a string"
+            elif schemas.get(setting, {}).get("writeOnly"):
+                yield from self._secret_problems(each)
+            elif provider and setting not in schemas:
+                question = did_you_mean(setting, [*schemas, *_OWN])
+                problem = f"is not a setting of this provider.{question}"
+            if problem:
+                yield errors.Problem(each.location, problem)
+
+    def _secret_problems(self, raw: RawSetting) -> Iterator[errors.Problem]:
+        if isinstance(raw.value, dict):
+            if message := reference_problem(raw.value):
+                yield errors.Problem(raw.location, message)
+        elif isinstance(raw.value, str) and not (self.is_private or raw.from_environment):
+            yield errors.Problem(raw.location, _WRITTEN_OUT)
 
     def _settings(self, name: str, provider: Provider[Any]) -> Settings:
         """Return a connection's settings, the references in them resolved now.
@@ -137,27 +165,20 @@ class Configuration:
         """
         raw = self.connections[name]
         secrets, problems = resolve_all(_references_in(raw, provider))
-        self._raise_if(problems)
-        settings, problems = _read(name, raw, provider, secrets)
-        if settings is None:
-            raise self._error(problems)
+        settings, mistakes = _read(name, raw, provider, secrets)
+        if settings is None or problems:
+            raise self._error(problems + mistakes)
         return settings
 
     def _open_store(self, chosen: RawSetting | None) -> TokenStore:
-        url = chosen.value.reveal() if chosen else os.environ.get(STORE_VARIABLE)
-        location = chosen.location if chosen else STORE_VARIABLE
-        store = self._opened(location, shared_store, url or _default_store())
-        if not self.store_keys:
-            return store
+        chosen = chosen or RawSetting(os.environ.get(STORE_VARIABLE), STORE_VARIABLE)
         keys, problems = resolve_all({each.location: each for each in self.store_keys})
         self._raise_if(problems)
-        return self._opened("store_key", shared_encrypted_store, store, list(keys.values()))
-
-    def _opened(
-        self, location: str, open_store: Callable[..., TokenStore], *given: object
-    ) -> TokenStore:
+        location = chosen.location
         try:
-            return open_store(*given)
+            store = shared_store(chosen.value or _default_store())
+            location = "store_key"
+            return shared_encrypted_store(store, list(keys.values())) if keys else store
         except errors.ConfigurationError as error:
             problem = errors.Problem(location, str(error))
         raise self._error([problem])
@@ -178,32 +199,6 @@ def variable_name(name: str) -> str:
     return name.replace("-", "_").replace(".", "_").upper()
 
 
-def _form_problems(
-    name: str, raw: RawSettings, provider: Provider[Any] | None, *, is_private: bool
-) -> Iterator[errors.Problem]:
-    """Yield what is wrong with the form of a connection's settings; no reference is resolved."""
-    if "provider" not in raw:
-        yield errors.Problem(f"connections.{name}.provider", "is required")
-    for key in ("provider", "store"):
-        if key in raw and not isinstance(raw[key].value, Secret):
-            yield errors.Problem(raw[key].location, "must be a string")
-    for option in _OPTIONS:
-        if option in raw and (message := option_problem(option, _plain(raw[option], _NUMBER))):
-            yield errors.Problem(raw[option].location, message)
-    schemas = _schemas(*([provider.settings] if provider else _COMMON_SETTINGS))
-    for setting, each in raw.items():
-        if schemas.get(setting, {}).get("writeOnly"):
-            yield from _secret_problems(each, is_private=is_private)
-
-
-def _secret_problems(raw: RawSetting, *, is_private: bool) -> Iterator[errors.Problem]:
-    if isinstance(raw.value, dict):
-        if message := reference_problem(reveal(raw.value)):
-            yield errors.Problem(raw.location, message)
-    elif isinstance(raw.value, Secret) and not (is_private or raw.from_environment):
-        yield errors.Problem(raw.location, _WRITTEN_OUT)
-
-
 def _references_in(raw: RawSettings, provider: Provider[Any]) -> dict[str, RawSetting]:
     """Return the settings that refer to a secret."""
     schemas = _schemas(provider.settings)
@@ -222,40 +217,35 @@ def _read(
     A reference that `secrets` doesn't resolve is not checked.
     """
     schemas = _schemas(provider.settings)
-    values, problems = {}, []
-    for setting, each in raw.items():
-        if setting in schemas and setting not in _OWN:
-            values[setting] = _plain(each, schemas[setting])
-        elif setting not in _OWN:
-            question = did_you_mean(setting, [*schemas, *_OWN])
-            problems.append(
-                errors.Problem(each.location, f"is not a setting of this provider.{question}")
-            )
+    known = [setting for setting in raw if setting in schemas and setting not in _OWN]
+    values = {setting: _plain(raw[setting], schemas[setting]) for setting in known}
     references = _references_in(raw, provider)
     values |= {setting: secrets.get(setting, _PLACEHOLDER) for setting in references}
-    settings, found = provider_settings.read(provider.settings, values)
-    for problem in found:
-        setting = problem.path
-        path = raw[setting].location if setting in raw else f"connections.{name}.{setting}"
+    settings, problems = provider_settings.read(provider.settings, values)
+    paths = {setting: each.location for setting, each in raw.items()}
+    return settings, [
+        errors.Problem(paths.get(each.path, f"connections.{name}.{each.path}"), each.message)
+        for each in problems
         # A placeholder need not be what the setting demands, such as a key as PEM.
-        if setting not in references or setting in secrets:
-            problems.append(errors.Problem(path, problem.message))
-    return settings, problems
+        if each.path not in references or each.path in secrets
+    ]
 
 
 def _plain(raw: RawSetting, schema: Mapping[str, Any]) -> Any:
-    """Return a setting's value as a provider reads it; a secret stays wrapped."""
-    if schema.get("writeOnly") and isinstance(raw.value, Secret):
-        return raw.value
-    value = reveal(raw.value)
+    """Return a setting's value as a provider reads it; a secret is wrapped."""
+    if schema.get("writeOnly") and isinstance(raw.value, str):
+        return Secret(raw.value)
+    return parse(raw.value, schema) if raw.from_environment else raw.value
+
+
+def parse(value: str, schema: Mapping[str, Any]) -> Any:
+    """Return what a string stands for in a setting of that JSON Schema, else the string itself."""
     types = schema.get("type", ())
-    if raw.from_environment and not {"object", "integer", "number", "boolean"}.isdisjoint(
+    if not {"object", "integer", "number", "boolean"}.isdisjoint(
         [types] if isinstance(types, str) else types
     ):
-        try:
+        with contextlib.suppress(ValueError, RecursionError):
             return json.loads(value if "object" in types else value.lower())
-        except (ValueError, RecursionError):
-            return value
     return value
 
 

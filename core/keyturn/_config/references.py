@@ -22,10 +22,10 @@ _COMMAND_SECONDS = 30.0
 
 @attrs.frozen(eq=False, repr=False)
 class RawSetting:
-    """One setting as it was given.
+    """One setting as it was given; no `repr` shows its value, which may be a secret.
 
     Args:
-        value: What was given, every string in it wrapped in a `Secret`.
+        value: What was given.
         location: Its path in the file, or its environment variable.
         from_environment: Whether it comes from a variable, where every value is a string.
     """
@@ -33,17 +33,6 @@ class RawSetting:
     value: Any
     location: str
     from_environment: bool = False
-
-
-def reveal(value: Any) -> Any:
-    """Return a value without the `Secret` around each string."""
-    if isinstance(value, Secret):
-        return value.reveal()
-    if isinstance(value, list):
-        return [reveal(each) for each in value]
-    if isinstance(value, dict):
-        return {name: reveal(each) for name, each in value.items()}
-    return value
 
 
 def reference_problem(reference: Mapping[str, Any]) -> str | None:
@@ -62,7 +51,7 @@ def resolve_all(raw: Mapping[str, RawSetting]) -> tuple[dict[str, Secret], list[
     """Return the secrets that settings are or refer to, and the problems that prevent it.
 
     Args:
-        raw: Each a secret, or a table in which `reference_problem` found no problem. Its one key
+        raw: Each a string, or a table in which `reference_problem` found no problem. Its one key
             is the source:
 
             `env`: the name of an environment variable.
@@ -75,7 +64,7 @@ def resolve_all(raw: Mapping[str, RawSetting]) -> tuple[dict[str, Secret], list[
     """
     secrets, problems = {}, []
     for name, each in raw.items():
-        found = each.value if isinstance(each.value, Secret) else _resolve(reveal(each.value))
+        found = Secret(each.value) if isinstance(each.value, str) else _resolve(each.value)
         if isinstance(found, Secret):
             secrets[name] = found
         else:
@@ -87,9 +76,7 @@ def _resolve(reference: Mapping[str, Any]) -> Secret | str:
     """Return a secret, or as a string what prevents it."""
     ((source, target),) = reference.items()
     found = _SOURCES[source](target) if source in _SOURCES else _from_plugins(source, target)
-    if isinstance(found, Secret) and not found:
-        return f"the {source} it refers to is empty"
-    return found
+    return found or f"the {source} it refers to is empty"
 
 
 def _form_problem(source: str, target: object) -> str | None:
@@ -107,9 +94,8 @@ def _form_problem(source: str, target: object) -> str | None:
 
 
 def _from_environment(variable: str) -> Secret | str:
-    if variable not in os.environ:
-        return f"the environment variable {variable} is not set"
-    return Secret(os.environ[variable])
+    value = os.environ.get(variable)
+    return f"the environment variable {variable} is not set" if value is None else Secret(value)
 
 
 def _absolute(path: str) -> Path | None:
