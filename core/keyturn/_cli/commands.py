@@ -44,14 +44,14 @@ def run(argv: Sequence[str]) -> int:
         )
     arguments.out = sys.stdout
     module, _, function = arguments.command.partition(":")
-    command: Callable[[argparse.Namespace], int] = getattr(
+    command: Callable[[argparse.Namespace], int | None] = getattr(
         importlib.import_module(f"keyturn._cli.{module}"), function
     )
     # Standard output is for results alone: what a plugin prints must not get into a `$(…)`.
     with _logging(verbose=arguments.verbose) as log, contextlib.redirect_stdout(sys.stderr):
         arguments.log = log
         try:
-            return command(arguments)
+            return command(arguments) or DONE
         finally:
             from keyturn._tokens.single_flight import finish_workers
 
@@ -103,9 +103,9 @@ def print_rows(
 
 def _cell(value: str | int | None) -> str:
     """Return a value with its control characters escaped: they could change the terminal."""
-    string = "-" if value is None else str(value)
     return "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode() for each in string
+        each if each.isprintable() else each.encode("unicode_escape").decode()
+        for each in ("-" if value is None else str(value))
     )
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keyturn import errors
-from keyturn._cli.commands import DONE
 from keyturn._plugins.discovery import installed_providers
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ class _Template(string.Template):
     delimiter = "%"
 
 
-def new_provider(arguments: argparse.Namespace) -> int:
+def new_provider(arguments: argparse.Namespace) -> None:
     """Write a distribution that can be installed, passes its tests and is listed."""
     name: str = arguments.name
     _require_usable(name)
@@ -43,7 +42,6 @@ def new_provider(arguments: argparse.Namespace) -> int:
     _write(directory, files)
     print(*files, sep="\n", file=arguments.out, flush=True)
     print(_NEXT_STEPS.format(directory=directory), file=sys.stderr)
-    return DONE
 
 
 def _require_usable(name: str) -> None:
@@ -82,11 +80,9 @@ def _files(name: str, *, is_data: bool) -> Iterator[tuple[str, str]]:
     init = f"src/{package}/__init__.py"
     source = f"src/{package}/{name}.toml" if is_data else init
     tests = f"tests/test_{name.replace('-', '_')}.py"
-    if is_data:
-        templates = {source: "data.toml", init: "package.py"}
-    else:
-        templates = {source: "provider.py", f"src/{package}/py.typed": "py.typed"}
-    templates |= {
+    data = {source: "data.toml", init: "package.py"}
+    code = {source: "provider.py", f"src/{package}/py.typed": "py.typed"}
+    templates = (data if is_data else code) | {
         tests: "test.py",
         "pyproject.toml": "pyproject.toml",
         "README.md": "README.md",

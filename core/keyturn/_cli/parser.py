@@ -116,18 +116,18 @@ _COMMANDS: dict[str, tuple[str, str, _Arguments]] = {
         "Run the emulator of the four providers",
         {"--port": {"type": _port, "default": 0, "help": "the first of four ports"}},
     ),
-    "providers": ("overview", "List the installed providers", _TABLE),
+    "providers": ("providers", "List the installed providers", _TABLE),
     "schema": (
-        "overview",
+        "providers",
         "Print a provider's settings, JSON Schema",
         {"provider": {"metavar": "PROVIDER"}},
     ),
     "check": (
-        "overview",
+        "tokens",
         "Check the configuration, and get a token for each connection",
         {"name": {"metavar": "NAME", "nargs": "?", "help": "check only this connection"}, **_TABLE},
     ),
-    "status": ("overview", "Show the state of each token; no request is sent", _TABLE),
+    "status": ("tokens", "Show the state of each token; no request is sent", _TABLE),
     "token": (
         "tokens",
         "Print a token that can be used now",
@@ -173,7 +173,7 @@ _COMMANDS: dict[str, tuple[str, str, _Arguments]] = {
         },
     ),
     "verify": (
-        "verify",
+        "providers",
         "Run every check on a provider",
         {
             "provider": {"metavar": "PROVIDER", "help": "its name, or a TOML file"},

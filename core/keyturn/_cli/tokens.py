@@ -1,18 +1,20 @@
-"""The commands that use one connection, and what is known of its token."""
+"""The commands that use connections: their tokens, and requests with them."""
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from typing import TYPE_CHECKING
 
 from keyturn import errors
-from keyturn._cli.commands import DONE, FAILED, Row
+from keyturn._cli.commands import DONE, FAILED, Row, print_rows, report
 from keyturn._connection import manager_of
 from keyturn._tokens.snapshot import EMPTY
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable, Sequence
 
     from keyturn._config.configuration import Configuration
     from keyturn._connection import Connection
@@ -20,50 +22,82 @@ if TYPE_CHECKING:
 
 _MAX_INPUT = 65_536
 _SECONDS = 60.0
+_CHECK_COLUMNS = ("connection", "provider", "result", "source", "expires_in")
+_STATUS_COLUMNS = ("connection", "provider", "state", "expires_in", "store")
 
 
-def token(arguments: argparse.Namespace) -> int:
+def check(arguments: argparse.Namespace) -> int:
+    """Check the configuration, and get a token for one connection or for each."""
+    configured = _configuration(arguments)
+    names = configured.check() if arguments.name is None else [arguments.name]
+    if not names:
+        raise errors.ConfigurationError(
+            f"no connection is configured in {configured.path} or in the environment."
+        )
+    return _print_connections(arguments, configured, names, _CHECK_COLUMNS, _checked)
+
+
+def status(arguments: argparse.Namespace) -> int:
+    """Show the state of each connection's token; no request is sent."""
+    configured = _configuration(arguments)
+    names = configured.check()
+    return _print_connections(arguments, configured, names, _STATUS_COLUMNS, _token_state)
+
+
+def token(arguments: argparse.Namespace) -> None:
     """Print a token that can be used now."""
     with _open_connection(arguments) as connection:
-        stale = current_token(connection) if arguments.renew else None
+        stale = _current_token(connection) if arguments.renew else None
         if arguments.format == "credential-helper":
             _check_requested_uri(connection, sys.stdin.read(_MAX_INPUT))
         shown = _formatted(arguments.format, connection, connection.token(stale=stale))
         print(shown, file=arguments.out, flush=True)
-    return DONE
 
 
-def explain(arguments: argparse.Namespace) -> int:
+def explain(arguments: argparse.Namespace) -> None:
     """Print the redacted transcript of how a token is acquired."""
     with _open_connection(arguments) as connection:
         print(connection.explain(), end="", file=arguments.out)
-    return DONE
 
 
-def revoke(arguments: argparse.Namespace) -> int:
+def revoke(arguments: argparse.Namespace) -> None:
     """Revoke the token at the provider, if there is one."""
     with _open_connection(arguments) as connection:
-        found = current_token(connection)
+        found = _current_token(connection)
         connection.revoke()
     print("revoked." if found else "there is no token to revoke.", file=sys.stderr)
-    return DONE
 
 
-def forget(arguments: argparse.Namespace) -> int:
+def forget(arguments: argparse.Namespace) -> None:
     """Forget the token on this side, and a cached error response."""
     with _open_connection(arguments) as connection:
         connection.forget()
     print("forgotten.", file=sys.stderr)
-    return DONE
 
 
 def request(arguments: argparse.Namespace) -> int:
     """Send an API request with a token; the response's body goes to standard output."""
     import httpx
 
+    from keyturn.integrations.httpx import KeyturnAuth
+
     with _open_connection(arguments) as connection:
+        url = arguments.path
+        if "://" not in url.partition("?")[0]:
+            url = f"{connection.api_url.rstrip('/')}/{url.lstrip('/')}"
+        client = httpx.Client(
+            auth=KeyturnAuth(connection),
+            timeout=_SECONDS,
+            # Plain http is for loopback only: the token must not pass through a proxy on a network.
+            mounts={"http://": None},
+        )
+        options = {"content": arguments.data, "headers": arguments.header}
         try:
-            return _send(connection, arguments)
+            with client, client.stream(arguments.method.upper(), url, **options) as response:
+                print(f"HTTP {response.status_code} {response.reason_phrase}", file=sys.stderr)
+                for chunk in response.iter_bytes():
+                    arguments.out.buffer.write(chunk)
+                return FAILED if response.is_error else DONE
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             failure = type(error).__name__
         # Raised here, not in the handler: httpx's errors hold the request, its token included.
@@ -74,7 +108,7 @@ def request(arguments: argparse.Namespace) -> int:
         )
 
 
-def configuration(arguments: argparse.Namespace) -> Configuration:
+def _configuration(arguments: argparse.Namespace) -> Configuration:
     """Return the configuration that `--config` or the environment names."""
     from keyturn import _config
 
@@ -83,27 +117,61 @@ def configuration(arguments: argparse.Namespace) -> Configuration:
 
 def _open_connection(arguments: argparse.Namespace) -> Connection:
     """Return the connection that the argument NAME names."""
-    return configuration(arguments).open(arguments.name)
+    return _configuration(arguments).open(arguments.name)
 
 
-def current_token(connection: Connection) -> Token | None:
+def _print_connections(
+    arguments: argparse.Namespace,
+    configured: Configuration,
+    names: Sequence[str],
+    columns: Sequence[str],
+    describe: Callable[[Connection], Row],
+) -> int:
+    """Print a row for each connection and return the highest exit code.
+
+    The third column has the class of a connection's error; the error goes to standard error.
+    """
+    rows, code = [], DONE
+    for name in names:
+        row: Row = dict.fromkeys(columns) | {"connection": name}
+        try:
+            with configured.open(name) as connection:
+                row["provider"] = connection.provider.name
+                row |= describe(connection)
+        except errors.KeyturnError as error:
+            code = max(code, report(error))
+            row[columns[2]] = type(error).__name__
+        rows.append(row)
+    print_rows(columns, rows, arguments.format, arguments.out)
+    return code
+
+
+def _checked(connection: Connection) -> Row:
+    """Return what getting a token from a connection results in."""
+    before, token = _current_token(connection), connection.token()
+    is_kept = before is not None and before.access_token == token.access_token
+    source = "store" if is_kept else "token endpoint"
+    return {"result": "ok", "source": source, "expires_in": _expires_in(token)}
+
+
+def _current_token(connection: Connection) -> Token | None:
     """Return the usable token that the connection or its store has; no request is sent."""
     snapshot = manager_of(connection).peek()
     return None if snapshot is EMPTY else snapshot.token
 
 
-def token_state(connection: Connection) -> Row:
+def _token_state(connection: Connection) -> Row:
     """Return the state of a connection's token, or of an error response that is cached."""
     manager = manager_of(connection)
     snapshot, store = manager.peek(), type(manager.store).__name__
     if snapshot is not EMPTY:
         state = "fresh" if manager.now() < snapshot.fresh_until else "stale"
-        return {"state": state, "expires_in": expires_in(snapshot.token), "store": store}
+        return {"state": state, "expires_in": _expires_in(snapshot.token), "store": store}
     cached = manager.refused()
     return {"state": f"refused: {cached.error}" if cached else "none", "store": store}
 
 
-def expires_in(token: Token) -> int:
+def _expires_in(token: Token) -> int:
     """Return the seconds until a token expires."""
     return round(token.expires_at - time.time())
 
@@ -115,22 +183,18 @@ def _formatted(form: str, connection: Connection, token: Token) -> str:
     if form == "header":
         # For `curl -H @-`, which keeps the token off the command line.
         return ": ".join(next(iter(connection.headers().items())))
-    import datetime as dt
-    import json
-
     if form == "json":
         fields = ("access_token", "token_type", "expires_at", "scope")
         return json.dumps({name: getattr(token, name) for name in fields})
     if form == "env":
         return _assignments(connection, token)
     # RFC 3339, in whole seconds, rounded down.
-    expiry = dt.datetime.fromtimestamp(int(token.expires_at), dt.UTC)
-    expires = expiry.strftime("%Y-%m-%dT%H:%M:%SZ")
+    expires = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(token.expires_at))
     if form == "exec-credential":
         # What kubectl expects (its page «client-go credential plugins»).
         status = {"token": token.access_token, "expirationTimestamp": expires}
-        kind = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential"}
-        return json.dumps(kind | {"status": status})
+        version = "client.authentication.k8s.io/v1"
+        return json.dumps({"apiVersion": version, "kind": "ExecCredential", "status": status})
     # What Bazel expects (its proposal «Credential Helpers»).
     headers = {name: [value] for name, value in connection.headers().items()}
     return json.dumps({"headers": headers, "expires": expires})
@@ -156,8 +220,6 @@ def _check_requested_uri(connection: Connection, request: str) -> None:
         keyturn.errors.ConfigurationError: It is not `{"uri": "…"}`.
         keyturn.errors.ForeignOrigin: The token is not for that address.
     """
-    import json
-
     from keyturn.integrations import RequestAuth
 
     try:
@@ -170,28 +232,3 @@ def _check_requested_uri(connection: Connection, request: str) -> None:
             connection=connection.name,
         )
     RequestAuth(connection).authorize("GET", uri, {})
-
-
-def _send(connection: Connection, arguments: argparse.Namespace) -> int:
-    import httpx
-
-    from keyturn.integrations import RequestAuth
-    from keyturn.integrations.httpx import KeyturnAuth
-
-    method, url = arguments.method.upper(), arguments.path
-    if "://" in url.partition("?")[0]:
-        RequestAuth(connection).authorize(method, url, {})
-    else:
-        url = f"{connection.api_url.rstrip('/')}/{url.lstrip('/')}"
-    given = {"content": arguments.data, "headers": arguments.header}
-    client = httpx.Client(
-        auth=KeyturnAuth(connection),
-        timeout=_SECONDS,
-        # Plain http is for loopback only: the token must not pass through a proxy on a network.
-        mounts={"http://": None},
-    )
-    with client, client.stream(method, url, **given) as response:
-        print(f"HTTP {response.status_code} {response.reason_phrase}", file=sys.stderr)
-        for chunk in response.iter_bytes():
-            arguments.out.buffer.write(chunk)
-        return FAILED if response.is_error else DONE
