@@ -88,8 +88,8 @@ def keyturn(capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
     def run(*arguments: str) -> Result:
         try:
             code = main(arguments)
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else 0
+        except SystemExit as exit_:
+            code = exit_.code if isinstance(exit_.code, int) else 0
         captured = capsys.readouterr()
         return Result(code, captured.out, captured.err)
 

@@ -147,16 +147,16 @@ def test_provider_name_is_in_every_file(
     """A forgotten placeholder would be published with the first release."""
     keyturn("new-provider", "acme-b2b-shop", *options)
     distribution = directory / "keyturn-acme-b2b-shop"
-    texts = {path: (distribution / path).read_text("utf-8") for path in files_in(distribution)}
+    contents = {path: (distribution / path).read_text("utf-8") for path in files_in(distribution)}
 
-    assert [path for path, text in texts.items() if "%" in text] == []
+    assert [path for path, content in contents.items() if "%" in content] == []
     assert project_of(distribution)["entry-points"] == {
         "keyturn.providers": {"acme-b2b-shop": "keyturn_acme_b2b_shop"}
     }
-    assert "class TestAcmeB2bShop(" in texts["tests/test_acme_b2b_shop.py"]
-    assert 'title = "Acme B2b Shop"' in "".join(texts.values())
-    assert "ACME_B2B_SHOP_CLIENT_SECRET" in texts["README.md"]
-    assert "${{ matrix.python }}" in texts[".github/workflows/ci.yml"]
+    assert "class TestAcmeB2bShop(" in contents["tests/test_acme_b2b_shop.py"]
+    assert 'title = "Acme B2b Shop"' in "".join(contents.values())
+    assert "ACME_B2B_SHOP_CLIENT_SECRET" in contents["README.md"]
+    assert "${{ matrix.python }}" in contents[".github/workflows/ci.yml"]
 
 
 def test_code_is_short_and_fully_typed(keyturn: Keyturn, directory: Path) -> None:

@@ -112,9 +112,9 @@ def test_exec_credential_is_in_kubectls_form(keyturn: Keyturn) -> None:
         "ExecCredential",
     )
     assert found["status"]["token"] + "\n" == keyturn("token", "shop").out
-    end = found["status"]["expirationTimestamp"]
-    assert end.endswith("Z")
-    assert dt.datetime.fromisoformat(end) > dt.datetime.now(dt.UTC)
+    expiry = found["status"]["expirationTimestamp"]
+    assert expiry.endswith("Z")
+    assert dt.datetime.fromisoformat(expiry) > dt.datetime.now(dt.UTC)
 
 
 @pytest.mark.usefixtures("shop")

@@ -29,9 +29,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def write(tmp_path: Path) -> Callable[..., Path]:
     """Give a function that writes a configuration file, by default closed to others."""
 
-    def write_file(text: str, mode: int = 0o600) -> Path:
+    def write_file(content: str, mode: int = 0o600) -> Path:
         path = tmp_path / "keyturn.toml"
-        path.write_text(text, encoding="utf-8")
+        path.write_text(content, encoding="utf-8")
         path.chmod(mode)
         return path
 

@@ -38,8 +38,8 @@ def override(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Give a function that sets variables of a connection."""
 
     def override_settings(connection: str, **settings: str) -> None:
-        for setting, text in settings.items():
-            monkeypatch.setenv(f"KEYTURN_CONNECTIONS__{connection}__{setting}", text)
+        for setting, value in settings.items():
+            monkeypatch.setenv(f"KEYTURN_CONNECTIONS__{connection}__{setting}", value)
 
     return override_settings
 

@@ -107,11 +107,11 @@ def test_error_in_the_syntax_is_reported_with_its_position(
     path = tmp_path / "keyturn.toml"
     path.write_bytes(content)
 
-    text = message("x", path)
+    error = message("x", path)
 
-    assert str(path) in text
-    assert expected in text
-    assert "s3cret" not in text
+    assert str(path) in error
+    assert expected in error
+    assert "s3cret" not in error
 
 
 def test_error_in_the_syntax_needs_no_position(
@@ -139,10 +139,10 @@ def test_missing_and_unreadable_files_are_errors(tmp_path: Path) -> None:
 
 def test_unknown_connection_is_reported_with_the_known(write: Callable[..., Path]) -> None:
     """A user who mistyped the name must see the right one."""
-    text = message("norce-stag", write(NORCE + ORO))
+    error = message("norce-stag", write(NORCE + ORO))
 
-    assert "no connection is named 'norce-stag'. Did you mean norce-stage?" in text
-    assert "norce-stage, oro" in text
+    assert "no connection is named 'norce-stag'. Did you mean norce-stage?" in error
+    assert "norce-stage, oro" in error
 
 
 def test_all_problems_are_reported_at_once_by_path(write: Callable[..., Path]) -> None:
@@ -214,19 +214,19 @@ def test_all_problems_are_reported_at_once_by_path(write: Callable[..., Path]) -
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    ("content", "expected"),
     [
         ("connections = 3", "connections: must be a table"),
         ("[connections]\nx = 3", "connections.x: must be a table"),
     ],
 )
 def test_another_value_than_a_table_is_reported(
-    write: Callable[..., Path], text: str, expected: str, monkeypatch: pytest.MonkeyPatch
+    write: Callable[..., Path], content: str, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file of another form must not be read as an empty one."""
     monkeypatch.setenv("KEYTURN_CONNECTIONS__Y__PROVIDER", "orocommerce")
 
-    assert expected in problems("y", write(text))
+    assert expected in problems("y", write(content))
 
 
 def test_provider_that_is_not_installed_disables_no_other_connection(
@@ -253,16 +253,18 @@ def test_check_accepts_a_reference_to_a_key_that_it_does_not_resolve(
     (package / "bank.toml").write_text(
         'token_url = "https://bank.example/token"\nclient_authentication = "private_key_jwt"\n'
     )
-    text = """
+    content = """
         [connections.bank]
         provider = "bank"
         client_id = "made-up"
         private_key = {{ env = "{variable}" }}
     """
 
-    config.read(write(text.format(variable="NOT_SET"))).check()
+    config.read(write(content.format(variable="NOT_SET"))).check()
     with pytest.raises(ConfigurationError, match=r"connections\.bank\.private_key: "):
-        keyturn.load_connection("bank", config=write(text.format(variable="HOME"))).token_request()
+        keyturn.load_connection(
+            "bank", config=write(content.format(variable="HOME"))
+        ).token_request()
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
@@ -378,15 +380,15 @@ def test_store_is_the_connections_or_the_files_or_the_variables(
     top = f'store = "disk://{tmp_path}/top"\n'
     own = f'store = "disk://{tmp_path}/own"\n'
 
-    for text in (ORO, top + ORO, top + ORO + own):
-        keyturn.load_connection("oro", config=write(text)).forget()
+    for content in (ORO, top + ORO, top + ORO + own):
+        keyturn.load_connection("oro", config=write(content)).forget()
 
     assert [(tmp_path / name).exists() for name in ("variable", "top", "own")] == [True] * 3
     assert not (tmp_path / "home" / ".cache").exists()
 
 
 @pytest.mark.parametrize(
-    ("text", "variable", "place"),
+    ("content", "variable", "location"),
     [
         ('store = "mysql://user:s3cret@host"\n' + ORO, None, "store: "),
         (ORO + 'store = "x"', None, "connections.oro.store: "),
@@ -396,18 +398,18 @@ def test_store_is_the_connections_or_the_files_or_the_variables(
 def test_unusable_store_is_reported_by_path(
     write: Callable[..., Path],
     monkeypatch: pytest.MonkeyPatch,
-    text: str,
+    content: str,
     variable: str | None,
-    place: str,
+    location: str,
 ) -> None:
     """A store can be given in three places; the one to fix must be named."""
     monkeypatch.setenv("ORO_SECRET", "s3cret-for-tests")
     if variable:
         monkeypatch.setenv("KEYTURN_STORE", variable)
 
-    (problem,) = problems("oro", write(text))
+    (problem,) = problems("oro", write(content))
 
-    assert problem.startswith(place)
+    assert problem.startswith(location)
     assert "s3cret" not in problem
 
 

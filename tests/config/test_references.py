@@ -63,8 +63,8 @@ def load(write: Callable[..., Path]) -> Callable[[str], keyturn.Connection]:
     """Give a function that loads a connection whose secret is written as in TOML."""
 
     def load_with(secret: str) -> keyturn.Connection:
-        text = f'{ORO}store = "memory://"\nclient_secret = {secret}\n'
-        return keyturn.load_connection("oro", config=write(text))
+        content = f'{ORO}store = "memory://"\nclient_secret = {secret}\n'
+        return keyturn.load_connection("oro", config=write(content))
 
     return load_with
 
@@ -160,8 +160,8 @@ def test_rotated_secret_needs_no_restart(write: Callable[..., Path], home: Path)
         settings = emulator.settings("orocommerce")
         secret = settings.pop("client_secret")
         lines = [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
-        text = "\n".join(["[connections.oro]", 'provider = "orocommerce"', *lines, ""])
-        path = write(f'{text}store = "memory://"\nclient_secret = {{ file = "~/secret" }}\n')
+        content = "\n".join(["[connections.oro]", 'provider = "orocommerce"', *lines, ""])
+        path = write(f'{content}store = "memory://"\nclient_secret = {{ file = "~/secret" }}\n')
         (home / "secret").write_text("rotated-away")
         connection = keyturn.load_connection("oro", config=path)
         with pytest.raises(keyturn.errors.InvalidClient):
@@ -228,7 +228,7 @@ def test_cause_is_reported_when_a_secret_is_not_found(
 
 
 @pytest.mark.parametrize(
-    "text",
+    "content",
     [
         f'[connections.oro]\nclient_secret = "{CANARY}',
         f'[connections.oro]\nclient_secret = "{CANARY}"',
@@ -241,10 +241,11 @@ def test_cause_is_reported_when_a_secret_is_not_found(
         f'{ORO}client_secret = {{ file = "~/lines" }}',
         f'{ORO}client_secret = {{ file = "~/binary" }}',
         f'{ORO}client_secret = "{CANARY}"\nstore = "x"',
+        f'{ORO}client_secret = {{ env = "X" }}\nstore = "mysql://user:{CANARY}@host"',
     ],
 )
 def test_no_error_shows_a_secret_not_even_in_its_traceback(
-    write: Callable[..., Path], home: Path, monkeypatch: pytest.MonkeyPatch, text: str
+    write: Callable[..., Path], home: Path, monkeypatch: pytest.MonkeyPatch, content: str
 ) -> None:
     """Error trackers send the locals of every frame to another company's servers."""
     monkeypatch.setattr("keyturn._config.references._COMMAND_SECONDS", 0.2)
@@ -253,8 +254,8 @@ def test_no_error_shows_a_secret_not_even_in_its_traceback(
     (home / "lines").write_text(f"{CANARY}\n{CANARY}\n")
     (home / "binary").write_bytes(CANARY.encode() + b"\xff")
     # Only the locals of keyturn's own frames count.
-    path = write(text)
-    del text
+    path = write(content)
+    del content
 
     with pytest.raises(ConfigurationError) as caught:
         keyturn.load_connection("oro", config=path).token_request()

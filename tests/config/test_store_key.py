@@ -132,7 +132,7 @@ def test_problems_are_reported_by_path_and_nothing_is_stored(
     assert not (tmp_path / "tokens").exists()
 
 
-def test_key_in_a_file_that_others_can_read_is_refused(
+def test_key_in_a_file_that_others_can_read_is_rejected(
     write: Callable[..., Path], account: str
 ) -> None:
     """Every user who can read the file could read the tokens."""

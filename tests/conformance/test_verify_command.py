@@ -139,5 +139,5 @@ def test_missing_request_is_omitted(tmp_path: Path, capsys: pytest.CaptureFixtur
 
     assert main(["verify", str(path), "tenant=no host"]) == 1
     output = capsys.readouterr().out
-    assert "hold it against" not in output
+    assert "compare it with" not in output
     assert "must be a URL" in output

@@ -33,7 +33,6 @@ _THREADS = 100
 _PROCESSES = 8
 _SLOW = 0.2
 _LIFETIME = 3
-_TIMEOUT = 30.0
 _DEMO_HEADING = """\
 keyturn turns client credentials into a valid access token, exactly when one is needed.
 The four providers are emulated on this machine; no request leaves it.
@@ -50,10 +49,6 @@ _EMULATE_HEADING = """\
 """
 
 
-class _StepFailedError(Exception):
-    """A step of the demonstration failed."""
-
-
 def demo(arguments: argparse.Namespace) -> int:
     """Show what keyturn does, against its own emulator, in a few seconds."""
     out = arguments.out
@@ -65,32 +60,30 @@ def demo(arguments: argparse.Namespace) -> int:
     return FAILED if failed else DONE
 
 
-def emulate(arguments: argparse.Namespace) -> int:
+def emulate(arguments: argparse.Namespace) -> None:
     """Run the emulator until it is interrupted or terminated, its keyturn.toml printed first."""
     # Blocked before the emulator's threads start, so that only this thread gets the signals.
     signals = {signal.SIGINT, signal.SIGTERM}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     try:
         with Emulator(port=arguments.port) as emulator:
-            print(_EMULATE_HEADING, *_tables(emulator), sep="\n", file=arguments.out, flush=True)
+            tables = [
+                f"# keyturn request {provider} GET {emulator.resource(provider)}\n"
+                + _connection_table(provider, provider, emulator.settings(provider))
+                for provider in emulator.providers
+            ]
+            print(_EMULATE_HEADING, *tables, sep="\n", file=arguments.out, flush=True)
             print("keyturn: the emulator runs until it is interrupted (Ctrl-C).", file=sys.stderr)
             signal.sigwait(signals)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-    return DONE
 
 
 def _connection_table(name: str, provider: str, settings: Mapping[str, str | int]) -> str:
     """Return a connection as a table of keyturn.toml."""
-    lines = [f"[connections.{name}]", f"provider = {json.dumps(provider)}"]
-    lines += [f"{setting} = {json.dumps(value)}" for setting, value in settings.items()]
-    return "\n".join([*lines, ""])
-
-
-def _tables(emulator: Emulator) -> Iterator[str]:
-    for provider in emulator.providers:
-        yield f"# keyturn request {provider} GET {emulator.resource(provider)}"
-        yield _connection_table(provider, provider, emulator.settings(provider))
+    values = {"provider": provider, **settings}
+    lines = [f"{setting} = {json.dumps(value)}\n" for setting, value in values.items()]
+    return "".join([f"[connections.{name}]\n", *lines])
 
 
 def _succeeds(title: str, lines: Iterator[str], out: TextIO) -> bool:
@@ -99,7 +92,7 @@ def _succeeds(title: str, lines: Iterator[str], out: TextIO) -> bool:
     try:
         for line in lines:
             print(f"   {line}", file=out, flush=True)
-    except _StepFailedError as failure:
+    except AssertionError as failure:
         print(f"   FAILED: {failure}", file=out, flush=True)
         return False
     return True
@@ -118,9 +111,9 @@ class _Stage:
 
     def get(self, connection: Connection) -> int:
         """Send a request to the provider's protected resource and return its status."""
-        url = connection.api_url + self.emulator.resource(connection.provider.name)
-        with httpx.Client(auth=KeyturnAuth(connection), trust_env=False) as client:
-            return client.get(url).status_code
+        path = self.emulator.resource(connection.provider.name)
+        auth = KeyturnAuth(connection)
+        return httpx.get(connection.api_url + path, auth=auth, trust_env=False).status_code
 
     def count(self, expected: int, action: Callable[[], T]) -> T:
         """Return what an action returns; it must cause so many token requests."""
@@ -140,24 +133,18 @@ def _each_provider(stage: _Stage) -> Iterator[str]:
             token, seconds = _timed(connection.token)
             status = stage.get(connection)
         _require(status == 200, f"the API of {provider} responded with {status}")
-        resource = stage.emulator.resource(provider)
         yield (
             f"{provider:<15} a token valid for {token.lifetime:.0f} s, in {_ms(seconds)}; "
-            f"GET {resource}: {status}"
+            f"GET {stage.emulator.resource(provider)}: {status}"
         )
 
 
 def _second_call(stage: _Stage) -> Iterator[str]:
-    providers = stage.emulator.providers
-
-    def get_tokens() -> None:
-        for provider in providers:
-            # A new connection, as in the next process.
-            with stage.connect(provider) as connection:
-                connection.token()
-
-    _, seconds = stage.count(0, lambda: _timed(get_tokens))
-    yield f"{len(providers)} new connections, 0 token requests, {_ms(seconds)} in all"
+    # New connections, as in the next process.
+    connections = [stage.connect(provider) for provider in stage.emulator.providers]
+    calls = stage.count(0, lambda: [_timed(each.token) for each in connections])
+    total = _ms(sum(seconds for _, seconds in calls))
+    yield f"{len(connections)} new connections, 0 token requests, {total} in all"
 
 
 def _many_threads(stage: _Stage) -> Iterator[str]:
@@ -186,21 +173,17 @@ def _many_processes(stage: _Stage) -> Iterator[str]:
 
 def _run_processes(config: Path) -> list[str]:
     """Run `keyturn token shop` in many processes at once and return the output of each."""
+    command = [sys.executable, "-P", "-m", "keyturn", "--config", str(config), "token", "shop"]
     overrides = "KEYTURN_CONNECTIONS__"
     inherited = {name: v for name, v in os.environ.items() if not name.startswith(overrides)}
-    command = [sys.executable, "-P", "-m", "keyturn", "--config", str(config), "token", "shop"]
-
-    def run() -> str:
-        return subprocess.run(  # noqa: S603 - our own command
-            command,
-            env=inherited,
-            stdout=subprocess.PIPE,
-            text=True,
-            timeout=_TIMEOUT,
-            check=False,
-        ).stdout
-
-    return _at_once(_PROCESSES, run)
+    return _at_once(
+        _PROCESSES,
+        lambda: (
+            subprocess.run(  # noqa: S603 - our own command
+                command, env=inherited, stdout=subprocess.PIPE, text=True, timeout=30, check=False
+            ).stdout
+        ),
+    )
 
 
 def _early_renewal(stage: _Stage) -> Iterator[str]:
@@ -252,7 +235,7 @@ def _timed(action: Callable[[], T]) -> tuple[T, float]:
 
 def _require(condition: bool, failure: str) -> None:  # noqa: FBT001 - as for assert
     if not condition:
-        raise _StepFailedError(failure)
+        raise AssertionError(failure)
 
 
 def _ms(seconds: float) -> str:

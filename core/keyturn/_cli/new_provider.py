@@ -129,10 +129,10 @@ def _write(directory: Path, files: Mapping[Path, str]) -> None:
         for path, content in files.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(content, "utf-8", newline="\n")
-    except FileExistsError:
-        problem = f"{directory} exists already and was not changed."
     except OSError as error:
         problem = f"{error.filename or directory} can't be written: {error.strerror}."
-    else:
-        return
-    raise errors.ConfigurationError(problem, hint="Name another directory with --directory.")
+        if isinstance(error, FileExistsError):
+            problem = f"{directory} exists already and was not changed."
+        raise errors.ConfigurationError(
+            problem, hint="Name another directory with --directory."
+        ) from error

@@ -48,8 +48,7 @@ def verify(arguments: argparse.Namespace) -> int:
     report = run(provider, _settings(provider, arguments.settings), Examples())
     outcomes = {name: "failed" if name in report.failures else "passed" for name in CHECKS}
     if arguments.format == "json":
-        found = _as_json(provider.name, report, outcomes)
-        print(json.dumps(found, indent=2), file=arguments.out)
+        print(json.dumps(_as_json(provider.name, report, outcomes), indent=2), file=arguments.out)
     else:
         rows = [
             {"check": name, "outcome": outcome.replace("failed", "FAILED")}

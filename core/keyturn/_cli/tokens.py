@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from keyturn._token import Token
 
 _MAX_INPUT = 65_536
-_SECONDS = 60.0
-_CHECK_COLUMNS = ("connection", "provider", "result", "source", "expires_in")
-_STATUS_COLUMNS = ("connection", "provider", "state", "expires_in", "store")
 
 
 def check(arguments: argparse.Namespace) -> int:
@@ -34,14 +31,17 @@ def check(arguments: argparse.Namespace) -> int:
         raise errors.ConfigurationError(
             f"no connection is configured in {configured.path} or in the environment."
         )
-    return _print_connections(arguments, configured, names, _CHECK_COLUMNS, _checked)
+    return _print_connections(
+        arguments, configured, names, ("result", "source", "expires_in"), _checked
+    )
 
 
 def status(arguments: argparse.Namespace) -> int:
     """Show the state of each connection's token; no request is sent."""
     configured = _configuration(arguments)
-    names = configured.check()
-    return _print_connections(arguments, configured, names, _STATUS_COLUMNS, _token_state)
+    return _print_connections(
+        arguments, configured, configured.check(), ("state", "expires_in", "store"), _token_state
+    )
 
 
 def token(arguments: argparse.Namespace) -> None:
@@ -50,8 +50,8 @@ def token(arguments: argparse.Namespace) -> None:
         stale = _current_token(connection) if arguments.renew else None
         if arguments.format == "credential-helper":
             _check_requested_uri(connection, sys.stdin.read(_MAX_INPUT))
-        shown = _formatted(arguments.format, connection, connection.token(stale=stale))
-        print(shown, file=arguments.out, flush=True)
+        token = connection.token(stale=stale)
+        print(_formatted(arguments.format, connection, token), file=arguments.out, flush=True)
 
 
 def explain(arguments: argparse.Namespace) -> None:
@@ -87,7 +87,7 @@ def request(arguments: argparse.Namespace) -> int:
             url = f"{connection.api_url.rstrip('/')}/{url.lstrip('/')}"
         client = httpx.Client(
             auth=KeyturnAuth(connection),
-            timeout=_SECONDS,
+            timeout=60.0,
             # Plain http is for loopback only: the token must not pass through a proxy on a network.
             mounts={"http://": None},
         )
@@ -129,20 +129,20 @@ def _print_connections(
 ) -> int:
     """Print a row for each connection and return the highest exit code.
 
-    The third column has the class of a connection's error; the error goes to standard error.
+    The first of the columns has the class of a connection's error, which goes to standard error.
     """
     rows, code = [], DONE
     for name in names:
-        row: Row = dict.fromkeys(columns) | {"connection": name}
+        row: Row = {"connection": name, "provider": None, **dict.fromkeys(columns)}
         try:
             with configured.open(name) as connection:
                 row["provider"] = connection.provider.name
                 row |= describe(connection)
         except errors.KeyturnError as error:
             code = max(code, report(error))
-            row[columns[2]] = type(error).__name__
+            row[columns[0]] = type(error).__name__
         rows.append(row)
-    print_rows(columns, rows, arguments.format, arguments.out)
+    print_rows(("connection", "provider", *columns), rows, arguments.format, arguments.out)
     return code
 
 

@@ -66,12 +66,14 @@ def read(config: str | os.PathLike[str] | None = None) -> Configuration:
     path = Path(named) if named else _default_path()
     top, is_private = _load(path, optional=not named)
     connections: dict[str, dict[str, RawSetting]] = {}
-    problems = [*_top_level_problems(top)]
-    if "connections" in top:
-        problems += _take_tables(top["connections"].value, connections)
-    problems += _take_overrides(connections)
+    tables = top.get("connections", RawSetting({}, "connections"))
+    problems = (
+        *_top_level_problems(top),
+        *_take_tables(tables.value, connections),
+        *_take_overrides(connections),
+    )
     keys = _store_keys(top["store_key"].value) if "store_key" in top else ()
-    return Configuration(path, is_private, connections, top.get("store"), keys, tuple(problems))
+    return Configuration(path, is_private, connections, top.get("store"), keys, problems)
 
 
 def _default_path() -> Path:
@@ -81,7 +83,7 @@ def _default_path() -> Path:
 
 
 def _load(path: Path, *, optional: bool) -> tuple[dict[str, RawSetting], bool]:
-    """Return what stands at the file's top level, and whether no other user can open the file.
+    """Return the file's top-level values, and whether no other user can open the file.
 
     There need not be an optional file.
     """
@@ -117,8 +119,10 @@ def _store_keys(value: object) -> tuple[RawSetting, ...]:
 def _top_level_problems(top: Mapping[str, RawSetting]) -> Iterator[errors.Problem]:
     for key, raw in top.items():
         if key not in _TOP_LEVEL:
-            known = f"{', '.join(_TOP_LEVEL)}.{did_you_mean(key, _TOP_LEVEL)}"
-            yield errors.Problem(raw.location, f"is not known; known are {known}")
+            yield errors.Problem(
+                raw.location,
+                f"is not known; known are {', '.join(_TOP_LEVEL)}.{did_you_mean(key, _TOP_LEVEL)}",
+            )
         elif key == "store" and not isinstance(raw.value, str):
             yield errors.Problem("store", "must be a string")
 
@@ -133,15 +137,14 @@ def _take_tables(
     taken: dict[str, str] = {}
     for name, table in found.items():
         path = f"connections.{_quoted(name)}"
+        other = taken.setdefault(variable_name(name), name)
         if not isinstance(table, dict):
             yield errors.Problem(path, "must be a table")
         elif not _is_name(name):
             yield errors.Problem(path, "the name must have only letters, digits and . _ -")
-        elif variable_name(name) in taken:
-            other = taken[variable_name(name)]
+        elif other != name:
             yield errors.Problem(path, f"in environment variables the name is the same as {other}")
         else:
-            taken[variable_name(name)] = name
             connections[name] = {
                 setting: RawSetting(value, f"{path}.{_quoted(setting)}")
                 for setting, value in table.items()

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 _OPTIONS = tuple(field.name for field in attrs.fields(Options))
 _OWN = ("provider", "store", *_OPTIONS)
-_NUMBER = {"type": "number"}
 _WRITTEN_OUT = (
     "a secret may be written out only in a file that is yours and closed to others (chmod 600);"
     ' or refer to it, as in { env = "NAME" }'
@@ -81,7 +80,16 @@ class Configuration:
 
     def open(self, name: str) -> Connection:
         """Return the connection of a name; see `keyturn.load_connection`."""
-        name = self._configured(name)
+        if not isinstance(name, str):
+            raise errors.ConfigurationError("a connection's name must be a string.")
+        names = {variable_name(known): known for known in self.connections}
+        if variable_name(name) not in names:
+            raise errors.ConfigurationError(
+                f"no connection is named {name!r}.{did_you_mean(name, self.connections)}",
+                hint=f"Configured in {self.path} and the environment: "
+                f"{', '.join(sorted(self.connections)) or 'none'}.",
+            )
+        name = names[variable_name(name)]
         self._raise_if(self._problems([name]))
         raw = self.connections[name]
         provider = plugins.provider(raw["provider"].value)
@@ -91,20 +99,9 @@ class Configuration:
             settings if _references_in(raw, provider) else settings(),
             store=self._open_store(raw.get("store") or self.store),
             name=name,
-            options=Options(**{key: _plain(raw[key], _NUMBER) for key in _OPTIONS if key in raw}),
-        )
-
-    def _configured(self, name: str) -> str:
-        """Return the name under which a connection is configured."""
-        if not isinstance(name, str):
-            raise errors.ConfigurationError("a connection's name must be a string.")
-        for known in self.connections:
-            if variable_name(known) == variable_name(name):
-                return known
-        raise errors.ConfigurationError(
-            f"no connection is named {name!r}.{did_you_mean(name, self.connections)}",
-            hint=f"Configured in {self.path} and the environment: "
-            f"{', '.join(sorted(self.connections)) or 'none'}.",
+            options=Options(
+                **{key: _plain(raw[key], {"type": "number"}) for key in _OPTIONS if key in raw}
+            ),
         )
 
     def _problems(self, chosen: Collection[str]) -> Iterator[errors.Problem]:
@@ -138,7 +135,7 @@ class Configuration:
         for setting, each in raw.items():
             problem = None
             if setting in _OPTIONS:
-                problem = option_problem(setting, _plain(each, _NUMBER))
+                problem = option_problem(setting, _plain(each, {"type": "number"}))
             elif setting in _OWN:
                 problem = None if isinstance(each.value, str) else "must be a string"
             elif schemas.get(setting, {}).get("writeOnly"):

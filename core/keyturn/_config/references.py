@@ -42,9 +42,9 @@ def reference_problem(reference: Mapping[str, Any]) -> str | None:
     ((source, target),) = reference.items()
     if source in _SOURCES:
         return _form_problem(source, target)
-    if plugin_manager().hook.keyturn_secret.get_hookimpls():
-        return None  # whether a plugin knows the source shows when it is resolved
-    return _unknown(source)
+    # Whether a plugin knows the source shows when it is resolved.
+    has_plugins = plugin_manager().hook.keyturn_secret.get_hookimpls()
+    return None if has_plugins else _unknown(source)
 
 
 def resolve_all(raw: Mapping[str, RawSetting]) -> tuple[dict[str, Secret], list[Problem]]:
