@@ -48,7 +48,10 @@ def test_absolute_url_of_the_api_is_accepted(emulator: Emulator, keyturn: Keytur
 
 
 @pytest.mark.usefixtures("shop")
-@pytest.mark.parametrize("url", ["https://evil.example/", "http://127.0.0.1:1/x", "ftp://x/"])
+@pytest.mark.parametrize(
+    "url",
+    ["https://evil.example/", "http://127.0.0.1:1/x", "ftp://x/", "http://[", "https://x:99999/"],
+)
 def test_url_of_another_origin_is_rejected(emulator: Emulator, keyturn: Keyturn, url: str) -> None:
     """A link that an attacker put into the data must not get the token."""
     result = keyturn("request", "shop", "GET", url)

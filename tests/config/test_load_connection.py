@@ -145,6 +145,12 @@ def test_unknown_connection_is_reported_with_the_known(write: Callable[..., Path
     assert "norce-stage, oro" in error
 
 
+def test_name_that_is_not_a_string_is_reported() -> None:
+    """A program that passes a row's number would get an error that names no cause."""
+    with pytest.raises(ConfigurationError, match="a connection's name must be a string"):
+        keyturn.load_connection(7)  # type: ignore[arg-type]
+
+
 def test_all_problems_are_reported_at_once_by_path(write: Callable[..., Path]) -> None:
     """A user would have to fix a file with one run for each problem."""
     path = write("""

@@ -81,8 +81,8 @@ def emulate(arguments: argparse.Namespace) -> None:
 
 def _connection_table(name: str, provider: str, settings: Mapping[str, str | int]) -> str:
     """Return a connection as a table of keyturn.toml."""
-    values = {"provider": provider, **settings}
-    lines = [f"{setting} = {json.dumps(value)}\n" for setting, value in values.items()]
+    values = {"provider": provider, **settings}.items()
+    lines = [f"{setting} = {json.dumps(value)}\n" for setting, value in values]
     return "".join([f"[connections.{name}]\n", *lines])
 
 

@@ -46,7 +46,7 @@ def status(arguments: argparse.Namespace) -> int:
 
 def token(arguments: argparse.Namespace) -> None:
     """Print a token that can be used now."""
-    with _open_connection(arguments) as connection:
+    with _configuration(arguments).open(arguments.name) as connection:
         stale = _current_token(connection) if arguments.renew else None
         if arguments.format == "credential-helper":
             _check_requested_uri(connection, sys.stdin.read(_MAX_INPUT))
@@ -56,13 +56,13 @@ def token(arguments: argparse.Namespace) -> None:
 
 def explain(arguments: argparse.Namespace) -> None:
     """Print the redacted transcript of how a token is acquired."""
-    with _open_connection(arguments) as connection:
+    with _configuration(arguments).open(arguments.name) as connection:
         print(connection.explain(), end="", file=arguments.out)
 
 
 def revoke(arguments: argparse.Namespace) -> None:
     """Revoke the token at the provider, if there is one."""
-    with _open_connection(arguments) as connection:
+    with _configuration(arguments).open(arguments.name) as connection:
         found = _current_token(connection)
         connection.revoke()
     print("revoked." if found else "there is no token to revoke.", file=sys.stderr)
@@ -70,7 +70,7 @@ def revoke(arguments: argparse.Namespace) -> None:
 
 def forget(arguments: argparse.Namespace) -> None:
     """Forget the token on this side, and a cached error response."""
-    with _open_connection(arguments) as connection:
+    with _configuration(arguments).open(arguments.name) as connection:
         connection.forget()
     print("forgotten.", file=sys.stderr)
 
@@ -81,7 +81,7 @@ def request(arguments: argparse.Namespace) -> int:
 
     from keyturn.integrations.httpx import KeyturnAuth
 
-    with _open_connection(arguments) as connection:
+    with _configuration(arguments).open(arguments.name) as connection:
         url = arguments.path
         if "://" not in url.partition("?")[0]:
             url = f"{connection.api_url.rstrip('/')}/{url.lstrip('/')}"
@@ -113,11 +113,6 @@ def _configuration(arguments: argparse.Namespace) -> Configuration:
     from keyturn import _config
 
     return _config.read(arguments.config)
-
-
-def _open_connection(arguments: argparse.Namespace) -> Connection:
-    """Return the connection that the argument NAME names."""
-    return _configuration(arguments).open(arguments.name)
 
 
 def _print_connections(

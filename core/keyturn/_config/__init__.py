@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from keyturn._connection import Connection
 
-_FILE_VARIABLE = "KEYTURN_CONFIG"
 _OVERRIDE_PREFIX = "KEYTURN_CONNECTIONS__"
 _TOP_LEVEL = ("connections", "store", "store_key")
 _is_name = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}").fullmatch
@@ -62,7 +61,7 @@ def read(config: str | os.PathLike[str] | None = None) -> Configuration:
     Raises:
         keyturn.errors.ConfigurationError: The file was named and doesn't exist, or can't be read.
     """
-    named = config or os.environ.get(_FILE_VARIABLE)
+    named = config or os.environ.get("KEYTURN_CONFIG")
     path = Path(named) if named else _default_path()
     top, is_private = _load(path, optional=not named)
     connections: dict[str, dict[str, RawSetting]] = {}

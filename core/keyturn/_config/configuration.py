@@ -34,10 +34,6 @@ if TYPE_CHECKING:
 
 _OPTIONS = tuple(field.name for field in attrs.fields(Options))
 _OWN = ("provider", "store", *_OPTIONS)
-_WRITTEN_OUT = (
-    "a secret may be written out only in a file that is yours and closed to others (chmod 600);"
-    ' or refer to it, as in { env = "NAME" }'
-)
 _PLACEHOLDER = Secret("the secret of a reference that is not resolved")
 # What many providers have: checked where the provider isn't imported.
 _COMMON_SETTINGS = (
@@ -151,7 +147,11 @@ class Configuration:
             if message := reference_problem(raw.value):
                 yield errors.Problem(raw.location, message)
         elif isinstance(raw.value, str) and not (self.is_private or raw.from_environment):
-            yield errors.Problem(raw.location, _WRITTEN_OUT)
+            yield errors.Problem(
+                raw.location,
+                "a secret may be written out only in a file that is yours and closed to others "
+                '(chmod 600); or refer to it, as in { env = "NAME" }',
+            )
 
     def _settings(self, name: str, provider: Provider[Any]) -> Settings:
         """Return a connection's settings, the references in them resolved now.
