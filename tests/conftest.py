@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 hypothesis.settings.register_profile("keyturn", deadline=None, max_examples=60)
 hypothesis.settings.load_profile("keyturn")
 
+# Modules are compiled once, not again in each of the processes that tests start.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 SECRET = "s3cret-for-tests"
 JSON = {"content-type": "application/json"}
 
