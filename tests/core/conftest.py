@@ -44,8 +44,13 @@ def platform(world: World) -> Callable[..., keyturn.Connection]:
         credentials = {name: text for name, text in CREDENTIALS.items() if name in names}
         values, mistakes = read(provider.settings, credentials | settings)
         assert values is not None, mistakes
-        faked = {} if real else {"clock": world.clock.clock, "transport": world.endpoint}
-        return keyturn.Connection(provider, values, store=world.store, **faked)
+        return keyturn.Connection(
+            provider,
+            values,
+            store=world.store,
+            clock=world.clock.clock,
+            transport=None if real else world.endpoint,  # type: ignore[arg-type]
+        )
 
     return connect
 

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import serialization
 
 import keyturn
 from keyturn import errors
+from keyturn._clock import Clock
 from keyturn._http.transport import Transport
 
 if TYPE_CHECKING:
@@ -96,7 +97,8 @@ def connect(
     """Return a connection to the server, with a transport and a store of its own."""
     values = provider.settings(client_id="cid", token_url=server.url, **settings)
     store = keyturn.stores.from_url("memory://")
-    return keyturn.Connection(provider, values, store=store, transport=Transport())
+    clock = Clock(sleep=lambda _: None)  # between attempts
+    return keyturn.Connection(provider, values, store=store, clock=clock, transport=Transport())
 
 
 def test_client_shows_its_certificate(
