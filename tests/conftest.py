@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import json
 import os
 import socket
@@ -33,6 +34,12 @@ hypothesis.settings.load_profile("keyturn")
 # Modules are compiled once, not again in each of the processes that tests start.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+def pytest_collection_finish() -> None:
+    """Take what has been collected from the sight of the garbage collector: it stays to the end."""
+    gc.freeze()
+
 
 SECRET = "s3cret-for-tests"
 JSON = {"content-type": "application/json"}

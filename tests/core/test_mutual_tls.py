@@ -45,7 +45,7 @@ class SecureServer:
     ) -> None:
         self.seen: list[str] = []
         self._response = response
-        self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.verify_mode = ssl.CERT_REQUIRED
         authority.configure_trust(self._context)
         authority.issue_cert("127.0.0.1").configure_cert(self._context)

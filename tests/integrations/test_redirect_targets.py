@@ -104,7 +104,7 @@ class Walker:
         port: The API's port.
     """
 
-    examples = 250
+    examples = 100
 
     def __init__(self, connect: Callable[[str], keyturn.Connection], port: int) -> None:
         self.home = ("http", "localhost", port)
@@ -199,8 +199,6 @@ class Requests(Walker):
 
 class Aiohttp(Walker):
     """`aiohttp.ClientSession`, before a server that redirects."""
-
-    examples = 200
 
     def __init__(self, connect: Callable[[str], keyturn.Connection], _: int) -> None:
         self._runner = asyncio.Runner()
