@@ -211,7 +211,7 @@ BODIES = st.one_of(
 
 
 @settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(body=BODIES, form=st.booleans(), provider=st.sampled_from(Emulator.providers))
 def test_no_body_breaks_the_token_endpoint(

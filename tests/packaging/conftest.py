@@ -12,6 +12,7 @@ import subprocess
 import sys
 import sysconfig
 import venv
+import zipfile
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
 from typing import NamedTuple
@@ -87,29 +88,27 @@ def create_environment(directory: Path, wheels: list[Path]) -> Environment:
     for dependency in dependencies("keyturn").values():
         for top in {file.parts[0] for file in dependency.files or ()} - {"..", "__pycache__"}:
             (site_packages / top).symlink_to(Path(str(dependency.locate_file(top))))
-    pip("--python", directory / "bin" / "python", "install", *wheels)
+    pip("--python", directory / "bin" / "python", "install", "--no-compile", *wheels)
     home = directory / "home"
     home.mkdir()
     return Environment(directory, home)
 
 
-def write_distribution(directory: Path, name: str, provider: str, source: str) -> Path:
-    """Write the source tree of a distribution that registers one provider; return its path."""
+def write_wheel(directory: Path, name: str, provider: str, source: str = "") -> Path:
+    """Write the wheel of a distribution that registers one provider, without a build."""
     module = name.replace("-", "_")
-    (directory / name / module).mkdir(parents=True)
-    (directory / name / module / "__init__.py").write_text(source, encoding="utf-8")
-    project = f"""
-        [build-system]
-        requires = ["hatchling"]
-        build-backend = "hatchling.build"
-        [project]
-        name = "{name}"
-        version = "1.0"
-        [project.entry-points."keyturn.providers"]
-        {provider} = "{module}"
-    """
-    (directory / name / "pyproject.toml").write_text(project, encoding="utf-8")
-    return directory / name
+    wheel = directory / f"{module}-1.0-py3-none-any.whl"
+    files = {
+        f"{module}/__init__.py": source,
+        f"{module}-1.0.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+        f"{module}-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\n",
+        f"{module}-1.0.dist-info/entry_points.txt": f"[keyturn.providers]\n{provider} = {module}\n",
+        f"{module}-1.0.dist-info/RECORD": "",
+    }
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for path, content in files.items():
+            archive.writestr(path, content)
+    return wheel
 
 
 @pytest.fixture(scope="session")
@@ -129,16 +128,15 @@ def bare(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Environment:
 def crowded(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Environment:
     """Create an environment with keyturn, a correct plugin and several broken ones."""
 
-    def source_tree(name: str, provider: str, source: str = "") -> Path:
-        return write_distribution(sources, name, provider, source)
-
-    sources = tmp_path_factory.mktemp("sources")
-    wheels = build_wheels(
-        tmp_path_factory.mktemp("wheels"),
-        THIRD_PARTY,
-        source_tree("keyturn-left", "twice"),
-        source_tree("keyturn-right", "twice"),
-        source_tree("keyturn-greedy", "orocommerce"),
-        source_tree("keyturn-broken", "broken", "import a_missing_module"),
+    wheels = tmp_path_factory.mktemp("wheels")
+    return create_environment(
+        tmp_path_factory.mktemp("crowded"),
+        [
+            wheel,
+            *build_wheels(wheels, THIRD_PARTY),
+            write_wheel(wheels, "keyturn-left", "twice"),
+            write_wheel(wheels, "keyturn-right", "twice"),
+            write_wheel(wheels, "keyturn-greedy", "orocommerce"),
+            write_wheel(wheels, "keyturn-broken", "broken", "import a_missing_module"),
+        ],
     )
-    return create_environment(tmp_path_factory.mktemp("crowded"), [wheel, *wheels])
