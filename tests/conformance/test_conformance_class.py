@@ -44,7 +44,7 @@ def test_pytest_runs_every_check_and_reports_failures_briefly(
     (tmp_path / "test_acme.py").write_text(TESTS, encoding="utf-8")
     code = "import pytest, sys; sys.exit(pytest.main(sys.argv[1:]))"
     options = ["-q", "-p", "no:cacheprovider", "--rootdir", tmp_path, "-c", "/dev/null"]
-    process = python(code, *options, tmp_path)
+    process = python(code, *options, tmp_path, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
     output, _ = process.communicate(timeout=40)
 
     assert process.returncode == 1, output
