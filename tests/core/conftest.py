@@ -49,6 +49,7 @@ def platform(world: World) -> Callable[..., keyturn.Connection]:
             values,
             store=world.store,
             clock=world.clock.clock,
+            # It needs `send` alone.
             transport=None if real else world.endpoint,  # type: ignore[arg-type]
         )
 
