@@ -207,7 +207,7 @@ def test_wrong_keys_are_refused_and_not_shown(memory: MemoryStore, wrong: Any) -
     )
     frames = traceback.TracebackException.from_exception(caught.value, capture_locals=True).stack
     assert [frame.name for frame in frames][1:] == ["__init__"]  # and this test's own
-    assert set(frames[-1].locals or {}) == {"self", "store", "ciphers"}
+    assert set(frames[-1].locals or {}) == {"self", "store"}
 
 
 def test_nothing_shows_a_key(encrypted: EncryptedStore) -> None:

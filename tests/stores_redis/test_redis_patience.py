@@ -137,13 +137,16 @@ def test_hiredis_reads_in_time_too() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         timed, buffer = _TimedSocket(ours, 60), bytearray(65_536)
+        timed.sendall(b"command")
         theirs.sendall(b"response")
         assert bytes(buffer[: timed.recv_into(buffer)]) == b"response"
         timed = _TimedSocket(ours, 1e-9)
+        timed.sendall(b"command")
         theirs.sendall(b"response")
         with pytest.raises(TimeoutError):
             timed.recv_into(buffer)
         timed = _TimedSocket(ours, 60)
+        timed.sendall(b"command")
         with pytest.raises(OSError, match="too long"):  # noqa: PT012 - at some read
             while True:
                 theirs.sendall(bytes(65_536))

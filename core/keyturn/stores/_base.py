@@ -1,10 +1,12 @@
 """What a token store is: four operations and no more."""
 
+import logging
 from contextlib import AbstractContextManager
 from typing import Final, Protocol, runtime_checkable
 
 # What an encrypted entry begins with; no other entry does.
 SEALED: Final = "keyturn-1."
+logger: Final = logging.getLogger("keyturn.stores")
 
 
 @runtime_checkable

@@ -1,7 +1,6 @@
 """The token store that processes of one user on one host share: a database, and lock files."""
 
 import errno
-import logging
 import os
 import re
 import sqlite3
@@ -14,7 +13,9 @@ from typing import Final, TypeVar
 from weakref import WeakKeyDictionary
 
 from keyturn._once import PerProcess
+from keyturn.stores._base import logger
 from keyturn.stores._files import (
+    descriptors,
     identity,
     locked,
     make_private_directory,
@@ -31,7 +32,6 @@ _KEY = re.compile(r"[a-z0-9-]{1,80}")
 # fails for other reasons is an OSError.
 _UNUSABLE = (sqlite3.DatabaseError, TypeError, ValueError)
 
-_logger = logging.getLogger("keyturn.stores")
 _Result = TypeVar("_Result")
 
 
@@ -147,9 +147,8 @@ class DiskStore:
         return cache
 
     def _disconnect(self) -> None:
-        cache = _open.get().pop(self, None)
-        if cache is not None:
-            cache.disconnect()
+        with suppress(KeyError):
+            _open.get().pop(self).disconnect()
 
     def _set_aside(self, error: Exception) -> None:
         self._disconnect()
@@ -161,7 +160,7 @@ class DiskStore:
             for suffix in ("-journal", "-wal", "-shm", ""):
                 with suppress(FileNotFoundError):
                     os.replace(f"{self._path}{suffix}", aside + suffix)  # noqa: PTH105 - suffixes
-        _logger.warning("the token store %s was unusable (%r): see %s", self._path, error, aside)
+        logger.warning("the token store %s was unusable (%r): see %s", self._path, error, aside)
 
 
 def _check_key(key: str) -> None:
@@ -193,4 +192,6 @@ def _after_fork_in_parent() -> None:
 
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent)
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=descriptors
+    )

@@ -1,7 +1,6 @@
 """Entries that can't be read or changed without the key, in any other store."""
 
 import base64
-import logging
 import secrets
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
@@ -12,14 +11,13 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from keyturn import errors
 from keyturn._secret import Secret
-from keyturn.stores._base import SEALED, TokenStore
+from keyturn.stores._base import SEALED, TokenStore, logger
 from keyturn.stores._resilient import place
 
 _Key: TypeAlias = Secret | str | bytes
 
 _KEY_SIZE: Final = 32
 _NONCE_SIZE: Final = 12
-_logger = logging.getLogger("keyturn.stores")
 
 
 class EncryptedStore:
@@ -54,9 +52,9 @@ class EncryptedStore:
     """
 
     def __init__(self, store: TokenStore, keys: _Key | Sequence[_Key]) -> None:
-        ciphers = _ciphers(keys)
+        self._ciphers = _ciphers(keys)
         del keys  # a traceback with locals must not show them
-        if not ciphers:
+        if not self._ciphers:
             raise errors.ConfigurationError(
                 "an encrypted store needs at least one key, and each must be 32 bytes in URL-safe "
                 "base64.",
@@ -64,7 +62,6 @@ class EncryptedStore:
             )
         self._store = store
         self.location = f"on {place(store)}"
-        self._ciphers = ciphers
 
     @staticmethod
     def generate_key() -> str:
@@ -74,12 +71,10 @@ class EncryptedStore:
     def read(self, key: str) -> str | None:
         """Return the entry at `key`, or None when there is none that can be decrypted."""
         sealed = self._store.read(key)
-        if sealed is None:
-            return None
-        entry = self._unsealed(key, sealed)
-        if entry is None:
+        entry = None if sealed is None else self._unsealed(key, sealed)
+        if entry is None is not sealed:
             message = "the stored entry %s was changed, or encrypted with another key; ignoring it"
-            _logger.warning(message, key)
+            logger.warning(message, key)
         return entry
 
     def is_unreadable(self, key: str) -> bool:
@@ -111,15 +106,11 @@ class EncryptedStore:
         """
         return self._store.lock(key, lease)
 
-    # Serializers that don't pickle, such as jsonpickle, call any of the three.
-    def __getstate__(self) -> NoReturn:
+    def __getstate__(self, _: object = None) -> NoReturn:
         raise TypeError("An EncryptedStore can't be pickled: make one in each process.")
 
-    def __reduce__(self) -> NoReturn:
-        self.__getstate__()
-
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
-        self.__getstate__()
+    # Serializers that don't pickle, such as jsonpickle, call any of the three.
+    __reduce__ = __reduce_ex__ = __getstate__
 
     def _unsealed(self, key: str, sealed: str) -> str | None:
         content = _decoded(sealed.removeprefix(SEALED)) if sealed.startswith(SEALED) else b""
@@ -154,11 +145,11 @@ def _encoded(content: bytes) -> str:
     return base64.urlsafe_b64encode(content).decode().rstrip("=")
 
 
-def _decoded(text: str) -> bytes:
-    """Return what `_encoded` made into `text`; nothing if it never returns that string."""
+def _decoded(string: str) -> bytes:
+    """Return what `_encoded` made into `string`; nothing if it never returns that string."""
     try:
-        content = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        content = base64.urlsafe_b64decode(string + "=" * (-len(string) % 4))
     except ValueError:
         return b""
     # Python ignores other characters and spare bits, so that many strings decode to one content.
-    return content if _encoded(content) == text else b""
+    return content if _encoded(content) == string else b""

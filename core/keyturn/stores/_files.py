@@ -2,7 +2,6 @@
 
 import errno
 import fcntl
-import logging
 import os
 import stat
 import time
@@ -11,8 +10,9 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
+from keyturn.stores._base import logger
+
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.001, 0.01
-_logger = logging.getLogger("keyturn.stores")
 
 
 def make_private_directory(directory: Path) -> None:
@@ -37,11 +37,12 @@ def warn_if_replaceable(directory: Path) -> None:
     """
     for parent in directory.parents:
         if parent.stat().st_mode & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH:
-            message = (
+            logger.warning(
                 "every user of this host can replace the token store %s, since %s is writable by "
-                "all: run `chmod o-w` or `chmod +t` on that directory, or keep the store elsewhere"
+                "all: run `chmod o-w` or `chmod +t` on that directory, or keep the store elsewhere",
+                directory,
+                parent,
             )
-            _logger.warning(message, directory, parent)
             return
 
 
@@ -63,17 +64,16 @@ def make_private_file(path: Path) -> bool:
 
 
 def _require_private(path: Path, status: os.stat_result, kind: int) -> None:
-    if stat.S_IFMT(status.st_mode) != kind:
-        wrong = "is a symbolic link, or not what it should be"
-    elif status.st_uid != os.geteuid():
-        wrong = "belongs to another user"
-    elif status.st_mode & 0o077:
-        wrong = f"is open to other users (mode {stat.S_IMODE(status.st_mode):04o})"
-    elif kind == stat.S_IFREG and status.st_nlink > 1:
-        wrong = "has another name elsewhere (a hard link)"
-    else:
-        return
-    raise PermissionError(errno.EPERM, f"the token store refuses {path}: it {wrong}")
+    mode = status.st_mode
+    checks = {
+        "is a symbolic link, or not what it should be": stat.S_IFMT(mode) != kind,
+        "belongs to another user": status.st_uid != os.geteuid(),
+        f"is open to other users (mode {stat.S_IMODE(mode):04o})": mode & 0o077,
+        "has another name elsewhere (a hard link)": kind == stat.S_IFREG and status.st_nlink > 1,
+    }
+    for wrong, is_so in checks.items():
+        if is_so:
+            raise PermissionError(errno.EPERM, f"the token store refuses {path}: it {wrong}")
 
 
 def identity(path: Path) -> tuple[int, int] | None:
@@ -97,7 +97,7 @@ def locked(path: Path, patience: float) -> Generator[None]:
         OSError: The lock file is refused, or can't be opened or locked.
     """
     deadline = time.monotonic() + patience
-    own = _descriptors()
+    own = descriptors()
     is_held = False
     while not is_held:
         descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
@@ -112,7 +112,7 @@ def locked(path: Path, patience: float) -> Generator[None]:
                 yield
         finally:
             # A child forked inside the block has closed its copy, and frees nothing of its parent.
-            if _descriptors() is own:
+            if descriptors() is own:
                 # Closing alone would not do while a child has not come to close its copy yet.
                 fcntl.flock(descriptor, fcntl.LOCK_UN)
                 own.discard(descriptor)
@@ -129,29 +129,24 @@ def _wait_for(descriptor: int, path: Path, deadline: float) -> None:
         if now >= deadline:
             raise TimeoutError(errno.ETIMEDOUT, f"the lock {path} did not come in time")
         # In step with the wait: a crowd that waits for long asks less often.
-        pause = max((now - start) / 200, _SHORTEST_PAUSE)
-        time.sleep(min(pause, _LONGEST_PAUSE, deadline - now))
+        time.sleep(min(max((now - start) / 200, _SHORTEST_PAUSE), _LONGEST_PAUSE, deadline - now))
 
 
 # The descriptors that hold locks, and the process that opened them.
 _opened: tuple[int, set[int]] = (os.getpid(), set())
 
 
-def _descriptors() -> set[int]:
+def descriptors() -> set[int]:
     """Return the descriptors that hold locks of this process; those of its parent are closed.
 
     A child shares its parent's locks until it closes its copies of their files: it would keep the
     locks of a parent that was killed.
     """
     global _opened  # noqa: PLW0603 - replaced as a whole, so that threads see one or the other
-    process, descriptors = _opened
+    process, inherited = _opened
     if process != os.getpid():
         _opened = (os.getpid(), set())
-        while descriptors:
+        while inherited:
             with suppress(KeyError):  # another thread was faster
-                os.close(descriptors.pop())
+                os.close(inherited.pop())
     return _opened[1]
-
-
-if hasattr(os, "register_at_fork"):  # pragma: no branch - it is missing on Windows
-    os.register_at_fork(after_in_child=_descriptors)

@@ -12,7 +12,8 @@ from keyturn._once import PerProcess
 
 _SWEEP_MINIMUM = 64
 # An entry, and its expiry on both clocks.
-_Kept: TypeAlias = tuple[str, float, float]
+_Kept: TypeAlias = tuple[str | None, float, float]
+_NOTHING: _Kept = (None, -inf, -inf)
 
 
 class MemoryStore:
@@ -38,17 +39,8 @@ class MemoryStore:
 
     def read(self, key: str) -> str | None:
         """Return the entry at `key`, or None when there is none or it has expired."""
-        kept = self._entries.get(key)
-        if kept is None:
-            return None
-        entry, until, until_monotonic = kept
-        if self._now() < until and self._monotonic() < until_monotonic:
-            return entry
-        with self._locks.get()[0]:
-            # Another thread may have written a fresh entry in the meantime.
-            if self._entries.get(key) is kept:  # pragma: no branch - a race of two threads
-                del self._entries[key]
-        return None
+        entry, until, until_monotonic = self._entries.get(key, _NOTHING)
+        return entry if self._now() < until and self._monotonic() < until_monotonic else None
 
     def write(self, key: str, entry: str, expires_at: float) -> None:
         """Keep `entry` at `key` until `expires_at` (epoch seconds), replacing what was there."""
@@ -83,7 +75,7 @@ class MemoryStore:
         """
         mutex, table = self._locks.get()
         with mutex:
-            lock = table.setdefault(key, _KeyLock(Condition(mutex)))
+            lock = table.setdefault(key, _KeyLock(mutex))
             lock.users += 1
         holder = object()
         try:
@@ -92,7 +84,7 @@ class MemoryStore:
                 while (now := time.monotonic()) < lock.held_until:
                     if now >= deadline:
                         raise TimeoutError(f"The lock of {key} did not come in {lease:g} s.")
-                    lock.released.wait(min(lock.held_until, deadline) - now)
+                    lock.wait(min(lock.held_until, deadline) - now)
                 lock.holder, lock.held_until = holder, now + lease
             yield
         finally:
@@ -100,19 +92,15 @@ class MemoryStore:
                 if lock.holder is holder:  # no other has taken it since
                     lock.held_until = -inf
                 # A waiter that gives up hands on the wake-up that it may have been given.
-                lock.released.notify()
+                lock.notify()
                 lock.users -= 1
                 if not lock.users:
                     del table[key]
 
 
-class _KeyLock:
+class _KeyLock(Condition):
     """The lock of one key, in the table for as long as a thread holds it or waits for it."""
 
-    __slots__ = ("held_until", "holder", "released", "users")
-
-    def __init__(self, released: Condition) -> None:
-        self.released = released
-        self.holder: object = None
-        self.held_until = -inf
-        self.users = 0
+    holder: object = None
+    held_until = -inf
+    users = 0

@@ -1,11 +1,8 @@
 """The token store that several hosts share: a Redis or Valkey server."""
 
 import errno
-import functools
 import os
-import random
 import secrets
-import socket
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -13,12 +10,11 @@ from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeVar
 
 import redis
-from redis.backoff import NoBackoff
 from redis.connection import AbstractConnection
-from redis.retry import Retry
 
 from keyturn import errors
 from keyturn._once import PerProcess
+from keyturn.stores._resilient import cause
 
 # The longest entry that is kept, in bytes of UTF-8.
 LONGEST_ENTRY: Final = 256 * 1024
@@ -49,6 +45,7 @@ if redis.call("get", KEYS[1]) == ARGV[1] then
 end
 """
 
+_random = secrets.SystemRandom()
 _Result = TypeVar("_Result")
 
 
@@ -111,15 +108,10 @@ class RedisStore:
         """
         if len(entry.encode()) > LONGEST_ENTRY:
             raise ValueError(f"An entry may have {LONGEST_ENTRY} bytes.")
-        left = expires_at - self._now()
-        if not left > 0:  # NaN too
-            self.delete(key)
-            return
-        # The server's clock may differ from this one: it gets a duration.
-        px = max(1, int(min(left, _LONGEST_KEPT) * 1000))
-        self._ask(
-            lambda: self._client.set(f"keyturn:{key}", f"{float(expires_at)!r} {entry}", px=px)
-        )
+        # The server's clock may differ from this one: it gets a duration, at least 1 ms.
+        seconds = max(0.001, min(_LONGEST_KEPT, expires_at - self._now()))
+        value = f"{float(expires_at)!r} {entry}"
+        self._ask(lambda: self._client.set(f"keyturn:{key}", value, px=int(seconds * 1000)))
 
     def delete(self, key: str) -> None:
         """Remove the entry at `key`; no error when there is none."""
@@ -138,33 +130,36 @@ class RedisStore:
             TimeoutError: `lease` seconds of waiting did not bring the lock.
         """
         name, holder, process = f"keyturn:lock:{key}", secrets.token_hex(16), os.getpid()
-        milliseconds = max(1, int(lease * 1000))
-        is_held = may_be_ours = False
 
-        def take() -> bool:
-            nonlocal may_be_ours
-            may_be_ours = True  # also if the server gives the lock, and its response is lost
-            may_be_ours = bool(self._client.eval(_TAKE, 1, name, holder, milliseconds))
-            return may_be_ours
+        def release() -> object:
+            return self._client.eval(_RELEASE, 1, name, holder)
 
+        def release_later() -> None:  # no caller waits once more for a server that has just failed
+            threading.Thread(target=_try, args=[release], daemon=True).start()
+
+        def take() -> object:
+            try:
+                return self._client.eval(_TAKE, 1, name, holder, max(1, int(lease * 1000)))
+            except BaseException:  # the server may have given the lock, and its response is lost
+                release_later()
+                raise
+
+        self._acquire(take, name, lease)
         try:
-            self._acquire(take, name, lease)
-            is_held = True
             yield
         finally:
             # A child forked inside the block frees nothing of its parent's.
-            if may_be_ours and os.getpid() == process:
-                release = functools.partial(self._client.eval, _RELEASE, 1, name, holder)
-                if is_held and not self._is_silent():
+            if os.getpid() == process:
+                if self._is_silent():
+                    release_later()
+                else:
                     self._ask(release)
-                else:  # the server has just failed: no caller waits for it once more
-                    threading.Thread(target=_try, args=[release], daemon=True).start()
 
     def close(self) -> None:
         """Close the connections; the next operation opens another."""
         self._client.close()
 
-    def _acquire(self, take: Callable[[], bool], name: str, lease: float) -> None:
+    def _acquire(self, take: Callable[[], object], name: str, lease: float) -> None:
         start = time.monotonic()
         while not self._ask(take):
             waited = time.monotonic() - start
@@ -172,7 +167,7 @@ class RedisStore:
                 raise TimeoutError(errno.ETIMEDOUT, f"the lock {name} did not come in {lease:g} s")
             # In step with the wait: no waiter is more than a tenth late, nor asks without need.
             pause = min(max(waited / 10, _SHORTEST_PAUSE), _LONGEST_PAUSE, lease - waited)
-            time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - no secret
+            time.sleep(pause * _random.uniform(0.5, 1))
 
     def _is_silent(self) -> bool:
         # The clock may have been set back: the pause is no longer than it should be.
@@ -192,27 +187,20 @@ class RedisStore:
             self._is_suspected = is_late = isinstance(error, redis.TimeoutError)
             if (is_late and was_suspected) or isinstance(error, redis.ConnectionError):
                 self._silent_until = self._now() + SILENCE
-            cause = _cause(error)
+            failure = f"Redis failed with {cause(error)}"
         else:
             return result
         finally:
             places.release()
-        # The server's own words may quote the command, and with it an entry.
-        raise OSError(errno.EIO, f"Redis failed with {cause}")
+        # Not from the error: the server's own words may quote the command, and with it an entry.
+        raise OSError(errno.EIO, failure)
 
 
 class _TimedSocket:
     """A socket that bounds the time and the size of a response; redis-py times single reads."""
 
-    def __init__(self, wrapped: socket.socket, seconds: float) -> None:
-        self._socket = wrapped
-        self._seconds = self._longest = seconds
-        self._deadline = time.monotonic() + seconds
-        self._room = _LONGEST_RESPONSE
-
-    def settimeout(self, seconds: float) -> None:
-        """Set how long a single read may take; 0 looks whether something is there."""
-        self._longest = seconds
+    def __init__(self, wrapped: Any, seconds: float) -> None:
+        self._socket, self._seconds = wrapped, seconds
 
     def sendall(self, data: bytes) -> None:
         """Send a command; time and room for its response begin here."""
@@ -228,11 +216,12 @@ class _TimedSocket:
 
     def recv_into(self, buffer: bytearray) -> int:
         """Receive data as above (for hiredis, with which redis-py reads if it is installed)."""
-        left = max(0, min(self._deadline - time.monotonic(), self._longest))
-        if left == 0 < self._longest:
-            raise TimeoutError  # as the socket's own
-        self._socket.settimeout(left)
-        size = self._socket.recv_into(buffer)
+        if self._socket.gettimeout():  # it is 0 where redis-py looks whether something is there
+            left = self._deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError  # as the socket's own
+            self._socket.settimeout(left)
+        size: int = self._socket.recv_into(buffer)
         self._room -= size
         if self._room < 0:
             raise OSError(errno.EMSGSIZE, "the response is too long")
@@ -257,7 +246,6 @@ def _client(url: str) -> redis.Redis:
             max_connections=_CONNECTIONS,
             socket_connect_timeout=PATIENCE,
             socket_timeout=PATIENCE,
-            retry=Retry(NoBackoff(), 0),  # the retries are the token request's
             protocol=2,
         )
         pool.connection_class = type("Timed", (_TimedConnection, pool.connection_class), {})
@@ -272,16 +260,6 @@ def _client(url: str) -> redis.Redis:
         hint="Its form is redis://user:password@host:6379/0, with user and password "
         "percent-encoded, or unix:///path/to/socket; rediss:// is Redis over TLS.",
     )
-
-
-def _cause(error: BaseException) -> str:
-    """Return what failed, as the system reported it."""
-    kind, cause = type(error).__name__, error
-    while following := cause.__cause__ or cause.__context__:
-        cause = following
-        if isinstance(cause, OSError) and cause.strerror:
-            return f"{kind}: {cause.strerror}"
-    return kind
 
 
 def _try(operation: Callable[[], object]) -> None:

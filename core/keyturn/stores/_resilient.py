@@ -5,6 +5,7 @@ import logging
 import math
 import weakref
 from collections.abc import Callable, Generator
+from typing import Any
 
 import attrs
 
@@ -70,31 +71,34 @@ class ResilientStore:
 
     def read(self, key: str) -> str | None:
         """Return the entry at `key`, or None when there is none or the store fails."""
-        stored = self.stored(key)
-        if self.state.memory is None:
-            return stored  # type: ignore[return-value]  # not `FAILED`, which makes a memory
-        return next(iter(_merged(self.state.memory, key, stored)), None)
+        stored, memory = self.stored(key), self.state.memory
+        # Without a memory there was no failure.
+        return stored if memory is None else next(iter(_merged(memory, key, stored)), None)
 
     def entries(self, key: str) -> list[str]:
         """Return the entries at `key`: this process's own, if the store failed, and the store's."""
-        stored = self.stored(key)
-        if self.state.memory is None:
-            return [stored] if isinstance(stored, str) else []
-        return _merged(self.state.memory, key, stored)
+        stored, memory = self.stored(key), self.state.memory
+        if memory is None:
+            return [] if stored is None else [stored]
+        return _merged(memory, key, stored)
 
-    def stored(self, key: str) -> object:
+    def stored(self, key: str) -> Any:
         """Return the store's own entry at `key`: a string, None or `FAILED`."""
         try:
             found: object = self.store.read(key)
             if found is not None and not isinstance(found, str):
                 raise TypeError  # noqa: TRY301 - it fails like a store that raises it
         except ValueError:  # the store works, but something else wrote that entry
-            message = "the token store %s has an entry at %s that can't be read: ignoring it"
-            _logger.warning(message, place(self.store), key)
+            _logger.warning(
+                "the token store %s has an entry at %s that can't be read: ignoring it",
+                place(self.store),
+                key,
+            )
             return None
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a third-party store may raise anything
-            return self._report("read", error)
-        if self.state.failing:
+            self._report("read", error)
+            return FAILED
+        if "read" in self.state.failing:
             self._recover("read")
         return found
 
@@ -123,56 +127,52 @@ class ResilientStore:
     @contextlib.contextmanager
     def lock(self, key: str, lease: float) -> Generator[None]:
         """Hold the lock of `key` for a `with` block, among threads alone if the store fails."""
-        with contextlib.ExitStack() as in_memory:
-            try:
-                held = self.store.lock(key, lease)
+        try:
+            held = self.store.lock(key, lease)
+            held.__enter__()
+            if "lock" in self.state.failing:
+                self._recover("lock")
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - as in `stored`
+            held = self._report("lock", error).lock(key, lease)
+            with contextlib.suppress(TimeoutError):
                 held.__enter__()
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - as in `stored`
-                self._report("lock", error)
-                held = contextlib.nullcontext()
-                if self.state.memory is not None:  # pragma: no branch - an outage makes it
-                    with contextlib.suppress(TimeoutError):
-                        in_memory.enter_context(self.state.memory.lock(key, lease))
-            else:
-                if self.state.failing:
-                    self._recover("lock")
-            try:
-                yield
-            finally:
-                self._attempt("unlock", held.__exit__, None, None, None)
+        try:
+            yield
+        finally:
+            self._attempt("unlock", held.__exit__, None, None, None)
 
     def _attempt(self, operation: str, call: Callable[..., object], *arguments: object) -> object:
         """Return what an operation of the store returns, or `FAILED`."""
         try:
             result = call(*arguments)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - as in `stored`
-            return self._report(operation, error)
-        if self.state.failing:
+            self._report(operation, error)
+            return FAILED
+        if operation in self.state.failing:
             self._recover(operation)
         return result
 
-    def _report(self, operation: str, error: BaseException) -> object:
-        """Log an outage that begins; return `FAILED`."""
+    def _report(self, operation: str, error: BaseException) -> MemoryStore:
+        """Log an outage that begins; return the memory that stands in for the store."""
         state = self.state
         if state.memory is None:
             state.memory = MemoryStore()
         if not state.failing:
-            # An error's own text may hold an entry; that of the system does not.
-            reason = error.strerror if isinstance(error, OSError) else None
-            cause = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
-            message = "the token store %s failed to %s (%s); continuing without the store"
-            _logger.warning(message, place(self.store), operation, cause)
+            _logger.warning(
+                "the token store %s failed to %s (%s); continuing without the store",
+                place(self.store),
+                operation,
+                cause(error),
+            )
             self._on_outage(type(error).__name__)
         state.failing.add(operation)
-        return FAILED
+        return state.memory
 
     def _recover(self, operation: str) -> None:
         """Log the end of an outage: each operation that failed works again."""
-        failing = self.state.failing
-        if operation in failing:
-            failing.discard(operation)
-            if not failing:
-                _logger.warning("the token store %s works again", place(self.store))
+        self.state.failing.discard(operation)
+        if not self.state.failing:
+            _logger.warning("the token store %s works again", place(self.store))
 
 
 def _merged(memory: MemoryStore, key: str, stored: object) -> list[str]:
@@ -182,5 +182,15 @@ def _merged(memory: MemoryStore, key: str, stored: object) -> list[str]:
 
 def place(store: TokenStore) -> str:
     """Return where a store is, as far as it says so: a directory or a host, without a password."""
-    where: object = getattr(store, "location", "")
-    return f"{type(store).__name__} {where}".rstrip()
+    return f"{type(store).__name__} {getattr(store, 'location', '')}".rstrip()
+
+
+def cause(error: BaseException) -> str:
+    """Return an error's class, and the system's message behind it; its own text may be secret."""
+    kind, found = type(error).__name__, error
+    while not (isinstance(found, OSError) and found.strerror):
+        following = found.__cause__ or found.__context__
+        if following is None:
+            return kind
+        found = following
+    return f"{kind}: {found.strerror}"

@@ -7,12 +7,13 @@ serves against that: here a database can at most hold strings.
 """
 
 import errno
-import logging
 import os
 import sqlite3
 from typing import Any, Final, cast
 
 import diskcache
+
+from keyturn.stores._base import logger
 
 # How long an operation waits for another writer of the database, in seconds.
 PATIENCE: Final = 2.0
@@ -49,8 +50,6 @@ _PRAGMAS: Final = (
     "cell_size_check = ON",
     "mmap_size = 0",
 )
-
-_logger = logging.getLogger("keyturn.stores")
 
 
 class _Connection(sqlite3.Connection):
@@ -164,7 +163,7 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]
             return entry, expires_at
         # One statement: what another process writes between two would be taken for a foreign row.
         if self._sql(_FIND_FOREIGN, (key,)).fetchone():
-            _logger.warning("a row of the token store is not keyturn's: ignoring it")
+            logger.warning("a row of the token store is not keyturn's: ignoring it")
         return None
 
     def purge(self, now: float) -> None:
