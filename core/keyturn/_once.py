@@ -6,6 +6,7 @@ import functools
 import logging  # pyright: ignore[reportUnusedImport]  # noqa: F401 - see ForkSafeLock
 import os
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
@@ -59,25 +60,19 @@ class ForkSafeLock:
         self._reset()
         if hasattr(os, "register_at_fork"):  # pragma: no branch - it is missing on Windows
             os.register_at_fork(
-                before=self._acquire, after_in_parent=self._release, after_in_child=self._reset
+                before=self.__enter__, after_in_parent=self.__exit__, after_in_child=self._reset
             )
 
     def __enter__(self) -> None:
-        self._lock.acquire()
+        self._lock.acquire(timeout=_FORK_PATIENCE)
 
     def __exit__(self, *_: object) -> None:
-        self._lock.release()
-
-    def _acquire(self) -> None:
-        self._is_held = self._lock.acquire(timeout=_FORK_PATIENCE)
-
-    def _release(self) -> None:
-        if self._is_held:  # pragma: no branch - else an import took longer than a fork waits
+        # The lock did not come in time, or this is a child that was forked inside the block.
+        with suppress(RuntimeError):
             self._lock.release()
 
     def _reset(self) -> None:
         self._lock = threading.RLock()  # reentrant: an import may cause another, or fork
-        self._is_held = False
 
 
 importing = ForkSafeLock()
@@ -103,15 +98,14 @@ class cached_once(Generic[P, T]):  # noqa: N801 - a decorator
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
         """Return the value for these arguments, making it at the first call."""
-        if args in self._values:
-            return self._values[args]
-        lock = self._locks.get().setdefault(args, threading.RLock())
-        # Two plugins that load each other would wait for ever.
-        in_turn = lock.acquire(timeout=_CALL_PATIENCE)
-        try:
-            if args not in self._values:
-                return self._values.setdefault(args, self._function(*args, **kwargs))
-            return self._values[args]
-        finally:
-            if in_turn:
-                lock.release()
+        if args not in self._values:
+            lock = self._locks.get().setdefault(args, threading.RLock())
+            # Two plugins that load each other would wait for ever.
+            in_turn = lock.acquire(timeout=_CALL_PATIENCE)
+            try:
+                if args not in self._values:
+                    self._values.setdefault(args, self._function(*args, **kwargs))
+            finally:
+                if in_turn:
+                    lock.release()
+        return self._values[args]

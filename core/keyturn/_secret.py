@@ -48,11 +48,10 @@ class Secret:
     # A hash would let a weak secret be tested against it.
     __hash__ = None  # type: ignore[assignment]
 
-    def __setattr__(self, name: str, value: object) -> NoReturn:
+    def __setattr__(self, *_: object) -> NoReturn:
         raise AttributeError("A Secret is immutable.")
 
-    def __delattr__(self, name: str) -> NoReturn:
-        self.__setattr__(name, None)
+    __delattr__ = __setattr__
 
     def __copy__(self, _: object = None) -> Secret:
         return self
@@ -62,5 +61,4 @@ class Secret:
     def __getstate__(self) -> NoReturn:
         raise TypeError("A Secret can't be pickled: pass a reference to it instead.")
 
-    def __reduce__(self) -> NoReturn:
-        self.__getstate__()
+    __reduce__ = __getstate__

@@ -27,7 +27,6 @@ from keyturn.stores._text_cache import PATIENCE, TextCache
 # The longest entry that is kept, in bytes of UTF-8.
 LONGEST_ENTRY: Final = 256 * 1024
 _WRITES_PER_PURGE = 64
-_KEY = re.compile(r"[a-z0-9-]{1,80}")
 # What comes out of diskcache and SQLite when the contents of the file make no sense to them; what
 # fails for other reasons is an OSError.
 _UNUSABLE = (sqlite3.DatabaseError, TypeError, ValueError)
@@ -140,7 +139,8 @@ class DiskStore:
             make_private_directory(self.directory)
             warn_if_replaceable(self.directory)
             with locked(self.directory / "opening.lock", PATIENCE):
-                is_new = make_private_file(self._path)
+                is_new = identity(self._path) is None
+                make_private_file(self._path)
                 self._identity = identity(self._path)
                 cache = _open.get()[self] = TextCache(str(self._path))
                 cache.fill(new=is_new)
@@ -164,7 +164,7 @@ class DiskStore:
 
 
 def _check_key(key: str) -> None:
-    if not _KEY.fullmatch(key):
+    if not re.fullmatch(r"[a-z0-9-]{1,80}", key):
         raise ValueError("A key has 1 to 80 lower-case letters, digits and hyphens.")
 
 
@@ -180,10 +180,8 @@ def _before_fork() -> None:
     # Neither a connection nor SQLite's own locks in a locked state may be carried into a child. An
     # operation that lasts longer than any should, hinders no fork.
     _fork.quiet = _mutex.get().acquire(timeout=PATIENCE)
-    if _fork.quiet:
-        caches = _open.get()
-        while caches:
-            caches.popitem()[1].disconnect()
+    while _fork.quiet and (caches := _open.get()):
+        caches.popitem()[1].disconnect()
 
 
 def _after_fork_in_parent() -> None:

@@ -73,8 +73,9 @@ class EncryptedStore:
         sealed = self._store.read(key)
         entry = None if sealed is None else self._unsealed(key, sealed)
         if entry is None is not sealed:
-            message = "the stored entry %s was changed, or encrypted with another key; ignoring it"
-            logger.warning(message, key)
+            logger.warning(
+                "the stored entry %s was changed, or encrypted with another key; ignoring it", key
+            )
         return entry
 
     def is_unreadable(self, key: str) -> bool:
@@ -130,9 +131,8 @@ def _ciphers(keys: _Key | Sequence[_Key]) -> list[AESGCM]:
     several = isinstance(keys, Sequence) and not isinstance(keys, (str, bytes))
     given = cast("Sequence[_Key]", keys if several else [keys])
     decoded = [_decoded(_bare(key).rstrip("=")) for key in given]
-    if any(len(each) != _KEY_SIZE for each in decoded):
-        return []
-    return [AESGCM(each) for each in decoded]
+    are_valid = all(len(each) == _KEY_SIZE for each in decoded)
+    return [AESGCM(each) for each in decoded if are_valid]
 
 
 def _bare(key: _Key) -> str:

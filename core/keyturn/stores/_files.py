@@ -22,10 +22,8 @@ def make_private_directory(directory: Path) -> None:
         PermissionError: It is a symbolic link, another user's, or open to other users.
     """
     for each in (*reversed(directory.parents), directory):
-        if not os.path.lexists(each):
-            # Another process may create it at the same moment.
-            with suppress(FileExistsError):
-                each.mkdir(mode=0o700)
+        with suppress(FileExistsError):  # what is no directory is refused below
+            each.mkdir(mode=0o700, exist_ok=True)
     _require_private(directory, directory.lstat(), stat.S_IFDIR)
 
 
@@ -46,21 +44,15 @@ def warn_if_replaceable(directory: Path) -> None:
             return
 
 
-def make_private_file(path: Path) -> bool:
+def make_private_file(path: Path) -> None:
     """Create a file for this user alone (0600), or see that it is so; it isn't opened.
-
-    Returns:
-        Whether it was created.
 
     Raises:
         PermissionError: It is a symbolic link, another user's, or open to other users.
     """
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    except FileExistsError:
-        _require_private(path, path.lstat(), stat.S_IFREG)
-        return False
-    return True
+    with suppress(FileExistsError):
+        path.touch(mode=0o600, exist_ok=False)
+    _require_private(path, path.lstat(), stat.S_IFREG)
 
 
 def _require_private(path: Path, status: os.stat_result, kind: int) -> None:
@@ -132,8 +124,8 @@ def _wait_for(descriptor: int, path: Path, deadline: float) -> None:
         time.sleep(min(max((now - start) / 200, _SHORTEST_PAUSE), _LONGEST_PAUSE, deadline - now))
 
 
-# The descriptors that hold locks, and the process that opened them.
-_opened: tuple[int, set[int]] = (os.getpid(), set())
+# The descriptors that hold locks, by the process that opened them.
+_held: dict[int, set[int]] = {}
 
 
 def descriptors() -> set[int]:
@@ -142,11 +134,7 @@ def descriptors() -> set[int]:
     A child shares its parent's locks until it closes its copies of their files: it would keep the
     locks of a parent that was killed.
     """
-    global _opened  # noqa: PLW0603 - replaced as a whole, so that threads see one or the other
-    process, inherited = _opened
-    if process != os.getpid():
-        _opened = (os.getpid(), set())
-        while inherited:
-            with suppress(KeyError):  # another thread was faster
-                os.close(inherited.pop())
-    return _opened[1]
+    for process in {*_held} - {os.getpid()}:
+        for descriptor in _held.pop(process, ()):  # nothing if another thread was faster
+            os.close(descriptor)
+    return _held.setdefault(os.getpid(), set())

@@ -1,22 +1,78 @@
-"""Which token store a connection uses: its own, the environment's, or this process's memory."""
+"""The token store at a URL, and which one a connection uses."""
 
 from __future__ import annotations
 
 import os
-import threading
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from keyturn import errors, stores
-from keyturn._once import PerProcess, cached_once
+from keyturn._once import cached_once
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from keyturn._secret import Secret
-    from keyturn.stores._base import TokenStore
+    from keyturn.stores import TokenStore
 
 # The environment variable that names the token store's URL when none is given.
 STORE_VARIABLE = "KEYTURN_STORE"
+_NEEDED = {
+    "fcntl": "an operating system with flock(2); use memory:// or redis://.",
+    "sqlite3": "Python's module sqlite3; use memory:// or redis://.",
+    "_sqlite3": "Python's module sqlite3; use memory:// or redis://.",
+    "redis": "the package redis: pip install keyturn[redis]",
+}
+
+
+def from_url(url: str) -> TokenStore:
+    """Return the token store at a URL.
+
+    Args:
+        url: `memory://` for a new store in this process; `disk:///var/cache/x` for a directory;
+            `redis://host:6379/0`, `rediss://…` (TLS) or `unix:///path/to/socket` for a Redis or
+            Valkey server; anything else is offered to the plugins of the group `keyturn.plugins`.
+
+    Raises:
+        keyturn.errors.ConfigurationError: It is no URL that an installed store understands.
+
+    Example:
+        >>> store = from_url("memory://")
+        >>> store.read("a") is None
+        True
+    """
+    if not isinstance(url, str):
+        raise errors.ConfigurationError("a token store's URL must be a string.")
+    if url == "memory://":
+        return stores.MemoryStore()
+    if url.startswith("disk:///"):
+        return _store("DiskStore", unquote(url.removeprefix("disk://")))
+    if url.startswith(("redis://", "rediss://", "unix://")):
+        return _store("RedisStore", url)
+    from keyturn._plugins.loading import call_plugins
+
+    scheme, separator, _ = url.partition("://")
+    found: list[TokenStore] = (
+        call_plugins("keyturn_store", stores.TokenStore, url=url) if separator else []
+    )
+    if found:
+        return found[0]
+    raise errors.ConfigurationError(
+        f"no token store is known for a URL of the scheme {scheme[:20]!r}.",
+        hint="Use memory://, disk:///absolute/path, redis://host:6379/0, or install a plugin "
+        "for the scheme.",
+    )
+
+
+def _store(name: str, argument: str) -> TokenStore:
+    try:
+        store: TokenStore = stores.__getattr__(name)(argument)
+    except ModuleNotFoundError as error:
+        raise errors.ConfigurationError(
+            f"the token store {name} can't be used: the module {error.name} is missing.",
+            hint=f"It needs {_NEEDED.get(error.name or '', f'the module {error.name}.')}",
+        ) from None
+    return store
 
 
 def open_store(store: str | TokenStore | None) -> TokenStore:
@@ -26,7 +82,7 @@ def open_store(store: str | TokenStore | None) -> TokenStore:
     if store is None:
         return shared_store("memory://")
     if isinstance(store, str):
-        return stores.from_url(store) if store == "memory://" else shared_store(store)
+        return from_url(store) if store == "memory://" else shared_store(store)
     if isinstance(store, stores.TokenStore):
         return store
     raise errors.ConfigurationError(
@@ -35,10 +91,8 @@ def open_store(store: str | TokenStore | None) -> TokenStore:
     )
 
 
-@cached_once
-def shared_store(url: str) -> TokenStore:
-    """Return the token store at a URL, one for all connections of this process that name it."""
-    return stores.from_url(url)
+# One for all connections of this process that name it.
+shared_store = cached_once(from_url)
 
 
 def shared_encrypted_store(store: TokenStore, keys: Sequence[Secret]) -> TokenStore:
@@ -50,14 +104,11 @@ def shared_encrypted_store(store: TokenStore, keys: Sequence[Secret]) -> TokenSt
     Raises:
         keyturn.errors.ConfigurationError: There is no key, or one is of another form.
     """
-    with _encrypting.get():
-        for inner, used, encrypted in _encrypted_stores:
-            if inner is store and used == keys:
-                return encrypted
-        new = stores.EncryptedStore(store, keys)
-        _encrypted_stores.append((store, keys, new))
-        return new
+    for inner, used, encrypted in _encrypted_stores:
+        if inner is store and used == keys:
+            return encrypted
+    _encrypted_stores.append((store, keys, stores.EncryptedStore(store, keys)))
+    return shared_encrypted_store(store, keys)  # the first, if two threads made one each
 
 
-_encrypting = PerProcess(threading.Lock)
 _encrypted_stores: list[tuple[TokenStore, Sequence[Secret], TokenStore]] = []

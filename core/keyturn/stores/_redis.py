@@ -24,7 +24,6 @@ PATIENCE: Final = 1.0
 SILENCE: Final = 5.0
 _LONGEST_VALUE = LONGEST_ENTRY + 32
 _LONGEST_KEPT = 400 * 86_400.0
-_LONGEST_RESPONSE = _LONGEST_VALUE + 1024  # of its handshake and of what frames a value
 # A crowd of processes with many threads each would slow the server, and this machine, down.
 _CONNECTIONS = 4
 _QUEUE_PATIENCE = 10.0
@@ -205,7 +204,7 @@ class _TimedSocket:
     def sendall(self, data: bytes) -> None:
         """Send a command; time and room for its response begin here."""
         self._deadline = time.monotonic() + self._seconds
-        self._room = _LONGEST_RESPONSE
+        self._room = _LONGEST_VALUE + 1024  # of the handshake, and of what frames a value
         self._socket.settimeout(self._seconds)
         self._socket.sendall(data)
 

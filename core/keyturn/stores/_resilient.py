@@ -71,36 +71,20 @@ class ResilientStore:
 
     def read(self, key: str) -> str | None:
         """Return the entry at `key`, or None when there is none or the store fails."""
-        stored, memory = self.stored(key), self.state.memory
+        stored, memory = self._attempt("read", self.store.read, key), self.state.memory
         # Without a memory there was no failure.
         return stored if memory is None else next(iter(_merged(memory, key, stored)), None)
 
     def entries(self, key: str) -> list[str]:
         """Return the entries at `key`: this process's own, if the store failed, and the store's."""
-        stored, memory = self.stored(key), self.state.memory
+        stored, memory = self._attempt("read", self.store.read, key), self.state.memory
         if memory is None:
             return [] if stored is None else [stored]
         return _merged(memory, key, stored)
 
     def stored(self, key: str) -> Any:
         """Return the store's own entry at `key`: a string, None or `FAILED`."""
-        try:
-            found: object = self.store.read(key)
-            if found is not None and not isinstance(found, str):
-                raise TypeError  # noqa: TRY301 - it fails like a store that raises it
-        except ValueError:  # the store works, but something else wrote that entry
-            _logger.warning(
-                "the token store %s has an entry at %s that can't be read: ignoring it",
-                place(self.store),
-                key,
-            )
-            return None
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a third-party store may raise anything
-            self._report("read", error)
-            return FAILED
-        if "read" in self.state.failing:
-            self._recover("read")
-        return found
+        return self._attempt("read", self.store.read, key)
 
     def write(self, key: str, entry: str, expires_at: float) -> bool:
         """Keep an entry, in memory if the store can't; return whether the store took it."""
@@ -132,7 +116,7 @@ class ResilientStore:
             held.__enter__()
             if "lock" in self.state.failing:
                 self._recover("lock")
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - as in `stored`
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - as in `_attempt`
             held = self._report("lock", error).lock(key, lease)
             with contextlib.suppress(TimeoutError):
                 held.__enter__()
@@ -141,11 +125,19 @@ class ResilientStore:
         finally:
             self._attempt("unlock", held.__exit__, None, None, None)
 
-    def _attempt(self, operation: str, call: Callable[..., object], *arguments: object) -> object:
+    def _attempt(self, operation: str, call: Callable[..., Any], *arguments: object) -> Any:
         """Return what an operation of the store returns, or `FAILED`."""
+        is_read = operation == "read"
         try:
             result = call(*arguments)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - as in `stored`
+            if is_read and not isinstance(result, str | None):
+                raise TypeError  # noqa: TRY301 - it fails like a store that raises it
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a third-party store may raise anything
+            if is_read and isinstance(error, ValueError):
+                # The store works, but something else wrote that entry.
+                message = "the token store %s has an entry at %s that can't be read: ignoring it"
+                _logger.warning(message, place(self.store), *arguments)
+                return None
             self._report(operation, error)
             return FAILED
         if operation in self.state.failing:
@@ -187,10 +179,9 @@ def place(store: TokenStore) -> str:
 
 def cause(error: BaseException) -> str:
     """Return an error's class, and the system's message behind it; its own text may be secret."""
-    kind, found = type(error).__name__, error
-    while not (isinstance(found, OSError) and found.strerror):
-        following = found.__cause__ or found.__context__
-        if following is None:
-            return kind
-        found = following
-    return f"{kind}: {found.strerror}"
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, OSError) and found.strerror:
+            return f"{type(error).__name__}: {found.strerror}"
+        found = found.__cause__ or found.__context__
+    return type(error).__name__

@@ -114,12 +114,12 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]
     """
 
     # Threat: a second connection, without the limits below, as diskcache's own property opens it.
-    _con: _Connection | None = None
+    _con: Any = None
 
     # Threat: diskcache's own `__init__` opens the database with settings and pragmas that it
     # reads from it, creates it readable by others, and takes `$` and `~` in its path.
     def __init__(self, path: str) -> None:
-        self._con = sqlite3.connect(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self._con = sqlite3.connect(
             path,
             timeout=PATIENCE,
             isolation_level=None,
@@ -137,18 +137,17 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]
         Raises:
             sqlite3.DatabaseError: The file is no database, or not one of keyturn's making.
         """
-        connection = cast("_Connection", self._con)
         for pragma in _PRAGMAS:
-            connection.execute(f"PRAGMA {pragma}")
-        connection.execute("BEGIN")
+            self._sql(f"PRAGMA {pragma}")
+        self._sql("BEGIN")
         select = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL"
-        found = frozenset(sql for (sql,) in connection.execute(select))
+        found = frozenset(sql for (sql,) in self._sql(select))
         # diskcache would expand `~` and `$` in a path, and uses this one for nothing else.
         super().__init__(os.sep, disk=TextDisk, **_SETTINGS)
         # A trigger could drop what is written, or a column change it, without any error.
-        if not new and found != connection.schema:
+        if not new and found != self._con.schema:
             raise sqlite3.DatabaseError("emptied, or changed by something other than keyturn")
-        connection.execute("COMMIT")
+        self._sql("COMMIT")
 
     # Threat: settings in a planted database, such as a size limit that makes it delete rows.
     def reset(self, key: str, value: object = None, update: object = True) -> None:  # noqa: ARG002, FBT002 - diskcache's signature
