@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from keyturn.stores import _disk
 from keyturn.stores._disk import DiskStore
-from keyturn.stores._files import locked
 
 if TYPE_CHECKING:
     import subprocess
@@ -275,7 +274,7 @@ print(store.read("a"))
 
 
 def test_full_disk_raises_and_loses_nothing(run: Run, directory: Path) -> None:
-    """A full disk would be taken for a damaged database, and all entries be given up."""
+    """A full disk would be treated as a damaged database, and all entries would be lost."""
     assert (
         run(
             """
@@ -303,7 +302,7 @@ print(store.read("a"), store.read("b"), store.read("c"), sorted(os.listdir(sys.a
     )
 
 
-MENDER = """
+FASTER_PROCESS = """
 import os, sys
 from keyturn.stores._disk import DiskStore
 
@@ -320,14 +319,14 @@ def test_damage_that_another_process_repaired_is_left_as_it_is(
     (directory / "cache.db").touch(0o600)
     (directory / "cache.db").write_bytes(b"no database at all " * 500)
 
-    locks = []
+    locks, locked = [], _disk._locked  # noqa: SLF001 - the only moment between two processes
 
     def overtaken(path: Path, patience: float) -> AbstractContextManager[None]:
         locks.append(path)
         if len(locks) == 2:  # the first is taken to open the database, this one to move it aside
-            run(MENDER, directory)
+            run(FASTER_PROCESS, directory)
         return locked(path, patience)
 
-    monkeypatch.setattr(_disk, "locked", overtaken)
+    monkeypatch.setattr(_disk, "_locked", overtaken)
     assert disk.read("a") == "theirs"
     assert not (directory / "cache.db.corrupt").exists()

@@ -1,4 +1,4 @@
-"""The disk store in one process: who may read it, what it believes, and what it survives."""
+"""The disk store in one process: its permissions, the entries it accepts, and damage."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from keyturn.stores import _disk, _text_cache
+from keyturn.stores import _disk, _string_cache
 from keyturn.stores._disk import LONGEST_ENTRY, DiskStore
-from keyturn.stores._text_cache import TextCache
+from keyturn.stores._string_cache import StringCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,7 +43,7 @@ def names(directory: Path | str) -> list[str]:
 
 
 def planted(directory: Path, *statements: tuple[str, tuple[object, ...]]) -> None:
-    """Run SQL in the database of a store, behind its back."""
+    """Run SQL in the database of a store, without the store."""
     with closing(sqlite3.connect(directory / "cache.db")) as database, database:
         for statement, parameters in statements:
             database.execute(statement, parameters)
@@ -152,7 +152,7 @@ def test_what_belongs_to_another_user_is_refused(
 
 
 def test_lock_file_is_never_a_link(directory: Path, tmp_path: Path, disk: DiskStore) -> None:
-    """Taking a lock would create, or empty, a file of somebody else's choice."""
+    """Taking a lock would create, or empty, a file that another user chose."""
     victim = tmp_path / "victim"
     victim.write_text("precious")
     (directory / "locks").mkdir(0o700, parents=True)
@@ -257,7 +257,7 @@ def test_row_that_another_process_writes_after_a_miss_is_not_logged(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Workers that start together would warn of each other's tokens as of another program's."""
+    """Workers that start together would log each other's tokens as another program's."""
     disk.write("b", "entry", 2000)
     insert = "INSERT INTO Cache (key, raw, mode, value, tag) VALUES ('a', 1, 1, 'entry', 2000.0)"
 
@@ -266,7 +266,7 @@ def test_row_that_another_process_writes_after_a_miss_is_not_logged(
         return None, None
 
     with monkeypatch.context() as patched:
-        patched.setattr(TextCache, "get", overtaken)
+        patched.setattr(StringCache, "get", overtaken)
         assert disk.read("a") is None
     assert disk.read("a") == "entry"
     assert caplog.messages == []
@@ -297,7 +297,7 @@ def test_planted_settings_change_nothing(directory: Path, tmp_path: Path, disk: 
         "sqlite_user_version": 7,
         "disk_pickle_protocol": 99,
         "disk_min_file_size": 0,
-        "disk_stranger": 1,
+        "disk_unknown": 1,
         "_directory": str(tmp_path / "elsewhere"),
         "_path": str(tmp_path / "elsewhere" / "cache.db"),
         "get": "not a method",
@@ -318,7 +318,7 @@ def test_planted_settings_change_nothing(directory: Path, tmp_path: Path, disk: 
 
 
 UNUSABLE = {
-    "text": b"this is no database, nor was it ever one " * 100,
+    "no database": b"this is no database, nor was it ever one " * 100,
     "torn header": b"SQLite format 3\0" + b"\xff" * 4096,
 }
 
@@ -349,11 +349,11 @@ def test_unusable_database_is_moved_aside(
     ]
 
 
-STRANGE = {
+UNEXPECTED = {
     "other columns": ["DROP TABLE Cache", "CREATE TABLE Cache (key)"],
     "a view for a table": ["DROP TABLE Cache", "CREATE VIEW Cache AS SELECT 1 AS key"],
-    "a setting that is no text": ["INSERT INTO Settings VALUES (x'00', 1)"],
-    "text that is no text": ["UPDATE Cache SET value = CAST(x'ff' AS TEXT)"],
+    "a setting that is no string": ["INSERT INTO Settings VALUES (x'00', 1)"],
+    "a string that is no UTF-8": ["UPDATE Cache SET value = CAST(x'ff' AS TEXT)"],
     "a giant": ["UPDATE Cache SET value = zeroblob(1024 * 1024 + 1)"],
     "a trigger": [
         "CREATE TRIGGER t AFTER UPDATE ON Cache BEGIN SELECT RAISE(ABORT, 'no'); END",
@@ -361,9 +361,9 @@ STRANGE = {
 }
 
 
-@pytest.mark.parametrize("statements", STRANGE.values(), ids=STRANGE.keys())
+@pytest.mark.parametrize("statements", UNEXPECTED.values(), ids=UNEXPECTED.keys())
 @pytest.mark.parametrize("state", ["closed", "open"])
-def test_strange_database_is_moved_aside(
+def test_unexpected_database_is_moved_aside(
     statements: list[str], state: str, directory: Path, disk: DiskStore
 ) -> None:
     """A database that diskcache and SQLite can read, but not use, would block the store."""
@@ -387,10 +387,10 @@ def test_truncated_database_is_begun_afresh(length: int, directory: Path, disk: 
 
 
 def test_database_that_stays_unusable_raises(directory: Path, disk: DiskStore) -> None:
-    """A store that can't be mended would try for ever, or seem to succeed."""
+    """A store that can't be repaired would try for ever, or seem to succeed."""
     directory.mkdir(0o700)
     (directory / "cache.db").touch(0o600)
-    (directory / "cache.db").write_bytes(UNUSABLE["text"])
+    (directory / "cache.db").write_bytes(UNUSABLE["no database"])
     (directory / "cache.db.corrupt").mkdir()
     with pytest.raises(OSError, match="directory"):
         disk.read("a")
@@ -416,7 +416,7 @@ def test_busy_database_raises(
     directory: Path, disk: DiskStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An operation would hang for a minute behind another writer, as diskcache's own do."""
-    monkeypatch.setattr(_text_cache, "PATIENCE", 0.05)
+    monkeypatch.setattr(_string_cache, "PATIENCE", 0.05)
     disk.write("a", "entry", 2000)
     with closing(sqlite3.connect(directory / "cache.db", isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
@@ -492,7 +492,7 @@ def test_expired_rows_are_deleted(directory: Path) -> None:
 def test_rows_of_others_are_deleted(
     column: str, value: object, directory: Path, disk: DiskStore
 ) -> None:
-    """A row that no store writes would be warned of, and fill the disk, for good."""
+    """A row that no store writes would cause warnings, and fill the disk, for ever."""
     disk.write("a", "entry", float("inf"))
     disk.close()
     planted(directory, (f"UPDATE Cache SET {column} = ?", (value,)))  # noqa: S608 - our own
@@ -537,8 +537,8 @@ def test_failed_opening_leaves_no_descriptors(disk: DiskStore, directory: Path) 
     assert len(counts) == 1
 
 
-def test_directory_that_goes_while_it_is_opened_raises_and_no_more(tmp_path: Path) -> None:
-    """A connection that never came to be would raise again when it is collected."""
+def test_directory_that_is_deleted_while_it_is_opened_raises_once(tmp_path: Path) -> None:
+    """A connection that was never opened would raise again when it is collected."""
     with pytest.raises(sqlite3.OperationalError):
-        TextCache(str(tmp_path / "gone" / "cache.db"))
+        StringCache(str(tmp_path / "gone" / "cache.db"))
     gc.collect()

@@ -1,4 +1,4 @@
-"""Encrypted entries: what is kept, who can read it, and what becomes of one that was changed."""
+"""Encrypted entries: what is stored, which keys decrypt it, and what a changed entry causes."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_what_is_written_is_read(key: str, entry: str) -> None:
 def test_no_entry_is_a_miss_without_a_warning(
     encrypted: EncryptedStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Every first token would come with a warning that frightens for nothing."""
+    """Every first token would come with a warning without a reason."""
     encrypted.delete("a")
 
     assert [encrypted.read("a"), encrypted.read("b")] == [None, None]
@@ -155,7 +155,7 @@ def test_keys_are_rotated_without_losing_entries(memory: MemoryStore) -> None:
 @pytest.mark.parametrize(
     "key",
     [KEY, f"{KEY}=", KEY.encode(), keyturn.Secret(KEY), [KEY], (keyturn.Secret(KEY), OTHER_KEY)],
-    ids=["text", "padded", "bytes", "secret", "list", "several"],
+    ids=["string", "padded", "bytes", "secret", "list", "several"],
 )
 def test_every_form_of_a_key_is_the_same_key(
     encrypted: EncryptedStore, memory: MemoryStore, key: Any
@@ -197,7 +197,7 @@ STANDARD = base64.b64encode(b"\xfb\xff" * 16).decode()
     ],
 )
 def test_wrong_keys_are_refused_and_not_shown(memory: MemoryStore, wrong: Any) -> None:
-    """A key cut short would encrypt weakly, or end up in somebody's log."""
+    """A key cut short would encrypt weakly, or end up in a log."""
     with pytest.raises(ConfigurationError) as caught:
         EncryptedStore(memory, wrong)
 
@@ -226,7 +226,7 @@ def test_nothing_shows_a_key(encrypted: EncryptedStore) -> None:
 
 
 def test_a_failing_store_fails_as_ever() -> None:
-    """keyturn would not learn of a failure, and tell the user nothing."""
+    """keyturn would not notice a failure, and not log it."""
 
     class Failing(MemoryStore):
         def read(self, key: str) -> str | None:
@@ -278,7 +278,7 @@ def test_no_file_holds_the_token_or_the_key(disk: DiskStore, directory: Path) ->
 
 
 def test_two_connections_share_one_token(tmp_path: Path) -> None:
-    """Encryption would cost what the store is there for."""
+    """Encryption would cost a token request for each connection."""
     key = EncryptedStore.generate_key()
     with keyturn.testing.Emulator() as emulator:
         tokens = []

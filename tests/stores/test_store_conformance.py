@@ -158,7 +158,7 @@ class FreesAnothers(MemoryStore):
 
     @contextlib.contextmanager
     def lock(self, key: str, lease: float) -> Generator[None]:
-        """Hold a lock without a word about who holds it."""
+        """Hold a lock without recording its holder."""
         end = time.monotonic() + lease
         while time.monotonic() < self._until.get(key, 0.0):
             if time.monotonic() > end:

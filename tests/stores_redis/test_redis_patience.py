@@ -1,4 +1,4 @@
-"""How long the Redis store waits for its server, and how many operations it has under way."""
+"""How long the Redis store waits for its server, and how many operations run at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 import redis
 
-from keyturn.stores._redis import SILENCE, RedisStore, _TimedSocket
+from keyturn.stores._redis import COOLDOWN, RedisStore, _TimedSocket
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,7 +58,7 @@ def store_of(client: Client, now: Callable[[], float] = lambda: 1000.0) -> Redis
 def greeting_first(
     response: Callable[[socket.socket], None],
 ) -> Callable[[Any, socket.socket], None]:
-    """Return a server's behaviour: it greets as Redis does, and responses in its own way."""
+    """Return a server's behaviour: it greets as Redis does, and then calls `response`."""
 
     def behave(server: Any, connection: socket.socket) -> None:
         while data := connection.recv(65_536):
@@ -109,7 +109,7 @@ def test_a_server_that_drips_is_waited_for_only_so_long(serve: Serve) -> None:
 
 
 def test_a_line_without_an_end_is_not_kept(serve: Serve) -> None:
-    """A server gone mad would fill this program's memory while the patience lasts."""
+    """A faulty server would fill this process's memory until the timeout."""
     server = serve(greeting_first(endless))
     store = RedisStore(f"redis://127.0.0.1:{server.port}?socket_timeout=60")
     with pytest.raises(OSError, match="Redis failed with ConnectionError"):
@@ -173,20 +173,20 @@ def test_one_late_response_may_be_the_fault_of_this_machine() -> None:
         except OSError as error:
             return str(error.strerror)
 
-    late_text = "Redis failed with TimeoutError"
+    late_message = "Redis failed with TimeoutError"
     alone = "Redis has failed, and is not asked for 5 s"
-    assert [read() for _ in range(5)] == [late_text, "None", late_text, late_text, alone]
+    assert [read() for _ in range(5)] == [late_message, "None", late_message, late_message, alone]
     assert not outcomes
-    now += SILENCE
+    now += COOLDOWN
     outcomes += [late]
-    assert [read(), read()] == [late_text, alone]  # it has not responded since
-    now += SILENCE
+    assert [read(), read()] == [late_message, alone]  # it has not responded since
+    now += COOLDOWN
     outcomes += [b"", ended]
     assert [read() for _ in range(3)] == ["None", "Redis failed with ConnectionError", alone]
 
 
 def test_late_responses_of_one_moment_count_once() -> None:
-    """As above; all who ask at one moment are late for one reason."""
+    """As above; operations of one moment are late for one reason."""
     together = threading.Barrier(AT_ONCE)
     asked: list[None] = []
 
@@ -211,7 +211,9 @@ def test_late_responses_of_one_moment_count_once() -> None:
     assert store.read("a") is None
 
 
-def test_few_ask_at_once_and_who_waits_hears_of_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_operations_run_at_once_and_waiting_ones_fail_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A crowd of threads would open a socket each; or each would find out that Redis hangs."""
     go_on, asked = threading.Event(), threading.Semaphore(0)
     calls: list[None] = []
@@ -315,7 +317,7 @@ def test_no_caller_waits_for_the_release_after_a_failure(fails: str) -> None:
 def test_a_lock_without_an_expiry_has_no_holder(
     redis_store: RedisStore, redis_client: redis.Redis
 ) -> None:
-    """A key that somebody set by hand would cost the whole lease at each renewal, for ever."""
+    """A key that was set by hand would cost the whole lease at each renewal, for ever."""
     redis_client.set("keyturn:lock:a", "x")
     with redis_store.lock("a", 30):
         assert 0 < redis_client.pttl("keyturn:lock:a") <= 30_000
@@ -324,8 +326,8 @@ def test_a_lock_without_an_expiry_has_no_holder(
     assert not redis_client.exists("keyturn:lock:a")
 
 
-def test_who_waits_long_asks_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A crowd that waits for a lock would keep the server and its machine busy with asking."""
+def test_waiter_polls_less_often_with_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many waiters for a lock would keep the server and its machine busy."""
     clock = SimpleNamespace(now=0.0)
     asked: list[float] = []
 

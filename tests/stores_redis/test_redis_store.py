@@ -1,4 +1,4 @@
-"""The Redis store on a server that is well: entries, their expiry, locks, and URLs."""
+"""The Redis store on a working server: entries, their expiry, locks, and URLs."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_an_entry_that_is_too_long_is_refused(redis_store: RedisStore) -> None:
 def test_a_value_of_another_program_is_a_miss(
     redis_store: RedisStore, redis_client: redis.Redis, value: bytes
 ) -> None:
-    """What somebody else wrote to the server would be taken for a token, or end the program."""
+    """What another program wrote to the server would be used as a token, or end the process."""
     redis_client.set("keyturn:a", value)
     assert ResilientStore(redis_store).read("a") is None
     redis_store.write("a", "entry", 2000)

@@ -1,4 +1,4 @@
-"""The Redis store when its server is not well: each trouble costs a warning, and little time."""
+"""The Redis store when its server fails: each failure costs a warning, and little time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import keyturn
-from keyturn.stores._redis import SILENCE, RedisStore
+from keyturn.stores._redis import COOLDOWN, RedisStore
 from keyturn.stores._resilient import ResilientStore
 from keyturn.testing import Emulator
 
@@ -34,7 +34,7 @@ RESPONSES = {
 }
 
 
-def answering(response: bytes) -> Callable[[Any, socket.socket], None]:
+def responding(response: bytes) -> Callable[[Any, socket.socket], None]:
     """Return a server's behaviour: the same response to whatever comes."""
 
     def behave(server: Any, connection: socket.socket) -> None:
@@ -60,7 +60,7 @@ def test_resilient_store_continues_after_any_response(
     serve: Serve, caplog: pytest.LogCaptureFixture, response: bytes
 ) -> None:
     """An unforeseen response would end the program, or show an entry in the log."""
-    store = store_at(serve(answering(response)))
+    store = store_at(serve(responding(response)))
     resilient = ResilientStore(store)
     assert resilient.read("a") is None
     resilient.write("a", "the-entry", 2000)
@@ -74,7 +74,7 @@ def test_resilient_store_continues_after_any_response(
 
 def test_an_error_quotes_neither_entry_nor_password(serve: Serve) -> None:
     """What the server says may repeat the command, and would carry a token into a traceback."""
-    server = serve(answering(RESPONSES["quoting"]))
+    server = serve(responding(RESPONSES["quoting"]))
     store = RedisStore(f"redis://127.0.0.1:{server.port}")
     with pytest.raises(OSError, match="Redis failed with ResponseError") as caught:
         store.write("a", "the-entry", float("inf"))
@@ -88,7 +88,7 @@ def test_an_error_quotes_neither_entry_nor_password(serve: Serve) -> None:
     store.close()
 
 
-def test_a_server_that_failed_is_left_alone(serve: Serve) -> None:
+def test_failed_server_is_not_called_during_the_cooldown(serve: Serve) -> None:
     """A server that hangs would hold up every operation of every token for a second."""
     now = 1000.0
     server = serve(hanging_up)
@@ -102,7 +102,7 @@ def test_a_server_that_failed_is_left_alone(serve: Serve) -> None:
         with pytest.raises(OSError, match="not asked"), store.lock("a", 1):
             pass
     assert len(server.received) == asked
-    now = 1000.0 + SILENCE
+    now = 1000.0 + COOLDOWN
     with pytest.raises(OSError, match="ConnectionError"):
         store.read("a")
     assert len(server.received) == asked + 1
@@ -117,7 +117,7 @@ def test_a_server_that_hangs_is_waited_for_only_so_long(
 ) -> None:
     """A server that accepts connections and says nothing would hold up a token for ever."""
     monkeypatch.setattr("keyturn.stores._redis.PATIENCE", 0.05)
-    store = RedisStore(f"redis://127.0.0.1:{serve(answering(b'')).port}")
+    store = RedisStore(f"redis://127.0.0.1:{serve(responding(b'')).port}")
     reading = threading.Thread(target=ResilientStore(store).read, args=["a"], daemon=True)
     reading.start()
     reading.join(3)
@@ -127,7 +127,7 @@ def test_a_server_that_hangs_is_waited_for_only_so_long(
 
 def test_a_server_that_is_full_or_read_only_is_asked_again(serve: Serve) -> None:
     """What can still be read would not be, since a write failed."""
-    server = serve(answering(RESPONSES["full"]))
+    server = serve(responding(RESPONSES["full"]))
     store = store_at(server)
     for _ in range(2):
         with pytest.raises(OSError, match="OutOfMemoryError"):

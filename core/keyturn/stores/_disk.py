@@ -1,9 +1,12 @@
-"""The token store that processes of one user on one host share: a database, and lock files."""
+"""The token store that processes of one user on one host share: private files, and their locks."""
 
 import errno
+import fcntl
+import functools
 import os
 import re
 import sqlite3
+import stat
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -14,19 +17,12 @@ from weakref import WeakKeyDictionary
 
 from keyturn._once import PerProcess
 from keyturn.stores._base import logger
-from keyturn.stores._files import (
-    descriptors,
-    identity,
-    locked,
-    make_private_directory,
-    make_private_file,
-    warn_if_replaceable,
-)
-from keyturn.stores._text_cache import PATIENCE, TextCache
+from keyturn.stores._string_cache import PATIENCE, StringCache
 
 # The longest entry that is kept, in bytes of UTF-8.
 LONGEST_ENTRY: Final = 256 * 1024
 _WRITES_PER_PURGE = 64
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.001, 0.01
 # What comes out of diskcache and SQLite when the contents of the file make no sense to them; what
 # fails for other reasons is an OSError.
 _UNUSABLE = (sqlite3.DatabaseError, TypeError, ValueError)
@@ -104,9 +100,9 @@ class DiskStore:
         """
         _check_key(key)
         locks = self.directory / "locks"
-        make_private_directory(self.directory)
-        make_private_directory(locks)
-        with locked(locks / f"{key}.lock", lease):
+        _make_private_directory(self.directory)
+        _make_private_directory(locks)
+        with _locked(locks / f"{key}.lock", lease):
             yield
 
     def close(self) -> None:
@@ -114,7 +110,7 @@ class DiskStore:
         with _mutex.get():
             self._disconnect()
 
-    def _run(self, key: str, operation: Callable[[TextCache], _Result]) -> _Result:
+    def _run(self, key: str, operation: Callable[[StringCache], _Result]) -> _Result:
         _check_key(key)
         mutex = _mutex.get()  # the one to release, even if the operation is interrupted by a fork
         if not mutex.acquire(timeout=PATIENCE):
@@ -131,18 +127,20 @@ class DiskStore:
         finally:
             mutex.release()
 
-    def _opened(self) -> TextCache:
+    def _opened(self) -> StringCache:
         cache = _open.get().get(self)
         # The file may have been deleted or replaced.
-        if cache is None or identity(self._path) != self._identity:
+        if cache is None or _identity_of(self._path) != self._identity:
             self._disconnect()
-            make_private_directory(self.directory)
-            warn_if_replaceable(self.directory)
-            with locked(self.directory / "opening.lock", PATIENCE):
-                is_new = identity(self._path) is None
-                make_private_file(self._path)
-                self._identity = identity(self._path)
-                cache = _open.get()[self] = TextCache(str(self._path))
+            _make_private_directory(self.directory)
+            _warn_if_replaceable(self.directory)
+            with _locked(self.directory / "opening.lock", PATIENCE):
+                is_new = _identity_of(self._path) is None
+                with suppress(FileExistsError):
+                    self._path.touch(mode=0o600, exist_ok=False)
+                _require_private(self._path, self._path.lstat(), stat.S_IFREG)
+                self._identity = _identity_of(self._path)
+                cache = _open.get()[self] = StringCache(str(self._path))
                 cache.fill(new=is_new)
         return cache
 
@@ -152,8 +150,8 @@ class DiskStore:
 
     def _set_aside(self, error: Exception) -> None:
         self._disconnect()
-        with locked(self.directory / "opening.lock", PATIENCE):
-            if identity(self._path) != self._identity:
+        with _locked(self.directory / "opening.lock", PATIENCE):
+            if _identity_of(self._path) != self._identity:
                 return  # Another process was faster.
             aside = f"{self._path}.corrupt"
             # The companions first: beside a fresh database they would be taken for its own.
@@ -168,11 +166,125 @@ def _check_key(key: str) -> None:
         raise ValueError("A key has 1 to 80 lower-case letters, digits and hyphens.")
 
 
+def _make_private_directory(directory: Path) -> None:
+    """Create a directory and its parents for this user alone (0700), or see that it is so.
+
+    Raises:
+        PermissionError: It is a symbolic link, another user's, or open to other users.
+    """
+    for each in (*reversed(directory.parents), directory):
+        with suppress(FileExistsError):  # what is no directory is refused below
+            each.mkdir(mode=0o700, exist_ok=True)
+    _require_private(directory, directory.lstat(), stat.S_IFDIR)
+
+
+@functools.cache  # once in a process
+def _warn_if_replaceable(directory: Path) -> None:
+    """Log a warning if every user of the host can put another directory in this one's place.
+
+    It is so if everybody may write to one above it that isn't sticky as /tmp is (inode(7)).
+    """
+    for parent in directory.parents:
+        if parent.stat().st_mode & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH:
+            logger.warning(
+                "every user of this host can replace the token store %s, since %s is writable by "
+                "all: run `chmod o-w` or `chmod +t` on that directory, or keep the store elsewhere",
+                directory,
+                parent,
+            )
+            return
+
+
+def _require_private(path: Path, status: os.stat_result, kind: int) -> None:
+    mode = status.st_mode
+    checks = {
+        "is a symbolic link, or not what it should be": stat.S_IFMT(mode) != kind,
+        "belongs to another user": status.st_uid != os.geteuid(),
+        f"is open to other users (mode {stat.S_IMODE(mode):04o})": mode & 0o077,
+        "has another name elsewhere (a hard link)": kind == stat.S_IFREG and status.st_nlink > 1,
+    }
+    for wrong, is_so in checks.items():
+        if is_so:
+            raise PermissionError(errno.EPERM, f"the token store refuses {path}: it {wrong}")
+
+
+def _identity_of(path: Path) -> tuple[int, int] | None:
+    """Return what identifies the file at `path`, or None when there is none."""
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+@contextmanager
+def _locked(path: Path, patience: float) -> Generator[None]:
+    """Hold the lock file at `path`, never through a symbolic link, for a `with` block.
+
+    The lock (`flock`) belongs to the opened file, so threads exclude each other too, and the
+    kernel frees it when its holder dies. The file stays: an empty one for each lock.
+
+    Raises:
+        TimeoutError: `patience` seconds of waiting did not bring the lock.
+        OSError: The lock file is refused, or can't be opened or locked.
+    """
+    deadline = time.monotonic() + patience
+    own = _descriptors()
+    is_held = False
+    while not is_held:
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
+        own.add(descriptor)
+        try:
+            status = os.fstat(descriptor)
+            _require_private(path, status, stat.S_IFREG)
+            _wait_for(descriptor, path, deadline)
+            # Otherwise the file was deleted or replaced while it was being locked.
+            is_held = _identity_of(path) == (status.st_dev, status.st_ino)
+            if is_held:
+                yield
+        finally:
+            # A child forked inside the block has closed its copy, and frees nothing of its parent.
+            if _descriptors() is own:
+                # Closing alone would not do while a child has not come to close its copy yet.
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
+                own.discard(descriptor)
+                os.close(descriptor)
+
+
+def _wait_for(descriptor: int, path: Path, deadline: float) -> None:
+    start = time.monotonic()
+    while True:
+        with suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        now = time.monotonic()
+        if now >= deadline:
+            raise TimeoutError(errno.ETIMEDOUT, f"the lock {path} did not come in time")
+        # In step with the wait: a crowd that waits for long asks less often.
+        time.sleep(min(max((now - start) / 200, _SHORTEST_PAUSE), _LONGEST_PAUSE, deadline - now))
+
+
+# The descriptors that hold locks, by the process that opened them.
+_held: dict[int, set[int]] = {}
+
+
+def _descriptors() -> set[int]:
+    """Return the descriptors that hold locks of this process; those of its parent are closed.
+
+    A child shares its parent's locks until it closes its copies of their files: it would keep the
+    locks of a parent that was killed.
+    """
+    for process in {*_held} - {os.getpid()}:
+        for descriptor in _held.pop(process, ()):  # nothing if another thread was faster
+            os.close(descriptor)
+    return _held.setdefault(os.getpid(), set())
+
+
 # One operation at a time in this process: closing any descriptor of a database, as creating one
 # does, takes the locks of every other in the process away (https://sqlite.org/howtocorrupt.html).
 _mutex: PerProcess[threading.Lock] = PerProcess(threading.Lock)
 # A child must not use the connections of its parent.
-_open: PerProcess[WeakKeyDictionary[DiskStore, TextCache]] = PerProcess(WeakKeyDictionary)
+_open: PerProcess[WeakKeyDictionary[DiskStore, StringCache]] = PerProcess(WeakKeyDictionary)
 _fork = threading.local()
 
 
@@ -191,5 +303,5 @@ def _after_fork_in_parent() -> None:
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
     os.register_at_fork(
-        before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=descriptors
+        before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_descriptors
     )

@@ -5,15 +5,11 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from math import inf
 from threading import Condition, Lock
-from typing import TypeAlias
 
 from keyturn._clock import SYSTEM
 from keyturn._once import PerProcess
 
 _SWEEP_MINIMUM = 64
-# An entry, and its expiry on both clocks.
-_Kept: TypeAlias = tuple[str | None, float, float]
-_NOTHING: _Kept = (None, -inf, -inf)
 
 
 class MemoryStore:
@@ -33,13 +29,14 @@ class MemoryStore:
     ) -> None:
         self._now = now
         self._monotonic = monotonic
-        self._entries: dict[str, _Kept] = {}
+        # Each entry, and its expiry on both clocks.
+        self._entries: dict[str, tuple[str, float, float]] = {}
         self._sweep_at = _SWEEP_MINIMUM
         self._locks: PerProcess[tuple[Lock, dict[str, _KeyLock]]] = PerProcess(lambda: (Lock(), {}))
 
     def read(self, key: str) -> str | None:
         """Return the entry at `key`, or None when there is none or it has expired."""
-        entry, until, until_monotonic = self._entries.get(key, _NOTHING)
+        entry, until, until_monotonic = self._entries.get(key, (None, -inf, -inf))
         return entry if self._now() < until and self._monotonic() < until_monotonic else None
 
     def write(self, key: str, entry: str, expires_at: float) -> None:

@@ -10,7 +10,6 @@ from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeVar
 
 import redis
-from redis.connection import AbstractConnection
 
 from keyturn import errors
 from keyturn._once import PerProcess
@@ -21,7 +20,7 @@ LONGEST_ENTRY: Final = 256 * 1024
 # Seconds after which a server that doesn't connect or respond counts as failed.
 PATIENCE: Final = 1.0
 # Seconds for which a server that failed is not asked.
-SILENCE: Final = 5.0
+COOLDOWN: Final = 5.0
 _LONGEST_VALUE = LONGEST_ENTRY + 32
 _LONGEST_KEPT = 400 * 86_400.0
 # A crowd of processes with many threads each would slow the server, and this machine, down.
@@ -56,7 +55,7 @@ class RedisStore:
 
     Every operation may raise `OSError`: the server is gone, too slow, full, read-only, or refuses
     the password. A server that can't be reached, or twice in a row doesn't respond within
-    `PATIENCE`, is then not called for `SILENCE` seconds, so that it can't delay every token:
+    `PATIENCE`, is then not called for `COOLDOWN` seconds, so that it can't delay every token:
     operations fail at once meanwhile. One late response may be the fault of a busy machine.
 
     Args:
@@ -72,7 +71,7 @@ class RedisStore:
     def __init__(self, server: str | redis.Redis, now: Callable[[], float] = time.time) -> None:
         self._client = _client(server) if isinstance(server, str) else server
         self._now = now
-        self._silent_until = 0.0
+        self._cooldown_end = 0.0
         self._is_suspected = False
         # Those that the threads of a parent process hold are never free in a child.
         self._places = PerProcess(lambda: threading.BoundedSemaphore(_CONNECTIONS))
@@ -149,7 +148,7 @@ class RedisStore:
         finally:
             # A child forked inside the block frees nothing of its parent's.
             if os.getpid() == process:
-                if self._is_silent():
+                if self._is_cooling_down():
                     release_later()
                 else:
                     self._ask(release)
@@ -168,9 +167,9 @@ class RedisStore:
             pause = min(max(waited / 10, _SHORTEST_PAUSE), _LONGEST_PAUSE, lease - waited)
             time.sleep(pause * _random.uniform(0.5, 1))
 
-    def _is_silent(self) -> bool:
+    def _is_cooling_down(self) -> bool:
         # The clock may have been set back: the pause is no longer than it should be.
-        return 0 < self._silent_until - self._now() <= SILENCE
+        return 0 < self._cooldown_end - self._now() <= COOLDOWN
 
     def _ask(self, operation: Callable[[], _Result]) -> _Result:
         places = self._places.get()
@@ -178,14 +177,14 @@ class RedisStore:
             raise OSError(errno.EIO, f"Redis was busy for {_QUEUE_PATIENCE:g} s")
         was_suspected = self._is_suspected
         try:
-            if self._is_silent():  # perhaps since this one began to wait for its place
-                raise OSError(errno.EIO, f"Redis has failed, and is not asked for {SILENCE:g} s")
+            if self._is_cooling_down():  # perhaps since this one began to wait for its place
+                raise OSError(errno.EIO, f"Redis has failed, and is not asked for {COOLDOWN:g} s")
             result = operation()
             self._is_suspected = False
         except redis.RedisError as error:
             self._is_suspected = is_late = isinstance(error, redis.TimeoutError)
             if (is_late and was_suspected) or isinstance(error, redis.ConnectionError):
-                self._silent_until = self._now() + SILENCE
+                self._cooldown_end = self._now() + COOLDOWN
             failure = f"Redis failed with {cause(error)}"
         else:
             return result
@@ -202,14 +201,14 @@ class _TimedSocket:
         self._socket, self._seconds = wrapped, seconds
 
     def sendall(self, data: bytes) -> None:
-        """Send a command; time and room for its response begin here."""
+        """Send a command; the time and the size of its response are counted from here."""
         self._deadline = time.monotonic() + self._seconds
-        self._room = _LONGEST_VALUE + 1024  # of the handshake, and of what frames a value
+        self._bytes_left = _LONGEST_VALUE + 1024  # of the handshake, and of what frames a value
         self._socket.settimeout(self._seconds)
         self._socket.sendall(data)
 
     def recv(self, size: int) -> bytes:
-        """Receive data while there are time and room."""
+        """Receive data, within the limits of time and size."""
         buffer = bytearray(size)
         return bytes(buffer[: self.recv_into(buffer)])
 
@@ -221,21 +220,13 @@ class _TimedSocket:
                 raise TimeoutError  # as the socket's own
             self._socket.settimeout(left)
         size: int = self._socket.recv_into(buffer)
-        self._room -= size
-        if self._room < 0:
+        self._bytes_left -= size
+        if self._bytes_left < 0:
             raise OSError(errno.EMSGSIZE, "the response is too long")
         return size
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._socket, name)
-
-
-class _TimedConnection(AbstractConnection):
-    """What makes a redis-py connection read and write in time."""
-
-    def _connect(self) -> Any:
-        connected: Any = super()._connect()  # type: ignore[no-untyped-call, safe-super]
-        return _TimedSocket(connected, self.socket_timeout or PATIENCE)
 
 
 def _client(url: str) -> redis.Redis:
@@ -247,11 +238,16 @@ def _client(url: str) -> redis.Redis:
             socket_timeout=PATIENCE,
             protocol=2,
         )
-        pool.connection_class = type("Timed", (_TimedConnection, pool.connection_class), {})
+        base: Any = pool.connection_class
+
+        def connect(self: Any) -> _TimedSocket:
+            return _TimedSocket(base._connect(self), self.socket_timeout or PATIENCE)  # noqa: SLF001 - what it overrides
+
+        pool.connection_class = type("Timed", (base,), {"_connect": connect})
         # A wrong option is reported now, and not when the first token is requested.
         pool.connection_class(**pool.connection_kwargs)
     except (ValueError, TypeError, redis.RedisError):
-        pass  # whose text may show the password
+        pass  # its message may show the password
     else:
         return redis.Redis(connection_pool=pool)
     raise errors.ConfigurationError(

@@ -135,8 +135,11 @@ class ResilientStore:
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a third-party store may raise anything
             if is_read and isinstance(error, ValueError):
                 # The store works, but something else wrote that entry.
-                message = "the token store %s has an entry at %s that can't be read: ignoring it"
-                _logger.warning(message, place(self.store), *arguments)
+                _logger.warning(
+                    "the token store %s has an entry at %s that can't be read: ignoring it",
+                    place(self.store),
+                    *arguments,
+                )
                 return None
             self._report(operation, error)
             return FAILED
@@ -147,8 +150,7 @@ class ResilientStore:
     def _report(self, operation: str, error: BaseException) -> MemoryStore:
         """Log an outage that begins; return the memory that stands in for the store."""
         state = self.state
-        if state.memory is None:
-            state.memory = MemoryStore()
+        state.memory = state.memory or MemoryStore()
         if not state.failing:
             _logger.warning(
                 "the token store %s failed to %s (%s); continuing without the store",

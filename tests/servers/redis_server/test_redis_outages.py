@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import keyturn
-from keyturn.stores._redis import SILENCE, RedisStore
+from keyturn.stores._redis import COOLDOWN, RedisStore
 from keyturn.stores._resilient import ResilientStore
 from keyturn.testing import Emulator
 
@@ -140,7 +140,7 @@ def test_the_store_is_used_again_after_an_outage(server: Any) -> None:
     server.start()
     assert translate_errors.read("a") is None
     translate_errors.write("a", "entry", float("inf"))
-    now += SILENCE
+    now += COOLDOWN
     assert (
         translate_errors.read("a") == "entry"
     )  # what was written meanwhile, this process remembers

@@ -79,8 +79,8 @@ class _Connection(sqlite3.Connection):
             raise OSError(number, f"the token store's {error} ({error.sqlite_errorname})") from None
 
 
-class TextDisk(diskcache.Disk):  # type: ignore[misc]
-    """What turns columns into keys and values: text, in the row itself, and nothing else."""
+class StringDisk(diskcache.Disk):  # type: ignore[misc]
+    """What turns columns into keys and values: strings, in the row itself, and nothing else."""
 
     def get(self, key: object, raw: object) -> object:  # noqa: ARG002 - diskcache's signature
         """Return the key of a row as it is; diskcache's own would unpickle it."""
@@ -95,14 +95,14 @@ class TextDisk(diskcache.Disk):  # type: ignore[misc]
     ) -> str:
         """Return the value of a row; an `OSError` is how diskcache learns of a miss."""
         if mode != _MODE_RAW or filename is not None or not isinstance(value, str):
-            raise FileNotFoundError("Not a row of text.")
+            raise FileNotFoundError("Not a row with a string.")
         return value
 
     def remove(self, file_path: object) -> None:
         """Delete no file, since no row has one of its own."""
 
 
-class TextCache(diskcache.Cache):  # type: ignore[misc]
+class StringCache(diskcache.Cache):  # type: ignore[misc]
     """The database at `path`, through one connection that any thread may use, one at a time.
 
     Args:
@@ -142,18 +142,17 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]
         self._sql("BEGIN")
         select = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL"
         found = frozenset(sql for (sql,) in self._sql(select))
+        self.__dict__.update(_SETTINGS)
         # diskcache would expand `~` and `$` in a path, and uses this one for nothing else.
-        super().__init__(os.sep, disk=TextDisk, **_SETTINGS)
+        super().__init__(os.sep, disk=StringDisk, **_SETTINGS)
         # A trigger could drop what is written, or a column change it, without any error.
         if not new and found != self._con.schema:
             raise sqlite3.DatabaseError("emptied, or changed by something other than keyturn")
         self._sql("COMMIT")
 
     # Threat: settings in a planted database, such as a size limit that makes it delete rows.
-    def reset(self, key: str, value: object = None, update: object = True) -> None:  # noqa: ARG002, FBT002 - diskcache's signature
-        """Set the attribute of a setting to what is written here, whatever the database says."""
-        if key in _SETTINGS:
-            setattr(self, key, _SETTINGS[key])
+    def reset(self, key: object, value: object = None, update: object = True) -> None:  # noqa: FBT002 - diskcache's signature
+        """Set nothing: the settings are those above, whatever the database says."""
 
     def load(self, key: str) -> tuple[str, float] | None:
         """Return the entry at `key` and when it expires (epoch seconds), or None."""
