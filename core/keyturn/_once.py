@@ -48,7 +48,7 @@ class PerProcess(Generic[T]):
 
 
 class ForkSafeLock:
-    """A lock that a fork waits for, for at most 5 seconds.
+    """A lock that a fork, and any other thread, waits for, for at most 5 seconds.
 
     On Python 3.11 to 3.13, a child that is forked while another thread imports a module waits
     for ever when it imports the same module. The hooks before a fork run in the reverse order of

@@ -106,8 +106,8 @@ class RedisStore:
         """
         if len(entry.encode()) > LONGEST_ENTRY:
             raise ValueError(f"An entry may have {LONGEST_ENTRY} bytes.")
-        # The server's clock may differ from this one: it gets a duration, at least 1 ms.
-        seconds = max(0.001, min(_LONGEST_KEPT, expires_at - self._now()))
+        # The server's clock may differ from this one: it gets a duration (1 ms for NaN).
+        seconds = max(0.001, min(expires_at - self._now(), _LONGEST_KEPT))
         value = f"{float(expires_at)!r} {entry}"
         self._ask(lambda: self._client.set(f"keyturn:{key}", value, px=int(seconds * 1000)))
 
@@ -231,6 +231,7 @@ class _TimedSocket:
 
 def _client(url: str) -> redis.Redis:
     try:
+        # Such a pool retries only if the URL says so: the retries are the token request's.
         pool = redis.BlockingConnectionPool.from_url(
             url,
             max_connections=_CONNECTIONS,
