@@ -58,7 +58,7 @@ def test_proxy_is_the_environments(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
 
-    assert proxy_for("login.example", 443) == url
+    assert proxy_for("https://login.example/token") == url
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_no_proxy_is_read_as_curl_reads_it(
     monkeypatch.setenv("HTTPS_PROXY", PROXY)
     monkeypatch.setenv("NO_PROXY", exceptions)
 
-    assert (proxy_for(host, 443) is None) == is_direct
+    assert (proxy_for(f"https://{host}/token") is None) == is_direct
 
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])

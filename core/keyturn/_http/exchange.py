@@ -10,6 +10,7 @@ import re
 import ssl
 import threading
 import zlib
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import getproxies
@@ -20,6 +21,7 @@ import httpx
 from keyturn import errors
 from keyturn._http.network import Network
 from keyturn._http.response import MAX_BODY, Response
+from keyturn._http.values import usable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -27,18 +29,16 @@ if TYPE_CHECKING:
     from keyturn._clock import Clock
     from keyturn._http.request import ClientCertificate, TokenRequest
 
-_WINDOW_BITS = {"gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
-_LOGGERS = ("httpcore.connection", "httpcore.http11", "httpcore.proxy", "httpcore.socks")
+_WINDOW_BITS = {"": 0, "identity": 0, "gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
+_REASONS: dict[type, str] = {
+    httpcore.RemoteProtocolError: "its response is not HTTP",
+    zlib.error: "its response can't be decompressed",
+}
 # The threads that send a token request: httpcore logs nothing there, a response may echo a secret.
 _sending: set[int] = set()
 
-
-def _is_logged(_: logging.LogRecord) -> bool:
-    return threading.get_ident() not in _sending
-
-
-for _name in _LOGGERS:
-    logging.getLogger(_name).addFilter(_is_logged)
+for _name in ("httpcore.connection", "httpcore.http11", "httpcore.proxy", "httpcore.socks"):
+    logging.getLogger(_name).addFilter(lambda _: threading.get_ident() not in _sending)
 # ssl and httpx would import these in the midst of a request.
 for _name in ("encodings.idna", "certifi"):
     importlib.import_module(_name)
@@ -59,31 +59,29 @@ def exchange(
     # Providers' code and key files: they take this request's time, and hold no lock.
     encoded = request.encode(clock.time())
     pool = _pool(request, network, trusted)
-    address = urlsplit(encoded.url)
-    headers = httpx.Headers({"User-Agent": "keyturn", "Connection": "keep-alive"})
+    host = urlsplit(request.url).netloc
+    headers = httpx.Headers({"Host": host, "User-Agent": "keyturn", "Connection": "keep-alive"})
     headers.update(encoded.headers)
-    headers.setdefault("Host", address.netloc)
-    url = httpcore.URL(
-        scheme=address.scheme,
-        host=address.hostname or "",
-        port=address.port,
-        target=(address.path or "/") + (f"?{address.query}" if address.query else ""),
-    )
     content = encoded.body or (None if request.method == "GET" else b"")
     sent_at, thread = clock.time(), threading.get_ident()
     try:
         _sending.add(thread)
-        with pool.stream(request.method, url, headers=headers.raw, content=content) as response:
+        sent = pool.stream(request.method, encoded.url, headers=headers.raw, content=content)
+        with sent as response:
             return _response(response, sent_at)
     except errors.KeyturnError:
         raise
     except Exception as error:  # noqa: BLE001 - httpcore, h11, socksio and ssl raise their own
-        failure = _failure(error, request.url, seconds)
+        late = f"did not respond within {seconds:.2g} s"
+        problem = late if _is_timeout(error) else f"failed: {_reason(error)}"
     finally:
         _sending.discard(thread)
         network.close()
     # Raised here, not in the handler: those errors may hold the request, secret included.
-    raise failure
+    raise errors.EndpointUnavailable(
+        f"the token endpoint {request.url} {problem}.",
+        hint="Check the network, the address, and proxies and certificates.",
+    )
 
 
 def _response(response: httpcore.Response, sent_at: float) -> Response:
@@ -110,14 +108,13 @@ def read_capped(chunks: Iterable[bytes], encoding: str) -> bytes:
             deflate.
         zlib.error: It can't be decompressed, or was cut off.
     """
-    encoding = encoding.strip().lower()
-    if encoding not in {"", "identity", *_WINDOW_BITS}:
+    window_bits = _WINDOW_BITS.get(encoding.strip().lower())
+    if window_bits is None:
         raise errors.InvalidTokenResponse(
             "the token endpoint's response has a Content-Encoding that was not asked for.",
             hint="The token endpoint must send it uncompressed, or with gzip or deflate.",
         )
-    window_bits = _WINDOW_BITS.get(encoding)
-    unpacker = None if window_bits is None else zlib.decompressobj(window_bits)
+    unpacker = zlib.decompressobj(window_bits) if window_bits else None
     body = bytearray()
     for chunk in chunks:
         body += chunk if unpacker is None else unpacker.decompress(chunk, MAX_BODY + 1)
@@ -130,15 +127,6 @@ def read_capped(chunks: Iterable[bytes], encoding: str) -> bytes:
     return bytes(body)
 
 
-def _failure(error: Exception, url: str, seconds: float) -> errors.KeyturnError:
-    """Return our error for what went wrong in the network."""
-    late = f"did not respond within {seconds:.2g} s"
-    return errors.EndpointUnavailable(
-        f"the token endpoint {url} {late if _is_timeout(error) else f'failed: {_reason(error)}'}.",
-        hint="Check the network, the address, and proxies and certificates.",
-    )
-
-
 def _is_timeout(error: BaseException) -> bool:
     """Return whether the deadline has passed; what the kernel itself reports has a number."""
     return isinstance(error, TimeoutError) and error.errno is None
@@ -146,8 +134,6 @@ def _is_timeout(error: BaseException) -> bool:
 
 def _reason(error: Exception) -> str:
     """Return what went wrong, as the system reports it, in words that hold no secret."""
-    if isinstance(error, zlib.error):
-        return "its response can't be decompressed"
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.strerror:
@@ -157,13 +143,11 @@ def _reason(error: Exception) -> str:
     report = str(error).rstrip(".")
     if isinstance(error, httpcore.ProxyError):
         # What follows a status is text of the proxy's own.
-        report = f"HTTP {report[:3]}" if report[:3].isdigit() else report
-        return f"the proxy responded with {report}"
-    if not isinstance(error, httpcore.RemoteProtocolError):
-        return type(error).__name__
+        status = report[:3]
+        return f"the proxy responded with {f'HTTP {status}' if status.isdigit() else report}"
     if report.startswith("Server disconnected"):
         return "it closed the connection without a response"
-    return "its response is not HTTP"
+    return _REASONS.get(type(error), type(error).__name__)
 
 
 def _pool(
@@ -175,11 +159,9 @@ def _pool(
         return httpcore.ConnectionPool(network_backend=network)
     # Read anew each time, since it is renewed in place; it is asked for once an hour.
     context = _client_context(request.certificate) if request.certificate else trusted()
-    address = urlsplit(request.url)
-    proxy = proxy_for(address.hostname or "", address.port or 443)
-    if proxy is None:
-        return httpcore.ConnectionPool(ssl_context=context, network_backend=network)
-    return _proxy_pool(proxy, context, trusted(), network)
+    url = proxy_for(request.url)
+    proxy = _proxy(url, trusted()) if url else None
+    return httpcore.ConnectionPool(ssl_context=context, proxy=proxy, network_backend=network)
 
 
 def trusted_context() -> ssl.SSLContext:
@@ -188,19 +170,14 @@ def trusted_context() -> ssl.SSLContext:
     Raises:
         keyturn.errors.ConfigurationError: `SSL_CERT_FILE` or `SSL_CERT_DIR` can't be read.
     """
-    file, directory = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
-    try:
-        # httpx before 0.28 passes over a path at which there is nothing.
-        if file:
-            return ssl.create_default_context(cafile=file)
-        if directory:
-            return ssl.create_default_context(capath=directory)
-        return httpx.create_ssl_context(trust_env=False)
-    except (OSError, ValueError) as error:
-        problem = _problem(error)
-    raise errors.ConfigurationError(
-        f"the trusted certificates can't be read ({problem}).",
-        hint="SSL_CERT_FILE must name a PEM file, or SSL_CERT_DIR a directory of certificates.",
+    file = os.environ.get("SSL_CERT_FILE") or None
+    directory = None if file else os.environ.get("SSL_CERT_DIR")
+    # httpx before 0.28 passes over a path at which there is nothing.
+    make = partial(ssl.create_default_context, cafile=file, capath=directory)
+    return usable(
+        make if file or directory else partial(httpx.create_ssl_context, trust_env=False),
+        "the trusted certificates can't be read",
+        "SSL_CERT_FILE must name a PEM file, or SSL_CERT_DIR a directory of certificates.",
     )
 
 
@@ -209,38 +186,29 @@ def _client_context(certificate: ClientCertificate) -> ssl.SSLContext:
     context = trusted_context()
     # An empty one keeps OpenSSL from asking at the terminal.
     password = certificate.password.reveal() if certificate.password else ""
-    try:
-        context.load_cert_chain(certificate.certificate, certificate.key, password)
-    # ssl.SSLError is an OSError too; a password or a path that OpenSSL can't take, a ValueError.
-    except (OSError, ValueError) as error:
-        problem = _problem(error)
-    else:
-        return context
-    raise errors.ConfigurationError(
-        f"certificate: {certificate.certificate} can't be used ({problem}).",
-        hint="It must be a PEM file with the certificate, and with its private key unless "
+    usable(
+        partial(context.load_cert_chain, certificate.certificate, certificate.key, password),
+        f"certificate: {certificate.certificate} can't be used",
+        "It must be a PEM file with the certificate, and with its private key unless "
         "certificate_key names that; certificate_password is what that key is encrypted with.",
     )
+    return context
 
 
-def _problem(error: Exception) -> str:
-    return getattr(error, "strerror", None) or type(error).__name__
-
-
-def proxy_for(host: str, port: int) -> str | None:
-    """Return the URL of the proxy for an https host, which may hold a password, or None.
+def proxy_for(url: str) -> str | None:
+    """Return the URL of the proxy for an https URL, which may hold a password, or None.
 
     `HTTPS_PROXY` or `ALL_PROXY`, or the system's settings, name it. `NO_PROXY` names what is
     reached directly, as curl reads it: host names with everything below them, IP addresses,
     networks such as `10.0.0.0/8`, each with an optional port, or `*`.
     """
-    found = getproxies()
-    url = found.get("https") or found.get("all")
-    bare = host.strip("[]").lower()
+    found, address = getproxies(), urlsplit(url)
+    proxy = found.get("https") or found.get("all")
+    host, port = address.hostname or "", address.port or 443
     exceptions = re.split(r"[,\s]+", found.get("no", "").lower())
-    if not url or any(_matches(each, bare, port) for each in exceptions):
+    if not proxy or any(_matches(each, host, port) for each in exceptions):
         return None
-    return url if "://" in url else f"http://{url}"
+    return proxy if "://" in proxy else f"http://{proxy}"
 
 
 def _matches(exception: str, host: str, port: int) -> bool:
@@ -255,31 +223,17 @@ def _covers(name: str, host: str) -> bool:
         return f".{host}".endswith(f".{name}")
 
 
-def _proxy_pool(
-    url: str, context: ssl.SSLContext, trusted: ssl.SSLContext, network: Network
-) -> httpcore.ConnectionPool:
-    try:
+def _proxy(url: str, trusted: ssl.SSLContext) -> httpcore.Proxy:
+    def make() -> httpcore.Proxy:
         proxy = httpx.Proxy(url)
-        address = str(proxy.url)  # without user and password
         if proxy.url.scheme.startswith("socks"):
             importlib.import_module("socksio")
-            return httpcore.SOCKSProxy(
-                address, proxy.raw_auth, ssl_context=context, network_backend=network
-            )
-        return httpcore.HTTPProxy(
-            address,
-            proxy.raw_auth,
-            ssl_context=context,
-            proxy_ssl_context=trusted if proxy.url.scheme == "https" else None,
-            network_backend=network,
-        )
-    except ImportError as error:
-        problem = f"it needs the package {error.name}"
-    # The message of any other may hold the proxy's password.
-    except Exception as error:  # noqa: BLE001 - as said
-        problem = type(error).__name__
-    raise errors.ConfigurationError(
-        f"the proxy that the environment names can't be used ({problem}).",
-        hint="HTTPS_PROXY or ALL_PROXY must be a URL such as http://proxy.example:8080; a SOCKS "
+        # This URL is without user and password.
+        return httpcore.Proxy(str(proxy.url), proxy.raw_auth, ssl_context=trusted)
+
+    return usable(
+        make,
+        "the proxy that the environment names can't be used",
+        "HTTPS_PROXY or ALL_PROXY must be a URL such as http://proxy.example:8080; a SOCKS "
         "proxy needs httpx[socks].",
     )

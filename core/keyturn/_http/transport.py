@@ -29,8 +29,12 @@ class Transport:
     """
 
     def __init__(self, *, tls: ssl.SSLContext | None = None) -> None:
-        self._tls = tls
-        self._trusted = cached_once(self._read_certificates)
+        def trusted() -> ssl.SSLContext:
+            from keyturn._http.exchange import trusted_context
+
+            return tls or trusted_context()
+
+        self._trusted = cached_once(trusted)
 
     def send(self, request: TokenRequest, seconds: float, clock: Clock = SYSTEM) -> Response:
         """Send a token request and return the whole response, whatever its status.
@@ -53,8 +57,3 @@ class Transport:
         with importing:
             from keyturn._http.exchange import exchange
         return exchange(request, seconds, clock, self._trusted)
-
-    def _read_certificates(self) -> ssl.SSLContext:
-        from keyturn._http.exchange import trusted_context
-
-        return self._tls or trusted_context()

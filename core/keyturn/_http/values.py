@@ -66,7 +66,9 @@ class RandomId(DynamicValue):
     """A random UUID (RFC 9562 section 5.4), as some platforms require for each request."""
 
     def value(self, now: float) -> str:
-        return _uuid()
+        import uuid  # few providers need it
+
+        return str(uuid.uuid4())
 
     def inputs(self) -> Iterable[str | Secret]:
         return ()  # a UUID is made of nothing that stays the same
@@ -134,36 +136,39 @@ class ClientAssertion(DynamicValue):
         header = {"alg": self.algorithm, "typ": "JWT"}
         if self.key_id is not None:
             header[self.key_header] = self.key_id
-        claims: dict[str, object] = {"iat": int(now), "exp": int(now) + int(self.lifetime)}
-        claims |= {name: reveal(value, now) for name, value in self.claims.items()}
-        claims["jti"] = _uuid()
-        try:
+        claims = {
+            "iat": int(now),
+            "exp": int(now) + int(self.lifetime),
+            **{name: reveal(value, now) for name, value in self.claims.items()},
+            "jti": RandomId().value(now),
+        }
+
+        def sign() -> str:
             kind = _KEY_TYPES[self.algorithm[:2]]
             key = jwk.JWKRegistry.import_key(self.private_key.reveal(), kind)
             return jwt.encode(header, claims, key, algorithms=[self.algorithm])
-        except Exception as error:  # noqa: BLE001 - joserfc's message may hold the key
-            problem = type(error).__name__
-        raise errors.ConfigurationError(
-            f"private_key: can't sign with {self.algorithm} ({problem}).",
-            hint="Give the unencrypted private key as PEM, of the kind that the algorithm needs.",
+
+        return usable(
+            sign,
+            f"private_key: can't sign with {self.algorithm}",
+            "Give the unencrypted private key as PEM, of the kind that the algorithm needs.",
         )
 
     def inputs(self) -> Iterable[str | Secret]:
-        parts: list[str | Secret] = [self.private_key, self.key_header, self.algorithm]
-        parts += [str(self.lifetime), "no key ID" if self.key_id is None else f"={self.key_id}"]
+        key_id = "no key ID" if self.key_id is None else f"={self.key_id}"
+        parts: list[str | Secret] = [
+            self.private_key,
+            self.key_header,
+            self.algorithm,
+            str(self.lifetime),
+            key_id,
+        ]
         for name, value in sorted(self.claims.items()):
-            parts.append(name)
             if name == "scope" and isinstance(value, str):
-                parts.append(" ".join(sorted(set(value.split()))))  # their order changes nothing
+                parts += [name, " ".join(sorted(set(value.split())))]  # their order changes nothing
             else:
-                parts += fingerprint_parts(value)
+                parts += [name, *fingerprint_parts(value)]
         return parts
-
-
-def _uuid() -> str:
-    import uuid  # few providers need it
-
-    return str(uuid.uuid4())
 
 
 def reveal(value: Value, now: float | None = None) -> str:
@@ -199,7 +204,6 @@ def translate_errors(who: str, work: Callable[[], T]) -> T:
     Raises:
         keyturn.errors.KeyturnError: `work` failed.
     """
-    failure: errors.KeyturnError
     try:
         return work()
     except errors.KeyturnError as error:
@@ -207,6 +211,26 @@ def translate_errors(who: str, work: Callable[[], T]) -> T:
     except BaseException as error:  # noqa: BLE001 - a plugin may even raise SystemExit
         failure = defect(who, error)
     raise failure.with_traceback(None)
+
+
+def usable(make: Callable[[], T], what: str, hint: str) -> T:
+    """Return what `make` returns, from what a user has set.
+
+    Args:
+        make: Calls a library, whose messages may hold a secret.
+        what: What fails when it raises an error.
+        hint: What to change then.
+
+    Raises:
+        keyturn.errors.ConfigurationError: `make` failed.
+    """
+    try:
+        return make()
+    except ImportError as error:
+        problem = f"it needs the package {error.name}"
+    except Exception as error:  # noqa: BLE001 - as said
+        problem = getattr(error, "strerror", None) or type(error).__name__
+    raise errors.ConfigurationError(f"{what} ({problem}).", hint=hint)
 
 
 def defect(who: str, error: BaseException) -> errors.KeyturnError:
