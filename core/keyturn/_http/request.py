@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import operator
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlencode
 
@@ -26,7 +27,6 @@ _HEADERS: dict[str, dict[str, str]] = {
     "json": {**_ACCEPT, "Content-Type": "application/json"},
     "query": _ACCEPT,
 }
-_MASK = "REDACTED"
 
 
 @attrs.frozen
@@ -132,15 +132,14 @@ class TokenRequest:
 
     def secrets(self) -> list[Secret]:
         """Return every secret in the request, so that server text can be cleaned of them."""
-        held: list[Secret] = []
+        password = self.certificate and self.certificate.password
+        found = [password] if password else []
         for _, value in (*self.parameters, *self.extra_headers):
             if isinstance(value, Secret):
-                held.append(value)
+                found.append(value)
             elif isinstance(value, DynamicValue):
-                held += value.secrets()
-        if self.certificate and self.certificate.password:
-            held.append(self.certificate.password)
-        return held
+                found += value.secrets()
+        return found
 
     def redacted(self) -> TokenRequest:
         """Return the same request with every secret replaced, for showing it."""
@@ -188,10 +187,9 @@ class TokenRequest:
 
     def _headers(self, now: float) -> dict[str, str]:
         headers = dict(_HEADERS[self.body_format])
-        # A header's name is the same in any case (RFC 9110 section 5.1).
-        names = {name.lower(): name for name in headers} if self.extra_headers else {}
         for name, value in self.extra_headers:
-            headers.pop(names.get(name.lower(), ""), None)
+            # A header's name is the same in any case (RFC 9110 section 5.1).
+            headers.pop(name.title(), None)
             headers[name] = reveal(value, now)
         return headers
 
@@ -204,10 +202,11 @@ class TokenRequest:
         if self.scope and self.scope_name:
             parameters.append((self.scope_name, self.scope_separator.join(self.scope)))
         try:
-            if self.body_format != "json":
-                return urlencode(parameters).encode()
-            compact = json.dumps(dict(parameters), separators=(",", ":"), ensure_ascii=False)
-            return compact.encode()
+            return (
+                json.dumps(dict(parameters), separators=(",", ":"), ensure_ascii=False)
+                if self.body_format == "json"
+                else urlencode(parameters)
+            ).encode()
         except UnicodeEncodeError:
             pass
         # Raised here, not in the handler: Python's own error holds the parameters.
@@ -217,19 +216,14 @@ class TokenRequest:
         )
 
 
-def _canonical(pairs: Pairs, rename: Callable[[str], str] = str) -> list[list[str]]:
-    """Return the names and what the values are made of, secrets included, in one order."""
-    canonical: list[list[str]] = []
+def _canonical(pairs: Pairs, rename: Callable[[str], str] = str) -> list[list[str | Secret]]:
+    """Return the names and what the values are made of, sorted by the names."""
+    canonical: list[list[str | Secret]] = []
     for name, value in pairs:
-        row = [rename(name)]
-        for part in fingerprint_parts(value):
-            if isinstance(part, str):
-                row.append(part)
-            else:
-                row.append(part.reveal())
-        canonical.append(row)
-    return sorted(canonical)
+        parts = fingerprint_parts(value)
+        canonical.append([rename(name), *parts])
+    return sorted(canonical, key=operator.itemgetter(0))
 
 
 def _masked(pairs: Pairs) -> Pairs:
-    return tuple((name, value if isinstance(value, str) else _MASK) for name, value in pairs)
+    return tuple((name, value if isinstance(value, str) else "REDACTED") for name, value in pairs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import itertools
+import functools
 import json
 import re
 from typing import TYPE_CHECKING, Any, Never
@@ -27,8 +27,6 @@ MAX_RETRY_AFTER = 3600.0
 # The cooldown of a token endpoint that limits the rate and names no time, in seconds.
 DEFAULT_RETRY_AFTER = 20.0
 
-_REQUEST_TIMEOUT = 408
-_TOO_MANY_REQUESTS = 429
 _MAX_TEXT = 300
 _MAX_READ = 10 * _MAX_TEXT
 # What an escape of an escape makes of one character: \u0061, each of its six percent-encoded.
@@ -36,9 +34,6 @@ _MAX_STRETCH = 18
 _HIDDEN = "[hidden]"
 _BLOT = "\0"
 _LONG_RUN = 24
-_LONG_RUN_PATTERN = rf"[A-Za-z0-9._~+/=%-]{{{_LONG_RUN},}}"
-_CODE_PATTERN = r"[a-z][a-z0-9_.-]{0,63}"
-_JSON_TYPE_PATTERN = r"application/(?:[\w.+-]+\+)?json\s*(?:;.*)?"
 
 
 @attrs.frozen
@@ -57,8 +52,6 @@ class Response:
     body: bytes = attrs.field(default=b"", repr=False)
     sent_at: float = 0.0
 
-    _content: list[Any] = attrs.field(factory=list, init=False, repr=False, eq=False)
-
     def json(self) -> Any:
         """Return the body's JSON value, read strictly (RFC 8259), or None when it is not JSON.
 
@@ -66,13 +59,12 @@ class Response:
         names, `NaN`, a number beyond a double's range, an integer of more than 18 digits, and
         nesting deeper than Python's recursion limit.
         """
-        if not self._content:
-            self._content.append(self._parsed())
-        return self._content[0]
+        return self._json
 
-    def _parsed(self) -> Any:
-        media_type = self.headers.get("content-type", "").strip()
-        if not re.fullmatch(_JSON_TYPE_PATTERN, media_type, re.IGNORECASE):
+    @functools.cached_property
+    def _json(self) -> Any:
+        media_type = self.headers.get("content-type", "").strip().lower()
+        if not re.fullmatch(r"application/(?:[\w.+-]+\+)?json\s*(?:;.*)?", media_type):
             return None
         try:
             return json.loads(
@@ -103,7 +95,7 @@ class OAuthError:
 
 def is_code(value: object) -> bool:
     """Return whether a value has the form of an OAuth error code."""
-    return isinstance(value, str) and re.fullmatch(_CODE_PATTERN, value) is not None
+    return isinstance(value, str) and re.fullmatch(r"[a-z][a-z0-9_.-]{0,63}", value) is not None
 
 
 def error_for(
@@ -124,16 +116,15 @@ def error_for(
     error = error or OAuthError("")
     status, cooldown = response.status, retry_after(response)
     shown, description = printable(error.code, secrets), printable(error.description, secrets)
-    what = f"HTTP {status}" + (f", {shown}" if shown else "")
-    what += f": {description}" if description else ""
-    if status == _TOO_MANY_REQUESTS:
+    what = f"HTTP {status}{shown and f', {shown}'}{description and f': {description}'}"
+    if status == 429:
         cooldown = retry_after_default if cooldown is None else cooldown
         return errors.RateLimited(
             f"the token endpoint's rate limit is reached ({what}).",
             retry_after=cooldown,
             hint=f"Try again in {cooldown:.0f} s.",
         )
-    if status >= 500 or status == _REQUEST_TIMEOUT or error.server_fault:
+    if status >= 500 or status == 408 or error.server_fault:
         when = "later" if cooldown is None else f"in {cooldown:.0f} s"
         return errors.EndpointUnavailable(
             f"the token endpoint reports a failure of its own ({what}).",
@@ -146,7 +137,7 @@ def error_for(
             hint="Set the final address as token_url.",
         )
     if error.code or status >= 400:
-        kind, hint = _ERROR_RESPONSES.get(error.code or str(status), _OTHER_ERROR_RESPONSE)
+        kind, hint = _ERROR_RESPONSES.get(error.code or str(status), _ERROR_RESPONSES[""])
         return kind(
             f"the authorization server refused the token request ({what}).",
             error=error.code if shown == error.code else "",  # it may quote a secret
@@ -156,10 +147,6 @@ def error_for(
     return errors.InvalidTokenResponse(f"the token endpoint's response holds no token ({what}).")
 
 
-_OTHER_ERROR_RESPONSE = (
-    errors.TokenRequestRefused,
-    "Check the connection's settings, and what this client is permitted to request.",
-)
 _CREDENTIALS = (
     errors.InvalidClient,
     "Check client_id and client_secret (or the key or certificate), and that the client is active.",
@@ -176,6 +163,10 @@ _ERROR_RESPONSES: dict[str, tuple[type[errors.TokenRequestRefused], str]] = {
         "Enable the client-credentials grant for this client.",
     ),
     "404": (errors.TokenRequestRefused, "Check the token endpoint's address."),
+    "": (
+        errors.TokenRequestRefused,
+        "Check the connection's settings, and what this client is permitted to request.",
+    ),
 }
 
 
@@ -187,13 +178,9 @@ def retry_after(response: Response) -> float | None:
     """
     text = response.headers.get("retry-after", "").strip()
     if re.fullmatch(r"[0-9]+", text):
-        seconds = float(text)  # infinity when there are hundreds of digits
-    else:
-        date = _http_date(text)
-        if date is None:
-            return None
-        seconds = date - date_header(response)
-    return min(max(0.0, seconds), MAX_RETRY_AFTER)
+        return min(float(text), MAX_RETRY_AFTER)  # infinity when there are hundreds of digits
+    date = _http_date(text)
+    return None if date is None else min(max(0.0, date - date_header(response)), MAX_RETRY_AFTER)
 
 
 def date_header(response: Response) -> float:
@@ -243,16 +230,16 @@ def printable(text: str, secrets: Iterable[Secret] = ()) -> str:
         text: Text from a server.
         secrets: What must not show.
     """
-    if not text:
-        return ""
     hidden = {bare: _forms(bare) for bare in (secret.reveal() for secret in secrets if secret)}
     # Far enough that what begins before the cut, which comes after the hiding, is seen whole.
     reach = _MAX_READ + _LONG_RUN + _MAX_STRETCH * max(map(len, hidden), default=0)
     text = text[:reach].replace(_BLOT, " ")
     if any(bare in _decoded(_blotted(text, forms)) for bare, forms in hidden.items()):
         return _HIDDEN
-    text = _blotted(text, itertools.chain(*hidden.values()))
-    text = re.sub(_LONG_RUN_PATTERN, lambda match: _BLOT * len(match[0]), text)
+    text = _blotted(text, (form for forms in hidden.values() for form in forms))
+    text = re.sub(
+        rf"[A-Za-z0-9._~+/=%-]{{{_LONG_RUN},}}", lambda match: _BLOT * len(match[0]), text
+    )
     text = re.sub(f"{_BLOT}+", _HIDDEN, text[:_MAX_READ])
     text = "".join(char if " " <= char <= "~" else " " for char in text)
     return " ".join(text.split())[:_MAX_TEXT]
@@ -261,8 +248,13 @@ def printable(text: str, secrets: Iterable[Secret] = ()) -> str:
 def _forms(bare: str) -> tuple[str, ...]:
     """Return the encodings in which a server usually quotes what it received."""
     data = bare.encode(errors="replace")
-    encoded = base64.b64encode(data).decode().rstrip("=")
-    return (bare, quote(data, safe=""), quote_plus(data), json.dumps(bare)[1:-1], encoded)
+    return (
+        bare,
+        quote(data, safe=""),
+        quote_plus(data),
+        json.dumps(bare)[1:-1],
+        base64.b64encode(data).decode().rstrip("="),
+    )
 
 
 def _blotted(text: str, forms: Iterable[str]) -> str:

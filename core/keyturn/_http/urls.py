@@ -15,7 +15,7 @@ DOMAIN_PATTERN = rf"^{_LABEL}(?:\.{_LABEL})*$"
 _SEGMENT = r"(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*"
 _URL_REGEX = re.compile(
     rf"(?P<scheme>https?)://(?P<host>{_LABEL}(?:\.{_LABEL})*|\[::1\])"
-    rf"(?::(?P<port>[1-9][0-9]{{0,4}}))?(?P<path>(?:/{_SEGMENT})*)",
+    rf"(?::(?P<port>[1-9][0-9]{{0,4}}))?(?=[/?#]|\Z)(?P<path>(?:/{_SEGMENT})*)",
     re.IGNORECASE | re.ASCII,
 )
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
@@ -23,15 +23,13 @@ _LOOPBACK_PATTERN = rf"localhost|\[::1\]|127(?:\.{_OCTET}){{3}}"
 # Some parsers read 127.1, 0x7f.1 or 2130706433 as an IPv4 address, others look the name up.
 _NUMBER_PATTERN = r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)"
 _IPV4_PATTERN = rf"{_OCTET}(?:\.{_OCTET}){{3}}"
-_DEFAULT_PORTS = {"https": 443, "http": 80}
 _MAX_HOST = 253
 
 
 def label_problem(value: str) -> str | None:
     """Return what keeps `value` from being one label of a host name, or None when it is one."""
-    if re.fullmatch(LABEL_PATTERN, value):
-        return None
-    return "must be one host label: 1 to 63 of a-z, 0-9 and inner hyphens"
+    is_label = re.fullmatch(LABEL_PATTERN, value)
+    return None if is_label else "must be one host label: 1 to 63 of a-z, 0-9 and inner hyphens"
 
 
 def domain_problem(value: str) -> str | None:
@@ -71,15 +69,15 @@ def origin(url: str) -> str:
     """Return the origin of a URL (RFC 6454): scheme, host in lower case, and port if unusual.
 
     Raises:
-        ValueError: The URL is not of the form that `url_problem` accepts; the query and the
-            fragment don't matter.
+        ValueError: The URL has no host of the form that `url_problem` accepts, or user
+            information; what follows the port doesn't matter.
     """
-    match = _URL_REGEX.fullmatch(re.split(r"[?#]", url, maxsplit=1)[0])
+    match = _URL_REGEX.match(url)
     if match is None:
         raise ValueError("not an absolute http or https URL")
     scheme, host = match["scheme"].lower(), match["host"].lower()
-    port = int(match["port"] or 0)
-    return f"{scheme}://{host}" + (f":{port}" if port not in {0, _DEFAULT_PORTS[scheme]} else "")
+    usual = {None, {"https": "443", "http": "80"}[scheme]}
+    return f"{scheme}://{host}" + (f":{match['port']}" if match["port"] not in usual else "")
 
 
 def is_below(url: str, domain: str) -> bool:
