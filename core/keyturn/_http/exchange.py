@@ -56,18 +56,21 @@ def exchange(
         trusted: Returns the TLS context that trusts the right authorities.
     """
     network = Network(seconds)
-    # Providers' code and key files: they take this request's time, and hold no lock.
+    # Provider code and key files take the time of this request; no lock is held.
     encoded = request.encode(clock.time())
     pool = _pool(request, network, trusted)
     host = urlsplit(request.url).netloc
     headers = httpx.Headers({"Host": host, "User-Agent": "keyturn", "Connection": "keep-alive"})
     headers.update(encoded.headers)
-    content = encoded.body or (None if request.method == "GET" else b"")
     sent_at, thread = clock.time(), threading.get_ident()
     try:
         _sending.add(thread)
-        sent = pool.stream(request.method, encoded.url, headers=headers.raw, content=content)
-        with sent as response:
+        with pool.stream(
+            request.method,
+            encoded.url,
+            headers=headers.raw,
+            content=encoded.body or (None if request.method == "GET" else b""),
+        ) as response:
             return _response(response, sent_at)
     except errors.KeyturnError:
         raise
@@ -184,10 +187,14 @@ def trusted_context() -> ssl.SSLContext:
 def _client_context(certificate: ClientCertificate) -> ssl.SSLContext:
     """Return a TLS context that shows a client's certificate (RFC 8705 section 2)."""
     context = trusted_context()
-    # An empty one keeps OpenSSL from asking at the terminal.
-    password = certificate.password.reveal() if certificate.password else ""
     usable(
-        partial(context.load_cert_chain, certificate.certificate, certificate.key, password),
+        partial(
+            context.load_cert_chain,
+            certificate.certificate,
+            certificate.key,
+            # An empty one keeps OpenSSL from asking at the terminal.
+            certificate.password.reveal() if certificate.password else "",
+        ),
         f"certificate: {certificate.certificate} can't be used",
         "It must be a PEM file with the certificate, and with its private key unless "
         "certificate_key names that; certificate_password is what that key is encrypted with.",

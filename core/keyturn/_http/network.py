@@ -37,7 +37,7 @@ class Network(httpcore.NetworkBackend):
 
     def __init__(self, seconds: float) -> None:
         self._end = SYSTEM.monotonic() + seconds
-        self._sockets: list[socket.socket] = []
+        self._sockets = contextlib.ExitStack()
 
     def left(self) -> float:
         """Return the seconds that are left, more than 0.
@@ -70,8 +70,7 @@ class Network(httpcore.NetworkBackend):
         failure = OSError("the name has no address")
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         for number, (family, kind, _, _, address) in enumerate(addresses):
-            connection = socket.socket(family, kind)
-            self._sockets.append(connection)
+            connection = self._sockets.enter_context(socket.socket(family, kind))
             connection.settimeout(self.left() / (len(addresses) - number))
             try:
                 connection.connect(address)
@@ -83,8 +82,7 @@ class Network(httpcore.NetworkBackend):
 
     def close(self) -> None:
         """Close every connection; httpcore leaves one open when setting up a proxy fails."""
-        for connection in self._sockets:
-            connection.close()
+        self._sockets.close()
 
 
 class _Stream(httpcore.NetworkStream):

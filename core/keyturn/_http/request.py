@@ -220,8 +220,7 @@ def _canonical(pairs: Pairs, rename: Callable[[str], str] = str) -> list[list[st
     """Return the names and what the values are made of, sorted by the names."""
     canonical: list[list[str | Secret]] = []
     for name, value in pairs:
-        parts = fingerprint_parts(value)
-        canonical.append([rename(name), *parts])
+        canonical.append([rename(name), *fingerprint_parts(value)])
     return sorted(canonical, key=operator.itemgetter(0))
 
 

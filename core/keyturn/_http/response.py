@@ -29,8 +29,6 @@ DEFAULT_RETRY_AFTER = 20.0
 
 _MAX_TEXT = 300
 _MAX_READ = 10 * _MAX_TEXT
-# What an escape of an escape makes of one character: \u0061, each of its six percent-encoded.
-_MAX_STRETCH = 18
 _HIDDEN = "[hidden]"
 _BLOT = "\0"
 _LONG_RUN = 24
@@ -231,8 +229,9 @@ def printable(text: str, secrets: Iterable[Secret] = ()) -> str:
         secrets: What must not show.
     """
     hidden = {bare: _forms(bare) for bare in (secret.reveal() for secret in secrets if secret)}
-    # Far enough that what begins before the cut, which comes after the hiding, is seen whole.
-    reach = _MAX_READ + _LONG_RUN + _MAX_STRETCH * max(map(len, hidden), default=0)
+    # Far enough that what begins before the cut, which comes after the hiding, is seen whole. An
+    # escape of an escape makes 18 characters of one: \u0061, each of its six percent-encoded.
+    reach = _MAX_READ + _LONG_RUN + 18 * max(map(len, hidden), default=0)
     text = text[:reach].replace(_BLOT, " ")
     if any(bare in _decoded(_blotted(text, forms)) for bare, forms in hidden.items()):
         return _HIDDEN

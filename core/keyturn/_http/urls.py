@@ -22,7 +22,6 @@ _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _LOOPBACK_PATTERN = rf"localhost|\[::1\]|127(?:\.{_OCTET}){{3}}"
 # Some parsers read 127.1, 0x7f.1 or 2130706433 as an IPv4 address, others look the name up.
 _NUMBER_PATTERN = r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)"
-_IPV4_PATTERN = rf"{_OCTET}(?:\.{_OCTET}){{3}}"
 _MAX_HOST = 253
 
 
@@ -34,12 +33,16 @@ def label_problem(value: str) -> str | None:
 
 def domain_problem(value: str) -> str | None:
     """Return what keeps `value` from being a domain name, or None when it is one."""
-    is_name = re.fullmatch(DOMAIN_PATTERN, value) and not re.fullmatch(
-        _NUMBER_PATTERN, value, re.IGNORECASE
+    is_name = (
+        len(value) <= _MAX_HOST
+        and re.fullmatch(DOMAIN_PATTERN, value)
+        and not re.fullmatch(_NUMBER_PATTERN, value, re.IGNORECASE)
     )
-    if is_name and len(value) <= _MAX_HOST:
-        return None
-    return "must be a domain name such as shop.example, without scheme, port or path"
+    return (
+        None
+        if is_name
+        else "must be a domain name such as shop.example, without scheme, port or path"
+    )
 
 
 def url_problem(value: str) -> str | None:
@@ -54,15 +57,13 @@ def url_problem(value: str) -> str | None:
     if len(match["host"]) > _MAX_HOST or int(match["port"] or 0) > 65535:
         return "must have a host of at most 253 characters and a port of at most 65535"
     if re.fullmatch(_NUMBER_PATTERN, match["host"], re.IGNORECASE) and not re.fullmatch(
-        _IPV4_PATTERN, match["host"]
+        rf"{_OCTET}(?:\.{_OCTET}){{3}}", match["host"]
     ):
         return "must have a name as its host, or an IPv4 address of four decimal numbers up to 255"
     if match["scheme"].lower() != "https" and not is_loopback(value):
         return "must begin with https:// (http:// is for loopback addresses only)"
     segments = match["path"].lower().replace("%2e", ".").split("/")
-    if ".." in segments or "." in segments:
-        return "must not have . or .. in its path"
-    return None
+    return "must not have . or .. in its path" if {".", ".."} & {*segments} else None
 
 
 def origin(url: str) -> str:

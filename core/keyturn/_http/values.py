@@ -144,8 +144,9 @@ class ClientAssertion(DynamicValue):
         }
 
         def sign() -> str:
-            kind = _KEY_TYPES[self.algorithm[:2]]
-            key = jwk.JWKRegistry.import_key(self.private_key.reveal(), kind)
+            key = jwk.JWKRegistry.import_key(
+                self.private_key.reveal(), _KEY_TYPES[self.algorithm[:2]]
+            )
             return jwt.encode(header, claims, key, algorithms=[self.algorithm])
 
         return usable(
@@ -155,13 +156,12 @@ class ClientAssertion(DynamicValue):
         )
 
     def inputs(self) -> Iterable[str | Secret]:
-        key_id = "no key ID" if self.key_id is None else f"={self.key_id}"
         parts: list[str | Secret] = [
             self.private_key,
             self.key_header,
             self.algorithm,
             str(self.lifetime),
-            key_id,
+            "no key ID" if self.key_id is None else f"={self.key_id}",
         ]
         for name, value in sorted(self.claims.items()):
             if name == "scope" and isinstance(value, str):
@@ -178,10 +178,8 @@ def reveal(value: Value, now: float | None = None) -> str:
         value: The value.
         now: The connection's time, in epoch seconds; by default the system's.
     """
-    if isinstance(value, str):
-        return value
-    if isinstance(value, Secret):
-        return value.reveal()
+    if not isinstance(value, DynamicValue):
+        return value if isinstance(value, str) else value.reveal()
     return _checked(value, lambda: value.value(SYSTEM.time() if now is None else now))
 
 

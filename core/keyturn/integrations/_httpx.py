@@ -6,57 +6,35 @@ them is `Any` here.
 
 from __future__ import annotations
 
-import logging
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from keyturn._connection import manager_of
-from keyturn.integrations._request_auth import Adapter, attach, is_sent
+from keyturn.integrations._request_auth import Adapter, attach, is_sent, logger
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator, Iterator, Sequence
+    from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
 
     # For type checkers it is httpx', at run time that of the library.
     from httpx import Headers
 
     from keyturn._connection import Connection
+    from keyturn._tokens.snapshot import Headers as TokenHeaders
     from keyturn._tokens.snapshot import TokenSnapshot
     from keyturn.integrations._request_auth import AuthorizedRequest
 else:
     Headers = object
 
-# A request that changes nothing (RFC 9110 section 9.2.1) may be sent again whatever came back.
-_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+# Headers in bytes, by their names in lower case; the token's comes first.
+_Encoded: TypeAlias = "Mapping[str, tuple[bytes, bytes]]"
 # The bytes and strings of a URL that decide where it leads, and as whom.
 _Target = tuple[bytes, str, int | None, bytes]
-
-_logger = logging.getLogger("keyturn.integrations")
 
 
 class _UnshownBytes(bytes):
     """A header's value that no `repr` shows."""
 
-    __slots__ = ()
-
     def __repr__(self) -> str:
         return "b'********'"
-
-
-class _Added:
-    """The headers of a token, encoded once for all requests with it.
-
-    Args:
-        headers: Names and values; the token's comes first.
-    """
-
-    __slots__ = ("fields", "headers", "token_key")
-
-    def __init__(self, headers: Sequence[tuple[str, str]]) -> None:
-        self.headers = headers
-        self.fields: dict[bytes, tuple[bytes, bytes]] = {
-            name.lower().encode(): (name.encode(), _UnshownBytes(value.encode()))
-            for name, value in headers
-        }
-        self.token_key = headers[0][0].lower().encode()
 
 
 class OneRequestHeaders(Headers):
@@ -66,31 +44,27 @@ class OneRequestHeaders(Headers):
     so that nothing which is added here can follow a redirect, wherever it leads.
     """
 
-    plain: ClassVar[Any]
-    """The library's `Headers`."""
-    _added: dict[bytes, tuple[bytes, bytes]]
-    _raw: list[tuple[bytes, bytes]] | None
-    _fields: dict[str, str] | None
+    plain: ClassVar[Any]  # the library's `Headers`
 
-    def __init__(self, headers: Headers, added: _Added) -> None:
+    def __init__(self, headers: Headers, added: _Encoded) -> None:
         """Add headers; the token's replaces the caller's, others only a default `Accept`."""
         super().__init__(headers, headers.encoding)
-        self._fields = None
-        self._added = fields = added.fields
-        own = super().raw
-        self._raw = [*own, *fields.values()]
-        for name, value in own:
-            if (lower := name.lower()) in fields:
-                self._settle(lower, value, added)
+        self._added: dict[str, tuple[bytes, bytes]] = {}
+        self._fields: dict[str, str] | None = None
+        own = self._read()
+        self._added = dict(added)
+        for name in own.keys() & added.keys():
+            if name == next(iter(added)):
+                super().__delitem__(name)  # the caller's must not follow a redirect either
+            elif (name, own[name]) != ("accept", "*/*"):
+                del self._added[name]
+        self._fields = own | {name: pair[1].decode() for name, pair in self._added.items()}
 
     @property
     def raw(self) -> list[tuple[bytes, bytes]]:
-        raw = self._raw
-        if raw is None:
-            added = self._added
-            own = [pair for pair in super().raw if pair[0].lower() not in added]
-            raw = self._raw = [*own, *added.values()]
-        return raw.copy()
+        replaced = b"accept" if "accept" in self._added else None
+        own = [pair for pair in super().raw if pair[0].lower() != replaced]
+        return [*own, *self._added.values()]
 
     def keys(self) -> Any:
         return self._read().keys()
@@ -109,17 +83,17 @@ class OneRequestHeaders(Headers):
 
     def update(self, headers: Any = None) -> None:  # type: ignore[override]  # as the base class
         super().update(headers)
-        self._raw = self._fields = None
+        self._fields = None
 
     def __getitem__(self, key: str) -> str:
         return self._read()[key.lower()]
 
     def __setitem__(self, key: str, value: str) -> None:
-        self._drop(key.lower().encode())
+        self._drop(key)
         super().__setitem__(key, value)
 
     def __delitem__(self, key: str) -> None:
-        if not self._drop(key.lower().encode()) or super().__contains__(key):
+        if not self._drop(key) or super().__contains__(key):
             super().__delitem__(key)
 
     def __contains__(self, key: Any) -> bool:
@@ -137,8 +111,7 @@ class OneRequestHeaders(Headers):
     __hash__ = None  # type: ignore[assignment]  # as the base class
 
     def __repr__(self) -> str:
-        hidden = {name.decode(): "[secure]" for name in self._added}
-        return repr(self.plain(self._read() | hidden))
+        return repr(self.plain(self._read() | dict.fromkeys(self._added, "[secure]")))
 
     def _read(self) -> dict[str, str]:
         """Return all headers by their names in lower case, read once until one is changed.
@@ -154,22 +127,10 @@ class OneRequestHeaders(Headers):
                 fields[key] = f"{fields[key]}, {decoded}" if key in fields else decoded
         return fields
 
-    def _settle(self, name: bytes, value: bytes, added: _Added) -> None:
-        """Decide which of two headers of one name is sent."""
-        self._raw = None
-        if name == added.token_key:  # the caller's must not follow a redirect either
-            if super().__contains__(name.decode()):
-                super().__delitem__(name.decode())
-        elif name != b"accept" or value != b"*/*":
-            self._drop(name)
-
-    def _drop(self, lower: bytes) -> bool:
+    def _drop(self, key: str) -> bool:
         """Remove an added header; return whether there was one."""
-        self._raw = self._fields = None
-        if lower not in self._added:
-            return False
-        self._added = {name: pair for name, pair in self._added.items() if name != lower}
-        return True
+        self._fields = None
+        return self._added.pop(key.lower(), None) is not None
 
     def _all(self) -> Any:
         return self.plain(self.raw)
@@ -190,26 +151,25 @@ class Flow(Adapter):
         self._manager: Any = None
         # Of a URL that `RequestAuth` has checked: comparing it takes less than another check.
         self._home: _Target | None = None
-        self._added = _Added((("", ""),))
+        # The headers of the current token, encoded once for all requests with it.
+        self._encoded: tuple[TokenHeaders, _Encoded] = (), {}
 
     def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
         """Send a request with a token, and once more with another one after a 401."""
         if _target(request.url) != self._home:
             self._auth.authorize(request.method, str(request.url), {})
-            self._remember(request.url)
-        manager = self._manager
-        snapshot: TokenSnapshot = manager.snapshot
-        if manager.now() >= snapshot.fresh_until:
-            snapshot = manager.get()
-        self._add(request, snapshot.headers)
-        response = yield request
+            # The target last, for other threads.
+            self._manager, self._home = manager_of(self._auth.connection), _target(request.url)
+        snapshot: TokenSnapshot = self._manager.snapshot
+        if self._manager.now() >= snapshot.fresh_until:
+            snapshot = self._manager.get()
+        response = yield self._add(request, snapshot.headers)
         if response.status_code < 400 and not response.history:
             return
-        if self._has_lost_headers(response):
+        if self._has_lost_headers(response, snapshot):
             response = yield self._add(response.request, snapshot.headers)
         if sent := self._rejected(response, snapshot):
-            body = response.read()
-            again = self._auth.reauthorize(sent, 401, response.headers, body)
+            again = self._auth.reauthorize(sent, 401, response.headers, response.read())
             if again and isinstance(response.request.stream, self._byte_stream):
                 yield self._add(response.request, again.added)
 
@@ -217,16 +177,15 @@ class Flow(Adapter):
         """Do the same as `sync_auth_flow`, without blocking the event loop."""
         if _target(request.url) != self._home:
             await self._auth.aauthorize(request.method, str(request.url), {})
-            self._remember(request.url)
-        manager = self._manager
-        snapshot: TokenSnapshot = manager.snapshot
-        if manager.now() >= snapshot.fresh_until:
-            snapshot = await manager.aget()
-        self._add(request, snapshot.headers)
-        response = yield request
+            # The target last, for other threads.
+            self._manager, self._home = manager_of(self._auth.connection), _target(request.url)
+        snapshot: TokenSnapshot = self._manager.snapshot
+        if self._manager.now() >= snapshot.fresh_until:
+            snapshot = await self._manager.aget()
+        response = yield self._add(request, snapshot.headers)
         if response.status_code < 400 and not response.history:
             return
-        if self._has_lost_headers(response):
+        if self._has_lost_headers(response, snapshot):
             response = yield self._add(response.request, snapshot.headers)
         if sent := self._rejected(response, snapshot):
             body = await response.aread()
@@ -234,18 +193,18 @@ class Flow(Adapter):
             if again and isinstance(response.request.stream, self._byte_stream):
                 yield self._add(response.request, again.added)
 
-    def _remember(self, url: Any) -> None:
-        self._manager = manager_of(self._auth.connection)
-        self._home = _target(url)  # last, for other threads
-
-    def _add(self, request: Any, headers: tuple[tuple[str, str], ...]) -> Any:
-        added = self._added
-        if added.headers is not headers:
-            self._added = added = _Added(headers)
-        request.headers = self._headers(request.headers, added)
+    def _add(self, request: Any, headers: TokenHeaders) -> Any:
+        known, encoded = self._encoded
+        if known is not headers:
+            encoded = {
+                name.lower(): (name.encode(), _UnshownBytes(value.encode()))
+                for name, value in headers
+            }
+            self._encoded = headers, encoded
+        request.headers = self._headers(request.headers, encoded)
         return request
 
-    def _has_lost_headers(self, response: Any) -> bool:
+    def _has_lost_headers(self, response: Any, snapshot: TokenSnapshot) -> bool:
         """Return whether a redirect within the API is to be sent again, with our headers.
 
         The library has followed it by itself, without them. One that was elsewhere on its way
@@ -254,13 +213,14 @@ class Flow(Adapter):
         request = response.request
         if (
             isinstance(request.headers, OneRequestHeaders)  # not redirected
-            or self._added.headers[0][0] in request.headers  # a hook of the caller's has set one
+            or snapshot.headers[0][0] in request.headers  # a hook of the caller's has set one
             or any(_target(hop.request.url) != self._home for hop in (*response.history, response))
         ):
             return False
-        if request.method in _SAFE_METHODS or 400 <= response.status_code < 500:
+        # A request that changes nothing (RFC 9110 section 9.2.1) may be sent again in any case.
+        if request.method in {"GET", "HEAD", "OPTIONS"} or 400 <= response.status_code < 500:
             return isinstance(request.stream, self._byte_stream)
-        _logger.warning(
+        logger.warning(
             "%s: a redirected %s request succeeded without the token; send it to the URL that it "
             "was redirected to",
             self._auth.connection.name,

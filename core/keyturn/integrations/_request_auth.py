@@ -22,10 +22,7 @@ if TYPE_CHECKING:
     from keyturn._tokens.manager import TokenManager
     from keyturn._tokens.snapshot import TokenSnapshot
 
-# URL parsers disagree on user information and on a backslash: neither is in an origin.
-_ORIGIN_REGEX = re.compile(r"[A-Za-z]+://[^/?#\\@]*(?=[/?#]|$)")
-
-_logger = logging.getLogger("keyturn.integrations")
+logger = logging.getLogger("keyturn.integrations")
 
 
 class Unshown(str):
@@ -72,12 +69,12 @@ def attach(
     Other headers of the caller's stay, but for `Accept: */*`: the clients put it on every request.
     """
     chosen = {
-        name.lower() for name, value in given.items() if value != "*/*" or name.lower() != "accept"
+        name.lower() for name, value in given.items() if (name.lower(), value) != ("accept", "*/*")
+    } - {snapshot.headers[0][0].lower()}
+    unshown = {
+        name: Unshown(value) for name, value in snapshot.headers if name.lower() not in chosen
     }
-    token_header, *others = snapshot.headers
-    added = [token_header, *(item for item in others if item[0].lower() not in chosen)]
-    unshown = {name: Unshown(value) for name, value in added}
-    replaced = {name.lower() for name in unshown}
+    replaced = set(map(str.lower, unshown))
     kept = {name: value for name, value in given.items() if name.lower() not in replaced}
     return AuthorizedRequest(
         url, kept | unshown, tuple(unshown.items()), dict(given), snapshot.token, is_renewed
@@ -236,7 +233,7 @@ class RequestAuth:
         try:
             yield
         except errors.KeyturnError as error:
-            _logger.warning(
+            logger.warning(
                 "%s: the API refused the token, and no other was acquired: %s",
                 self.connection.name,
                 error,
@@ -270,8 +267,7 @@ class Adapter:
 
 def is_sent(request: AuthorizedRequest, headers: Mapping[str, object]) -> bool:
     """Return whether a client sent the token; a hook of the caller's may have replaced it."""
-    name, value = request.added[0]
-    return headers.get(name) == value
+    return headers.get(request.added[0][0]) == request.added[0][1]
 
 
 def _renewed(sent: AuthorizedRequest, snapshot: TokenSnapshot) -> AuthorizedRequest | None:
@@ -281,9 +277,8 @@ def _renewed(sent: AuthorizedRequest, snapshot: TokenSnapshot) -> AuthorizedRequ
 
 
 def _origin(url: str) -> str | None:
-    match = _ORIGIN_REGEX.match(url)
     try:
-        return urls.origin(match[0]) if match else None
+        return urls.origin(url)
     except ValueError:
         return None
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import aiohttp
-import attrs
 
 from keyturn import errors
 from keyturn.integrations._request_auth import Adapter, is_sent
@@ -16,20 +15,6 @@ if TYPE_CHECKING:
     from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
 
     from keyturn._connection import Connection
-    from keyturn.integrations._request_auth import AuthorizedRequest
-
-
-@attrs.define
-class _Call:
-    """One call of the session, with all its redirects.
-
-    Args:
-        timer: What aiohttp makes for one call, and gives to each of its requests.
-        has_left: Whether one of them led to another origin.
-    """
-
-    timer: object
-    has_left: bool = False
 
 
 class KeyturnAuth(Adapter):
@@ -72,20 +57,23 @@ class KeyturnAuth(Adapter):
 
     def __init__(self, connection: Connection | str) -> None:
         super().__init__(connection)
-        # The task that makes a request makes all its redirects.
-        self._calls: WeakKeyDictionary[object, _Call] = WeakKeyDictionary()
+        # What aiohttp makes for one call, and gives to each of its requests, by the task: the task
+        # that makes a request makes all its redirects.
+        self._calls: WeakKeyDictionary[Any, object] = WeakKeyDictionary()
+        # Those of which a request led to another origin.
+        self._left: WeakKeyDictionary[Any, object] = WeakKeyDictionary()
 
     async def __call__(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
-        """Send a request, or a redirected one, with a token if it may have one."""
+        """Send a request, or a redirected one, with a token if it may have one.
+
+        After a 401 that means the token, it is sent again with another.
+        """
         # Without this attribute of aiohttp's, each request would be a call of its own, and one
         # that is redirected to another origin would be refused.
-        timer = getattr(request, "_timer", request)
-        task: Any = asyncio.current_task()
-        call = self._calls.get(task)
-        is_redirected = call is not None and call.timer is timer
-        if call is None or not is_redirected:
-            call = self._calls[task] = _Call(timer)
-        if call.has_left:
+        call, task = getattr(request, "_timer", request), asyncio.current_task()
+        is_redirected = self._calls.get(task) is call
+        self._calls[task] = call
+        if self._left.get(task) is call:
             return await handler(request)
         try:
             sent = await self._auth.aauthorize(
@@ -95,27 +83,16 @@ class KeyturnAuth(Adapter):
             if not is_redirected:
                 raise
             # Another host must not choose what is done with the token: it doesn't come back.
-            call.has_left = True
+            self._left[task] = call
             return await handler(request)
-        return await self._send(request, handler, sent)
-
-    async def _send(
-        self, request: ClientRequest, handler: ClientHandlerType, sent: AuthorizedRequest
-    ) -> ClientResponse:
-        """Return the response to a request with a token, sent again with another if need be."""
         request.headers.update(sent.added)
         response = await handler(request)
-        if response.status != 401 or not is_sent(sent, request.headers):
-            return response
-        body = await response.read()
-        again = await self._auth.areauthorize(sent, response.status, response.headers, body)
-        if again is None or not _is_replayable(request):
-            return response
-        response.release()
-        request.headers.update(again.added)
-        return await handler(request)
-
-
-def _is_replayable(request: ClientRequest) -> bool:
-    """Return whether the body can be sent again; aiohttp closes files when it has sent them."""
-    return not request.body or isinstance(request.body, aiohttp.BytesPayload)
+        if response.status == 401 and is_sent(sent, request.headers):
+            body = await response.read()
+            again = await self._auth.areauthorize(sent, 401, response.headers, body)
+            # aiohttp closes files when it has sent them.
+            if again and (not request.body or isinstance(request.body, aiohttp.BytesPayload)):
+                response.release()
+                request.headers.update(again.added)
+                return await handler(request)
+        return response

@@ -38,28 +38,30 @@ class _Request(PreparedRequest):
     @url.setter
     def url(self, value: str | None) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         self.__dict__["url"] = value
-        self._remove_headers()
-        if not self.has_left:
-            try:
-                self.authorize()
-            except errors.ForeignOrigin:
-                # Another host must not choose what is done with the token: it doesn't come back.
-                self.has_left = True
+        try:
+            self.authorize()
+        except errors.ForeignOrigin:
+            # Another host must not choose what is done with the token: it doesn't come back.
+            self.has_left = True
 
     def authorize(self) -> None:
-        """Add our headers.
+        """Replace our headers by those for its URL, if it may have any.
 
         Raises:
             keyturn.errors.ForeignOrigin: The URL doesn't lead to the API's origin.
         """
-        self.replace_headers(
-            self.auth.authorize(self.method or "", self.url or "", dict(self.headers))
-        )
+        self.replace_headers(None)
+        if not self.has_left:
+            self.replace_headers(
+                self.auth.authorize(self.method or "", self.url or "", dict(self.headers))
+            )
 
-    def replace_headers(self, sent: AuthorizedRequest) -> None:
-        """Replace our headers by others."""
-        self._remove_headers()
-        self.headers.update(sent.added)
+    def replace_headers(self, sent: AuthorizedRequest | None) -> None:
+        """Replace our headers by others, or by none."""
+        for name, value in self.authorized.added if self.authorized else ():
+            if self.headers.get(name) == value:
+                del self.headers[name]
+        self.headers.update(sent.added if sent else ())
         self.authorized = sent
 
     def copy(self) -> PreparedRequest:
@@ -69,18 +71,11 @@ class _Request(PreparedRequest):
         copied.url = self.url
         return copied
 
-    def _remove_headers(self) -> None:
-        for name, value in self.authorized.added if self.authorized is not None else ():
-            if self.headers.get(name) == value:
-                del self.headers[name]
-        self.authorized = None
 
-
-def _own(request: PreparedRequest, auth: RequestAuth) -> _Request:
+def _own(request: Any, auth: RequestAuth) -> _Request:
     request.__class__ = _Request
-    own = cast("_Request", request)
-    own.auth = auth
-    return own
+    request.auth = auth
+    return cast("_Request", request)
 
 
 class KeyturnAuth(Adapter, AuthBase):
@@ -137,26 +132,24 @@ class KeyturnAuth(Adapter, AuthBase):
         request = cast("_Request", response.request)
         sent = request.authorized
         # A hook of the caller's may have replaced the token.
-        if response.status_code != 401 or sent is None or not is_sent(sent, request.headers):
-            return response
-        again = self._auth.reauthorize(sent, 401, response.headers, response.content)
-        if again is None or not _rewound(request):
-            return response
-        # requests doesn't call this for a response to `send`. A prepared request that is sent once
-        # more by the caller may be renewed again.
-        request.replace_headers(attrs.evolve(again, is_renewed=False))
-        response.close()
-        retried: Response = response.connection.send(request, **options)
-        retried.history.append(response)
-        return retried
+        if response.status_code == 401 and sent and is_sent(sent, request.headers):
+            again = self._auth.reauthorize(sent, 401, response.headers, response.content)
+            if again and _rewound(request):
+                # requests doesn't call this for a response to `send`. A prepared request that is
+                # sent once more by the caller may be renewed again.
+                request.replace_headers(attrs.evolve(again, is_renewed=False))
+                response.close()
+                retried: Response = response.connection.send(request, **options)
+                retried.history.append(response)
+                return retried
+        return response
 
 
 def _rewound(request: PreparedRequest) -> bool:
     """Return whether the body can be sent again; a file is put back to where it began."""
-    if request.body is None or isinstance(request.body, (bytes, str)):
-        return True
     try:
-        rewind_body(request)
+        if not isinstance(request.body, (bytes, str, type(None))):
+            rewind_body(request)
     except UnrewindableBodyError:
         return False
     return True
