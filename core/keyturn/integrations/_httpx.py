@@ -6,13 +6,13 @@ them is `Any` here.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from keyturn._connection import manager_of
 from keyturn.integrations._request_auth import Adapter, attach, is_sent, logger
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
+    from collections.abc import AsyncGenerator, Generator, Iterator
 
     # For type checkers it is httpx', at run time that of the library.
     from httpx import Headers
@@ -24,17 +24,16 @@ if TYPE_CHECKING:
 else:
     Headers = object
 
-# Headers in bytes, by their names in lower case; the token's comes first.
-_Encoded: TypeAlias = "Mapping[str, tuple[bytes, bytes]]"
-# The bytes and strings of a URL that decide where it leads, and as whom.
-_Target = tuple[bytes, str, int | None, bytes]
-
 
 class _UnshownBytes(bytes):
     """A header's value that no `repr` shows."""
 
     def __repr__(self) -> str:
         return "b'********'"
+
+
+# Headers in bytes, by their names in lower case; the token's comes first.
+_Added = dict[str, tuple[bytes, _UnshownBytes]]
 
 
 class OneRequestHeaders(Headers):
@@ -46,24 +45,24 @@ class OneRequestHeaders(Headers):
 
     plain: ClassVar[Any]  # the library's `Headers`
 
-    def __init__(self, headers: Headers, added: _Encoded) -> None:
+    def __init__(self, headers: Headers, added: _Added, fields: dict[str, str]) -> None:
         """Add headers; the token's replaces the caller's, others only a default `Accept`."""
         super().__init__(headers, headers.encoding)
-        self._added: dict[str, tuple[bytes, bytes]] = {}
-        self._fields: dict[str, str] | None = None
-        own = self._read()
-        self._added = dict(added)
-        for name in own.keys() & added.keys():
-            if name == next(iter(added)):
-                super().__delitem__(name)  # the caller's must not follow a redirect either
-            elif (name, own[name]) != ("accept", "*/*"):
-                del self._added[name]
-        self._fields = own | {name: pair[1].decode() for name, pair in self._added.items()}
+        own = _decoded(super().raw, self.encoding)
+        self._added = added.copy()
+        self._fields: dict[str, str] | None = own | fields
+        token, *others = added
+        if token in own:
+            super().__delitem__(token)  # the caller's must not follow a redirect either
+        for name in others:
+            if name in own and (name, own[name]) != ("accept", "*/*"):
+                self._drop(name)
 
     @property
     def raw(self) -> list[tuple[bytes, bytes]]:
-        replaced = b"accept" if "accept" in self._added else None
-        own = [pair for pair in super().raw if pair[0].lower() != replaced]
+        own = super().raw
+        if "accept" in self._added:
+            own = [pair for pair in own if pair[0].lower() != b"accept"]
         return [*own, *self._added.values()]
 
     def keys(self) -> Any:
@@ -118,14 +117,9 @@ class OneRequestHeaders(Headers):
 
         httpx reads each header of each request by its name, to look for cookies.
         """
-        fields = self._fields
-        if fields is None:
-            encoding = self.encoding
-            fields = self._fields = {}
-            for name, value in self.raw:
-                key, decoded = name.lower().decode(encoding), value.decode(encoding)
-                fields[key] = f"{fields[key]}, {decoded}" if key in fields else decoded
-        return fields
+        if self._fields is None:
+            self._fields = _decoded(self.raw, self.encoding)
+        return self._fields
 
     def _drop(self, key: str) -> bool:
         """Remove an added header; return whether there was one."""
@@ -134,6 +128,14 @@ class OneRequestHeaders(Headers):
 
     def _all(self) -> Any:
         return self.plain(self.raw)
+
+
+def _decoded(headers: list[tuple[bytes, bytes]], encoding: str) -> dict[str, str]:
+    fields: dict[str, str] = {}
+    for name, value in headers:
+        key, decoded = name.lower().decode(encoding), value.decode(encoding)
+        fields[key] = f"{fields[key]}, {decoded}" if key in fields else decoded
+    return fields
 
 
 class Flow(Adapter):
@@ -150,9 +152,9 @@ class Flow(Adapter):
         super().__init__(connection)
         self._manager: Any = None
         # Of a URL that `RequestAuth` has checked: comparing it takes less than another check.
-        self._home: _Target | None = None
-        # The headers of the current token, encoded once for all requests with it.
-        self._encoded: tuple[TokenHeaders, _Encoded] = (), {}
+        self._home: object = None
+        # The headers of the current token, prepared once for all requests with it.
+        self._prepared: tuple[TokenHeaders, _Added, dict[str, str]] = (), {}, {}
 
     def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
         """Send a request with a token, and once more with another one after a 401."""
@@ -194,14 +196,15 @@ class Flow(Adapter):
                 yield self._add(response.request, again.added)
 
     def _add(self, request: Any, headers: TokenHeaders) -> Any:
-        known, encoded = self._encoded
+        known, added, fields = self._prepared
         if known is not headers:
-            encoded = {
+            fields = {name.lower(): value for name, value in headers}
+            added = {
                 name.lower(): (name.encode(), _UnshownBytes(value.encode()))
                 for name, value in headers
             }
-            self._encoded = headers, encoded
-        request.headers = self._headers(request.headers, encoded)
+            self._prepared = headers, added, fields
+        request.headers = self._headers(request.headers, added, fields)
         return request
 
     def _has_lost_headers(self, response: Any, snapshot: TokenSnapshot) -> bool:
@@ -237,6 +240,6 @@ class Flow(Adapter):
         return sent if is_sent(sent, request.headers) else None
 
 
-def _target(url: Any) -> _Target:
-    """Return what decides where a URL leads; its default port is None."""
+def _target(url: Any) -> object:
+    """Return what decides where a URL leads, and as whom; its default port is None."""
     return url.raw_host, url.scheme, url.port, url.userinfo
