@@ -94,7 +94,7 @@ def test_proxy_is_the_environments(
 def test_no_proxy_is_read_as_curl_reads_it(
     monkeypatch: pytest.MonkeyPatch, exceptions: str, host: str, is_direct: bool
 ) -> None:
-    """An internal host would be asked through the proxy, or an external one directly."""
+    """An internal host would be reached through the proxy, or an external one directly."""
     monkeypatch.setenv("HTTPS_PROXY", PROXY)
     monkeypatch.setenv("NO_PROXY", exceptions)
 

@@ -27,11 +27,11 @@ def test_calls_the_api_and_heals_a_revoked_token(
 ) -> None:
     """Else the adapter would not work with this provider's API, or not know its 401."""
     store = keyturn.stores.from_url("memory://")
-    asked = emulator.token_requests(provider)
+    before = emulator.token_requests(provider)
     with keyturn.connect(provider, store=store, **emulator.settings(provider)) as connection:
         client = client_class(connection)
         url = f"{connection.api_url}{emulator.resource(provider)}"
         assert client.send("GET", url).status == 200
         emulator.revoke_tokens(provider)
         assert client.send("GET", url).status == 200
-    assert emulator.token_requests(provider) == asked + 2
+    assert emulator.token_requests(provider) == before + 2

@@ -166,7 +166,7 @@ class Recorder(HTTPAdapter):
 
     def send(self, request: PreparedRequest, *_: Any, **__: Any) -> requests.Response:
         """Record a request and redirect the first one."""
-        # Before requests 2.32, an adapter asks for the pool by the URL alone.
+        # Before requests 2.32, an adapter gets the pool by the URL alone.
         by_request = getattr(self, "get_connection_with_tls_context", None)
         pool: Any = (
             by_request(request, True)  # noqa: FBT003 - its name differs

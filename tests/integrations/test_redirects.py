@@ -266,13 +266,13 @@ def statuses_of(request: pytest.FixtureRequest, library: Any, connect: Any) -> A
         options = {"follow_redirects": True, "transport": library.MockTransport(response)}
         if request.param == "threads":
             with library.Client(auth=auth, **options) as client:
-                asked = client.build_request("GET", f"{origin}{path}")
-                return [client.send(asked).status_code for _ in range(times)]
+                built = client.build_request("GET", f"{origin}{path}")
+                return [client.send(built).status_code for _ in range(times)]
 
         async def talk() -> list[int]:
             async with library.AsyncClient(auth=auth, **options) as client:
-                asked = client.build_request("GET", f"{origin}{path}")
-                return [(await client.send(asked)).status_code for _ in range(times)]
+                built = client.build_request("GET", f"{origin}{path}")
+                return [(await client.send(built)).status_code for _ in range(times)]
 
         return asyncio.run(talk())
 

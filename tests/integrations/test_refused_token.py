@@ -61,7 +61,7 @@ def test_missing_permission_renews_nothing(connect: Any, api: Any, client_class:
 def test_same_token_again_keeps_the_response(
     connect: Any, api: Any, client_class: type[Any]
 ) -> None:
-    """Else a server that hands out the same token again would be asked twice for nothing."""
+    """Else a server that returns the same token again would get two requests for nothing."""
     client = client_class(connect())
     client.send("GET", api.url)
     api.same_token = True

@@ -1,4 +1,4 @@
-"""Real authorization servers on loopback, one process each, started when a test first asks.
+"""Real authorization servers on loopback, one process each, started when a test first needs it.
 
 Each has credentials of its own, drawn anew for every run, and ends with the run that started it,
 whatever becomes of that run.
@@ -75,7 +75,7 @@ class OidcFiles:
         tls_url: The server's address over TLS, without a trailing slash.
         directory: Has `RSA.pem`, `EC.pem` and `OKP.pem`, the private keys of the client whose ID
             ends in `-key`; `client.pem`, the certificate of the one whose ID ends in
-            `-certificate`; `stranger.pem`, one that no client has; and `authority.pem`.
+            `-certificate`; `unregistered.pem`, one that no client has; and `authority.pem`.
     """
 
     tls_url: str
@@ -120,7 +120,7 @@ class RateLimited(OidcProvider):
     log: Path
 
     def statuses(self) -> list[int]:
-        """Return what the token requests so far were answered with."""
+        """Return the statuses of the responses to all token requests so far."""
         # nginx notes a request after its response, and before it turns to the next.
         httpx.get(self.url, trust_env=False)
         return [int(line) for line in self.log.read_text().split()]
@@ -128,7 +128,7 @@ class RateLimited(OidcProvider):
 
 @pytest.fixture(scope="session")
 def doorkeeper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doorkeeper]:
-    """Doorkeeper, which gives a new token to whoever asks."""
+    """Doorkeeper, which issues a new token for each request."""
     yield from _doorkeeper(tmp_path_factory.mktemp("doorkeeper") / "log")
 
 
@@ -271,7 +271,11 @@ def _write_keys(directory: Path) -> str:
         (directory / f"{kind}.pem").write_bytes(key.as_pem(private=True))
     authority = trustme.CA()
     authority.cert_pem.write_to_path(directory / "authority.pem")
-    hosts = {"server": "127.0.0.1", "client": "client.example", "stranger": "stranger.example"}
+    hosts = {
+        "server": "127.0.0.1",
+        "client": "client.example",
+        "unregistered": "unregistered.example",
+    }
     for name, host in hosts.items():
         pair = authority.issue_cert(host).private_key_and_cert_chain_pem
         pair.write_to_path(directory / f"{name}.pem")

@@ -65,14 +65,14 @@ def test_an_integration_reaches_the_api(doorkeeper: Doorkeeper) -> None:
 def test_an_integration_reaches_the_api_async(doorkeeper: Doorkeeper) -> None:
     """The same without blocking an event loop."""
 
-    async def ask() -> httpx.Response:
+    async def send() -> httpx.Response:
         async with (
             integration(doorkeeper) as connection,
             httpx.AsyncClient(auth=KeyturnAuth(connection), trust_env=False) as client,
         ):
             return await client.get(f"{connection.api_url}/markets")
 
-    assert asyncio.run(ask()).status_code == 200
+    assert asyncio.run(send()).status_code == 200
 
 
 def test_a_sales_channel_needs_no_secret(doorkeeper: Doorkeeper) -> None:
@@ -109,11 +109,11 @@ def test_the_second_connection_is_served_from_the_store(
 
 
 def test_a_crowd_of_threads_makes_one_token_request(doorkeeper: Doorkeeper) -> None:
-    """Threads that all find no token must not all ask for one."""
+    """Threads that all find no token must not all request one."""
     before = doorkeeper.token_requests()
     with integration(doorkeeper) as connection, ThreadPoolExecutor(16) as threads:
-        flights = [threads.submit(connection.token) for _ in range(32)]
-        tokens = {flight.result().access_token for flight in flights}
+        futures = [threads.submit(connection.token) for _ in range(32)]
+        tokens = {future.result().access_token for future in futures}
     assert len(tokens) == 1
     assert doorkeeper.token_requests() == before + 1
 
@@ -180,7 +180,7 @@ def test_a_401_is_healed(doorkeeper: Doorkeeper) -> None:
 
 
 def test_the_same_token_again_is_no_error_and_no_loop(reusing_doorkeeper: Doorkeeper) -> None:
-    """A server that hands a valid token out again is asked once for each call that insists."""
+    """A server that returns a valid token again gets one request for each call that insists."""
     with integration(reusing_doorkeeper) as connection:
         before = reusing_doorkeeper.token_requests()
         first = connection.token()

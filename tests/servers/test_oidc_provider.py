@@ -48,7 +48,7 @@ def test_norce_commerce_reaches_the_api(oidc_provider: OidcProvider) -> None:
 def test_norce_commerce_reaches_the_api_async(oidc_provider: OidcProvider) -> None:
     """The same without blocking an event loop, and with `aheaders` in place of the adapter."""
 
-    async def ask() -> list[int]:
+    async def send() -> list[int]:
         async with (
             norce(oidc_provider) as connection,
             httpx.AsyncClient(trust_env=False) as client,
@@ -58,7 +58,7 @@ def test_norce_commerce_reaches_the_api_async(oidc_provider: OidcProvider) -> No
             adapted = await client.get(api, auth=KeyturnAuth(connection))
             return [by_hand.status_code, adapted.status_code]
 
-    assert asyncio.run(ask()) == [200, 200]
+    assert asyncio.run(send()) == [200, 200]
 
 
 def test_norce_storm_gets_its_token_where_it_is_told(oidc_provider: OidcProvider) -> None:
@@ -74,7 +74,7 @@ def test_norce_storm_gets_its_token_where_it_is_told(oidc_provider: OidcProvider
         token = connection.token()
     assert token.access_token
     # The server drops a scope that it doesn't know. A response without a scope means the one that
-    # was asked for (RFC 6749 section 5.1).
+    # was requested (RFC 6749 section 5.1).
     assert token.scope == "production"
 
 
@@ -135,8 +135,8 @@ def test_the_rate_limit_is_kept_on_this_side(rate_limited: RateLimited) -> None:
     store = keyturn.stores.from_url("memory://")
     scopes = [scope for count in (1, 2, 3) for scope in itertools.combinations(SCOPES, count)]
     connections = [norce(rate_limited, store=store, scope=scope) for scope in scopes]
-    asked = itertools.islice(itertools.cycle(connections), 20)
-    for connection in asked:
+    first_twenty = itertools.islice(itertools.cycle(connections), 20)
+    for connection in first_twenty:
         connection.token()
         connection.forget()
 
@@ -148,7 +148,7 @@ def test_the_rate_limit_is_kept_on_this_side(rate_limited: RateLimited) -> None:
 
 
 def test_a_429_is_understood(rate_limited: RateLimited) -> None:
-    """A limit that others have used up is told as such, although the response is HTML and bare."""
+    """A limit that others have used up is reported as one, although the response is plain HTML."""
     request = {
         "grant_type": "client_credentials",
         "client_id": rate_limited.client_id,
@@ -162,5 +162,5 @@ def test_a_429_is_understood(rate_limited: RateLimited) -> None:
             with pytest.raises(keyturn.errors.RateLimited) as refused:
                 connection.token()
             assert refused.value.retry_after > 0
-    # The first 429 is remembered: asking on would not help.
+    # The first 429 starts a cooldown: another request would not help.
     assert rate_limited.statuses() == [200] * 21 + [429]

@@ -115,12 +115,12 @@ def test_certificate_gives_a_token(
         assert connection.token().access_token
 
 
-def test_certificate_of_somebody_else_is_refused(
+def test_certificate_of_another_client_is_refused(
     oidc_provider: OidcProvider, files: OidcFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server would take any certificate of the authority's."""
     with (
-        with_certificate(oidc_provider, files, "stranger", monkeypatch) as connection,
+        with_certificate(oidc_provider, files, "unregistered", monkeypatch) as connection,
         pytest.raises(errors.InvalidClient),
     ):
         connection.token()

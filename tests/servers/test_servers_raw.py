@@ -1,4 +1,4 @@
-"""What the servers themselves do, asked without keyturn: what the other tests here rest on."""
+"""What the servers themselves do without keyturn: what the other tests here rest on."""
 
 from __future__ import annotations
 
@@ -64,14 +64,14 @@ def test_doorkeeper_wants_no_secret_of_a_public_client(
 
 
 def test_doorkeeper_refuses_an_unknown_scope(doorkeeper: Doorkeeper, http: httpx.Client) -> None:
-    """Without this refusal no test could show what becomes of a bad scope."""
+    """Without this error response no test could show what becomes of a bad scope."""
     request = {**GRANT, **credentials(doorkeeper), "scope": "market:code:atlantis"}
     response = http.post(doorkeeper.token_url, json=request)
     assert (response.status_code, response.json()["error"]) == (400, "invalid_scope")
 
 
 def test_doorkeeper_serves_both_apis(doorkeeper: Doorkeeper, http: httpx.Client) -> None:
-    """The protected resources must open for a token, and tell its absence as documented."""
+    """The protected resources must open for a token, and report its absence as documented."""
     token = token_from(
         http.post(f"{doorkeeper.url}/oauth2-token", json={**GRANT, **credentials(doorkeeper)})
     )
@@ -135,7 +135,7 @@ def test_oidc_provider_wants_the_right_secret(
 
 
 @pytest.mark.parametrize(
-    ("asked", "granted"),
+    ("requested", "granted"),
     [
         ("playground", "playground"),
         ("playground stage prod", "playground stage prod"),
@@ -144,10 +144,10 @@ def test_oidc_provider_wants_the_right_secret(
     ],
 )
 def test_oidc_provider_drops_unknown_scopes(
-    oidc_provider: OidcProvider, http: httpx.Client, asked: str, granted: str | None
+    oidc_provider: OidcProvider, http: httpx.Client, requested: str, granted: str | None
 ) -> None:
-    """Known scopes come back as asked for; an unknown one is left out of a token that is given."""
-    request = {**GRANT, **credentials(oidc_provider), "scope": asked}
+    """Known scopes come back as requested; a token is issued without an unknown one."""
+    request = {**GRANT, **credentials(oidc_provider), "scope": requested}
     assert token_from(http.post(oidc_provider.token_url, data=request)).get("scope") == granted
 
 

@@ -76,7 +76,7 @@ class Watch:
         self.look_at(event, attrs.asdict(event))
 
     def look_at(self, *values: object) -> None:
-        """Take note of all that values show without being asked by name."""
+        """Take note of all that values show without a request for it by name."""
         for value in values:
             shown = [repr(value), str(value), f"{value}", ascii(value), pprint.pformat(value)]
             self.seen += [*shown, repr(getattr(value, "__dict__", ""))]
@@ -158,7 +158,7 @@ def watch(canary: Canary, capfd: pytest.CaptureFixture[str]) -> Iterator[Watch]:
 
 
 class Customer:
-    """Asks for tokens through a disk store, from an endpoint that numbers them from 1.
+    """Requests tokens through a disk store, from an endpoint that numbers them from 1.
 
     Args:
         endpoint: The token endpoint.

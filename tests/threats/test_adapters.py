@@ -194,7 +194,7 @@ def test_refusing_api_does_not_use_up_the_rate_limit(
 
     assert {status for status, _ in replies} == {401}
     assert all(b"INVALID_TOKEN" in body for _, body in replies)
-    # One comes back in half a minute: room for a slow machine.
+    # One comes back in half a minute: enough for a slow machine.
     assert 1 + FORCED <= api.token_requests <= 1 + FORCED + 4
     # One renewal each: no request was sent a third time.
     assert len(api.server.received) == 40 + api.token_requests - 1

@@ -98,7 +98,7 @@ FAILURES: dict[str, Callable[[Canary], bytes]] = {
     "a page": lambda c: http(f"<html>{c.quoted}</html>", 401, kind="text/html"),
     "a page in 200": lambda c: http(f"<html>{c.quoted}</html>", kind="text/html"),
     "another token type": lambda c: http(usual(c, token_type=c.quoted)),
-    "a lifetime of text": lambda c: http(usual(c, expires_in=c.quoted)),
+    "a lifetime that is a string": lambda c: http(usual(c, expires_in=c.quoted)),
     "an odd scope": lambda c: http(usual(c, scope=[c.quoted])),
     "a torn token": lambda c: http(json.dumps(usual(c))[:-1]),
     "a token with a newline": lambda c: http(usual(c, access_token=f"{c.token}\n")),

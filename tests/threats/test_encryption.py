@@ -31,7 +31,7 @@ FOR_EVER = float("inf")
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[keyturn.testing.Emulator]:
-    """Give an emulator that responses as often as it is asked."""
+    """Give an emulator that responds to each request."""
     with keyturn.testing.Emulator(rate_limits=False) as running:
         yield running
 
@@ -100,8 +100,8 @@ def test_key_from_any_source_opens_the_same_entries(
     before = emulator.token_requests("orocommerce")
     tokens = set()
     for source in sources:
-        text = "\n".join([f"store_key = {source}", "[connections.oro]", *lines])
-        path.write_text(text, encoding="utf-8")
+        configuration = "\n".join([f"store_key = {source}", "[connections.oro]", *lines])
+        path.write_text(configuration, encoding="utf-8")
         path.chmod(0o600)
         with keyturn.load_connection("oro", config=path) as connection:
             tokens.add(connection.token().access_token)
@@ -151,7 +151,7 @@ def sealed(open_side: Callable[[TokenStore, str], keyturn.Connection]) -> dict[s
 
 
 def planted(entries: dict[str, str]) -> TokenStore:
-    """Return an encrypted store that somebody has put entries into."""
+    """Return an encrypted store into which an attacker has put entries."""
     memory = keyturn.stores.from_url("memory://")
     for key, entry in entries.items():
         memory.write(key, entry, FOR_EVER)
@@ -223,7 +223,7 @@ def test_entry_of_another_kind_is_a_miss(
 
 
 @given(st.text(max_size=40))
-def test_entry_in_the_clear_is_a_miss(planted_text: str) -> None:
+def test_entry_in_the_clear_is_a_miss(planted_string: str) -> None:
     """An attacker who can write to the store would choose the token by leaving it unencrypted."""
     settings = {"client_id": "cid", "client_secret": "made-up", "url": "https://shop.example"}
     key = keyturn.connect("orocommerce", **settings).token_request().fingerprint
@@ -234,6 +234,6 @@ def test_entry_in_the_clear_is_a_miss(planted_text: str) -> None:
         "expires_at": 9e9,
         "issued_at": 1.0,
     }
-    for text in (json.dumps(entry), f"keyturn-1.{json.dumps(entry)}", planted_text):
-        with keyturn.connect("orocommerce", store=planted({key: text}), **settings) as connection:
+    for each in (json.dumps(entry), f"keyturn-1.{json.dumps(entry)}", planted_string):
+        with keyturn.connect("orocommerce", store=planted({key: each}), **settings) as connection:
             assert manager_of(connection).peek() is EMPTY

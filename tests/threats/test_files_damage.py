@@ -111,7 +111,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
         execute(d, "CREATE TRIGGER t BEFORE INSERT ON Cache BEGIN SELECT RAISE(ABORT, 'no'); END"),
     ],
     "a setting of bytes": lambda d: execute(d, "INSERT INTO Settings VALUES (x'00', 1)"),
-    "text that is no text": lambda d: execute(d, "UPDATE Cache SET value = CAST(x'ff' AS TEXT)"),
+    "bytes as a string": lambda d: execute(d, "UPDATE Cache SET value = CAST(x'ff' AS TEXT)"),
     "a giant": lambda d: execute(d, "UPDATE Cache SET value = zeroblob(2000000)"),
 }
 
@@ -120,7 +120,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 def test_damage_costs_one_token_request_at_most(
     customer: Customer, directory: Path, damage: str
 ) -> None:
-    """One damaged file would take the store away for ever, and be asked about each time."""
+    """One damaged file would take the store away for ever, and be reported each time."""
     DAMAGES[damage](directory)
 
     found = customer.token(directory)
@@ -150,7 +150,7 @@ LOGGED = [
 def test_damage_is_logged_once_and_kept_aside(
     customer: Customer, directory: Path, damage: str
 ) -> None:
-    """No user could find out what damages the file, or that each process asks for itself."""
+    """No user could find out what damages the file, or why each process requests a token."""
     DAMAGES[damage](directory)
     damaged = (directory / "cache.db").read_bytes()
     for _ in range(2):
@@ -297,7 +297,7 @@ ENTRIES: dict[str, Callable[[dict[str, Any]], object]] = {
     "no key's": lambda e: {name: value for name, value in e.items() if name != "fingerprint"},
     "over": lambda e: e | {"expires_at": time.time() - 1},
     "endless": lambda e: e | {"expires_at": 1e400},
-    "a time of text": lambda e: e | {"expires_at": "2099-01-01"},
+    "a time that is a string": lambda e: e | {"expires_at": "2099-01-01"},
     "a token with a newline": lambda e: e | {"access_token": "theirs\r\nX-Evil: 1"},
     "a token that is a list": lambda e: e | {"access_token": ["theirs"]},
     "no token": lambda e: {name: value for name, value in e.items() if name != "access_token"},

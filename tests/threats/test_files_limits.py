@@ -35,7 +35,7 @@ def connect():
         client_secret="s3cret-for-tests",
     )
 
-def ask(times):
+def tokens_of(times):
     with connect() as connection:
         token, tokens = None, []
         for _ in range(times):
@@ -48,7 +48,7 @@ HELPLESS = """
 import ctypes
 libc = ctypes.CDLL(None, use_errno=True)
 assert libc.capset((ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()) == 0
-print(json.dumps([ask(2), ask(2)]))
+print(json.dumps([tokens_of(2), tokens_of(2)]))
 """
 # A file system of 64 KiB in a mount namespace of this process's own (mount_namespaces(7)); where
 # that isn't allowed, no file may grow (getrlimit(2)).
@@ -64,7 +64,7 @@ if (
     and libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None) == 0
     and libc.mount(b"tmpfs", store, b"tmpfs", 0, options) == 0
 ):
-    before = ask(1)
+    before = tokens_of(1)
     with open(sys.argv[1] + "/ballast", "wb", buffering=0) as ballast:
         try:
             while True:
@@ -72,9 +72,9 @@ if (
         except OSError:
             pass
 else:
-    before = ask(1)
+    before = tokens_of(1)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
-print(json.dumps([before, ask(2), ask(1)]))
+print(json.dumps([before, tokens_of(2), tokens_of(1)]))
 """
 WRITER = """
 store = keyturn.stores.from_url(f"disk://{sys.argv[1]}")
@@ -94,7 +94,7 @@ for _ in range(int(sys.argv[3])):
     if not os.fork():
         os.close(go)
         os.read(ready, 1)  # ends when the parent closes its end
-        os.write(theirs, json.dumps(ask(1)).encode())
+        os.write(theirs, json.dumps(tokens_of(1)).encode())
         os._exit(0)
     os.close(theirs)
     children.append(ours)

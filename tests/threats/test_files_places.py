@@ -142,7 +142,7 @@ UNSAFE = [
 def test_unsafe_place_costs_a_warning_and_no_token(
     plant: Plant, customer: Customer, tmp_path: Path
 ) -> None:
-    """Tokens would be written where others read them, or over a file of somebody's choice."""
+    """Tokens would be written where others read them, or over a file that an attacker chooses."""
     plant(tmp_path / "store", customer.fingerprint)
     elsewhere = tmp_path / "elsewhere"
     before = elsewhere.is_dir(), elsewhere.exists()
@@ -207,7 +207,7 @@ def test_parent_that_is_writable_by_all(customer: Customer, tmp_path: Path, mode
     check_warnings(customer, advice * 2 * (mode == 0o777))
     before_the_attack = len(customer.warnings)
     assert stat.S_IMODE((parent / "store").stat().st_mode) == 0o700
-    # Where the parent isn't sticky, anybody can put another directory in its place.
+    # Where the parent isn't sticky, any user can put another directory in its place.
     (parent / "store").rename(parent / "moved")
     (parent / "theirs").mkdir(0o700)
     shutil.copy(parent / "moved" / "cache.db", parent / "theirs" / "cache.db")
@@ -219,10 +219,10 @@ def test_parent_that_is_writable_by_all(customer: Customer, tmp_path: Path, mode
     assert len(customer.warnings) > before_the_attack
 
 
-def check_warnings(customer: Customer, texts: list[str]) -> None:
-    """Check that each warning holds its text, and that there is no other."""
-    assert len(customer.warnings) == len(texts)
-    assert all(text in warning for text, warning in zip(texts, customer.warnings, strict=True))
+def check_warnings(customer: Customer, expected: list[str]) -> None:
+    """Check that each warning holds the expected words, and that there is no other."""
+    assert len(customer.warnings) == len(expected)
+    assert all(each in warning for each, warning in zip(expected, customer.warnings, strict=True))
 
 
 def test_database_that_is_linked_from_elsewhere_is_not_written(
@@ -245,7 +245,7 @@ def test_database_that_is_linked_from_elsewhere_is_not_written(
 def test_lock_that_is_linked_from_elsewhere_is_not_written(
     customer: Customer, tmp_path: Path
 ) -> None:
-    """Taking the lock would empty a file of somebody else's choice."""
+    """Taking the lock would empty a file that another user chooses."""
     victim = tmp_path / "victim"
     victim.touch(0o600)
     victim.write_text("precious", encoding="utf-8")

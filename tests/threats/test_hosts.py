@@ -94,7 +94,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def problems(provider: str, **given_: object) -> tuple[str, ...]:
-    """Return the mistakes that opening a connection and asking for its token reports."""
+    """Return the mistakes that opening a connection and calling `token` reports."""
     with pytest.raises(ConfigurationError) as caught:
         keyturn.connect(provider, **(CREDENTIALS | NEEDED[provider] | given_)).token()
     return tuple(map(str, caught.value.problems))

@@ -181,7 +181,7 @@ def test_effective_setting_gives_another_key(provider: str, setting: str, value:
 
 @pytest.mark.parametrize(("provider", "setting", "value"), changes(CONTEXT))
 def test_context_of_a_call_gives_the_same_key(provider: str, setting: str, value: object) -> None:
-    """One account would ask for a token more for each application."""
+    """One account would request one more token for each application."""
     assert fingerprint(provider) == fingerprint(provider, **{setting: value})
 
 
@@ -196,13 +196,13 @@ def test_stock_location_gives_another_key() -> None:
 
 
 # Whatever could end a value or begin the next one, and letters to put before and after it.
-TEXTS = st.text('ab&=:,;"[]{}\\/%+|-', min_size=1, max_size=4)
+STRINGS = st.text('ab&=:,;"[]{}\\/%+|-', min_size=1, max_size=4)
 LABELS = st.text("ab", min_size=1, max_size=2)
 SCOPES = st.lists(st.text("ab:,[]|+", min_size=1, max_size=3), min_size=1, max_size=3)
 ACCOUNTS = st.fixed_dictionaries(
     {
-        "client_id": TEXTS,
-        "client_secret": TEXTS,
+        "client_id": STRINGS,
+        "client_secret": STRINGS,
         "client": LABELS,
         "region": LABELS,
         "environment": st.sampled_from(["stage", "playground", "prod"]),
@@ -240,7 +240,7 @@ def test_swapped_settings_give_another_key(account: dict[str, Any], order: list[
 
 @given(ACCOUNTS, st.randoms())
 def test_order_of_scopes_gives_the_same_key(account: dict[str, Any], shuffler: Any) -> None:
-    """One account would hold several tokens, and ask too often."""
+    """One account would hold several tokens, and request them too often."""
     scope = [*account["scope"], *account["scope"][:1]]
     shuffler.shuffle(scope)
 
@@ -261,7 +261,7 @@ class NamedSettings(keyturn.plugins.ConfidentialSettings):
 
 
 class Named(keyturn.plugins.Provider[NamedSettings]):
-    """A platform whose tokens name what they were issued for; it may be asked at any rate."""
+    """A platform whose tokens name what they were issued for; it has no rate limit."""
 
     name = "named"
     settings = NamedSettings
@@ -298,16 +298,16 @@ SWAPPED = [
 
 @pytest.fixture
 def issuer(serve: Serve, http_response: HttpResponse) -> RawServer:
-    """Give a token endpoint that writes into each token what it was asked with."""
+    """Give a token endpoint that writes into each token what was in the request."""
     numbers = itertools.count()
 
     def issue(server: RawServer, connection: socket.socket) -> None:
         head, _, body = server.read_request(connection).partition(b"\r\n\r\n")
-        asked = json.loads(body)
+        fields = json.loads(body)
         _, tenant, environment = head.split()[1].decode().split("/")
-        account = (tenant, environment, asked["client_id"], asked["client_secret"])
+        account = (tenant, environment, fields["client_id"], fields["client_secret"])
         number = next(numbers)
-        token = named(*account, *asked["scope"].split()) + str(number)
+        token = named(*account, *fields["scope"].split()) + str(number)
         # Every third token ends while the test runs.
         seconds = 1 if number % 3 == 0 else 3600
         fields = {"access_token": token, "token_type": "Bearer", "expires_in": seconds}
@@ -348,7 +348,7 @@ class Crowd:
         self.members = [(connect(account), named(*account)) for account in SWAPPED * 2]
 
     def run(self, threads: int, rounds: int) -> None:
-        """Have each thread ask so many times in a row for the token of every connection."""
+        """Have each thread call `token` of every connection so many times in a row."""
         workers = [
             threading.Thread(target=self._work, args=(random.Random(number), rounds))  # noqa: S311 - no secret
             for number in range(threads)
@@ -411,7 +411,7 @@ def impatient() -> Iterator[None]:
 def test_swapped_accounts_never_see_each_others_token_for_a_million_calls(
     issuer: RawServer,
 ) -> None:
-    """Under load, somebody would act in another customer's name."""
+    """Under load, one customer would act in the name of another."""
     store = keyturn.stores.from_url("memory://")
     crowd = Crowd(lambda account: opened(account, issuer, store), renew_every=75)
     crowd.run(threads=4, rounds=16_000)

@@ -318,7 +318,7 @@ def test_stalled_network_leaves_the_event_loop_alone(
 
 # --- hostile networks, and none ---
 
-ASK = """
+TOKENS = """
 import sys, keyturn
 for url in sys.argv[1:]:
     connection = keyturn.connect(
@@ -372,12 +372,12 @@ def test_only_the_right_certificate_gets_the_secret(
     trust = tmp_path / "authority.pem"
     authority.cert_pem.write_to_path(str(trust))
     urls = [f"https://localhost:{server.port}/token" for server in servers.values()]
-    said = run_python(ASK, *urls, SSL_CERT_FILE=str(trust)).splitlines()
+    lines = run_python(TOKENS, *urls, SSL_CERT_FILE=str(trust)).splitlines()
 
-    lines = dict(zip(servers, said, strict=True))
-    assert lines.pop("trusted") == "t0ken"
+    outcomes = dict(zip(servers, lines, strict=True))
+    assert outcomes.pop("trusted") == "t0ken"
     assert len(servers.pop("trusted").received) == 1
-    assert {line.split()[0] for line in lines.values()} == {"EndpointUnavailable"}
+    assert {line.split()[0] for line in outcomes.values()} == {"EndpointUnavailable"}
     assert all(server.received == [] for server in servers.values())
 
 

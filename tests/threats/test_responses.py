@@ -70,11 +70,11 @@ def check(connection: keyturn.Connection, outcome: str) -> None:
     assert manager_of(connection).peek() is EMPTY
 
 
-def filled(field: str, text: str | bytes) -> bytes:
-    """Return the body of a usual response with the JSON text of one field as given."""
+def filled(field: str, value: str | bytes) -> bytes:
+    """Return the body of a usual response with the JSON of one field as given."""
     fields = json.loads(GOOD) | {field: "@"}
-    given_text = text if isinstance(text, bytes) else text.encode()
-    return json.dumps(fields).encode().replace(b'"@"', given_text)
+    given = value if isinstance(value, bytes) else value.encode()
+    return json.dumps(fields).encode().replace(b'"@"', given)
 
 
 def pumped(megabytes: int, window_bits: int) -> bytes:
@@ -177,7 +177,7 @@ def test_every_unreadable_error_response_is_run() -> None:
 def test_error_response_counts_though_its_body_cannot_be_read(
     serve: Serve, http_response: HttpResponse, row: list[str]
 ) -> None:
-    """Each call would send three requests to a server, whatever cooldown it asks for."""
+    """Each call would send three requests to a server, whatever cooldown it demands."""
     body, status, header, outcome, requests = row
     headers, make = UNREADABLE[body]
     name, colon, value = header.strip("`()").partition(": ")
@@ -211,7 +211,7 @@ def test_token_cut_off_after_any_byte_is_none(serve: Serve, http_response: HttpR
 BOMBED = """
 import resource, sys, threading, keyturn
 
-def ask(url):
+def token(url):
     try:
         return keyturn.connect(
             "orocommerce", url="https://shop.example", token_url=url, client_id="cid",
@@ -221,12 +221,12 @@ def ask(url):
         return f"{type(error).__name__}: {error}"
 
 plain, bomb = sys.argv[1:]
-assert ask(plain) == "t0ken"  # from now on everything is imported and built
+assert token(plain) == "t0ken"  # from now on everything is imported and built
 used = 4096 * int(open("/proc/self/statm").read().split()[0])
 # A new thread alone reserves 8 MB for its stack.
 threading.stack_size(1 << 20)
 resource.setrlimit(resource.RLIMIT_AS, (used + 48 * 2**20,) * 2)
-print(ask(bomb))
+print(token(bomb))
 """
 
 
@@ -308,10 +308,12 @@ def test_narrower_scope_is_logged(
 ) -> None:
     """The user would never learn why an API refuses, or get no token though there is one."""
     server = serve(http_response(json.loads(GOOD) | {"scope": granted}))
-    asked = CREDENTIALS | NEEDED["orocommerce"] | {"scope": "read write", "token_url": server.url}
-    connection = keyturn.connect("orocommerce", store="memory://", **asked)
+    settings = (
+        CREDENTIALS | NEEDED["orocommerce"] | {"scope": "read write", "token_url": server.url}
+    )
+    connection = keyturn.connect("orocommerce", store="memory://", **settings)
 
-    # RFC 6749 section 5.1: a response that names no scope means the one asked for.
+    # RFC 6749 section 5.1: a response that names no scope means the requested one.
     assert connection.token().scope == (granted or "read write")
     assert (f"granted the scope {granted!r}" in caplog.text) == bool(granted)
 

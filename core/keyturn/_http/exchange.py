@@ -145,7 +145,7 @@ def _reason(error: Exception) -> str:
     # The messages themselves may quote the request or the response.
     report = str(error).rstrip(".")
     if isinstance(error, httpcore.ProxyError):
-        # What follows a status is text of the proxy's own.
+        # What follows a status is the proxy's own text.
         status = report[:3]
         return f"the proxy responded with {f'HTTP {status}' if status.isdigit() else report}"
     if report.startswith("Server disconnected"):
@@ -160,7 +160,7 @@ def _pool(
     # Plain http is for loopback only: it must not pass through a proxy elsewhere.
     if request.url[:5].lower() == "http:":
         return httpcore.ConnectionPool(network_backend=network)
-    # Read anew each time, since it is renewed in place; it is asked for once an hour.
+    # Read anew each time, since it is renewed in place; a token request is rare.
     context = _client_context(request.certificate) if request.certificate else trusted()
     url = proxy_for(request.url)
     proxy = _proxy(url, trusted()) if url else None

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MAX_BODY = 1_048_576
 # The longest lifetime of a token that is believed, in seconds: one year.
 MAX_LIFETIME = 31_536_000.0
-# The longest cooldown of a token endpoint, in seconds, whatever it asks for.
+# The longest cooldown of a token endpoint, in seconds, whatever it demands.
 MAX_RETRY_AFTER = 3600.0
 # The cooldown of a token endpoint that limits the rate and names no time, in seconds.
 DEFAULT_RETRY_AFTER = 20.0

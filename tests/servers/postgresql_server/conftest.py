@@ -91,7 +91,7 @@ class PostgresqlServer:
         pytest.fail(f"PostgreSQL did not start:\n{self.log()}")
 
     def run(self, statement: LiteralString, *values: object) -> list[Any]:
-        """Run a statement as somebody else than the store, and return the first column."""
+        """Run a statement in another session than the store's, and return the first column."""
         with psycopg.connect(self.socket_url, autocommit=True) as connection:
             cursor = connection.execute(statement, values or None)
             return [row[0] for row in cursor.fetchall()] if cursor.description else []
@@ -109,7 +109,7 @@ class PostgresqlServer:
         self._signal_all(signal.SIGCONT)
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> None:
-        """End it; by default as a restart does, which disconnects everybody."""
+        """End it; by default as a restart does, which disconnects all clients."""
         if self._process is None:
             return
         self.go_on()

@@ -57,7 +57,7 @@ def test_machine(server: Any, open_store: Callable[..., Any]) -> None:
 
 
 def test_the_examples_own_tests_pass(server: Any) -> None:
-    """Whoever copies the example would begin with tests that fail."""
+    """A copy of the example would begin with tests that fail."""
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"],
         cwd=EXAMPLE,
@@ -117,7 +117,7 @@ def test_an_unusable_url_is_not_shown(stores: Any, url: str) -> None:
 
 
 def test_the_password_is_not_shown(server: Any, open_store: Callable[..., Any]) -> None:
-    """Whoever prints a store, or looks at its attributes, would see the password."""
+    """A store that is printed, or its attributes, would show the password."""
     store = open_store(server.url)
     store.write("a", "entry", float("inf"))
     database = vars(store)["_database"]
@@ -141,7 +141,7 @@ def test_what_is_stored_is_nobody_elses(server: Any, store: Any) -> None:
 
 
 def test_what_has_expired_is_swept(server: Any, open_store: Callable[..., Any]) -> None:
-    """The table would grow for ever, and keep what nobody will read."""
+    """The table would grow for ever, and keep what is never read."""
     now = 1000.0
     store = open_store(server.socket_url, now=lambda: now)
     for number in range(3):

@@ -105,7 +105,7 @@ def test_a_server_that_hangs_is_not_called_again(
 def test_a_slow_statement_is_noticed(
     server: Any, open_store: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A table that somebody has locked would hold up every renewal."""
+    """A table that another session has locked would hold up every renewal."""
     monkeypatch.setattr("keyturn_postgresql.database.PATIENCE", 0.2)
     store = open_store(server.socket_url)
     store.write("a", "entry", float("inf"))
@@ -134,7 +134,7 @@ def test_a_restart_costs_no_warning(
 def test_a_lost_response_costs_no_lock(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that breaks just after the lock was taken would lock its own holder out."""
     database = vars(store)["_database"]
-    send = database._send  # noqa: SLF001 - the server can't be told to break off right there
+    send = database._send  # noqa: SLF001 - the server can't be made to break off right there
 
     def send_and_lose_the_response(statement: str, values: Any) -> Any:
         monkeypatch.undo()
@@ -156,7 +156,7 @@ def test_a_lost_response_costs_no_lock(store: Any, monkeypatch: pytest.MonkeyPat
 def test_the_store_is_used_again_after_an_outage(
     server: Any, open_store: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server that was away for a moment would never be asked again."""
+    """A server that was away for a moment would never be used again."""
     monkeypatch.setattr("keyturn_postgresql.database.SILENCE", 0.0)
     store = ResilientStore(open_store(server.url))
     store.write("a", "entry", float("inf"))
@@ -172,7 +172,7 @@ def test_the_store_is_used_again_after_an_outage(
 def test_a_token_comes_from_beside_nonsense(
     server: Any, emulator: Emulator, open_store: Callable[..., Any], nonsense: bytes
 ) -> None:
-    """What somebody else wrote would be taken for a token, a rate_limit or a refusal."""
+    """An entry of another writer would be taken for a token, a rate limit or an error response."""
     settings = emulator.settings("norce-commerce", environment="stage")
     store = open_store(server.url)
     with keyturn.connect("norce-commerce", **settings, store=store) as connection:

@@ -143,7 +143,7 @@ def hold(start: Start, server: Any, lease: float) -> subprocess.Popen[str]:
 
 
 def test_processes_make_one_token_request(start: Start, server: Any) -> None:
-    """Each of eight processes would ask for a token of its own."""
+    """Each of eight processes would request a token of its own."""
     with Emulator() as emulator:
         settings = json.dumps(emulator.settings("orocommerce"))
         emulator.fault("orocommerce", "slow", times=8, seconds=0.2)
@@ -168,7 +168,7 @@ def test_processes_share_a_rate_limit(start: Start, server: Any) -> None:
         ]
         outcomes = "".join(run_together(processes)).split()
         sent = emulator.token_requests("norce-commerce")
-        assert outcomes.count("token") == sent  # none was answered with 429
+        assert outcomes.count("token") == sent  # no response was 429
         assert 20 <= sent < len(outcomes) == 24
 
 

@@ -66,7 +66,7 @@ def test_machine(server: Any) -> None:
 
 
 def test_a_value_of_another_type_is_replaced(server: Any, store: RedisStore) -> None:
-    """A key that somebody used for a list would keep a connection from sharing its tokens."""
+    """A key that another program uses for a list would keep a connection from sharing tokens."""
     server.admin.lpush("keyturn:a", "b")
     assert ResilientStore(store).read("a") is None
     store.write("a", "entry", 2000)
@@ -74,7 +74,7 @@ def test_a_value_of_another_type_is_replaced(server: Any, store: RedisStore) -> 
 
 
 def test_nothing_outside_its_keys_is_touched(server: Any, store: RedisStore) -> None:
-    """A server that serves others too would lose their data, or show keys nobody can place."""
+    """A server that serves others too would lose their data, or show keys of unknown origin."""
     server.admin.set("a", "another's")
     store.write("a", "entry", 2000)
     with store.lock("a", 30):

@@ -103,7 +103,7 @@ def test_a_token_comes(
 def test_a_token_comes_from_beside_nonsense(
     server: Any, emulator: Emulator, nonsense: bytes
 ) -> None:
-    """What somebody else wrote would be taken for a token, a rate_limit or a refusal."""
+    """An entry of another writer would be taken for a token, a rate limit or an error response."""
     settings = emulator.settings("norce-commerce", environment="stage")
     with keyturn.connect("norce-commerce", **settings, store=server.url) as connection:
         connection.token()
@@ -130,7 +130,7 @@ def test_a_restart_costs_no_warning(server: Any) -> None:
 
 
 def test_the_store_is_used_again_after_an_outage(server: Any) -> None:
-    """A server that was away for a moment would never be asked again."""
+    """A server that was away for a moment would never be used again."""
     now = time.time()
     store = RedisStore(server.url, now=lambda: now)
     translate_errors = ResilientStore(store)
@@ -151,7 +151,7 @@ def test_the_store_is_used_again_after_an_outage(server: Any) -> None:
 
 
 def test_a_server_that_writes_nothing_for_a_while_leaves_no_lock_behind(server: Any) -> None:
-    """A failover would keep a lock that nobody holds from everybody for its lease."""
+    """A failover would keep a lock that no process holds from all others for its lease."""
     taker, newcomer = RedisStore(f"{server.url}?socket_timeout=0.1"), RedisStore(server.url)
     taker.read("a")
     server.admin.client_pause(60_000, all=False)
@@ -184,7 +184,7 @@ def test_a_crowd_of_threads_takes_few_connections(server: Any) -> None:
 
 
 def test_a_hiccup_leaves_no_lock_behind(server: Any) -> None:
-    """A server that hung while a lock was held would keep it from everybody for its lease."""
+    """A server that hung while a lock was held would keep it from all others for its lease."""
     short = f"{server.url}?socket_timeout=0.1"
     holder, newcomer = RedisStore(short), RedisStore(server.url)
     with pytest.raises(OSError, match="TimeoutError"), holder.lock("a", 30):

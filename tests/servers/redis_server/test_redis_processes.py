@@ -100,7 +100,7 @@ def hold(start: Start, server: Any, lease: float) -> subprocess.Popen[str]:
 def test_hosts_make_one_token_request(
     start: Start, server: Any, tmp_path: Path, keys: list[str], requests: int
 ) -> None:
-    """Each of eight hosts would ask for a token of its own, unless their keys differ."""
+    """Each of eight hosts would request a token of its own, unless their keys differ."""
     with Emulator() as emulator:
         settings = json.dumps(emulator.settings("orocommerce"))
         emulator.fault("orocommerce", "slow", times=8, seconds=0.2)

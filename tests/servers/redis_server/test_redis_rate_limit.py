@@ -1,4 +1,4 @@
-"""A crowd of processes keeps one rate_limit through Redis: no 429, and who must wait is told."""
+"""Many processes keep one rate limit through Redis: no 429, and errors say how long to wait."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import RawServer
 
-# Forks a crowd out of a process that has imported everything, and lets it ask at one moment.
+# Forks a crowd out of a process that has imported everything, and lets all request a token at once.
 CROWD = """
 import json, os, sys, threading
 import keyturn
@@ -29,7 +29,7 @@ def connect(key, token_url, store):
         client_id=f"cid-{key}", client_secret="s3cret-for-tests",
     )
 
-def ask(key):
+def outcome(key):
     try:
         return key, "token", connect(key, url, RedisStore(store)).token().access_token
     except keyturn.errors.RateLimited as limited:
@@ -46,7 +46,7 @@ for number in range(64):
         try:
             os.close(start)
             os.read(waiting, 1)
-            os.write(1, f"{json.dumps(ask(number % 30))}\\n".encode())
+            os.write(1, f"{json.dumps(outcome(number % 30))}\\n".encode())
         except BaseException as error:
             print(repr(error), file=sys.stderr, flush=True)
             os._exit(1)
@@ -73,8 +73,8 @@ def test_crowd_of_hosts_gets_no_429_and_learns_how_long_to_wait(
         with lock:
             status = 200 if limit.admits(time.monotonic()) else 429
             statuses.append(status)
-            text = f"token-{len(statuses)}"
-        fields = {"access_token": text, "token_type": "Bearer", "expires_in": 3600}
+            token = f"token-{len(statuses)}"
+        fields = {"access_token": token, "token_type": "Bearer", "expires_in": 3600}
         connection.sendall(http_response(fields if status == 200 else b"", status))
 
     warm, endpoint = serve(token_response), serve(response)
