@@ -213,6 +213,7 @@ def test_requests_hook_and_second_use_on_one_request(connect: Any, api: Any) -> 
     prepared = requests.Request("GET", api.url, auth=auth).prepare()
     prepared.prepare_auth(auth)
     assert len(prepared.hooks["response"]) == 1
+    assert prepared.headers["ApplicationId"] == "1042"
     prepared.headers["Authorization"] = "Basic b3du"
     with requests.Session() as session:
         assert session.send(prepared).status_code == 401
