@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PATIENCE: Final = 1.0
 """Seconds after which a server that doesn't respond counts as failed; to connect it has two."""
 
-SILENCE: Final = 5.0
+COOLDOWN: Final = 5.0
 """Seconds for which a server that can't be reached, or doesn't respond, is not called."""
 
 _DEFAULTS: Final[dict[str, str | int | None]] = {
@@ -68,13 +68,13 @@ class Database:
         """
         with self._mutex:
             if time.monotonic() < self._silent_until:
-                message = f"PostgreSQL has failed, and is not called for {SILENCE:g} s"
+                message = f"PostgreSQL has failed, and is not called for {COOLDOWN:g} s"
                 raise OSError(errno.EIO, message)
             try:
                 return self._attempt(statement, values)
             except psycopg.Error as error:
                 if self._connection is None or self._connection.closed:
-                    self._silent_until = time.monotonic() + SILENCE
+                    self._silent_until = time.monotonic() + COOLDOWN
                 kind = type(error).__name__
         # The server's own words may quote the statement's values, and with them an entry.
         raise OSError(errno.EIO, f"PostgreSQL failed with {kind}")
