@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import keyturn
 from keyturn import errors
 from keyturn._http.response import error_for, printable, retry_after
+from keyturn._providers.data import TokenResponseMapping
 from keyturn._providers.token_response import field_of, read_error, read_token
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ HTML = {"content-type": "text/html"}
 SECRET = "s3cret-for-tests"
 USUAL = {"access_token": "t0ken", "token_type": "Bearer", "expires_in": 3600}
 OURS = keyturn.errors.KeyturnError
+RFC_6749 = TokenResponseMapping()
 
 
 def with_fields(**fields: object) -> bytes:
@@ -293,8 +295,9 @@ def test_description_of_a_server_is_shown_short_and_plain(text: str, secret: str
 def test_deep_nesting_beside_a_token_does_not_matter(opened: str, closed: str) -> None:
     """The caller would get an error that is not keyturn's."""
     body = raw("x", opened * 480 + "1" + closed * 480)
+    response = keyturn.plugins.Response(200, JSON, body, 1000.0)
 
-    assert read_token(keyturn.plugins.Response(200, JSON, body, 1000.0)).access_token == "t0ken"
+    assert read_token(response, RFC_6749).access_token == "t0ken"
 
 
 def test_place_in_a_list_that_cannot_be_is_nothing() -> None:
@@ -307,7 +310,7 @@ def test_place_in_a_list_that_cannot_be_is_nothing() -> None:
 def test_response_is_read_as_rfc_6749_has_it_by_default() -> None:
     """A provider that reads its responses itself would get another token."""
     response = keyturn.plugins.Response(200, JSON, with_fields(scope="a b", created_at=1), 1000.0)
-    token = read_token(response)
+    token = read_token(response, RFC_6749)
 
     assert (token.access_token, token.expires_at, token.scope) == ("t0ken", 4600.0, "a b")
     assert token.extra == {"created_at": 1}
@@ -363,11 +366,11 @@ def test_any_bytes_give_a_token_or_one_of_our_errors(
 ) -> None:
     """A hostile response would crash the caller, or make a token out of nothing."""
     response = keyturn.plugins.Response(status, headers, body, 1_800_000_000.0)
-    failure = error_for(read_error(response), response, [keyturn.Secret(SECRET)])
+    failure = error_for(read_error(response, RFC_6749), response, [keyturn.Secret(SECRET)])
     assert isinstance(failure, errors.KeyturnError)
     assert str(failure)
     try:
-        token = read_token(response, missing_lifetime=60.0)
+        token = read_token(response, RFC_6749, missing_lifetime=60.0)
     except errors.InvalidTokenResponse:
         return
     assert token.access_token

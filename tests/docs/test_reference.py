@@ -101,7 +101,7 @@ def test_every_public_name_is_described(module: ModuleType) -> None:
 
 def default_of(datum: Datum) -> str:
     """Return a datum's default as the reference has it."""
-    if datum.is_required:
+    if datum.default is attrs.NOTHING:
         return "required"
     if isinstance(datum.default, str):
         return f'`"{datum.default}"`'

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import typing
-from collections.abc import Callable, Mapping  # noqa: TC003 - the annotations are read at run time
+from collections.abc import Mapping  # noqa: TC003 - the annotations are read at run time
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -28,8 +28,8 @@ ClientAuthentication = Literal[
     "tls_client_auth",
 ]
 LifetimeFormat = Literal["seconds", "milliseconds", "epoch", "epoch_milliseconds", "date"]
+TemplateUse = Literal["", "address", "token_request", "api_request"]
 
-_REQUIRED: Any = attrs.NOTHING
 _NO_TABLE: Mapping[str, str] = MappingProxyType({})
 
 
@@ -41,41 +41,36 @@ class Datum:
         title: Its name for people.
         description: What it is.
         default: Its value where a provider does not set it.
-        check: Returns what is wrong with a value of the right type, or None.
-        template: What it or its values are templates of; empty when they are none.
+        check: Returns what is wrong with a value of the right type, or None; see `kinds`.
+        template: What it or its values are templates for; empty when they are none.
     """
 
     title: str
     description: str
     default: Any
-    check: Callable[[Any], str | None] | None
-    template: Literal["", "address", "value"]
-
-    @property
-    def is_required(self) -> bool:
-        """Whether every provider must set it."""
-        return self.default is attrs.NOTHING
+    check: kinds.Check | None
+    template: TemplateUse
 
     def __set_name__(self, owner: type, name: str) -> None:
         """Register the datum, and leave its default as the attribute of the class."""
         DATA[name] = self
-        if self.is_required:
+        if self.default is kinds.REQUIRED:
             delattr(owner, name)
         else:
             setattr(owner, name, self.default)
 
 
+# The declaration of each datum by its name, in the order of the reference page.
 DATA: dict[str, Datum] = {}
-"""The declaration of each datum by its name, in the order of the reference page."""
 
 
 def datum(
     title: str,
     description: str,
     *,
-    default: T = _REQUIRED,
-    check: Callable[[Any], str | None] | None = None,
-    template: Literal["", "address", "value"] = "",
+    default: T = kinds.REQUIRED,
+    check: kinds.Check | None = None,
+    template: TemplateUse = "",
 ) -> T:
     """Declare a datum; see `Datum`."""
     return Datum(title, description, default, check, template)  # type: ignore[return-value]
@@ -93,7 +88,7 @@ class RequestData:
     token_url: ClassVar[str] = datum(
         "Token URL",
         "The token endpoint, a template such as `https://{tenant}.acme.example/token`.",
-        check=kinds.required_address,
+        check=lambda url: kinds.required(url) or kinds.address(url),
         template="address",
     )
     method: ClassVar[Literal["POST", "GET"]] = datum(
@@ -126,14 +121,14 @@ class RequestData:
         "Parameters",
         "Further parameters of the token request, templates.",
         default=_NO_TABLE,
-        template="value",
+        template="token_request",
     )
     token_headers: ClassVar[Mapping[str, str]] = datum(
         "Token headers",
         "Further headers of the token request, templates.",
         default=_NO_TABLE,
         check=kinds.headers,
-        template="value",
+        template="token_request",
     )
     scope_name: ClassVar[str] = datum(
         "Scope name",
@@ -163,13 +158,13 @@ class RequestData:
         "Assertion audience",
         "The JWT's `aud`, a template; empty for the token endpoint's address.",
         default="",
-        template="value",
+        template="token_request",
     )
     assertion_claims: ClassVar[Mapping[str, str]] = datum(
         "Assertion claims",
         "Further claims, templates. `iss` and `sub` are the client ID; an empty value removes one.",
         default=_NO_TABLE,
-        template="value",
+        template="token_request",
     )
     assertion_lifetime: ClassVar[float] = datum(
         "Assertion lifetime",
@@ -249,8 +244,8 @@ class TokenResponseMapping:
     )
 
 
+# The names of the data that say how a response is read.
 RESPONSE_DATA = tuple(name for name in vars(TokenResponseMapping) if name in DATA)
-"""The names of the data that say how a response is read."""
 
 
 class ApiData:
@@ -298,7 +293,7 @@ class ApiData:
         "Further headers of each API request, templates.",
         default=_NO_TABLE,
         check=kinds.headers,
-        template="value",
+        template="api_request",
     )
     revocation_url: ClassVar[str] = datum(
         "Revocation URL",
@@ -312,6 +307,5 @@ class ApiData:
 @functools.cache
 def datum_types() -> Mapping[str, Any]:
     """Return the type of each datum by its name."""
-    every = type("", (RequestData, TokenResponseMapping, ApiData), {})
-    hints = typing.get_type_hints(every)
+    hints = typing.get_type_hints(type("", (RequestData, TokenResponseMapping, ApiData), {}))
     return {name: typing.get_args(hints[name])[0] for name in DATA}

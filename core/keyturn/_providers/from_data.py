@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from keyword import kwlist
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,7 +14,7 @@ from keyturn import errors
 from keyturn._names import did_you_mean
 from keyturn._providers.data import DATA, datum_types
 from keyturn._providers.kinds import WrongValueError, choice_problem, convert, fields_of, kind_of
-from keyturn._providers.problems import problems
+from keyturn._providers.problems import NEEDED_SETTINGS, problems
 from keyturn._providers.provider import Provider
 from keyturn._providers.settings import (
     CertificateSettings,
@@ -33,10 +33,8 @@ from keyturn._providers.settings import (
 from keyturn._secret import Secret
 from keyturn.errors import Problem
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    _Field = tuple[Any, Any]
+# The type of a field, and its declaration.
+_Field = tuple[Any, Any]
 
 _CREDENTIALS: dict[str, type[Settings]] = {
     "client_secret": ConfidentialSettings,
@@ -45,7 +43,6 @@ _CREDENTIALS: dict[str, type[Settings]] = {
     "certificate": CertificateSettings,
     "none": Settings,
 }
-_USUAL_CREDENTIALS = {"private_key_jwt": "private_key", "tls_client_auth": "certificate"}
 _CREDENTIAL_FIELDS = {
     name: field
     for cls in (KeySettings, CertificateSettings, ClientSettings)
@@ -120,7 +117,7 @@ def _settings_class(description: Mapping[str, Any], mistakes: list[Problem]) -> 
     if isinstance(tables, type):
         return tables
     way = str(description.get("client_authentication"))
-    credentials = description.get("credentials", _USUAL_CREDENTIALS.get(way, "client_secret"))
+    credentials = description.get("credentials", NEEDED_SETTINGS.get(way, "client_secret"))
     problem = choice_problem(credentials, _CREDENTIALS)
     if problem or not isinstance(tables, Mapping):
         wrong = Problem("settings", "must be a table with a table for each setting")
@@ -129,7 +126,7 @@ def _settings_class(description: Mapping[str, Any], mistakes: list[Problem]) -> 
     fields: dict[str, _Field] = {}
     for key, table in tables.items():
         found = list(_setting_problems(key, table))
-        mistakes += [Problem(f"settings.{key}{path}", message) for path, message in found]
+        mistakes += found
         if not found:
             fields[key] = _SettingTable(**table).field(key)
     return _class_with(_CREDENTIALS[credentials], fields)
@@ -145,8 +142,8 @@ def _class_with(base: type[Settings], fields: Mapping[str, _Field]) -> Any:
 def _choices_problem(choices: Any) -> str | None:
     values = choices if isinstance(choices, list) else []
     if isinstance(choices, dict):
-        groups = [each.values() if isinstance(each, dict) else [each] for each in choices.values()]
-        values = [each for group in groups for each in group]
+        tables = (each if isinstance(each, dict) else {"": each} for each in choices.values())
+        values = [each for table in tables for each in table.values()]
     if values and all(isinstance(each, str) for each in values):
         return None
     return "must be a list of strings, or a table of strings or of tables of strings"
@@ -180,9 +177,10 @@ class _SettingTable(Record):
         if name in _CREDENTIAL_FIELDS and declare is setting:
             arguments["check"] = _CREDENTIAL_FIELDS[name].metadata["check"]
         if self.choices is not None:
-            given = self.choices
             arguments["choices"] = (
-                given if isinstance(given, dict) else {each: each for each in given}
+                {each: each for each in self.choices}
+                if isinstance(self.choices, list)
+                else self.choices
             )
         if self.default is not None:
             arguments["default"] = convert(self.default, annotation)
@@ -192,58 +190,56 @@ class _SettingTable(Record):
         return annotation, declare(self.title, self.description, **arguments)
 
 
-def _setting_problems(key: Any, table: Any) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with a setting: where in its table, and what."""
+def _setting_problems(key: Any, table: Any) -> Iterator[Problem]:
+    """Yield what is wrong with a setting."""
+    path = f"settings.{key}"
     is_name = isinstance(key, str) and _NAME_REGEX.fullmatch(key)
     if not is_name or hasattr(Record, key) or key in {*_RESERVED_NAMES, *fields_of(Settings)}:
-        yield "", "can't be the name of a setting"
+        yield Problem(path, "can't be the name of a setting")
     if not isinstance(table, Mapping):
-        yield "", "must be a table with kind and title"
+        yield Problem(path, "must be a table with kind and title")
         return
-    mistakes = read(_SettingTable, table)[1]
-    yield from ((f".{mistake.path}", mistake.message) for mistake in mistakes)
-    kind = _KINDS.get(str(table.get("kind", "text")), (None, None))[0]
+    for mistake in read(_SettingTable, table)[1]:
+        yield Problem(f"{path}.{mistake.path}", mistake.message)
+    kind, _ = _KINDS.get(str(table.get("kind", "text")), (None, None))
     usual = kind_of(_CREDENTIAL_FIELDS[key].type)[0] if key in _CREDENTIAL_FIELDS else kind
     if kind and kind is not usual:
         word = "secret" if usual is Secret else "text"
-        yield ".kind", f"must be {word}, as the credential of that name is"
+        yield Problem(f"{path}.kind", f"must be {word}, as the credential of that name is")
 
 
-def _optional(name: str) -> _Field:
-    """Return a field of the credentials as one that may be absent."""
-    field = _CREDENTIAL_FIELDS[name]
-    declared = attrs.field(default=None, metadata=field.metadata)
-    return kind_of(field.type)[0] | None, declared
-
-
-def _field_of_datum(name: str) -> _Field:
-    declared, annotation = DATA[name], datum_types()[name]
-    field = setting(
-        declared.title,
-        declared.description,
-        default=declared.default,
-        check=declared.check or (lambda _: None),
-        schema={"minLength": 0} if annotation is str else None,
-    )
-    return annotation, field
-
-
+_OPTIONAL_CREDENTIALS: dict[str, _Field] = {
+    name: (kind_of(field.type)[0] | None, attrs.field(default=None, metadata=field.metadata))
+    for name, field in _CREDENTIAL_FIELDS.items()
+}
 # Settings of every provider, and what a setting can't say.
 _NO_SETTINGS = frozenset({"name", "title", "token_url", "api_url", "rate_limit"})
-_DATA_FIELDS = {name: _field_of_datum(name) for name in DATA if name not in _NO_SETTINGS}
+_DATA_FIELDS: dict[str, _Field] = {
+    name: (
+        datum_types()[name],
+        setting(
+            datum.title,
+            datum.description,
+            default=datum.default,
+            check=datum.check or (lambda _: None),
+            schema={"minLength": 0} if datum_types()[name] is str else None,
+        ),
+    )
+    for name, datum in DATA.items()
+    if name not in _NO_SETTINGS
+}
 
 if TYPE_CHECKING:
-    _Fields = Settings
+
+    class _Fields(Settings):
+        def __getattr__(self, name: str) -> Any: ...
+
 else:
-    _Fields = _class_with(Settings, {n: _optional(n) for n in _CREDENTIAL_FIELDS} | _DATA_FIELDS)
+    _Fields = _class_with(Settings, _OPTIONAL_CREDENTIALS | _DATA_FIELDS)
 
 
 class DescriptionSettings(_Fields):
     """Credentials of any kind, all optional, and the data of a provider under their own names."""
-
-    if TYPE_CHECKING:  # the fields are made out of the declarations
-
-        def __getattr__(self, name: str) -> Any: ...
 
     def description(self) -> dict[str, Any]:
         """Return the data, as `provider_from_data` takes them, without a name."""

@@ -1,18 +1,16 @@
 """Values of settings and of a provider's data: conversion, JSON Schema, and checks.
 
-A check returns what is wrong with a value of the right type, without the value, or None.
+A check returns what is wrong with a value of the right type, or None; None itself is not checked.
 """
 
 from __future__ import annotations
 
 import functools
-import math
 import re
-import types
-import typing
 from collections.abc import Callable, Collection, Mapping
 from itertools import chain
-from typing import Any, Literal
+from types import MappingProxyType, NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 import attrs
 
@@ -22,11 +20,12 @@ from keyturn._names import did_you_mean
 from keyturn._rate_limit import RateLimit
 from keyturn._secret import Secret
 
-SCOPE_VALUE_PATTERN = r"[\x21\x23-\x5b\x5d-\x7e]+"
-"""One value of a scope (RFC 6749 section 3.3)."""
-
-
 Check = Callable[[Any], str | None]
+
+# The default of what has none; of any type for type checkers.
+REQUIRED: Any = attrs.NOTHING
+# One value of a scope (RFC 6749 section 3.3).
+SCOPE_VALUE_PATTERN = r"[\x21\x23-\x5b\x5d-\x7e]+"
 
 
 class WrongValueError(ValueError):
@@ -35,10 +34,9 @@ class WrongValueError(ValueError):
 
 def kind_of(annotation: Any) -> tuple[Any, bool]:
     """Split `T | None` into T and whether None is allowed."""
-    if typing.get_origin(annotation) in {typing.Union, types.UnionType}:
-        kinds = [kind for kind in typing.get_args(annotation) if kind is not types.NoneType]
-        return kinds[0], True
-    return annotation, False
+    if get_origin(annotation) not in {Union, UnionType}:
+        return annotation, False
+    return next(kind for kind in get_args(annotation) if kind is not NoneType), True
 
 
 def convert(value: Any, annotation: Any) -> Any:
@@ -50,12 +48,12 @@ def convert(value: Any, annotation: Any) -> Any:
     kind, optional = kind_of(annotation)
     if kind is Any or (value is None and optional):
         return value
-    origin = typing.get_origin(kind) or kind
+    origin = get_origin(kind) or kind
+    if origin in _CONVERTERS:
+        value = _CONVERTERS[origin](value)
     if origin is Literal:
-        problem = choice_problem(value, typing.get_args(kind))
+        problem = choice_problem(value, get_args(kind))
     else:
-        if origin in _CONVERTERS:
-            value = _CONVERTERS[origin](value)
         fits = isinstance(value, origin) and (origin is bool or not isinstance(value, bool))
         problem = None if fits else f"must be {_WANTED[origin]}"
     if problem:
@@ -75,25 +73,25 @@ def _fields_of(cls: type[Any]) -> dict[str, attrs.Attribute[Any]]:
     return attrs.fields_dict(attrs.resolve_types(cls))
 
 
+# Returns the fields of a settings class by their names, each with its resolved type.
 fields_of: Callable[[Any], dict[str, attrs.Attribute[Any]]] = functools.cache(_fields_of)
-"""Returns the fields of a settings class by their names, each with its resolved type."""
 
 
 def json_schema(cls: type[Any], title: str) -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of a settings class; secrets are marked `writeOnly`."""
-    fields = sorted(fields_of(cls).values(), key=_is_seldom_set)
+    # The addresses come last where they are seldom set.
+    fields = sorted(
+        fields_of(cls).values(),
+        key=lambda field: field.name in {"token_url", "api_url"} and field.default is not REQUIRED,
+    )
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": title,
         "type": "object",
         "properties": {field.name: _field_schema(field) for field in fields},
-        "required": [field.name for field in fields if field.default is attrs.NOTHING],
+        "required": [field.name for field in fields if field.default is REQUIRED],
         "additionalProperties": False,
     }
-
-
-def _is_seldom_set(field: attrs.Attribute[Any]) -> bool:
-    return field.name in {"token_url", "api_url"} and field.default is not attrs.NOTHING
 
 
 def _field_schema(field: attrs.Attribute[Any]) -> dict[str, Any]:
@@ -101,18 +99,16 @@ def _field_schema(field: attrs.Attribute[Any]) -> dict[str, Any]:
     schema: dict[str, Any] = {"title": field.metadata.get("title", field.name)}
     if field.metadata.get("description"):
         schema["description"] = field.metadata["description"]
-    if typing.get_origin(kind) is Literal:
-        schema |= {"type": "string", "enum": list(typing.get_args(kind))}
-    else:
-        schema |= _SCHEMAS[typing.get_origin(kind) or kind]
+    schema |= _SCHEMAS[get_origin(kind) or kind]
+    if get_origin(kind) is Literal:
+        schema["enum"] = list(get_args(kind))
     schema |= field.metadata.get("schema", {})
     for keyword, null in _NULLS.items():
         if optional and keyword in schema:
             listed = schema[keyword] if isinstance(schema[keyword], list) else [schema[keyword]]
             schema[keyword] = [*listed, null]
-    default = field.default
-    if isinstance(default, (str, int)) or (isinstance(default, float) and math.isfinite(default)):
-        schema["default"] = default
+    if isinstance(field.default, (str, int, float)) and field.default != float("inf"):
+        schema["default"] = field.default
     return schema
 
 
@@ -128,7 +124,7 @@ def _strings(value: Any) -> Any:
 
 def _table(value: Any) -> Any:
     if isinstance(value, Mapping) and all(isinstance(each, str) for each in chain(*value.items())):
-        return types.MappingProxyType(dict(value))
+        return MappingProxyType(dict(value))
     return None
 
 
@@ -156,6 +152,7 @@ _WANTED = {
     RateLimit: "a table with per_minute and burst",
 }
 _SCHEMAS: dict[Any, Mapping[str, Any]] = {
+    Literal: {"type": "string"},
     str: {"type": "string", "minLength": 1},
     int: {"type": "integer"},
     float: {"type": "number"},
@@ -199,47 +196,53 @@ def _check(is_right: Callable[[Any], object], problem: str) -> Check:
     return lambda value: None if is_right(value) else problem
 
 
-def _pattern(pattern: str) -> Callable[[str], object]:
-    """Return whether a string has a pattern, which is compiled when it is first needed."""
-    return functools.partial(re.fullmatch, pattern)
+def _matches(pattern: str, problem: str) -> Check:
+    """Return a check that reports `problem` for each string without the pattern."""
+    # `re` compiles it when it is first needed.
+    return lambda value: None if re.fullmatch(pattern, value) else problem
+
+
+def _each(check: Check) -> Check:
+    """Return a check of several strings, which names the first that is wrong."""
+    return lambda values: next((f"{each!r} {check(each)}" for each in values if check(each)), None)
 
 
 def _is_one_line(value: str | Secret) -> bool:
-    text = value.reveal() if isinstance(value, Secret) else value
-    return bool(text) and text == text.strip() and text.isprintable()
+    line = value.reveal() if isinstance(value, Secret) else value
+    return bool(line) and line == line.strip() and line.isprintable()
 
 
 _PATH = r"[^.\s]+(?:\.[^.\s]+)*"
 required = _check(bool, "must not be empty")
-path = _check(_pattern(_PATH), "must be a path such as data.token")
-optional_path = _check(_pattern(f"(?:{_PATH})?"), "must be a path such as data.token")
-scheme = _check(_pattern(r"[\x21-\x7e]*"), "must be one word, or empty")
+path = _matches(_PATH, "must be a path such as data.token")
+optional_path = _matches(f"(?:{_PATH})?", "must be a path such as data.token")
+scheme = _matches(r"[\x21-\x7e]*", "must be one word, or empty")
 key_header = _check(
     lambda name: name not in {"", "alg", "b64", "crit", "typ"},
     "can't be empty, alg, b64, crit or typ",
 )
-algorithm = _check(
-    _pattern(r"(?:RS|PS|ES)(?:256|384|512)|ES256K|EdDSA|Ed25519|Ed448"),
+algorithm = _matches(
+    r"(?:RS|PS|ES)(?:256|384|512)|ES256K|EdDSA|Ed25519|Ed448",
     "must be an algorithm with a private key, such as RS256, PS256, ES256 or EdDSA",
 )
-provider_name = _check(
-    _pattern(r"[A-Za-z0-9]+(?:[._-]+[A-Za-z0-9]+)*"),
-    "must have letters, digits and inner . _ or - only",
+provider_name = _matches(
+    r"[A-Za-z0-9]+(?:[._-]+[A-Za-z0-9]+)*", "must have letters, digits and inner . _ or - only"
 )
 success_status = _check(range(200, 300).__contains__, "must be from 200 to 299")
 assertion_lifetime = _check(
     lambda seconds: 1 <= seconds <= 86_400, "must be from 1 to 86400 seconds"
 )
-positive = _check(lambda number: number is None or number > 0, "must be above 0")
+positive = _check(lambda number: number > 0, "must be above 0")
 one_line = _check(_is_one_line, "must be one line, without spaces around it")
 scope = _check(
-    lambda values: values and all(map(_pattern(SCOPE_VALUE_PATTERN), values)),
+    lambda values: values and all(re.fullmatch(SCOPE_VALUE_PATTERN, each) for each in values),
     "must have one or more scope values of visible ASCII characters (RFC 6749 section 3.3)",
 )
 private_key = _check(
     lambda key: re.match(r"\s*-----BEGIN (?s:.*)PRIVATE KEY-----", key.reveal()),
     "must be a private key as PEM, from -----BEGIN to the last line",
 )
+domains = _each(domain_problem)
 
 
 def address(template: str) -> str | None:
@@ -247,11 +250,6 @@ def address(template: str) -> str | None:
     # A setting that an address begins with is a whole address; any other is a part of a name.
     sample = re.sub(r"^\{[^{}]*\}", "https://a.example", template)
     return url_problem(re.sub(r"\{[^{}]*\}", "a", sample)) if template else None
-
-
-def required_address(template: str) -> str | None:
-    """Check the template of an address that must be set."""
-    return required(template) or address(template)
 
 
 def header_name(name: str) -> str | None:
@@ -263,35 +261,22 @@ def header_name(name: str) -> str | None:
 
 def headers(values: Mapping[str, str]) -> str | None:
     """Check that names and values can be headers."""
-    for name, text in values.items():
-        problem = header_name(name)
-        if problem:
-            return f"{name!r} {problem}"
-        if not (text.isprintable() and text.isascii()):
+    for name, value in values.items():
+        if not (value.isprintable() and value.isascii()):
             return f"the value of {name!r} must have visible ASCII characters and spaces only"
     if len({name.lower() for name in values}) < len(values):
         return "has a header twice: the case of a name makes no difference"
-    return None
+    return _each(header_name)(values)
 
 
-def rate_limit(limit: RateLimit | None) -> str | None:
+def rate_limit(limit: RateLimit) -> str | None:
     """Check the numbers of a rate limit."""
-    numbers = () if limit is None else (limit.per_minute, limit.burst)
+    numbers = (limit.per_minute, limit.burst)
     if not all(type(each) in {int, float} and 0 < each < float("inf") for each in numbers):
         return "must have a per_minute and a burst above 0"
-    if limit is not None and not isinstance(limit.burst, int):
-        return "must have an integer as burst, 1 or more"
-    return None
-
-
-def domains(values: tuple[str, ...]) -> str | None:
-    """Check that strings are domain names."""
-    return next(
-        (f"{each!r} {domain_problem(each)}" for each in values if domain_problem(each)), None
-    )
+    return None if isinstance(limit.burst, int) else "must have an integer as burst, 1 or more"
 
 
 def codes(values: Mapping[str, str]) -> str | None:
     """Check that the values of a table are OAuth error codes."""
-    wrong = (code for code in values.values() if not is_code(code))
-    return next((f"{code!r} is no error code of RFC 6749 section 5.2" for code in wrong), None)
+    return _each(_check(is_code, "is no error code of RFC 6749 section 5.2"))(values.values())

@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from keyturn._names import did_you_mean
 from keyturn._providers import templates
-from keyturn._providers.data import DATA, datum_types
-from keyturn._providers.kinds import WrongValueError, convert, fields_of, header_name, kind_of
+from keyturn._providers.data import DATA, Datum, datum_types
+from keyturn._providers.kinds import (
+    REQUIRED,
+    WrongValueError,
+    convert,
+    fields_of,
+    header_name,
+    kind_of,
+)
 from keyturn._providers.provider import Provider
 from keyturn._providers.settings import OPTION_NAMES, Settings
 from keyturn.errors import Problem
@@ -16,9 +23,7 @@ from keyturn.errors import Problem
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from keyturn._providers.data import Datum
-
-_NEEDED_SETTINGS = {"private_key_jwt": "private_key", "tls_client_auth": "certificate"}
+NEEDED_SETTINGS = {"private_key_jwt": "private_key", "tls_client_auth": "certificate"}
 # `titel` is as similar to `title`; `client_auth` to `client_authentication` is less so.
 _MISSPELT = 0.8
 
@@ -32,10 +37,15 @@ def problems(provider: Provider[Any]) -> list[Problem]:
     # A datum that is wrong by itself is left out of what is checked together.
     right = {name: "" if name in wrong else getattr(provider, name) for name in DATA}
     together = _problems_together(types.SimpleNamespace(**right), settings)
-    found = {**dict(together), **wrong, **dict(_misspelt_names(provider))}
-    for name in ("provider", *OPTION_NAMES):
-        if name in fields_of(settings):
-            found[f"settings.{name}"] = "can't be the name of a setting: keyturn.connect takes it"
+    taken = [
+        f"settings.{name}" for name in ("provider", *OPTION_NAMES) if name in fields_of(settings)
+    ]
+    found = {
+        **dict(together),
+        **wrong,
+        **dict(_misspelt_names(provider)),
+        **dict.fromkeys(taken, "can't be the name of a setting: keyturn.connect takes it"),
+    }
     return [Problem(name, problem) for name, problem in found.items()]
 
 
@@ -46,8 +56,11 @@ def _single_problems(provider: Provider[Any]) -> Iterator[tuple[str, str]]:
         problem = _value_problem(value, datum_types()[name], datum)
         if problem is None and datum.template:
             strings: Iterable[str] = (value,) if isinstance(value, str) else value.values()
-            wrong = (_template_problem(name, each, provider.settings) for each in strings)
-            problem = next(filter(None, wrong), None)
+            found = (
+                (each, templates.problem(each, provider.settings, datum.template))
+                for each in strings
+            )
+            problem = next((f"{each!r} {wrong}" for each, wrong in found if wrong), None)
         if problem:
             yield name, problem
 
@@ -56,18 +69,10 @@ def _value_problem(value: Any, annotation: Any, datum: Datum) -> str | None:
     try:
         converted = convert(value, annotation)
     except WrongValueError as wrong:
-        return "is required" if value is None and datum.is_required else str(wrong)
+        return "is required" if value is None and datum.default is REQUIRED else str(wrong)
     if converted is not value and converted != value:  # such as a list, which TOML has
         return f"must be a {kind_of(annotation)[0].__name__}"
-    return datum.check(value) if datum.check else None
-
-
-def _template_problem(name: str, template: str, settings: type[Settings]) -> str | None:
-    if name == "api_headers" and template == templates.RANDOM_ID:
-        return f"{template!r} would be the same for all requests with one token"
-    is_address = DATA[name].template == "address"
-    problem = templates.problem(template, settings, is_address=is_address)
-    return f"{template!r} {problem}" if problem else None
+    return None if value is None or datum.check is None else datum.check(value)
 
 
 def _problems_together(data: Any, settings: type[Settings]) -> Iterator[tuple[str, str]]:
@@ -84,7 +89,7 @@ def _problems_together(data: Any, settings: type[Settings]) -> Iterator[tuple[st
 
 def _authentication_problems(data: Any, settings: type[Settings]) -> Iterator[tuple[str, str]]:
     way = data.client_authentication
-    needed = _NEEDED_SETTINGS.get(way)
+    needed = NEEDED_SETTINGS.get(way)
     if needed and needed not in {*dir(settings), *fields_of(settings)}:
         yield "client_authentication", f"needs the setting {needed}"
     sent = {
@@ -97,8 +102,9 @@ def _authentication_problems(data: Any, settings: type[Settings]) -> Iterator[tu
             yield "parameters", f"{name} is sent already"
     for name in ("client_id_name", "client_secret_name"):
         header = getattr(data, name) if way == "client_secret_headers" else ""
-        if header and header_name(header):
-            yield name, str(header_name(header))
+        problem = header_name(header) if header else None
+        if problem:
+            yield name, problem
 
 
 def _misspelt_names(provider: Provider[Any]) -> Iterator[tuple[str, str]]:

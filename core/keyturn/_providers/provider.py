@@ -7,11 +7,10 @@ import json
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from keyturn import errors
-from keyturn._http.request import Pairs, TokenRequest
+from keyturn._http.request import ClientCertificate, Pairs, TokenRequest
 from keyturn._http.urls import is_below, origin, url_problem
-from keyturn._http.values import reveal
+from keyturn._http.values import BasicCredentials, ClientAssertion, reveal
 from keyturn._providers import templates, token_response
-from keyturn._providers.authentication import authentication, certificate
 from keyturn._providers.data import RESPONSE_DATA, ApiData, RequestData, TokenResponseMapping
 from keyturn._providers.kinds import json_schema
 from keyturn._providers.settings import Settings
@@ -24,6 +23,9 @@ if TYPE_CHECKING:
     from keyturn._token import Token
 
 S = TypeVar("S", bound=Settings)
+
+_ASSERTION = "client_assertion"
+_ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
 class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
@@ -55,8 +57,8 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
     def token_request(self, settings: S) -> TokenRequest:
         """Return the whole token request for these settings, fingerprint excepted."""
         url = settings.token_url or self.expand(self.token_url, settings)
-        grant: Pairs = (("grant_type", self.grant_type),) if self.grant_type else ()
-        parameters, headers = authentication(self, settings, url)
+        grant = (("grant_type", self.grant_type),) if self.grant_type else ()
+        parameters, headers = self._authentication(settings, url)
         return TokenRequest(
             provider=self.name,
             method=self.method,
@@ -67,7 +69,7 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
             scope_separator=self.scope_separator,
             body_format=self.body_format,
             extra_headers=(*headers, *templates.render_all(self.token_headers, settings)),
-            certificate=certificate(settings),
+            certificate=_certificate(settings),
             response_mapping=self._response_mapping(settings),
         )
 
@@ -135,14 +137,14 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
 
     def revocation_to(self, url: str, settings: S, token: Token) -> TokenRequest:
         """Return the request that revokes a token at the endpoint `url`."""
-        parameters, headers = authentication(self, settings, url)
+        parameters, headers = self._authentication(settings, url)
         return TokenRequest(
             provider=self.name,
             url=url,
             parameters=(*parameters, ("token", Secret(token.access_token))),
             body_format=self.body_format,
             extra_headers=headers,
-            certificate=certificate(settings),
+            certificate=_certificate(settings),
         )
 
     def warnings(self, settings: S) -> Iterable[str]:
@@ -161,6 +163,53 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
                 sent to.
         """
         return templates.address(template, settings)
+
+    def _authentication(self, settings: S, url: str) -> tuple[Pairs, Pairs]:
+        """Return the parameters and the headers that authenticate the client at an endpoint.
+
+        What the settings don't have is not sent, such as the secret of a public client.
+        """
+        way = self.client_authentication
+        client_id: str | None = getattr(settings, "client_id", None)
+        secret: Secret | None = getattr(settings, "client_secret", None)
+        if secret is not None and way in {"client_secret_basic", "client_secret_basic_raw"}:
+            form_encoded = way == "client_secret_basic"
+            credentials = BasicCredentials(client_id or "", secret, form_encoded=form_encoded)
+            return (), (("Authorization", credentials),)
+        values: dict[str, str | Secret | None] = {self.client_id_name: client_id}
+        if way not in {"private_key_jwt", "tls_client_auth"}:
+            values[self.client_secret_name] = secret
+        pairs = tuple((name, each) for name, each in values.items() if name and each is not None)
+        if way == "private_key_jwt":
+            return (*pairs, *self._assertion(settings, url)), ()
+        return ((), pairs) if way == "client_secret_headers" else (pairs, ())
+
+    def _assertion(self, settings: S, url: str) -> Pairs:
+        private_key: Secret | None = getattr(settings, "private_key", None)
+        if private_key is None:
+            raise errors.ConfigurationError(
+                f"provider {self.name}: private_key_jwt needs the setting private_key."
+            )
+        client_id = getattr(settings, "client_id", None)
+        audience = self.assertion_audience
+        claims = {
+            "iss": client_id,
+            "sub": client_id,
+            "aud": templates.render(audience, settings) if audience else url,
+            **dict(templates.render_all(self.assertion_claims, settings)),
+        }
+        assertion = ClientAssertion(
+            private_key=private_key,
+            key_id=getattr(settings, "key_id", None),
+            key_header=self.assertion_key_header,
+            algorithm=self.assertion_algorithm,
+            claims={name: value for name, value in claims.items() if value},
+            lifetime=self.assertion_lifetime,
+        )
+        # RFC 7521 section 4.2; where a JWT is the grant itself (section 4.1), no type goes with it.
+        is_authentication = self.assertion_name == _ASSERTION
+        kind = (("client_assertion_type", _ASSERTION_TYPE),) if is_authentication else ()
+        return (*kind, (self.assertion_name, assertion))
 
     def _response_mapping(self, settings: S) -> str:
         """Return a digest of how the response is read: another way may find another token."""
@@ -182,3 +231,10 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
             f"the token's response names no address of the API below {where}.",
             hint="Set api_url.",
         )
+
+
+def _certificate(settings: Settings) -> ClientCertificate | None:
+    """Return the client's certificate, if the settings name one (RFC 8705)."""
+    names = ("certificate", "certificate_key", "certificate_password")
+    path, key, password = (getattr(settings, name, None) for name in names)
+    return None if path is None else ClientCertificate(path, key=key, password=password)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, dataclass_transform
 
 import attrs
@@ -16,6 +17,7 @@ from keyturn._http.urls import (
 )
 from keyturn._names import did_you_mean
 from keyturn._providers.kinds import (
+    REQUIRED,
     WrongValueError,
     choice_problem,
     convert,
@@ -35,16 +37,15 @@ R = TypeVar("R", bound="Record")
 T = TypeVar("T")
 Text = TypeVar("Text", bound=str | None)
 
+# The options of `keyturn.connect`, which no setting may be named as.
 OPTION_NAMES = ("store", "name", "margin", "timeout", "wait", "on_event")
-"""The options of `keyturn.connect`, which no setting may be named as."""
-_REQUIRED: Any = attrs.NOTHING
 
 
 def setting(
     title: str,
     description: str = "",
     *,
-    default: T = _REQUIRED,
+    default: T = REQUIRED,
     check: Callable[[Any], str | None] | None = None,
     schema: Mapping[str, Any] | None = None,
 ) -> T:
@@ -70,14 +71,14 @@ def setting(
     )
 
 
-def label(title: str, description: str = "", *, default: Text = _REQUIRED) -> Text:
+def label(title: str, description: str = "", *, default: Text = REQUIRED) -> Text:
     """Declare a field that becomes one label of a host name, such as a tenant or a region."""
     return setting(
         title, description, default=default, check=label_problem, schema={"pattern": LABEL_PATTERN}
     )
 
 
-def domain(title: str, description: str = "", *, default: Text = _REQUIRED) -> Text:
+def domain(title: str, description: str = "", *, default: Text = REQUIRED) -> Text:
     """Declare a field that is a domain name, such as `shop.example`."""
     return setting(
         title,
@@ -88,7 +89,7 @@ def domain(title: str, description: str = "", *, default: Text = _REQUIRED) -> T
     )
 
 
-def url(title: str, description: str = "", *, default: Text = _REQUIRED) -> Text:
+def url(title: str, description: str = "", *, default: Text = REQUIRED) -> Text:
     """Declare a field that is an address which secrets or tokens may be sent to."""
     return setting(title, description, default=default, check=url_problem, schema={"format": "uri"})
 
@@ -98,7 +99,7 @@ def choice(
     description: str = "",
     *,
     choices: Mapping[str, str | Mapping[str, str]],
-    default: Text = _REQUIRED,
+    default: Text = REQUIRED,
 ) -> Text:
     """Declare a field that is one of several values, each with strings of its own for templates.
 
@@ -120,16 +121,12 @@ def choice(
         ...     settings = AcmeSettings
         ...     token_url = "https://{environment}/oauth/token"
     """
-
-    def check(value: Any) -> str | None:
-        return choice_problem(value, choices)
-
     return attrs.field(
         default=default,
         metadata={
             "title": title,
             "description": description,
-            "check": check,
+            "check": partial(choice_problem, choices=choices),
             "schema": {"enum": list(choices)},
             "choices": choices,
         },
@@ -160,9 +157,11 @@ class Record:
 
     # attrs would compile these three for each class: a third of what it costs to define one.
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Record) or type(self) is not type(other):
-            return False
-        return self._items() == other._items()
+        return (
+            isinstance(other, Record)
+            and type(self) is type(other)
+            and self._items() == other._items()
+        )
 
     def __hash__(self) -> int:
         return hash((type(self), self._items()))
@@ -275,7 +274,7 @@ def _fill(settings: Record, values: Mapping[str, Any]) -> list[Problem]:
         settings.__dict__[name] = value
     found = [Problem(name, message) for name, message in mistakes.items()]
     # Values that are right may still be wrong together.
-    if attrs.NOTHING not in settings.__dict__.values():
+    if REQUIRED not in settings.__dict__.values():
         for each in map(str, settings.problems()):
             path, colon, message = each.partition(": ")
             if not (colon and path in mistakes):
@@ -289,13 +288,13 @@ def _checked(field: attrs.Attribute[Any], value: Any) -> Any:
     Raises:
         WrongValueError: The value is wrong.
     """
-    if value is attrs.NOTHING:
+    if value is REQUIRED:
         raise WrongValueError("is required")
     converted = convert(value, field.type)
     if converted is None or value is field.default:
         return converted
-    default_check = one_line if kind_of(field.type)[0] in {str, Secret} else None
-    check = field.metadata.get("check") or default_check
+    usual_check = one_line if kind_of(field.type)[0] in {str, Secret} else None
+    check = field.metadata.get("check") or usual_check
     problem = scope(converted) if isinstance(converted, tuple) else None
     problem = problem or (check(converted) if check else None)
     if problem:

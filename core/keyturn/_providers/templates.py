@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from keyturn import errors
 from keyturn._http.urls import url_problem
-from keyturn._http.values import RandomId
+from keyturn._http.values import RandomId, Value
 from keyturn._providers.kinds import fields_of, kind_of
 from keyturn._secret import Secret
 
@@ -22,30 +22,32 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from keyturn._http.request import Pairs
-    from keyturn._http.values import Value
+    from keyturn._providers.data import TemplateUse
     from keyturn._providers.settings import Settings
 
-RANDOM_ID = "{uuid}"
-"""The template of a value that is a new UUID each time it is sent."""
-
+# The template of a value that is a new UUID each time it is sent.
+_RANDOM_ID = "{uuid}"
+_RANDOM_ID_PROBLEMS = {
+    "address": "is not an address",
+    "api_request": "would be the same for all requests with one token",
+}
 _PLACEHOLDER_REGEX = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?:\[([A-Za-z0-9_.-]+)\])?")
 _HOST_VALUE_PATTERN = r"[a-z0-9.-]*"
 
 
-def problem(template: str, settings: type[Settings], *, is_address: bool = False) -> str | None:
+def problem(template: str, settings: type[Settings], use: TemplateUse) -> str | None:
     """Return what is wrong with a template for settings of a class, or None."""
-    if template == RANDOM_ID:
-        return "is not an address" if is_address else None
+    if template == _RANDOM_ID:
+        return _RANDOM_ID_PROBLEMS.get(use)
     try:
         parts = _parts(template)
     except ValueError:
         return "is not a template such as https://{tenant}.example"
-    fields = fields_of(settings)
     for _, name, key in parts:
-        field = fields.get(name)
+        field = fields_of(settings).get(name)
         if name and field is None and not _is_property(settings, name):
             return f"names {{{name}}}, which is not a setting"
-        if field is not None and is_address and kind_of(field.type)[0] is Secret:
+        if field is not None and use == "address" and kind_of(field.type)[0] is Secret:
             return f"names {{{name}}}, a secret, which must not be in an address"
         choices: Mapping[str, Any] = (field and field.metadata.get("choices")) or {"": ""}
         if not all(not key if isinstance(each, str) else key in each for each in choices.values()):
@@ -80,7 +82,7 @@ def render(template: str, settings: Settings) -> Value | None:
     Returns:
         None when one of the settings in it is None; a secret when one of them is a secret.
     """
-    if template == RANDOM_ID:
+    if template == _RANDOM_ID:
         return RandomId()
     made, is_secret = "", False
     for literal, name, key in _parts(template):

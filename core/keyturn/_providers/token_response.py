@@ -6,41 +6,35 @@ import re
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from keyturn import errors
-from keyturn._http.response import MAX_LIFETIME, OAuthError, date_header, is_code
-from keyturn._providers.data import TokenResponseMapping
+from keyturn._http.response import MAX_LIFETIME, OAuthError, Response, date_header, is_code
+from keyturn._providers.kinds import SCOPE_VALUE_PATTERN
 from keyturn._token import Token
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from keyturn._http.response import Response
-    from keyturn._providers.data import LifetimeFormat
+    from keyturn._providers.data import LifetimeFormat, TokenResponseMapping
 
-_RELATIVE = frozenset({"seconds", "milliseconds"})
-_LIFETIMES: dict[LifetimeFormat, tuple[float, str]] = {
-    "seconds": (1.0, "a number of seconds above 0"),
-    "milliseconds": (1e-3, "a number of milliseconds above 0"),
-    "epoch": (1.0, "a future time in epoch seconds"),
-    "epoch_milliseconds": (1e-3, "a future time in epoch milliseconds"),
-    "date": (1.0, "a future time as a date of RFC 3339"),
+# The unit in seconds, whether it counts from now, and what is wanted.
+_LIFETIMES: dict[LifetimeFormat, tuple[float, bool, str]] = {
+    "seconds": (1.0, True, "a number of seconds above 0"),
+    "milliseconds": (1e-3, True, "a number of milliseconds above 0"),
+    "epoch": (1.0, False, "a future time in epoch seconds"),
+    "epoch_milliseconds": (1e-3, False, "a future time in epoch milliseconds"),
+    "date": (1.0, False, "a future time as a date of RFC 3339"),
 }
-"""The unit in seconds, and what is wanted."""
 _MAX_TOKEN = 65_536
 # Levels of a response's other fields that are kept.
 _MAX_DEPTH = 32
 _VISIBLE_PATTERN = r"[\x21-\x7e]+"
-_SCOPE_PATTERN = r"[\x21\x23-\x5b\x5d-\x7e]+(?: +[\x21\x23-\x5b\x5d-\x7e]+)*"
+_SCOPE_PATTERN = f"{SCOPE_VALUE_PATTERN}(?: +{SCOPE_VALUE_PATTERN})*"
 _SERVER_FAULTS = frozenset({"server_error", "temporarily_unavailable"})
 # In lower case and without underscores: several platforms write `refreshToken`.
 _SECRET_FIELDS = frozenset({"accesstoken", "refreshtoken", "idtoken"})
 _KNOWN_FIELDS = frozenset({"token_type", "expires_in", "scope"})
 
 
-RFC_6749 = TokenResponseMapping()
-"""The mapping of a platform that keeps to RFC 6749 section 5."""
-
-
-def read_error(response: Response, mapping: TokenResponseMapping = RFC_6749) -> OAuthError | None:
+def read_error(response: Response, mapping: TokenResponseMapping) -> OAuthError | None:
     """Return the error in a response, whatever its status, or None when it holds none."""
     content = response.json()
     found = field_of(content, mapping.error_field)
@@ -48,8 +42,9 @@ def read_error(response: Response, mapping: TokenResponseMapping = RFC_6749) -> 
         return None
     named = str(found) if isinstance(found, (str, int)) else ""
     code = mapping.error_codes.get(named, named)
-    text = field_of(content, mapping.error_description_field)
-    description = text if isinstance(text, str) else ""
+    description = field_of(content, mapping.error_description_field)
+    if not isinstance(description, str):
+        description = ""
     if code == named and named and not is_code(named):
         code, description = "", f"{named} {description}".strip()
     return OAuthError(code, description, server_fault=code in _SERVER_FAULTS)
@@ -57,7 +52,7 @@ def read_error(response: Response, mapping: TokenResponseMapping = RFC_6749) -> 
 
 def read_token(
     response: Response,
-    mapping: TokenResponseMapping = RFC_6749,
+    mapping: TokenResponseMapping,
     *,
     missing_lifetime: float | None = None,
     requested_scope: str | None = None,
@@ -136,12 +131,11 @@ def _lifetime(
     value = field_of(content, mapping.lifetime_field)
     if value is None and missing_lifetime is not None:
         return min(missing_lifetime, MAX_LIFETIME)
-    unit, wanted = _LIFETIMES[mapping.lifetime_format]
+    unit, is_relative, wanted = _LIFETIMES[mapping.lifetime_format]
     number = _date(value) if mapping.lifetime_format == "date" else _number(value)
     if number is not None:
         # A time of the server's is measured by the server's clock, if the response has its time.
-        start = 0.0 if mapping.lifetime_format in _RELATIVE else date_header(response)
-        seconds = number * unit - start
+        seconds = number * unit - (0.0 if is_relative else date_header(response))
         if 0 < seconds < float("inf"):
             return min(seconds, MAX_LIFETIME)
     what = "missing" if value is None else f"not {wanted}"
@@ -167,29 +161,26 @@ def _date(value: Any) -> float | None:
 def _scope(value: object, requested: str | None, separator: str) -> str | None:
     if value is None or value == "":
         return requested
-    if isinstance(value, str):
-        value = " ".join(value.split(separator)) if separator != " " else value
-        if re.fullmatch(_SCOPE_PATTERN, value):
-            return value
+    scope = " ".join(value.split(separator)) if isinstance(value, str) else ""
+    if re.fullmatch(_SCOPE_PATTERN, scope):
+        return scope
     raise errors.InvalidTokenResponse("the response's scope is not a string of scope values.")
 
 
-def _without_tokens(
-    content: Any, token: str, path: Sequence[str] = (), depth: int = _MAX_DEPTH
-) -> Any:
-    """Return a response without RFC 6749's fields, this token, and what stands at its path."""
+def _without_tokens(content: Any, token: str, path: Sequence[str], levels: int = _MAX_DEPTH) -> Any:
+    """Return a response without RFC 6749's fields, tokens, and what stands at the token's path."""
     if not isinstance(content, (dict, list)):
         return content
-    if depth == 0:
+    if levels == 0:
         return None
     if isinstance(content, list):
         # Beside a token, a list's other values may be tokens as well.
         others = [] if path else [each for each in content if each != token]
-        return [_without_tokens(each, token, (), depth - 1) for each in others]
+        return [_without_tokens(each, token, (), levels - 1) for each in others]
     kept: dict[str, Any] = {}
-    for key, value in content.items():
-        is_known = depth == _MAX_DEPTH and key in _KNOWN_FIELDS
-        if not (is_known or key.lower().replace("_", "") in _SECRET_FIELDS or value == token):
-            below = path[1:] if [key] == path[:1] else ()
-            kept[key] = _without_tokens(value, token, below, depth - 1)
+    for name, value in content.items():
+        is_known = levels == _MAX_DEPTH and name in _KNOWN_FIELDS
+        if not (is_known or name.lower().replace("_", "") in _SECRET_FIELDS or value == token):
+            below = path[1:] if [name] == path[:1] else ()
+            kept[name] = _without_tokens(value, token, below, levels - 1)
     return kept
