@@ -788,7 +788,7 @@ def test_deprecated_hooks_and_arguments_warn(here: Site, monkeypatch: pytest.Mon
         def keyturn_note(self, event: object) -> None:
             """Be a hook that is going."""
 
-    monkeypatch.setattr(hooks, "PluginHooks", Deprecating)
+    monkeypatch.setattr(hooks, "Hooks", Deprecating)
     old = hookimpl("store(url)") + hookimpl("note()")
     here.install("keyturn-old", old, "old", group="keyturn.plugins")
     here.install("keyturn-new", hookimpl("store(place)"), "new", group="keyturn.plugins")

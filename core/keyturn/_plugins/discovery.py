@@ -6,19 +6,23 @@ import importlib
 import logging
 import os
 import re
+from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from keyturn import errors
+from keyturn._plugins import hooks
 
 if TYPE_CHECKING:
-    from importlib.metadata import Distribution, EntryPoint
+    from collections.abc import Callable
+    from importlib.metadata import Distribution
 
 PROVIDERS_GROUP = "keyturn.providers"
 PLUGINS_GROUP = "keyturn.plugins"
 CHOICE_VARIABLE = "KEYTURN_PLUGINS"
+# The modules of keyturn's own providers by their names: as the entry points in pyproject.toml.
 BUILT_IN = {
     "commercelayer": "keyturn_commercelayer",
     "generic": "keyturn_generic",
@@ -26,22 +30,10 @@ BUILT_IN = {
     "norce-storm": "keyturn_norce.storm",
     "orocommerce": "keyturn_orocommerce",
 }
-"""The modules of keyturn's own providers by their names: as the entry points in pyproject.toml."""
 _OWN_DISTRIBUTION = "keyturn"
 _NAME_PATTERN = r"\w[\w.-]*"
 _VERSION_PATTERN = r"(?:\.v([1-9][0-9]{0,3}))?"
 _logger = logging.getLogger("keyturn.plugins")
-
-
-class _BuiltInPoint(NamedTuple):
-    """An entry point of keyturn's own, for which no metadata is read."""
-
-    name: str
-    group: str
-    value: str
-
-    def load(self) -> Any:
-        return importlib.import_module(self.value)
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -49,21 +41,20 @@ class Installed:
     """A plugin as its distribution's metadata describe it; it is not imported.
 
     Args:
-        point: Its entry point.
+        name: The name of its entry point.
+        group: The group of its entry point.
+        load: Imports it.
         distribution: The distribution that registers it, its name normalized.
         release: That distribution's version.
         api: The version of the plugin API that it is written for.
     """
 
-    point: EntryPoint | _BuiltInPoint
+    name: str
+    group: str
+    load: Callable[[], Any]
     distribution: str
     release: str
     api: int
-
-    @property
-    def name(self) -> str:
-        """The name of its entry point."""
-        return self.point.name
 
     @property
     def is_own(self) -> bool:
@@ -71,19 +62,17 @@ class Installed:
         return self.distribution == _OWN_DISTRIBUTION
 
     def __str__(self) -> str:
-        kind = "provider" if self.point.group.startswith(PROVIDERS_GROUP) else "plugin"
+        kind = "provider" if self.group.startswith(PROVIDERS_GROUP) else "plugin"
         return f"{kind} {self.name} of distribution {self.distribution}"
 
     def version_problem(self) -> tuple[str, str]:
         """Return what is wrong with its version of the plugin API, and what to do; or two ""."""
-        from keyturn._plugins.hooks import API_VERSION, OLDEST_API_VERSION
-
-        if OLDEST_API_VERSION <= self.api <= API_VERSION:
+        oldest, newest = hooks.OLDEST_API_VERSION, hooks.API_VERSION
+        if oldest <= self.api <= newest:
             return "", ""
-        supported = f"this keyturn supports {OLDEST_API_VERSION} to {API_VERSION}"
-        outdated = _OWN_DISTRIBUTION if self.api > API_VERSION else self.distribution
-        problem = f"it is written for version {self.api} of the plugin API, and {supported}"
-        return problem, f"Update {outdated}."
+        outdated = _OWN_DISTRIBUTION if self.api > newest else self.distribution
+        problem = f"it is written for version {self.api} of the plugin API"
+        return f"{problem}, and this keyturn supports {oldest} to {newest}", f"Update {outdated}."
 
 
 def installed(group: str) -> list[Installed]:
@@ -111,15 +100,15 @@ def installed(group: str) -> list[Installed]:
 
 def built_in(name: str) -> Installed | None:
     """Return the built-in provider of a name, without a look at any distribution's metadata."""
-    point = _BuiltInPoint(name, PROVIDERS_GROUP, BUILT_IN.get(name, ""))
-    return Installed(point, _OWN_DISTRIBUTION, "", 1) if name in BUILT_IN else None
+    load = partial(importlib.import_module, BUILT_IN.get(name, ""))
+    plugin = Installed(name, PROVIDERS_GROUP, load, _OWN_DISTRIBUTION, release="", api=1)
+    return plugin if name in BUILT_IN else None
 
 
 def installed_providers() -> list[Installed]:
     """Return the installed providers, sorted by name; a built-in name is keyturn's own."""
     every = installed(PROVIDERS_GROUP)
-    own = {plugin.name for plugin in every if plugin.is_own}
-    hidden = [plugin for plugin in every if plugin.name in own and not plugin.is_own]
+    hidden = [plugin for plugin in every if plugin.name in BUILT_IN and not plugin.is_own]
     for plugin in hidden:
         _logger.warning(
             "distribution %s registers the built-in provider name %s and is ignored. "
@@ -156,8 +145,9 @@ def _plugins_of(distribution: Distribution, group: str) -> list[Installed]:
     if f"[{group}" not in (distribution.read_text("entry_points.txt") or ""):
         return []
     owner = re.sub(r"[-_.]+", "-", distribution.name).lower()
+    version = distribution.version
     plugins = [
-        Installed(point, owner, distribution.version, int(match[1] or 1))
+        Installed(point.name, point.group, point.load, owner, version, int(match[1] or 1))
         for point in distribution.entry_points
         if (match := re.fullmatch(re.escape(group) + _VERSION_PATTERN, point.group))
     ]

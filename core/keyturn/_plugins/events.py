@@ -28,19 +28,6 @@ def emit(event: Event, on_event: Listener | None) -> None:
         event: What happened.
         on_event: The application's listener.
     """
-    with contextlib.suppress(KeyboardInterrupt):  # by a listener: it is not for this thread
-        _log(event)
-        try:
-            if on_event is not None:
-                on_event(event)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # noqa: BLE001 - a listener may even raise SystemExit
-            _logger.warning("%s: on_event failed with %s", event.connection, type(error).__name__)
-        call_plugins("keyturn_event", event=event)
-
-
-def _log(event: Event) -> None:
     if event.kind == "token_request":
         _logger.info(
             "%s: token request %d to %s (%s): %s in %.3f s",
@@ -53,3 +40,12 @@ def _log(event: Event) -> None:
         )
     else:
         _logger.debug("%s: %s (%s)", event.connection, event.kind, event.error)
+    with contextlib.suppress(KeyboardInterrupt):  # by a listener: it is not for this thread
+        try:
+            if on_event is not None:
+                on_event(event)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - a listener may even raise SystemExit
+            _logger.warning("%s: on_event failed with %s", event.connection, type(error).__name__)
+        call_plugins("keyturn_event", event=event)

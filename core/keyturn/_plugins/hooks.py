@@ -19,27 +19,23 @@ if TYPE_CHECKING:
     from keyturn.stores._base import TokenStore
 
 PROJECT = "keyturn"
+# The version of the plugin API: of the hooks, and of what a provider may set and override.
 API_VERSION = 1
-"""The version of the plugin API: of the hooks, and of what a provider may set and override."""
+# The oldest version of the plugin API that plugins may still be written for.
 OLDEST_API_VERSION = 1
-"""The oldest version of the plugin API that plugins may still be written for."""
 
 hookspec = pluggy.HookspecMarker(PROJECT)
+# Marks a function as the implementation of a keyturn hook.
 hookimpl = pluggy.HookimplMarker(PROJECT)
-"""Marks a function as the implementation of a keyturn hook."""
 
 
-class ProviderHooks:
-    """Hooks of the one plugin that is chosen by its name in the group `keyturn.providers`."""
+class Hooks:
+    """All hooks: of the chosen plugin of `keyturn.providers`, and of all of `keyturn.plugins`."""
 
     @hookspec
     def keyturn_provider(self) -> Provider[Any]:
-        """Return the provider that the plugin's entry point names."""
+        """Return the provider that the plugin's entry point names, in `keyturn.providers`."""
         raise NotImplementedError  # pragma: no cover - a specification is never called
-
-
-class PluginHooks:
-    """Hooks of all plugins of the group `keyturn.plugins`."""
 
     @hookspec
     def keyturn_store(self, url: str) -> TokenStore | None:
@@ -73,13 +69,12 @@ class PluginHooks:
         """
 
 
-PLUGIN_HOOKS = tuple(name for name in vars(PluginHooks) if name.startswith(f"{PROJECT}_"))
+# The hooks of plugins of the group `keyturn.plugins`.
+PLUGIN_HOOKS = ("keyturn_store", "keyturn_secret", "keyturn_event")
 
 
 def new_manager() -> pluggy.PluginManager:
     """Return a manager that knows all hooks, and no plugin."""
     manager = pluggy.PluginManager(PROJECT)
-    # Both: a distribution's one module may implement hooks of either group.
-    manager.add_hookspecs(ProviderHooks)
-    manager.add_hookspecs(PluginHooks)
+    manager.add_hookspecs(Hooks)
     return manager

@@ -16,9 +16,11 @@ import attrs
 from keyturn import errors
 from keyturn._names import did_you_mean
 from keyturn._once import cached_once
+from keyturn._plugins import hooks
 from keyturn._plugins.discovery import (
     CHOICE_VARIABLE,
     PLUGINS_GROUP,
+    Installed,
     built_in,
     installed,
     installed_providers,
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
 
     import pluggy
 
-    from keyturn._plugins.discovery import Installed
     from keyturn._providers.provider import Provider
 
 T = TypeVar("T")
@@ -106,9 +107,7 @@ def loaded_provider(name: str) -> Provider[Any]:
 @cached_once
 def plugin_manager() -> pluggy.PluginManager:
     """Return the manager of the plugins of group `keyturn.plugins`; a broken one is not in it."""
-    from keyturn._plugins.hooks import new_manager
-
-    manager = new_manager()
+    manager = hooks.new_manager()
     for plugin in installed(PLUGINS_GROUP):
         try:
             if is_disabled(plugin):
@@ -143,17 +142,17 @@ def call_plugins(hook: str, wanted: type = object, /, **arguments: Any) -> list[
         except BaseException as error:  # noqa: BLE001 - a plugin may do anything
             # Without the exception's message: that may hold the arguments.
             place = traceback.extract_tb(error.__traceback__)[-1]
-            problems = [f"{type(error).__name__}, at line {place.lineno} of {place.name}"]
+            problem = f"{type(error).__name__}, at line {place.lineno} of {place.name}"
         else:
             # A list, unless the hook is a wrapper, which may return anything in its place.
             results = returned if isinstance(returned, list) else [returned]
             wrong = [type(each).__name__ for each in results if not isinstance(each, wanted)]
-            allowed = f"neither {wanted.__name__} nor None"
-            problems = [f"it returned {each}, which is {allowed}" for each in wrong]
-            found += [] if wrong else results
-        for problem in problems[:1]:
-            advice = f"Update it, report it to its authors, or disable it with {CHOICE_VARIABLE}."
-            _logger.warning("%s failed in %s: %s. %s", name, hook, problem, advice)
+            if not wrong:
+                found += results
+                continue
+            problem = f"it returned {wrong[0]}, which is neither {wanted.__name__} nor None"
+        advice = f"Update it, report it to its authors, or disable it with {CHOICE_VARIABLE}."
+        _logger.warning("%s failed in %s: %s. %s", name, hook, problem, advice)
     return found
 
 
@@ -182,8 +181,8 @@ def _described(file: Traversable, name: str | None) -> Provider[Any]:
     except (ValueError, RecursionError) as error:
         problem = f"is not TOML ({type(error).__name__}: {error})"
     else:
-        usual = file.name.removesuffix(".toml")
-        return provider_from_data(description, name=name or description.get("name", usual))
+        name = name or description.get("name", file.name.removesuffix(".toml"))
+        return provider_from_data(description, name=name)
     raise errors.ConfigurationError(f"the description {file} {problem}.")
 
 
@@ -233,26 +232,22 @@ def _provider_of(plugin: Installed) -> Provider[Any]:
 
 def _register(manager: pluggy.PluginManager, plugin: Installed) -> None:
     """Import a plugin, and register it beside the others."""
-    from keyturn._plugins.hooks import PLUGIN_HOOKS
-
     imported, alone = _import(plugin)
-    if not any(getattr(alone.hook, name).get_hookimpls() for name in PLUGIN_HOOKS):
-        hooks = ", ".join(PLUGIN_HOOKS)
-        raise errors.ConfigurationError(f"it implements none of the hooks {hooks}")
+    if not any(getattr(alone.hook, name).get_hookimpls() for name in hooks.PLUGIN_HOOKS):
+        every = ", ".join(hooks.PLUGIN_HOOKS)
+        raise errors.ConfigurationError(f"it implements none of the hooks {every}")
     hash(imported)  # pluggy keeps plugins in sets: one that can't be there would break the others
     manager.register(imported, name=str(plugin))
 
 
 def _import(plugin: Installed) -> tuple[Any, pluggy.PluginManager]:
     """Import a plugin; return it, and a manager of it alone, in which it can harm no other."""
-    from keyturn._plugins.hooks import API_VERSION, new_manager
-
-    if plugin.api < API_VERSION:
+    if plugin.api < hooks.API_VERSION:
         what = f"{plugin} is written for version {plugin.api} of the plugin API"
-        message = f"{what}. That is deprecated: the current one is {API_VERSION}."
+        message = f"{what}. That is deprecated: the current one is {hooks.API_VERSION}."
         warnings.warn(message, DeprecationWarning, stacklevel=2)
-    imported = plugin.point.load()
-    manager = new_manager()
+    imported = plugin.load()
+    manager = hooks.new_manager()
     manager.register(imported, name=str(plugin))
     manager.check_pending()
     return imported, manager
