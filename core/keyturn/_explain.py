@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from keyturn import errors
-from keyturn._http.response import printable
+from keyturn._http.response import Response, printable
 from keyturn._secret import Secret
 from keyturn._tokens.acquisition import Acquisition, Credentials, TokenQuery
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from keyturn._http.request import TokenRequest
-    from keyturn._http.response import Response
     from keyturn._providers.settings import Settings
     from keyturn._token import Token
     from keyturn._tokens.manager import TokenManager
@@ -53,15 +52,22 @@ def explain(own: Acquisition, manager: TokenManager) -> str:
         manager: Knows the headers of an API request.
     """
     request = own.request()
+    shown = request.redacted()
     provider, settings, _ = own.account.latest()
-    fields = [(each.name, getattr(settings, each.name)) for each in attrs.fields(type(settings))]
-    shown = [(name, value) for name, value in fields if value is not None]
+    values = attrs.asdict(settings, recurse=False).items()
     lines = [
         f"connection {own.connection}, provider {provider.name}",
         "settings:",
-        *(f"  {name} = {' '.join(v) if isinstance(v, tuple) else v}" for name, v in shown),
+        *(
+            f"  {n} = {' '.join(v) if isinstance(v, tuple) else v}"
+            for n, v in values
+            if v is not None
+        ),
         f"token request, fingerprint {request.fingerprint}:",
-        *_request_lines(request),
+        f"  > {shown.method} {shown.url}{'?' if shown.query else ''}{shown.query}",
+        *(f"  > {header}: {value}" for header, value in shown.headers.items()),
+        "  >",
+        f"  > {shown.body.decode()}",
         *_outcome_lines(own, manager, request),
         "",
     ]
@@ -72,43 +78,32 @@ def _outcome_lines(own: Acquisition, manager: TokenManager, request: TokenReques
     store = type(own.store.store).__name__
     stored = own.stored(request)
     if stored is not None:
-        first = f"nothing is sent: the {store} has a token for this fingerprint."
-        return [first, *_token_lines(own, manager, stored)]
-    lines = [f"the {store} has no usable token for this fingerprint: keyturn requests one."]
+        found = f"nothing is sent: the {store} has a token for this fingerprint."
+        return [found, *_token_lines(own, manager, stored)]
     query, token = TokenQuery(), None
+    received: list[str] = []  # nothing if another process was faster
     try:
         acquired = own.acquire(query)
         token, outcome = acquired.token, _token_lines(own, manager, acquired)
     except errors.KeyturnError as error:
+        sent = isinstance(error, errors.EndpointUnavailable)
+        received = ["no response was received." if sent else "nothing was sent."]
         outcome = [f"outcome: {type(error).__name__}: {error}"]
-        if not query.responses:
-            sent = isinstance(error, errors.EndpointUnavailable)
-            lines.append("no response was received." if sent else "nothing was sent.")
-    if query.responses:  # else another process was faster, or there was none
-        lines += _response_lines(own.account.latest(), query.responses[-1], token)
-    return lines + outcome
-
-
-def _request_lines(request: TokenRequest) -> list[str]:
-    shown = request.redacted()
-    return [
-        f"  > {shown.method} {shown.url}{'?' if shown.query else ''}{shown.query}",
-        *(f"  > {header}: {value}" for header, value in shown.headers.items()),
-        "  >",
-        f"  > {shown.body.decode()}",
-    ]
+    if query.responses:
+        received = _response_lines(own.account.latest(), query.responses[-1], token)
+    missing = f"the {store} has no usable token for this fingerprint: keyturn requests one."
+    return [missing, *received, *outcome]
 
 
 def _response_lines(credentials: Credentials, response: Response, token: Token | None) -> list[str]:
     secrets, headers = credentials.request.secrets(), response.headers
-    shown = [header for header in _SHOWN_HEADERS if header in headers]
     body = _body(response, credentials)
     if token is not None:  # whichever member has it
         body = body.replace(token.access_token, _MASK)
     return [
         "response:",
         f"  < {response.status}",
-        *(f"  < {header}: {printable(headers[header], secrets)}" for header in shown),
+        *(f"  < {h}: {printable(headers[h], secrets)}" for h in _SHOWN_HEADERS if h in headers),
         "  <",
         f"  < {body}",
     ]
@@ -135,12 +130,12 @@ def _shown(value: Any, secrets: Collection[Secret], member: str | None = None) -
 
 
 def _token_lines(own: Acquisition, manager: TokenManager, snapshot: TokenSnapshot) -> list[str]:
-    token, now = snapshot.token, manager.now()
-    settings = own.account.latest().settings
+    token, settings = snapshot.token, own.account.latest().settings
     (name, _), *others = manager.headers(token)
-    when = "in the background by the next call"
-    if now < snapshot.fresh_until:
-        when = f"ahead of its expiry in {snapshot.fresh_until - now:.0f} s"
+    left = snapshot.fresh_until - manager.now()
+    when = (
+        f"ahead of its expiry in {left:.0f} s" if left > 0 else "in the background by the next call"
+    )
     return [
         f"outcome: a {token.token_type} token, scope {token.scope or '(none)'}.",
         f"  it expires in {token.expires_at - own.clock.time():.0f} s",
@@ -153,8 +148,7 @@ def _token_lines(own: Acquisition, manager: TokenManager, snapshot: TokenSnapsho
 
 def _masked(value: str, settings: Settings, token: Token) -> str:
     """Return a header's value without the token, and without what the settings keep secret."""
-    held = [getattr(settings, field.name) for field in attrs.fields(type(settings))]
-    for secret in (Secret(token.access_token), *held):
+    for secret in (Secret(token.access_token), *attrs.astuple(settings, recurse=False)):
         if isinstance(secret, Secret):
             value = value.replace(secret.reveal(), _HIDDEN)
     return value
