@@ -13,7 +13,6 @@ from keyturn._options import DEFAULT_MARGIN, Options, option_problem
 from keyturn._plugins.loading import provider as find_provider
 from keyturn._providers import calls
 from keyturn._providers.kinds import fields_of
-from keyturn._providers.problems import problems as provider_problems
 from keyturn._providers.provider import Provider
 from keyturn._providers.settings import OPTION_NAMES, Settings, read
 from keyturn.errors import Problem
@@ -132,7 +131,7 @@ def _provider(provider: str | Provider[Any]) -> Provider[Any]:
     if not isinstance(provider, Provider):
         return find_provider(provider)
     mistakes = calls.translate_errors(
-        str(getattr(provider, "name", "")), lambda: provider_problems(provider)
+        str(getattr(provider, "name", "")), lambda: calls.problems(provider)
     )
     if mistakes:
         raise errors.ConfigurationError(

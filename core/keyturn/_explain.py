@@ -13,11 +13,9 @@ from keyturn._secret import Secret
 from keyturn._tokens.acquisition import Acquisition, Credentials, TokenQuery
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from keyturn._http.request import TokenRequest
-    from keyturn._providers.settings import Settings
-    from keyturn._token import Token
     from keyturn._tokens.manager import TokenManager
     from keyturn._tokens.snapshot import TokenSnapshot
 
@@ -55,51 +53,57 @@ def explain(own: Acquisition, manager: TokenManager) -> str:
     shown = request.redacted()
     provider, settings, _ = own.account.latest()
     values = attrs.asdict(settings, recurse=False).items()
-    lines = [
-        f"connection {own.connection}, provider {provider.name}",
-        "settings:",
-        *(
-            f"  {n} = {' '.join(v) if isinstance(v, tuple) else v}"
-            for n, v in values
-            if v is not None
-        ),
-        f"token request, fingerprint {request.fingerprint}:",
-        f"  > {shown.method} {shown.url}{'?' if shown.query else ''}{shown.query}",
-        *(f"  > {header}: {value}" for header, value in shown.headers.items()),
-        "  >",
-        f"  > {shown.body.decode()}",
-        *_outcome_lines(own, manager, request),
-        "",
-    ]
-    return "\n".join(lines)
+    return "\n".join(
+        [
+            f"connection {own.connection}, provider {provider.name}",
+            "settings:",
+            *(
+                f"  {n} = {' '.join(v) if isinstance(v, tuple) else v}"
+                for n, v in values
+                if v is not None
+            ),
+            f"token request, fingerprint {request.fingerprint}:",
+            f"  > {shown.method} {shown.url}{'?' if shown.query else ''}{shown.query}",
+            *(f"  > {header}: {value}" for header, value in shown.headers.items()),
+            "  >",
+            f"  > {shown.body.decode()}",
+            *_outcome_lines(own, manager, request),
+            "",
+        ]
+    )
 
 
 def _outcome_lines(own: Acquisition, manager: TokenManager, request: TokenRequest) -> list[str]:
     store = type(own.store.store).__name__
     stored = own.stored(request)
     if stored is not None:
-        found = f"nothing is sent: the {store} has a token for this fingerprint."
-        return [found, *_token_lines(own, manager, stored)]
-    query, token = TokenQuery(), None
+        return [
+            f"nothing is sent: the {store} has a token for this fingerprint.",
+            *_token_lines(own, manager, stored),
+        ]
+    query, token = TokenQuery(), ""
     received: list[str] = []  # nothing if another process was faster
     try:
         acquired = own.acquire(query)
-        token, outcome = acquired.token, _token_lines(own, manager, acquired)
+        token, outcome = acquired.token.access_token, _token_lines(own, manager, acquired)
     except errors.KeyturnError as error:
         sent = isinstance(error, errors.EndpointUnavailable)
         received = ["no response was received." if sent else "nothing was sent."]
         outcome = [f"outcome: {type(error).__name__}: {error}"]
     if query.responses:
         received = _response_lines(own.account.latest(), query.responses[-1], token)
-    missing = f"the {store} has no usable token for this fingerprint: keyturn requests one."
-    return [missing, *received, *outcome]
+    return [
+        f"the {store} has no usable token for this fingerprint: keyturn requests one.",
+        *received,
+        *outcome,
+    ]
 
 
-def _response_lines(credentials: Credentials, response: Response, token: Token | None) -> list[str]:
+def _response_lines(credentials: Credentials, response: Response, token: str) -> list[str]:
     secrets, headers = credentials.request.secrets(), response.headers
     body = _body(response, credentials)
-    if token is not None:  # whichever member has it
-        body = body.replace(token.access_token, _MASK)
+    if token:  # whichever member has it
+        body = body.replace(token, _MASK)
     return [
         "response:",
         f"  < {response.status}",
@@ -131,6 +135,7 @@ def _shown(value: Any, secrets: Collection[Secret], member: str | None = None) -
 
 def _token_lines(own: Acquisition, manager: TokenManager, snapshot: TokenSnapshot) -> list[str]:
     token, settings = snapshot.token, own.account.latest().settings
+    secrets = [each for each in attrs.astuple(settings, recurse=False) if isinstance(each, Secret)]
     (name, _), *others = manager.headers(token)
     left = snapshot.fresh_until - manager.now()
     when = (
@@ -142,13 +147,15 @@ def _token_lines(own: Acquisition, manager: TokenManager, snapshot: TokenSnapsho
         f"  it is renewed {when}",
         "an API request has these headers:",
         f"  > {name}: {_HIDDEN}",  # from any form of it, the token could be decoded
-        *(f"  > {header}: {_masked(value, settings, token)}" for header, value in others),
+        *(
+            f"  > {header}: {_masked(value, [Secret(token.access_token), *secrets])}"
+            for header, value in others
+        ),
     ]
 
 
-def _masked(value: str, settings: Settings, token: Token) -> str:
+def _masked(value: str, secrets: Iterable[Secret]) -> str:
     """Return a header's value without the token, and without what the settings keep secret."""
-    for secret in (Secret(token.access_token), *attrs.astuple(settings, recurse=False)):
-        if isinstance(secret, Secret):
-            value = value.replace(secret.reveal(), _HIDDEN)
+    for secret in secrets:
+        value = value.replace(secret.reveal(), _HIDDEN)
     return value

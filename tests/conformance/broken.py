@@ -229,7 +229,7 @@ class ReadsFile(Acme):
 
 
 @broken("uses the network", "no_input_or_output", "api_request_headers connects to another host")
-class AsksNetwork(Acme):
+class UsesNetwork(Acme):
     def api_request_headers(self, settings, token):
         try:
             socket.create_connection(("127.0.0.1", 9), timeout=1).close()

@@ -151,7 +151,7 @@ class TestCommerceLayerScope(ProviderConformance):
 
 
 class TestGeneric(ProviderConformance):
-    """The provider `generic`; what it says of API requests is no part of the key."""
+    """The provider `generic`; what it declares for API requests is no part of the key."""
 
     provider = "generic"
     settings = {
@@ -188,7 +188,7 @@ class TestGeneric(ProviderConformance):
     others = {"method": "GET", "scope": ["read"]}
 
 
-class TestStrangers(ProviderConformance):
+class TestThirdParty(ProviderConformance):
     """The provider `acme` of the distribution keyturn-acme."""
 
     provider = third_party_provider()

@@ -146,7 +146,7 @@ def test_whole_body_is_a_token() -> None:
         assert failure(name, provider) is None
 
 
-def test_doors_is_limited_to_this_thread(tmp_path: Path) -> None:
+def test_blocked_input_and_output_is_limited_to_this_thread(tmp_path: Path) -> None:
     """Other threads would fail while a check runs."""
     path = tmp_path / "a"
     path.write_text("a", encoding="utf-8")
@@ -259,7 +259,7 @@ def test_addresses_on_this_machine_may_be_http() -> None:
 
 
 def test_large_rate_limit_is_judged_without_sending() -> None:
-    """A check of a rate_limit of thousands would take minutes."""
+    """A check of a rate limit of thousands would take minutes."""
     provider = provider_from_data(rate_limit={"per_minute": 6000, "burst": 1000})
     with opened(provider, {}, Examples()) as subject:
         assert check("rate_limit", subject) is None
@@ -267,7 +267,7 @@ def test_large_rate_limit_is_judged_without_sending() -> None:
 
 
 def test_rate_limit_of_a_provider_without_clients_is_kept() -> None:
-    """A provider whose settings have no client ID would seem to have no rate_limit."""
+    """A provider whose settings have no client ID would seem to have no rate limit."""
     settings = {"api_key": {"title": "API key", "kind": "secret"}}
     provider = provider_from_data(
         credentials="none", settings=settings, rate_limit={"per_minute": 6, "burst": 2}

@@ -38,7 +38,7 @@ def test_api_url_and_origin(world: World) -> None:
     assert not is_authorized(moved, "https://a.example/x")
 
 
-def test_unknown_api_url_is_asked_for(world: World) -> None:
+def test_unknown_api_url_must_be_set(world: World) -> None:
     """The user would get an empty address, and a puzzling error later."""
     connection = world.connect(world.changed(api_url=""), name="shop")
 
@@ -75,7 +75,7 @@ def test_unsafe_token_request_of_a_provider_is_refused(world: World) -> None:
 
 
 def test_nothing_to_revoke_sends_nothing(world: World) -> None:
-    """Revoking would first obtain a token."""
+    """Revoking would first acquire a token."""
     world.connect(world.changed(revocation_url="https://acme.example/revoke")).revoke()
 
     assert world.endpoint.requests == []
@@ -127,7 +127,7 @@ METHODS = [
 def test_defect_of_a_provider_is_reported_as_ours_and_shows_no_value(
     world: World, caplog: pytest.LogCaptureFixture, method: str
 ) -> None:
-    """A plugin's exception would pass through `except KeyturnError`, secrets in its text."""
+    """A plugin's exception would pass through `except KeyturnError`, secrets in its message."""
 
     def use(provider: keyturn.plugins.Provider[Any]) -> None:
         connection = world.connect(provider)
@@ -187,7 +187,7 @@ def test_wrong_result_of_a_provider_is_ours(world: World, method: str, rubbish: 
 
 
 def test_error_that_a_provider_raises_leaves_its_frames_behind() -> None:
-    """A traceback with locals would show what the provider had in its hands."""
+    """A traceback with locals would show the values that the provider held."""
 
     def in_the_provider() -> NoReturn:
         raise errors.InvalidTokenResponse("no token.")

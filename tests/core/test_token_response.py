@@ -157,7 +157,7 @@ def test_token_type_is_the_platforms(
 
 
 def test_status_of_a_token_is_the_platforms(read: Callable[..., keyturn.Token]) -> None:
-    """Some platforms create a token, and say so; 200 is then none of theirs."""
+    """Some platforms report a created token with 201, and never send 200."""
     assert read({"token_status": 201}, USUAL, status=201).access_token == "t0ken"
     with pytest.raises(errors.InvalidTokenResponse, match="HTTP 200"):
         read({"token_status": 201}, USUAL)
@@ -176,7 +176,7 @@ def test_status_of_a_token_is_the_platforms(read: Callable[..., keyturn.Token]) 
 def test_scope_is_read_as_it_is_written(
     read: Callable[..., keyturn.Token], separator: str, given: str, granted: str | None
 ) -> None:
-    """Each response would be taken for a narrower scope than was asked for."""
+    """Each response would be taken for a narrower scope than was requested."""
     assert read({"scope_separator": separator}, USUAL | {"scope": given}).scope == granted
 
 
@@ -229,14 +229,14 @@ def date(seconds: float) -> str:
 # Format, value, the server's clock in seconds ahead of ours, the lifetime that is read.
 LIFETIMES: dict[str, tuple[str, object, float, float]] = {
     "seconds": ("seconds", 90, 0, 90),
-    "seconds as text": ("seconds", "90", 0, 90),
+    "seconds as a string": ("seconds", "90", 0, 90),
     "seconds with a fraction": ("seconds", 90.5, 0, 90.5),
     "seconds whatever the clock": ("seconds", 90, 500, 90),
     "seconds beyond a year": ("seconds", 10**12, 0, YEAR),
     "milliseconds": ("milliseconds", 90_000, 0, 90),
-    "milliseconds as text": ("milliseconds", "90000", 0, 90),
+    "milliseconds as a string": ("milliseconds", "90000", 0, 90),
     "epoch": ("epoch", NOW + 90, 0, 90),
-    "epoch as text": ("epoch", "1800000090", 0, 90),
+    "epoch as a string": ("epoch", "1800000090", 0, 90),
     "epoch of a fast clock": ("epoch", NOW + 590, 500, 90),
     "epoch of a slow clock": ("epoch", NOW - 410, -500, 90),
     "epoch in milliseconds": ("epoch_milliseconds", (NOW + 90) * 1000, 0, 90),
@@ -355,7 +355,7 @@ def test_error_inside_200_is_an_error(
     kind: type[Exception],
     words: str,
 ) -> None:
-    """Platforms say with 200 that there is no token, and some send one beside it."""
+    """Platforms report with status 200 that there is no token; some send one beside the error."""
     with pytest.raises(kind) as caught:
         read(data, USUAL | body)
 
@@ -404,7 +404,7 @@ def test_secret_in_an_error_is_hidden(read: Callable[..., keyturn.Token]) -> Non
 # --- The API ---
 
 
-TOLD = {
+API_ADDRESSES = {
     "own host": ("https://login.acme.example/v2/", (), "https://login.acme.example/v2"),
     "own host, other port": ("https://login.acme.example:8443", (), None),
     "own host, http": ("http://login.acme.example", (), None),
@@ -425,12 +425,14 @@ TOLD = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("told", "domains", "api_url"), TOLD.values(), ids=TOLD)
-def test_api_address_of_an_response_is_believed_below_its_domains(
-    world: World, platform: Platform, told: object, domains: tuple[str, ...], api_url: str | None
+@pytest.mark.parametrize(
+    ("address", "domains", "api_url"), API_ADDRESSES.values(), ids=API_ADDRESSES
+)
+def test_api_address_of_a_response_is_believed_below_its_domains(
+    world: World, platform: Platform, address: object, domains: tuple[str, ...], api_url: str | None
 ) -> None:
     """A token would be sent to a host that only a response names."""
-    world.endpoint.responses.append(world.endpoint.token("t0ken", urls={"api": told}))
+    world.endpoint.responses.append(world.endpoint.token("t0ken", urls={"api": address}))
     connection = platform({"api_url_field": "urls.api", "api_domains": list(domains)})
     if api_url:
         assert connection.api_url == api_url

@@ -160,10 +160,10 @@ def connect(credentials: dict[str, str]) -> Connect:
 
 
 @pytest.fixture
-def answered(world: World, connect: Connect) -> Connect:
+def responding(world: World, connect: Connect) -> Connect:
     """Give a function that connects to a platform which gives one certain response."""
 
-    def answered(platform: Platform, response: dict[str, Any]) -> keyturn.Connection:
+    def responding(platform: Platform, response: dict[str, Any]) -> keyturn.Connection:
         headers = {name.lower(): value for name, value in response.get("headers", {}).items()}
         headers.setdefault("content-type", "application/json")
         body = response["body"].encode()
@@ -172,7 +172,7 @@ def answered(world: World, connect: Connect) -> Connect:
         ] * 9
         return connect(platform, clock=world.clock.clock, transport=world.endpoint)
 
-    return answered
+    return responding
 
 
 def matches(golden: str, sent: str) -> re.Match[str] | None:
@@ -184,7 +184,7 @@ def matches(golden: str, sent: str) -> re.Match[str] | None:
 
 
 def assert_headers(golden: Mapping[str, str], sent: Mapping[str, str]) -> None:
-    """Hold headers against golden ones, whatever the case of their names."""
+    """Compare headers with golden ones, whatever the case of their names."""
     wanted = {name.lower(): value for name, value in golden.items()}
     found = {name.lower(): value for name, value in sent.items()}
     assert found.keys() == wanted.keys()
@@ -272,10 +272,10 @@ def test_wire_carries_the_documented_token_request(
 
 
 @each_platform
-def test_documented_response_gives_the_token(platform: Platform, answered: Connect) -> None:
+def test_documented_response_gives_the_token(platform: Platform, responding: Connect) -> None:
     """A platform's token would be refused, renewed too late, or sent in a way it doesn't know."""
     golden, api = platform.example["token"], platform.example["api"]
-    connection = answered(platform, platform.example["response"])
+    connection = responding(platform, platform.example["response"])
     token = connection.token()
 
     assert token.access_token == golden["access_token"]
@@ -290,10 +290,10 @@ def test_documented_response_gives_the_token(platform: Platform, answered: Conne
 
 @pytest.mark.parametrize(("platform", "error"), ERRORS.values(), ids=ERRORS)
 def test_documented_error_is_understood(
-    platform: Platform, error: dict[str, Any], answered: Connect
+    platform: Platform, error: dict[str, Any], responding: Connect
 ) -> None:
     """A user would look for the mistake in the wrong place."""
-    connection = answered(platform, error)
+    connection = responding(platform, error)
 
     with pytest.raises(keyturn.errors.KeyturnError) as raised:
         connection.token()
@@ -303,7 +303,7 @@ def test_documented_error_is_understood(
 
 
 def test_most_platforms_need_no_method() -> None:
-    """The interface would be less general than it is said to be."""
+    """The interface would be less general than the documentation claims."""
     without = [each for each in PLATFORMS if "methods" not in each.data]
 
     assert len(PLATFORMS) >= 40

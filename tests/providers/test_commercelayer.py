@@ -20,7 +20,7 @@ INTEGRATION: dict[str, Any] = {"kind": "integration"}
 
 
 def jwt(**claims: object) -> str:
-    """Return a token of Commerce Layer's shape, with a made-up signature."""
+    """Return a token of Commerce Layer's form, with a made-up signature."""
     parts = ({"alg": "RS512", "typ": "JWT"}, claims)
     return ".".join(
         [
@@ -65,7 +65,7 @@ def test_sales_channel_without_market_is_warned_of(
 
 
 def test_market_can_be_required() -> None:
-    """A user who chose strictness would not get it."""
+    """The setting that requires a market would have no effect."""
     assert refused(kind="sales_channel", require_market=True) == [
         "market: is required for a sales channel"
     ]
@@ -74,7 +74,7 @@ def test_market_can_be_required() -> None:
 
 
 def test_stock_location_without_market_is_refused_before_any_request() -> None:
-    """The server would response 400, after a token request that could not succeed."""
+    """The server would respond with 400, after a token request that could not succeed."""
     (problem,) = refused(kind="sales_channel", stock_location="id:WLgbSXqyoZ")
     assert problem == "stock_location: a stock location needs a market in the same scope"
     (problem,) = refused(kind="sales_channel", scope="stock_location:id:WLgbSXqyoZ")
@@ -120,7 +120,7 @@ def test_whole_scope_is_checked(scope: str) -> None:
 
 
 def test_scope_is_given_in_one_way() -> None:
-    """One of two contradicting settings would be ignored in silence."""
+    """One of two contradicting settings would be ignored without a message."""
     problems = refused(**EUROPE, scope="market:code:usa")
 
     assert problems == ["scope: can't be given beside market, stock_location or store_scope"]
@@ -204,7 +204,7 @@ def test_margin_is_capped_at_the_overlap_window(world: World, margin: float) -> 
 
 
 def test_same_token_handed_back_is_neither_an_error_nor_a_loop(world: World) -> None:
-    """Every call near a token's end would send a token request, and use up the rate_limit."""
+    """Every call near a token's end would send a token request, and use up the rate limit."""
     connection = world.connect("commercelayer", **EUROPE)
     first = connection.token()
     end = world.clock.now + 3600
@@ -288,14 +288,14 @@ ERRORS: list[tuple[int, object, type[keyturn.errors.KeyturnError], str, str]] = 
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("status", "fields", "kind", "code", "text"), ERRORS)
-def test_errors_of_every_shape_are_understood(
+@pytest.mark.parametrize(("status", "fields", "kind", "code", "words"), ERRORS)
+def test_errors_of_every_form_are_understood(
     world: World,
     status: int,
     fields: object,
     kind: type[keyturn.errors.KeyturnError],
     code: str,
-    text: str,
+    words: str,
 ) -> None:
     """Commerce Layer's errors don't follow RFC 6749: the user would see no reason."""
     world.endpoint.responses += [world.endpoint.response(status, fields)] * 3
@@ -304,7 +304,7 @@ def test_errors_of_every_shape_are_understood(
         world.connect("commercelayer", **EUROPE).token()
     assert type(caught.value) is kind
     assert getattr(caught.value, "error", "") == code
-    assert text in str(caught.value)
+    assert words in str(caught.value)
 
 
 API_401 = [
@@ -373,8 +373,8 @@ def test_hostile_organization_in_a_token_is_never_used(world: World, slug: objec
     "token",
     ["opaque", "a.b.c", "..", "a.!!!.c", "a.W10.c", "a.e30.c", f"a.{'W' * 5000}.c", "a.eyJv.c"],
 )
-def test_token_that_tells_no_organization_is_no_error_by_itself(world: World, token: str) -> None:
-    """A token in another format would crash instead of asking for the setting."""
+def test_token_that_names_no_organization_is_no_error_by_itself(world: World, token: str) -> None:
+    """A token in another format would crash instead of naming the setting to give."""
     world.endpoint.responses.append(world.endpoint.token(token))
     connection = world.connect("commercelayer", **EUROPE)
 
@@ -473,10 +473,10 @@ def test_stale_token_is_renewed_in_its_last_minutes(
 def test_scope_is_a_string_or_a_list() -> None:
     """A scope as a list, as other providers take it, would be refused."""
     account = {"kind": "integration", "client_id": "cid", "client_secret": "s3cret-for-tests"}
-    texts = [
+    scopes = [
         "market:code:europe stock_location:id:x",
         ("market:code:europe", "stock_location:id:x"),
     ]
-    for scope in (*texts, list(texts[1])):
+    for scope in (*scopes, list(scopes[1])):
         request = keyturn.connect("commercelayer", **account, scope=scope).token_request()
-        assert request.scope == texts[1]
+        assert request.scope == scopes[1]

@@ -62,14 +62,14 @@ def test_scope_is_immutable_and_a_value() -> None:
 
 
 def test_stock_location_needs_a_market() -> None:
-    """Commerce Layer would response 400."""
+    """Commerce Layer would respond with 400."""
     with pytest.raises(ValueError, match="needs a market"):
         Scope().stock_location(id="x")
 
 
 @pytest.mark.parametrize("names", [{}, {"id": "a", "code": "b"}])
 def test_resource_is_named_in_exactly_one_way(names: dict[str, Any]) -> None:
-    """One of two names would be dropped in silence."""
+    """One of two names would be dropped without a message."""
     with pytest.raises(ValueError, match="either its id or its code"):
         Scope().market(**names)
 

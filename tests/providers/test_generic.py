@@ -65,7 +65,9 @@ def test_every_datum_is_a_setting_with_the_same_default(name: str) -> None:
     settings = keyturn.provider("generic").settings(token_url=ADDRESS)
 
     assert getattr(settings, name) == getattr(keyturn.plugins.Provider, name)
-    assert fields_of(type(settings))[name].metadata["title"] == DATA[name].title
+    title = fields_of(type(settings))[name].metadata["title"]
+    assert title[0].isupper()
+    assert title.casefold() == name.replace("_", " ")
 
 
 def test_nothing_given_is_the_usual_provider() -> None:
@@ -189,7 +191,7 @@ API_KEYS: list[tuple[str, str, str]] = [
 
 
 @pytest.mark.parametrize(("text", "body", "header"), API_KEYS)
-def test_api_key_buys_a_token(
+def test_api_key_is_enough_for_a_token(
     load: Callable[[str], keyturn.Connection], text: str, body: str, header: str
 ) -> None:
     """Many platforms know no client ID, and no grant."""
@@ -202,7 +204,7 @@ def test_api_key_buys_a_token(
 
 
 def test_key_and_certificate(load: Callable[[str], keyturn.Connection], tmp_path: Path) -> None:
-    """The stronger ways to authenticate would be for plugins alone."""
+    """Only plugins could use the stronger ways to authenticate."""
     key = rsa.generate_private_key(65537, 2048).private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,

@@ -68,7 +68,7 @@ def test_token_without_lifetime_lives_the_shorter_documented_time(
 def test_wrong_secret_is_reported_by_the_code_whatever_the_status(
     world: World, name: str, settings: dict[str, Any], status: int
 ) -> None:
-    """Norce's server responses 400, its test double 401: one of them would be misread."""
+    """Norce's server responds with 400, its test double with 401: one would be misread."""
     world.endpoint.refuse(status)
     connection = world.connect(name, **settings)
 
@@ -168,7 +168,7 @@ def test_api_url_follows_from_the_settings(
 
 
 @pytest.mark.parametrize("scope", ["qa", "lab production"])
-def test_undocumented_api_host_is_asked_for(world: World, scope: str) -> None:
+def test_undocumented_api_host_must_be_set(world: World, scope: str) -> None:
     """A guessed host would get a token that is not meant for it."""
     connection = world.connect("norce-storm", scope=scope)
 

@@ -15,7 +15,7 @@ SHOP: dict[str, Any] = {"url": "https://shop.example"}
 
 
 def test_sides_never_share_a_token(world: World) -> None:
-    """A storefront token would be sent to the back-office, which responses an empty 401."""
+    """A storefront token would be sent to the back-office, which responds with an empty 401."""
     backoffice = world.connect("orocommerce", **SHOP)
     storefront = world.connect("orocommerce", **SHOP, side="storefront")
 
@@ -29,7 +29,7 @@ def test_sides_never_share_a_token(world: World) -> None:
 
 
 def test_accept_is_the_documented_one(world: World) -> None:
-    """OroCommerce would response in another API type."""
+    """OroCommerce would respond in another API type."""
     assert world.connect("orocommerce", **SHOP).headers() == {
         "Authorization": "Bearer token-1",
         "Accept": "application/vnd.api+json",
@@ -86,13 +86,13 @@ ERRORS: list[tuple[int, dict[str, Any], type[keyturn.errors.KeyturnError], str]]
 ]
 
 
-@pytest.mark.parametrize(("status", "fields", "kind", "text"), ERRORS)
+@pytest.mark.parametrize(("status", "fields", "kind", "words"), ERRORS)
 def test_errors_are_reported_apart(
     world: World,
     status: int,
     fields: dict[str, Any],
     kind: type[keyturn.errors.KeyturnError],
-    text: str,
+    words: str,
 ) -> None:
     """The user would correct the wrong setting, or miss the server's hint."""
     world.endpoint.responses += [world.endpoint.response(status, fields)] * 3
@@ -100,7 +100,7 @@ def test_errors_are_reported_apart(
     with pytest.raises(keyturn.errors.KeyturnError) as caught:
         world.connect("orocommerce", **SHOP).token()
     assert type(caught.value) is kind
-    assert text in str(caught.value)
+    assert words in str(caught.value)
 
 
 def test_every_401_of_the_api_may_mean_the_token(world: World) -> None:

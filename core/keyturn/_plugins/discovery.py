@@ -75,6 +75,20 @@ class Installed:
         return f"{problem}, and this keyturn supports {oldest} to {newest}", f"Update {outdated}."
 
 
+# keyturn's own providers by their names; no distribution's metadata is read for them.
+OWN_PROVIDERS = {
+    name: Installed(
+        name,
+        PROVIDERS_GROUP,
+        partial(importlib.import_module, module),
+        _OWN_DISTRIBUTION,
+        release="",
+        api=1,
+    )
+    for name, module in BUILT_IN.items()
+}
+
+
 def installed(group: str) -> list[Installed]:
     """Return the plugins of an entry-point group, for any plugin API, sorted by name.
 
@@ -88,21 +102,13 @@ def installed(group: str) -> list[Installed]:
     for distribution in distributions():
         try:
             plugins = _plugins_of(distribution, group)
+            if plugins:
+                # One distribution may be found twice; as for imports, the first on the path wins.
+                found.setdefault(plugins[0].distribution, plugins)
         except Exception as error:  # noqa: BLE001 - anything may be installed
             where = getattr(distribution, "_path", "a distribution")
             _logger.warning("the metadata in %s can't be read (%s)", where, type(error).__name__)
-            continue
-        if plugins:
-            # One distribution may be found twice; as for imports, the first on the path wins.
-            found.setdefault(plugins[0].distribution, plugins)
     return sorted(chain(*found.values()), key=lambda plugin: (plugin.name, plugin.distribution))
-
-
-def built_in(name: str) -> Installed | None:
-    """Return the built-in provider of a name, without a look at any distribution's metadata."""
-    load = partial(importlib.import_module, BUILT_IN.get(name, ""))
-    plugin = Installed(name, PROVIDERS_GROUP, load, _OWN_DISTRIBUTION, release="", api=1)
-    return plugin if name in BUILT_IN else None
 
 
 def installed_providers() -> list[Installed]:
@@ -128,8 +134,9 @@ def is_disabled(plugin: Installed) -> bool:
     choice = os.environ.get(CHOICE_VARIABLE, "").strip()
     names = [name.strip() for name in choice.split(",")] if choice else []
     disabled = [name[1:] for name in names if name.startswith("-")]
-    is_valid = all(re.fullmatch(_NAME_PATTERN, name) for name in disabled or names)
-    if len(disabled) not in {0, len(names)} or not is_valid:
+    if len(disabled) not in {0, len(names)} or not all(
+        re.fullmatch(_NAME_PATTERN, name) for name in disabled or names
+    ):
         raise errors.ConfigurationError(
             f"the environment variable {CHOICE_VARIABLE} can't be understood.",
             hint="Set it to the names of the plugins to disable, such as -acme,-vault, or of the "
@@ -145,9 +152,15 @@ def _plugins_of(distribution: Distribution, group: str) -> list[Installed]:
     if f"[{group}" not in (distribution.read_text("entry_points.txt") or ""):
         return []
     owner = re.sub(r"[-_.]+", "-", distribution.name).lower()
-    version = distribution.version
     plugins = [
-        Installed(point.name, point.group, point.load, owner, version, int(match[1] or 1))
+        Installed(
+            point.name,
+            point.group,
+            point.load,
+            owner,
+            distribution.version,
+            int(match[1] or 1),
+        )
         for point in distribution.entry_points
         if (match := re.fullmatch(re.escape(group) + _VERSION_PATTERN, point.group))
     ]

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import copy
-import functools
 import logging
 import traceback
 import warnings
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
@@ -19,9 +17,9 @@ from keyturn._once import cached_once
 from keyturn._plugins import hooks
 from keyturn._plugins.discovery import (
     CHOICE_VARIABLE,
+    OWN_PROVIDERS,
     PLUGINS_GROUP,
     Installed,
-    built_in,
     installed,
     installed_providers,
     is_disabled,
@@ -95,7 +93,7 @@ def provider(name: str) -> Provider[Any]:
 @cached_once
 def loaded_provider(name: str) -> Provider[Any]:
     """Import and return the provider of a name; see `provider`."""
-    plugin = built_in(name) or _chosen(name)
+    plugin = OWN_PROVIDERS.get(name) or _chosen(name)
     if not is_disabled(plugin):
         return _attempt(_provider_of, plugin)
     raise errors.ProviderLoadError(
@@ -113,7 +111,7 @@ def plugin_manager() -> pluggy.PluginManager:
             if is_disabled(plugin):
                 _logger.info("%s is disabled by %s", plugin, CHOICE_VARIABLE)
             else:
-                _attempt(functools.partial(_register, manager), plugin)
+                _attempt(lambda each: _register(manager, each), plugin)
         except errors.ConfigurationError as error:
             _logger.warning("plugin %s is not used: %s", plugin.name, error)
     return manager
@@ -135,8 +133,8 @@ def call_plugins(hook: str, wanted: type = object, /, **arguments: Any) -> list[
     for name, plugin in plugins:
         others = [other for _, other in plugins if other is not plugin]
         try:
-            own = copy.deepcopy(arguments)  # what one changes in it the next must not see
-            returned = manager.subset_hook_caller(hook, others)(**own)
+            # Copies: what one plugin changes in them the next must not see.
+            returned = manager.subset_hook_caller(hook, others)(**copy.deepcopy(arguments))
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - a plugin may do anything
@@ -151,8 +149,13 @@ def call_plugins(hook: str, wanted: type = object, /, **arguments: Any) -> list[
                 found += results
                 continue
             problem = f"it returned {wrong[0]}, which is neither {wanted.__name__} nor None"
-        advice = f"Update it, report it to its authors, or disable it with {CHOICE_VARIABLE}."
-        _logger.warning("%s failed in %s: %s. %s", name, hook, problem, advice)
+        _logger.warning(
+            "%s failed in %s: %s. Update it, report it to its authors, or disable it with %s.",
+            name,
+            hook,
+            problem,
+            CHOICE_VARIABLE,
+        )
     return found
 
 
@@ -176,10 +179,9 @@ def _described(file: Traversable, name: str | None) -> Provider[Any]:
 
     try:
         description = tomllib.loads(file.read_bytes().decode())
-    except OSError as error:
-        problem = f"can't be read ({type(error).__name__}: {error})"
-    except (ValueError, RecursionError) as error:
-        problem = f"is not TOML ({type(error).__name__}: {error})"
+    except (OSError, ValueError, RecursionError) as error:
+        what = "can't be read" if isinstance(error, OSError) else "is not TOML"
+        problem = f"{what} ({type(error).__name__}: {error})"
     else:
         name = name or description.get("name", file.name.removesuffix(".toml"))
         return provider_from_data(description, name=name)
@@ -199,8 +201,9 @@ def _attempt(load: Callable[[Installed], T], plugin: Installed) -> T:
         if not isinstance(error, errors.ConfigurationError):
             problem = f"{type(error).__name__} at its import or in its hook"
             _logger.info("%s can't be used", plugin, exc_info=True)
-        log = f"the log {_logger.name} (INFO) has details"
-        advice = f"Update it, or report it to its authors; {log}."
+        advice = (
+            f"Update it, or report it to its authors; the log {_logger.name} (INFO) has details."
+        )
     end = "" if problem.endswith((".", "?")) else "."
     raise errors.ProviderLoadError(f"{plugin} can't be used: {problem}{end}", hint=advice)
 
@@ -210,7 +213,7 @@ def _provider_of(plugin: Installed) -> Provider[Any]:
 
     imported, manager = _import(plugin)
     results = manager.hook.keyturn_provider()
-    if not results and isinstance(imported, ModuleType) and hasattr(imported, "__path__"):
+    if not results and hasattr(imported, "__path__"):
         import importlib.resources  # 20 ms, which only such a provider costs
 
         file = importlib.resources.files(imported) / f"{plugin.name}.toml"
@@ -222,7 +225,7 @@ def _provider_of(plugin: Installed) -> Provider[Any]:
         )
     mistakes: list[str] = []
     if not plugin.is_own:  # keyturn's own are checked when keyturn is tested
-        from keyturn._providers.problems import problems
+        from keyturn._providers.calls import problems
 
         mistakes += map(str, problems(found))
     if mistakes or found.name != plugin.name:
@@ -234,8 +237,9 @@ def _register(manager: pluggy.PluginManager, plugin: Installed) -> None:
     """Import a plugin, and register it beside the others."""
     imported, alone = _import(plugin)
     if not any(getattr(alone.hook, name).get_hookimpls() for name in hooks.PLUGIN_HOOKS):
-        every = ", ".join(hooks.PLUGIN_HOOKS)
-        raise errors.ConfigurationError(f"it implements none of the hooks {every}")
+        raise errors.ConfigurationError(
+            f"it implements none of the hooks {', '.join(hooks.PLUGIN_HOOKS)}"
+        )
     hash(imported)  # pluggy keeps plugins in sets: one that can't be there would break the others
     manager.register(imported, name=str(plugin))
 
@@ -243,9 +247,12 @@ def _register(manager: pluggy.PluginManager, plugin: Installed) -> None:
 def _import(plugin: Installed) -> tuple[Any, pluggy.PluginManager]:
     """Import a plugin; return it, and a manager of it alone, in which it can harm no other."""
     if plugin.api < hooks.API_VERSION:
-        what = f"{plugin} is written for version {plugin.api} of the plugin API"
-        message = f"{what}. That is deprecated: the current one is {hooks.API_VERSION}."
-        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        warnings.warn(
+            f"{plugin} is written for version {plugin.api} of the plugin API. That is deprecated: "
+            f"the current one is {hooks.API_VERSION}.",
+            DeprecationWarning,
+            stacklevel=2,
+        )
     imported = plugin.load()
     manager = hooks.new_manager()
     manager.register(imported, name=str(plugin))

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 import attrs
 
 from keyturn._http.request import BodyFormat  # noqa: TC001 - as above
+from keyturn._http.urls import domain_problem
 from keyturn._providers import kinds
 from keyturn._rate_limit import RateLimit  # noqa: TC001 - as above
 
@@ -38,14 +39,12 @@ class Datum:
     """What is declared of one datum.
 
     Args:
-        title: Its name for people.
         description: What it is.
         default: Its value where a provider does not set it.
         check: Returns what is wrong with a value of the right type, or None; see `kinds`.
         template: What it or its values are templates for; empty when they are none.
     """
 
-    title: str
     description: str
     default: Any
     check: kinds.Check | None
@@ -65,7 +64,6 @@ DATA: dict[str, Datum] = {}
 
 
 def datum(
-    title: str,
     description: str,
     *,
     default: T = kinds.REQUIRED,
@@ -73,116 +71,110 @@ def datum(
     template: TemplateUse = "",
 ) -> T:
     """Declare a datum; see `Datum`."""
-    return Datum(title, description, default, check, template)  # type: ignore[return-value]
+    return Datum(description, default, check, template)  # type: ignore[return-value]
 
 
 class RequestData:
     """The data of a token request."""
 
     name: ClassVar[str] = datum(
-        "Name",
         "The name that users choose it by; also the entry point's.",
-        check=kinds.provider_name,
+        check=kinds.matches(
+            r"[A-Za-z0-9]+(?:[._-]+[A-Za-z0-9]+)*",
+            "must have letters, digits and inner . _ or - only",
+        ),
     )
-    title: ClassVar[str] = datum("Title", "Its name for people.", default="")
+    title: ClassVar[str] = datum("Its name for people.", default="")
     token_url: ClassVar[str] = datum(
-        "Token URL",
         "The token endpoint, a template such as `https://{tenant}.acme.example/token`.",
         check=lambda url: kinds.required(url) or kinds.address(url),
         template="address",
     )
     method: ClassVar[Literal["POST", "GET"]] = datum(
-        "Method", "The token request's HTTP method.", default="POST"
+        "The token request's HTTP method.", default="POST"
     )
     body_format: ClassVar[BodyFormat] = datum(
-        "Body format",
         "How the parameters are sent: `form`, `json`, or `query` (in the URL, with an empty body).",
         default="form",
     )
     client_authentication: ClassVar[ClientAuthentication] = datum(
-        "Client authentication",
         "How the client authenticates, in the terms of RFC 7591 section 2 and three more.",
         default="client_secret_post",
     )
     client_id_name: ClassVar[str] = datum(
-        "Client ID name",
         "The parameter or header of the client ID; empty when it isn't sent.",
         default="client_id",
     )
     client_secret_name: ClassVar[str] = datum(
-        "Client secret name",
         "The parameter or header of the client secret; empty when it isn't sent.",
         default="client_secret",
     )
     grant_type: ClassVar[str] = datum(
-        "Grant type", "The grant; empty when none is sent.", default="client_credentials"
+        "The grant; empty when none is sent.", default="client_credentials"
     )
     parameters: ClassVar[Mapping[str, str]] = datum(
-        "Parameters",
         "Further parameters of the token request, templates.",
         default=_NO_TABLE,
         template="token_request",
     )
     token_headers: ClassVar[Mapping[str, str]] = datum(
-        "Token headers",
         "Further headers of the token request, templates.",
         default=_NO_TABLE,
         check=kinds.headers,
         template="token_request",
     )
     scope_name: ClassVar[str] = datum(
-        "Scope name",
         "The parameter of the scope; empty when it isn't sent as one.",
         default="scope",
     )
     assertion_name: ClassVar[str] = datum(
-        "Assertion name",
         "The parameter of the signed JWT, with `private_key_jwt`; `assertion` where the JWT is the "
         "grant (RFC 7521 section 4).",
         default="client_assertion",
         check=kinds.required,
     )
     assertion_algorithm: ClassVar[str] = datum(
-        "Assertion algorithm",
         "How the JWT is signed (RFC 7518 section 3.1).",
         default="RS256",
-        check=kinds.algorithm,
+        check=kinds.matches(
+            r"(?:RS|PS|ES)(?:256|384|512)|ES256K|EdDSA|Ed25519|Ed448",
+            "must be an algorithm with a private key, such as RS256, PS256, ES256 or EdDSA",
+        ),
     )
     assertion_key_header: ClassVar[str] = datum(
-        "Assertion key header",
         "The JWT's header that names the key, such as `x5t#S256` (RFC 7515 section 4.1).",
         default="kid",
-        check=kinds.key_header,
+        check=kinds.check(
+            lambda name: name not in {"", "alg", "b64", "crit", "typ"},
+            "can't be empty, alg, b64, crit or typ",
+        ),
     )
     assertion_audience: ClassVar[str] = datum(
-        "Assertion audience",
         "The JWT's `aud`, a template; empty for the token endpoint's address.",
         default="",
         template="token_request",
     )
     assertion_claims: ClassVar[Mapping[str, str]] = datum(
-        "Assertion claims",
         "Further claims, templates. `iss` and `sub` are the client ID; an empty value removes one.",
         default=_NO_TABLE,
         template="token_request",
     )
     assertion_lifetime: ClassVar[float] = datum(
-        "Assertion lifetime",
         "Seconds for which the JWT is valid.",
         default=300.0,
-        check=kinds.assertion_lifetime,
+        check=kinds.check(
+            lambda seconds: 1 <= seconds <= 86_400, "must be from 1 to 86400 seconds"
+        ),
     )
     rate_limit: ClassVar[RateLimit | None] = datum(
-        "Rate limit",
         "How many token requests the token endpoint's host allows; none if none is documented.",
         default=None,
         check=kinds.rate_limit,
     )
     token_status: ClassVar[int] = datum(
-        "Token status",
         "The HTTP status of a response with a token (RFC 6749 section 5.1).",
         default=200,
-        check=kinds.success_status,
+        check=kinds.check(range(200, 300).__contains__, "must be from 200 to 299"),
     )
 
 
@@ -190,113 +182,92 @@ class TokenResponseMapping:
     """Where the token, its lifetime and an error stand in responses; by default as in RFC 6749."""
 
     scope_separator: ClassVar[str] = datum(
-        "Scope separator",
         "What stands between the values of the scope (RFC 6749 section 3.3: a space).",
         default=" ",
         check=kinds.required,
     )
     token_field: ClassVar[str] = datum(
-        "Token field",
         "The path of the token in the response; empty when the whole body is the token.",
         default="access_token",
         check=kinds.optional_path,
     )
     token_type: ClassVar[str] = datum(
-        "Token type",
         "What `token_type` in the response must be, in any case; empty when it doesn't matter.",
         default="Bearer",
     )
     lifetime_field: ClassVar[str] = datum(
-        "Lifetime field",
         "The path of the lifetime in the response.",
         default="expires_in",
         check=kinds.path,
     )
     lifetime_format: ClassVar[LifetimeFormat] = datum(
-        "Lifetime format",
         "What it holds: `seconds` or `milliseconds` from now; or the end, as `epoch` (seconds), "
         "`epoch_milliseconds` or `date` (RFC 3339).",
         default="seconds",
     )
     missing_lifetime: ClassVar[float | None] = datum(
-        "Missing lifetime",
         "Seconds to assume where the response has no lifetime; none refuses such a response.",
         default=None,
         check=kinds.positive,
     )
     error_field: ClassVar[str] = datum(
-        "Error field",
         "The path of an error's code, in responses of any status.",
         default="error",
         check=kinds.path,
     )
     error_description_field: ClassVar[str] = datum(
-        "Error description field",
         "The path of the error's description.",
         default="error_description",
         check=kinds.path,
     )
     error_codes: ClassVar[Mapping[str, str]] = datum(
-        "Error codes",
         'The OAuth codes of the platform\'s own codes, such as `{"40013": "invalid_client"}`.',
         default=_NO_TABLE,
         check=kinds.codes,
     )
 
 
-# The names of the data that say how a response is read.
-RESPONSE_DATA = tuple(name for name in vars(TokenResponseMapping) if name in DATA)
-
-
 class ApiData:
     """The data of a token's use."""
 
     max_margin: ClassVar[float] = datum(
-        "Largest margin",
         "Seconds before the end; the server issues no new token earlier. By default no cap.",
         default=float("inf"),
         check=kinds.positive,
     )
     api_url: ClassVar[str] = datum(
-        "API URL",
         "Where the API is, a template; empty when a setting or the token says it.",
         default="",
         check=kinds.address,
         template="address",
     )
     api_url_field: ClassVar[str] = datum(
-        "API URL field",
         "The path of the API's address in the token's response; empty when it has none.",
         default="",
         check=kinds.optional_path,
     )
     api_domains: ClassVar[tuple[str, ...]] = datum(
-        "API domains",
         "The domains below which that address must lie; none for the token endpoint's own host.",
         default=(),
-        check=kinds.domains,
+        check=kinds.each(domain_problem),
     )
     authorization_header: ClassVar[str] = datum(
-        "Authorization header",
         "The header of an API request that carries the token.",
         default="Authorization",
         check=kinds.header_name,
     )
     authorization_scheme: ClassVar[str] = datum(
-        "Authorization scheme",
         "What stands before the token in that header (RFC 6750 section 2.1); may be empty.",
         default="Bearer",
-        check=kinds.scheme,
+        check=kinds.matches(r"[\x21-\x7e]*", "must be one word, or empty"),
     )
     api_headers: ClassVar[Mapping[str, str]] = datum(
-        "API headers",
         "Further headers of each API request, templates.",
         default=_NO_TABLE,
         check=kinds.headers,
         template="api_request",
     )
     revocation_url: ClassVar[str] = datum(
-        "Revocation URL",
         "The revocation endpoint (RFC 7009), a template; empty when there is none.",
         default="",
         check=kinds.address,

@@ -12,9 +12,16 @@ import attrs
 
 from keyturn import errors
 from keyturn._names import did_you_mean
+from keyturn._providers.calls import NEEDED_SETTINGS, problems
 from keyturn._providers.data import DATA, datum_types
-from keyturn._providers.kinds import WrongValueError, choice_problem, convert, fields_of, kind_of
-from keyturn._providers.problems import NEEDED_SETTINGS, problems
+from keyturn._providers.kinds import (
+    REQUIRED,
+    WrongValueError,
+    choice_problem,
+    convert,
+    fields_of,
+    kind_of,
+)
 from keyturn._providers.provider import Provider
 from keyturn._providers.settings import (
     CertificateSettings,
@@ -31,7 +38,6 @@ from keyturn._providers.settings import (
     url,
 )
 from keyturn._secret import Secret
-from keyturn.errors import Problem
 
 # The type of a field, and its declaration.
 _Field = tuple[Any, Any]
@@ -88,13 +94,15 @@ def provider_from_data(description: Mapping[str, Any], *, name: str | None = Non
         raise errors.ConfigurationError("the description of a provider must be a table.")
     known = [*DATA, "settings", "credentials"]
     mistakes = [
-        Problem(str(key), f"is not known.{did_you_mean(str(key), known)}")
+        errors.Problem(str(key), f"is not known.{did_you_mean(str(key), known)}")
         for key in description
         if key not in known
     ]
     name = description.get("name") if name is None else name
     if description.get("name", name) != name:
-        mistakes.append(Problem("name", f"must be {name}, which the provider is registered as"))
+        mistakes.append(
+            errors.Problem("name", f"must be {name}, which the provider is registered as")
+        )
     values = {**description, "name": name}
     data: dict[str, Any] = {"settings": _settings_class(description, mistakes)}
     for key in DATA.keys() & values.keys():
@@ -111,7 +119,7 @@ def provider_from_data(description: Mapping[str, Any], *, name: str | None = Non
     return provider
 
 
-def _settings_class(description: Mapping[str, Any], mistakes: list[Problem]) -> Any:
+def _settings_class(description: Mapping[str, Any], mistakes: list[errors.Problem]) -> Any:
     """Return the settings class, and add the mistakes in its description to those known."""
     tables = description.get("settings", {})
     if isinstance(tables, type):
@@ -120,8 +128,11 @@ def _settings_class(description: Mapping[str, Any], mistakes: list[Problem]) -> 
     credentials = description.get("credentials", NEEDED_SETTINGS.get(way, "client_secret"))
     problem = choice_problem(credentials, _CREDENTIALS)
     if problem or not isinstance(tables, Mapping):
-        wrong = Problem("settings", "must be a table with a table for each setting")
-        mistakes.append(Problem("credentials", problem) if problem else wrong)
+        mistakes.append(
+            errors.Problem("credentials", problem)
+            if problem
+            else errors.Problem("settings", "must be a table with a table for each setting")
+        )
         return Settings
     fields: dict[str, _Field] = {}
     for key, table in tables.items():
@@ -173,39 +184,42 @@ class _SettingTable(Record):
     def field(self, name: str = "") -> _Field:
         """Return the type and the declaration of the setting; a credential keeps its check."""
         annotation, declare = _KINDS[self.kind]
-        arguments: dict[str, Any] = {}
+        default = REQUIRED if self.default is None else convert(self.default, annotation)
+        if self.optional and self.default is None:
+            annotation, default = annotation | None, None
+        further: dict[str, Any] = {}
         if name in _CREDENTIAL_FIELDS and declare is setting:
-            arguments["check"] = _CREDENTIAL_FIELDS[name].metadata["check"]
+            further["check"] = _CREDENTIAL_FIELDS[name].metadata["check"]
         if self.choices is not None:
-            arguments["choices"] = (
+            further["choices"] = (
                 {each: each for each in self.choices}
                 if isinstance(self.choices, list)
                 else self.choices
             )
-        if self.default is not None:
-            arguments["default"] = convert(self.default, annotation)
-        elif self.optional:
-            arguments["default"] = None
-            annotation |= None
-        return annotation, declare(self.title, self.description, **arguments)
+        return annotation, declare(self.title, self.description, default=default, **further)
 
 
-def _setting_problems(key: Any, table: Any) -> Iterator[Problem]:
+def _setting_problems(key: Any, table: Any) -> Iterator[errors.Problem]:
     """Yield what is wrong with a setting."""
     path = f"settings.{key}"
     is_name = isinstance(key, str) and _NAME_REGEX.fullmatch(key)
     if not is_name or hasattr(Record, key) or key in {*_RESERVED_NAMES, *fields_of(Settings)}:
-        yield Problem(path, "can't be the name of a setting")
+        yield errors.Problem(path, "can't be the name of a setting")
     if not isinstance(table, Mapping):
-        yield Problem(path, "must be a table with kind and title")
+        yield errors.Problem(path, "must be a table with kind and title")
         return
     for mistake in read(_SettingTable, table)[1]:
-        yield Problem(f"{path}.{mistake.path}", mistake.message)
+        yield errors.Problem(f"{path}.{mistake.path}", mistake.message)
     kind, _ = _KINDS.get(str(table.get("kind", "text")), (None, None))
     usual = kind_of(_CREDENTIAL_FIELDS[key].type)[0] if key in _CREDENTIAL_FIELDS else kind
     if kind and kind is not usual:
         word = "secret" if usual is Secret else "text"
-        yield Problem(f"{path}.kind", f"must be {word}, as the credential of that name is")
+        yield errors.Problem(f"{path}.kind", f"must be {word}, as the credential of that name is")
+
+
+def _title(name: str) -> str:
+    title = re.sub(r"\b(?:api|id|url)\b", lambda match: match[0].upper(), name.replace("_", " "))
+    return title[0].upper() + title[1:]
 
 
 _OPTIONAL_CREDENTIALS: dict[str, _Field] = {
@@ -218,7 +232,7 @@ _DATA_FIELDS: dict[str, _Field] = {
     name: (
         datum_types()[name],
         setting(
-            datum.title,
+            _title(name),
             datum.description,
             default=datum.default,
             check=datum.check or (lambda _: None),

@@ -15,7 +15,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 import attrs
 
 from keyturn._http.response import is_code
-from keyturn._http.urls import domain_problem, url_problem
+from keyturn._http.urls import url_problem
 from keyturn._names import did_you_mean
 from keyturn._rate_limit import RateLimit
 from keyturn._secret import Secret
@@ -191,20 +191,20 @@ _FRAMING = frozenset(
 )
 
 
-def _check(is_right: Callable[[Any], object], problem: str) -> Check:
+def check(is_right: Callable[[Any], object], problem: str) -> Check:
     """Return a check that reports `problem` for each value that is not right."""
     return lambda value: None if is_right(value) else problem
 
 
-def _matches(pattern: str, problem: str) -> Check:
+def matches(pattern: str, problem: str) -> Check:
     """Return a check that reports `problem` for each string without the pattern."""
     # `re` compiles it when it is first needed.
     return lambda value: None if re.fullmatch(pattern, value) else problem
 
 
-def _each(check: Check) -> Check:
-    """Return a check of several strings, which names the first that is wrong."""
-    return lambda values: next((f"{each!r} {check(each)}" for each in values if check(each)), None)
+def each(rule: Check) -> Check:
+    """Return a check of several strings by a rule for one; it names the first that is wrong."""
+    return lambda values: next((f"{each!r} {rule(each)}" for each in values if rule(each)), None)
 
 
 def _is_one_line(value: str | Secret) -> bool:
@@ -213,36 +213,19 @@ def _is_one_line(value: str | Secret) -> bool:
 
 
 _PATH = r"[^.\s]+(?:\.[^.\s]+)*"
-required = _check(bool, "must not be empty")
-path = _matches(_PATH, "must be a path such as data.token")
-optional_path = _matches(f"(?:{_PATH})?", "must be a path such as data.token")
-scheme = _matches(r"[\x21-\x7e]*", "must be one word, or empty")
-key_header = _check(
-    lambda name: name not in {"", "alg", "b64", "crit", "typ"},
-    "can't be empty, alg, b64, crit or typ",
-)
-algorithm = _matches(
-    r"(?:RS|PS|ES)(?:256|384|512)|ES256K|EdDSA|Ed25519|Ed448",
-    "must be an algorithm with a private key, such as RS256, PS256, ES256 or EdDSA",
-)
-provider_name = _matches(
-    r"[A-Za-z0-9]+(?:[._-]+[A-Za-z0-9]+)*", "must have letters, digits and inner . _ or - only"
-)
-success_status = _check(range(200, 300).__contains__, "must be from 200 to 299")
-assertion_lifetime = _check(
-    lambda seconds: 1 <= seconds <= 86_400, "must be from 1 to 86400 seconds"
-)
-positive = _check(lambda number: number > 0, "must be above 0")
-one_line = _check(_is_one_line, "must be one line, without spaces around it")
-scope = _check(
+required = check(bool, "must not be empty")
+path = matches(_PATH, "must be a path such as data.token")
+optional_path = matches(f"(?:{_PATH})?", "must be a path such as data.token")
+positive = check(lambda number: number > 0, "must be above 0")
+one_line = check(_is_one_line, "must be one line, without spaces around it")
+scope = check(
     lambda values: values and all(re.fullmatch(SCOPE_VALUE_PATTERN, each) for each in values),
     "must have one or more scope values of visible ASCII characters (RFC 6749 section 3.3)",
 )
-private_key = _check(
+private_key = check(
     lambda key: re.match(r"\s*-----BEGIN (?s:.*)PRIVATE KEY-----", key.reveal()),
     "must be a private key as PEM, from -----BEGIN to the last line",
 )
-domains = _each(domain_problem)
 
 
 def address(template: str) -> str | None:
@@ -266,7 +249,7 @@ def headers(values: Mapping[str, str]) -> str | None:
             return f"the value of {name!r} must have visible ASCII characters and spaces only"
     if len({name.lower() for name in values}) < len(values):
         return "has a header twice: the case of a name makes no difference"
-    return _each(header_name)(values)
+    return each(header_name)(values)
 
 
 def rate_limit(limit: RateLimit) -> str | None:
@@ -279,4 +262,4 @@ def rate_limit(limit: RateLimit) -> str | None:
 
 def codes(values: Mapping[str, str]) -> str | None:
     """Check that the values of a table are OAuth error codes."""
-    return _each(_check(is_code, "is no error code of RFC 6749 section 5.2"))(values.values())
+    return each(check(is_code, "is no error code of RFC 6749 section 5.2"))(values.values())

@@ -11,7 +11,7 @@ from keyturn._http.request import ClientCertificate, Pairs, TokenRequest
 from keyturn._http.urls import is_below, origin, url_problem
 from keyturn._http.values import BasicCredentials, ClientAssertion, reveal
 from keyturn._providers import templates, token_response
-from keyturn._providers.data import RESPONSE_DATA, ApiData, RequestData, TokenResponseMapping
+from keyturn._providers.data import DATA, ApiData, RequestData, TokenResponseMapping
 from keyturn._providers.kinds import json_schema
 from keyturn._providers.settings import Settings
 from keyturn._secret import Secret
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 S = TypeVar("S", bound=Settings)
 
-_ASSERTION = "client_assertion"
 _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
@@ -108,8 +107,10 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
 
     def api_request_headers(self, settings: S, token: Token) -> Mapping[str, str]:
         """Return what an API request needs besides the token, where the caller set none."""
-        headers = templates.render_all(self.api_headers, settings)
-        return {name: each if isinstance(each, str) else reveal(each) for name, each in headers}
+        return {
+            name: value if isinstance(value, str) else reveal(value)
+            for name, value in templates.render_all(self.api_headers, settings)
+        }
 
     def api_url_for(self, settings: S, token: Token | None) -> str | None:
         """Return where the API is, or None when that isn't known.
@@ -123,7 +124,19 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
             return settings.api_url
         if not self.api_url_field:
             return self.expand(self.api_url, settings)
-        return self._api_url_in(settings, token) if token else None
+        if token is None:
+            return None
+        found = token_response.field_of(dict(token.extra), self.api_url_field)
+        if isinstance(found, str) and url_problem(found) is None:
+            own = settings.token_url or self.expand(self.token_url, settings)
+            is_below_one = any(is_below(found, domain) for domain in self.api_domains)
+            if is_below_one or (not self.api_domains and origin(found) == origin(own)):
+                return found.rstrip("/")
+        where = " or ".join(self.api_domains) or "the token endpoint's host"
+        raise errors.ConfigurationError(
+            f"the token's response names no address of the API below {where}.",
+            hint="Set api_url.",
+        )
 
     def token_rejected(self, settings: S, response: Response) -> bool:
         """Return whether an API's 401 response means the token, so that a new one may help."""
@@ -173,8 +186,9 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
         client_id: str | None = getattr(settings, "client_id", None)
         secret: Secret | None = getattr(settings, "client_secret", None)
         if secret is not None and way in {"client_secret_basic", "client_secret_basic_raw"}:
-            form_encoded = way == "client_secret_basic"
-            credentials = BasicCredentials(client_id or "", secret, form_encoded=form_encoded)
+            credentials = BasicCredentials(
+                client_id or "", secret, form_encoded=way == "client_secret_basic"
+            )
             return (), (("Authorization", credentials),)
         values: dict[str, str | Secret | None] = {self.client_id_name: client_id}
         if way not in {"private_key_jwt", "tls_client_auth"}:
@@ -191,11 +205,14 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
                 f"provider {self.name}: private_key_jwt needs the setting private_key."
             )
         client_id = getattr(settings, "client_id", None)
-        audience = self.assertion_audience
         claims = {
             "iss": client_id,
             "sub": client_id,
-            "aud": templates.render(audience, settings) if audience else url,
+            "aud": (
+                templates.render(self.assertion_audience, settings)
+                if self.assertion_audience
+                else url
+            ),
             **dict(templates.render_all(self.assertion_claims, settings)),
         }
         assertion = ClientAssertion(
@@ -207,30 +224,16 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
             lifetime=self.assertion_lifetime,
         )
         # RFC 7521 section 4.2; where a JWT is the grant itself (section 4.1), no type goes with it.
-        is_authentication = self.assertion_name == _ASSERTION
+        is_authentication = self.assertion_name == "client_assertion"
         kind = (("client_assertion_type", _ASSERTION_TYPE),) if is_authentication else ()
         return (*kind, (self.assertion_name, assertion))
 
     def _response_mapping(self, settings: S) -> str:
         """Return a digest of how the response is read: another way may find another token."""
-        data = {name: getattr(self, name) for name in RESPONSE_DATA}
+        data = {name: getattr(self, name) for name in vars(TokenResponseMapping) if name in DATA}
         data["missing_lifetime"] = self.assumed_lifetime(settings)
-        text = json.dumps(data, sort_keys=True, default=dict).encode()
-        return hashlib.sha256(text).hexdigest()[:16]
-
-    def _api_url_in(self, settings: S, token: Token) -> str:
-        """Return the API's address in a token's response, if it is the platform's own."""
-        found = token_response.field_of(dict(token.extra), self.api_url_field)
-        if isinstance(found, str) and url_problem(found) is None:
-            own = settings.token_url or self.expand(self.token_url, settings)
-            is_below_one = any(is_below(found, domain) for domain in self.api_domains)
-            if is_below_one or (not self.api_domains and origin(found) == origin(own)):
-                return found.rstrip("/")
-        where = " or ".join(self.api_domains) or "the token endpoint's host"
-        raise errors.ConfigurationError(
-            f"the token's response names no address of the API below {where}.",
-            hint="Set api_url.",
-        )
+        digest = hashlib.sha256(json.dumps(data, sort_keys=True, default=dict).encode())
+        return digest.hexdigest()[:16]
 
 
 def _certificate(settings: Settings) -> ClientCertificate | None:

@@ -28,7 +28,6 @@ from keyturn._providers.kinds import (
     scope,
 )
 from keyturn._secret import Secret
-from keyturn.errors import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -160,18 +159,18 @@ class Record:
         return (
             isinstance(other, Record)
             and type(self) is type(other)
-            and self._items() == other._items()
+            and self._values() == other._values()
         )
 
     def __hash__(self) -> int:
-        return hash((type(self), self._items()))
+        return hash((type(self), *self._values().items()))
 
     def __repr__(self) -> str:
-        fields = ", ".join(f"{name}={value!r}" for name, value in self._items())
+        fields = ", ".join(f"{name}={value!r}" for name, value in self._values().items())
         return f"{type(self).__qualname__}({fields})"
 
-    def _items(self) -> tuple[tuple[str, Any], ...]:
-        return tuple((field.name, self.__dict__[field.name]) for field in attrs.fields(type(self)))
+    def _values(self) -> dict[str, Any]:
+        return attrs.asdict(self, recurse=False)
 
     def problems(self) -> Iterable[str]:
         """Return what is wrong with values that are right one by one; to be overridden.
@@ -199,24 +198,25 @@ class Settings(Record):
     )
 
 
-class ClientSettings(Settings):
+class _ClientSettings(Settings):
+    client_id: str = setting("Client ID", "The client's public name.")
+
+
+class ClientSettings(_ClientSettings):
     """The settings of a provider with clients that need not have a secret."""
 
-    client_id: str = setting("Client ID", "The client's public name.")
     client_secret: Secret | None = setting("Client secret", "The client's secret.", default=None)
 
 
-class ConfidentialSettings(Settings):
+class ConfidentialSettings(_ClientSettings):
     """The settings of a provider whose clients all have a secret."""
 
-    client_id: str = setting("Client ID", "The client's public name.")
     client_secret: Secret = setting("Client secret", "The client's secret.")
 
 
-class KeySettings(Settings):
+class KeySettings(_ClientSettings):
     """The settings of a provider whose clients authenticate with a private key (RFC 7523)."""
 
-    client_id: str = setting("Client ID", "The client's public name.")
     private_key: Secret = setting(
         "Private key", "The client's private key as PEM.", check=private_key
     )
@@ -225,10 +225,9 @@ class KeySettings(Settings):
     )
 
 
-class CertificateSettings(Settings):
+class CertificateSettings(_ClientSettings):
     """The settings of a provider whose clients have a certificate (mutual TLS, RFC 8705)."""
 
-    client_id: str = setting("Client ID", "The client's public name.")
     certificate: str = setting(
         "Certificate", "The path of a PEM file with the client's certificate, and its chain."
     )
@@ -242,7 +241,7 @@ class CertificateSettings(Settings):
     )
 
 
-def read(cls: type[R], values: Mapping[str, Any]) -> tuple[R | None, list[Problem]]:
+def read(cls: type[R], values: Mapping[str, Any]) -> tuple[R | None, list[errors.Problem]]:
     """Make settings out of plain values.
 
     Args:
@@ -257,7 +256,7 @@ def read(cls: type[R], values: Mapping[str, Any]) -> tuple[R | None, list[Proble
     return (None, problems) if problems else (settings, [])
 
 
-def _fill(settings: Record, values: Mapping[str, Any]) -> list[Problem]:
+def _fill(settings: Record, values: Mapping[str, Any]) -> list[errors.Problem]:
     """Set the fields to values; return every mistake."""
     fields = fields_of(type(settings))
     mistakes = {
@@ -266,19 +265,18 @@ def _fill(settings: Record, values: Mapping[str, Any]) -> list[Problem]:
         if name not in fields
     }
     for name, field in fields.items():
+        settings.__dict__[name] = field.default
         try:
-            value = _checked(field, values.get(name, field.default))
+            settings.__dict__[name] = _checked(field, values.get(name, field.default))
         except WrongValueError as mistake:
             mistakes[name] = str(mistake)
-            value = field.default
-        settings.__dict__[name] = value
-    found = [Problem(name, message) for name, message in mistakes.items()]
+    found = [errors.Problem(name, message) for name, message in mistakes.items()]
     # Values that are right may still be wrong together.
     if REQUIRED not in settings.__dict__.values():
         for each in map(str, settings.problems()):
             path, colon, message = each.partition(": ")
             if not (colon and path in mistakes):
-                found.append(Problem(path, message) if colon else Problem("", each))
+                found.append(errors.Problem(path, message) if colon else errors.Problem("", each))
     return sorted(found, key=str)
 
 

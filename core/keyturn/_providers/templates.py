@@ -32,7 +32,6 @@ _RANDOM_ID_PROBLEMS = {
     "api_request": "would be the same for all requests with one token",
 }
 _PLACEHOLDER_REGEX = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?:\[([A-Za-z0-9_.-]+)\])?")
-_HOST_VALUE_PATTERN = r"[a-z0-9.-]*"
 
 
 def problem(template: str, settings: type[Settings], use: TemplateUse) -> str | None:
@@ -45,7 +44,8 @@ def problem(template: str, settings: type[Settings], use: TemplateUse) -> str | 
         return "is not a template such as https://{tenant}.example"
     for _, name, key in parts:
         field = fields_of(settings).get(name)
-        if name and field is None and not _is_property(settings, name):
+        is_attribute = not name.startswith("_") and not callable(getattr(settings, name, len))
+        if name and field is None and not is_attribute:
             return f"names {{{name}}}, which is not a setting"
         if field is not None and use == "address" and kind_of(field.type)[0] is Secret:
             return f"names {{{name}}}, a secret, which must not be in an address"
@@ -120,10 +120,6 @@ def _parts(template: str) -> tuple[tuple[str, str, str], ...]:
     return tuple(parts)
 
 
-def _is_property(settings: type[Settings], name: str) -> bool:
-    return not name.startswith("_") and not callable(getattr(settings, name, len))
-
-
 def _value(settings: Settings, name: str, key: str) -> Any:
     value = getattr(settings, name)
     field = fields_of(type(settings)).get(name)
@@ -148,4 +144,4 @@ def _placed(value: str, address: str) -> str:
     if "/" in address.partition("://")[2]:
         return quote(value, safe="")
     # Within the host a value must not end it; url_problem sees the whole only.
-    return value if re.fullmatch(_HOST_VALUE_PATTERN, value) else "\0"
+    return value if re.fullmatch(r"[a-z0-9.-]*", value) else "\0"

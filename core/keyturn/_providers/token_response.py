@@ -23,12 +23,10 @@ _LIFETIMES: dict[LifetimeFormat, tuple[float, bool, str]] = {
     "epoch_milliseconds": (1e-3, False, "a future time in epoch milliseconds"),
     "date": (1.0, False, "a future time as a date of RFC 3339"),
 }
-_MAX_TOKEN = 65_536
 # Levels of a response's other fields that are kept.
 _MAX_DEPTH = 32
-_VISIBLE_PATTERN = r"[\x21-\x7e]+"
+_VISIBLE_PATTERN = r"[\x21-\x7e]{1,65536}"
 _SCOPE_PATTERN = f"{SCOPE_VALUE_PATTERN}(?: +{SCOPE_VALUE_PATTERN})*"
-_SERVER_FAULTS = frozenset({"server_error", "temporarily_unavailable"})
 # In lower case and without underscores: several platforms write `refreshToken`.
 _SECRET_FIELDS = frozenset({"accesstoken", "refreshtoken", "idtoken"})
 _KNOWN_FIELDS = frozenset({"token_type", "expires_in", "scope"})
@@ -47,7 +45,9 @@ def read_error(response: Response, mapping: TokenResponseMapping) -> OAuthError 
         description = ""
     if code == named and named and not is_code(named):
         code, description = "", f"{named} {description}".strip()
-    return OAuthError(code, description, server_fault=code in _SERVER_FAULTS)
+    return OAuthError(
+        code, description, server_fault=code in {"server_error", "temporarily_unavailable"}
+    )
 
 
 def read_token(
@@ -76,7 +76,7 @@ def read_token(
     if not isinstance(content, dict):
         raise errors.InvalidTokenResponse("the token endpoint's response is not a JSON object.")
     token = field_of(content, field)
-    if not (_is_visible(token) and len(token) <= _MAX_TOKEN):
+    if not _is_visible(token):
         what = f"the response's {field}" if field else "the response, a token by itself,"
         raise errors.InvalidTokenResponse(
             f"{what} is missing, or is not a string of visible ASCII characters."

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from keyturn._providers.calls import problems
 from keyturn._providers.kinds import kind_of
-from keyturn._providers.problems import problems
 from keyturn._providers.settings import read
 from keyturn.testing.provider_kit._examples import CheckFailed
 
