@@ -198,25 +198,24 @@ class Settings(Record):
     )
 
 
-class _ClientSettings(Settings):
-    client_id: str = setting("Client ID", "The client's public name.")
-
-
-class ClientSettings(_ClientSettings):
+class ClientSettings(Settings):
     """The settings of a provider with clients that need not have a secret."""
 
+    client_id: str = setting("Client ID", "The client's public name.")
     client_secret: Secret | None = setting("Client secret", "The client's secret.", default=None)
 
 
-class ConfidentialSettings(_ClientSettings):
+class ConfidentialSettings(Settings):
     """The settings of a provider whose clients all have a secret."""
 
+    client_id: str = setting("Client ID", "The client's public name.")
     client_secret: Secret = setting("Client secret", "The client's secret.")
 
 
-class KeySettings(_ClientSettings):
+class KeySettings(Settings):
     """The settings of a provider whose clients authenticate with a private key (RFC 7523)."""
 
+    client_id: str = setting("Client ID", "The client's public name.")
     private_key: Secret = setting(
         "Private key", "The client's private key as PEM.", check=private_key
     )
@@ -225,9 +224,10 @@ class KeySettings(_ClientSettings):
     )
 
 
-class CertificateSettings(_ClientSettings):
+class CertificateSettings(Settings):
     """The settings of a provider whose clients have a certificate (mutual TLS, RFC 8705)."""
 
+    client_id: str = setting("Client ID", "The client's public name.")
     certificate: str = setting(
         "Certificate", "The path of a PEM file with the client's certificate, and its chain."
     )
