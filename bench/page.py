@@ -77,7 +77,9 @@ keyturn alone, or since the run that is shown did not measure it.
   seconds late at the end is not sent. Several libraries renew a token 20 to 300 seconds before its
   expiry, and so at every call when it is valid for 2 seconds.
 - A token from disk: `keyturn token NAME`, and for the others a script that finds its token in the
-  library's own file.
+  library's own file. The least possible is a script that finds a token with the libraries that
+  keyturn uses (argparse, tomllib, attrs, pluggy, platformdirs, diskcache), and that checks nothing
+  and handles no failure. To import them is nearly all of its time. This row compares CPU time.
 - msal and azure-identity demand https; an HTTP client that each accepts as an argument sends their
   requests by http. google-auth uses a service account, which signs a JWT instead of sending a
   secret.
