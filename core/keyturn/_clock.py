@@ -20,7 +20,7 @@ _monotonic = functools.partial(
 )
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Clock:
     """Two clocks and a way to wait.
 
@@ -37,7 +37,7 @@ class Clock:
     time: Callable[[], float] = clocks.time
     monotonic: Callable[[], float] = _monotonic
     sleep: Callable[[float], None] = clocks.sleep
-    id: str = attrs.field(factory=lambda: os.urandom(8).hex(), eq=False, repr=False)
+    id: str = attrs.field(factory=lambda: os.urandom(8).hex())
 
 
 SYSTEM = Clock()

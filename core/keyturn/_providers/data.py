@@ -10,7 +10,7 @@ import functools
 import typing
 from collections.abc import Mapping  # noqa: TC003 - the annotations are read at run time
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 
 import attrs
 
@@ -34,8 +34,7 @@ TemplateUse = Literal["", "address", "token_request", "api_request"]
 _NO_TABLE: Mapping[str, str] = MappingProxyType({})
 
 
-@attrs.frozen(eq=False, repr=False)
-class Datum:
+class Datum(NamedTuple):
     """What is declared of one datum.
 
     Args:

@@ -7,8 +7,6 @@ import weakref
 from collections.abc import Callable, Generator
 from typing import Any
 
-import attrs
-
 from keyturn.stores._base import TokenStore
 from keyturn.stores._memory import MemoryStore
 
@@ -20,21 +18,21 @@ FAILED = object()
 _DELETED = "deleted:"
 
 
-@attrs.define(eq=False, repr=False)
 class _State:
     """What this process knows of a store, for all connections with it.
 
-    Args:
+    Attributes:
         memory: Keeps what the store failed to keep, once it has failed.
         failing: The operations that failed when they were last tried.
         fingerprint_key: See `keyturn._tokens.fingerprint`.
         fingerprint_entry: The entry that it was read from.
     """
 
-    memory: MemoryStore | None = None
-    failing: set[str] = attrs.field(factory=set)
-    fingerprint_key: bytes | None = None
-    fingerprint_entry: object = None
+    def __init__(self) -> None:
+        self.memory: MemoryStore | None = None
+        self.failing: set[str] = set()
+        self.fingerprint_key: bytes | None = None
+        self.fingerprint_entry: object = None
 
 
 _states: dict[int, _State] = {}
