@@ -38,6 +38,8 @@ class Finder(doctest.DocTestFinder):
             return object.__name__ in {node.name for node in definitions(module)}
         if module is not None and inspect.isfunction(object):
             return object.__globals__ is vars(module)
+        if hasattr(object, "__wrapped__"):  # another name for a function
+            return False
         return super()._from_module(module, object)  # type: ignore[misc,no-any-return]
 
 
