@@ -20,8 +20,8 @@ import pytest
 import keyturn
 from keyturn._clock import Clock
 from keyturn._connection import Connection
-from keyturn._options import Options
 from keyturn._providers.settings import read
+from keyturn._tokens.acquisition import Options
 from keyturn.stores._memory import MemoryStore
 
 if TYPE_CHECKING:

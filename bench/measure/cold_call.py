@@ -84,6 +84,7 @@ def cold_call(peer: Peer, context: Context) -> Figures | None:
         return None
     import keyturn
 
+    time.sleep(50 * _SETTLE)  # until its plugins are loaded, which one event of these waits for
     counter = Counter(Path(keyturn.__file__).parent)
     with counter.installed():
         counts = [_counts(peer, context, api, counter) for api in APIS.values()]

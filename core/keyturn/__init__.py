@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from keyturn._lazy import lazy_names
+from keyturn._names import lazy_names
 
 TYPE_CHECKING = False
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from keyturn._config import load_connection
     from keyturn._connect import connect, problems
     from keyturn._connection import Connection
-    from keyturn._event import Event
+    from keyturn._plugins.events import Event
     from keyturn._plugins.loading import ProviderInfo, provider, providers
     from keyturn._secret import Secret
     from keyturn._token import Token
@@ -41,7 +41,7 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "Connection": "keyturn._connection",
-        "Event": "keyturn._event",
+        "Event": "keyturn._plugins.events",
         "Problem": "keyturn.errors",
         "ProviderInfo": "keyturn._plugins.loading",
         "Secret": "keyturn._secret",

@@ -9,12 +9,12 @@ from keyturn import errors
 from keyturn._connection import Connection
 from keyturn._http.urls import url_problem
 from keyturn._names import did_you_mean
-from keyturn._options import DEFAULT_MARGIN, Options, option_problem
 from keyturn._plugins.loading import provider as find_provider
 from keyturn._providers import calls
 from keyturn._providers.kinds import fields_of
 from keyturn._providers.provider import Provider
 from keyturn._providers.settings import OPTION_NAMES, Settings, read
+from keyturn._tokens.acquisition import DEFAULT_MARGIN, Options, option_problem
 from keyturn.errors import Problem
 from keyturn.stores._opening import open_store
 

@@ -10,9 +10,8 @@ from keyturn._http.response import error_for
 from keyturn._http.transport import Transport
 from keyturn._http.urls import url_problem
 from keyturn._once import cached_once
-from keyturn._options import Options
 from keyturn._providers import calls
-from keyturn._tokens.acquisition import Account, Acquisition
+from keyturn._tokens.acquisition import Acquisition, Options
 from keyturn._tokens.manager import TokenManager
 from keyturn._tokens.single_flight import run_in_thread
 from keyturn._tokens.snapshot import EMPTY
@@ -69,9 +68,10 @@ class Connection:
         transport: Transport | None = None,
     ) -> None:
         self.name = name or provider.name
-        self._account = self._own(Account, provider, settings, self.name)
-        self._acquisition = Acquisition(
-            account=self._account,
+        self._acquisition = self._own(
+            Acquisition,
+            provider=provider,
+            settings=settings,
             store=ResilientStore(store, self._note_outage),
             transport=transport or _transport(),
             options=options,
@@ -85,8 +85,8 @@ class Connection:
     @property
     def provider(self) -> Provider[Any]:
         """The provider; once the settings are resolved, as it behaves for them."""
-        latest = self._account.known
-        return self._account.provider if latest is None else latest.provider
+        known = self._acquisition.known
+        return known.provider if known else self._acquisition.provider
 
     @property
     def settings(self) -> Settings:
@@ -95,7 +95,7 @@ class Connection:
         Raises:
             keyturn.errors.ConfigurationError: A reference can't be resolved.
         """
-        return self._own(self._account.latest).settings
+        return self._own(self._acquisition.latest).settings
 
     def token(self, stale: Token | None = None) -> Token:
         """Return a token that may be used now.
@@ -145,8 +145,7 @@ class Connection:
             keyturn.errors.KeyturnError: There is no token.
         """
         held = self._manager.snapshot
-        token = None if held is EMPTY else held.token
-        url = self._own(self._manager.api_url, token)
+        url = self._own(self._manager.api_url, None if held is EMPTY else held.token)
         if url is None:
             url = self._own(self._manager.api_url, self.token())
         problem = "is not known" if url is None else url_problem(url)
@@ -212,7 +211,7 @@ class Connection:
         It shows what is sent where and why, and what came back; a token is acquired if there is
         none. A failure is part of the transcript and is not raised.
         """
-        from keyturn._explain import explain
+        from keyturn._tokens.explain import explain
 
         self._manager.check_open()
         return self._own(explain, self._acquisition, self._manager)
@@ -247,14 +246,14 @@ class Connection:
         )
 
     def _revoke(self, token: Token) -> None:
-        provider, settings, _ = self._account.latest()
+        own = self._acquisition
+        provider, settings, _ = own.latest()
         request = calls.revocation_request(provider, settings, token)
         if request is None:
             raise errors.ConfigurationError(
                 f"{provider.name} has no way to revoke a token.",
                 hint="connection.forget() discards it on this side; it expires by itself.",
             )
-        own = self._acquisition
         response = own.transport.send(request, own.options.timeout, own.clock)
         if response.status != 200:
             error = calls.read_error(provider, settings, response)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import NamedTuple
 
 import attrs
 
@@ -32,8 +33,7 @@ class RateLimit:
         return 60.0 / self.per_minute
 
 
-@attrs.frozen(repr=False)
-class TokenBucket:
+class TokenBucket(NamedTuple):
     """What is left of a rate limit.
 
     Args:
@@ -45,49 +45,46 @@ class TokenBucket:
     at: float
 
 
-def take(
-    rate_limit: RateLimit, bucket: TokenBucket | None, now: float
-) -> tuple[TokenBucket, float]:
-    """Take one token request out of the bucket.
+def refill(rate_limit: RateLimit, bucket: TokenBucket | None, now: float) -> TokenBucket:
+    """Return what is left at `now`, with what came back since `bucket.at`.
 
     Args:
         rate_limit: What the host allows.
         bucket: What was left, or None for a full bucket.
         now: The time, in epoch seconds.
+    """
+    tokens, at = bucket or (rate_limit.burst, now)
+    if at > now + _CLOCK_TOLERANCE:  # the clock was set back
+        at = now
+    tokens += max(0.0, now - at) * rate_limit.per_minute / 60.0
+    return TokenBucket(min(float(rate_limit.burst), tokens), max(now, at))
+
+
+def take(rate_limit: RateLimit, current: TokenBucket) -> tuple[TokenBucket, float]:
+    """Take one token request out of the bucket.
+
+    Args:
+        rate_limit: What the host allows.
+        current: What is left now.
 
     Returns:
-        What is left, and the seconds to wait before the request is sent. A caller that does not
-        wait keeps the old bucket: nothing was taken then.
+        What is left then, and the seconds to wait before the request is sent. A caller that does
+        not wait keeps the old bucket: nothing was taken then.
     """
-    current = refill(rate_limit, bucket, now)
-    left = current.tokens - 1
-    wait = -left * rate_limit.period
+    wait = (1 - current.tokens) * 60.0 / rate_limit.per_minute
     # A caller that waited as long as it was asked to must not be refused for a rounding error.
-    return attrs.evolve(current, tokens=left), wait if wait > _ROUNDING else 0.0
+    return TokenBucket(current.tokens - 1, current.at), wait if wait > _ROUNDING else 0.0
 
 
-def refill(rate_limit: RateLimit, bucket: TokenBucket | None, now: float) -> TokenBucket:
-    """Return what is left at `now` (epoch seconds), with what came back since `bucket.at`."""
-    if bucket is None:
-        return TokenBucket(tokens=rate_limit.burst, at=now)
-    if bucket.at > now + _CLOCK_TOLERANCE:  # the clock was set back
-        bucket = TokenBucket(bucket.tokens, now)
-    elapsed = max(0.0, now - bucket.at)
-    tokens = min(float(rate_limit.burst), bucket.tokens + elapsed / rate_limit.period)
-    return TokenBucket(tokens=tokens, at=max(now, bucket.at))
-
-
-def cool_down(
-    rate_limit: RateLimit, bucket: TokenBucket | None, now: float, seconds: float
-) -> TokenBucket:
+def cool_down(rate_limit: RateLimit, current: TokenBucket, seconds: float) -> TokenBucket:
     """Return the bucket after the server asked for a pause of `seconds`: then one is left."""
-    current = refill(rate_limit, bucket, now)
-    return attrs.evolve(current, tokens=min(current.tokens, 1 - seconds / rate_limit.period))
+    after_pause = 1 - seconds * rate_limit.per_minute / 60.0
+    return TokenBucket(min(current.tokens, after_pause), current.at)
 
 
 def to_entry(bucket: TokenBucket) -> str:
     """Return the store's entry for `bucket`."""
-    return json.dumps({"v": _VERSION, "tokens": bucket.tokens, "at": bucket.at})
+    return json.dumps({"v": _VERSION, **bucket._asdict()})
 
 
 def from_entry(entry: str, rate_limit: RateLimit) -> TokenBucket | None:
@@ -100,10 +97,10 @@ def from_entry(entry: str, rate_limit: RateLimit) -> TokenBucket | None:
         fields = json.loads(entry)
         if fields["v"] != _VERSION:
             return None
-        bucket = TokenBucket(fields["tokens"], fields["at"])
-        lowest = -_MAX_WAIT / rate_limit.period
-        if lowest <= bucket.tokens <= rate_limit.burst and 0 <= bucket.at <= _MAX_TIME:
-            return TokenBucket(float(bucket.tokens), float(bucket.at))
+        tokens, at = fields["tokens"], fields["at"]
+        lowest = -_MAX_WAIT * rate_limit.per_minute / 60.0
+        if lowest <= tokens <= rate_limit.burst and 0 <= at <= _MAX_TIME:
+            return TokenBucket(float(tokens), float(at))
     except (TypeError, LookupError, RecursionError):
         pass
     raise ValueError("This is no rate limit's entry.")

@@ -9,7 +9,7 @@ from keyturn._http.request import ClientCertificate, TokenRequest
 from keyturn._http.response import OAuthError, Response, is_code
 from keyturn._http.urls import domain_problem, label_problem, url_problem
 from keyturn._http.values import DynamicValue
-from keyturn._lazy import lazy_names, publish
+from keyturn._names import lazy_names, publish
 from keyturn._plugins.hooks import hookimpl
 from keyturn._providers.provider import Provider
 from keyturn._providers.settings import (

@@ -116,11 +116,11 @@ def test_error_of_the_negative_cache_is_the_same_error(
 ) -> None:
     """The second caller would get another error than the first."""
     entry = entries.error_to_entry(kind("no.", error="x", status=400, hint="Fix it."), 1000.0)
-    remembered = entries.error_from_entry(entry, 1010.0)
+    cached = entries.error_from_entry(entry, 1010.0)
 
-    assert type(remembered) is kind
-    assert (remembered.message, remembered.error, remembered.status) == ("no.", "x", 400)
-    assert remembered.hint == ("Fix it. (This response was cached; keyturn asks again in 20 s.)")
+    assert type(cached) is kind
+    assert (cached.message, cached.error, cached.status) == ("no.", "x", 400)
+    assert cached.hint == ("Fix it. (This response was cached; keyturn asks again in 20 s.)")
 
 
 @pytest.mark.parametrize("now", [1000.0, 1029.5])

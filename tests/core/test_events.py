@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import World
 
-    from keyturn._event import Event
+    from keyturn._plugins.events import Event
 
 
 def connect(world: World, on_event: Callable[[Event], object], **options: Any) -> Connection:

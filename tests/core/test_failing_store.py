@@ -260,7 +260,7 @@ def test_spending_elsewhere_counts_after_an_outage(present: World) -> None:
 
 
 def test_store_that_is_well_again_is_believed(present: World) -> None:
-    """A process would go on with what it remembers, and not see what the others renewed."""
+    """A process would continue with its own copy, and not see what the others renewed."""
     broken = BrokenStore(lambda: present.clock.now, {"write", "read"})
     store = ResilientStore(broken)
     store.write("a", "mine", present.clock.now + 60)

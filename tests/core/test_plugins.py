@@ -224,7 +224,7 @@ print("No module named 'nothing_of_that_name'" in log.getvalue())
 
 
 def test_name_taken_twice_is_an_error_that_names_both(site: Site) -> None:
-    """The first found would win in silence, and get another one's secrets."""
+    """The first found would be used without an error, and get another one's secrets."""
     site.install("keyturn-right", GOOD, "acme", "right")
     site.install("keyturn-left", GOOD, "acme")
     (kind, text), (_, name), (other, _) = site.choose("acme", "orocommerce", "right")

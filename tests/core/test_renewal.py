@@ -70,7 +70,7 @@ def test_cached_error_response_does_not_hide_a_token(world: World) -> None:
 
 
 def test_rate_limit_by_the_server_is_obeyed_by_all(world: World) -> None:
-    """Another connection would go on asking the host that asked for silence."""
+    """Another connection would send requests to the host that asked for a pause."""
     world.endpoint.responses.append(world.endpoint.response(429, {}, retry_after="90"))
     with pytest.raises(errors.RateLimited) as caught:
         world.connect().token()
@@ -171,7 +171,7 @@ def test_retries_come_at_random_moments(world: World) -> None:
 
 
 def test_lasting_failure_is_given_up_after_three_attempts(world: World) -> None:
-    """A dead token endpoint would be hammered, and the caller kept waiting."""
+    """A dead token endpoint would get many requests, and the caller be kept waiting."""
     world.endpoint.responses += [UNREACHABLE] * 10
 
     with pytest.raises(errors.EndpointUnavailable):
@@ -248,7 +248,7 @@ def test_retry_for_which_a_stuck_lock_leaves_no_time_is_none(world: World) -> No
 
 
 def test_no_caller_takes_the_lock_when_the_rate_limit_is_used_up(world: World) -> None:
-    """A crowd would queue for the rate_limit's lock, only to be turned away one by one."""
+    """A crowd would queue for the rate limit's lock, only to be turned away one by one."""
     store = RateLimitStore(world.clock)
     provider = world.changed(rate_limit=keyturn.plugins.RateLimit(per_minute=6, burst=1))
     connection = world.connect(provider, store=store)
@@ -262,7 +262,7 @@ def test_no_caller_takes_the_lock_when_the_rate_limit_is_used_up(world: World) -
 
 
 @pytest.mark.parametrize(("wait", "attempts"), [(15.0, 1), (25.0, 2)])
-def test_wait_is_one_allowance_for_all_attempts(world: World, wait: float, attempts: int) -> None:
+def test_wait_bounds_all_attempts_together(world: World, wait: float, attempts: int) -> None:
     """A caller would wait three times as long as it allowed."""
     provider = world.changed(rate_limit=keyturn.plugins.RateLimit(per_minute=6, burst=1))
     connection = world.connect(provider, options={"wait": wait})
@@ -278,7 +278,7 @@ def test_wait_is_one_allowance_for_all_attempts(world: World, wait: float, attem
 
 @pytest.mark.parametrize("status", [503, 500, 408])
 def test_failing_endpoint_is_not_asked_again_before_it_wants(world: World, status: int) -> None:
-    """An endpoint that asked for silence while it recovers would be hammered."""
+    """An endpoint that asked for a pause while it recovers would get many requests."""
     world.endpoint.responses.append(world.endpoint.response(status, {}, retry_after="7"))
 
     assert world.connect().token().access_token == "token-2"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import json
 from typing import Any
@@ -254,7 +255,8 @@ def test_fingerprint_is_the_documented_hmac() -> None:
         "p", "", "", "POST", "https://a.example", "form",
         [["a", "given", "b"], ["c", "given", "d"]], ["s"], [" ", "scope"], [], None,
     ]  # fmt: skip
-    expected = hmac.new(KEY, json.dumps(fields).encode(), "sha256").hexdigest()
+    digest = hashlib.sha256(json.dumps(fields).encode()).digest()
+    expected = hmac.new(KEY, digest, "sha256").hexdigest()
 
     assert request.with_fingerprint(KEY).fingerprint == expected
 

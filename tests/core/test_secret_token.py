@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyturn import Secret, Token
-from keyturn._tokens.entries import TokenEntry, from_text, to_text
+from keyturn._tokens.entries import TokenEntry, entry_from_json, entry_to_json
 from keyturn.stores._encrypted import EncryptedStore
 from keyturn.stores._memory import MemoryStore
 
@@ -139,7 +139,7 @@ def test_token_is_frozen_and_a_value() -> None:
 
 def written(token: Token, key: str = KEY) -> str:
     """Return what a store keeps of a token."""
-    return to_text(TokenEntry(token, "clock", 7.0), key)
+    return entry_to_json(TokenEntry(token, "clock", 7.0), key)
 
 
 ISSUED = st.floats(0, 1e10)
@@ -159,7 +159,7 @@ TOKENS = st.builds(
 @given(TOKENS)
 def test_token_survives_its_entry(token: Token) -> None:
     """Two processes would see two different tokens."""
-    found = from_text(written(token), KEY)
+    found = entry_from_json(written(token), KEY)
 
     assert found == TokenEntry(token, "clock", 7.0)
     assert found is not None
@@ -169,8 +169,7 @@ def test_token_survives_its_entry(token: Token) -> None:
 @given(TOKENS, st.text(min_size=1))
 def test_entry_of_another_key_is_no_token(token: Token, other: str) -> None:
     """A swapped entry would give one account another one's token."""
-    with pytest.raises(ValueError, match="no token of that key"):
-        from_text(written(token), KEY + other)
+    assert entry_from_json(written(token), KEY + other) is None
 
 
 def entry(**changes: object) -> str:
@@ -226,15 +225,15 @@ GARBAGE = [
 
 
 @pytest.mark.parametrize("text", GARBAGE, ids=range(len(GARBAGE)))
-def test_garbage_is_no_token(text: str) -> None:
-    """A damaged or planted entry would crash the caller, or become its token."""
-    with pytest.raises(ValueError, match=r"no token|JSON|Expecting|Unterminated|value|dictionary"):
-        from_text(text, KEY)
+def test_garbage_is_no_token(text: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A damaged or planted entry would crash the caller, become its token, or not be noticed."""
+    assert entry_from_json(text, KEY) is None
+    assert caplog.messages == [f"the store's entry at {KEY} is no token of that key: ignoring it"]
 
 
 def test_good_entry_is_no_garbage() -> None:
     """The test above would prove nothing."""
-    found = from_text(entry(), KEY)
+    found = entry_from_json(entry(), KEY)
 
     assert found is not None
     assert found.token == TOKEN
@@ -243,11 +242,10 @@ def test_good_entry_is_no_garbage() -> None:
 @pytest.mark.parametrize("version", [0, 2, "2", None])
 def test_entry_of_another_version_is_a_miss(version: object) -> None:
     """Two versions of keyturn could not share a Redis during a rollout."""
-    assert from_text(entry(v=version, fingerprint=...), KEY) is None
+    assert entry_from_json(entry(v=version, fingerprint=...), KEY) is None
 
 
 @given(st.text())
 def test_no_string_is_a_token(text: str) -> None:
     """A damaged store would crash the caller."""
-    with pytest.raises(ValueError, match=r"."):
-        from_text(text, KEY)
+    assert entry_from_json(text, KEY) is None

@@ -47,7 +47,7 @@ SETTINGS: dict[str, Any] = {
     "scope": {"kind": "scope", "title": "Scope", "default": ["a", "b"]},
 }
 
-TEXTS = {
+RENDERED = {
     "fixed": "fixed",
     "{tenant}": "a b/ö",
     "x-{tenant}-{level}": "x-a b/ö-7",
@@ -67,7 +67,7 @@ TEXTS = {
 }
 
 
-@pytest.mark.parametrize(("template", "text"), TEXTS.items())
+@pytest.mark.parametrize(("template", "text"), RENDERED.items())
 def test_parameter_has_the_settings_values(
     platform: Platform, template: str, text: str | None
 ) -> None:
@@ -82,13 +82,13 @@ def test_parameter_has_the_settings_values(
     assert "p1n" not in request.redacted().body.decode() + repr(request)
 
 
-@pytest.mark.parametrize("template", [each for each in TEXTS if "ö" not in str(TEXTS[each])])
+@pytest.mark.parametrize("template", [each for each in RENDERED if "ö" not in str(RENDERED[each])])
 def test_header_has_the_settings_values(platform: Platform, template: str) -> None:
     """As for parameters; a secret in a header shows as easily."""
     data = {"token_headers": {"X-Extra": template}, "settings": SETTINGS}
     request = platform(data).token_request()
 
-    assert request.headers.get("X-Extra") == TEXTS[template]
+    assert request.headers.get("X-Extra") == RENDERED[template]
     assert "p1n" not in str(request.redacted().headers) + repr(request)
 
 

@@ -18,9 +18,9 @@ import pytest
 import keyturn
 from keyturn._cli import main
 from keyturn._cli.commands import exit_code
-from keyturn._options import Options
 from keyturn._plugins import hooks
 from keyturn._providers.data import DATA, Datum
+from keyturn._tokens.acquisition import Options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -34,6 +34,7 @@ _REASONS: dict[type, str] = {
     httpcore.RemoteProtocolError: "its response is not HTTP",
     zlib.error: "its response can't be decompressed",
 }
+_HEADERS = {"User-Agent": "keyturn", "Connection": "keep-alive"}
 # The threads that send a token request: httpcore logs nothing there, a response may echo a secret.
 _sending: set[int] = set()
 
@@ -58,17 +59,18 @@ def exchange(
     network = Network(seconds)
     # Provider code and key files take the time of this request; no lock is held.
     encoded = request.encode(clock.time())
-    pool = _pool(request, network, trusted)
-    host = urlsplit(request.url).netloc
-    headers = httpx.Headers({"Host": host, "User-Agent": "keyturn", "Connection": "keep-alive"})
-    headers.update(encoded.headers)
+    url = httpcore.URL(encoded.url)
+    connection = _connection(request, url.origin, network, trusted)
+    named = {"Host": urlsplit(request.url).netloc, **_HEADERS, **encoded.headers}
+    # A header's name is the same in any case: the last one counts.
+    headers = dict(zip(map(str.lower, named), named.items(), strict=True))
     sent_at, thread = clock.time(), threading.get_ident()
     try:
         _sending.add(thread)
-        with pool.stream(
+        with connection.stream(
             request.method,
-            encoded.url,
-            headers=headers.raw,
+            url,
+            headers=[*headers.values()],
             content=encoded.body or (None if request.method == "GET" else b""),
         ) as response:
             return _response(response, sent_at)
@@ -153,17 +155,22 @@ def _reason(error: Exception) -> str:
     return _REASONS.get(type(error), type(error).__name__)
 
 
-def _pool(
-    request: TokenRequest, network: Network, trusted: Callable[[], ssl.SSLContext]
-) -> httpcore.ConnectionPool:
+def _connection(
+    request: TokenRequest,
+    origin: httpcore.Origin,
+    network: Network,
+    trusted: Callable[[], ssl.SSLContext],
+) -> httpcore.HTTPConnection | httpcore.ConnectionPool:
     """Return what connects to the token endpoint; it is used for one request."""
     # Plain http is for loopback only: it must not pass through a proxy elsewhere.
-    if request.url[:5].lower() == "http:":
-        return httpcore.ConnectionPool(network_backend=network)
+    if origin.scheme == b"http":
+        return httpcore.HTTPConnection(origin, network_backend=network)
     # Read anew each time, since it is renewed in place; a token request is rare.
     context = _client_context(request.certificate) if request.certificate else trusted()
     url = proxy_for(request.url)
-    proxy = _proxy(url, trusted()) if url else None
+    if url is None:
+        return httpcore.HTTPConnection(origin, context, network_backend=network)
+    proxy = _proxy(url, trusted())
     return httpcore.ConnectionPool(ssl_context=context, proxy=proxy, network_backend=network)
 
 

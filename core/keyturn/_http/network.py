@@ -91,9 +91,17 @@ class _Stream(httpcore.NetworkStream):
     def __init__(self, connection: socket.socket, left: Callable[[], float]) -> None:
         self._connection = connection
         self._left = left
+        self._unsent = b""
         self._broken: ConnectionError | None = None
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        if self._unsent:
+            self._connection.settimeout(self._left())  # of the whole of sendall
+            try:
+                self._connection.sendall(self._unsent)
+            except ConnectionError as error:
+                self._broken = error  # a server may respond, and close, before it has read all
+            self._unsent = b""
         self._connection.settimeout(self._left())
         received = self._connection.recv(max_bytes)
         if not received and self._broken:
@@ -101,15 +109,7 @@ class _Stream(httpcore.NetworkStream):
         return received
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        if not buffer:
-            return  # the kernel would report, and forget, a reset that comes after the response
-        self._connection.settimeout(self._left())  # of the whole of sendall
-        try:
-            self._connection.sendall(buffer)
-        except ConnectionError as error:
-            # httpcore then reads: a server may respond, and close, before it has read everything.
-            self._broken = error
-            raise httpcore.WriteError(error) from error
+        self._unsent += buffer  # sent before the next read: headers and body in one packet
 
     def close(self) -> None:
         self._connection.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import hmac
 import json
 import operator
@@ -152,13 +154,26 @@ class TokenRequest:
     def with_fingerprint(self, key: bytes) -> TokenRequest:
         """Return the same request with its fingerprint.
 
-        It is an HMAC with SHA-256 (RFC 2104) over every effective field, the secret included: a
-        reader of a store who does not hold `key` can't test a guessed secret against it. Equal
-        scopes in another order, and headers in another case, give the same fingerprint.
+        It is an HMAC with SHA-256 (RFC 2104) over a digest of every effective field, the secret
+        included: a reader of a store who does not hold `key` can't test a guessed secret against
+        it. Equal scopes in another order, and headers in another case, give the same fingerprint.
 
         Args:
             key: At least 16 random bytes, shared by all that share the store.
         """
+        return attrs.evolve(self, fingerprint=hmac.digest(key, self._digest, "sha256").hex())
+
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)
+
+    def __repr__(self) -> str:
+        return (
+            f"TokenRequest(provider={self.provider!r}, method={self.method!r}, url={self.url!r}, "
+            f"scope={self.scope!r}, fingerprint={self.fingerprint!r})"
+        )
+
+    @functools.cached_property
+    def _digest(self) -> bytes:
         fields = [
             self.provider,
             self.partition,
@@ -173,17 +188,7 @@ class TokenRequest:
             self.certificate and attrs.astuple(self.certificate),
         ]
         # Nested JSON is unambiguous: no value can run into the next, whatever it holds.
-        digest = hmac.digest(key, json.dumps(fields, default=Secret.reveal).encode(), "sha256")
-        return attrs.evolve(self, fingerprint=digest.hex())
-
-    def __hash__(self) -> int:
-        return hash(self.fingerprint)
-
-    def __repr__(self) -> str:
-        return (
-            f"TokenRequest(provider={self.provider!r}, method={self.method!r}, url={self.url!r}, "
-            f"scope={self.scope!r}, fingerprint={self.fingerprint!r})"
-        )
+        return hashlib.sha256(json.dumps(fields, default=Secret.reveal).encode()).digest()
 
     def _headers(self, now: float) -> dict[str, str]:
         headers = dict(_HEADERS[self.body_format])
@@ -195,10 +200,10 @@ class TokenRequest:
 
     def _content(self, now: float) -> bytes:
         """Return the encoded parameters: the body, or the query."""
-        parameters = [
-            (name, value if isinstance(value, str) else reveal(value, now))
-            for name, value in self.parameters
-        ]
+        parameters: list[tuple[str, str]] = []
+        for name, value in self.parameters:
+            sent = value if isinstance(value, str) else reveal(value, now)
+            parameters.append((name, sent))
         if self.scope and self.scope_name:
             parameters.append((self.scope_name, self.scope_separator.join(self.scope)))
         try:

@@ -11,6 +11,7 @@ from keyturn._once import cached_once, importing
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Callable
 
     from keyturn._clock import Clock
     from keyturn._http.request import TokenRequest
@@ -35,6 +36,7 @@ class Transport:
             return tls or trusted_context()
 
         self._trusted = cached_once(trusted)
+        self._exchange: Callable[..., Response] | None = None
 
     def send(self, request: TokenRequest, seconds: float, clock: Clock = SYSTEM) -> Response:
         """Send a token request and return the whole response, whatever its status.
@@ -54,6 +56,8 @@ class Transport:
         problem = url_problem(request.url)
         if problem:
             raise errors.ConfigurationError(f"the token endpoint's address {problem}.")
-        with importing:
-            from keyturn._http.exchange import exchange
-        return exchange(request, seconds, clock, self._trusted)
+        if self._exchange is None:
+            with importing:
+                from keyturn._http.exchange import exchange
+            self._exchange = exchange
+        return self._exchange(request, seconds, clock, self._trusted)

@@ -60,7 +60,8 @@ def url_problem(value: str) -> str | None:
         rf"{_OCTET}(?:\.{_OCTET}){{3}}", match["host"]
     ):
         return "must have a name as its host, or an IPv4 address of four decimal numbers up to 255"
-    if match["scheme"].lower() != "https" and not is_loopback(value):
+    is_loopback = re.fullmatch(_LOOPBACK_PATTERN, match["host"].lower())
+    if match["scheme"].lower() != "https" and not is_loopback:
         return "must begin with https:// (http:// is for loopback addresses only)"
     segments = match["path"].lower().replace("%2e", ".").split("/")
     return "must not have . or .. in its path" if {".", ".."} & {*segments} else None
@@ -86,9 +87,3 @@ def is_below(url: str, domain: str) -> bool:
     match = _URL_REGEX.fullmatch(url)
     host = match["host"].lower() if match else ""
     return host == domain or host.endswith(f".{domain}")
-
-
-def is_loopback(url: str) -> bool:
-    """Return whether a URL accepted by `origin` leads to the loopback interface."""
-    match = _URL_REGEX.fullmatch(url)
-    return match is not None and re.fullmatch(_LOOPBACK_PATTERN, match["host"].lower()) is not None

@@ -4,18 +4,54 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import Literal, Self
+
+import attrs
 
 from keyturn._plugins.loading import call_plugins
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from keyturn._event import Event
-
-    Listener = Callable[[Event], object]
+Kind = Literal["token_request", "store_outage", "renewal_failure"]
+Reason = Literal["cold", "expiring", "refused", "invalidated"]
 
 _logger = logging.getLogger("keyturn")
+
+
+@attrs.frozen(kw_only=True)
+class Event:
+    """One thing that happened; it holds no secret.
+
+    Args:
+        kind: `token_request` (one for each attempt), `store_outage` (one for each outage), or
+            `renewal_failure` (a valid token could not be renewed ahead of its expiry).
+        connection: The connection's name.
+        provider: The provider's name.
+        host: The token endpoint's host; for an outage, where the store is.
+        reason: Why a token was needed: `cold` (there was none that could be used), `expiring`,
+            `refused` (by an API) or `invalidated`.
+        attempt: The number of the attempt, from 1.
+        duration: Seconds that it took.
+        status: The HTTP status, or None when there was no response.
+        error: The name of the error's class, or None.
+        lifetime: Seconds for which the new token is valid, or None when there is none.
+    """
+
+    kind: Kind
+    connection: str
+    provider: str
+    host: str
+    reason: Reason = "cold"
+    attempt: int = 1
+    duration: float = 0.0
+    status: int | None = None
+    error: str | None = None
+    lifetime: float | None = None
+
+    def __deepcopy__(self, _: object) -> Self:
+        return self  # strings and numbers, which no plugin can change for the next
+
+
+Listener = Callable[[Event], object]
 
 
 def emit(event: Event, on_event: Listener | None) -> None:
@@ -28,19 +64,14 @@ def emit(event: Event, on_event: Listener | None) -> None:
         event: What happened.
         on_event: The application's listener.
     """
-    if event.kind == "token_request":
-        _logger.info(
-            "%s: token request %d to %s (%s): %s in %.3f s",
-            event.connection,
-            event.attempt,
-            event.host,
-            event.reason,
-            event.error or f"a token for {event.lifetime:.0f} s",
-            event.duration,
-        )
-    else:
-        _logger.debug("%s: %s (%s)", event.connection, event.kind, event.error)
     with contextlib.suppress(KeyboardInterrupt):  # by a listener: it is not for this thread
+        if event.kind == "token_request":
+            message = "%s: token request %d to %s (%s): %s in %.3f s"
+            outcome = event.error or f"a token for {event.lifetime:.0f} s"
+            how = (event.attempt, event.host, event.reason, outcome, event.duration)
+            _logger.info(message, event.connection, *how)
+        else:
+            _logger.debug("%s: %s (%s)", event.connection, event.kind, event.error)
         try:
             if on_event is not None:
                 on_event(event)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 if TYPE_CHECKING:
-    from keyturn._event import Event
+    from keyturn._plugins.events import Event
     from keyturn._providers.provider import Provider
     from keyturn.stores._base import TokenStore
 

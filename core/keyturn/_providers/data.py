@@ -12,8 +12,6 @@ from collections.abc import Mapping  # noqa: TC003 - the annotations are read at
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 
-import attrs
-
 from keyturn._http.request import BodyFormat  # noqa: TC001 - as above
 from keyturn._http.urls import domain_problem
 from keyturn._providers import kinds

@@ -107,10 +107,10 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
 
     def api_request_headers(self, settings: S, token: Token) -> Mapping[str, str]:
         """Return what an API request needs besides the token, where the caller set none."""
-        return {
-            name: value if isinstance(value, str) else reveal(value)
-            for name, value in templates.render_all(self.api_headers, settings)
-        }
+        headers = dict[str, str]()
+        for name, value in templates.render_all(self.api_headers, settings):
+            headers[name] = value if isinstance(value, str) else reveal(value)
+        return headers
 
     def api_url_for(self, settings: S, token: Token | None) -> str | None:
         """Return where the API is, or None when that isn't known.

@@ -96,12 +96,11 @@ def render(template: str, settings: Settings) -> Value | None:
 
 def render_all(templates: Mapping[str, str], settings: Settings) -> Pairs:
     """Return the names and values of several templates; a value that is None is left out."""
-    pairs = [
-        (name, value)
-        for name, template in templates.items()
-        if (value := render(template, settings)) is not None
-    ]
-    return tuple(pairs)
+    pairs: Pairs = ()
+    for name, template in templates.items():
+        value = render(template, settings)
+        pairs += () if value is None else ((name, value),)
+    return pairs
 
 
 @functools.cache

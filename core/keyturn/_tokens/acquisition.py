@@ -1,45 +1,66 @@
 """From a token query to a token: the store, the lock, the token request, and the store again."""
 
-from __future__ import annotations
-
 import logging
 import os
 from collections import deque
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
 import attrs
 
 from keyturn import errors
-from keyturn._event import Event, Kind, Reason
+from keyturn._clock import Clock
+from keyturn._http.request import TokenRequest
+from keyturn._http.response import Response
+from keyturn._http.transport import Transport
 from keyturn._http.urls import url_problem
-from keyturn._plugins.events import emit
+from keyturn._plugins.events import Event, Kind, Listener, Reason, emit
 from keyturn._providers import calls
-from keyturn._tokens.entries import error_from_entry, from_text
+from keyturn._providers.provider import Provider
+from keyturn._providers.settings import Settings
+from keyturn._token import Token
+from keyturn._tokens.entries import entry_from_json, error_from_entry
 from keyturn._tokens.fingerprint import fingerprint_key
 from keyturn._tokens.rate_limiter import count_refused
 from keyturn._tokens.snapshot import TokenSnapshot, jitter, plan
-from keyturn._tokens.token_request import TokenRequester
+from keyturn._tokens.token_request import request_token
+from keyturn.stores._resilient import ResilientStore
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from keyturn._clock import Clock
-    from keyturn._http.request import TokenRequest
-    from keyturn._http.response import Response
-    from keyturn._http.transport import Transport
-    from keyturn._options import Options
-    from keyturn._plugins.events import Listener
-    from keyturn._providers.provider import Provider
-    from keyturn._providers.settings import Settings
-    from keyturn._token import Token
-    from keyturn.stores._resilient import ResilientStore
-
+# Seconds before its expiry from which a token is renewed.
+DEFAULT_MARGIN = 300.0
+_MAX_SECONDS = 86_400.0
 _LEASE_EXTRA = 5.0
 # How often a token request starts again because the store's fingerprint key has changed.
 _KEY_CHANGES = 3
 
 _logger = logging.getLogger("keyturn")
+
+
+@attrs.frozen(kw_only=True)
+class Options:
+    """How a connection behaves, whatever its provider.
+
+    Args:
+        margin: Seconds before its expiry from which a token is renewed; a fifth of the token's
+            lifetime and the provider's maximum bound it.
+        timeout: Seconds for a token request, retries included.
+        wait: Seconds to wait at most when the token endpoint's rate limit is used up; 0 raises
+            `keyturn.errors.RateLimited` at once.
+    """
+
+    margin: float = DEFAULT_MARGIN
+    timeout: float = 30.0
+    wait: float = 0.0
+
+
+def option_problem(name: str, value: object) -> str | None:
+    """Return what is wrong with a value for the option of that name, or None."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if number and 0 <= value <= _MAX_SECONDS and (value or name != "timeout"):  # type: ignore[operator]
+        return None
+    least = "above 0" if name == "timeout" else "not below 0"
+    return f"must be a number of seconds, {least} and at most {_MAX_SECONDS:g}"
 
 
 @attrs.frozen
@@ -76,36 +97,53 @@ class Credentials(NamedTuple):
     Args:
         provider: The provider as it behaves for these settings.
         settings: The settings, with their secrets.
-        request: The token request, without its fingerprint.
+        request: The token request.
     """
 
     provider: Provider[Any]
     settings: Settings
     request: TokenRequest
 
+    def with_fingerprint(self, key: bytes) -> Self:
+        """Return the same with the request's fingerprint; see `TokenRequest.with_fingerprint`."""
+        return self._replace(request=self.request.with_fingerprint(key))
 
-class Account:
-    """One account at one provider.
+
+@attrs.define(kw_only=True, eq=False, repr=False)
+class Acquisition:
+    """Acquires the tokens of one connection.
 
     Args:
         provider: The provider.
         settings: Its settings, which never change; or a function that resolves secret references
             and returns the settings of now.
-        connection: The connection's name, for errors and the log.
+        store: Where entries live.
+        transport: Sends the token requests.
+        options: How the connection behaves.
+        clock: The clocks.
+        connection: The connection's name, for errors, events and the log.
+        on_event: The application's listener.
+
+    Attributes:
+        known: The credentials that were used last; None when settings were not resolved yet.
 
     Raises:
         keyturn.errors.KeyturnError: The settings make no token request.
     """
 
-    def __init__(
-        self, provider: Provider[Any], settings: Settings | Callable[[], Settings], connection: str
-    ) -> None:
-        self.provider = provider
-        self.is_fixed = not callable(settings)
-        self._connection = connection
-        self._settings = settings
-        self.known: Credentials | None = None
-        if self.is_fixed:
+    provider: Provider[Any]
+    settings: Settings | Callable[[], Settings]
+    store: ResilientStore
+    transport: Transport
+    options: Options
+    clock: Clock
+    connection: str
+    on_event: Listener | None = None
+    known: Credentials | None = attrs.field(default=None, init=False)
+    _events: deque[Event] = attrs.field(factory=deque, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        if not callable(self.settings):
             self.resolve()
 
     def resolve(self) -> Credentials:
@@ -114,9 +152,11 @@ class Account:
         Raises:
             keyturn.errors.KeyturnError: A reference can't be resolved.
         """
-        if self.known is not None and self.is_fixed:
+        settings = self.settings
+        if callable(settings):
+            settings = settings()
+        elif self.known is not None:
             return self.known
-        settings = self._settings() if callable(self._settings) else self._settings
         provider = calls.for_settings(self.provider, settings)
         request = calls.token_request(provider, settings)
         problem = url_problem(request.url)
@@ -124,37 +164,13 @@ class Account:
             raise errors.ConfigurationError(f"the token endpoint's address {problem}.")
         if self.known is None:
             for warning in calls.warnings(provider, settings):
-                _logger.warning("%s: %s", self._connection, warning)
+                _logger.warning("%s: %s", self.connection, warning)
         self.known = Credentials(provider, settings, request)
         return self.known
 
     def latest(self) -> Credentials:
         """Return the credentials that were used last; they are resolved if there are none."""
         return self.known or self.resolve()
-
-
-@attrs.define(kw_only=True, eq=False, repr=False)
-class Acquisition:
-    """Acquires the tokens of one connection.
-
-    Args:
-        account: What the token requests are made of.
-        store: Where entries live.
-        transport: Sends the token requests.
-        options: How the connection behaves.
-        clock: The clocks.
-        connection: The connection's name, for events.
-        on_event: The application's listener.
-    """
-
-    account: Account
-    store: ResilientStore
-    transport: Transport
-    options: Options
-    clock: Clock
-    connection: str
-    on_event: Listener | None = None
-    _events: deque[Event] = attrs.field(factory=deque, init=False)
 
     def acquire(self, query: TokenQuery) -> TokenSnapshot:
         """Return a token, from the store or else from the token endpoint.
@@ -168,36 +184,31 @@ class Acquisition:
             keyturn.errors.KeyturnError: There is no token.
         """
         key = fingerprint_key(self.store, self.clock)
-        request = self.account.resolve().request.with_fingerprint(key)
+        credentials = self.resolve().with_fingerprint(key)
         try:
-            return self._acquire_with(key, request, query)
-        except errors.InvalidClient as error:
-            failure = error
-        # The secret may have been replaced since it was read.
-        again = self.account.resolve().request.with_fingerprint(key)
-        if again.fingerprint == request.fingerprint:
-            raise failure
+            return self._acquire_with(key, credentials, query)
+        except errors.InvalidClient:
+            # The secret may have been replaced since it was read.
+            again = self.resolve().with_fingerprint(key)
+            if again.request.fingerprint == credentials.request.fingerprint:
+                raise
         return self._acquire_with(key, again, query)
 
     def request(self) -> TokenRequest:
         """Return the token request with its fingerprint, as it would be sent now."""
-        self.account.resolve()
+        self.resolve()
         return self.latest_request()
 
     def latest_request(self) -> TokenRequest:
         """Return the token request with its fingerprint, as it was sent last."""
         key = fingerprint_key(self.store, self.clock)
-        return self.account.latest().request.with_fingerprint(key)
+        return self.latest().request.with_fingerprint(key)
 
     def stored(self, request: TokenRequest) -> TokenSnapshot | None:
         """Return the store's token for a token request, if it may still be used."""
         key = request.fingerprint
-        text = self.store.read(key)
-        entry = None
-        try:
-            entry = None if text is None else from_text(text, key)
-        except ValueError:
-            _logger.warning("the store's entry at %s is no token of that key: ignoring it", key)
+        stored = self.store.read(key)
+        entry = None if stored is None else entry_from_json(stored, key)
         if entry is None:
             return None
         now = self.clock.monotonic()
@@ -221,21 +232,23 @@ class Acquisition:
         fresh_until, usable_until = plan(
             issued_at,
             token.lifetime,
-            margin=min(self.options.margin, self.account.latest().provider.max_margin),
+            margin=min(self.options.margin, self.latest().provider.max_margin),
             # Each process has a moment of its own, so that they do not all renew at once.
             jitter=jitter(f"{fingerprint}:{os.getpid()}"),
         )
         return TokenSnapshot(token, fresh_until, usable_until)
 
-    def note(self, kind: Kind, host: str | None = None, **fields: Any) -> None:
-        """Keep an event until `emit_events`; its host is the token endpoint's by default."""
-        event = Event(
-            kind=kind,
-            connection=self.connection,
-            provider=self.account.provider.name,
-            host=host or urlsplit(self.account.latest().request.url).hostname or "",
-            **fields,
-        )
+    def note(self, kind: Kind, where: str, **fields: Any) -> None:
+        """Keep an event until `emit_events`.
+
+        Args:
+            kind: What happened.
+            where: The token endpoint's URL, or where the store is.
+            fields: The event's other fields.
+        """
+        host = urlsplit(where).hostname or where
+        provider = self.provider.name
+        event = Event(kind=kind, connection=self.connection, provider=provider, host=host, **fields)
         self._events.append(event)
 
     def emit_events(self) -> None:
@@ -244,8 +257,9 @@ class Acquisition:
             emit(self._events.popleft(), self.on_event)
 
     def _acquire_with(
-        self, key: bytes, request: TokenRequest, query: TokenQuery, key_changes: int = 0
+        self, key: bytes, credentials: Credentials, query: TokenQuery, key_changes: int = 0
     ) -> TokenSnapshot:
+        request = credentials.request
         found = self.stored(request)
         if found is not None and query.matches(found, self.clock.monotonic()):
             return found
@@ -253,18 +267,15 @@ class Acquisition:
         with self.store.lock(request.fingerprint, lease):
             current = fingerprint_key(self.store, self.clock, again=True)
             if current == key or key_changes == _KEY_CHANGES:
-                return self._fetch_under_lock(request, query)
-        request = request.with_fingerprint(current)
-        return self._acquire_with(current, request, query, key_changes + 1)
-
-    def _fetch_under_lock(self, request: TokenRequest, query: TokenQuery) -> TokenSnapshot:
-        found = self.stored(request)
-        if found is not None and query.matches(found, self.clock.monotonic()):
-            return found
-        error = self.refused(request)
-        if error is not None:
-            raise error
-        if query.refused and found is not None:
-            count_refused(self.store, self.clock, request.fingerprint)
-            self.store.delete(request.fingerprint)
-        return TokenRequester(self, request, query).run()
+                found = self.stored(request)
+                if found is not None and query.matches(found, self.clock.monotonic()):
+                    return found
+                error = self.refused(request)
+                if error is not None:
+                    raise error
+                if query.refused and found is not None:
+                    count_refused(self.store, self.clock, request.fingerprint)
+                    self.store.delete(request.fingerprint)
+                return request_token(self, credentials, query)
+        renewed = credentials.with_fingerprint(current)
+        return self._acquire_with(current, renewed, query, key_changes + 1)

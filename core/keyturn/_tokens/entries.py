@@ -3,14 +3,11 @@
 Error responses that do not change by themselves are cached, so that they are not repeated.
 """
 
-from __future__ import annotations
-
 import json
+import logging
 import math
 import re
-from typing import Any
-
-import attrs
+from typing import Any, NamedTuple
 
 from keyturn import errors
 from keyturn._http.response import MAX_LIFETIME
@@ -31,9 +28,10 @@ _KINDS: dict[str, type[errors.TokenRequestRefused]] = {
 }
 _CACHED_HINT = "(This response was cached; keyturn asks again in {:.0f} s.)"
 
+_logger = logging.getLogger("keyturn")
 
-@attrs.frozen(repr=False)
-class TokenEntry:
+
+class TokenEntry(NamedTuple):
     """What a store keeps of a token.
 
     Args:
@@ -63,7 +61,7 @@ class TokenEntry:
         return max(0.0, age) if age >= -_CLOCK_TOLERANCE else math.inf
 
 
-def to_text(entry: TokenEntry, fingerprint: str) -> str:
+def entry_to_json(entry: TokenEntry, fingerprint: str) -> str:
     """Return what a store keeps; it names its own key, as a check when it is read."""
     token = entry.token
     return json.dumps(
@@ -82,14 +80,13 @@ def to_text(entry: TokenEntry, fingerprint: str) -> str:
     )
 
 
-def from_text(text: str, fingerprint: str) -> TokenEntry | None:
+def entry_from_json(stored: str, fingerprint: str) -> TokenEntry | None:
     """Return the entry that a store keeps; None when it has a format of another version.
 
-    Raises:
-        ValueError: It is not one for `fingerprint`, or a value in it is out of range.
+    One that is not for `fingerprint`, or has a value out of range, is logged and is None too.
     """
     try:
-        fields = json.loads(text if len(text) <= _MAX_LENGTH else "")
+        fields = json.loads(stored if len(stored) <= _MAX_LENGTH else "")
         if fields.pop("v") != _VERSION:
             return None
         is_own = fields.pop("fingerprint") == fingerprint
@@ -97,16 +94,17 @@ def from_text(text: str, fingerprint: str) -> TokenEntry | None:
         entry = TokenEntry(Token(**fields), clock, issued)
         if is_own and _is_sane(entry):
             return entry
-    except (TypeError, KeyError, AttributeError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         pass
-    raise ValueError("This is no token of that key.")
+    _logger.warning("the store's entry at %s is no token of that key: ignoring it", fingerprint)
+    return None
 
 
 def _is_sane(entry: TokenEntry) -> bool:
     token = entry.token
     strings = (token.access_token, token.token_type)
     return (
-        all(isinstance(text, str) and _VISIBLE_REGEX.fullmatch(text) for text in strings)
+        all(isinstance(each, str) and _VISIBLE_REGEX.fullmatch(each) for each in strings)
         and len(token.token_type) <= _MAX_TYPE_LENGTH
         and (token.scope is None or isinstance(token.scope, str))
         and isinstance(entry.clock, str)
@@ -127,10 +125,10 @@ def error_to_entry(error: errors.TokenRequestRefused, now: float) -> str:
     )
 
 
-def error_from_entry(entry: str | None, now: float) -> errors.TokenRequestRefused | None:
+def error_from_entry(entry: str, now: float) -> errors.TokenRequestRefused | None:
     """Return the error that an entry keeps, or None when it is too old or can't be read."""
     try:
-        fields: dict[str, Any] = json.loads(entry or "")
+        fields: dict[str, Any] = json.loads(entry)
         if fields["v"] != _VERSION:
             return None
         left = float(fields["until"]) - now

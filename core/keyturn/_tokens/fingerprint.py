@@ -1,11 +1,9 @@
 """The key of the fingerprints, which all who share a store have without being configured.
 
 A fingerprint covers the client's secret and appears in store keys, file names and transcripts. So
-that nobody can test a guessed secret against it, it is keyed with random bytes: an entry of the
+that no reader can test a guessed secret against it, it is keyed with random bytes: an entry of the
 store itself. See SECURITY.md for what a reader of a store that is not encrypted can do.
 """
-
-from __future__ import annotations
 
 import base64
 import hashlib
@@ -13,14 +11,11 @@ import json
 import logging
 import os
 import re
-from typing import TYPE_CHECKING
 
 from keyturn import errors
+from keyturn._clock import Clock
 from keyturn.stores._base import SEALED
 from keyturn.stores._resilient import FAILED, ResilientStore, place
-
-if TYPE_CHECKING:
-    from keyturn._clock import Clock
 
 # The environment variable that replaces the store's entry.
 VARIABLE = "KEYTURN_FINGERPRINT_KEY"
@@ -84,8 +79,8 @@ def _created(store: ResilientStore, clock: Clock) -> bytes:
         if found is not None:
             return found
         key = os.urandom(_SIZE)
-        text = base64.urlsafe_b64encode(key).decode().rstrip("=")
-        entry = json.dumps({"v": VERSION, "key": text})
+        encoded = base64.urlsafe_b64encode(key).decode().rstrip("=")
+        entry = json.dumps({"v": VERSION, "key": encoded})
         if store.write(ENTRY, entry, clock.time() + _KEPT_SECONDS):
             return key
     return LOCAL_KEY
@@ -102,11 +97,11 @@ def _key_in(store: ResilientStore, entry: object) -> bytes | None:
         return _unreadable(store)
     try:
         fields = json.loads(entry)
-        version, text = fields["v"], fields.get("key")
+        version, encoded = fields["v"], fields.get("key")
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
-        version = text = None
-    if version == VERSION and isinstance(text, str) and _ENTRY_REGEX.fullmatch(text):
-        return base64.urlsafe_b64decode(f"{text}=")
+        version = encoded = None
+    if version == VERSION and isinstance(encoded, str) and _ENTRY_REGEX.fullmatch(encoded):
+        return base64.urlsafe_b64decode(f"{encoded}=")
     if isinstance(version, int) and version != VERSION:
         return LOCAL_KEY  # another version of keyturn uses it
     message = "the entry %s of the token store %s is damaged: a new one is written"

@@ -1,7 +1,5 @@
 """What a connection does with its token: keep it, renew it ahead of its expiry, and discard it."""
 
-from __future__ import annotations
-
 import contextlib
 import copy
 import functools
@@ -9,25 +7,18 @@ import logging
 import os
 import random
 import traceback
-from concurrent import futures
-from typing import TYPE_CHECKING
+from concurrent.futures import Future
 
 import attrs
 
 from keyturn import errors
+from keyturn._http.response import Response
 from keyturn._providers import calls
 from keyturn._token import Token
 from keyturn._tokens import single_flight
 from keyturn._tokens.acquisition import Acquisition, TokenQuery
 from keyturn._tokens.fingerprint import LOCAL_KEY
 from keyturn._tokens.snapshot import EMPTY, Headers, TokenSnapshot
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
-
-    from keyturn._event import Reason
-    from keyturn._http.response import Response
-    from keyturn.stores._base import TokenStore
 
 _MIN_RETRY = 0.05
 _MAX_RETRY = 30.0
@@ -51,33 +42,23 @@ class TokenManager:
     Attributes:
         snapshot: The current token; `keyturn._tokens.snapshot.EMPTY` when there is none.
         now: Returns the time on the connection's monotonic clock.
+        store: The token store.
     """
-
-    __slots__ = (
-        "_acquisition",
-        "_flight_key",
-        "_generation",
-        "_is_closed",
-        "_patience",
-        "_process",
-        "_reason",
-        "now",
-        "snapshot",
-    )
 
     def __init__(self, acquisition: Acquisition) -> None:
         self.snapshot = EMPTY
-        self.now: Callable[[], float] = acquisition.clock.monotonic
+        self.now = acquisition.clock.monotonic
         self._acquisition = acquisition
-        account, store, options = acquisition.account, acquisition.store.store, acquisition.options
-        self._flight_key: Hashable = self
-        if account.is_fixed:
-            fingerprint = account.latest().request.with_fingerprint(LOCAL_KEY).fingerprint
-            self._flight_key = (id(store), fingerprint, options, acquisition.clock.id)
+        self.store = acquisition.store.store
+        options, known = acquisition.options, acquisition.known
+        self._flight_key: object = self
+        if known is not None:  # the settings never change
+            fingerprint = known.request.with_fingerprint(LOCAL_KEY).fingerprint
+            self._flight_key = (id(self.store), fingerprint, options, acquisition.clock.id)
         self._patience = options.timeout + options.wait + _PATIENCE_EXTRA
         # A token that was wanted before the current one was discarded is not kept.
         self._generation = 0
-        self._reason: Reason = "cold"
+        self._is_invalidated = False
         self._process = os.getpid()
         self._is_closed = False
 
@@ -87,7 +68,8 @@ class TokenManager:
         for _ in range(_WAITS):
             if isinstance(found, TokenSnapshot):
                 return found
-            futures.wait((found,), self._patience)
+            with contextlib.suppress(TimeoutError):  # `_checked` raises it
+                found.exception(self._patience)
             found = self._checked(found)
         raise self._too_late()
 
@@ -112,12 +94,7 @@ class TokenManager:
         if self.now() < held.usable_until:
             return held
         stored = self._acquisition.stored(self._acquisition.latest_request())
-        return EMPTY if stored is None else self._with_headers(stored)
-
-    @property
-    def store(self) -> TokenStore:
-        """The token store."""
-        return self._acquisition.store.store
+        return stored or EMPTY
 
     def refused(self) -> errors.TokenRequestRefused | None:
         """Return the error response that the store keeps for the token request."""
@@ -156,7 +133,7 @@ class TokenManager:
 
     def headers(self, token: Token) -> Headers:
         """Return what an API request with a token needs; the token's own header is first."""
-        provider, settings, _ = self._acquisition.account.latest()
+        provider, settings, _ = self._acquisition.latest()
         name, value = calls.authorization(provider, settings, token)
         others = dict(calls.api_request_headers(provider, settings, token))
         others.pop(name, None)
@@ -164,11 +141,11 @@ class TokenManager:
 
     def api_url(self, token: Token | None) -> str | None:
         """Return where the API is, as far as settings and token determine it."""
-        return calls.api_url_for(*self._acquisition.account.latest()[:2], token)
+        return calls.api_url_for(*self._acquisition.latest()[:2], token)
 
     def token_rejected(self, response: Response) -> bool:
         """Return whether an API's 401 response means the token."""
-        return calls.token_rejected(*self._acquisition.account.latest()[:2], response)
+        return calls.token_rejected(*self._acquisition.latest()[:2], response)
 
     def _own(self, failure: BaseException) -> errors.KeyturnError:
         """Return an error for one caller: one raised in two threads mixes their tracebacks."""
@@ -190,7 +167,7 @@ class TokenManager:
         own.connection = self._acquisition.connection
         return own
 
-    def _find(self, stale: Token | None) -> TokenSnapshot | futures.Future[TokenSnapshot]:
+    def _find(self, stale: Token | None) -> TokenSnapshot | Future[TokenSnapshot]:
         """Return a token that may be used now, or the future of one."""
         if self._is_closed:
             self.check_open()
@@ -200,7 +177,9 @@ class TokenManager:
         if stale is not None and (now >= held.usable_until or _is_same(stale, held.token)):
             return self._join(TokenQuery(stale, refused=True, reason="refused"))
         if now >= held.usable_until:
-            return self._join(TokenQuery(held.token, reason=self._reason))
+            return self._join(
+                TokenQuery(held.token, reason="invalidated" if self._is_invalidated else "cold")
+            )
         if now >= held.fresh_until and self._process != os.getpid():
             # Workers forked from one parent that had a token would all renew it at once.
             self._process = os.getpid()
@@ -210,7 +189,7 @@ class TokenManager:
             self._join(TokenQuery(held.token, fresh=True, reason="expiring"))
         return held
 
-    def _join(self, query: TokenQuery) -> futures.Future[TokenSnapshot]:
+    def _join(self, query: TokenQuery) -> Future[TokenSnapshot]:
         try:
             return single_flight.join(
                 (self._flight_key, query),
@@ -228,25 +207,25 @@ class TokenManager:
         raise self._own(failure)
 
     def _install(
-        self, query: TokenQuery, generation: int, outcome: futures.Future[TokenSnapshot]
+        self, query: TokenQuery, generation: int, outcome: TokenSnapshot | BaseException
     ) -> TokenSnapshot:
         """Keep a token that a worker has acquired, with its headers."""
         try:
-            snapshot = self._with_headers(outcome.result())
+            if isinstance(outcome, BaseException):
+                raise outcome  # noqa: TRY301 - both ways to fail are reported alike
+            snapshot = attrs.evolve(outcome, headers=self.headers(outcome.token))
         except BaseException as error:
             if query.fresh:
                 self._report_renewal(error)
             raise
         if generation == self._generation:
-            self._reason, self._process = "cold", os.getpid()
+            self._is_invalidated, self._process = False, os.getpid()
             self.snapshot = snapshot
             if generation != self._generation:  # by another thread, just now
                 self.snapshot = EMPTY
         return snapshot
 
-    def _checked(
-        self, done: futures.Future[TokenSnapshot]
-    ) -> TokenSnapshot | futures.Future[TokenSnapshot]:
+    def _checked(self, done: Future[TokenSnapshot]) -> TokenSnapshot | Future[TokenSnapshot]:
         """Return a token, or the future of another if it has expired before its waiter woke up."""
         failure = done.exception() if done.done() else TimeoutError()
         if failure is not None:
@@ -266,14 +245,15 @@ class TokenManager:
 
     def _discard(self) -> None:
         self._generation += 1
-        self._reason = "invalidated"
+        self._is_invalidated = True
         self.snapshot = EMPTY
 
     def _report_renewal(self, failure: BaseException) -> None:
         """Report a renewal ahead of the expiry that has failed: no caller waits for it."""
         own = self._acquisition
         _logger.warning("%s: the renewal ahead of time failed: %s", own.connection, failure)
-        own.note("renewal_failure", reason="expiring", error=type(failure).__name__)
+        url, error = own.latest().request.url, type(failure).__name__
+        own.note("renewal_failure", url, reason="expiring", error=error)
         seconds = failure.retry_after if isinstance(failure, errors.RateLimited) else _MAX_RETRY
         self._postpone(self.snapshot, seconds)
 
@@ -288,9 +268,6 @@ class TokenManager:
         pause = max(_MIN_RETRY, min(seconds, (held.usable_until - now) / 4))
         self.snapshot = attrs.evolve(held, fresh_until=min(held.usable_until, now + pause))
         return True
-
-    def _with_headers(self, fetched: TokenSnapshot) -> TokenSnapshot:
-        return attrs.evolve(fetched, headers=self.headers(fetched.token))
 
 
 def _is_same(one: Token, other: Token) -> bool:

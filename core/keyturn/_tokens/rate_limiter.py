@@ -1,21 +1,17 @@
 """Rate limits kept in the store, so that all who share it keep them together."""
 
-from __future__ import annotations
-
+import functools
 import hashlib
 import logging
-from typing import TYPE_CHECKING
 
 import attrs
 
 from keyturn import _rate_limit as rate_limit
 from keyturn import errors
+from keyturn._clock import Clock
 from keyturn._http.urls import origin
 from keyturn._rate_limit import RateLimit, TokenBucket
-
-if TYPE_CHECKING:
-    from keyturn._clock import Clock
-    from keyturn.stores._resilient import ResilientStore
+from keyturn.stores._resilient import ResilientStore
 
 # No limit by itself: its bucket holds nothing but the pauses that the server asked for, to the
 # hundredth of a second.
@@ -57,12 +53,21 @@ class RateLimiter:
         Raises:
             keyturn.errors.RateLimited: The wait would be longer; nothing was taken.
         """
+        limit = self.declared or _UNDECLARED
         # Without the lock at first, since all of a crowd may have to be refused.
-        pause = self._take(wait)[1]
-        if self.declared is not None:
+        _, pause = rate_limit.take(limit, self._current(limit))
+        if self.declared is not None and pause <= wait:
             with self.store.lock(self.key, _LEASE):
-                left, pause = self._take(wait)
-                self._write(left)
+                left, pause = rate_limit.take(limit, self._current(limit))
+                if pause <= wait:
+                    self._keep(left)
+        if pause > wait:
+            raise errors.RateLimited(
+                "the token endpoint's rate limit, or the pause that it asked for, allows no token "
+                "request now.",
+                retry_after=pause,
+                hint=f"Try again in {pause:.0f} s, or let keyturn wait with wait=seconds.",
+            )
         if pause > 0:
             self.clock.sleep(pause)
         return pause
@@ -71,43 +76,24 @@ class RateLimiter:
         """Send no token request to the host for some seconds, since it asked for that."""
         limit = self.declared or _UNDECLARED
         with self.store.lock(self.key, _LEASE):
-            now = self.clock.time()
-            self._write(rate_limit.cool_down(limit, self._bucket(limit, now), now, seconds))
+            self._keep(rate_limit.cool_down(limit, self._current(limit), seconds))
 
-    def _take(self, wait: float) -> tuple[TokenBucket, float]:
-        """Return what would be left, and the pause before the request, if that is not too long."""
-        now = self.clock.time()
-        limit = self.declared or _UNDECLARED
-        bucket = self._bucket(limit, now)
-        if bucket is None and self.declared is None:
-            return TokenBucket(0, now), 0.0
-        left, pause = rate_limit.take(limit, bucket, now)
-        if pause > wait:
-            raise errors.RateLimited(
-                "the token endpoint's rate limit, or the pause that it asked for, allows no token "
-                "request now.",
-                retry_after=pause,
-                hint=f"Try again in {pause:.0f} s, or let keyturn wait with wait=seconds.",
-            )
-        return left, pause
+    def _keep(self, bucket: TokenBucket) -> None:
+        self.store.write(self.key, rate_limit.to_entry(bucket), bucket.at + _KEPT_SECONDS)
 
-    def _write(self, bucket: TokenBucket) -> None:
-        self.store.write(self.key, rate_limit.to_entry(bucket), self.clock.time() + _KEPT_SECONDS)
-
-    def _bucket(self, limit: RateLimit, now: float) -> TokenBucket | None:
+    def _current(self, limit: RateLimit) -> TokenBucket:
         """Return the strictest of what is known: a store that failed missed some requests."""
-        known = (self._from_entry(entry, limit) for entry in self.store.entries(self.key))
-        filled = (rate_limit.refill(limit, bucket, now) for bucket in known if bucket)
-        return min(filled, key=lambda bucket: bucket.tokens, default=None)
-
-    def _from_entry(self, entry: str, limit: RateLimit) -> TokenBucket | None:
-        try:
-            return rate_limit.from_entry(entry, limit)
-        except ValueError:
-            _logger.warning("the store's entry at %s is no rate limit: ignoring it", self.key)
-            return None
+        now, known = self.clock.time(), list[TokenBucket]()
+        for entry in self.store.entries(self.key):
+            try:
+                known.append(rate_limit.refill(limit, rate_limit.from_entry(entry, limit), now))
+            except ValueError:
+                message = "the store's entry at %s is no rate limit: ignoring it"
+                _logger.warning(message, self.key)
+        return min(known) if known else rate_limit.refill(limit, None, now)
 
 
+@functools.lru_cache(maxsize=1024)
 def endpoint_key(url: str) -> str:
     """Return the key of a token endpoint's rate limit, which belongs to its host."""
     return f"rate-limit-{hashlib.sha256(origin(url).encode()).hexdigest()[:32]}"
@@ -128,10 +114,8 @@ def count_refused(store: ResilientStore, clock: Clock, fingerprint: str) -> None
         RateLimiter(store, clock, f"forced-{fingerprint}", _REFUSED).acquire(wait=0.0)
     except errors.RateLimited as limited:
         seconds = limited.retry_after
-    else:
-        return
-    raise errors.RateLimited(
-        "the API keeps refusing new tokens, so no other is requested now.",
-        retry_after=seconds,
-        hint=f"Look at the API's responses; try again in {seconds:.0f} s.",
-    )
+        raise errors.RateLimited(
+            "the API keeps refusing new tokens, so no other is requested now.",
+            retry_after=seconds,
+            hint=f"Look at the API's responses; try again in {seconds:.0f} s.",
+        ) from None

@@ -4,8 +4,6 @@ The work runs on a thread of its own, so that no caller's cancellation, exceptio
 loop can end it; callers only wait for its result.
 """
 
-from __future__ import annotations
-
 import atexit
 import contextlib
 import contextvars
@@ -13,17 +11,16 @@ import functools
 import sys
 import threading
 import time
+from collections.abc import Callable, Hashable
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import attrs
 
 from keyturn._once import PerProcess
+from keyturn._tokens.snapshot import TokenSnapshot
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
-
-    from keyturn._tokens.snapshot import TokenSnapshot
+Use = Callable[[TokenSnapshot | BaseException], TokenSnapshot]
 
 T = TypeVar("T")
 
@@ -38,9 +35,7 @@ class ReentrantCallError(RuntimeError):
 
 @attrs.define(eq=False)
 class _Flight:
-    shares: dict[
-        Hashable, tuple[Future[TokenSnapshot], Callable[[Future[TokenSnapshot]], TokenSnapshot]]
-    ] = attrs.field(factory=dict)
+    shares: dict[Hashable, tuple[Future[TokenSnapshot], Use]] = attrs.field(factory=dict)
     worker: int = 0
 
 
@@ -55,7 +50,7 @@ def join(
     key: Hashable,
     work: Callable[[], TokenSnapshot],
     sharer: Hashable,
-    use: Callable[[Future[TokenSnapshot]], TokenSnapshot],
+    use: Use,
     afterwards: Callable[[], None],
 ) -> Future[TokenSnapshot]:
     """Return the future of the work in progress for `key`; start `work` when there is none.
@@ -64,7 +59,8 @@ def join(
         key: What the work is for.
         work: Runs on a new thread, or on this one when no thread can be started.
         sharer: Whose result it is; all calls of one sharer wait for the same future.
-        use: Makes the sharer's result of what `work` came to, once, on the worker's thread.
+        use: Makes the sharer's result of what `work` returned or raised, once, on the worker's
+            thread.
         afterwards: Runs on the worker's thread when every waiter has its result.
 
     Raises:
@@ -72,45 +68,48 @@ def join(
     """
     lock, flights = _in_progress.get()
     with lock:
-        flight = flights.get(key)
-        is_new = flight is None
-        if flight is None:
-            flight = flights[key] = _Flight()
-        elif flight.worker == threading.get_ident():
+        is_new = key not in flights
+        flight = flights.setdefault(key, _Flight())
+        if flight.worker == threading.get_ident():
             raise ReentrantCallError
         future, _ = flight.shares.setdefault(sharer, (Future(), use))
     if is_new:
-        land = functools.partial(flights.pop, key)
-        start(functools.partial(_run, flight, lock, land, work, afterwards))
+        finish = functools.partial(flights.pop, key)
+        start(functools.partial(_run, flight, lock, finish, work, afterwards))
     return future
 
 
 def _run(
     flight: _Flight,
     lock: threading.Lock,
-    land: Callable[[], object],
+    finish: Callable[[], object],
     work: Callable[[], TokenSnapshot],
     afterwards: Callable[[], None],
 ) -> None:
     flight.worker = threading.get_ident()
-    outcome: Future[TokenSnapshot] = Future()
-    _attempt(outcome, work)()
-    _finishing.add(threading.current_thread())
+    outcome: TokenSnapshot | BaseException
+    try:
+        outcome = work()
+    except BaseException as error:  # noqa: BLE001 - it is raised in the waiters
+        outcome = error
+    thread = threading.current_thread()
+    _finishing.add(thread)
     deliveries: list[Callable[[], None]] = []
     while True:
         with lock:
             shares = list(flight.shares.values())[len(deliveries) :]
             if not shares:
                 # From here on, a caller starts new work: it may have discarded this result.
-                land()
+                finish()
                 break
-        deliveries += [_attempt(future, functools.partial(use, outcome)) for future, use in shares]
+        for future, use in shares:
+            deliveries.append(_attempt(future, functools.partial(use, outcome)))
     try:
         for deliver in deliveries:
             deliver()
         afterwards()
     finally:
-        _finishing.discard(threading.current_thread())
+        _finishing.discard(thread)
 
 
 def _attempt(future: Future[T], work: Callable[[], T]) -> Callable[[], None]:
@@ -170,7 +169,8 @@ async def wait(future: Future[T], seconds: float | None) -> T:
 def _is_task_of(trio: Any) -> bool:
     try:
         trio.lowlevel.current_task()
-    except RuntimeError:
+    # httpcore imports trio where it is installed: meanwhile the module is not complete.
+    except (RuntimeError, AttributeError):
         return False
     return True
 

@@ -4,8 +4,6 @@ A token is *fresh* (returned at once), then *stale* (valid and returned at once,
 runs in the background), then *expired* (never returned: callers wait for a new one).
 """
 
-from __future__ import annotations
-
 import hashlib
 
 import attrs

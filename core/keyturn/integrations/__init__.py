@@ -7,7 +7,7 @@ authors of others.
 
 from __future__ import annotations
 
-from keyturn._lazy import TYPE_CHECKING, lazy_names
+from keyturn._names import TYPE_CHECKING, lazy_names
 
 if TYPE_CHECKING:
     from keyturn.integrations import aiohttp, httpx, httpx2, requests

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from keyturn._lazy import lazy_names
+from keyturn._names import lazy_names
 from keyturn._once import importing
 
 if TYPE_CHECKING:

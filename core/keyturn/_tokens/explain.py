@@ -51,7 +51,7 @@ def explain(own: Acquisition, manager: TokenManager) -> str:
     """
     request = own.request()
     shown = request.redacted()
-    provider, settings, _ = own.account.latest()
+    provider, settings, _ = own.latest()
     values = attrs.asdict(settings, recurse=False).items()
     return "\n".join(
         [
@@ -91,7 +91,7 @@ def _outcome_lines(own: Acquisition, manager: TokenManager, request: TokenReques
         received = ["no response was received." if sent else "nothing was sent."]
         outcome = [f"outcome: {type(error).__name__}: {error}"]
     if query.responses:
-        received = _response_lines(own.account.latest(), query.responses[-1], token)
+        received = _response_lines(own.latest(), query.responses[-1], token)
     return [
         f"the {store} has no usable token for this fingerprint: keyturn requests one.",
         *received,
@@ -134,7 +134,7 @@ def _shown(value: Any, secrets: Collection[Secret], member: str | None = None) -
 
 
 def _token_lines(own: Acquisition, manager: TokenManager, snapshot: TokenSnapshot) -> list[str]:
-    token, settings = snapshot.token, own.account.latest().settings
+    token, settings = snapshot.token, own.latest().settings
     secrets = [each for each in attrs.astuple(settings, recurse=False) if isinstance(each, Secret)]
     (name, _), *others = manager.headers(token)
     left = snapshot.fresh_until - manager.now()

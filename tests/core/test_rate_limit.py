@@ -36,6 +36,10 @@ class BucketMachine(RuleBasedStateMachine):
         self.sent: list[float] = []
         self.paused_until = 0.0
 
+    def current(self) -> TokenBucket:
+        """Return what is left now."""
+        return refill(self.rate_limit, self.bucket, self.now)
+
     @rule(seconds=st.floats(0, 30))
     def wait(self, seconds: float) -> None:
         """Let time pass."""
@@ -44,7 +48,7 @@ class BucketMachine(RuleBasedStateMachine):
     @rule()
     def ask(self) -> None:
         """Ask, and give up when there would be a wait."""
-        left, pause = take(self.rate_limit, self.bucket, self.now)
+        left, pause = take(self.rate_limit, self.current())
         if pause == 0:
             self.bucket = left
             self.sent.append(self.now)
@@ -53,7 +57,7 @@ class BucketMachine(RuleBasedStateMachine):
     @rule()
     def ask_and_wait(self) -> None:
         """Ask, and send after the wait."""
-        self.bucket, pause = take(self.rate_limit, self.bucket, self.now)
+        self.bucket, pause = take(self.rate_limit, self.current())
         assert pause >= 0
         self.sent.append(self.now + pause)
         assert self.now + pause >= self.paused_until - 1e-3
@@ -61,7 +65,7 @@ class BucketMachine(RuleBasedStateMachine):
     @rule(seconds=st.floats(0, 60))
     def cool_down(self, seconds: float) -> None:
         """The server asks for a pause."""
-        self.bucket = cool_down(self.rate_limit, self.bucket, self.now, seconds)
+        self.bucket = cool_down(self.rate_limit, self.current(), seconds)
         self.paused_until = max(self.paused_until, self.now + seconds)
 
     @rule()
@@ -92,7 +96,7 @@ def test_burst_then_rate() -> None:
     bucket: TokenBucket | None = None
     pauses = []
     for _ in range(4):
-        bucket, pause = take(rate_limit, bucket, 1000.0)
+        bucket, pause = take(rate_limit, refill(rate_limit, bucket, 1000.0))
         pauses.append(pause)
 
     assert pauses == [0.0, 0.0, 20.0, 40.0]
@@ -103,8 +107,8 @@ def test_burst_then_rate() -> None:
 def test_clock_set_back_neither_blocks_nor_frees() -> None:
     """A corrected clock would stop a client for hours, or let it forget its rate limit."""
     rate_limit = RateLimit(per_minute=6, burst=2)
-    bucket = cool_down(rate_limit, TokenBucket(tokens=2.0, at=10_000.0), 10_000.0, seconds=30)
-    _, pause = take(rate_limit, bucket, 10_000.0 - 7200)
+    bucket = cool_down(rate_limit, TokenBucket(tokens=2.0, at=10_000.0), seconds=30)
+    _, pause = take(rate_limit, refill(rate_limit, bucket, 10_000.0 - 7200))
 
     assert pause == 30
     # A little is what two hosts' clocks differ by.
@@ -116,7 +120,7 @@ def test_rate_limit_comes_back_after_the_clock_was_set_back() -> None:
     rate_limit = RateLimit(per_minute=6, burst=2)
     empty = TokenBucket(tokens=0.0, at=10_000.0)
 
-    bucket, pause = take(rate_limit, empty, 2_800.0)
+    bucket, pause = take(rate_limit, refill(rate_limit, empty, 2_800.0))
     assert pause == 10
     assert refill(rate_limit, bucket, 2_830.0) == TokenBucket(tokens=2.0, at=2_830.0)
 
@@ -134,7 +138,7 @@ def test_wait_of_a_millisecond_is_none(left: float, pause: float) -> None:
     """A caller that waited as long as it should would be refused."""
     rate_limit = RateLimit(per_minute=60, burst=2)
 
-    assert take(rate_limit, TokenBucket(left, 1_000), 1_000)[1] == pytest.approx(pause)
+    assert take(rate_limit, TokenBucket(left, 1_000))[1] == pytest.approx(pause)
 
 
 def test_clock_set_forward_frees_the_burst_and_no_more() -> None:
@@ -147,9 +151,9 @@ def test_clock_set_forward_frees_the_burst_and_no_more() -> None:
 def test_shorter_pause_does_not_end_a_longer_one() -> None:
     """The second of two responses would undo the first."""
     rate_limit = RateLimit(per_minute=60, burst=5)
-    bucket = cool_down(rate_limit, cool_down(rate_limit, None, 100.0, 50), 100.0, 5)
+    bucket = cool_down(rate_limit, cool_down(rate_limit, TokenBucket(5, 100.0), 50), 5)
 
-    assert take(rate_limit, bucket, 100.0)[1] == 50
+    assert take(rate_limit, bucket)[1] == 50
 
 
 LIMIT = RateLimit(per_minute=60, burst=20)
