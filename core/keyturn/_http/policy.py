@@ -1,0 +1,160 @@
+"""Which hosts and addresses a connection may reach, and what its settings may name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from keyturn import errors
+from keyturn._http.addresses import AddressKind, address_kind, literal_address
+from keyturn._http.urls import domain_problem
+
+_LOOPBACK_NAMES = ("localhost",)
+# RFC 6762, ICANN's resolution 2024.07.29.06, RFC 8375: names of local networks.
+_PRIVATE_NAMES = ("local", "internal", "home.arpa")
+
+
+def _lower(value: Any) -> Any:
+    is_list = isinstance(value, (list, tuple)) and all(isinstance(each, str) for each in value)
+    return tuple(each.lower() for each in value) if is_list else value
+
+
+@attrs.frozen(kw_only=True)
+class NetworkPolicy:
+    """What a connection's settings may name, and which hosts the connection may reach.
+
+    By default only hosts with public addresses are reachable, and settings can name neither a file
+    nor another endpoint than the provider's own. That is what a platform needs whose customers
+    fill in the settings. `keyturn.connect` allows everything by default.
+
+    keyturn checks the settings when the connection is made, and each resolved address right
+    before it connects to exactly that address. Behind a proxy only names and literal addresses
+    are checked, as the proxy resolves the names.
+
+    Args:
+        domains: The hosts that are reachable: `shop.example` is that host, `*.norce.tech` is each
+            host below `norce.tech`, at any depth. None is every host.
+        private_addresses: Whether addresses of private networks are reachable, and all others that
+            are not public: link-local ones, such as those of cloud metadata, shared, reserved and
+            multicast ones, and names of local networks, such as `db` and `db.internal`.
+        loopback: Whether this machine is reachable by its loopback addresses.
+        address_settings: Whether settings may replace an endpoint of the provider: `token_url`,
+            `api_url`, `revocation_url`. The provider `generic` needs it.
+        file_settings: Whether settings may name files, such as a client certificate's.
+
+    Raises:
+        keyturn.errors.ConfigurationError: A value is of the wrong type, or a domain no pattern.
+    """
+
+    domains: tuple[str, ...] | None = attrs.field(default=None, converter=_lower)
+    private_addresses: bool = False
+    loopback: bool = False
+    address_settings: bool = False
+    file_settings: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        values = attrs.asdict(self, recurse=False)
+        mistakes = [_domains_problem(values.pop("domains"))]
+        mistakes += [
+            errors.Problem(name, "must be True or False")
+            for name, value in values.items()
+            if not isinstance(value, bool)
+        ]
+        problems = list(filter(None, mistakes))
+        if problems:
+            raise errors.ConfigurationError(
+                f"NetworkPolicy has {len(problems)} mistake(s):", problems=problems
+            )
+
+
+def _domains_problem(domains: Any) -> errors.Problem | None:
+    if domains is None:
+        return None
+    if not isinstance(domains, tuple) or not all(isinstance(each, str) for each in domains):
+        return errors.Problem("domains", "must be a tuple of strings, or None for every host")
+    wrong = (each for each in domains if domain_problem(each.removeprefix("*.")))
+    pattern = next(wrong, None)
+    if pattern is None:
+        return None
+    return errors.Problem(
+        "domains", f"{pattern!r} must be a domain name such as shop.example, or *.shop.example"
+    )
+
+
+PERMISSIVE = NetworkPolicy(
+    private_addresses=True, loopback=True, address_settings=True, file_settings=True
+)
+"""Everything is reachable: for settings that the application's own developer wrote."""
+
+
+def is_permissive(policy: NetworkPolicy) -> bool:
+    """Return whether a policy lets every host and address be reached."""
+    return policy.domains is None and policy.private_addresses and policy.loopback
+
+
+def host_problem(policy: NetworkPolicy, host: str) -> str | None:
+    """Return what keeps a host from being reached, as far as its name shows; nothing is resolved.
+
+    Args:
+        policy: The policy.
+        host: A name, or an address in any form that `getaddrinfo` takes.
+
+    Returns:
+        None, or what follows the host in a message, such as "is a loopback address, …".
+    """
+    if is_permissive(policy):
+        return None
+    name = host.lower().removesuffix(".")
+    try:
+        address = literal_address(name)
+    except ValueError:
+        return "is not a valid IP address"
+    if address is None and domain_problem(name):
+        return "is not a valid host name"
+    if policy.domains is not None and not any(_covers(each, name) for each in policy.domains):
+        return "is none of the hosts that the network policy allows: see NetworkPolicy.domains"
+    if address is not None:
+        return address_problem(policy, address, "is")
+    return _problem(policy, _name_kind(name), "is the name of")
+
+
+def address_problem(policy: NetworkPolicy, address: str, verb: str = "resolves to") -> str | None:
+    """Return what keeps a resolved IP address from being connected to, without naming it.
+
+    Args:
+        policy: The policy.
+        address: What `getaddrinfo` returned.
+        verb: How the host of the message leads to the address.
+
+    Returns:
+        None, or what follows the host in a message, such as "resolves to a loopback address, …".
+    """
+    return _problem(policy, address_kind(address), verb)
+
+
+def _problem(policy: NetworkPolicy, kind: AddressKind, verb: str) -> str | None:
+    if kind == "loopback" and not policy.loopback:
+        found, option = "a loopback address", "loopback"
+    elif kind == "special" and not policy.private_addresses:
+        found, option = "a private or reserved address", "private_addresses"
+    else:
+        return None
+    return f"{verb} {found}, which the network policy forbids: see NetworkPolicy.{option}"
+
+
+def _name_kind(name: str) -> AddressKind:
+    if _is_below(name, _LOOPBACK_NAMES):
+        return "loopback"
+    return "special" if "." not in name or _is_below(name, _PRIVATE_NAMES) else "public"
+
+
+def _is_below(name: str, domains: tuple[str, ...]) -> bool:
+    return any(f".{name}".endswith(f".{domain}") for domain in domains)
+
+
+def _covers(pattern: str, name: str) -> bool:
+    return name.endswith(pattern[1:]) if pattern.startswith("*.") else name == pattern
+
+
+NetworkPolicy.__module__ = "keyturn"
