@@ -20,6 +20,7 @@ import pytest
 import keyturn
 from keyturn._clock import Clock
 from keyturn._connection import Connection
+from keyturn._http.policy import PERMISSIVE, NetworkPolicy
 from keyturn._providers.settings import read
 from keyturn._tokens.acquisition import Options
 from keyturn.stores._memory import MemoryStore
@@ -91,7 +92,11 @@ class FakeEndpoint:
         ] = []
 
     def send(
-        self, request: keyturn.plugins.TokenRequest, seconds: float, clock: Clock
+        self,
+        request: keyturn.plugins.TokenRequest,
+        seconds: float,
+        clock: Clock,
+        policy: NetworkPolicy = PERMISSIVE,
     ) -> keyturn.plugins.Response:
         """Return the next response."""
         self.requests.append(request)

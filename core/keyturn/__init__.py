@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from keyturn._config import load_connection
     from keyturn._connect import connect, problems
     from keyturn._connection import Connection
+    from keyturn._http.policy import NetworkPolicy
     from keyturn._plugins.events import Event
     from keyturn._plugins.loading import ProviderInfo, provider, providers
     from keyturn._secret import Secret
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Connection",
     "Event",
+    "NetworkPolicy",
     "Problem",
     "ProviderInfo",
     "Secret",
@@ -42,6 +44,7 @@ __getattr__, __dir__ = lazy_names(
     {
         "Connection": "keyturn._connection",
         "Event": "keyturn._plugins.events",
+        "NetworkPolicy": "keyturn._http.policy",
         "Problem": "keyturn.errors",
         "ProviderInfo": "keyturn._plugins.loading",
         "Secret": "keyturn._secret",

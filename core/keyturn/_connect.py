@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from keyturn import errors
 from keyturn._connection import Connection
+from keyturn._http.policy import PERMISSIVE, NetworkPolicy
 from keyturn._http.urls import url_problem
 from keyturn._names import did_you_mean
 from keyturn._plugins.loading import provider as find_provider
@@ -14,6 +15,11 @@ from keyturn._providers import calls
 from keyturn._providers.kinds import fields_of
 from keyturn._providers.provider import Provider
 from keyturn._providers.settings import OPTION_NAMES, Settings, read
+from keyturn._providers.settings_policy import (
+    forbidden_settings,
+    provider_problem,
+    settings_problems,
+)
 from keyturn._tokens.acquisition import DEFAULT_MARGIN, Options, option_problem
 from keyturn.errors import Problem
 from keyturn.stores._opening import open_store
@@ -30,6 +36,7 @@ def connect(
     *,
     store: str | TokenStore | None = None,
     name: str | None = None,
+    policy: NetworkPolicy = PERMISSIVE,
     margin: float = DEFAULT_MARGIN,
     timeout: float = 30.0,
     wait: float = 0.0,
@@ -45,6 +52,8 @@ def connect(
         store: A token store or its URL; by default `$KEYTURN_STORE`, else the memory of this
             process, which all its connections share.
         name: What messages call the connection; by default the provider's name.
+        policy: What the settings may name, and which hosts the connection may reach; by default
+            everything, as the application's own developer writes the settings.
         margin: Seconds before its end from which a token is renewed; a fifth of the token's
             lifetime and the provider's cap bound it.
         timeout: Seconds for a token request, retries included.
@@ -56,7 +65,7 @@ def connect(
 
     Raises:
         keyturn.errors.ConfigurationError: A setting is wrong or missing (all mistakes are named),
-            or the provider or the store can't be used.
+            or forbidden by the policy, or the provider or the store can't be used.
 
     Example:
         >>> import keyturn
@@ -71,14 +80,18 @@ def connect(
     """
     options = {"margin": margin, "timeout": timeout, "wait": wait}
     try:
+        if not isinstance(policy, NetworkPolicy):
+            raise errors.ConfigurationError("policy must be a keyturn.NetworkPolicy.")
         found = _provider(provider)
-        values, mistakes = _read(found, settings, setting_keywords)
+        values, mistakes = _read(found, settings, setting_keywords, policy)
     finally:
         setting_keywords.clear()  # a traceback with locals must not show what is in them
     wrong = {option: option_problem(option, value) for option, value in options.items()}
     if on_event is not None and not callable(on_event):
         wrong["on_event"] = "must be callable with one keyturn.Event"
     mistakes += [Problem(option, problem) for option, problem in wrong.items() if problem]
+    if values is not None and not mistakes:
+        mistakes = settings_problems(found, values, policy)
     if values is None or mistakes:
         raise errors.ConfigurationError(
             f"the settings for {found.name} have {len(mistakes)} mistake(s):",
@@ -90,7 +103,7 @@ def connect(
         values,
         store=open_store(store),
         name=name,
-        options=Options(**options),
+        options=Options(**options, policy=policy),
         on_event=on_event,
     )
 
@@ -114,16 +127,25 @@ def problems(
         client_secret
         url
     """
+    return problems_under(PERMISSIVE, provider, settings)
+
+
+def problems_under(
+    policy: NetworkPolicy, provider: str | Provider[Any], settings: Mapping[str, Any] | Settings
+) -> list[Problem]:
+    """Return every mistake in settings, and what a policy forbids in them; see `problems`."""
     found = _provider(provider)
-    values, mistakes = _read(found, settings, {})
+    values, mistakes = _read(found, settings, {}, policy)
     if values is None:
         return mistakes
     try:
+        forbidden = settings_problems(found, values, policy)
         request = calls.token_request(calls.for_settings(found, values), values)
     except errors.ConfigurationError as error:
         return [*error.problems] or [Problem("", error.message)]
-    problem = url_problem(request.url)
-    return [Problem("", f"the token endpoint's address {problem}.")] if problem else []
+    if problem := url_problem(request.url):
+        return [Problem("", f"the token endpoint's address {problem}.")]
+    return forbidden
 
 
 def _provider(provider: str | Provider[Any]) -> Provider[Any]:
@@ -145,8 +167,12 @@ def _read(
     provider: Provider[Any],
     given: Mapping[str, Any] | Settings | None,
     keywords: Mapping[str, Any],
+    policy: NetworkPolicy,
 ) -> tuple[Settings | None, list[Problem]]:
     """Return settings that are given as one value or as keywords, or every mistake in them."""
+    unusable = provider_problem(provider, policy)
+    if unusable:
+        return None, [unusable]
     fields = fields_of(provider.settings)
     known, problem = (
         [*OPTION_NAMES],
@@ -168,7 +194,13 @@ def _read(
     if not isinstance(values, Mapping):
         wanted = f"a mapping or an instance of {provider.settings.__name__}"
         raise errors.ConfigurationError(f"the settings for {provider.name} must be {wanted}.")
-    settings, found = calls.translate_errors(provider.name, lambda: read(provider.settings, values))
+    forbidden = forbidden_settings(provider.settings, values, policy)
+    allowed = {name: value for name, value in values.items() if name not in forbidden}
+    settings, found = calls.translate_errors(
+        provider.name, lambda: read(provider.settings, allowed)
+    )
+    found = [problem for problem in found if problem.path not in forbidden]
+    found += [Problem(name, message) for name, message in forbidden.items()]
     option = "is an option: pass it to keyturn.connect as a keyword"
     found = [Problem(p.path, option) if p.path in OPTION_NAMES else p for p in found]
-    return settings, sorted(found + mistakes, key=str)
+    return None if forbidden else settings, sorted(found + mistakes, key=str)

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, Self, TypeVar
 
 from keyturn import errors
 from keyturn._clock import SYSTEM, Clock
+from keyturn._http.policy import check_host
 from keyturn._http.response import error_for
 from keyturn._http.transport import Transport
-from keyturn._http.urls import url_problem
+from keyturn._http.urls import host_of, url_problem
 from keyturn._once import cached_once
 from keyturn._providers import calls
 from keyturn._tokens.acquisition import Acquisition, Options
@@ -20,6 +21,7 @@ from keyturn.stores._resilient import ResilientStore, place
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from keyturn._http.policy import NetworkPolicy
     from keyturn._http.request import TokenRequest
     from keyturn._plugins.events import Listener
     from keyturn._providers.provider import Provider
@@ -153,6 +155,7 @@ class Connection:
             raise errors.ConfigurationError(
                 f"the API's address {problem}.", connection=self.name, hint="Set api_url."
             )
+        self._own(check_host, policy_of(self), host_of(url), "API")
         return url
 
     def token_request(self) -> TokenRequest:
@@ -254,7 +257,7 @@ class Connection:
                 f"{provider.name} has no way to revoke a token.",
                 hint="connection.forget() discards it on this side; it expires by itself.",
             )
-        response = own.transport.send(request, own.options.timeout, own.clock)
+        response = own.transport.send(request, own.options.timeout, own.clock, own.options.policy)
         if response.status != 200:
             error = calls.read_error(provider, settings, response)
             raise error_for(error, response, request.secrets())
@@ -270,6 +273,12 @@ class Connection:
             failure = error
         failure.connection = self.name
         raise failure.with_traceback(None)
+
+
+def policy_of(connection: Connection) -> NetworkPolicy:
+    """Return a connection's network policy, for the adapters."""
+    own = connection._acquisition  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - of this class
+    return own.options.policy
 
 
 def manager_of(connection: Connection) -> TokenManager:

@@ -17,7 +17,7 @@ from keyturn._http.policy import (
     NetworkPolicy,
     address_problem,
     host_problem,
-    is_permissive,
+    restricts_addresses,
 )
 
 STRICT = NetworkPolicy()
@@ -347,17 +347,13 @@ def test_a_list_of_domains_is_taken() -> None:
     assert NetworkPolicy(domains=listed).domains == ("*.norce.tech",)
 
 
-def test_only_what_lets_all_be_reached_is_permissive() -> None:
-    """A policy that restricts something would not be looked at."""
-    assert is_permissive(PERMISSIVE)
-    assert is_permissive(NetworkPolicy(private_addresses=True, loopback=True))
-    for policy in (
-        STRICT,
-        NetworkPolicy(private_addresses=True),
-        NetworkPolicy(loopback=True),
-        NetworkPolicy(domains=("a.example",), private_addresses=True, loopback=True),
-    ):
-        assert not is_permissive(policy)
+def test_addresses_are_restricted_unless_both_kinds_are_allowed() -> None:
+    """A policy that restricts addresses would not be looked at when a connection is made."""
+    assert not restricts_addresses(PERMISSIVE)
+    assert not restricts_addresses(NetworkPolicy(private_addresses=True, loopback=True))
+    assert restricts_addresses(STRICT)
+    assert restricts_addresses(NetworkPolicy(private_addresses=True))
+    assert restricts_addresses(NetworkPolicy(loopback=True))
 
 
 def test_policies_are_values() -> None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     RawSettings = Mapping[str, RawSetting]
 
-_OPTIONS = tuple(field.name for field in attrs.fields(Options))
+_OPTIONS = ("margin", "timeout", "wait")
 _OWN = ("provider", "store", *_OPTIONS)
 _PLACEHOLDER = Secret("the secret of a reference that is not resolved")
 # What many providers have: checked where the provider isn't imported.

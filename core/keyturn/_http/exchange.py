@@ -20,6 +20,7 @@ import httpx
 
 from keyturn import errors
 from keyturn._http.network import Network
+from keyturn._http.policy import check_address, restricts_addresses
 from keyturn._http.response import MAX_BODY, Response
 from keyturn._http.values import usable
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from keyturn._clock import Clock
+    from keyturn._http.policy import NetworkPolicy
     from keyturn._http.request import ClientCertificate, TokenRequest
 
 _WINDOW_BITS = {"": 0, "identity": 0, "gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
@@ -46,7 +48,11 @@ for _name in ("encodings.idna", "certifi"):
 
 
 def exchange(
-    request: TokenRequest, seconds: float, clock: Clock, trusted: Callable[[], ssl.SSLContext]
+    request: TokenRequest,
+    seconds: float,
+    clock: Clock,
+    trusted: Callable[[], ssl.SSLContext],
+    policy: NetworkPolicy,
 ) -> Response:
     """Send a token request and return the response, as `Transport.send` says.
 
@@ -55,12 +61,16 @@ def exchange(
         seconds: The time in which the last byte must have come.
         clock: The connection's clock.
         trusted: Returns the TLS context that trusts the right authorities.
+        policy: Which addresses may be connected to.
     """
     network = Network(seconds)
     # Provider code and key files take the time of this request; no lock is held.
     encoded = request.encode(clock.time())
     url = httpcore.URL(encoded.url)
     connection = _connection(request, url.origin, network, trusted)
+    # A proxy resolves the name by itself.
+    if restricts_addresses(policy) and isinstance(connection, httpcore.HTTPConnection):
+        network.check = lambda host, each: check_address(policy, each, host, "token endpoint")
     named = {"Host": urlsplit(request.url).netloc, **_HEADERS, **encoded.headers}
     # A header's name is the same in any case: the last one counts.
     headers = dict(zip(map(str.lower, named), named.items(), strict=True))

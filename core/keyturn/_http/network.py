@@ -33,10 +33,14 @@ class Network(httpcore.NetworkBackend):
 
     Args:
         seconds: The time from now on.
+
+    Attributes:
+        check: Called with the host and each of its addresses before any is connected to.
     """
 
     def __init__(self, seconds: float) -> None:
         self._end = SYSTEM.monotonic() + seconds
+        self.check: Callable[[str, str], None] = lambda _, __: None
         self._sockets = contextlib.ExitStack()
 
     def left(self) -> float:
@@ -65,10 +69,13 @@ class Network(httpcore.NetworkBackend):
         exceed the deadline.
 
         Raises:
+            keyturn.errors.ConfigurationError: One of its addresses must not be connected to.
             OSError: The name can't be resolved, or no address be connected to.
         """
         failure = OSError("the name has no address")
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        for *_, address in addresses:
+            self.check(host, str(address[0]))
         for number, (family, kind, _, _, address) in enumerate(addresses):
             connection = self._sockets.enter_context(socket.socket(family, kind))
             connection.settimeout(self.left() / (len(addresses) - number))

@@ -45,6 +45,10 @@ class NetworkPolicy:
 
     Raises:
         keyturn.errors.ConfigurationError: A value is of the wrong type, or a domain no pattern.
+
+    Example:
+        >>> import keyturn
+        >>> policy = keyturn.NetworkPolicy(domains=("*.norce.tech", "shop.example"))
     """
 
     domains: tuple[str, ...] | None = attrs.field(default=None, converter=_lower)
@@ -88,9 +92,27 @@ PERMISSIVE = NetworkPolicy(
 """Everything is reachable: for settings that the application's own developer wrote."""
 
 
-def is_permissive(policy: NetworkPolicy) -> bool:
-    """Return whether a policy lets every host and address be reached."""
-    return policy.domains is None and policy.private_addresses and policy.loopback
+def restricts_addresses(policy: NetworkPolicy) -> bool:
+    """Return whether there are addresses that a policy does not let be reached."""
+    return not (policy.private_addresses and policy.loopback)
+
+
+def check_host(policy: NetworkPolicy, host: str, endpoint: str) -> None:
+    """Check the name of an endpoint's host.
+
+    Raises:
+        keyturn.errors.ConfigurationError: The policy forbids it.
+    """
+    _raise_if(host_problem(policy, host), host, endpoint)
+
+
+def check_address(policy: NetworkPolicy, address: str, host: str, endpoint: str) -> None:
+    """Check one of the addresses that an endpoint's host resolves to.
+
+    Raises:
+        keyturn.errors.ConfigurationError: The policy forbids it.
+    """
+    _raise_if(address_problem(policy, address), host, endpoint)
 
 
 def host_problem(policy: NetworkPolicy, host: str) -> str | None:
@@ -103,7 +125,7 @@ def host_problem(policy: NetworkPolicy, host: str) -> str | None:
     Returns:
         None, or what follows the host in a message, such as "is a loopback address, …".
     """
-    if is_permissive(policy):
+    if policy.domains is None and not restricts_addresses(policy):
         return None
     name = host.lower().removesuffix(".")
     try:
@@ -131,6 +153,11 @@ def address_problem(policy: NetworkPolicy, address: str, verb: str = "resolves t
         None, or what follows the host in a message, such as "resolves to a loopback address, …".
     """
     return _problem(policy, address_kind(address), verb)
+
+
+def _raise_if(problem: str | None, host: str, endpoint: str) -> None:
+    if problem:
+        raise errors.ConfigurationError(f"the {endpoint}'s host {host} {problem}.")
 
 
 def _problem(policy: NetworkPolicy, kind: AddressKind, verb: str) -> str | None:

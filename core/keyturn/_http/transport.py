@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from keyturn import errors
 from keyturn._clock import SYSTEM
-from keyturn._http.urls import url_problem
+from keyturn._http.policy import PERMISSIVE, check_host
+from keyturn._http.urls import host_of, url_problem
 from keyturn._once import cached_once, importing
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from keyturn._clock import Clock
+    from keyturn._http.policy import NetworkPolicy
     from keyturn._http.request import TokenRequest
     from keyturn._http.response import Response
 
@@ -38,7 +40,13 @@ class Transport:
         self._trusted = cached_once(trusted)
         self._exchange: Callable[..., Response] | None = None
 
-    def send(self, request: TokenRequest, seconds: float, clock: Clock = SYSTEM) -> Response:
+    def send(
+        self,
+        request: TokenRequest,
+        seconds: float,
+        clock: Clock = SYSTEM,
+        policy: NetworkPolicy = PERMISSIVE,
+    ) -> Response:
         """Send a token request and return the whole response, whatever its status.
 
         Args:
@@ -46,18 +54,21 @@ class Transport:
             seconds: The time in which the last byte must have come. It is measured by the
                 system's clock; see `keyturn._http.network.Network`.
             clock: Says when the request was sent, and which times a signed assertion has.
+            policy: Which hosts and addresses it may be sent to.
 
         Raises:
             keyturn.errors.EndpointUnavailable: No response came, or not in time.
-            keyturn.errors.ConfigurationError: The request can't be sent as it is.
+            keyturn.errors.ConfigurationError: The request can't be sent as it is, or the policy
+                forbids its host.
             keyturn.errors.InvalidTokenResponse: The response is larger than `MAX_BODY` bytes, or
                 compressed in a way that was not asked for.
         """
         problem = url_problem(request.url)
         if problem:
             raise errors.ConfigurationError(f"the token endpoint's address {problem}.")
+        check_host(policy, host_of(request.url), "token endpoint")
         if self._exchange is None:
             with importing:
                 from keyturn._http.exchange import exchange
             self._exchange = exchange
-        return self._exchange(request, seconds, clock, self._trusted)
+        return self._exchange(request, seconds, clock, self._trusted, policy)

@@ -82,8 +82,13 @@ def origin(url: str) -> str:
     return f"{scheme}://{host}" + (f":{match['port']}" if match["port"] not in usual else "")
 
 
+def host_of(url: str) -> str:
+    """Return the host of a URL accepted by `url_problem`, in lower case; of others an empty one."""
+    match = _URL_REGEX.fullmatch(url)
+    return match["host"].lower() if match else ""
+
+
 def is_below(url: str, domain: str) -> bool:
     """Return whether the host of a URL accepted by `url_problem` is a domain, or lies below it."""
-    match = _URL_REGEX.fullmatch(url)
-    host = match["host"].lower() if match else ""
+    host = host_of(url)
     return host == domain or host.endswith(f".{domain}")

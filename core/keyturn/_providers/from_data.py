@@ -32,6 +32,7 @@ from keyturn._providers.settings import (
     Settings,
     choice,
     domain,
+    file,
     label,
     read,
     setting,
@@ -66,6 +67,7 @@ _KINDS: dict[str, tuple[Any, Callable[..., Any]]] = {
     "secret": (Secret, setting),
     "choice": (str, choice),
     "integer": (int, setting),
+    "file": (str, file),
     "scope": (tuple[str, ...], setting),
 }
 
@@ -163,9 +165,9 @@ def _choices_problem(choices: Any) -> str | None:
 class _SettingTable(Record):
     """The table of one setting in a description."""
 
-    kind: Literal["text", "label", "url", "domain", "secret", "choice", "integer", "scope"] = (
-        setting("Kind", default="text")
-    )
+    kind: Literal[
+        "text", "label", "url", "domain", "secret", "choice", "integer", "file", "scope"
+    ] = setting("Kind", default="text")
     title: str = setting("Title")
     description: str = setting("Description", default="", check=lambda _: None)
     optional: bool = setting("Optional", default=False)
@@ -189,7 +191,9 @@ class _SettingTable(Record):
             annotation, default = annotation | None, None
         further: dict[str, Any] = {}
         if name in _CREDENTIAL_FIELDS and declare is setting:
-            further["check"] = _CREDENTIAL_FIELDS[name].metadata["check"]
+            usual = _CREDENTIAL_FIELDS[name].metadata
+            further["check"] = usual["check"]
+            declare = file if "file" in usual else setting
         if self.choices is not None:
             further["choices"] = (
                 {each: each for each in self.choices}

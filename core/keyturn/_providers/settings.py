@@ -37,7 +37,17 @@ T = TypeVar("T")
 Text = TypeVar("Text", bound=str | None)
 
 # The options of `keyturn.connect`, which no setting may be named as.
-OPTION_NAMES = ("store", "name", "margin", "timeout", "wait", "on_event")
+OPTION_NAMES = (
+    "store",
+    "name",
+    "policy",
+    "margin",
+    "timeout",
+    "wait",
+    "rate_limit",
+    "tls",
+    "on_event",
+)
 
 
 def setting(
@@ -93,6 +103,16 @@ def url(title: str, description: str = "", *, default: Text = REQUIRED) -> Text:
     return setting(title, description, default=default, check=url_problem, schema={"format": "uri"})
 
 
+def file(title: str, description: str = "", *, default: Text = REQUIRED) -> Text:
+    """Declare a field that names a file of this machine, such as a certificate.
+
+    A connection's `keyturn.NetworkPolicy` decides whether it may be set.
+    """
+    declared: Any = setting(title, description, default=default)
+    declared.metadata["file"] = True
+    return declared  # type: ignore[no-any-return]
+
+
 def choice(
     title: str,
     description: str = "",
@@ -135,7 +155,7 @@ def choice(
 @dataclass_transform(
     kw_only_default=True,
     frozen_default=True,
-    field_specifiers=(setting, label, domain, url, choice),
+    field_specifiers=(setting, label, domain, url, file, choice),
 )
 class Record:
     """A frozen value with keyword-only fields, checked whenever one is made."""
@@ -228,10 +248,10 @@ class CertificateSettings(Settings):
     """The settings of a provider whose clients have a certificate (mutual TLS, RFC 8705)."""
 
     client_id: str = setting("Client ID", "The client's public name.")
-    certificate: str = setting(
+    certificate: str = file(
         "Certificate", "The path of a PEM file with the client's certificate, and its chain."
     )
-    certificate_key: str | None = setting(
+    certificate_key: str | None = file(
         "Certificate key",
         "The path of a PEM file with its private key; by default it is in the same file.",
         default=None,

@@ -11,6 +11,7 @@ import attrs
 
 from keyturn import errors
 from keyturn._clock import Clock
+from keyturn._http.policy import PERMISSIVE, NetworkPolicy
 from keyturn._http.request import TokenRequest
 from keyturn._http.response import Response
 from keyturn._http.transport import Transport
@@ -47,11 +48,13 @@ class Options:
         timeout: Seconds for a token request, retries included.
         wait: Seconds to wait at most when the token endpoint's rate limit is used up; 0 raises
             `keyturn.errors.RateLimited` at once.
+        policy: Which hosts the connection may reach.
     """
 
     margin: float = DEFAULT_MARGIN
     timeout: float = 30.0
     wait: float = 0.0
+    policy: NetworkPolicy = PERMISSIVE
 
 
 def option_problem(name: str, value: object) -> str | None:

@@ -72,7 +72,9 @@ def _send(
     response = cooldown = lifetime = None
     result: TokenSnapshot | errors.KeyturnError
     try:
-        response = own.transport.send(request, max(0.0, deadline - began), clock)
+        response = own.transport.send(
+            request, max(0.0, deadline - began), clock, own.options.policy
+        )
         query.responses.append(response)
         result = _read(own, credentials, response, began)
         lifetime = result.token.lifetime

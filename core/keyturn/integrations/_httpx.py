@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from keyturn._connection import manager_of
+from keyturn.integrations._api_address import AsyncTrace, Trace
 from keyturn.integrations._request_auth import Adapter, attach, is_sent, logger
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from keyturn._connection import Connection
     from keyturn._tokens.snapshot import Headers as TokenHeaders
     from keyturn._tokens.snapshot import TokenSnapshot
+    from keyturn.integrations._api_address import ApiAddress
     from keyturn.integrations._request_auth import AuthorizedRequest
 else:
     Headers = object
@@ -150,6 +152,7 @@ class Flow(Adapter):
 
     def __init__(self, connection: Connection | str) -> None:
         super().__init__(connection)
+        self._auth.resolves = False  # `Trace` checks each connection
         self._manager: Any = None
         # Of a URL that `RequestAuth` has checked: comparing it takes less than another check.
         self._home: object = None
@@ -165,6 +168,8 @@ class Flow(Adapter):
         snapshot: TokenSnapshot = self._manager.snapshot
         if self._manager.now() >= snapshot.fresh_until:
             snapshot = self._manager.get()
+        if self._auth.address:
+            _check_connections(request, self._auth.address, Trace)
         response = yield self._add(request, snapshot.headers)
         if response.status_code < 400 and not response.history:
             return
@@ -184,6 +189,8 @@ class Flow(Adapter):
         snapshot: TokenSnapshot = self._manager.snapshot
         if self._manager.now() >= snapshot.fresh_until:
             snapshot = await self._manager.aget()
+        if self._auth.address:
+            _check_connections(request, self._auth.address, AsyncTrace)
         response = yield self._add(request, snapshot.headers)
         if response.status_code < 400 and not response.history:
             return
@@ -238,6 +245,12 @@ class Flow(Adapter):
             return None
         sent = attach(str(request.url), dict(request.headers.copy()), snapshot)
         return sent if is_sent(sent, request.headers) else None
+
+
+def _check_connections(request: Any, address: ApiAddress, trace: type[Trace]) -> None:
+    """Have each new connection for a request checked; a redirected request keeps that."""
+    given = request.extensions
+    request.extensions = {**given, "trace": trace(address, given.get("trace"))}
 
 
 def _target(url: Any) -> object:

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from keyturn import errors
-from keyturn._connection import Connection, manager_of
+from keyturn._connection import Connection, manager_of, policy_of
 from keyturn._http import urls
+from keyturn._http.policy import restricts_addresses
 from keyturn._http.response import Response
 from keyturn._tokens.single_flight import run_in_thread
+from keyturn.integrations._api_address import ApiAddress
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -120,6 +122,10 @@ class RequestAuth:
         self._source = connection
         self._connection = None if isinstance(connection, str) else connection
         self._origin: str | None = None
+        # Under a policy that restricts addresses.
+        self.address: ApiAddress | None = None
+        # Whether `authorize` resolves the API's host; not if the adapter checks each connection.
+        self.resolves = True
 
     @property
     def connection(self) -> Connection:
@@ -153,10 +159,15 @@ class RequestAuth:
             body: The body, where it is in memory.
 
         Raises:
+            keyturn.errors.ConfigurationError: The connection's network policy forbids the API's
+                host, or what it resolves to.
             keyturn.errors.ForeignOrigin: The URL doesn't lead to the API's origin (RFC 6454).
             keyturn.errors.KeyturnError: No token can be acquired.
         """
-        return attach(url, headers, self._manager_for(url).get())
+        manager = self._manager_for(url)
+        if self.address and self.resolves:
+            self.address.ensure()
+        return attach(url, headers, manager.get())
 
     async def aauthorize(
         self,
@@ -172,7 +183,10 @@ class RequestAuth:
         if self._origin is None:
             # Files may be read for it, and a token acquired.
             await run_in_thread(self._find_origin)
-        return attach(url, headers, await self._manager_for(url).aget())
+        manager = self._manager_for(url)
+        if self.address and self.resolves and self.address.is_due:
+            await run_in_thread(self.address.ensure)
+        return attach(url, headers, await manager.aget())
 
     def reauthorize(
         self, sent: AuthorizedRequest, status: int, headers: Mapping[str, str], body: bytes
@@ -225,7 +239,11 @@ class RequestAuth:
         return manager_of(connection)
 
     def _find_origin(self) -> str:
-        self._origin = urls.origin(self.connection.api_url)
+        connection, url = self.connection, self.connection.api_url
+        policy = policy_of(connection)
+        if restricts_addresses(policy):
+            self.address = ApiAddress(policy, url, connection.name)
+        self._origin = urls.origin(url)  # last, for other threads
         return self._origin
 
     @contextlib.contextmanager

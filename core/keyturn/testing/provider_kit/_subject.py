@@ -12,6 +12,7 @@ import attrs
 from keyturn import errors
 from keyturn._clock import SYSTEM, Clock
 from keyturn._connection import Connection
+from keyturn._http.policy import PERMISSIVE, NetworkPolicy
 from keyturn._http.request import TokenRequest
 from keyturn._http.transport import Transport
 from keyturn._http.urls import origin, url_problem
@@ -50,7 +51,13 @@ _TIMEOUT, _WAIT = 20.0, 86_400.0
 class _LeanTransport(Transport):
     """Sends token requests without signatures and certificates, where only the response matters."""
 
-    def send(self, request: TokenRequest, seconds: float, clock: Clock = SYSTEM) -> Response:
+    def send(
+        self,
+        request: TokenRequest,
+        seconds: float,
+        clock: Clock = SYSTEM,
+        policy: NetworkPolicy = PERMISSIVE,
+    ) -> Response:
         """Send a token request without its dynamic values, and return the response."""
         lean = attrs.evolve(
             request,
@@ -58,7 +65,7 @@ class _LeanTransport(Transport):
             extra_headers=_ready(request.extra_headers),
             certificate=None,
         )
-        return super().send(lean, seconds, clock)
+        return super().send(lean, seconds, clock, policy)
 
 
 def _ready(pairs: Pairs) -> Pairs:

@@ -1,0 +1,130 @@
+"""What a network policy forbids in settings: endpoints, files, and hosts that are not reachable."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from keyturn import errors
+from keyturn._http.policy import PERMISSIVE, host_problem
+from keyturn._http.urls import host_of
+from keyturn._providers import calls
+from keyturn._providers.kinds import fields_of
+from keyturn.errors import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from keyturn._http.policy import NetworkPolicy
+    from keyturn._http.request import TokenRequest
+    from keyturn._providers.provider import Provider
+    from keyturn._providers.settings import Settings
+
+# Settings of these names replace an endpoint that the provider has, or describe a platform.
+_ADDRESS_SETTINGS = frozenset({"token_url", "api_url", "revocation_url"})
+_NO_ADDRESS = (
+    "can't be set under this network policy, as it is an endpoint's address: see "
+    "NetworkPolicy.address_settings"
+)
+_NO_FILE = (
+    "can't be set under this network policy, as it names a file: see NetworkPolicy.file_settings"
+)
+
+
+def provider_problem(provider: Provider[Any], policy: NetworkPolicy) -> Problem | None:
+    """Return what keeps a provider from being used under a policy, whatever its settings."""
+    for name, field in fields_of(provider.settings).items():
+        problem = _field_problem(name, field, policy)
+        if problem and field.default is attrs.NOTHING:
+            return Problem(name, f"is required by {provider.name}, and {problem}")
+    return None
+
+
+def forbidden_settings(
+    cls: type[Settings], values: Mapping[str, Any], policy: NetworkPolicy
+) -> dict[str, str]:
+    """Return the settings that a policy lets no form give, each with its problem.
+
+    Their values are not looked at: a check of a provider's own may do that.
+
+    Args:
+        cls: The settings class.
+        values: The settings that are given.
+        policy: The policy.
+    """
+    fields = fields_of(cls)
+    return {
+        name: problem
+        for name, value in values.items()
+        if name in fields
+        and value is not None
+        and value != fields[name].default
+        and (problem := _field_problem(name, fields[name], policy))
+    }
+
+
+def settings_problems(
+    provider: Provider[Any], settings: Settings, policy: NetworkPolicy
+) -> list[Problem]:
+    """Return what a policy forbids in settings; no file is opened, and no name resolved.
+
+    Raises:
+        keyturn.errors.ConfigurationError: The settings make no token request.
+    """
+    if policy == PERMISSIVE:
+        return []
+    values = {name: getattr(settings, name) for name in fields_of(type(settings))}
+    forbidden = forbidden_settings(type(settings), values, policy)
+    if forbidden:
+        return [Problem(name, problem) for name, problem in forbidden.items()]
+    bound = calls.for_settings(provider, settings)
+    request = calls.token_request(bound, settings)
+    found = [] if policy.file_settings else list(_used_files(settings, request))
+    return found or list(_host_problems(bound, settings, request, policy))
+
+
+def _field_problem(name: str, field: attrs.Attribute[Any], policy: NetworkPolicy) -> str | None:
+    if name in _ADDRESS_SETTINGS and not policy.address_settings:
+        return _NO_ADDRESS
+    return _NO_FILE if field.metadata.get("file") and not policy.file_settings else None
+
+
+def _used_files(settings: Settings, request: TokenRequest) -> Iterator[Problem]:
+    """Yield settings that are not declared as files, and name those of the certificate."""
+    certificate = request.certificate
+    paths = {certificate.certificate, certificate.key} if certificate else set()
+    for name, field in fields_of(type(settings)).items():
+        value = getattr(settings, name)
+        if isinstance(value, str) and value in paths and value != field.default:
+            yield Problem(name, _NO_FILE)
+
+
+def _host_problems(
+    provider: Provider[Any], settings: Settings, request: TokenRequest, policy: NetworkPolicy
+) -> Iterator[Problem]:
+    """Yield each host that the policy does not let be reached, once, with the setting it is in."""
+    addresses: dict[str, str | None] = {"token endpoint": request.url}
+    # What is wrong with these is reported when they are used.
+    with contextlib.suppress(errors.ConfigurationError):
+        addresses["API"] = calls.api_url_for(provider, settings, None)
+    with contextlib.suppress(errors.ConfigurationError):
+        template = provider.revocation_url
+        addresses["revocation endpoint"] = provider.expand(template, settings) if template else None
+    seen: set[str] = set()
+    for endpoint, url in addresses.items():
+        host = host_of(url or "")
+        problem = host_problem(policy, host) if host and host not in seen else None
+        seen.add(host)
+        if problem:
+            yield Problem(_origin_of(host, settings), f"the {endpoint}'s host {host} {problem}")
+
+
+def _origin_of(host: str, settings: Settings) -> str:
+    """Return the name of the setting that a host comes from, or an empty string."""
+    for name in fields_of(type(settings)):
+        value = getattr(settings, name)
+        if isinstance(value, str) and host in value.lower():
+            return name
+    return ""

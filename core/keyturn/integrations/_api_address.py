@@ -1,0 +1,158 @@
+"""Whether an API's host may be connected to under a network policy: what its name resolves to.
+
+The client of the application connects, not keyturn. httpx and httpx2 report each new connection to
+a function of the request's (https://www.encode.io/httpcore/extensions/#trace), which can stop it
+before anything is sent. For other clients the name is resolved here first: the client resolves it
+once more, and may get another address.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from keyturn import errors
+from keyturn._clock import SYSTEM
+from keyturn._http.policy import check_address
+from keyturn._tokens.single_flight import run_in_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from keyturn._http.policy import NetworkPolicy
+
+# For how many seconds the addresses of a name count as checked.
+_CHECKED_SECONDS = 10.0
+
+
+class ApiAddress:
+    """The host of a connection's API, and the policy that its addresses are checked by.
+
+    Args:
+        policy: A policy that restricts addresses.
+        url: The API's URL.
+        connection: The connection's name, for errors.
+    """
+
+    def __init__(self, policy: NetworkPolicy, url: str, connection: str) -> None:
+        address = urlsplit(url)
+        self.host, self._port = address.hostname or "", address.port or 443
+        self._policy, self._url, self._connection = policy, url, connection
+        self._checked_until = 0.0
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the last check is too old."""
+        return SYSTEM.monotonic() >= self._checked_until
+
+    def ensure(self) -> None:
+        """Check what the host resolves to, unless that was checked within the last seconds.
+
+        A proxy that the environment names resolves the host by itself.
+
+        Raises:
+            keyturn.errors.KeyturnError: As `resolve`.
+        """
+        from keyturn._http.exchange import proxy_for
+
+        if self.is_due and not proxy_for(self._url):
+            self.resolve()
+
+    def resolve(self) -> None:
+        """Check what the host resolves to now.
+
+        Raises:
+            keyturn.errors.ConfigurationError: The policy forbids one of the addresses.
+            keyturn.errors.EndpointUnavailable: It can't be resolved.
+        """
+        try:
+            found = socket.getaddrinfo(self.host, self._port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            problem = error.strerror
+        else:
+            for *_, address in found:
+                self.check(str(address[0]))
+            self._checked_until = SYSTEM.monotonic() + _CHECKED_SECONDS
+            return
+        raise errors.EndpointUnavailable(
+            f"the API's host {self.host} can't be resolved ({problem}).",
+            connection=self._connection,
+            hint="Its addresses must be known to be checked under a network policy.",
+        )
+
+    def check(self, address: str) -> None:
+        """Check one address.
+
+        Raises:
+            keyturn.errors.ConfigurationError: The policy forbids it.
+        """
+        try:
+            check_address(self._policy, address, self.host, "API")
+        except errors.ConfigurationError as error:
+            error.connection = self._connection
+            raise
+
+
+class Trace:
+    """Checks the connections that httpx makes for one request.
+
+    It is called before and after each step. A connection to another host is one to a proxy, which
+    resolves the API's host by itself.
+
+    Args:
+        api: What is checked.
+        other: The caller's own function, if there is one.
+    """
+
+    def __init__(self, api: ApiAddress, other: Callable[[str, Any], Any] | None) -> None:
+        self._api = api
+        # A request that is sent twice has one already.
+        self.other: Any = other.other if isinstance(other, Trace) else other
+        self._is_direct = False
+
+    def __call__(self, name: str, info: Mapping[str, Any]) -> None:
+        """Check a connection before it is made, and before anything is sent on it.
+
+        Raises:
+            keyturn.errors.KeyturnError: The policy forbids it.
+        """
+        if self._starts(name, info):
+            self._api.resolve()
+        elif self._is_made(name):
+            try:
+                self._check(info)
+            except errors.ConfigurationError:
+                info["return_value"].close()
+                raise
+        if self.other is not None:
+            self.other(name, info)
+
+    def _starts(self, name: str, info: Mapping[str, Any]) -> bool:
+        if name != "connection.connect_tcp.started":
+            return False
+        self._is_direct = str(info["host"]).strip("[]").lower() == self._api.host
+        return self._is_direct
+
+    def _is_made(self, name: str) -> bool:
+        return self._is_direct and name == "connection.connect_tcp.complete"
+
+    def _check(self, info: Mapping[str, Any]) -> None:
+        self._api.check(str(info["return_value"].get_extra_info("server_addr")[0]))
+
+
+class AsyncTrace(Trace):
+    """Does the same as `Trace` without blocking the event loop."""
+
+    async def __call__(self, name: str, info: Mapping[str, Any]) -> None:  # type: ignore[override]
+        """Check a connection before it is made, and before anything is sent on it."""
+        if self._starts(name, info):
+            await run_in_thread(self._api.resolve)
+        elif self._is_made(name):
+            try:
+                self._check(info)
+            except errors.ConfigurationError:
+                await info["return_value"].aclose()
+                raise
+        if self.other is not None:
+            await self.other(name, info)
