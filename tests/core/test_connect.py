@@ -117,7 +117,7 @@ def test_clock_set_back_hands_no_old_token_to_another_connection() -> None:
     made = 0
 
     class Endpoint:
-        def send(self, request: object, seconds: float, clock: object) -> keyturn.plugins.Response:
+        def send(self, *_: object) -> keyturn.plugins.Response:
             nonlocal made
             made += 1
             body = b'{"access_token":"t%d","token_type":"Bearer","expires_in":100}' % made
@@ -152,7 +152,7 @@ def test_token_invalidated_while_it_is_looked_at_stays_forgotten() -> None:
     class Endpoint:
         sent = 0
 
-        def send(self, request: object, seconds: float, clock: object) -> keyturn.plugins.Response:
+        def send(self, *_: object) -> keyturn.plugins.Response:
             self.sent += 1
             body = b'{"access_token":"t%d","token_type":"Bearer","expires_in":100}' % self.sent
             return keyturn.plugins.Response(200, {"content-type": "application/json"}, body, now)

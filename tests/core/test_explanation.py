@@ -18,7 +18,6 @@ from keyturn._providers.settings import read
 from keyturn.stores._memory import MemoryStore
 
 if TYPE_CHECKING:
-    from keyturn.plugins import TokenRequest
 
 TRANSCRIPTS = Path(__file__).parents[2] / "docs" / "reference" / "transcripts"
 NOW = 1_800_000_000.0
@@ -64,11 +63,8 @@ class OneResponse:
         self.response = response
         self.sent = 0
 
-    def send(
-        self, request: TokenRequest, seconds: float, clock: object
-    ) -> keyturn.plugins.Response:
+    def send(self, *_: object) -> keyturn.plugins.Response:
         """Return the response."""
-        del request, seconds
         self.sent += 1
         if self.response is None:
             raise keyturn.errors.EndpointUnavailable("the token endpoint failed: No route to host.")

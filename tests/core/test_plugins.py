@@ -303,7 +303,7 @@ import logging, sys, threading, keyturn
 from keyturn.stores._memory import MemoryStore
 logging.basicConfig(stream=sys.stdout, format="%(message)s")
 class Transport:
-    def send(self, request, seconds, clock):
+    def send(self, request, seconds, clock, policy):
         body = b'{"access_token": "t0ken", "token_type": "Bearer", "expires_in": 60}'
         headers = {"content-type": "application/json"}
         return keyturn.plugins.Response(200, headers, body, clock.time())
