@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, Self, TypeVar
 
 from keyturn import errors
 from keyturn._clock import SYSTEM, Clock
-from keyturn._http.policy import check_host
+from keyturn._http.policy import PERMISSIVE, check_host
 from keyturn._http.response import error_for
 from keyturn._http.transport import Transport
 from keyturn._http.urls import host_of, url_problem
@@ -260,7 +260,12 @@ class Connection:
         response = own.transport.send(request, own.options.timeout, own.clock, own.options.policy)
         if response.status != 200:
             error = calls.read_error(provider, settings, response)
-            raise error_for(error, response, request.secrets())
+            raise error_for(
+                error,
+                response,
+                request.secrets(),
+                only_oauth=own.options.policy != PERMISSIVE,
+            )
 
     def _note_outage(self, error: str) -> None:
         self._acquisition.note("store_outage", place(self._acquisition.store.store), error=error)

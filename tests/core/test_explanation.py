@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -16,8 +16,6 @@ from keyturn._clock import Clock
 from keyturn._connection import Connection
 from keyturn._providers.settings import read
 from keyturn.stores._memory import MemoryStore
-
-if TYPE_CHECKING:
 
 TRANSCRIPTS = Path(__file__).parents[2] / "docs" / "reference" / "transcripts"
 NOW = 1_800_000_000.0

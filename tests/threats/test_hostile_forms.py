@@ -422,6 +422,26 @@ def test_an_api_named_by_the_token_response_is_not_dialled(
     assert "the API's host a.tenants.example resolves to a private" in reported
 
 
+@pytest.mark.parametrize("inside", ["10.0.0.1", "169.254.169.254"])
+def test_a_revocation_endpoint_is_not_dialled(
+    inside: str, watch: Watch, listener: Listener, resolve: Callable[..., None]
+) -> None:
+    """A tenant would have a request sent into the private network when a token is revoked."""
+    resolve("revoke.evil.example", [inside])
+    here = f"http://127.0.0.1:{listener.port}/token"
+    form = CREDENTIALS | {"token_url": here, "revocation_url": "https://revoke.evil.example/x"}
+    for policy, dialled in ((PERMISSIVE, ["127.0.0.1", inside]), (ON_LOOPBACK, ["127.0.0.1"])):
+        with (
+            keyturn.connect("generic", form, policy=policy, store="memory://") as connection,
+            watch() as seen,
+        ):
+            connection.token()
+            with pytest.raises(keyturn.errors.KeyturnError) as caught:
+                connection.revoke()
+        assert seen == dialled
+    assert "host revoke.evil.example resolves to a private" in str(caught.value)
+
+
 def test_an_api_named_by_the_token_response_is_checked_by_its_name(
     watch: Watch, listener: Listener
 ) -> None:

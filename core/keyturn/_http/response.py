@@ -102,6 +102,7 @@ def error_for(
     secrets: Collection[Secret] = (),
     *,
     retry_after_default: float = DEFAULT_RETRY_AFTER,
+    only_oauth: bool = False,
 ) -> errors.KeyturnError:
     """Return keyturn's error for a response that holds no token.
 
@@ -110,10 +111,13 @@ def error_for(
         response: The whole response.
         secrets: What must not show in the error's message.
         retry_after_default: The cooldown of a rate-limited endpoint that names none, in seconds.
+        only_oauth: Whether to quote the body only if it is an OAuth error response, since a tenant
+            chooses the server, and how its response is read.
     """
     error = error or OAuthError("")
     status, cooldown = response.status, retry_after(response)
-    shown, description = printable(error.code, secrets), printable(error.description, secrets)
+    said = _without_quotes(error, response) if only_oauth else error
+    shown, description = printable(said.code, secrets), printable(said.description, secrets)
     what = f"HTTP {status}{shown and f', {shown}'}{description and f': {description}'}"
     if status == 429:
         cooldown = retry_after_default if cooldown is None else cooldown
@@ -145,6 +149,25 @@ def error_for(
     return errors.InvalidTokenResponse(f"the token endpoint's response holds no token ({what}).")
 
 
+def _without_quotes(error: OAuthError, response: Response) -> OAuthError:
+    """Return an error without the server's words, unless they are those of an OAuth error."""
+    content = response.json()
+    if isinstance(content, dict) and is_code(content.get("error")):
+        return error
+    return OAuthError(error.code if error.code in _OAUTH_CODES else "")
+
+
+# RFC 6749 section 5.2.
+_OAUTH_CODES = frozenset(
+    {
+        "invalid_request",
+        "invalid_client",
+        "invalid_grant",
+        "unauthorized_client",
+        "unsupported_grant_type",
+        "invalid_scope",
+    }
+)
 _CREDENTIALS = (
     errors.InvalidClient,
     "Check client_id and client_secret (or the key or certificate), and that the client is active.",

@@ -192,8 +192,10 @@ class _SettingTable(Record):
         further: dict[str, Any] = {}
         if name in _CREDENTIAL_FIELDS and declare is setting:
             usual = _CREDENTIAL_FIELDS[name].metadata
-            further["check"] = usual["check"]
-            declare = file if "file" in usual else setting
+            if "file" in usual:
+                declare = file
+            else:
+                further["check"] = usual["check"]
         if self.choices is not None:
             further["choices"] = (
                 {each: each for each in self.choices}

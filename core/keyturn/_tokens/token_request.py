@@ -7,6 +7,7 @@ import random
 from typing import TYPE_CHECKING
 
 from keyturn import errors
+from keyturn._http.policy import PERMISSIVE
 from keyturn._http.response import DEFAULT_RETRY_AFTER, Response, error_for, retry_after
 from keyturn._providers import calls
 from keyturn._secret import Secret
@@ -109,7 +110,13 @@ def _read(
     if error is not None or response.status != provider.token_status:
         declared = provider.rate_limit
         pause = declared.period if declared else DEFAULT_RETRY_AFTER
-        raise error_for(error, response, request.secrets(), retry_after_default=pause)
+        raise error_for(
+            error,
+            response,
+            request.secrets(),
+            retry_after_default=pause,
+            only_oauth=own.options.policy != PERMISSIVE,
+        )
     token = calls.read_token(provider, settings, response, request)
     _check(credentials, token)
     snapshot = own.plan(token, began, request.fingerprint)

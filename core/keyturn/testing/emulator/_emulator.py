@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
+    from keyturn import NetworkPolicy
     from keyturn.testing._messages import ReceivedRequest
 
 _ORIGINS = (NorceCommerce, NorceStorm, OroCommerce, CommerceLayer)
@@ -124,6 +125,16 @@ class Emulator:
         if not origin.url:
             raise ConfigurationError("the emulator has no URL yet.", hint="Call start() first.")
         return origin.settings(variant)
+
+    @property
+    def policy(self) -> NetworkPolicy:
+        """A network policy under which the emulator is reachable with its settings.
+
+        Besides this machine, it allows what a strict one allows.
+        """
+        from keyturn import NetworkPolicy
+
+        return NetworkPolicy(loopback=True, address_settings=True)
 
     def resource(self, provider: str, **variant: Any) -> str:
         """Return the path, below the API's URL, of a protected resource to GET.

@@ -1,0 +1,232 @@
+"""What a network policy forbids in settings, and what its errors quote."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import keyturn
+from keyturn import NetworkPolicy
+from keyturn._connect import problems_under
+from keyturn._http.policy import PERMISSIVE
+from keyturn.errors import ConfigurationError, Problem
+
+if TYPE_CHECKING:
+    from tests.conftest import World
+
+STRICT = NetworkPolicy()
+FILES = "as it names a file: see NetworkPolicy.file_settings"
+SHOP = {"url": "https://shop.example", "client_id": "cid", "client_secret": "s3cret-for-tests"}
+
+
+def paths(found: list[Problem]) -> list[str]:
+    """Return where problems are."""
+    return [problem.path for problem in found]
+
+
+@pytest.mark.parametrize("policy", [None, "strict", {"loopback": True}, PERMISSIVE.__class__])
+def test_a_policy_of_another_type_is_reported(policy: Any) -> None:
+    """A policy from a configuration would be no policy."""
+    with pytest.raises(ConfigurationError, match=r"policy must be a keyturn\.NetworkPolicy"):
+        keyturn.connect("orocommerce", SHOP, policy=policy)
+
+
+def test_problems_of_a_form_are_those_of_connect() -> None:
+    """A form that is checked as right would be refused, or the reverse."""
+    forms: list[dict[str, Any]] = [
+        {},
+        SHOP,
+        SHOP | {"url": "https://127.0.0.1"},
+        SHOP | {"token_url": "https://login.example/x", "store": "memory://", "client_id": ""},
+        SHOP | {"api_url": "https://10.0.0.1"},
+        SHOP | {"token_url": None},
+    ]
+    for policy in (STRICT, PERMISSIVE, NetworkPolicy(address_settings=True)):
+        for form in forms:
+            found = problems_under(policy, "orocommerce", form)
+            if not found:
+                keyturn.connect("orocommerce", form, policy=policy)
+                continue
+            with pytest.raises(ConfigurationError) as caught:
+                keyturn.connect("orocommerce", form, policy=policy)
+            assert list(caught.value.problems) == found
+    assert paths(problems_under(STRICT, "orocommerce", forms[3])) == [
+        "client_id",
+        "store",
+        "token_url",
+    ]
+    assert problems_under(STRICT, "orocommerce", SHOP | {"token_url": None}) == []
+
+
+def test_a_mistake_of_the_provider_is_reported_under_a_policy_too() -> None:
+    """What a provider refuses in its token request would pass."""
+    form = {"client_id": "cid", "token_url": "{x}"}
+    assert paths(problems_under(PERMISSIVE, "generic", form)) == ["token_url"]
+
+    class Late(keyturn.plugins.Provider[keyturn.plugins.ConfidentialSettings]):
+        name = "late"
+        settings = keyturn.plugins.ConfidentialSettings
+        token_url = "https://login.example/token"
+
+        def token_request(self, settings: Any) -> keyturn.plugins.TokenRequest:
+            raise ConfigurationError("client_id: is not a number.")
+
+    form = {"client_id": "cid", "client_secret": "s3cret-for-tests"}
+    assert problems_under(STRICT, Late(), form) == [Problem("", "client_id: is not a number.")]
+
+
+class FileSettings(keyturn.plugins.ConfidentialSettings):
+    """The settings of a platform whose check of a file looks at it."""
+
+    def problems(self) -> list[str]:
+        """Look at the file."""
+        if self.bundle:
+            LOOKED_AT.append(self.bundle)
+        return []
+
+    bundle: str | None = keyturn.plugins.file("Bundle", default=None)
+
+
+LOOKED_AT: list[str] = []
+
+
+class WithFile(keyturn.plugins.Provider[FileSettings]):
+    """A platform with a file."""
+
+    name = "with-file"
+    settings = FileSettings
+    token_url = "https://login.example/token"
+
+
+def test_a_check_of_a_providers_own_sees_no_forbidden_file() -> None:
+    """A tenant would learn from a plugin's check which files exist."""
+    form = {"client_id": "cid", "client_secret": "s3cret-for-tests", "bundle": "/etc/passwd"}
+    found = problems_under(STRICT, WithFile(), form)
+    assert LOOKED_AT == []
+    assert paths(found) == ["bundle"]
+    assert FILES in found[0].message
+    assert problems_under(NetworkPolicy(file_settings=True), WithFile(), form) == []
+    assert LOOKED_AT == ["/etc/passwd"]
+
+
+def test_a_provider_that_needs_a_file_says_so_once() -> None:
+    """A tenant would fill in a form that can't be right."""
+    provider = keyturn.plugins.provider_from_data(
+        {"token_url": "https://login.example/token", "client_authentication": "tls_client_auth"},
+        name="acme",
+    )
+    found = problems_under(STRICT, provider, {})
+    assert paths(found) == ["certificate"]
+    assert found[0].message.startswith("is required by acme, and can't be set")
+    assert FILES in found[0].message
+
+
+@pytest.mark.parametrize("kind", ["file", "text"])
+def test_a_file_of_a_provider_as_data_is_a_file(kind: str) -> None:
+    """A provider as data would leave its files open."""
+    name = "bundle" if kind == "file" else "certificate"
+    provider = keyturn.plugins.provider_from_data(
+        {
+            "token_url": "https://login.example/token",
+            "settings": {name: {"kind": kind, "title": "File", "optional": True}},
+        },
+        name="acme",
+    )
+    form = {"client_id": "cid", "client_secret": "s3cret-for-tests", name: "/etc/passwd"}
+    assert paths(problems_under(STRICT, provider, form)) == [name]
+    assert problems_under(PERMISSIVE, provider, form) == []
+
+
+def test_each_host_is_checked_and_named_once() -> None:
+    """An endpoint that is not looked at would be reached; one of three would hide the others."""
+    data = {
+        "token_url": "{login}/token",
+        "api_url": "https://{part}.acme.example",
+        "revocation_url": "{last}/revoke",
+        "settings": {
+            "login": {"kind": "url", "title": "Login"},
+            "part": {"kind": "text", "title": "Part", "default": "internal"},
+            "last": {"kind": "url", "title": "Last", "optional": True},
+        },
+    }
+    provider = keyturn.plugins.provider_from_data(data, name="acme")
+    form = {"client_id": "cid", "client_secret": "s3cret-for-tests", "login": "https://10.0.0.1"}
+    assert problems_under(STRICT, provider, form) == [
+        Problem(
+            "login",
+            "the token endpoint's host 10.0.0.1 is a private or reserved address, which the "
+            "network policy forbids: see NetworkPolicy.private_addresses",
+        )
+    ]
+    policy = NetworkPolicy(domains=("login.example",))
+    form |= {"login": "https://login.example", "last": "https://LAST.example"}
+    found = problems_under(policy, provider, form)
+    assert [str(each).partition(" is none")[0] for each in found] == [
+        "the API's host internal.acme.example",
+        "last: the revocation endpoint's host last.example",
+    ]
+    # An API's address that can't be made yet is reported when it is used.
+    assert paths(problems_under(policy, provider, form | {"part": "a b"})) == ["last"]
+
+
+OAUTH = {"error": "invalid_request", "error_description": "the words of the server"}
+
+
+@pytest.mark.parametrize("policy", [STRICT, PERMISSIVE])
+@pytest.mark.parametrize(
+    ("status", "fields", "is_quoted"),
+    [
+        (400, OAUTH, True),
+        (400, OAUTH | {"error": "Not A Code"}, False),
+        (400, OAUTH | {"error": {"code": "x"}}, False),
+        (400, {"secret": {"code": "hunter2", "text": "the words of the server"}}, False),
+        (200, {"secret": {"code": "hunter2", "text": "the words of the server"}}, False),
+        (429, {"secret": {"code": "hunter2", "text": "the words of the server"}}, False),
+        (500, {"secret": {"code": "hunter2", "text": "the words of the server"}}, False),
+        (302, {"secret": {"code": "hunter2", "text": "the words of the server"}}, False),
+        (400, {"secret": {"code": "invalid_client", "text": "the words of the server"}}, False),
+    ],
+)
+def test_a_tenants_error_quotes_nothing_but_an_oauth_error(
+    policy: NetworkPolicy, status: int, fields: dict[str, Any], is_quoted: bool, world: World
+) -> None:
+    """A tenant would read, in an error, what an internal server says."""
+    nested = "secret" in fields
+    provider = world.changed(
+        error_field="secret.code" if nested else "error",
+        error_description_field="secret.text" if nested else "error_description",
+    )
+    options: dict[str, Any] = {"policy": policy, "timeout": 0.1}
+    connection = world.connect(provider, options=options)
+    world.endpoint.responses = [world.endpoint.response(status, fields)] * 3
+    with pytest.raises(keyturn.errors.KeyturnError) as caught:
+        connection.token()
+    shown = str(caught.value) + json.dumps(vars(caught.value))
+    assert f"HTTP {status}" in shown
+    if policy == STRICT and not is_quoted:
+        assert "words of the server" not in shown
+        assert "hunter2" not in shown
+        assert "Not A Code" not in shown
+    elif is_quoted:
+        assert "invalid_request: the words of the server" in shown
+    if status == 400 and fields.get("secret", {}).get("code") == "invalid_client":
+        assert isinstance(caught.value, keyturn.errors.InvalidClient)
+        assert "invalid_client" in shown
+
+
+def test_the_emulators_policy_reaches_the_emulator_and_nothing_else() -> None:
+    """A test of a platform would need a policy of its own, and could open too much."""
+    with keyturn.testing.Emulator() as emulator:
+        for provider in emulator.providers:
+            settings = emulator.settings(provider)
+            with keyturn.connect(
+                provider, settings, policy=emulator.policy, store="memory://"
+            ) as connection:
+                assert connection.token().access_token
+                assert connection.api_url
+    assert emulator.policy == NetworkPolicy(loopback=True, address_settings=True)
+    for host in ("10.0.0.1", "db.internal"):
+        found = problems_under(emulator.policy, "orocommerce", SHOP | {"url": f"https://{host}"})
+        assert paths(found) == ["url"]
