@@ -224,7 +224,10 @@ def named(name: str, **more: Any) -> dict[str, Any]:
 
 
 NAME = "can't be the name of a setting"
-KINDS = "settings.one.kind: must be one of text, label, url, domain, secret, choice, integer, scope"
+KINDS = (
+    "settings.one.kind: must be one of text, label, url, domain, secret, choice, integer, file, "
+    "scope"
+)
 CHOICES = (
     "settings.one.choices: must be a list of strings, or a table of strings or of tables of strings"
 )

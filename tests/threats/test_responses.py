@@ -378,7 +378,7 @@ class Canned:
         self.response = response
 
     def send(
-        self, request: keyturn.plugins.TokenRequest, seconds: float, clock: Clock
+        self, request: keyturn.plugins.TokenRequest, seconds: float, clock: Clock, policy: object
     ) -> keyturn.plugins.Response:
         """Return the response."""
         return self.response

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -10,14 +10,17 @@ from keyturn import errors
 from keyturn._http.addresses import AddressKind, address_kind, literal_address
 from keyturn._http.urls import domain_problem
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 _LOOPBACK_NAMES = ("localhost",)
 # RFC 6762, ICANN's resolution 2024.07.29.06, RFC 8375: names of local networks.
 _PRIVATE_NAMES = ("local", "internal", "home.arpa")
 
 
-def _lower(value: Any) -> Any:
+def _lower(value: Sequence[str] | None) -> Any:
     is_list = isinstance(value, (list, tuple)) and all(isinstance(each, str) for each in value)
-    return tuple(each.lower() for each in value) if is_list else value
+    return tuple(each.lower() for each in value or ()) if is_list else value
 
 
 @attrs.frozen(kw_only=True)
