@@ -442,6 +442,52 @@ def test_a_revocation_endpoint_is_not_dialled(
     assert "host revoke.evil.example resolves to a private" in str(caught.value)
 
 
+class Revoking(Acme):
+    """A platform whose revocation endpoint is known once there is a token."""
+
+    def revocation_request(
+        self, settings: AcmeSettings, token: keyturn.Token
+    ) -> keyturn.plugins.TokenRequest:
+        """Return a request to an endpoint that no setting names."""
+        return self.revocation_to(f"https://{token.extra['api']}/x", settings, token)
+
+
+def test_a_revocation_endpoint_named_by_the_token_response_is_checked(
+    watch: Watch, listener: Listener, resolve: Callable[..., None]
+) -> None:
+    """A host that is not in the domains would get the token, directly or through a proxy."""
+    resolve("revoke.evil.example", ["10.0.0.1"])
+    listener.body = listener.body[:-1] + b',"api":"revoke.evil.example"}'
+    form = {"login": f"http://localhost:{listener.port}"}
+    strict = attrs.evolve(ON_LOOPBACK, private_addresses=True, domains=("localhost",))
+    for policy, is_dialled in ((PERMISSIVE, True), (strict, False)):
+        with (
+            keyturn.connect(Revoking(), form, policy=policy, store="memory://") as connection,
+            watch() as seen,
+        ):
+            connection.token()
+            with pytest.raises(keyturn.errors.KeyturnError) as caught:
+                connection.revoke()
+        assert ("10.0.0.1" in seen) is is_dialled
+    assert "host revoke.evil.example is none of the hosts" in str(caught.value)
+
+
+def test_a_proxy_is_dialled_for_names_only(
+    watch: Watch, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind a proxy no token would come, or the proxy would reach what the policy forbids."""
+    listener.head = "502 X"
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{listener.port}")
+    with watch() as seen:
+        reported = use("orocommerce", oro("not-resolved.example", 443), STRICT)
+    assert set(seen) == {"127.0.0.1"}
+    assert "the proxy responded with HTTP 502" in reported
+    with watch() as seen:
+        for host in ("10.0.0.1", "[::1]", "localhost", "metadata.google.internal"):
+            assert "see NetworkPolicy." in use("orocommerce", oro(host, 443), STRICT, timeout=5)
+    assert seen == []
+
+
 def test_an_api_named_by_the_token_response_is_checked_by_its_name(
     watch: Watch, listener: Listener
 ) -> None:

@@ -20,7 +20,7 @@ import httpx
 
 from keyturn import errors
 from keyturn._http.network import Network
-from keyturn._http.policy import check_address, restricts_addresses
+from keyturn._http.policy import PERMISSIVE, check_address
 from keyturn._http.response import MAX_BODY, Response
 from keyturn._http.values import usable
 
@@ -69,7 +69,7 @@ def exchange(
     url = httpcore.URL(encoded.url)
     connection = _connection(request, url.origin, network, trusted)
     # A proxy resolves the name by itself.
-    if restricts_addresses(policy) and isinstance(connection, httpcore.HTTPConnection):
+    if policy is not PERMISSIVE and isinstance(connection, httpcore.HTTPConnection):
         network.check = lambda host, each: check_address(policy, each, host, "token endpoint")
     named = {"Host": urlsplit(request.url).netloc, **_HEADERS, **encoded.headers}
     # A header's name is the same in any case: the last one counts.

@@ -35,12 +35,13 @@ class Network(httpcore.NetworkBackend):
         seconds: The time from now on.
 
     Attributes:
-        check: Called with the host and each of its addresses before any is connected to.
+        check: Called with the host and each of its addresses before any is connected to; None
+            where every address is allowed.
     """
 
     def __init__(self, seconds: float) -> None:
         self._end = SYSTEM.monotonic() + seconds
-        self.check: Callable[[str, str], None] = lambda _, __: None
+        self.check: Callable[[str, str], None] | None = None
         self._sockets = contextlib.ExitStack()
 
     def left(self) -> float:
@@ -74,8 +75,9 @@ class Network(httpcore.NetworkBackend):
         """
         failure = OSError("the name has no address")
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        for *_, address in addresses:
-            self.check(host, str(address[0]))
+        if self.check is not None:
+            for *_, address in addresses:
+                self.check(host, str(address[0]))
         for number, (family, kind, _, _, address) in enumerate(addresses):
             connection = self._sockets.enter_context(socket.socket(family, kind))
             connection.settimeout(self.left() / (len(addresses) - number))

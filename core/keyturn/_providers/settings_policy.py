@@ -35,7 +35,7 @@ _NO_FILE = (
 
 def provider_problem(provider: Provider[Any], policy: NetworkPolicy) -> Problem | None:
     """Return what keeps a provider from being used under a policy, whatever its settings."""
-    for name, field in fields_of(provider.settings).items():
+    for name, field in _restricted(provider.settings, policy).items():
         problem = _field_problem(name, field, policy)
         if problem and field.default is attrs.NOTHING:
             return Problem(name, f"is required by {provider.name}, and {problem}")
@@ -54,7 +54,7 @@ def forbidden_settings(
         values: The settings that are given.
         policy: The policy.
     """
-    fields = fields_of(cls)
+    fields = _restricted(cls, policy)
     return {
         name: problem
         for name, value in values.items()
@@ -83,6 +83,11 @@ def settings_problems(
     request = calls.token_request(bound, settings)
     found = [] if policy.file_settings else list(_used_files(settings, request))
     return found or list(_host_problems(bound, settings, request, policy))
+
+
+def _restricted(cls: type[Settings], policy: NetworkPolicy) -> Mapping[str, attrs.Attribute[Any]]:
+    """Return the settings that a policy may forbid; of a permissive one, none."""
+    return {} if policy.address_settings and policy.file_settings else fields_of(cls)
 
 
 def _field_problem(name: str, field: attrs.Attribute[Any], policy: NetworkPolicy) -> str | None:
