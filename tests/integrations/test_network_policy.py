@@ -7,6 +7,7 @@ import contextlib
 import socket
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import httpx
 import pytest
 import requests
@@ -149,6 +150,58 @@ def test_a_name_that_changes_after_the_check_gets_no_request(
             way()
         wait_until(lambda: len(listener.received) == number)  # noqa: B023 - called right here
     assert listener.received == [b"", b""]  # not even the beginning of TLS
+
+
+def test_a_resolver_keeps_aiohttp_from_a_name_that_changes(
+    connection_to: Callable[..., keyturn.Connection],
+    listener: RawServer,
+    resolved: list[list[str]],
+    wait_until: Callable[[Callable[[], object]], None],
+) -> None:
+    """DNS rebinding would get round the check, as the client resolves the name once more."""
+    connection = connection_to(STRICT)
+    module = keyturn.integrations.aiohttp
+
+    async def use(*, is_checked: bool) -> None:
+        resolver = module.PolicyResolver(connection) if is_checked else None
+        async with aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(resolver=resolver),
+            middlewares=[module.KeyturnAuth(connection)],
+        ) as session:
+            await session.get(f"{connection.api_url}/x")
+
+    resolved[:] = [PUBLIC, HERE]
+    with pytest.raises(aiohttp.ClientError):
+        asyncio.run(use(is_checked=False))
+    wait_until(lambda: listener.received)
+    count = len(listener.received)
+
+    resolved[:] = [PUBLIC, HERE]
+    with pytest.raises(ConfigurationError) as caught:
+        asyncio.run(use(is_checked=True))
+    assert str(caught.value).startswith(f"norce-storm: the API's host {HOST} resolves to a loop")
+    assert len(listener.received) == count
+
+
+def test_a_resolver_returns_allowed_addresses(
+    connect: Callable[..., keyturn.Connection], api: Site
+) -> None:
+    """The policy would keep a session from what it allows."""
+    here = api.url.replace("127.0.0.1", "localhost")
+    connection = connect(policy=ON_LOOPBACK, api_url=here)
+    module = keyturn.integrations.aiohttp
+
+    async def use() -> bytes:
+        async with (
+            aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(resolver=module.PolicyResolver(connection)),
+                middlewares=[module.KeyturnAuth(connection)],
+            ) as session,
+            session.get(f"{here}/x") as response,
+        ):
+            return await response.read()
+
+    assert asyncio.run(use()) == b"fine: "
 
 
 def test_a_task_of_trio_is_checked_too(

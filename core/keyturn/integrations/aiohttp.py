@@ -1,15 +1,20 @@
-"""The adapter for aiohttp: a client middleware."""
+"""The adapter for aiohttp: a client middleware, and a resolver for network policies."""
 
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import aiohttp
+import aiohttp.abc
 
 from keyturn import errors
-from keyturn.integrations._request_auth import Adapter, is_sent
+from keyturn._connection import policy_of
+from keyturn._http.policy import check_address
+from keyturn._tokens.single_flight import run_in_thread
+from keyturn.integrations._request_auth import Adapter, RequestAuth, is_sent
 
 if TYPE_CHECKING:
     from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
@@ -96,3 +101,54 @@ class KeyturnAuth(Adapter):
                 request.headers.update(again.added)
                 return await handler(request)
         return response
+
+
+class PolicyResolver(aiohttp.abc.AbstractResolver):
+    """Resolves the names of a session, and refuses addresses that a connection's policy forbids.
+
+    aiohttp connects to the addresses that it returns, so that a DNS answer which changes after the
+    check (DNS rebinding) has no effect. It checks all names of the session, redirects included;
+    aiohttp does not ask it about addresses that are written out.
+
+    Args:
+        connection: Whose `keyturn.NetworkPolicy` counts: a connection, or the name of a configured
+            one.
+
+    Example:
+        >>> import aiohttp, keyturn
+        >>> async def use(connection: keyturn.Connection) -> None:
+        ...     adapter = keyturn.integrations.aiohttp
+        ...     connector = aiohttp.TCPConnector(resolver=adapter.PolicyResolver(connection))
+        ...     async with aiohttp.ClientSession(
+        ...         connector=connector, middlewares=[adapter.KeyturnAuth(connection)]
+        ...     ) as session:
+        ...         await session.get(f"{connection.api_url}/users")
+    """
+
+    def __init__(self, connection: Connection | str) -> None:
+        self._auth = RequestAuth(connection)
+        self._resolver = aiohttp.DefaultResolver()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[aiohttp.abc.ResolveResult]:
+        """Return the addresses of a name.
+
+        Raises:
+            keyturn.errors.ConfigurationError: The policy forbids one of them.
+            OSError: The name can't be resolved.
+        """
+        # Files may be read for a connection that is named.
+        connection = await run_in_thread(lambda: self._auth.connection)
+        found = await self._resolver.resolve(host, port, family)
+        for each in found:
+            try:
+                check_address(policy_of(connection), each["host"], host, "API")
+            except errors.ConfigurationError as error:
+                error.connection = connection.name
+                raise
+        return found
+
+    async def close(self) -> None:
+        """Release the resolver."""
+        await self._resolver.close()
