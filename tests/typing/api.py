@@ -69,6 +69,9 @@ assert_type(keyturn.connect(described, row), keyturn.Connection)
 (problem,) = keyturn.problems("orocommerce", row)
 assert_type(problem, keyturn.Problem)
 assert_type((problem.path, problem.message), tuple[str, str])
+policy = keyturn.NetworkPolicy(domains=("*.shop.example",), private_addresses=True)
+assert_type(policy.domains, tuple[str, ...] | None)
+assert_type(keyturn.connect("orocommerce", row, policy=policy), keyturn.Connection)
 
 
 # The same, in an event loop.
@@ -119,6 +122,7 @@ with keyturn.testing.Emulator() as emulator:
     assert_type(emulator, keyturn.testing.Emulator)
     keyturn.connect("norce-commerce", **emulator.settings("norce-commerce"))
     assert_type(emulator.token_requests("norce-commerce"), int)
+    assert_type(emulator.policy, keyturn.NetworkPolicy)
 
 # Errors.
 try:
@@ -145,6 +149,7 @@ class AcmeSettings(keyturn.plugins.ConfidentialSettings):
     domain: str = keyturn.plugins.domain("Domain", default="acme.example")
     scope: tuple[str, ...] | None = keyturn.plugins.setting("Scope", default=None)
     share: float | None = keyturn.plugins.setting("Share", default=1)
+    bundle: str | None = keyturn.plugins.file("Bundle", default=None)
     plan: str = keyturn.plugins.choice("Plan", choices={"free": "f", "paid": "p"})
 
 
