@@ -7,7 +7,7 @@ import socket
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import keyturn
@@ -165,6 +165,7 @@ def forms(address: ipaddress.IPv4Address) -> list[str]:
     ]
 
 
+@settings(max_examples=20)
 @given(st.ip_addresses(v=4))
 def test_a_literal_address_is_read_as_the_resolver_reads_it(address: Any) -> None:
     """A form that only the resolver knows would get round the check of hosts."""
@@ -174,6 +175,7 @@ def test_a_literal_address_is_read_as_the_resolver_reads_it(address: Any) -> Non
         assert {info[4][0] for info in resolved} == {str(address)}
 
 
+@settings(max_examples=20)
 @given(within([each for each in (*LOOPBACK_RANGES, *SPECIAL_RANGES) if "." in each]))
 def test_a_forbidden_literal_address_is_a_problem_in_each_form(address: Any) -> None:
     """A form that the policy takes for a name would be left to the resolver."""
@@ -182,6 +184,7 @@ def test_a_forbidden_literal_address_is_a_problem_in_each_form(address: Any) -> 
         assert host_problem(PERMISSIVE, form) is None
 
 
+@settings(max_examples=20)
 @given(st.ip_addresses(v=4).filter(lambda each: address_kind(str(each)) == "public"))
 def test_a_public_literal_address_is_none(address: Any) -> None:
     """A provider that is named by its address could not be reached at all."""
@@ -253,6 +256,7 @@ def test_private_addresses_do_not_allow_this_machine(host: str) -> None:
 LABELS = st.from_regex(r"[a-z](?:[a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)
 
 
+@settings(max_examples=20)
 @given(st.lists(LABELS, min_size=1, max_size=3), st.lists(LABELS, min_size=2, max_size=3))
 def test_a_pattern_covers_what_is_below_it_and_nothing_else(
     below: list[str], domain: list[str]
@@ -268,6 +272,7 @@ def test_a_pattern_covers_what_is_below_it_and_nothing_else(
         assert "NetworkPolicy.domains" in str(host_problem(policy, other))
 
 
+@settings(max_examples=20)
 @given(st.lists(LABELS, min_size=2, max_size=4))
 def test_a_domain_without_a_star_is_one_host(labels: list[str]) -> None:
     """What is below a domain may belong to someone else."""
