@@ -192,14 +192,17 @@ def test_a_resolver_returns_allowed_addresses(
     module = keyturn.integrations.aiohttp
 
     async def use() -> bytes:
+        resolver = module.PolicyResolver(connection)
         async with (
             aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(resolver=module.PolicyResolver(connection)),
+                connector=aiohttp.TCPConnector(resolver=resolver),
                 middlewares=[module.KeyturnAuth(connection)],
             ) as session,
             session.get(f"{here}/x") as response,
         ):
-            return await response.read()
+            body = await response.read()
+        await resolver.close()
+        return body
 
     assert asyncio.run(use()) == b"fine: "
 

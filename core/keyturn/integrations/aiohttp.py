@@ -108,7 +108,7 @@ class PolicyResolver(aiohttp.abc.AbstractResolver):
 
     aiohttp connects to the addresses that it returns, so that a DNS answer which changes after the
     check (DNS rebinding) has no effect. It checks all names of the session, redirects included;
-    aiohttp does not ask it about addresses that are written out.
+    aiohttp does not ask it about addresses that are written out, and does not close it.
 
     Args:
         connection: Whose `keyturn.NetworkPolicy` counts: a connection, or the name of a configured
@@ -150,5 +150,5 @@ class PolicyResolver(aiohttp.abc.AbstractResolver):
         return found
 
     async def close(self) -> None:
-        """Release the resolver."""
+        """Release what aiodns holds, where aiohttp resolves by it; call it after the session."""
         await self._resolver.close()
