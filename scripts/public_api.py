@@ -24,6 +24,7 @@ MODULES = (
     "keyturn.integrations.aiohttp",
     "keyturn.integrations.httpx",
     "keyturn.integrations.httpx2",
+    "keyturn.integrations.opentelemetry",
     "keyturn.integrations.requests",
     "keyturn.testing",
     "keyturn.testing.emulator",

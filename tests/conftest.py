@@ -22,7 +22,7 @@ from keyturn._clock import Clock
 from keyturn._connection import Connection
 from keyturn._http.policy import PERMISSIVE, NetworkPolicy
 from keyturn._providers.settings import read
-from keyturn._tokens.acquisition import Options
+from keyturn._tokens.options import Options
 from keyturn.stores._memory import MemoryStore
 
 if TYPE_CHECKING:

@@ -20,12 +20,13 @@ from keyturn._providers.settings_policy import (
     provider_problem,
     settings_problems,
 )
-from keyturn._tokens.acquisition import DEFAULT_MARGIN, Options, option_problem
+from keyturn._tokens.options import DEFAULT_MARGIN, Options, option_problem
 from keyturn.errors import Problem
 from keyturn.stores._opening import open_store
 
 if TYPE_CHECKING:
     from keyturn._plugins.events import Listener
+    from keyturn._rate_limit import RateLimit
     from keyturn.stores._base import TokenStore
 
 
@@ -40,6 +41,7 @@ def connect(
     margin: float = DEFAULT_MARGIN,
     timeout: float = 30.0,
     wait: float = 0.0,
+    rate_limit: str | RateLimit | None = None,
     on_event: Listener | None = None,
     **setting_keywords: Any,
 ) -> Connection:
@@ -59,6 +61,10 @@ def connect(
         timeout: Seconds for a token request, retries included.
         wait: Seconds to wait at most when the token endpoint's rate limit is used up; 0 raises
             `keyturn.errors.RateLimited` at once.
+        rate_limit: How many token requests the token endpoint's host allows, instead of what the
+            provider declares: such as `3/min burst 20` (a number, then `/s`, `/min` or `/h`; how
+            many at once, by default 1), a `keyturn.plugins.RateLimit`, or `none` for no limit on
+            this side. The server's own 429 and `Retry-After` count whatever it is.
         on_event: Called with each `keyturn.Event` of the connection, on the thread of the worker,
             after callers have their result. keyturn logs what it raises.
         setting_keywords: The provider's settings, if `settings` is not given.
@@ -78,7 +84,12 @@ def connect(
         >>> connection.api_url
         'https://shop.example/admin/api'
     """
-    options = {"margin": margin, "timeout": timeout, "wait": wait}
+    options: dict[str, Any] = {
+        "margin": margin,
+        "timeout": timeout,
+        "wait": wait,
+        "rate_limit": rate_limit,
+    }
     try:
         if not isinstance(policy, NetworkPolicy):
             raise errors.ConfigurationError("policy must be a keyturn.NetworkPolicy.")

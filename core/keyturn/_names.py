@@ -59,3 +59,9 @@ def did_you_mean(name: str, known: Iterable[str], *, similarity: float = 0.6) ->
     spelt = {each.casefold(): each for each in known}
     near = difflib.get_close_matches(name.casefold(), spelt, n=1, cutoff=similarity)
     return f" Did you mean {spelt[near[0]]}?" if near else ""
+
+
+def escaped(text: str) -> str:
+    """Return text with its control characters escaped: they could change a terminal."""
+    shown = [each if each.isprintable() else ascii(each)[1:-1] for each in text]
+    return "".join(shown)

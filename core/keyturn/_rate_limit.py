@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from typing import NamedTuple
 
 import attrs
@@ -13,6 +15,8 @@ _CLOCK_TOLERANCE = 60.0
 _ROUNDING = 1e-3
 _MAX_TIME = 1e11  # the year 5138
 _MAX_WAIT = 2 * 86_400.0  # twice the longest that a caller may wait for its turn
+_PER_MINUTE = {"s": 60.0, "min": 1.0, "h": 1 / 60}
+_TEXT_REGEX = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)/(s|min|h)(?: burst ([0-9]{1,9}))?")
 
 
 @attrs.frozen
@@ -31,6 +35,35 @@ class RateLimit:
     def period(self) -> float:
         """Seconds after which one more token request is allowed."""
         return 60.0 / self.per_minute
+
+
+def parse_rate_limit(text: str) -> RateLimit | None:
+    """Return the rate limit that a string such as `3/min burst 20` stands for, else None.
+
+    Args:
+        text: A number, then `/s`, `/min` or `/h`; then ` burst ` and an integer, by default 1.
+    """
+    match = _TEXT_REGEX.fullmatch(text)
+    if match is None:
+        return None
+    number, unit, burst = match.groups(default="1")
+    rate_limit = RateLimit(float(number) * _PER_MINUTE[unit], int(burst))
+    return None if rate_limit_problem(rate_limit) else rate_limit
+
+
+def rate_limit_problem(rate_limit: RateLimit) -> str | None:
+    """Return what is wrong with the numbers of a rate limit, or None."""
+    numbers = (rate_limit.per_minute, rate_limit.burst)
+    if not all(type(each) in {int, float} and 0 < each < float("inf") for each in numbers):
+        return "must have a per_minute and a burst above 0"
+    if not isinstance(rate_limit.burst, int):
+        return "must have an integer as burst, 1 or more"
+    return None
+
+
+def whole_seconds(seconds: float) -> int:
+    """Return seconds for a message, rounded up, at least 1."""
+    return max(1, math.ceil(seconds))
 
 
 class TokenBucket(NamedTuple):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 SCRIPT = Path(__file__).parents[2] / "scripts" / "public_api.py"
 # Types of the standard library and of clients that annotations name without their module.
 OTHER_TYPES = {"AbstractContextManager", "AbstractSet", "Path", "TracebackType"}
+OTHER_TYPES |= {"MeterProvider", "TracerProvider"}
 # Aliases of Literal, Callable and tuple: who calls writes the value itself.
 ALIASES = {
     "BodyFormat", "ClientAuthentication", "Kind", "LifetimeFormat", "Listener", "Pairs", "Reason",

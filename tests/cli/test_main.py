@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -159,6 +160,33 @@ def test_warnings_are_always_shown_and_the_whole_log_on_demand(
     assert result.err.count("\n") == 1
     assert keyturn("-v", "token", "x").err.startswith(result.err)
     assert keyturn("token", "x", "--verbose").err.startswith(result.err)
+
+
+def test_log_shows_what_happens_on_demand(
+    emulator: Emulator, configure: Callable[..., Path], keyturn: Keyturn
+) -> None:
+    """A user could not see why a token takes two seconds, or where it comes from."""
+    settings = emulator.settings("orocommerce")
+    configure(x={"provider": "orocommerce", **settings})
+    emulator.fault("orocommerce", "server-error", times=2)
+
+    retried, quiet = keyturn("-v", "token", "x"), keyturn("token", "x", "-v")
+    stored = keyturn("-vv", "token", "x")
+
+    sent = [f"keyturn: INFO: x: token request {number} to 127.0.0.1 (cold)" for number in (1, 2, 3)]
+    retrying = "keyturn: INFO: x: retrying in N s: the token endpoint reports a failure of its own "
+    lines = [re.sub(r"[0-9.]+ s\b", "N s", line) for line in retried.err.splitlines()]
+    assert retried.out.count("\n") == 1
+    assert [line.partition("(HTTP 500")[0] for line in lines] == [
+        f"{sent[0]}: EndpointUnavailable in N s",
+        retrying,
+        f"{sent[1]}: EndpointUnavailable in N s",
+        retrying,
+        f"{sent[2]}: a token for N s in N s",
+    ]
+    assert quiet.err == ""
+    assert stored.err.startswith("keyturn: DEBUG: x: the token is in the token store DiskStore ")
+    assert settings["client_secret"] not in retried.err + stored.err
 
 
 def test_traceback_of_a_broken_plugin_is_shown_on_demand(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from keyturn.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from tests.conftest import RawServer
 
 NORCE = """
 [connections.norce-stage]
@@ -166,6 +169,7 @@ def test_all_problems_are_reported_at_once_by_path(write: Callable[..., Path]) -
         timeout = 0
         margin = "long"
         wait = -1
+        rate_limit = 3
         store = 3
         [connections.typo]
         provider = "orocomerce"
@@ -200,6 +204,10 @@ def test_all_problems_are_reported_at_once_by_path(write: Callable[..., Path]) -
             f"connections.norce-stage.timeout: {SECONDS}above 0 and at most 86400",
             f"connections.norce-stage.margin: {SECONDS}not below 0 and at most 86400",
             f"connections.norce-stage.wait: {SECONDS}not below 0 and at most 86400",
+            (
+                "connections.norce-stage.rate_limit: must be 'none', or a rate such as "
+                "'3/min burst 20': N/s, N/min or N/h, with N above 0"
+            ),
             "connections.norce-stage.store: must be a string",
             (
                 "connections.norce-stage.client_secret: must be a reference to a secret: a table"
@@ -427,6 +435,33 @@ def test_options_of_a_connection_are_its_own(write: Callable[..., Path]) -> None
 
     configured.check()
     assert configured.open("norce-stage").name == "norce-stage"
+
+
+@pytest.mark.parametrize("source", ["file", "environment"])
+@pytest.mark.parametrize(("limit", "sent"), [("1/h burst 2", 2), ("none", 6)])
+def test_rate_limit_of_a_connection_is_kept(
+    write: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    serve: Callable[..., RawServer],
+    token_response: bytes,
+    source: str,
+    limit: str,
+    sent: int,
+) -> None:
+    """The limit that a user has configured would be exceeded, or another one be kept."""
+    server = serve(token_response)
+    content = NORCE + f'token_url = "{server.url}"\nstore = "memory://"\n'
+    if source == "file":
+        content += f'rate_limit = "{limit}"\n'
+    else:
+        monkeypatch.setenv("KEYTURN_CONNECTIONS__NORCE_STAGE__RATE_LIMIT", limit)
+    connection = keyturn.load_connection("norce-stage", config=write(content))
+    for _ in range(6):
+        with contextlib.suppress(keyturn.errors.RateLimited):
+            connection.token()
+        connection.forget()
+
+    assert len(server.received) == sent
 
 
 def test_byte_order_mark_is_ignored(write: Callable[[str], Path]) -> None:

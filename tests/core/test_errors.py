@@ -115,7 +115,8 @@ def test_error_of_the_negative_cache_is_the_same_error(
     kind: type[errors.TokenRequestRefused],
 ) -> None:
     """The second caller would get another error than the first."""
-    entry = entries.error_to_entry(kind("no.", error="x", status=400, hint="Fix it."), 1000.0)
+    error = kind("no.", error="x", status=400, hint="Fix it.")
+    entry, _ = entries.error_to_entry(error, 1000.0)
     cached = entries.error_from_entry(entry, 1010.0)
 
     assert type(cached) is kind
@@ -126,7 +127,7 @@ def test_error_of_the_negative_cache_is_the_same_error(
 @pytest.mark.parametrize("now", [1000.0, 1029.5])
 def test_negative_cache_lasts_for_half_a_minute(now: float) -> None:
     """A wrong secret would be sent again before its time."""
-    entry = entries.error_to_entry(errors.InvalidClient("no."), 1000.0)
+    entry, _ = entries.error_to_entry(errors.InvalidClient("no."), 1000.0)
 
     assert isinstance(entries.error_from_entry(entry, now), errors.InvalidClient)
 
@@ -134,7 +135,7 @@ def test_negative_cache_lasts_for_half_a_minute(now: float) -> None:
 @pytest.mark.parametrize("now", [900.0, 1030.0, 2000.0])
 def test_negative_cache_expires(now: float) -> None:
     """A clock that is set back would make an entry last."""
-    entry = entries.error_to_entry(errors.InvalidClient("no."), 1000.0)
+    entry, _ = entries.error_to_entry(errors.InvalidClient("no."), 1000.0)
 
     assert entries.error_from_entry(entry, now) is None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import threading
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,10 @@ import keyturn
 from keyturn import errors
 from keyturn._connection import Connection
 from keyturn._plugins.loading import plugin_manager
+from keyturn._tokens.options import Options
 from keyturn.stores._memory import MemoryStore
+
+SECRET = "s3cret-for-tests"
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -203,10 +207,122 @@ def test_log_has_a_line_for_each_token_request(
         connect(world, lambda _: None).token()
         world.land()
 
-    assert [record.getMessage() for record in caplog.records if record.levelno == logging.INFO] == [
+    retrying = "the token endpoint reports a failure of its own (HTTP 503)."
+    assert caplog.messages == [
         "shop: token request 1 to shop.acme.example (cold): EndpointUnavailable in 0.000 s",
+        f"shop: retrying in {world.clock.slept[0]:.1f} s: {retrying}",
         "shop: token request 2 to shop.acme.example (cold): a token for 3600 s in 0.000 s",
     ]
+
+
+def messages(caplog: pytest.LogCaptureFixture, level: int) -> list[str]:
+    """Return what was logged at a level, and forget the log."""
+    found = [record.getMessage() for record in caplog.records if record.levelno == level]
+    caplog.clear()
+    return found
+
+
+def test_log_says_that_the_server_asks_for_a_pause(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An operator would not see why a call takes a minute."""
+    caplog.set_level(logging.INFO, "keyturn")
+    world.endpoint.responses.append(world.endpoint.response(429, {}, retry_after="50"))
+    connect(world, lambda _: None, options=Options(wait=60.0)).token()
+    world.land()
+
+    _, asks, retries, waits, _ = messages(caplog, logging.INFO)
+    assert asks == "shop: the token endpoint asks for 50 s without request"
+    assert retries.startswith("shop: retrying in 0.0 s: the token endpoint's rate limit is reached")
+    assert waits == "waiting 50.0 s for the rate limit of https://shop.acme.example"
+
+
+def test_log_says_where_a_token_comes_from_and_when_it_is_renewed(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A developer could not see why nothing was sent, or why something was."""
+    caplog.set_level(logging.DEBUG, "keyturn")
+    world.connect().token()
+    world.land()
+    messages(caplog, logging.DEBUG)
+    connection = connect(world, lambda _: None)
+    connection.token()
+    assert messages(caplog, logging.DEBUG) == ["shop: the token is in the token store MemoryStore"]
+
+    world.clock.advance(3400)
+    world.endpoint.refuse()
+    connection.token()
+    world.land()
+    renewing, failed = messages(caplog, logging.DEBUG)
+    assert renewing == "shop: renewing the token, which expires in 195 s"
+    assert failed == "shop: renewal_failure (InvalidClient)"
+
+    connection.invalidate(connection.token())
+    with pytest.raises(errors.InvalidClient):
+        connection.token()
+    assert messages(caplog, logging.DEBUG) == ["shop: an error response is cached"]
+
+
+def test_log_escapes_control_characters(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """A connection's name, which a customer chose, would forge a line or clear a terminal."""
+    caplog.set_level(logging.DEBUG, "keyturn")
+    connection = world.connect(name="a\nkeyturn: WARNING: forged\x1b[2J\x9b\u202e é")
+    world.endpoint.responses.append(world.endpoint.response(503, {}))
+    connection.token()
+    world.land()
+
+    assert len(caplog.records) == 3
+    for message in caplog.messages:
+        assert message.startswith("a\\nkeyturn: WARNING: forged\\x1b[2J\\x9b\\u202e é: ")
+        assert message.isprintable()
+
+
+def test_log_holds_no_secret(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """Logs are kept for years, and read by many."""
+    caplog.set_level(logging.DEBUG, "keyturn")
+    connection = world.connect()
+    world.endpoint.refuse(500, SECRET)
+    token = connection.token()
+    world.connect().token()
+    connection.invalidate(token)
+    world.endpoint.refuse(400, SECRET)
+    with pytest.raises(errors.TokenRequestRefused):
+        connection.token()
+    world.land()
+
+    assert len(caplog.records) > 4
+    assert SECRET not in caplog.text
+    assert token.access_token not in caplog.text
+
+
+def test_event_says_when_and_where(world: World) -> None:
+    """A tracing tool could not place a token request in time, nor name its server."""
+    got: list[Event] = []
+    began = world.clock.now
+    world.endpoint.responses.append(world.endpoint.response(503, {}))
+    connect(world, got.append).token()
+    world.land()
+
+    assert [each.at - began for each in got] == pytest.approx([0, world.clock.slept[0]])
+    assert {(each.method, each.url) for each in got} == {
+        ("POST", "https://shop.acme.example/oauth/token")
+    }
+
+
+def test_listener_runs_in_the_callers_context(world: World) -> None:
+    """A trace would not show which page waited for a token."""
+    page: contextvars.ContextVar[str] = contextvars.ContextVar("page", default="none")
+    got: list[tuple[str, str]] = []
+    connection = connect(world, lambda event: got.append((event.reason, page.get())))
+    page.set("first")
+    held = connection.token()
+    world.land()
+    page.set("second")
+    connection.token(stale=held)
+    page.set("third")
+    world.land()
+
+    assert got == [("cold", "first"), ("refused", "second")]
 
 
 def test_event_is_frozen(world: World) -> None:

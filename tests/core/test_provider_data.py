@@ -15,7 +15,7 @@ from keyturn._http.transport import Transport
 from keyturn._providers.calls import problems
 from keyturn._providers.data import DATA, datum_types
 from keyturn._providers.settings import OPTION_NAMES
-from keyturn._tokens.acquisition import Options
+from keyturn._tokens.options import Options
 from keyturn.plugins import RateLimit
 
 if TYPE_CHECKING:

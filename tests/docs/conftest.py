@@ -9,6 +9,7 @@ configuration that is meant to be wrong.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sys
@@ -110,6 +111,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     forget_process()
     yield tmp_path
     forget_process()
+    logger = logging.getLogger("keyturn")
+    logger.setLevel(logging.NOTSET)
+    logger.handlers.clear()
     for name in set(sys.modules) - modules:
         if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
             del sys.modules[name]

@@ -20,7 +20,7 @@ from keyturn._cli import main
 from keyturn._cli.commands import exit_code
 from keyturn._plugins import hooks
 from keyturn._providers.data import DATA, Datum
-from keyturn._tokens.acquisition import Options
+from keyturn._tokens.options import Options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

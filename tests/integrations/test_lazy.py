@@ -12,7 +12,7 @@ import keyturn
 PROGRAM = """
 import sys
 import keyturn
-libraries = {"aiohttp", "httpx", "httpx2", "requests"}
+libraries = {"aiohttp", "httpx", "httpx2", "opentelemetry", "requests"}
 keyturn.integrations
 assert not libraries & set(sys.modules)
 assert libraries <= set(dir(keyturn.integrations))

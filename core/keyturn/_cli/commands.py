@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 from keyturn import errors
 from keyturn._cli.parser import make_parser
+from keyturn._names import escaped
 
 if TYPE_CHECKING:
     import argparse
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 Row = dict[str, str | int | None]
 
+_LEVELS: Final = (logging.WARNING, logging.INFO, logging.DEBUG)
 DONE: Final = 0
 FAILED: Final = 1
 _CODES: dict[type[errors.KeyturnError], int] = {
@@ -48,7 +50,7 @@ def run(argv: Sequence[str]) -> int:
         importlib.import_module(f"keyturn._cli.{module}"), function
     )
     # Standard output is for results alone: what a plugin prints must not get into a `$(…)`.
-    with _logging(verbose=arguments.verbose) as log, contextlib.redirect_stdout(sys.stderr):
+    with _logging(arguments.verbose) as log, contextlib.redirect_stdout(sys.stderr):
         arguments.log = log
         try:
             return command(arguments) or DONE
@@ -102,21 +104,17 @@ def print_rows(
 
 
 def _cell(value: str | int | None) -> str:
-    """Return a value with its control characters escaped: they could change the terminal."""
-    return "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode()
-        for each in ("-" if value is None else str(value))
-    )
+    return escaped("-" if value is None else str(value))
 
 
 @contextlib.contextmanager
-def _logging(*, verbose: bool) -> Generator[logging.Handler]:
-    """Write keyturn's log to standard error: warnings, or everything."""
+def _logging(verbosity: int) -> Generator[logging.Handler]:
+    """Write keyturn's log to standard error: warnings; with `-v` what happens; with `-vv` all."""
     log = logging.StreamHandler(sys.stderr)
     log.setFormatter(logging.Formatter("keyturn: %(levelname)s: %(message)s"))
     logger = logging.getLogger("keyturn")
     level = logger.level
-    logger.setLevel(logging.DEBUG if verbose else logging.WARNING)
+    logger.setLevel(_LEVELS[min(verbosity, 2)])
     logger.addHandler(log)
     try:
         yield log

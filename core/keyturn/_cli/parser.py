@@ -28,7 +28,7 @@ def make_parser() -> argparse.ArgumentParser:
         epilog=_EXIT_CODES,
     )
     parser.add_argument("--version", action=_Version)
-    parser.set_defaults(config=None, verbose=False)
+    parser.set_defaults(config=None, verbose=0)
     _add_common(parser)
     # Without `prog`, argparse would format the usage to find it.
     commands = parser.add_subparsers(
@@ -89,9 +89,9 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-v",
         "--verbose",
-        action="store_true",
+        action="count",
         default=argparse.SUPPRESS,
-        help="write the log to standard error",
+        help="write what happens to standard error; -vv writes more",
     )
 
 

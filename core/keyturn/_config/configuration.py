@@ -19,7 +19,7 @@ from keyturn._plugins import loading as plugins
 from keyturn._providers import settings as provider_settings
 from keyturn._providers.kinds import json_schema
 from keyturn._secret import Secret
-from keyturn._tokens.acquisition import Options, option_problem
+from keyturn._tokens.options import Options, option_problem
 from keyturn.stores._opening import STORE_VARIABLE, shared_encrypted_store, shared_store
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     RawSettings = Mapping[str, RawSetting]
 
-_OPTIONS = ("margin", "timeout", "wait")
+_OPTIONS = ("margin", "timeout", "wait", "rate_limit")
 _OWN = ("provider", "store", *_OPTIONS)
 _PLACEHOLDER = Secret("the secret of a reference that is not resolved")
 # What many providers have: checked where the provider isn't imported.

@@ -12,6 +12,7 @@ from urllib.parse import quote, quote_plus, unquote
 import attrs
 
 from keyturn import errors
+from keyturn._rate_limit import whole_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -124,10 +125,10 @@ def error_for(
         return errors.RateLimited(
             f"the token endpoint's rate limit is reached ({what}).",
             retry_after=cooldown,
-            hint=f"Try again in {cooldown:.0f} s.",
+            hint=f"Try again in {whole_seconds(cooldown)} s.",
         )
     if status >= 500 or status == 408 or error.server_fault:
-        when = "later" if cooldown is None else f"in {cooldown:.0f} s"
+        when = "later" if cooldown is None else f"in {whole_seconds(cooldown)} s"
         return errors.EndpointUnavailable(
             f"the token endpoint reports a failure of its own ({what}).",
             hint=f"Try again {when}; if it lasts, report it to the server's operator.",

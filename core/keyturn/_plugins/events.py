@@ -9,12 +9,25 @@ from typing import Literal, Self
 
 import attrs
 
+from keyturn._names import escaped
 from keyturn._plugins.loading import call_plugins
 
 Kind = Literal["token_request", "store_outage", "renewal_failure"]
 Reason = Literal["cold", "expiring", "refused", "invalidated"]
 
 _logger = logging.getLogger("keyturn")
+
+
+def _escape(record: logging.LogRecord) -> bool:
+    """Escape what could forge a line of the log."""
+    message = record.getMessage()
+    if not message.isprintable():
+        record.msg, record.args = escaped(message), ()
+    return True
+
+
+for _name in ("keyturn", "keyturn.integrations", "keyturn.plugins", "keyturn.stores"):
+    logging.getLogger(_name).addFilter(_escape)
 
 
 @attrs.frozen(kw_only=True)
@@ -34,6 +47,9 @@ class Event:
         status: The HTTP status, or None when there was no response.
         error: The name of the error's class, or None.
         lifetime: Seconds for which the new token is valid, or None when there is none.
+        at: When it ended, in epoch seconds.
+        method: The HTTP method of the token request, or None when this is about none.
+        url: The token endpoint, without the query, which may hold a secret; or None.
     """
 
     kind: Kind
@@ -46,12 +62,26 @@ class Event:
     status: int | None = None
     error: str | None = None
     lifetime: float | None = None
+    at: float = 0.0
+    method: str | None = None
+    url: str | None = None
 
     def __deepcopy__(self, _: object) -> Self:
         return self  # strings and numbers, which no plugin can change for the next
 
 
 Listener = Callable[[Event], object]
+
+
+def log(event: Event) -> None:
+    """Write an event to the log, in one line."""
+    if event.kind == "token_request":
+        message = "%s: token request %d to %s (%s): %s in %.3f s"
+        outcome = event.error or f"a token for {event.lifetime:.0f} s"
+        how = (event.attempt, event.host, event.reason, outcome, event.duration)
+        _logger.info(message, event.connection, *how)
+    else:
+        _logger.debug("%s: %s (%s)", event.connection, event.kind, event.error)
 
 
 def emit(event: Event, on_event: Listener | None) -> None:
@@ -65,13 +95,6 @@ def emit(event: Event, on_event: Listener | None) -> None:
         on_event: The application's listener.
     """
     with contextlib.suppress(KeyboardInterrupt):  # by a listener: it is not for this thread
-        if event.kind == "token_request":
-            message = "%s: token request %d to %s (%s): %s in %.3f s"
-            outcome = event.error or f"a token for {event.lifetime:.0f} s"
-            how = (event.attempt, event.host, event.reason, outcome, event.duration)
-            _logger.info(message, event.connection, *how)
-        else:
-            _logger.debug("%s: %s (%s)", event.connection, event.kind, event.error)
         try:
             if on_event is not None:
                 on_event(event)

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 from keyturn._http.request import BodyFormat  # noqa: TC001 - as above
 from keyturn._http.urls import domain_problem
 from keyturn._providers import kinds
-from keyturn._rate_limit import RateLimit  # noqa: TC001 - as above
+from keyturn._rate_limit import RateLimit, rate_limit_problem
 
 T = TypeVar("T")
 ClientAuthentication = Literal[
@@ -166,7 +166,7 @@ class RequestData:
     rate_limit: ClassVar[RateLimit | None] = datum(
         "How many token requests the token endpoint's host allows; none if none is documented.",
         default=None,
-        check=kinds.rate_limit,
+        check=rate_limit_problem,
     )
     token_status: ClassVar[int] = datum(
         "The HTTP status of a response with a token (RFC 6749 section 5.1).",

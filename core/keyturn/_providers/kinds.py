@@ -252,14 +252,6 @@ def headers(values: Mapping[str, str]) -> str | None:
     return each(header_name)(values)
 
 
-def rate_limit(limit: RateLimit) -> str | None:
-    """Check the numbers of a rate limit."""
-    numbers = (limit.per_minute, limit.burst)
-    if not all(type(each) in {int, float} and 0 < each < float("inf") for each in numbers):
-        return "must have a per_minute and a burst above 0"
-    return None if isinstance(limit.burst, int) else "must have an integer as burst, 1 or more"
-
-
 def codes(values: Mapping[str, str]) -> str | None:
     """Check that the values of a table are OAuth error codes."""
     return each(check(is_code, "is no error code of RFC 6749 section 5.2"))(values.values())

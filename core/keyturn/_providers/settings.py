@@ -37,7 +37,7 @@ T = TypeVar("T")
 Text = TypeVar("Text", bound=str | None)
 
 # The options of `keyturn.connect`, which no setting may be named as.
-OPTION_NAMES = ("store", "name", "policy", "margin", "timeout", "wait", "on_event")
+OPTION_NAMES = ("store", "name", "policy", "margin", "timeout", "wait", "rate_limit", "on_event")
 
 
 def setting(

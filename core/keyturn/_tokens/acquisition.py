@@ -1,5 +1,6 @@
 """From a token query to a token: the store, the lock, the token request, and the store again."""
 
+import contextvars
 import logging
 import os
 from collections import deque
@@ -11,59 +12,29 @@ import attrs
 
 from keyturn import errors
 from keyturn._clock import Clock
-from keyturn._http.policy import PERMISSIVE, NetworkPolicy
 from keyturn._http.request import TokenRequest
 from keyturn._http.response import Response
 from keyturn._http.transport import Transport
 from keyturn._http.urls import url_problem
-from keyturn._plugins.events import Event, Kind, Listener, Reason, emit
+from keyturn._plugins.events import Event, Kind, Listener, Reason, emit, log
 from keyturn._providers import calls
 from keyturn._providers.provider import Provider
 from keyturn._providers.settings import Settings
+from keyturn._rate_limit import RateLimit
 from keyturn._token import Token
 from keyturn._tokens.entries import entry_from_json, error_from_entry
 from keyturn._tokens.fingerprint import fingerprint_key
+from keyturn._tokens.options import Options
 from keyturn._tokens.rate_limiter import count_refused
 from keyturn._tokens.snapshot import TokenSnapshot, jitter, plan
 from keyturn._tokens.token_request import request_token
-from keyturn.stores._resilient import ResilientStore
+from keyturn.stores._resilient import ResilientStore, place
 
-# Seconds before its expiry from which a token is renewed.
-DEFAULT_MARGIN = 300.0
-_MAX_SECONDS = 86_400.0
 _LEASE_EXTRA = 5.0
 # How often a token request starts again because the store's fingerprint key has changed.
 _KEY_CHANGES = 3
 
 _logger = logging.getLogger("keyturn")
-
-
-@attrs.frozen(kw_only=True)
-class Options:
-    """How a connection behaves, whatever its provider.
-
-    Args:
-        margin: Seconds before its expiry from which a token is renewed; a fifth of the token's
-            lifetime and the provider's maximum bound it.
-        timeout: Seconds for a token request, retries included.
-        wait: Seconds to wait at most when the token endpoint's rate limit is used up; 0 raises
-            `keyturn.errors.RateLimited` at once.
-        policy: Which hosts the connection may reach.
-    """
-
-    margin: float = DEFAULT_MARGIN
-    timeout: float = 30.0
-    wait: float = 0.0
-    policy: NetworkPolicy = PERMISSIVE
-
-
-def option_problem(name: str, value: object) -> str | None:
-    """Return what is wrong with a value for the option of that name, or None."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if number and 0 <= value <= _MAX_SECONDS and (value or name != "timeout"):  # type: ignore[operator]
-        return None
-    least = "above 0" if name == "timeout" else "not below 0"
-    return f"must be a number of seconds, {least} and at most {_MAX_SECONDS:g}"
 
 
 @attrs.frozen
@@ -143,7 +114,7 @@ class Acquisition:
     connection: str
     on_event: Listener | None = None
     known: Credentials | None = attrs.field(default=None, init=False)
-    _events: deque[Event] = attrs.field(factory=deque, init=False)
+    _events: deque[tuple[contextvars.Context, Event]] = attrs.field(factory=deque, init=False)
 
     def __attrs_post_init__(self) -> None:
         if not callable(self.settings):
@@ -207,6 +178,11 @@ class Acquisition:
         key = fingerprint_key(self.store, self.clock)
         return self.latest().request.with_fingerprint(key)
 
+    def rate_limit(self, provider: Provider[Any]) -> RateLimit | None:
+        """Return the rate limit that is kept: the option's, else what the provider declares."""
+        chosen = self.options.rate_limit or provider.rate_limit
+        return chosen if isinstance(chosen, RateLimit) else None
+
     def stored(self, request: TokenRequest) -> TokenSnapshot | None:
         """Return the store's token for a token request, if it may still be used."""
         key = request.fingerprint
@@ -242,22 +218,35 @@ class Acquisition:
         return TokenSnapshot(token, fresh_until, usable_until)
 
     def note(self, kind: Kind, where: str, **fields: Any) -> None:
-        """Keep an event until `emit_events`.
+        """Log an event, and keep it until `emit_events`.
 
         Args:
             kind: What happened.
             where: The token endpoint's URL, or where the store is.
             fields: The event's other fields.
         """
-        host = urlsplit(where).hostname or where
-        provider = self.provider.name
-        event = Event(kind=kind, connection=self.connection, provider=provider, host=host, **fields)
-        self._events.append(event)
+        event = Event(
+            kind=kind,
+            connection=self.connection,
+            provider=self.provider.name,
+            host=urlsplit(where).hostname or where,
+            at=self.clock.time(),
+            **fields,
+        )
+        log(event)
+        self._events.append((contextvars.copy_context(), event))
 
     def emit_events(self) -> None:
         """Report what happened; see `keyturn._plugins.events`."""
         while self._events:
-            emit(self._events.popleft(), self.on_event)
+            # Another worker of this connection may have kept it, in its caller's context.
+            context, event = self._events.popleft()
+            context.run(emit, event, self.on_event)
+
+    def _logged(self, found: TokenSnapshot) -> TokenSnapshot:
+        where = place(self.store.store)
+        _logger.debug("%s: the token is in the token store %s", self.connection, where)
+        return found
 
     def _acquire_with(
         self, key: bytes, credentials: Credentials, query: TokenQuery, key_changes: int = 0
@@ -265,16 +254,17 @@ class Acquisition:
         request = credentials.request
         found = self.stored(request)
         if found is not None and query.matches(found, self.clock.monotonic()):
-            return found
+            return self._logged(found)
         lease = self.options.timeout + self.options.wait + _LEASE_EXTRA
         with self.store.lock(request.fingerprint, lease):
             current = fingerprint_key(self.store, self.clock, again=True)
             if current == key or key_changes == _KEY_CHANGES:
                 found = self.stored(request)
                 if found is not None and query.matches(found, self.clock.monotonic()):
-                    return found
+                    return self._logged(found)
                 error = self.refused(request)
                 if error is not None:
+                    _logger.debug("%s: an error response is cached", self.connection)
                     raise error
                 if query.refused and found is not None:
                     count_refused(self.store, self.clock, request.fingerprint)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from keyturn import errors
 from keyturn._http.response import MAX_LIFETIME
+from keyturn._rate_limit import whole_seconds
 from keyturn._token import Token
 
 # The format of the entries; one of another format is a miss.
@@ -20,13 +21,14 @@ _MAX_TYPE_LENGTH = 256
 _MAX_TIME = 1e11  # the year 5138
 _VISIBLE_REGEX = re.compile(r"[\x21-\x7e]+")
 _CLOCK_TOLERANCE = 60.0
-# For which an error response is cached.
-CACHED_SECONDS = 30.0
+# Seconds for which an error response is cached: twice as long each time that it comes again.
+_CACHED_SECONDS = 30.0
+_MAX_CACHED_SECONDS = 3600.0
 _KINDS: dict[str, type[errors.TokenRequestRefused]] = {
     kind.__name__: kind
     for kind in (errors.InvalidClient, errors.InvalidScope, errors.TokenRequestRefused)
 }
-_CACHED_HINT = "(This response was cached; keyturn asks again in {:.0f} s.)"
+_CACHED_HINT = "(This response was cached; keyturn asks again in {} s.)"
 
 _logger = logging.getLogger("keyturn")
 
@@ -117,27 +119,54 @@ def _is_time(value: object) -> bool:
     return isinstance(value, (int, float)) and 0 <= value <= _MAX_TIME
 
 
-def error_to_entry(error: errors.TokenRequestRefused, now: float) -> str:
-    """Return the store's entry that keeps `error` from `now` (epoch seconds) on."""
-    fields = {name: getattr(error, name) for name in ("message", "error", "status", "hint")}
-    return json.dumps(
-        {"v": _VERSION, "kind": type(error).__name__, "until": now + CACHED_SECONDS, **fields}
-    )
+def error_to_entry(
+    error: errors.TokenRequestRefused, now: float, previous: str | None = None
+) -> tuple[str, float]:
+    """Return the store's entry that keeps `error`, and until when the store is to have it.
+
+    Args:
+        error: What the token endpoint responded.
+        now: When it did, in epoch seconds.
+        previous: The entry of the error response before it.
+    """
+    seconds = _CACHED_SECONDS
+    fields = _fields(previous)
+    if fields is not None:
+        seconds = min(2 * fields["seconds"], _MAX_CACHED_SECONDS)
+    kept = {name: getattr(error, name) for name in ("message", "error", "status", "hint")}
+    kept |= {"v": _VERSION, "kind": type(error).__name__, "until": now + seconds}
+    return json.dumps({**kept, "seconds": seconds}), now + 2 * seconds
 
 
 def error_from_entry(entry: str, now: float) -> errors.TokenRequestRefused | None:
     """Return the error that an entry keeps, or None when it is too old or can't be read."""
-    try:
-        fields: dict[str, Any] = json.loads(entry)
-        if fields["v"] != _VERSION:
-            return None
-        left = float(fields["until"]) - now
-        error = _KINDS[fields["kind"]](
-            str(fields["message"]),
-            error=str(fields["error"]),
-            status=int(fields["status"]),
-            hint=f"{fields['hint']} {_CACHED_HINT.format(left)}",
-        )
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+    fields = _fields(entry)
+    if fields is None:
         return None
-    return error if 0 < left <= CACHED_SECONDS else None
+    left = fields["until"] - now
+    # What lies further ahead was written before the clock was set back.
+    if not 0 < left <= fields["seconds"]:
+        return None
+    return _KINDS[fields["kind"]](
+        fields["message"],
+        error=fields["error"],
+        status=fields["status"],
+        hint=f"{fields['hint']} {_CACHED_HINT.format(whole_seconds(left))}",
+    )
+
+
+def _fields(entry: str | None) -> dict[str, Any] | None:
+    """Return what an entry of the negative cache holds, checked; None when it can't be read."""
+    try:
+        fields: dict[str, Any] = json.loads(entry or "")
+        is_sane = (
+            fields["v"] == _VERSION
+            and fields["kind"] in _KINDS
+            and all(isinstance(fields[name], str) for name in ("message", "error", "hint"))
+            and isinstance(fields["status"], int)
+            and _is_time(fields["until"])
+            and _CACHED_SECONDS <= fields["seconds"] <= _MAX_CACHED_SECONDS
+        )
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return fields if is_sane else None

@@ -186,6 +186,8 @@ class TokenManager:
             spread = random.random() * _SPREAD  # noqa: S311 - no secret
             self._postpone(held, spread * (held.usable_until - now))
         elif now >= held.fresh_until and self._postpone(held, _MAX_RETRY):
+            message = "%s: renewing the token, which expires in %.0f s"
+            _logger.debug(message, self._acquisition.connection, held.usable_until - now)
             self._join(TokenQuery(held.token, fresh=True, reason="expiring"))
         return held
 
@@ -253,7 +255,7 @@ class TokenManager:
         own = self._acquisition
         _logger.warning("%s: the renewal ahead of time failed: %s", own.connection, failure)
         url, error = own.latest().request.url, type(failure).__name__
-        own.note("renewal_failure", url, reason="expiring", error=error)
+        own.note("renewal_failure", url, url=url, reason="expiring", error=error)
         seconds = failure.retry_after if isinstance(failure, errors.RateLimited) else _MAX_RETRY
         self._postpone(self.snapshot, seconds)
 

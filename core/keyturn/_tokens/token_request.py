@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import random
 from typing import TYPE_CHECKING
 
+import attrs
+
 from keyturn import errors
 from keyturn._http.policy import PERMISSIVE
-from keyturn._http.response import DEFAULT_RETRY_AFTER, Response, error_for, retry_after
+from keyturn._http.response import (
+    DEFAULT_RETRY_AFTER,
+    MAX_RETRY_AFTER,
+    Response,
+    error_for,
+    retry_after,
+)
 from keyturn._providers import calls
+from keyturn._rate_limit import whole_seconds
 from keyturn._secret import Secret
 from keyturn._tokens import entries
-from keyturn._tokens.rate_limiter import RateLimiter, endpoint_key
+from keyturn._tokens.rate_limiter import RateLimiter
 from keyturn._tokens.snapshot import TokenSnapshot
 
 if TYPE_CHECKING:
@@ -39,9 +49,9 @@ def request_token(own: Acquisition, credentials: Credentials, query: TokenQuery)
     Raises:
         keyturn.errors.KeyturnError: There is none.
     """
-    provider, _, request = credentials
-    clock = own.clock
-    limiter = RateLimiter(own.store, clock, endpoint_key(request.url), provider.rate_limit)
+    clock, url = own.clock, credentials.request.url
+    account = functools.partial(_account, own, credentials)
+    limiter = RateLimiter(own.store, clock, url, own.rate_limit(credentials.provider), account)
     wait = own.options.wait - limiter.acquire(own.options.wait)
     # Only from here: what the rate limit and its lock took must not be missing here.
     deadline = clock.monotonic() + own.options.timeout
@@ -51,11 +61,11 @@ def request_token(own: Acquisition, credentials: Credentials, query: TokenQuery)
         result, cooldown = _send(own, credentials, query, attempt, deadline)
         if isinstance(result, TokenSnapshot):
             return result
-        if cooldown is not None:
-            limiter.cool_down(cooldown)
+        _limit(own, limiter, result, cooldown)
         pause = _pause(result, cooldown, attempt, deadline - clock.monotonic(), wait)
         if pause is None:
             raise result
+        _logger.info("%s: retrying in %.1f s: %s", own.connection, pause, result.message)
         clock.sleep(pause)
         waited = limiter.acquire(wait)
         wait -= waited
@@ -87,6 +97,8 @@ def _send(
     own.note(
         "token_request",
         request.url,
+        url=request.url,
+        method=request.method,
         reason=query.reason,
         attempt=attempt,
         duration=clock.monotonic() - began,
@@ -108,8 +120,8 @@ def _read(
     provider, settings, request = credentials
     error = calls.read_error(provider, settings, response)
     if error is not None or response.status != provider.token_status:
-        declared = provider.rate_limit
-        pause = declared.period if declared else DEFAULT_RETRY_AFTER
+        limit = own.rate_limit(provider)
+        pause = min(limit.period, MAX_RETRY_AFTER) if limit else DEFAULT_RETRY_AFTER
         raise error_for(
             error,
             response,
@@ -147,14 +159,41 @@ def _keep_error(
 ) -> float | None:
     """Keep an error response; return the seconds for which the server wants no request."""
     if isinstance(error, errors.TokenRequestRefused):
-        now = own.clock.time()
-        entry = entries.error_to_entry(error, now)
-        own.store.write(f"refused-{request.fingerprint}", entry, now + entries.CACHED_SECONDS)
+        key = f"refused-{request.fingerprint}"
+        entry, until = entries.error_to_entry(error, own.clock.time(), own.store.read(key))
+        own.store.write(key, entry, until)
     if isinstance(error, errors.RateLimited):
         return error.retry_after
     if isinstance(error, errors.EndpointUnavailable) and response is not None:
         return retry_after(response)
     return None
+
+
+def _limit(
+    own: Acquisition, limiter: RateLimiter, error: errors.KeyturnError, cooldown: float | None
+) -> None:
+    """Let the rate limiter know what failed."""
+    if cooldown is not None:
+        message = "%s: the token endpoint asks for %d s without request"
+        _logger.info(message, own.connection, whole_seconds(cooldown))
+        limiter.cool_down(cooldown)
+    if isinstance(error, (errors.TokenRequestRefused, errors.InvalidTokenResponse)):
+        limiter.count_refused()
+
+
+def _account(own: Acquisition, credentials: Credentials) -> str:
+    """Return whose requests these are: it stays the same when a secret changes.
+
+    It is the connection's name, if it has one of its own; else the settings that are no secret.
+    """
+    if own.connection != credentials.provider.name:
+        return own.connection
+    shown: list[str] = []
+    for field in attrs.fields(type(credentials.settings)):
+        value = getattr(credentials.settings, field.name)
+        if not isinstance(value, Secret):
+            shown.append(f"{field.name}={value}")
+    return "\n".join(shown)
 
 
 def _pause(

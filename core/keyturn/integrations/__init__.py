@@ -2,7 +2,7 @@
 
 Each adapter is a module named after its client, imported when it is first used:
 `keyturn.integrations.aiohttp`, `.httpx`, `.httpx2` and `.requests`. `RequestAuth` is for the
-authors of others.
+authors of others. `keyturn.integrations.opentelemetry` reports token requests.
 """
 
 from __future__ import annotations
@@ -10,10 +10,18 @@ from __future__ import annotations
 from keyturn._names import TYPE_CHECKING, lazy_names
 
 if TYPE_CHECKING:
-    from keyturn.integrations import aiohttp, httpx, httpx2, requests
+    from keyturn.integrations import aiohttp, httpx, httpx2, opentelemetry, requests
     from keyturn.integrations._request_auth import AuthorizedRequest, RequestAuth
 
-__all__ = ["AuthorizedRequest", "RequestAuth", "aiohttp", "httpx", "httpx2", "requests"]
+__all__ = [
+    "AuthorizedRequest",
+    "RequestAuth",
+    "aiohttp",
+    "httpx",
+    "httpx2",
+    "opentelemetry",
+    "requests",
+]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
@@ -23,6 +31,7 @@ __getattr__, __dir__ = lazy_names(
         "aiohttp": "keyturn.integrations.aiohttp",
         "httpx": "keyturn.integrations.httpx",
         "httpx2": "keyturn.integrations.httpx2",
+        "opentelemetry": "keyturn.integrations.opentelemetry",
         "requests": "keyturn.integrations.requests",
     },
 )

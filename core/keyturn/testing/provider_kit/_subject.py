@@ -21,7 +21,7 @@ from keyturn._once import cached_once
 from keyturn._providers.calls import translate_errors
 from keyturn._providers.provider import Provider
 from keyturn._providers.settings import read
-from keyturn._tokens.acquisition import Options
+from keyturn._tokens.options import Options
 from keyturn.stores._memory import MemoryStore
 from keyturn.testing.provider_kit import _samples as samples
 from keyturn.testing.provider_kit._endpoint import Endpoint

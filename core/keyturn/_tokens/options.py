@@ -1,0 +1,59 @@
+"""The options of a connection: how it behaves, whatever its provider."""
+
+from typing import Any, Literal
+
+import attrs
+
+from keyturn._http.policy import PERMISSIVE, NetworkPolicy
+from keyturn._rate_limit import RateLimit, parse_rate_limit, rate_limit_problem
+
+# Seconds before its expiry from which a token is renewed.
+DEFAULT_MARGIN = 300.0
+_MAX_SECONDS = 86_400.0
+
+
+def _rate_limit(given: RateLimit | str | None) -> Any:
+    return (parse_rate_limit(given) if isinstance(given, str) else given) or given
+
+
+@attrs.frozen(kw_only=True)
+class Options:
+    """How a connection behaves, whatever its provider.
+
+    Args:
+        margin: Seconds before its expiry from which a token is renewed; a fifth of the token's
+            lifetime and the provider's maximum bound it.
+        timeout: Seconds for a token request, retries included.
+        wait: Seconds to wait at most when the token endpoint's rate limit is used up; 0 raises
+            `keyturn.errors.RateLimited` at once.
+        rate_limit: How many token requests the token endpoint's host allows, instead of what the
+            provider declares; `none` when it limits nothing.
+        policy: Which hosts the connection may reach.
+    """
+
+    margin: float = DEFAULT_MARGIN
+    timeout: float = 30.0
+    wait: float = 0.0
+    rate_limit: RateLimit | Literal["none"] | None = attrs.field(
+        default=None, converter=_rate_limit
+    )
+    policy: NetworkPolicy = PERMISSIVE
+
+
+def option_problem(name: str, value: object) -> str | None:
+    """Return what is wrong with a value for the option of that name, or None."""
+    if name == "rate_limit":
+        return _rate_limit_problem(value)
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if number and 0 <= value <= _MAX_SECONDS and (value or name != "timeout"):  # type: ignore[operator]
+        return None
+    least = "above 0" if name == "timeout" else "not below 0"
+    return f"must be a number of seconds, {least} and at most {_MAX_SECONDS:g}"
+
+
+def _rate_limit_problem(value: object) -> str | None:
+    if isinstance(value, RateLimit):
+        return rate_limit_problem(value)
+    if value is None or value == "none" or (isinstance(value, str) and parse_rate_limit(value)):
+        return None
+    return "must be 'none', or a rate such as '3/min burst 20': N/s, N/min or N/h, with N above 0"
