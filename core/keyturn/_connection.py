@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from keyturn._providers.provider import Provider
     from keyturn._providers.settings import Settings
     from keyturn._token import Token
+    from keyturn._tokens.index import TokenIndex
     from keyturn.stores._base import TokenStore
 
 
@@ -56,6 +57,8 @@ class Connection:
             result; what it raises is logged.
         clock: The clocks; by default the system's.
         transport: Sends its token requests; by default the one of this process.
+        index: Lists the tokens of its id in `keyturn.Connections`.
+        is_isolated: Whether it shares no token with an equal connection of another id.
     """
 
     def __init__(
@@ -69,9 +72,11 @@ class Connection:
         on_event: Listener | None = None,
         clock: Clock = SYSTEM,
         transport: Transport | None = None,
+        index: TokenIndex | None = None,
+        is_isolated: bool = False,
     ) -> None:
         self.name = name or provider.name
-        self._acquisition = self._own(
+        acquisition = self._own(
             Acquisition,
             provider=provider,
             settings=settings,
@@ -81,15 +86,18 @@ class Connection:
             clock=clock,
             connection=self.name,
             on_event=on_event,
+            index=index,
+            is_isolated=is_isolated,
         )
-        self._manager = self._own(TokenManager, self._acquisition)
+        # All that is replaced when the connection has a successor; see `hand_over`.
+        self._manager = self._own(TokenManager, acquisition)
         self._now = clock.monotonic
 
     @property
     def provider(self) -> Provider[Any]:
         """The provider; once the settings are resolved, as it behaves for them."""
-        known = self._acquisition.known
-        return known.provider if known else self._acquisition.provider
+        acquisition = self._manager.acquisition
+        return acquisition.known.provider if acquisition.known else acquisition.provider
 
     @property
     def settings(self) -> Settings:
@@ -98,7 +106,7 @@ class Connection:
         Raises:
             keyturn.errors.ConfigurationError: A reference can't be resolved.
         """
-        return self._own(self._acquisition.latest).settings
+        return self._own(self._manager.acquisition.latest).settings
 
     def token(self, stale: Token | None = None) -> Token:
         """Return a token that may be used now.
@@ -147,16 +155,17 @@ class Connection:
             keyturn.errors.ConfigurationError: The provider does not know where it is.
             keyturn.errors.KeyturnError: There is no token.
         """
-        held = self._manager.snapshot
-        url = self._own(self._manager.api_url, None if held is EMPTY else held.token)
+        manager = self._manager
+        held = manager.snapshot
+        url = self._own(manager.api_url, None if held is EMPTY else held.token)
         if url is None:
-            url = self._own(self._manager.api_url, self.token())
+            url = self._own(manager.api_url, manager.get().token)
         problem = "is not known" if url is None else url_problem(url)
         if url is None or problem:
             raise errors.ConfigurationError(
                 f"the API's address {problem}.", connection=self.name, hint="Set api_url."
             )
-        self._own(check_host, policy_of(self), host_of(url), "API")
+        self._own(check_host, manager.acquisition.options.policy, host_of(url), "API")
         return url
 
     def token_request(self) -> TokenRequest:
@@ -165,7 +174,7 @@ class Connection:
         Raises:
             keyturn.errors.ConfigurationError: A secret reference can't be resolved.
         """
-        return self._own(self._acquisition.request)
+        return self._own(self._manager.acquisition.request)
 
     def invalidate(self, token: Token) -> None:
         """Discard `token` here and in the store, if it is still the current one.
@@ -200,10 +209,11 @@ class Connection:
             keyturn.errors.ConfigurationError: The provider has no way to revoke a token.
             keyturn.errors.KeyturnError: The provider refused, or did not respond.
         """
-        snapshot = self._own(self._manager.peek)
+        manager = self._manager
+        snapshot = self._own(manager.peek)
         if snapshot is not EMPTY:
-            self._own(self._revoke, snapshot.token)
-            self.invalidate(snapshot.token)
+            self._own(_revoke, manager.acquisition, snapshot.token)
+            self._own(manager.invalidate, snapshot.token)
 
     async def arevoke(self) -> None:
         """Revoke the current token, without blocking the event loop; see `revoke`."""
@@ -217,8 +227,9 @@ class Connection:
         """
         from keyturn._tokens.explain import explain
 
-        self._manager.check_open()
-        return self._own(explain, self._acquisition, self._manager)
+        manager = self._manager
+        manager.check_open()
+        return self._own(explain, manager.acquisition, manager)
 
     def close(self) -> None:
         """Discard the token in this object; further calls raise `ConfigurationError`."""
@@ -249,27 +260,9 @@ class Connection:
             "or call keyturn.connect in each process."
         )
 
-    def _revoke(self, token: Token) -> None:
-        own = self._acquisition
-        provider, settings, _ = own.latest()
-        request = calls.revocation_request(provider, settings, token)
-        if request is None:
-            raise errors.ConfigurationError(
-                f"{provider.name} has no way to revoke a token.",
-                hint="connection.forget() discards it on this side; it expires by itself.",
-            )
-        response = own.transport.send(request, own.options.timeout, own.clock, own.options.policy)
-        if response.status != 200:
-            error = calls.read_error(provider, settings, response)
-            raise error_for(
-                error,
-                response,
-                request.secrets(),
-                only_oauth=own.options.policy != PERMISSIVE,
-            )
-
     def _note_outage(self, error: str) -> None:
-        self._acquisition.note("store_outage", place(self._acquisition.store.store), error=error)
+        own = self._manager.acquisition
+        own.note("store_outage", place(own.store.store), error=error)
 
     def _own(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what `work` returns; its error becomes one of this connection's."""
@@ -283,10 +276,33 @@ class Connection:
 
 def policy_of(connection: Connection) -> NetworkPolicy:
     """Return a connection's network policy, for the adapters."""
-    own = connection._acquisition  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - of this class
-    return own.options.policy
+    return manager_of(connection).acquisition.options.policy
 
 
 def manager_of(connection: Connection) -> TokenManager:
     """Return what keeps a connection's token, for the adapters."""
     return connection._manager  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - of this class
+
+
+def hand_over(connection: Connection, successor: Connection) -> None:
+    """Make a connection do what another does, for all that hold it.
+
+    What is in progress finishes as it was begun.
+    """
+    connection.name = successor.name
+    connection._manager = successor._manager  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - of this class
+
+
+def _revoke(own: Acquisition, token: Token) -> None:
+    provider, settings, _ = own.latest()
+    request = calls.revocation_request(provider, settings, token)
+    if request is None:
+        raise errors.ConfigurationError(
+            f"{provider.name} has no way to revoke a token.",
+            hint="connection.forget() discards it on this side; it expires by itself.",
+        )
+    response = own.transport.send(request, own.options.timeout, own.clock, own.options.policy)
+    if response.status != 200:
+        error = calls.read_error(provider, settings, response)
+        only_oauth = own.options.policy != PERMISSIVE
+        raise error_for(error, response, request.secrets(), only_oauth=only_oauth)

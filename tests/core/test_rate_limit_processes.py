@@ -39,7 +39,7 @@ def ask(key):
         return key, "limited", limited.retry_after
 
 # Not by `token`: a thread that ends during a fork may leave OpenSSL's locks locked in the child.
-connect(0, warm_url, "memory://")._acquisition.acquire(TokenQuery())
+connect(0, warm_url, "memory://")._manager.acquisition.acquire(TokenQuery())
 if "rate_limit" in options:
     keyturn.provider("norce-storm").rate_limit = keyturn.plugins.RateLimit(*options["rate_limit"])
 waiting, start = os.pipe()

@@ -1,6 +1,7 @@
 """From a token query to a token: the store, the lock, the token request, and the store again."""
 
 import contextvars
+import json
 import logging
 import os
 from collections import deque
@@ -24,6 +25,7 @@ from keyturn._rate_limit import RateLimit
 from keyturn._token import Token
 from keyturn._tokens.entries import entry_from_json, error_from_entry
 from keyturn._tokens.fingerprint import fingerprint_key
+from keyturn._tokens.index import TokenIndex
 from keyturn._tokens.options import Options
 from keyturn._tokens.rate_limiter import count_refused
 from keyturn._tokens.snapshot import TokenSnapshot, jitter, plan
@@ -97,6 +99,8 @@ class Acquisition:
         clock: The clocks.
         connection: The connection's name, for errors, events and the log.
         on_event: The application's listener.
+        index: Lists the tokens of the connection's id, if it has one.
+        is_isolated: Whether it shares no token with an equal connection of another id.
 
     Attributes:
         known: The credentials that were used last; None when settings were not resolved yet.
@@ -113,6 +117,8 @@ class Acquisition:
     clock: Clock
     connection: str
     on_event: Listener | None = None
+    index: TokenIndex | None = None
+    is_isolated: bool = False
     known: Credentials | None = attrs.field(default=None, init=False)
     _events: deque[tuple[contextvars.Context, Event]] = attrs.field(factory=deque, init=False)
 
@@ -133,6 +139,9 @@ class Acquisition:
             return self.known
         provider = calls.for_settings(self.provider, settings)
         request = calls.token_request(provider, settings)
+        if self.index and self.is_isolated:
+            partition = json.dumps([request.partition, self.index.id])
+            request = attrs.evolve(request, partition=partition)
         problem = url_problem(request.url)
         if problem:
             raise errors.ConfigurationError(f"the token endpoint's address {problem}.")
@@ -254,13 +263,17 @@ class Acquisition:
         request = credentials.request
         found = self.stored(request)
         if found is not None and query.matches(found, self.clock.monotonic()):
-            return self._logged(found)
+            index, until = self.index, found.token.expires_at
+            if index is None or index.lists(request.fingerprint, until):
+                return self._logged(found)
         lease = self.options.timeout + self.options.wait + _LEASE_EXTRA
         with self.store.lock(request.fingerprint, lease):
             current = fingerprint_key(self.store, self.clock, again=True)
             if current == key or key_changes == _KEY_CHANGES:
                 found = self.stored(request)
                 if found is not None and query.matches(found, self.clock.monotonic()):
+                    if self.index:
+                        self.index.add(request.fingerprint, found.token.expires_at)
                     return self._logged(found)
                 error = self.refused(request)
                 if error is not None:

@@ -36,31 +36,37 @@ class TokenManager:
 
     Connections with the same fixed settings, store and options share their workers.
 
-    Args:
-        acquisition: Acquires the tokens.
-
     Attributes:
+        acquisition: Acquires the tokens.
         snapshot: The current token; `keyturn._tokens.snapshot.EMPTY` when there is none.
         now: Returns the time on the connection's monotonic clock.
         store: The token store.
+        last_error: Why no token could be acquired the last time, or None.
     """
 
     def __init__(self, acquisition: Acquisition) -> None:
         self.snapshot = EMPTY
         self.now = acquisition.clock.monotonic
-        self._acquisition = acquisition
+        self.acquisition = acquisition
         self.store = acquisition.store.store
         options, known = acquisition.options, acquisition.known
         self._flight_key: object = self
         if known is not None:  # the settings never change
             fingerprint = known.request.with_fingerprint(LOCAL_KEY).fingerprint
-            self._flight_key = (id(self.store), fingerprint, options, acquisition.clock.id)
+            self._flight_key = (
+                id(self.store),
+                fingerprint,
+                options,
+                acquisition.clock.id,
+                acquisition.index,  # each id lists its tokens by itself
+            )
         self._patience = options.timeout + options.wait + _PATIENCE_EXTRA
         # A token that was wanted before the current one was discarded is not kept.
         self._generation = 0
         self._is_invalidated = False
         self._process = os.getpid()
         self._is_closed = False
+        self.last_error: str | None = None
 
     def get(self, stale: Token | None = None) -> TokenSnapshot:
         """Return a token that may be used now; see `keyturn.Connection.token`."""
@@ -93,29 +99,29 @@ class TokenManager:
         held = self.snapshot
         if self.now() < held.usable_until:
             return held
-        stored = self._acquisition.stored(self._acquisition.latest_request())
+        stored = self.acquisition.stored(self.acquisition.latest_request())
         return stored or EMPTY
 
     def refused(self) -> errors.TokenRequestRefused | None:
         """Return the error response that the store keeps for the token request."""
-        return self._acquisition.refused(self._acquisition.latest_request())
+        return self.acquisition.refused(self.acquisition.latest_request())
 
     def invalidate(self, token: Token) -> None:
         """Discard `token` here and in the store, if it is still the current one."""
         if self.snapshot is EMPTY or _is_same(self.snapshot.token, token):
             self._discard()
-        request = self._acquisition.latest_request()
-        stored = self._acquisition.stored(request)
+        request = self.acquisition.latest_request()
+        stored = self.acquisition.stored(request)
         if stored is not None and _is_same(stored.token, token):
-            self._acquisition.store.delete(request.fingerprint)
+            self.acquisition.store.delete(request.fingerprint)
 
     def forget(self) -> None:
         """Discard what is kept here and in the store: a token, an error response."""
         self.check_open()
         self._discard()
-        key = self._acquisition.latest_request().fingerprint
-        self._acquisition.store.delete(key)
-        self._acquisition.store.delete(f"refused-{key}")
+        key = self.acquisition.latest_request().fingerprint
+        self.acquisition.store.delete(key)
+        self.acquisition.store.delete(f"refused-{key}")
 
     def close(self) -> None:
         """Discard the token here for good; it stays in the store."""
@@ -133,7 +139,7 @@ class TokenManager:
 
     def headers(self, token: Token) -> Headers:
         """Return what an API request with a token needs; the token's own header is first."""
-        provider, settings, _ = self._acquisition.latest()
+        provider, settings, _ = self.acquisition.latest()
         name, value = calls.authorization(provider, settings, token)
         others = dict(calls.api_request_headers(provider, settings, token))
         others.pop(name, None)
@@ -141,11 +147,11 @@ class TokenManager:
 
     def api_url(self, token: Token | None) -> str | None:
         """Return where the API is, as far as settings and token determine it."""
-        return calls.api_url_for(*self._acquisition.latest()[:2], token)
+        return calls.api_url_for(*self.acquisition.latest()[:2], token)
 
     def token_rejected(self, response: Response) -> bool:
         """Return whether an API's 401 response means the token."""
-        return calls.token_rejected(*self._acquisition.latest()[:2], response)
+        return calls.token_rejected(*self.acquisition.latest()[:2], response)
 
     def _own(self, failure: BaseException) -> errors.KeyturnError:
         """Return an error for one caller: one raised in two threads mixes their tracebacks."""
@@ -164,7 +170,7 @@ class TokenManager:
                 f"line {place.lineno}.",
                 hint="If the system does not explain it, this is a defect of keyturn: report it.",
             )
-        own.connection = self._acquisition.connection
+        own.connection = self.acquisition.connection
         return own
 
     def _find(self, stale: Token | None) -> TokenSnapshot | Future[TokenSnapshot]:
@@ -187,7 +193,7 @@ class TokenManager:
             self._postpone(held, spread * (held.usable_until - now))
         elif now >= held.fresh_until and self._postpone(held, _MAX_RETRY):
             message = "%s: renewing the token, which expires in %.0f s"
-            _logger.debug(message, self._acquisition.connection, held.usable_until - now)
+            _logger.debug(message, self.acquisition.connection, held.usable_until - now)
             self._join(TokenQuery(held.token, fresh=True, reason="expiring"))
         return held
 
@@ -195,10 +201,10 @@ class TokenManager:
         try:
             return single_flight.join(
                 (self._flight_key, query),
-                functools.partial(self._acquisition.acquire, query),
+                functools.partial(self.acquisition.acquire, query),
                 self,
                 functools.partial(self._install, query, self._generation),
-                self._acquisition.emit_events,
+                self.acquisition.emit_events,
             )
         except single_flight.ReentrantCallError:
             failure = errors.ConfigurationError(
@@ -217,9 +223,11 @@ class TokenManager:
                 raise outcome  # noqa: TRY301 - both ways to fail are reported alike
             snapshot = attrs.evolve(outcome, headers=self.headers(outcome.token))
         except BaseException as error:
+            self.last_error = _summary(error)
             if query.fresh:
                 self._report_renewal(error)
             raise
+        self.last_error = None
         if generation == self._generation:
             self._is_invalidated, self._process = False, os.getpid()
             self.snapshot = snapshot
@@ -252,7 +260,7 @@ class TokenManager:
 
     def _report_renewal(self, failure: BaseException) -> None:
         """Report a renewal ahead of the expiry that has failed: no caller waits for it."""
-        own = self._acquisition
+        own = self.acquisition
         _logger.warning("%s: the renewal ahead of time failed: %s", own.connection, failure)
         url, error = own.latest().request.url, type(failure).__name__
         own.note("renewal_failure", url, url=url, reason="expiring", error=error)
@@ -270,6 +278,11 @@ class TokenManager:
         pause = max(_MIN_RETRY, min(seconds, (held.usable_until - now) / 4))
         self.snapshot = attrs.evolve(held, fresh_until=min(held.usable_until, now + pause))
         return True
+
+
+def _summary(error: BaseException) -> str:
+    kind = type(error).__name__
+    return f"{kind}: {error}" if isinstance(error, errors.KeyturnError) else kind
 
 
 def _is_same(one: Token, other: Token) -> bool:

@@ -91,6 +91,8 @@ def _send(
         lifetime = result.token.lifetime
         entry = entries.TokenEntry(result.token, clock.id, began)
         stored = entries.entry_to_json(entry, request.fingerprint)
+        if own.index:
+            own.index.add(request.fingerprint, result.token.expires_at)
         own.store.write(request.fingerprint, stored, result.token.expires_at)
     except errors.KeyturnError as failure:
         result, cooldown = failure, _keep_error(own, request, failure, response)
@@ -161,6 +163,8 @@ def _keep_error(
     if isinstance(error, errors.TokenRequestRefused):
         key = f"refused-{request.fingerprint}"
         entry, until = entries.error_to_entry(error, own.clock.time(), own.store.read(key))
+        if own.index:
+            own.index.add(request.fingerprint, until)
         own.store.write(key, entry, until)
     if isinstance(error, errors.RateLimited):
         return error.retry_after

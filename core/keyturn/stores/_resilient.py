@@ -98,13 +98,14 @@ class ResilientStore:
         memory.delete(_DELETED + key)
         return True
 
-    def delete(self, key: str) -> None:
-        """Remove an entry; one that the store can't remove is hidden from this process."""
+    def delete(self, key: str) -> bool:
+        """Remove an entry; return whether the store did. If not, this process doesn't see it."""
         deleted = self._attempt("delete", self.store.delete, key)
         memory = self.state.memory
         if memory is not None:
             memory.delete(key)
             memory.write(_DELETED + key, "", math.inf if deleted is FAILED else 0)
+        return deleted is not FAILED
 
     @contextlib.contextmanager
     def lock(self, key: str, lease: float) -> Generator[None]:
