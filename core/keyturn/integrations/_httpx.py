@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from keyturn._connection import manager_of
 from keyturn.integrations._api_address import AsyncTrace, Trace
-from keyturn.integrations._request_auth import Adapter, attach, is_sent, logger
+from keyturn.integrations._request_auth import Adapter, aapi_for, api_for, attach, is_sent, logger
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator, Iterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from keyturn._tokens.snapshot import Headers as TokenHeaders
     from keyturn._tokens.snapshot import TokenSnapshot
     from keyturn.integrations._api_address import ApiAddress
-    from keyturn.integrations._request_auth import AuthorizedRequest
+    from keyturn.integrations._request_auth import Api, AuthorizedRequest
 else:
     Headers = object
 
@@ -153,27 +153,27 @@ class Flow(Adapter):
     def __init__(self, connection: Connection | str) -> None:
         super().__init__(connection)
         self._auth.resolves = False  # `Trace` checks each connection
-        self._manager: Any = None
-        # Of a URL that `RequestAuth` has checked: comparing it takes less than another check.
-        self._home: object = None
+        # What `RequestAuth` has checked: comparing it takes less than another check.
+        self._checked: tuple[Api | None, object] = None, None
         # The headers of the current token, prepared once for all requests with it.
         self._prepared: tuple[TokenHeaders, _Added, dict[str, str]] = (), {}, {}
 
     def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
         """Send a request with a token, and once more with another one after a 401."""
-        if _target(request.url) != self._home:
-            self._auth.authorize(request.method, str(request.url), {})
-            # The target last, for other threads.
-            self._manager, self._home = manager_of(self._auth.connection), _target(request.url)
-        snapshot: TokenSnapshot = self._manager.snapshot
-        if self._manager.now() >= snapshot.fresh_until:
-            snapshot = self._manager.get()
-        if self._auth.address:
-            _check_connections(request, self._auth.address, Trace)
+        api, home = self._checked
+        if not api or not self._is_checked(api, home, request.url):
+            api, home = api_for(self._auth, str(request.url)), _target(request.url)
+            self._checked = api, home
+        manager = api.manager
+        snapshot = manager.snapshot
+        if manager.now() >= snapshot.fresh_until:
+            snapshot = manager.get()
+        if api.address:
+            _check_connections(request, api.address, Trace)
         response = yield self._add(request, snapshot.headers)
         if response.status_code < 400 and not response.history:
             return
-        if self._has_lost_headers(response, snapshot):
+        if self._has_lost_headers(response, snapshot, home):
             response = yield self._add(response.request, snapshot.headers)
         if sent := self._rejected(response, snapshot):
             again = self._auth.reauthorize(sent, 401, response.headers, response.read())
@@ -182,25 +182,31 @@ class Flow(Adapter):
 
     async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
         """Do the same as `sync_auth_flow`, without blocking the event loop."""
-        if _target(request.url) != self._home:
-            await self._auth.aauthorize(request.method, str(request.url), {})
-            # The target last, for other threads.
-            self._manager, self._home = manager_of(self._auth.connection), _target(request.url)
-        snapshot: TokenSnapshot = self._manager.snapshot
-        if self._manager.now() >= snapshot.fresh_until:
-            snapshot = await self._manager.aget()
-        if self._auth.address:
-            _check_connections(request, self._auth.address, AsyncTrace)
+        api, home = self._checked
+        if not api or not self._is_checked(api, home, request.url):
+            api = await aapi_for(self._auth, str(request.url))
+            home = _target(request.url)
+            self._checked = api, home
+        manager = api.manager
+        snapshot = manager.snapshot
+        if manager.now() >= snapshot.fresh_until:
+            snapshot = await manager.aget()
+        if api.address:
+            _check_connections(request, api.address, AsyncTrace)
         response = yield self._add(request, snapshot.headers)
         if response.status_code < 400 and not response.history:
             return
-        if self._has_lost_headers(response, snapshot):
+        if self._has_lost_headers(response, snapshot, home):
             response = yield self._add(response.request, snapshot.headers)
         if sent := self._rejected(response, snapshot):
             body = await response.aread()
             again = await self._auth.areauthorize(sent, 401, response.headers, body)
             if again and isinstance(response.request.stream, self._byte_stream):
                 yield self._add(response.request, again.added)
+
+    def _is_checked(self, api: Api, home: object, url: Any) -> bool:
+        # A connection of `keyturn.Connections` gets another manager with its successor.
+        return _target(url) == home and api.manager is manager_of(self._auth.connection)
 
     def _add(self, request: Any, headers: TokenHeaders) -> Any:
         known, added, fields = self._prepared
@@ -214,7 +220,7 @@ class Flow(Adapter):
         request.headers = self._headers(request.headers, added, fields)
         return request
 
-    def _has_lost_headers(self, response: Any, snapshot: TokenSnapshot) -> bool:
+    def _has_lost_headers(self, response: Any, snapshot: TokenSnapshot, home: object) -> bool:
         """Return whether a redirect within the API is to be sent again, with our headers.
 
         The library has followed it by itself, without them. One that was elsewhere on its way
@@ -224,7 +230,7 @@ class Flow(Adapter):
         if (
             isinstance(request.headers, OneRequestHeaders)  # not redirected
             or snapshot.headers[0][0] in request.headers  # a hook of the caller's has set one
-            or any(_target(hop.request.url) != self._home for hop in (*response.history, response))
+            or any(_target(hop.request.url) != home for hop in (*response.history, response))
         ):
             return False
         # A request that changes nothing (RFC 9110 section 9.2.1) may be sent again in any case.

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import attrs
 
 from keyturn import errors
-from keyturn._connection import Connection, manager_of, policy_of
+from keyturn._connection import Connection, manager_of
 from keyturn._http import urls
 from keyturn._http.policy import restricts_addresses
 from keyturn._http.response import Response
@@ -83,6 +83,21 @@ def attach(
     )
 
 
+class Api(NamedTuple):
+    """Where a connection's tokens may go.
+
+    Args:
+        manager: Manages the tokens. A connection of `keyturn.Connections` gets another with its
+            successor.
+        origin: The API's origin.
+        address: The API's host, under a policy that restricts addresses.
+    """
+
+    manager: TokenManager
+    origin: str
+    address: ApiAddress | None
+
+
 class RequestAuth:
     """Authorizes the requests to one connection's API, and no others.
 
@@ -121,9 +136,7 @@ class RequestAuth:
             )
         self._source = connection
         self._connection = None if isinstance(connection, str) else connection
-        self._origin: str | None = None
-        # Under a policy that restricts addresses.
-        self.address: ApiAddress | None = None
+        self._api: Api | None = None
         # Whether `authorize` resolves the API's host; not if the adapter checks each connection.
         self.resolves = True
 
@@ -164,10 +177,10 @@ class RequestAuth:
             keyturn.errors.ForeignOrigin: The URL doesn't lead to the API's origin (RFC 6454).
             keyturn.errors.KeyturnError: No token can be acquired.
         """
-        manager = self._manager_for(url)
-        if self.address and self.resolves:
-            self.address.ensure()
-        return attach(url, headers, manager.get())
+        api = self._api_for(url)
+        if api.address and self.resolves:
+            api.address.ensure()
+        return attach(url, headers, api.manager.get())
 
     async def aauthorize(
         self,
@@ -180,13 +193,10 @@ class RequestAuth:
 
         It doesn't block the event loop, whether of asyncio or trio.
         """
-        if self._origin is None:
-            # Files may be read for it, and a token acquired.
-            await run_in_thread(self._find_origin)
-        manager = self._manager_for(url)
-        if self.address and self.resolves and self.address.is_due:
-            await run_in_thread(self.address.ensure)
-        return attach(url, headers, await manager.aget())
+        api = await self._aapi_for(url)
+        if api.address and self.resolves and api.address.is_due:
+            await run_in_thread(api.address.ensure)
+        return attach(url, headers, await api.manager.aget())
 
     def reauthorize(
         self, sent: AuthorizedRequest, status: int, headers: Mapping[str, str], body: bytes
@@ -204,47 +214,59 @@ class RequestAuth:
             another token already, or when there is no other token. The caller then gets the API's
             own response; a failed renewal is logged.
         """
+        if status != 401 or sent.is_renewed:
+            return None
         with self._logged_failure():
-            if self._is_rejected(sent, status, headers, body):
-                return _renewed(sent, manager_of(self.connection).get(sent.token))
+            # The connection may have been replaced meanwhile by one to another API.
+            manager = self._api_for(sent.url).manager
+            if _is_rejected(manager, headers, body):
+                return _renewed(sent, manager.get(sent.token))
         return None
 
     async def areauthorize(
         self, sent: AuthorizedRequest, status: int, headers: Mapping[str, str], body: bytes
     ) -> AuthorizedRequest | None:
         """Return the request with another token, without blocking the event loop."""
+        if status != 401 or sent.is_renewed:
+            return None
         with self._logged_failure():
-            if self._is_rejected(sent, status, headers, body):
-                return _renewed(sent, await manager_of(self.connection).aget(sent.token))
+            manager = (await self._aapi_for(sent.url)).manager
+            if _is_rejected(manager, headers, body):
+                return _renewed(sent, await manager.aget(sent.token))
         return None
 
-    def _is_rejected(
-        self, sent: AuthorizedRequest, status: int, headers: Mapping[str, str], body: bytes
-    ) -> bool:
-        if status != 401 or sent.is_renewed:
-            return False
-        lower = {name.lower(): value for name, value in headers.items()}
-        return manager_of(self.connection).token_rejected(Response(status, lower, body))
+    def _api_for(self, url: str) -> Api:
+        return self._checked(self._find_api(), url)
 
-    def _manager_for(self, url: str) -> TokenManager:
-        """Return what manages the tokens of the API that a URL leads to."""
-        connection, origin = self.connection, self._origin or self._find_origin()
+    async def _aapi_for(self, url: str) -> Api:
+        api, connection = self._api, self._connection
+        if api is None or connection is None or api.manager is not manager_of(connection):
+            # Files may be read for it, and a token acquired.
+            api = await run_in_thread(self._find_api)
+        return self._checked(api, url)
+
+    def _checked(self, api: Api, url: str) -> Api:
+        origin = api.origin
         if not url.startswith(f"{origin}/") and (found := _origin(url)) != origin:
             raise errors.ForeignOrigin(
                 f"{found or 'the URL'} is not the API's origin {origin}, so the token was not "
                 "attached.",
-                connection=connection.name,
+                connection=self.connection.name,
                 hint="Send this request without keyturn, or with a connection to that host.",
             )
-        return manager_of(connection)
+        return api
 
-    def _find_origin(self) -> str:
-        connection, url = self.connection, self.connection.api_url
-        policy = policy_of(connection)
-        if restricts_addresses(policy):
-            self.address = ApiAddress(policy, url, connection.name)
-        self._origin = urls.origin(url)  # last, for other threads
-        return self._origin
+    def _find_api(self) -> Api:
+        connection, api = self.connection, self._api
+        # Once more if the connection is replaced meanwhile: a token must not go to another's API.
+        while api is None or api.manager is not manager_of(connection):
+            manager, url = manager_of(connection), connection.api_url
+            policy, address = manager.acquisition.options.policy, None
+            if restricts_addresses(policy):
+                address = ApiAddress(policy, url, connection.name)
+            api = Api(manager, urls.origin(url), address)
+        self._api = api
+        return api
 
     @contextlib.contextmanager
     def _logged_failure(self) -> Generator[None]:
@@ -269,6 +291,21 @@ class RequestAuth:
         return f"<RequestAuth of {self._source!r}>"
 
 
+def api_for(auth: RequestAuth, url: str) -> Api:
+    """Return the API that a URL leads to.
+
+    Raises:
+        keyturn.errors.ForeignOrigin: The URL doesn't lead to the API's origin.
+        keyturn.errors.KeyturnError: The API's address is not known.
+    """
+    return auth._api_for(url)  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - of this module
+
+
+async def aapi_for(auth: RequestAuth, url: str) -> Api:
+    """Return the API that a URL leads to, without blocking the event loop; see `api_for`."""
+    return await auth._aapi_for(url)  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - of this module
+
+
 class Adapter:
     """What the adapters have in common: where their tokens come from, and how they are copied.
 
@@ -286,6 +323,11 @@ class Adapter:
 def is_sent(request: AuthorizedRequest, headers: Mapping[str, object]) -> bool:
     """Return whether a client sent the token; a hook of the caller's may have replaced it."""
     return headers.get(request.added[0][0]) == request.added[0][1]
+
+
+def _is_rejected(manager: TokenManager, headers: Mapping[str, str], body: bytes) -> bool:
+    lower = {name.lower(): value for name, value in headers.items()}
+    return manager.token_rejected(Response(401, lower, body))
 
 
 def _renewed(sent: AuthorizedRequest, snapshot: TokenSnapshot) -> AuthorizedRequest | None:
