@@ -14,12 +14,15 @@ if TYPE_CHECKING:
     from keyturn._http.policy import NetworkPolicy
     from keyturn._plugins.events import Event
     from keyturn._plugins.loading import ProviderInfo, provider, providers
+    from keyturn._registry import Connections, ConnectionStatus
     from keyturn._secret import Secret
     from keyturn._token import Token
     from keyturn.errors import Problem
 
 __all__ = [
     "Connection",
+    "ConnectionStatus",
+    "Connections",
     "Event",
     "NetworkPolicy",
     "Problem",
@@ -43,6 +46,8 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "Connection": "keyturn._connection",
+        "ConnectionStatus": "keyturn._registry",
+        "Connections": "keyturn._registry",
         "Event": "keyturn._plugins.events",
         "NetworkPolicy": "keyturn._http.policy",
         "Problem": "keyturn.errors",

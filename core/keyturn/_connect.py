@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from keyturn import errors
 from keyturn._connection import Connection
@@ -28,6 +28,16 @@ if TYPE_CHECKING:
     from keyturn._plugins.events import Listener
     from keyturn._rate_limit import RateLimit
     from keyturn.stores._base import TokenStore
+
+
+class Specification(NamedTuple):
+    """What a connection is made of, its store excepted, checked."""
+
+    provider: Provider[Any]
+    settings: Settings
+    name: str | None
+    options: Options
+    on_event: Listener | None
 
 
 def connect(
@@ -84,6 +94,39 @@ def connect(
         >>> connection.api_url
         'https://shop.example/admin/api'
     """
+    try:
+        specification = specify(
+            provider,
+            settings,
+            name=name,
+            policy=policy,
+            margin=margin,
+            timeout=timeout,
+            wait=wait,
+            rate_limit=rate_limit,
+            on_event=on_event,
+            **setting_keywords,
+        )
+    finally:
+        setting_keywords.clear()  # a traceback with locals must not show what is in them
+    return Connection(**specification._asdict(), store=open_store(store))
+
+
+def specify(
+    provider: str | Provider[Any],
+    settings: Mapping[str, Any] | Settings | None,
+    /,
+    *,
+    name: str | None = None,
+    policy: NetworkPolicy = PERMISSIVE,
+    margin: float = DEFAULT_MARGIN,
+    timeout: float = 30.0,
+    wait: float = 0.0,
+    rate_limit: str | RateLimit | None = None,
+    on_event: Listener | None = None,
+    **setting_keywords: Any,
+) -> Specification:
+    """Return what a connection is made of; see `connect`."""
     options: dict[str, Any] = {
         "margin": margin,
         "timeout": timeout,
@@ -96,7 +139,7 @@ def connect(
         found = _provider(provider)
         values, mistakes = _read(found, settings, setting_keywords, policy)
     finally:
-        setting_keywords.clear()  # a traceback with locals must not show what is in them
+        setting_keywords.clear()  # as above
     wrong = {option: option_problem(option, value) for option, value in options.items()}
     if on_event is not None and not callable(on_event):
         wrong["on_event"] = "must be callable with one keyturn.Event"
@@ -109,14 +152,7 @@ def connect(
             problems=mistakes,
             connection=name,
         )
-    return Connection(
-        found,
-        values,
-        store=open_store(store),
-        name=name,
-        options=Options(**options, policy=policy),
-        on_event=on_event,
-    )
+    return Specification(found, values, name, Options(**options, policy=policy), on_event)
 
 
 def problems(

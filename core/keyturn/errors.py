@@ -96,6 +96,10 @@ class ProviderLoadError(ConfigurationError):
     """The chosen provider's plugin can't be imported, or returns no usable provider."""
 
 
+class ConnectionNotFound(ConfigurationError, KeyError):
+    """`keyturn.Connections` has no open connection of that id."""
+
+
 class TokenRequestRefused(KeyturnError):
     """The authorization server refused the token request (RFC 6749 section 5.2).
 

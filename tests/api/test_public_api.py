@@ -23,10 +23,12 @@ OTHER_TYPES |= {"MeterProvider", "TracerProvider"}
 # Aliases of Literal, Callable and tuple: who calls writes the value itself.
 ALIASES = {
     "BodyFormat", "ClientAuthentication", "Kind", "LifetimeFormat", "Listener", "Pairs", "Reason",
+    "State",
 }  # fmt: skip
 # What keyturn itself passes to a connection, and what a request becomes on the wire.
 INTERNAL = {
     "keyturn.Connection: clock: Clock",
+    "keyturn.Connection: index: TokenIndex",
     "keyturn.Connection: options: Options",
     "keyturn.Connection: transport: Transport",
     "keyturn.plugins.TokenRequest.encode: return: EncodedRequest",

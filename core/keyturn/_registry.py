@@ -1,0 +1,346 @@
+"""Many connections in one process, each under an id of the application's own."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import attrs
+
+from keyturn import errors
+from keyturn._clock import SYSTEM
+from keyturn._connect import Specification, problems_under, specify
+from keyturn._connection import Connection, hand_over, manager_of
+from keyturn._http.policy import NetworkPolicy
+from keyturn._once import PerProcess
+from keyturn._tokens.index import TokenIndex
+from keyturn._tokens.single_flight import run_in_thread
+from keyturn._tokens.snapshot import EMPTY
+from keyturn.stores._opening import open_store
+from keyturn.stores._resilient import ResilientStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from keyturn._plugins.events import Listener
+    from keyturn._providers.provider import Provider
+    from keyturn._providers.settings import Settings
+    from keyturn.errors import Problem
+    from keyturn.stores._base import TokenStore
+
+# Characters.
+_MAX_ID = 256
+
+State = Literal["none", "fresh", "stale", "expired"]
+
+
+@attrs.frozen(kw_only=True)
+class ConnectionStatus:
+    """What one process holds of a connection; it has no secret.
+
+    Args:
+        id: The connection's id.
+        provider: The provider's name.
+        state: `none` (no token is held here), `fresh`, `stale` (valid, and renewed when it is next
+            used) or `expired`.
+        seconds_left: Seconds for which the token may still be used, or None without a token.
+        last_error: Why no token could be acquired the last time; None when one was.
+    """
+
+    id: str
+    provider: str
+    state: State
+    seconds_left: float | None
+    last_error: str | None
+
+
+@attrs.frozen(eq=False, repr=False)
+class _Row:
+    """One id's connection.
+
+    Args:
+        connection: The connection.
+        index: Lists its tokens.
+        specification: What it is made of.
+        is_isolated: Whether it shares no token with another id.
+        earlier: The connections that it has replaced, while others hold them.
+    """
+
+    connection: Connection
+    index: TokenIndex
+    specification: Specification
+    is_isolated: bool
+    earlier: tuple[weakref.ref[Connection], ...] = ()
+
+    def replaced_by(self, row: _Row) -> _Row:
+        """Make all that hold this row's connections use another's; return the other with them."""
+        earlier = (*self.earlier, weakref.ref(self.connection))
+        held = [found for found in (each() for each in earlier) if found is not None]
+        for each in held:
+            hand_over(each, row.connection)
+        return attrs.evolve(row, earlier=tuple(map(weakref.ref, held)))
+
+
+class Connections:
+    """The connections of a platform, by ids of its own, such as keys of its database.
+
+    Any number of threads and tasks may use it at once. A forked child has the same connections.
+
+    A connection that is replaced stays usable: whoever holds it, or an adapter made from it, uses
+    its successor from then on. Requests in progress finish with the token that they began with.
+
+    Args:
+        store: Where all tokens live: a token store or its URL; by default `$KEYTURN_STORE`, else
+            the memory of this process.
+        policy: What settings may name, and which hosts the connections may reach. The default is
+            strict, as the settings are an end user's.
+        on_event: Called with each `keyturn.Event`, unless `open` is given another; see
+            `keyturn.connect`.
+
+    Raises:
+        keyturn.errors.ConfigurationError: An argument can't be used.
+
+    Example:
+        >>> import keyturn
+        >>> connections = keyturn.Connections()
+        >>> row = {"url": "https://shop.example", "client_id": "x", "client_secret": "made-up"}
+        >>> connections.problems("orocommerce", row)
+        []
+        >>> connection = connections.open("tenant-17", "orocommerce", row)
+        >>> connections["tenant-17"] is connection
+        True
+    """
+
+    def __init__(
+        self,
+        *,
+        store: str | TokenStore | None = None,
+        policy: NetworkPolicy = NetworkPolicy(),  # noqa: B008 - it is frozen
+        on_event: Listener | None = None,
+    ) -> None:
+        if not isinstance(policy, NetworkPolicy):
+            raise errors.ConfigurationError("policy must be a keyturn.NetworkPolicy.")
+        if on_event is not None and not callable(on_event):
+            raise errors.ConfigurationError("on_event must be callable with one keyturn.Event.")
+        self._store = open_store(store)
+        self._policy = policy
+        self._on_event = on_event
+        self._is_closed = False
+        self._rows: dict[str, _Row] = {}
+        # Of all ids with a connection, or a token request of a closed one in progress.
+        self._indexes: weakref.WeakValueDictionary[str, TokenIndex] = weakref.WeakValueDictionary()
+        self._lock = PerProcess(threading.Lock)
+
+    def open(
+        self,
+        id: str,
+        provider: str | Provider[Any],
+        settings: Mapping[str, Any] | Settings,
+        *,
+        isolate: bool = False,
+        **options: Any,
+    ) -> Connection:
+        """Return the connection of an id; nothing is sent yet.
+
+        It is the same object while provider, settings and options are the same. When they change,
+        it is replaced.
+
+        Args:
+            id: The id, of 1 to 256 characters, whatever they are.
+            provider: The provider's name, or a provider.
+            settings: The provider's settings, as `keyturn.connect` takes them.
+            isolate: Whether it shares no token, and no error response, with an equal connection
+                of another id.
+            options: Those of `keyturn.connect`, except `store` and `policy`. `name`, by default
+                the id, is what messages call the connection.
+
+        Raises:
+            keyturn.errors.ConfigurationError: An argument is wrong (all mistakes are named), or
+                the policy forbids a setting. What the id had stays open.
+        """
+        _check_id(id)
+        defaults: dict[str, Any] = {
+            "name": _printable(id),
+            "on_event": self._on_event,
+            "policy": self._policy,
+        }
+        for name in ("store", "policy"):
+            if name in options:
+                raise errors.ConfigurationError(
+                    f"{name} is the same for all connections: pass it to keyturn.Connections."
+                )
+        specification = specify(provider, settings, **defaults | options)
+        while True:
+            self._check_open()
+            row = self._rows.get(id)
+            if row and (row.specification, row.is_isolated) == (specification, isolate):
+                return row.connection
+            # A provider's code runs here, without the lock.
+            new = self._row(id, specification, isolate)
+            with self._lock.get():
+                is_current = self._rows.get(id) is row and not new.index.is_removed
+                if is_current and not self._is_closed:
+                    self._rows[id] = row.replaced_by(new) if row else new
+                    return new.connection
+
+    def problems(
+        self, provider: str | Provider[Any], settings: Mapping[str, Any] | Settings
+    ) -> list[Problem]:
+        """Return every mistake in settings, such as those of a form, and what the policy forbids.
+
+        Nothing is sent, and no name is resolved.
+
+        Args:
+            provider: The provider's name, or a provider.
+            settings: As `open` takes them.
+
+        Raises:
+            keyturn.errors.ConfigurationError: The provider can't be used.
+        """
+        return problems_under(self._policy, provider, settings)
+
+    def status(self) -> list[ConnectionStatus]:
+        """Return what this process holds of each connection; nothing is sent, no store is read."""
+        return [_status(id, row) for id, row in self._rows.copy().items()]
+
+    def close(self, id: str | None = None) -> None:
+        """Close one connection, or all of them for good; their tokens stay in the store.
+
+        Args:
+            id: The connection's id; one that isn't open is ignored. By default all are closed, and
+                `open` raises `keyturn.errors.ConfigurationError` from then on.
+        """
+        with self._lock.get():
+            self._is_closed = self._is_closed or id is None
+            ids = [*self._rows] if id is None else [id]
+            rows = [self._rows.pop(each) for each in ids if each in self._rows]
+        for row in rows:
+            row.connection.close()  # and with it those it has replaced: they have the same manager
+
+    async def aclose(self, id: str | None = None) -> None:
+        """Close one connection, or all of them for good; see `close`."""
+        self.close(id)
+
+    def remove(self, id: str, *, revoke: bool = False) -> None:
+        """Close a connection, and remove its tokens and error responses from the store.
+
+        It needs nothing but the id, which may never have been open in this process. A token stays
+        that another id shares. What other processes hold in their memory stays usable there until
+        it expires, and they store tokens again while they have the connection open.
+
+        A token request for the id that is in progress, also in another process, is waited for.
+
+        Args:
+            id: The connection's id.
+            revoke: Whether the current token is also revoked at the provider (RFC 7009), unless
+                another id shares it.
+
+        Raises:
+            keyturn.errors.ConnectionNotFound: `revoke` is given, and the id isn't open.
+            keyturn.errors.ConfigurationError: The provider has no way to revoke a token.
+            keyturn.errors.KeyturnError: Revoking failed, and nothing was removed; or the store
+                failed.
+        """
+        _check_id(id)
+        index = self._index(id)
+        if revoke:
+            connection = self[id]
+            if not index.is_shared(connection.token_request().fingerprint):
+                connection.revoke()
+        with self._lock.get():
+            self._indexes.pop(id, None)
+            index.is_removed = True
+        self.close(id)
+        try:
+            index.remove()
+        except errors.KeyturnError as error:
+            error.connection = _printable(id)
+            raise
+
+    async def aremove(self, id: str, *, revoke: bool = False) -> None:
+        """Close a connection and remove its tokens, without blocking the event loop."""
+        await run_in_thread(lambda: self.remove(id, revoke=revoke))
+
+    def __getitem__(self, id: str) -> Connection:
+        row = self._rows.get(id)
+        if row is None:
+            raise errors.ConnectionNotFound(
+                f"no connection of the id {str(id)[:_MAX_ID]!r} is open.",
+                hint="Open it with keyturn.Connections.open.",
+            )
+        return row.connection
+
+    def __contains__(self, id: object) -> bool:
+        return id in self._rows
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([*self._rows])
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Connections: {len(self)} open>"
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise errors.ConfigurationError("the connections are closed.")
+
+    def _index(self, id: str) -> TokenIndex:
+        with self._lock.get():
+            index = self._indexes.get(id)
+            if index is None:
+                index = TokenIndex(ResilientStore(self._store), SYSTEM, id)
+                self._indexes[id] = index
+            return index
+
+    def _row(self, id: str, specification: Specification, isolate: bool) -> _Row:  # noqa: FBT001 - as above
+        index = self._index(id)
+        connection = Connection(
+            **specification._asdict(), store=self._store, index=index, is_isolated=isolate
+        )
+        return _Row(connection, index, specification, isolate)
+
+
+def _status(id: str, row: _Row) -> ConnectionStatus:
+    manager = manager_of(row.connection)
+    held, now = manager.snapshot, manager.now()
+    state: State = "fresh"
+    if held is EMPTY:
+        state = "none"
+    elif now >= held.usable_until:
+        state = "expired"
+    elif now >= held.fresh_until:
+        state = "stale"
+    return ConnectionStatus(
+        id=id,
+        provider=row.specification.provider.name,
+        state=state,
+        seconds_left=None if held is EMPTY else max(0.0, held.usable_until - now),
+        last_error=manager.last_error,
+    )
+
+
+def _check_id(id: object) -> None:
+    if not isinstance(id, str) or not 1 <= len(id) <= _MAX_ID:
+        raise errors.ConfigurationError(
+            f"the id of a connection must be a string of 1 to {_MAX_ID} characters."
+        )
+
+
+def _printable(id: str) -> str:
+    """Return an id as messages show it, without control characters."""
+    return id if id.isprintable() else id.encode("unicode_escape").decode()
