@@ -133,6 +133,8 @@ def test_each_datum_of_a_provider_has_a_real_user(name: str) -> None:
     "cls",
     [
         keyturn.Connection,
+        keyturn.ConnectionStatus,
+        keyturn.Connections,
         keyturn.Event,
         keyturn.Problem,
         keyturn.ProviderInfo,
