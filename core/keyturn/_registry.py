@@ -124,6 +124,7 @@ class Connections:
         if on_event is not None and not callable(on_event):
             raise errors.ConfigurationError("on_event must be callable with one keyturn.Event.")
         self._store = open_store(store)
+        self._resilient = ResilientStore(self._store)  # for the index
         self._policy = policy
         self._on_event = on_event
         self._is_closed = False
@@ -303,7 +304,7 @@ class Connections:
         with self._lock.get():
             index = self._indexes.get(id)
             if index is None:
-                index = TokenIndex(ResilientStore(self._store), SYSTEM, id)
+                index = TokenIndex(self._resilient, SYSTEM, id)
                 self._indexes[id] = index
             return index
 

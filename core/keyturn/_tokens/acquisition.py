@@ -4,7 +4,6 @@ import contextvars
 import json
 import logging
 import os
-from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
@@ -120,7 +119,8 @@ class Acquisition:
     index: TokenIndex | None = None
     is_isolated: bool = False
     known: Credentials | None = attrs.field(default=None, init=False)
-    _events: deque[tuple[contextvars.Context, Event]] = attrs.field(factory=deque, init=False)
+    # No deque: an empty one would be a fifth of an idle connection's memory.
+    _events: list[tuple[contextvars.Context, Event]] = attrs.field(factory=list, init=False)
 
     def __attrs_post_init__(self) -> None:
         if not callable(self.settings):
@@ -249,7 +249,7 @@ class Acquisition:
         """Report what happened; see `keyturn._plugins.events`."""
         while self._events:
             # Another worker of this connection may have kept it, in its caller's context.
-            context, event = self._events.popleft()
+            context, event = self._events.pop(0)
             context.run(emit, event, self.on_event)
 
     def _logged(self, found: TokenSnapshot) -> TokenSnapshot:

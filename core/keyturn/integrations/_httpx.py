@@ -161,7 +161,7 @@ class Flow(Adapter):
     def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
         """Send a request with a token, and once more with another one after a 401."""
         api, home = self._checked
-        if not api or not self._is_checked(api, home, request.url):
+        if not api or self._has_moved(api) or _target(request.url) != home:
             api, home = api_for(self._auth, str(request.url)), _target(request.url)
             self._checked = api, home
         manager = api.manager
@@ -183,7 +183,7 @@ class Flow(Adapter):
     async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
         """Do the same as `sync_auth_flow`, without blocking the event loop."""
         api, home = self._checked
-        if not api or not self._is_checked(api, home, request.url):
+        if not api or self._has_moved(api) or _target(request.url) != home:
             api = await aapi_for(self._auth, str(request.url))
             home = _target(request.url)
             self._checked = api, home
@@ -204,9 +204,9 @@ class Flow(Adapter):
             if again and isinstance(response.request.stream, self._byte_stream):
                 yield self._add(response.request, again.added)
 
-    def _is_checked(self, api: Api, home: object, url: Any) -> bool:
+    def _has_moved(self, api: Api) -> bool:
         # A connection of `keyturn.Connections` gets another manager with its successor.
-        return _target(url) == home and api.manager is manager_of(self._auth.connection)
+        return api.manager is not manager_of(self._auth.connection)
 
     def _add(self, request: Any, headers: TokenHeaders) -> Any:
         known, added, fields = self._prepared
