@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from keyturn._http.policy import NetworkPolicy
     from keyturn._plugins.events import Event
     from keyturn._plugins.loading import ProviderInfo, provider, providers
-    from keyturn._registry import Connections, ConnectionStatus
+    from keyturn._registry import Connections
     from keyturn._secret import Secret
     from keyturn._token import Token
+    from keyturn._tokens.status import ConnectionStatus
     from keyturn.errors import Problem
 
 __all__ = [
@@ -46,7 +47,7 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "Connection": "keyturn._connection",
-        "ConnectionStatus": "keyturn._registry",
+        "ConnectionStatus": "keyturn._tokens.status",
         "Connections": "keyturn._registry",
         "Event": "keyturn._plugins.events",
         "NetworkPolicy": "keyturn._http.policy",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
@@ -16,7 +16,7 @@ from keyturn._http.policy import NetworkPolicy
 from keyturn._once import PerProcess
 from keyturn._tokens.index import TokenIndex
 from keyturn._tokens.single_flight import run_in_thread
-from keyturn._tokens.snapshot import EMPTY
+from keyturn._tokens.status import status_of
 from keyturn.stores._opening import open_store
 from keyturn.stores._resilient import ResilientStore
 
@@ -26,33 +26,12 @@ if TYPE_CHECKING:
     from keyturn._plugins.events import Listener
     from keyturn._providers.provider import Provider
     from keyturn._providers.settings import Settings
+    from keyturn._tokens.status import ConnectionStatus
     from keyturn.errors import Problem
     from keyturn.stores._base import TokenStore
 
 # Characters.
 _MAX_ID = 256
-
-State = Literal["none", "fresh", "stale", "expired"]
-
-
-@attrs.frozen(kw_only=True)
-class ConnectionStatus:
-    """What one process holds of a connection; it has no secret.
-
-    Args:
-        id: The connection's id.
-        provider: The provider's name.
-        state: `none` (no token is held here), `fresh`, `stale` (valid, and renewed when it is next
-            used) or `expired`.
-        seconds_left: Seconds for which the token may still be used, or None without a token.
-        last_error: Why no token could be acquired the last time; None when one was.
-    """
-
-    id: str
-    provider: str
-    state: State
-    seconds_left: float | None
-    last_error: str | None
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -203,7 +182,10 @@ class Connections:
 
     def status(self) -> list[ConnectionStatus]:
         """Return what this process holds of each connection; nothing is sent, no store is read."""
-        return [_status(id, row) for id, row in self._rows.copy().items()]
+        return [
+            status_of(id, row.specification.provider.name, manager_of(row.connection))
+            for id, row in self._rows.copy().items()
+        ]
 
     def close(self, id: str | None = None) -> None:
         """Close one connection, or all of them for good; their tokens stay in the store.
@@ -314,25 +296,6 @@ class Connections:
             **specification._asdict(), store=self._store, index=index, is_isolated=isolate
         )
         return _Row(connection, index, specification, isolate)
-
-
-def _status(id: str, row: _Row) -> ConnectionStatus:
-    manager = manager_of(row.connection)
-    held, now = manager.snapshot, manager.now()
-    state: State = "fresh"
-    if held is EMPTY:
-        state = "none"
-    elif now >= held.usable_until:
-        state = "expired"
-    elif now >= held.fresh_until:
-        state = "stale"
-    return ConnectionStatus(
-        id=id,
-        provider=row.specification.provider.name,
-        state=state,
-        seconds_left=None if held is EMPTY else max(0.0, held.usable_until - now),
-        last_error=manager.last_error,
-    )
 
 
 def _check_id(id: object) -> None:

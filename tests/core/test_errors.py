@@ -95,6 +95,7 @@ def test_tree_is_the_documented_one() -> None:
     assert {kind.__name__: kind.mro()[1].__name__ for kind in CLASSES} == {
         "KeyturnError": "Exception",
         "ConfigurationError": "KeyturnError",
+        "ConnectionNotFound": "ConfigurationError",
         "ProviderNotFound": "ConfigurationError",
         "ProviderConflict": "ConfigurationError",
         "ProviderLoadError": "ConfigurationError",

@@ -211,7 +211,7 @@ def test_span_belongs_to_the_caller_that_caused_it(world: World, recorded: Recor
         assert thread.is_alive()
     with recorded.tracer.start_as_current_span("second"):
         connection._note_outage("OSError")  # noqa: SLF001 - what a failing store of another call does
-        connection._acquisition.emit_events()  # noqa: SLF001 - as another worker does when it ends
+        connection._manager.acquisition.emit_events()  # noqa: SLF001 - as another worker does when it ends
     second_is_done.set()
     thread.join(10)
     world.land()
