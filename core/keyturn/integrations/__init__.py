@@ -11,7 +11,8 @@ from keyturn._names import TYPE_CHECKING, lazy_names
 
 if TYPE_CHECKING:
     from keyturn.integrations import aiohttp, httpx, httpx2, opentelemetry, requests
-    from keyturn.integrations._request_auth import AuthorizedRequest, RequestAuth
+    from keyturn.integrations._authorized_request import AuthorizedRequest
+    from keyturn.integrations._request_auth import RequestAuth
 
 __all__ = [
     "AuthorizedRequest",
@@ -26,7 +27,7 @@ __all__ = [
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "AuthorizedRequest": "keyturn.integrations._request_auth",
+        "AuthorizedRequest": "keyturn.integrations._authorized_request",
         "RequestAuth": "keyturn.integrations._request_auth",
         "aiohttp": "keyturn.integrations.aiohttp",
         "httpx": "keyturn.integrations.httpx",

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from keyturn._connection import manager_of
 from keyturn.integrations._api_address import AsyncTrace, Trace
-from keyturn.integrations._request_auth import Adapter, aapi_for, api_for, attach, is_sent, logger
+from keyturn.integrations._authorized_request import attach, is_sent
+from keyturn.integrations._request_auth import Adapter, aapi_for, api_for, logger
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator, Iterator
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from keyturn._tokens.snapshot import Headers as TokenHeaders
     from keyturn._tokens.snapshot import TokenSnapshot
     from keyturn.integrations._api_address import ApiAddress
-    from keyturn.integrations._request_auth import Api, AuthorizedRequest
+    from keyturn.integrations._authorized_request import AuthorizedRequest
+    from keyturn.integrations._request_auth import Api
 else:
     Headers = object
 

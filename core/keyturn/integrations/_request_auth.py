@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import re
 from typing import TYPE_CHECKING, Any, NamedTuple
-
-import attrs
 
 from keyturn import errors
 from keyturn._connection import Connection, manager_of
@@ -16,71 +13,14 @@ from keyturn._http.policy import restricts_addresses
 from keyturn._http.response import Response
 from keyturn._tokens.single_flight import run_in_thread
 from keyturn.integrations._api_address import ApiAddress
+from keyturn.integrations._authorized_request import AuthorizedRequest, attach, renewed
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
-    from keyturn._token import Token
     from keyturn._tokens.manager import TokenManager
-    from keyturn._tokens.snapshot import TokenSnapshot
 
 logger = logging.getLogger("keyturn.integrations")
-
-
-class Unshown(str):
-    """A header's value that no `repr` shows.
-
-    The clients' frames and errors hold all headers, and so does a crash report with local
-    variables.
-    """
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "'********'"
-
-
-@attrs.frozen(eq=False)
-class AuthorizedRequest:
-    """An API request with a connection's token.
-
-    Args:
-        url: Where to send it.
-        headers: All headers to send: the caller's, and those that keyturn adds. Their values
-            don't show in a `repr`.
-        added: The headers that keyturn adds, names and values; the token's comes first. A client
-            must not copy them when it follows a redirect.
-        given: The caller's headers.
-        token: The token in it.
-        is_renewed: Whether the API has refused another token for this request.
-    """
-
-    url: str = attrs.field(repr=lambda url: repr(re.split("[?#]", url, maxsplit=1)[0]))
-    headers: dict[str, str] = attrs.field(repr=False)
-    added: tuple[tuple[str, str], ...] = attrs.field(repr=False)
-    given: dict[str, str] = attrs.field(repr=False)
-    token: Token = attrs.field(repr=False)
-    is_renewed: bool = False
-
-
-def attach(
-    url: str, given: Mapping[str, str], snapshot: TokenSnapshot, *, is_renewed: bool = False
-) -> AuthorizedRequest:
-    """Return a request with a token; its URL has been checked.
-
-    Other headers of the caller's stay, but for `Accept: */*`: the clients put it on every request.
-    """
-    chosen = {
-        name.lower() for name, value in given.items() if (name.lower(), value) != ("accept", "*/*")
-    } - {snapshot.headers[0][0].lower()}
-    unshown = {
-        name: Unshown(value) for name, value in snapshot.headers if name.lower() not in chosen
-    }
-    replaced = set(map(str.lower, unshown))
-    kept = {name: value for name, value in given.items() if name.lower() not in replaced}
-    return AuthorizedRequest(
-        url, kept | unshown, tuple(unshown.items()), dict(given), snapshot.token, is_renewed
-    )
 
 
 class Api(NamedTuple):
@@ -220,7 +160,7 @@ class RequestAuth:
             # The connection may have been replaced meanwhile by one to another API.
             manager = self._api_for(sent.url).manager
             if _is_rejected(manager, headers, body):
-                return _renewed(sent, manager.get(sent.token))
+                return renewed(sent, manager.get(sent.token))
         return None
 
     async def areauthorize(
@@ -232,7 +172,7 @@ class RequestAuth:
         with self._logged_failure():
             manager = (await self._aapi_for(sent.url)).manager
             if _is_rejected(manager, headers, body):
-                return _renewed(sent, await manager.aget(sent.token))
+                return renewed(sent, await manager.aget(sent.token))
         return None
 
     def _api_for(self, url: str) -> Api:
@@ -320,20 +260,9 @@ class Adapter:
         return type(self), self._auth.__reduce__()[1]
 
 
-def is_sent(request: AuthorizedRequest, headers: Mapping[str, object]) -> bool:
-    """Return whether a client sent the token; a hook of the caller's may have replaced it."""
-    return headers.get(request.added[0][0]) == request.added[0][1]
-
-
 def _is_rejected(manager: TokenManager, headers: Mapping[str, str], body: bytes) -> bool:
     lower = {name.lower(): value for name, value in headers.items()}
     return manager.token_rejected(Response(401, lower, body))
-
-
-def _renewed(sent: AuthorizedRequest, snapshot: TokenSnapshot) -> AuthorizedRequest | None:
-    if snapshot.token.access_token == sent.token.access_token:
-        return None
-    return attach(sent.url, sent.given, snapshot, is_renewed=True)
 
 
 def _origin(url: str) -> str | None:
@@ -343,5 +272,4 @@ def _origin(url: str) -> str | None:
         return None
 
 
-for _public in (AuthorizedRequest, RequestAuth):
-    _public.__module__ = "keyturn.integrations"
+RequestAuth.__module__ = "keyturn.integrations"

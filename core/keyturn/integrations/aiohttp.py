@@ -14,7 +14,8 @@ from keyturn import errors
 from keyturn._connection import policy_of
 from keyturn._http.policy import check_address
 from keyturn._tokens.single_flight import run_in_thread
-from keyturn.integrations._request_auth import Adapter, RequestAuth, is_sent
+from keyturn.integrations._authorized_request import is_sent
+from keyturn.integrations._request_auth import Adapter, RequestAuth
 
 if TYPE_CHECKING:
     from aiohttp import ClientHandlerType, ClientRequest, ClientResponse

@@ -11,12 +11,14 @@ from requests.exceptions import UnrewindableBodyError
 from requests.utils import rewind_body
 
 from keyturn import errors
-from keyturn.integrations._request_auth import Adapter, is_sent
+from keyturn.integrations._authorized_request import is_sent
+from keyturn.integrations._request_auth import Adapter
 
 if TYPE_CHECKING:
     from requests import Response
 
-    from keyturn.integrations._request_auth import AuthorizedRequest, RequestAuth
+    from keyturn.integrations._authorized_request import AuthorizedRequest
+    from keyturn.integrations._request_auth import RequestAuth
 
 
 class _Request(PreparedRequest):
