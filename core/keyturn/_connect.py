@@ -182,7 +182,11 @@ def problems_under(
 ) -> list[Problem]:
     """Return every mistake in settings, and what a policy forbids in them; see `problems`."""
     found = _provider(provider)
-    values, mistakes = _read(found, settings, {}, policy)
+    # For `connect`, None stands for keywords; a form can't be None.
+    form: Any = settings
+    if form is None:
+        form = ()
+    values, mistakes = _read(found, form, {}, policy)
     if values is None:
         return mistakes
     try:

@@ -11,19 +11,16 @@ from keyturn._http.urls import domain_problem, label_problem, url_problem
 from keyturn._http.values import DynamicValue
 from keyturn._names import lazy_names, publish
 from keyturn._plugins.hooks import hookimpl
+from keyturn._providers.checks import any_matches, between, each_matches, matches
+from keyturn._providers.fields import choice, domain, file, label, setting, url
 from keyturn._providers.provider import Provider
+from keyturn._providers.rules import ABSENT, GIVEN, Rule
 from keyturn._providers.settings import (
     CertificateSettings,
     ClientSettings,
     ConfidentialSettings,
     KeySettings,
     Settings,
-    choice,
-    domain,
-    file,
-    label,
-    setting,
-    url,
 )
 from keyturn._rate_limit import RateLimit
 
@@ -32,6 +29,8 @@ if TYPE_CHECKING:
     from keyturn._providers.from_data import DescriptionSettings, provider_from_data
 
 __all__ = [
+    "ABSENT",
+    "GIVEN",
     "CertificateSettings",
     "ClientCertificate",
     "ClientSettings",
@@ -44,18 +43,23 @@ __all__ = [
     "Provider",
     "RateLimit",
     "Response",
+    "Rule",
     "Secret",
     "Settings",
     "Token",
     "TokenRequest",
+    "any_matches",
+    "between",
     "choice",
     "domain",
     "domain_problem",
+    "each_matches",
     "file",
     "hookimpl",
     "is_code",
     "label",
     "label_problem",
+    "matches",
     "provider_from_data",
     "provider_from_file",
     "setting",

@@ -10,7 +10,7 @@ import keyturn
 from keyturn_commercelayer.scope import Scope, Selector
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from keyturn import Token
     from keyturn.plugins import Response, TokenRequest
@@ -21,26 +21,11 @@ __all__ = ["CommerceLayer", "CommerceLayerSettings", "Scope", "Selector", "keytu
 _DEFAULT_LIFETIMES = {"sales_channel": 14_400, "integration": 7_200}
 _MIN_LIFETIME = 7_200
 _MAX_LIFETIME = 31_536_000
-_SELECTOR_PATTERN = r"(id|code):[\x21\x23-\x5b\x5d-\x7e]+"
-_SELECTOR_SCHEMA = {"pattern": f"^{_SELECTOR_PATTERN}$"}
-
-
-def _selector_problem(value: str) -> str | None:
-    try:
-        Selector.parse(f"market:{value}")
-    except ValueError:
-        return "must be id:… or code:…, such as code:europe"
-    return None
-
-
-def _resource_problem(value: str) -> str | None:
-    return "must be id:… or code:…" if value == "all" else _selector_problem(value)
-
-
-def _lifetime_problem(value: int) -> str | None:
-    if _MIN_LIFETIME <= value <= _MAX_LIFETIME:
-        return None
-    return f"must be from {_MIN_LIFETIME} to {_MAX_LIFETIME} seconds"
+_SELECTOR = r"(?:id|code):[\x21\x23-\x5b\x5d-\x7e]+"
+_RESOURCE = keyturn.plugins.matches(_SELECTOR, "must be id:… or code:…, such as code:europe")
+_HAS_MARKET = keyturn.plugins.any_matches("market:.*", "has no market")
+_NEEDS_MARKET = {"kind": "sales_channel", "require_market": True}
+_HAS_STOCK_LOCATION = keyturn.plugins.any_matches("stock_location:.*", "has no stock location")
 
 
 class CommerceLayerSettings(keyturn.plugins.ClientSettings):
@@ -61,34 +46,36 @@ class CommerceLayerSettings(keyturn.plugins.ClientSettings):
         "Market",
         "The market in scope, as id:… or code:…, or all.",
         default=None,
-        check=_selector_problem,
-        schema={"pattern": f"^(all|{_SELECTOR_PATTERN})$"},
+        check=keyturn.plugins.matches(
+            f"all|{_SELECTOR}", "must be id:… or code:…, such as code:europe, or all"
+        ),
     )
     stock_location: str | None = keyturn.plugins.setting(
         "Stock location",
         "The stock location in scope, as id:… or code:…; it must belong to the market in scope.",
         default=None,
-        check=_resource_problem,
-        schema=_SELECTOR_SCHEMA,
+        check=_RESOURCE,
     )
     store_scope: str | None = keyturn.plugins.setting(
         "Store",
         "The store in scope, as id:… or code:….",
         default=None,
-        check=_resource_problem,
-        schema=_SELECTOR_SCHEMA,
+        check=_RESOURCE,
     )
     scope: tuple[str, ...] | None = keyturn.plugins.setting(
         "Scope",
         "The whole scope, instead of market, stock location and store.",
         default=None,
+        check=keyturn.plugins.each_matches(
+            f"market:all|(?:market|stock_location|store):{_SELECTOR}",
+            "must have scope values such as market:code:europe, stock_location:id:… or store:id:…",
+        ),
     )
     lifetime: int | None = keyturn.plugins.setting(
         "Lifetime",
         "The token lifetime in seconds that was set for these credentials, if one was set.",
         default=None,
-        check=_lifetime_problem,
-        schema={"minimum": _MIN_LIFETIME, "maximum": _MAX_LIFETIME},
+        check=keyturn.plugins.between(_MIN_LIFETIME, _MAX_LIFETIME, unit="seconds"),
     )
     require_market: bool = keyturn.plugins.setting(
         "Require a market",
@@ -99,26 +86,46 @@ class CommerceLayerSettings(keyturn.plugins.ClientSettings):
         "Domain", "Where Commerce Layer is.", default="commercelayer.io"
     )
 
-    def problems(self) -> Iterator[str]:
-        """Return what Commerce Layer would refuse."""
-        if self.kind == "integration" and self.client_secret is None:
-            yield "client_secret: is required for an integration"
-        if self.scope is not None and (self.market or self.stock_location or self.store_scope):
-            yield "scope: can't be given beside market, stock_location or store_scope"
-        try:
-            self.typed_scope()
-        except ValueError as error:
-            yield f"{'stock_location' if self.scope is None else 'scope'}: {error}"
-        else:
-            if self.require_market and self.lacks_market():
-                yield "market: is required for a sales channel"
+    rules = (
+        keyturn.plugins.Rule(
+            "client_secret", "is required for an integration", when={"kind": "integration"}
+        ),
+        *(
+            keyturn.plugins.Rule(
+                "scope",
+                "can't be given beside market, stock_location or store_scope",
+                when={other: keyturn.plugins.GIVEN},
+                must_be=keyturn.plugins.ABSENT,
+            )
+            for other in ("market", "stock_location", "store_scope")
+        ),
+        # Commerce Layer's page «Authentication», section «Putting a stock location in scope».
+        keyturn.plugins.Rule(
+            "market",
+            "is required with a stock location",
+            when={"stock_location": keyturn.plugins.GIVEN, "scope": keyturn.plugins.ABSENT},
+        ),
+        keyturn.plugins.Rule(
+            "scope",
+            "must have a market beside its stock location",
+            when={"scope": _HAS_STOCK_LOCATION},
+            must_be=_HAS_MARKET,
+        ),
+        keyturn.plugins.Rule(
+            "market",
+            "is required for a sales channel",
+            when={**_NEEDS_MARKET, "scope": keyturn.plugins.ABSENT},
+        ),
+        keyturn.plugins.Rule(
+            "scope",
+            "must have a market for a sales channel",
+            when={**_NEEDS_MARKET, "scope": keyturn.plugins.GIVEN},
+            must_be=_HAS_MARKET,
+        ),
+    )
 
     def typed_scope(self) -> Scope:
-        """Return the scope to request.
-
-        Raises:
-            ValueError: It is not a scope of Commerce Layer's.
-        """
+        """Return the scope to request."""
         if self.scope is not None:
             return Scope.parse(" ".join(self.scope))
         given = {

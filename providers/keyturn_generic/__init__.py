@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 _NEEDED = {"private_key_jwt": "private_key", "tls_client_auth": "certificate"}
 
 
+def _rate_problem(value: float) -> str | None:
+    return None if value > 0 else "must be above 0"
+
+
 class GenericSettings(keyturn.plugins.DescriptionSettings):
     """Credentials of any kind, and the data of a provider under their own names."""
 
@@ -26,23 +30,45 @@ class GenericSettings(keyturn.plugins.DescriptionSettings):
         "Scope", "What the token is for.", default=None
     )
     per_minute: float | None = keyturn.plugins.setting(
-        "Per minute", "Token requests a minute that the token endpoint allows.", default=None
+        "Per minute",
+        "Token requests a minute that the token endpoint allows.",
+        default=None,
+        check=_rate_problem,
+        schema={"exclusiveMinimum": 0},
     )
     burst: int | None = keyturn.plugins.setting(
-        "Burst", "Token requests that it allows at once after a pause.", default=None
+        "Burst",
+        "Token requests that it allows at once after a pause.",
+        default=None,
+        check=keyturn.plugins.between(1),
+    )
+    rules = (
+        keyturn.plugins.Rule(
+            "burst", "is required with per_minute", when={"per_minute": keyturn.plugins.GIVEN}
+        ),
+        keyturn.plugins.Rule(
+            "per_minute", "is required with burst", when={"burst": keyturn.plugins.GIVEN}
+        ),
+        keyturn.plugins.Rule(
+            "body_format",
+            "must be query with method GET, which has no body",
+            when={"method": "GET"},
+            must_be="query",
+        ),
+        *(
+            keyturn.plugins.Rule(
+                needed, f"is required for {way}", when={"client_authentication": way}
+            )
+            for way, needed in _NEEDED.items()
+        ),
     )
 
     def problems(self) -> Iterator[str]:
-        """Return what is wrong with the description, and with what it needs."""
+        """Return what is wrong with the description."""
         try:
             self.described_provider()
         except keyturn.errors.ConfigurationError as error:
             yield from map(str, error.problems)
-        if (self.per_minute is None) != (self.burst is None):
-            yield "per_minute: must be given together with burst"
-        needed = _NEEDED.get(self.client_authentication)
-        if needed and getattr(self, needed) is None:
-            yield f"{needed}: is required for {self.client_authentication}"
 
     def described_provider(self) -> keyturn.plugins.Provider[Any]:
         """Return the provider that these settings describe.

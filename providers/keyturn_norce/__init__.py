@@ -13,10 +13,6 @@ import keyturn
 S = TypeVar("S", bound="NorceSettings")
 
 
-def _application_id_problem(value: int) -> str | None:
-    return None if value > 0 else "must be above 0"
-
-
 class NorceSettings(keyturn.plugins.ConfidentialSettings):
     """What the settings of both Norce providers have."""
 
@@ -24,8 +20,7 @@ class NorceSettings(keyturn.plugins.ConfidentialSettings):
         "Application ID",
         "The number of the application that API requests are for; not part of the token.",
         default=None,
-        check=_application_id_problem,
-        schema={"minimum": 1},
+        check=keyturn.plugins.between(1),
     )
 
 

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import keyturn
 from keyturn_norce import Norce, NorceSettings
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+# One label of the host is `api-` and the region.
+_REGION_PATTERN = "[a-z0-9](?:[a-z0-9-]{0,57}[a-z0-9])?"
 
 
 class CommerceSettings(NorceSettings):
     """The settings of `norce-commerce`."""
 
     client: str = keyturn.plugins.label("Client", "Your name at Norce, the first part of the host.")
-    region: str = keyturn.plugins.label(
-        "Region", "The region in the host, as in api-se.", default="se"
+    region: str = keyturn.plugins.setting(
+        "Region",
+        "The region in the host, as in api-se.",
+        default="se",
+        check=keyturn.plugins.matches(
+            _REGION_PATTERN, "must be one host label: 1 to 59 of a-z, 0-9 and inner hyphens"
+        ),
     )
     environment: Literal["playground", "stage", "prod"] = keyturn.plugins.setting(
         "Environment", "It is part of the host, production excepted, and the default scope."
@@ -27,11 +32,6 @@ class CommerceSettings(NorceSettings):
         "have `lab` and `production`.",
         default=None,
     )
-
-    def problems(self) -> Iterator[str]:
-        """Return what would make the host's second label too long."""
-        if keyturn.plugins.label_problem(f"api-{self.region}"):
-            yield "region: must have at most 59 characters"
 
     @property
     def host(self) -> str:

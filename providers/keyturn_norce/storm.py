@@ -14,14 +14,6 @@ _API_URLS = {
     "lab": "https://api.lab.storm.io",
     "production": "https://api.storm.io",
 }
-_ENVIRONMENTS = ("lab", "qa", "production")
-_ONE = "|".join(_ENVIRONMENTS)
-
-
-def _scope_problem(values: tuple[str, ...]) -> str | None:
-    if all(value in _ENVIRONMENTS for value in values):
-        return None
-    return f"must be one or several of {', '.join(_ENVIRONMENTS)}"
 
 
 class StormSettings(NorceSettings):
@@ -30,13 +22,9 @@ class StormSettings(NorceSettings):
     scope: tuple[str, ...] = keyturn.plugins.setting(
         "Scope",
         "One or several of lab (the stage environment), qa and production.",
-        check=_scope_problem,
-        schema={
-            "anyOf": [
-                {"type": "string", "pattern": rf"^\s*({_ONE})(\s+({_ONE}))*\s*$"},
-                {"type": "array", "items": {"enum": list(_ENVIRONMENTS)}, "minItems": 1},
-            ]
-        },
+        check=keyturn.plugins.each_matches(
+            "lab|qa|production", "must be one or several of lab, qa, production"
+        ),
     )
 
 

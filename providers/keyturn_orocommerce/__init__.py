@@ -5,7 +5,6 @@ JSON at `/oauth2-token`; back-office and storefront are two sides whose tokens d
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Literal
 
 import attrs
@@ -15,14 +14,6 @@ import keyturn
 if TYPE_CHECKING:
     from keyturn import Token
     from keyturn.plugins import OAuthError, Response, TokenRequest
-
-_SEGMENT_REGEX = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]*")
-
-
-def _segment_problem(value: str) -> str | None:
-    if _SEGMENT_REGEX.fullmatch(value):
-        return None
-    return "must be one segment of a path, such as admin"
 
 
 class OroSettings(keyturn.plugins.ConfidentialSettings):
@@ -38,8 +29,9 @@ class OroSettings(keyturn.plugins.ConfidentialSettings):
         "Back-office prefix",
         "The path of the back-office, where the application changed it.",
         default="admin",
-        check=_segment_problem,
-        schema={"pattern": f"^{_SEGMENT_REGEX.pattern}$"},
+        check=keyturn.plugins.matches(
+            "[A-Za-z0-9_~-][A-Za-z0-9._~-]*", "must be one segment of a path, such as admin"
+        ),
     )
     body_format: Literal["json", "form"] = keyturn.plugins.setting(
         "Body format", "How the token request is encoded; json is documented.", default="json"

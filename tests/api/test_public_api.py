@@ -22,8 +22,8 @@ OTHER_TYPES = {"AbstractContextManager", "AbstractSet", "Path", "TracebackType"}
 OTHER_TYPES |= {"MeterProvider", "TracerProvider"}
 # Aliases of Literal, Callable and tuple: who calls writes the value itself.
 ALIASES = {
-    "BodyFormat", "ClientAuthentication", "Kind", "LifetimeFormat", "Listener", "Pairs", "Reason",
-    "State",
+    "BodyFormat", "Check", "ClientAuthentication", "Dialect", "Kind", "LifetimeFormat", "Listener",
+    "Pairs", "Reason", "State", "Style",
 }  # fmt: skip
 # What keyturn itself passes to a connection, and what a request becomes on the wire.
 INTERNAL = {

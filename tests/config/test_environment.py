@@ -114,7 +114,7 @@ def test_number_in_the_file_stays_strict_beside_variables(
     """A variable must not hide a mistake in the file."""
     override("NORCE_STAGE", CLIENT_SECRET="s3cret-for-tests")
 
-    (problem,) = problems("norce-stage", write(FILE.replace("1042", '"1042"')))
+    (problem,) = problems("norce-stage", write(FILE.replace("1042", '"ten"')))
 
     assert problem.startswith("connections.norce-stage.application_id: must be ")
 

@@ -164,7 +164,7 @@ def test_all_problems_are_reported_at_once_by_path(write: Callable[..., Path]) -
         client = "acme.evil.example/"
         environment = "stag"
         client_secret = { env = "NORCE", file = "/x" }
-        application_id = "1042"
+        application_id = "ten"
         timeut = 3
         timeout = 0
         margin = "long"

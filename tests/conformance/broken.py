@@ -152,6 +152,36 @@ def schema_with_class():
     return with_settings(note=(str, note))
 
 
+@broken(
+    "a check without a schema", "schema_of_checks", "accepts 'A', and its check does not: a form"
+)
+def check_without_schema():
+    side = keyturn.plugins.setting(
+        "Side", default="front", check=lambda value: None if value.islower() else "must be lower"
+    )
+    return with_settings(side=(str, side))
+
+
+@broken(
+    "a schema without a check", "schema_of_checks", "the check of the setting number accepts '0'"
+)
+def schema_without_check():
+    number = keyturn.plugins.setting(
+        "Number", default=7, check=lambda _: None, schema={"minimum": 2}
+    )
+    return with_settings(number=(int, number))
+
+
+@broken(
+    "a schema for numbers that says nothing of strings", "schema_of_checks", "setting number accept"
+)
+def schema_of_even_numbers():
+    number = keyturn.plugins.setting(
+        "Number", default=2, check=lambda value: "must be even" if value % 2 else None
+    )
+    return with_settings(number=(int, number))
+
+
 @broken("a required setting that is not required", "settings_read", "no __init__, converter")
 def reads_anything():
     made = with_settings(account=(str, keyturn.plugins.setting("Account", default="none")))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import keyturn
 from keyturn import errors
-from keyturn._providers.kinds import json_schema
+from keyturn._providers.schema import json_schema
 from keyturn._providers.settings import read
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class Everything(keyturn.plugins.ConfidentialSettings):
     kind: Literal["big", "small"] = keyturn.plugins.setting("Kind")
     maybe: Literal["yes", "no"] | None = keyturn.plugins.setting("Maybe", default=None)
     number: int = keyturn.plugins.setting("Number", default=2, check=even, schema={"multipleOf": 2})
+    count: int = keyturn.plugins.setting("Count", default=2, check=keyturn.plugins.between(-2, 40))
     share: float | None = keyturn.plugins.setting("Share", default=None)
     strict: bool = keyturn.plugins.setting("Strict", default=False)
     scope: tuple[str, ...] | None = keyturn.plugins.setting("Scope", default=None)
@@ -66,6 +67,9 @@ ACCEPTED: list[dict[str, Any]] = [
     {"share": 1, "scope": "a b"},
     {"token_url": "https://a.example/x", "api_url": "http://127.0.0.1:8000"},
     {"spare_secret": "x"},
+    {"count": "-2", "share": "0.50", "strict": "on", "scope": "a\tb\n"},
+    {"count": 2.0, "strict": "false"},
+    dict.fromkeys(("maybe", "number", "count", "share", "strict", "scope", "api_url"), ""),
 ]
 
 
@@ -88,6 +92,16 @@ def test_values_arrive_as_their_types() -> None:
     assert settings.number == 2
 
 
+def test_strings_of_a_form_arrive_as_their_types() -> None:
+    """A provider would get the string that an HTML form sends where it expects a number."""
+    form = {"count": "-2", "share": "0.5", "strict": "on", "maybe": "", "scope": "", "number": ""}
+    settings, _ = read(Everything, GOOD | form)
+
+    assert settings is not None
+    assert (settings.count, settings.share, settings.strict) == (-2, 0.5, True)
+    assert (settings.maybe, settings.scope, settings.number) == (None, None, 2)
+
+
 SCOPE = (
     "scope: must have one or more scope values of visible ASCII characters (RFC 6749 section 3.3)"
 )
@@ -105,20 +119,27 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"client_id": None}, "client_id: must be a string"),
     ({"client_secret": 7}, "client_secret: must be a string"),
     ({"client_secret": ["x"]}, "client_secret: must be a string"),
-    ({"client_secret": ""}, "client_secret: must be one line, without spaces around it"),
+    ({"client_secret": ""}, "client_secret: is required"),
+    ({"kind": ""}, "kind: is required"),
     ({"spare_secret": {}}, "spare_secret: must be a string"),
     ({"number": "2"}, "number: must be an integer"),
+    ({"count": "two"}, "count: must be an integer"),
+    ({"count": "+2"}, "count: must be an integer"),
+    ({"count": "02"}, "count: must be an integer"),
+    ({"count": "-3"}, "count: must be from -2 to 40"),
+    ({"count": "41"}, "count: must be from -2 to 40"),
+    ({"count": 2.5}, "count: must be an integer"),
     ({"number": 2.5}, "number: must be an integer"),
     ({"number": True}, "number: must be an integer"),
     ({"number": None}, "number: must be an integer"),
     ({"number": 3}, "number: must be even"),
-    ({"share": "0.5"}, "share: must be a number"),
+    ({"share": "half"}, "share: must be a number"),
     ({"share": True}, "share: must be a number"),
     ({"strict": 1}, "strict: must be true or false"),
-    ({"strict": "true"}, "strict: must be true or false"),
+    ({"strict": "yes"}, "strict: must be true or false"),
     ({"scope": []}, SCOPE),
     ({"scope": 7}, "scope: must be a string or a list of strings"),
-    ({"scope": ""}, SCOPE),
+    ({"scope": " "}, SCOPE),
     ({"scope": ["a", 7]}, "scope: must be a string or a list of strings"),
     ({"scope": ["a", ""]},
      SCOPE),
@@ -337,10 +358,11 @@ def test_schema_is_complete() -> None:
     assert properties["maybe"] == {
         "title": "Maybe",
         "type": ["string", "null"],
-        "enum": ["yes", "no", None],
+        "enum": ["yes", "no", "", None],
     }
     assert properties["number"]["default"] == 2
-    assert properties["strict"] == {"title": "Strict", "type": "boolean", "default": False}
+    assert properties["strict"]["type"] == ["boolean", "string"]
+    assert properties["strict"]["default"] is False
 
 
 PROVIDERS = ["norce-commerce", "norce-storm", "orocommerce", "commercelayer"]

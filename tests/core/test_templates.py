@@ -184,7 +184,7 @@ def test_whole_address_may_be_a_setting(platform: Platform) -> None:
     assert connection.api_url == "https://shop.example/de/api"
 
 
-@pytest.mark.parametrize("datum", ["token_url", "api_url", "revocation_url"])
+@pytest.mark.parametrize("datum", ["api_url", "revocation_url"])
 def test_address_needs_its_settings(platform: Platform, datum: str) -> None:
     """The word None would become part of an address."""
     data = {datum: "https://acme.example/{user}/x", "settings": SETTINGS}
@@ -198,6 +198,14 @@ def test_address_needs_its_settings(platform: Platform, datum: str) -> None:
 
     with pytest.raises(errors.ConfigurationError, match="needs the setting user"):
         use()
+
+
+def test_token_endpoint_needs_its_settings() -> None:
+    """The word None would become part of an address, or the mistake show at no setting."""
+    data = {"name": "acme", "token_url": "https://acme.example/{user}/x", "settings": SETTINGS}
+    found = keyturn.problems(keyturn.plugins.provider_from_data(data), {})
+
+    assert errors.Problem("user", "is required for the token endpoint's address") in found
 
 
 @given(

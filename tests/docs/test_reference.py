@@ -60,8 +60,8 @@ def settings_table(provider: str) -> str:
 
 def _type(field: dict[str, Any]) -> str:
     if "enum" in field:
-        return " or ".join(f"`{value}`" for value in field["enum"] if value is not None)
-    if "anyOf" in field:
+        return " or ".join(f"`{value}`" for value in field["enum"] if value)
+    if "items" in field:
         return "string or list of strings"
     if field.get("writeOnly"):
         return "secret"

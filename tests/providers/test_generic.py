@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -334,9 +335,10 @@ MISTAKES: list[tuple[str, str]] = [
     ('revocation_url = "http://acme.example"', "revocation_url: must begin with https://"),
     ('error_codes = { 7 = "Bad" }', "error_codes: 'Bad' is no error code of RFC 6749 section 5.2"),
     ('method = "GET"', "body_format: must be query with method GET, which has no body"),
-    ("per_minute = 3", "per_minute: must be given together with burst"),
-    ("burst = 3", "per_minute: must be given together with burst"),
-    ("per_minute = 0\nburst = 1", "rate_limit: must have a per_minute and a burst above 0"),
+    ("per_minute = 3", "burst: is required with per_minute"),
+    ("burst = 3", "per_minute: is required with burst"),
+    ("per_minute = 0\nburst = 1", "per_minute: must be above 0"),
+    ("per_minute = 1\nburst = 0", "burst: must be 1 or more"),
     ('client_authentication = "private_key_jwt"', "private_key: is required for private_key_jwt"),
     ('client_authentication = "tls_client_auth"', "certificate: is required for tls_client_auth"),
     ('tokn_field = "x"', "tokn_field: is not a setting of this provider. Did you mean token_fi"),
@@ -388,5 +390,6 @@ def test_schema_says_what_may_be_given() -> None:
 
     assert schema["required"] == ["token_url"]
     assert schema["properties"]["parameters"]["type"] == "object"
-    assert schema["properties"]["token_field"]["minLength"] == 0
+    assert re.search(schema["properties"]["token_field"]["pattern"], "")
+    assert not re.search(schema["properties"]["lifetime_field"]["pattern"], "data..lifetime")
     assert json.dumps(schema)

@@ -303,6 +303,33 @@ def _not_installed(server: str) -> NoReturn:
 
 
 @pytest.fixture
+def node() -> Callable[[str, Any], Any]:
+    """Give a function that runs a script of tests/servers/forms on JSON, and returns its JSON."""
+    if not (HERE / "forms/node_modules/ajv").is_dir():
+        _not_installed("the packages of tests/servers/forms")
+
+    def run(script: str, given: Any) -> Any:
+        process = subprocess.Popen(
+            [_program("setpriv"), "--pdeathsig", "KILL", "--", _program("node"), script],
+            cwd=HERE / "forms",
+            env={**os.environ, "CHROMIUM": _program("chromium")},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            output, errors = process.communicate(json.dumps(given), timeout=READY_WITHIN)
+        finally:
+            _end(process)
+        assert process.returncode == 0, errors
+        return json.loads(output)
+
+    return run
+
+
+@pytest.fixture
 def start(spawn: Callable[..., subprocess.Popen[str]]) -> Callable[..., subprocess.Popen[str]]:
     """Give a function that runs Python code in a process of its own, ended with the test."""
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import keyturn
-from keyturn._http.urls import DOMAIN_PATTERN, LABEL_PATTERN
+from keyturn._http.urls import LABEL_PATTERN, domain_pattern, url_pattern
 from keyturn.errors import ConfigurationError, ForeignOrigin, KeyturnError
 
 if TYPE_CHECKING:
@@ -46,7 +46,6 @@ HOST_VALUES = [
     "\u0430cme",  # Cyrillic a
     "a" * 64,
     "acme.",
-    "",
 ]
 RIGHT_AFTER_A_SCHEME = ("acme.evil.example/", "acme:8443", "[::1]")
 URL_VALUES = [
@@ -67,19 +66,22 @@ URL_VALUES = [
 ]
 
 
-def settings_with(**keywords: str) -> list[tuple[str, str]]:
-    """Return each provider's name with each of its settings that has a schema of this kind."""
+def settings_with(pattern: str) -> list[tuple[str, str]]:
+    """Return each provider's name with each of its settings whose schema has this pattern."""
     return [
         (name, setting)
         for name in NEEDED
         for setting, schema in keyturn.provider(name).settings_schema()["properties"].items()
-        if keywords.items() <= schema.items()
+        if pattern in schema.get("pattern", "")
     ]
 
 
-LABELS = settings_with(pattern=LABEL_PATTERN)
-DOMAINS = settings_with(pattern=DOMAIN_PATTERN)
-URLS = settings_with(format="uri")
+LABELS = [
+    *settings_with(f"^(?:{LABEL_PATTERN})$"),
+    *settings_with(LABEL_PATTERN.replace("61", "57")),  # a part of a label
+]
+DOMAINS = settings_with(domain_pattern(longest=189))
+URLS = settings_with(url_pattern())
 
 
 @pytest.fixture

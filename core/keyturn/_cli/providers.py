@@ -11,7 +11,7 @@ from keyturn._cli.commands import DONE, FAILED, print_rows
 from keyturn._config.configuration import parse
 from keyturn._plugins import loading as plugins
 from keyturn._providers.calls import translate_errors
-from keyturn._providers.kinds import json_schema
+from keyturn._providers.schema import json_schema
 
 if TYPE_CHECKING:
     import argparse

@@ -17,7 +17,7 @@ from keyturn._connection import Connection
 from keyturn._names import did_you_mean
 from keyturn._plugins import loading as plugins
 from keyturn._providers import settings as provider_settings
-from keyturn._providers.kinds import json_schema
+from keyturn._providers.schema import json_schema
 from keyturn._secret import Secret
 from keyturn._tokens.options import Options, option_problem
 from keyturn.stores._opening import STORE_VARIABLE, shared_encrypted_store, shared_store

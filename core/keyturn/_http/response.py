@@ -92,9 +92,13 @@ class OAuthError:
     server_fault: bool = False
 
 
+# The form of the codes of RFC 6749 section 5.2, and of its extensions.
+CODE_PATTERN = r"[a-z][a-z0-9_.-]{0,63}"
+
+
 def is_code(value: object) -> bool:
     """Return whether a value has the form of an OAuth error code."""
-    return isinstance(value, str) and re.fullmatch(r"[a-z][a-z0-9_.-]{0,63}", value) is not None
+    return isinstance(value, str) and re.fullmatch(CODE_PATTERN, value) is not None
 
 
 def error_for(

@@ -8,11 +8,12 @@ from __future__ import annotations
 import re
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-# A label of a host name (RFC 1123 section 2.1) and a domain name, in lower case, for JSON Schemas.
-LABEL_PATTERN = rf"^{_LABEL}$"
-DOMAIN_PATTERN = rf"^{_LABEL}(?:\.{_LABEL})*$"
+# A label of a host name (RFC 1123 section 2.1), in lower case.
+LABEL_PATTERN = _LABEL
+_DOMAIN_PATTERN = rf"{_LABEL}(?:\.{_LABEL})*"
 
-_SEGMENT = r"(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*"
+_CHARACTER = r"[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2}"
+_SEGMENT = f"(?:{_CHARACTER})*"
 _URL_REGEX = re.compile(
     rf"(?P<scheme>https?)://(?P<host>{_LABEL}(?:\.{_LABEL})*|\[::1\])"
     rf"(?::(?P<port>[1-9][0-9]{{0,4}}))?(?=[/?#]|\Z)(?P<path>(?:/{_SEGMENT})*)",
@@ -23,6 +24,43 @@ _LOOPBACK_PATTERN = rf"localhost|\[::1\]|127(?:\.{_OCTET}){{3}}"
 # Some parsers read 127.1, 0x7f.1 or 2130706433 as an IPv4 address, others look the name up.
 _NUMBER_PATTERN = r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)"
 _MAX_HOST = 253
+DOMAIN_PROBLEM = "must be a domain name such as shop.example, without scheme, port or path"
+
+
+def domain_pattern(label: str = _LABEL, longest: int = _MAX_HOST) -> str:
+    """Return a pattern for what `domain_problem` accepts, for JSON Schemas.
+
+    Args:
+        label: The pattern of one label.
+        longest: How many characters it may have.
+    """
+    # The last label is no number.
+    limits = rf"(?![^:/]{{{longest + 1}}})(?!(?:[^:/]*\.)?(?:[0-9]+|0[Xx][0-9A-Fa-f]*)(?:[:/]|$))"
+    return rf"{limits}{label}(?:\.{label})*"
+
+
+def url_pattern(placeholder: str | None = None) -> str:
+    """Return a pattern for what `url_problem` accepts, for JSON Schemas.
+
+    It means the same in Python and in JavaScript, and needs no flag.
+
+    Args:
+        placeholder: The pattern of what may stand in braces for a part of the address, or for the
+            beginning of one.
+    """
+    braces = rf"\{{{placeholder}\}}"
+    either = "" if placeholder is None else f"|{braces}"
+    letter, inner = f"(?:[A-Za-z0-9]{either})", f"(?:[A-Za-z0-9-]{either})"
+    name = domain_pattern(f"{letter}(?:{inner}{{0,61}}{letter})?")
+    four = rf"{_OCTET}(?:\.{_OCTET}){{3}}"
+    loopback = rf"[Ll][Oo][Cc][Aa][Ll][Hh][Oo][Ss][Tt]|\[::1\]|127(?:\.{_OCTET}){{3}}"
+    port = "[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]"
+    origin_ = rf"[Hh][Tt][Tt][Pp](?:[Ss]://(?:{name}|{four}|\[::1\])|://(?:{loopback}))"
+    start = origin_ if placeholder is None else rf"(?:{braces}(?:{inner}|\.)*|{origin_})"
+    return (
+        rf"{start}(?::(?:{port}))?"
+        rf"(?:/(?!(?:\.|%2[Ee]){{1,2}}(?:/|$))(?:{_CHARACTER}{either})*)*"
+    )
 
 
 def label_problem(value: str) -> str | None:
@@ -35,14 +73,10 @@ def domain_problem(value: str) -> str | None:
     """Return what keeps `value` from being a domain name, or None when it is one."""
     is_name = (
         len(value) <= _MAX_HOST
-        and re.fullmatch(DOMAIN_PATTERN, value)
+        and re.fullmatch(_DOMAIN_PATTERN, value)
         and not re.fullmatch(_NUMBER_PATTERN, value, re.IGNORECASE)
     )
-    return (
-        None
-        if is_name
-        else "must be a domain name such as shop.example, without scheme, port or path"
-    )
+    return None if is_name else DOMAIN_PROBLEM
 
 
 def url_problem(value: str) -> str | None:

@@ -14,13 +14,13 @@ from keyturn._http.values import DEFECT, defect
 from keyturn._http.values import translate_errors as translate
 from keyturn._names import did_you_mean
 from keyturn._providers import templates
+from keyturn._providers.checks import header_name
 from keyturn._providers.data import DATA, Datum, datum_types
 from keyturn._providers.kinds import (
     REQUIRED,
     WrongValueError,
     convert,
     fields_of,
-    header_name,
     kind_of,
 )
 from keyturn._providers.provider import Provider

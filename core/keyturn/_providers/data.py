@@ -13,8 +13,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 
 from keyturn._http.request import BodyFormat  # noqa: TC001 - as above
-from keyturn._http.urls import domain_problem
-from keyturn._providers import kinds
+from keyturn._providers import checks, kinds
 from keyturn._rate_limit import RateLimit, rate_limit_problem
 
 T = TypeVar("T")
@@ -38,13 +37,13 @@ class Datum(NamedTuple):
     Args:
         description: What it is.
         default: Its value where a provider does not set it.
-        check: Returns what is wrong with a value of the right type, or None; see `kinds`.
+        check: Returns what is wrong with a value of the right type, or None; see `checks`.
         template: What it or its values are templates for; empty when they are none.
     """
 
     description: str
     default: Any
-    check: kinds.Check | None
+    check: checks.Check | None
     template: TemplateUse
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -64,7 +63,7 @@ def datum(
     description: str,
     *,
     default: T = kinds.REQUIRED,
-    check: kinds.Check | None = None,
+    check: checks.Check | None = None,
     template: TemplateUse = "",
 ) -> T:
     """Declare a datum; see `Datum`."""
@@ -76,7 +75,7 @@ class RequestData:
 
     name: ClassVar[str] = datum(
         "The name that users choose it by; also the entry point's.",
-        check=kinds.matches(
+        check=checks.matches(
             r"[A-Za-z0-9]+(?:[._-]+[A-Za-z0-9]+)*",
             "must have letters, digits and inner . _ or - only",
         ),
@@ -84,7 +83,7 @@ class RequestData:
     title: ClassVar[str] = datum("Its name for people.", default="")
     token_url: ClassVar[str] = datum(
         "The token endpoint, a template such as `https://{tenant}.acme.example/token`.",
-        check=lambda url: kinds.required(url) or kinds.address(url),
+        check=lambda url: checks.required(url) or checks.address(url),
         template="address",
     )
     method: ClassVar[Literal["POST", "GET"]] = datum(
@@ -117,7 +116,7 @@ class RequestData:
     token_headers: ClassVar[Mapping[str, str]] = datum(
         "Further headers of the token request, templates.",
         default=_NO_TABLE,
-        check=kinds.headers,
+        check=checks.headers,
         template="token_request",
     )
     scope_name: ClassVar[str] = datum(
@@ -128,12 +127,12 @@ class RequestData:
         "The parameter of the signed JWT, with `private_key_jwt`; `assertion` where the JWT is the "
         "grant (RFC 7521 section 4).",
         default="client_assertion",
-        check=kinds.required,
+        check=checks.required,
     )
     assertion_algorithm: ClassVar[str] = datum(
         "How the JWT is signed (RFC 7518 section 3.1).",
         default="RS256",
-        check=kinds.matches(
+        check=checks.matches(
             r"(?:RS|PS|ES)(?:256|384|512)|ES256K|EdDSA|Ed25519|Ed448",
             "must be an algorithm with a private key, such as RS256, PS256, ES256 or EdDSA",
         ),
@@ -141,9 +140,8 @@ class RequestData:
     assertion_key_header: ClassVar[str] = datum(
         "The JWT's header that names the key, such as `x5t#S256` (RFC 7515 section 4.1).",
         default="kid",
-        check=kinds.check(
-            lambda name: name not in {"", "alg", "b64", "crit", "typ"},
-            "can't be empty, alg, b64, crit or typ",
+        check=checks.matches(
+            r"(?!(?:alg|b64|crit|typ)(?![\s\S]))[\s\S]+", "can't be empty, alg, b64, crit or typ"
         ),
     )
     assertion_audience: ClassVar[str] = datum(
@@ -159,9 +157,7 @@ class RequestData:
     assertion_lifetime: ClassVar[float] = datum(
         "Seconds for which the JWT is valid.",
         default=300.0,
-        check=kinds.check(
-            lambda seconds: 1 <= seconds <= 86_400, "must be from 1 to 86400 seconds"
-        ),
+        check=checks.between(1, 86_400, unit="seconds"),
     )
     rate_limit: ClassVar[RateLimit | None] = datum(
         "How many token requests the token endpoint's host allows; none if none is documented.",
@@ -171,7 +167,7 @@ class RequestData:
     token_status: ClassVar[int] = datum(
         "The HTTP status of a response with a token (RFC 6749 section 5.1).",
         default=200,
-        check=kinds.check(range(200, 300).__contains__, "must be from 200 to 299"),
+        check=checks.between(200, 299),
     )
 
 
@@ -181,12 +177,12 @@ class TokenResponseMapping:
     scope_separator: ClassVar[str] = datum(
         "What stands between the values of the scope (RFC 6749 section 3.3: a space).",
         default=" ",
-        check=kinds.required,
+        check=checks.required,
     )
     token_field: ClassVar[str] = datum(
         "The path of the token in the response; empty when the whole body is the token.",
         default="access_token",
-        check=kinds.optional_path,
+        check=checks.optional_path,
     )
     token_type: ClassVar[str] = datum(
         "What `token_type` in the response must be, in any case; empty when it doesn't matter.",
@@ -195,7 +191,7 @@ class TokenResponseMapping:
     lifetime_field: ClassVar[str] = datum(
         "The path of the lifetime in the response.",
         default="expires_in",
-        check=kinds.path,
+        check=checks.path,
     )
     lifetime_format: ClassVar[LifetimeFormat] = datum(
         "What it holds: `seconds` or `milliseconds` from now; or the end, as `epoch` (seconds), "
@@ -205,22 +201,22 @@ class TokenResponseMapping:
     missing_lifetime: ClassVar[float | None] = datum(
         "Seconds to assume where the response has no lifetime; none refuses such a response.",
         default=None,
-        check=kinds.positive,
+        check=checks.positive,
     )
     error_field: ClassVar[str] = datum(
         "The path of an error's code, in responses of any status.",
         default="error",
-        check=kinds.path,
+        check=checks.path,
     )
     error_description_field: ClassVar[str] = datum(
         "The path of the error's description.",
         default="error_description",
-        check=kinds.path,
+        check=checks.path,
     )
     error_codes: ClassVar[Mapping[str, str]] = datum(
         'The OAuth codes of the platform\'s own codes, such as `{"40013": "invalid_client"}`.',
         default=_NO_TABLE,
-        check=kinds.codes,
+        check=checks.codes,
     )
 
 
@@ -230,44 +226,44 @@ class ApiData:
     max_margin: ClassVar[float] = datum(
         "Seconds before the end; the server issues no new token earlier. By default no cap.",
         default=float("inf"),
-        check=kinds.positive,
+        check=checks.positive,
     )
     api_url: ClassVar[str] = datum(
         "Where the API is, a template; empty when a setting or the token says it.",
         default="",
-        check=kinds.address,
+        check=checks.address,
         template="address",
     )
     api_url_field: ClassVar[str] = datum(
         "The path of the API's address in the token's response; empty when it has none.",
         default="",
-        check=kinds.optional_path,
+        check=checks.optional_path,
     )
     api_domains: ClassVar[tuple[str, ...]] = datum(
         "The domains below which that address must lie; none for the token endpoint's own host.",
         default=(),
-        check=kinds.each(domain_problem),
+        check=checks.domains,
     )
     authorization_header: ClassVar[str] = datum(
         "The header of an API request that carries the token.",
         default="Authorization",
-        check=kinds.header_name,
+        check=checks.header_name,
     )
     authorization_scheme: ClassVar[str] = datum(
         "What stands before the token in that header (RFC 6750 section 2.1); may be empty.",
         default="Bearer",
-        check=kinds.matches(r"[\x21-\x7e]*", "must be one word, or empty"),
+        check=checks.matches(r"[\x21-\x7e]*", "must be one word, or empty"),
     )
     api_headers: ClassVar[Mapping[str, str]] = datum(
         "Further headers of each API request, templates.",
         default=_NO_TABLE,
-        check=kinds.headers,
+        check=checks.headers,
         template="api_request",
     )
     revocation_url: ClassVar[str] = datum(
         "The revocation endpoint (RFC 7009), a template; empty when there is none.",
         default="",
-        check=kinds.address,
+        check=checks.address,
         template="address",
     )
 

@@ -14,6 +14,7 @@ from keyturn import errors
 from keyturn._names import did_you_mean
 from keyturn._providers.calls import NEEDED_SETTINGS, problems
 from keyturn._providers.data import DATA, datum_types
+from keyturn._providers.fields import choice, domain, file, label, setting, url
 from keyturn._providers.kinds import (
     REQUIRED,
     WrongValueError,
@@ -23,6 +24,7 @@ from keyturn._providers.kinds import (
     kind_of,
 )
 from keyturn._providers.provider import Provider
+from keyturn._providers.rules import ABSENT, Rule
 from keyturn._providers.settings import (
     CertificateSettings,
     ClientSettings,
@@ -30,13 +32,7 @@ from keyturn._providers.settings import (
     KeySettings,
     Record,
     Settings,
-    choice,
-    domain,
-    file,
-    label,
     read,
-    setting,
-    url,
 )
 from keyturn._secret import Secret
 
@@ -142,14 +138,29 @@ def _settings_class(description: Mapping[str, Any], mistakes: list[errors.Proble
         mistakes += found
         if not found:
             fields[key] = _SettingTable(**table).field(key)
-    return _class_with(_CREDENTIALS[credentials], fields)
+    return _class_with(_CREDENTIALS[credentials], fields, _address_rules(description, fields))
 
 
-def _class_with(base: type[Settings], fields: Mapping[str, _Field]) -> Any:
+def _address_rules(
+    description: Mapping[str, Any], fields: Mapping[str, _Field]
+) -> tuple[Rule, ...]:
+    """Return the rules that require the optional settings which the token endpoint is made of."""
+    names = re.findall(r"\{([a-z0-9_]+)", str(description.get("token_url")))
+    return tuple(
+        Rule(name, "is required for the token endpoint's address", when={"token_url": ABSENT})
+        for name in dict.fromkeys(names)
+        if name in fields and kind_of(fields[name][0])[1]
+    )
+
+
+def _class_with(
+    base: type[Record], fields: Mapping[str, _Field], rules: tuple[Rule, ...] = ()
+) -> Any:
     """Return a settings class with further fields: by name, each with its type and declaration."""
     namespace: dict[str, Any] = {name: field for name, (_, field) in fields.items()}
     namespace["__annotations__"] = {name: annotation for name, (annotation, _) in fields.items()}
-    return type("DescribedSettings", (base,), {"__module__": __name__, **namespace})
+    namespace |= {"__module__": __name__, "rules": rules}
+    return type("DescribedSettings", (base,), namespace)
 
 
 def _choices_problem(choices: Any) -> str | None:
@@ -180,7 +191,7 @@ class _SettingTable(Record):
             yield "choices: must be given if kind is choice, and absent if not"
         elif self.default is not None:
             table = _SettingTable(kind=self.kind, title=self.title, choices=self.choices)
-            cls = _class_with(Settings, {"default": table.field()})
+            cls = _class_with(Record, {"default": table.field()})
             yield from map(str, read(cls, {"default": self.default})[1])
 
     def field(self, name: str = "") -> _Field:
@@ -242,7 +253,6 @@ _DATA_FIELDS: dict[str, _Field] = {
             datum.description,
             default=datum.default,
             check=datum.check or (lambda _: None),
-            schema={"minLength": 0} if datum_types()[name] is str else None,
         ),
     )
     for name, datum in DATA.items()

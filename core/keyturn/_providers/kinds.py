@@ -1,7 +1,4 @@
-"""Values of settings and of a provider's data: conversion, JSON Schema, and checks.
-
-A check returns what is wrong with a value of the right type, or None; None itself is not checked.
-"""
+"""Values of settings and of a provider's data: their types, and conversion to them."""
 
 from __future__ import annotations
 
@@ -14,18 +11,15 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import attrs
 
-from keyturn._http.response import is_code
-from keyturn._http.urls import url_problem
 from keyturn._names import did_you_mean
+from keyturn._providers.numerals import numeral_pattern
 from keyturn._rate_limit import RateLimit
 from keyturn._secret import Secret
 
-Check = Callable[[Any], str | None]
-
 # The default of what has none; of any type for type checkers.
 REQUIRED: Any = attrs.NOTHING
-# One value of a scope (RFC 6749 section 3.3).
-SCOPE_VALUE_PATTERN = r"[\x21\x23-\x5b\x5d-\x7e]+"
+# Booleans as HTML forms send them: a checkbox is "on", or is not sent.
+BOOLEANS = {"true": True, "on": True, "false": False}
 
 
 class WrongValueError(ValueError):
@@ -77,47 +71,54 @@ def _fields_of(cls: type[Any]) -> dict[str, attrs.Attribute[Any]]:
 fields_of: Callable[[Any], dict[str, attrs.Attribute[Any]]] = functools.cache(_fields_of)
 
 
-def json_schema(cls: type[Any], title: str) -> dict[str, Any]:
-    """Return the JSON Schema (2020-12) of a settings class; secrets are marked `writeOnly`."""
-    # The addresses come last where they are seldom set.
-    fields = sorted(
-        fields_of(cls).values(),
-        key=lambda field: field.name in {"token_url", "api_url"} and field.default is not REQUIRED,
-    )
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": title,
-        "type": "object",
-        "properties": {field.name: _field_schema(field) for field in fields},
-        "required": [field.name for field in fields if field.default is REQUIRED],
-        "additionalProperties": False,
-    }
+def from_form(value: Any, field: attrs.Attribute[Any]) -> Any:
+    """Return what a string of an HTML form stands for; such a form has no other type.
+
+    Args:
+        value: A plain value; what is no string stays as it is.
+        field: The setting. One that is left blank has its default, unless it may be empty.
+    """
+    if not isinstance(value, str):
+        return value
+    kind, _ = kind_of(field.type)
+    if not value:
+        return value if keeps_blank(field) else field.default
+    if kind is bool:
+        return BOOLEANS.get(value, value)
+    if kind in {int, float}:
+        # A string for a number out of bounds is reported as that number is.
+        pattern = numeral_pattern(kind, declared_schema(field)) and numeral_pattern(kind, {})
+        is_number = pattern and re.fullmatch(pattern, value)
+        return kind(value) if is_number else value
+    return value
 
 
-def _field_schema(field: attrs.Attribute[Any]) -> dict[str, Any]:
-    kind, optional = kind_of(field.type)
-    schema: dict[str, Any] = {"title": field.metadata.get("title", field.name)}
-    if field.metadata.get("description"):
-        schema["description"] = field.metadata["description"]
-    schema |= _SCHEMAS[get_origin(kind) or kind]
-    if get_origin(kind) is Literal:
-        schema["enum"] = list(get_args(kind))
-    schema |= field.metadata.get("schema", {})
-    for keyword, null in _NULLS.items():
-        if optional and keyword in schema:
-            listed = schema[keyword] if isinstance(schema[keyword], list) else [schema[keyword]]
-            schema[keyword] = [*listed, null]
-    if isinstance(field.default, (str, int, float)) and field.default != float("inf"):
-        schema["default"] = field.default
+def declared_schema(field: attrs.Attribute[Any]) -> Mapping[str, Any]:
+    """Return the JSON Schema keywords that a setting is declared with."""
+    schema: Mapping[str, Any] = field.metadata.get("schema", {})
     return schema
 
 
+def keeps_blank(field: attrs.Attribute[Any]) -> bool:
+    """Return whether an empty string is not the same as none for a setting."""
+    kind, _ = kind_of(field.type)
+    check = field.metadata.get("check")
+    may_be_empty = kind is str and check is not None and check("") is None
+    return may_be_empty or get_origin(kind) is Mapping  # no form sends a table
+
+
+def _integer(value: Any) -> Any:
+    # JSON Schema has 1.0 among the integers.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _float(value: Any) -> Any:
-    return float(value) if type(value) is int and abs(value) < 1 << 53 else value
+    return float(value) if type(value) is int and abs(value) < 1 << 1000 else value
 
 
 def _strings(value: Any) -> Any:
-    values = value.split() if isinstance(value, str) else value
+    # What else is a space for `str.split` is none for JSON Schema.
+    values = re.findall(r"[^ \t\r\n]+", value) if isinstance(value, str) else value
     is_list = isinstance(values, (list, tuple)) and all(isinstance(each, str) for each in values)
     return tuple(values) if is_list else None
 
@@ -133,9 +134,9 @@ def _rate_limit(value: Any) -> Any:
     return RateLimit(**value) if is_table else value
 
 
-_NULLS: dict[str, Any] = {"enum": None, "type": "null", "anyOf": {"type": "null"}}
 _CONVERTERS: dict[Any, Callable[[Any], Any]] = {
     Secret: lambda value: Secret(value) if isinstance(value, str) else value,
+    int: _integer,
     float: _float,
     tuple: _strings,
     Mapping: _table,
@@ -151,107 +152,3 @@ _WANTED = {
     Mapping: 'a table of strings, such as { audience = "…" }',
     RateLimit: "a table with per_minute and burst",
 }
-_SCHEMAS: dict[Any, Mapping[str, Any]] = {
-    Literal: {"type": "string"},
-    str: {"type": "string", "minLength": 1},
-    int: {"type": "integer"},
-    float: {"type": "number"},
-    bool: {"type": "boolean"},
-    Secret: {"type": "string", "writeOnly": True, "minLength": 1},
-    tuple: {
-        "anyOf": [
-            {
-                "type": "string",
-                "pattern": rf"^\s*{SCOPE_VALUE_PATTERN}(\s+{SCOPE_VALUE_PATTERN})*\s*$",
-            },
-            {
-                "type": "array",
-                "items": {"type": "string", "pattern": f"^{SCOPE_VALUE_PATTERN}$"},
-                "minItems": 1,
-            },
-        ]
-    },
-    Mapping: {"type": "object", "additionalProperties": {"type": "string"}},
-}
-
-
-# What frames or routes a request is its sender's alone (RFC 9110 sections 7.2 and 8.6, RFC 9112).
-_FRAMING = frozenset(
-    {
-        "connection",
-        "content-length",
-        "expect",
-        "host",
-        "keep-alive",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
-
-
-def check(is_right: Callable[[Any], object], problem: str) -> Check:
-    """Return a check that reports `problem` for each value that is not right."""
-    return lambda value: None if is_right(value) else problem
-
-
-def matches(pattern: str, problem: str) -> Check:
-    """Return a check that reports `problem` for each string without the pattern."""
-    # `re` compiles it when it is first needed.
-    return lambda value: None if re.fullmatch(pattern, value) else problem
-
-
-def each(rule: Check) -> Check:
-    """Return a check of several strings by a rule for one; it names the first that is wrong."""
-    return lambda values: next((f"{each!r} {rule(each)}" for each in values if rule(each)), None)
-
-
-def _is_one_line(value: str | Secret) -> bool:
-    line = value.reveal() if isinstance(value, Secret) else value
-    return bool(line) and line == line.strip() and line.isprintable()
-
-
-_PATH = r"[^.\s]+(?:\.[^.\s]+)*"
-required = check(bool, "must not be empty")
-path = matches(_PATH, "must be a path such as data.token")
-optional_path = matches(f"(?:{_PATH})?", "must be a path such as data.token")
-positive = check(lambda number: number > 0, "must be above 0")
-one_line = check(_is_one_line, "must be one line, without spaces around it")
-scope = check(
-    lambda values: values and all(re.fullmatch(SCOPE_VALUE_PATTERN, each) for each in values),
-    "must have one or more scope values of visible ASCII characters (RFC 6749 section 3.3)",
-)
-private_key = check(
-    lambda key: re.match(r"\s*-----BEGIN (?s:.*)PRIVATE KEY-----", key.reveal()),
-    "must be a private key as PEM, from -----BEGIN to the last line",
-)
-
-
-def address(template: str) -> str | None:
-    """Check the template of an address for what no setting can correct."""
-    # A setting that an address begins with is a whole address; any other is a part of a name.
-    sample = re.sub(r"^\{[^{}]*\}", "https://a.example", template)
-    return url_problem(re.sub(r"\{[^{}]*\}", "a", sample)) if template else None
-
-
-def header_name(name: str) -> str | None:
-    """Check that a string can be the name of a header."""
-    if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
-        return "must be the name of a header"
-    return "is set by the HTTP client" if name.lower() in _FRAMING else None
-
-
-def headers(values: Mapping[str, str]) -> str | None:
-    """Check that names and values can be headers."""
-    for name, value in values.items():
-        if not (value.isprintable() and value.isascii()):
-            return f"the value of {name!r} must have visible ASCII characters and spaces only"
-    if len({name.lower() for name in values}) < len(values):
-        return "has a header twice: the case of a name makes no difference"
-    return each(header_name)(values)
-
-
-def codes(values: Mapping[str, str]) -> str | None:
-    """Check that the values of a table are OAuth error codes."""
-    return each(check(is_code, "is no error code of RFC 6749 section 5.2"))(values.values())

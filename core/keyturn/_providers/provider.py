@@ -12,7 +12,6 @@ from keyturn._http.urls import is_below, origin, url_problem
 from keyturn._http.values import BasicCredentials, ClientAssertion, reveal
 from keyturn._providers import templates, token_response
 from keyturn._providers.data import DATA, ApiData, RequestData, TokenResponseMapping
-from keyturn._providers.kinds import json_schema
 from keyturn._providers.settings import Settings
 from keyturn._secret import Secret
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from keyturn._http.response import OAuthError, Response
+    from keyturn._providers.schema import Dialect, Style
     from keyturn._token import Token
 
 S = TypeVar("S", bound=Settings)
@@ -164,9 +164,25 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
         """Return what the user should know about settings that are allowed but unusual."""
         return ()
 
-    def settings_schema(self) -> dict[str, Any]:
-        """Return the JSON Schema (2020-12) of the settings, secrets marked `writeOnly`."""
-        return json_schema(self.settings, self.title or self.name)
+    def settings_schema(
+        self, *, dialect: Dialect = "2020-12", style: Style | None = None
+    ) -> dict[str, Any]:
+        """Return the JSON Schema of the settings, for a form that is drawn from it.
+
+        It refuses what `keyturn.problems` reports, at the same setting. Secrets are marked
+        `writeOnly`, with the format `password`. Its patterns mean the same in JavaScript.
+
+        Args:
+            dialect: The version of JSON Schema.
+            style: `airbyte` marks secrets with `airbyte_secret`, orders the settings, and gives
+                each a single type; `singer` marks secrets with `secret`.
+
+        Raises:
+            keyturn.errors.ConfigurationError: There is no such dialect or style.
+        """
+        from keyturn._providers.schema import json_schema
+
+        return json_schema(self.settings, self.title or self.name, dialect=dialect, style=style)
 
     def expand(self, template: str, settings: S) -> str:
         """Return an address template with the settings' values in it.

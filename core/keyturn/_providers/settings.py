@@ -2,144 +2,32 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, dataclass_transform
 
 import attrs
 
 from keyturn import errors
-from keyturn._http.urls import (
-    DOMAIN_PATTERN,
-    LABEL_PATTERN,
-    domain_problem,
-    label_problem,
-    url_problem,
-)
 from keyturn._names import did_you_mean
+from keyturn._providers.checks import one_line, private_key, scope
+from keyturn._providers.fields import choice, domain, file, label, setting, url
 from keyturn._providers.kinds import (
     REQUIRED,
     WrongValueError,
-    choice_problem,
     convert,
     fields_of,
+    from_form,
     kind_of,
-    one_line,
-    private_key,
-    scope,
 )
+from keyturn._providers.rules import Rule, broken
 from keyturn._secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
 R = TypeVar("R", bound="Record")
-T = TypeVar("T")
-Text = TypeVar("Text", bound=str | None)
 
 # The options of `keyturn.connect`, which no setting may be named as.
 OPTION_NAMES = ("store", "name", "policy", "margin", "timeout", "wait", "rate_limit", "on_event")
-
-
-def setting(
-    title: str,
-    description: str = "",
-    *,
-    default: T = REQUIRED,
-    check: Callable[[Any], str | None] | None = None,
-    schema: Mapping[str, Any] | None = None,
-) -> T:
-    """Declare one field of a settings class.
-
-    Args:
-        title: Its name for people.
-        description: What it is and where it is found.
-        default: Its value when it isn't given; without a default it is required.
-        check: Returns what is wrong with a value of the right type, without naming the value, or
-            None. The default is not checked. A string without a check must be one line.
-            Several strings must be scope values, whatever the check.
-        schema: JSON Schema keywords that say what `check` says.
-    """
-    return attrs.field(
-        default=default,
-        metadata={
-            "title": title,
-            "description": description,
-            "check": check,
-            "schema": schema or {},
-        },
-    )
-
-
-def label(title: str, description: str = "", *, default: Text = REQUIRED) -> Text:
-    """Declare a field that becomes one label of a host name, such as a tenant or a region."""
-    return setting(
-        title, description, default=default, check=label_problem, schema={"pattern": LABEL_PATTERN}
-    )
-
-
-def domain(title: str, description: str = "", *, default: Text = REQUIRED) -> Text:
-    """Declare a field that is a domain name, such as `shop.example`."""
-    return setting(
-        title,
-        description,
-        default=default,
-        check=domain_problem,
-        schema={"pattern": DOMAIN_PATTERN, "maxLength": 253},
-    )
-
-
-def url(title: str, description: str = "", *, default: Text = REQUIRED) -> Text:
-    """Declare a field that is an address which secrets or tokens may be sent to."""
-    return setting(title, description, default=default, check=url_problem, schema={"format": "uri"})
-
-
-def file(title: str, description: str = "", *, default: Text = REQUIRED) -> Text:
-    """Declare a field that names a file of this machine, such as a certificate.
-
-    A connection's `keyturn.NetworkPolicy` decides whether it may be set.
-    """
-    declared: Any = setting(title, description, default=default)
-    declared.metadata["file"] = True
-    return declared  # type: ignore[no-any-return]
-
-
-def choice(
-    title: str,
-    description: str = "",
-    *,
-    choices: Mapping[str, str | Mapping[str, str]],
-    default: Text = REQUIRED,
-) -> Text:
-    """Declare a field that is one of several values, each with strings of its own for templates.
-
-    Args:
-        title: Its name for people.
-        description: What it is.
-        choices: The values, and the string that each stands for in a template's `{name}`; or
-            several strings, for `{name[key]}`.
-        default: Its value when it isn't given; without a default it is required.
-
-    Example:
-        >>> import keyturn
-        >>> class AcmeSettings(keyturn.plugins.ConfidentialSettings):
-        ...     environment: str = keyturn.plugins.choice(
-        ...         "Environment", choices={"live": "acme.example", "test": "acme-test.example"}
-        ...     )
-        >>> class Acme(keyturn.plugins.Provider[AcmeSettings]):
-        ...     name = "acme"
-        ...     settings = AcmeSettings
-        ...     token_url = "https://{environment}/oauth/token"
-    """
-    return attrs.field(
-        default=default,
-        metadata={
-            "title": title,
-            "description": description,
-            "check": partial(choice_problem, choices=choices),
-            "schema": {"enum": list(choices)},
-            "choices": choices,
-        },
-    )
 
 
 @dataclass_transform(
@@ -151,6 +39,9 @@ class Record:
     """A frozen value with keyword-only fields, checked whenever one is made."""
 
     __attrs_attrs__: ClassVar[Any]
+
+    rules: ClassVar[tuple[Rule, ...]] = ()
+    """What settings must be together; the JSON Schema says the same."""
 
     def __init_subclass__(cls) -> None:
         """Make the fields out of the annotations, so that no decorator is needed."""
@@ -185,6 +76,8 @@ class Record:
     def problems(self) -> Iterable[str]:
         """Return what is wrong with values that are right one by one; to be overridden.
 
+        The JSON Schema can't say it: what a `Rule` can say belongs into `rules`.
+
         Returns:
             Strings such as `scope: must be absent for a sales channel`.
         """
@@ -194,7 +87,9 @@ class Record:
 class Settings(Record):
     """The settings of every provider; a provider's own class derives from it, without a decorator.
 
-    An instance is checked however it is made, and all its mistakes are reported at once.
+    An instance is checked however it is made, and all its mistakes are reported at once. What an
+    HTML form sends is taken: a number as a string, `on` for a checkbox, and an empty string for a
+    setting that was left blank.
 
     Raises:
         keyturn.errors.ConfigurationError: A setting is missing, unknown or wrong.
@@ -266,6 +161,15 @@ def read(cls: type[R], values: Mapping[str, Any]) -> tuple[R | None, list[errors
     return (None, problems) if problems else (settings, [])
 
 
+def value_problem(field: attrs.Attribute[Any], value: Any) -> str | None:
+    """Return what is wrong with the plain value of one setting, or None."""
+    try:
+        _checked(field, from_form(value, field))
+    except WrongValueError as mistake:
+        return str(mistake)
+    return None
+
+
 def _fill(settings: Record, values: Mapping[str, Any]) -> list[errors.Problem]:
     """Set the fields to values; return every mistake."""
     fields = fields_of(type(settings))
@@ -274,12 +178,19 @@ def _fill(settings: Record, values: Mapping[str, Any]) -> list[errors.Problem]:
         for name in values
         if name not in fields
     }
+    takes_forms = isinstance(settings, Settings)
+    wrong = set[str]()
     for name, field in fields.items():
+        given = values.get(name, field.default)
         settings.__dict__[name] = field.default
+        value = from_form(given, field) if takes_forms else given
         try:
-            settings.__dict__[name] = _checked(field, values.get(name, field.default))
+            settings.__dict__[name] = _checked(field, value)
         except WrongValueError as mistake:
             mistakes[name] = str(mistake)
+            wrong |= set() if value is REQUIRED else {name}
+    for name, problem in broken(settings.rules, settings.__dict__, wrong):
+        mistakes.setdefault(name, problem)
     found = [errors.Problem(name, message) for name, message in mistakes.items()]
     # Values that are right may still be wrong together.
     if REQUIRED not in settings.__dict__.values():

@@ -44,7 +44,9 @@ def problem(template: str, settings: type[Settings], use: TemplateUse) -> str | 
         return "is not a template such as https://{tenant}.example"
     for _, name, key in parts:
         field = fields_of(settings).get(name)
-        is_attribute = not name.startswith("_") and not callable(getattr(settings, name, len))
+        is_attribute = not (
+            name.startswith("_") or name == "rules" or callable(getattr(settings, name, len))
+        )
         if name and field is None and not is_attribute:
             return f"names {{{name}}}, which is not a setting"
         if field is not None and use == "address" and kind_of(field.type)[0] is Secret:

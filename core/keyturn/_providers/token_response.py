@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 from keyturn import errors
 from keyturn._http.response import MAX_LIFETIME, OAuthError, Response, date_header, is_code
-from keyturn._providers.kinds import SCOPE_VALUE_PATTERN
+from keyturn._providers.checks import SCOPE_VALUE_PATTERN
 from keyturn._token import Token
 
 if TYPE_CHECKING:

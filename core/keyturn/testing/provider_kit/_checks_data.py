@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 import attrs
 
 from keyturn._providers.calls import problems
-from keyturn._providers.kinds import kind_of
-from keyturn._providers.settings import read
+from keyturn._providers.kinds import fields_of, kind_of
+from keyturn._providers.settings import read, value_problem
 from keyturn.testing.provider_kit._examples import CheckFailed
+from keyturn.testing.provider_kit._schema import accepts
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from keyturn.testing.provider_kit._subject import Subject
 
 _NAME_REGEX = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
@@ -21,6 +24,30 @@ _SECRET_REGEX = re.compile(
     r"(?:^|_)(?:secret|password|passphrase|private_key|api_?key|token|credential|pin)s?$"
 )
 _UNKNOWN = "surely_not_a_setting"
+# What checks refuse in most cases, as plain values.
+_PROBES: tuple[Any, ...] = (
+    *(
+        "a",
+        "a1",
+        "A",
+        "-a",
+        "a-",
+        "a_b",
+        "a.b",
+        "a..b",
+        "a b",
+        " a",
+        "a\n",
+        "a\x00b",
+        "\u00e9",
+        "\u2028",
+    ),
+    *("a/b", "../a", "a?b", "a#b", "a@b", "a:1", "a:b", "%2e", "a\\b", "a" * 64, "a" * 300),
+    *("a.example", "10.0.0.1", "https://a.example", "http://a.example", "https://b@a.example"),
+    *("-----BEGIN", "0", "1", "2", "3", "-1", "1.5", "100000000"),
+    *(True, 0, 1, 2, 3, -1, 1.5, 100_000_000),
+    *(["a"], ["a", "b"], ["A"], ["a.b"], ["a/b"], ["a:b"]),
+)
 
 
 def data(subject: Subject) -> None:
@@ -87,4 +114,25 @@ def settings_read(subject: Subject) -> None:
                 f"reported: {', '.join(sorted(reported)) or 'none'}.",
                 "leave reading to the settings class: no __init__, converter or validator of your "
                 "own; check settings that depend on each other in problems().",
+            )
+
+
+def schema_of_checks(subject: Subject) -> None:
+    """What the check of a setting refuses, its JSON Schema refuses, and nothing else."""
+    cls = subject.provider.settings
+    found = subject.call("settings_schema", subject.provider.settings_schema)["properties"]
+    for name, field in fields_of(cls).items():
+        if not field.metadata.get("check"):
+            continue  # the usual check, which has its schema
+        for probe in _PROBES:
+            is_wrong = value_problem(field, probe) is not None
+            if accepts(found[name], probe) is not is_wrong:
+                continue
+            who, other = ("schema", "check") if is_wrong else ("check", "schema")
+            raise CheckFailed(
+                f"the {who} of the setting {name} accepts {probe!r}, and its {other} does not: a "
+                "form that is drawn from the schema shows the mistake at no field.",
+                f"give setting(…, check=…) of {name} a check that has its schema, such as "
+                "keyturn.plugins.matches(…), each_matches(…) or between(…); or say the same in "
+                "schema=….",
             )

@@ -35,7 +35,6 @@ _STRINGS = (
     "\u0430cme",
     "a" * 64,
     "acme.",
-    "",
     "https://evil.example/",
     "http://evil.example",
     "{client_secret}",
@@ -50,7 +49,6 @@ _URLS = (
     "https://\u0430cme.example",
     "ftp://evil.example",
     "evil.example",
-    "",
 )
 _TOKEN = Token("made-up-token", "Bearer", 4e9)
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from keyturn import errors
-from keyturn._providers.kinds import json_schema, kind_of
+from keyturn._providers.kinds import kind_of
+from keyturn._providers.schema import json_schema
 from keyturn._providers.settings import read
 from keyturn._secret import Secret
 
@@ -65,9 +66,9 @@ def candidates(provider: Provider[Any], name: str) -> Iterator[Any]:
     kind = kinds if isinstance(kinds, str) else kinds[0]
     if "enum" in schema:
         yield from (value for value in schema["enum"] if value is not None)
-    elif "anyOf" in schema:
+    elif "items" in schema:
         yield from _scopes(schema)
-    elif schema.get("format") == "uri":
+    elif schema.get("format") in {"uri", "uri-reference"}:
         yield from (f"https://{label}.example" for label in _LABELS)
     elif name == "private_key":
         yield private_key(provider.assertion_algorithm)
@@ -166,8 +167,9 @@ def _numbers(schema: Mapping[str, Any]) -> Iterator[int]:
 
 
 def _scopes(schema: Mapping[str, Any]) -> Iterator[list[str]]:
-    known = next((part["items"].get("enum") for part in schema["anyOf"] if "items" in part), None)
-    yield from ([value] for value in known or _WORDS)
+    pattern = re.compile(schema["items"].get("pattern", ""))
+    known = schema["items"].get("enum") or [word for word in _WORDS if pattern.search(word)]
+    yield from ([value] for value in known)
 
 
 def _booleans(_: object) -> Iterator[bool]:

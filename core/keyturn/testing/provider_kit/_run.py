@@ -36,6 +36,7 @@ _IN_ORDER: tuple[Check, ...] = (
     checks_data.settings_class,
     checks_data.schema,
     checks_data.settings_read,
+    checks_data.schema_of_checks,
     checks_request.golden_request,
     checks_request.well_formed_request,
     checks_request.repeatable_request,

@@ -1,0 +1,219 @@
+"""Checks of values of the right type.
+
+A check returns what is wrong with a value, or None; None itself is not checked. A `SchemaCheck`
+says the same as JSON Schema. Its patterns mean the same in Python and in JavaScript with the flag
+`u`: no class for spaces or digits, and an end that no newline may follow.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from keyturn._http.response import CODE_PATTERN, is_code
+from keyturn._http.urls import (
+    DOMAIN_PROBLEM,
+    domain_pattern,
+    domain_problem,
+    url_pattern,
+    url_problem,
+)
+from keyturn._secret import Secret
+
+Check = Callable[[Any], str | None]
+
+# One value of a scope (RFC 6749 section 3.3).
+SCOPE_VALUE_PATTERN = r"[\x21\x23-\x5b\x5d-\x7e]+"
+# What is invisible or breaks the line: Unicode's categories C and Z in its first plane, without
+# what is unassigned or private, and without the space itself.
+_INVISIBLE = (
+    r"\x00-\x1f\x7f-\xa0\xad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u1680\u180e"
+    r"\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ud800-\udfff\ufeff\ufff9-\ufffb"
+)
+ONE_LINE_PATTERN = rf"(?! )[^{_INVISIBLE}]*[^{_INVISIBLE} ]"
+_SPACE = r"[ \t\r\n]"
+_HEADER_NAME_PATTERN = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
+
+# What frames or routes a request is its sender's alone (RFC 9110 sections 7.2 and 8.6, RFC 9112).
+_FRAMING = frozenset(
+    {
+        "connection",
+        "content-length",
+        "expect",
+        "host",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+
+
+def anchored(pattern: str) -> str:
+    """Return a pattern for whole strings; a `$` alone may have a newline after it in Python."""
+    return rf"^(?:{pattern})$(?!\n)"
+
+
+class SchemaCheck:
+    """A check that the JSON Schema of a setting says as well.
+
+    Args:
+        rule: Returns what is wrong with a value, or None.
+        schema: JSON Schema keywords that say the same.
+    """
+
+    def __init__(self, rule: Check, schema: Mapping[str, Any]) -> None:
+        self._rule = rule
+        self.schema = schema
+
+    def __call__(self, value: Any) -> str | None:
+        """Return what is wrong with a value, or None."""
+        return self._rule(value)
+
+
+def schema_of(rule: Any) -> Mapping[str, Any]:
+    """Return the JSON Schema keywords that say the same as a check; empty if it has none."""
+    return rule.schema if isinstance(rule, SchemaCheck) else {}
+
+
+def check(is_right: Callable[[Any], object], problem: str) -> Check:
+    """Return a check that reports `problem` for each value that is not right."""
+    return lambda value: None if is_right(value) else problem
+
+
+def matches(pattern: str, problem: str) -> Check:
+    """Return a check of strings and secrets by a regular expression for the whole string.
+
+    Args:
+        pattern: What means the same in Python and in JavaScript, such as `[0-9]` rather than the
+            class for digits; without `^` and `$`.
+        problem: What is wrong with any other string, without naming it.
+    """
+
+    # `re` compiles it when it is first needed.
+    def is_right(value: str | Secret) -> object:
+        return re.fullmatch(pattern, value.reveal() if isinstance(value, Secret) else value)
+
+    return SchemaCheck(check(is_right, problem), {"pattern": anchored(pattern)})
+
+
+def each_matches(pattern: str, problem: str) -> Check:
+    """Return a check of several strings, such as scope values, by a regular expression for each.
+
+    Args:
+        pattern: As for `matches`; what it matches has no space.
+        problem: What is wrong with any other strings, without naming them.
+    """
+    listed = rf"{_SPACE}*(?:{pattern})(?:{_SPACE}+(?:{pattern}))*{_SPACE}*"
+
+    def is_right(values: tuple[str, ...]) -> object:
+        return values and all(re.fullmatch(pattern, each) for each in values)
+
+    return SchemaCheck(
+        check(is_right, problem),
+        {
+            "pattern": anchored(listed),
+            "items": {"type": "string", "pattern": anchored(pattern)},
+            "minItems": 1,
+        },
+    )
+
+
+def any_matches(pattern: str, problem: str) -> Check:
+    """Return a check that one of several strings matches a regular expression; see `matches`."""
+    listed = rf"(?:^|{_SPACE})(?:{pattern})(?:{_SPACE}|$)"
+
+    def is_right(values: tuple[str, ...]) -> object:
+        return any(re.fullmatch(pattern, each) for each in values)
+
+    return SchemaCheck(
+        check(is_right, problem),
+        {"pattern": listed, "contains": {"type": "string", "pattern": anchored(pattern)}},
+    )
+
+
+def between(least: int, most: int | None = None, *, unit: str = "") -> Check:
+    """Return a check of numbers, from `least` to `most` if there is a most, both included."""
+    schema = {"minimum": least} | ({} if most is None else {"maximum": most})
+    words = f"must be {least} or more" if most is None else f"must be from {least} to {most}"
+
+    def is_right(number: float) -> bool:
+        return least <= number and (most is None or number <= most)
+
+    return SchemaCheck(check(is_right, f"{words}{unit and ' '}{unit}"), schema)
+
+
+def each(rule: Check) -> Check:
+    """Return a check of several strings by a rule for one; it names the first that is wrong."""
+    return lambda values: next((f"{each!r} {rule(each)}" for each in values if rule(each)), None)
+
+
+_PATH = r"[^. \t\r\n]+(?:\.[^. \t\r\n]+)*"
+required = matches(r"[\s\S]+", "must not be empty")
+path = matches(_PATH, "must be a path such as data.token")
+optional_path = matches(f"(?:{_PATH})?", "must be a path such as data.token")
+positive = SchemaCheck(check(lambda number: number > 0, "must be above 0"), {"exclusiveMinimum": 0})
+one_line = matches(ONE_LINE_PATTERN, "must be one line, without spaces around it")
+scope = each_matches(
+    SCOPE_VALUE_PATTERN,
+    "must have one or more scope values of visible ASCII characters (RFC 6749 section 3.3)",
+)
+private_key = matches(
+    rf"{_SPACE}*-----BEGIN [\s\S]*PRIVATE KEY-----[\s\S]*",
+    "must be a private key as PEM, from -----BEGIN to the last line",
+)
+
+
+def _address(template: str) -> str | None:
+    """Check the template of an address for what no setting can correct."""
+    # A setting that an address begins with is a whole address; any other is a part of a name.
+    sample = re.sub(r"^\{[^{}]*\}", "https://a.example", template)
+    return url_problem(re.sub(r"\{[^{}]*\}", "a", sample)) if template else None
+
+
+def _header_name(name: str) -> str | None:
+    """Check that a string can be the name of a header."""
+    if not re.fullmatch(_HEADER_NAME_PATTERN, name):
+        return "must be the name of a header"
+    return "is set by the HTTP client" if name.lower() in _FRAMING else None
+
+
+def _headers(values: Mapping[str, str]) -> str | None:
+    """Check that names and values can be headers."""
+    for name, value in values.items():
+        if not (value.isprintable() and value.isascii()):
+            return f"the value of {name!r} must have visible ASCII characters and spaces only"
+    if len({name.lower() for name in values}) < len(values):
+        return "has a header twice: the case of a name makes no difference"
+    return each(_header_name)(values)
+
+
+def _codes(values: Mapping[str, str]) -> str | None:
+    """Check that the values of a table are OAuth error codes."""
+    return each(check(is_code, "is no error code of RFC 6749 section 5.2"))(values.values())
+
+
+def _in_any_case(word: str) -> str:
+    return "".join(f"[{each.upper()}{each}]" if each.isalpha() else each for each in word)
+
+
+_HEADER_NAME = anchored(
+    rf"(?!(?:{'|'.join(map(_in_any_case, sorted(_FRAMING)))})(?![\s\S])){_HEADER_NAME_PATTERN}"
+)
+header_name = SchemaCheck(_header_name, {"pattern": _HEADER_NAME})
+headers = SchemaCheck(
+    _headers,
+    {
+        "propertyNames": {"pattern": _HEADER_NAME},
+        "additionalProperties": {"type": "string", "pattern": anchored(r"[\x20-\x7e]*")},
+    },
+)
+codes = SchemaCheck(
+    _codes, {"additionalProperties": {"type": "string", "pattern": anchored(CODE_PATTERN)}}
+)
+domains = SchemaCheck(
+    each(domain_problem), schema_of(each_matches(domain_pattern(), DOMAIN_PROBLEM))
+)
+address = SchemaCheck(_address, {"pattern": anchored(f"(?:{url_pattern(r'[^{}]*')})?")})

@@ -1,0 +1,126 @@
+"""How the fields of a settings class are declared."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import attrs
+
+from keyturn._http.urls import (
+    DOMAIN_PROBLEM,
+    LABEL_PATTERN,
+    domain_pattern,
+    label_problem,
+    url_pattern,
+    url_problem,
+)
+from keyturn._providers.checks import anchored, matches, schema_of
+from keyturn._providers.kinds import REQUIRED, choice_problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+T = TypeVar("T")
+Text = TypeVar("Text", bound=str | None)
+
+# A host name has at most 253 characters: this leaves as many as a label before it takes.
+_LONGEST_DOMAIN = 189
+
+
+def setting(
+    title: str,
+    description: str = "",
+    *,
+    default: T = REQUIRED,
+    check: Callable[[Any], str | None] | None = None,
+    schema: Mapping[str, Any] | None = None,
+) -> T:
+    """Declare one field of a settings class.
+
+    Args:
+        title: Its name for people.
+        description: What it is and where it is found.
+        default: Its value when it isn't given; without a default it is required.
+        check: Returns what is wrong with a value of the right type, without naming the value, or
+            None. The default is not checked. A string without a check must be one line.
+            Several strings must be scope values, whatever the check.
+        schema: JSON Schema keywords that say what `check` says. A check of
+            `keyturn.plugins.matches`, `each_matches` or `between` has its own.
+    """
+    return attrs.field(
+        default=default,
+        metadata={
+            "title": title,
+            "description": description,
+            "check": check,
+            "schema": schema_of(check) if schema is None else schema,
+        },
+    )
+
+
+def label(title: str, description: str = "", *, default: Text = REQUIRED) -> Text:
+    """Declare a field that becomes one label of a host name, such as a tenant or a region."""
+    schema = {"pattern": anchored(LABEL_PATTERN)}
+    return setting(title, description, default=default, check=label_problem, schema=schema)
+
+
+def domain(title: str, description: str = "", *, default: Text = REQUIRED) -> Text:
+    """Declare a field that is a domain name, such as `shop.example`."""
+    check = matches(domain_pattern(longest=_LONGEST_DOMAIN), DOMAIN_PROBLEM)
+    return setting(title, description, default=default, check=check)
+
+
+def url(title: str, description: str = "", *, default: Text = REQUIRED) -> Text:
+    """Declare a field that is an address which secrets or tokens may be sent to."""
+    schema = {"format": "uri", "pattern": anchored(url_pattern())}
+    return setting(title, description, default=default, check=url_problem, schema=schema)
+
+
+def file(title: str, description: str = "", *, default: Text = REQUIRED) -> Text:
+    """Declare a field that names a file of this machine, such as a certificate.
+
+    A connection's `keyturn.NetworkPolicy` decides whether it may be set.
+    """
+    declared: Any = setting(title, description, default=default)
+    declared.metadata["file"] = True
+    return declared  # type: ignore[no-any-return]
+
+
+def choice(
+    title: str,
+    description: str = "",
+    *,
+    choices: Mapping[str, str | Mapping[str, str]],
+    default: Text = REQUIRED,
+) -> Text:
+    """Declare a field that is one of several values, each with strings of its own for templates.
+
+    Args:
+        title: Its name for people.
+        description: What it is.
+        choices: The values, and the string that each stands for in a template's `{name}`; or
+            several strings, for `{name[key]}`.
+        default: Its value when it isn't given; without a default it is required.
+
+    Example:
+        >>> import keyturn
+        >>> class AcmeSettings(keyturn.plugins.ConfidentialSettings):
+        ...     environment: str = keyturn.plugins.choice(
+        ...         "Environment", choices={"live": "acme.example", "test": "acme-test.example"}
+        ...     )
+        >>> class Acme(keyturn.plugins.Provider[AcmeSettings]):
+        ...     name = "acme"
+        ...     settings = AcmeSettings
+        ...     token_url = "https://{environment}/oauth/token"
+    """
+    return attrs.field(
+        default=default,
+        metadata={
+            "title": title,
+            "description": description,
+            "check": partial(choice_problem, choices=choices),
+            "schema": {"enum": list(choices)},
+            "choices": choices,
+        },
+    )

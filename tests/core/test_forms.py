@@ -1,0 +1,310 @@
+"""Forms: a provider's JSON Schema refuses what `keyturn.problems` reports, at the same setting."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Literal
+
+import jsonschema
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import keyturn
+
+SECRET = {"client_id": "made-up", "client_secret": "made-up"}
+DESCRIBED = keyturn.plugins.provider_from_data(
+    {
+        "name": "described",
+        "token_url": "https://{region}.acme.example/{account}/token",
+        "settings": {
+            "region": {"kind": "label", "title": "Region", "optional": True},
+            "account": {"kind": "text", "title": "Account", "optional": True},
+            "shop": {"kind": "url", "title": "Shop"},
+            "domain": {"kind": "domain", "title": "Domain", "default": "acme.example"},
+            "pin": {"kind": "secret", "title": "PIN", "optional": True},
+            "plan": {"kind": "choice", "title": "Plan", "choices": ["a", "b"], "optional": True},
+            "number": {"kind": "integer", "title": "Number", "optional": True},
+            "scope": {"kind": "scope", "title": "Scope", "default": ["read"]},
+        },
+    }
+)
+
+
+def _even_problem(value: int) -> str | None:
+    return "must be even" if value % 2 else None
+
+
+class RuledSettings(keyturn.plugins.Settings):
+    """Settings with rules and checks that no built-in provider has."""
+
+    number: int = keyturn.plugins.setting("Number", check=_even_problem, schema={"multipleOf": 2})
+    method: Literal["GET", "POST", "PUT"] = keyturn.plugins.setting("Method", default="POST")
+    format: Literal["json", "form"] = keyturn.plugins.setting("Format", default="json")
+    is_strict: bool = keyturn.plugins.setting("Strict", default=True)
+    note: str | None = keyturn.plugins.setting("Note", default=None, check=lambda _: None)
+    share: float = keyturn.plugins.setting(
+        "Share", default=1.0, check=keyturn.plugins.between(0, 100)
+    )
+    rules = (
+        keyturn.plugins.Rule(
+            "format", "must be json", when={"method": ("GET", "POST")}, must_be=("json", "x")
+        ),
+        keyturn.plugins.Rule(
+            "note", "must be absent", when={"is_strict": True}, must_be=keyturn.plugins.ABSENT
+        ),
+    )
+
+
+class Ruled(keyturn.plugins.Provider[RuledSettings]):
+    """A provider with those settings."""
+
+    name = "ruled"
+    settings = RuledSettings
+    token_url = "https://acme.example/token"
+
+
+SHOP = {"shop": "https://shop.example", "region": "eu", "account": "b"}
+PROVIDERS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "norce-commerce": ("norce-commerce", SECRET | {"client": "acme", "environment": "stage"}),
+    "norce-storm": ("norce-storm", SECRET | {"scope": "lab"}),
+    "orocommerce": ("orocommerce", SECRET | {"url": "https://shop.example"}),
+    "commercelayer": ("commercelayer", {"client_id": "made-up", "kind": "sales_channel"}),
+    "described": (DESCRIBED, SECRET | SHOP),
+    "ruled": (Ruled(), {"number": 2}),
+    "generic": ("generic", {"token_url": "https://a.example/token"}),
+}
+ABSENT = object()
+STRINGS = [
+    *["GET", "POST", "PUT", "private_key_jwt", "tls_client_auth", "-----BEGIN PRIVATE KEY-----"],
+    *["json", "query", "Host", "X-Host", "alg", "a.b", "0.5", "100.0", "100.5", "-0.5", "HS256"],
+    *["https://{client_id}.a.example/x", "{token_url}/x", "epoch", "299", "300"],
+    *["", " ", "\n", "a", "a ", " a", "a\n", "a\u2028", "a\x00", "\ud800", "a b", "a\tb", "a\x85b"],
+    *["a\x1cb", "\u00e9", "\U0001f511", "\ufeffa", "a\u00a0", "a\u200b", "A", "-a", "a.b", "a..b"],
+    *["1", "01", "-1", "-0", "0", "1.0", "1e3", "+1", "\u0661", "7199", "7200", "31536000"],
+    *["31536001", "9" * 15, "9" * 16, "on", "true", "false", "off", "stage", "prod", "lab"],
+    *["lab qa", "lab\n", "storefront", "form", "integration", "sales_channel", "all", "id:x"],
+    *["code:", "code:a b", "market:all", "market:all ", "store:all", "market:x", "market:id:x:y"],
+    *["market:all stock_location:id:x", "stock_location:id:x", "store:id:x\nmarket:id:y"],
+    *["a" * 59, "a" * 60, "a" * 63, "a" * 64, "a.example", "a.example\n", "a.127", "127.0.0.1"],
+    *["https://a.example", "http://a.example", "http://localhost:8000/x", "http://127.0.0.1"],
+    *["http://[::1]:1", "https://u@a.example", "https://a.example#x", "https://a.example?x"],
+    *["https://a.example/../x", "https://a.example/%2E./x", "https://a.example/%2ex"],
+    *[
+        "//a.example",
+        "https://a.example:0",
+        "https://a.example:65535",
+        "https://a.example:65536",
+        "ftp://a.b",
+    ],
+    *[
+        "https://1.2.3",
+        "https://1.2.3.4",
+        "https://256.1.1.1",
+        "https://0x7f.1",
+        "HTTPS://A.Example",
+    ],
+    *["https://a.example\n", "https://a.example\\@b", "https://\uff41.example"],
+    *[f"https://{'a.' * 125}aa", f"https://{'a.' * 126}aa", "a." * 94 + "a", "a." * 95 + "a"],
+]
+OTHERS = [
+    *[ABSENT, None, True, False, 0, 1, -1, 7200, 7199.0, 7200.0, 7200.5, 31_536_001, 10**20],
+    *[[], ["a"], ["a", ""], ["a b"], ["a\n"], [1], ["lab", "production"], ["stock_location:id:x"]],
+    *[["store:code:x", "market:id:y"], ["market:all"], [None], {}, {"a": "b"}, {"env": "SECRET"}],
+]
+VALUES = st.sampled_from([*STRINGS, *OTHERS]) | st.text(max_size=8) | st.integers()
+
+
+def schema(provider: Any, dialect: Any, style: Any = None) -> dict[str, Any]:
+    """Return the JSON Schema of a provider, or of the provider of a name."""
+    found = keyturn.provider(provider) if isinstance(provider, str) else provider
+    made: dict[str, Any] = found.settings_schema(dialect=dialect, style=style)
+    return made
+
+
+def validator(found: dict[str, Any]) -> Any:
+    """Return the validator of a schema's dialect, which checks formats too."""
+    cls = jsonschema.validators.validator_for(found)
+    assert cls.META_SCHEMA["$id"].rstrip("#") == found["$schema"].rstrip("#")
+    cls.check_schema(found)
+    return cls(found, format_checker=cls.FORMAT_CHECKER)
+
+
+def refused(by: Any, form: dict[str, Any]) -> set[str]:
+    """Return the settings that a validator refuses; of what is missing, the name."""
+    paths = set[str]()
+    for error in by.iter_errors(form):
+        if error.validator == "required":
+            paths |= {name for name in error.validator_value if name not in form}
+        elif error.validator == "additionalProperties":
+            paths |= form.keys() - error.schema["properties"].keys()
+        else:
+            paths.add(str(error.absolute_path[0]))
+    return paths
+
+
+def reported(provider: Any, form: dict[str, Any]) -> set[str]:
+    """Return the settings at which mistakes are reported."""
+    return {each.path for each in keyturn.problems(provider, form)}
+
+
+@pytest.mark.parametrize("dialect", ["2020-12", "draft-07"])
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_schema_refuses_what_problems_reports(name: str, dialect: str) -> None:
+    """A form would take what is refused later, or show a mistake at another field."""
+    provider, right = PROVIDERS[name]
+    found = schema(provider, dialect)
+    by = validator(found)
+    changes = st.tuples(st.sampled_from([*found["properties"], "unknown"]), VALUES)
+
+    @settings(max_examples=30)
+    @given(st.lists(changes, min_size=1, max_size=4))
+    def check(changed: list[tuple[str, Any]]) -> None:
+        form = {key: each for key, each in (right | dict(changed)).items() if each is not ABSENT}
+        assert refused(by, form) == reported(provider, form)
+
+    assert reported(provider, right) == set()
+    check()
+
+
+# With the others it takes long, and they have no kind of setting of their own.
+@pytest.mark.parametrize("name", [name for name in PROVIDERS if name not in {"ruled", "generic"}])
+def test_schema_of_one_setting_refuses_what_problems_reports_of_it(name: str) -> None:
+    """A single hostile value would be in order for one of the two."""
+    provider, right = PROVIDERS[name]
+    found = schema(provider, "2020-12")
+    # What several providers have is tested with the others.
+    known = {"client_id", "client_secret", "token_url", "api_url"} if name == "described" else set()
+    for setting in found["properties"].keys() - known:
+        field = found["properties"][setting]
+        # A rule between settings needs the whole form: the test above has it.
+        ruled = setting in {"scope", "market", "stock_location", "kind", "client_secret"}
+        if name == "commercelayer" and ruled:
+            continue
+        by = jsonschema.Draft202012Validator(field)
+        for value in [*STRINGS, *OTHERS[1:]]:
+            is_wrong = setting in reported(provider, right | {setting: value})
+            is_absent = value in {"", None} if isinstance(value, (str, type(None))) else False
+            if name == "described" and setting in {"region", "account"} and is_absent:
+                continue  # as above
+            assert by.is_valid(value) is not is_wrong, (setting, value)
+
+
+LAYER = {"client_id": "made-up"}
+SALES, OFFICE = LAYER | {"kind": "sales_channel"}, LAYER | {"kind": "integration"}
+STOCK, EUROPE = "stock_location:id:x", "market:code:europe"
+RULES: list[tuple[dict[str, Any], set[str]]] = [
+    (OFFICE, {"client_secret"}),
+    (OFFICE | {"client_secret": ""}, {"client_secret"}),
+    (OFFICE | {"client_secret": None}, {"client_secret"}),
+    (OFFICE | {"client_secret": "made-up"}, set()),
+    (SALES | {"stock_location": "id:x"}, {"market"}),
+    (SALES | {"stock_location": "id:x", "market": ""}, {"market"}),
+    (SALES | {"stock_location": "id:x", "market": "all"}, set()),
+    (SALES | {"stock_location": ""}, set()),
+    (SALES | {"stock_location": "x"}, {"stock_location", "market"}),
+    (SALES | {"scope": STOCK}, {"scope"}),
+    (SALES | {"scope": [STOCK]}, {"scope"}),
+    (SALES | {"scope": [STOCK, EUROPE]}, set()),
+    (SALES | {"scope": f" {EUROPE}\n{STOCK} "}, set()),
+    (SALES | {"scope": EUROPE, "market": "all"}, {"scope"}),
+    (SALES | {"scope": [EUROPE], "store_scope": "id:x"}, {"scope"}),
+    (SALES | {"scope": "", "market": "all"}, set()),
+    (SALES | {"require_market": True}, {"market"}),
+    (SALES | {"require_market": "on", "market": ""}, {"market"}),
+    (SALES | {"require_market": "true", "scope": "store:id:x"}, {"scope"}),
+    (SALES | {"require_market": "true", "scope": EUROPE}, set()),
+    (SALES | {"require_market": "false"}, set()),
+    (OFFICE | {"require_market": "on", "client_secret": "x"}, set()),
+    ({"kind": "sales"} | LAYER | {"require_market": "on"}, {"kind"}),
+]
+
+
+@pytest.mark.parametrize(("form", "expected"), RULES)
+@pytest.mark.parametrize("dialect", ["2020-12", "draft-07"])
+def test_rules_between_settings(form: dict[str, Any], expected: set[str], dialect: str) -> None:
+    """A form would take what Commerce Layer refuses, or show it at a field that is right."""
+    assert reported("commercelayer", form) == expected
+    assert refused(validator(schema("commercelayer", dialect)), form) == expected
+
+
+def test_settings_of_a_described_token_endpoint() -> None:
+    """A description's token endpoint would lack a part, and no field would show why."""
+    by, rest = validator(schema(DESCRIBED, "draft-07")), SECRET | {"shop": "https://a.example"}
+    for form, expected in [
+        (rest, {"region", "account"}),
+        (rest | {"region": "eu", "account": ""}, {"account"}),
+        (rest | {"token_url": "https://a.example/token"}, set[str]()),
+    ]:
+        assert reported(DESCRIBED, form) == refused(by, form) == expected
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_patterns_mean_the_same_in_javascript(name: str) -> None:
+    """A browser would see another mistake than the server, or none."""
+    provider = PROVIDERS.get(name, (name, {}))[0]
+    text = json.dumps(schema(provider, "2020-12"))
+    patterns = re.findall(r'"pattern": ("(?:[^"\\]|\\.)*")', text)
+
+    assert patterns
+    for pattern in map(json.loads, patterns):
+        # In both, [\s\S] is any character, and all other classes of letters differ.
+        assert not re.search(r"\\[sSdDwWbBAZpP]", pattern.replace(r"[\s\S]", ""))
+        assert not pattern.startswith("^") or pattern.endswith((r"$(?!\n)", "|$)"))
+
+
+def test_secrets_are_marked() -> None:
+    """A form would show the secret, or a platform store it in the clear."""
+    plain = schema("commercelayer", "2020-12")["properties"]["client_secret"]
+    singer = schema("commercelayer", "2020-12", "singer")["properties"]["client_secret"]
+
+    assert (plain["writeOnly"], plain["format"]) == (True, "password")
+    assert singer == plain | {"secret": True}
+
+
+# What Airbyte's acceptance tests of connectors forbid.
+FORBIDDEN = {"allOf", "anyOf", "if", "then", "else", "not", "patternProperties", "prefixItems"}
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_style_of_airbyte(name: str) -> None:
+    """Airbyte would not draw a field, show a secret, or refuse the connector."""
+    provider, right = PROVIDERS[name]
+    found = schema(provider, "draft-07", "airbyte")
+    fields = found["properties"]
+    secrets = {key for key, field in fields.items() if field.get("airbyte_secret")}
+
+    assert refused(validator(found), right) == set()
+    assert [field["order"] for field in fields.values()] == list(range(len(fields)))
+    assert all(isinstance(field["type"], str) and field["title"] for field in fields.values())
+    assert secrets == {key for key, field in fields.items() if field.get("writeOnly")}
+    assert secrets or name == "ruled"
+    assert found["additionalProperties"] is True
+    assert not FORBIDDEN & {*found}.union(*fields.values())
+
+
+@pytest.mark.parametrize("wrong", [{"dialect": "draft-06"}, {"style": "airbite"}, {"style": 7}])
+def test_unknown_dialect_or_style_is_refused(wrong: dict[str, Any]) -> None:
+    """A form would be drawn from a schema of another kind than the one asked for."""
+    (name,) = wrong
+    with pytest.raises(keyturn.errors.ConfigurationError) as caught:
+        keyturn.provider("orocommerce").settings_schema(**wrong)
+
+    assert [each.path for each in caught.value.problems] == [name]
+
+
+def test_strings_of_an_html_form_are_taken() -> None:
+    """Each platform with a form would have to convert what the form sends."""
+    form = SECRET | {"client": "acme", "environment": "prod", "application_id": "1042"}
+    blank = dict.fromkeys(["region", "scope", "token_url", "api_url"], "")
+    with keyturn.connect("norce-commerce", form | blank, store="memory://") as connection:
+        assert connection.settings.application_id == 1042
+        assert connection.api_url == "https://acme.api-se.norce.tech"
+
+
+@pytest.mark.parametrize("form", [None, [], "client_id", 7])
+def test_what_is_no_form_is_refused(form: Any) -> None:
+    """An empty row of a database would look like a form with each field left blank."""
+    with pytest.raises(keyturn.errors.ConfigurationError, match="must be a mapping or an instance"):
+        keyturn.problems("orocommerce", form)
