@@ -67,6 +67,29 @@ def _minute_lines(workers: str) -> tuple[Line, ...]:
 
 _LOAD_NOT_COVERED = "more workers than 50, more than 200 requests a second, several processes"
 
+
+def _tenants_row(name: str, tenants: str, not_covered: str) -> Row:
+    """Return a row of tenants that are all cold at once."""
+    return Row(
+        name,
+        (
+            Line(
+                f"{tenants}, cold, endpoint 200 ms: time against one `httpx.Client` in 64 threads",
+                "ratio",
+                "times",
+                1.1,
+            ),
+            Line("… threads", "threads", "", 300),
+            Line("… descriptors", "descriptors", ""),
+            Line("… tenants without a token", "failed", "", 0),
+        ),
+        not_covered,
+        1,
+        3,
+        (OURS,),
+    )
+
+
 ROWS = (
     Row(
         "hit",
@@ -254,6 +277,8 @@ ROWS = (
                 "bytes_each",
                 "KiB",
             ),
+            Line("… threads of the process", "threads", ""),
+            Line("… its descriptors", "descriptors", ""),
             Line("… time to make one and find its token", "seconds_each_made", "µs"),
             Line("… `token()` of one in a loop, against one slot", "ratio_one", "times"),
             Line("… of 1,000 in turn, against as many slots", "ratio_thousand", "times"),
@@ -266,6 +291,41 @@ ROWS = (
         "different credentials and hosts, and so store entries and token requests of each",
         1,
         1,
+        (OURS,),
+    ),
+    _tenants_row(
+        "tenants_hosts",
+        "5,000 tenants of as many hosts (1,000 in a quick run)",
+        "a network, name servers, stores on disk or a network, the memory of the connections",
+    ),
+    _tenants_row(
+        "tenants_one_host",
+        "5,000 tenants of one host (1,000 in a quick run)",
+        "a rate limit, a network, stores on disk or a network",
+    ),
+    Row(
+        "tenants_hanging",
+        (
+            Line(
+                "700 tenants of one host that hangs, 1,024 descriptors: p99 of healthy tenants, "
+                "queue included, against that without them",
+                "ratio_one",
+                "times",
+                2,
+            ),
+            Line(
+                "… and 200 more hosts that hang, half of them by their name server",
+                "ratio_many",
+                "times",
+                2,
+            ),
+            Line("… threads", "threads", "", 300),
+            Line("… descriptors", "descriptors", ""),
+            Line("… healthy tenants without a token", "failed", "", 0),
+        ),
+        "more than 216 hosts that hang at once, stores on disk or a network",
+        1,
+        3,
         (OURS,),
     ),
 )

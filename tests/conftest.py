@@ -23,6 +23,7 @@ from keyturn._connection import Connection
 from keyturn._http.policy import PERMISSIVE, NetworkPolicy
 from keyturn._providers.settings import read
 from keyturn._tokens.options import Options
+from keyturn._tokens.workers import pool
 from keyturn.stores._memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -184,10 +185,11 @@ class World:
 
     @staticmethod
     def land() -> None:
-        """Wait until nothing goes on in the background."""
-        for thread in threading.enumerate():
-            if thread.name == "keyturn-worker":
-                thread.join(10)
+        """Wait until nothing goes on in the background, for ten seconds at most."""
+        end = time.monotonic() + 10
+        while pool.get().load():
+            assert time.monotonic() < end, "a worker is still busy"
+            time.sleep(0.001)
 
 
 @pytest.fixture

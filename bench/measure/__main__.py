@@ -10,7 +10,7 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from bench.measure import api_request, cold, cold_call, hit, load, many
+from bench.measure import api_request, cold, cold_call, hit, load, many, tenants
 from bench.measure.context import Context
 from bench.peers._apis import APIS
 
@@ -40,6 +40,9 @@ MEASURES: dict[str, Measure] = {
     "minute": load.minute,
     "async_minute": load.async_minute,
     "many": many.many,
+    "tenants_hosts": tenants.hosts,
+    "tenants_one_host": tenants.one_host,
+    "tenants_hanging": tenants.hanging,
 }
 
 

@@ -36,7 +36,7 @@ class Counter:
 
     def __init__(self, package: Path) -> None:
         self._package = f"{package}/"
-        self._counting = False
+        self._counting = self._installed = False
         self.calls = 0
         self.threads = 0
         self.files: set[str] = set()
@@ -51,11 +51,13 @@ class Counter:
             start(thread)
 
         threading.Thread.start = counted_start  # type: ignore[method-assign, assignment]
+        self._installed = True
         threading.setprofile(self._profile)
         sys.setprofile(self._profile)
         try:
             yield
         finally:
+            self._installed = False
             sys.setprofile(None)
             threading.setprofile(None)
             threading.Thread.start = start  # type: ignore[method-assign]
@@ -70,6 +72,8 @@ class Counter:
         return {"calls": self.calls, "files": len(self.files), "threads": self.threads}
 
     def _profile(self, frame: FrameType, event: str, _: Any) -> None:
+        if not self._installed:
+            sys.setprofile(None)  # a thread that goes on
         name = frame.f_code.co_filename
         if self._counting and event == "call" and name.startswith(self._package):
             self.calls += 1
@@ -78,15 +82,14 @@ class Counter:
 
 def cold_call(peer: Peer, context: Context) -> Figures | None:
     """Measure cold calls at each of the four providers; a figure is that of the dearest."""
+    import keyturn
     from bench.measure import listener
 
-    if peer.cold(context.scenario(), APIS["orocommerce"], 1) is None:
-        return None
-    import keyturn
-
-    time.sleep(50 * _SETTLE)  # until its plugins are loaded, which one event of these waits for
     counter = Counter(Path(keyturn.__file__).parent)
-    with counter.installed():
+    with counter.installed():  # before there is a worker
+        if peer.cold(context.scenario(), APIS["orocommerce"], 1) is None:
+            return None
+        time.sleep(50 * _SETTLE)  # until its plugins are loaded, which one event of these waits for
         counts = [_counts(peer, context, api, counter) for api in APIS.values()]
     # Two calls at each provider; without their events, the calls of a hook would not be counted.
     if len(listener.received) < 2 * len(APIS):

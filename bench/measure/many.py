@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.floors import Slot
 from bench.measure.compare import ratio
+from bench.measure.tenants import entries
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +39,8 @@ def many(peer: Peer, context: Context) -> Figures | None:
     figures = {
         "bytes_each": (_memory() - before) / len(clients),
         "seconds_each_made": made / len(clients),
+        "threads": entries("task"),
+        "descriptors": entries("fd"),
     }
     slots = [Slot() for _ in clients]
     for size, name in zip(sizes, ("one", "thousand", "all"), strict=True):

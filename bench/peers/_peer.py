@@ -116,6 +116,17 @@ class Peer:
         del endpoint, api, count
         return None
 
+    def tenant(self, url: str, number: int, authority: str) -> Any | None:
+        """Return the client of one tenant, with methods `token` and `atoken`.
+
+        Args:
+            url: The address of the tenant's shop; its token endpoint is `/oauth2-token`.
+            number: The tenant's number.
+            authority: The path of the certificate to trust.
+        """
+        del url, number, authority
+        return None
+
     def access_token(self, result: Any) -> str:
         """Return the access token in the result of a call."""
         return str(result)

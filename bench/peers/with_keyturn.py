@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from bench.peers._peer import AsyncCall, AsyncRequests, Call, Endpoint, Requests
 
 
+_TENANTS = keyturn.stores.from_url("memory://")
+
+
 def connection(
     endpoint: Endpoint,
     store: str | keyturn.stores.TokenStore = "memory://",
@@ -84,6 +87,15 @@ class Keyturn(Peer):
         connection(endpoint, store, "another", api, **listen).token()
         names = (f"client-{number}" for number in range(count))
         return [connection(endpoint, store, name, api, **listen).token for name in names]
+
+    def tenant(self, url: str, number: int, authority: str) -> keyturn.Connection:
+        """Return a connection; all share one store."""
+        return keyturn.connect(
+            "orocommerce",
+            {"url": url, "client_id": f"client-{number}", "client_secret": CLIENT_SECRET},
+            store=_TENANTS,
+            tls=authority,
+        )
 
     def access_token(self, result: keyturn.Token) -> str:
         """Return the access token."""

@@ -25,6 +25,8 @@ from keyturn.errors import Problem
 from keyturn.stores._opening import open_store
 
 if TYPE_CHECKING:
+    import ssl
+
     from keyturn._plugins.events import Listener
     from keyturn._rate_limit import RateLimit
     from keyturn.stores._base import TokenStore
@@ -52,6 +54,7 @@ def connect(
     timeout: float = 30.0,
     wait: float = 0.0,
     rate_limit: str | RateLimit | None = None,
+    tls: ssl.SSLContext | str | None = None,
     on_event: Listener | None = None,
     **setting_keywords: Any,
 ) -> Connection:
@@ -75,6 +78,9 @@ def connect(
             provider declares: such as `3/min burst 20` (a number, then `/s`, `/min` or `/h`; how
             many at once, by default 1), a `keyturn.plugins.RateLimit`, or `none` for no limit on
             this side. The server's own 429 and `Retry-After` count whatever it is.
+        tls: How TLS is done for token requests: a context, or the path of a PEM file of certificate
+            authorities; by default with those of `SSL_CERT_FILE` or `SSL_CERT_DIR`, or else those
+            of certifi.
         on_event: Called with each `keyturn.Event` of the connection, on the thread of the worker,
             after callers have their result. keyturn logs what it raises.
         setting_keywords: The provider's settings, if `settings` is not given.
@@ -104,6 +110,7 @@ def connect(
             timeout=timeout,
             wait=wait,
             rate_limit=rate_limit,
+            tls=tls,
             on_event=on_event,
             **setting_keywords,
         )
@@ -123,6 +130,7 @@ def specify(
     timeout: float = 30.0,
     wait: float = 0.0,
     rate_limit: str | RateLimit | None = None,
+    tls: ssl.SSLContext | str | None = None,
     on_event: Listener | None = None,
     **setting_keywords: Any,
 ) -> Specification:
@@ -132,6 +140,7 @@ def specify(
         "timeout": timeout,
         "wait": wait,
         "rate_limit": rate_limit,
+        "tls": tls,
     }
     try:
         if not isinstance(policy, NetworkPolicy):

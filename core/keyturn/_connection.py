@@ -81,7 +81,7 @@ class Connection:
             provider=provider,
             settings=settings,
             store=ResilientStore(store, self._note_outage),
-            transport=transport or _transport(),
+            transport=transport or (Transport(tls=options.tls) if options.tls else _transport()),
             options=options,
             clock=clock,
             connection=self.name,
@@ -217,7 +217,7 @@ class Connection:
 
     async def arevoke(self) -> None:
         """Revoke the current token, without blocking the event loop; see `revoke`."""
-        await run_in_thread(self.revoke)
+        await run_in_thread(self.revoke, self._manager.host)
 
     def explain(self) -> str:
         """Return the redacted transcript of how this connection gets a token.

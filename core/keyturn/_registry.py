@@ -17,6 +17,7 @@ from keyturn._once import PerProcess
 from keyturn._tokens.index import TokenIndex
 from keyturn._tokens.single_flight import run_in_thread
 from keyturn._tokens.status import status_of
+from keyturn._tokens.workers import limit_requests
 from keyturn.stores._opening import open_store
 from keyturn.stores._resilient import ResilientStore
 
@@ -76,6 +77,9 @@ class Connections:
             strict, as the settings are an end user's.
         on_event: Called with each `keyturn.Event`, unless `open` is given another; see
             `keyturn.connect`.
+        max_requests: How many token requests of this process are in progress at most, whatever
+            connections send them; the others wait. From 1 to 300, each of which takes a thread;
+            256 by default.
 
     Raises:
         keyturn.errors.ConfigurationError: An argument can't be used.
@@ -97,11 +101,14 @@ class Connections:
         store: str | TokenStore | None = None,
         policy: NetworkPolicy = NetworkPolicy(),  # noqa: B008 - it is frozen
         on_event: Listener | None = None,
+        max_requests: int | None = None,
     ) -> None:
         if not isinstance(policy, NetworkPolicy):
             raise errors.ConfigurationError("policy must be a keyturn.NetworkPolicy.")
         if on_event is not None and not callable(on_event):
             raise errors.ConfigurationError("on_event must be callable with one keyturn.Event.")
+        if max_requests is not None:
+            limit_requests(max_requests)
         self._store = open_store(store)
         self._resilient = ResilientStore(self._store)  # for the index
         self._policy = policy

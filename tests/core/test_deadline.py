@@ -157,6 +157,18 @@ def test_address_that_does_not_respond_leaves_time_for_the_next(
     assert response.status == 200
 
 
+def test_time_for_connecting_is_a_part_of_the_whole(
+    transport: Transport, failed_request: FailedRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host that drops packets would hold a worker for the whole of a long timeout."""
+    monkeypatch.setattr("keyturn._http.network._CONNECT_SECONDS", 0.2)
+    with contextlib.ExitStack() as held:
+        _, port = unanswering_address(held)
+        error = failed_request(transport, f"http://127.0.0.1:{port}/token", seconds=20.0)
+
+    assert "failed: no connection within 0.2 s" in str(error)
+
+
 def test_no_time_left_is_reported_as_too_slow(
     transport: Transport, serve: Serve, failed_request: FailedRequest
 ) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import importlib
 import ipaddress
 import logging
-import os
 import re
-import ssl
 import threading
 import zlib
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import getproxies
@@ -19,17 +18,21 @@ import httpcore
 import httpx
 
 from keyturn import errors
+from keyturn._clock import SYSTEM
+from keyturn._http.kept import Kept, kept_connections
 from keyturn._http.network import Network
 from keyturn._http.policy import PERMISSIVE, check_address
 from keyturn._http.response import MAX_BODY, Response
 from keyturn._http.values import usable
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterable
 
     from keyturn._clock import Clock
     from keyturn._http.policy import NetworkPolicy
     from keyturn._http.request import ClientCertificate, TokenRequest
+    from keyturn._http.tls import Trust
 
 _WINDOW_BITS = {"": 0, "identity": 0, "gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
 _REASONS: dict[type, str] = {
@@ -48,11 +51,7 @@ for _name in ("encodings.idna", "certifi"):
 
 
 def exchange(
-    request: TokenRequest,
-    seconds: float,
-    clock: Clock,
-    trusted: Callable[[], ssl.SSLContext],
-    policy: NetworkPolicy,
+    request: TokenRequest, seconds: float, clock: Clock, policy: NetworkPolicy, trust: Trust
 ) -> Response:
     """Send a token request and return the response, as `Transport.send` says.
 
@@ -60,30 +59,48 @@ def exchange(
         request: What to send.
         seconds: The time in which the last byte must have come.
         clock: The connection's clock.
-        trusted: Returns the TLS context that trusts the right authorities.
         policy: Which addresses may be connected to.
+        trust: Which authorities are trusted.
     """
-    network = Network(seconds)
+    end = SYSTEM.monotonic() + seconds
     # Provider code and key files take the time of this request; no lock is held.
     encoded = request.encode(clock.time())
     url = httpcore.URL(encoded.url)
-    connection = _connection(request, url.origin, network, trusted)
-    # A proxy resolves the name by itself.
-    if policy is not PERMISSIVE and isinstance(connection, httpcore.HTTPConnection):
-        network.check = lambda host, each: check_address(policy, each, host, "token endpoint")
+    key, connect = _route(request, url.origin, policy, trust)
     named = {"Host": urlsplit(request.url).netloc, **_HEADERS, **encoded.headers}
     # A header's name is the same in any case: the last one counts.
     headers = dict(zip(map(str.lower, named), named.items(), strict=True))
+    content = encoded.body or (None if request.method == "GET" else b"")
     sent_at, thread = clock.time(), threading.get_ident()
+    idle = kept_connections.get()
+
+    def send(kept: Kept) -> Response:
+        kept.network.end, kept.network.received = end, 0
+        try:
+            with kept.connection.stream(
+                request.method, url, headers=[*headers.values()], content=content
+            ) as received:
+                response = _response(received, sent_at)
+        except BaseException:
+            kept.network.close()
+            raise
+        if kept.connection.is_available():
+            idle.put(kept)
+        else:
+            kept.network.close()
+        return response
+
     try:
         _sending.add(thread)
-        with connection.stream(
-            request.method,
-            url,
-            headers=[*headers.values()],
-            content=encoded.body or (None if request.method == "GET" else b""),
-        ) as response:
-            return _response(response, sent_at)
+        found = idle.take(key)
+        if found is not None:
+            try:
+                return send(found)
+            except (OSError, httpcore.RemoteProtocolError) as error:
+                # The server closed it while it was idle, and has not seen the request.
+                if found.network.received or _is_timeout(error):
+                    raise
+        return send(connect())
     except errors.KeyturnError:
         raise
     except Exception as error:  # noqa: BLE001 - httpcore, h11, socksio and ssl raise their own
@@ -91,7 +108,6 @@ def exchange(
         problem = late if _is_timeout(error) else f"failed: {_reason(error)}"
     finally:
         _sending.discard(thread)
-        network.close()
     # Raised here, not in the handler: those errors may hold the request, secret included.
     raise errors.EndpointUnavailable(
         f"the token endpoint {request.url} {problem}.",
@@ -165,58 +181,45 @@ def _reason(error: Exception) -> str:
     return _REASONS.get(type(error), type(error).__name__)
 
 
-def _connection(
-    request: TokenRequest,
-    origin: httpcore.Origin,
-    network: Network,
-    trusted: Callable[[], ssl.SSLContext],
-) -> httpcore.HTTPConnection | httpcore.ConnectionPool:
-    """Return what connects to the token endpoint; it is used for one request."""
+def _route(
+    request: TokenRequest, origin: httpcore.Origin, policy: NetworkPolicy, trust: Trust
+) -> tuple[object, Callable[[], Kept]]:
+    """Return what a connection to the token endpoint must match, and what makes one."""
+    is_secure = origin.scheme == b"https"
     # Plain http is for loopback only: it must not pass through a proxy elsewhere.
-    if origin.scheme == b"http":
-        return httpcore.HTTPConnection(origin, network_backend=network)
-    # Read anew each time, since it is renewed in place; a token request is rare.
-    context = _client_context(request.certificate) if request.certificate else trusted()
-    url = proxy_for(request.url)
-    if url is None:
-        return httpcore.HTTPConnection(origin, context, network_backend=network)
-    proxy = _proxy(url, trusted())
-    return httpcore.ConnectionPool(ssl_context=context, proxy=proxy, network_backend=network)
+    proxy = proxy_for(request.url) if is_secure else None
+    trusted = trust.context() if is_secure else None
+    certificate = request.certificate if is_secure else None
+    shown = _version(certificate) if certificate else None
+    key = origin.scheme, origin.host, origin.port, trusted, proxy, shown, policy
+
+    def connect() -> Kept:
+        # A proxy resolves the name by itself.
+        is_checked = policy is not PERMISSIVE and proxy is None
+        network = Network(partial(_check_address, policy) if is_checked else None)
+        context = trust.client_context(certificate) if certificate else trusted
+        # A pool for its public way to make any kind of connection; it keeps none itself.
+        pool = httpcore.ConnectionPool(
+            ssl_context=context,
+            proxy=_proxy(proxy, trust.context()) if proxy else None,
+            network_backend=network,
+        )
+        return Kept(key, pool.create_connection(origin), network)
+
+    return key, connect
 
 
-def trusted_context() -> ssl.SSLContext:
-    """Return a TLS context that trusts the usual authorities, or those of the environment.
-
-    Raises:
-        keyturn.errors.ConfigurationError: `SSL_CERT_FILE` or `SSL_CERT_DIR` can't be read.
-    """
-    file = os.environ.get("SSL_CERT_FILE") or None
-    directory = None if file else os.environ.get("SSL_CERT_DIR")
-    # httpx before 0.28 passes over a path at which there is nothing.
-    make = partial(ssl.create_default_context, cafile=file, capath=directory)
-    return usable(
-        make if file or directory else partial(httpx.create_ssl_context, trust_env=False),
-        "the trusted certificates can't be read",
-        "SSL_CERT_FILE must name a PEM file, or SSL_CERT_DIR a directory of certificates.",
-    )
+def _version(certificate: ClientCertificate) -> object:
+    """Return what changes when a certificate is renewed in place."""
+    files = (certificate.certificate, certificate.key or certificate.certificate)
+    try:
+        return certificate, *(Path(each).stat().st_mtime_ns for each in files)
+    except (OSError, ValueError):
+        return object()  # it can't be read, as connecting reports
 
 
-def _client_context(certificate: ClientCertificate) -> ssl.SSLContext:
-    """Return a TLS context that shows a client's certificate (RFC 8705 section 2)."""
-    context = trusted_context()
-    usable(
-        partial(
-            context.load_cert_chain,
-            certificate.certificate,
-            certificate.key,
-            # An empty one keeps OpenSSL from asking at the terminal.
-            certificate.password.reveal() if certificate.password else "",
-        ),
-        f"certificate: {certificate.certificate} can't be used",
-        "It must be a PEM file with the certificate, and with its private key unless "
-        "certificate_key names that; certificate_password is what that key is encrypted with.",
-    )
-    return context
+def _check_address(policy: NetworkPolicy, host: str, address: str) -> None:
+    check_address(policy, address, host, "token endpoint")
 
 
 def proxy_for(url: str) -> str | None:

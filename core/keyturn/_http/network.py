@@ -10,6 +10,7 @@ httpcore's own timeouts, an argument of each method, are ignored.
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 import ssl
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -23,25 +24,30 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# Seconds in which a connection must be made, however long the response may take.
+_CONNECT_SECONDS = 10.0
+# Seconds; a timeout of 0 would not wait at all.
+_AT_LEAST = 0.001
+
 
 class Network(httpcore.NetworkBackend):
-    """The network as one request sees it: the last byte of the response comes in time, or none.
+    """The network as one connection sees it: the last byte of a response comes in time, or none.
 
     The time is measured on the system's monotonic clock, never on a connection's own: the kernel
     counts a socket's timeout on the system's clock too, so a clock that a test sets or stops
     neither shortens nor lengthens what a real server may take.
 
     Args:
-        seconds: The time from now on.
+        check: Called with the host and each of its addresses before any is connected to.
 
     Attributes:
-        check: Called with the host and each of its addresses before any is connected to; None
-            where every address is allowed.
+        end: The deadline of the request, on the system's monotonic clock.
+        received: How many bytes of the response have come.
     """
 
-    def __init__(self, seconds: float) -> None:
-        self._end = SYSTEM.monotonic() + seconds
-        self.check: Callable[[str, str], None] | None = None
+    def __init__(self, check: Callable[[str, str], None] | None = None) -> None:
+        self.end = self.received = 0.0
+        self._check = check
         self._sockets = contextlib.ExitStack()
 
     def left(self) -> float:
@@ -50,7 +56,7 @@ class Network(httpcore.NetworkBackend):
         Raises:
             TimeoutError: The deadline has passed.
         """
-        left = self._end - SYSTEM.monotonic()
+        left = self.end - SYSTEM.monotonic()
         if left <= 0:
             raise TimeoutError
         return left
@@ -65,9 +71,9 @@ class Network(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         """Return a connection to a host: the token endpoint's, or a proxy.
 
-        Each address gets an equal share of the time left, so that one that does not respond leaves
-        time for the next. `getaddrinfo` takes no timeout: a name server that does not respond can
-        exceed the deadline.
+        Each address gets an equal share of the time for connecting, so that one that does not
+        respond leaves time for the next. `getaddrinfo` takes no timeout: a name server that does
+        not respond can exceed the deadline.
 
         Raises:
             keyturn.errors.ConfigurationError: One of its addresses must not be connected to.
@@ -75,18 +81,25 @@ class Network(httpcore.NetworkBackend):
         """
         failure = OSError("the name has no address")
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        if self.check is not None:
-            for *_, address in addresses:
-                self.check(host, str(address[0]))
+        for *_, address in addresses:
+            if self._check is not None:
+                self._check(host, str(address[0]))
+        end = SYSTEM.monotonic() + min(self.left(), _CONNECT_SECONDS)
         for number, (family, kind, _, _, address) in enumerate(addresses):
             connection = self._sockets.enter_context(socket.socket(family, kind))
-            connection.settimeout(self.left() / (len(addresses) - number))
+            left = max(_AT_LEAST, end - SYSTEM.monotonic())
+            connection.settimeout(left / (len(addresses) - number))
             try:
                 connection.connect(address)
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                return _Stream(connection, self.left)
+                return _Stream(connection, self)
             except OSError as error:
                 failure = error
+        if isinstance(failure, TimeoutError):
+            self.left()
+            # With a number, it is no deadline of the request.
+            late = f"no connection within {_CONNECT_SECONDS:g} s"
+            raise TimeoutError(errno.ETIMEDOUT, late)
         raise failure
 
     def close(self) -> None:
@@ -97,28 +110,44 @@ class Network(httpcore.NetworkBackend):
 class _Stream(httpcore.NetworkStream):
     """A TCP connection on which no operation takes longer than the time that is left."""
 
-    def __init__(self, connection: socket.socket, left: Callable[[], float]) -> None:
+    def __init__(self, connection: socket.socket, network: Network) -> None:
         self._connection = connection
-        self._left = left
+        self.network = network
         self._unsent = b""
         self._broken: ConnectionError | None = None
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        end = self.network.end
         if self._unsent:
-            self._connection.settimeout(self._left())  # of the whole of sendall
+            # Of the whole of sendall.
+            self._connection.settimeout(max(_AT_LEAST, end - SYSTEM.monotonic()))
             try:
                 self._connection.sendall(self._unsent)
             except ConnectionError as error:
                 self._broken = error  # a server may respond, and close, before it has read all
             self._unsent = b""
-        self._connection.settimeout(self._left())
+        self._connection.settimeout(max(_AT_LEAST, end - SYSTEM.monotonic()))
         received = self._connection.recv(max_bytes)
         if not received and self._broken:
             raise self._broken  # a reset is reported once: this end is no orderly one
+        self.network.received += len(received)
         return received
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._unsent += buffer  # sent before the next read: headers and body in one packet
+
+    def get_extra_info(self, info: str) -> Any:
+        """Return whether there is something to read, such as the end, if `is_readable` is asked."""
+        if info != "is_readable":
+            return None
+        self._connection.settimeout(0)
+        try:
+            self._connection.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass  # it is broken
+        return True
 
     def close(self) -> None:
         self._connection.close()
@@ -128,7 +157,7 @@ class _Stream(httpcore.NetworkStream):
         ssl_context: ssl.SSLContext,
         server_hostname: str | None = None,
         timeout: float | None = None,
-    ) -> httpcore.NetworkStream:
+    ) -> _TLSStream:
         return _TLSStream(self, ssl_context, server_hostname)
 
 
@@ -144,9 +173,10 @@ class _TLSStream(httpcore.NetworkStream):
     start_tls = _Stream.start_tls
 
     def __init__(
-        self, stream: httpcore.NetworkStream, context: ssl.SSLContext, server_hostname: str | None
+        self, stream: _Stream | _TLSStream, context: ssl.SSLContext, server_hostname: str | None
     ) -> None:
         self._stream = stream
+        self.network: Network = stream.network
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(
             self._incoming, self._outgoing, server_hostname=server_hostname
@@ -154,13 +184,21 @@ class _TLSStream(httpcore.NetworkStream):
         self._run(self._tls.do_handshake)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        before, received = self.network.received, b""
+        # Many servers close without TLS's own end.
         with contextlib.suppress(ssl.SSLEOFError):
-            return self._run(self._tls.read, max_bytes)
-        return b""  # closed without TLS's own end, as many servers do
+            received = self._run(self._tls.read, max_bytes)
+        # What counts is what TLS carries.
+        self.network.received = before + len(received)
+        return received
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         while buffer:
             buffer = buffer[self._run(self._tls.write, buffer) :]
+
+    def get_extra_info(self, info: str) -> Any:
+        """Return what the connection does; see `_Stream`."""
+        return self._stream.get_extra_info(info)
 
     def close(self) -> None:
         self._stream.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 from keyturn import errors
@@ -21,23 +22,20 @@ if TYPE_CHECKING:
 
 
 class Transport:
-    """Sends token requests, each over a connection of its own.
+    """Sends token requests.
 
-    A token request is rare, and a connection that idles for an hour is closed by then. So nothing
-    is shared between requests but the trusted certificates, which are read once.
+    A connection is kept for seconds (see `keyturn._http.kept`), for the tenants of one endpoint
+    that ask at the same time: a token request is rare, and a connection that idles for an hour is
+    closed by then.
 
     Args:
-        tls: How TLS is done; by default with the certificate authorities of `SSL_CERT_FILE` or
-            `SSL_CERT_DIR`, or else those of certifi.
+        tls: A TLS context, or the path of a PEM file of certificate authorities; by default those
+            of `SSL_CERT_FILE` or `SSL_CERT_DIR`, or else those of certifi. They are read once.
     """
 
-    def __init__(self, *, tls: ssl.SSLContext | None = None) -> None:
-        def trusted() -> ssl.SSLContext:
-            from keyturn._http.exchange import trusted_context
-
-            return tls or trusted_context()
-
-        self._trusted = cached_once(trusted)
+    def __init__(self, *, tls: ssl.SSLContext | str | None = None) -> None:
+        self._tls = tls
+        self._load = cached_once(self._loaded)
         self._exchange: Callable[..., Response] | None = None
 
     def send(
@@ -68,8 +66,12 @@ class Transport:
             raise errors.ConfigurationError(f"the token endpoint's address {problem}.")
         if policy is not PERMISSIVE:
             check_host(policy, host_of(request.url), "token endpoint")
-        if self._exchange is None:
-            with importing:
-                from keyturn._http.exchange import exchange
-            self._exchange = exchange
-        return self._exchange(request, seconds, clock, self._trusted, policy)
+        exchange = self._exchange or self._load()
+        return exchange(request, seconds, clock, policy)
+
+    def _loaded(self) -> Callable[..., Response]:
+        with importing:
+            from keyturn._http.exchange import exchange
+            from keyturn._http.tls import Trust
+        self._exchange = functools.partial(exchange, trust=Trust(self._tls))
+        return self._exchange

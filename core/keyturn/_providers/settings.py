@@ -27,7 +27,17 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound="Record")
 
 # The options of `keyturn.connect`, which no setting may be named as.
-OPTION_NAMES = ("store", "name", "policy", "margin", "timeout", "wait", "rate_limit", "on_event")
+OPTION_NAMES = (
+    "store",
+    "name",
+    "policy",
+    "margin",
+    "timeout",
+    "wait",
+    "rate_limit",
+    "tls",
+    "on_event",
+)
 
 
 @dataclass_transform(

@@ -27,6 +27,7 @@ from keyturn._tokens.fingerprint import fingerprint_key
 from keyturn._tokens.index import TokenIndex
 from keyturn._tokens.options import Options
 from keyturn._tokens.rate_limiter import count_refused
+from keyturn._tokens.single_flight import Progress
 from keyturn._tokens.snapshot import TokenSnapshot, jitter, plan
 from keyturn._tokens.token_request import request_token
 from keyturn.stores._resilient import ResilientStore, place
@@ -48,6 +49,7 @@ class TokenQuery:
         fresh: Whether only a fresh token is of use, as when one is renewed ahead of its expiry.
         reason: Why it is wanted, for events.
         responses: Gets the responses of the token endpoint.
+        progress: How far the token request has come.
     """
 
     other_than: Token | None = None
@@ -55,6 +57,7 @@ class TokenQuery:
     fresh: bool = False
     reason: Reason = attrs.field(default="cold", eq=False)
     responses: list[Response] = attrs.field(factory=list, eq=False, repr=False)
+    progress: Progress = attrs.field(factory=Progress, eq=False, repr=False)
 
     def matches(self, snapshot: TokenSnapshot, now: float) -> bool:
         """Return whether a token is of use now (on the monotonic clock)."""
@@ -103,6 +106,7 @@ class Acquisition:
 
     Attributes:
         known: The credentials that were used last; None when settings were not resolved yet.
+        host: The token endpoint's host and port; the connection's name until they are known.
 
     Raises:
         keyturn.errors.KeyturnError: The settings make no token request.
@@ -121,8 +125,10 @@ class Acquisition:
     known: Credentials | None = attrs.field(default=None, init=False)
     # No deque: an empty one would be a fifth of an idle connection's memory.
     _events: list[tuple[contextvars.Context, Event]] = attrs.field(factory=list, init=False)
+    host: str = attrs.field(default="", init=False)
 
     def __attrs_post_init__(self) -> None:
+        self.host = self.connection
         if not callable(self.settings):
             self.resolve()
 
@@ -148,6 +154,7 @@ class Acquisition:
         if self.known is None:
             for warning in calls.warnings(provider, settings):
                 _logger.warning("%s: %s", self.connection, warning)
+        self.host = urlsplit(request.url).netloc
         self.known = Credentials(provider, settings, request)
         return self.known
 
@@ -220,7 +227,7 @@ class Acquisition:
         fresh_until, usable_until = plan(
             issued_at,
             token.lifetime,
-            margin=min(self.options.margin, self.latest().provider.max_margin),
+            margin=min(self.options.margin, (self.known or self.resolve()).provider.max_margin),
             # Each process has a moment of its own, so that they do not all renew at once.
             jitter=jitter(f"{fingerprint}:{os.getpid()}"),
         )

@@ -7,18 +7,20 @@ import logging
 import os
 import random
 import traceback
-from concurrent.futures import Future
 
 import attrs
 
 from keyturn import errors
+from keyturn._clock import SYSTEM
 from keyturn._http.response import Response
 from keyturn._providers import calls
 from keyturn._token import Token
 from keyturn._tokens import single_flight
 from keyturn._tokens.acquisition import Acquisition, TokenQuery
 from keyturn._tokens.fingerprint import LOCAL_KEY
+from keyturn._tokens.single_flight import Share
 from keyturn._tokens.snapshot import EMPTY, Headers, TokenSnapshot
+from keyturn._tokens.workers import pool
 
 _MIN_RETRY = 0.05
 _MAX_RETRY = 30.0
@@ -27,6 +29,8 @@ _SPREAD = 0.25
 _WAITS = 4
 # For locks whose holder is gone, twice: that of the request, and that of the rate limit.
 _PATIENCE_EXTRA = 15.0
+# Between the deadline of a request and its report to those who wait, in seconds.
+_GRACE = 0.25
 
 _logger = logging.getLogger("keyturn")
 
@@ -60,7 +64,6 @@ class TokenManager:
                 acquisition.clock.id,
                 acquisition.index,  # each id lists its tokens by itself
             )
-        self._patience = options.timeout + options.wait + _PATIENCE_EXTRA
         # A token that was wanted before the current one was discarded is not kept.
         self._generation = 0
         self._is_invalidated = False
@@ -70,23 +73,24 @@ class TokenManager:
 
     def get(self, stale: Token | None = None) -> TokenSnapshot:
         """Return a token that may be used now; see `keyturn.Connection.token`."""
-        found = self._find(stale)
+        found, asked_at = self._find(stale), SYSTEM.monotonic()
         for _ in range(_WAITS):
             if isinstance(found, TokenSnapshot):
                 return found
-            with contextlib.suppress(TimeoutError):  # `_checked` raises it
-                found.exception(self._patience)
+            while not found.done() and (seconds := self._left(found, asked_at)):
+                with contextlib.suppress(TimeoutError):
+                    found.exception(seconds)
             found = self._checked(found)
         raise self._too_late()
 
     async def aget(self, stale: Token | None = None) -> TokenSnapshot:
         """Return a token that may be used now, without blocking the event loop."""
-        found = self._find(stale)
+        found, asked_at = self._find(stale), SYSTEM.monotonic()
         for _ in range(_WAITS):
             if isinstance(found, TokenSnapshot):
                 return found
-            with contextlib.suppress(Exception):  # `_checked` raises it
-                await single_flight.wait(found, self._patience)
+            while not found.done() and (seconds := self._left(found, asked_at)):
+                await single_flight.wait(found, seconds)
             found = self._checked(found)
         raise self._too_late()
 
@@ -139,7 +143,8 @@ class TokenManager:
 
     def headers(self, token: Token) -> Headers:
         """Return what an API request with a token needs; the token's own header is first."""
-        provider, settings, _ = self.acquisition.latest()
+        own = self.acquisition
+        provider, settings, _ = own.known or own.resolve()
         name, value = calls.authorization(provider, settings, token)
         others = dict(calls.api_request_headers(provider, settings, token))
         others.pop(name, None)
@@ -157,12 +162,6 @@ class TokenManager:
         """Return an error for one caller: one raised in two threads mixes their tracebacks."""
         if isinstance(failure, errors.KeyturnError):
             own = copy.copy(failure)
-        elif isinstance(failure, TimeoutError):
-            own = errors.EndpointUnavailable(
-                f"no token came within {self._patience:g} s: the token request hangs, in this "
-                "process or in another.",
-                hint="Try again; if it lasts, check how long names take to be resolved.",
-            )
         else:  # neither a provider nor a store has raised it
             place = traceback.extract_tb(failure.__traceback__)[-1]
             own = errors.KeyturnError(
@@ -173,8 +172,42 @@ class TokenManager:
         own.connection = self.acquisition.connection
         return own
 
-    def _find(self, stale: Token | None) -> TokenSnapshot | Future[TokenSnapshot]:
-        """Return a token that may be used now, or the future of one."""
+    @property
+    def host(self) -> str:
+        """The token endpoint's host and port; the connection's name until the URL is known."""
+        return self.acquisition.host
+
+    def _left(self, share: Share, asked_at: float) -> float:
+        """Return the seconds after which to look at a share again; 0 when it is overdue.
+
+        Nothing that is still to be sent can be overdue before that: no caller waits too long, and
+        none needs a timer.
+        """
+        now, progress, options = SYSTEM.monotonic(), share.progress, self.acquisition.options
+        last = asked_at + options.timeout + options.wait + _GRACE
+        if progress.is_started:
+            last += _PATIENCE_EXTRA
+        due = now + options.timeout if progress.due is None else progress.due
+        return max(0.0, min(last, due + _GRACE) - now)
+
+    def _overdue(self, progress: single_flight.Progress) -> errors.KeyturnError:
+        """Return the error of a caller that has waited for as long as it may."""
+        options = self.acquisition.options
+        if not progress.is_started:
+            number = pool.get().load(self.host)
+            message = f"its token request is queued, one of {number} to {self.host}"
+            hint = "Try again; keyturn.Connections(max_requests=…) bounds what is sent at once."
+        elif progress.due is None:
+            message = "the token request waits for the store or another process, or hangs"
+            hint = "Try again; if it lasts, check the token store."
+        else:
+            message = f"{self.host} has not responded"
+            hint = "Check the network, and how long names take to be resolved."
+        waited = f"no token came within {options.timeout + options.wait:g} s"
+        return errors.EndpointUnavailable(f"{waited}: {message}.", hint=hint)
+
+    def _find(self, stale: Token | None) -> TokenSnapshot | Share:
+        """Return a token that may be used now, or a share of the work for one."""
         if self._is_closed:
             self.check_open()
         if stale is not None and not isinstance(stale, Token):
@@ -197,14 +230,16 @@ class TokenManager:
             self._join(TokenQuery(held.token, fresh=True, reason="expiring"))
         return held
 
-    def _join(self, query: TokenQuery) -> Future[TokenSnapshot]:
+    def _join(self, query: TokenQuery) -> Share:
         try:
             return single_flight.join(
                 (self._flight_key, query),
+                self.acquisition.host,
                 functools.partial(self.acquisition.acquire, query),
-                self,
-                functools.partial(self._install, query, self._generation),
-                self.acquisition.emit_events,
+                progress=query.progress,
+                sharer=self,
+                use=functools.partial(self._install, query, self._generation),
+                afterwards=self.acquisition.emit_events,
             )
         except single_flight.ReentrantCallError:
             failure = errors.ConfigurationError(
@@ -235,12 +270,12 @@ class TokenManager:
                 self.snapshot = EMPTY
         return snapshot
 
-    def _checked(self, done: Future[TokenSnapshot]) -> TokenSnapshot | Future[TokenSnapshot]:
-        """Return a token, or the future of another if it has expired before its waiter woke up."""
-        failure = done.exception() if done.done() else TimeoutError()
+    def _checked(self, share: Share) -> TokenSnapshot | Share:
+        """Return a token, or a share of another if it has expired before its waiter woke up."""
+        failure = share.exception() if share.done() else self._overdue(share.progress)
         if failure is not None:
             raise self._own(failure)
-        fetched = done.result()
+        fetched = share.result()
         if self.now() < fetched.usable_until:
             return fetched
         return self._join(TokenQuery(fetched.token))

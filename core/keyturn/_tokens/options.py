@@ -1,11 +1,15 @@
 """The options of a connection: how it behaves, whatever its provider."""
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
+from keyturn import errors
 from keyturn._http.policy import PERMISSIVE, NetworkPolicy
 from keyturn._rate_limit import RateLimit, parse_rate_limit, rate_limit_problem
+
+if TYPE_CHECKING:
+    import ssl
 
 # Seconds before its expiry from which a token is renewed.
 DEFAULT_MARGIN = 300.0
@@ -29,6 +33,7 @@ class Options:
         rate_limit: How many token requests the token endpoint's host allows, instead of what the
             provider declares; `none` when it limits nothing.
         policy: Which hosts the connection may reach.
+        tls: A TLS context, or the path of a PEM file of certificate authorities.
     """
 
     margin: float = DEFAULT_MARGIN
@@ -38,12 +43,15 @@ class Options:
         default=None, converter=_rate_limit
     )
     policy: NetworkPolicy = PERMISSIVE
+    tls: "ssl.SSLContext | str | None" = None
 
 
 def option_problem(name: str, value: object) -> str | None:
     """Return what is wrong with a value for the option of that name, or None."""
     if name == "rate_limit":
         return _rate_limit_problem(value)
+    if name == "tls":
+        return _tls_problem(value)
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if number and 0 <= value <= _MAX_SECONDS and (value or name != "timeout"):  # type: ignore[operator]
         return None
@@ -57,3 +65,17 @@ def _rate_limit_problem(value: object) -> str | None:
     if value is None or value == "none" or (isinstance(value, str) and parse_rate_limit(value)):
         return None
     return "must be 'none', or a rate such as '3/min burst 20': N/s, N/min or N/h, with N above 0"
+
+
+def _tls_problem(value: object) -> str | None:
+    if value is None:
+        return None
+    from keyturn._http.tls import is_context, trusted_context
+
+    if not is_context(value) and not (isinstance(value, str) and value):
+        return "must be an ssl.SSLContext, or the path of a PEM file of certificate authorities"
+    try:
+        trusted_context(value)
+    except errors.ConfigurationError as error:
+        return error.message
+    return None

@@ -1,12 +1,11 @@
 """Single flight within a process: callers that ask for the same thing wait for one worker.
 
-The work runs on a thread of its own, so that no caller's cancellation, exception or closed event
+The work runs on a worker's thread, so that no caller's cancellation, exception or closed event
 loop can end it; callers only wait for its result.
 """
 
 import atexit
 import contextlib
-import contextvars
 import functools
 import sys
 import threading
@@ -18,7 +17,9 @@ from typing import Any, TypeVar
 import attrs
 
 from keyturn._once import PerProcess
+from keyturn._tokens.schedule import Lane
 from keyturn._tokens.snapshot import TokenSnapshot
+from keyturn._tokens.workers import Workers, pool
 
 Use = Callable[[TokenSnapshot | BaseException], TokenSnapshot]
 
@@ -26,7 +27,6 @@ T = TypeVar("T")
 
 # In seconds; a listener that hangs must not keep a process from ending.
 _EXIT_PATIENCE = 1.0
-_finishing: set[threading.Thread] = set()
 
 
 class ReentrantCallError(RuntimeError):
@@ -34,31 +34,81 @@ class ReentrantCallError(RuntimeError):
 
 
 @attrs.define(eq=False)
+class Progress:
+    """How far work has come, for those who wait for it.
+
+    Args:
+        is_started: Whether a worker does it; until then it is queued.
+        due: When the request that was sent must have a response, on the system's monotonic clock;
+            None while there is no such request.
+        lane: What the last exchange with the host came to.
+    """
+
+    is_started: bool = False
+    due: float | None = None
+    lane: Lane | None = None
+
+
+class Share(Future[TokenSnapshot]):
+    """What one sharer gets of the work.
+
+    Attributes:
+        use: Makes the sharer's result of what the work returned or raised.
+        progress: How far the work has come.
+    """
+
+    use: Use
+    progress: Progress
+
+
+@attrs.define(eq=False)
 class _Flight:
-    shares: dict[Hashable, tuple[Future[TokenSnapshot], Use]] = attrs.field(factory=dict)
+    work: Callable[[], TokenSnapshot]
+    afterwards: Callable[[], None]
+    progress: Progress
+    shares: dict[Hashable, Share] = attrs.field(factory=dict)
     worker: int = 0
+
+
+@attrs.define(eq=False)
+class _State:
+    """What goes on in this process.
+
+    Args:
+        workers: Those of this process.
+        flights: The work in progress, by what it is for.
+        finishing: Held locks, one of each worker that delivers results, by the thread.
+    """
+
+    workers: Workers = attrs.field(factory=pool.get)
+    lock: threading.Lock = attrs.field(factory=threading.Lock)
+    flights: dict[Hashable, _Flight] = attrs.field(factory=dict)
+    finishing: dict[int, threading.Lock] = attrs.field(factory=dict)
 
 
 # A child process has no work in progress, whatever forked it: its parent's threads and locks are
 # not its own.
-_in_progress: PerProcess[tuple[threading.Lock, dict[Hashable, _Flight]]] = PerProcess(
-    lambda: (threading.Lock(), {})
-)
+_state = PerProcess(_State)
 
 
 def join(
     key: Hashable,
+    host: str,
     work: Callable[[], TokenSnapshot],
+    *,
+    progress: Progress,
     sharer: Hashable,
     use: Use,
     afterwards: Callable[[], None],
-) -> Future[TokenSnapshot]:
-    """Return the future of the work in progress for `key`; start `work` when there is none.
+) -> Share:
+    """Return a share of the work in progress for `key`; start `work` when there is none.
 
     Args:
         key: What the work is for.
-        work: Runs on a new thread, or on this one when no thread can be started.
-        sharer: Whose result it is; all calls of one sharer wait for the same future.
+        host: Whose share of the workers it takes.
+        work: Runs on a worker; see `keyturn._tokens.workers.Workers.submit`.
+        progress: What `work` notes its progress in.
+        sharer: Whose result it is; all calls of one sharer get the same share.
         use: Makes the sharer's result of what `work` returned or raised, once, on the worker's
             thread.
         afterwards: Runs on the worker's thread when every waiter has its result.
@@ -66,50 +116,58 @@ def join(
     Raises:
         ReentrantCallError: This thread is the one that does the work.
     """
-    lock, flights = _in_progress.get()
-    with lock:
-        is_new = key not in flights
-        flight = flights.setdefault(key, _Flight())
-        if flight.worker == threading.get_ident():
-            raise ReentrantCallError
-        future, _ = flight.shares.setdefault(sharer, (Future(), use))
-    if is_new:
-        finish = functools.partial(flights.pop, key)
-        start(functools.partial(_run, flight, lock, finish, work, afterwards))
-    return future
+    state = _state.get()
+    workers = state.workers
+    with state.lock:
+        flight = state.flights.get(key)
+        if flight is None:
+            flight = state.flights[key] = _Flight(work, afterwards, progress)
+            is_mine = True
+        else:
+            if flight.worker == threading.get_ident():
+                raise ReentrantCallError
+            # A worker that waited for what is queued behind it would wait for itself.
+            is_mine = not flight.progress.is_started and workers.is_worker()
+        share = flight.shares.get(sharer)
+        if share is None:
+            share = flight.shares[sharer] = Share()
+            share.use, share.progress = use, flight.progress
+    if is_mine:
+        workers.submit(host, functools.partial(_run, state, key, flight))
+    return share
 
 
-def _run(
-    flight: _Flight,
-    lock: threading.Lock,
-    finish: Callable[[], object],
-    work: Callable[[], TokenSnapshot],
-    afterwards: Callable[[], None],
-) -> None:
-    flight.worker = threading.get_ident()
+def _run(state: _State, key: Hashable, flight: _Flight) -> Lane | None:
+    with state.lock:
+        if flight.progress.is_started:  # by a worker that could not wait
+            return None
+        flight.progress.is_started, flight.worker = True, threading.get_ident()
     outcome: TokenSnapshot | BaseException
     try:
-        outcome = work()
+        outcome = flight.work()
     except BaseException as error:  # noqa: BLE001 - it is raised in the waiters
         outcome = error
-    thread = threading.current_thread()
-    _finishing.add(thread)
+    done = threading.Lock()
+    done.acquire()
+    state.finishing[flight.worker] = done
     deliveries: list[Callable[[], None]] = []
     while True:
-        with lock:
+        with state.lock:
             shares = list(flight.shares.values())[len(deliveries) :]
             if not shares:
                 # From here on, a caller starts new work: it may have discarded this result.
-                finish()
+                del state.flights[key]
                 break
-        for future, use in shares:
-            deliveries.append(_attempt(future, functools.partial(use, outcome)))
+        deliveries += [_attempt(each, functools.partial(each.use, outcome)) for each in shares]
     try:
         for deliver in deliveries:
             deliver()
-        afterwards()
+        flight.afterwards()
+    except BaseException:  # noqa: BLE001 - a handler of the log may raise anything
+        threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), None)))
     finally:
-        _finishing.discard(thread)
+        done.release()
+    return flight.progress.lane
 
 
 def _attempt(future: Future[T], work: Callable[[], T]) -> Callable[[], None]:
@@ -124,31 +182,29 @@ def _attempt(future: Future[T], work: Callable[[], T]) -> Callable[[], None]:
 def finish_workers() -> None:
     """Wait a second at most for workers that have a result, and report their events."""
     deadline = time.monotonic() + _EXIT_PATIENCE
-    for thread in _finishing.copy() - {threading.current_thread()}:
-        thread.join(max(0.0, deadline - time.monotonic()))
+    for thread, done in _state.get().finishing.copy().items():
+        if thread != threading.get_ident():
+            done.acquire(timeout=max(0.0, deadline - time.monotonic()))
 
 
-def start(work: Callable[[], object]) -> None:
-    """Run `work` on a new thread, in the caller's context; on this one if none can be started."""
-    run = contextvars.copy_context().run
-    try:
-        threading.Thread(target=run, args=(work,), name="keyturn-worker", daemon=True).start()
-    except RuntimeError:  # no more threads, or the interpreter is shutting down
-        run(work)
+async def run_in_thread(work: Callable[[], T], host: str = "") -> T:
+    """Return what `work` returns on a worker's thread; see `wait`.
 
-
-async def run_in_thread(work: Callable[[], T]) -> T:
-    """Return what `work` returns on a thread of its own; see `wait`."""
+    Args:
+        work: What blocks.
+        host: Whose share of the workers it takes; none's if it goes to no token endpoint.
+    """
     future: Future[T] = Future()
-    start(lambda: _attempt(future, work)())  # noqa: PLW0108 - the work is done on the thread
-    return await wait(future, None)
+    # The work is done on the worker.
+    pool.get().submit(host, lambda: _attempt(future, work)())  # noqa: PLW0108
+    await wait(future, None)
+    return future.result(0)
 
 
-async def wait(future: Future[T], seconds: float | None) -> T:
-    """Return a future's result to a task of asyncio or trio; a cancelled task leaves it as it is.
+async def wait(future: Future[Any], seconds: float | None) -> None:
+    """Wait in a task of asyncio or trio until a future is done, or that time has passed.
 
-    Raises:
-        TimeoutError: It took longer than `seconds`.
+    A cancelled task leaves the future as it is.
     """
     trio = sys.modules.get("trio")  # a task of its own must have imported it
     if trio is not None and _is_task_of(trio):
@@ -161,9 +217,9 @@ async def wait(future: Future[T], seconds: float | None) -> T:
 
         done = asyncio.Event()
         _call_when_done(future, asyncio.get_running_loop().call_soon_threadsafe, done.set)
-        async with asyncio.timeout(seconds):
-            await done.wait()
-    return future.result(0)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await done.wait()
 
 
 def _is_task_of(trio: Any) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from keyturn import errors
+from keyturn._clock import SYSTEM
 from keyturn._http.policy import PERMISSIVE
 from keyturn._http.response import (
     DEFAULT_RETRY_AFTER,
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 _ATTEMPTS = 3
 _BACKOFF = 0.25
+# Seconds without a response after which a host is suspect.
+_SLOW = 2.0
 # A secret of a few letters is found in many words.
 _SHORTEST_SECRET = 8
 
@@ -83,9 +86,7 @@ def _send(
     response = cooldown = lifetime = None
     result: TokenSnapshot | errors.KeyturnError
     try:
-        response = own.transport.send(
-            request, max(0.0, deadline - began), clock, own.options.policy
-        )
+        response = _exchange(own, request, query, max(0.0, deadline - began))
         query.responses.append(response)
         result = _read(own, credentials, response, began)
         lifetime = result.token.lifetime
@@ -109,6 +110,26 @@ def _send(
         lifetime=lifetime,
     )
     return result, cooldown
+
+
+def _exchange(
+    own: Acquisition, request: TokenRequest, query: TokenQuery, seconds: float
+) -> Response:
+    """Return the response, and note whether the host responds: its share of the workers grows."""
+    began, progress = SYSTEM.monotonic(), query.progress
+    # Those who wait keep the deadline by themselves: resolving a name can't be ended.
+    progress.due = began + seconds
+    try:
+        response = own.transport.send(request, seconds, own.clock, own.options.policy)
+    except errors.EndpointUnavailable:
+        # By its duration: a name server that is dead reports no timeout.
+        if SYSTEM.monotonic() - began > _SLOW:
+            progress.lane = "suspect"
+        raise
+    finally:
+        progress.due = None
+    progress.lane = "proven"
+    return response
 
 
 def _read(

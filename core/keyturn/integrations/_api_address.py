@@ -147,7 +147,7 @@ class AsyncTrace(Trace):
     async def __call__(self, name: str, info: Mapping[str, Any]) -> None:  # type: ignore[override]
         """Check a connection before it is made, and before anything is sent on it."""
         if self._starts(name, info):
-            await run_in_thread(self._api.resolve)
+            await run_in_thread(self._api.resolve, self._api.host)
         elif self._is_made(name):
             try:
                 self._check(info)

@@ -135,7 +135,7 @@ class RequestAuth:
         """
         api = await self._aapi_for(url)
         if api.address and self.resolves and api.address.is_due:
-            await run_in_thread(api.address.ensure)
+            await run_in_thread(api.address.ensure, api.address.host)
         return attach(url, headers, await api.manager.aget())
 
     def reauthorize(
@@ -181,8 +181,9 @@ class RequestAuth:
     async def _aapi_for(self, url: str) -> Api:
         api, connection = self._api, self._connection
         if api is None or connection is None or api.manager is not manager_of(connection):
-            # Files may be read for it, and a token acquired.
-            api = await run_in_thread(self._find_api)
+            # Files may be read for the first, and a token acquired for the second.
+            found = await run_in_thread(lambda: self.connection)
+            api = await run_in_thread(self._find_api, manager_of(found).host)
         return self._checked(api, url)
 
     def _checked(self, api: Api, url: str) -> Api:

@@ -1,0 +1,165 @@
+"""Which job a worker does next: each host has a share, so that one that hangs stops no other.
+
+A worker waits for as long as its host lets it, name resolution included. So no host gets more
+workers than its share, and hosts that have not responded leave some to those that have.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from typing import Literal
+
+import attrs
+
+from keyturn._clock import SYSTEM
+
+# The last exchange with a host: it responded; there was none; it brought no response for seconds.
+Lane = Literal["proven", "unknown", "suspect"]
+Work = Callable[[], Lane | None]
+Run = Callable[[Work], Lane | None]
+Task = tuple["_Host", Run, Work]
+
+_SHARE = 8
+_LARGE_SHARE = 64
+# Seconds since a host's last response for which it may have the large share.
+_RECENT = 2.0
+_KNOWN_HOSTS = 10_000
+_NEVER = float("-inf")
+
+
+def share(lane: Lane, since_response: float, *, is_pressed: bool) -> int:
+    """Return how many workers a host may have.
+
+    Args:
+        lane: The host's lane.
+        since_response: Seconds since its last response.
+        is_pressed: Whether half of all workers are busy.
+    """
+    is_recent = lane == "proven" and since_response < _RECENT
+    if lane == "suspect" or (is_pressed and not is_recent):
+        return 1
+    return _LARGE_SHARE if is_recent and not is_pressed else _SHARE
+
+
+@attrs.define(eq=False)
+class _Host:
+    name: str
+    lane: Lane
+    responded_at: float
+    active: int = 0
+    queue: deque[Task] = attrs.field(factory=deque)
+
+
+class Schedule:
+    """Decides which task is next; it runs nothing, and is not safe for threads.
+
+    Args:
+        size: How many tasks are in progress at most.
+        now: The monotonic clock.
+
+    Attributes:
+        queued: How many tasks wait.
+        active: How many are in progress.
+        size: As given.
+    """
+
+    def __init__(self, size: int, now: Callable[[], float] = SYSTEM.monotonic) -> None:
+        self._now = now
+        self.queued = self.active = 0
+        self._hosts: dict[str, _Host] = {}  # those with a task
+        # Hosts with a task that waits, each once.
+        self._waiting: OrderedDict[Lane, deque[_Host]] = OrderedDict(
+            proven=deque(), unknown=deque(), suspect=deque()
+        )
+        self._active: dict[Lane, int] = {"proven": 0, "unknown": 0, "suspect": 0}
+        self._history: OrderedDict[str, tuple[Lane, float]] = OrderedDict()
+        self.resize(size)
+
+    def resize(self, size: int) -> None:
+        """Change how many tasks are in progress at most."""
+        self.size = size
+        self._most: dict[Lane, int] = {
+            "proven": size,
+            "unknown": max(1, size * 27 // 32),
+            "suspect": max(1, size // 32),
+        }
+
+    def add(self, name: str, run: Run, work: Work) -> None:
+        """Queue a task for a host; one that concerns no host has the name ""."""
+        host = self._hosts.get(name)
+        if host is None:
+            usual: Lane = "unknown" if name else "proven"
+            lane, responded_at = self._history.get(name, (usual, _NEVER))
+            host = self._hosts[name] = _Host(name, lane, responded_at)
+        if not host.queue:
+            self._waiting[host.lane].append(host)
+        host.queue.append((host, run, work))
+        self.queued += 1
+
+    def take(self) -> Task | None:
+        """Take the next task that may begin; the lanes, and the hosts of one, have their turns."""
+        if not self.queued or self.active >= self.size:
+            return None
+        now, is_pressed = self._now(), 2 * self.active >= self.size
+        for lane, waiting in self._waiting.items():
+            # Each host that waits is looked at once.
+            for _ in range(len(waiting) if self._active[lane] < self._most[lane] else 0):
+                host = waiting.popleft()
+                is_next = not host.active or host.active < share(
+                    lane, now - host.responded_at, is_pressed=is_pressed
+                )
+                if not is_next or len(host.queue) > 1:
+                    waiting.append(host)
+                if is_next:
+                    self._waiting.move_to_end(lane)
+                    host.active += 1
+                    self._active[lane] += 1
+                    self.active += 1
+                    self.queued -= 1
+                    return host.queue.popleft()
+        return None
+
+    def put_back(self, task: Task) -> None:
+        """Queue a task again that was taken and can't begin."""
+        host = task[0]
+        if not host.queue:
+            self._waiting[host.lane].append(host)
+        host.queue.appendleft(task)
+        self.queued += 1
+        self.done(task)
+
+    def done(self, task: Task, lane: Lane | None = None) -> None:
+        """Count a task as done.
+
+        Args:
+            task: The task.
+            lane: What an exchange with the host came to, if there was one.
+        """
+        host = task[0]
+        host.active -= 1
+        self._active[host.lane] -= 1
+        self.active -= 1
+        if lane is not None:
+            host.responded_at = self._now() if lane == "proven" else _NEVER
+            self._history[host.name] = lane, host.responded_at
+            self._history.move_to_end(host.name)
+            if len(self._history) > _KNOWN_HOSTS:
+                self._history.popitem(last=False)
+            if host.lane != lane:
+                self._move(host, lane)
+        if not host.active and not host.queue:
+            del self._hosts[host.name]
+
+    def _move(self, host: _Host, lane: Lane) -> None:
+        if host.queue:
+            self._waiting[host.lane].remove(host)
+            self._waiting[lane].append(host)
+        self._active[host.lane] -= host.active
+        self._active[lane] += host.active
+        host.lane = lane
+
+    def load(self, name: str) -> int:
+        """Return how many tasks of a host wait or are in progress."""
+        host = self._hosts.get(name)
+        return len(host.queue) + host.active if host else 0

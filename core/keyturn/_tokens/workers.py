@@ -1,0 +1,163 @@
+"""A bounded number of threads for all token requests of a process."""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from typing import TYPE_CHECKING
+
+import attrs
+
+from keyturn import errors
+from keyturn._http.kept import kept_connections
+from keyturn._once import PerProcess
+from keyturn._tokens.schedule import Schedule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from keyturn._tokens.schedule import Lane, Task
+
+DEFAULT_SIZE = 256
+LARGEST_SIZE = 300
+_IDLE_SECONDS = 10.0
+
+
+@attrs.define(eq=False)
+class _Seat:
+    """Where a worker waits for its next task."""
+
+    is_called: threading.Lock = attrs.field(factory=threading.Lock)
+    task: Task | None = None
+
+
+class Workers:
+    """Threads that run jobs; they end when they have had none for 10 seconds.
+
+    Args:
+        size: How many there are at most.
+    """
+
+    def __init__(self, size: int = DEFAULT_SIZE) -> None:
+        self._lock = threading.Lock()
+        self._schedule = Schedule(size)
+        self._number = 0  # those that are being started included
+        self._threads: set[int] = set()
+        self._idle: list[_Seat] = []
+
+    def submit(self, host: str, work: Callable[[], Lane | None]) -> None:
+        """Run `work` on a worker and in the caller's context.
+
+        It raises nothing, and returns the host's lane if there was an exchange with the host.
+
+        It runs on the caller's thread if no worker can be started, and if the caller is a worker:
+        a full pool would wait for itself.
+        """
+        run = contextvars.copy_context().run
+        if threading.get_ident() in self._threads:
+            run(work)
+            return
+        with self._lock:
+            self._schedule.add(host, run, work)
+            tasks = self._dispatch()
+        for task in tasks:
+            self._start(task)
+
+    def is_worker(self) -> bool:
+        """Return whether this thread is a worker."""
+        return threading.get_ident() in self._threads
+
+    def resize(self, size: int) -> None:
+        """Change how many jobs are in progress at most."""
+        with self._lock:
+            self._schedule.resize(size)
+            tasks = self._dispatch()
+        for task in tasks:
+            self._start(task)
+
+    def load(self, host: str | None = None) -> int:
+        """Return how many jobs wait or are in progress, of one host or of all."""
+        with self._lock:
+            if host is None:
+                return self._schedule.queued + self._schedule.active
+            return self._schedule.load(host)
+
+    def _dispatch(self) -> list[Task]:
+        """Give tasks to idle workers; return those for which a worker must be started."""
+        tasks: list[Task] = []
+        while self._schedule.queued and (self._idle or self._number < self._schedule.size):
+            task = self._schedule.take()
+            if task is None:
+                break
+            if self._idle:
+                seat = self._idle.pop()  # the last that became idle, so that surplus workers end
+                seat.task = task
+                seat.is_called.release()
+            else:
+                self._number += 1
+                tasks.append(task)
+        return tasks
+
+    def _start(self, task: Task) -> None:
+        try:
+            threading.Thread(
+                target=self._serve, args=(task,), name="keyturn-worker", daemon=True
+            ).start()
+        except RuntimeError:  # no more threads, or the interpreter is shutting down
+            with self._lock:
+                self._number -= 1
+                if threading.get_ident() in self._threads:  # it comes to it after its own task
+                    self._schedule.put_back(task)
+                    return
+            self._run_here(task)
+
+    def _run_here(self, task: Task | None) -> None:
+        while task:
+            _, run, work = task
+            lane = run(work)
+            with self._lock:
+                self._schedule.done(task, lane)
+                task = self._schedule.take()
+
+    def _serve(self, task: Task | None) -> None:
+        seat, kept = _Seat(), kept_connections.get()
+        seat.is_called.acquire()
+        kept.enter()
+        self._threads.add(threading.get_ident())
+        while task:
+            _, run, work = task
+            lane = run(work)
+            with self._lock:
+                self._schedule.done(task, lane)
+                self._idle.append(seat)
+                tasks = self._dispatch() if self._schedule.queued else []
+            for each in tasks:
+                self._start(each)
+            seat.is_called.acquire(timeout=_IDLE_SECONDS)
+            with self._lock:
+                task, seat.task = seat.task, None
+                if task is None:
+                    self._idle.remove(seat)
+                    self._number -= 1
+        self._threads.discard(threading.get_ident())
+        kept.leave()
+
+
+_size = DEFAULT_SIZE
+pool: PerProcess[Workers] = PerProcess(lambda: Workers(_size))
+
+
+def limit_requests(most: int) -> None:
+    """Set how many token requests of this process are in progress at most; the others wait.
+
+    Args:
+        most: From 1 to 300; 256 by default. Each takes a thread.
+
+    Raises:
+        keyturn.errors.ConfigurationError: It is no such integer.
+    """
+    global _size  # noqa: PLW0603 - of the process, as the threads are
+    if not isinstance(most, int) or isinstance(most, bool) or not 1 <= most <= LARGEST_SIZE:
+        raise errors.ConfigurationError(f"max_requests must be an integer, 1 to {LARGEST_SIZE}.")
+    _size = most
+    pool.get().resize(most)

@@ -1,0 +1,215 @@
+"""Which task a worker does next: a host's share, the lanes, and the bound of all."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keyturn._tokens.schedule import Schedule, share
+
+if TYPE_CHECKING:
+    from keyturn._tokens.schedule import Lane, Task
+
+
+def run(_: object) -> None:
+    """Stand for what runs a task."""
+
+
+def work() -> None:
+    """Stand for a task's work."""
+
+
+def exchange(schedule: Schedule, host: str, lane: Lane) -> None:
+    """Do a task of a host, which comes to that."""
+    schedule.add(host, run, work)
+    task = schedule.take()
+    assert task is not None
+    schedule.done(task, lane)
+
+
+def fill(schedule: Schedule, host: str, number: int) -> None:
+    """Queue tasks of a host."""
+    for _ in range(number):
+        schedule.add(host, run, work)
+
+
+def take_all(schedule: Schedule) -> list[Task]:
+    """Take every task that may begin."""
+    tasks: list[Task] = []
+    while task := schedule.take():
+        tasks.append(task)
+    return tasks
+
+
+def hosts(tasks: list[Task]) -> list[str]:
+    """Return whose tasks these are."""
+    return [task[0].name for task in tasks]
+
+
+@pytest.mark.parametrize(
+    ("lane", "since_response", "is_pressed", "workers"),
+    [
+        ("suspect", 0.0, False, 1),
+        ("suspect", 0.0, True, 1),
+        ("unknown", float("inf"), False, 8),
+        ("unknown", float("inf"), True, 1),
+        ("proven", 1.9, False, 64),
+        ("proven", 1.9, True, 8),
+        ("proven", 2.1, False, 8),
+        ("proven", 2.1, True, 1),
+    ],
+)
+def test_share(lane: Lane, since_response: float, is_pressed: bool, workers: int) -> None:
+    """One hanging host would get all workers, or one that responds too few."""
+    assert share(lane, since_response, is_pressed=is_pressed) == workers
+
+
+def test_hosts_have_their_turns() -> None:
+    """Seven hundred tenants of one host would go before the single one of another."""
+    schedule = Schedule(16)
+    fill(schedule, "many", 700)
+    fill(schedule, "one", 1)
+
+    assert hosts(take_all(schedule))[:3] == ["many", "one", "many"]
+
+
+def test_hosts_that_hang_leave_workers_to_others() -> None:
+    """Hosts that were never seen could fill the pool, and no known host would get a token."""
+    schedule = Schedule(256)
+    exchange(schedule, "known", "proven")
+    for number in range(1000):
+        fill(schedule, f"hanging-{number}", 8)
+    hanging = len(take_all(schedule))
+    fill(schedule, "known", 1)
+
+    assert hanging == 216
+    assert hosts(take_all(schedule)) == ["known"]
+
+
+def test_suspect_host_is_probed_by_one_request() -> None:
+    """A host that hangs would keep its eight workers for ever."""
+    schedule = Schedule(256)
+    fill(schedule, "h", 20)
+    first = take_all(schedule)
+    for task in first:
+        schedule.done(task, "suspect")
+
+    assert (len(first), len(take_all(schedule))) == (8, 1)
+
+
+def test_host_that_responds_gets_more_workers_for_a_while() -> None:
+    """Thousands of tenants of one healthy host would be served by eight workers."""
+    now = [0.0]
+    schedule = Schedule(256, lambda: now[0])
+    fill(schedule, "h", 200)
+    first, *others = take_all(schedule)
+    assert len(others) == 7
+    schedule.done(first, "proven")
+    assert len(take_all(schedule)) == 64 - 7
+    now[0] = 3.0
+    assert take_all(schedule) == []
+
+
+def test_work_that_concerns_no_host_is_never_unknown() -> None:
+    """Discarding a token would wait behind hosts that hang."""
+    schedule = Schedule(32)
+    for number in range(100):
+        fill(schedule, f"hanging-{number}", 1)
+    take_all(schedule)
+    fill(schedule, "", 1)
+
+    assert hosts(take_all(schedule)) == [""]
+
+
+def test_history_is_bounded() -> None:
+    """A process that lives for years would remember each host that it ever saw."""
+    schedule = Schedule(32)
+    exchange(schedule, "first", "suspect")
+    for number in range(10_000):
+        exchange(schedule, f"h{number}", "proven")
+    fill(schedule, "first", 9)
+
+    assert len(take_all(schedule)) == 8  # as one that was never seen
+
+
+def test_task_that_cannot_begin_is_taken_again() -> None:
+    """A machine without another thread would lose token requests."""
+    schedule = Schedule(4)
+    fill(schedule, "h", 1)
+    task = schedule.take()
+    assert task is not None
+    schedule.put_back(task)
+
+    assert (schedule.queued, schedule.active, schedule.load("h")) == (1, 0, 1)
+    assert schedule.take() is task
+    assert schedule.take() is None
+    schedule.done(task)
+    assert schedule.load("h") == 0
+
+
+def test_size_can_change() -> None:
+    """`max_requests` would have no effect on a pool that is in use."""
+    schedule = Schedule(256)
+    schedule.resize(3)
+    exchange(schedule, "h", "proven")
+    fill(schedule, "h", 5)
+
+    assert len(take_all(schedule)) == 3
+
+
+LANES = st.sampled_from(["proven", "suspect", None])
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("add"), st.integers(0, 5)),
+        st.tuples(st.just("take"), st.integers(0, 3)),
+        st.tuples(st.just("done"), st.integers(0, 9), LANES),
+        st.tuples(st.just("put back"), st.integers(0, 9)),
+        st.tuples(st.just("resize"), st.integers(1, 12)),
+    ),
+    max_size=60,
+)
+
+
+@given(st.integers(1, 12), STEPS)
+def test_no_task_is_lost_or_done_twice(
+    size: int, steps: list[tuple[str, int, Lane | None]]
+) -> None:
+    """A caller would wait for ever, or the pool grow beyond its bound."""
+    schedule = Schedule(size, lambda: 0.0)
+    added: list[object] = []
+    began: list[Task] = []
+    ended: list[object] = []
+    for step, number, *lane in steps:
+        if step == "add":
+            marked = functools.partial(work)
+            added.append(marked)
+            schedule.add(f"h{number}", run, marked)
+        elif step == "take":
+            task = schedule.take()
+            began += [task] if task else []
+            assert not task or len(began) <= schedule.size
+        elif step == "done" and began:
+            task = began.pop(number % len(began))
+            ended.append(task[2])
+            schedule.done(task, lane[0])
+        elif step == "put back" and began:
+            schedule.put_back(began.pop(number % len(began)))
+        elif step == "resize":
+            schedule.resize(number)
+        assert (schedule.active, schedule.queued) == (
+            len(began),
+            len(added) - len(began) - len(ended),
+        )
+    while began or schedule.queued:
+        began += take_all(schedule)
+        assert began, "tasks wait, and none may begin"
+        ended += [task[2] for task in began]
+        for task in began:
+            schedule.done(task)
+        began = []
+
+    assert sorted(map(id, ended)) == sorted(map(id, added))

@@ -1,0 +1,282 @@
+"""Thousands of tenants in one process: bounded threads, and a share of them for each host."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import socket
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import keyturn
+from keyturn import errors
+from keyturn._tokens import workers as under_test
+from keyturn._tokens.workers import Workers, limit_requests, pool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.conftest import World
+
+    from keyturn._clock import Clock
+    from keyturn._tokens.schedule import Lane
+
+
+class Hosts:
+    """An endpoint for each tenant; those whose name has "hang" do not respond until released."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.released = threading.Event()
+        self.busy: list[str] = []
+        self.send = world.endpoint.send
+
+    def __call__(
+        self, request: keyturn.plugins.TokenRequest, seconds: float, clock: Clock, *others: Any
+    ) -> keyturn.plugins.Response:
+        """Send a token request."""
+        if "hang" in request.url:
+            self.busy.append(request.url)
+            assert self.released.wait(20)
+        return self.send(request, seconds, clock, *others)
+
+
+@pytest.fixture
+def hosts(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hosts]:
+    """Give the endpoints of all tenants; nothing hangs any more at the end."""
+    hosts = Hosts(world)
+    monkeypatch.setattr(world.endpoint, "send", hosts)
+    yield hosts
+    hosts.released.set()
+    world.land()
+
+
+def worker_threads() -> int:
+    """Return how many workers this process has."""
+    return sum(thread.name == "keyturn-worker" for thread in threading.enumerate())
+
+
+async def beside(world: World, hosts: Hosts, tenants: list[str], healthy: list[str]) -> int:
+    """Request tokens of healthy tenants while others hang; return how many requests hang then."""
+    hanging = [
+        asyncio.create_task(world.connect(tenant=tenant, client_id=f"c{number}").atoken())
+        for number, tenant in enumerate(tenants)
+    ]
+    await asyncio.sleep(0)
+    for tenant in healthy:
+        await world.connect(tenant=tenant).atoken()
+    assert worker_threads() <= 300
+    assert not any(task.done() for task in hanging)
+    busy = len(hosts.busy)
+    hosts.released.set()
+    await asyncio.gather(*hanging)
+    return busy
+
+
+def test_hosts_that_hang_take_bounded_threads(world: World, hosts: Hosts) -> None:
+    """Six hundred hosts that hang would take as many threads, or the last one of the others."""
+    world.connect(tenant="known").token()
+    tenants = [f"hang-{number}" for number in range(600)]
+
+    assert asyncio.run(beside(world, hosts, tenants, ["known"])) <= 216
+    assert len(set(hosts.busy)) == 600
+
+
+def test_host_that_hangs_gets_its_share(world: World, hosts: Hosts) -> None:
+    """The tenants of one provider that hangs would stop those of all others."""
+    assert asyncio.run(beside(world, hosts, ["hang"] * 600, ["one", "two", "three"])) <= 8
+    assert len(hosts.busy) == 600
+
+
+@pytest.mark.usefixtures("hosts")
+def test_caller_in_the_queue_learns_why(world: World) -> None:
+    """An operator would look for a fault in the network, or in the store."""
+
+    async def fail() -> list[str]:
+        connections = [
+            world.connect(tenant="hang-queue", client_id=f"c{number}", options={"timeout": 0.1})
+            for number in range(12)
+        ]
+        results = await asyncio.gather(*(c.atoken() for c in connections), return_exceptions=True)
+        return [str(each) for each in results]
+
+    messages = asyncio.run(fail())
+
+    assert sum("hang-queue.acme.example has not responded" in each for each in messages) == 8
+    queued = "its token request is queued, one of 12 to hang-queue.acme.example"
+    assert sum(queued in each for each in messages) == 4
+
+
+@pytest.fixture
+def blocked_resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Give an event for which the resolution of each name waits."""
+    released = threading.Event()
+
+    def resolve(*_: object, **__: object) -> list[Any]:
+        released.wait(20)
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    yield released
+    released.set()
+    while pool.get().load():
+        released.wait(0.01)
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_deadline_holds_while_a_name_is_resolved(
+    blocked_resolver: threading.Event, asynchronous: bool
+) -> None:
+    """A dead name server would hold a caller for twelve seconds instead of its timeout."""
+    connection = keyturn.connect(
+        "orocommerce",
+        url="https://shop.example",
+        client_id=f"c-{asynchronous}",
+        client_secret="made-up",
+        store="memory://",
+        timeout=0.3,
+    )
+    with pytest.raises(errors.EndpointUnavailable, match=r"shop\.example has not responded"):
+        asyncio.run(connection.atoken()) if asynchronous else connection.token()
+
+    assert not blocked_resolver.is_set()
+
+
+@pytest.fixture
+def one_worker() -> Iterator[None]:
+    """Let one token request be in progress."""
+    keyturn.Connections(store="memory://", max_requests=1)
+    yield
+    limit_requests(256)
+
+
+@pytest.mark.usefixtures("one_worker")
+def test_worker_that_needs_another_token_does_not_wait_for_itself(world: World) -> None:
+    """A value that is computed from another connection's token would stop a full pool."""
+    other = world.connect(tenant="other")
+    started, may_ask = threading.Event(), threading.Event()
+
+    def token_request(*_: object) -> keyturn.plugins.TokenRequest:
+        if not started.is_set():
+            started.set()
+            assert may_ask.wait(10)
+        return keyturn.plugins.TokenRequest(
+            "changed",
+            "https://changed.example/token",
+            (("assertion", other.token().access_token),),
+        )
+
+    provider = world.changed(authorization=lambda *_: token_request() and ("Authorization", "x"))
+    asking = world.connect(provider, tenant="first")
+
+    async def ask() -> list[keyturn.Token]:
+        first = asyncio.create_task(asking.atoken())
+        await asyncio.to_thread(started.wait, 10)
+        second = asyncio.create_task(other.atoken())  # it is queued
+        await asyncio.sleep(0)
+        may_ask.set()
+        return await asyncio.gather(first, second)
+
+    assert len(asyncio.run(ask())) == 2
+    world.land()
+    assert len(world.endpoint.requests) == 2
+
+
+@pytest.mark.parametrize("most", [0, 301, 1.5, True, "8"])
+def test_number_of_requests_is_checked(most: Any) -> None:
+    """A typing error would stop all token requests, or start thousands of threads."""
+    with pytest.raises(errors.ConfigurationError, match="an integer, 1 to 300"):
+        keyturn.Connections(store="memory://", max_requests=most)
+
+
+NO_THREAD = """
+import asyncio, sys, threading, keyturn
+def refuse(_):
+    raise RuntimeError("can't start new thread")
+threading.Thread.start = refuse
+def connect(number):
+    return keyturn.connect(
+        "orocommerce", url=sys.argv[1], client_id=f"c{number}", client_secret="x", store="memory://"
+    )
+print(connect(0).token().access_token)
+async def all():
+    return await asyncio.gather(*(connect(number).atoken() for number in range(1, 20)))
+print(len(asyncio.run(all())))
+asyncio.run(connect(0).aforget())
+"""
+
+
+def test_without_any_thread_callers_do_the_work(
+    serve: Callable[..., Any], token_response: bytes, run_python: Callable[..., str]
+) -> None:
+    """Where threads are forbidden, or at the interpreter's end, no caller would get a token."""
+    server = serve(token_response)
+
+    assert run_python(NO_THREAD, server.url.removesuffix("/token")).split() == ["t0ken", "19"]
+
+
+def refuse(_: threading.Thread) -> None:
+    """Stand for a system without another thread."""
+    raise RuntimeError("can't start new thread")
+
+
+def test_worker_that_can_start_no_other_does_the_work_itself(
+    monkeypatch: pytest.MonkeyPatch, wait_until: Callable[[Callable[[], object]], None]
+) -> None:
+    """A task that was queued when threads ran out would never be done."""
+    workers, begun = Workers(4), threading.Event()
+    done: list[int] = []
+
+    def first() -> Lane:
+        assert begun.wait(10)
+        return "proven"  # so that both others may begin
+
+    workers.submit("h", lambda: "suspect")
+    wait_until(lambda: not workers.load())
+    workers.submit("h", first)
+    for number in range(3):
+        workers.submit("h", functools.partial(done.append, number))
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    begun.set()
+
+    wait_until(lambda: sorted(done) == [0, 1, 2])
+
+
+def test_caller_without_a_worker_does_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tasks of several callers could wait for a worker that never comes."""
+    workers, order, start = Workers(4), list[str](), threading.Thread.start
+
+    def first() -> None:
+        other = threading.Thread(target=workers.submit, args=("h", lambda: order.append("second")))
+        start(other)
+        other.join()
+        order.append("first")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    workers.submit("h", lambda: "suspect")  # its tasks wait for each other
+    workers.submit("h", first)
+
+    assert order == ["first", "second"]
+
+
+def test_idle_workers_end(
+    monkeypatch: pytest.MonkeyPatch, wait_until: Callable[[Callable[[], object]], None]
+) -> None:
+    """A burst in the morning would cost 256 threads for the rest of the day."""
+    monkeypatch.setattr(under_test, "_IDLE_SECONDS", 0.01)
+    workers, barrier = Workers(8), threading.Barrier(3)
+    threads: list[threading.Thread] = []
+
+    def meet() -> None:
+        threads.append(threading.current_thread())
+        with contextlib.suppress(threading.BrokenBarrierError):
+            barrier.wait(10)
+
+    for host in ("a", "b", "c"):
+        workers.submit(host, meet)
+
+    wait_until(lambda: len(threads) == 3 and not any(each.is_alive() for each in threads))
+    assert workers.load() == 0
