@@ -299,7 +299,8 @@ def test_unreadable_metadata_breaks_no_listing(site: Site) -> None:
 
 # Requests a token from an endpoint that needs no network, then prints what plugins noted.
 USE = """
-import logging, sys, threading, keyturn
+import logging, sys, time, keyturn
+from keyturn._tokens.workers import pool
 from keyturn.stores._memory import MemoryStore
 logging.basicConfig(stream=sys.stdout, format="%(message)s")
 class Transport:
@@ -313,9 +314,8 @@ settings, _ = read(provider.settings, {
     "url": "https://shop.example", "client_id": "cid", "client_secret": "s3cret-for-tests"})
 connection = keyturn.Connection(provider, settings, store=MemoryStore(), transport=Transport())
 token = connection.token().access_token
-for thread in threading.enumerate():
-    if thread.name == "keyturn-worker":
-        thread.join(10)  # it reports the event
+while pool.get().load():  # a worker reports the event
+    time.sleep(0.001)
 print(token)
 print(getattr(sys, "noted", None))
 """

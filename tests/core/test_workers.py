@@ -8,12 +8,17 @@ import functools
 import socket
 import threading
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import pytest
 
 import keyturn
 from keyturn import errors
+from keyturn._connection import manager_of
+from keyturn._tokens import token_request
 from keyturn._tokens import workers as under_test
+from keyturn._tokens.acquisition import TokenQuery
+from keyturn._tokens.single_flight import Progress, overdue
 from keyturn._tokens.workers import Workers, limit_requests, pool
 
 if TYPE_CHECKING:
@@ -280,3 +285,43 @@ def test_idle_workers_end(
 
     wait_until(lambda: len(threads) == 3 and not any(each.is_alive() for each in threads))
     assert workers.load() == 0
+
+
+def test_more_workers_take_what_waits() -> None:
+    """Requests would go on waiting after a platform has raised `max_requests`."""
+    workers, released, second = Workers(1), threading.Event(), threading.Event()
+    workers.submit("a", lambda: [released.wait(10)].clear())
+    workers.submit("b", second.set)
+    workers.resize(8)
+    try:
+        assert second.wait(10)
+    finally:
+        released.set()
+
+
+def test_host_that_fails_slowly_is_suspect(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hosts with a dead name server, which reports no timeout, would take all workers."""
+    monkeypatch.setattr(token_request, "_SLOW", -1.0)
+    unavailable = errors.EndpointUnavailable("its name can't be resolved.")
+    monkeypatch.setattr(world.endpoint, "send", Mock(side_effect=unavailable))
+    query = TokenQuery()
+    with pytest.raises(errors.EndpointUnavailable):
+        manager_of(world.connect()).acquisition.acquire(query)
+
+    assert query.progress.lane == "suspect"
+
+
+@pytest.mark.parametrize(
+    ("progress", "stage"),
+    [
+        (Progress(), "is queued, one of 0 to shop.example"),
+        (Progress(is_started=True), "waits for the store or another process"),
+        (Progress(is_started=True, due=1.0), "shop.example has not responded"),
+    ],
+)
+def test_error_names_what_is_waited_for(progress: Progress, stage: str) -> None:
+    """A user would look for the fault in the network while the store hangs, or the reverse."""
+    error = overdue(progress, "shop.example", 2.5)
+
+    assert "no token came within 2.5 s" in str(error)
+    assert stage in str(error)

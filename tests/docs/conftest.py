@@ -13,12 +13,12 @@ import logging
 import os
 import re
 import sys
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
+from tests.conftest import World
 
 import keyturn.stores._opening
 from keyturn._plugins import loading as plugins
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).parents[2]
 TOOLS = Path(__file__).parent / "tools"
-WORKER_SECONDS = 10
 BLOCK_REGEX = re.compile(
     r"(?P<comments>(?:^<!--[^\n]*-->\n)*)^(?P<fence>```+)(?P<language>[^\n]*)\n(?P<text>.*?)^(?P=fence)$",
     re.MULTILINE | re.DOTALL,
@@ -121,17 +120,10 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def forget_process() -> None:
     """Clear what keyturn caches for the length of a process."""
-    wait_for_workers()
+    World.land()
     for cached in (plugins.loaded_provider, plugins.plugin_manager):
         cached.cache_clear()
     keyturn.stores._opening.shared_store.cache_clear()  # noqa: SLF001 - only these tests need to
-
-
-def wait_for_workers() -> None:
-    """Wait until no worker reports events, which loads the plugins."""
-    for thread in threading.enumerate():
-        if thread.name == "keyturn-worker":
-            thread.join(WORKER_SECONDS)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.docs.conftest import wait_for_workers
+from tests.conftest import World
 
 from keyturn import _config as config
 from keyturn._plugins import loading as plugins
@@ -100,7 +100,7 @@ class PageRun:
 
     def _install(self, project: dict[str, Any]) -> None:
         """Register a distribution's entry points, as its installation would."""
-        wait_for_workers()  # no worker reports an event from before to the new plugin
+        World.land()  # no worker reports an event from before to the new plugin
         information = self._directory / f"{project['name'].replace('-', '_')}-1.dist-info"
         information.mkdir()
         metadata = f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: 1\n"

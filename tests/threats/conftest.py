@@ -9,7 +9,6 @@ import json
 import logging
 import pickle
 import pprint
-import threading
 import traceback
 import urllib.parse
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
+from tests.conftest import World
 
 import keyturn
 from keyturn._plugins.loading import plugin_manager
@@ -111,9 +111,7 @@ class Watch:
     @property
     def events(self) -> list[keyturn.Event]:
         """All events of the token requests so far: workers report them after the token."""
-        for thread in threading.enumerate():
-            if thread.name == "keyturn-worker":
-                thread.join(10)
+        World.land()
         return self._events
 
     def check(self) -> None:

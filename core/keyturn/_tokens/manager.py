@@ -20,7 +20,6 @@ from keyturn._tokens.acquisition import Acquisition, TokenQuery
 from keyturn._tokens.fingerprint import LOCAL_KEY
 from keyturn._tokens.single_flight import Share
 from keyturn._tokens.snapshot import EMPTY, Headers, TokenSnapshot
-from keyturn._tokens.workers import pool
 
 _MIN_RETRY = 0.05
 _MAX_RETRY = 30.0
@@ -190,22 +189,6 @@ class TokenManager:
         due = now + options.timeout if progress.due is None else progress.due
         return max(0.0, min(last, due + _GRACE) - now)
 
-    def _overdue(self, progress: single_flight.Progress) -> errors.KeyturnError:
-        """Return the error of a caller that has waited for as long as it may."""
-        options = self.acquisition.options
-        if not progress.is_started:
-            number = pool.get().load(self.host)
-            message = f"its token request is queued, one of {number} to {self.host}"
-            hint = "Try again; keyturn.Connections(max_requests=…) bounds what is sent at once."
-        elif progress.due is None:
-            message = "the token request waits for the store or another process, or hangs"
-            hint = "Try again; if it lasts, check the token store."
-        else:
-            message = f"{self.host} has not responded"
-            hint = "Check the network, and how long names take to be resolved."
-        waited = f"no token came within {options.timeout + options.wait:g} s"
-        return errors.EndpointUnavailable(f"{waited}: {message}.", hint=hint)
-
     def _find(self, stale: Token | None) -> TokenSnapshot | Share:
         """Return a token that may be used now, or a share of the work for one."""
         if self._is_closed:
@@ -272,7 +255,12 @@ class TokenManager:
 
     def _checked(self, share: Share) -> TokenSnapshot | Share:
         """Return a token, or a share of another if it has expired before its waiter woke up."""
-        failure = share.exception() if share.done() else self._overdue(share.progress)
+        options = self.acquisition.options
+        if share.done():
+            failure = share.exception()
+        else:
+            seconds = options.timeout + options.wait
+            failure = single_flight.overdue(share.progress, self.host, seconds)
         if failure is not None:
             raise self._own(failure)
         fetched = share.result()

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import attrs
 
+from keyturn import errors
 from keyturn._once import PerProcess
 from keyturn._tokens.schedule import Lane
 from keyturn._tokens.snapshot import TokenSnapshot
@@ -187,6 +188,26 @@ def finish_workers() -> None:
             done.acquire(timeout=max(0.0, deadline - time.monotonic()))
 
 
+def overdue(progress: Progress, host: str, seconds: float) -> errors.EndpointUnavailable:
+    """Return the error of a caller that has waited for as long as it may.
+
+    Args:
+        progress: How far the work has come.
+        host: The token endpoint's host.
+        seconds: How long the caller has waited.
+    """
+    if not progress.is_started:
+        message = f"its token request is queued, one of {pool.get().load(host)} to {host}"
+        hint = "Try again; keyturn.Connections(max_requests=…) bounds what is sent at once."
+    elif progress.due is None:
+        message = "the token request waits for the store or another process, or hangs"
+        hint = "Try again; if it lasts, check the token store."
+    else:
+        message = f"{host} has not responded"
+        hint = "Check the network, and how long names take to be resolved."
+    return errors.EndpointUnavailable(f"no token came within {seconds:g} s: {message}.", hint=hint)
+
+
 async def run_in_thread(work: Callable[[], T], host: str = "") -> T:
     """Return what `work` returns on a worker's thread; see `wait`.
 
@@ -195,8 +216,7 @@ async def run_in_thread(work: Callable[[], T], host: str = "") -> T:
         host: Whose share of the workers it takes; none's if it goes to no token endpoint.
     """
     future: Future[T] = Future()
-    # The work is done on the worker.
-    pool.get().submit(host, lambda: _attempt(future, work)())  # noqa: PLW0108
+    pool.get().submit(host, lambda: _attempt(future, work)())  # noqa: PLW0108 - on the worker
     await wait(future, None)
     return future.result(0)
 
