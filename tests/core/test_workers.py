@@ -290,7 +290,11 @@ def test_idle_workers_end(
 def test_more_workers_take_what_waits() -> None:
     """Requests would go on waiting after a platform has raised `max_requests`."""
     workers, released, second = Workers(1), threading.Event(), threading.Event()
-    workers.submit("a", lambda: [released.wait(10)].clear())
+
+    def hang() -> None:
+        released.wait(10)
+
+    workers.submit("a", hang)
     workers.submit("b", second.set)
     workers.resize(8)
     try:
