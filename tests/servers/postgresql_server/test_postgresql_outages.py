@@ -157,7 +157,7 @@ def test_the_store_is_used_again_after_an_outage(
     server: Any, open_store: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server that was away for a moment would never be used again."""
-    monkeypatch.setattr("keyturn_postgresql.database.SILENCE", 0.0)
+    monkeypatch.setattr("keyturn_postgresql.database.COOLDOWN", 0.0)
     store = ResilientStore(open_store(server.url))
     store.write("a", "entry", float("inf"))
     server.stop()
