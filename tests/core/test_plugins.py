@@ -18,6 +18,7 @@ import keyturn
 from keyturn._plugins import hooks
 from keyturn._plugins import loading as plugins
 from keyturn._plugins.events import emit
+from keyturn._tokens.workers import pool
 from keyturn.errors import ConfigurationError, ProviderLoadError
 
 if TYPE_CHECKING:
@@ -443,12 +444,12 @@ def test_listener_that_hangs_withholds_no_token(
     connection = world.connect()
     first = connection.token()
     assert connection.token(stale=first).access_token == "token-2"
-    workers = [each for each in threading.enumerate() if each.name == "keyturn-worker"]
+    busy = pool.get().load()
     wait_until(lambda: hasattr(sys, "listener_may_end"))
     sys.__dict__.pop("listener_may_end").set()
     world.land()
 
-    assert len(workers) == 2  # both listeners were still running
+    assert busy == 2  # both listeners were still running
 
 
 ASKS_BACK = """
