@@ -20,6 +20,7 @@ import pytest
 import keyturn
 from keyturn._clock import Clock
 from keyturn._connection import Connection
+from keyturn._http.kept import kept_connections
 from keyturn._http.policy import PERMISSIVE, NetworkPolicy
 from keyturn._providers.settings import read
 from keyturn._tokens.options import Options
@@ -235,6 +236,10 @@ class RawServer:
     def close(self) -> None:
         """End every connection and thread."""
         self.ended.set()
+        # A thread may read from a connection within TLS, which the sockets here don't end.
+        idle = kept_connections.get()._idle  # noqa: SLF001 - no user of keyturn needs to close them
+        while idle:
+            idle.pop().network.close()
         for each in (self._listener, *self._sockets):
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)

@@ -19,7 +19,7 @@ import keyturn
 if TYPE_CHECKING:
     from keyturn.plugins import Response, TokenRequest
 
-TENANTS = 5000
+TENANTS = 1000
 CALLERS = 8
 
 
