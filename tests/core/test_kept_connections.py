@@ -35,8 +35,13 @@ assert exchange  # it is imported before a worker counts
 
 
 @pytest.fixture(autouse=True)
-def _worker(serve: Serve) -> Iterator[None]:  # noqa: ARG001 - connections end before servers
-    """Count as a worker, without which no connection is kept."""
+def _worker(
+    monkeypatch: pytest.MonkeyPatch,
+    serve: Serve,  # noqa: ARG001 - connections end before servers
+) -> Iterator[None]:
+    """Count as the only worker: without one, no connection is kept."""
+    # Workers of earlier tests, which idle for some seconds, count elsewhere.
+    monkeypatch.setattr(kept_connections, "_values", {})
     kept_connections.get().enter()
     yield
     kept_connections.get().leave()
