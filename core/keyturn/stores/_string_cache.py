@@ -6,6 +6,7 @@ diskcache's documented extension points (https://grantjenks.com/docs/diskcache/t
 serves against that: here a database can at most hold strings.
 """
 
+import contextlib
 import errno
 import os
 import sqlite3
@@ -62,6 +63,11 @@ class _Connection(sqlite3.Connection):
     """
 
     schema: frozenset[str] = frozenset()
+
+    def __del__(self) -> None:
+        # Python 3.13 warns of a connection that garbage collection closes.
+        with contextlib.suppress(sqlite3.Error):  # it could not be opened
+            self.close()
 
     def execute(self, sql: str, parameters: Any = ()) -> sqlite3.Cursor:
         if sql.startswith("CREATE "):
@@ -170,7 +176,4 @@ class StringCache(diskcache.Cache):  # type: ignore[misc]
 
     def disconnect(self) -> None:
         """Close the connection, for good."""
-        if self._con is not None:
-            self._con.close()
-
-    __del__ = disconnect
+        self._con.close()
