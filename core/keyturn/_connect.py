@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from keyturn.stores._base import TokenStore
 
 
+_OPTIONS = ("margin", "timeout", "wait", "rate_limit", "tls")
+
+
 class Specification(NamedTuple):
     """What a connection is made of, its store excepted, checked."""
 
@@ -126,33 +129,33 @@ def specify(
     *,
     name: str | None = None,
     policy: NetworkPolicy = PERMISSIVE,
-    margin: float = DEFAULT_MARGIN,
-    timeout: float = 30.0,
-    wait: float = 0.0,
-    rate_limit: str | RateLimit | None = None,
-    tls: ssl.SSLContext | str | None = None,
     on_event: Listener | None = None,
-    **setting_keywords: Any,
+    **given: Any,
 ) -> Specification:
-    """Return what a connection is made of; see `connect`."""
-    options: dict[str, Any] = {
-        "margin": margin,
-        "timeout": timeout,
-        "wait": wait,
-        "rate_limit": rate_limit,
-        "tls": tls,
-    }
+    """Return what a connection is made of.
+
+    Args:
+        provider: See `connect`.
+        settings: See `connect`.
+        name: See `connect`.
+        policy: See `connect`.
+        on_event: See `connect`.
+        given: The other options of `connect`, and settings as keywords.
+
+    Raises:
+        keyturn.errors.ConfigurationError: As `connect`.
+    """
+    options = {each: given.pop(each) for each in _OPTIONS if each in given}
     try:
-        if not isinstance(policy, NetworkPolicy):
-            raise errors.ConfigurationError("policy must be a keyturn.NetworkPolicy.")
+        if problem := option_problem("policy", policy):
+            raise errors.ConfigurationError(f"policy {problem}.")
         found = _provider(provider)
-        values, mistakes = _read(found, settings, setting_keywords, policy)
+        values, mistakes = _read(found, settings, given, policy)
     finally:
-        setting_keywords.clear()  # as above
-    wrong = {option: option_problem(option, value) for option, value in options.items()}
-    if on_event is not None and not callable(on_event):
-        wrong["on_event"] = "must be callable with one keyturn.Event"
-    mistakes += [Problem(option, problem) for option, problem in wrong.items() if problem]
+        given.clear()  # a traceback with locals must not show what is in them
+    for option, value in {**options, "on_event": on_event}.items():
+        if problem := option_problem(option, value):
+            mistakes.append(Problem(option, problem))
     if values is not None and not mistakes:
         mistakes = settings_problems(found, values, policy)
     if values is None or mistakes:

@@ -13,8 +13,10 @@ from keyturn._clock import SYSTEM
 from keyturn._connect import Specification, problems_under, specify
 from keyturn._connection import Connection, hand_over, manager_of
 from keyturn._http.policy import NetworkPolicy
+from keyturn._names import escaped
 from keyturn._once import PerProcess
 from keyturn._tokens.index import TokenIndex
+from keyturn._tokens.options import option_problem
 from keyturn._tokens.single_flight import run_in_thread
 from keyturn._tokens.status import status_of
 from keyturn._tokens.workers import limit_requests
@@ -67,7 +69,7 @@ class Connections:
 
     Any number of threads and tasks may use it at once. A forked child has the same connections.
 
-    A connection that is replaced stays usable: whoever holds it, or an adapter made from it, uses
+    A connection that is replaced stays usable: its holders, and adapters made from it, use
     its successor from then on. Requests in progress finish with the token that they began with.
 
     Args:
@@ -103,10 +105,9 @@ class Connections:
         on_event: Listener | None = None,
         max_requests: int | None = None,
     ) -> None:
-        if not isinstance(policy, NetworkPolicy):
-            raise errors.ConfigurationError("policy must be a keyturn.NetworkPolicy.")
-        if on_event is not None and not callable(on_event):
-            raise errors.ConfigurationError("on_event must be callable with one keyturn.Event.")
+        for name, value in (("policy", policy), ("on_event", on_event)):
+            if problem := option_problem(name, value):
+                raise errors.ConfigurationError(f"{name} {problem}.")
         if max_requests is not None:
             limit_requests(max_requests)
         self._store = open_store(store)
@@ -148,7 +149,7 @@ class Connections:
         """
         _check_id(id)
         defaults: dict[str, Any] = {
-            "name": _printable(id),
+            "name": escaped(id),
             "on_event": self._on_event,
             "policy": self._policy,
         }
@@ -245,7 +246,7 @@ class Connections:
         try:
             index.remove()
         except errors.KeyturnError as error:
-            error.connection = _printable(id)
+            error.connection = escaped(id)
             raise
 
     async def aremove(self, id: str, *, revoke: bool = False) -> None:
@@ -310,8 +311,3 @@ def _check_id(id: object) -> None:
         raise errors.ConfigurationError(
             f"the id of a connection must be a string of 1 to {_MAX_ID} characters."
         )
-
-
-def _printable(id: str) -> str:
-    """Return an id as messages show it, without control characters."""
-    return id if id.isprintable() else id.encode("unicode_escape").decode()

@@ -52,6 +52,11 @@ def option_problem(name: str, value: object) -> str | None:
         return _rate_limit_problem(value)
     if name == "tls":
         return _tls_problem(value)
+    if name == "policy":
+        return None if isinstance(value, NetworkPolicy) else "must be a keyturn.NetworkPolicy"
+    if name == "on_event":
+        is_listener = value is None or callable(value)
+        return None if is_listener else "must be callable with one keyturn.Event"
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if number and 0 <= value <= _MAX_SECONDS and (value or name != "timeout"):  # type: ignore[operator]
         return None
