@@ -41,3 +41,11 @@ class Clock:
 
 
 SYSTEM = Clock()
+
+# Epoch seconds in the year 5138: a later time in a store's entry is out of range.
+MAX_TIME = 1e11
+
+
+def is_time(value: object) -> bool:
+    """Return whether a value can be a time in an entry of a store."""
+    return isinstance(value, (int, float)) and 0 <= value <= MAX_TIME

@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 import attrs
 
+from keyturn._clock import MAX_TIME
+
 # The format of an entry; one of another format is a miss.
 _VERSION = 1
 _CLOCK_TOLERANCE = 60.0
 _ROUNDING = 1e-3
-_MAX_TIME = 1e11  # the year 5138
 _MAX_WAIT = 2 * 86_400.0  # twice the longest that a caller may wait for its turn
 _PER_MINUTE = {"s": 60.0, "min": 1.0, "h": 1 / 60}
 _TEXT_REGEX = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)/(s|min|h)(?: burst ([0-9]{1,9}))?")
@@ -132,7 +133,7 @@ def from_entry(entry: str, rate_limit: RateLimit) -> TokenBucket | None:
             return None
         tokens, at = fields["tokens"], fields["at"]
         lowest = -_MAX_WAIT * rate_limit.per_minute / 60.0
-        if lowest <= tokens <= rate_limit.burst and 0 <= at <= _MAX_TIME:
+        if lowest <= tokens <= rate_limit.burst and 0 <= at <= MAX_TIME:
             return TokenBucket(float(tokens), float(at))
     except (TypeError, LookupError, RecursionError):
         pass

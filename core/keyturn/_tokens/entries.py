@@ -10,6 +10,7 @@ import re
 from typing import Any, NamedTuple
 
 from keyturn import errors
+from keyturn._clock import is_time
 from keyturn._http.response import MAX_LIFETIME
 from keyturn._rate_limit import whole_seconds
 from keyturn._token import Token
@@ -18,7 +19,6 @@ from keyturn._token import Token
 _VERSION = 1
 _MAX_LENGTH = 262_144
 _MAX_TYPE_LENGTH = 256
-_MAX_TIME = 1e11  # the year 5138
 _VISIBLE_REGEX = re.compile(r"[\x21-\x7e]+")
 _CLOCK_TOLERANCE = 60.0
 # Seconds for which an error response is cached: twice as long each time that it comes again.
@@ -110,13 +110,9 @@ def _is_sane(entry: TokenEntry) -> bool:
         and len(token.token_type) <= _MAX_TYPE_LENGTH
         and (token.scope is None or isinstance(token.scope, str))
         and isinstance(entry.clock, str)
-        and all(map(_is_time, (token.issued_at, token.expires_at, entry.issued)))
+        and all(map(is_time, (token.issued_at, token.expires_at, entry.issued)))
         and 0 <= token.lifetime <= MAX_LIFETIME
     )
-
-
-def _is_time(value: object) -> bool:
-    return isinstance(value, (int, float)) and 0 <= value <= _MAX_TIME
 
 
 def error_to_entry(
@@ -164,7 +160,7 @@ def _fields(entry: str | None) -> dict[str, Any] | None:
             and fields["kind"] in _KINDS
             and all(isinstance(fields[name], str) for name in ("message", "error", "hint"))
             and isinstance(fields["status"], int)
-            and _is_time(fields["until"])
+            and is_time(fields["until"])
             and _CACHED_SECONDS <= fields["seconds"] <= _MAX_CACHED_SECONDS
         )
     except (ValueError, TypeError, KeyError, RecursionError):

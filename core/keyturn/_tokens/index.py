@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from keyturn import errors
+from keyturn._clock import is_time
 from keyturn.stores._resilient import FAILED, ResilientStore, place
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 _VERSION = 1
 _MAX_TOKENS = 64
 _MAX_SHARERS = 256
-_MAX_TIME = 1e11  # the year 5138
 _DIGEST_REGEX = re.compile(r"[0-9a-f]{64}")
 _LEASE = 5.0
 # A token request in another process holds the fingerprint's lock.
@@ -184,5 +184,4 @@ class TokenIndex:
 
 
 def _is_sane(member: str, until: object) -> bool:
-    is_time = isinstance(until, (int, float)) and 0 <= until <= _MAX_TIME
-    return is_time and _DIGEST_REGEX.fullmatch(member) is not None
+    return is_time(until) and _DIGEST_REGEX.fullmatch(member) is not None
