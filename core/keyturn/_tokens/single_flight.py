@@ -78,13 +78,13 @@ class _State:
     Args:
         workers: Those of this process.
         flights: The work in progress, by what it is for.
-        finishing: Held locks, one of each worker that delivers results, by the thread.
+        finishing: Held locks, one of each worker that delivers results.
     """
 
     workers: Workers = attrs.field(factory=pool.get)
     lock: threading.Lock = attrs.field(factory=threading.Lock)
     flights: dict[Hashable, _Flight] = attrs.field(factory=dict)
-    finishing: dict[int, threading.Lock] = attrs.field(factory=dict)
+    finishing: set[threading.Lock] = attrs.field(factory=set)
 
 
 # A child process has no work in progress, whatever forked it: its parent's threads and locks are
@@ -150,7 +150,7 @@ def _run(state: _State, key: Hashable, flight: _Flight) -> Lane | None:
         outcome = error
     done = threading.Lock()
     done.acquire()
-    state.finishing[flight.worker] = done
+    state.finishing.add(done)
     deliveries: list[Callable[[], None]] = []
     while True:
         with state.lock:
@@ -167,6 +167,7 @@ def _run(state: _State, key: Hashable, flight: _Flight) -> Lane | None:
     except BaseException:  # noqa: BLE001 - a handler of the log may raise anything
         threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), None)))
     finally:
+        state.finishing.discard(done)
         done.release()
     return flight.progress.lane
 
@@ -183,9 +184,8 @@ def _attempt(future: Future[T], work: Callable[[], T]) -> Callable[[], None]:
 def finish_workers() -> None:
     """Wait a second at most for workers that have a result, and report their events."""
     deadline = time.monotonic() + _EXIT_PATIENCE
-    for thread, done in _state.get().finishing.copy().items():
-        if thread != threading.get_ident():
-            done.acquire(timeout=max(0.0, deadline - time.monotonic()))
+    for done in _state.get().finishing.copy():
+        done.acquire(timeout=max(0.0, deadline - time.monotonic()))
 
 
 def overdue(progress: Progress, host: str, seconds: float) -> errors.EndpointUnavailable:
