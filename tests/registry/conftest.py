@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qs
 
 import pytest
-from fakeredis import TcpFakeServer
 
 import keyturn
 from keyturn.stores._memory import MemoryStore
@@ -162,15 +161,3 @@ def connections(store: OpenStore) -> Iterator[keyturn.Connections]:
 def row() -> dict[str, str]:
     """Give the settings of one tenant."""
     return {"client_id": "one", "client_secret": "s3cret-for-tests"}
-
-
-@pytest.fixture
-def redis_url() -> Iterator[str]:
-    """Give the URL of an empty server that stands in for Redis."""
-    server = TcpFakeServer(("127.0.0.1", 0))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"redis://127.0.0.1:{server.server_address[1]}/0"
-    server.shutdown()
-    server.server_close()
-    thread.join()

@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
 import redis
-from fakeredis import TcpFakeServer
 
 from keyturn.stores._redis import RedisStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-
-@pytest.fixture
-def redis_url() -> Iterator[str]:
-    """Give the URL of an empty server that stands in for Redis."""
-    server = TcpFakeServer(("127.0.0.1", 0))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"redis://127.0.0.1:{server.server_address[1]}/0"
-    server.shutdown()
-    server.server_close()
-    thread.join()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 Each row is tried twice: under a policy that forbids nothing, or by a plain client where keyturn
 takes the form under no policy, to see that something is dialled; then under a strict policy, to see
-that nothing is. An audit hook sees each connection, whoever makes it, and stops those that would
+that nothing is. An audit hook sees each connection of the process, and stops those that would
 leave this machine; a listener on loopback counts the connections that come.
 """
 
