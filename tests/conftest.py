@@ -199,6 +199,13 @@ def world() -> World:
     return World()
 
 
+def close_kept_connections() -> None:
+    """Close the idle connections to token endpoints that keyturn would keep for some seconds."""
+    idle = kept_connections.get()._idle  # noqa: SLF001 - no user of keyturn needs to close them
+    while idle:
+        idle.pop().network.close()
+
+
 class RawServer:
     """A TCP server on loopback; a function of the test's deals with each connection.
 
@@ -237,9 +244,7 @@ class RawServer:
         """End every connection and thread."""
         self.ended.set()
         # A thread may read from a connection within TLS, which the sockets here don't end.
-        idle = kept_connections.get()._idle  # noqa: SLF001 - no user of keyturn needs to close them
-        while idle:
-            idle.pop().network.close()
+        close_kept_connections()
         for each in (self._listener, *self._sockets):
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import keyturn
@@ -162,6 +162,9 @@ def test_schema_refuses_what_problems_reports(name: str, dialect: str) -> None:
     @given(st.lists(changes, min_size=1, max_size=4))
     def check(changed: list[tuple[str, Any]]) -> None:
         form = {key: each for key, each in (right | dict(changed)).items() if each is not ABSENT}
+        audience = form.get("assertion_audience")
+        # Which placeholders name a setting is what the schema can't say: see the page on forms.
+        assume(audience in STRINGS or not isinstance(audience, str) or not {*"{}"} & {*audience})
         assert refused(by, form) == reported(provider, form)
 
     assert reported(provider, right) == set()
