@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import doctest
+import gc
 import io
 import json
 import os
@@ -179,3 +180,6 @@ def test_examples(
         except Exception as error:
             error.add_note(f"at {page.name}, line {block.line}")
             raise
+    # What a page leaves open is reported here; it would be by any later test.
+    del run
+    gc.collect()
