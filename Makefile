@@ -43,8 +43,7 @@ test: $(READY) ## Run the tests
 test-lowest: ## Run the tests with the lowest versions of the dependencies that are allowed
 	@$(MAKE) --no-print-directory check-locks VENV=.cache/lowest LOCK=lowest
 	@$(MAKE) --no-print-directory test VENV=.cache/lowest LOCK=lowest \
-		PYTEST_ARGS='--ignore=tests/bench --ignore=tests/docs --ignore=tests/packaging \
-		--ignore=tests/typing $(PYTEST_ARGS)'
+		PYTEST_ARGS='--ignore=tests/bench --ignore=tests/docs --ignore=tests/packaging $(PYTEST_ARGS)'
 
 coverage: ## Run the tests; every line and branch of core and providers must be covered
 	@$(MAKE) --no-print-directory test PYTEST_ARGS='--cov $(PYTEST_ARGS)'
@@ -60,6 +59,7 @@ check-lint: $(READY)
 check-types: $(READY)
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/python -m pytest --quiet tests/typing
 
 check-imports: $(READY)
 	$(BIN)/lint-imports --no-cache
@@ -90,6 +90,7 @@ wheel-test: wheel ## Install the wheel into an empty environment and use it ther
 	&& $(BIN)/python -m venv "$$directory" && cd "$$directory" \
 	&& bin/python -m pip install --quiet --disable-pip-version-check "$$wheel" \
 	&& bin/python -m pip check && bin/keyturn providers && bin/keyturn demo
+	$(BIN)/python -m pytest --quiet tests/release
 
 requirements: ## Lock the newest, and the lowest, versions of all dependencies again
 	@$(MAKE) --no-print-directory compile-locks VENV=.cache/locks

@@ -278,32 +278,6 @@ def test_port_that_is_taken_is_reported(keyturn: Keyturn, emulator: Emulator) ->
     assert (result.code, result.out) == (2, "")
 
 
-def test_demo_shows_every_step(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """A new user runs it first, and each step checks what it prints."""
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setenv("KEYTURN_CONNECTIONS__X__CLIENT_ID", "made-up")
-
-    code = main(["demo"])
-
-    shown = capsys.readouterr()
-    assert code == 0, shown.out
-    assert [line for line in shown.out.splitlines() if line[:1].isdigit()] == [
-        "1. Get a token from each provider, by its name, and call its API",
-        "2. Get the same tokens from the store, without a token request",
-        "3. Threads that find no token send one token request together",
-        "4. Processes do so too",
-        "5. A token is renewed before it expires, and no call waits",
-        "6. A token that the API rejects is replaced, and the request is repeated",
-    ]
-    assert "100 threads: 1 token request" in shown.out
-    assert "8 processes, each `keyturn token shop`: 1 token request" in shown.out
-    assert "\x1b" not in shown.out
-    assert "eyJ" not in shown.out
-    assert not list(tmp_path.glob("keyturn-*"))
-
-
 def test_demo_fails_when_a_step_fails(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

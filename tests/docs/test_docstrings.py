@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import doctest
+import functools
 import importlib
 import inspect
 import pkgutil
@@ -43,6 +44,7 @@ class Finder(doctest.DocTestFinder):
         return super()._from_module(module, object)  # type: ignore[misc,no-any-return]
 
 
+@functools.cache
 def definitions(module: ModuleType) -> list[Definition]:
     """Return all classes and functions that a module defines, nested ones included."""
     tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))

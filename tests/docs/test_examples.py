@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pytest
 
 NOT_RUN = {
-    "packaging": "tests/packaging and .ci/run install and start what is shown",
+    "packaging": "tests/release and .ci/run install and start what is shown",
     "kubernetes": "needs a cluster; the command in it is run on the same page",
     "picture": "a figure in text, not output",
 }

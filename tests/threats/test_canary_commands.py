@@ -318,13 +318,34 @@ def test_mistake_in_the_configuration_shows_no_canary(
     assert canary.in_text(output + trouble) == []
 
 
-def test_demo_shows_no_secret(place: Callable[..., Place], finish: Callable[..., Any]) -> None:
-    """A demo is recorded and published; its processes must not get a secret by argument either."""
+DEMO_STEPS = [
+    "1. Get a token from each provider, by its name, and call its API",
+    "2. Get the same tokens from the store, without a token request",
+    "3. Threads that find no token send one token request together",
+    "4. Processes do so too",
+    "5. A token is renewed before it expires, and no call waits",
+    "6. A token that the API rejects is replaced, and the request is repeated",
+]
+
+
+def test_demo_shows_every_step_and_no_secret(
+    place: Callable[..., Place], finish: Callable[..., Any]
+) -> None:
+    """A new user runs it first; it is published, and its processes get no secret by argument."""
     here = place("fine")
+    here.environment.update(
+        {"KEYTURN_CONNECTIONS__X__CLIENT_ID": "made-up", "TMPDIR": str(here.home)}
+    )
     process = here.start("-v", "demo")
     output, trouble = finish(process)
 
     assert process.returncode == 0, output + trouble
+    assert [line for line in output.splitlines() if line[:1].isdigit()] == DEMO_STEPS
+    assert "100 threads: 1 token request" in output
+    assert "8 processes, each `keyturn token shop`: 1 token request" in output
+    assert "\x1b" not in output
+    assert "eyJ" not in output
+    assert not list(here.home.glob("keyturn-*"))
     assert here.canary.in_text(output + trouble + here.arguments) == []
     # The emulated clients' secrets and tokens are made anew each time: long runs, all of them.
     assert re.findall(r"[\w.-]{24,}", output + trouble) == []

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.packaging.conftest import Environment
+    from tests.release.conftest import Environment
 
 
 class TokenEndpoint(BaseHTTPRequestHandler):

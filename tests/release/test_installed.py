@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.packaging.conftest import Environment
+    from tests.release.conftest import Environment
 
 PACKAGES = {
     "keyturn",
@@ -51,12 +51,3 @@ def test_new_provider_is_written(bare: Environment) -> None:
 
     assert done.returncode == 0, done.stderr
     assert (bare.home / "keyturn-acme" / "pyproject.toml").is_file()
-
-
-def test_demo_needs_nothing_but_the_installation(bare: Environment) -> None:
-    """The demonstration would need the repository."""
-    done = bare.run("keyturn", "demo")
-
-    assert done.returncode == 0, done.stdout + done.stderr
-    emulated = [name for name in PROVIDERS if name != "generic"]
-    assert [name for name in PROVIDERS if name in done.stdout] == emulated
