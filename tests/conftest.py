@@ -19,11 +19,11 @@ import pytest
 
 import keyturn
 from keyturn._clock import Clock
-from keyturn._connection import Connection
+from keyturn._connection import Connection, make_connection
 from keyturn._http.kept import kept_connections
 from keyturn._http.policy import PERMISSIVE, NetworkPolicy
 from keyturn._providers.settings import read
-from keyturn._tokens.options import Options
+from keyturn._tokens.options import Options, Specification
 from keyturn._tokens.workers import pool
 from keyturn.stores._memory import MemoryStore
 
@@ -169,14 +169,11 @@ class World:
         usual = {"client_id": "cid", "client_secret": SECRET}
         values, problems = read(provider.settings, usual | settings)
         assert values is not None, problems
-        return Connection(
-            provider,
-            values,
-            store=store or self.store,  # type: ignore[arg-type]  # a stub may stand in
-            name=name,
-            options=Options(**options or {}),
+        return make_connection(
+            Specification(provider, values, name=name, options=Options(**options or {})),
+            store or self.store,
             clock=self.clock.clock,
-            transport=self.endpoint,  # type: ignore[arg-type]  # it needs `send` alone
+            transport=self.endpoint,
         )
 
     def changed(self, **data: object) -> keyturn.plugins.Provider[Any]:

@@ -9,13 +9,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from keyturn import errors, integrations, plugins, stores, testing
     from keyturn._config import load_connection
-    from keyturn._connect import connect, problems
+    from keyturn._connect import connect
     from keyturn._connection import Connection
     from keyturn._http.policy import NetworkPolicy
     from keyturn._plugins.events import Event
     from keyturn._plugins.loading import ProviderInfo, provider, providers
     from keyturn._registry import Connections
     from keyturn._secret import Secret
+    from keyturn._specification import problems
     from keyturn._token import Token
     from keyturn._tokens.status import ConnectionStatus
     from keyturn.errors import Problem
@@ -60,7 +61,7 @@ __getattr__, __dir__ = lazy_names(
         "integrations": "keyturn.integrations",
         "load_connection": "keyturn._config",
         "plugins": "keyturn.plugins",
-        "problems": "keyturn._connect",
+        "problems": "keyturn._specification",
         "provider": "keyturn._plugins.loading",
         "providers": "keyturn._plugins.loading",
         "stores": "keyturn.stores",

@@ -12,15 +12,15 @@ from keyturn._http.transport import Transport
 from keyturn._http.urls import host_of, url_problem
 from keyturn._once import cached_once
 from keyturn._providers import calls
+from keyturn._specification import specify
 from keyturn._tokens.acquisition import Acquisition
 from keyturn._tokens.manager import TokenManager
-from keyturn._tokens.options import Options
 from keyturn._tokens.single_flight import run_in_thread
 from keyturn._tokens.snapshot import EMPTY
-from keyturn.stores._resilient import ResilientStore, place
+from keyturn.stores._resilient import ResilientStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from keyturn._http.policy import NetworkPolicy
     from keyturn._http.request import TokenRequest
@@ -29,58 +29,83 @@ if TYPE_CHECKING:
     from keyturn._providers.settings import Settings
     from keyturn._token import Token
     from keyturn._tokens.index import TokenIndex
+    from keyturn._tokens.options import Specification
     from keyturn.stores._base import TokenStore
 
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_DEFAULTS = Options()
 _transport = cached_once(Transport)
 
 
 class Connection:
     """One account at one provider: a provider, its settings and a token store.
 
-    Any number of threads and tasks may use it at once. `keyturn.connect` and
-    `keyturn.load_connection` make them.
+    Any number of threads and tasks may use it at once. `keyturn.connect`, which takes all options,
+    and `keyturn.load_connection` return one too.
 
     Args:
         provider: The provider.
-        settings: Its settings; or a function without arguments that resolves secret references
-            and returns the settings. It is called whenever a token has to be acquired, and raises
-            `keyturn.errors.ConfigurationError` when a reference can't be resolved.
+        settings: Its settings, checked as `keyturn.connect` checks them.
         store: Where tokens live.
         name: What messages call the connection; by default the provider's name.
-        options: How it behaves, whatever the provider; `keyturn.connect` makes them.
         on_event: Gets each `keyturn.Event`, on a thread of the worker, when callers have their
             result; what it raises is logged.
-        clock: The clocks; by default the system's.
-        transport: Sends its token requests; by default the one of this process.
-        index: Lists the tokens of its id in `keyturn.Connections`.
-        is_isolated: Whether it shares no token with an equal connection of another id.
+
+    Attributes:
+        name: What messages call the connection.
+
+    Raises:
+        keyturn.errors.ConfigurationError: A setting is wrong or missing; all mistakes are named.
     """
+
+    name: str
+    # All that is replaced when the connection has a successor; see `hand_over`.
+    _manager: TokenManager
+    _now: Callable[[], float]
 
     def __init__(
         self,
         provider: Provider[Any],
-        settings: Settings | Callable[[], Settings],
+        settings: Mapping[str, Any] | Settings,
         *,
         store: TokenStore,
         name: str | None = None,
-        options: Options = _DEFAULTS,
         on_event: Listener | None = None,
+    ) -> None:
+        specification = specify(provider, settings, name=name, on_event=on_event)
+        hand_over(self, make_connection(specification, store))
+
+    @classmethod
+    def _made(
+        cls,
+        specification: Specification,
+        store: TokenStore,
+        *,
         clock: Clock = SYSTEM,
         transport: Transport | None = None,
         index: TokenIndex | None = None,
         is_isolated: bool = False,
-    ) -> None:
+    ) -> Connection:
+        """Return a connection.
+
+        Args:
+            specification: What it is made of.
+            store: Where tokens live.
+            clock: The clocks.
+            transport: Sends its token requests; by default the one of this process.
+            index: Lists the tokens of its id in `keyturn.Connections`.
+            is_isolated: Whether it shares no token with an equal connection of another id.
+        """
+        provider, settings, name, options, on_event = specification
+        self = cls.__new__(cls)
         self.name = name or provider.name
         acquisition = self._own(
             Acquisition,
             provider=provider,
             settings=settings,
-            store=ResilientStore(store, self._note_outage),
+            store=ResilientStore(store),
             transport=transport or (Transport(tls=options.tls) if options.tls else _transport()),
             options=options,
             clock=clock,
@@ -89,9 +114,9 @@ class Connection:
             index=index,
             is_isolated=is_isolated,
         )
-        # All that is replaced when the connection has a successor; see `hand_over`.
         self._manager = self._own(TokenManager, acquisition)
         self._now = clock.monotonic
+        return self
 
     @property
     def provider(self) -> Provider[Any]:
@@ -260,10 +285,6 @@ class Connection:
             "or call keyturn.connect in each process."
         )
 
-    def _note_outage(self, error: str) -> None:
-        own = self._manager.acquisition
-        own.note("store_outage", place(own.store.store), error=error)
-
     def _own(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what `work` returns; its error becomes one of this connection's."""
         try:
@@ -289,8 +310,10 @@ def hand_over(connection: Connection, successor: Connection) -> None:
 
     What is in progress finishes as it was begun.
     """
-    connection.name = successor.name
-    connection._manager = successor._manager  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - of this class
+    vars(connection).update(vars(successor))
+
+
+make_connection = Connection._made  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - for this package
 
 
 def _revoke(own: Acquisition, token: Token) -> None:

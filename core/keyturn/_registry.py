@@ -10,13 +10,13 @@ import attrs
 
 from keyturn import errors
 from keyturn._clock import SYSTEM
-from keyturn._connect import Specification, problems_under, specify
-from keyturn._connection import Connection, hand_over, manager_of
+from keyturn._connection import hand_over, make_connection, manager_of
 from keyturn._http.policy import NetworkPolicy
 from keyturn._names import escaped
 from keyturn._once import PerProcess
+from keyturn._specification import problems_under, specify
 from keyturn._tokens.index import TokenIndex
-from keyturn._tokens.options import option_problem
+from keyturn._tokens.options import Specification, option_problem
 from keyturn._tokens.single_flight import run_in_thread
 from keyturn._tokens.status import status_of
 from keyturn._tokens.workers import limit_requests
@@ -26,6 +26,7 @@ from keyturn.stores._resilient import ResilientStore
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from keyturn._connection import Connection
     from keyturn._plugins.events import Listener
     from keyturn._providers.provider import Provider
     from keyturn._providers.settings import Settings
@@ -300,9 +301,7 @@ class Connections:
 
     def _row(self, id: str, specification: Specification, isolate: bool) -> _Row:  # noqa: FBT001 - as above
         index = self._index(id)
-        connection = Connection(
-            **specification._asdict(), store=self._store, index=index, is_isolated=isolate
-        )
+        connection = make_connection(specification, self._store, index=index, is_isolated=isolate)
         return _Row(connection, index, specification, isolate)
 
 

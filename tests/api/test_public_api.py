@@ -25,14 +25,6 @@ ALIASES = {
     "BodyFormat", "Check", "ClientAuthentication", "Dialect", "Kind", "LifetimeFormat", "Listener",
     "Pairs", "Reason", "State", "Style",
 }  # fmt: skip
-# What keyturn itself passes to a connection, and what a request becomes on the wire.
-INTERNAL = {
-    "keyturn.Connection: clock: Clock",
-    "keyturn.Connection: index: TokenIndex",
-    "keyturn.Connection: options: Options",
-    "keyturn.Connection: transport: Transport",
-    "keyturn.plugins.TokenRequest.encode: return: EncodedRequest",
-}
 
 
 def load_script() -> ModuleType:
@@ -100,7 +92,7 @@ def test_annotations_name_public_types_only() -> None:
                 if name not in known and not is_type_variable:
                     unknown.add(f"{where}: {argument}: {name}")
 
-    assert unknown == INTERNAL
+    assert unknown == set()
 
 
 def test_public_classes_and_functions_show_their_public_module() -> None:

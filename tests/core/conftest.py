@@ -13,8 +13,10 @@ import trustme
 
 import keyturn
 from keyturn import errors
+from keyturn._connection import make_connection
 from keyturn._http.transport import Transport
 from keyturn._providers.settings import read
+from keyturn._tokens.options import Specification
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,13 +46,11 @@ def platform(world: World) -> Callable[..., keyturn.Connection]:
         credentials = {name: text for name, text in CREDENTIALS.items() if name in names}
         values, mistakes = read(provider.settings, credentials | settings)
         assert values is not None, mistakes
-        return keyturn.Connection(
-            provider,
-            values,
-            store=world.store,
+        return make_connection(
+            Specification(provider, values),
+            world.store,
             clock=world.clock.clock,
-            # It needs `send` alone.
-            transport=None if real else world.endpoint,  # type: ignore[arg-type]
+            transport=None if real else world.endpoint,  # type: ignore[arg-type]  # it needs `send` alone
         )
 
     return connect

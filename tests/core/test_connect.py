@@ -10,7 +10,8 @@ import pytest
 import keyturn
 from keyturn import errors, stores
 from keyturn._clock import Clock
-from keyturn._connection import Connection, manager_of
+from keyturn._connection import Connection, make_connection, manager_of
+from keyturn._tokens.options import Specification
 from keyturn.stores._memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -126,12 +127,11 @@ def test_clock_set_back_hands_no_old_token_to_another_connection() -> None:
     plain = keyturn.connect("orocommerce", **SHOP)
 
     def connection() -> Connection:
-        return Connection(
-            plain.provider,
-            plain.settings,
-            store=store,
+        return make_connection(
+            Specification(plain.provider, plain.settings),
+            store,
             clock=clock,
-            transport=Endpoint(),  # type: ignore[arg-type]
+            transport=Endpoint(),
         )
 
     assert connection().token().access_token == "t1"
@@ -158,12 +158,11 @@ def test_token_invalidated_while_it_is_looked_at_stays_forgotten() -> None:
             return keyturn.plugins.Response(200, {"content-type": "application/json"}, body, now)
 
     plain = keyturn.connect("orocommerce", **SHOP)
-    connection = Connection(
-        plain.provider,
-        plain.settings,
-        store=MemoryStore(now=time),
+    connection = make_connection(
+        Specification(plain.provider, plain.settings),
+        MemoryStore(now=time),
         clock=Clock(time=time, monotonic=time, sleep=lambda _: None),
-        transport=Endpoint(),  # type: ignore[arg-type]
+        transport=Endpoint(),
     )
     token = connection.token()
     now += 90  # stale
@@ -322,6 +321,22 @@ def test_settings_made_by_hand_are_checked_before_a_connection() -> None:
     ) == [
         "client_secret: must be one line, without spaces around it",
         "region: must be one host label: 1 to 63 of a-z, 0-9 and inner hyphens",
+    ]
+
+
+def test_constructor_checks_what_connect_checks() -> None:
+    """A connection that is made by its class would skip the checks of a form or a provider."""
+    form = {**ROW, "client_secret": "s3cret\n", "region": "A.B", "regoin": "se"}
+    nameless = type("Nameless", (Region,), {"name": ""})()
+    wrong: Any = 7
+    store = MemoryStore()
+
+    assert mistakes(lambda: keyturn.Connection(Region(), form, store=store)) == mistakes(
+        lambda: keyturn.connect(Region(), form, store=store)
+    )
+    assert mistakes(lambda: keyturn.Connection(nameless, ROW, store=store))
+    assert mistakes(lambda: keyturn.Connection(Region(), ROW, store=store, on_event=wrong)) == [
+        "on_event: must be callable with one keyturn.Event"
     ]
 
 

@@ -11,12 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.conftest import World
 
-import keyturn
 from keyturn._clock import Clock
+from keyturn._connection import make_connection
+from keyturn._tokens.options import Specification
 from keyturn.stores._memory import MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import keyturn
 
 # A token for an hour: fresh until 225 to 300 s before its end, usable until 5 s before it.
 EXPIRED = 3596
@@ -112,10 +115,9 @@ def test_system_clock_under_a_frozen_time(world: World, monkeypatch: pytest.Monk
     """Tests of users that freeze the time would fail, or send token requests without end."""
     store = MemoryStore()
     made = [
-        keyturn.Connection(
-            world.plain(),
-            world.connect().settings,
-            store=store,
+        make_connection(
+            Specification(world.plain(), world.connect().settings),
+            store,
             transport=world.endpoint,  # type: ignore[arg-type]  # it needs `send` alone
         )
         for _ in range(3)

@@ -16,7 +16,8 @@ import pytest
 import keyturn
 from keyturn import errors
 from keyturn._clock import SYSTEM
-from keyturn._connection import manager_of
+from keyturn._connection import make_connection, manager_of
+from keyturn._tokens.options import Specification
 from keyturn.stores._memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -153,10 +154,9 @@ def test_tasks_get_what_threads_get(world: World) -> None:
 
 def test_system_clock_is_used_by_default(world: World) -> None:
     """A connection without a clock of its own would not work."""
-    connection = keyturn.Connection(
-        world.plain(),
-        world.connect().settings,
-        store=MemoryStore(),
+    connection = make_connection(
+        Specification(world.plain(), world.connect().settings),
+        MemoryStore(),
         transport=world.endpoint,  # type: ignore[arg-type]  # it needs `send` alone
     )
     world.clock.now = time.time()

@@ -12,9 +12,9 @@ import pytest
 
 import keyturn
 from keyturn import errors
-from keyturn._connection import Connection
+from keyturn._connection import Connection, make_connection
 from keyturn._plugins.loading import plugin_manager
-from keyturn._tokens.options import Options
+from keyturn._tokens.options import Options, Specification
 from keyturn.stores._memory import MemoryStore
 
 SECRET = "s3cret-for-tests"
@@ -29,15 +29,18 @@ if TYPE_CHECKING:
 
 def connect(world: World, on_event: Callable[[Event], object], **options: Any) -> Connection:
     """Return a connection with a listener."""
-    return Connection(
-        options.pop("provider", None) or world.plain(),
-        world.connect().settings,
-        store=options.pop("store", world.store),
-        name="shop",
+    store = options.pop("store", world.store)
+    return make_connection(
+        Specification(
+            options.pop("provider", None) or world.plain(),
+            world.connect().settings,
+            name="shop",
+            on_event=on_event,
+            **options,
+        ),
+        store,
         clock=world.clock.clock,
         transport=world.endpoint,  # type: ignore[arg-type]  # it needs `send` alone
-        on_event=on_event,
-        **options,
     )
 
 

@@ -13,8 +13,9 @@ import pytest
 
 import keyturn
 from keyturn._clock import Clock
-from keyturn._connection import Connection
+from keyturn._connection import Connection, make_connection
 from keyturn._providers.settings import read
+from keyturn._tokens.options import Specification
 from keyturn.stores._memory import MemoryStore
 
 TRANSCRIPTS = Path(__file__).parents[2] / "docs" / "reference" / "transcripts"
@@ -80,17 +81,14 @@ def new_store() -> MemoryStore:
     return MemoryStore(clock.time, clock.monotonic)
 
 
-def make_connection(
-    name: str, transport: OneResponse, store: MemoryStore, now: float = NOW
-) -> Connection:
+def connect(name: str, transport: OneResponse, store: MemoryStore, now: float = NOW) -> Connection:
     """Return a connection on a clock that stands still."""
     provider = keyturn.provider(name)
     settings, problems = read(provider.settings, {"client_id": "cid", **SETTINGS[name]})
     assert settings is not None, problems
-    return Connection(
-        provider,
-        settings,
-        store=store,
+    return make_connection(
+        Specification(provider, settings),
+        store,
         clock=clock_at(now),
         transport=transport,  # type: ignore[arg-type]  # it needs `send` alone
     )
@@ -98,7 +96,7 @@ def make_connection(
 
 def transcript(name: str, kind: str) -> str:
     """Return the transcript of one case, without what differs in each process."""
-    connection = make_connection(name, OneResponse(RESPONSES[kind]), new_store())
+    connection = connect(name, OneResponse(RESPONSES[kind]), new_store())
     fingerprint = connection.token_request().fingerprint
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("keyturn._tokens.acquisition.jitter", lambda _: 0.0)
@@ -123,7 +121,7 @@ def test_transcript_holds_no_secret(name: str, kind: str) -> None:
 def test_nothing_is_sent_while_the_store_holds_a_token() -> None:
     """Explaining a connection would cost a token request each time."""
     transport = OneResponse(RESPONSES["token"])
-    connection = make_connection("orocommerce", transport, new_store())
+    connection = connect("orocommerce", transport, new_store())
     connection.token()
     shown = connection.explain()
     assert "nothing is sent: the MemoryStore has a token for this fingerprint" in shown
@@ -134,8 +132,8 @@ def test_nothing_is_sent_while_the_store_holds_a_token() -> None:
 def test_transcript_shows_that_a_token_is_stale() -> None:
     """A user could not see that the next call renews the token."""
     transport, store = OneResponse(RESPONSES["token"]), new_store()
-    make_connection("orocommerce", transport, store).token()
-    later = make_connection("orocommerce", transport, store, now=NOW + 3590)
+    connect("orocommerce", transport, store).token()
+    later = connect("orocommerce", transport, store, now=NOW + 3590)
 
     assert "renewed in the background by the next call" in later.explain()
 
@@ -143,8 +141,8 @@ def test_transcript_shows_that_a_token_is_stale() -> None:
 def test_cached_error_response_is_shown_without_a_response() -> None:
     """A cached error response would be shown as if the server had just responded."""
     transport, store = OneResponse(RESPONSES["refused"]), new_store()
-    make_connection("orocommerce", transport, store).explain()
-    shown = make_connection("orocommerce", transport, store).explain()
+    connect("orocommerce", transport, store).explain()
+    shown = connect("orocommerce", transport, store).explain()
 
     assert "nothing was sent" in shown
     assert "response:" not in shown

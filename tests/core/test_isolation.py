@@ -12,7 +12,9 @@ import pytest
 import keyturn
 from keyturn import errors
 from keyturn._clock import Clock
+from keyturn._connection import make_connection
 from keyturn._http.request import ClientCertificate
+from keyturn._tokens.options import Specification
 
 if TYPE_CHECKING:
     import socket
@@ -134,10 +136,9 @@ def test_connection_with_a_shifted_clock_gets_a_token(
         client_secret="s3cret-for-tests",
         store="memory://",
     )
-    connection = keyturn.Connection(
-        plain.provider,
-        plain.settings,
-        store=keyturn.stores.from_url("memory://"),
+    connection = make_connection(
+        Specification(plain.provider, plain.settings),
+        keyturn.stores.from_url("memory://"),
         clock=clock,
         transport=transport,
     )

@@ -12,7 +12,9 @@ from cryptography.hazmat.primitives import serialization
 import keyturn
 from keyturn import errors
 from keyturn._clock import Clock
+from keyturn._connection import make_connection
 from keyturn._http.transport import Transport
+from keyturn._tokens.options import Specification
 
 if TYPE_CHECKING:
     import socket
@@ -98,7 +100,12 @@ def connect(
     values = provider.settings(client_id="cid", token_url=server.url, **settings)
     store = keyturn.stores.from_url("memory://")
     clock = Clock(sleep=lambda _: None)  # between attempts
-    return keyturn.Connection(provider, values, store=store, clock=clock, transport=Transport())
+    return make_connection(
+        Specification(provider, values),
+        store,
+        clock=clock,
+        transport=Transport(),
+    )
 
 
 def test_client_shows_its_certificate(

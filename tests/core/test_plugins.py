@@ -301,6 +301,8 @@ def test_unreadable_metadata_breaks_no_listing(site: Site) -> None:
 # Requests a token from an endpoint that needs no network, then prints what plugins noted.
 USE = """
 import logging, sys, time, keyturn
+from keyturn._connection import make_connection
+from keyturn._tokens.options import Specification
 from keyturn._tokens.workers import pool
 from keyturn.stores._memory import MemoryStore
 logging.basicConfig(stream=sys.stdout, format="%(message)s")
@@ -313,7 +315,9 @@ from keyturn._providers.settings import read
 provider = keyturn.provider("orocommerce")
 settings, _ = read(provider.settings, {
     "url": "https://shop.example", "client_id": "cid", "client_secret": "s3cret-for-tests"})
-connection = keyturn.Connection(provider, settings, store=MemoryStore(), transport=Transport())
+connection = make_connection(
+    Specification(provider, settings), MemoryStore(), transport=Transport()
+)
 token = connection.token().access_token
 while pool.get().load():  # a worker reports the event
     time.sleep(0.001)

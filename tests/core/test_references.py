@@ -9,7 +9,8 @@ import pytest
 
 import keyturn
 from keyturn import errors
-from keyturn._connection import Connection
+from keyturn._connection import Connection, make_connection
+from keyturn._tokens.options import Specification
 
 if TYPE_CHECKING:
     from tests.conftest import AcmeSettings, World
@@ -36,14 +37,11 @@ class Vault:
 
     def connect(self, **options: object) -> Connection:
         """Return a connection whose secret is a reference to this place."""
-        return Connection(
-            self.world.plain(),
-            self.settings,
-            store=self.world.store,
-            name="shop",
+        return make_connection(
+            Specification(self.world.plain(), self.settings, name="shop", **options),
+            self.world.store,
             clock=self.world.clock.clock,
             transport=self.world.endpoint,  # type: ignore[arg-type]  # it needs `send` alone
-            **options,  # type: ignore[arg-type]
         )
 
     def sent(self) -> list[str]:
@@ -187,10 +185,9 @@ def test_token_request_and_explain_show_the_secret_of_now(vault: Vault) -> None:
 
 def test_settings_that_make_no_request_are_reported_when_resolved(world: World) -> None:
     """A mistake would come out as a defect of the provider."""
-    connection = Connection(
-        world.changed(token_url="ftp://x"),
-        lambda: world.connect().settings,
-        store=world.store,
+    connection = make_connection(
+        Specification(world.changed(token_url="ftp://x"), lambda: world.connect().settings),
+        world.store,
     )
 
     with pytest.raises(errors.ConfigurationError, match="ftp://x must be a URL"):

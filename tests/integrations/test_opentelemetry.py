@@ -17,7 +17,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import keyturn
-from keyturn._connection import Connection
+from keyturn._connection import Connection, make_connection, manager_of
+from keyturn._tokens.options import Specification
 from keyturn.integrations.opentelemetry import Instrumentation, instrument, uninstrument
 from keyturn.stores._memory import MemoryStore
 from keyturn.testing import Emulator
@@ -83,14 +84,16 @@ def instrumented(recorded: Recorded) -> Iterator[Recorded]:
 
 def connect(world: World, listener: Any, **given: Any) -> Connection:
     """Return a connection with a listener."""
-    return Connection(
-        world.plain(),
-        world.connect().settings,
-        store=given.pop("store", world.store),
-        name=given.pop("name", "tenant-17"),
+    return make_connection(
+        Specification(
+            world.plain(),
+            world.connect().settings,
+            name=given.pop("name", "tenant-17"),
+            on_event=listener,
+        ),
+        given.pop("store", world.store),
         clock=world.clock.clock,
         transport=world.endpoint,  # type: ignore[arg-type]  # it needs `send` alone
-        on_event=listener,
     )
 
 
@@ -210,7 +213,9 @@ def test_span_belongs_to_the_caller_that_caused_it(world: World, recorded: Recor
     while len(world.endpoint.requests) < 3:
         assert thread.is_alive()
     with recorded.tracer.start_as_current_span("second"):
-        connection._note_outage("OSError")  # noqa: SLF001 - what a failing store of another call does
+        manager_of(connection).acquisition.store.on_outage(
+            "OSError"
+        )  # what a failing store of another call does
         connection._manager.acquisition.emit_events()  # noqa: SLF001 - as another worker does when it ends
     second_is_done.set()
     thread.join(10)
@@ -301,13 +306,11 @@ def test_plain_http_has_its_own_port(world: World, recorded: Recorded) -> None:
     listener = Instrumentation(**recorded.providers)
     for url in ("http://127.0.0.1/token", "http://127.0.0.1:8080/token"):
         settings = world.connect(token_url=url).settings
-        Connection(
-            world.plain(),
-            settings,
-            store=world.store,
+        make_connection(
+            Specification(world.plain(), settings, on_event=listener),
+            world.store,
             clock=world.clock.clock,
             transport=world.endpoint,  # type: ignore[arg-type]  # it needs `send` alone
-            on_event=listener,
         ).token()
     world.land()
 
@@ -318,13 +321,15 @@ def test_plain_http_has_its_own_port(world: World, recorded: Recorded) -> None:
 def test_no_secret_is_reported(world: World, recorded: Recorded) -> None:
     """Traces are kept for weeks, and read by many."""
     provider = world.changed(body_format="query", method="GET")
-    connection = Connection(
-        provider,
-        world.connect().settings,
-        store=world.store,
+    connection = make_connection(
+        Specification(
+            provider,
+            world.connect().settings,
+            on_event=Instrumentation(**recorded.providers, per_connection=True),
+        ),
+        world.store,
         clock=world.clock.clock,
         transport=world.endpoint,  # type: ignore[arg-type]  # it needs `send` alone
-        on_event=Instrumentation(**recorded.providers, per_connection=True),
     )
     world.endpoint.refuse(400, SECRET)
     with pytest.raises(keyturn.errors.TokenRequestRefused):

@@ -20,8 +20,10 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from joserfc import jwk, jwt
 
 import keyturn
+from keyturn._connection import make_connection
 from keyturn._providers.data import DATA
 from keyturn._providers.settings import read
+from keyturn._tokens.options import Specification
 from keyturn.stores._memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -154,7 +156,7 @@ def connect(credentials: dict[str, str]) -> Connect:
         }
         settings, mistakes = read(platform.provider.settings, plain)
         assert settings is not None, mistakes
-        return keyturn.Connection(platform.provider, settings, store=MemoryStore(), **options)
+        return make_connection(Specification(platform.provider, settings), MemoryStore(), **options)
 
     return connect
 

@@ -12,8 +12,10 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 import keyturn
 from keyturn import errors
+from keyturn._connection import make_connection
 from keyturn._providers.data import DATA
 from keyturn._providers.kinds import fields_of
+from keyturn._tokens.options import Specification
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -144,10 +146,9 @@ def test_platform_described_in_the_configuration_gives_its_token(
     """The data would be taken over, and not be used."""
     monkeypatch.setenv("ACME_SECRET", SECRET)
     loaded = load(FILE)
-    connection = keyturn.Connection(
-        keyturn.provider("generic"),
-        loaded.settings,
-        store=world.store,
+    connection = make_connection(
+        Specification(keyturn.provider("generic"), loaded.settings),
+        world.store,
         clock=world.clock.clock,
         transport=world.endpoint,  # type: ignore[arg-type]  # it needs `send` alone
     )

@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 
 import keyturn
 from keyturn._clock import Clock
-from keyturn._connection import manager_of
+from keyturn._connection import make_connection, manager_of
+from keyturn._tokens.options import Specification
 from keyturn._tokens.snapshot import EMPTY
 
 if TYPE_CHECKING:
@@ -390,12 +391,11 @@ SLEEPLESS = Clock(time=time.time, monotonic=time.monotonic, sleep=lambda _: None
 def responding(provider: str, response: keyturn.plugins.Response) -> keyturn.Connection:
     """Return a connection whose token endpoint always sends one response; it never sleeps."""
     usual = connected(provider, "https://shop.example/token", 30.0)
-    return keyturn.Connection(
-        usual.provider,
-        usual.settings,
-        store=keyturn.stores.from_url("memory://"),
+    return make_connection(
+        Specification(usual.provider, usual.settings),
+        keyturn.stores.from_url("memory://"),
         clock=SLEEPLESS,
-        transport=Canned(response),  # type: ignore[arg-type]  # it needs `send` alone
+        transport=Canned(response),
     )
 
 
@@ -457,12 +457,11 @@ def test_mutated_response_of_any_shape_gives_a_token_or_one_of_our_errors(
     headers = {"content-type": kind, "date": date}
     said = ""
     try:
-        connection = keyturn.Connection(
-            provider,
-            plain.settings,
-            store=keyturn.stores.from_url("memory://"),
+        connection = make_connection(
+            Specification(provider, plain.settings),
+            keyturn.stores.from_url("memory://"),
             clock=SLEEPLESS,
-            transport=Canned(keyturn.plugins.Response(status, headers, body, time.time())),  # type: ignore[arg-type]
+            transport=Canned(keyturn.plugins.Response(status, headers, body, time.time())),
         )
         token = connection.token()
         assert token.access_token.isascii()

@@ -13,13 +13,13 @@ import attrs
 
 from keyturn import errors
 from keyturn._config.references import RawSetting, reference_problem, resolve_all
-from keyturn._connection import Connection
+from keyturn._connection import Connection, make_connection
 from keyturn._names import did_you_mean
 from keyturn._plugins import loading as plugins
 from keyturn._providers import settings as provider_settings
 from keyturn._providers.schema import json_schema
 from keyturn._secret import Secret
-from keyturn._tokens.options import Options, option_problem
+from keyturn._tokens.options import Options, Specification, option_problem
 from keyturn.stores._opening import STORE_VARIABLE, shared_encrypted_store, shared_store
 
 if TYPE_CHECKING:
@@ -90,15 +90,15 @@ class Configuration:
         raw = self.connections[name]
         provider = plugins.provider(raw["provider"].value)
         settings = functools.partial(self._settings, name, provider)
-        return Connection(
+        specification = Specification(
             provider,
             settings if _references_in(raw, provider) else settings(),
-            store=self._open_store(raw.get("store") or self.store),
-            name=name,
-            options=Options(
+            name,
+            Options(
                 **{key: _plain(raw[key], {"type": "number"}) for key in _OPTIONS if key in raw}
             ),
         )
+        return make_connection(specification, self._open_store(raw.get("store") or self.store))
 
     def _problems(self, chosen: Collection[str]) -> Iterator[errors.Problem]:
         """Yield all problems; only of the chosen connections the providers are imported."""

@@ -22,6 +22,7 @@ from keyturn._clock import SYSTEM
 from keyturn._http.kept import Kept, kept_connections
 from keyturn._http.network import Network
 from keyturn._http.policy import PERMISSIVE, check_address
+from keyturn._http.request import encode
 from keyturn._http.response import MAX_BODY, Response
 from keyturn._http.values import usable
 
@@ -64,7 +65,7 @@ def exchange(
     """
     end = SYSTEM.monotonic() + seconds
     # Provider code and key files take the time of this request; no lock is held.
-    encoded = request.encode(clock.time())
+    encoded = encode(request, clock.time())
     url = httpcore.URL(encoded.url)
     key, connect = _route(request, url.origin, policy, trust)
     named = {"Host": urlsplit(request.url).netloc, **_HEADERS, **encoded.headers}

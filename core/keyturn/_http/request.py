@@ -100,37 +100,17 @@ class TokenRequest:
     @property
     def headers(self) -> dict[str, str]:
         """The headers that are sent; a new dict each time, holding secrets if the request does."""
-        return self._headers(SYSTEM.time())
+        return _headers(self, SYSTEM.time())
 
     @property
     def body(self) -> bytes:
         """The body that is sent, secrets included; made anew each time."""
-        return b"" if self.body_format == "query" else self._content(SYSTEM.time())
+        return b"" if self.body_format == "query" else _content(self, SYSTEM.time())
 
     @property
     def query(self) -> str:
         """The query that is sent in the URL, secrets included; empty for most providers."""
-        return self._content(SYSTEM.time()).decode() if self.body_format == "query" else ""
-
-    def encode(self, now: float) -> EncodedRequest:
-        """Return what is sent, secrets included; each dynamic value is made once for it.
-
-        Args:
-            now: The connection's time, in epoch seconds.
-
-        Raises:
-            keyturn.errors.ConfigurationError: A header or a parameter can't be encoded.
-        """
-        headers, content = self._headers(now), self._content(now)
-        for name, value in headers.items():
-            if not value.isascii():
-                raise errors.ConfigurationError(
-                    f"the header {name} of the token request is not ASCII.",
-                    hint="Check the settings that are sent in it.",
-                )
-        if self.body_format != "query":
-            return EncodedRequest(self.url, headers, content)
-        return EncodedRequest("?".join(filter(None, [self.url, content.decode()])), headers, b"")
+        return _content(self, SYSTEM.time()).decode() if self.body_format == "query" else ""
 
     def secrets(self) -> list[Secret]:
         """Return every secret in the request, so that server text can be cleaned of them."""
@@ -190,35 +170,59 @@ class TokenRequest:
         # Nested JSON is unambiguous: no value can run into the next, whatever it holds.
         return hashlib.sha256(json.dumps(fields, default=Secret.reveal).encode()).digest()
 
-    def _headers(self, now: float) -> dict[str, str]:
-        headers = dict(_HEADERS[self.body_format])
-        for name, value in self.extra_headers:
-            # A header's name is the same in any case (RFC 9110 section 5.1).
-            headers.pop(name.title(), None)
-            headers[name] = reveal(value, now)
-        return headers
 
-    def _content(self, now: float) -> bytes:
-        """Return the encoded parameters: the body, or the query."""
-        parameters: list[tuple[str, str]] = []
-        for name, value in self.parameters:
-            sent = value if isinstance(value, str) else reveal(value, now)
-            parameters.append((name, sent))
-        if self.scope and self.scope_name:
-            parameters.append((self.scope_name, self.scope_separator.join(self.scope)))
-        try:
-            return (
-                json.dumps(dict(parameters), separators=(",", ":"), ensure_ascii=False)
-                if self.body_format == "json"
-                else urlencode(parameters)
-            ).encode()
-        except UnicodeEncodeError:
-            pass
-        # Raised here, not in the handler: Python's own error holds the parameters.
-        raise errors.ConfigurationError(
-            "a parameter of the token request holds a surrogate, which is no character.",
-            hint="Check the settings that are sent in it.",
-        )
+def encode(request: TokenRequest, now: float) -> EncodedRequest:
+    """Return what is sent, secrets included; each dynamic value is made once for it.
+
+    Args:
+        request: The token request.
+        now: The connection's time, in epoch seconds.
+
+    Raises:
+        keyturn.errors.ConfigurationError: A header or a parameter can't be encoded.
+    """
+    headers, content = _headers(request, now), _content(request, now)
+    for name, value in headers.items():
+        if not value.isascii():
+            raise errors.ConfigurationError(
+                f"the header {name} of the token request is not ASCII.",
+                hint="Check the settings that are sent in it.",
+            )
+    if request.body_format != "query":
+        return EncodedRequest(request.url, headers, content)
+    return EncodedRequest("?".join(filter(None, [request.url, content.decode()])), headers, b"")
+
+
+def _headers(request: TokenRequest, now: float) -> dict[str, str]:
+    headers = dict(_HEADERS[request.body_format])
+    for name, value in request.extra_headers:
+        # A header's name is the same in any case (RFC 9110 section 5.1).
+        headers.pop(name.title(), None)
+        headers[name] = reveal(value, now)
+    return headers
+
+
+def _content(request: TokenRequest, now: float) -> bytes:
+    """Return the encoded parameters: the body, or the query."""
+    parameters: list[tuple[str, str]] = []
+    for name, value in request.parameters:
+        sent = value if isinstance(value, str) else reveal(value, now)
+        parameters.append((name, sent))
+    if request.scope and request.scope_name:
+        parameters.append((request.scope_name, request.scope_separator.join(request.scope)))
+    try:
+        return (
+            json.dumps(dict(parameters), separators=(",", ":"), ensure_ascii=False)
+            if request.body_format == "json"
+            else urlencode(parameters)
+        ).encode()
+    except UnicodeEncodeError:
+        pass
+    # Raised here, not in the handler: Python's own error holds the parameters.
+    raise errors.ConfigurationError(
+        "a parameter of the token request holds a surrogate, which is no character.",
+        hint="Check the settings that are sent in it.",
+    )
 
 
 def _canonical(pairs: Pairs, rename: Callable[[str], str] = str) -> list[list[str | Secret]]:

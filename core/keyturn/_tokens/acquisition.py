@@ -129,6 +129,9 @@ class Acquisition:
 
     def __attrs_post_init__(self) -> None:
         self.host = self.connection
+        self.store.on_outage = lambda error: self.note(
+            "store_outage", place(self.store.store), error=error
+        )
         if not callable(self.settings):
             self.resolve()
 

@@ -1,6 +1,8 @@
-"""The options of a connection: how it behaves, whatever its provider."""
+"""What a connection is made of, with its options: how it behaves, whatever its provider."""
 
-from typing import TYPE_CHECKING, Any, Literal
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import attrs
 
@@ -10,6 +12,11 @@ from keyturn._rate_limit import RateLimit, parse_rate_limit, rate_limit_problem
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Callable
+
+    from keyturn._plugins.events import Listener
+    from keyturn._providers.provider import Provider
+    from keyturn._providers.settings import Settings
 
 # Seconds before its expiry from which a token is renewed.
 DEFAULT_MARGIN = 300.0
@@ -43,7 +50,26 @@ class Options:
         default=None, converter=_rate_limit
     )
     policy: NetworkPolicy = PERMISSIVE
-    tls: "ssl.SSLContext | str | None" = None
+    tls: ssl.SSLContext | str | None = None
+
+
+class Specification(NamedTuple):
+    """What a connection is made of, its store excepted, checked.
+
+    Args:
+        provider: The provider.
+        settings: Its settings; or a function that resolves secret references and returns the
+            settings of now, or raises `keyturn.errors.ConfigurationError`.
+        name: What messages call the connection; by default the provider's name.
+        options: How it behaves.
+        on_event: Gets each event.
+    """
+
+    provider: Provider[Any]
+    settings: Settings | Callable[[], Settings]
+    name: str | None = None
+    options: Options = Options()
+    on_event: Listener | None = None
 
 
 def option_problem(name: str, value: object) -> str | None:

@@ -51,14 +51,14 @@ class ResilientStore:
 
     Args:
         store: The store that may fail.
+
+    Attributes:
         on_outage: Gets the name of the error's class when an outage begins.
     """
 
-    def __init__(
-        self, store: TokenStore, on_outage: Callable[[str], None] = lambda _: None
-    ) -> None:
+    def __init__(self, store: TokenStore) -> None:
         self.store = store
-        self._on_outage = on_outage
+        self.on_outage: Callable[[str], None] = lambda _: None
         new = _State()
         self.state = _states.setdefault(id(store), new)
         if self.state is new:
@@ -157,7 +157,7 @@ class ResilientStore:
                 operation,
                 cause(error),
             )
-            self._on_outage(type(error).__name__)
+            self.on_outage(type(error).__name__)
         state.failing.add(operation)
         return state.memory
 

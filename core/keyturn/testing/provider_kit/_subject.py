@@ -11,7 +11,7 @@ import attrs
 
 from keyturn import errors
 from keyturn._clock import SYSTEM, Clock
-from keyturn._connection import Connection
+from keyturn._connection import Connection, make_connection
 from keyturn._http.policy import PERMISSIVE, NetworkPolicy
 from keyturn._http.request import TokenRequest
 from keyturn._http.transport import Transport
@@ -21,7 +21,7 @@ from keyturn._once import cached_once
 from keyturn._providers.calls import translate_errors
 from keyturn._providers.provider import Provider
 from keyturn._providers.settings import read
-from keyturn._tokens.options import Options
+from keyturn._tokens.options import Options, Specification
 from keyturn.stores._memory import MemoryStore
 from keyturn.testing.provider_kit import _samples as samples
 from keyturn.testing.provider_kit._endpoint import Endpoint
@@ -213,12 +213,10 @@ class Subject:
         self.endpoint.reply = self.sample.response if reply is None else reply
         settings = self.settings(**{"token_url": self.endpoint.url, **changes})
         self.provider_for(settings)  # a defect in for_settings is reported as such
-        return Connection(
-            self.provider,
-            settings,
-            store=store or MemoryStore(),
+        return make_connection(
+            Specification(self.provider, settings, options=Options(timeout=_TIMEOUT, wait=wait)),
+            store or MemoryStore(),
             clock=clock,
-            options=Options(timeout=_TIMEOUT, wait=wait),
             transport=_lean_transport() if is_lean else None,
         )
 
