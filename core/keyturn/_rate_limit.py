@@ -12,7 +12,12 @@ import attrs
 from keyturn._clock import MAX_TIME
 
 # The format of an entry; one of another format is a miss.
-_VERSION = 1
+_VERSION = 2
+# Seconds for which a store has an entry.
+_KEPT_SECONDS = 3600.0
+_MAX_KEPT_SECONDS = 366 * 86_400.0
+# Buckets of an entry; more than that are those of many accounts with refused requests.
+_MOST = 256
 _CLOCK_TOLERANCE = 60.0
 _ROUNDING = 1e-3
 _MAX_WAIT = 2 * 86_400.0  # twice the longest that a caller may wait for its turn
@@ -79,6 +84,10 @@ class TokenBucket(NamedTuple):
     at: float
 
 
+# Each bucket of a host by its limit, and by whose requests it counts: an account's, or "" for all.
+Buckets = dict[tuple[RateLimit, str], TokenBucket]
+
+
 def refill(rate_limit: RateLimit, bucket: TokenBucket | None, now: float) -> TokenBucket:
     """Return what is left at `now`, with what came back since `bucket.at`.
 
@@ -116,25 +125,42 @@ def cool_down(rate_limit: RateLimit, current: TokenBucket, seconds: float) -> To
     return TokenBucket(min(current.tokens, after_pause), current.at)
 
 
-def to_entry(bucket: TokenBucket) -> str:
-    """Return the store's entry for `bucket`."""
-    return json.dumps({"v": _VERSION, **bucket._asdict()})
+def to_entry(buckets: Buckets, now: float) -> tuple[str, float]:
+    """Return the store's entry, and until when the store is to have it, in epoch seconds.
+
+    Args:
+        buckets: What is left; of too many, the last ones are kept.
+        now: The time; a bucket that is full by then is left out.
+    """
+    rows, until = [], now + _KEPT_SECONDS
+    for (limit, account), (tokens, at) in [*buckets.items()][-_MOST:]:
+        full_at = at + (limit.burst - tokens) * 60.0 / limit.per_minute
+        if full_at > now:
+            rows.append([limit.per_minute, limit.burst, account, tokens, at])
+            until = max(until, full_at)
+    return json.dumps({"v": _VERSION, "buckets": rows}), min(until, now + _MAX_KEPT_SECONDS)
 
 
-def from_entry(entry: str, rate_limit: RateLimit) -> TokenBucket | None:
-    """Return the bucket of a store's entry; None when it has a format of another version.
+def from_entry(entry: str) -> Buckets:
+    """Return the buckets of a store's entry; none when it has a format of another version.
 
     Raises:
-        ValueError: It is no bucket, or a value in it is out of range.
+        ValueError: It is no such entry, or a value in it is out of range.
     """
     try:
         fields = json.loads(entry)
-        if fields["v"] != _VERSION:
-            return None
-        tokens, at = fields["tokens"], fields["at"]
-        lowest = -_MAX_WAIT * rate_limit.per_minute / 60.0
-        if lowest <= tokens <= rate_limit.burst and 0 <= at <= MAX_TIME:
-            return TokenBucket(float(tokens), float(at))
-    except (TypeError, LookupError, RecursionError):
+        found: Buckets = {}
+        for per_minute, burst, account, tokens, at in (
+            fields["buckets"] if fields["v"] == _VERSION else ()
+        ):
+            lowest = -_MAX_WAIT * per_minute / 60.0
+            is_limit = 0 < per_minute < math.inf and 0 < burst < math.inf
+            if not (is_limit and lowest <= tokens <= burst and 0 <= at <= MAX_TIME):
+                raise ValueError  # noqa: TRY301 - as other damage
+            name = RateLimit(float(per_minute), int(burst)), str(account)
+            found[name] = TokenBucket(float(tokens), float(at))
+    except (ValueError, TypeError, LookupError, OverflowError, RecursionError):
         pass
+    else:
+        return found
     raise ValueError("This is no rate limit's entry.")

@@ -12,12 +12,13 @@ import attrs
 from keyturn import _rate_limit as rate_limit
 from keyturn import errors
 from keyturn._http.urls import origin
-from keyturn._rate_limit import RateLimit, TokenBucket, whole_seconds
+from keyturn._rate_limit import RateLimit, whole_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from keyturn._clock import Clock
+    from keyturn._rate_limit import Buckets
     from keyturn.stores._resilient import ResilientStore
 
 # No limit by itself: its bucket holds nothing but the pauses that the server asked for, to the
@@ -29,100 +30,86 @@ _REFUSED = RateLimit(per_minute=2, burst=5)
 _SHARE = 0.1
 _BURST_SHARE = 0.25
 _FEWEST = 3
-_KEPT_SECONDS = 3600.0
-_MAX_KEPT_SECONDS = 366 * 86_400.0
 _LEASE = 5.0
 
 _logger = logging.getLogger("keyturn")
 
 
 @attrs.frozen(eq=False, repr=False)
-class SharedBucket:
-    """A token bucket in the store, counted by all who share it.
+class SharedBuckets:
+    """Token buckets in one entry of the store, counted by all who share it.
 
     Args:
-        store: Where it is kept.
+        store: Where they are kept.
         clock: The clocks.
         key: The store's key.
-        limit: How many requests it allows.
     """
 
     store: ResilientStore
     clock: Clock
     key: str
-    limit: RateLimit
 
-    def pause(self) -> float | None:
-        """Return the seconds until a request may be sent; None when none was sent for long."""
-        known = self._known()
-        return rate_limit.take(self.limit, min(known))[1] if known else None
-
-    def take(self, wait: float) -> float:
-        """Take one request out, and return the seconds until it may be sent.
-
-        Args:
-            wait: The longest pause, in seconds; nothing is taken for a longer one.
-        """
-        with self.store.lock(self.key, _LEASE):
-            left, pause = rate_limit.take(self.limit, self._current())
-            if pause <= wait:
-                self._keep(left)
-        return pause
-
-    def cool_down(self, seconds: float) -> None:
-        """Allow no request for some seconds."""
-        with self.store.lock(self.key, _LEASE):
-            self._keep(rate_limit.cool_down(self.limit, self._current(), seconds))
-
-    def _keep(self, bucket: TokenBucket) -> None:
-        # Until it is full again; at least until no server's pause lasts any more.
-        seconds = max(_KEPT_SECONDS, self.limit.burst * 60 / self.limit.per_minute)
-        until = bucket.at + min(seconds, _MAX_KEPT_SECONDS)
-        self.store.write(self.key, rate_limit.to_entry(bucket), until)
-
-    def _current(self) -> TokenBucket:
-        """Return the strictest of what is known: a store that failed missed some requests."""
-        known = self._known()
-        return min(known) if known else rate_limit.refill(self.limit, None, self.clock.time())
-
-    def _known(self) -> list[TokenBucket]:
-        known = list[TokenBucket]()
+    def read(self) -> Buckets:
+        """Return what was left in each bucket that was used lately."""
+        found: Buckets = {}
         for entry in self.store.entries(self.key):
             try:
-                bucket = rate_limit.from_entry(entry, self.limit)
+                buckets = rate_limit.from_entry(entry)
             except ValueError:
                 message = "the store's entry at %s is no rate limit: ignoring it"
                 _logger.warning(message, self.key)
-            else:
-                known.append(rate_limit.refill(self.limit, bucket, self.clock.time()))
-        return known
+                continue
+            for name, bucket in buckets.items():
+                known = found.setdefault(name, bucket)
+                if known is not bucket:  # the stricter one: a store that failed missed requests
+                    now = self.clock.time()
+                    both = [rate_limit.refill(name[0], each, now) for each in (known, bucket)]
+                    found[name] = min(both)
+        return found
+
+    def take(self, limit: RateLimit, account: str = "", *, wait: float = 0.0) -> float:
+        """Take one request out of a bucket, and return the seconds until it may be sent.
+
+        Args:
+            limit: The bucket's limit.
+            account: Whose requests it counts; by default all.
+            wait: The longest pause, in seconds; nothing is taken for a longer one.
+        """
+        with self.store.lock(self.key, _LEASE):
+            buckets, now = self.read(), self.clock.time()
+            current = rate_limit.refill(limit, buckets.pop((limit, account), None), now)
+            left, pause = rate_limit.take(limit, current)
+            if pause <= wait:
+                buckets[limit, account] = left
+                self.store.write(self.key, *rate_limit.to_entry(buckets, now))
+        return pause
+
+    def cool_down(self, limits: Iterable[RateLimit], seconds: float) -> None:
+        """Allow no request for some seconds."""
+        with self.store.lock(self.key, _LEASE):
+            buckets, now = self.read(), self.clock.time()
+            for limit in limits:
+                current = rate_limit.refill(limit, buckets.pop((limit, ""), None), now)
+                buckets[limit, ""] = rate_limit.cool_down(limit, current, seconds)
+            self.store.write(self.key, *rate_limit.to_entry(buckets, now))
 
 
+@attrs.frozen(eq=False, repr=False)
 class RateLimiter:
     """How many token requests may be sent to a host, counted by all who share the store.
 
     Args:
-        store: Where it is counted.
-        clock: The clocks.
+        shared: What is counted.
         url: The token endpoint, whose host the limit belongs to.
         limit: The limit, if there is one. Without it nothing is counted: only the server's own
             429 responses and `Retry-After` count.
         account: Returns whose requests they are, so that refused ones take no more than a share.
     """
 
-    def __init__(
-        self,
-        store: ResilientStore,
-        clock: Clock,
-        url: str,
-        limit: RateLimit | None,
-        account: Callable[[], str],
-    ) -> None:
-        self._clock = clock
-        self._url = url
-        self._account = account
-        self._cooldown = SharedBucket(store, clock, _key(url), _COOLDOWN)
-        self._limit = None if limit is None else SharedBucket(store, clock, _key(url, limit), limit)
+    shared: SharedBuckets
+    url: str
+    limit: RateLimit | None
+    account: Callable[[], str]
 
     def acquire(self, wait: float) -> float:
         """Take one token request out of the rate limit, and wait until it may be sent.
@@ -137,64 +124,67 @@ class RateLimiter:
             keyturn.errors.RateLimited: The wait would be longer, or the token endpoint refused
                 too many requests of this account; nothing was taken.
         """
-        pause = self._cooldown.pause() or 0.0
-        if self._limit is not None:
-            # Without the lock at first, since all of a crowd may have to be refused.
-            used = self._limit.pause()
-            if used is not None:
-                self._check_refused(self._limit.limit)
-                pause = max(pause, used)
-            if pause <= wait:
-                pause = max(pause, self._limit.take(wait))
+        pause, now = 0.0, self.shared.clock.time()
+        # Without the lock at first, since all of a crowd may have to be refused.
+        for (limit, account), bucket in self.shared.read().items():
+            if bucket.tokens >= 1:
+                continue
+            _, seconds = rate_limit.take(limit, rate_limit.refill(limit, bucket, now))
+            if account and seconds and account == self._digest():
+                raise _too_many_refused(seconds)
+            if not account and limit in {_COOLDOWN, self.limit}:
+                pause = max(pause, seconds)
+        if self.limit is not None and pause <= wait:
+            pause = max(pause, self.shared.take(self.limit, wait=wait))
         if pause > wait:
-            raise errors.RateLimited(
-                "the token endpoint's rate limit, or the pause that it asked for, allows no token "
-                "request now.",
-                retry_after=pause,
-                hint=f"Try again in {whole_seconds(pause)} s, or let keyturn wait with "
-                "wait=seconds.",
-            )
+            raise _limited(pause)
         if pause > 0:
-            _logger.info("waiting %.1f s for the rate limit of %s", pause, origin(self._url))
-            self._clock.sleep(pause)
+            _logger.info("waiting %.1f s for the rate limit of %s", pause, origin(self.url))
+            self.shared.clock.sleep(pause)
         return pause
 
     def cool_down(self, seconds: float) -> None:
         """Send no token request to the host for some seconds, since it asked for that."""
-        self._cooldown.cool_down(seconds)
-        if self._limit is not None:
-            self._limit.cool_down(seconds)
+        limits = [_COOLDOWN, self.limit]
+        self.shared.cool_down(filter(None, limits), seconds)
 
     def count_refused(self) -> None:
         """Count a request of this account that the token endpoint refused."""
-        if self._limit is not None:
-            self._refused(self._limit.limit).take(0.0)
+        if self.limit is not None:
+            burst = max(_FEWEST, int(self.limit.burst * _BURST_SHARE))
+            share = RateLimit(self.limit.per_minute * _SHARE, burst)
+            self.shared.take(share, self._digest())
 
-    def _refused(self, limit: RateLimit) -> SharedBucket:
-        """Return how many refused requests the account may send."""
-        burst = max(_FEWEST, int(limit.burst * _BURST_SHARE))
-        share = RateLimit(limit.per_minute * _SHARE, burst)
-        key = _key(self._url, limit, self._account())
-        return SharedBucket(self._cooldown.store, self._clock, key, share)
-
-    def _check_refused(self, limit: RateLimit) -> None:
-        pause = self._refused(limit).pause()
-        if pause:
-            raise errors.RateLimited(
-                "the token endpoint refused the last requests with this connection's settings, so "
-                "no other is sent now: the rate limit is shared with other connections.",
-                retry_after=pause,
-                hint=f"Correct the settings; try again in {whole_seconds(pause)} s.",
-            )
+    def _digest(self) -> str:
+        """Return what stands for the account whose requests these are; "" without a limit."""
+        if self.limit is None:
+            return ""
+        named = f"{self.limit.per_minute} {self.limit.burst}\n{self.account()}"
+        return hashlib.sha256(named.encode()).hexdigest()[:32]
 
 
 @functools.lru_cache(maxsize=1024)
-def _key(url: str, limit: RateLimit | None = None, account: str = "") -> str:
+def shared_key(url: str) -> str:
     """Return the key of what belongs to a token endpoint's host."""
-    named = f"{origin(url)}\n{account}"
-    if limit is not None:
-        named += f"\n{float(limit.per_minute)} {limit.burst}"
-    return f"rate-limit-{hashlib.sha256(named.encode()).hexdigest()[:32]}"
+    return f"rate-limit-{hashlib.sha256(origin(url).encode()).hexdigest()[:32]}"
+
+
+def _limited(seconds: float) -> errors.RateLimited:
+    return errors.RateLimited(
+        "the token endpoint's rate limit, or the pause that it asked for, allows no token request "
+        "now.",
+        retry_after=seconds,
+        hint=f"Try again in {whole_seconds(seconds)} s, or let keyturn wait with wait=seconds.",
+    )
+
+
+def _too_many_refused(seconds: float) -> errors.RateLimited:
+    return errors.RateLimited(
+        "the token endpoint refused the last requests with this connection's settings, so no "
+        "other is sent now: the rate limit is shared with other connections.",
+        retry_after=seconds,
+        hint=f"Correct the settings; try again in {whole_seconds(seconds)} s.",
+    )
 
 
 def count_refused(store: ResilientStore, clock: Clock, fingerprint: str) -> None:
@@ -208,7 +198,7 @@ def count_refused(store: ResilientStore, clock: Clock, fingerprint: str) -> None
     Raises:
         keyturn.errors.RateLimited: An API refused too many in the last minutes.
     """
-    seconds = SharedBucket(store, clock, f"forced-{fingerprint}", _REFUSED).take(wait=0.0)
+    seconds = SharedBuckets(store, clock, f"forced-{fingerprint}").take(_REFUSED)
     if seconds > 0:
         raise errors.RateLimited(
             "the API keeps refusing new tokens, so no other is requested now.",

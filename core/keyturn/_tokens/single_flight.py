@@ -159,7 +159,8 @@ def _run(state: _State, key: Hashable, flight: _Flight) -> Lane | None:
                 # From here on, a caller starts new work: it may have discarded this result.
                 del state.flights[key]
                 break
-        deliveries += [_attempt(each, functools.partial(each.use, outcome)) for each in shares]
+        for share in shares:
+            deliveries += (_attempt(share, functools.partial(share.use, outcome)),)
     try:
         for deliver in deliveries:
             deliver()

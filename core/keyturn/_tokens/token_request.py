@@ -23,7 +23,7 @@ from keyturn._providers import calls
 from keyturn._rate_limit import whole_seconds
 from keyturn._secret import Secret
 from keyturn._tokens import entries
-from keyturn._tokens.rate_limiter import RateLimiter
+from keyturn._tokens.rate_limiter import RateLimiter, SharedBuckets, shared_key
 from keyturn._tokens.snapshot import TokenSnapshot
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ def request_token(own: Acquisition, credentials: Credentials, query: TokenQuery)
     """
     clock, url = own.clock, credentials.request.url
     account = functools.partial(_account, own, credentials)
-    limiter = RateLimiter(own.store, clock, url, own.rate_limit(credentials.provider), account)
+    shared = SharedBuckets(own.store, clock, shared_key(url))
+    limiter = RateLimiter(shared, url, own.rate_limit(credentials.provider), account)
     wait = own.options.wait - limiter.acquire(own.options.wait)
     # Only from here: what the rate limit and its lock took must not be missing here.
     deadline = clock.monotonic() + own.options.timeout
