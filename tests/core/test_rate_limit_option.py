@@ -280,6 +280,18 @@ def test_wrong_secret_at_a_host_without_limit_is_limited_by_nothing_but_the_cach
     assert len(world.endpoint.requests) == 50
 
 
+def test_share_counts_for_connections_with_the_limit_alone(world: World) -> None:
+    """A connection without a limit would be refused for what another with one was refused."""
+    provider = world.changed(rate_limit=RATE_LIMIT(per_minute=3, burst=20))
+    asking = wrong_secrets(world, "another secret", provider, name="tenant-17")
+    for _ in range(10):
+        next(asking)
+    with pytest.raises(errors.RateLimited):
+        world.connect(provider, name="tenant-17").token()
+
+    assert world.connect(provider, name="tenant-17", options={"rate_limit": "none"}).token()
+
+
 def test_unusable_response_takes_only_a_share_of_the_limit(world: World) -> None:
     """A tenant whose response holds no token would keep its neighbours from theirs."""
     provider = world.changed(rate_limit=RATE_LIMIT(per_minute=3, burst=20))

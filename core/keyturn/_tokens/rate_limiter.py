@@ -130,10 +130,10 @@ class RateLimiter:
             if bucket.tokens >= 1:
                 continue
             _, seconds = rate_limit.take(limit, rate_limit.refill(limit, bucket, now))
-            if account and seconds and account == self._digest():
-                raise _too_many_refused(seconds)
             if not account and limit in {_COOLDOWN, self.limit}:
                 pause = max(pause, seconds)
+            if account and seconds and self.limit and account == self._digest(self.limit):
+                raise _too_many_refused(seconds)
         if self.limit is not None and pause <= wait:
             pause = max(pause, self.shared.take(self.limit, wait=wait))
         if pause > wait:
@@ -153,13 +153,11 @@ class RateLimiter:
         if self.limit is not None:
             burst = max(_FEWEST, int(self.limit.burst * _BURST_SHARE))
             share = RateLimit(self.limit.per_minute * _SHARE, burst)
-            self.shared.take(share, self._digest())
+            self.shared.take(share, self._digest(self.limit))
 
-    def _digest(self) -> str:
-        """Return what stands for the account whose requests these are; "" without a limit."""
-        if self.limit is None:
-            return ""
-        named = f"{self.limit.per_minute} {self.limit.burst}\n{self.account()}"
+    def _digest(self, limit: RateLimit) -> str:
+        """Return what stands for the account, whose share is one of that limit."""
+        named = f"{limit.per_minute} {limit.burst}\n{self.account()}"
         return hashlib.sha256(named.encode()).hexdigest()[:32]
 
 
