@@ -154,8 +154,10 @@ def from_entry(entry: str) -> Buckets:
             fields["buckets"] if fields["v"] == _VERSION else ()
         ):
             lowest = -_MAX_WAIT * per_minute / 60.0
+            # JSON's true and false are numbers in Python.
+            are_numbers = {*map(type, (per_minute, burst, tokens, at))} <= {int, float}
             is_limit = 0 < per_minute < math.inf and 0 < burst < math.inf
-            if not (is_limit and lowest <= tokens <= burst and 0 <= at <= MAX_TIME):
+            if not (are_numbers and is_limit and lowest <= tokens <= burst and 0 <= at <= MAX_TIME):
                 raise ValueError  # noqa: TRY301 - as other damage
             name = RateLimit(float(per_minute), int(burst)), str(account)
             found[name] = TokenBucket(float(tokens), float(at))

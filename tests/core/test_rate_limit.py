@@ -211,6 +211,8 @@ def test_entry_does_not_grow_with_the_accounts() -> None:
         '[60, 20, "", 1, Infinity]',
         '[60, 20, "", 1, 1e999]',
         '[60, 20, "", null, 2]',
+        '[60, 20, "", true, 2]',
+        '[60, true, "", 1, 2]',
         '[60, 20, "", -1e9, 2]',
         '[60, 20, "", 21, 2]',
         '[60, 20, "", 1, 1e300]',
@@ -224,7 +226,7 @@ def test_entry_does_not_grow_with_the_accounts() -> None:
         '["60", 20, "", 1, 2]',
         "[" * 100_000,
     ],
-    ids=range(22),
+    ids=range(24),
 )
 def test_entry_out_of_range_is_an_error(row: str) -> None:
     """A damaged store would crash the caller, or let it send nothing for years."""

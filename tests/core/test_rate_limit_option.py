@@ -10,6 +10,7 @@ import pytest
 
 import keyturn
 from keyturn import errors
+from keyturn.stores._memory import MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -171,6 +172,19 @@ def test_pause_that_the_server_asks_for_counts_whatever_the_limit(
 def test_no_limit_is_invented(world: World) -> None:
     """Of 5,000 tenants on one host, a guess of 600 a minute refused 4,838."""
     assert tokens(world, 1000) == 1000
+
+
+def test_damaged_entry_is_reported_and_ignored(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A damaged store would crash the caller, or let a tenant send nothing for years."""
+
+    class Damaged(MemoryStore):
+        def read(self, key: str) -> str | None:
+            return '{"v": 2}' if key.startswith("rate-limit-") else super().read(key)
+
+    assert tokens(world, 2, store=Damaged(), options={"rate_limit": "6/min burst 4"}) == 2
+    assert "is no rate limit: ignoring it" in caplog.text
 
 
 def test_slow_limit_is_kept_for_longer_than_an_hour(world: World) -> None:
