@@ -157,7 +157,26 @@ class RateLimited(KeyturnError):
 
 
 class EndpointUnavailable(KeyturnError):
-    """The token endpoint can't be reached, is too slow, or reports a failure of its own."""
+    """The token endpoint can't be reached, is too slow, or reports a failure of its own.
+
+    Args:
+        message: What failed, as a sentence.
+        transient: Whether it may pass by itself. keyturn does not retry what does not, such as a
+            certificate that is not trusted, or a proxy that refuses its credentials.
+        connection: The name of the connection, when there is one.
+        hint: What to do next, as a sentence.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        transient: bool = True,
+        connection: str | None = None,
+        hint: str = "",
+    ) -> None:
+        super().__init__(message, connection=connection, hint=hint)
+        self.transient = transient
 
 
 class InvalidTokenResponse(KeyturnError):

@@ -1,33 +1,30 @@
-"""One token request over HTTP: the certificates and the proxy, the exchange, and what failed."""
+"""One token request over HTTP: by which connection, and the exchange itself."""
 
 from __future__ import annotations
 
 import importlib
-import ipaddress
 import logging
-import re
 import threading
 import zlib
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-from urllib.request import getproxies
 
 import httpcore
 import httpx
 
 from keyturn import errors
 from keyturn._clock import SYSTEM
+from keyturn._http.failures import is_timeout, unavailable
 from keyturn._http.kept import Kept, kept_connections
 from keyturn._http.network import Network
 from keyturn._http.policy import PERMISSIVE, check_address
 from keyturn._http.request import encode
+from keyturn._http.proxies import proxy_for
 from keyturn._http.response import MAX_BODY, Response
-from keyturn._http.values import usable
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable, Iterable
 
     from keyturn._clock import Clock
@@ -36,15 +33,11 @@ if TYPE_CHECKING:
     from keyturn._http.tls import Trust
 
 _WINDOW_BITS = {"": 0, "identity": 0, "gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
-_REASONS: dict[type, str] = {
-    httpcore.RemoteProtocolError: "its response is not HTTP",
-    zlib.error: "its response can't be decompressed",
-}
 _HEADERS = {"User-Agent": "keyturn", "Connection": "keep-alive"}
 # The threads that send a token request: httpcore logs nothing there, a response may echo a secret.
 _sending: set[int] = set()
 
-for _name in ("httpcore.connection", "httpcore.http11", "httpcore.proxy", "httpcore.socks"):
+for _name in ("httpcore.connection", "httpcore.http11"):
     logging.getLogger(_name).addFilter(lambda _: threading.get_ident() not in _sending)
 # ssl and httpx would import these in the midst of a request.
 for _name in ("encodings.idna", "certifi"):
@@ -91,29 +84,27 @@ def exchange(
             kept.network.close()
         return response
 
+    found = idle.take(key)
+    kept = found or connect()
     try:
         _sending.add(thread)
-        found = idle.take(key)
         if found is not None:
             try:
                 return send(found)
             except (OSError, httpcore.RemoteProtocolError) as error:
                 # The server closed it while it was idle, and has not seen the request.
-                if found.network.received or _is_timeout(error):
+                if found.network.received or is_timeout(error):
                     raise
-        return send(connect())
+            kept = connect()
+        return send(kept)
     except errors.KeyturnError:
         raise
-    except Exception as error:  # noqa: BLE001 - httpcore, h11, socksio and ssl raise their own
-        late = f"did not respond within {seconds:.2g} s"
-        problem = late if _is_timeout(error) else f"failed: {_reason(error)}"
+    except Exception as error:  # noqa: BLE001 - httpcore, h11 and ssl raise their own
+        failure = unavailable(error, request.url, seconds, kept.network, trust.source)
     finally:
         _sending.discard(thread)
     # Raised here, not in the handler: those errors may hold the request, secret included.
-    raise errors.EndpointUnavailable(
-        f"the token endpoint {request.url} {problem}.",
-        hint="Check the network, the address, and proxies and certificates.",
-    )
+    raise failure
 
 
 def _response(response: httpcore.Response, sent_at: float) -> Response:
@@ -122,7 +113,7 @@ def _response(response: httpcore.Response, sent_at: float) -> Response:
         body = read_capped(response.iter_stream(), received.get("content-encoding", ""))
     except (errors.InvalidTokenResponse, zlib.error, OSError, httpcore.ProtocolError) as error:
         # The status and headers of an error response, such as Retry-After, count without it.
-        if response.status < 300 or _is_timeout(error):
+        if response.status < 300 or is_timeout(error):
             raise
         body = b""
     return Response(response.status, received, body, sent_at)
@@ -159,29 +150,6 @@ def read_capped(chunks: Iterable[bytes], encoding: str) -> bytes:
     return bytes(body)
 
 
-def _is_timeout(error: BaseException) -> bool:
-    """Return whether the deadline has passed; what the kernel itself reports has a number."""
-    return isinstance(error, TimeoutError) and error.errno is None
-
-
-def _reason(error: Exception) -> str:
-    """Return what went wrong, as the system reports it, in words that hold no secret."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror
-        cause = cause.__cause__ or cause.__context__
-    # The messages themselves may quote the request or the response.
-    report = str(error).rstrip(".")
-    if isinstance(error, httpcore.ProxyError):
-        # What follows a status is the proxy's own text.
-        status = report[:3]
-        return f"the proxy responded with {f'HTTP {status}' if status.isdigit() else report}"
-    if report.startswith("Server disconnected"):
-        return "it closed the connection without a response"
-    return _REASONS.get(type(error), type(error).__name__)
-
-
 def _route(
     request: TokenRequest, origin: httpcore.Origin, policy: NetworkPolicy, trust: Trust
 ) -> tuple[object, Callable[[], Kept]]:
@@ -197,15 +165,11 @@ def _route(
     def connect() -> Kept:
         # A proxy resolves the name by itself.
         is_checked = policy is not PERMISSIVE and proxy is None
-        network = Network(partial(_check_address, policy) if is_checked else None)
+        check = partial(_check_address, policy) if is_checked else None
+        network = Network(check, proxy, trusted)
         context = trust.client_context(certificate) if certificate else trusted
-        # A pool for its public way to make any kind of connection; it keeps none itself.
-        pool = httpcore.ConnectionPool(
-            ssl_context=context,
-            proxy=_proxy(proxy, trust.context()) if proxy else None,
-            network_backend=network,
-        )
-        return Kept(key, pool.create_connection(origin), network)
+        connection = httpcore.HTTPConnection(origin, context, network_backend=network)
+        return Kept(key, connection, network)
 
     return key, connect
 
@@ -221,47 +185,3 @@ def _version(certificate: ClientCertificate) -> object:
 
 def _check_address(policy: NetworkPolicy, host: str, address: str) -> None:
     check_address(policy, address, host, "token endpoint")
-
-
-def proxy_for(url: str) -> str | None:
-    """Return the URL of the proxy for an https URL, which may hold a password, or None.
-
-    `HTTPS_PROXY` or `ALL_PROXY`, or the system's settings, name it. `NO_PROXY` names what is
-    reached directly, as curl reads it: host names with everything below them, IP addresses,
-    networks such as `10.0.0.0/8`, each with an optional port, or `*`.
-    """
-    found, address = getproxies(), urlsplit(url)
-    proxy = found.get("https") or found.get("all")
-    host, port = address.hostname or "", address.port or 443
-    exceptions = re.split(r"[,\s]+", found.get("no", "").lower())
-    if not proxy or any(_matches(each, host, port) for each in exceptions):
-        return None
-    return proxy if "://" in proxy else f"http://{proxy}"
-
-
-def _matches(exception: str, host: str, port: int) -> bool:
-    names = (exception, exception.removesuffix(f":{port}"))
-    return exception == "*" or any(_covers(each.strip("[]").lstrip("."), host) for each in names)
-
-
-def _covers(name: str, host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host) in ipaddress.ip_network(name, strict=False)
-    except ValueError:
-        return f".{host}".endswith(f".{name}")
-
-
-def _proxy(url: str, trusted: ssl.SSLContext) -> httpcore.Proxy:
-    def make() -> httpcore.Proxy:
-        proxy = httpx.Proxy(url)
-        if proxy.url.scheme.startswith("socks"):
-            importlib.import_module("socksio")
-        # This URL is without user and password.
-        return httpcore.Proxy(str(proxy.url), proxy.raw_auth, ssl_context=trusted)
-
-    return usable(
-        make,
-        "the proxy that the environment names can't be used",
-        "HTTPS_PROXY or ALL_PROXY must be a URL such as http://proxy.example:8080; a SOCKS "
-        "proxy needs httpx[socks].",
-    )

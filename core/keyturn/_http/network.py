@@ -13,15 +13,20 @@ import contextlib
 import errno
 import socket
 import ssl
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import httpcore
 
 from keyturn._clock import SYSTEM
+from keyturn._http.tcp import connect
+from keyturn._http.tunnel import open_tunnel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from keyturn._http.proxies import Proxy
+
+Step = Literal["name", "connection", "tunnel", "TLS", "response"]
 T = TypeVar("T")
 
 # Seconds in which a connection must be made, however long the response may take.
@@ -39,15 +44,27 @@ class Network(httpcore.NetworkBackend):
 
     Args:
         check: Called with the host and each of its addresses before any is connected to.
+        proxy: The proxy to connect through, if there is one.
+        trusted: Which authorities a proxy's certificate must be of.
 
     Attributes:
         end: The deadline of the request, on the system's monotonic clock.
         received: How many bytes of the response have come.
+        proxy: As given.
+        is_at_proxy: Whether there is no tunnel through it yet.
+        step: What is being done, for the message of a failure.
     """
 
-    def __init__(self, check: Callable[[str, str], None] | None = None) -> None:
+    def __init__(
+        self,
+        check: Callable[[str, str], None] | None = None,
+        proxy: Proxy | None = None,
+        trusted: ssl.SSLContext | None = None,
+    ) -> None:
         self.end = self.received = 0.0
-        self._check = check
+        self.proxy, self.is_at_proxy = proxy, proxy is not None
+        self.step: Step = "response"
+        self._check, self._trusted = check, trusted
         self._sockets = contextlib.ExitStack()
 
     def left(self) -> float:
@@ -69,42 +86,52 @@ class Network(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        """Return a connection to a host: the token endpoint's, or a proxy.
-
-        Each address gets an equal share of the time for connecting, so that one that does not
-        respond leaves time for the next. `getaddrinfo` takes no timeout: a name server that does
-        not respond can exceed the deadline.
+        """Return a connection to the token endpoint's host, through the proxy if there is one.
 
         Raises:
             keyturn.errors.ConfigurationError: One of its addresses must not be connected to.
-            OSError: The name can't be resolved, or no address be connected to.
+            keyturn._http.tunnel.TunnelError: The proxy does not connect to it.
+            OSError: A name can't be resolved, or no address be connected to.
         """
-        failure = OSError("the name has no address")
+        proxy = self.proxy
+        if proxy is None:
+            return self._connected(host, port)
+        stream: _Stream | _TLSStream = self._connected(proxy.host, proxy.port)
+        if proxy.scheme == "https":
+            stream = _TLSStream(stream, self._trusted or ssl.create_default_context(), proxy.host)
+        self.step = "tunnel"
+        open_tunnel(stream, proxy, host, port)
+        self.is_at_proxy, self.step = False, "response"
+        return stream
+
+    def close(self) -> None:
+        """Close every connection; httpcore leaves one open when setting up TLS fails."""
+        self._sockets.close()
+
+    def _connected(self, host: str, port: int) -> _Stream:
+        """Return a connection to a host.
+
+        `getaddrinfo` takes no timeout: a name server that does not respond can exceed the
+        deadline. No caller waits for that; see `keyturn._tokens.single_flight`.
+        """
+        self.step = "name"
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         for *_, address in addresses:
             if self._check is not None:
                 self._check(host, str(address[0]))
-        end = SYSTEM.monotonic() + min(self.left(), _CONNECT_SECONDS)
-        for number, (family, kind, _, _, address) in enumerate(addresses):
-            connection = self._sockets.enter_context(socket.socket(family, kind))
-            left = max(_AT_LEAST, end - SYSTEM.monotonic())
-            connection.settimeout(left / (len(addresses) - number))
-            try:
-                connection.connect(address)
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                return _Stream(connection, self)
-            except OSError as error:
-                failure = error
-        if isinstance(failure, TimeoutError):
+        self.step = "connection"
+        left = self.left()
+        try:
+            connection = connect(addresses, SYSTEM.monotonic() + min(left, _CONNECT_SECONDS))
+        except TimeoutError:
             self.left()
             # With a number, it is no deadline of the request.
             late = f"no connection within {_CONNECT_SECONDS:g} s"
-            raise TimeoutError(errno.ETIMEDOUT, late)
-        raise failure
-
-    def close(self) -> None:
-        """Close every connection; httpcore leaves one open when setting up a proxy fails."""
-        self._sockets.close()
+            raise TimeoutError(errno.ETIMEDOUT, late) from None
+        self._sockets.enter_context(connection)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.step = "response"
+        return _Stream(connection, self)
 
 
 class _Stream(httpcore.NetworkStream):
@@ -181,7 +208,9 @@ class _TLSStream(httpcore.NetworkStream):
         self._tls = context.wrap_bio(
             self._incoming, self._outgoing, server_hostname=server_hostname
         )
+        self.network.step = "TLS"
         self._run(self._tls.do_handshake)
+        self.network.step = "response"
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         before, received = self.network.received, b""

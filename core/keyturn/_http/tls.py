@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import ssl
 import weakref
 from functools import partial
@@ -18,6 +20,9 @@ from keyturn._once import cached_once
 if TYPE_CHECKING:
     from keyturn._http.request import ClientCertificate
 
+# Where authorities are named, in the order of precedence.
+_VARIABLES = ("KEYTURN_CA_FILE", "SSL_CERT_FILE", "SSL_CERT_DIR")
+_HASH_REGEX = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 # Connections with the same file share a context, and with it kept connections.
 _of_file: weakref.WeakValueDictionary[tuple[str, int], ssl.SSLContext] = (
     weakref.WeakValueDictionary()
@@ -29,12 +34,18 @@ class Trust:
 
     Args:
         tls: A TLS context, or the path of a PEM file of authorities; by default those of
-            `SSL_CERT_FILE` or `SSL_CERT_DIR`, or else those of certifi.
+            `KEYTURN_CA_FILE`, `SSL_CERT_FILE` or `SSL_CERT_DIR`, or else those of certifi.
     """
 
     def __init__(self, tls: ssl.SSLContext | str | None = None) -> None:
         self._tls = tls
         self.context = cached_once(partial(trusted_context, tls))
+
+    @property
+    def source(self) -> str:
+        """What names the authorities, for messages."""
+        name, path = trust_source(self._tls)
+        return f"{name} ({path})" if path else name
 
     def client_context(self, certificate: ClientCertificate) -> ssl.SSLContext:
         """Return a new TLS context that shows a client's certificate (RFC 8705 section 2).
@@ -83,20 +94,53 @@ def trusted_context(tls: ssl.SSLContext | str | None = None) -> ssl.SSLContext:
     return _of_file.get(key) or _of_file.setdefault(key, _new_context(tls))
 
 
-def _new_context(file: str | None) -> ssl.SSLContext:
-    """Return a TLS context that trusts the authorities of a file, or the usual ones."""
-    if file is not None:
+def trust_source(tls: ssl.SSLContext | str | None = None) -> tuple[str, str | None]:
+    """Return what names the trusted authorities, and the path that it names.
+
+    Args:
+        tls: See `Trust`.
+
+    Returns:
+        The name of a variable, `tls`, or `certifi`; the path is None for a context and certifi.
+    """
+    if tls is not None:
+        return "tls", tls if isinstance(tls, str) else None
+    found = ((name, os.environ.get(name)) for name in _VARIABLES)
+    return next(((name, path) for name, path in found if path), ("certifi", None))
+
+
+def _new_context(tls: str | None) -> ssl.SSLContext:
+    """Return a TLS context that trusts the authorities of a path, or certifi's."""
+    name, path = trust_source(tls)
+    if path is None:
         return usable(
-            partial(ssl.create_default_context, cafile=file),
-            f"{file} can't be used",
-            "It must be a PEM file of certificate authorities.",
+            partial(httpx.create_ssl_context, trust_env=False),
+            "the certificate authorities of certifi can't be read",
+            "Set KEYTURN_CA_FILE to a PEM file of certificate authorities.",
         )
-    file = os.environ.get("SSL_CERT_FILE") or None
-    directory = None if file else os.environ.get("SSL_CERT_DIR")
-    # httpx before 0.28 passes over a path at which there is nothing.
-    make = partial(ssl.create_default_context, cafile=file, capath=directory)
-    return usable(
-        make if file or directory else partial(httpx.create_ssl_context, trust_env=False),
-        "the trusted certificates can't be read",
-        "SSL_CERT_FILE must name a PEM file, or SSL_CERT_DIR a directory of certificates.",
+    is_file = name != "SSL_CERT_DIR"
+    context = usable(
+        partial(_from_file if is_file else _from_directory, path),
+        f"{path if name == 'tls' else f'{path}, which {name} names,'} can't be used",
+        f"{name} must name a {'PEM file' if is_file else 'directory'} of certificate authorities.",
     )
+    # Python 3.13 rejects certificates that do not follow RFC 5280 to the letter, as those of many
+    # private authorities. An authority that is named here works as on Python 3.11 and 3.12.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context
+
+
+def _from_file(path: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=path)
+    except ssl.SSLError:
+        pass
+    raise OSError(errno.EINVAL, "it holds no certificate as PEM, or a damaged one")
+
+
+def _from_directory(path: str) -> ssl.SSLContext:
+    # OpenSSL itself accepts any path, and looks for files with the hash of a subject as name.
+    if not any(_HASH_REGEX.fullmatch(each.name) for each in Path(path).iterdir()):
+        raise OSError(errno.EINVAL, "no file in it is named by a hash; run openssl rehash on it")
+    return ssl.create_default_context(capath=path)

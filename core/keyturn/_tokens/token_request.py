@@ -238,8 +238,11 @@ def _pause(
         return None
     pause = _BACKOFF * 2.0**attempt * (0.5 + random.random() / 2)  # noqa: S311 - no secret
     at_least = max(pause, cooldown or 0.0)
-    if isinstance(error, errors.EndpointUnavailable) and at_least < left:
-        return at_least
+    if isinstance(error, errors.EndpointUnavailable):
+        if not error.transient:
+            return None
+        if at_least < left:
+            return at_least
     if cooldown is not None and 0 < wait >= cooldown:
         return max(0.0, pause - cooldown)  # the rate limiter waits for the cooldown itself
     return None

@@ -54,9 +54,9 @@ class ApiAddress:
         Raises:
             keyturn.errors.KeyturnError: As `resolve`.
         """
-        from keyturn._http.exchange import proxy_for
+        from keyturn._http.proxies import is_proxied
 
-        if self.is_due and not proxy_for(self._url):
+        if self.is_due and not is_proxied(self._url):
             self.resolve()
 
     def resolve(self) -> None:

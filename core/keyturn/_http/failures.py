@@ -1,0 +1,156 @@
+"""Why no response came: what failed, the cause as the system reports it, and what to change."""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+import zlib
+from typing import TYPE_CHECKING, NamedTuple
+
+import httpcore
+
+from keyturn import errors
+from keyturn._http.proxies import exclusion
+from keyturn._http.tunnel import TunnelError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from keyturn._http.network import Network, Step
+
+_REASONS: Mapping[type, str] = {
+    httpcore.RemoteProtocolError: "its response is not HTTP",
+    zlib.error: "its response can't be decompressed",
+}
+_LATE: Mapping[Step, str] = {
+    "name": "its name is not resolved",
+    "connection": "it does not accept a connection",
+    "tunnel": "it opens no tunnel",
+    "TLS": "its TLS handshake is not complete",
+    "response": "",
+}
+# X509_V_ERR of https://github.com/openssl/openssl/blob/master/include/openssl/x509_vfy.h.in: times,
+# names, and what is checked with X509_V_FLAG_X509_STRICT only.
+_TIMES = (9, 10)
+_NAMES = (62, 64)
+_STRICT = range(80, 95)
+# What OpenSSL calls a failure that is the same at each attempt.
+_LASTING_REGEX = re.compile(
+    "ALERT_(?!INTERNAL_ERROR|DECRYPT_ERROR|BAD_RECORD_MAC|USER_CANCELLED)|UNRECOGNIZED_NAME"
+    "|VERSION|PROTOCOL|HTTP_REQUEST|TOO_SMALL|UNSAFE_LEGACY"
+)
+
+
+class Cause(NamedTuple):
+    """Why a request failed.
+
+    Args:
+        reason: What the endpoint or the proxy does or has, without naming it.
+        hint: What to change, if that is known.
+        transient: Whether it may pass by itself.
+    """
+
+    reason: str
+    hint: str = ""
+    transient: bool = True
+
+
+def unavailable(
+    error: Exception, url: str, seconds: float, network: Network, trusted: str
+) -> errors.EndpointUnavailable:
+    """Return keyturn's error for a token request without a response.
+
+    Args:
+        error: What httpcore, h11, ssl or the system raised. Its text may quote the request or the
+            response.
+        url: The token endpoint.
+        seconds: The time in which the response must have come.
+        network: The request's.
+        trusted: What names the trusted authorities.
+    """
+    proxy = network.proxy if network.is_at_proxy else None
+    if is_timeout(error):
+        cause = Cause(_LATE[network.step])
+        problem = f"did not respond within {seconds:.2g} s"
+    else:
+        cause = _cause(error, trusted)
+        problem = "failed"
+    reason = f"{proxy}: {cause.reason}" if proxy else cause.reason
+    return errors.EndpointUnavailable(
+        f"the token endpoint {url} {problem}{reason and f': {reason}'}.",
+        hint=cause.hint or _hint(url, network),
+        transient=cause.transient,
+    )
+
+
+def is_timeout(error: BaseException) -> bool:
+    """Return whether the deadline has passed; what the kernel itself reports has a number."""
+    return isinstance(error, TimeoutError) and error.errno is None
+
+
+def _cause(error: Exception, trusted: str) -> Cause:
+    if isinstance(error, TunnelError):
+        return Cause(error.message, error.hint, error.transient)
+    if isinstance(error, socket.gaierror):
+        hint = "Check the host's name, and the name servers of this machine."
+        return Cause(f"its name can't be resolved ({error.strerror})", hint)
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return _certificate(error, trusted)
+    if isinstance(error, ssl.SSLError):
+        return _handshake(error)
+    # The messages themselves may quote the request or the response.
+    reason = _REASONS.get(type(error), type(error).__name__)
+    if isinstance(error, OSError) and error.strerror:
+        reason = error.strerror
+    elif str(error).startswith("Server disconnected"):
+        reason = "it closed the connection without a response"
+    return Cause(reason)
+
+
+def _certificate(error: ssl.SSLCertVerificationError, trusted: str) -> Cause:
+    code, message = error.verify_code, error.verify_message.rstrip(".")
+    if code in _TIMES:
+        what = "is outside its period of validity"
+        hint = "Check this machine's clock; if it is right, the certificate must be renewed."
+    elif code in _NAMES:
+        what = "is for another host"
+        hint = "Check the address; if it is right, the certificate must be issued for it."
+    elif code in _STRICT:
+        what = "does not follow RFC 5280, which Python 3.13 demands"
+        hint = (
+            "Issue it anew as RFC 5280 says; or name its authority's PEM file in tls or "
+            "KEYTURN_CA_FILE, or pass a context without ssl.VERIFY_X509_STRICT as tls."
+        )
+    else:
+        what = "is not trusted"
+        hint = (
+            f"The trusted authorities are those of {trusted}. To trust a private one, name its "
+            "PEM file in tls or KEYTURN_CA_FILE."
+        )
+    return Cause(f"its certificate {what} ({message})", hint, transient=False)
+
+
+def _handshake(error: ssl.SSLError) -> Cause:
+    name = error.reason or ""
+    # Without the place in Python's source.
+    report = name.replace("_", " ").lower() or re.sub(r" *\(_ssl.*", "", error.strerror or "")
+    hint = ""
+    if "CERTIFICATE" in name or "UNKNOWN_CA" in name:
+        hint = "The server demands another client certificate: check the setting certificate."
+    elif "VERSION_NUMBER" in name or name == "HTTP_REQUEST":
+        hint = "Check the scheme and the port: there is no TLS at this address."
+    transient = not _LASTING_REGEX.search(name)
+    return Cause(f"TLS failed ({report or type(error).__name__})", hint, transient)
+
+
+def _hint(url: str, network: Network) -> str:
+    proxy = network.proxy
+    if proxy is None:
+        excluded = exclusion(url)
+        if excluded:
+            return f"Check the network and the address; {excluded}."
+        return "Check the network and the address, and whether HTTPS_PROXY must name a proxy."
+    if network.is_at_proxy:
+        return f"Check {proxy.variable}; NO_PROXY names the hosts that are reached without it."
+    return f"Check the network and the address, which is reached through {proxy}."

@@ -1,0 +1,177 @@
+"""Tunnels through proxies: HTTP's CONNECT (RFC 9110 section 9.3.6) and SOCKS 5 (RFC 1928).
+
+A tunnel carries TLS, which the proxy can't read.
+"""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import re
+from typing import TYPE_CHECKING
+
+from keyturn._http.addresses import literal_address
+
+if TYPE_CHECKING:
+    import httpcore
+
+    from keyturn._http.proxies import Proxy
+
+# The most that a proxy's response to CONNECT may have, in bytes.
+_MAX_HEAD = 65_536
+_STATUS_REGEX = re.compile(rb"HTTP/1\.[01] ([1-9][0-9]{2})(?: [^\r\n]*)?\r?\n")
+# What of 4xx and 5xx may pass by itself.
+_TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
+
+_NO_AUTHENTICATION, _PASSWORD = 0, 2
+# RFC 1928 section 6, and whether the failure may pass by itself.
+_REPLIES = {
+    1: ("general SOCKS server failure", True),
+    2: ("connection not allowed by ruleset", False),
+    3: ("network unreachable", True),
+    4: ("host unreachable", True),
+    5: ("connection refused", True),
+    6: ("TTL expired", True),
+    7: ("command not supported", False),
+    8: ("address type not supported", False),
+}
+
+
+class TunnelError(Exception):
+    """A proxy makes no tunnel.
+
+    Args:
+        message: What it does instead, such as "refused its credentials (HTTP 407)".
+        hint: What to change.
+        transient: Whether the failure may pass by itself.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", transient: bool = False) -> None:
+        super().__init__(message)
+        self.message, self.hint, self.transient = message, hint, transient
+
+
+def open_tunnel(stream: httpcore.NetworkStream, proxy: Proxy, host: str, port: int) -> None:
+    """Let a proxy connect to a host, which it resolves by itself.
+
+    Args:
+        stream: The connection to the proxy.
+        proxy: The proxy.
+        host: The host's name or address, without brackets.
+        port: Its port.
+
+    Raises:
+        TunnelError: The proxy does not.
+    """
+    if proxy.scheme == "socks5":
+        _open_socks(stream, proxy, host, port)
+    else:
+        _open_http(stream, proxy, host, port)
+
+
+def _open_http(stream: httpcore.NetworkStream, proxy: Proxy, host: str, port: int) -> None:
+    target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}", "User-Agent: keyturn"]
+    if proxy.user or proxy.password:
+        credentials = base64.b64encode(f"{proxy.user}:{proxy.password}".encode()).decode()
+        lines.append(f"Proxy-Authorization: Basic {credentials}")
+    stream.write("\r\n".join([*lines, "", ""]).encode())
+    head, received = b"", b""
+    status = 100
+    while status < 200:  # interim responses
+        head, received = _head(stream, received)
+        match = _STATUS_REGEX.match(head)
+        if match is None:
+            raise TunnelError("sent a response that is not HTTP", hint=_check(proxy))
+        status = int(match[1])
+    if status == 407:
+        raise _refused_credentials(proxy, "HTTP 407", head)
+    if status >= 300:
+        # Its reason and body are the proxy's own text.
+        what = f"refused the connection to {host} (HTTP {status})"
+        raise TunnelError(what, hint=_check(proxy), transient=status in _TRANSIENT)
+    if received:
+        raise TunnelError("sent data ahead of the token endpoint", hint=_check(proxy))
+
+
+def _head(stream: httpcore.NetworkStream, received: bytes) -> tuple[bytes, bytes]:
+    """Return a response's status line and headers, and what was received after them."""
+    while not (end := re.search(rb"\r?\n\r?\n", received)):
+        if len(received) > _MAX_HEAD:
+            raise TunnelError(f"sent more than {_MAX_HEAD} bytes of headers")
+        received += _some(stream, _MAX_HEAD)
+    return received[: end.end()], received[end.end() :]
+
+
+def _refused_credentials(proxy: Proxy, how: str, head: bytes = b"") -> TunnelError:
+    variable = proxy.variable
+    if not (proxy.user or proxy.password):
+        message = f"demands credentials ({how}), and {variable} has none"
+        hint = f"Set {variable} to a URL with them: {proxy.scheme}://user:password@proxy.example."
+    else:
+        message = f"refused its credentials ({how})"
+        hint = (
+            f"Correct the user and the password in {variable}; special characters in them must "
+            "be percent-encoded."
+        )
+    schemes = re.findall(rb"(?im)^proxy-authenticate:[ \t]*([a-z]{1,20})\b", head)
+    if schemes and b"basic" not in map(bytes.lower, schemes):
+        offered = ", ".join(dict.fromkeys(each.decode() for each in schemes))
+        hint = f"The proxy takes {offered} only, and keyturn sends Basic: use another proxy."
+    return TunnelError(message, hint=hint)
+
+
+def _open_socks(stream: httpcore.NetworkStream, proxy: Proxy, host: str, port: int) -> None:
+    user, password = proxy.user.encode(), proxy.password.encode()
+    has_credentials = bool(user or password)
+    if max(len(user), len(password)) > 255:
+        raise TunnelError("can't be given a user or password of more than 255 bytes")
+    methods = [_NO_AUTHENTICATION, *([_PASSWORD] if has_credentials else [])]
+    stream.write(bytes([5, len(methods), *methods]))
+    version, method = _exactly(stream, 2)
+    if version != 5:
+        raise TunnelError("is not a SOCKS 5 proxy", hint=_check(proxy))
+    if method not in methods:
+        raise _refused_credentials(proxy, "SOCKS 5")
+    if method == _PASSWORD:  # RFC 1929
+        stream.write(bytes([1, len(user), *user, len(password), *password]))
+        if _exactly(stream, 2)[1]:
+            raise _refused_credentials(proxy, "SOCKS 5")
+    stream.write(bytes([5, 1, 0]) + _socks_address(host) + port.to_bytes(2, "big"))
+    version, reply, _, kind = _exactly(stream, 4)
+    if version != 5:
+        raise TunnelError("is not a SOCKS 5 proxy", hint=_check(proxy))
+    if reply:
+        cause, transient = _REPLIES.get(reply, (f"reply {reply}", False))
+        what = f"did not connect to {host}: {cause}"
+        raise TunnelError(what, hint=_check(proxy), transient=transient)
+    # The address that the proxy is bound to, which is of no use.
+    _exactly(stream, {1: 4, 4: 16}.get(kind) or _exactly(stream, 1)[0])
+    _exactly(stream, 2)
+
+
+def _socks_address(host: str) -> bytes:
+    address = literal_address(host)
+    if address is None:
+        name = host.encode()
+        return bytes([3, len(name), *name])
+    packed = ipaddress.ip_address(address).packed
+    return bytes([1 if len(packed) == 4 else 4]) + packed
+
+
+def _exactly(stream: httpcore.NetworkStream, size: int) -> bytes:
+    received = b""
+    while len(received) < size:
+        received += _some(stream, size - len(received))
+    return received
+
+
+def _some(stream: httpcore.NetworkStream, most: int) -> bytes:
+    received = stream.read(most)
+    if not received:
+        raise TunnelError("closed the connection without a response", transient=True)
+    return received
+
+
+def _check(proxy: Proxy) -> str:
+    return f"Check {proxy.variable}; NO_PROXY names the hosts that are reached without it."
