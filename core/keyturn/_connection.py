@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, Self, TypeVar
 
 from keyturn import errors
@@ -15,7 +16,7 @@ from keyturn._providers import calls
 from keyturn._specification import specify
 from keyturn._tokens.acquisition import Acquisition
 from keyturn._tokens.manager import TokenManager
-from keyturn._tokens.single_flight import run_in_thread
+from keyturn._tokens.single_flight import run_in_thread, run_within
 from keyturn._tokens.snapshot import EMPTY
 from keyturn.stores._resilient import ResilientStore
 
@@ -235,14 +236,15 @@ class Connection:
             keyturn.errors.KeyturnError: The provider refused, or did not respond.
         """
         manager = self._manager
-        snapshot = self._own(manager.peek)
-        if snapshot is not EMPTY:
-            self._own(_revoke, manager.acquisition, snapshot.token)
-            self._own(manager.invalidate, snapshot.token)
+        seconds = manager.acquisition.options.timeout
+        self._own(run_within, partial(_revoke, manager), manager.host, seconds)
 
     async def arevoke(self) -> None:
         """Revoke the current token, without blocking the event loop; see `revoke`."""
-        await run_in_thread(self.revoke, self._manager.host)
+        manager = self._manager
+        seconds = manager.acquisition.options.timeout
+        work = partial(self._own, _revoke, manager)
+        await run_in_thread(work, manager.host, seconds)
 
     def explain(self) -> str:
         """Return the redacted transcript of how this connection gets a token.
@@ -316,9 +318,12 @@ def hand_over(connection: Connection, successor: Connection) -> None:
 make_connection = Connection._made  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - for this package
 
 
-def _revoke(own: Acquisition, token: Token) -> None:
+def _revoke(manager: TokenManager) -> None:
+    own, snapshot = manager.acquisition, manager.peek()
+    if snapshot is EMPTY:
+        return
     provider, settings, _ = own.latest()
-    request = calls.revocation_request(provider, settings, token)
+    request = calls.revocation_request(provider, settings, snapshot.token)
     if request is None:
         raise errors.ConfigurationError(
             f"{provider.name} has no way to revoke a token.",
@@ -329,3 +334,4 @@ def _revoke(own: Acquisition, token: Token) -> None:
         error = calls.read_error(provider, settings, response)
         only_oauth = own.options.policy != PERMISSIVE
         raise error_for(error, response, request.secrets(), only_oauth=only_oauth)
+    manager.invalidate(snapshot.token)

@@ -234,12 +234,26 @@ class Connections:
             keyturn.errors.KeyturnError: Revoking failed, and nothing was removed; or the store
                 failed.
         """
+        if revoke and (connection := self._revocable(id)):
+            connection.revoke()
+        self._remove(id)
+
+    async def aremove(self, id: str, *, revoke: bool = False) -> None:
+        """Close a connection and remove its tokens, without blocking the event loop."""
+        if revoke and (connection := await run_in_thread(lambda: self._revocable(id))):
+            await connection.arevoke()
+        await run_in_thread(lambda: self._remove(id))
+
+    def _revocable(self, id: str) -> Connection | None:
+        """Return the connection of an id, unless another id shares its token."""
+        _check_id(id)
+        index, connection = self._index(id), self[id]
+        shared = index.is_shared(connection.token_request().fingerprint)
+        return None if shared else connection
+
+    def _remove(self, id: str) -> None:
         _check_id(id)
         index = self._index(id)
-        if revoke:
-            connection = self[id]
-            if not index.is_shared(connection.token_request().fingerprint):
-                connection.revoke()
         with self._lock.get():
             self._indexes.pop(id, None)
             index.is_removed = True
@@ -249,10 +263,6 @@ class Connections:
         except errors.KeyturnError as error:
             error.connection = escaped(id)
             raise
-
-    async def aremove(self, id: str, *, revoke: bool = False) -> None:
-        """Close a connection and remove its tokens, without blocking the event loop."""
-        await run_in_thread(lambda: self.remove(id, revoke=revoke))
 
     def __getitem__(self, id: str) -> Connection:
         row = self._rows.get(id)

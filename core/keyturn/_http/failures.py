@@ -76,7 +76,10 @@ def unavailable(
     else:
         cause = _cause(error, trusted)
         problem = "failed"
-    reason = f"{proxy}: {cause.reason}" if proxy else cause.reason
+    reason = cause.reason
+    if proxy:
+        verb = "" if isinstance(error, TunnelError) else "failed: "
+        reason = f"the proxy {verb}{reason} ({proxy})"
     return errors.EndpointUnavailable(
         f"the token endpoint {url} {problem}{reason and f': {reason}'}.",
         hint=cause.hint or _hint(url, network),
@@ -153,4 +156,4 @@ def _hint(url: str, network: Network) -> str:
         return "Check the network and the address, and whether HTTPS_PROXY must name a proxy."
     if network.is_at_proxy:
         return f"Check {proxy.variable}; NO_PROXY names the hosts that are reached without it."
-    return f"Check the network and the address, which is reached through {proxy}."
+    return f"Check the network and the address, which is reached through the proxy {proxy}."

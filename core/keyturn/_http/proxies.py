@@ -50,7 +50,7 @@ class Proxy:
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"the proxy {host}:{self.port} of {self.variable}"
+        return f"{host}:{self.port} of {self.variable}"
 
 
 def proxy_for(url: str) -> Proxy | None:

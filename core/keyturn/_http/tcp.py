@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import selectors
 import socket
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 _ATTEMPT_DELAY = 0.25
 # How many addresses are tried at once: it bounds a process's descriptors.
 _MOST_AT_ONCE = 4
-_IN_PROGRESS = {0, errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EINTR}
 
 
 class ConnectError(OSError):
@@ -117,9 +115,12 @@ class _Race:
         attempt.settimeout(0)
         self._attempts.append(attempt)
         self._selector.register(attempt, selectors.EVENT_WRITE)
-        code = attempt.connect_ex(address)
-        if code not in _IN_PROGRESS:
-            self._fail(attempt, code)
+        try:
+            attempt.connect(address)
+        except BlockingIOError:
+            pass  # it is in progress
+        except OSError as error:
+            self._fail(attempt, error)
 
     def _wait(self, seconds: float) -> socket.socket | None:
         """Return the attempt that has succeeded, if there is one within that time."""
@@ -128,11 +129,11 @@ class _Race:
             code = attempt.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if not code:
                 return self._drop(attempt)
-            self._fail(attempt, code)
+            self._fail(attempt, OSError(code, os.strerror(code)))
         return None
 
-    def _fail(self, attempt: socket.socket, code: int) -> None:
-        self._failures.append(OSError(code, os.strerror(code)))
+    def _fail(self, attempt: socket.socket, error: OSError) -> None:
+        self._failures.append(error)
         self._drop(attempt).close()
 
     def _drop(self, attempt: socket.socket) -> socket.socket:

@@ -87,9 +87,10 @@ def _open_http(stream: httpcore.NetworkStream, proxy: Proxy, host: str, port: in
     if status == 407:
         raise _refused_credentials(proxy, "HTTP 407", head)
     if status >= 300:
-        # Its reason and body are the proxy's own text.
-        what = f"refused the connection to {host} (HTTP {status})"
-        raise TunnelError(what, hint=_check(proxy), transient=status in _TRANSIENT)
+        # What follows the status is the proxy's own text.
+        raise TunnelError(
+            f"responded with HTTP {status}", hint=_check(proxy), transient=status in _TRANSIENT
+        )
     if received:
         raise TunnelError("sent data ahead of the token endpoint", hint=_check(proxy))
 

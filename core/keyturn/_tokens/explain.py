@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -11,6 +12,7 @@ from keyturn import errors
 from keyturn._http.response import Response, printable
 from keyturn._secret import Secret
 from keyturn._tokens.acquisition import Acquisition, Credentials, TokenQuery
+from keyturn._tokens.single_flight import run_within
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -84,7 +86,8 @@ def _outcome_lines(own: Acquisition, manager: TokenManager, request: TokenReques
     query, token = TokenQuery(), ""
     received: list[str] = []  # nothing if another process was faster
     try:
-        acquired = own.acquire(query)
+        seconds = own.options.timeout + own.options.wait
+        acquired = run_within(partial(own.acquire, query), own.host, seconds)
         token, outcome = acquired.token.access_token, _token_lines(own, manager, acquired)
     except errors.KeyturnError as error:
         sent = isinstance(error, errors.EndpointUnavailable)

@@ -28,8 +28,6 @@ _SPREAD = 0.25
 _WAITS = 4
 # For locks whose holder is gone, twice: that of the request, and that of the rate limit.
 _PATIENCE_EXTRA = 15.0
-# Between the deadline of a request and its report to those who wait, in seconds.
-_GRACE = 0.25
 
 _logger = logging.getLogger("keyturn")
 
@@ -183,11 +181,11 @@ class TokenManager:
         none needs a timer.
         """
         now, progress, options = SYSTEM.monotonic(), share.progress, self.acquisition.options
-        last = asked_at + options.timeout + options.wait + _GRACE
+        last = asked_at + options.timeout + options.wait + single_flight.GRACE
         if progress.is_started:
             last += _PATIENCE_EXTRA
         due = now + options.timeout if progress.due is None else progress.due
-        return max(0.0, min(last, due + _GRACE) - now)
+        return max(0.0, min(last, due + single_flight.GRACE) - now)
 
     def _find(self, stale: Token | None) -> TokenSnapshot | Share:
         """Return a token that may be used now, or a share of the work for one."""

@@ -28,6 +28,9 @@ T = TypeVar("T")
 
 # In seconds; a listener that hangs must not keep a process from ending.
 _EXIT_PATIENCE = 1.0
+# Between the deadline of a request and its report to those who wait, in seconds.
+GRACE = 0.25
+_SLOW_HINT = "Check the network, and how long names take to be resolved."
 
 
 class ReentrantCallError(RuntimeError):
@@ -205,21 +208,54 @@ def overdue(progress: Progress, host: str, seconds: float) -> errors.EndpointUna
         hint = "Try again; if it lasts, check the token store."
     else:
         message = f"{host} has not responded"
-        hint = "Check the network, and how long names take to be resolved."
+        hint = _SLOW_HINT
     return errors.EndpointUnavailable(f"no token came within {seconds:g} s: {message}.", hint=hint)
 
 
-async def run_in_thread(work: Callable[[], T], host: str = "") -> T:
+def run_within(work: Callable[[], T], host: str, seconds: float) -> T:
+    """Return what `work` returns on a worker's thread, if it does so in time.
+
+    The work goes on when it does not: resolving a name can't be ended.
+
+    Args:
+        work: What blocks, and keeps the deadline by itself where it can.
+        host: Whose share of the workers it takes.
+        seconds: How long to wait.
+
+    Raises:
+        keyturn.errors.EndpointUnavailable: It is not done in time.
+    """
+    future = _submit(work, host)
+    with contextlib.suppress(TimeoutError):
+        future.exception(seconds + GRACE)
+    return _result(future, host, seconds)
+
+
+async def run_in_thread(work: Callable[[], T], host: str = "", seconds: float | None = None) -> T:
     """Return what `work` returns on a worker's thread; see `wait`.
 
     Args:
         work: What blocks.
         host: Whose share of the workers it takes; none's if it goes to no token endpoint.
+        seconds: How long to wait; see `run_within`.
     """
+    future = _submit(work, host)
+    await wait(future, None if seconds is None else seconds + GRACE)
+    return _result(future, host, seconds)
+
+
+def _submit(work: Callable[[], T], host: str) -> Future[T]:
     future: Future[T] = Future()
     pool.get().submit(host, lambda: _attempt(future, work)())  # noqa: PLW0108 - on the worker
-    await wait(future, None)
-    return future.result(0)
+    return future
+
+
+def _result(future: Future[T], host: str, seconds: float | None) -> T:
+    if seconds is None or future.done():
+        return future.result(0)
+    raise errors.EndpointUnavailable(
+        f"{host} has not responded within {seconds:g} s.", hint=_SLOW_HINT
+    )
 
 
 async def wait(future: Future[Any], seconds: float | None) -> None:

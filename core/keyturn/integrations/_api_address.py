@@ -8,6 +8,7 @@ once more, and may get another address.
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -15,10 +16,10 @@ from urllib.parse import urlsplit
 from keyturn import errors
 from keyturn._clock import SYSTEM
 from keyturn._http.policy import check_address
-from keyturn._tokens.single_flight import run_in_thread
+from keyturn._tokens.single_flight import run_in_thread, run_within
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Generator, Mapping
 
     from keyturn._http.policy import NetworkPolicy
 
@@ -33,18 +34,15 @@ class ApiAddress:
         policy: A policy that restricts addresses.
         url: The API's URL.
         connection: The connection's name, for errors.
+        seconds: How long resolving its name may take.
     """
 
-    def __init__(self, policy: NetworkPolicy, url: str, connection: str) -> None:
+    def __init__(self, policy: NetworkPolicy, url: str, connection: str, seconds: float) -> None:
         address = urlsplit(url)
         self.host, self._port = address.hostname or "", address.port or 443
         self._policy, self._url, self._connection = policy, url, connection
+        self._seconds = seconds
         self._checked_until = 0.0
-
-    @property
-    def is_due(self) -> bool:
-        """Whether the last check is too old."""
-        return SYSTEM.monotonic() >= self._checked_until
 
     def ensure(self) -> None:
         """Check what the host resolves to, unless that was checked within the last seconds.
@@ -54,32 +52,28 @@ class ApiAddress:
         Raises:
             keyturn.errors.KeyturnError: As `resolve`.
         """
-        from keyturn._http.proxies import is_proxied
-
-        if self.is_due and not is_proxied(self._url):
+        if self._is_to_check():
             self.resolve()
+
+    async def aensure(self) -> None:
+        """Check what the host resolves to, without blocking the event loop; see `ensure`."""
+        if self._is_to_check():
+            await self.aresolve()
 
     def resolve(self) -> None:
         """Check what the host resolves to now.
 
         Raises:
             keyturn.errors.ConfigurationError: The policy forbids one of the addresses.
-            keyturn.errors.EndpointUnavailable: It can't be resolved.
+            keyturn.errors.EndpointUnavailable: It can't be resolved, or not in time.
         """
-        try:
-            found = socket.getaddrinfo(self.host, self._port, type=socket.SOCK_STREAM)
-        except OSError as error:
-            problem = error.strerror
-        else:
-            for *_, address in found:
-                self.check(str(address[0]))
-            self._checked_until = SYSTEM.monotonic() + _CHECKED_SECONDS
-            return
-        raise errors.EndpointUnavailable(
-            f"the API's host {self.host} can't be resolved ({problem}).",
-            connection=self._connection,
-            hint="Its addresses must be known to be checked under a network policy.",
-        )
+        with self._named():
+            run_within(self._resolve, self.host, self._seconds)
+
+    async def aresolve(self) -> None:
+        """Check what the host resolves to now, without blocking the event loop; see `resolve`."""
+        with self._named():
+            await run_in_thread(self._resolve, self.host, self._seconds)
 
     def check(self, address: str) -> None:
         """Check one address.
@@ -87,9 +81,35 @@ class ApiAddress:
         Raises:
             keyturn.errors.ConfigurationError: The policy forbids it.
         """
-        try:
+        with self._named():
             check_address(self._policy, address, self.host, "API")
-        except errors.ConfigurationError as error:
+
+    def _is_to_check(self) -> bool:
+        from keyturn._http.proxies import is_proxied
+
+        return SYSTEM.monotonic() >= self._checked_until and not is_proxied(self._url)
+
+    def _resolve(self) -> None:
+        try:
+            found = socket.getaddrinfo(self.host, self._port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            problem = error.strerror
+        else:
+            for *_, address in found:
+                check_address(self._policy, str(address[0]), self.host, "API")
+            self._checked_until = SYSTEM.monotonic() + _CHECKED_SECONDS
+            return
+        raise errors.EndpointUnavailable(
+            f"the API's host {self.host} can't be resolved ({problem}).",
+            hint="Its addresses must be known to be checked under a network policy.",
+        )
+
+    @contextlib.contextmanager
+    def _named(self) -> Generator[None]:
+        """Let errors say whose they are."""
+        try:
+            yield
+        except errors.KeyturnError as error:
             error.connection = self._connection
             raise
 
@@ -147,7 +167,7 @@ class AsyncTrace(Trace):
     async def __call__(self, name: str, info: Mapping[str, Any]) -> None:  # type: ignore[override]
         """Check a connection before it is made, and before anything is sent on it."""
         if self._starts(name, info):
-            await run_in_thread(self._api.resolve, self._api.host)
+            await self._api.aresolve()
         elif self._is_made(name):
             try:
                 self._check(info)

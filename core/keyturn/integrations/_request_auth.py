@@ -134,8 +134,8 @@ class RequestAuth:
         It doesn't block the event loop, whether of asyncio or trio.
         """
         api = await self._aapi_for(url)
-        if api.address and self.resolves and api.address.is_due:
-            await run_in_thread(api.address.ensure, api.address.host)
+        if api.address and self.resolves:
+            await api.address.aensure()
         return attach(url, headers, await api.manager.aget())
 
     def reauthorize(
@@ -202,9 +202,9 @@ class RequestAuth:
         # Once more if the connection is replaced meanwhile: a token must not go to another's API.
         while api is None or api.manager is not manager_of(connection):
             manager, url = manager_of(connection), connection.api_url
-            policy, address = manager.acquisition.options.policy, None
-            if restricts_addresses(policy):
-                address = ApiAddress(policy, url, connection.name)
+            options, address = manager.acquisition.options, None
+            if restricts_addresses(options.policy):
+                address = ApiAddress(options.policy, url, connection.name, options.timeout)
             api = Api(manager, urls.origin(url), address)
         self._api = api
         return api
