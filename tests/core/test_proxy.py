@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import base64
+import socket
 import ssl
-import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import keyturn
 from keyturn import errors
-from keyturn._http.exchange import proxy_for
+from keyturn._http.proxies import proxy_for
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable
 
     import trustme
     from tests.conftest import RawServer
 
-    import keyturn
     from keyturn._http.transport import Transport
 
     Behaviour = Callable[[RawServer, socket.socket], None]
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     FailedRequest = Callable[..., errors.KeyturnError]
 
 PROXY = "http://proxy.example:8080"
+SECRET = "s3cret-for-tests"
 
 
 @pytest.fixture(autouse=True)
@@ -40,25 +40,46 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("variables", "url"),
+    ("variables", "proxy"),
     [
-        ({}, None),
-        ({"HTTPS_PROXY": PROXY}, PROXY),
-        ({"https_proxy": "proxy.example:8080"}, PROXY),
-        ({"ALL_PROXY": PROXY}, PROXY),
-        ({"HTTPS_PROXY": PROXY, "ALL_PROXY": "http://other.example"}, PROXY),
-        ({"HTTPS_PROXY": ""}, None),
-        ({"HTTP_PROXY": PROXY}, None),
+        ({}, "None"),
+        ({"HTTPS_PROXY": PROXY}, "proxy.example:8080 of HTTPS_PROXY"),
+        ({"https_proxy": "proxy.example:3128"}, "proxy.example:3128 of https_proxy"),
+        ({"ALL_PROXY": "socks5://proxy.example"}, "proxy.example:1080 of ALL_PROXY"),
+        ({"all_proxy": "socks5h://proxy.example"}, "proxy.example:1080 of all_proxy"),
+        ({"HTTPS_PROXY": "http://[::1]", "ALL_PROXY": PROXY}, "[::1]:80 of HTTPS_PROXY"),
+        ({"HTTPS_PROXY": "http://a", "https_proxy": "https://b/"}, "b:443 of https_proxy"),
+        ({"HTTPS_PROXY": "http://u:p%40ss@proxy.example"}, "proxy.example:80 of HTTPS_PROXY"),
+        ({"HTTPS_PROXY": ""}, "None"),
+        ({"HTTP_PROXY": PROXY}, "None"),
     ],
 )
 def test_proxy_is_the_environments(
-    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], url: str | None
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], proxy: str
 ) -> None:
     """A network that demands a proxy would give no token, or the wrong proxy be used."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
 
-    assert proxy_for("https://login.example/token") == url
+    assert str(proxy_for("https://login.example/token")) == proxy
+
+
+def test_proxy_may_be_the_systems(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message would name a variable that is not set, as where macOS's settings count."""
+    monkeypatch.setattr("keyturn._http.proxies.getproxies", lambda: {"https": PROXY})
+
+    proxy = proxy_for("https://login.example/token")
+    assert str(proxy) == "proxy.example:8080 of the system's settings"
+
+
+def test_credentials_of_a_proxy_are_percent_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A password with an @ could not be given, or be shown."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://us%3Aer:p%40s%2Fs@proxy.example:8080")
+    proxy = proxy_for("https://login.example/token")
+
+    assert proxy is not None
+    assert (proxy.user, proxy.password) == ("us:er", "p@s/s")
+    assert "p@s/s" not in repr(proxy) + str(proxy)
 
 
 @pytest.mark.parametrize(
@@ -75,6 +96,23 @@ def test_proxy_is_the_environments(
         ("login.example:443", "login.example", True),
         ("login.example:8443", "login.example", False),
         ("*", "login.example", True),
+        (" * ", "login.example", True),
+        ("other.example,*", "login.example", False),
+        ("*.example", "login.example", False),
+        ("..login.example", "login.example", False),
+        ("login.example.", "login.example", True),
+        (".", "login.example", False),
+        ("LOGIN.Example", "login.example", True),
+        ("example", "login.example", True),
+        ("other.example\tlogin.example", "login.example", True),
+        ("0.0.1", "127.0.0.1", False),
+        ("127.0.0.1.example", "127.0.0.1", False),
+        ("127.0.0.0/31", "127.0.0.1", True),
+        ("127.0.0.0/33", "127.0.0.1", False),
+        ("127.0.0.0/x", "127.0.0.1", False),
+        ("::/127", "[::1]", True),
+        ("0:0:0:0:0:0:0:1", "[::1]", True),
+        ("[::]/64", "[::1]", False),
         ("127.0.0.1", "127.0.0.1", True),
         ("127.0.0.1:443", "127.0.0.1", True),
         ("10.0.0.0/8", "10.1.2.3", True),
@@ -119,29 +157,33 @@ def test_plain_http_never_goes_through_a_proxy(
 
 
 @pytest.mark.parametrize(
-    ("proxy", "cause"),
+    "proxy",
     [
-        ("socks5://user:pa55@127.0.0.1:9", "it needs the package socksio"),
-        ("ftp://user:pa55@proxy.example", "ValueError"),
-        ("http://user:pa55@proxy.example:port", "InvalidURL"),
+        "ftp://user:pa55@proxy.example",
+        "socks4://user:pa55@proxy.example",
+        "http://user:pa55@proxy.example:port",
+        "http://user:pa55@proxy.example:99999",
+        "http://user:pa55@",
+        "http://user:pa55@proxy.example/path",
+        "http://user:12/pa55@proxy.example",
+        "http://user:12?pa55@proxy.example",
+        "http://user:12#pa55@proxy.example",
+        "http://user:pa55@pro\x1b[2Jxy.example",
+        "http://[pa55]",
+        f"socks5://user:pa55{'x' * 252}@proxy.example",
     ],
 )
-def test_unusable_proxy_is_reported_by_its_variables(
-    transport: Transport,
-    failed_request: FailedRequest,
-    monkeypatch: pytest.MonkeyPatch,
-    proxy: str,
-    cause: str,
+def test_unusable_proxy_is_reported_by_its_variable(
+    transport: Transport, failed_request: FailedRequest, monkeypatch: pytest.MonkeyPatch, proxy: str
 ) -> None:
     """A mistake in the environment would be taken for a provider's defect."""
-    monkeypatch.setenv("HTTPS_PROXY", proxy)
-    monkeypatch.setitem(sys.modules, "socksio", None)
+    monkeypatch.setenv("ALL_PROXY", proxy)
     error = failed_request(transport, "https://127.0.0.1:9/token")
 
     assert isinstance(error, errors.ConfigurationError)
-    assert f"the proxy that the environment names can't be used ({cause})." in str(error)
-    assert "HTTPS_PROXY" in str(error)
+    assert "ALL_PROXY is not the URL of a proxy that keyturn can use." in str(error)
     assert "pa55" not in str(error)
+    assert str(error).isprintable()
 
 
 # --- real ones ---
@@ -188,91 +230,303 @@ def test_proxy_gets_its_own_credentials_and_no_secret(
     assert credentials not in server.received[0]
 
 
+def failure_of(url: str, **options: Any) -> errors.KeyturnError:
+    """Return the error of a connection's token request, which holds no secret."""
+    settings = {"url": url, "client_id": "cid", "client_secret": SECRET}
+    with (
+        keyturn.connect("orocommerce", settings, store="memory://", **options) as connection,
+        pytest.raises(errors.KeyturnError) as caught,
+    ):
+        connection.token()
+    assert "pa55" not in str(caught.value)
+    assert SECRET not in str(caught.value)
+    return caught.value
+
+
+REFUSED = b"HTTP/1.1 407 Proxy Authentication Required\r\n"
+
+
 @pytest.mark.parametrize(
-    ("response", "cause"),
+    ("response", "credentials", "message", "attempts"),
     [
-        (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "responded with HTTP 407"),
-        (b"HTTP/1.1 502 Bad\x1b[2J Gateway\r\n\r\n", "responded with HTTP 502"),
+        (
+            REFUSED + b"Proxy-Authenticate: Basic realm=x\r\n\r\n",
+            "user:pa55@",
+            (
+                "the proxy refused its credentials (HTTP 407) (127.0.0.1:{port} of HTTPS_PROXY). "
+                "Correct the user and the password in HTTPS_PROXY; special characters in them must "
+                "be percent-encoded."
+            ),
+            1,
+        ),
+        (REFUSED + b"\r\n", "user@", "refused its credentials (HTTP 407)", 1),
+        (REFUSED + b"\r\n", ":pa55@", "refused its credentials (HTTP 407)", 1),
+        (
+            REFUSED + b"Content-Length: 3\r\n\r\nno!",
+            "",
+            (
+                "the proxy demands credentials (HTTP 407), and HTTPS_PROXY has none "
+                "(127.0.0.1:{port} of HTTPS_PROXY). "
+                "Set HTTPS_PROXY to a URL with them: http://user:password@proxy.example."
+            ),
+            1,
+        ),
+        (
+            REFUSED + b"Proxy-Authenticate: Negotiate\r\nproxy-authenticate: NTLM\r\n\r\n",
+            "user:pa55@",
+            "The proxy takes Negotiate, NTLM only, and keyturn sends Basic: use another proxy.",
+            1,
+        ),
+        (b"HTTP/1.1 403 \x1b[2Jpa55\r\n\r\n", "", "responded with HTTP 403 (127", 1),
+        (b"HTTP/1.0 302 Found\r\nLocation: /\r\n\r\n", "", "responded with HTTP 302 (127", 1),
+        (
+            b"HTTP/1.1 502 Bad Gateway\r\n\r\n",
+            "",
+            (
+                "the proxy responded with HTTP 502 (127.0.0.1:{port} of HTTPS_PROXY). "
+                "Check HTTPS_PROXY; NO_PROXY names the hosts that are reached without it."
+            ),
+            3,
+        ),
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 503\r\n\r\n", "", "with HTTP 503 (127", 3),
+        (b"SSH-2.0-pa55\r\n\r\n", "", "the proxy sent a response that is not HTTP (127", 1),
+        (b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1", "", "sent data ahead of the token endpoint", 1),
+        (
+            b"HTTP/1.1 200 OK\r\n" + b"x" * 70_000,
+            "",
+            "the proxy sent more than 65536 bytes of headers",
+            1,
+        ),
+        (b"HTTP/1.1 200", "", "the proxy closed the connection without a response (127", 3),
     ],
 )
 def test_refusing_proxy_is_reported(
-    trusting: Transport,
     serve: Serve,
-    failed_request: FailedRequest,
     monkeypatch: pytest.MonkeyPatch,
     response: bytes,
-    cause: str,
+    credentials: str,
+    message: str,
+    attempts: int,
 ) -> None:
-    """The user would look for the fault at the token endpoint."""
-    monkeypatch.setenv("HTTPS_PROXY", f"http://user:pa55@127.0.0.1:{serve(response).port}")
-    error = failed_request(trusting, "https://login.example/token")
+    """The user would look for the fault at the token endpoint; or be locked out by the proxy."""
+    proxy = serve(response)
+    monkeypatch.setenv("HTTPS_PROXY", f"http://{credentials}127.0.0.1:{proxy.port}")
+    error = failure_of("https://login.example")
 
     assert isinstance(error, errors.EndpointUnavailable)
-    assert f"https://login.example/token failed: the proxy {cause}." in str(error)
-    assert "pa55" not in str(error)
+    assert "the token endpoint https://login.example/oauth2-token failed: the proxy " in str(error)
+    assert message.format(port=proxy.port) in str(error)
+    assert error.transient == (attempts > 1)
+    assert len(proxy.received) == attempts
+    assert proxy.received[0].startswith(b"CONNECT login.example:443 HTTP/1.1\r\n")
+
+
+def test_proxy_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user would look for the fault at the token endpoint."""
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    error = failure_of("https://login.example", timeout=0.2)
+
+    assert "failed: the proxy failed: Connection refused (127.0.0.1:9 of https_proxy)" in str(error)
+    assert "Check https_proxy" in error.hint
+
+
+def test_token_endpoint_behind_the_proxy_is_named_for_its_own_failure(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, tunnel: Behaviour
+) -> None:
+    """The user would look for the fault at the proxy."""
+    proxy = serve(tunnel)
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+    server = serve(lambda _, connection: connection.sendall(b"HTTP/1.1 400 X\r\n\r\n"))
+    error = failure_of(f"https://127.0.0.1:{server.port}")
+
+    assert "failed: TLS failed (wrong version number)." in str(error)
+    assert "there is no TLS at this address" in error.hint
+
+
+def test_excluded_host_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user would not see why the proxy is not used."""
+    monkeypatch.setenv("HTTPS_PROXY", PROXY)
+    monkeypatch.setenv("no_proxy", "127.0.0.0/8")
+    error = failure_of("https://127.0.0.1:9", timeout=0.2)
+
+    assert "no_proxy keeps it from the proxy of HTTPS_PROXY." in error.hint
+
+
+def test_address_of_ipv6_is_named_in_brackets(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy would take ::1:443 for a name."""
+    proxy = serve(b"HTTP/1.1 403 X\r\n\r\n")
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+    failure_of("https://[::1]")
+
+    assert proxy.received[0].startswith(b"CONNECT [::1]:443 HTTP/1.1\r\nHost: [::1]:443\r\n")
+
+
+def test_certificate_of_a_proxy_is_checked(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, server_context: ssl.SSLContext, secured: Secured
+) -> None:
+    """The proxy's password would be sent to whoever takes its place."""
+    proxy = serve(secured(server_context, lambda *_: None))
+    monkeypatch.setenv("HTTPS_PROXY", f"https://user:pa55@127.0.0.1:{proxy.port}")
+    error = failure_of("https://login.example")
+
+    assert "the proxy failed: its certificate is not trusted (" in str(error)
+    assert f"(127.0.0.1:{proxy.port} of HTTPS_PROXY)" in str(error)
+    assert "KEYTURN_CA_FILE" in error.hint
+    assert proxy.received == []
 
 
 # --- SOCKS ---
 
-NO_AUTHENTICATION = b"\x05\x00"
+NO_AUTHENTICATION, PASSWORD = b"\x05\x00", b"\x05\x02"
 SUCCEEDED = b"\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00"
+ALLOWED = (PASSWORD, b"\x01\x00", SUCCEEDED)
 
 
-def socks(*replies: bytes) -> Behaviour:
-    """Return the behaviour of a SOCKS proxy (RFC 1928) with these replies, and silence after."""
+def socks(*replies: bytes, after: Behaviour | None = None) -> Behaviour:
+    """Return the behaviour of a SOCKS proxy (RFC 1928) with these replies, each in pieces."""
 
     def handle(server: RawServer, connection: socket.socket) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for reply in replies:
-            connection.recv(1000)
-            connection.sendall(reply)
-        server.ended.wait(30)
+            server.received.append(connection.recv(1000))
+            for number in range(len(reply)):
+                connection.sendall(reply[number : number + 1])
+        if after is not None:
+            after(server, connection)
 
     return handle
 
 
+def silent(server: RawServer, connection: socket.socket) -> None:
+    """Read nothing and send nothing."""
+    del connection
+    server.ended.wait(30)
+
+
+def dripping(server: RawServer, connection: socket.socket) -> None:
+    """Send a byte now and then: the name of an address that has no end."""
+    connection.recv(1000)
+    connection.sendall(b"\x05\x00\x00\x03\xff")
+    while not server.ended.wait(0.02):
+        connection.sendall(b"x")
+
+
 @pytest.mark.parametrize(
     "replies",
-    [(), (NO_AUTHENTICATION,), (NO_AUTHENTICATION, SUCCEEDED)],
-    ids=["silence", "silence after the greeting", "silence in the tunnel"],
+    [(), (NO_AUTHENTICATION,), (NO_AUTHENTICATION, SUCCEEDED), ALLOWED[:1], ALLOWED[:2]],
+    ids=["greeting", "connection", "tunnel", "credentials", "connection with credentials"],
 )
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h"])
 def test_deadline_holds_at_a_socks_proxy(
     transport: Transport,
     serve: Serve,
     failed_request: FailedRequest,
     monkeypatch: pytest.MonkeyPatch,
     replies: tuple[bytes, ...],
+    scheme: str,
 ) -> None:
-    """A SOCKS proxy that stalls would hold a caller for ever: httpcore sets no timeout for it."""
-    monkeypatch.setenv("ALL_PROXY", f"socks5://127.0.0.1:{serve(socks(*replies)).port}")
-    error = failed_request(transport, "https://login.example/token", seconds=0.3)
+    """A SOCKS proxy that stalls would hold a caller for ever."""
+    proxy = serve(socks(*replies, after=silent))
+    monkeypatch.setenv("ALL_PROXY", f"{scheme}://user:pa55@127.0.0.1:{proxy.port}")
+    error = failed_request(transport, "https://login.example/token", seconds=0.2)
 
-    assert "did not respond within 0.3 s" in str(error)
+    assert "did not respond within 0.2 s" in str(error)
 
 
-@pytest.mark.parametrize(
-    ("replies", "cause"),
-    [
-        ((b"\x05\xff",), "the proxy responded with Requested NO AUTHENTICATION REQUIRED"),
-        ((NO_AUTHENTICATION, b"\x05\x05" + SUCCEEDED[2:]), "Connection refused. Check"),
-        ((b"HTTP/1.1 400 X\r\n\r\n",), "failed: "),
-    ],
-)
-def test_refusing_socks_proxy_is_reported(
+def test_deadline_holds_at_a_socks_proxy_that_drips(
     transport: Transport,
     serve: Serve,
     failed_request: FailedRequest,
     monkeypatch: pytest.MonkeyPatch,
-    replies: tuple[bytes, ...],
-    cause: str,
 ) -> None:
-    """The user would look for the fault at the token endpoint, or get a library's own error."""
-    monkeypatch.setenv("ALL_PROXY", f"socks5://127.0.0.1:{serve(socks(*replies)).port}")
-    error = failed_request(transport, "https://login.example/token")
+    """A SOCKS proxy that sends a byte now and then would hold a caller for ever."""
+    proxy = serve(socks(NO_AUTHENTICATION, after=dripping))
+    monkeypatch.setenv("ALL_PROXY", f"socks5://127.0.0.1:{proxy.port}")
+    error = failed_request(transport, "https://login.example/token", seconds=0.2)
+
+    late = "did not respond within 0.2 s: the proxy failed: it opens no tunnel (127"
+    assert late in str(error)
+
+
+@pytest.mark.parametrize(
+    ("replies", "credentials", "message", "attempts"),
+    [
+        (
+            (b"\x05\xff",),
+            "",
+            (
+                "the proxy demands credentials (SOCKS 5), and ALL_PROXY has none "
+                "(127.0.0.1:{port} of ALL_PROXY). "
+                "Set ALL_PROXY to a URL with them: socks5://user:password@"
+            ),
+            1,
+        ),
+        ((b"\x05\xff",), "user:pa55@", "the proxy refused its credentials (SOCKS 5)", 1),
+        (
+            (PASSWORD, b"\x01\x01"),
+            "user:pa55@",
+            (
+                "the proxy refused its credentials (SOCKS 5) (127.0.0.1:{port} of ALL_PROXY). "
+                "Correct the user and the password in ALL_PROXY"
+            ),
+            1,
+        ),
+        ((PASSWORD,), "", "the proxy demands credentials (SOCKS 5)", 1),
+        (
+            (NO_AUTHENTICATION, b"\x05\x02" + SUCCEEDED[2:]),
+            "",
+            "the proxy did not connect to login.example: connection not allowed by ruleset (127",
+            1,
+        ),
+        (
+            (NO_AUTHENTICATION, b"\x05\x05" + SUCCEEDED[2:]),
+            "",
+            "the proxy did not connect to login.example: connection refused (127",
+            3,
+        ),
+        ((NO_AUTHENTICATION, b"\x05\x63" + SUCCEEDED[2:]), "", "login.example: reply 99 (127", 1),
+        ((b"HTTP/1.1 400 X\r\n\r\n",), "", "the proxy is not a SOCKS 5 proxy (127", 1),
+        ((NO_AUTHENTICATION, b"HTTP/1.1"), "", "the proxy is not a SOCKS 5 proxy (127", 1),
+        ((NO_AUTHENTICATION, b"\x05"), "", "the proxy closed the connection without a resp", 3),
+    ],
+)
+def test_refusing_socks_proxy_is_reported(
+    serve: Serve,
+    monkeypatch: pytest.MonkeyPatch,
+    replies: tuple[bytes, ...],
+    credentials: str,
+    message: str,
+    attempts: int,
+) -> None:
+    """The user would look for the fault at the token endpoint; or be locked out by the proxy."""
+    begun: list[None] = []
+
+    def handle(server: RawServer, connection: socket.socket) -> None:
+        begun.append(None)
+        socks(*replies)(server, connection)
+
+    proxy = serve(handle)
+    monkeypatch.setenv("ALL_PROXY", f"socks5://{credentials}127.0.0.1:{proxy.port}")
+    error = failure_of("https://login.example")
 
     assert isinstance(error, errors.EndpointUnavailable)
-    assert cause in str(error)
+    assert message.format(port=proxy.port) in str(error)
+    assert error.transient == (attempts > 1)
+    assert len(begun) == attempts
 
 
+@pytest.mark.parametrize(
+    ("credentials", "replies", "greeting"),
+    [
+        ("", (NO_AUTHENTICATION, SUCCEEDED), b"\x05\x01\x00"),
+        ("user:pa55@", ALLOWED, b"\x05\x02\x00\x02"),
+        ("user:pa55@", (NO_AUTHENTICATION, SUCCEEDED), b"\x05\x02\x00\x02"),
+        ("", (NO_AUTHENTICATION, b"\x05\x00\x00\x03\x04host\x00\x50"), b"\x05\x01\x00"),
+        ("", (NO_AUTHENTICATION, b"\x05\x00\x00\x04" + bytes(18)), b"\x05\x01\x00"),
+    ],
+)
 def test_token_request_passes_a_socks_proxy(
     trusting: Transport,
     serve: Serve,
@@ -281,22 +535,39 @@ def test_token_request_passes_a_socks_proxy(
     token_response: bytes,
     monkeypatch: pytest.MonkeyPatch,
     secured: Secured,
+    credentials: str,
+    replies: tuple[bytes, ...],
+    greeting: bytes,
 ) -> None:
-    """A network that demands a SOCKS proxy would give no token."""
+    """A network that demands a SOCKS proxy would give no token, or need another package."""
 
     def respond(server: RawServer, connection: socket.socket) -> None:
         server.read_request(connection)
         connection.sendall(token_response)
 
-    inner = secured(server_context, respond)
-
-    def handle(server: RawServer, connection: socket.socket) -> None:
-        for reply in (NO_AUTHENTICATION, SUCCEEDED):
-            connection.recv(1000)
-            connection.sendall(reply)
-        inner(server, connection)
-
-    proxy = serve(handle)
-    monkeypatch.setenv("HTTPS_PROXY", f"socks5://127.0.0.1:{proxy.port}")
+    proxy = serve(socks(*replies, after=secured(server_context, respond)))
+    monkeypatch.setenv("HTTPS_PROXY", f"socks5://{credentials}127.0.0.1:{proxy.port}")
 
     assert trusting.send(token_request("https://127.0.0.1:9/token"), 10).status == 200
+    assert proxy.received[0] == greeting
+    assert proxy.received[len(replies) - 1] == b"\x05\x01\x00\x01\x7f\x00\x00\x01\x00\x09"
+    if len(replies) == 3:
+        assert proxy.received[1] == b"\x01\x04user\x04pa55"
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("login.example", b"\x03\x0dlogin.example"),
+        ("[::1]", b"\x04" + bytes(15) + b"\x01"),
+    ],
+)
+def test_socks_proxy_resolves_the_name(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, host: str, address: bytes
+) -> None:
+    """A network whose names only the proxy can resolve would give no token."""
+    proxy = serve(socks(NO_AUTHENTICATION, b"\x05\x02" + SUCCEEDED[2:]))
+    monkeypatch.setenv("ALL_PROXY", f"socks5h://127.0.0.1:{proxy.port}")
+    failure_of(f"https://{host}:8443")
+
+    assert proxy.received[1] == b"\x05\x01\x00" + address + b"\x20\xfb"

@@ -144,9 +144,10 @@ def _parsed(url: str, variable: str) -> Proxy:
         scheme, port = _SCHEMES[parts.scheme]
         host = parts.hostname or ""
         is_plain = parts.path in ("", "/") and not parts.query and not parts.fragment
-        if not is_plain or not _HOST_REGEX.fullmatch(host):
-            raise ValueError  # noqa: TRY301 - as `urlsplit` itself does
         user, password = unquote(parts.username or ""), unquote(parts.password or "")
+        is_short = max(len(user.encode()), len(password.encode())) < 256  # RFC 1929
+        if not is_plain or not is_short or not _HOST_REGEX.fullmatch(host):
+            raise ValueError  # noqa: TRY301 - as `urlsplit` itself does
         return Proxy(scheme, host, parts.port or port, variable, user, password)
     except (KeyError, ValueError):
         pass  # it may quote the password

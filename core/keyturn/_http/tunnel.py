@@ -125,8 +125,6 @@ def _refused_credentials(proxy: Proxy, how: str, head: bytes = b"") -> TunnelErr
 def _open_socks(stream: httpcore.NetworkStream, proxy: Proxy, host: str, port: int) -> None:
     user, password = proxy.user.encode(), proxy.password.encode()
     has_credentials = bool(user or password)
-    if max(len(user), len(password)) > 255:
-        raise TunnelError("can't be given a user or password of more than 255 bytes")
     methods = [_NO_AUTHENTICATION, *([_PASSWORD] if has_credentials else [])]
     stream.write(bytes([5, len(methods), *methods]))
     version, method = _exactly(stream, 2)
