@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, Self, TypeVar
 
 from keyturn import errors
@@ -237,14 +236,13 @@ class Connection:
         """
         manager = self._manager
         seconds = manager.acquisition.options.timeout
-        self._own(run_within, partial(_revoke, manager), manager.host, seconds)
+        self._own(run_within, lambda: _revoke(manager), manager.host, seconds)
 
     async def arevoke(self) -> None:
         """Revoke the current token, without blocking the event loop; see `revoke`."""
         manager = self._manager
         seconds = manager.acquisition.options.timeout
-        work = partial(self._own, _revoke, manager)
-        await run_in_thread(work, manager.host, seconds)
+        await run_in_thread(lambda: self._own(_revoke, manager), manager.host, seconds)
 
     def explain(self) -> str:
         """Return the redacted transcript of how this connection gets a token.

@@ -116,6 +116,8 @@ class Network(httpcore.NetworkBackend):
         """
         self.step = "name"
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        if not addresses:
+            raise OSError(errno.EADDRNOTAVAIL, "its name has no address")
         for *_, address in addresses:
             if self._check is not None:
                 self._check(host, str(address[0]))

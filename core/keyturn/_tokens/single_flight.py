@@ -254,7 +254,9 @@ def _result(future: Future[T], host: str, seconds: float | None) -> T:
     if seconds is None or future.done():
         return future.result(0)
     raise errors.EndpointUnavailable(
-        f"{host} has not responded within {seconds:g} s.", hint=_SLOW_HINT
+        f"no result came within {seconds:g} s: a name is not resolved, the token store hangs, or "
+        f"what concerns {host} is queued.",
+        hint=_SLOW_HINT,
     )
 
 
