@@ -180,18 +180,3 @@ def test_unknown_authority_is_rejected_by_default(
     assert isinstance(error, errors.EndpointUnavailable)
     assert "certificate" in str(error).lower()
     assert server.received == []
-
-
-def test_unreadable_authorities_are_reported_by_their_variable(
-    transport: Transport,
-    failed_request: FailedRequest,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A wrong path would be taken for a provider's defect."""
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "missing.pem"))
-    error = failed_request(transport, "https://127.0.0.1:9/token")
-
-    assert isinstance(error, errors.ConfigurationError)
-    assert "the trusted certificates can't be read (No such file or directory)." in str(error)
-    assert "SSL_CERT_FILE" in error.hint
