@@ -20,8 +20,8 @@ from keyturn._http.failures import is_timeout, unavailable
 from keyturn._http.kept import Kept, kept_connections
 from keyturn._http.network import Network
 from keyturn._http.policy import PERMISSIVE, check_address
-from keyturn._http.request import encode
 from keyturn._http.proxies import proxy_for
+from keyturn._http.request import encode
 from keyturn._http.response import MAX_BODY, Response
 
 if TYPE_CHECKING:
