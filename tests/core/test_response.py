@@ -56,7 +56,7 @@ ERROR_ROWS: list[Row] = [
     ("204", 204, JSON, b"", errors.InvalidTokenResponse, "HTTP 204"),
     ("201 with a token", 201, JSON, with_fields(), errors.InvalidTokenResponse, "HTTP 201"),
     ("truncated", 200, JSON, with_fields()[:-5], errors.InvalidTokenResponse, "JSON object"),
-    ("a list", 200, JSON, b"[1]", errors.InvalidTokenResponse, "JSON object"),
+    ("a list", 200, JSON, b"[1]", errors.InvalidTokenResponse, "access_token is missing"),
     ("null", 200, JSON, b"null", errors.InvalidTokenResponse, "JSON object"),
     ("latin-1", 200, JSON, b'{"access_token":"\xe9"}', errors.InvalidTokenResponse, "JSON object"),
     ("UTF-16", 200, JSON, with_fields().decode().encode("utf-16"), errors.InvalidTokenResponse,

@@ -143,7 +143,8 @@ def read_capped(chunks: Iterable[bytes], encoding: str) -> bytes:
         body += chunk if unpacker is None else unpacker.decompress(chunk, MAX_BODY + 1)
         if len(body) > MAX_BODY:
             raise errors.InvalidTokenResponse(
-                f"the token endpoint's response is larger than {MAX_BODY} bytes."
+                f"the token endpoint's response is larger than {MAX_BODY} bytes.",
+                hint="No setting admits that: check token_url.",
             )
     if body and unpacker is not None and not unpacker.eof:
         raise zlib.error("it ends before its checksum")

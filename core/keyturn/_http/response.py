@@ -12,6 +12,7 @@ from urllib.parse import quote, quote_plus, unquote
 import attrs
 
 from keyturn import errors
+from keyturn._http.error_codes import OAUTH_CODES, RATE_CODES, is_unavailable, kind_and_hint
 from keyturn._rate_limit import whole_seconds
 
 if TYPE_CHECKING:
@@ -54,27 +55,42 @@ class Response:
     def json(self) -> Any:
         """Return the body's JSON value, read strictly (RFC 8259), or None when it is not JSON.
 
-        These count as not JSON: another content type, an encoding other than UTF-8, duplicate
-        names, `NaN`, a number beyond a double's range, an integer of more than 18 digits, and
-        nesting deeper than Python's recursion limit.
+        These count as not JSON: an encoding other than UTF-8, duplicate names, `NaN`, a number
+        beyond a double's range, an integer of more than 18 digits, and nesting deeper than
+        Python's recursion limit. So do another content type and a byte order mark; but not if the
+        status is that of an error: many gateways label JSON as text.
         """
         return self._json
 
     @functools.cached_property
     def _json(self) -> Any:
-        media_type = self.headers.get("content-type", "").strip().lower()
-        if not re.fullmatch(r"application/(?:[\w.+-]+\+)?json\s*(?:;.*)?", media_type):
-            return None
-        try:
-            return json.loads(
-                self.body.decode(),
-                object_pairs_hook=_unique,
-                parse_constant=_reject,
-                parse_float=_finite_float,
-                parse_int=_bounded_int,
-            )
-        except (ValueError, RecursionError):
-            return None
+        if self.status >= 400:
+            return json_of(self.body, "utf-8-sig")
+        return json_of(self.body) if is_json_type(media_type_of(self)) else None
+
+
+def media_type_of(response: Response) -> str:
+    """Return the content type without its parameters, in lower case; empty when there is none."""
+    return response.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def is_json_type(media_type: str) -> bool:
+    """Return whether a content type is JSON's (RFC 8259 section 11, RFC 6839 section 3.1)."""
+    return re.fullmatch(r"application/(?:[\w.+-]+\+)?json", media_type) is not None
+
+
+def json_of(body: bytes, encoding: str = "utf-8") -> Any:
+    """Return the JSON value of a body in that encoding, or None; see `Response.json`."""
+    try:
+        return json.loads(
+            body.decode(encoding),
+            object_pairs_hook=_unique,
+            parse_constant=_reject,
+            parse_float=_finite_float,
+            parse_int=_bounded_int,
+        )
+    except (ValueError, RecursionError):
+        return None
 
 
 @attrs.frozen
@@ -106,6 +122,7 @@ def error_for(
     response: Response,
     secrets: Collection[Secret] = (),
     *,
+    url: str = "",
     retry_after_default: float = DEFAULT_RETRY_AFTER,
     only_oauth: bool = False,
 ) -> errors.KeyturnError:
@@ -115,6 +132,7 @@ def error_for(
         error: The server's error, if one could be read.
         response: The whole response.
         secrets: What must not show in the error's message.
+        url: What was asked, for hints.
         retry_after_default: The cooldown of a rate-limited endpoint that names none, in seconds.
         only_oauth: Whether to quote the body only if it is an OAuth error response, since a tenant
             chooses the server, and how its response is read.
@@ -124,14 +142,15 @@ def error_for(
     said = _without_quotes(error, response) if only_oauth else error
     shown, description = printable(said.code, secrets), printable(said.description, secrets)
     what = f"HTTP {status}{shown and f', {shown}'}{description and f': {description}'}"
-    if status == 429:
+    if status == 429 or (error.code in RATE_CODES and status < 500):
         cooldown = retry_after_default if cooldown is None else cooldown
         return errors.RateLimited(
             f"the token endpoint's rate limit is reached ({what}).",
             retry_after=cooldown,
             hint=f"Try again in {whole_seconds(cooldown)} s.",
         )
-    if status >= 500 or status == 408 or error.server_fault:
+    names_pause = cooldown is not None
+    if error.server_fault or is_unavailable(error.code, status, names_pause=names_pause):
         when = "later" if cooldown is None else f"in {whole_seconds(cooldown)} s"
         return errors.EndpointUnavailable(
             f"the token endpoint reports a failure of its own ({what}).",
@@ -144,56 +163,26 @@ def error_for(
             hint="Set the final address as token_url.",
         )
     if error.code or status >= 400:
-        kind, hint = _ERROR_RESPONSES.get(error.code or str(status), _ERROR_RESPONSES[""])
+        kind, hint = kind_and_hint(error.code, status, url)
         return kind(
             f"the authorization server refused the token request ({what}).",
             error=error.code if shown == error.code else "",  # it may quote a secret
             status=status,
             hint=hint,
         )
-    return errors.InvalidTokenResponse(f"the token endpoint's response holds no token ({what}).")
+    return errors.InvalidTokenResponse(
+        f"the token endpoint's response holds no token ({what}).",
+        hint=f"If this status comes with a token, set token_status to {status}; else check "
+        "token_url.",
+    )
 
 
 def _without_quotes(error: OAuthError, response: Response) -> OAuthError:
     """Return an error without the server's words, unless they are those of an OAuth error."""
-    content = response.json()
+    content = response.json() if is_json_type(media_type_of(response)) else None
     if isinstance(content, dict) and is_code(content.get("error")):
         return error
-    return OAuthError(error.code if error.code in _OAUTH_CODES else "")
-
-
-# RFC 6749 section 5.2.
-_OAUTH_CODES = frozenset(
-    {
-        "invalid_request",
-        "invalid_client",
-        "invalid_grant",
-        "unauthorized_client",
-        "unsupported_grant_type",
-        "invalid_scope",
-    }
-)
-_CREDENTIALS = (
-    errors.InvalidClient,
-    "Check client_id and client_secret (or the key or certificate), and that the client is active.",
-)
-_ERROR_RESPONSES: dict[str, tuple[type[errors.TokenRequestRefused], str]] = {
-    "invalid_client": _CREDENTIALS,
-    "401": _CREDENTIALS,
-    "invalid_scope": (
-        errors.InvalidScope,
-        "Check the scope, and that this client was granted it.",
-    ),
-    "unauthorized_client": (
-        errors.TokenRequestRefused,
-        "Enable the client-credentials grant for this client.",
-    ),
-    "404": (errors.TokenRequestRefused, "Check the token endpoint's address."),
-    "": (
-        errors.TokenRequestRefused,
-        "Check the connection's settings, and what this client is permitted to request.",
-    ),
-}
+    return OAuthError(error.code if error.code in OAUTH_CODES else "")
 
 
 def retry_after(response: Response) -> float | None:

@@ -154,6 +154,8 @@ _PATH = r"[^. \t\r\n]+(?:\.[^. \t\r\n]+)*"
 required = matches(r"[\s\S]+", "must not be empty")
 path = matches(_PATH, "must be a path such as data.token")
 optional_path = matches(f"(?:{_PATH})?", "must be a path such as data.token")
+_MEDIA_TYPE = r"\*|[A-Za-z0-9!#&^_.+-]+/[A-Za-z0-9!#&^_.+-]+"
+_MEDIA_TYPE_PROBLEM = "must be a content type such as text/plain, or *"
 positive = SchemaCheck(check(lambda number: number > 0, "must be above 0"), {"exclusiveMinimum": 0})
 one_line = matches(ONE_LINE_PATTERN, "must be one line, without spaces around it")
 scope = each_matches(
@@ -215,5 +217,9 @@ codes = SchemaCheck(
 )
 domains = SchemaCheck(
     each(domain_problem), schema_of(each_matches(domain_pattern(), DOMAIN_PROBLEM))
+)
+media_types = SchemaCheck(
+    each(matches(_MEDIA_TYPE, _MEDIA_TYPE_PROBLEM)),
+    schema_of(each_matches(_MEDIA_TYPE, _MEDIA_TYPE_PROBLEM)),
 )
 address = SchemaCheck(_address, {"pattern": anchored(f"(?:{url_pattern(r'[^{}]*')})?")})

@@ -25,7 +25,9 @@ ClientAuthentication = Literal[
     "private_key_jwt",
     "tls_client_auth",
 ]
-LifetimeFormat = Literal["seconds", "milliseconds", "epoch", "epoch_milliseconds", "date"]
+LifetimeFormat = Literal[
+    "seconds", "decimal", "milliseconds", "epoch", "epoch_milliseconds", "date"
+]
 TemplateUse = Literal["", "address", "token_request", "api_request"]
 
 _NO_TABLE: Mapping[str, str] = MappingProxyType({})
@@ -174,10 +176,25 @@ class RequestData:
 class TokenResponseMapping:
     """Where the token, its lifetime and an error stand in responses; by default as in RFC 6749."""
 
+    media_types: ClassVar[tuple[str, ...]] = datum(
+        "Content types of a response with a token that is JSON, besides JSON's own, such as "
+        "`text/plain`; `*` for any.",
+        default=(),
+        check=checks.media_types,
+    )
+    response_encoding: ClassVar[Literal["utf-8", "utf-8-sig", "utf-16", "iso-8859-1"]] = datum(
+        "The encoding of a response; `utf-8-sig` may begin with a byte order mark.",
+        default="utf-8",
+    )
     scope_separator: ClassVar[str] = datum(
         "What stands between the values of the scope (RFC 6749 section 3.3: a space).",
         default=" ",
         check=checks.required,
+    )
+    scope_format: ClassVar[Literal["string", "array", "ignored"]] = datum(
+        "What `scope` in the response is: a `string`; an `array` of strings, or a string; or "
+        "`ignored`: the requested scope counts.",
+        default="string",
     )
     token_field: ClassVar[str] = datum(
         "The path of the token in the response; empty when the whole body is the token.",
@@ -189,13 +206,15 @@ class TokenResponseMapping:
         default="Bearer",
     )
     lifetime_field: ClassVar[str] = datum(
-        "The path of the lifetime in the response.",
+        "The path of the lifetime in the response; empty when it isn't read: see "
+        "`missing_lifetime`.",
         default="expires_in",
-        check=checks.path,
+        check=checks.optional_path,
     )
     lifetime_format: ClassVar[LifetimeFormat] = datum(
-        "What it holds: `seconds` or `milliseconds` from now; or the end, as `epoch` (seconds), "
-        "`epoch_milliseconds` or `date` (RFC 3339).",
+        "What it holds: `seconds`, `decimal` (seconds, also as a string such as `3599.0`) or "
+        "`milliseconds` from now; or the end, as `epoch` (seconds), `epoch_milliseconds` or "
+        "`date` (RFC 3339).",
         default="seconds",
     )
     missing_lifetime: ClassVar[float | None] = datum(

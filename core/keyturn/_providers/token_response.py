@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from keyturn import errors
-from keyturn._http.response import MAX_LIFETIME, OAuthError, Response, date_header, is_code
+from keyturn._http.error_codes import OAUTH_CODES, UNAVAILABLE_CODES
+from keyturn._http.response import (
+    MAX_LIFETIME,
+    OAuthError,
+    Response,
+    date_header,
+    is_code,
+    is_json_type,
+    json_of,
+    media_type_of,
+)
 from keyturn._providers.checks import SCOPE_VALUE_PATTERN
 from keyturn._token import Token
 
@@ -18,6 +29,7 @@ if TYPE_CHECKING:
 # The unit in seconds, whether it counts from now, and what is wanted.
 _LIFETIMES: dict[LifetimeFormat, tuple[float, bool, str]] = {
     "seconds": (1.0, True, "a number of seconds above 0"),
+    "decimal": (1.0, True, "a number of seconds above 0"),
     "milliseconds": (1e-3, True, "a number of milliseconds above 0"),
     "epoch": (1.0, False, "a future time in epoch seconds"),
     "epoch_milliseconds": (1e-3, False, "a future time in epoch milliseconds"),
@@ -35,7 +47,11 @@ _KNOWN_FIELDS = frozenset({"token_type", "expires_in", "scope"})
 def read_error(response: Response, mapping: TokenResponseMapping) -> OAuthError | None:
     """Return the error in a response, whatever its status, or None when it holds none."""
     content = response.json()
+    if content is None:
+        content = _content(response, mapping)[0]
     found = field_of(content, mapping.error_field)
+    if content is None and _bare(response) in OAUTH_CODES | UNAVAILABLE_CODES:
+        found = _bare(response)
     if found in (None, "", 0, "0", False, [], {}):
         return None
     named = str(found) if isinstance(found, (str, int)) else ""
@@ -45,9 +61,7 @@ def read_error(response: Response, mapping: TokenResponseMapping) -> OAuthError 
         description = ""
     if code == named and named and not is_code(named):
         code, description = "", f"{named} {description}".strip()
-    return OAuthError(
-        code, description, server_fault=code in {"server_error", "temporarily_unavailable"}
-    )
+    return OAuthError(code, description, server_fault=code in UNAVAILABLE_CODES)
 
 
 def read_token(
@@ -69,32 +83,78 @@ def read_token(
     Raises:
         keyturn.errors.InvalidTokenResponse: A field is missing, or is not what it must be.
     """
-    content = response.json()
+    content, problem = _content(response, mapping)
     field = mapping.token_field
     if not field:
         content = {"": _whole_body(response, content)}
-    if not isinstance(content, dict):
-        raise errors.InvalidTokenResponse("the token endpoint's response is not a JSON object.")
+    elif problem or not isinstance(content, (dict, list)):
+        raise errors.InvalidTokenResponse(
+            "the token endpoint's response is not a JSON object.", hint=problem or _NO_OBJECT
+        )
     token = field_of(content, field)
     if not _is_visible(token):
         what = f"the response's {field}" if field else "the response, a token by itself,"
         raise errors.InvalidTokenResponse(
-            f"{what} is missing, or is not a string of visible ASCII characters."
+            f"{what} is missing, or is not a string of visible ASCII characters.",
+            hint="Set token_field to the path at which this server's responses have the token.",
         )
-    token_type = content.get("token_type")
-    if not _is_visible(token_type):
-        token_type = "" if mapping.token_type else "Bearer"
-    if mapping.token_type and token_type.lower() != mapping.token_type.lower():
-        raise errors.InvalidTokenResponse(
-            f"the response's token_type is missing, or is not {mapping.token_type}."
-        )
+    fields: dict[str, Any] = content if isinstance(content, dict) else {}
     return Token(
         access_token=token,
-        token_type=token_type,
+        token_type=_token_type(fields.get("token_type"), mapping.token_type),
         expires_at=response.sent_at + _lifetime(content, mapping, response, missing_lifetime),
-        scope=_scope(content.get("scope"), requested_scope, mapping.scope_separator),
-        extra=_without_tokens(content, token, field.split(".")),
+        scope=_scope(fields.get("scope"), requested_scope, mapping),
+        extra=_without_tokens(fields, token, field.split(".")),
         issued_at=response.sent_at,
+    )
+
+
+_NO_OBJECT = (
+    'Check token_url; if the token is the whole body, set token_field to "", if it stands in a '
+    'list, to a path such as "0.access_token".'
+)
+_NO_JSON = (
+    'Check token_url; or set token_field to "", if the token is the whole body. The provider\'s '
+    "method read_token may read another format than JSON."
+)
+
+
+def _content(response: Response, mapping: TokenResponseMapping) -> tuple[Any, str]:
+    """Return the JSON value of a response; or None, and what would make it one."""
+    media_type, encoding = media_type_of(response), mapping.response_encoding
+    known = {each.lower() for each in mapping.media_types}
+    is_named = is_json_type(media_type) or not known.isdisjoint({media_type, "*"})
+    content = json_of(response.body, encoding) if is_named else None
+    if content is not None:
+        return content, ""
+    if json_of(response.body, encoding) is not None:
+        return None, 'It is JSON of another content type: set media_types to that, or to "*".'
+    if response.body.startswith(codecs.BOM_UTF8):
+        return None, 'It begins with a byte order mark: set response_encoding to "utf-8-sig".'
+    others = "" if _is_utf_8(response.body) else "Set response_encoding to its encoding. "
+    return None, others + _NO_JSON
+
+
+def _is_utf_8(body: bytes) -> bool:
+    try:
+        body.decode()
+    except ValueError:
+        return False
+    return b"\0" not in body  # UTF-16
+
+
+def _bare(response: Response) -> str:
+    return response.body.decode("ascii", "replace").strip()
+
+
+def _token_type(found: object, wanted: str) -> str:
+    if _is_visible(found) and wanted.lower() in {"", found.lower()}:
+        return found
+    if not wanted:
+        return "Bearer"
+    raise errors.InvalidTokenResponse(
+        f"the response's token_type is missing, or is not {wanted}.",
+        hint='Set token_type to what this server sends, or to "" if it sends none.',
     )
 
 
@@ -111,10 +171,10 @@ def field_of(content: Any, path: str) -> Any:
 
 
 def _whole_body(response: Response, content: Any) -> object:
-    media_type = response.headers.get("content-type", "").lower()
+    media_type = media_type_of(response)
     if any(kind in media_type for kind in ("json", "html", "xml")):
         return content
-    return response.body.decode("ascii", "replace").strip()
+    return _bare(response)
 
 
 def _is_visible(value: object) -> TypeGuard[str]:
@@ -122,29 +182,54 @@ def _is_visible(value: object) -> TypeGuard[str]:
 
 
 def _lifetime(
-    content: dict[str, Any],
+    content: Any,
     mapping: TokenResponseMapping,
     response: Response,
     missing_lifetime: float | None,
 ) -> float:
     """Return the seconds for which the token lives from when its request was sent."""
-    value = field_of(content, mapping.lifetime_field)
+    path = mapping.lifetime_field
+    value = field_of(content, path) if path else None
     if value is None and missing_lifetime is not None:
         return min(missing_lifetime, MAX_LIFETIME)
     unit, is_relative, wanted = _LIFETIMES[mapping.lifetime_format]
-    number = _date(value) if mapping.lifetime_format == "date" else _number(value)
+    number = _number(value, mapping.lifetime_format)
     if number is not None:
         # A time of the server's is measured by the server's clock, if the response has its time.
         seconds = number * unit - (0.0 if is_relative else date_header(response))
         if 0 < seconds < float("inf"):
             return min(seconds, MAX_LIFETIME)
     what = "missing" if value is None else f"not {wanted}"
-    raise errors.InvalidTokenResponse(f"the response's {mapping.lifetime_field} is {what}.")
+    raise errors.InvalidTokenResponse(
+        f"the response's {path or 'lifetime'} is {what}.",
+        hint=_LIFETIME_HINTS[value is None] + _like_decimal(value),
+    )
 
 
-def _number(value: Any) -> float | None:
+# By whether there is no lifetime.
+_LIFETIME_HINTS = (
+    (
+        "Set lifetime_format to what this server sends, or lifetime_field to where the lifetime "
+        'is; with lifetime_field "", missing_lifetime counts.'
+    ),
+    (
+        "Set missing_lifetime to the seconds that a token of this server lives, or lifetime_field "
+        "to where the response has them."
+    ),
+)
+
+
+def _like_decimal(value: Any) -> str:
+    is_decimal = _number(value, "decimal") is not None and _number(value, "seconds") is None
+    return ' (lifetime_format "decimal" takes a string with a decimal point.)' if is_decimal else ""
+
+
+def _number(value: Any, form: LifetimeFormat) -> float | None:
+    if form == "date":
+        return _date(value)
+    pattern = r"[0-9]{1,18}(?:\.[0-9]{1,18})?" if form == "decimal" else r"[0-9]{1,18}"
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    is_digits = isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value)
+    is_digits = isinstance(value, str) and re.fullmatch(pattern, value)
     return float(value) if is_number or is_digits else None
 
 
@@ -158,13 +243,22 @@ def _date(value: Any) -> float | None:
         return None
 
 
-def _scope(value: object, requested: str | None, separator: str) -> str | None:
-    if value is None or value == "":
+def _scope(value: Any, requested: str | None, mapping: TokenResponseMapping) -> str | None:
+    is_array = mapping.scope_format == "array" and isinstance(value, list)
+    if mapping.scope_format == "ignored" or value in (None, "") or (is_array and not value):
         return requested
-    scope = " ".join(value.split(separator)) if isinstance(value, str) else ""
+    scope = ""
+    if isinstance(value, str):
+        scope = " ".join(value.split(mapping.scope_separator))
+    elif is_array and all(isinstance(each, str) for each in value):
+        scope = " ".join(value)
     if re.fullmatch(_SCOPE_PATTERN, scope):
         return scope
-    raise errors.InvalidTokenResponse("the response's scope is not a string of scope values.")
+    raise errors.InvalidTokenResponse(
+        "the response's scope is not a string of scope values.",
+        hint='Set scope_separator to what stands between the values; or scope_format to "array" if '
+        'this server sends one, or to "ignored".',
+    )
 
 
 def _without_tokens(content: Any, token: str, path: Sequence[str], levels: int = _MAX_DEPTH) -> Any:

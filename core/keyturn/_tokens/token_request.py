@@ -19,6 +19,7 @@ from keyturn._http.response import (
     error_for,
     retry_after,
 )
+from keyturn._http.values import BasicCredentials
 from keyturn._providers import calls
 from keyturn._rate_limit import whole_seconds
 from keyturn._secret import Secret
@@ -35,6 +36,7 @@ _ATTEMPTS = 3
 _BACKOFF = 0.25
 # Seconds without a response after which a host is suspect.
 _SLOW = 2.0
+_UNREAD = "It is the provider's read_token that does not take it: report it to its authors."
 # A secret of a few letters is found in many words.
 _SHORTEST_SECRET = 8
 
@@ -97,6 +99,8 @@ def _send(
             own.index.add(request.fingerprint, result.token.expires_at)
         own.store.write(request.fingerprint, stored, result.token.expires_at)
     except errors.KeyturnError as failure:
+        if isinstance(failure, errors.InvalidTokenResponse):
+            failure.hint = failure.hint or _UNREAD
         result, cooldown = failure, _keep_error(own, request, failure, response)
     own.note(
         "token_request",
@@ -146,13 +150,17 @@ def _read(
     if error is not None or response.status != provider.token_status:
         limit = own.rate_limit(provider)
         pause = min(limit.period, MAX_RETRY_AFTER) if limit else DEFAULT_RETRY_AFTER
-        raise error_for(
+        failure = error_for(
             error,
             response,
             request.secrets(),
+            url=request.url,
             retry_after_default=pause,
             only_oauth=own.options.policy != PERMISSIVE,
         )
+        if response.status == 403 or isinstance(failure, errors.InvalidClient):
+            failure.hint += _encoding_hint(request)
+        raise failure
     token = calls.read_token(provider, settings, response, request)
     _check(credentials, token)
     snapshot = own.plan(token, began, request.fingerprint)
@@ -161,7 +169,24 @@ def _read(
     if snapshot.usable_until > began:
         message = "the process was suspended during the token request."
         raise errors.EndpointUnavailable(message, hint="Try again.")
-    raise errors.InvalidTokenResponse("the token endpoint's token has expired already.")
+    raise errors.InvalidTokenResponse(
+        "the token endpoint's token has expired already.",
+        hint="Check lifetime_field and lifetime_format, and the clocks of server and machine.",
+    )
+
+
+def _encoding_hint(request: TokenRequest) -> str:
+    """Return a hint if servers disagree on how the credentials of HTTP Basic are encoded."""
+    for _, value in request.extra_headers:
+        if isinstance(value, BasicCredentials):
+            other = attrs.evolve(value, form_encoded=not value.form_encoded)
+            if value.value(0.0) != other.value(0.0):
+                way = "client_secret_basic_raw" if value.form_encoded else "client_secret_basic"
+                return (
+                    " Or client_id or client_secret has a character that some servers expect in "
+                    f'another encoding: then set client_authentication to "{way}".'
+                )
+    return ""
 
 
 def _check(credentials: Credentials, token: Token) -> None:
@@ -171,7 +196,9 @@ def _check(credentials: Credentials, token: Token) -> None:
     for secret in (token.access_token, *map(Secret.reveal, request.secrets())):
         if len(secret) >= _SHORTEST_SECRET and secret in shown:
             raise errors.InvalidTokenResponse(
-                "the token endpoint's response repeats a secret where none belongs."
+                "the token endpoint's response repeats a secret where none belongs.",
+                hint="Report it to the server's operator. If it is the scope that does, set "
+                'scope_format to "ignored".',
             )
     if set(request.scope) - set((token.scope or "").split()):
         message = "%s granted the scope %r, but %r was requested"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 TOKEN = "made-up-token"  # noqa: S105 - made up
 LIFETIME = 3600.0
-_UNITS = {"seconds": 1.0, "milliseconds": 1e-3}
+_UNITS = {"seconds": 1.0, "decimal": 1.0, "milliseconds": 1e-3}
 
 
 @attrs.frozen
@@ -75,6 +75,8 @@ def made_up(provider: Provider[Any], api_url: str) -> Sample:
         content = placed(content, "token_type", provider.token_type)
     if provider.api_url_field:
         content = placed(content, provider.api_url_field, api_url)
+    if not provider.lifetime_field:
+        return Sample(json_response(status, content), None, is_made_up=True)
     sample = Sample(json_response(status, content), LIFETIME, is_made_up=True)
     return attrs.evolve(sample, response=sample.living(provider, LIFETIME))
 

@@ -1,0 +1,107 @@
+"""What an error response means: its status and its code count together."""
+
+from __future__ import annotations
+
+from keyturn import errors
+
+# RFC 6749 section 5.2.
+OAUTH_CODES = frozenset(
+    {
+        "invalid_request",
+        "invalid_client",
+        "invalid_grant",
+        "unauthorized_client",
+        "unsupported_grant_type",
+        "invalid_scope",
+    }
+)
+# RFC 6749 section 4.1.2.1 has the first two, RFC 8628 section 3.5 has slow_down; the others are
+# what gateways and platforms send.
+UNAVAILABLE_CODES = frozenset(
+    {
+        "server_error",
+        "temporarily_unavailable",
+        "service_unavailable",
+        "internal_error",
+        "internal_server_error",
+        "gateway_timeout",
+        "request_timeout",
+    }
+)
+RATE_CODES = frozenset({"slow_down", "too_many_requests", "rate_limited", "rate_limit_exceeded"})
+# Request Timeout and Too Early (RFC 9110 section 15.5.9, RFC 8470 section 5.2).
+_TRANSIENT_STATUSES = frozenset({408, 425})
+# What a 401 does not make a matter of the credentials.
+_NO_CREDENTIALS = frozenset({"invalid_scope", "unsupported_grant_type"})
+
+_Kind = tuple[type[errors.TokenRequestRefused], str]
+
+_CREDENTIALS: _Kind = (
+    errors.InvalidClient,
+    "Check client_id and client_secret (or the key or certificate), and that the client is active.",
+)
+_BY_CODE: dict[str, _Kind] = {
+    "invalid_client": _CREDENTIALS,
+    "invalid_scope": (errors.InvalidScope, "Check the scope, and that this client was granted it."),
+    "unauthorized_client": (
+        errors.TokenRequestRefused,
+        "Enable the client-credentials grant for this client.",
+    ),
+    "unsupported_grant_type": (
+        errors.TokenRequestRefused,
+        "Enable the client-credentials grant at the server, or check grant_type.",
+    ),
+}
+_BY_STATUS: dict[int, _Kind] = {
+    401: _CREDENTIALS,
+    403: (
+        errors.TokenRequestRefused,
+        (
+            "{url} denies access: check client_id and client_secret, what this client is permitted "
+            "to request, and whether a firewall or a list of allowed addresses stops this machine."
+        ),
+    ),
+    404: (errors.TokenRequestRefused, "Nothing is at {url}: check token_url, the address."),
+    405: (errors.TokenRequestRefused, "{url} does not take this method: check token_url, method."),
+    407: (
+        errors.TokenRequestRefused,
+        "A proxy before {url} demands credentials: set them in HTTPS_PROXY.",
+    ),
+    410: (errors.TokenRequestRefused, "Nothing is at {url} any more: check token_url."),
+    415: (
+        errors.TokenRequestRefused,
+        "{url} does not take this content type: check body_format and token_url.",
+    ),
+}
+_OTHER: _Kind = (
+    errors.TokenRequestRefused,
+    "Check the connection's settings, and what this client is permitted to request.",
+)
+
+
+def is_unavailable(code: str, status: int, *, names_pause: bool) -> bool:
+    """Return whether an error response reports a failure that may pass by itself.
+
+    Args:
+        code: The OAuth error code, if it has one.
+        status: Its status.
+        names_pause: Whether it has a `Retry-After`, which asks for another request.
+    """
+    if status >= 500 or status in _TRANSIENT_STATUSES or code in UNAVAILABLE_CODES:
+        return True
+    return names_pause and status >= 400 and code not in OAUTH_CODES
+
+
+def kind_and_hint(code: str, status: int, url: str) -> tuple[type[errors.TokenRequestRefused], str]:
+    """Return the error for a response that does not pass by itself, and what to do next.
+
+    RFC 6749 section 5.2 has 401 for failed client authentication, whatever the code.
+
+    Args:
+        code: The OAuth error code, if it has one.
+        status: Its status.
+        url: What was asked.
+    """
+    found = None if status == 401 and code not in _NO_CREDENTIALS else _BY_CODE.get(code)
+    kind, hint = found or _BY_STATUS.get(status, _OTHER)
+    return kind, hint.format(url=url or "the token endpoint")

@@ -1,0 +1,166 @@
+"""Error responses: status and code count together, and nothing transient is remembered."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import keyturn
+from keyturn import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.conftest import World
+
+    Platform = Callable[..., keyturn.Connection]
+
+URL = "https://login.acme.example/token"
+JSON, TEXT, HTML = "application/json", "text/plain", "text/html"
+
+
+def failure(
+    world: World,
+    status: int,
+    content: object,
+    kind: str = JSON,
+    *,
+    connect: Callable[[], keyturn.Connection] | None = None,
+    **headers: str,
+) -> tuple[errors.KeyturnError, bool]:
+    """Return the error of a response, and whether the negative cache keeps it."""
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    response = keyturn.plugins.Response(status, {"content-type": kind} | named, body)
+    world.endpoint.responses = [response] * 3
+    connection = connect() if connect else world.connect(token_url=URL)
+    with pytest.raises(errors.KeyturnError) as caught:
+        connection.token()
+    key = connection.token_request().fingerprint
+    return caught.value, world.store.read(f"refused-{key}") is not None
+
+
+Row = tuple[int, object, str, type[errors.KeyturnError], str]
+CREDENTIALS = "client_id and client_secret"
+PERMANENT: list[Row] = [
+    (401, {"error": "unauthorized_client"}, JSON, errors.InvalidClient, CREDENTIALS),
+    (401, {"error": "invalid_request"}, JSON, errors.InvalidClient, CREDENTIALS),
+    (401, {"error": "own_code"}, JSON, errors.InvalidClient, CREDENTIALS),
+    (401, b"no", TEXT, errors.InvalidClient, CREDENTIALS),
+    (401, {"error": "invalid_scope"}, JSON, errors.InvalidScope, "scope"),
+    (400, {"error": "unauthorized_client"}, JSON, errors.TokenRequestRefused, "grant"),
+    (401, {"error": "unsupported_grant_type"}, JSON, errors.TokenRequestRefused, "grant_type"),
+    (400, {"error": "invalid_client"}, TEXT, errors.InvalidClient, CREDENTIALS),
+    (400, {"error": "invalid_scope"}, TEXT, errors.InvalidScope, "scope"),
+    (400, {"error": "invalid_scope"}, HTML, errors.InvalidScope, "scope"),
+    (400, {"error": "invalid_scope"}, "", errors.InvalidScope, "scope"),
+    (400, b"\xef\xbb\xbf" + b'{"error":"invalid_scope"}', JSON, errors.InvalidScope, "scope"),
+    (400, b"invalid_scope\n", TEXT, errors.InvalidScope, "scope"),
+    (403, b"", TEXT, errors.TokenRequestRefused, f"{URL} denies access"),
+    (403, {"error": "own_code"}, JSON, errors.TokenRequestRefused, f"{URL} denies access"),
+    (403, {"error": "invalid_client"}, JSON, errors.InvalidClient, CREDENTIALS),
+    (404, {"error": "not_found"}, JSON, errors.TokenRequestRefused, f"at {URL}: check token_url"),
+    (404, b"<html>", HTML, errors.TokenRequestRefused, f"at {URL}: check token_url"),
+    (405, b"", HTML, errors.TokenRequestRefused, f"{URL} does not take this method"),
+    (407, b"", HTML, errors.TokenRequestRefused, "HTTPS_PROXY"),
+    (410, b"", HTML, errors.TokenRequestRefused, f"at {URL}"),
+    (415, b"", HTML, errors.TokenRequestRefused, "body_format"),
+]
+
+
+@pytest.mark.parametrize(("status", "content", "kind", "error", "words"), PERMANENT)
+def test_status_and_code_count_together(
+    world: World,
+    status: int,
+    content: object,
+    kind: str,
+    error: type[errors.KeyturnError],
+    words: str,
+) -> None:
+    """The user would be sent to the wrong setting."""
+    raised, is_kept = failure(world, status, content, kind)
+
+    assert type(raised) is error
+    assert words in raised.hint
+    assert is_kept
+
+
+TRANSIENT: list[tuple[int, object, str, dict[str, str], type[errors.KeyturnError]]] = [
+    (401, {"error": "temporarily_unavailable"}, TEXT, {}, errors.EndpointUnavailable),
+    (401, b"temporarily_unavailable", TEXT, {}, errors.EndpointUnavailable),
+    (400, {"error": "server_error"}, HTML, {}, errors.EndpointUnavailable),
+    (403, {"error": "service_unavailable"}, JSON, {}, errors.EndpointUnavailable),
+    (500, {"error": "invalid_client"}, JSON, {}, errors.EndpointUnavailable),
+    (503, {"error": "unauthorized_client"}, TEXT, {}, errors.EndpointUnavailable),
+    (425, b"", TEXT, {}, errors.EndpointUnavailable),
+    (403, b"busy", TEXT, {"retry_after": "7"}, errors.EndpointUnavailable),
+    (401, b"", TEXT, {"retry_after": "7"}, errors.EndpointUnavailable),
+    (400, {"error": "slow_down"}, JSON, {}, errors.RateLimited),
+    (403, {"error": "rate_limit_exceeded"}, TEXT, {"retry_after": "7"}, errors.RateLimited),
+    (429, {"error": "invalid_client"}, JSON, {}, errors.RateLimited),
+]
+
+
+@pytest.mark.parametrize(("status", "content", "kind", "headers", "error"), TRANSIENT)
+def test_transient_failure_is_not_remembered(
+    world: World,
+    status: int,
+    content: object,
+    kind: str,
+    headers: dict[str, str],
+    error: type[errors.KeyturnError],
+) -> None:
+    """A server that was busy for a second would count as refusing for half a minute."""
+    raised, is_kept = failure(world, status, content, kind, **headers)
+
+    assert type(raised) is error
+    assert not is_kept
+
+
+def test_pause_does_not_excuse_wrong_credentials(world: World) -> None:
+    """A wrong secret would be tried three times, because a gateway adds `Retry-After` to all."""
+    raised, is_kept = failure(world, 401, {"error": "invalid_client"}, retry_after="1")
+
+    assert isinstance(raised, errors.InvalidClient)
+    assert is_kept
+
+
+SPECIAL, PLAIN = "s3cr+t/%25&=é", "plain-secret-123"
+
+
+@pytest.mark.parametrize(
+    ("way", "secret", "hinted"),
+    [
+        ("client_secret_basic", SPECIAL, "client_secret_basic_raw"),
+        ("client_secret_basic_raw", SPECIAL, '"client_secret_basic"'),
+        ("client_secret_basic", PLAIN, ""),
+        ("client_secret_post", SPECIAL, ""),
+    ],
+)
+@pytest.mark.parametrize("status", [401, 403])
+def test_encoding_of_basic_credentials_is_hinted_at(
+    world: World, platform: Platform, *, way: str, secret: str, hinted: str, status: int
+) -> None:
+    """A user whose secret is right would be told to check it, and never find the cause."""
+    data: dict[str, Any] = {"client_authentication": way, "token_headers": {"X-A": "b"}}
+    raised, _ = failure(world, status, b"", connect=lambda: platform(data, client_secret=secret))
+
+    assert ("another encoding" in raised.hint) == bool(hinted)
+    assert hinted in raised.hint
+    assert secret not in str(raised)
+
+
+def test_orocommerce_reads_a_hint_in_text(world: World) -> None:
+    """An error labelled as text would be reported as a defect of the provider."""
+    content = {"error": "invalid_request", "error_description": "missing", "hint": "client_id"}
+    raised, _ = failure(
+        world,
+        400,
+        content,
+        TEXT,
+        connect=lambda: world.connect("orocommerce", url="https://a.example"),
+    )
+
+    assert "client_id" in raised.message
