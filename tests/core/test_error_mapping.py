@@ -26,14 +26,13 @@ def failure(
     status: int,
     content: object,
     kind: str = JSON,
+    headers: dict[str, str] | None = None,
     *,
     connect: Callable[[], keyturn.Connection] | None = None,
-    **headers: str,
 ) -> tuple[errors.KeyturnError, bool]:
     """Return the error of a response, and whether the negative cache keeps it."""
     body = content if isinstance(content, bytes) else json.dumps(content).encode()
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    response = keyturn.plugins.Response(status, {"content-type": kind} | named, body)
+    response = keyturn.plugins.Response(status, {"content-type": kind} | (headers or {}), body)
     world.endpoint.responses = [response] * 3
     connection = connect() if connect else world.connect(token_url=URL)
     with pytest.raises(errors.KeyturnError) as caught:
@@ -95,10 +94,10 @@ TRANSIENT: list[tuple[int, object, str, dict[str, str], type[errors.KeyturnError
     (500, {"error": "invalid_client"}, JSON, {}, errors.EndpointUnavailable),
     (503, {"error": "unauthorized_client"}, TEXT, {}, errors.EndpointUnavailable),
     (425, b"", TEXT, {}, errors.EndpointUnavailable),
-    (403, b"busy", TEXT, {"retry_after": "7"}, errors.EndpointUnavailable),
-    (401, b"", TEXT, {"retry_after": "7"}, errors.EndpointUnavailable),
+    (403, b"busy", TEXT, {"retry-after": "7"}, errors.EndpointUnavailable),
+    (401, b"", TEXT, {"retry-after": "7"}, errors.EndpointUnavailable),
     (400, {"error": "slow_down"}, JSON, {}, errors.RateLimited),
-    (403, {"error": "rate_limit_exceeded"}, TEXT, {"retry_after": "7"}, errors.RateLimited),
+    (403, {"error": "rate_limit_exceeded"}, TEXT, {"retry-after": "7"}, errors.RateLimited),
     (429, {"error": "invalid_client"}, JSON, {}, errors.RateLimited),
 ]
 
@@ -113,7 +112,7 @@ def test_transient_failure_is_not_remembered(
     error: type[errors.KeyturnError],
 ) -> None:
     """A server that was busy for a second would count as refusing for half a minute."""
-    raised, is_kept = failure(world, status, content, kind, **headers)
+    raised, is_kept = failure(world, status, content, kind, headers)
 
     assert type(raised) is error
     assert not is_kept
@@ -121,7 +120,7 @@ def test_transient_failure_is_not_remembered(
 
 def test_pause_does_not_excuse_wrong_credentials(world: World) -> None:
     """A wrong secret would be tried three times, because a gateway adds `Retry-After` to all."""
-    raised, is_kept = failure(world, 401, {"error": "invalid_client"}, retry_after="1")
+    raised, is_kept = failure(world, 401, {"error": "invalid_client"}, JSON, {"retry-after": "1"})
 
     assert isinstance(raised, errors.InvalidClient)
     assert is_kept
