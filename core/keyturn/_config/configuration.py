@@ -98,7 +98,8 @@ class Configuration:
                 **{key: _plain(raw[key], {"type": "number"}) for key in _OPTIONS if key in raw}
             ),
         )
-        return make_connection(specification, self._open_store(raw.get("store") or self.store))
+        store = self._open_store(raw.get("store") or self.store, _timeout(raw))
+        return make_connection(specification, store)
 
     def _problems(self, chosen: Collection[str]) -> Iterator[errors.Problem]:
         """Yield all problems; only of the chosen connections the providers are imported."""
@@ -161,15 +162,15 @@ class Configuration:
                 not accept what it resolves to.
         """
         raw = self.connections[name]
-        secrets, problems = resolve_all(_references_in(raw, provider))
+        secrets, problems = resolve_all(_references_in(raw, provider), _timeout(raw))
         settings, mistakes = _read(name, raw, provider, secrets)
         if settings is None or problems:
             raise self._error(problems + mistakes)
         return settings
 
-    def _open_store(self, chosen: RawSetting | None) -> TokenStore:
+    def _open_store(self, chosen: RawSetting | None, seconds: float) -> TokenStore:
         chosen = chosen or RawSetting(os.environ.get(STORE_VARIABLE), STORE_VARIABLE)
-        keys, problems = resolve_all({each.location: each for each in self.store_keys})
+        keys, problems = resolve_all({each.location: each for each in self.store_keys}, seconds)
         self._raise_if(problems)
         location = chosen.location
         try:
@@ -194,6 +195,12 @@ class Configuration:
 def variable_name(name: str) -> str:
     """Return a connection's name as environment variables have it."""
     return name.replace("-", "_").replace(".", "_").upper()
+
+
+def _timeout(raw: RawSettings) -> float:
+    """Return the seconds that a connection's references may take, all together."""
+    number = {"type": "number"}
+    return _plain(raw["timeout"], number) if "timeout" in raw else Options().timeout
 
 
 def _references_in(raw: RawSettings, provider: Provider[Any]) -> dict[str, RawSetting]:

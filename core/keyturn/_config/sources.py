@@ -1,0 +1,219 @@
+"""Where secrets are read from, each bounded in bytes and in seconds.
+
+A source returns the secret, or as a string what prevents it. No such string holds a secret.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import os
+import selectors
+import stat
+import sys
+import threading
+import time
+from concurrent.futures import Future
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from keyturn._once import PerProcess
+from keyturn._secret import Secret
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable, Hashable
+
+T = TypeVar("T")
+
+MAX_SIZE = 65_536
+# Between two looks at whether a command has ended that another process keeps the output of.
+_TICK = 0.02
+# For a command that was killed to end.
+_KILL_SECONDS = 1.0
+
+_running: PerProcess[dict[Hashable, Future[object]]] = PerProcess(dict)
+
+
+def within(seconds: float, key: Hashable, work: Callable[[], T]) -> T:
+    """Return what `work` returns; it runs on a thread of its own, as it may hang.
+
+    What hangs is not started again: those who ask for the same wait for it.
+
+    Args:
+        seconds: The longest wait.
+        key: What is asked for.
+        work: Raises nothing; its context is the caller's.
+
+    Raises:
+        TimeoutError: It takes longer.
+    """
+    running = _running.get()
+    new: Future[object] = Future()
+    future = running.setdefault(key, new)
+
+    def run() -> None:
+        try:
+            found = work()
+        except BaseException as error:  # noqa: BLE001 - a plugin may even raise SystemExit
+            running.pop(key, None)
+            new.set_exception(error)
+        else:
+            running.pop(key, None)
+            new.set_result(found)
+
+    if future is new:
+        context = contextvars.copy_context()
+        try:
+            threading.Thread(
+                target=context.run, args=(run,), name="keyturn-secret", daemon=True
+            ).start()
+        except RuntimeError:  # no more threads
+            run()
+    found: T = future.result(seconds)  # type: ignore[assignment]
+    return found
+
+
+def in_words(seconds: float) -> str:
+    """Return the time that a source had, for messages."""
+    return f"{round(seconds, 1):g} s, which timeout bounds"
+
+
+def from_environment(variable: str, _: float) -> Secret | str:
+    """Return the value of an environment variable."""
+    value = os.environ.get(variable)
+    return f"the environment variable {variable} is not set" if value is None else Secret(value)
+
+
+def absolute(path: str) -> Path | None:
+    """Return an absolute path, `~` expanded, or None when it is no such path."""
+    try:
+        expanded = Path(path).expanduser()
+    except RuntimeError:  # there is no such user
+        return None
+    return expanded if expanded.is_absolute() and "\0" not in path else None
+
+
+def from_file(path: str, _: float) -> Secret | str:
+    """Return the content of a regular file; no other can be read without a risk of waiting."""
+    name = absolute(path) or Path(path)
+    # With this flag neither opening nor reading waits, should it be replaced meanwhile.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+    try:
+        # Before it is opened, which some devices take for an order.
+        if not stat.S_ISREG(name.stat().st_mode):
+            return f"the file {path} is not a regular file"
+        with open(os.open(name, flags), "rb") as file:  # noqa: PTH123 - with flags
+            content = file.read(MAX_SIZE + 1) or b""
+        if len(content) > MAX_SIZE:
+            return f"the file {path} is larger than {MAX_SIZE} bytes"
+        return Secret(content.decode().removesuffix("\n").removesuffix("\r"))
+    except OSError as error:
+        return f"the file {path} can't be read: {error.strerror or type(error).__name__}"
+    except UnicodeDecodeError:
+        return f"the file {path} is not UTF-8"
+
+
+def from_keyring(entry: str, seconds: float) -> Secret | str:
+    """Return a password of the system's keyring."""
+    try:
+        return within(seconds, ("keyring", entry), lambda: _password(entry))
+    except TimeoutError:
+        return f"the keyring did not respond within {in_words(seconds)}"
+
+
+def _password(entry: str) -> Secret | str:
+    try:
+        import keyring
+    except ImportError:
+        return "the package keyring is missing: install keyturn[keyring]"
+    service, _, user = entry.rpartition("/")
+    try:
+        password = keyring.get_password(service, user)
+    except Exception as error:  # noqa: BLE001 - a back end may raise anything
+        return f"the keyring failed with {type(error).__name__}"
+    return f"the keyring has no entry {entry}" if password is None else Secret(password)
+
+
+def from_command(command: list[str], seconds: float) -> Secret | str:
+    """Return the first line that a command prints; it must end with status 0."""
+    import subprocess
+
+    end = time.monotonic() + seconds
+    try:
+        process = subprocess.Popen(  # noqa: S603 - the user's own command, and no shell
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            # Without a terminal, all that it starts can be ended with it. A session at a terminal
+            # stays: password managers unlock by session.
+            start_new_session=not any(map(os.isatty, range(3))),
+        )
+        try:
+            printed = _printed(process, end)
+            if len(printed) > MAX_SIZE:
+                return f"the command {command[0]} prints more than {MAX_SIZE} bytes"
+            status = process.wait(max(0.0, end - time.monotonic()))
+        finally:
+            _end(process)
+    except (subprocess.TimeoutExpired, TimeoutError):
+        return f"the command {command[0]} took longer than {in_words(seconds)}"
+    except (OSError, ValueError) as error:
+        cause = error.strerror if isinstance(error, OSError) else type(error).__name__
+        return f"the command {command[0]} can't be used: {cause}"
+    return _first_line(command[0], status, printed)
+
+
+def _first_line(command: str, status: int, printed: bytes) -> Secret | str:
+    if status != 0:
+        return f"the command {command} failed with status {status}"
+    try:
+        return Secret(printed.decode().partition("\n")[0].removesuffix("\r"))
+    except UnicodeDecodeError:
+        return f"the command {command} can't be used: what it prints is not UTF-8"
+
+
+def _printed(process: subprocess.Popen[bytes], end: float) -> bytes:
+    """Return what a process prints until it ends, somewhat more than `MAX_SIZE` bytes at most.
+
+    What it has started may keep its output open, and is not waited for.
+
+    Raises:
+        TimeoutError: It has not ended in time.
+    """
+    if process.stdout is None or sys.platform == "win32":  # pragma: no cover - it has no such wait
+        return process.communicate(timeout=max(0.0, end - time.monotonic()))[0]
+    printed, output = bytearray(), process.stdout.fileno()
+    os.set_blocking(output, False)
+    with selectors.DefaultSelector() as selector:
+        selector.register(output, selectors.EVENT_READ)
+        while len(printed) <= MAX_SIZE:
+            has_ended = process.poll() is not None
+            left = end - time.monotonic()
+            if left <= 0 and not has_ended:
+                raise TimeoutError
+            # What came before its end is there without waiting.
+            if selector.select(0 if has_ended else min(_TICK, left)):
+                found = os.read(output, MAX_SIZE)
+                printed += found
+                if not found:
+                    break
+            elif has_ended:
+                break
+    return bytes(printed)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a process that has not ended, and close its output."""
+    import signal
+    import subprocess
+
+    if process.stdout is not None:  # pragma: no branch - it is a pipe
+        process.stdout.close()
+    if process.poll() is None:
+        if sys.platform != "win32" and os.getpgid(process.pid) == process.pid:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_KILL_SECONDS)
