@@ -38,14 +38,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     from keyturn._cli.commands import report, run
 
     try:
-        code = run(sys.argv[1:] if argv is None else argv)
-        sys.stdout.flush()
+        try:
+            return run(sys.argv[1:] if argv is None else argv)
+        finally:  # also after --help
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except KeyboardInterrupt:
         return _INTERRUPTED
-    except BrokenPipeError:
-        # The reader closed the pipe. The interpreter's own flush at exit must not fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader has what it wants
+        _discard_output()
         return 1
     except Exception as error:  # noqa: BLE001 - a traceback could show values
+        if isinstance(error, OSError):
+            _discard_output()
         return report(error)
-    return code
+
+
+def _discard_output() -> None:
+    """Keep the interpreter's own flush at exit from failing again."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

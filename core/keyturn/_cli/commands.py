@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 from keyturn import errors
 from keyturn._cli.parser import make_parser
 from keyturn._names import escaped
+from keyturn._system_errors import advice, system_failure
 
 if TYPE_CHECKING:
     import argparse
@@ -64,19 +65,27 @@ def run(argv: Sequence[str]) -> int:
 def report(error: Exception) -> int:
     """Report a command's failure, and return its exit code."""
     if isinstance(error, errors.KeyturnError):
-        print(f"keyturn: {error}", file=sys.stderr)
+        _say(str(error))
         return exit_code(error)
+    if problem := system_failure(error):
+        # What has no name is an output: keyturn's own files and connections report by themselves.
+        name = getattr(error, "filename", None)
+        _say(f"{escaped(str(name)) if name else 'the output'}: {problem}. {advice(error)}")
+        return FAILED
     import os
     import traceback
 
     frame = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{os.path.basename(frame.filename)}, line {frame.lineno}"  # noqa: PTH119 - a name
-    print(
-        f"keyturn: unexpected {type(error).__name__} in {where}. This is a defect: please report "
-        "it.",
-        file=sys.stderr,
-    )
+    _say(f"unexpected {type(error).__name__} in {where}. This is a defect: please report it.")
     return FAILED
+
+
+def _say(message: str) -> None:
+    # Standard error may be closed, or full; `print` would write to standard output instead.
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError):
+            print(f"keyturn: {message}", file=sys.stderr)
 
 
 def exit_code(error: errors.KeyturnError) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import socket
 import ssl
@@ -13,6 +14,7 @@ import httpcore
 from keyturn import errors
 from keyturn._http.proxies import exclusion
 from keyturn._http.tunnel import TunnelError
+from keyturn._system_errors import advice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -102,6 +104,8 @@ def _cause(error: Exception, trusted: str) -> Cause:
         return _certificate(error, trusted)
     if isinstance(error, ssl.SSLError):
         return _handshake(error)
+    if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}:
+        return Cause(error.strerror, advice(error))
     # The messages themselves may quote the request or the response.
     reason = _REASONS.get(type(error), type(error).__name__)
     if isinstance(error, OSError) and error.strerror:

@@ -14,6 +14,7 @@ from keyturn import errors
 from keyturn._clock import SYSTEM
 from keyturn._once import importing
 from keyturn._secret import Secret
+from keyturn._system_errors import advice, system_failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -234,9 +235,11 @@ def usable(make: Callable[[], T], what: str, hint: str) -> T:
 def defect(who: str, error: BaseException) -> errors.KeyturnError:
     """Return an error for a plugin's exception, whose text and frames may hold a secret."""
     place = traceback.extract_tb(error.__traceback__)[-1]
+    problem = system_failure(error)
     return errors.KeyturnError(
-        f"{who} failed with {type(error).__name__} in {place.name}, line {place.lineno}.",
-        hint=DEFECT,
+        f"{who} failed with {type(error).__name__} in {place.name}, line {place.lineno}"
+        f"{f': {problem}' if problem else ''}.",
+        hint=advice(error) if problem else DEFECT,
     )
 
 

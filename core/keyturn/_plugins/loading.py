@@ -24,6 +24,8 @@ from keyturn._plugins.discovery import (
     installed_providers,
     is_disabled,
 )
+from keyturn._system_errors import advice as system_advice
+from keyturn._system_errors import system_failure
 
 if TYPE_CHECKING:
     import os
@@ -140,7 +142,9 @@ def call_plugins(hook: str, wanted: type = object, /, **arguments: Any) -> list[
         except BaseException as error:  # noqa: BLE001 - a plugin may do anything
             # Without the exception's message: that may hold the arguments.
             place = traceback.extract_tb(error.__traceback__)[-1]
-            problem = f"{type(error).__name__}, at line {place.lineno} of {place.name}"
+            reported = system_failure(error)
+            named = f"{type(error).__name__}{f' ({reported})' if reported else ''}"
+            problem = f"{named}, at line {place.lineno} of {place.name}"
         else:
             # A list, unless the hook is a wrapper, which may return anything in its place.
             results = returned if isinstance(returned, list) else [returned]
@@ -204,6 +208,8 @@ def _attempt(load: Callable[[Installed], T], plugin: Installed) -> T:
         advice = (
             f"Update it, or report it to its authors; the log {_logger.name} (INFO) has details."
         )
+        if reported := system_failure(error):
+            problem, advice = reported, system_advice(error)
     end = "" if problem.endswith((".", "?")) else "."
     raise errors.ProviderLoadError(f"{plugin} can't be used: {problem}{end}", hint=advice)
 

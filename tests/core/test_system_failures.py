@@ -1,0 +1,146 @@
+"""Ordinary failures of the system in the library: never a defect of keyturn or of a provider."""
+
+from __future__ import annotations
+
+import errno
+import json
+import sqlite3
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+import keyturn
+from keyturn import errors
+from keyturn._plugins.loading import plugin_manager
+from keyturn.stores._resilient import cause
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.conftest import RawServer, World
+
+FAILURES = [
+    (OSError(errno.ENOSPC, "s3cret"), "No space left on device"),
+    (OSError(errno.EACCES, "s3cret", "s3cret"), "Permission denied"),
+    (OSError(errno.EMFILE, "s3cret"), "Too many open files. Raise the limit of open files"),
+    (MemoryError("s3cret"), "Cannot allocate memory"),
+]
+NAMES = ["disk", "permission", "files", "memory"]
+
+
+@pytest.mark.parametrize(("failure", "words"), FAILURES, ids=NAMES)
+@pytest.mark.parametrize("place", ["token_request", "read_token", "authorization"])
+def test_failure_in_a_provider_is_not_its_defect(
+    world: World, failure: Exception, words: str, place: str
+) -> None:
+    """A user would report a full disk to the provider's authors."""
+
+    def fail(*_: object) -> None:
+        raise failure
+
+    with pytest.raises(errors.KeyturnError) as caught:
+        world.connect(world.changed(**{place: fail})).headers()
+
+    assert words in str(caught.value)
+    assert "defect" not in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("failure", "words"), FAILURES, ids=NAMES)
+def test_failure_on_the_way_is_not_keyturns_defect(
+    world: World, monkeypatch: pytest.MonkeyPatch, failure: Exception, words: str
+) -> None:
+    """What keyturn imports when it is first needed may fail, too, in a process without files."""
+
+    def fail(*_: object) -> None:
+        raise failure
+
+    monkeypatch.setattr("keyturn._tokens.acquisition.request_token", fail)
+    with pytest.raises(errors.KeyturnError) as caught:
+        world.connect().token()
+
+    assert words in str(caught.value)
+    assert "defect" not in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_failure_in_a_hook_is_logged_with_its_cause(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log would say that a plugin failed with OSError, and not why."""
+
+    class Full:
+        @keyturn.plugins.hookimpl
+        def keyturn_event(self, event: keyturn.Event) -> None:
+            del event
+            raise OSError(errno.ENOSPC, "s3cret")
+
+    plugin = Full()
+    plugin_manager().register(plugin)
+    try:
+        world.connect().token()
+        world.land()
+    finally:
+        plugin_manager().unregister(plugin)
+
+    assert "OSError (No space left on device)" in caplog.text
+    assert "s3cret" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("SQLITE_FULL", "OperationalError: No space left on device"),
+        ("SQLITE_READONLY_DBMOVED", "OperationalError: Read-only file system"),
+        ("SQLITE_CORRUPT", "OperationalError"),
+    ],
+)
+def test_failure_of_sqlite_is_in_the_systems_words(code: str, words: str) -> None:
+    """A warning would name a class of Python, and no cause."""
+    failure = sqlite3.OperationalError("s3cret")
+    failure.sqlite_errorname = code
+
+    assert cause(failure) == words
+
+
+EXHAUSTED = """
+import json, os, resource, sys
+import keyturn
+settings = {"url": sys.argv[1], "client_id": "a", "client_secret": "b"}
+connection = keyturn.connect("orocommerce", settings, store="memory://", timeout=20)
+if sys.argv[2] == "warm":
+    connection.token()
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+taken = []
+try:
+    while True:
+        taken.append(os.open(os.devnull, os.O_RDONLY))
+except OSError:
+    pass
+try:
+    connection.token(stale=connection.token() if sys.argv[2] == "warm" else None)
+    found = "a token"
+except keyturn.errors.KeyturnError as error:
+    found = f"{type(error).__name__}: {error}"
+for each in taken:
+    os.close(each)
+print(json.dumps([found, connection.token().token_type]))
+"""
+
+
+@pytest.mark.parametrize("state", ["warm", "cold"])
+def test_process_without_a_free_descriptor(serve: Callable[..., RawServer], state: str) -> None:
+    """A leak of the application's would be reported as a defect, and not heal with its end."""
+    body = b'{"access_token":"t","token_type":"Bearer","expires_in":60}'
+    head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    url = serve(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body).url
+    command = [sys.executable, "-c", EXHAUSTED, url.removesuffix("/token"), state]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    found, token_type = json.loads(done.stdout or json.dumps([done.stderr, ""]))
+    assert "Too many open files" in found
+    assert "ulimit -n" in found
+    assert "defect" not in found
+    assert token_type == "Bearer"
