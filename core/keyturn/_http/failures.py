@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import socket
 import ssl
@@ -105,7 +106,7 @@ def _cause(error: Exception, trusted: str) -> Cause:
     if isinstance(error, ssl.SSLError):
         return _handshake(error)
     if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}:
-        return Cause(error.strerror, advice(error))
+        return Cause(os.strerror(error.errno), advice(error))
     # The messages themselves may quote the request or the response.
     reason = _REASONS.get(type(error), type(error).__name__)
     if isinstance(error, OSError) and error.strerror:
