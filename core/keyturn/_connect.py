@@ -45,7 +45,8 @@ def connect(
             an instance of its settings class. No option can be in it, and no secret reference.
         store: A token store or its URL; by default `$KEYTURN_STORE`, else the memory of this
             process, which all its connections share.
-        name: What messages call the connection; by default the provider's name.
+        name: What messages call the connection, control characters escaped; by default the
+            provider's name.
         policy: What the settings may name, and which hosts the connection may reach; by default
             everything, as the application's own developer writes the settings.
         margin: Seconds before its end from which a token is renewed; a fifth of the token's

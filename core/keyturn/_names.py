@@ -62,6 +62,11 @@ def did_you_mean(name: str, known: Iterable[str], *, similarity: float = 0.6) ->
 
 
 def escaped(text: str) -> str:
-    """Return text with its control characters escaped: they could change a terminal."""
+    """Return text as one line, what is no visible character or space escaped.
+
+    So no text changes a terminal, forges a line, or reads in another order than it has.
+    """
+    if text.isprintable():
+        return text
     shown = [each if each.isprintable() else ascii(each)[1:-1] for each in text]
     return "".join(shown)

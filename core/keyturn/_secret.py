@@ -43,7 +43,8 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        return hmac.compare_digest(self.__value.encode(), other.__value.encode())
+        mine = self.__value.encode(errors="surrogatepass")
+        return hmac.compare_digest(mine, other.__value.encode(errors="surrogatepass"))
 
     # A hash would let a weak secret be tested against it.
     __hash__ = None  # type: ignore[assignment]

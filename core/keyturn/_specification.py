@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from keyturn import errors
 from keyturn._http.policy import PERMISSIVE, NetworkPolicy
 from keyturn._http.urls import url_problem
-from keyturn._names import did_you_mean
+from keyturn._names import did_you_mean, escaped
 from keyturn._plugins.loading import provider as find_provider
 from keyturn._providers import calls
 from keyturn._providers.kinds import fields_of
 from keyturn._providers.provider import Provider
-from keyturn._providers.settings import OPTION_NAMES, Settings, read
+from keyturn._providers.settings import OPTION_NAMES, Settings, given_secrets, read
 from keyturn._providers.settings_policy import (
     forbidden_settings,
     provider_problem,
@@ -56,6 +56,8 @@ def specify(
     try:
         if problem := option_problem("policy", policy):
             raise errors.ConfigurationError(f"policy {problem}.")
+        if not isinstance(name, str | None):
+            raise errors.ConfigurationError("name must be a string.")
         found = _provider(provider)
         values, mistakes = _read(found, settings, given, policy)
     finally:
@@ -65,6 +67,7 @@ def specify(
             mistakes.append(Problem(option, problem))
     if values is not None and not mistakes:
         mistakes = settings_problems(found, values, policy)
+    name = name and escaped(name)
     if values is None or mistakes:
         raise errors.ConfigurationError(
             f"the settings for {found.name} have {len(mistakes)} mistake(s):",
@@ -167,7 +170,9 @@ def _read(
     forbidden = forbidden_settings(provider.settings, values, policy)
     allowed = {name: value for name, value in values.items() if name not in forbidden}
     settings, found = calls.translate_errors(
-        provider.name, lambda: read(provider.settings, allowed)
+        provider.name,
+        lambda: read(provider.settings, allowed),
+        given_secrets(provider.settings, allowed),
     )
     found = [problem for problem in found if problem.path not in forbidden]
     found += [Problem(name, message) for name, message in forbidden.items()]

@@ -1,7 +1,7 @@
 """The errors that keyturn raises, and no others.
 
-Each says what failed, for which connection, and what to do next. None carries a secret: server
-text in a message has been through `keyturn._http.response.printable`.
+Each says what failed, for which connection, and what to do next. None carries a secret: what a
+server or a plugin says has been through `keyturn._redaction`. Control characters are escaped.
 """
 
 from __future__ import annotations
@@ -10,8 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from keyturn._names import escaped
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+
+_PROBLEM = "\n  - "
 
 
 @attrs.frozen
@@ -24,8 +29,8 @@ class Problem:
         message: What is wrong there, such as "must not be empty". It holds no secret.
     """
 
-    path: str
-    message: str
+    path: str = attrs.field(converter=escaped)
+    message: str = attrs.field(converter=escaped)
 
     def __str__(self) -> str:
         return f"{self.path}: {self.message}" if self.path else self.message
@@ -41,18 +46,25 @@ class KeyturnError(Exception):
     """
 
     def __init__(self, message: str, *, connection: str | None = None, hint: str = "") -> None:
+        message = escaped(message)
         super().__init__(message)
         self.message = message
         self.connection = connection
-        self.hint = hint
+        self.hint = escaped(hint)
 
     def __str__(self) -> str:
         subject = f"{self.connection}: " if self.connection else ""
-        return f"{subject}{self.message}{' ' + self.hint if self.hint else ''}"
+        return escaped(f"{subject}{self.message}{' ' + self.hint if self.hint else ''}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Exception's own pickling and copying loses keyword-only arguments.
         return _new, (type(self), *self.args), self.__dict__
+
+
+def in_one_line(error: KeyturnError) -> str:
+    """Return what an error says, its problems included, as a part of another message."""
+    what, *problems = str(error).split(_PROBLEM)
+    return f"{what} {'; '.join(problems)}".rstrip()
 
 
 def _new(cls: type[KeyturnError], *args: Any) -> KeyturnError:
@@ -81,7 +93,7 @@ class ConfigurationError(KeyturnError):
         self.problems = tuple(problems)
 
     def __str__(self) -> str:
-        return "\n  - ".join([super().__str__(), *map(str, self.problems)])
+        return _PROBLEM.join([super().__str__(), *map(str, self.problems)])
 
 
 class ProviderNotFound(ConfigurationError):

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 import keyturn
 from keyturn import errors
-from keyturn._http.response import error_for, printable, retry_after
+from keyturn._http.response import error_for, retry_after
 from keyturn._providers.data import TokenResponseMapping
 from keyturn._providers.token_response import field_of, read_error, read_token
+from keyturn._redaction import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -281,12 +282,13 @@ def test_retry_after_is_bounded_whatever_it_says(text: str) -> None:
 
 @given(st.text(), st.text(min_size=1))
 @example("\x1b[2J", "made-up")
+@example("\ud800", "\ud800\udc00")
 def test_description_of_a_server_is_shown_short_and_plain(text: str, secret: str) -> None:
     """Server text could forge log lines, drive a terminal, or show the secret sent to it."""
     shown = printable(f"{text}{secret}{text}", [keyturn.Secret(secret)])
 
     assert len(shown) <= 300
-    assert all(" " <= char <= "~" for char in shown)
+    assert shown.isprintable()
     if len(secret) > 8:
         assert secret not in shown
 
@@ -337,15 +339,20 @@ def test_encoded_secret_is_hidden_and_what_stands_beside_it_is_not(
     assert shown.replace("=", "") == "wrong: [hidden] is unknown"
 
 
-def test_long_runs_in_a_description_of_a_server_are_hidden(world: World) -> None:
-    """A server that quotes a key, a token or an encoded secret would put it into logs."""
-    description = f"{SECRET} eyJhbGciOiJIUzI1NiJ9.e30.{'x' * 40} is wrong\r\nforged"
-    fields = {"error": "invalid_client", "error_description": description}
-    world.endpoint.responses.append(world.endpoint.response(400, fields))
+def test_what_a_server_says_is_shown_without_what_is_secret(world: World) -> None:
+    """Users could not read why they were refused, or would see a secret in it."""
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    description = f"{SECRET} is wrong, see https://acme.example/docs?id={trace}\r\nfor\x1b[2Jged"
+    fields = {"error": "authorization_type_invalid", "error_description": description}
+    world.endpoint.responses.append(world.endpoint.response(403, fields))
 
-    with pytest.raises(errors.InvalidClient) as caught:
+    with pytest.raises(errors.TokenRequestRefused) as caught:
         world.connect().token()
-    assert "[hidden] [hidden] is wrong forged" in str(caught.value)
+    assert (
+        "HTTP 403, authorization_type_invalid: [hidden] is wrong, see "
+        f"https://acme.example/docs?id={trace} for\\x1b[2Jged)" in str(caught.value)
+    )
+    assert caught.value.error == "authorization_type_invalid"
 
 
 JSON_VALUES = st.recursive(
@@ -417,17 +424,15 @@ def test_error_code_that_quotes_a_secret_is_left_out(status: int) -> None:
     assert "hunter2" not in f"{error!r} {vars(error)}"
 
 
-def test_usual_error_code_counts_though_it_contains_a_secret() -> None:
-    """A user with a weak secret would get the wrong advice, or see that secret."""
-    code = keyturn.plugins.OAuthError("invalid_client")
-    error = error_for(code, keyturn.plugins.Response(400), [keyturn.Secret("client")])
+def test_public_word_is_shown_though_it_contains_a_secret() -> None:
+    """A user with a weak secret would get the wrong advice, or could not read why."""
+    code = keyturn.plugins.OAuthError("invalid_client", "not application/x-www-form-urlencoded")
+    for secret in ("client", "form", "x1", "a", "invalid"):
+        error = error_for(code, keyturn.plugins.Response(400), [keyturn.Secret(secret)])
 
-    assert isinstance(error, errors.InvalidClient)
-    assert error.error == ""
-    assert (
-        error_for(code, keyturn.plugins.Response(400), [keyturn.Secret("x1")]).error
-        == "invalid_client"
-    )  # type: ignore[attr-defined]
+        assert isinstance(error, errors.InvalidClient)
+        assert error.error == "invalid_client"
+        assert "invalid_client: not application/x-www-form-urlencoded" in str(error)
 
 
 DISGUISES: dict[str, Callable[[str], str]] = {
@@ -451,12 +456,6 @@ def test_secret_is_hidden_wherever_a_long_string_is_cut(disguise: Callable[[str]
         assert shown in {"", "[hidden]"}
 
 
-def test_long_run_is_hidden_wherever_a_long_string_is_cut() -> None:
-    """The beginning of an unknown key or token would show."""
-    for length in range(2950, 3010):
-        assert printable(" " * length + "x" * 40) in {"", "[hidden]"}
-
-
 @pytest.mark.parametrize(
     "secrets", list(itertools.permutations(["hunter2", "hunter2-prod", "prod-eu"]))
 )
@@ -466,8 +465,8 @@ def test_long_run_is_hidden_wherever_a_long_string_is_cut() -> None:
         ("of hunter2-prod here", "of [hidden] here"),
         ("of hunter2-prod-eu here", "of [hidden] here"),
         ("of hunter2 here", "of [hidden] here"),
-        ("of hunter2%2dprod here", "[hidden]"),
-        ("of\0hunter2-pro", "of [hidden]-pro"),
+        ("of hunter2%2dprod here", "of [hidden] here"),
+        ("of\0hunter2-pro", "of\\x00[hidden]-pro"),
     ],
 )
 def test_secret_that_is_part_of_another_is_hidden_with_it(

@@ -16,6 +16,7 @@ from keyturn._config.references import RawSetting, reference_problem, resolve_al
 from keyturn._connection import Connection, make_connection
 from keyturn._names import did_you_mean
 from keyturn._plugins import loading as plugins
+from keyturn._providers import calls
 from keyturn._providers import settings as provider_settings
 from keyturn._providers.schema import json_schema
 from keyturn._secret import Secret
@@ -117,7 +118,7 @@ class Configuration:
                 try:
                     provider = plugins.provider(raw["provider"].value)
                 except errors.ConfigurationError as error:
-                    yield errors.Problem(raw["provider"].location, str(error))
+                    yield errors.Problem(raw["provider"].location, errors.in_one_line(error))
             yield from self._form_problems(name, raw, provider)
             if provider is not None:
                 yield from _read(name, raw, provider, {})[1]
@@ -178,7 +179,7 @@ class Configuration:
             location = "store_key"
             return shared_encrypted_store(store, list(keys.values())) if keys else store
         except errors.ConfigurationError as error:
-            problem = errors.Problem(location, str(error))
+            problem = errors.Problem(location, errors.in_one_line(error))
         raise self._error([problem])
 
     def _raise_if(self, problems: Iterable[errors.Problem]) -> None:
@@ -225,7 +226,11 @@ def _read(
     values = {setting: _plain(raw[setting], schemas[setting]) for setting in known}
     references = _references_in(raw, provider)
     values |= {setting: secrets.get(setting, _PLACEHOLDER) for setting in references}
-    settings, problems = provider_settings.read(provider.settings, values)
+    settings, problems = calls.translate_errors(
+        provider.name,
+        lambda: provider_settings.read(provider.settings, values),
+        provider_settings.given_secrets(provider.settings, values),
+    )
     paths = {setting: each.location for setting, each in raw.items()}
     return settings, [
         errors.Problem(paths.get(each.path, f"connections.{name}.{each.path}"), each.message)

@@ -31,6 +31,10 @@ _HEADERS: dict[str, dict[str, str]] = {
 }
 
 
+# How many dynamic values a request remembers that it sent: they can't be shown later either.
+_KEPT = 8
+
+
 @attrs.frozen
 class ClientCertificate:
     """What the client shows when the TLS connection is made (RFC 8705).
@@ -113,9 +117,10 @@ class TokenRequest:
         return _content(self, SYSTEM.time()).decode() if self.body_format == "query" else ""
 
     def secrets(self) -> list[Secret]:
-        """Return every secret in the request, so that server text can be cleaned of them."""
+        """Return every secret in the request, and what was made of secrets and sent last."""
         password = self.certificate and self.certificate.password
         found = [password] if password else []
+        found += [Secret(sent) for value, sent in self._made if any(value.secrets())]
         for _, value in (*self.parameters, *self.extra_headers):
             if isinstance(value, Secret):
                 found.append(value)
@@ -128,7 +133,10 @@ class TokenRequest:
         return attrs.evolve(
             self,
             parameters=_masked(self.parameters),
-            extra_headers=_masked(self.extra_headers),
+            extra_headers=tuple(
+                (name, "REDACTED" if is_authorization(name) else value)
+                for name, value in _masked(self.extra_headers)
+            ),
         )
 
     def with_fingerprint(self, key: bytes) -> TokenRequest:
@@ -170,6 +178,11 @@ class TokenRequest:
         # Nested JSON is unambiguous: no value can run into the next, whatever it holds.
         return hashlib.sha256(json.dumps(fields, default=Secret.reveal).encode()).digest()
 
+    @functools.cached_property
+    def _made(self) -> list[tuple[DynamicValue, str]]:
+        """The dynamic values that were made last."""
+        return []
+
 
 def encode(request: TokenRequest, now: float) -> EncodedRequest:
     """Return what is sent, secrets included; each dynamic value is made once for it.
@@ -198,15 +211,24 @@ def _headers(request: TokenRequest, now: float) -> dict[str, str]:
     for name, value in request.extra_headers:
         # A header's name is the same in any case (RFC 9110 section 5.1).
         headers.pop(name.title(), None)
-        headers[name] = reveal(value, now)
+        headers[name] = _reveal(request, value, now)
     return headers
+
+
+def _reveal(request: TokenRequest, value: Value, now: float) -> str:
+    sent = reveal(value, now)
+    if not isinstance(value, (str, Secret)):
+        made = request._made  # noqa: SLF001 - of this module's class
+        made.append((value, sent))
+        del made[:-_KEPT]
+    return sent
 
 
 def _content(request: TokenRequest, now: float) -> bytes:
     """Return the encoded parameters: the body, or the query."""
     parameters: list[tuple[str, str]] = []
     for name, value in request.parameters:
-        sent = value if isinstance(value, str) else reveal(value, now)
+        sent = value if isinstance(value, str) else _reveal(request, value, now)
         parameters.append((name, sent))
     if request.scope and request.scope_name:
         parameters.append((request.scope_name, request.scope_separator.join(request.scope)))
@@ -231,6 +253,11 @@ def _canonical(pairs: Pairs, rename: Callable[[str], str] = str) -> list[list[st
     for name, value in pairs:
         canonical.append([rename(name), *fingerprint_parts(value)])
     return sorted(canonical, key=operator.itemgetter(0))
+
+
+def is_authorization(header: str) -> bool:
+    """Return whether a header's value is never shown, whatever it is (RFC 9110 section 11)."""
+    return header.lower() in {"authorization", "proxy-authorization", "cookie"}
 
 
 def _masked(pairs: Pairs) -> Pairs:

@@ -1,22 +1,21 @@
-"""Responses of token endpoints and APIs: read strictly, made an error, made safe to show."""
+"""Responses of token endpoints and APIs: read strictly, and made an error."""
 
 from __future__ import annotations
 
-import base64
 import functools
 import json
 import re
 from typing import TYPE_CHECKING, Any, Never
-from urllib.parse import quote, quote_plus, unquote
 
 import attrs
 
 from keyturn import errors
 from keyturn._http.error_codes import OAUTH_CODES, RATE_CODES, is_unavailable, kind_and_hint
 from keyturn._rate_limit import whole_seconds
+from keyturn._redaction import Redaction
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from keyturn._secret import Secret
 
@@ -28,12 +27,6 @@ MAX_LIFETIME = 31_536_000.0
 MAX_RETRY_AFTER = 3600.0
 # The cooldown of a token endpoint that limits the rate and names no time, in seconds.
 DEFAULT_RETRY_AFTER = 20.0
-
-_MAX_TEXT = 300
-_MAX_READ = 10 * _MAX_TEXT
-_HIDDEN = "[hidden]"
-_BLOT = "\0"
-_LONG_RUN = 24
 
 
 @attrs.frozen
@@ -120,7 +113,7 @@ def is_code(value: object) -> bool:
 def error_for(
     error: OAuthError | None,
     response: Response,
-    secrets: Collection[Secret] = (),
+    secrets: Iterable[Secret] = (),
     *,
     url: str = "",
     retry_after_default: float = DEFAULT_RETRY_AFTER,
@@ -140,7 +133,7 @@ def error_for(
     error = error or OAuthError("")
     status, cooldown = response.status, retry_after(response)
     said = _without_quotes(error, response) if only_oauth else error
-    shown, description = printable(said.code, secrets), printable(said.description, secrets)
+    shown, description = map(Redaction(secrets).printable, (said.code, said.description))
     what = f"HTTP {status}{shown and f', {shown}'}{description and f': {description}'}"
     if status == 429 or (error.code in RATE_CODES and status < 500):
         cooldown = retry_after_default if cooldown is None else cooldown
@@ -232,64 +225,3 @@ def _finite_float(text: str) -> float:
 
 def _bounded_int(text: str) -> int:
     return int(text) if len(text) <= 19 else _reject("integer")
-
-
-def printable(text: str, secrets: Iterable[Secret] = ()) -> str:
-    """Return server text made safe to show: short, plain ASCII, without what may be a secret.
-
-    The given secrets are replaced, and so is every long run of the characters that tokens, keys
-    and encoded secrets are made of. Text that still holds a secret in another encoding is hidden
-    as a whole.
-
-    Args:
-        text: Text from a server.
-        secrets: What must not show.
-    """
-    hidden = {bare: _forms(bare) for bare in (secret.reveal() for secret in secrets if secret)}
-    # Far enough that what begins before the cut, which comes after the hiding, is seen whole. An
-    # escape of an escape makes 18 characters of one: \u0061, each of its six percent-encoded.
-    reach = _MAX_READ + _LONG_RUN + 18 * max(map(len, hidden), default=0)
-    text = text[:reach].replace(_BLOT, " ")
-    if any(bare in _decoded(_blotted(text, forms)) for bare, forms in hidden.items()):
-        return _HIDDEN
-    text = _blotted(text, (form for forms in hidden.values() for form in forms))
-    text = re.sub(
-        rf"[A-Za-z0-9._~+/=%-]{{{_LONG_RUN},}}", lambda match: _BLOT * len(match[0]), text
-    )
-    text = re.sub(f"{_BLOT}+", _HIDDEN, text[:_MAX_READ])
-    text = "".join(char if " " <= char <= "~" else " " for char in text)
-    return " ".join(text.split())[:_MAX_TEXT]
-
-
-def _forms(bare: str) -> tuple[str, ...]:
-    """Return the encodings in which a server usually quotes what it received."""
-    data = bare.encode(errors="replace")
-    return (
-        bare,
-        quote(data, safe=""),
-        quote_plus(data),
-        json.dumps(bare)[1:-1],
-        base64.b64encode(data).decode().rstrip("="),
-    )
-
-
-def _blotted(text: str, forms: Iterable[str]) -> str:
-    """Return text of the same length, each character of any of the forms replaced by a blot.
-
-    One form may begin another, or overlap it: no part of either remains.
-    """
-    blotted = list(text)
-    for form in forms:
-        for match in re.finditer(f"(?={re.escape(form)})", text):
-            blotted[match.start() : match.start() + len(form)] = _BLOT * len(form)
-    return "".join(blotted)
-
-
-def _decoded(text: str) -> str:
-    """Return text without the escapes of URLs, HTML and JSON, nested ones included."""
-    import html  # 15 ms, for text of a server that failed
-
-    for _ in range(3):
-        text = re.sub(r"\\u([0-9A-Fa-f]{4})", lambda match: chr(int(match[1], 16)), text)
-        text = html.unescape(unquote(text.replace("\\/", "/")))
-    return text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import base64
+import contextlib
 import traceback
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 from urllib.parse import quote_plus
@@ -13,6 +14,7 @@ import attrs
 from keyturn import errors
 from keyturn._clock import SYSTEM
 from keyturn._once import importing
+from keyturn._redaction import Redaction
 from keyturn._secret import Secret
 from keyturn._system_errors import advice, system_failure
 
@@ -244,4 +246,11 @@ def defect(who: str, error: BaseException) -> errors.KeyturnError:
 
 
 def _checked(value: DynamicValue, make: Callable[[], T]) -> T:
-    return translate_errors(f"{type(value).__qualname__}, a value of the token request,", make)
+    try:
+        return translate_errors(f"{type(value).__qualname__}, a value of the token request,", make)
+    except errors.KeyturnError as error:
+        failure = error
+    secrets: Iterable[Secret] = ()
+    with contextlib.suppress(Exception):  # what they are may be what failed
+        secrets = list(value.secrets())
+    raise Redaction(secrets).error(failure)

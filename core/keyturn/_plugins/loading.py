@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 
 from keyturn import errors
-from keyturn._names import did_you_mean
+from keyturn._names import did_you_mean, escaped
 from keyturn._once import cached_once
 from keyturn._plugins import hooks
 from keyturn._plugins.discovery import (
@@ -201,8 +201,9 @@ def _attempt(load: Callable[[Installed], T], plugin: Installed) -> T:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        problem = str(error)
-        if not isinstance(error, errors.ConfigurationError):
+        if isinstance(error, errors.ConfigurationError):
+            problem = errors.in_one_line(error)
+        else:
             problem = f"{type(error).__name__} at its import or in its hook"
             _logger.info("%s can't be used", plugin, exc_info=True)
         advice = (
@@ -254,8 +255,8 @@ def _import(plugin: Installed) -> tuple[Any, pluggy.PluginManager]:
     """Import a plugin; return it, and a manager of it alone, in which it can harm no other."""
     if plugin.api < hooks.API_VERSION:
         warnings.warn(
-            f"{plugin} is written for version {plugin.api} of the plugin API. That is deprecated: "
-            f"the current one is {hooks.API_VERSION}.",
+            f"{escaped(str(plugin))} is written for version {plugin.api} of the plugin API. "
+            f"That is deprecated: the current one is {hooks.API_VERSION}.",
             DeprecationWarning,
             stacklevel=2,
         )

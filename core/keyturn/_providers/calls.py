@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from keyturn import errors
 from keyturn._http.request import TokenRequest
-from keyturn._http.response import OAuthError
+from keyturn._http.response import OAuthError, Response
 from keyturn._http.values import DEFECT, defect
 from keyturn._http.values import translate_errors as translate
 from keyturn._names import did_you_mean
@@ -25,6 +25,9 @@ from keyturn._providers.kinds import (
 )
 from keyturn._providers.provider import Provider
 from keyturn._providers.settings import OPTION_NAMES, Settings
+from keyturn._providers.token_response import received_tokens
+from keyturn._redaction import Redaction
+from keyturn._secret import Secret
 from keyturn._token import Token
 
 P = ParamSpec("P")
@@ -37,17 +40,47 @@ _MISSPELT = 0.8
 _is_string = str.__instancecheck__
 
 
-def translate_errors(name: str, work: Callable[[], T]) -> T:
+def secrets_in(provider: Any, *known: object) -> list[Secret]:
+    """Return the secrets of a connection.
+
+    Args:
+        provider: The provider.
+        known: What holds them: settings, requests, responses and tokens.
+    """
+    found = list[Secret]()
+    for each in known:
+        if isinstance(each, TokenRequest):
+            found += translate(f"provider {provider.name}", each.secrets)
+        elif isinstance(each, Response):
+            found += received_tokens(each, provider, provider.token_status)
+        elif isinstance(each, Token):
+            found.append(Secret(each.access_token))
+        elif isinstance(each, Settings):
+            found += [value for value in vars(each).values() if isinstance(value, Secret)]
+    return found
+
+
+def redaction(provider: Any, *known: object) -> Redaction:
+    """Return what hides the secrets of a connection; see `secrets_in`."""
+    return Redaction(secrets_in(provider, *known))
+
+
+def translate_errors(name: str, work: Callable[[], T], secrets: Iterable[Secret] = ()) -> T:
     """Return what `work` returns; what it raises becomes one of keyturn's errors.
 
     Args:
         name: The provider's name.
         work: Runs the provider's code, and nothing else.
+        secrets: What the code knows and must not be shown.
 
     Raises:
         keyturn.errors.KeyturnError: `work` failed.
     """
-    return translate(f"provider {name}", work)
+    try:
+        return translate(f"provider {name}", work)
+    except errors.KeyturnError as error:
+        failure = error
+    raise Redaction(secrets).error(failure)
 
 
 def _calling(
@@ -73,7 +106,7 @@ def _calling(
             failure = error
         except BaseException as error:  # noqa: BLE001 - a plugin may even raise SystemExit
             failure = defect(f"provider {provider.name}", error)
-        raise failure.with_traceback(None)
+        raise redaction(provider, *arguments[1:]).error(failure)
 
     return call
 
@@ -105,9 +138,10 @@ revocation_request = _calling(Provider.revocation_request, TokenRequest, NoneTyp
 def warnings(provider: Provider[Any], settings: Settings) -> list[str]:
     """Return the provider's warnings about these settings."""
     # A generator runs here, and not where the warnings are logged.
-    found = translate_errors(provider.name, lambda: list(provider.warnings(settings)))
+    secrets = secrets_in(provider, settings)
+    found = translate_errors(provider.name, lambda: list(provider.warnings(settings)), secrets)
     if all(map(_is_string, found)):
-        return found
+        return [*map(Redaction(secrets).text, found)] if found else []
     raise _wrong(provider, "warnings", found)
 
 

@@ -19,6 +19,7 @@ from keyturn._providers.kinds import (
     kind_of,
 )
 from keyturn._providers.rules import Rule, broken
+from keyturn._redaction import Redaction
 from keyturn._secret import Secret
 
 if TYPE_CHECKING:
@@ -208,7 +209,27 @@ def _fill(settings: Record, values: Mapping[str, Any]) -> list[errors.Problem]:
             path, colon, message = each.partition(": ")
             if not (colon and path in mistakes):
                 found.append(errors.Problem(path, message) if colon else errors.Problem("", each))
-    return sorted(found, key=str)
+    # A check may quote a value, and so may the name of an unknown setting.
+    hide = Redaction(given_secrets(type(settings), values)).text if found else str
+    return sorted(
+        (
+            errors.Problem(
+                each.path if each.path in fields else hide(each.path), hide(each.message)
+            )
+            for each in found
+        ),
+        key=str,
+    )
+
+
+def given_secrets(cls: type[Record], values: Mapping[str, Any]) -> list[Secret]:
+    """Return the values of settings that are secret, whether they are right or wrong."""
+    given = {name: values.get(name) for name in fields_of(cls)}
+    return [
+        each if isinstance(each, Secret) else Secret(each)
+        for name, each in given.items()
+        if isinstance(each, (str, Secret)) and kind_of(fields_of(cls)[name].type)[0] is Secret
+    ]
 
 
 def _checked(field: attrs.Attribute[Any], value: Any) -> Any:

@@ -19,10 +19,11 @@ from keyturn._http.response import (
     media_type_of,
 )
 from keyturn._providers.checks import SCOPE_VALUE_PATTERN
+from keyturn._secret import Secret
 from keyturn._token import Token
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from keyturn._providers.data import LifetimeFormat, TokenResponseMapping
 
@@ -170,6 +171,40 @@ def field_of(content: Any, path: str) -> Any:
     return content
 
 
+def received_tokens(
+    response: Response, mapping: TokenResponseMapping, token_status: int
+) -> list[Secret]:
+    """Return the tokens in a response; of a success, also if it can't be read as JSON."""
+    content, field = response.json(), mapping.token_field
+    if isinstance(content, (dict, list)):
+        found = [field_of(content, field), *_named_tokens(content)]
+        return [Secret(str(each)) for each in found if isinstance(each, (str, int)) and each]
+    if response.status != token_status:
+        return []
+    if not field:
+        return [Secret(str(_whole_body(response, content)))]
+    # Torn JSON, or another form: what stands after the name of a token.
+    names = rf"(?:access|refresh|id)_?token|{re.escape(field.rpartition('.')[2])}"
+    pattern = rf"""(?i)(?:{names})["']?\s*[=:>]\s*["']?([\w.~+/=-]+)"""
+    return [*map(Secret, re.findall(pattern, response.body.decode("utf-8", "replace")))]
+
+
+def _named_tokens(content: Any) -> Iterator[object]:
+    """Yield what stands in RFC 6749's fields for tokens, at any depth."""
+    waiting = [content]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, dict):
+            yield from (v for n, v in each.items() if _is_token_field(n))
+            waiting += each.values()
+        elif isinstance(each, list):
+            waiting += each
+
+
+def _is_token_field(name: str) -> bool:
+    return name.lower().replace("_", "") in _SECRET_FIELDS
+
+
 def _whole_body(response: Response, content: Any) -> object:
     media_type = media_type_of(response)
     if any(kind in media_type for kind in ("json", "html", "xml")):
@@ -274,7 +309,7 @@ def _without_tokens(content: Any, token: str, path: Sequence[str], levels: int =
     kept: dict[str, Any] = {}
     for name, value in content.items():
         is_known = levels == _MAX_DEPTH and name in _KNOWN_FIELDS
-        if not (is_known or name.lower().replace("_", "") in _SECRET_FIELDS or value == token):
+        if not (is_known or _is_token_field(name) or value == token):
             below = path[1:] if [name] == path[:1] else ()
             kept[name] = _without_tokens(value, token, below, levels - 1)
     return kept

@@ -35,6 +35,7 @@ from keyturn.stores._resilient import ResilientStore, place
 _LEASE_EXTRA = 5.0
 # How often a token request starts again because the store's fingerprint key has changed.
 _KEY_CHANGES = 3
+_KEPT_TOKENS = 4
 
 _logger = logging.getLogger("keyturn")
 
@@ -48,7 +49,7 @@ class TokenQuery:
         refused: Whether an API refused it.
         fresh: Whether only a fresh token is of use, as when one is renewed ahead of its expiry.
         reason: Why it is wanted, for events.
-        responses: Gets the responses of the token endpoint.
+        exchanges: Gets the requests that were sent, and the token endpoint's responses.
         progress: How far the token request has come.
     """
 
@@ -56,7 +57,7 @@ class TokenQuery:
     refused: bool = False
     fresh: bool = False
     reason: Reason = attrs.field(default="cold", eq=False)
-    responses: list[Response] = attrs.field(factory=list, eq=False, repr=False)
+    exchanges: list[tuple[TokenRequest, Response]] = attrs.field(factory=list, eq=False, repr=False)
     progress: Progress = attrs.field(factory=Progress, eq=False, repr=False)
 
     def matches(self, snapshot: TokenSnapshot, now: float) -> bool:
@@ -107,6 +108,7 @@ class Acquisition:
     Attributes:
         known: The credentials that were used last; None when settings were not resolved yet.
         host: The token endpoint's host and port; the connection's name until they are known.
+        tokens: The last access tokens, which a server may still quote.
 
     Raises:
         keyturn.errors.KeyturnError: The settings make no token request.
@@ -126,6 +128,8 @@ class Acquisition:
     # No deque: an empty one would be a fifth of an idle connection's memory.
     _events: list[tuple[contextvars.Context, Event]] = attrs.field(factory=list, init=False)
     host: str = attrs.field(default="", init=False)
+    # The last tokens: a server may quote an earlier one.
+    tokens: tuple[str, ...] = attrs.field(default=(), init=False)
 
     def __attrs_post_init__(self) -> None:
         self.host = self.connection
@@ -236,6 +240,8 @@ class Acquisition:
             # Each process has a moment of its own, so that they do not all renew at once.
             jitter=jitter(f"{fingerprint}:{os.getpid()}"),
         )
+        if token.access_token not in self.tokens:
+            self.tokens = (*self.tokens[1 - _KEPT_TOKENS :], token.access_token)
         return TokenSnapshot(token, fresh_until, usable_until)
 
     def note(self, kind: Kind, where: str, **fields: Any) -> None:

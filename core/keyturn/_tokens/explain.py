@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from keyturn import errors
-from keyturn._http.response import Response, printable
+from keyturn._http.request import is_authorization
+from keyturn._names import escaped
+from keyturn._providers import calls
+from keyturn._redaction import Redaction
 from keyturn._secret import Secret
-from keyturn._tokens.acquisition import Acquisition, Credentials, TokenQuery
+from keyturn._tokens.acquisition import Acquisition, TokenQuery
 from keyturn._tokens.single_flight import run_within
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Iterator
 
     from keyturn._http.request import TokenRequest
+    from keyturn._http.response import Response
+    from keyturn._providers.provider import Provider
     from keyturn._tokens.manager import TokenManager
     from keyturn._tokens.snapshot import TokenSnapshot
 
 _MASK = "REDACTED"
 _HIDDEN = "********"
+_MAX_LEVELS = 32
 _SHOWN_HEADERS = ("content-type", "retry-after", "location", "www-authenticate")
 # Members of a response that are no secret and show what happened; of all others the name is shown.
 _SHOWN_MEMBERS = frozenset(
@@ -52,27 +59,36 @@ def explain(own: Acquisition, manager: TokenManager) -> str:
         manager: Knows the headers of an API request.
     """
     request = own.request()
-    shown = request.redacted()
     provider, settings, _ = own.latest()
+    redaction = calls.redaction(provider, settings, request)
     values = attrs.asdict(settings, recurse=False).items()
+    sent = [
+        *(
+            f"  {name} = {' '.join(value) if isinstance(value, tuple) else value}"
+            for name, value in values
+            if value is not None
+        ),
+        f"token request, fingerprint {request.fingerprint}:",
+        *_request_lines(provider, request.redacted()),
+    ]
     return "\n".join(
         [
-            f"connection {own.connection}, provider {provider.name}",
+            f"connection {escaped(own.connection)}, provider {provider.name}",
             "settings:",
-            *(
-                f"  {n} = {' '.join(v) if isinstance(v, tuple) else v}"
-                for n, v in values
-                if v is not None
-            ),
-            f"token request, fingerprint {request.fingerprint}:",
-            f"  > {shown.method} {shown.url}{'?' if shown.query else ''}{shown.query}",
-            *(f"  > {header}: {value}" for header, value in shown.headers.items()),
-            "  >",
-            f"  > {shown.body.decode()}",
-            *_outcome_lines(own, manager, request),
+            *(escaped(redaction.text(line)) for line in sent),
+            *map(escaped, _outcome_lines(own, manager, request)),
             "",
         ]
     )
+
+
+def _request_lines(provider: Provider[Any], shown: TokenRequest) -> Iterator[str]:
+    yield f"  > {shown.method} {shown.url}{'?' if shown.query else ''}{shown.query}"
+    for name, value in shown.headers.items():
+        is_own = name.lower() == provider.authorization_header.lower()
+        yield f"  > {name}: {_MASK if is_own else value}"
+    yield "  >"
+    yield f"  > {shown.body.decode()}"
 
 
 def _outcome_lines(own: Acquisition, manager: TokenManager, request: TokenRequest) -> list[str]:
@@ -83,18 +99,18 @@ def _outcome_lines(own: Acquisition, manager: TokenManager, request: TokenReques
             f"nothing is sent: the {store} has a token for this fingerprint.",
             *_token_lines(own, manager, stored),
         ]
-    query, token = TokenQuery(), ""
+    query = TokenQuery()
     received: list[str] = []  # nothing if another process was faster
     try:
         seconds = own.options.timeout + own.options.wait
         acquired = run_within(partial(own.acquire, query), own.host, seconds)
-        token, outcome = acquired.token.access_token, _token_lines(own, manager, acquired)
+        outcome = _token_lines(own, manager, acquired)
     except errors.KeyturnError as error:
         sent = isinstance(error, errors.EndpointUnavailable)
         received = ["no response was received." if sent else "nothing was sent."]
         outcome = [f"outcome: {type(error).__name__}: {error}"]
-    if query.responses:
-        received = _response_lines(own.latest(), query.responses[-1], token)
+    if query.exchanges:
+        received = _response_lines(own, *query.exchanges[-1])
     return [
         f"the {store} has no usable token for this fingerprint: keyturn requests one.",
         *received,
@@ -102,63 +118,67 @@ def _outcome_lines(own: Acquisition, manager: TokenManager, request: TokenReques
     ]
 
 
-def _response_lines(credentials: Credentials, response: Response, token: str) -> list[str]:
-    secrets, headers = credentials.request.secrets(), response.headers
-    body = _body(response, credentials)
-    if token:  # whichever member has it
-        body = body.replace(token, _MASK)
+def _response_lines(own: Acquisition, request: TokenRequest, response: Response) -> list[str]:
+    provider, settings, _ = own.latest()
+    known = calls.secrets_in(provider, settings, request, response)
+    redaction = Redaction([*known, *map(Secret, own.tokens)])
+    headers = response.headers
     return [
         "response:",
         f"  < {response.status}",
-        *(f"  < {h}: {printable(headers[h], secrets)}" for h in _SHOWN_HEADERS if h in headers),
+        *(f"  < {h}: {redaction.printable(headers[h])}" for h in _SHOWN_HEADERS if h in headers),
         "  <",
-        f"  < {body}",
+        f"  < {_body(response, provider, redaction)}",
     ]
 
 
-def _body(response: Response, credentials: Credentials) -> str:
-    provider, secrets = credentials.provider, credentials.request.secrets()
-    content = response.json()
-    if not provider.token_field and response.status == provider.token_status:
+def _body(response: Response, provider: Provider[Any], redaction: Redaction) -> str:
+    content, is_success = response.json(), response.status == provider.token_status
+    if is_success and not provider.token_field:
         return _MASK
-    if content is None:
-        return printable(response.body.decode("utf-8", "replace"), secrets) or "(nothing)"
-    return json.dumps(_shown(content, secrets))
+    if content is not None:
+        return json.dumps(_shown(content, redaction))
+    body = response.body.decode("utf-8", "replace")
+    if is_success:
+        # No JSON, but perhaps a token, which nothing names: it is a long word.
+        body = re.sub(r"[\w.~+/=-]{16,}", _MASK, body)
+    return redaction.printable(body) or "(nothing)"
 
 
-def _shown(value: Any, secrets: Collection[Secret], member: str | None = None) -> Any:
+def _shown(value: Any, redaction: Redaction, member: str = "", levels: int = _MAX_LEVELS) -> Any:
+    if not levels:
+        return _MASK
     if isinstance(value, dict):
-        return {name: _shown(each, secrets, name) for name, each in value.items()}
+        return {
+            redaction.printable(name): _shown(each, redaction, name, levels - 1)
+            for name, each in value.items()
+        }
     if isinstance(value, list):
-        return [_shown(each, secrets, member) for each in value]
+        return [_shown(each, redaction, member, levels - 1) for each in value]
     if member not in _SHOWN_MEMBERS:
         return _MASK
-    return printable(value, secrets) if isinstance(value, str) else value
+    return redaction.printable(value) if isinstance(value, str) else redaction.value(value)
 
 
 def _token_lines(own: Acquisition, manager: TokenManager, snapshot: TokenSnapshot) -> list[str]:
-    token, settings = snapshot.token, own.latest().settings
-    secrets = [each for each in attrs.astuple(settings, recurse=False) if isinstance(each, Secret)]
+    token = snapshot.token
+    provider, settings, request = own.latest()
+    redaction = calls.redaction(provider, settings, request, token)
     (name, _), *others = manager.headers(token)
+    hidden = {name.lower(), provider.authorization_header.lower()}
     left = snapshot.fresh_until - manager.now()
     when = (
         f"ahead of its expiry in {left:.0f} s" if left > 0 else "in the background by the next call"
     )
     return [
-        f"outcome: a {token.token_type} token, scope {token.scope or '(none)'}.",
+        redaction.text(f"outcome: a {token.token_type} token, scope {token.scope or '(none)'}."),
         f"  it expires in {token.expires_at - own.clock.time():.0f} s",
         f"  it is renewed {when}",
         "an API request has these headers:",
-        f"  > {name}: {_HIDDEN}",  # from any form of it, the token could be decoded
+        f"  > {redaction.text(name)}: {_HIDDEN}",  # from any form of it, the token could be decoded
         *(
-            f"  > {header}: {_masked(value, [Secret(token.access_token), *secrets])}"
-            for header, value in others
+            f"  > {redaction.text(header)}: "
+            f"{_HIDDEN if header.lower() in hidden or is_authorization(header) else shown}"
+            for header, shown in ((each, redaction.text(value)) for each, value in others)
         ),
     ]
-
-
-def _masked(value: str, secrets: Iterable[Secret]) -> str:
-    """Return a header's value without the token, and without what the settings keep secret."""
-    for secret in secrets:
-        value = value.replace(secret.reveal(), _HIDDEN)
-    return value

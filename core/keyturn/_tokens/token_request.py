@@ -22,6 +22,7 @@ from keyturn._http.response import (
 from keyturn._http.values import BasicCredentials
 from keyturn._providers import calls
 from keyturn._rate_limit import whole_seconds
+from keyturn._redaction import Redaction
 from keyturn._secret import Secret
 from keyturn._tokens import entries
 from keyturn._tokens.rate_limiter import RateLimiter, SharedBuckets, shared_key
@@ -37,7 +38,6 @@ _BACKOFF = 0.25
 # Seconds without a response after which a host is suspect.
 _SLOW = 2.0
 _UNREAD = "It is the provider's read_token that does not take it: report it to its authors."
-# A secret of a few letters is found in many words.
 _SHORTEST_SECRET = 8
 
 _logger = logging.getLogger("keyturn")
@@ -49,7 +49,7 @@ def request_token(own: Acquisition, credentials: Credentials, query: TokenQuery)
     Args:
         own: For whom.
         credentials: What the request is made of; it has its fingerprint.
-        query: Which token is wanted; its `responses` get the responses.
+        query: Which token is wanted; its `exchanges` get what is sent and received.
 
     Raises:
         keyturn.errors.KeyturnError: There is none.
@@ -90,7 +90,7 @@ def _send(
     result: TokenSnapshot | errors.KeyturnError
     try:
         response = _exchange(own, request, query, max(0.0, deadline - began))
-        query.responses.append(response)
+        query.exchanges.append((request, response))
         result = _read(own, credentials, response, began)
         lifetime = result.token.lifetime
         entry = entries.TokenEntry(result.token, clock.id, began)
@@ -153,7 +153,7 @@ def _read(
         failure = error_for(
             error,
             response,
-            request.secrets(),
+            [*map(Secret, own.tokens), *calls.secrets_in(provider, settings, request, response)],
             url=request.url,
             retry_after_default=pause,
             only_oauth=own.options.policy != PERMISSIVE,
@@ -161,8 +161,7 @@ def _read(
         if response.status == 403 or isinstance(failure, errors.InvalidClient):
             failure.hint += _encoding_hint(request)
         raise failure
-    token = calls.read_token(provider, settings, response, request)
-    _check(credentials, token)
+    token = _checked(credentials, calls.read_token(provider, settings, response, request))
     snapshot = own.plan(token, began, request.fingerprint)
     if own.clock.monotonic() < snapshot.usable_until:
         return snapshot
@@ -189,20 +188,26 @@ def _encoding_hint(request: TokenRequest) -> str:
     return ""
 
 
-def _check(credentials: Credentials, token: Token) -> None:
-    """Refuse a token that shows a secret; warn of a scope that was not granted."""
-    provider, _, request = credentials
-    shown = "\n".join([token.scope or "", token.token_type, *token.extra])
-    for secret in (token.access_token, *map(Secret.reveal, request.secrets())):
-        if len(secret) >= _SHORTEST_SECRET and secret in shown:
-            raise errors.InvalidTokenResponse(
-                "the token endpoint's response repeats a secret where none belongs.",
-                hint="Report it to the server's operator. If it is the scope that does, set "
-                'scope_format to "ignored".',
-            )
-    if set(request.scope) - set((token.scope or "").split()):
+def _checked(credentials: Credentials, token: Token) -> Token:
+    """Return a token without secrets where none belongs; warn of a scope that was not granted."""
+    provider, settings, request = credentials
+    requested = set(request.scope)
+    granted = set((token.scope or "").split())
+    # What was requested, or is usual, is no secret: most responses need no search.
+    if not (granted <= requested and token.token_type.lower() == "bearer" and not token.extra):
+        secrets = calls.secrets_in(provider, settings, request, token)
+        # A secret of a few letters is found in many words.
+        redaction = Redaction(each for each in secrets if len(each.reveal()) >= _SHORTEST_SECRET)
+        token = attrs.evolve(
+            token,
+            scope=token.scope and redaction.text(token.scope),
+            token_type=redaction.text(token.token_type),
+            extra=redaction.value(dict(token.extra)),
+        )
+    if requested - granted:
         message = "%s granted the scope %r, but %r was requested"
         _logger.warning(message, provider.name, token.scope, request.scope)
+    return token
 
 
 def _keep_error(
