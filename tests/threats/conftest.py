@@ -28,6 +28,41 @@ if TYPE_CHECKING:
     from tests.conftest import RawServer
 
 
+ENCODINGS: dict[str, Callable[[str], str]] = {
+    "plain": str,
+    "JSON": lambda text: text.replace("/", "\\/"),  # as some write it
+    "JSON, each character": lambda text: "".join(f"\\u{ord(each):04x}" for each in text),
+    "URL": lambda text: urllib.parse.quote(text, safe=""),
+    "URL in lower case": lambda text: urllib.parse.quote(text, safe="").lower(),
+    "URL twice": lambda text: urllib.parse.quote_plus(urllib.parse.quote(text, safe="")),
+    "HTML": lambda text: "".join(f"&#{ord(each)};" for each in text),
+    "hexadecimal": lambda text: text.encode().hex(),
+    "hexadecimal in upper case": lambda text: text.encode().hex().upper(),
+    **{
+        f"Base64 after {len(before)} bytes": lambda text, before=before: encoded(before + text)
+        for before in ("", "x", "xy")
+    },
+    "Base64 for URLs": lambda text: encoded(text).translate(str.maketrans("+/", "-_")),
+    "Basic": lambda text: encoded(f"cid:{text}"),
+    "Basic, form-encoded": lambda text: encoded(f"cid:{urllib.parse.quote_plus(text)}"),
+    "Basic, reversed": lambda text: encoded(f"{text}:cid"),
+}
+
+
+def encoded(text: str) -> str:
+    """Return a string in Base64."""
+    return base64.b64encode(text.encode()).decode()
+
+
+def cores(text: str) -> set[str]:
+    """Return what is the same in each Base64 of a string, whatever stands before and after it."""
+    data = text.encode()
+    whole = [encoded("x" * before + text)[-(-before * 8 // 6) :] for before in range(3)]
+    lengths = [(before + len(data)) * 8 // 6 - -(-before * 8 // 6) for before in range(3)]
+    standard = {each[:length] for each, length in zip(whole, lengths, strict=True)}
+    return standard | {each.translate(str.maketrans("+/", "-_")) for each in standard}
+
+
 class Canary:
     """What must not be seen: a secret and a token, as they are and as they are encoded."""
 
@@ -36,23 +71,18 @@ class Canary:
     token = "c4nary.t0ken.0123456789abcdef"
 
     def __init__(self) -> None:
-        percent, plus = urllib.parse.quote(self.secret, safe=""), urllib.parse.quote_plus
-        pair = f"{self.client_id}:{plus(self.secret)}"
-        self.basic = base64.b64encode(pair.encode()).decode()
-        raw_pair = f"{self.client_id}:{self.secret}"
-        self.forms = (
-            self.secret,
-            self.token,
-            self.basic,
-            percent,
-            percent.lower(),
-            plus(percent),
-            self.secret.replace("/", "\\/"),  # as some write JSON
-            *(base64.b64encode(text.encode()).decode() for text in (self.secret, raw_pair)),
-            base64.b64encode(self.token.encode()).decode(),
+        quoted = urllib.parse.quote_plus(self.secret)
+        self.basic = encoded(f"{self.client_id}:{quoted}")
+        bare = {self.secret, self.token, quoted}
+        plain = {
+            encode(each) for name, encode in ENCODINGS.items() for each in bare if "B" not in name
+        }
+        self.forms = {*plain, *(core for each in bare for core in cores(each))}
+        # What a response quotes of what it was sent, and of the token that it gave.
+        self.quoted_secret = " ".join(encode(self.secret) for encode in ENCODINGS.values())
+        self.quoted = f"{self.quoted_secret} " + " ".join(
+            encode(self.token) for encode in ENCODINGS.values()
         )
-        # What a response quotes of what it was sent.
-        self.quoted = " ".join(self.forms)
 
     def in_text(self, text: str) -> list[str]:
         """Return the lines of a string that hold a canary."""

@@ -85,10 +85,10 @@ def responses(canary: Canary, kind: str, path: bytes) -> bytes:
     """Return a server's response; an error response quotes everything that was sent."""
     if path == b"/oauth/token":
         if kind == "refused":
-            error = {"error": "invalid_client", "error_description": canary.quoted}
+            error = {"error": "invalid_client", "error_description": canary.quoted_secret}
             return http_response(401, json.dumps(error))
         if kind == "broken":
-            return canary.quoted.encode()
+            return canary.quoted_secret.encode()
         body = {"access_token": canary.token, "token_type": "Bearer", "expires_in": 3600}
         return http_response(200, json.dumps(body))
     if kind == "fine":

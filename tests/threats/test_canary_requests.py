@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
+from tests.threats.conftest import ENCODINGS
 
 import keyturn
 from keyturn import errors
@@ -120,9 +121,23 @@ FAILURES: dict[str, Callable[[Canary], bytes]] = {
 
 
 # Named, since the tests' own frames are part of the tracebacks that they look at.
-@pytest.mark.parametrize("canary", ["c4nary+s3cret/1", CODE], indirect=True, ids=["usual", "code"])
-@pytest.mark.parametrize("failure", FAILURES)
-@pytest.mark.parametrize("provider", USUAL_SETTINGS)
+@pytest.mark.parametrize(
+    ("provider", "failure", "canary"),
+    [
+        *(
+            pytest.param(provider, failure, "c4nary+s3cret/1", id=f"{provider} {failure}")
+            for provider in USUAL_SETTINGS
+            for failure in FAILURES
+        ),
+        *(
+            pytest.param(provider, failure, CODE, id=f"{provider} {failure}, in a code's form")
+            for provider in ("orocommerce", "commercelayer")
+            for failure in FAILURES
+            if "error" in failure
+        ),
+    ],
+    indirect=["canary"],
+)
 def test_failure_shows_no_canary(
     watch: Watch,
     canary: Canary,
@@ -297,7 +312,9 @@ def test_basic_authentication_shows_no_canary(
 ) -> None:
     """The encoded pair of id and secret is as good as the secret."""
     provider = type("Basic", (world.plain,), {"client_authentication": "client_secret_basic"})()
-    server = serve(FAILURES["invalid_client"](canary))
+    error = {"error": "invalid_client", "error_description": canary.quoted_secret}
+    server = serve(http(error, 401))
+    del error
     shaped = world.connect(provider, client_secret=canary.secret, token_url=server.url)
     connection = keyturn.Connection(provider, shaped.settings, store=MemoryStore())
     with pytest.raises(errors.InvalidClient) as caught:
@@ -377,6 +394,9 @@ def test_unusable_store_shows_no_canary(watch: Watch, canary: Canary, store: str
 
 def test_watch_would_see_a_canary(watch: Watch, canary: Canary) -> None:
     """The tests above would prove nothing."""
+    for encode in ENCODINGS.values():
+        for hidden in (canary.secret, canary.token):
+            assert canary.in_text(f"...{encode(hidden)}...") != []
     looks: list[Callable[[], None]] = [
         lambda: watch.look_at([canary.secret]),
         lambda: watch.look_at([canary.basic]),

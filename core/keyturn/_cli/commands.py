@@ -76,7 +76,7 @@ def report(error: Exception) -> int:
     import traceback
 
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    where = f"{os.path.basename(frame.filename)}, line {frame.lineno}"  # noqa: PTH119 - a name
+    where = escaped(f"{os.path.basename(frame.filename)}, line {frame.lineno}")  # noqa: PTH119 - a name
     _say(f"unexpected {type(error).__name__} in {where}. This is a defect: please report it.")
     return FAILED
 

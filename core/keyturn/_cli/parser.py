@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import re
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
+
+from keyturn._names import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,6 +48,12 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 class _Parser(argparse.ArgumentParser):
+    """A parser whose messages change no terminal."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print what is wrong with the arguments, and exit with code 2."""
+        super().error(escaped(message))
+
     def print_help(self, file: Any = None) -> None:
         """Print the help; argparse's own method ignores that an output is full."""
         print(self.format_help(), end="", file=file)
@@ -111,7 +119,8 @@ def _port(value: str) -> int:
 def _header(header: str) -> tuple[str, str]:
     name, colon, value = header.partition(":")
     if not colon or not re.fullmatch(_HEADER_NAME_PATTERN, name) or not value.isprintable():
-        raise ValueError
+        # A ValueError's message would show the value, which may be secret.
+        raise argparse.ArgumentTypeError("must be 'NAME: VALUE', without control characters")
     return name, value.strip()
 
 

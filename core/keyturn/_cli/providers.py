@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 from keyturn import errors
 from keyturn._cli.commands import DONE, FAILED, print_rows
 from keyturn._config.configuration import parse
+from keyturn._names import escaped
 from keyturn._plugins import loading as plugins
 from keyturn._providers.calls import translate_errors
 from keyturn._providers.schema import json_schema
+from keyturn._providers.settings import given_secrets
+from keyturn._redaction import Redaction
 
 if TYPE_CHECKING:
     import argparse
@@ -45,17 +48,21 @@ def verify(arguments: argparse.Namespace) -> int:
         arguments.log.setLevel(logging.CRITICAL)
     is_file = arguments.provider.endswith(".toml")
     provider = (plugins.provider_from_file if is_file else plugins.provider)(arguments.provider)
-    report = run(provider, _settings(provider, arguments.settings), Examples())
+    settings = _settings(provider, arguments.settings)
+    report = run(provider, settings, Examples())
+    redaction = Redaction(given_secrets(provider.settings, settings))
     outcomes = {name: "failed" if name in report.failures else "passed" for name in CHECKS}
     if arguments.format == "json":
-        print(json.dumps(_as_json(provider.name, report, outcomes), indent=2), file=arguments.out)
+        shown = redaction.value(_as_json(provider.name, report, outcomes))
+        print(json.dumps(shown, indent=2), file=arguments.out)
     else:
         rows = [
             {"check": name, "outcome": outcome.replace("failed", "FAILED")}
             for name, outcome in outcomes.items()
         ]
         print_rows(("check", "outcome"), rows, "table", arguments.out)
-        print("\n".join(_lines(report)), file=arguments.out)
+        for line in "\n".join(_lines(report)).split("\n"):
+            print(escaped(redaction.text(line)), file=arguments.out)
     return FAILED if report.failures else DONE
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import sys
 import time
@@ -10,11 +11,15 @@ from typing import TYPE_CHECKING
 from keyturn import errors
 from keyturn._cli.commands import DONE, FAILED, Row, print_rows, report
 from keyturn._connection import manager_of
+from keyturn._names import escaped
+from keyturn._redaction import Redaction
+from keyturn._secret import Secret
 from keyturn._tokens.snapshot import EMPTY
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Sequence
+    from typing import TextIO
 
     from keyturn._config.configuration import Configuration
     from keyturn._connection import Connection
@@ -94,9 +99,11 @@ def request(arguments: argparse.Namespace) -> int:
         options = {"content": arguments.data, "headers": arguments.header}
         try:
             with client, client.stream(arguments.method.upper(), url, **options) as response:
-                print(f"HTTP {response.status_code} {response.reason_phrase}", file=sys.stderr)
+                reason = _redaction(connection).printable(response.reason_phrase)
+                print(f"HTTP {response.status_code} {reason}".rstrip(), file=sys.stderr)
+                write = _writer(arguments.out)
                 for chunk in response.iter_bytes():
-                    arguments.out.buffer.write(chunk)
+                    write(chunk)
                 return FAILED if response.is_error else DONE
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             failure = type(error).__name__
@@ -106,6 +113,21 @@ def request(arguments: argparse.Namespace) -> int:
             connection=connection.name,
             hint="Check the network and the address.",
         )
+
+
+def _redaction(connection: Connection) -> Redaction:
+    """Return what hides what was sent with an API request."""
+    manager = manager_of(connection)
+    sent = [Secret(value) for _, value in manager.snapshot.headers[:1]]
+    return Redaction([*manager.acquisition.secrets(), *sent])
+
+
+def _writer(out: TextIO) -> Callable[[bytes], object]:
+    """Return what writes a body as it is; to a terminal without control characters."""
+    if not out.isatty():
+        return out.buffer.write
+    decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+    return lambda chunk: out.write("\n".join(map(escaped, decode(chunk).split("\n"))))
 
 
 def _configuration(arguments: argparse.Namespace) -> Configuration:

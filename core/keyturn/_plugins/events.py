@@ -18,11 +18,17 @@ Reason = Literal["cold", "expiring", "refused", "invalidated"]
 _logger = logging.getLogger("keyturn")
 
 
+_formatter = logging.Formatter()
+
+
 def _escape(record: logging.LogRecord) -> bool:
     """Escape what could forge a line of the log."""
     message = record.getMessage()
     if not message.isprintable():
         record.msg, record.args = escaped(message), ()
+    if record.exc_info:
+        lines = _formatter.formatException(record.exc_info).split("\n")
+        record.exc_text = "\n".join(map(escaped, lines))
     return True
 
 

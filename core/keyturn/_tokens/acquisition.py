@@ -21,6 +21,7 @@ from keyturn._providers import calls
 from keyturn._providers.provider import Provider
 from keyturn._providers.settings import Settings
 from keyturn._rate_limit import RateLimit
+from keyturn._secret import Secret
 from keyturn._token import Token
 from keyturn._tokens.entries import entry_from_json, error_from_entry
 from keyturn._tokens.fingerprint import fingerprint_key
@@ -200,6 +201,12 @@ class Acquisition:
         """Return the token request with its fingerprint, as it was sent last."""
         key = fingerprint_key(self.store, self.clock)
         return self.latest().request.with_fingerprint(key)
+
+    def secrets(self, *more: object) -> list[Secret]:
+        """Return what must not be shown: of the connection, and of `calls.secrets_in`'s sources."""
+        provider, settings, request = self.latest()
+        known = calls.secrets_in(provider, settings, request, *more)
+        return [*known, *map(Secret, self.tokens)]
 
     def rate_limit(self, provider: Provider[Any]) -> RateLimit | None:
         """Return the rate limit that is kept: the option's, else what the provider declares."""

@@ -12,9 +12,7 @@ import attrs
 from keyturn import errors
 from keyturn._http.request import is_authorization
 from keyturn._names import escaped
-from keyturn._providers import calls
 from keyturn._redaction import Redaction
-from keyturn._secret import Secret
 from keyturn._tokens.acquisition import Acquisition, TokenQuery
 from keyturn._tokens.single_flight import run_within
 
@@ -60,7 +58,7 @@ def explain(own: Acquisition, manager: TokenManager) -> str:
     """
     request = own.request()
     provider, settings, _ = own.latest()
-    redaction = calls.redaction(provider, settings, request)
+    redaction = Redaction(own.secrets())
     values = attrs.asdict(settings, recurse=False).items()
     sent = [
         *(
@@ -119,16 +117,13 @@ def _outcome_lines(own: Acquisition, manager: TokenManager, request: TokenReques
 
 
 def _response_lines(own: Acquisition, request: TokenRequest, response: Response) -> list[str]:
-    provider, settings, _ = own.latest()
-    known = calls.secrets_in(provider, settings, request, response)
-    redaction = Redaction([*known, *map(Secret, own.tokens)])
-    headers = response.headers
+    redaction, headers = Redaction(own.secrets(request, response)), response.headers
     return [
         "response:",
         f"  < {response.status}",
         *(f"  < {h}: {redaction.printable(headers[h])}" for h in _SHOWN_HEADERS if h in headers),
         "  <",
-        f"  < {_body(response, provider, redaction)}",
+        f"  < {_body(response, own.latest().provider, redaction)}",
     ]
 
 
@@ -162,8 +157,7 @@ def _shown(value: Any, redaction: Redaction, member: str = "", levels: int = _MA
 
 def _token_lines(own: Acquisition, manager: TokenManager, snapshot: TokenSnapshot) -> list[str]:
     token = snapshot.token
-    provider, settings, request = own.latest()
-    redaction = calls.redaction(provider, settings, request, token)
+    redaction, provider = Redaction(own.secrets(token)), own.latest().provider
     (name, _), *others = manager.headers(token)
     hidden = {name.lower(), provider.authorization_header.lower()}
     left = snapshot.fresh_until - manager.now()

@@ -153,7 +153,7 @@ def _read(
         failure = error_for(
             error,
             response,
-            [*map(Secret, own.tokens), *calls.secrets_in(provider, settings, request, response)],
+            own.secrets(request, response),
             url=request.url,
             retry_after_default=pause,
             only_oauth=own.options.policy != PERMISSIVE,
