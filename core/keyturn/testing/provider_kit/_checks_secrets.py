@@ -14,12 +14,12 @@ from keyturn import errors
 from keyturn._http.urls import url_problem
 from keyturn._providers.settings import read
 from keyturn._providers.token_response import field_of
-from keyturn._redaction import Redaction
+from keyturn._redaction import MASK, Redaction
 from keyturn._secret import Secret
 from keyturn.testing.provider_kit import _samples as samples
 from keyturn.testing.provider_kit._examples import CheckFailed
 from keyturn.testing.provider_kit._made_up import secret_settings
-from keyturn.testing.provider_kit._watch import captured_output
+from keyturn.testing.provider_kit._watch import captured_output, plugin_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -57,14 +57,17 @@ def redaction(subject: Subject) -> None:
     """No secret and no token is shown in a log, an error, a repr or a transcript."""
     changes = _canaries(subject)
     hidden = _hidden(subject, changes)
-    with captured_output() as output:
+    with captured_output() as output, plugin_errors() as raised:
         for status in (200, 400, 500):
             output += list(_failure_output(subject, status, changes))
         output += list(_success_output(subject, changes))
         output += list(_mistake_output(subject, hidden))
+        output += [("an error that the provider raises", each) for each in raised]
     token = subject.token(_reply(subject))
     hidden["the token"] = _forms(token.access_token)
-    output.append(("the token's extra", repr(dict(token.extra))))
+    # keyturn has hidden it there.
+    extra = repr(dict(token.extra)).replace(MASK, token.access_token)
+    output.append(("the token's extra", extra))
     _check_api_headers(subject, changes, hidden)
     for where, text in output:
         for name, forms in hidden.items():
@@ -166,7 +169,9 @@ def _mistake_output(subject: Subject, hidden: dict[str, list[str]]) -> Iterator[
         hidden[name] = [*hidden.get(name, ()), canary]
         for bad in (canary, f" {canary}\n", f"{canary}\0"):
             _, mistakes = read(subject.provider.settings, {**subject.values, name: bad})
-            yield "a message about invalid settings", "; ".join(map(str, mistakes))
+            shown = "; ".join(map(str, mistakes))
+            # keyturn has hidden it there.
+            yield "a message about invalid settings", shown.replace(MASK, canary)
 
 
 def _check_api_headers(

@@ -13,8 +13,12 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from keyturn._redaction import Redaction
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+
+    from keyturn import errors
 
 _BLOCKED: tuple[tuple[Any, str, str], ...] = (
     (socket.socket, "connect", "connects to another host"),
@@ -105,3 +109,17 @@ def captured_output() -> Generator[list[tuple[str, str]]]:
         for logger, level in levels.items():
             logger.setLevel(level)
         handler.messages.append(("what is printed", printed.getvalue()))
+
+
+@contextlib.contextmanager
+def plugin_errors() -> Generator[list[str]]:
+    """Yield what errors say that a provider's code raises, before keyturn hides secrets in it."""
+    said: list[str] = []
+    hide = Redaction.error
+
+    def note(redaction: Redaction, error: errors.KeyturnError) -> errors.KeyturnError:
+        said.append(f"{error} {error.args} {vars(error)}")
+        return hide(redaction, error)
+
+    with _replaced(Redaction, "error", note):
+        yield said
