@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import TYPE_CHECKING
 
 import pytest
 
+from keyturn._cli import main
+
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
     from pathlib import Path
+
+    from tests.conftest import RawServer
 
     from keyturn.testing import Emulator
 
@@ -103,3 +109,49 @@ def test_malformed_header_is_wrong_usage(keyturn: Keyturn, header: str) -> None:
 
     assert result.code == 2
     assert "argument -H/--header" in result.err
+
+
+def test_reason_of_a_server_changes_no_terminal_and_shows_no_token(
+    serve: Callable[..., RawServer],
+    http_response: Callable[..., bytes],
+    configure: Callable[..., Path],
+    keyturn: Keyturn,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An API could clear the screen, or get the token into a recording of the terminal."""
+    token = "the-token-itself"
+
+    def response(server: RawServer, connection: socket.socket) -> None:
+        if b"/token" in server.read_request(connection).split()[1]:
+            fields = {"access_token": token, "token_type": "Bearer", "expires_in": 60}
+            connection.sendall(http_response(fields))
+        else:
+            reason = f"\x1b[2J {base64.b64encode(token.encode()).decode()}"
+            body = "a\x1b[2J\u202e\né\n"
+            length = len(body.encode())
+            head = f"HTTP/1.1 200 {reason}\r\nContent-Length: {length}\r\n\r\n"
+            connection.sendall((head + body).encode())
+
+    origin = f"http://127.0.0.1:{serve(response).port}"
+    settings = {"url": origin, "client_id": "x", "client_secret": "made-up"}
+    configure(x={"provider": "orocommerce", **settings, "token_url": f"{origin}/token"})
+    result = keyturn("request", "x", "GET", "users")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    shown = keyturn("request", "x", "GET", "users")
+
+    assert result.err == shown.err == "HTTP 200 \\x1b[2J [hidden]==\n"
+    assert result.out == "a\x1b[2J\u202e\né\n"
+    assert shown.out == "a\\x1b[2J\\u202e\né\n"
+
+
+@pytest.mark.usefixtures("shop")
+def test_wrong_arguments_show_no_value_and_change_no_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A header's value may be secret, and an argument may come from elsewhere."""
+    for arguments in (["-H", "X-Key: s3cret\x1b[2J"], ["\x1b[2J"]):
+        with pytest.raises(SystemExit):
+            main(["request", "shop", "GET", "users", *arguments])
+        shown = capsys.readouterr().err
+        assert "s3cret" not in shown
+        assert "\x1b" not in shown

@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import hmac
 import json
+import logging
 import traceback
 from typing import TYPE_CHECKING, Any
 
@@ -323,3 +324,15 @@ def test_surrogate_in_a_setting_is_one_of_our_errors(where: str, world: World) -
         with pytest.raises(errors.KeyturnError):
             keyturn.connect(plugged, usual)
     assert keyturn.Secret("\ud800") == keyturn.Secret("\ud800")
+
+
+def test_traceback_in_the_log_changes_no_terminal(caplog: pytest.LogCaptureFixture) -> None:
+    """A plugin that fails at its import could hide or forge lines of the log."""
+    try:
+        raise ValueError(UNSAFE)
+    except ValueError:
+        logging.getLogger("keyturn.plugins").warning("failed", exc_info=True)
+    lines = caplog.text.splitlines()
+
+    assert f"ValueError: {ESCAPED}" in lines
+    assert all(line.isprintable() for line in lines)
