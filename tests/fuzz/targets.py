@@ -1,0 +1,337 @@
+"""The parsers, each with what it gets and what must hold: only keyturn's errors come out."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import strategies as st
+from tests.conftest import JSON, SECRET, AcmeSettings, World
+from tests.threats.conftest import ENCODINGS
+
+import keyturn
+from keyturn import errors
+from keyturn._config import read as read_configuration
+from keyturn._http.response import date_header, retry_after
+from keyturn._redaction import Redaction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+# Nothing of a fuzzer's secrets, and of what changes a terminal, may be shown.
+TOKEN = "t0ken-of-the-fuzzer"
+UNSAFE = "\x00\x1b\x7f\x9b\u202e\u2066\u200f\u2028\ud800"
+TEXT = st.text(max_size=60) | st.text(st.sampled_from(f"a0 .:/{{}}[]\"'%\\\n{UNSAFE}"), max_size=20)
+QUOTED = st.builds(
+    lambda encode, text, bare: f"{text}{encode(bare)}",
+    st.sampled_from([*ENCODINGS.values()]),
+    st.sampled_from(["", "wrong: ", "x/"]),
+    st.sampled_from([SECRET, TOKEN]),
+)
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | TEXT
+    | QUOTED
+    | st.sampled_from(["Bearer", TOKEN, 3600, "3600", "invalid_client", "read write", "1e400"])
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT | QUOTED, inner, max_size=4),
+    max_leaves=10,
+)
+FIELDS = st.dictionaries(
+    st.sampled_from(
+        ["access_token", "token_type", "expires_in", "scope", "error", "errors", "message"]
+    )
+    | TEXT,
+    VALUES,
+    max_size=7,
+)
+USUAL = {"access_token": TOKEN, "token_type": "Bearer", "expires_in": 3600}
+DEEP = st.builds(
+    lambda opened, depth: opened * depth, st.sampled_from(["[", '{"a":']), st.integers(1, 20_000)
+)
+
+
+def cut(text: str, at: int, put: str) -> bytes:
+    """Return a string with a part of it replaced, as bytes."""
+    at %= len(text) + 1
+    return (text[:at] + put + text[at + 1 :]).encode(errors="surrogatepass")
+
+
+BODIES = (
+    st.binary(max_size=300)
+    | FIELDS.map(lambda fields: json.dumps(fields).encode())
+    | FIELDS.map(lambda fields: json.dumps(USUAL | fields).encode())
+    | st.builds(cut, FIELDS.map(lambda f: json.dumps(USUAL | f)), st.integers(0, 999), TEXT | DEEP)
+)
+HEADERS = st.dictionaries(
+    st.sampled_from(["content-type", "retry-after", "date", "location", "www-authenticate"]),
+    st.sampled_from(["application/json", "text/html", "application/x+json;charset=x"]) | TEXT,
+)
+DATES = st.builds(
+    "{}{} {} {} {}:{}:{} {}".format,
+    st.sampled_from(["Fri, ", "Friday, ", "", "x"]),
+    st.integers(-1, 99),
+    st.sampled_from(["Jan", "Feb", "Foo", "٣"]),
+    st.integers(-1, 99_999),
+    *[st.integers(-1, 99)] * 3,
+    st.sampled_from(["GMT", "+2359", "-9999", "EST", "", "+99999999999"]),
+)
+
+
+def shown(*values: object) -> None:
+    """Check that what is shown holds no secret, and nothing that changes a terminal."""
+    for value in values:
+        text = f"{value}{value!r}"
+        assert SECRET not in text, "the secret is shown"
+        assert TOKEN not in text, "the token is shown"
+        assert all(line.isprintable() for line in text.split("\n")), "a control character is shown"
+
+
+@contextlib.contextmanager
+def ours() -> Iterator[None]:
+    """Let only keyturn's errors pass, and check what they show."""
+    try:
+        yield
+    except errors.KeyturnError as error:
+        shown(error)
+
+
+def response(status: int, headers: dict[str, str], body: bytes, provider: str) -> None:
+    """Give a response to a token request."""
+    world = World()
+    settings = {
+        "": {"scope": "read write"},
+        "orocommerce": {"url": "https://shop.example"},
+        "norce-storm": {"scope": "lab"},
+        "commercelayer": {"kind": "integration"},
+    }[provider]
+    reply = keyturn.plugins.Response(status, JSON | headers, body, world.clock.now)
+    world.endpoint.responses += [world.endpoint.token(TOKEN), *[reply] * 5]
+    connection = world.connect(provider, **settings)
+    connection.token()
+    connection.forget()
+    with ours():
+        token = connection.token()
+        assert token.access_token.isascii()
+        assert 0 < token.lifetime <= 31_536_000
+        if token.access_token == TOKEN:
+            shown(token)
+            shown(json.dumps(dict(token.extra)))
+    with ours():
+        shown(connection.explain(), connection)
+
+
+def times(text: str, date: str) -> None:
+    """Give the headers Retry-After and Date."""
+    found = keyturn.plugins.Response(429, {"retry-after": text, "date": date}, b"", 1e9)
+    seconds = retry_after(found)
+    assert seconds is None or 0 <= seconds <= 3600
+    assert isinstance(date_header(found), float)
+
+
+def configuration(content: bytes) -> None:
+    """Give the content of keyturn.toml."""
+    with tempfile.TemporaryDirectory() as directory, ours():
+        path = Path(directory) / "keyturn.toml"
+        path.touch(mode=0o600)
+        path.write_bytes(content)
+        configured = read_configuration(path)
+        with ours():
+            configured.check()
+        for name in configured.connections:
+            with ours(), configured.open(name) as connection:
+                shown(connection)
+
+
+def scope(requested: object, granted: object) -> None:
+    """Give a scope in settings and in a response."""
+    world = World()
+    world.endpoint.responses.append(world.endpoint.token(TOKEN, scope=granted))
+    with ours():
+        checked = AcmeSettings(client_id="cid", client_secret=SECRET, scope=requested)
+        connection = world.connect(scope=checked.scope)
+        body = connection.token_request().body.decode()
+        assert ("scope=" in body) == bool(checked.scope)
+        token = connection.token()
+        assert token.scope is None or token.scope.split()
+        shown(token)
+
+
+def store(row: str, other: str) -> None:
+    """Give rows of a store: of a token, and of the negative cache."""
+    world = World()
+    connection = world.connect()
+    key = connection.token_request().fingerprint
+    for name, written in ((key, row), (f"refused-{key}", other), ("fingerprint-key", row)):
+        world.store.write(name, written.replace("KEY", key), world.clock.now + 3600)
+    with ours():
+        token = connection.token()
+        assert token.access_token.isprintable()
+        assert connection.headers()
+    with ours():
+        connection.explain()
+
+
+def description(data: dict[str, Any]) -> None:
+    """Give a provider's description, as TOML has it."""
+    with ours():
+        provider = keyturn.plugins.provider_from_data(data, name="acme")
+        provider.settings_schema()
+        with ours():
+            form = {"client_id": "cid", "client_secret": SECRET, "tenant": "blue"}
+            with keyturn.connect(provider, form, store="memory://") as connection:
+                shown(connection.token_request(), connection.token_request().redacted().body)
+
+
+def settings(provider: str, form: dict[Any, Any]) -> None:
+    """Give the settings of a form, and build the token request."""
+    with ours():
+        found = keyturn.problems(provider, form)
+        assert all(isinstance(each, errors.Problem) for each in found)
+        shown(*found)
+    with ours(), keyturn.connect(provider, form, store="memory://") as connection:
+        request = connection.token_request()
+        shown(connection, request, request.redacted().body.decode(), request.redacted().headers)
+        assert request.encode(0.0).url.isascii()
+
+
+def redaction(text: str, secret: str) -> None:
+    """Give a text with a secret in it."""
+    hidden = Redaction([keyturn.Secret(secret)])
+    found = hidden.printable(text)
+    assert found.isprintable()
+    assert len(found) <= 300
+    assert hidden.text(f"<{secret}>") == "<[hidden]>" or len(secret) < 4
+    hidden.value([text, {text: text}])
+
+
+def toml(value: object) -> str:
+    """Return a value as TOML has it; JSON is nearly the same."""
+    if isinstance(value, dict):
+        pairs = (f"{json.dumps(str(name))} = {toml(each)}" for name, each in value.items())
+        return f"{{ {', '.join(pairs)} }}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(toml, value))}]"
+    return json.dumps(value if value is not None else "")
+
+
+REFERENCES = st.dictionaries(
+    st.sampled_from(["env", "file", "keyring", "x"]), VALUES, max_size=2
+) | st.just({"command": ["true"]})
+CONNECTION_NAMES = (
+    "provider url client_id client_secret scope timeout wait margin rate_limit kind organization "
+    "store body_format token_url"
+)
+CONNECTION = st.dictionaries(
+    st.sampled_from(CONNECTION_NAMES.split()) | TEXT,
+    VALUES | REFERENCES | st.sampled_from(["orocommerce", "generic", "norce-storm", "memory://"]),
+    max_size=8,
+)
+TABLES = st.fixed_dictionaries(
+    {"connections": st.dictionaries(st.sampled_from(["a", "b-c", "B_C"]) | TEXT, CONNECTION)},
+    optional={"store": SCALARS, "store_key": VALUES | REFERENCES, "x": VALUES},
+).map(lambda top: "\n".join(f"{name} = {toml(each)}" for name, each in top.items()))
+DATA_NAMES = (
+    "name title method body_format client_authentication client_id_name grant_type "
+    "parameters token_headers scope_name assertion_name assertion_algorithm token_field token_type "
+    "token_status lifetime_field lifetime_format missing_lifetime scope_separator error_field "
+    "error_codes api_url api_headers authorization_header authorization_scheme rate_limit "
+    "credentials max_margin api_url_field api_domains"
+)
+TEMPLATES = st.sampled_from(
+    [
+        "https://{tenant}.acme.example/token",
+        "https://acme.example/{x}",
+        "{client_secret}",
+        "{",
+        "{}",
+    ]
+)
+DESCRIPTIONS = st.fixed_dictionaries(
+    {"token_url": st.just("https://acme.example/token") | TEMPLATES | TEXT},
+    optional={
+        **dict.fromkeys(
+            DATA_NAMES.split(), VALUES | TEMPLATES | st.dictionaries(TEXT, TEMPLATES | TEXT)
+        ),
+        "settings": st.dictionaries(
+            st.sampled_from(["tenant", "x", "store"]) | TEXT,
+            st.dictionaries(
+                st.sampled_from(["title", "type", "default", "required", "choices", "pattern"])
+                | TEXT,
+                VALUES | st.sampled_from(["string", "secret", "label", "integer", "["]),
+            )
+            | VALUES,
+        ),
+    },
+)
+FORM_NAMES = (
+    "url client_id client_secret scope kind market organization client environment application_id "
+    "token_url api_url token_field body_format client_authentication parameters private_key store"
+)
+FORMS = st.dictionaries(
+    st.sampled_from(FORM_NAMES.split()) | TEXT,
+    VALUES | st.sampled_from(["https://shop.example", "integration", "stage", "lab", SECRET]),
+    max_size=9,
+)
+ENTRY = json.dumps(
+    {
+        "v": 1, "fingerprint": "KEY", "access_token": "x", "token_type": "Bearer", "extra": {},
+        "scope": None, "expires_at": 1_800_003_600.0, "issued_at": 1_800_000_000.0,
+        "clock": "x", "issued": 1_000.0,
+    }
+)  # fmt: skip
+CACHED = json.dumps(
+    {
+        "v": 1, "kind": "InvalidClient", "message": "m", "error": "e", "hint": "h", "status": 401,
+        "until": 1_800_000_020.0, "seconds": 30.0,
+    }
+)  # fmt: skip
+
+
+def rows(usual: str) -> st.SearchStrategy[str]:
+    """Return rows of a store that are nearly right."""
+    fields = st.dictionaries(st.sampled_from([*json.loads(usual)]) | TEXT, VALUES, max_size=3)
+    changed = fields.map(lambda each: json.dumps(json.loads(usual) | each))
+    torn = st.builds(cut, st.just(usual), st.integers(0, 999), TEXT | DEEP)
+    return changed | torn.map(lambda each: each.decode(errors="replace")) | TEXT | st.just(usual)
+
+
+TARGETS: dict[str, tuple[Callable[..., None], tuple[st.SearchStrategy[Any], ...]]] = {
+    "response": (
+        response,
+        (
+            st.sampled_from([200, 400, 401, 429, 500, 307]) | st.integers(100, 599),
+            HEADERS,
+            BODIES,
+            st.sampled_from(["", "orocommerce", "norce-storm", "commercelayer"]),
+        ),
+    ),
+    "times": (times, (TEXT | DATES, TEXT | DATES)),
+    "configuration": (
+        configuration,
+        (
+            TABLES.map(lambda each: each.encode(errors="replace"))
+            | st.builds(cut, TABLES, st.integers(0, 999), TEXT | DEEP)
+            | st.binary(),
+        ),
+    ),
+    "scope": (scope, (VALUES | TEXT, VALUES | TEXT)),
+    "store": (store, (rows(ENTRY), rows(CACHED))),
+    "description": (description, (DESCRIPTIONS | FIELDS,)),
+    "settings": (
+        settings,
+        (
+            st.sampled_from([each.name for each in keyturn.providers()]),
+            FORMS,
+        ),
+    ),
+    "redaction": (redaction, (TEXT | QUOTED | st.text(), st.text(min_size=1) | st.just(SECRET))),
+}  # fmt: skip
