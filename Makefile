@@ -4,6 +4,7 @@
 VENV ?= .venv
 LOCK ?= dev
 PYTEST_ARGS ?=
+FUZZ_SECONDS ?= 600
 PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo $$python && break; done)
@@ -24,7 +25,7 @@ endif
 ensure_venv = test -x $(BIN)/python || $(create_venv) || { rm -f $(BIN)/python*; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run-demo test test-lowest coverage check check-format check-lint check-types \
+.PHONY: help demo run-demo test test-lowest fuzz coverage check check-format check-lint check-types \
 	check-imports check-locks format bench mutants test-servers wheel wheel-test requirements \
 	compile-locks clean
 
@@ -44,6 +45,9 @@ test-lowest: ## Run the tests with the lowest versions of the dependencies that 
 	@$(MAKE) --no-print-directory check-locks VENV=.cache/lowest LOCK=lowest
 	@$(MAKE) --no-print-directory test VENV=.cache/lowest LOCK=lowest \
 		PYTEST_ARGS='--ignore=tests/bench --ignore=tests/docs --ignore=tests/packaging $(PYTEST_ARGS)'
+
+fuzz: $(READY) ## Give each parser whatever it may get, for ten minutes each (FUZZ_SECONDS=600 FUZZ=response)
+	@$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS) $(FUZZ)
 
 coverage: ## Run the tests; every line and branch of core and providers must be covered
 	@$(MAKE) --no-print-directory test PYTEST_ARGS='--cov $(PYTEST_ARGS)'

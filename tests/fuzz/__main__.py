@@ -74,7 +74,6 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=600.0, help="for each target (600)")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="the first seed")
     arguments = parser.parse_args(argv)
-    logging.disable(logging.CRITICAL)
     failed = False
     for name in arguments.targets or TARGETS:
         began = time.monotonic()
@@ -97,4 +96,5 @@ if __name__ == "__main__":
                 del os.environ[variable]
         os.environ |= {f"XDG_{kind}_HOME": home for kind in ("CACHE", "CONFIG", "DATA")}
         os.environ["KEYTURN_FINGERPRINT_KEY"] = "made-up-key-for-tests"
+        logging.disable(logging.CRITICAL)
         sys.exit(main())

@@ -1,0 +1,69 @@
+"""The fuzzer finds what is wrong, and the threat model names tests that exist."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import strategies as st
+from tests.fuzz.__main__ import fuzz, main
+from tests.fuzz.targets import TARGETS, ours, shown
+
+from keyturn import errors
+
+ROOT = Path(__file__).parents[2]
+ROWS = re.findall(
+    r"^\| .* \| \[`(\w+)`\]\(([\w/.]+)\) \|$",
+    (ROOT / "SECURITY.md").read_text(encoding="utf-8"),
+    re.MULTILINE,
+)
+
+
+def test_fuzzer_finds_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fuzzer that finds nothing would prove nothing."""
+
+    def target(number: int) -> None:
+        with ours():
+            if number > 100:
+                raise ValueError("planted")
+            raise errors.KeyturnError("ours")
+
+    monkeypatch.setitem(TARGETS, "planted", (target, (st.integers(),)))
+    count, failure = fuzz(target, (st.integers(),), 7, 0)
+
+    assert count > 0
+    assert isinstance(failure, ValueError)
+    assert failure.__notes__[-1] == "with --seed 7"
+    assert main(["planted", "--seed", "7", "--seconds", "0"]) == 1
+
+
+@pytest.mark.parametrize("text", ["s3cret-for-tests", "t0ken-of-the-fuzzer", "a\x1b", "\u202e"])
+def test_fuzzer_sees_what_must_not_be_shown(text: str) -> None:
+    """A leak would pass."""
+    with pytest.raises(AssertionError):
+        shown(text)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_parser_raises_only_our_errors(name: str) -> None:
+    """The caller would get an error that is not keyturn's; `make fuzz` tries many more inputs."""
+    target, given = TARGETS[name]
+    count, failure = fuzz(target, given, 1, 0, batch=5)
+
+    assert failure is None
+    assert count >= 5
+
+
+@pytest.mark.parametrize(("name", "path"), ROWS)
+def test_each_attempt_of_the_threat_model_has_its_test(name: str, path: str) -> None:
+    """SECURITY.md would promise what no test shows."""
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+
+    assert name in {each.name for each in tree.body if isinstance(each, ast.FunctionDef)}
+
+
+def test_threat_model_lists_attempts_of_each_attacker() -> None:
+    """The rows could not be read, and the test above would show nothing."""
+    assert len(ROWS) >= 30
