@@ -42,8 +42,9 @@ class PerProcess(Generic[T]):
         found = values.get(process)
         if found is None:
             found = values.setdefault(process, self._make())
-            for parent in [each for each in values if each != process]:
-                values.pop(parent, None)
+            for other in [*values]:  # of parents
+                if other != process:
+                    values.pop(other, None)
         return found
 
 
@@ -57,22 +58,18 @@ class ForkSafeLock:
     """
 
     def __init__(self) -> None:
-        self._reset()
+        # Reentrant: an import may cause another, or fork.
+        self._lock = PerProcess(threading.RLock)
         if hasattr(os, "register_at_fork"):  # pragma: no branch - it is missing on Windows
-            os.register_at_fork(
-                before=self.__enter__, after_in_parent=self.__exit__, after_in_child=self._reset
-            )
+            os.register_at_fork(before=self.__enter__, after_in_parent=self.__exit__)
 
     def __enter__(self) -> None:
-        self._lock.acquire(timeout=_FORK_PATIENCE)
+        self._lock.get().acquire(timeout=_FORK_PATIENCE)
 
     def __exit__(self, *_: object) -> None:
         # The lock did not come in time, or this is a child that was forked inside the block.
         with suppress(RuntimeError):
-            self._lock.release()
-
-    def _reset(self) -> None:
-        self._lock = threading.RLock()  # reentrant: an import may cause another, or fork
+            self._lock.get().release()
 
 
 importing = ForkSafeLock()

@@ -23,6 +23,7 @@ from keyturn._http.policy import PERMISSIVE, check_address
 from keyturn._http.proxies import proxy_for
 from keyturn._http.request import encode
 from keyturn._http.response import MAX_BODY, Response
+from keyturn._once import PerProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -35,10 +36,10 @@ if TYPE_CHECKING:
 _WINDOW_BITS = {"": 0, "identity": 0, "gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
 _HEADERS = {"User-Agent": "keyturn", "Connection": "keep-alive"}
 # The threads that send a token request: httpcore logs nothing there, a response may echo a secret.
-_sending: set[int] = set()
+_sending: PerProcess[set[int]] = PerProcess(set)
 
 for _name in ("httpcore.connection", "httpcore.http11"):
-    logging.getLogger(_name).addFilter(lambda _: threading.get_ident() not in _sending)
+    logging.getLogger(_name).addFilter(lambda _: threading.get_ident() not in _sending.get())
 # ssl and httpx would import these in the midst of a request.
 for _name in ("encodings.idna", "certifi"):
     importlib.import_module(_name)
@@ -87,7 +88,7 @@ def exchange(
     found = idle.take(key)
     kept = found or connect()
     try:
-        _sending.add(thread)
+        _sending.get().add(thread)
         if found is not None:
             try:
                 return send(found)
@@ -102,7 +103,7 @@ def exchange(
     except Exception as error:  # noqa: BLE001 - httpcore, h11 and ssl raise their own
         failure = unavailable(error, request.url, seconds, kept.network, trust.source)
     finally:
-        _sending.discard(thread)
+        _sending.get().discard(thread)
     # Raised here, not in the handler: those errors may hold the request, secret included.
     raise failure
 

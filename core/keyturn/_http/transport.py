@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from typing import TYPE_CHECKING
 
 from keyturn import errors
@@ -37,6 +38,8 @@ class Transport:
         self._tls = tls
         self._load = cached_once(self._loaded)
         self._exchange: Callable[..., Response] | None = None
+        if "uwsgi" in sys.modules:  # it forks without Python's hooks, and so amid an import too
+            self._load()
 
     def send(
         self,

@@ -30,6 +30,8 @@ _WAITS = 4
 # For locks whose holder is gone, twice: that of the request, and that of the rate limit.
 _PATIENCE_EXTRA = 15.0
 
+# Not the module's own, whose state forks without Python's hooks share.
+_random = random.SystemRandom()
 _logger = logging.getLogger("keyturn")
 
 
@@ -205,7 +207,7 @@ class TokenManager:
         if now >= held.fresh_until and self._process != os.getpid():
             # Workers forked from one parent that had a token would all renew it at once.
             self._process = os.getpid()
-            spread = random.random() * _SPREAD  # noqa: S311 - no secret
+            spread = _random.random() * _SPREAD
             self._postpone(held, spread * (held.usable_until - now))
         elif now >= held.fresh_until and self._postpone(held, _MAX_RETRY):
             message = "%s: renewing the token, which expires in %.0f s"

@@ -40,6 +40,8 @@ _SLOW = 2.0
 _UNREAD = "It is the provider's read_token that does not take it: report it to its authors."
 _SHORTEST_SECRET = 8
 
+# Not the module's own, whose state forks without Python's hooks share.
+_random = random.SystemRandom()
 _logger = logging.getLogger("keyturn")
 
 
@@ -268,7 +270,7 @@ def _pause(
     """
     if attempt == _ATTEMPTS:
         return None
-    pause = _BACKOFF * 2.0**attempt * (0.5 + random.random() / 2)  # noqa: S311 - no secret
+    pause = _BACKOFF * 2.0**attempt * (0.5 + _random.random() / 2)
     at_least = max(pause, cooldown or 0.0)
     if isinstance(error, errors.EndpointUnavailable):
         if not error.transient:

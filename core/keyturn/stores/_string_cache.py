@@ -64,7 +64,18 @@ class _Connection(sqlite3.Connection):
 
     schema: frozenset[str] = frozenset()
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._process = os.getpid()
+        super().__init__(*args, **kwargs)
+
     def __del__(self) -> None:
+        if self._process != os.getpid():
+            # Closed in a child, it would roll back what its parent is writing, or wait for a lock
+            # of its parent (https://sqlite.org/howtocorrupt.html section 2.6): it is never freed.
+            import ctypes  # milliseconds, where Python's fork hooks do not run
+
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self))
+            return
         # Python 3.13 warns of a connection that garbage collection closes.
         with contextlib.suppress(sqlite3.Error):  # it could not be opened
             self.close()
