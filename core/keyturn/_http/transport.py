@@ -73,8 +73,14 @@ class Transport:
         return exchange(request, seconds, clock, policy)
 
     def _loaded(self) -> Callable[..., Response]:
-        with importing:
-            from keyturn._http.exchange import exchange
-            from keyturn._http.tls import Trust
+        try:
+            with importing:
+                from keyturn._http.exchange import exchange
+                from keyturn._http.tls import Trust
+        except Exception as error:  # noqa: BLE001 - an isolated subinterpreter refuses some modules
+            raise errors.ConfigurationError(
+                f"the HTTP client can't be imported here: {type(error).__name__}: {error}.",
+                hint="Check the installation of httpx; in a subinterpreter, use the main one.",
+            ) from None
         self._exchange = functools.partial(exchange, trust=Trust(self._tls))
         return self._exchange

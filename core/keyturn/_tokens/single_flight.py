@@ -187,9 +187,10 @@ def _attempt(future: Future[T], work: Callable[[], T]) -> Callable[[], None]:
 @atexit.register
 def finish_workers() -> None:
     """Wait a second at most for workers that have a result, and report their events."""
-    deadline = time.monotonic() + _EXIT_PATIENCE
-    for done in _state.get().finishing.copy():
+    deadline, state = time.monotonic() + _EXIT_PATIENCE, _state.get()
+    for done in state.finishing.copy():
         done.acquire(timeout=max(0.0, deadline - time.monotonic()))
+    state.workers.end(max(0.0, deadline - time.monotonic()))
 
 
 def overdue(progress: Progress, host: str, seconds: float) -> errors.EndpointUnavailable:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import attrs
@@ -29,6 +30,7 @@ class _Seat:
 
     is_called: threading.Lock = attrs.field(factory=threading.Lock)
     task: Task | None = None
+    thread: threading.Thread = attrs.field(factory=threading.current_thread)
 
 
 class Workers:
@@ -44,6 +46,7 @@ class Workers:
         self._number = 0  # those that are being started included
         self._threads: set[int] = set()
         self._idle: list[_Seat] = []
+        self._patience = _IDLE_SECONDS
 
     def submit(self, host: str, work: Callable[[], Lane | None]) -> None:
         """Run `work` on a worker and in the caller's context.
@@ -74,6 +77,23 @@ class Workers:
             tasks = self._dispatch()
         for task in tasks:
             self._start(task)
+
+    def end(self, seconds: float) -> None:
+        """End the workers as they become idle, and wait for those that are.
+
+        An interpreter that ends while its threads live may not, or be aborted (Py_EndInterpreter).
+
+        Args:
+            seconds: The longest wait.
+        """
+        deadline = time.monotonic() + seconds
+        with self._lock:
+            self._patience = 0.0
+            seats, self._idle = self._idle, []
+        for seat in seats:
+            seat.is_called.release()
+        for seat in seats:
+            seat.thread.join(max(0.0, deadline - time.monotonic()))
 
     def load(self, host: str | None = None) -> int:
         """Return how many jobs wait or are in progress, of one host or of all."""
@@ -133,12 +153,13 @@ class Workers:
                 tasks = self._dispatch() if self._schedule.queued else []
             for each in tasks:
                 self._start(each)
-            seat.is_called.acquire(timeout=_IDLE_SECONDS)
+            seat.is_called.acquire(timeout=self._patience)
             with self._lock:
                 task, seat.task = seat.task, None
                 if task is None:
-                    self._idle.remove(seat)
                     self._number -= 1
+                    if seat in self._idle:
+                        self._idle.remove(seat)
         self._threads.discard(threading.get_ident())
         kept.leave()
 

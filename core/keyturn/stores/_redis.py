@@ -5,6 +5,7 @@ import os
 import secrets
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeVar
@@ -26,6 +27,8 @@ _LONGEST_KEPT = 400 * 86_400.0
 # A crowd of processes with many threads each would slow the server, and this machine, down.
 _CONNECTIONS = 4
 _QUEUE_PATIENCE = 10.0
+# As many locks are freed later; others end with their lease.
+_RELEASES = 64
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.005, 0.5
 # PTTL returns -2 where there is no key, and -1 for one without an expiry, which is no lock of
 # ours: it would never be freed.
@@ -75,6 +78,10 @@ class RedisStore:
         self._is_suspected = False
         # Those that the threads of a parent process hold are never free in a child.
         self._places = PerProcess(lambda: threading.BoundedSemaphore(_CONNECTIONS))
+        # What frees a lock when the server responds again: no caller waits for that.
+        self._releases: PerProcess[deque[Callable[[], object]]] = PerProcess(
+            lambda: deque(maxlen=_RELEASES)
+        )
 
     @property
     def location(self) -> str:
@@ -132,14 +139,11 @@ class RedisStore:
         def release() -> object:
             return self._client.eval(_RELEASE, 1, name, holder)
 
-        def release_later() -> None:  # no caller waits once more for a server that has just failed
-            threading.Thread(target=_try, args=[release], daemon=True).start()
-
         def take() -> object:
             try:
                 return self._client.eval(_TAKE, 1, name, holder, max(1, int(lease * 1000)))
             except BaseException:  # the server may have given the lock, and its response is lost
-                release_later()
+                self._releases.get().append(release)
                 raise
 
         self._acquire(take, name, lease)
@@ -149,7 +153,7 @@ class RedisStore:
             # A child forked inside the block frees nothing of its parent's.
             if os.getpid() == process:
                 if self._is_cooling_down():
-                    release_later()
+                    self._releases.get().append(release)
                 else:
                     self._ask(release)
 
@@ -167,6 +171,13 @@ class RedisStore:
             pause = min(max(waited / 10, _SHORTEST_PAUSE), _LONGEST_PAUSE, lease - waited)
             time.sleep(pause * _random.uniform(0.5, 1))
 
+    def _release_others(self) -> None:
+        """Free the locks that could not be freed, or that came too late, as the server failed."""
+        releases = self._releases.get()
+        with suppress(IndexError, redis.RedisError):  # none is left; it failed again
+            while True:
+                releases.popleft()()
+
     def _is_cooling_down(self) -> bool:
         # The clock may have been set back: the pause is no longer than it should be.
         return 0 < self._cooldown_end - self._now() <= COOLDOWN
@@ -181,6 +192,7 @@ class RedisStore:
                 raise OSError(errno.EIO, f"Redis has failed, and is not asked for {COOLDOWN:g} s")
             result = operation()
             self._is_suspected = False
+            self._release_others()
         except redis.RedisError as error:
             self._is_suspected = is_late = isinstance(error, redis.TimeoutError)
             if (is_late and was_suspected) or isinstance(error, redis.ConnectionError):
@@ -256,8 +268,3 @@ def _client(url: str) -> redis.Redis:
         hint="Its form is redis://user:password@host:6379/0, with user and password "
         "percent-encoded, or unix:///path/to/socket; rediss:// is Redis over TLS.",
     )
-
-
-def _try(operation: Callable[[], object]) -> None:
-    with suppress(Exception):
-        operation()
