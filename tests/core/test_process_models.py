@@ -1,0 +1,538 @@
+"""Where keyturn runs: forks that Python's hooks do not see, no threads, and processes that stop."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from keyturn import errors
+from keyturn._http.transport import Transport
+from keyturn.plugins import TokenRequest
+
+if TYPE_CHECKING:
+    import socket
+    import subprocess
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.conftest import RawServer
+
+    RunPython = Callable[..., str]
+
+# What each of these processes begins with.
+BEGIN = """
+import asyncio, ctypes, os, resource, sys, threading, time
+import keyturn
+
+url, where = sys.argv[1:3]
+
+def connect(store="memory://", client_id="cid", **options):
+    return keyturn.connect(
+        "orocommerce", url=url, client_id=client_id, client_secret="s3cret-for-tests",
+        store=store, **options,
+    )
+
+forked = threading.Event()
+
+def in_child(fork, work):
+    "Return the exit status of a child that does this work, ended when it hangs."
+    child = fork()
+    if child == 0:
+        status = 1
+        try:
+            work()
+            status = 0
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+        finally:
+            os._exit(status)
+    forked.set()
+    for _ in range(2000):
+        if (done := os.waitpid(child, os.WNOHANG))[0]:
+            return done[1]
+        time.sleep(0.01)
+    os.kill(child, 9)
+    os.waitpid(child, 0)
+    return "hangs"
+
+# The fork of the C library runs no hook of Python's; PyDLL keeps the interpreter's lock.
+bare_fork = ctypes.PyDLL(None).fork
+"""
+
+
+class Endpoint:
+    """A token endpoint with a new token for each request; the first few wait until released.
+
+    Args:
+        serve: Starts a server.
+        http_response: Makes a response.
+        held: How many requests wait.
+    """
+
+    def __init__(
+        self, serve: Callable[..., RawServer], http_response: Callable[..., bytes], held: int = 0
+    ) -> None:
+        self.released, self.reached = threading.Event(), threading.Semaphore(0)
+        self.lifetime, self._number, self._held = 3600, 0, held
+        self._lock, self._response = threading.Lock(), http_response
+        self.server = serve(self._handle)
+        self.url = self.server.url.removesuffix("/token")
+
+    @property
+    def requests(self) -> int:
+        """How many token requests came."""
+        return self._number
+
+    def _handle(self, server: RawServer, connection: socket.socket) -> None:
+        while True:
+            server.read_request(connection)
+            with self._lock:
+                self._number += 1
+                number = self._number
+            self.reached.release()
+            if number <= self._held:
+                self.released.wait(20)
+            token = {"access_token": f"token-{number}", "token_type": "Bearer"}
+            connection.sendall(self._response(token | {"expires_in": self.lifetime}))
+
+
+@pytest.fixture
+def endpoint(
+    serve: Callable[..., RawServer], http_response: Callable[..., bytes]
+) -> Callable[..., Endpoint]:
+    """Give a function that starts a token endpoint."""
+
+    def start(held: int = 0) -> Endpoint:
+        return Endpoint(serve, http_response, held)
+
+    return start
+
+
+FORKS = (
+    BEGIN
+    + """
+def child():
+    for connection in connections:
+        assert connection.token().access_token
+    # What the parent's threads were doing hinders none of these either.
+    assert asyncio.run(connect(client_id="another").atoken()).access_token
+    registry.open("new", "orocommerce", dict(url=url, client_id="new", client_secret="x"))
+    registry.close("new")
+    memory.write("b", "entry", float("inf"))
+    with memory.lock("a", 5), disk.lock("b", 5):
+        assert disk.read("a") == "entry"
+
+stores = ["memory://", f"disk://{where}"]
+connections = [connect(store, client_id=f"c{number}") for number, store in enumerate(stores)]
+registry = keyturn.Connections(store="memory://", policy=keyturn.NetworkPolicy(
+    private_addresses=True, loopback=True, address_settings=True))
+memory, disk = (keyturn.stores.from_url(store) for store in stores)
+disk.write("a", "entry", float("inf"))
+threads = [threading.Thread(target=each.token, daemon=True) for each in connections]
+for thread in threads:
+    thread.start()
+print("asked", flush=True)
+sys.stdin.readline()
+fork = bare_fork if sys.argv[3] == "bare" else os.fork
+# All of the parent's locks are held, by threads that a child does not have.
+held = threading.Semaphore(0)
+def hold(lock):
+    with lock:
+        held.release()
+        forked.wait(20)
+from keyturn import _once
+from keyturn._http.kept import kept_connections
+from keyturn._tokens.single_flight import _state
+locks = [memory.lock("a", 30), registry._lock.get(), memory._locks.get()[0],
+         kept_connections.get()._lock, _state.get().lock, _state.get().workers._lock]
+if fork is bare_fork:  # a fork with hooks waits for these
+    from keyturn.stores import _disk
+    locks += [_once.importing, _disk._mutex.get()]
+for lock in locks:
+    threading.Thread(target=hold, args=[lock], daemon=True).start()
+    held.acquire()
+print(in_child(fork, child), flush=True)
+sys.stdin.readline()
+for thread in threads:
+    thread.join()
+print(*(each.token().access_token for each in connections))
+"""
+)
+
+
+def line(process: subprocess.Popen[str]) -> str:
+    """Return the next line that a process prints."""
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def go_on(process: subprocess.Popen[str]) -> None:
+    """Let a process that waits for its input go on."""
+    assert process.stdin is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
+@pytest.mark.parametrize("kind", ["bare", "hooks"])
+def test_child_forked_amid_token_requests_gets_its_own_tokens(
+    endpoint: Callable[..., Endpoint],
+    spawn: Callable[..., subprocess.Popen[str]],
+    tmp_path: Path,
+    kind: str,
+) -> None:
+    """No worker of a uWSGI master that had a token request in flight would ever get a token."""
+    server = endpoint(held=2)
+    process = spawn([sys.executable, "-c", FORKS, server.url, tmp_path / "store", kind])
+    assert line(process) == "asked"
+    for _ in range(2):
+        assert server.reached.acquire(timeout=20)
+    # The disk store's lock is the parent's, as it should be, until its token is there.
+    threading.Timer(0.2, server.released.set).start()
+    go_on(process)
+    assert (line(process), process.poll()) == ("0", None), process.communicate()
+    go_on(process)
+    assert len(line(process).split()) == 2
+    # Of the parent, two; of the child, one for the memory store, and one of its own.
+    assert server.requests == 4
+
+
+DATABASE = """
+import gc, sqlite3
+from keyturn.stores import _disk
+
+store = keyturn.stores.from_url(f"disk://{where}")
+for number in range(50):
+    store.write(f"k{number}", "old" * 1000, float("inf"))
+connection = _disk._open.get()[store]._con
+connection.execute("PRAGMA cache_size = 2")  # it writes pages before the end of a transaction
+connection.execute("BEGIN IMMEDIATE")
+connection.execute("UPDATE Cache SET value = replace(value, 'old', 'new')")
+
+def child():
+    globals().pop("connection")
+    _disk._open.get()
+    gc.collect()
+
+print(in_child(bare_fork, child))
+connection.execute("COMMIT")
+print({store.read(f"k{number}")[:3] for number in range(50)})
+store.close()
+print(sqlite3.connect(f"{where}/cache.db").execute("PRAGMA integrity_check").fetchone()[0])
+"""
+
+
+def test_child_leaves_its_parents_database_alone(run_python: RunPython, tmp_path: Path) -> None:
+    """A child would roll back what its parent is writing, and damage the store."""
+    printed = run_python(BEGIN + DATABASE, "http://127.0.0.1:9", tmp_path / "store")
+    assert printed.split("\n") == ["0", "{'new'}", "ok"]
+
+
+CHANCE = (
+    BEGIN
+    + """
+import random
+connection = connect()
+connection.token()
+fresh = connection._manager.snapshot
+def child():
+    connection._now = connection._manager.now = lambda: fresh.fresh_until + 1
+    connection.token()
+    os.write(write, b"%r\\n" % connection._manager.snapshot.fresh_until)
+read, write = os.pipe()
+print([in_child(bare_fork, child) for _ in range(2)])
+first, second = os.read(read, 1000).split()
+print(first != second)
+"""
+)
+
+
+def test_children_do_not_renew_at_the_same_moment(
+    endpoint: Callable[..., Endpoint], run_python: RunPython, tmp_path: Path
+) -> None:
+    """All workers of one master, which share Python's random numbers, would renew together."""
+    printed = run_python(CHANCE.replace("%r", "%a"), endpoint().url, tmp_path)
+    assert printed.split("\n") == ["[0, 0]", "True"]
+
+
+FORK_IN_A_THREAD = (
+    BEGIN
+    + """
+import multiprocessing, subprocess
+connection = connect(f"disk://{where}")
+first = threading.Thread(target=connection.token)
+first.start()
+print("asked", flush=True)
+sys.stdin.readline()
+statuses = []
+def fork():
+    statuses.append(in_child(os.fork, lambda: connect(client_id="other").token()))
+thread = threading.Thread(target=fork)
+thread.start()
+thread.join()
+child = multiprocessing.get_context("fork").Process(target=lambda: connection.token())
+child.start()
+command = [sys.executable, "-c", sys.argv[3], url, where]
+spawned = os.posix_spawn(sys.executable, command, os.environ)
+print("forked", flush=True)
+sys.stdin.readline()
+first.join()
+child.join()
+print(*statuses, child.exitcode, os.waitpid(spawned, 0)[1])
+"""
+)
+
+
+def test_fork_in_a_thread_amid_a_request(
+    endpoint: Callable[..., Endpoint], spawn: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    """A program that forks, or starts another, while a token is on its way would hang."""
+    server = endpoint(held=1)
+    asks = BEGIN + 'print(connect(f"disk://{where}").token().access_token)'
+    process = spawn([sys.executable, "-c", FORK_IN_A_THREAD, server.url, tmp_path / "store", asks])
+    assert line(process) == "asked"
+    assert server.reached.acquire(timeout=20)
+    go_on(process)
+    assert line(process) == "forked", process.communicate()
+    server.released.set()
+    go_on(process)
+    # What the spawned program prints comes first.
+    assert sorted([line(process), line(process)]) == ["0 0 0", "token-1"]
+    assert server.requests == 2
+
+
+STARTS = """
+import multiprocessing, sys
+import keyturn
+
+def ask(url, results):
+    with keyturn.connect(
+        "orocommerce", url=url, client_id="cid", client_secret="x", store="memory://"
+    ) as connection:
+        results.put(connection.token().access_token)
+
+if __name__ == "__main__":
+    with keyturn.connect("orocommerce", url=sys.argv[1], client_id="cid", client_secret="x",
+                         store="memory://") as connection:
+        connection.token()
+        for method in ("spawn", "forkserver"):
+            context = multiprocessing.get_context(method)
+            results = context.SimpleQueue()
+            child = context.Process(target=ask, args=(sys.argv[1], results))
+            child.start()
+            print(results.get())
+            child.join()
+        try:
+            context.Process(target=print, args=(connection,)).start()
+        except TypeError as error:
+            print(error)
+"""
+
+
+def test_multiprocessing_spawn_and_forkserver(
+    endpoint: Callable[..., Endpoint], run_python: RunPython, tmp_path: Path
+) -> None:
+    """A child that is started afresh would get no token, or an error that explains nothing."""
+    script = tmp_path / "starts.py"
+    script.write_text(STARTS)
+    code = "import runpy, sys; runpy.run_path(sys.argv.pop(1), run_name='__main__')"
+    printed = run_python(code, script, endpoint().url).split("\n")
+    assert printed[:2] == ["token-2", "token-3"]
+    assert "call keyturn.connect in each process" in printed[2]
+
+
+NO_THREADS = (
+    BEGIN
+    + """
+import httpx
+from keyturn.integrations.httpx import KeyturnAuth
+from keyturn._tokens.single_flight import finish_workers
+
+# As another user, for whom the limit holds, it may import no more.
+connect(client_id="first").token()
+finish_workers()
+if os.geteuid() == 0:
+    os.setuid(54321)
+resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+try:
+    threading.Thread(target=print).start()
+except RuntimeError:
+    print("no thread")
+connection = connect()
+print(connection.token().access_token)
+print(asyncio.run(connect(client_id="other").atoken()).access_token)
+snapshot = connection._manager.snapshot
+connection._now = connection._manager.now = lambda: snapshot.fresh_until + 1
+print(connection.token().access_token)  # stale: it is renewed
+print(connection.token().access_token)
+request = httpx.Request("GET", f"{url}/api/x")
+sent = next(KeyturnAuth(connect(client_id="third")).sync_auth_flow(request))
+print(sent.headers["authorization"])
+async def flow():
+    sent = await anext(KeyturnAuth(connect(client_id="fourth")).async_auth_flow(request))
+    print(sent.headers["authorization"])
+asyncio.run(flow())
+"""
+)
+
+
+def test_no_thread_to_be_had(
+    endpoint: Callable[..., Endpoint], run_python: RunPython, tmp_path: Path
+) -> None:
+    """Where a container or a user may have one thread, no caller would get a token."""
+    printed = run_python(NO_THREADS, endpoint().url, tmp_path).split("\n")
+    assert printed[:3] == ["no thread", "token-2", "token-3"]
+    assert printed[3:5] == ["token-2", "token-4"]
+    assert [each[:13] for each in printed[5:]] == ["Bearer token-"] * 2
+
+
+AT_EXIT = (
+    BEGIN
+    + """
+import atexit
+def ask(number):
+    connection = connect(client_id=f"late-{number}")
+    print(connection.token().access_token)
+    print(asyncio.run(connect(client_id=f"later-{number}").atoken()).access_token, flush=True)
+connect().token() if sys.argv[3] == "used" else None
+atexit.register(ask, 2)
+"""
+)
+EARLY = "import atexit\natexit.register(lambda: ask(1))\n"
+
+
+@pytest.mark.parametrize("state", ["used", "unused"])
+def test_token_at_the_end_of_the_interpreter(
+    endpoint: Callable[..., Endpoint], run_python: RunPython, tmp_path: Path, state: str
+) -> None:
+    """Python 3.12 starts no thread then: an application that says goodbye would get no token."""
+    server = endpoint()
+    # The first is called after keyturn's own function, as it was registered before.
+    assert len(run_python(EARLY + AT_EXIT, server.url, tmp_path, state).split()) == 4
+    assert server.requests == 4 + (state == "used")
+
+
+SUBINTERPRETER = (
+    BEGIN
+    + """
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+code = '''
+import sys, threading
+sys.path[:] = {!r}
+try:
+    import keyturn
+    connection = keyturn.connect(
+        "orocommerce", url={!r}, client_id="cid", client_secret="x", store={!r}
+    )
+    print(connection.token().access_token, flush=True)
+    connection.forget()
+    import asyncio
+    print(asyncio.run(connection.atoken()).access_token, flush=True)
+except Exception as error:
+    print(type(error).__name__, error, flush=True)
+'''
+interpreter = interpreters.create()
+interpreters.run_string(interpreter, code.format(sys.path, url, f"disk://{where}"))
+# Python 3.12.1 crashes when one that has imported hashlib is destroyed.
+if sys.version_info >= (3, 13):
+    interpreters.destroy(interpreter)
+os._exit(0)
+"""
+)
+
+
+def test_isolated_subinterpreter(
+    endpoint: Callable[..., Endpoint], run_python: RunPython, tmp_path: Path
+) -> None:
+    """Such an interpreter refuses threads, or some modules: an error would blame the provider."""
+    printed = run_python(SUBINTERPRETER, endpoint().url, tmp_path / "store")
+    # On Python 3.11, importing trio, as httpx does where it is installed, is forbidden there.
+    refused = (
+        "ConfigurationError orocommerce: the HTTP client can't be imported here: RuntimeError: "
+        "subprocess not supported for isolated subinterpreters."
+    )
+    is_refused = sys.version_info < (3, 12) and refused in printed
+    assert is_refused or printed.split() == ["token-1", "token-2"]
+
+
+def test_what_cannot_be_imported_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broken installation would be reported as a defect of keyturn."""
+    monkeypatch.setitem(sys.modules, "keyturn._http.exchange", None)
+    with pytest.raises(errors.ConfigurationError, match=r"can't be imported here: Module.*httpx"):
+        Transport().send(TokenRequest("x", "https://x.example/token", ()), 1.0)
+
+
+def test_uwsgi_forks_amid_no_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that is forked while another thread imports would import the same for ever."""
+    monkeypatch.setitem(sys.modules, "uwsgi", sys)
+    monkeypatch.setitem(sys.modules, "keyturn._http.exchange", None)
+    with pytest.raises(errors.ConfigurationError, match="can't be imported here"):
+        Transport()
+
+
+ENDED = (
+    BEGIN
+    + """
+try:
+    import _interpreters as interpreters
+    interpreter = interpreters.create("legacy")
+except ImportError:
+    import _xxsubinterpreters as interpreters
+    interpreter = interpreters.create(isolated=False)
+interpreters.run_string(interpreter, f'''
+import sys
+sys.path[:] = {sys.path!r}
+import keyturn
+connection = keyturn.connect(
+    "orocommerce", url={url!r}, client_id="cid", client_secret="x", store="memory://"
+)
+print(connection.token().access_token, flush=True)
+from keyturn._tokens.single_flight import finish_workers
+finish_workers()
+''')
+interpreters.destroy(interpreter)
+print("destroyed")
+"""
+)
+
+
+def test_subinterpreter_with_threads_can_end(
+    endpoint: Callable[..., Endpoint], run_python: RunPython, tmp_path: Path
+) -> None:
+    """An interpreter that ends while a worker idles would abort the whole process."""
+    assert run_python(ENDED, endpoint().url, tmp_path).split() == ["token-1", "destroyed"]
+
+
+STOPPED = (
+    BEGIN
+    + """
+connection = connect(f"disk://{where}")
+print(connection.token().access_token, flush=True)
+for line in sys.stdin:
+    print(connection.token().access_token, asyncio.run(connection.atoken()).access_token,
+          connection.headers()["Authorization"], flush=True)
+"""
+)
+
+
+def test_process_that_was_stopped_past_the_expiry(
+    endpoint: Callable[..., Endpoint], spawn: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    """A process that a debugger, a batch system or a container stopped would use an old token."""
+    server = endpoint()
+    server.lifetime = 1
+    process = spawn([sys.executable, "-c", STOPPED, server.url, tmp_path / "store"])
+    assert line(process) == "token-1"
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(1.1)  # the token's lifetime, by the kernel's own clock
+    server.lifetime = 3600
+    process.send_signal(signal.SIGCONT)
+    go_on(process)
+    assert line(process) == "token-2 token-2 Bearer token-2"
