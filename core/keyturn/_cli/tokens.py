@@ -33,9 +33,7 @@ def check(arguments: argparse.Namespace) -> int:
     configured = _configuration(arguments)
     names = configured.check() if arguments.name is None else [arguments.name]
     if not names:
-        raise errors.ConfigurationError(
-            f"no connection is configured in {configured.path} or in the environment."
-        )
+        raise errors.ConfigurationError(f"no connection is configured in {configured.origin}.")
     return _print_connections(
         arguments, configured, names, ("result", "source", "expires_in"), _checked
     )

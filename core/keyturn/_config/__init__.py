@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keyturn import errors
 from keyturn._config.configuration import Configuration, variable_name
+from keyturn._config.directories import is_private, user_directory
 from keyturn._config.references import RawSetting
 from keyturn._names import did_you_mean
 
@@ -33,8 +33,8 @@ def load_connection(name: str, *, config: str | os.PathLike[str] | None = None) 
 
     A variable such as `KEYTURN_CONNECTIONS__NORCE_STAGE__CLIENT_ID` overrides one setting, or
     gives it where there is no file. Tokens are kept in the connection's `store`, else the file's,
-    else `$KEYTURN_STORE`, else on disk in the user's cache directory; encrypted if the file has a
-    `store_key`.
+    else `$KEYTURN_STORE`, else on disk in the user's cache directory, else in memory; encrypted if
+    the file has a `store_key`.
 
     All problems of the file are reported, whichever connection is loaded. Of the other connections
     only what shows without importing their providers is checked, and their references to secrets
@@ -43,7 +43,8 @@ def load_connection(name: str, *, config: str | os.PathLike[str] | None = None) 
     Args:
         name: The connection's name.
         config: The configuration file; by default `$KEYTURN_CONFIG`, else `keyturn.toml` in the
-            user's configuration directory. The working directory is never searched.
+            user's configuration directory. Neither the working directory nor any directory that
+            isn't absolute is searched.
 
     Raises:
         keyturn.errors.ConfigurationError: The file can't be read, it has problems (all are named,
@@ -62,8 +63,9 @@ def read(config: str | os.PathLike[str] | None = None) -> Configuration:
         keyturn.errors.ConfigurationError: The file was named and doesn't exist, or can't be read.
     """
     named = config or os.environ.get("KEYTURN_CONFIG")
-    path = Path(named) if named else _default_path()
-    top, is_private = _load(path, optional=not named)
+    directory = None if named else user_directory("config")
+    path = Path(named) if named else directory and directory / "keyturn.toml"
+    top, closed = _load(path, optional=not named) if path else ({}, False)
     connections: dict[str, dict[str, RawSetting]] = {}
     tables = top.get("connections", RawSetting({}, "connections"))
     problems = (
@@ -72,17 +74,11 @@ def read(config: str | os.PathLike[str] | None = None) -> Configuration:
         *_take_overrides(connections),
     )
     keys = _store_keys(top["store_key"].value) if "store_key" in top else ()
-    return Configuration(path, is_private, connections, top.get("store"), keys, problems)
-
-
-def _default_path() -> Path:
-    import platformdirs
-
-    return Path(platformdirs.user_config_dir("keyturn")) / "keyturn.toml"
+    return Configuration(path, closed, connections, top.get("store"), keys, problems)
 
 
 def _load(path: Path, *, optional: bool) -> tuple[dict[str, RawSetting], bool]:
-    """Return the file's top-level values, and whether no other user can open the file.
+    """Return the file's top-level values, and whether the file is closed to other users.
 
     There need not be an optional file.
     """
@@ -104,8 +100,8 @@ def _load(path: Path, *, optional: bool) -> tuple[dict[str, RawSetting], bool]:
     except (UnicodeDecodeError, RecursionError) as error:
         problem = f"is not UTF-8, or nested too deeply ({type(error).__name__})"
     else:
-        is_private = status.st_uid == os.geteuid() and not stat.S_IMODE(status.st_mode) & 0o077
-        return {key: RawSetting(each, _quoted(key)) for key, each in tables.items()}, is_private
+        values = {key: RawSetting(each, _quoted(key)) for key, each in tables.items()}
+        return values, is_private(status)
     raise errors.ConfigurationError(f"the configuration file {path} {problem}.")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import logging
 import os
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -12,6 +13,7 @@ from urllib.parse import quote
 import attrs
 
 from keyturn import errors
+from keyturn._config.directories import user_directory
 from keyturn._config.references import RawSetting, reference_problem, resolve_all
 from keyturn._connection import Connection, make_connection
 from keyturn._names import did_you_mean
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
     RawSettings = Mapping[str, RawSetting]
 
+_logger = logging.getLogger("keyturn.config")
+
 _OPTIONS = ("margin", "timeout", "wait", "rate_limit")
 _OWN = ("provider", "store", *_OPTIONS)
 _PLACEHOLDER = Secret("the secret of a reference that is not resolved")
@@ -49,20 +53,28 @@ class Configuration:
     """The configured connections.
 
     Args:
-        path: Where the configuration file is, or would be.
-        is_private: Whether it is this user's, and no other user can open it.
+        path: Where the configuration file is, or would be; None if none was named, and this user
+            has no directory for it.
+        is_private: Whether it is closed to other users.
         connections: The settings given for each connection, by the connection's name.
         store: The default store's URL, if the file gives one.
         store_keys: The keys that entries are encrypted with; without one they are not encrypted.
         problems: The problems that belong to no connection.
     """
 
-    path: Path
+    path: Path | None
     is_private: bool
     connections: Mapping[str, RawSettings]
     store: RawSetting | None
     store_keys: tuple[RawSetting, ...]
     problems: tuple[errors.Problem, ...]
+
+    @property
+    def origin(self) -> str:
+        """Where the connections are defined, as messages call it."""
+        if self.path is not None:
+            return f"{self.path} and the environment"
+        return "the environment (no file: this user has no home directory; set KEYTURN_CONFIG)"
 
     def check(self) -> list[str]:
         """Check every connection, its provider included, and return the connections' names.
@@ -83,7 +95,7 @@ class Configuration:
         if variable_name(name) not in names:
             raise errors.ConfigurationError(
                 f"no connection is named {name!r}.{did_you_mean(name, self.connections)}",
-                hint=f"Configured in {self.path} and the environment: "
+                hint=f"Configured in {self.origin}: "
                 f"{', '.join(sorted(self.connections)) or 'none'}.",
             )
         name = names[variable_name(name)]
@@ -175,7 +187,7 @@ class Configuration:
         self._raise_if(problems)
         location = chosen.location
         try:
-            store = shared_store(chosen.value or _default_store())
+            store = shared_store(chosen.value) if chosen.value else _default_store()
             location = "store_key"
             return shared_encrypted_store(store, list(keys.values())) if keys else store
         except errors.ConfigurationError as error:
@@ -188,7 +200,7 @@ class Configuration:
 
     def _error(self, problems: list[errors.Problem]) -> errors.ConfigurationError:
         return errors.ConfigurationError(
-            f"the configuration ({self.path} and the environment) has {len(problems)} mistake(s):",
+            f"the configuration ({self.origin}) has {len(problems)} mistake(s):",
             problems=problems,
         )
 
@@ -267,7 +279,24 @@ def _schemas(*kinds: type[Settings]) -> dict[str, Any]:
     }
 
 
-def _default_store() -> str:
-    import platformdirs
+def _default_store() -> TokenStore:
+    """Return the disk store of this user, or the memory of this process where there can be none."""
+    directory = user_directory("cache")
+    problem = "this user has no home directory."
+    if directory:
+        try:
+            return shared_store(f"disk://{quote(str(directory))}")
+        except errors.ConfigurationError as error:
+            problem = error.message
+    _warn_of_memory(problem)
+    return shared_store("memory://")
 
-    return f"disk://{quote(platformdirs.user_cache_dir('keyturn'))}"
+
+@functools.cache  # once in a process
+def _warn_of_memory(problem: str) -> None:
+    _logger.warning(
+        "tokens are kept in the memory of this process only: %s Set %s, or `store` in "
+        "keyturn.toml, to a store for all processes, or to memory://",
+        problem,
+        STORE_VARIABLE,
+    )

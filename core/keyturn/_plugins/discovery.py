@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from keyturn import errors
+from keyturn._once import importing
 from keyturn._plugins import hooks
 
 if TYPE_CHECKING:
@@ -96,7 +97,8 @@ def installed(group: str) -> list[Installed]:
         group: The group of version 1 of the plugin API.
     """
     # importlib.metadata takes 40 ms to import: only when plugins are looked for.
-    from importlib.metadata import distributions
+    with importing:
+        from importlib.metadata import distributions
 
     found: dict[str, list[Installed]] = {}
     for distribution in distributions():

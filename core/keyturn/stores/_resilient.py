@@ -153,7 +153,8 @@ class ResilientStore:
         state.memory = state.memory or MemoryStore()
         if not state.failing:
             _logger.warning(
-                "the token store %s failed to %s (%s); continuing without the store",
+                "the token store %s failed to %s (%s); continuing without the store. To use "
+                "another, set `store`, or KEYTURN_STORE where `store` is not set",
                 place(self.store),
                 operation,
                 cause(error),

@@ -1,0 +1,40 @@
+"""The user's own directories, and whose files may hold secrets."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+
+def user_directory(kind: str) -> Path | None:
+    """Return keyturn's directory for a user's `config` or `cache`, or None if there is none.
+
+    One that isn't absolute doesn't exist, whichever variable it comes from: below the working
+    directory, others may have put files. platformdirs 4.2 to 4.11 return such a one where the user
+    has neither `HOME` nor an entry in passwd; later releases raise `RuntimeError`.
+    """
+    import platformdirs
+
+    try:
+        directory = Path(getattr(platformdirs, f"user_{kind}_dir")("keyturn"))
+    except RuntimeError:
+        return None
+    return directory if directory.is_absolute() else None
+
+
+def is_private(status: os.stat_result) -> bool:
+    """Return whether a file is closed to all but this user, as far as its mode shows.
+
+    A secret of Kubernetes is mounted with mode 0440 and belongs to root and to a group of the
+    process (https://kubernetes.io/docs/tasks/configure-pod-container/security-context/). So a group
+    of this user may read a file that this user can't close to it, or that no user can write.
+    """
+    if not hasattr(os, "geteuid"):  # Windows, which closes a user's profile to others by itself
+        return True
+    mode, is_own = stat.S_IMODE(status.st_mode), status.st_uid == os.geteuid()
+    if not mode & 0o077:
+        return is_own
+    is_mounted = not (is_own and mode & stat.S_IWUSR)
+    groups = {os.getegid(), *os.getgroups()}
+    return mode & 0o077 == stat.S_IRGRP and is_mounted and status.st_gid in groups

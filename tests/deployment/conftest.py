@@ -1,0 +1,206 @@
+"""A container, as far as the system allows one: a read-only root, and a user without a name."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from keyturn.testing import Emulator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+REPOSITORY = Path(__file__).parents[2]
+UID = 54_321
+# The container's root is a file system of its own (mount_namespaces(7)), in which the system,
+# Python and keyturn are mounted read-only, and one directory as it is. Root becomes the unknown
+# user; another user gets its number in a user namespace. Where that isn't allowed, root becomes the
+# unknown user all the same, and for another user, passwd has no entry.
+ENTER = """
+import ctypes, os, sys
+
+libc = ctypes.CDLL(None, use_errno=True)
+NEWNS, NEWUSER = 0x20000, 0x10000000
+RDONLY, REMOUNT, BIND, REC, PRIVATE = 1, 32, 4096, 16384, 0x40000
+
+
+def unshare(flags):
+    return libc.unshare(flags) == 0
+
+
+def mount(source, target, kind, flags):
+    assert libc.mount(source.encode(), target.encode(), kind, flags, None) == 0, (
+        target, os.strerror(ctypes.get_errno()))
+
+
+def become(uid):
+    # user_namespaces(7); without setgroups, a group may be mapped by any user.
+    outside = os.geteuid(), os.getegid()
+    assert unshare(NEWUSER)
+    for name, line in ("setgroups", "deny"), ("uid_map", f"{uid} {outside[0]} 1"), (
+            "gid_map", f"{uid} {outside[1]} 1"):
+        with open(f"/proc/self/{name}", "w") as file:
+            file.write(line)
+
+
+def enter(root, uid):
+    is_root = os.geteuid() == 0
+    directory = os.getcwd()
+    if not is_root:
+        try:
+            become(0)
+        except (AssertionError, OSError):
+            return without_namespaces(uid)
+    if not unshare(NEWNS):
+        return without_namespaces(uid)
+    mount("none", "/", None, REC | PRIVATE)
+    mount("none", root, b"tmpfs", 0)
+    own = [sys.base_prefix, sys.prefix, *sys.argv[3:]]
+    for path in sorted({"/usr", "/bin", "/lib", "/lib64", "/dev", "/proc", directory, *own}):
+        if os.path.isdir(path):
+            os.makedirs(root + path, exist_ok=True)
+            mount(path, root + path, None, BIND | REC)
+            if path not in {"/dev", "/proc", directory}:
+                mount("none", root + path, None, BIND | REMOUNT | RDONLY)
+    mount("none", root, None, BIND | REMOUNT | RDONLY)
+    os.chroot(root)
+    os.chdir(directory)
+    if is_root:
+        drop_privileges(uid)
+    else:
+        become(uid)
+
+
+def drop_privileges(uid):
+    os.setgroups([])
+    os.setgid(uid)
+    os.setuid(uid)
+
+
+def without_namespaces(uid):
+    import pwd
+
+    def missing(uid):
+        raise KeyError(uid)
+
+    pwd.getpwuid = missing
+    if os.geteuid() == 0:
+        libc.prctl(8, 1)  # PR_SET_KEEPCAPS: Python may be where only root can read (CAP_DAC_READ_SEARCH)
+        drop_privileges(uid)
+        libc.capset((ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)(4, 4))
+
+
+enter(sys.argv[1], int(sys.argv[2]))
+"""
+# One process starts, and each command runs in a fork of it.
+COMMANDS = """
+import json, logging, tempfile
+import keyturn, keyturn._cli.tokens, keyturn._config, keyturn.stores._disk, platformdirs
+
+
+def run(variables, arguments, setup):
+    os.environ.update(variables)
+    exec(setup)
+    from keyturn._cli import main
+    return main(arguments)
+
+
+def result_of(command):
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        child = os.fork()
+        if not child:
+            os.dup2(out.fileno(), 1)
+            os.dup2(err.fileno(), 2)
+            code = run(*command)
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        out.seek(0)
+        err.seek(0)
+        return code, out.read(), err.read()
+
+
+# Its imports are done once.
+settings = json.loads(sys.stdin.readline())
+keyturn.connect(settings.pop("provider"), settings, store="memory://").token()
+for line in sys.stdin:
+    print(json.dumps(result_of(json.loads(line))), flush=True)
+"""
+
+
+@attrs.frozen
+class Result:
+    """The result of a command.
+
+    Args:
+        code: Its exit code.
+        out: Its standard output.
+        err: Its standard error.
+    """
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Emulator]:
+    """Give a running emulator."""
+    with Emulator() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def account(emulator: Emulator) -> dict[str, Any]:
+    """Give the settings of an account at the emulator's OroCommerce, and the provider's name."""
+    return {"provider": "orocommerce", **emulator.settings("orocommerce")}
+
+
+@pytest.fixture(scope="module")
+def shop(account: dict[str, Any]) -> dict[str, str]:
+    """Give the variables that define the connection `shop`."""
+    return {f"KEYTURN_CONNECTIONS__SHOP__{name.upper()}": str(account[name]) for name in account}
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the only directory that the container's commands can write to; they run there."""
+    directory = tmp_path_factory.mktemp("work")
+    directory.chmod(0o1777)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def container(
+    account: dict[str, Any], work: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Result]]:
+    """Give a function that runs a command in a container.
+
+    It takes the command's variables, its arguments, and Python code that runs before.
+    """
+    root = tmp_path_factory.mktemp("root")
+    with subprocess.Popen(
+        [sys.executable, "-c", ENTER + COMMANDS, root, str(UID), REPOSITORY],
+        cwd=work,
+        env={"PATH": "/usr/bin:/bin", "TMPDIR": str(work)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        print(json.dumps(account), file=process.stdin, flush=True)
+
+        def run(variables: dict[str, str], arguments: list[str], setup: str = "") -> Result:
+            print(json.dumps([variables, arguments, setup]), file=process.stdin, flush=True)
+            return Result(*json.loads(process.stdout.readline()))
+
+        yield run
+        process.stdin.close()
