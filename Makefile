@@ -60,9 +60,13 @@ check-format: $(READY)
 check-lint: $(READY)
 	$(BIN)/ruff check
 
+SHIPPED := core providers examples/keyturn-postgresql/src
+
 check-types: $(READY)
 	$(BIN)/mypy
+	$(BIN)/mypy --platform win32 $(SHIPPED)
 	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/pyright --pythonpath $(BIN)/python --pythonplatform Windows $(SHIPPED)
 	$(BIN)/python -m pytest --quiet tests/typing
 
 check-imports: $(READY)

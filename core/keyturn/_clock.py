@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import time as clocks
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
 # On Linux, CLOCK_MONOTONIC stands still while the machine is suspended and CLOCK_BOOTTIME does
 # not (clock_gettime(2)); on macOS, CLOCK_MONOTONIC counts that time.
+# Windows has one that counts it (GetTickCount64), and no clock_gettime.
+_read: Any = getattr(clocks, "clock_gettime", None)
+_id = getattr(clocks, "CLOCK_BOOTTIME", getattr(clocks, "CLOCK_MONOTONIC", None))
 # Without a Python frame: every hit reads it.
-_monotonic = functools.partial(
-    clocks.clock_gettime, getattr(clocks, "CLOCK_BOOTTIME", clocks.CLOCK_MONOTONIC)
-)
+_monotonic: Callable[[], float] = functools.partial(_read, _id) if _read else clocks.monotonic
 
 
 @attrs.frozen(eq=False, repr=False)

@@ -19,6 +19,13 @@ _FORK_PATIENCE = 5.0
 _CALL_PATIENCE = 30.0
 
 
+def at_fork(**hooks: Callable[[], object]) -> None:
+    """Register hooks with `os.register_at_fork`, where there is one: Windows has no fork."""
+    register = getattr(os, "register_at_fork", None)
+    if register:
+        register(**hooks)
+
+
 class PerProcess(Generic[T]):
     """A value of each process: a child has one of its own, whatever forked it.
 
@@ -60,8 +67,7 @@ class ForkSafeLock:
     def __init__(self) -> None:
         # Reentrant: an import may cause another, or fork.
         self._lock = PerProcess(threading.RLock)
-        if hasattr(os, "register_at_fork"):  # pragma: no branch - it is missing on Windows
-            os.register_at_fork(before=self.__enter__, after_in_parent=self.__exit__)
+        at_fork(before=self.__enter__, after_in_parent=self.__exit__)
 
     def __enter__(self) -> None:
         self._lock.get().acquire(timeout=_FORK_PATIENCE)

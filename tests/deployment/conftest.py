@@ -91,7 +91,8 @@ def without_namespaces(uid):
 
     pwd.getpwuid = missing
     if os.geteuid() == 0:
-        libc.prctl(8, 1)  # PR_SET_KEEPCAPS: Python may be where only root can read (CAP_DAC_READ_SEARCH)
+        # Python may be where root alone can read: PR_SET_KEEPCAPS, then CAP_DAC_READ_SEARCH only.
+        libc.prctl(8, 1)
         drop_privileges(uid)
         libc.capset((ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)(4, 4))
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -33,6 +34,8 @@ _THREADS = 100
 _PROCESSES = 8
 _SLOW = 0.2
 _LIFETIME = 3
+# On Windows, a thread that waits without a limit gets no signal.
+_SIGNAL_PAUSE = 1.0
 _DEMO_HEADING = """\
 keyturn turns client credentials into a valid access token, exactly when one is needed.
 The four providers are emulated on this machine; no request leaves it.
@@ -62,9 +65,12 @@ def demo(arguments: argparse.Namespace) -> int:
 
 def emulate(arguments: argparse.Namespace) -> None:
     """Run the emulator until it is interrupted or terminated, its keyturn.toml printed first."""
-    # Blocked before the emulator's threads start, so that only this thread gets the signals.
-    signals = {signal.SIGINT, signal.SIGTERM}
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    ended = threading.Event()
+
+    def end(*_: object) -> None:
+        ended.set()
+
+    handlers = {each: signal.signal(each, end) for each in (signal.SIGINT, signal.SIGTERM)}
     try:
         with Emulator(port=arguments.port) as emulator:
             tables = [
@@ -74,9 +80,11 @@ def emulate(arguments: argparse.Namespace) -> None:
             ]
             print(_EMULATE_HEADING, *tables, sep="\n", file=arguments.out, flush=True)
             print("keyturn: the emulator runs until it is interrupted (Ctrl-C).", file=sys.stderr)
-            signal.sigwait(signals)
+            while not ended.wait(_SIGNAL_PAUSE):
+                pass
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for each, handler in handlers.items():
+            signal.signal(each, handler)
 
 
 def _connection_table(name: str, provider: str, settings: Mapping[str, str | int]) -> str:

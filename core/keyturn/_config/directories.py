@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from pathlib import Path
 
 
@@ -30,7 +31,8 @@ def is_private(status: os.stat_result) -> bool:
     process (https://kubernetes.io/docs/tasks/configure-pod-container/security-context/). So a group
     of this user may read a file that this user can't close to it, or that no user can write.
     """
-    if not hasattr(os, "geteuid"):  # Windows, which closes a user's profile to others by itself
+    # Windows has no user ids; it closes a user's profile to others by itself.
+    if sys.platform == "win32" or not hasattr(os, "geteuid"):
         return True
     mode, is_own = stat.S_IMODE(status.st_mode), status.st_uid == os.geteuid()
     if not mode & 0o077:

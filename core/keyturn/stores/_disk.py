@@ -1,8 +1,8 @@
 """The token store that processes of one user on one host share: private files, and their locks."""
 
 import errno
-import fcntl
 import functools
+import importlib
 import os
 import re
 import sqlite3
@@ -12,22 +12,27 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 from weakref import WeakKeyDictionary
 
-from keyturn._once import PerProcess
+from keyturn._once import PerProcess, at_fork
 from keyturn.stores._base import logger
 from keyturn.stores._string_cache import PATIENCE, StringCache
 
 # The longest entry that is kept, in bytes of UTF-8.
 LONGEST_ENTRY: Final = 256 * 1024
 _WRITES_PER_PURGE = 64
+_LOCK_FLAGS: Final = os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.001, 0.01
 # What comes out of diskcache and SQLite when the contents of the file make no sense to them; what
 # fails for other reasons is an OSError.
 _UNUSABLE = (sqlite3.DatabaseError, TypeError, ValueError)
 
 _Result = TypeVar("_Result")
+
+_fcntl: Any = None
+with suppress(ImportError):  # Windows has none
+    _fcntl = importlib.import_module("fcntl")
 
 
 class DiskStore:
@@ -86,9 +91,10 @@ class DiskStore:
     def lock(self, key: str, lease: float) -> Generator[None]:
         """Hold the lock of `key` among threads and processes for the length of a `with` block.
 
-        The lock is the kernel's (`flock`), which frees it when the holder dies. It can't be taken
-        from a holder that lives: one that hangs costs each waiter `lease` seconds and a
-        `TimeoutError`, after which the waiter does its work without the lock.
+        The lock is the kernel's (`flock`, or SQLite's where there is no `fcntl`), which frees it
+        when the holder dies. It can't be taken from a holder that lives: one that hangs costs each
+        waiter `lease` seconds and a `TimeoutError`, after which the waiter does its work without
+        the lock.
 
         Args:
             key: The lock's key.
@@ -197,10 +203,12 @@ def _warn_if_replaceable(directory: Path) -> None:
 
 def _require_private(path: Path, status: os.stat_result, kind: int) -> None:
     mode = status.st_mode
+    # Windows has neither user ids nor such modes; it closes a user's profile to others by itself.
+    user_id = getattr(os, "geteuid", None)
     checks = {
         "is a symbolic link, or not what it should be": stat.S_IFMT(mode) != kind,
-        "belongs to another user": status.st_uid != os.geteuid(),
-        f"is open to other users (mode {stat.S_IMODE(mode):04o})": mode & 0o077,
+        "belongs to another user": user_id and status.st_uid != user_id(),
+        f"is open to other users (mode {stat.S_IMODE(mode):04o})": user_id and mode & 0o077,
         "has another name elsewhere (a hard link)": kind == stat.S_IFREG and status.st_nlink > 1,
     }
     for wrong, is_so in checks.items():
@@ -228,11 +236,17 @@ def _locked(path: Path, patience: float) -> Generator[None]:
         TimeoutError: `patience` seconds of waiting did not bring the lock.
         OSError: The lock file is refused, or can't be opened or locked.
     """
+    if _fcntl is None:
+        from keyturn.stores._sqlite_lock import locked
+
+        with locked(path, patience):
+            yield
+        return
     deadline = time.monotonic() + patience
     own = _descriptors()
     is_held = False
     while not is_held:
-        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
+        descriptor = os.open(path, _LOCK_FLAGS, 0o600)
         own.add(descriptor)
         try:
             status = os.fstat(descriptor)
@@ -246,7 +260,7 @@ def _locked(path: Path, patience: float) -> Generator[None]:
             # A child forked inside the block has closed its copy, and frees nothing of its parent.
             if _descriptors() is own:
                 # Closing alone would not do while a child has not come to close its copy yet.
-                fcntl.flock(descriptor, fcntl.LOCK_UN)
+                _fcntl.flock(descriptor, _fcntl.LOCK_UN)
                 own.discard(descriptor)
                 os.close(descriptor)
 
@@ -255,7 +269,7 @@ def _wait_for(descriptor: int, path: Path, deadline: float) -> None:
     start = time.monotonic()
     while True:
         with suppress(BlockingIOError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _fcntl.flock(descriptor, _fcntl.LOCK_EX | _fcntl.LOCK_NB)
             return
         now = time.monotonic()
         if now >= deadline:
@@ -301,7 +315,4 @@ def _after_fork_in_parent() -> None:
         _mutex.get().release()
 
 
-if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
-    os.register_at_fork(
-        before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_descriptors
-    )
+at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_descriptors)

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 # The environment variable that names the token store's URL when none is given.
 STORE_VARIABLE = "KEYTURN_STORE"
 _NEEDED = {
-    "fcntl": "an operating system with flock(2); use memory:// or redis://.",
     "sqlite3": "Python's module sqlite3; use memory:// or redis://.",
     "_sqlite3": "Python's module sqlite3; use memory:// or redis://.",
     "redis": "the package redis: pip install keyturn[redis]",
@@ -67,9 +66,11 @@ def from_url(url: str) -> TokenStore:
 def _store(name: str, argument: str) -> TokenStore:
     try:
         store: TokenStore = stores.__getattr__(name)(argument)
-    except ModuleNotFoundError as error:
+    except ImportError as error:
+        is_missing = isinstance(error, ModuleNotFoundError)
+        problem = f"the module {error.name} is missing" if is_missing else str(error)
         raise errors.ConfigurationError(
-            f"the token store {name} can't be used: the module {error.name} is missing.",
+            f"the token store {name} can't be used: {problem}.",
             hint=f"It needs {_NEEDED.get(error.name or '', f'the module {error.name}.')}",
         ) from None
     return store

@@ -150,5 +150,6 @@ def _reset_in_child() -> None:
             database.reset()
 
 
-if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
-    os.register_at_fork(after_in_child=_reset_in_child)
+_register = getattr(os, "register_at_fork", None)
+if _register:  # pragma: no branch - Windows has no fork
+    _register(after_in_child=_reset_in_child)
