@@ -86,9 +86,9 @@ class _Version(argparse.Action):
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         # importlib.metadata takes 40 ms to import: only when the version is asked for.
-        from importlib.metadata import version
+        from keyturn._plugins.discovery import own_release
 
-        print(f"keyturn {version('keyturn')}")
+        print(f"keyturn {own_release()}")
         parser.exit()
 
 

@@ -115,8 +115,8 @@ def installed(group: str) -> list[Installed]:
 
 def installed_providers() -> list[Installed]:
     """Return the installed providers, sorted by name; a built-in name is keyturn's own."""
-    every = installed(PROVIDERS_GROUP)
-    hidden = [plugin for plugin in every if plugin.name in BUILT_IN and not plugin.is_own]
+    others = [plugin for plugin in installed(PROVIDERS_GROUP) if not plugin.is_own]
+    hidden = [plugin for plugin in others if plugin.name in BUILT_IN]
     for plugin in hidden:
         _logger.warning(
             "distribution %s registers the built-in provider name %s and is ignored. "
@@ -124,7 +124,21 @@ def installed_providers() -> list[Installed]:
             plugin.distribution,
             plugin.name,
         )
-    return [plugin for plugin in every if plugin not in hidden]
+    release = own_release()
+    every = [attrs.evolve(own, release=release) for own in OWN_PROVIDERS.values()]
+    every += [plugin for plugin in others if plugin not in hidden]
+    return sorted(every, key=lambda plugin: (plugin.name, plugin.distribution))
+
+
+def own_release() -> str:
+    """Return keyturn's version; "unknown" in an application that was bundled without metadata."""
+    with importing:
+        from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(_OWN_DISTRIBUTION)
+    except PackageNotFoundError:
+        return "unknown"
 
 
 def is_disabled(plugin: Installed) -> bool:
