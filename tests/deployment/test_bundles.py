@@ -119,12 +119,15 @@ def test_hook_for_pyinstaller_names_every_module_and_file(
     monkeypatch.setitem(sys.modules, "PyInstaller.utils", types.ModuleType("PyInstaller.utils"))
     monkeypatch.setitem(sys.modules, "PyInstaller.utils.hooks", hooks)
     found = runpy.run_path(f"{directory}/hook-keyturn.py")
-
-    modules = {"keyturn.stores._disk", "keyturn._cli.tokens", "keyturn.integrations.httpx"}
+    modules = {"keyturn.stores._disk", "keyturn.integrations._request_auth"}
     assert {*modules, *discovery.BUILT_IN.values()} <= {*found["hiddenimports"]}
-    assert "keyturn._pyinstaller" not in found["hiddenimports"]
-    assert ("/site/keyturn/file", "keyturn") in found["datas"]
+    apart = {"keyturn._pyinstaller", "keyturn._cli.tokens", "keyturn.integrations.httpx"}
+    assert not apart & {*found["hiddenimports"]}
     # Installed plugins, their metadata and their files.
-    assert "keyturn.plugins_x" in found["hiddenimports"]
+    assert {"keyturn.providers_x", "keyturn.plugins_x"} <= {*found["hiddenimports"]}
     assert ("/site/keyturn.providers.dist-info", ".") in found["datas"]
+    assert ("/site/keyturn/file", "keyturn") in found["datas"]
+
+    found = runpy.run_path(f"{directory}/hook-keyturn._cli.py")
+    assert {"keyturn._cli.tokens", "keyturn.testing.emulator"} <= {*found["hiddenimports"]}
     assert ("/site/keyturn/file", "keyturn") in found["datas"]

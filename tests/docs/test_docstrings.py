@@ -8,6 +8,7 @@ import functools
 import importlib
 import inspect
 import pkgutil
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,8 +59,8 @@ def modules() -> list[str]:
     for package in PACKAGES:
         path = importlib.import_module(package).__path__
         names += [info.name for info in pkgutil.walk_packages(path, f"{package}.")]
-    programs = ("__main__", "hook-keyturn")  # the latter is PyInstaller's
-    return [name for name in names if not name.endswith(programs)]
+    programs = re.compile(r"\.__main__$|\.hook-")  # the latter are PyInstaller's
+    return [name for name in names if not programs.search(name)]
 
 
 @pytest.mark.parametrize("name", modules())

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from PyInstaller.utils.hooks import collect_data_files, collect_entry_point, collect_submodules
 
-hiddenimports = collect_submodules("keyturn", filter=lambda name: "_pyinstaller" not in name)
-datas = collect_data_files("keyturn")
+# Adapters and the kits for tests are there if the application imports them: they would bring every
+# client and tool that is installed where it is built. The command line has a hook of its own.
+_APART = ("keyturn.__main__", "keyturn._cli", "keyturn._pyinstaller", "keyturn.testing")
+
+
+def _is_needed(name: str) -> bool:
+    is_adapter = name.startswith("keyturn.integrations.") and "._" not in name
+    return not is_adapter and not name.startswith(_APART)
+
+
+hiddenimports = collect_submodules("keyturn", filter=_is_needed)
+datas = []
 for _provider in ("commercelayer", "generic", "norce", "orocommerce"):
     hiddenimports += collect_submodules(f"keyturn_{_provider}")
 # Third-party providers and plugins that are installed where the application is built, and their
-# metadata, by which keyturn finds them.
+# metadata, by which keyturn finds them. A provider may be a TOML file.
 for _group in ("keyturn.providers", "keyturn.plugins"):
-    _datas, _hiddenimports = collect_entry_point(_group)
+    _datas, _modules = collect_entry_point(_group)
     datas += _datas
-    hiddenimports += _hiddenimports
-    for _module in _hiddenimports:
-        datas += collect_data_files(_module.partition(".")[0])  # a provider may be a TOML file
+    hiddenimports += _modules
+    for _module in _modules:
+        datas += collect_data_files(_module.partition(".")[0])
