@@ -145,6 +145,7 @@ _COMMANDS: dict[str, tuple[str, str, _Arguments]] = {
         {"name": {"metavar": "NAME", "nargs": "?", "help": "check only this connection"}, **_TABLE},
     ),
     "status": ("tokens", "Show the state of each token; no request is sent", _TABLE),
+    "doctor": ("doctor", "Show what works here, and what to set; no token is requested", _TABLE),
     "token": (
         "tokens",
         "Print a token that can be used now",

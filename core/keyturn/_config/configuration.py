@@ -111,8 +111,7 @@ class Configuration:
                 **{key: _plain(raw[key], {"type": "number"}) for key in _OPTIONS if key in raw}
             ),
         )
-        store = self._open_store(raw.get("store") or self.store, _timeout(raw))
-        return make_connection(specification, store)
+        return make_connection(specification, self.open_store(name))
 
     def _problems(self, chosen: Collection[str]) -> Iterator[errors.Problem]:
         """Yield all problems; only of the chosen connections the providers are imported."""
@@ -181,9 +180,18 @@ class Configuration:
             raise self._error(problems + mistakes)
         return settings
 
-    def _open_store(self, chosen: RawSetting | None, seconds: float) -> TokenStore:
-        chosen = chosen or RawSetting(os.environ.get(STORE_VARIABLE), STORE_VARIABLE)
-        keys, problems = resolve_all({each.location: each for each in self.store_keys}, seconds)
+    def open_store(self, name: str | None = None) -> TokenStore:
+        """Return the token store of a connection, by default the one of a connection without any.
+
+        Raises:
+            keyturn.errors.ConfigurationError: The store or `store_key` can't be used.
+        """
+        raw = self.connections[name] if name else {}
+        variable = RawSetting(os.environ.get(STORE_VARIABLE), STORE_VARIABLE)
+        chosen = raw.get("store") or self.store or variable
+        keys, problems = resolve_all(
+            {each.location: each for each in self.store_keys}, _timeout(raw)
+        )
         self._raise_if(problems)
         location = chosen.location
         try:

@@ -19,6 +19,7 @@ from keyturn._plugins.discovery import (
     CHOICE_VARIABLE,
     OWN_PROVIDERS,
     PLUGINS_GROUP,
+    PROVIDERS_GROUP,
     Installed,
     installed,
     installed_providers,
@@ -117,6 +118,19 @@ def plugin_manager() -> pluggy.PluginManager:
         except errors.ConfigurationError as error:
             _logger.warning("plugin %s is not used: %s", plugin.name, error)
     return manager
+
+
+def load_error(plugin: Installed) -> errors.ConfigurationError | None:
+    """Import a plugin of either group, and return what keeps it from being used."""
+    is_provider = plugin.group.startswith(PROVIDERS_GROUP)
+    try:
+        _attempt(
+            _provider_of if is_provider else lambda each: _register(hooks.new_manager(), each),
+            plugin,
+        )
+    except errors.ConfigurationError as error:
+        return error
+    return None
 
 
 def call_plugins(hook: str, wanted: type = object, /, **arguments: Any) -> list[Any]:

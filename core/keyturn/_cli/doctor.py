@@ -1,0 +1,148 @@
+"""`keyturn doctor`: what works where keyturn runs, and what to set; no token request is sent."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import attrs
+
+from keyturn import _config, errors
+from keyturn._cli.commands import FAILED, exit_code, print_rows
+from keyturn._cli.surroundings import Finding, surroundings
+from keyturn._http.urls import host_of
+from keyturn._names import escaped
+from keyturn._plugins import loading
+from keyturn._plugins.discovery import PLUGINS_GROUP, installed, installed_providers, is_disabled
+from keyturn.stores import MemoryStore
+from keyturn.stores._resilient import cause, place
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from keyturn._config.configuration import Configuration
+    from keyturn._plugins.discovery import Installed
+    from keyturn.stores import TokenStore
+
+_COLUMNS = ("subject", "result", "found")
+_SECONDS = 5.0
+
+
+def doctor(arguments: argparse.Namespace) -> int:
+    """Report what works where keyturn runs, and what to set; return the highest exit code."""
+    findings = [*surroundings(), *_plugins(), *_configured(arguments.config)]
+    rows = [attrs.asdict(each) for each in findings]
+    if arguments.format == "json":
+        columns = (*_COLUMNS, "fix", "code")
+        rows = [{name: row[name] for name in columns} for row in rows]
+        print_rows(columns, rows, "json", arguments.out)
+    else:
+        print_rows(_COLUMNS, rows, "table", arguments.out)
+        for each in findings:
+            if each.fix:
+                print(f"\n{escaped(each.subject)}: {escaped(each.fix)}", file=arguments.out)
+    return max(each.code for each in findings)
+
+
+def _failure(subject: str, error: errors.KeyturnError) -> Finding:
+    problems = error.problems if isinstance(error, errors.ConfigurationError) else ()
+    found = "; ".join(map(str, problems)) or error.message
+    return Finding(subject, "failed", found, error.hint, exit_code(error))
+
+
+def _plugins() -> Iterator[Finding]:
+    """Yield each third-party provider and plugin, imported as if it were chosen."""
+    try:
+        every = [each for each in installed_providers() if not each.is_own]
+        every += installed(PLUGINS_GROUP)
+        for each in every:
+            yield _plugin(each)
+    except errors.ConfigurationError as error:  # KEYTURN_PLUGINS can't be understood
+        yield _failure("plugins", error)
+        return
+    if not every:
+        yield Finding("plugins", "ok", "none but keyturn's own providers")
+
+
+def _plugin(plugin: Installed) -> Finding:
+    if is_disabled(plugin):
+        return Finding(str(plugin), "ok", "disabled by KEYTURN_PLUGINS")
+    error = loading.load_error(plugin)
+    return _failure(str(plugin), error) if error else Finding(str(plugin), "ok", plugin.release)
+
+
+def _configured(config: str | None) -> Iterator[Finding]:
+    """Yield the configuration, the stores that it chooses, and its connections."""
+    try:
+        configuration = _config.read(config)
+    except errors.ConfigurationError as error:
+        yield _failure("configuration", error)
+        return
+    yield from _configuration(configuration)
+    yield from _stores(configuration)
+    for name in sorted(configuration.connections):
+        yield _connection(configuration, name)
+    if not configuration.connections:
+        fix = "Write keyturn.toml, or set KEYTURN_CONNECTIONS__NAME__PROVIDER and its settings."
+        yield Finding("connections", "limited", "none is configured", fix)
+
+
+def _configuration(configuration: Configuration) -> Iterator[Finding]:
+    path = configuration.path
+    if path is None or not path.exists():
+        yield Finding("configuration", "ok", f"no file at {path}" if path else "no file")
+    elif configuration.is_private:
+        yield Finding("configuration", "ok", f"{path}, closed to other users")
+    else:
+        found = f"{path}, open to other users: it may hold secrets as references only"
+        yield Finding("configuration", "ok", found)
+    for problem in configuration.problems:
+        yield Finding("configuration", "failed", str(problem), f"Correct {problem.path}.", 2)
+
+
+def _stores(configuration: Configuration) -> Iterator[Finding]:
+    """Yield each store that a connection has, or would have, once."""
+    stores: dict[int, TokenStore] = {}
+    names: list[str | None] = [*sorted(configuration.connections)]
+    for name in names or [None]:
+        try:
+            store = configuration.open_store(name)
+        except errors.ConfigurationError as error:
+            yield _failure(f"store of {name}" if name else "store", error)
+        else:
+            stores[id(store)] = store
+    for store in stores.values():
+        yield _store(store)
+
+
+def _store(store: TokenStore) -> Finding:
+    """Return whether a store keeps an entry and holds a lock."""
+    fix = "Make it usable, or set `store`, or KEYTURN_STORE where `store` is not set, to another."
+    key = f"doctor-{os.urandom(8).hex()}"
+    try:
+        with store.lock(key, _SECONDS):
+            # It expires in the year 2100, unless it is deleted.
+            store.write(key, "doctor", 4102444800.0)
+            found = store.read(key)
+            store.delete(key)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a third-party store may raise anything
+        return Finding(f"store {place(store)}", "failed", cause(error), fix, FAILED)
+    if found != "doctor":
+        problem = "it does not return what was written"
+        return Finding(f"store {place(store)}", "failed", problem, fix, FAILED)
+    if isinstance(store, MemoryStore):
+        shared = "Set KEYTURN_STORE to share tokens among processes."
+        return Finding(f"store {place(store)}", "limited", "tokens of this process only", shared)
+    return Finding(f"store {place(store)}", "ok", "writes, reads, deletes and locks")
+
+
+def _connection(configuration: Configuration, name: str) -> Finding:
+    """Return whether a connection's provider, settings and secrets are there."""
+    subject = f"connection {name}"
+    try:
+        with configuration.open(name) as connection:
+            host = host_of(connection.token_request().url)
+            return Finding(subject, "ok", f"{connection.provider.name}, asks {host}")
+    except errors.KeyturnError as error:
+        return _failure(subject, error)

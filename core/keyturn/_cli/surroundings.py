@@ -1,0 +1,147 @@
+"""What of Python and the system keyturn uses: what works, and what to set where something lacks."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import importlib.util
+import os
+import platform
+import threading
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+import attrs
+
+from keyturn import errors
+from keyturn._config.directories import user_directory
+from keyturn._http.tls import trusted_context
+from keyturn._plugins.discovery import own_release
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_CA_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
+@attrs.frozen
+class Finding:
+    """What `keyturn doctor` found out about one thing.
+
+    Args:
+        subject: The thing.
+        result: `ok`; `limited` if keyturn works, and something is lacking; or `failed`.
+        found: What there is, or what is wrong; never a secret.
+        fix: What to set or to do, unless it is `ok`.
+        code: The exit code that a command which needs it would have.
+    """
+
+    subject: str
+    result: Literal["ok", "limited", "failed"]
+    found: str
+    fix: str = ""
+    code: int = 0
+
+
+def surroundings() -> Iterator[Finding]:
+    """Yield what of Python and the system keyturn uses; nothing is sent."""
+    release = own_release()
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    yield Finding("python", "ok", f"{python} on {platform.system()}, keyturn {release}")
+    yield from _user()
+    yield from _modules()
+    yield _hashes()
+    yield _threads()
+    has_hooks = hasattr(os, "register_at_fork")
+    hooks = "os.register_at_fork" if has_hooks else "none: each process is known by its id"
+    yield Finding("fork hooks", "ok", hooks)
+    yield _authorities()
+    yield _proxy()
+
+
+def _user() -> Iterator[Finding]:
+    user_id = getattr(os, "geteuid", None)
+    if user_id:
+        yield Finding("user", "ok", f"{user_id()} ({_user_name(user_id())})")
+    for kind, instead in ("config", "KEYTURN_CONFIG"), ("cache", "KEYTURN_STORE"):
+        directory = user_directory(kind)
+        if directory:
+            yield Finding(f"{kind} directory", "ok", str(directory))
+            continue
+        yield Finding(
+            f"{kind} directory",
+            "limited",
+            "none, as this user has no home directory",
+            f"Set {instead}, or HOME or XDG_{kind.upper()}_HOME to an absolute path.",
+        )
+
+
+def _user_name(user_id: int) -> str:
+    try:
+        import pwd
+
+        return pwd.getpwuid(user_id).pw_name
+    except (ImportError, KeyError):
+        return "without an entry in passwd"
+
+
+def _modules() -> Iterator[Finding]:
+    try:
+        import sqlite3
+    except ImportError as error:
+        instead = "Set KEYTURN_STORE to memory:// or redis://, or install a Python with sqlite3."
+        yield Finding("sqlite3", "limited", f"no disk store: {error}", instead)
+        return
+    yield Finding("sqlite3", "ok", f"SQLite {sqlite3.sqlite_version}")
+    by = "flock (fcntl)" if importlib.util.find_spec("fcntl") else "SQLite, as there is no fcntl"
+    yield Finding("locks of the disk store", "ok", by)
+
+
+def _hashes() -> Finding:
+    try:
+        hmac.new(b"key", b"", hashlib.sha256).digest()
+    except ValueError as error:
+        fix = "Allow SHA-256 and HMAC in the configuration of OpenSSL."
+        return Finding("hash functions", "failed", f"HMAC with SHA-256: {error}", fix, 1)
+    return Finding("hash functions", "ok", "HMAC with SHA-256; no others are needed")
+
+
+def _threads() -> Finding:
+    thread = threading.Thread(target=bool, name="keyturn-doctor")
+    try:
+        thread.start()
+    except RuntimeError as error:
+        found = f"none: {error}; token requests are made in the thread of their caller"
+        fix = "Raise the limit of processes (ulimit -u, pids.max, TasksMax)."
+        return Finding("threads", "limited", found, fix)
+    thread.join()
+    return Finding("threads", "ok", f"{threading.active_count()} in this process, and more start")
+
+
+def _authorities() -> Finding:
+    named = next((name for name in _CA_VARIABLES if os.environ.get(name)), None)
+    source = f"{os.environ[named]} ({named})" if named else "certifi's"
+    try:
+        found = trusted_context().cert_store_stats()["x509_ca"]
+    except errors.KeyturnError as error:
+        return Finding("certificate authorities", "failed", error.message, error.hint, 2)
+    # Those of a directory are read when they are needed.
+    count = f"{source}: {found}" if found or named != "SSL_CERT_DIR" else source
+    return Finding("certificate authorities", "ok", count)
+
+
+def _proxy() -> Finding:
+    proxies = getproxies()
+    proxy = proxies.get("https") or proxies.get("all")
+    if not proxy:
+        return Finding("proxy", "ok", "none")
+    try:
+        # Without the user and the password.
+        address = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+        named = f"{address.scheme}://{address.hostname or ''}:{address.port or ''}".rstrip(":")
+    except ValueError as error:
+        fix = "Set HTTPS_PROXY or ALL_PROXY to a URL such as http://proxy.example:8080."
+        return Finding("proxy", "failed", f"its URL can't be used: {type(error).__name__}", fix, 2)
+    exceptions = f", not for {proxies['no']}" if proxies.get("no") else ""
+    return Finding("proxy", "ok", f"{named}{exceptions}")

@@ -1,0 +1,8 @@
+"""PyInstaller's hook for the command line, whose commands are imported by their names."""
+
+from __future__ import annotations
+
+from PyInstaller.utils.hooks import collect_data_files, collect_submodules
+
+hiddenimports = collect_submodules("keyturn._cli") + collect_submodules("keyturn.testing")
+datas = collect_data_files("keyturn")

@@ -1,0 +1,244 @@
+"""`keyturn doctor`: what works where keyturn runs, what to set, and no token request."""
+
+from __future__ import annotations
+
+import hmac
+import importlib.util
+import os
+import pwd
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from keyturn.stores import MemoryStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from keyturn.testing import Emulator
+
+    from .conftest import Result
+
+    Keyturn = Callable[..., Result]
+
+
+@pytest.fixture
+def examine(keyturn: Keyturn) -> Callable[..., tuple[int, dict[str, dict[str, Any]]]]:
+    """Give a function that returns the exit code of `doctor`, and its rows by their subjects."""
+
+    def run(*options: str) -> tuple[int, dict[str, dict[str, Any]]]:
+        result = keyturn(*options, "doctor", "--format", "json")
+        return result.code, {row["subject"]: row for row in result.json()}
+
+    return run
+
+
+def test_everything_that_works_is_ok_and_no_token_is_requested(
+    emulator: Emulator, shop: Path, keyturn: Keyturn, examine: Any, home: Path
+) -> None:
+    """A diagnosis would use up a rate limit, fail where all is well, or show a secret."""
+    code, rows = examine()
+    table = keyturn("doctor")
+
+    assert (code, table.code, table.err) == (0, 0, "")
+    assert {row["result"] for row in rows.values()} == {"ok"}
+    assert rows["connection shop"]["found"] == "orocommerce, asks 127.0.0.1"
+    assert rows["configuration"]["found"] == f"{shop}, closed to other users"
+    assert f"store DiskStore {home}/.cache/keyturn" in rows
+    assert table.out.splitlines()[0].split() == ["subject", "result", "found"]
+    assert [line.split("  ")[0] for line in table.out.splitlines()[1:]] == [*rows]
+    assert emulator.settings("orocommerce")["client_secret"] not in table.out + str(rows)
+    assert emulator.token_requests("orocommerce") == 0
+
+
+def test_new_installation_has_no_failure(keyturn: Keyturn, examine: Any) -> None:
+    """A new user would look for a mistake that there isn't."""
+    code, rows = examine()
+
+    assert code == 0
+    assert {name for name, row in rows.items() if row["result"] != "ok"} == {"connections"}
+    assert f"\n\nconnections: {rows['connections']['fix']}\n" in keyturn("doctor").out
+    assert "keyturn.toml" in rows["connections"]["fix"]
+
+
+def test_each_connection_and_its_store_is_examined(
+    emulator: Emulator, configure: Callable[..., Path], examine: Any, tmp_path: Path
+) -> None:
+    """One connection that can't work would hide the others, or not be named."""
+    right = {"provider": "orocommerce", **emulator.settings("orocommerce")}
+    (tmp_path / "file").touch()
+    path = configure(
+        right=right,
+        missing=right | {"provider": "nonesuch"},
+        away=right | {"store": f"disk://{tmp_path}/file"},
+        memory=right | {"store": "memory://"},
+        unknown=right | {"store": "mysql://user:s3cret@host"},
+    )
+    reference = "\n[connections.unset]\n" + "".join(
+        f'{name} = "{value}"\n' for name, value in right.items() if name != "client_secret"
+    )
+    path.write_text(path.read_text() + reference + 'client_secret = { env = "NOT_SET" }\n')
+    code, rows = examine()
+
+    failed = {name: row for name, row in rows.items() if row["result"] == "failed"}
+    assert code == 2
+    assert {*failed} == {
+        "connection missing",
+        "connection unknown",
+        "connection unset",
+        f"store DiskStore {tmp_path}/file",
+        "store of unknown",
+    }
+    assert "no provider is named 'nonesuch'" in failed["connection missing"]["found"]
+    assert "NOT_SET is not set" in failed["connection unset"]["found"]
+    assert "KEYTURN_STORE" in failed[f"store DiskStore {tmp_path}/file"]["fix"]
+    assert rows["store MemoryStore"]["result"] == "limited"
+    assert "s3cret" not in str(rows)
+    assert rows["connection right"]["result"] == "ok"
+
+
+def test_store_alone_that_fails_is_a_failure(
+    examine: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A script that checks a host would not notice that its processes share no tokens."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("KEYTURN_STORE", f"disk://{tmp_path}/file")
+    code, rows = examine()
+    assert code == 1
+    assert "not what it should be" in rows[f"store DiskStore {tmp_path}/file"]["found"]
+
+    monkeypatch.setattr(MemoryStore, "read", lambda *_: None)
+    monkeypatch.setenv("KEYTURN_STORE", "memory://")
+    code, rows = examine()
+    assert (code, rows["store MemoryStore"]["result"]) == (1, "failed")
+    assert "does not return what was written" in rows["store MemoryStore"]["found"]
+
+
+def test_configuration_is_examined(shop: Path, examine: Any, tmp_path: Path) -> None:
+    """The mistake in a file would have to be found by trial."""
+    code, rows = examine("--config", str(tmp_path / "nonesuch.toml"))
+    assert code == 2
+    assert "nonesuch.toml can't be read: No such file" in rows["configuration"]["found"]
+
+    shop.chmod(0o644)
+    code, rows = examine()
+    assert code == 2
+    assert "open to other users" in rows["configuration"]["found"]
+    assert "chmod 600" in rows["connection shop"]["found"]
+
+    shop.chmod(0o600)
+    shop.write_text("conections = 1\n", encoding="utf-8")
+    code, rows = examine()
+    assert code == 2
+    assert "Did you mean connections?" in rows["configuration"]["found"]
+
+
+def test_plugins_are_imported_and_each_failure_is_named(
+    register: Callable[..., Path], examine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plugin that can't be used would show only as a warning, or as a missing store."""
+    site = register(
+        "[keyturn.providers]\nacme = made_up_provider\n"
+        "[keyturn.plugins]\nvault = made_up_vault\ngood = made_up_good\n"
+    )
+    (site / "made_up_good.py").write_text(
+        "import keyturn.plugins\n\n@keyturn.plugins.hookimpl\ndef keyturn_store(url):\n    pass\n",
+        encoding="utf-8",
+    )
+    code, rows = examine()
+    assert code == 2
+    for name in ("provider acme", "plugin vault"):
+        row = rows[f"{name} of distribution made-up"]
+        assert "ModuleNotFoundError" in row["found"]
+        assert "Update it" in row["fix"]
+    assert rows["plugin good of distribution made-up"]["result"] == "ok"
+
+    monkeypatch.setenv("KEYTURN_PLUGINS", "good")
+    code, rows = examine()
+    disabled = rows["plugin vault of distribution made-up"]
+    assert (code, disabled["found"]) == (0, "disabled by KEYTURN_PLUGINS")
+
+    monkeypatch.setenv("KEYTURN_PLUGINS", "good,-vault")
+    code, rows = examine()
+    assert (code, rows["plugins"]["result"]) == (2, "failed")
+
+
+def test_user_without_home_and_name(examine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container's user would not see which variable gives keyturn a directory."""
+
+    def missing(_: int) -> None:
+        raise KeyError
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", missing)
+    code, rows = examine()
+
+    assert code == 0
+    assert rows["user"]["found"] == f"{os.geteuid()} (without an entry in passwd)"
+    assert rows["configuration"]["found"] == "no file"
+    for kind, variable in ("config", "KEYTURN_CONFIG"), ("cache", "KEYTURN_STORE"):
+        row = rows[f"{kind} directory"]
+        assert (row["result"], variable in row["fix"], "HOME" in row["fix"]) == (
+            "limited",
+            True,
+            True,
+        )
+    assert rows["store MemoryStore"]["result"] == "limited"
+
+
+def test_system_that_lacks_something(examine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Python that lacks a module, or a host that allows no thread, would have to be guessed."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    find_spec = importlib.util.find_spec
+    monkeypatch.setenv("KEYTURN_STORE", "memory://")
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fail)
+        patch.setattr(importlib.util, "find_spec", lambda n: None if n == "fcntl" else find_spec(n))
+        patch.delattr(os, "register_at_fork")
+        patch.delattr(os, "geteuid")
+        code, rows = examine()
+    assert code == 0
+    assert "user" not in rows
+    assert rows["threads"]["result"] == "limited"
+    assert "can't start new thread" in rows["threads"]["found"]
+    assert rows["locks of the disk store"]["found"] == "SQLite, as there is no fcntl"
+    assert rows["fork hooks"]["found"].startswith("none")
+
+    def forbidden(*_: object) -> None:
+        raise ValueError("unsupported")
+
+    monkeypatch.setattr(hmac, "new", forbidden)
+    monkeypatch.setitem(sys.modules, "sqlite3", None)
+    code, rows = examine()
+    assert (code, rows["hash functions"]["result"]) == (1, "failed")
+    assert rows["sqlite3"]["result"] == "limited"
+    assert "redis://" in rows["sqlite3"]["fix"]
+
+
+def test_certificates_and_proxies(
+    examine: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A proxy's password would be shown, or the wrong file of certificates not be named."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:s3cret@proxy.example:3128")
+    monkeypatch.setenv("NO_PROXY", "localhost")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "nonesuch.pem"))
+    code, rows = examine()
+    assert code == 2
+    assert rows["proxy"]["found"] == "http://proxy.example:3128, not for localhost"
+    assert rows["certificate authorities"]["result"] == "failed"
+    assert "SSL_CERT_FILE" in rows["certificate authorities"]["fix"]
+    assert "s3cret" not in str(rows)
+
+    monkeypatch.delenv("SSL_CERT_FILE")
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    monkeypatch.setenv("HTTPS_PROXY", "proxy.example:s3cret")
+    code, rows = examine()
+    assert (code, rows["proxy"]["result"]) == (2, "failed")
+    assert rows["certificate authorities"]["found"] == f"{tmp_path} (SSL_CERT_DIR)"
+    assert "s3cret" not in str(rows)
