@@ -10,10 +10,8 @@ import attrs
 import pytest
 
 import keyturn
-from keyturn import errors
 from keyturn._clock import Clock
 from keyturn._connection import make_connection
-from keyturn._http.request import ClientCertificate
 from keyturn._tokens.options import Specification
 
 if TYPE_CHECKING:
@@ -64,48 +62,6 @@ def test_slow_value_of_one_provider_holds_up_no_other(
     slow.may_end.set()
     thread.join(20)
     assert len(server.received) == 2
-
-
-def test_certificate_that_cannot_be_read_yet_holds_up_no_other(
-    transport: Transport,
-    serve: Serve,
-    token_request: RequestTo,
-    tmp_path: Path,
-    wait_until: Callable[[Callable[[], object]], None],
-) -> None:
-    """One connection's certificate on a network drive that hangs would stop all token requests."""
-    pipe = tmp_path / "client.pem"
-    os.mkfifo(pipe)
-    server = serve(EMPTY)
-    request = attrs.evolve(
-        token_request("https://127.0.0.1:9/token"), certificate=ClientCertificate(str(pipe))
-    )
-    ended: list[Exception] = []
-
-    def send() -> None:
-        try:
-            transport.send(request, 20)
-        except errors.ConfigurationError as error:
-            ended.append(error)
-
-    thread = threading.Thread(target=send)
-    thread.start()
-    writers: list[int] = []
-
-    def is_being_read() -> bool:
-        try:
-            writers.append(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
-        except OSError:  # no reader yet
-            return False
-        return True
-
-    wait_until(is_being_read)
-
-    assert transport.send(token_request(server.url), 20).status == 200
-    assert thread.is_alive()
-    os.close(writers[0])
-    thread.join(20)
-    assert len(ended) == 1
 
 
 def test_clock_of_the_connection_is_the_one_that_counts(transport: Transport, serve: Serve) -> None:

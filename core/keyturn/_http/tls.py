@@ -6,7 +6,9 @@ import errno
 import os
 import re
 import ssl
+import stat
 import weakref
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard
@@ -27,6 +29,10 @@ _HASH_REGEX = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 _of_file: weakref.WeakValueDictionary[tuple[str, int], ssl.SSLContext] = (
     weakref.WeakValueDictionary()
 )
+
+# Bytes; all of certifi's authorities together have 0.3 million.
+_MAX_AUTHORITIES = 16_777_216
+_MAX_CERTIFICATE = 1_048_576
 
 
 class Trust:
@@ -59,6 +65,8 @@ class Trust:
                 hint="Load the certificate into that context, or pass the path of a CA file.",
             )
         context = _new_context(self._tls)
+        for file in filter(None, (certificate.certificate, certificate.key)):
+            _check_file(file, "certificate: ", _MAX_CERTIFICATE)
         usable(
             partial(
                 context.load_cert_chain,
@@ -119,6 +127,8 @@ def _new_context(tls: str | None) -> ssl.SSLContext:
             "Set KEYTURN_CA_FILE to a PEM file of certificate authorities.",
         )
     is_file = name != "SSL_CERT_DIR"
+    if is_file:
+        _check_file(path, "" if name == "tls" else f"{name}: ", _MAX_AUTHORITIES)
     context = usable(
         partial(_from_file if is_file else _from_directory, path),
         f"{path if name == 'tls' else f'{path}, which {name} names,'} can't be used",
@@ -144,3 +154,18 @@ def _from_directory(path: str) -> ssl.SSLContext:
     if not any(_HASH_REGEX.fullmatch(each.name) for each in Path(path).iterdir()):
         raise OSError(errno.EINVAL, "no file in it is named by a hash; run openssl rehash on it")
     return ssl.create_default_context(capath=path)
+
+
+def _check_file(file: str, setting: str, most: int) -> None:
+    """Refuse what a thread would read for ever, such as a pipe, or a disk.
+
+    Raises:
+        keyturn.errors.ConfigurationError: It is no regular file, or too large.
+    """
+    with suppress(OSError, ValueError):  # which reading it reports
+        status = Path(file).stat()
+        problem = f"is larger than {most} bytes" if status.st_size > most else ""
+        if not stat.S_ISREG(status.st_mode):
+            problem = "is not a regular file"
+        if problem:
+            raise errors.ConfigurationError(f"{setting}{file} can't be used: it {problem}.")

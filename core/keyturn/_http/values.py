@@ -13,6 +13,7 @@ import attrs
 
 from keyturn import errors
 from keyturn._clock import SYSTEM
+from keyturn._http.keys import private_key_problem
 from keyturn._once import importing
 from keyturn._redaction import Redaction
 from keyturn._secret import Secret
@@ -130,9 +131,13 @@ class ClientAssertion(DynamicValue):
         """Return the signed JWT, whose `iat` is now.
 
         Raises:
-            keyturn.errors.ConfigurationError: The key can't be read, or is of another kind than
-                the algorithm needs.
+            keyturn.errors.ConfigurationError: The key can't be read, is larger than 4096 bits, or
+                is of another kind than the algorithm needs.
         """
+        what = f"private_key: can't sign with {self.algorithm}"
+        hint = "Give the unencrypted private key as PEM, of the kind that the algorithm needs."
+        if problem := private_key_problem(self.private_key.reveal()):
+            raise errors.ConfigurationError(f"{what}: it {problem}.", hint=hint)
         with importing:
             from joserfc import jwk, jwt
 
@@ -152,11 +157,7 @@ class ClientAssertion(DynamicValue):
             )
             return jwt.encode(header, claims, key, algorithms=[self.algorithm])
 
-        return usable(
-            sign,
-            f"private_key: can't sign with {self.algorithm}",
-            "Give the unencrypted private key as PEM, of the kind that the algorithm needs.",
-        )
+        return usable(sign, what, hint)
 
     def inputs(self) -> Iterable[str | Secret]:
         parts: list[str | Secret] = [

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from keyturn._http.keys import UNREADABLE, private_key_problem
 from keyturn._http.response import CODE_PATTERN, is_code
 from keyturn._http.urls import (
     DOMAIN_PROBLEM,
@@ -83,7 +84,7 @@ def check(is_right: Callable[[Any], object], problem: str) -> Check:
     return lambda value: None if is_right(value) else problem
 
 
-def matches(pattern: str, problem: str) -> Check:
+def matches(pattern: str, problem: str) -> SchemaCheck:
     """Return a check of strings and secrets by a regular expression for the whole string.
 
     Args:
@@ -162,10 +163,19 @@ scope = each_matches(
     SCOPE_VALUE_PATTERN,
     "must have one or more scope values of visible ASCII characters (RFC 6749 section 3.3)",
 )
-private_key = matches(
+_private_key = matches(
     rf"{_SPACE}*-----BEGIN [\s\S]*PRIVATE KEY-----[\s\S]*",
     "must be a private key as PEM, from -----BEGIN to the last line",
 )
+
+
+def _key_problem(key: Secret) -> str | None:
+    """Check that a private key is one, and not too large; whether it can be read shows later."""
+    problem = private_key_problem(key.reveal())
+    return _private_key(key) or (None if problem == UNREADABLE else problem)
+
+
+private_key = SchemaCheck(_key_problem, _private_key.schema)
 
 
 def _address(template: str) -> str | None:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from keyturn import errors
-from keyturn._clock import Clock
+from keyturn._clock import SYSTEM, Clock
 from keyturn._http.request import TokenRequest
 from keyturn._http.response import Response
 from keyturn._http.transport import Transport
@@ -182,7 +182,9 @@ class Acquisition:
             keyturn.errors.KeyturnError: There is no token.
         """
         key = fingerprint_key(self.store, self.clock)
+        query.progress.due = SYSTEM.monotonic() + self.options.timeout
         credentials = self.resolve().with_fingerprint(key)
+        query.progress.due = None
         try:
             return self._acquire_with(key, credentials, query)
         except errors.InvalidClient:

@@ -241,6 +241,7 @@ class TokenManager:
         try:
             if isinstance(outcome, BaseException):
                 raise outcome  # noqa: TRY301 - both ways to fail are reported alike
+            query.progress.due = SYSTEM.monotonic() + self.acquisition.options.timeout
             snapshot = attrs.evolve(outcome, headers=self.headers(outcome.token))
         except BaseException as error:
             self.last_error = _summary(error)

@@ -43,13 +43,15 @@ class Progress:
 
     Args:
         is_started: Whether a worker does it; until then it is queued.
-        due: When the request that was sent must have a response, on the system's monotonic clock;
-            None while there is no such request.
+        due: When what goes on must be done, on the system's monotonic clock; None while it has a
+            limit of its own, as a wait for the store has.
+        is_sent: Whether a request was sent; until then, settings are resolved.
         lane: What the last exchange with the host came to.
     """
 
     is_started: bool = False
     due: float | None = None
+    is_sent: bool = False
     lane: Lane | None = None
 
 
@@ -207,6 +209,9 @@ def overdue(progress: Progress, host: str, seconds: float) -> errors.EndpointUna
     elif progress.due is None:
         message = "the token request waits for the store or another process, or hangs"
         hint = "Try again; if it lasts, check the token store."
+    elif not progress.is_sent:
+        message = "a secret reference or the provider's code takes longer"
+        hint = "Try again; if it lasts, check what the settings refer to."
     else:
         message = f"{host} has not responded"
         hint = _SLOW_HINT

@@ -94,6 +94,7 @@ def _send(
         response = _exchange(own, request, query, max(0.0, deadline - began))
         query.exchanges.append((request, response))
         result = _read(own, credentials, response, began)
+        query.progress.due = None
         lifetime = result.token.lifetime
         entry = entries.TokenEntry(result.token, clock.id, began)
         stored = entries.entry_to_json(entry, request.fingerprint)
@@ -101,6 +102,7 @@ def _send(
             own.index.add(request.fingerprint, result.token.expires_at)
         own.store.write(request.fingerprint, stored, result.token.expires_at)
     except errors.KeyturnError as failure:
+        query.progress.due = None
         if isinstance(failure, errors.InvalidTokenResponse):
             failure.hint = failure.hint or _UNREAD
         result, cooldown = failure, _keep_error(own, request, failure, response)
@@ -124,8 +126,9 @@ def _exchange(
 ) -> Response:
     """Return the response, and note whether the host responds: its share of the workers grows."""
     began, progress = SYSTEM.monotonic(), query.progress
-    # Those who wait keep the deadline by themselves: resolving a name can't be ended.
-    progress.due = began + seconds
+    # Those who wait keep the deadline by themselves: resolving a name can't be ended, nor a
+    # provider's code that reads the response.
+    progress.due, progress.is_sent = began + seconds, True
     try:
         response = own.transport.send(request, seconds, own.clock, own.options.policy)
     except errors.EndpointUnavailable:
@@ -133,8 +136,6 @@ def _exchange(
         if SYSTEM.monotonic() - began > _SLOW:
             progress.lane = "suspect"
         raise
-    finally:
-        progress.due = None
     progress.lane = "proven"
     return response
 

@@ -1,0 +1,56 @@
+"""How large a private key may be, seen before a library computes with its numbers.
+
+cryptography checks the numbers of an RSA key when it loads one, holding Python's lock: a key of
+8,676 bits stops every thread for 20 seconds.
+"""
+
+import base64
+import re
+
+# Bits of the longest number in a key; RSA keys have 2048 to 4096.
+MAX_BITS = 4096
+# Characters: a key of MAX_BITS has about 3,300, a chain of certificates may stand before it.
+_MAX_LENGTH = 32_768
+_MAX_DEPTH = 8
+UNREADABLE = "must be a private key as PEM, unencrypted, from -----BEGIN to -----END"
+_INTEGER, _OCTET_STRING, _SEQUENCE = 0x02, 0x04, 0x30
+_KEY_REGEX = re.compile(
+    r"-----BEGIN [^\n]{0,40}?PRIVATE KEY-----(.*?)-----END ", re.ASCII | re.DOTALL
+)
+
+
+def private_key_problem(pem: str) -> str | None:
+    """Return what is wrong with the size of a private key, or None; it is not loaded.
+
+    Args:
+        pem: The key as PEM, with whatever stands around it.
+    """
+    if len(pem) > _MAX_LENGTH:
+        return f"must have {_MAX_LENGTH} characters at most"
+    if "OPENSSH" in pem:
+        return "must be PKCS#8, not OpenSSH's own form: convert it with ssh-keygen -p -m PKCS8"
+    blocks = _KEY_REGEX.findall(pem)
+    for content in blocks:
+        try:
+            der = base64.b64decode("".join(content.split()), validate=True)
+        except ValueError:  # it is damaged, or has headers, as an encrypted one
+            return UNREADABLE
+        if _longest_integer(der) > MAX_BITS // 8 + 1:  # a byte for the sign
+            return f"must be a key of {MAX_BITS} bits at most"
+    return None if blocks else UNREADABLE
+
+
+def _longest_integer(der: bytes, depth: int = 0) -> int:
+    """Return the bytes of the longest integer in DER (ITU-T X.690), for the forms of keys."""
+    longest = 0
+    while len(der) > 1 and depth < _MAX_DEPTH:
+        tag, size, start = der[0], der[1], 2
+        if size > 127:  # it is the number of bytes of the size
+            start += size - 128
+            size = int.from_bytes(der[2:start], "big")
+        content, der = der[start : start + size], der[start + size :]
+        if tag == _INTEGER:
+            longest = max(longest, len(content))
+        elif tag in {_OCTET_STRING, _SEQUENCE}:
+            longest = max(longest, _longest_integer(content, depth + 1))
+    return longest
