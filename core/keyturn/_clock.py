@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import time as clocks
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import attrs
 
@@ -49,4 +49,9 @@ MAX_TIME = 1e11
 
 def is_time(value: object) -> bool:
     """Return whether a value can be a time in an entry of a store."""
-    return isinstance(value, (int, float)) and 0 <= value <= MAX_TIME
+    return is_number(value) and 0 <= value <= MAX_TIME
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Return whether a value of JSON is a number; JSON's true and false are none."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import attrs
 
-from keyturn._clock import MAX_TIME
+from keyturn._clock import is_time
 
 # The format of an entry; one of another format is a miss.
 _VERSION = 2
@@ -157,7 +157,7 @@ def from_entry(entry: str) -> Buckets:
             # JSON's true and false are numbers in Python.
             are_numbers = {*map(type, (per_minute, burst, tokens, at))} <= {int, float}
             is_limit = 0 < per_minute < math.inf and 0 < burst < math.inf
-            if not (are_numbers and is_limit and lowest <= tokens <= burst and 0 <= at <= MAX_TIME):
+            if not (are_numbers and is_limit and lowest <= tokens <= burst and is_time(at)):
                 raise ValueError  # noqa: TRY301 - as other damage
             name = RateLimit(float(per_minute), int(burst)), str(account)
             found[name] = TokenBucket(float(tokens), float(at))

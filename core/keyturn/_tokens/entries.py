@@ -24,6 +24,7 @@ _CLOCK_TOLERANCE = 60.0
 # Seconds for which an error response is cached: twice as long each time that it comes again.
 _CACHED_SECONDS = 30.0
 _MAX_CACHED_SECONDS = 3600.0
+_LOWEST_STATUS, _HIGHEST_STATUS = 100, 599
 _KINDS: dict[str, type[errors.TokenRequestRefused]] = {
     kind.__name__: kind
     for kind in (errors.InvalidClient, errors.InvalidScope, errors.TokenRequestRefused)
@@ -152,17 +153,28 @@ def error_from_entry(entry: str, now: float) -> errors.TokenRequestRefused | Non
 
 
 def _fields(entry: str | None) -> dict[str, Any] | None:
-    """Return what an entry of the negative cache holds, checked; None when it can't be read."""
-    try:
-        fields: dict[str, Any] = json.loads(entry or "")
-        is_sane = (
-            fields["v"] == _VERSION
-            and fields["kind"] in _KINDS
-            and all(isinstance(fields[name], str) for name in ("message", "error", "hint"))
-            and isinstance(fields["status"], int)
-            and is_time(fields["until"])
-            and _CACHED_SECONDS <= fields["seconds"] <= _MAX_CACHED_SECONDS
-        )
-    except (ValueError, TypeError, KeyError, RecursionError):
+    """Return what an entry of the negative cache holds; None when it can't be read.
+
+    None too when it has a format of another version; one with a value out of range is logged.
+    """
+    if entry is None:
         return None
-    return fields if is_sane else None
+    try:
+        fields: dict[str, Any] = json.loads(entry if len(entry) <= _MAX_LENGTH else "")
+        if fields["v"] != _VERSION:
+            return None
+        status, seconds = fields["status"], fields["seconds"]
+        if (
+            fields["kind"] in _KINDS
+            and all(isinstance(fields[name], str) for name in ("message", "error", "hint"))
+            and isinstance(status, int)
+            and _LOWEST_STATUS <= status <= _HIGHEST_STATUS
+            and is_time(fields["until"])
+            and is_time(seconds)
+            and _CACHED_SECONDS <= seconds <= _MAX_CACHED_SECONDS
+        ):
+            return fields
+    except (ValueError, TypeError, KeyError, RecursionError):
+        pass
+    _logger.warning("a cached error response in the store can't be read: ignoring it")
+    return None

@@ -1,0 +1,113 @@
+"""Entries of a store whose numbers are out of range: a warning and a token request, no error."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import keyturn
+from keyturn.stores._memory import MemoryStore
+
+if TYPE_CHECKING:
+    from tests.conftest import World
+
+LIMIT = keyturn.plugins.RateLimit(per_minute=3, burst=20)
+# As JSON has them.
+ODD = {
+    "10^400": f"1{'0' * 400}",
+    "-10^400": f"-1{'0' * 400}",
+    "1e300": "1e300",
+    "1e400": "1e400",
+    "1e12": "1e12",
+    "NaN": "NaN",
+    "-Infinity": "-Infinity",
+    "-1e9": "-1e9",
+    "a string": '"7"',
+    "a time as a string": '"2099-01-01"',
+    "true": "true",
+    "false": "false",
+    "null": "null",
+    "a list": "[1]",
+    "a table": '{"a": 1}',
+    "5,000 digits": "1" * 5000,
+}
+
+
+class Planted(MemoryStore):
+    """A store in which one number of the entries of one kind is replaced."""
+
+    kind = field = number = ""
+
+    def write(self, key: str, entry: str, expires_at: float) -> None:
+        """Keep an entry, changed if it is of that kind."""
+        fields: dict[str, Any] = json.loads(entry)
+        if self.kind and key.startswith(self.kind) and self.field in fields:
+            changed = json.dumps(fields | {self.field: "odd"})
+            entry = changed.replace('"odd"', self.number)
+        super().write(key, entry, expires_at)
+
+
+@pytest.mark.parametrize("number", ODD)
+@pytest.mark.parametrize("field", ["expires_at", "issued_at", "issued"])
+def test_token_with_a_time_out_of_range_is_a_miss(
+    world: World, caplog: pytest.LogCaptureFixture, field: str, number: str
+) -> None:
+    """Whoever can write to a shared Redis would end each application with an OverflowError."""
+    store = Planted(lambda: world.clock.now)
+    fingerprint = world.connect().token_request().fingerprint
+    store.kind, store.field, store.number = fingerprint, field, ODD[number]
+    assert world.connect(store=store).token().access_token == "token-1"
+    store.kind = ""
+
+    assert world.connect(store=store).token().access_token == "token-2"
+    assert world.connect(store=store).token().access_token == "token-2"
+    assert "is no token of that key: ignoring it" in caplog.text
+    assert ODD[number][:60] not in caplog.text or len(number) < 8
+
+
+@pytest.mark.parametrize("number", ODD)
+@pytest.mark.parametrize("field", ["tokens", "at"])
+def test_rate_limit_with_a_number_out_of_range_is_a_miss(
+    world: World, caplog: pytest.LogCaptureFixture, field: str, number: str
+) -> None:
+    """No token would come for three years."""
+    provider, store = world.changed(rate_limit=LIMIT), Planted(lambda: world.clock.now)
+    store.kind, store.field, store.number = "rate-limit-", field, ODD[number]
+    first = world.connect(provider, store=store)
+    first.token()
+    store.kind = ""
+
+    assert first.token(stale=first.token()).access_token == "token-2"
+    assert "is no rate limit: ignoring it" in caplog.text
+
+
+@pytest.mark.parametrize("number", ODD)
+@pytest.mark.parametrize("field", ["until", "seconds", "status"])
+def test_error_response_with_a_number_out_of_range_is_a_miss(
+    world: World, caplog: pytest.LogCaptureFixture, field: str, number: str
+) -> None:
+    """One entry would keep an account out, or end the application that reads it."""
+    store = Planted(lambda: world.clock.now)
+    store.kind, store.field, store.number = "refused-", field, ODD[number]
+    world.endpoint.refuse()
+    with pytest.raises(keyturn.errors.InvalidClient):
+        world.connect(store=store).token()
+
+    assert world.connect(store=store).token().access_token == "token-2"
+    assert "a cached error response in the store can't be read" in caplog.text
+
+
+def test_error_response_of_another_version_is_a_miss_without_a_warning(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two versions of keyturn that share a Redis during a rollout would fill the log."""
+    store = Planted(lambda: world.clock.now)
+    store.kind, store.field, store.number = "refused-", "v", "2"
+    world.endpoint.refuse()
+    with pytest.raises(keyturn.errors.InvalidClient):
+        world.connect(store=store).token()
+
+    assert world.connect(store=store).token().access_token == "token-2"
+    assert caplog.messages == []
