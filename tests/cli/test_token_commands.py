@@ -229,3 +229,21 @@ print(sorted(slow & set(sys.modules)))
     token = keyturn("token", "shop").out
 
     assert run_python(code, COVERAGE_PROCESS_CONFIG=None) == f"{token}[]"
+
+
+@pytest.mark.parametrize("command", [["check"], ["forget", "shop"]])
+def test_store_that_fails_is_one_warning_and_an_error(
+    shop: Path, keyturn: Keyturn, command: list[str]
+) -> None:
+    """An operator would believe that hosts share tokens, or that a token is gone."""
+    place = shop.parent / "file"
+    place.touch()
+    shop.write_text(f'store = "disk://{place}/store"\n{shop.read_text()}')
+
+    result = keyturn(*command)
+
+    assert result.code == 1
+    assert result.err.count("WARNING") == 1
+    assert f"shop: the token store DiskStore {place}/store failed to" in result.err
+    assert "Check store in the configuration." in result.err
+    assert "forgotten" not in result.err

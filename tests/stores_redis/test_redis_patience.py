@@ -13,10 +13,14 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 import redis
 
+import keyturn
 from keyturn.stores._redis import COOLDOWN, RedisStore, _TimedSocket
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from tests.conftest import World
 
     Serve = Callable[..., Any]
 
@@ -327,6 +331,63 @@ def test_a_lock_without_an_expiry_has_no_holder(
         with pytest.raises(TimeoutError), redis_store.lock("a", 0.02):
             pass
     assert not redis_client.exists("keyturn:lock:a")
+
+
+@pytest.mark.parametrize("planted", ["for years", "as a list"])
+def test_a_planted_lock_is_taken_or_waited_for_once(
+    redis_store: RedisStore, redis_client: redis.Redis, planted: str
+) -> None:
+    """One key of another program would cost the whole lease at each renewal, for years."""
+    name = "keyturn:lock:a"
+    if planted == "for years":
+        redis_client.set(name, "theirs", px=3 * 366 * 86_400_000)
+        with redis_store.lock("a", 30):
+            assert 0 < redis_client.pttl(name) <= 30_000
+    else:
+        redis_client.lpush(name, "theirs")
+        redis_client.pexpire(name, 3_600_000)
+        for lease in (0.02, 600):  # the second fails at once, or the test would not end
+            with pytest.raises(TimeoutError), redis_store.lock("a", lease):
+                pass
+        redis_client.delete(name)
+        with redis_store.lock("a", 30):
+            assert redis_client.type(name) == b"string"
+
+
+@pytest.mark.timeout(30)
+def test_planted_locks_and_a_slow_endpoint_cost_time_and_no_token(
+    world: World,
+    redis_client: redis.Redis,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Whoever can write to a shared Redis would keep every token away."""
+    for module, name, seconds in (
+        ("acquisition", "_LEASE_EXTRA", 0.1),
+        ("rate_limiter", "_LEASE", 0.5),
+        *((each, "STORE_PATIENCE", 0.8) for each in ("acquisition", "manager", "token_request")),
+    ):
+        monkeypatch.setattr(f"keyturn._tokens.{module}.{name}", seconds)
+
+    class PlantedStore(RedisStore):
+        """A store whose locks all have another holder."""
+
+        def lock(self, key: str, lease: float) -> AbstractContextManager[None]:
+            redis_client.set(f"keyturn:lock:{key}", "theirs", px=3_600_000)
+            return super().lock(key, lease)
+
+    def slow() -> keyturn.plugins.Response:
+        time.sleep(0.7)
+        return world.endpoint.token("t0ken")
+
+    world.endpoint.responses.append(slow)
+    limit = keyturn.plugins.RateLimit(per_minute=3, burst=20)
+    connection = world.connect(
+        world.changed(rate_limit=limit), store=PlantedStore(redis_client), options={"timeout": 1}
+    )
+
+    assert connection.token().access_token == "t0ken"
+    assert len([each for each in caplog.messages if "failed to lock" in each]) == 1
 
 
 def test_waiter_polls_less_often_with_time(monkeypatch: pytest.MonkeyPatch) -> None:

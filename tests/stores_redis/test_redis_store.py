@@ -24,6 +24,20 @@ if TYPE_CHECKING:
 DAY = 86_400_000
 FOREIGN = [b"\xff\xfe 1", b"no number", b"", b'{"access_token": "t"}', b"9" * (LONGEST_ENTRY + 99)]
 WRONG_URLS = [
+    "redis://user:p@s3cret/w+rd@host/0",
+    "redis://user:p@s3cret@host/0",
+    "rediss://:p#s3cret@host/0",
+    "redis://:p?s3cret@host/0",
+    "redis://user:6379/s3cret@host/0",
+    "redis://user:6379?s3cret@host/0",
+    "redis://user:s3cret%zz@host/0",
+    "redis://user:s3cret@/0",
+    "redis://user:s3cret@ho\tst/0",
+    "redis://user:s3cret@a..b/0",
+    "redis://user:s3cret@host/other",
+    "redis://user:s3cret@host/0#1",
+    "unix://user:p@s3cret@/run/redis.sock",
+    "unix://user:s3cret@",
     "redis://user:s3cret/for-tests@127.0.0.1",
     "redis://:s3cret-for-tests@127.0.0.1:port",
     "redis://:s3cret-for-tests@[::",
@@ -169,7 +183,15 @@ if not child:
 
 
 @pytest.mark.parametrize(
-    "url", ["redis://127.0.0.1", "rediss://127.0.0.1/1", "unix:///run/redis.sock?db=1"]
+    "url",
+    [
+        "redis://127.0.0.1",
+        "rediss://127.0.0.1/1",
+        "redis://us%40er:p%2Fw+rd!:x@cache_1.example.:6380/?socket_timeout=2&health_check_interval=9",
+        "redis://:pw@[::1]:6379/15",
+        "unix:///run/redis.sock?db=1",
+        "unix://user:pw@/run/redis@1.sock",
+    ],
 )
 def test_chosen_by_url(url: str) -> None:
     """`store="redis://…"` would not do what the documentation says."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import socket
+import ssl
 import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import trustme
 
 import keyturn
 from keyturn.stores._redis import COOLDOWN, RedisStore
@@ -15,6 +19,7 @@ from keyturn.testing import Emulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     Serve = Callable[..., Any]
 
@@ -177,3 +182,41 @@ def test_a_token_comes_without_the_server(caplog: pytest.LogCaptureFixture) -> N
         assert emulator.token_requests("orocommerce") == 1
     assert "failed to read (OSError: Redis failed with ConnectionError: " in caplog.text
     assert PASSWORD not in caplog.text
+
+
+@pytest.mark.parametrize("trouble", ["authority", "host", "refused", "name"])
+def test_an_outage_is_reported_once_with_host_and_cause(
+    serve: Serve, tmp_path: Path, caplog: pytest.LogCaptureFixture, trouble: str
+) -> None:
+    """The operator would not learn what to change, or have eleven lines for each token."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("other.example").configure_cert(context)
+
+    def greet(_: Any, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            context.wrap_socket(connection, server_side=True).close()
+
+    port = serve(greet).port
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url, cause = {
+            "authority": (f"rediss://127.0.0.1:{port}/0", "unable to get local issuer"),
+            "host": (
+                f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={tmp_path}/ca.pem",
+                "certificate is not valid for '127.0.0.1'",
+            ),
+            "refused": (f"redis://127.0.0.1:{unused.getsockname()[1]}/0", "Connection refused"),
+            "name": ("redis://user:s3cret@no-such-host.invalid/0", "no-such-host.invalid:6379"),
+        }[trouble]
+        with Emulator() as emulator:
+            connection = keyturn.connect(
+                "orocommerce", **emulator.settings("orocommerce"), store=url
+            )
+            connection.token(stale=connection.token())
+
+    (warning,) = caplog.messages
+    assert cause in warning
+    assert "s3cret" not in warning
+    assert re.search("//([^@/]*@)?([^/]*)", url)[2].removesuffix("/0") in warning  # type: ignore[index]

@@ -75,6 +75,7 @@ def forget(arguments: argparse.Namespace) -> None:
     """Forget the token on this side, and a cached error response."""
     with _configuration(arguments).open(arguments.name) as connection:
         connection.forget()
+        _check_store(connection)
     print("forgotten.", file=sys.stderr)
 
 
@@ -164,9 +165,23 @@ def _print_connections(
 def _checked(connection: Connection) -> Row:
     """Return what getting a token from a connection results in."""
     before, token = _current_token(connection), connection.token()
+    _check_store(connection)
     is_kept = before is not None and before.access_token == token.access_token
     source = "store" if is_kept else "token endpoint"
     return {"result": "ok", "source": source, "expires_in": _expires_in(token)}
+
+
+def _check_store(connection: Connection) -> None:
+    """See that the store did what it was asked to.
+
+    Raises:
+        keyturn.errors.KeyturnError: It failed.
+    """
+    problem = manager_of(connection).acquisition.store.problem()
+    if problem:
+        raise errors.KeyturnError(
+            f"{problem}.", connection=connection.name, hint="Check store in the configuration."
+        )
 
 
 def _current_token(connection: Connection) -> Token | None:

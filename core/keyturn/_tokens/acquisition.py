@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from keyturn import errors
-from keyturn._clock import SYSTEM, Clock
+from keyturn._clock import Clock
 from keyturn._http.request import TokenRequest
 from keyturn._http.response import Response
 from keyturn._http.transport import Transport
@@ -26,7 +26,7 @@ from keyturn._token import Token
 from keyturn._tokens.entries import entry_from_json, error_from_entry
 from keyturn._tokens.fingerprint import fingerprint_key
 from keyturn._tokens.index import TokenIndex
-from keyturn._tokens.options import Options
+from keyturn._tokens.options import STORE_PATIENCE, Options
 from keyturn._tokens.rate_limiter import count_refused
 from keyturn._tokens.single_flight import Progress
 from keyturn._tokens.snapshot import TokenSnapshot, jitter, plan
@@ -182,13 +182,13 @@ class Acquisition:
             keyturn.errors.KeyturnError: There is no token.
         """
         key = fingerprint_key(self.store, self.clock)
-        query.progress.due = SYSTEM.monotonic() + self.options.timeout
+        query.progress.begin("settings", self.options.timeout)
         credentials = self.resolve().with_fingerprint(key)
-        query.progress.due = None
         try:
             return self._acquire_with(key, credentials, query)
         except errors.InvalidClient:
             # The secret may have been replaced since it was read.
+            query.progress.begin("settings", self.options.timeout)
             again = self.resolve().with_fingerprint(key)
             if again.request.fingerprint == credentials.request.fingerprint:
                 raise
@@ -288,13 +288,16 @@ class Acquisition:
         self, key: bytes, credentials: Credentials, query: TokenQuery, key_changes: int = 0
     ) -> TokenSnapshot:
         request = credentials.request
+        seconds = self.options.timeout + self.options.wait
+        lease = seconds + _LEASE_EXTRA
+        query.progress.begin("store", lease + STORE_PATIENCE)
         found = self.stored(request)
         if found is not None and query.matches(found, self.clock.monotonic()):
             index, until = self.index, found.token.expires_at
             if index is None or index.lists(request.fingerprint, until):
                 return self._logged(found)
-        lease = self.options.timeout + self.options.wait + _LEASE_EXTRA
         with self.store.lock(request.fingerprint, lease):
+            query.progress.begin("store", seconds + STORE_PATIENCE)
             current = fingerprint_key(self.store, self.clock, again=True)
             if current == key or key_changes == _KEY_CHANGES:
                 found = self.stored(request)

@@ -19,6 +19,7 @@ from keyturn._token import Token
 from keyturn._tokens import single_flight
 from keyturn._tokens.acquisition import Acquisition, TokenQuery
 from keyturn._tokens.fingerprint import LOCAL_KEY
+from keyturn._tokens.options import STORE_PATIENCE
 from keyturn._tokens.single_flight import Share
 from keyturn._tokens.snapshot import EMPTY, Headers, TokenSnapshot
 
@@ -27,8 +28,6 @@ _MAX_RETRY = 30.0
 _SPREAD = 0.25
 # A token may expire before its waiter wakes up; more often than this, nothing helps.
 _WAITS = 4
-# For locks whose holder is gone, twice: that of the request, and that of the rate limit.
-_PATIENCE_EXTRA = 15.0
 
 # Not the module's own, whose state forks without Python's hooks share.
 _random = random.SystemRandom()
@@ -185,11 +184,12 @@ class TokenManager:
         none needs a timer.
         """
         now, progress, options = SYSTEM.monotonic(), share.progress, self.acquisition.options
-        last = asked_at + options.timeout + options.wait + single_flight.GRACE
-        if progress.is_started:
-            last += _PATIENCE_EXTRA
-        due = now + options.timeout if progress.due is None else progress.due
-        return max(0.0, min(last, due + single_flight.GRACE) - now)
+        due = progress.due
+        if due is None:
+            due = asked_at + options.timeout + options.wait
+            if progress.is_started:
+                due += STORE_PATIENCE
+        return max(0.0, min(due, now + options.timeout) + single_flight.GRACE - now)
 
     def _find(self, stale: Token | None) -> TokenSnapshot | Share:
         """Return a token that may be used now, or a share of the work for one."""
@@ -241,7 +241,7 @@ class TokenManager:
         try:
             if isinstance(outcome, BaseException):
                 raise outcome  # noqa: TRY301 - both ways to fail are reported alike
-            query.progress.due = SYSTEM.monotonic() + self.acquisition.options.timeout
+            query.progress.begin("settings", self.acquisition.options.timeout)
             snapshot = attrs.evolve(outcome, headers=self.headers(outcome.token))
         except BaseException as error:
             self.last_error = _summary(error)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # Seconds before its expiry from which a token is renewed.
 DEFAULT_MARGIN = 300.0
+# Seconds for the store's operations and short locks, whose holders may be gone.
+STORE_PATIENCE = 15.0
 _MAX_SECONDS = 86_400.0
 
 

@@ -12,11 +12,12 @@ import threading
 import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import attrs
 
 from keyturn import errors
+from keyturn._clock import SYSTEM
 from keyturn._once import PerProcess
 from keyturn._tokens.schedule import Lane
 from keyturn._tokens.snapshot import TokenSnapshot
@@ -43,16 +44,19 @@ class Progress:
 
     Args:
         is_started: Whether a worker does it; until then it is queued.
-        due: When what goes on must be done, on the system's monotonic clock; None while it has a
-            limit of its own, as a wait for the store has.
-        is_sent: Whether a request was sent; until then, settings are resolved.
+        stage: What goes on: settings are resolved, the store is used, or a request was sent.
+        due: When that must be done, on the system's monotonic clock; None at first.
         lane: What the last exchange with the host came to.
     """
 
     is_started: bool = False
+    stage: Literal["settings", "store", "request"] = "store"
     due: float | None = None
-    is_sent: bool = False
     lane: Lane | None = None
+
+    def begin(self, stage: Literal["settings", "store", "request"], seconds: float) -> None:
+        """Note what goes on from now, and for how many seconds at most."""
+        self.stage, self.due = stage, SYSTEM.monotonic() + seconds
 
 
 class Share(Future[TokenSnapshot]):
@@ -206,10 +210,10 @@ def overdue(progress: Progress, host: str, seconds: float) -> errors.EndpointUna
     if not progress.is_started:
         message = f"its token request is queued, one of {pool.get().load(host)} to {host}"
         hint = "Try again; keyturn.Connections(max_requests=…) bounds what is sent at once."
-    elif progress.due is None:
+    elif progress.stage == "store":
         message = "the token request waits for the store or another process, or hangs"
         hint = "Try again; if it lasts, check the token store."
-    elif not progress.is_sent:
+    elif progress.stage == "settings":
         message = "a secret reference or the provider's code takes longer"
         hint = "Try again; if it lasts, check what the settings refer to."
     else:

@@ -25,6 +25,7 @@ from keyturn._rate_limit import whole_seconds
 from keyturn._redaction import Redaction
 from keyturn._secret import Secret
 from keyturn._tokens import entries
+from keyturn._tokens.options import STORE_PATIENCE
 from keyturn._tokens.rate_limiter import RateLimiter, SharedBuckets, shared_key
 from keyturn._tokens.snapshot import TokenSnapshot
 
@@ -73,6 +74,7 @@ def request_token(own: Acquisition, credentials: Credentials, query: TokenQuery)
         pause = _pause(result, cooldown, attempt, deadline - clock.monotonic(), wait)
         if pause is None:
             raise result
+        query.progress.begin("store", pause + wait + STORE_PATIENCE)
         _logger.info("%s: retrying in %.1f s: %s", own.connection, pause, result.message)
         clock.sleep(pause)
         waited = limiter.acquire(wait)
@@ -94,7 +96,7 @@ def _send(
         response = _exchange(own, request, query, max(0.0, deadline - began))
         query.exchanges.append((request, response))
         result = _read(own, credentials, response, began)
-        query.progress.due = None
+        query.progress.begin("store", STORE_PATIENCE)
         lifetime = result.token.lifetime
         entry = entries.TokenEntry(result.token, clock.id, began)
         stored = entries.entry_to_json(entry, request.fingerprint)
@@ -102,7 +104,7 @@ def _send(
             own.index.add(request.fingerprint, result.token.expires_at)
         own.store.write(request.fingerprint, stored, result.token.expires_at)
     except errors.KeyturnError as failure:
-        query.progress.due = None
+        query.progress.begin("store", STORE_PATIENCE)
         if isinstance(failure, errors.InvalidTokenResponse):
             failure.hint = failure.hint or _UNREAD
         result, cooldown = failure, _keep_error(own, request, failure, response)
@@ -128,7 +130,7 @@ def _exchange(
     began, progress = SYSTEM.monotonic(), query.progress
     # Those who wait keep the deadline by themselves: resolving a name can't be ended, nor a
     # provider's code that reads the response.
-    progress.due, progress.is_sent = began + seconds, True
+    progress.begin("request", seconds)
     try:
         response = own.transport.send(request, seconds, own.clock, own.options.policy)
     except errors.EndpointUnavailable:

@@ -44,7 +44,7 @@ def from_url(url: str) -> TokenStore:
         raise errors.ConfigurationError("a token store's URL must be a string.")
     if url == "memory://":
         return stores.MemoryStore()
-    if url.startswith("disk:///"):
+    if url.startswith("disk:///") and "\0" not in unquote(url):
         return _store("DiskStore", unquote(url.removeprefix("disk://")))
     if url.startswith(("redis://", "rediss://", "unix://")):
         return _store("RedisStore", url)
@@ -56,8 +56,10 @@ def from_url(url: str) -> TokenStore:
     )
     if found:
         return found[0]
+    # Without "://", it may be any part of the URL, its password included.
+    shown = f"of the scheme {scheme[:20]!r}" if separator else "without ://"
     raise errors.ConfigurationError(
-        f"no token store is known for a URL of the scheme {scheme[:20]!r}.",
+        f"no token store is known for a URL {shown}.",
         hint="Use memory://, disk:///absolute/path, redis://host:6379/0, or install a plugin "
         "for the scheme.",
     )

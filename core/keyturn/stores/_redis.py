@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import secrets
 import threading
 import time
@@ -24,24 +25,37 @@ PATIENCE: Final = 1.0
 COOLDOWN: Final = 5.0
 _LONGEST_VALUE = LONGEST_ENTRY + 32
 _LONGEST_KEPT = 400 * 86_400.0
+_PORT = 6379
+# What may stand before the @ (RFC 3986 section 3.2.1); any other character is percent-encoded.
+_USER = r"(?:(?:[A-Za-z0-9._~!$&'()*+,;=:-]|%[0-9A-Fa-f]{2})*@)?"
+_HOST = r"(?:(?:[A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
+_OPTIONS = r"(?:\?[a-z_]+=[^&#\s]*(?:&[a-z_]+=[^&#\s]*)*)?"
+_URL_REGEX = re.compile(
+    rf"rediss?://{_USER}{_HOST}(?:/[0-9]{{0,5}})?{_OPTIONS}|unix://{_USER}/[^?#\s]+{_OPTIONS}",
+    re.ASCII,
+)
 # A crowd of processes with many threads each would slow the server, and this machine, down.
 _CONNECTIONS = 4
 _QUEUE_PATIENCE = 10.0
 # As many locks are freed later; others end with their lease.
 _RELEASES = 64
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.005, 0.5
+# Of a lock: longer than any that keyturn takes.
+_LONGEST_LEASE = 2 * 86_400.0 + 60.0
 # PTTL returns -2 where there is no key, and -1 for one without an expiry, which is no lock of
-# ours: it would never be freed.
+# ours, as one that lasts for years: it would never be freed.
 _TAKE = """
-if redis.call("pttl", KEYS[1]) < 0 then
-    redis.call("set", KEYS[1], ARGV[1], "px", ARGV[2])
-    return 1
+local left = redis.call("pttl", KEYS[1])
+if left >= 0 and left <= tonumber(ARGV[3]) then
+    local holder = redis.pcall("get", KEYS[1])
+    return type(holder) == "string" and holder or "of another type"
 end
-return 0
+redis.call("set", KEYS[1], ARGV[1], "px", ARGV[2])
+return 1
 """
 # A holder that lost its lock must not free the lock of its successor.
 _RELEASE = """
-if redis.call("get", KEYS[1]) == ARGV[1] then
+if redis.pcall("get", KEYS[1]) == ARGV[1] then
     return redis.call("del", KEYS[1])
 end
 """
@@ -76,6 +90,8 @@ class RedisStore:
         self._now = now
         self._cooldown_end = 0.0
         self._is_suspected = False
+        # The holders of locks that did not come in time.
+        self._hung: dict[str, object] = {}
         # Those that the threads of a parent process hold are never free in a child.
         self._places = PerProcess(lambda: threading.BoundedSemaphore(_CONNECTIONS))
         # What frees a lock when the server responds again: no caller waits for that.
@@ -87,7 +103,8 @@ class RedisStore:
     def location(self) -> str:
         """Where the server is, for messages."""
         options = self._client.connection_pool.connection_kwargs
-        return str(options.get("path") or f"{options.get('host')}:{options.get('port')}")
+        address = f"{options.get('host')}:{options.get('port', _PORT)}"
+        return str(options.get("path") or address)
 
     def read(self, key: str) -> str | None:
         """Return the entry at `key`, or None when there is none or it has expired.
@@ -132,16 +149,20 @@ class RedisStore:
                 the longest wait for it.
 
         Raises:
-            TimeoutError: `lease` seconds of waiting did not bring the lock.
+            TimeoutError: `lease` seconds of waiting did not bring the lock, now or earlier: the
+                same holder is not waited for again.
         """
         name, holder, process = f"keyturn:lock:{key}", secrets.token_hex(16), os.getpid()
 
         def release() -> object:
             return self._client.eval(_RELEASE, 1, name, holder)
 
+        milliseconds = (str(max(1, int(each * 1000))) for each in (lease, _LONGEST_LEASE))
+        arguments = (name, holder, *milliseconds)
+
         def take() -> object:
             try:
-                return self._client.eval(_TAKE, 1, name, holder, max(1, int(lease * 1000)))
+                return self._client.eval(_TAKE, 1, *arguments)
             except BaseException:  # the server may have given the lock, and its response is lost
                 self._releases.get().append(release)
                 raise
@@ -162,14 +183,17 @@ class RedisStore:
         self._client.close()
 
     def _acquire(self, take: Callable[[], object], name: str, lease: float) -> None:
-        start = time.monotonic()
-        while not self._ask(take):
-            waited = time.monotonic() - start
-            if waited >= lease:
+        start, first = time.monotonic(), None
+        while (holder := self._ask(take)) != 1:
+            waited, first = time.monotonic() - start, first or holder
+            if waited >= lease or self._hung.get(name) == holder:
+                if first == holder:  # it has hung, or another program has put it there
+                    self._hung[name] = holder
                 raise TimeoutError(errno.ETIMEDOUT, f"the lock {name} did not come in {lease:g} s")
             # In step with the wait: no waiter is more than a tenth late, nor asks without need.
             pause = min(max(waited / 10, _SHORTEST_PAUSE), _LONGEST_PAUSE, lease - waited)
             time.sleep(pause * _random.uniform(0.5, 1))
+        self._hung.pop(name, None)
 
     def _release_others(self) -> None:
         """Free the locks that could not be freed, or that came too late, as the server failed."""
@@ -243,6 +267,9 @@ class _TimedSocket:
 
 def _client(url: str) -> redis.Redis:
     try:
+        if not _URL_REGEX.fullmatch(url):
+            # redis-py would take a part of the password for the host, and ask name servers for it.
+            raise ValueError  # noqa: TRY301 - reported below, without the URL
         # Such a pool retries only if the URL says so: the retries are the token request's.
         pool = redis.BlockingConnectionPool.from_url(
             url,

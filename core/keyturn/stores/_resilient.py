@@ -24,14 +24,14 @@ class _State:
 
     Attributes:
         memory: Keeps what the store failed to keep, once it has failed.
-        failing: The operations that failed when they were last tried.
+        failing: The operations that failed when they were last tried, each with the cause.
         fingerprint_key: See `keyturn._tokens.fingerprint`.
         fingerprint_entry: The entry that it was read from.
     """
 
     def __init__(self) -> None:
         self.memory: MemoryStore | None = None
-        self.failing: set[str] = set()
+        self.failing: dict[str, str] = {}
         self.fingerprint_key: bytes | None = None
         self.fingerprint_entry: object = None
 
@@ -108,6 +108,12 @@ class ResilientStore:
             memory.write(_DELETED + key, "", math.inf if deleted is FAILED else 0)
         return deleted is not FAILED
 
+    def problem(self) -> str | None:
+        """Return what is wrong with the store during an outage, else None."""
+        for operation, reason in [*self.state.failing.items()]:
+            return f"the token store {place(self.store)} failed to {operation} ({reason})"
+        return None
+
     @contextlib.contextmanager
     def lock(self, key: str, lease: float) -> Generator[None]:
         """Hold the lock of `key` for a `with` block, among threads alone if the store fails."""
@@ -152,20 +158,19 @@ class ResilientStore:
         state = self.state
         state.memory = state.memory or MemoryStore()
         if not state.failing:
+            state.failing[operation] = cause(error)
             _logger.warning(
-                "the token store %s failed to %s (%s); continuing without the store. To use "
-                "another, set `store`, or KEYTURN_STORE where `store` is not set",
-                place(self.store),
-                operation,
-                cause(error),
+                "%s; continuing without the store. To use another, set `store`, or KEYTURN_STORE "
+                "where `store` is not set",
+                self.problem(),
             )
             self.on_outage(type(error).__name__)
-        state.failing.add(operation)
+        state.failing[operation] = cause(error)
         return state.memory
 
     def _recover(self, operation: str) -> None:
         """Log the end of an outage: each operation that failed works again."""
-        self.state.failing.discard(operation)
+        self.state.failing.pop(operation, None)
         if not self.state.failing:
             _logger.warning("the token store %s works again", place(self.store))
 
