@@ -319,14 +319,14 @@ def test_damage_that_another_process_repaired_is_left_as_it_is(
     (directory / "cache.db").touch(0o600)
     (directory / "cache.db").write_bytes(b"no database at all " * 500)
 
-    locks, locked = [], _disk._locked  # noqa: SLF001 - the only moment between two processes
+    locks, locked = [], _disk.locked  # the only moment between two processes
 
-    def overtaken(path: Path, patience: float) -> AbstractContextManager[None]:
-        locks.append(path)
+    def overtaken(directory: Path, name: str, patience: float) -> AbstractContextManager[None]:
+        locks.append(name)
         if len(locks) == 2:  # the first is taken to open the database, this one to move it aside
             run(FASTER_PROCESS, directory)
-        return locked(path, patience)
+        return locked(directory, name, patience)
 
-    monkeypatch.setattr(_disk, "_locked", overtaken)
+    monkeypatch.setattr(_disk, "locked", overtaken)
     assert disk.read("a") == "theirs"
     assert not (directory / "cache.db.corrupt").exists()

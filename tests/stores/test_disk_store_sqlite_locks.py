@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from keyturn.stores import _disk
+from keyturn.stores import _file_locks, _private_files
 from keyturn.stores._disk import DiskStore
 from keyturn.testing import StoreConformance
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def _without_fcntl(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take away what Windows lacks."""
-    monkeypatch.setattr(_disk, "_fcntl", None)
+    monkeypatch.setattr(_file_locks, "_fcntl", None)
+    monkeypatch.setattr(_private_files, "_HAS_DESCRIPTORS", False)
     monkeypatch.delattr(os, "geteuid")
 
 
