@@ -247,3 +247,21 @@ def test_store_that_fails_is_one_warning_and_an_error(
     assert f"shop: the token store DiskStore {place}/store failed to" in result.err
     assert "Check store in the configuration." in result.err
     assert "forgotten" not in result.err
+
+
+@pytest.mark.parametrize("provider", ["norce-commerce", "orocommerce"])
+def test_forget_discards_rate_limits_when_it_is_asked_to(
+    emulator: Emulator, configure: Callable[..., Path], keyturn: Keyturn, provider: str
+) -> None:
+    """A pause that was asked for, or planted, would last for days, whatever the operator does."""
+    configure(x={"provider": provider, **emulator.settings(provider)})
+    emulator.fault(provider, "rate-limit", retry_after=3600)
+    limited = [keyturn("token", "x").code for _ in range(2)]
+    plain = keyturn("forget", "x")
+    still = keyturn("token", "x").code
+    cleared = keyturn("forget", "x", "--rate-limits")
+
+    assert limited == [4, 4]
+    assert (plain.code, still) == (0, 4)
+    assert (cleared.code, cleared.err) == (0, "forgotten.\n")
+    assert keyturn("token", "x").code == 0

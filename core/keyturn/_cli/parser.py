@@ -177,7 +177,17 @@ _COMMANDS: dict[str, tuple[str, str, _Arguments]] = {
         },
     ),
     "revoke": ("tokens", "Revoke the token at the provider", _NAME),
-    "forget": ("tokens", "Forget the token on this side", _NAME),
+    "forget": (
+        "tokens",
+        "Forget the token on this side",
+        {
+            "--rate-limits": {
+                "action": "store_true",
+                "help": "also what is counted for its token endpoint, for all who share the store",
+            },
+            **_NAME,
+        },
+    ),
     "new-provider": (
         "new_provider",
         "Write a distribution with a new provider",

@@ -72,9 +72,11 @@ def revoke(arguments: argparse.Namespace) -> None:
 
 
 def forget(arguments: argparse.Namespace) -> None:
-    """Forget the token on this side, and a cached error response."""
+    """Forget the token on this side, and a cached error response; the rate limits if wanted."""
     with _configuration(arguments).open(arguments.name) as connection:
         connection.forget()
+        if arguments.rate_limits:
+            manager_of(connection).forget_rate_limits()
         _check_store(connection)
     print("forgotten.", file=sys.stderr)
 

@@ -20,8 +20,10 @@ from keyturn._tokens import single_flight
 from keyturn._tokens.acquisition import Acquisition, TokenQuery
 from keyturn._tokens.fingerprint import LOCAL_KEY
 from keyturn._tokens.options import STORE_PATIENCE
+from keyturn._tokens.rate_limiter import forget_refused
 from keyturn._tokens.single_flight import Share
 from keyturn._tokens.snapshot import EMPTY, Headers, TokenSnapshot
+from keyturn._tokens.token_request import rate_limiter
 
 _MIN_RETRY = 0.05
 _MAX_RETRY = 30.0
@@ -125,6 +127,13 @@ class TokenManager:
         key = self.acquisition.latest_request().fingerprint
         self.acquisition.store.delete(key)
         self.acquisition.store.delete(f"refused-{key}")
+
+    def forget_rate_limits(self) -> None:
+        """Discard what the store counts for the token endpoint's host, and of refused tokens."""
+        own = self.acquisition
+        request = own.latest_request()
+        rate_limiter(own, own.latest()).clear()
+        forget_refused(own.store, request.fingerprint)
 
     def close(self) -> None:
         """Discard the token here for good; it stays in the store."""

@@ -155,6 +155,10 @@ class RateLimiter:
             share = RateLimit(self.limit.per_minute * _SHARE, burst)
             self.shared.take(share, self._digest(self.limit))
 
+    def clear(self) -> None:
+        """Forget what is counted for the host, for all who share the store."""
+        self.shared.store.delete(self.shared.key)
+
     def _digest(self, limit: RateLimit) -> str:
         """Return what stands for the account, whose share is one of that limit."""
         named = f"{limit.per_minute} {limit.burst}\n{self.account()}"
@@ -185,6 +189,15 @@ def _too_many_refused(seconds: float) -> errors.RateLimited:
     )
 
 
+def forget_refused(store: ResilientStore, fingerprint: str) -> None:
+    """Forget how many tokens an API refused."""
+    store.delete(_forced_key(fingerprint))
+
+
+def _forced_key(fingerprint: str) -> str:
+    return f"forced-{fingerprint}"
+
+
 def count_refused(store: ResilientStore, clock: Clock, fingerprint: str) -> None:
     """Count a token that an API refused before its expiry; too many are not replaced.
 
@@ -196,7 +209,7 @@ def count_refused(store: ResilientStore, clock: Clock, fingerprint: str) -> None
     Raises:
         keyturn.errors.RateLimited: An API refused too many in the last minutes.
     """
-    seconds = SharedBuckets(store, clock, f"forced-{fingerprint}").take(_REFUSED)
+    seconds = SharedBuckets(store, clock, _forced_key(fingerprint)).take(_REFUSED)
     if seconds > 0:
         raise errors.RateLimited(
             "the API keeps refusing new tokens, so no other is requested now.",

@@ -57,10 +57,7 @@ def request_token(own: Acquisition, credentials: Credentials, query: TokenQuery)
     Raises:
         keyturn.errors.KeyturnError: There is none.
     """
-    clock, url = own.clock, credentials.request.url
-    account = functools.partial(_account, own, credentials)
-    shared = SharedBuckets(own.store, clock, shared_key(url))
-    limiter = RateLimiter(shared, url, own.rate_limit(credentials.provider), account)
+    clock, limiter = own.clock, rate_limiter(own, credentials)
     wait = own.options.wait - limiter.acquire(own.options.wait)
     # Only from here: what the rate limit and its lock took must not be missing here.
     deadline = clock.monotonic() + own.options.timeout
@@ -82,6 +79,14 @@ def request_token(own: Acquisition, credentials: Credentials, query: TokenQuery)
         deadline += waited
         if clock.monotonic() >= deadline:
             raise result
+
+
+def rate_limiter(own: Acquisition, credentials: Credentials) -> RateLimiter:
+    """Return what counts the token requests to the token endpoint's host."""
+    limit, url = own.rate_limit(credentials.provider), credentials.request.url
+    account = functools.partial(_account, own, credentials)
+    shared = SharedBuckets(own.store, own.clock, shared_key(url))
+    return RateLimiter(shared, url, limit, account)
 
 
 def _send(
