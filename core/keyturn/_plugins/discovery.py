@@ -48,6 +48,7 @@ class Installed:
         distribution: The distribution that registers it, its name normalized.
         release: That distribution's version.
         api: The version of the plugin API that it is written for.
+        is_own: Whether it comes with keyturn, whatever its distribution calls itself.
     """
 
     name: str
@@ -56,11 +57,7 @@ class Installed:
     distribution: str
     release: str
     api: int
-
-    @property
-    def is_own(self) -> bool:
-        """Whether it comes with keyturn."""
-        return self.distribution == _OWN_DISTRIBUTION
+    is_own: bool = False
 
     def __str__(self) -> str:
         kind = "provider" if self.group.startswith(PROVIDERS_GROUP) else "plugin"
@@ -85,6 +82,7 @@ OWN_PROVIDERS = {
         _OWN_DISTRIBUTION,
         release="",
         api=1,
+        is_own=True,
     )
     for name, module in BUILT_IN.items()
 }
@@ -176,6 +174,8 @@ def _plugins_of(distribution: Distribution, group: str) -> list[Installed]:
             owner,
             distribution.version,
             int(match[1] or 1),
+            # Any distribution may take keyturn's name, or be found in its place.
+            owner == _OWN_DISTRIBUTION and BUILT_IN.get(point.name) == point.value,
         )
         for point in distribution.entry_points
         if (match := re.fullmatch(re.escape(group) + _VERSION_PATTERN, point.group))
