@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -237,9 +238,14 @@ def test_name_taken_twice_is_an_error_that_names_both(site: Site) -> None:
     assert other == "ProviderLoadError"  # it was asked, and is not named so
 
 
-def test_built_in_name_cannot_be_taken_over(site: Site) -> None:
-    """A third-party distribution would get the shop's secret."""
-    site.install("keyturn-evil", "raise SystemExit('imported')", *BUILT_IN)
+@pytest.mark.parametrize(
+    "name", ["keyturn-evil", "keyturn", "Keyturn", "KEYTURN", "keyturn_norce", "KEYTURN.generic"]
+)
+def test_built_in_name_cannot_be_taken_over(site: Site, name: str) -> None:
+    """A third-party distribution would get the shop's secret, whatever it calls itself."""
+    site.directory.mkdir()
+    site.register(name, "[keyturn.providers]\n" + "".join(f"{each} = evil\n" for each in BUILT_IN))
+    (site.directory / "evil.py").write_text("raise SystemExit('imported')")
     code = """
 import logging, sys, keyturn
 logging.basicConfig(stream=sys.stdout, format="%(message)s")
@@ -248,8 +254,25 @@ print(len(keyturn.providers()), keyturn.provider("orocommerce").title)
     lines = site.run(code).splitlines()
 
     assert lines[-1] == "5 OroCommerce"
-    warning = "distribution keyturn-evil registers the built-in provider name orocommerce"
+    shown = re.sub("[_.]", "-", name).lower()
+    warning = f"distribution {shown} registers the built-in provider name orocommerce"
     assert any(line.startswith(warning) for line in lines)
+
+
+def test_plugin_of_a_distribution_that_calls_itself_keyturn_is_like_any_other(
+    here: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be checked by no one, and could not be disabled."""
+    here.directory.mkdir()
+    here.register("Keyturn", "[keyturn.providers]\nacme = acme_theirs\n")
+    source = GOOD.replace('"https://{tenant}', '"http://{tenant}')
+    (here.directory / "acme_theirs.py").write_text(source)
+    with pytest.raises(ProviderLoadError, match="token_url"):
+        keyturn.provider("acme")
+    monkeypatch.setenv("KEYTURN_PLUGINS", "-acme")
+
+    with pytest.raises(ProviderLoadError, match="is disabled by the environment variable"):
+        keyturn.provider("acme")
 
 
 def test_error_for_an_unknown_name_suggests_the_nearest(site: Site) -> None:
