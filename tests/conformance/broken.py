@@ -7,6 +7,8 @@ Each names the check that must catch it, and what the message must name.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import logging
 import random
@@ -250,6 +252,13 @@ class IgnoresTokenUrl(Acme):
         return attrs.evolve(request, url=f"https://{settings.tenant}.acme.example/oauth/token")
 
 
+@broken(
+    "token_url is ignored, and a token requested", "lifetime", "goes to https://blue.acme.example"
+)
+class SendsElsewhere(IgnoresTokenUrl):
+    pass
+
+
 @broken("reads a file", "no_input_or_output", "token_request opens a file")
 class ReadsFile(Acme):
     def token_request(self, settings):
@@ -408,6 +417,35 @@ class RevealedParameter(Acme):
         request = super().token_request(settings)
         revealed = ("password", settings.client_secret.reveal())
         return attrs.evolve(request, parameters=(*request.parameters, revealed))
+
+
+def digested(where, digest):
+    """Return Acme with a digest of the secret in a parameter, a header or the URL."""
+
+    class Digested(Acme):
+        def token_request(self, settings):
+            request = super().token_request(settings)
+            value = digest(f"{settings.client_secret.reveal()}".encode())
+            if where == "URL":
+                return attrs.evolve(request, url=f"{request.url}/{value}")
+            return attrs.evolve(request, **{where: (*getattr(request, where), ("X-Sign", value))})
+
+    return Digested
+
+
+for _where in ("parameters", "extra_headers", "URL"):
+    for _digest in (
+        lambda text: hashlib.md5(text, usedforsecurity=False).hexdigest(),
+        lambda text: hashlib.sha1(text, usedforsecurity=False).hexdigest().upper(),
+        lambda text: hashlib.sha256(b"made-up-client:" + text).hexdigest(),
+        lambda text: base64.b64encode(hashlib.sha512(text).digest()).decode().rstrip("="),
+        lambda text: base64.urlsafe_b64encode(hashlib.blake2b(text).digest()).decode(),
+    ):
+        broken(
+            f"a digest of the secret in {_where} ({len(BROKEN)})",
+            "no_secret_in_url",
+            "a plain digest of the setting client_secret",
+        )(digested(_where, _digest))
 
 
 @broken("the secret in a log", "redaction", "the log acme")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import hashlib
 import json
 import secrets
 import traceback
@@ -29,6 +30,17 @@ if TYPE_CHECKING:
 
 # A token of this many characters occurs nowhere by chance.
 _LONG = 12
+_ALGORITHMS = (
+    "md5",
+    "sha1",
+    "sha224",
+    "sha256",
+    "sha384",
+    "sha512",
+    "sha3_256",
+    "blake2b",
+    "blake2s",
+)
 _CANARY = f"canary-{secrets.token_hex(8)}"
 
 
@@ -45,6 +57,13 @@ def no_secret_in_url(subject: Subject) -> None:
             )
         redacted = request.redacted()
         strings = (*redacted.headers.values(), redacted.query, redacted.body.decode())
+        if any(_found(_digests(subject, name, changes), text) for text in (request.url, *strings)):
+            raise CheckFailed(
+                f"a plain digest of the setting {name} is in the URL or shown in the redacted "
+                "token request: whoever sees it can try secrets until one fits.",
+                "where the platform requires it, let it be a keyturn.plugins.DynamicValue, or a "
+                "Secret, in a parameter or header.",
+            )
         if any(_found(forms, text) for text in strings):
             raise CheckFailed(
                 f"the setting {name} is shown in the redacted token request, as a plain string.",
@@ -144,6 +163,29 @@ def _encoded(text: str) -> list[str]:
     """Return a string in Base64 and in Base64 for URLs (RFC 4648 sections 4 and 5)."""
     encode = (base64.b64encode, base64.urlsafe_b64encode)
     return [each(text.encode()).decode().rstrip("=") for each in encode]
+
+
+def _digests(subject: Subject, name: str, changes: Mapping[str, Any]) -> list[str]:
+    """Return the digests of a secret, and of it beside the client's id, in all encodings."""
+    values = {**subject.values, **changes}
+    secret, client_id = str(values[name]), str(values.get("client_id", ""))
+    hashed = {secret, f"{secret}\n"}
+    for separator in ("", ":", "&", "|", "\n"):
+        hashed |= {f"{client_id}{separator}{secret}", f"{secret}{separator}{client_id}"}
+    found: list[str] = []
+    for algorithm in _ALGORITHMS:
+        for text in hashed:
+            digest = hashlib.new(algorithm, text.encode(), usedforsecurity=False).digest()
+            encoded = base64.b64encode(digest).decode().rstrip("=")
+            url_safe = base64.urlsafe_b64encode(digest).decode().rstrip("=")
+            found += [
+                digest.hex(),
+                digest.hex().upper(),
+                encoded,
+                quote(encoded, safe=""),
+                url_safe,
+            ]
+    return found
 
 
 def _found(forms: list[str], text: str) -> bool:

@@ -73,6 +73,39 @@ def _ready(pairs: Pairs) -> Pairs:
 
 
 _lean_transport = cached_once(_LeanTransport)
+_whole_transport = cached_once(Transport)
+
+
+class _EndpointTransport(Transport):
+    """Sends token requests to the endpoint of the checks, and to no other host.
+
+    Args:
+        url: The endpoint.
+        transport: What sends them.
+    """
+
+    def __init__(self, url: str, transport: Transport) -> None:
+        self._url, self._transport = url, transport
+
+    def send(
+        self,
+        request: TokenRequest,
+        seconds: float,
+        clock: Clock = SYSTEM,
+        policy: NetworkPolicy = PERMISSIVE,
+    ) -> Response:
+        """Send a token request to the endpoint, and return the response.
+
+        Raises:
+            keyturn.errors.ConfigurationError: It would go to another host, with its secrets.
+        """
+        if origin(request.url) != origin(self._url):
+            raise errors.ConfigurationError(
+                f"the token request goes to {origin(request.url)}, whatever token_url is set to, "
+                "and was not sent.",
+                hint="Start from super().token_request(settings).",
+            )
+        return self._transport.send(request, seconds, clock, policy)
 
 
 @attrs.frozen(kw_only=True)
@@ -217,7 +250,9 @@ class Subject:
             Specification(self.provider, settings, options=Options(timeout=_TIMEOUT, wait=wait)),
             store or MemoryStore(),
             clock=clock,
-            transport=_lean_transport() if is_lean else None,
+            transport=_EndpointTransport(
+                self.endpoint.url, _lean_transport() if is_lean else _whole_transport()
+            ),
         )
 
     def token(self, reply: Reply | None = None, /, **changes: Any) -> Token:
