@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from keyturn import Token
-    from keyturn.plugins import Response, TokenRequest
+    from keyturn.plugins import Response
 
 __all__ = ["CommerceLayer", "CommerceLayerSettings", "Scope", "Selector", "keyturn_provider"]
 
@@ -149,6 +149,7 @@ class CommerceLayer(keyturn.plugins.Provider[CommerceLayerSettings]):
     title = "Commerce Layer"
     settings = CommerceLayerSettings
     token_url = "https://auth.{domain}/oauth/token"
+    revocation_url = "https://auth.{domain}/oauth/revoke"
     body_format = "json"
     api_headers = {"Accept": "application/vnd.api+json"}
     # 30 in any minute are allowed: burst and refill together stay below that.
@@ -190,11 +191,6 @@ class CommerceLayer(keyturn.plugins.Provider[CommerceLayerSettings]):
         del settings
         error = _first_error(response) or {}
         return error.get("code") != "UNAUTHORIZED"
-
-    def revocation_request(self, settings: CommerceLayerSettings, token: Token) -> TokenRequest:
-        """Return the request to `/oauth/revoke`, beside the token endpoint."""
-        token_url = settings.token_url or self.expand(self.token_url, settings)
-        return self.revocation_to(f"{token_url.removesuffix('/token')}/revoke", settings, token)
 
     def warnings(self, settings: CommerceLayerSettings) -> Iterable[str]:
         """Return a warning about a sales channel without a market."""

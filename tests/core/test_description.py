@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     Platform = Callable[..., keyturn.Connection]
 
 ADDRESS = {"token_url": "https://acme.example/token"}
+ADDRESSES = {"token_url", "api_url", "revocation_url"}
 KEY = "-----BEGIN PRIVATE KEY-----\nx\n-----END PRIVATE KEY-----"
 
 
@@ -64,7 +65,7 @@ def test_credentials_are_asked_for(
     schema = keyturn.plugins.provider_from_data(ADDRESS | data, name="acme").settings_schema()
 
     assert schema["required"] == required
-    assert schema["properties"].keys() == {*required, *optional, "token_url", "api_url"}
+    assert schema["properties"].keys() == {*required, *optional, *ADDRESSES}
 
 
 # --- Settings ---
@@ -147,7 +148,7 @@ def test_settings_are_read_by_their_kinds() -> None:
     assert values["secret"].reveal() == "s3cret-for-tests"
     assert values["scope"] == ("a", "b")
     plain = {name: value for name, value in values.items() if name not in {"secret", "scope"}}
-    assert plain.items() <= (GOOD | {"token_url": None, "api_url": None}).items()
+    assert plain.items() <= (GOOD | dict.fromkeys(ADDRESSES)).items()
     assert schema["properties"]["text"]["description"] == "Of any kind."
     assert schema["properties"]["secret"]["writeOnly"] is True
     assert schema["properties"]["named"]["enum"] == ["one", "two"]
@@ -408,7 +409,6 @@ USUAL_SETTINGS = {
     "a_secret": {"kind": "secret", "title": "Secret", "default": "x"},
     "a_choice": {"kind": "choice", "title": "Choice", "choices": ["x"], "default": "x"},
 }
-ADDRESSES = {"token_url", "api_url", "revocation_url"}
 DATA = {name: kind for name, kind in datum_types().items() if name not in ADDRESSES}
 
 

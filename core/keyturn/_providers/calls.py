@@ -10,6 +10,7 @@ from typing import Any, ParamSpec, TypeVar
 from keyturn import errors
 from keyturn._http.request import TokenRequest
 from keyturn._http.response import OAuthError, Response
+from keyturn._http.urls import origin, url_problem
 from keyturn._http.values import DEFECT, defect
 from keyturn._http.values import translate_errors as translate
 from keyturn._names import did_you_mean
@@ -24,6 +25,7 @@ from keyturn._providers.kinds import (
     kind_of,
 )
 from keyturn._providers.provider import Provider
+from keyturn._providers.revocation import moved_token_url, revocation_url
 from keyturn._providers.settings import OPTION_NAMES, Settings
 from keyturn._providers.token_response import received_tokens
 from keyturn._redaction import Redaction
@@ -132,7 +134,35 @@ api_request_headers = _calling(
 )
 api_url_for = _calling(Provider.api_url_for, str, NoneType)
 token_rejected = _calling(Provider.token_rejected, bool)
-revocation_request = _calling(Provider.revocation_request, TokenRequest, NoneType)
+_revocation_request = _calling(Provider.revocation_request, TokenRequest, NoneType)
+
+
+def revocation_request(
+    provider: Provider[Any], settings: Settings, token: Token
+) -> TokenRequest | None:
+    """Return the request that revokes a token, or None when there is no way.
+
+    Raises:
+        keyturn.errors.ConfigurationError: It leads elsewhere than the settings do.
+    """
+    request = _revocation_request(provider, settings, token)
+    name = "revocation_url" if settings.revocation_url else "token_url"
+    chosen = settings.revocation_url and revocation_url(provider, settings)
+    chosen = chosen or moved_token_url(provider, settings)
+    if (
+        request
+        and chosen
+        and not url_problem(request.url)
+        and origin(request.url) != origin(chosen)
+    ):
+        raise errors.ConfigurationError(
+            f"{provider.name} revokes tokens at {origin(request.url)}, but {name} leads to "
+            f"{origin(chosen)}, so nothing was sent.",
+            hint=f"{provider.name} doesn't follow {name}: revoke the token elsewhere."
+            if settings.revocation_url
+            else "Set revocation_url.",
+        )
+    return request
 
 
 def warnings(provider: Provider[Any], settings: Settings) -> list[str]:

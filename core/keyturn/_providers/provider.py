@@ -12,6 +12,7 @@ from keyturn._http.urls import is_below, origin, url_problem
 from keyturn._http.values import BasicCredentials, ClientAssertion, reveal
 from keyturn._providers import templates, token_response
 from keyturn._providers.data import DATA, ApiData, RequestData, TokenResponseMapping
+from keyturn._providers.revocation import revocation_url
 from keyturn._providers.settings import Settings
 from keyturn._secret import Secret
 
@@ -144,9 +145,8 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
 
     def revocation_request(self, settings: S, token: Token) -> TokenRequest | None:
         """Return the request that revokes a token (RFC 7009), or None when there is no way."""
-        if not self.revocation_url:
-            return None
-        return self.revocation_to(self.expand(self.revocation_url, settings), settings, token)
+        url = revocation_url(self, settings)
+        return None if url is None else self.revocation_to(url, settings, token)
 
     def revocation_to(self, url: str, settings: S, token: Token) -> TokenRequest:
         """Return the request that revokes a token at the endpoint `url`."""

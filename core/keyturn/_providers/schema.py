@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 Dialect = Literal["2020-12", "draft-07"]
 Style = Literal["airbyte", "singer"]
 
+_ADDRESSES = {"token_url", "api_url", "revocation_url"}
 _DIALECTS = {
     "2020-12": "https://json-schema.org/draft/2020-12/schema",
     "draft-07": "http://json-schema.org/draft-07/schema#",
@@ -75,7 +76,7 @@ def json_schema(
     # The addresses come last where they are seldom set.
     fields = sorted(
         fields_of(cls).values(),
-        key=lambda field: field.name in {"token_url", "api_url"} and field.default is not REQUIRED,
+        key=lambda field: field.name in _ADDRESSES and field.default is not REQUIRED,
     )
     properties = {field.name: _field_schema(field, style) for field in fields}
     if style == "airbyte":

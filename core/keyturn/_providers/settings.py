@@ -112,6 +112,12 @@ class Settings(Record):
     api_url: str | None = url(
         "API URL", "Where the API is, when it isn't where the provider has it.", default=None
     )
+    revocation_url: str | None = url(
+        "Revocation URL",
+        "The revocation endpoint (RFC 7009), when it isn't where the provider has it, beside the "
+        "token endpoint.",
+        default=None,
+    )
 
 
 class ClientSettings(Settings):

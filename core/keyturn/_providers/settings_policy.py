@@ -12,6 +12,7 @@ from keyturn._http.policy import PERMISSIVE, host_problem
 from keyturn._http.urls import host_of
 from keyturn._providers import calls
 from keyturn._providers.kinds import fields_of
+from keyturn._providers.revocation import revocation_url
 from keyturn.errors import Problem
 
 if TYPE_CHECKING:
@@ -115,8 +116,7 @@ def _host_problems(
     with contextlib.suppress(errors.ConfigurationError):
         addresses["API"] = calls.api_url_for(provider, settings, None)
     with contextlib.suppress(errors.ConfigurationError):
-        template = provider.revocation_url
-        addresses["revocation endpoint"] = provider.expand(template, settings) if template else None
+        addresses["revocation endpoint"] = revocation_url(provider, settings)
     seen: set[str] = set()
     for endpoint, url in addresses.items():
         host = host_of(url or "")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from keyturn.testing.provider_kit._subject import Subject
 
 # What never is a part of the token request, whatever the provider.
-_ALWAYS_CONTEXT = {"api_url"}
+_ALWAYS_CONTEXT = {"api_url", "revocation_url"}
 _TOKEN = Token("made-up-token", "Bearer", 4e9)
 _CREDENTIALS = {"client_id", "token_url"}
 

@@ -1,0 +1,53 @@
+"""Where tokens are revoked: beside the token endpoint, wherever the settings put that."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from keyturn import errors
+from keyturn._http.urls import origin
+
+if TYPE_CHECKING:
+    from keyturn._providers.provider import Provider
+    from keyturn._providers.settings import Settings
+
+
+def revocation_url(provider: Provider[Any], settings: Settings) -> str | None:
+    """Return where tokens are revoked, or None when there is no such endpoint.
+
+    Where the setting `token_url` leads to another origin than the provider's own, the revocation
+    endpoint follows: a secret and a token of a staging system must not go to production.
+
+    Raises:
+        keyturn.errors.ConfigurationError: A setting that the address is made of is missing.
+    """
+    if settings.revocation_url:
+        return provider.expand(settings.revocation_url, settings)  # a template for `generic`
+    if not provider.revocation_url:
+        return None
+    url = provider.expand(provider.revocation_url, settings)
+    moved = moved_token_url(provider, settings)
+    if moved is None:
+        return url
+    path, own = urlsplit(url).path, _own_token_url(provider, settings)
+    if own and path.startswith(_directory(own)):
+        path = _directory(moved) + path.removeprefix(_directory(own))
+    return origin(moved) + path
+
+
+def moved_token_url(provider: Provider[Any], settings: Settings) -> str | None:
+    """Return the setting `token_url`, if it leads to another origin than the provider's own."""
+    moved, own = settings.token_url, _own_token_url(provider, settings)
+    return moved if moved and not (own and origin(moved) == origin(own)) else None
+
+
+def _own_token_url(provider: Provider[Any], settings: Settings) -> str:
+    try:
+        return provider.expand(provider.token_url, settings)
+    except errors.ConfigurationError:
+        return ""  # settings that it is made of are optional beside `token_url`
+
+
+def _directory(url: str) -> str:
+    return urlsplit(url).path.rpartition("/")[0] + "/"
