@@ -59,7 +59,8 @@ def test_chosen_revocation_url_counts_beside_a_moved_token_url(world: World, pro
 @pytest.mark.parametrize("provider", ["norce-commerce", "norce-storm", "orocommerce", "generic"])
 def test_moved_token_url_brings_no_revocation(world: World, provider: str) -> None:
     """A token would be sent to an endpoint that is made up."""
-    connection = world.connect(provider, **{**NEEDED[provider], "token_url": f"{STAGING}/token"})
+    settings: dict[str, Any] = {**NEEDED[provider], "token_url": f"{STAGING}/token"}
+    connection = world.connect(provider, **settings)
     connection.token()
     with pytest.raises(ConfigurationError, match="has no way to revoke a token"):
         connection.revoke()
