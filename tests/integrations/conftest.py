@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import ssl
 import threading
 import uuid
@@ -40,18 +41,25 @@ class Arrived:
 
 
 class Site:
-    """An HTTP server on loopback: a token endpoint, and an API that accepts its latest tokens."""
+    """An HTTP server on loopback: a token endpoint, and an API that accepts its latest tokens.
 
-    def __init__(self) -> None:
+    Args:
+        host: The address that it listens at.
+        port: The port; 0 is a free one.
+    """
+
+    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
         self.requests: list[Arrived] = []
         self.issued = 0
         self.valid: set[str] = set()
         self.token_status = 200
         self.same_token = False
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+        server = _IPv6Server if ":" in host else ThreadingHTTPServer
+        self._server = server((host, port), _Handler)
         self._server.daemon_threads = True
-        self._server.site = self  # type: ignore[attr-defined]
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._server.site = self  # type: ignore[union-attr]
+        written = f"[{host}]" if ":" in host else host
+        self.url = f"http://{written}:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
 
     def __enter__(self) -> Self:
@@ -110,6 +118,10 @@ def _refusal(code: str) -> tuple[int, dict[str, str], bytes]:
     return 401, {"Content-Type": "application/vnd.api+json"}, body.encode()
 
 
+class _IPv6Server(ThreadingHTTPServer):
+    address_family = socket.AF_INET6
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = -1  # head and body of a response in one packet
@@ -124,7 +136,7 @@ class _Handler(BaseHTTPRequestHandler):
         status, response_headers, response = site.response(request)
         self.send_response(status)
         for name, value in response_headers.items():
-            self.send_header(name, value)
+            self.send_header(name, value.encode().decode("latin-1"))
         self.send_header("Content-Length", str(len(response)))
         self.end_headers()
         self.wfile.write(response)

@@ -217,5 +217,21 @@ def test_requests_hook_and_second_use_on_one_request(connect: Any, api: Any) -> 
     prepared.headers["Authorization"] = "Basic b3du"
     with requests.Session() as session:
         assert session.send(prepared).status_code == 401
-    assert prepared.copy().headers["Authorization"] == f"Bearer {CANARY}-1"
+    assert prepared.copy().headers["Authorization"] == "Basic b3du"
+    assert api.token_requests == 1
+
+
+def test_requests_response_out_of_a_cache(connect: Any, api: Any) -> None:
+    """Else a transport that replays responses, with a request of its own kind, would fail."""
+
+    class Cache(requests.adapters.HTTPAdapter):
+        def send(self, *given: Any, **options: Any) -> requests.Response:
+            response = super().send(*given, **options)
+            response.request = requests.Request("GET", api.url).prepare()
+            return response
+
+    auth = keyturn.integrations.requests.KeyturnAuth(connect())
+    with requests.Session() as session:
+        session.mount("http://", Cache())
+        assert session.get(f"{api.url}/never", auth=auth).status_code == 401
     assert api.token_requests == 1

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import socket
 import socketserver
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import aiohttp
@@ -16,6 +17,9 @@ import pytest
 import requests
 
 import keyturn
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CANARY = "made-up-token-canary"
 
@@ -73,6 +77,57 @@ def test_redirect_there_and_back_stays_bare(
     reply = client_class(connect()).send("GET", redirect(api, back))
     assert (reply.status, reply.url, api.token_requests) == (401, f"{api.url}/x", 1)
     assert "authorization" not in api.api_requests[-1].headers
+
+
+# `{other}` is a port where another service listens.
+NAMES = (
+    *("http://{host}/open", "HTTP://{host}/open", "//{host}/open", "/open", "open"),
+    *("http://localhost:{port}/open", "http://LOCALHOST:{port}/open", "http://user:x@{host}/open"),
+    *("http://localhost.:{port}/open", "http://127.0.0.2:{port}/open", "http://[::1]:{port}/open"),
+    *("http://127.0.0.1:{other}/open", "//127.0.0.1:{other}/open", "////127.0.0.1:{other}/open"),
+    *("http://{host}@127.0.0.1:{other}/open", "http://127.0.0.1:{other}\\@{host}/open"),
+    *("http://{host}\\@127.0.0.1:{other}/open", "http://127.0.0.1:{other}#@{host}/open"),
+    *("////{host}/open", "/\\127.0.0.1:{other}/open", "ht\ttp://127.0.0.1:{other}/open"),
+    *("http://127.1:{other}/open", "http://0x7f.1:{other}/open", "http://%3127.0.0.1:{port}/open"),
+    *("http://\uff4cocalhost:{port}/open", "http://l\u2092calhost:{other}/open"),
+    *("http://[::1%25lo]:{port}/open", "http://[::ffff:127.0.0.1]:{port}/open"),
+)
+
+
+def test_names_of_this_machine(
+    connect: Any, api: Any, elsewhere: Any, client_class: type[Any]
+) -> None:
+    """Else another service of this machine, or the same by another name, would get the token."""
+    client = client_class(connect())
+    host = api.url.removeprefix("http://")
+    port, other = int(host.rpartition(":")[2]), elsewhere.url.rpartition(":")[2]
+    failures = (
+        *(error for each in (httpx, httpx2) for error in (each.HTTPError, each.InvalidURL)),
+        *(aiohttp.ClientError, requests.RequestException, ValueError),
+    )
+    with contextlib.ExitStack() as stack:
+        sites = [elsewhere]
+        for address in ("127.0.0.2", "::1"):
+            with contextlib.suppress(OSError):  # not every machine has both
+                sites.append(stack.enter_context(type(api)(address, port)))
+        for number, name in enumerate(NAMES):
+            to = name.format(host=host, port=port, other=other)
+            if number < 3:
+                api.forget_tokens()
+            with contextlib.suppress(*failures):
+                client.send("GET", redirect(api, to, (301, 302, 303, 307, 308)[number % 5]))
+    strangers = [arrived for site in sites for arrived in site.requests]
+    strangers += [each for each in api.api_requests if each.headers["host"].lower() != host]
+    own = [each for each in api.api_requests if each.path.startswith("/redirect")]
+    assert {each.headers["host"].partition(":")[0] for each in strangers} > {
+        "localhost",
+        "127.0.0.1",
+    }
+    assert CANARY not in str(strangers)
+    assert "applicationid" not in str(strangers)
+    assert len(own) >= len(NAMES)
+    assert all("applicationid" in each.headers for each in own)
+    assert all(CANARY in each.headers["authorization"] for each in own)
 
 
 @pytest.mark.parametrize("to", ["{url}/needs-application", "/needs-application", "//{host}/x"])
@@ -172,6 +227,56 @@ def test_requests_unfollowed_redirect_leaks_nothing(connect: Any, api: Any, else
         session.send(response.next)
     (arrived,) = elsewhere.requests
     assert not {"authorization", "applicationid"} & arrived.headers.keys()
+
+
+def test_requests_redirect_within_the_api_ignores_netrc(
+    connect: Any, api: Any, elsewhere: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else what requests finds in a file would replace the token at a redirect, and only there."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login user password made-up", encoding="utf-8")
+    monkeypatch.setenv("NETRC", str(netrc))
+    auth = keyturn.integrations.requests.KeyturnAuth(connect())
+    with requests.Session() as session:
+        assert session.get(redirect(api, "/x"), auth=auth, timeout=10).status_code == 200
+        session.get(redirect(api, f"{elsewhere.url}/open"), auth=auth, timeout=10)
+    assert elsewhere.requests[0].headers["authorization"].startswith("Basic ")
+    assert api.token_requests == 1
+
+
+def test_requests_copies_of_a_request_leak_nothing(connect: Any, api: Any, elsewhere: Any) -> None:
+    """Else a request that is sent again elsewhere, or its history, would carry what we added."""
+    auth = keyturn.integrations.requests.KeyturnAuth(connect())
+    with requests.Session() as session:
+        prepared = session.prepare_request(
+            requests.Request("GET", redirect(api, f"{elsewhere.url}/open"), auth=auth)
+        )
+        for _ in range(2):
+            response = session.send(prepared)
+        (first,) = response.history
+        assert "ApplicationId" in first.request.headers
+        assert "ApplicationId" not in response.request.headers
+        for copied in (prepared.copy(), copy.copy(prepared), prepared, first.request):
+            copied.url = f"{elsewhere.url}/open"
+            session.send(copied)
+    assert len(elsewhere.requests) == 6
+    assert CANARY not in str(elsewhere.requests)
+    assert "applicationid" not in str(elsewhere.requests)
+
+
+def test_httpx_history_shows_what_was_sent(
+    connect: Any, api: Any, elsewhere: Any, library: Any
+) -> None:
+    """Else a user would look for the cause of a 401 in headers that were not sent."""
+    auth = auth_for(library, connect())
+    with library.Client(auth=auth, follow_redirects=True) as client:
+        request = client.build_request("GET", redirect(api, f"{elsewhere.url}/open"))
+        for _ in range(2):
+            response = client.send(request)
+            (first,) = response.history
+            assert first.request.headers["ApplicationId"] == "1042"
+            assert "ApplicationId" not in response.request.headers
+    assert CANARY not in str(elsewhere.requests)
 
 
 def test_httpx_unfollowed_redirect_leaks_nothing(

@@ -316,12 +316,28 @@ def test_no_thread_left_for_the_origin(
     assert sent.headers["Authorization"] == f"Bearer {CANARY}-1"
 
 
-def test_requests_adapter_refuses_another_library(connect: Any) -> None:
-    """Else niquests, which has the same interface, would fail at the first 401."""
+def test_another_client_is_refused(connect: Any, api: Any, client_class: type[Any]) -> None:
+    """Else the first request would fail with a TypeError about calls, or be sent bare."""
+    connection = connect(name="shop")
+    client = client_class(connection)
+    for name in set(ADAPTERS) - {client.name}:
+        client.auth = maker(name)(connection)
+        with pytest.raises(ConfigurationError) as caught:
+            client.send("GET", api.url)
+        assert str(caught.value) == (
+            f"shop: keyturn.integrations.{name} is for {name}, not for {client.name}, so the "
+            "token was not attached. Use the adapter that is named after the client."
+        )
+    assert api.requests == []
+
+
+@pytest.mark.parametrize("name", ADAPTERS)
+def test_client_without_an_adapter_is_refused(connect: Any, name: str) -> None:
+    """Else niquests, which has the interface of requests, would fail at the first 401."""
 
     class PreparedRequest:
         url = "https://shop.example/"
 
-    auth = keyturn.integrations.requests.KeyturnAuth(connect())
-    with pytest.raises(ConfigurationError, match="is for requests, not for "):
-        auth(PreparedRequest())  # type: ignore[arg-type]  # on purpose
+    auth = maker(name)(connect())
+    with pytest.raises(ConfigurationError, match=f"is for {name}, not for "):
+        auth(PreparedRequest())

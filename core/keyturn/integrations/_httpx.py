@@ -175,7 +175,7 @@ class Flow(Adapter):
         response = yield self._add(request, snapshot.headers)
         if response.status_code < 400 and not response.history:
             return
-        if self._has_lost_headers(response, snapshot, home):
+        if self._has_lost_headers(response, snapshot, api):
             response = yield self._add(response.request, snapshot.headers)
         if sent := self._rejected(response, snapshot):
             again = self._auth.reauthorize(sent, 401, response.headers, response.read())
@@ -198,7 +198,7 @@ class Flow(Adapter):
         response = yield self._add(request, snapshot.headers)
         if response.status_code < 400 and not response.history:
             return
-        if self._has_lost_headers(response, snapshot, home):
+        if self._has_lost_headers(response, snapshot, api):
             response = yield self._add(response.request, snapshot.headers)
         if sent := self._rejected(response, snapshot):
             body = await response.aread()
@@ -222,7 +222,7 @@ class Flow(Adapter):
         request.headers = self._headers(request.headers, added, fields)
         return request
 
-    def _has_lost_headers(self, response: Any, snapshot: TokenSnapshot, home: object) -> bool:
+    def _has_lost_headers(self, response: Any, snapshot: TokenSnapshot, api: Api) -> bool:
         """Return whether a redirect within the API is to be sent again, with our headers.
 
         The library has followed it by itself, without them. One that was elsewhere on its way
@@ -232,7 +232,7 @@ class Flow(Adapter):
         if (
             isinstance(request.headers, OneRequestHeaders)  # not redirected
             or snapshot.headers[0][0] in request.headers  # a hook of the caller's has set one
-            or any(_target(hop.request.url) != home for hop in (*response.history, response))
+            or not all(api.is_at(str(hop.url)) for hop in (*response.history, response))
         ):
             return False
         # A request that changes nothing (RFC 9110 section 9.2.1) may be sent again in any case.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 
 from keyturn import errors
 from keyturn._connection import Connection, manager_of
@@ -36,6 +36,10 @@ class Api(NamedTuple):
     manager: TokenManager
     origin: str
     address: ApiAddress | None
+
+    def is_at(self, url: str) -> bool:
+        """Return whether a URL leads to the API's origin, as each parser reads it."""
+        return url.startswith(f"{self.origin}/") or _origin(url) == self.origin
 
 
 class RequestAuth:
@@ -187,11 +191,10 @@ class RequestAuth:
         return self._checked(api, url)
 
     def _checked(self, api: Api, url: str) -> Api:
-        origin = api.origin
-        if not url.startswith(f"{origin}/") and (found := _origin(url)) != origin:
+        if not api.is_at(url):
             raise errors.ForeignOrigin(
-                f"{found or 'the URL'} is not the API's origin {origin}, so the token was not "
-                "attached.",
+                f"{_origin(url) or 'the URL'} is not the API's origin {api.origin}, so the token "
+                "was not attached.",
                 connection=self.connection.name,
                 hint="Send this request without keyturn, or with a connection to that host.",
             )
@@ -254,8 +257,26 @@ class Adapter:
         connection: A connection, or the name of a configured one.
     """
 
+    if TYPE_CHECKING:
+        _client: ClassVar[str]  # the client's name, and that of the adapter's module
+    else:  # a type checker reports the wrong client by itself
+
+        def __call__(self, request: object, *_: object) -> NoReturn:
+            """Refuse another client, which calls its adapters."""
+            self._refuse(request)
+
     def __init__(self, connection: Connection | str) -> None:
         self._auth = RequestAuth(connection)
+
+    def _refuse(self, request: object) -> NoReturn:
+        """Raise the error for a request of another client."""
+        other = type(request).__module__.partition(".")[0]
+        raise errors.ConfigurationError(
+            f"keyturn.integrations.{self._client} is for {self._client}, not for {other}, so the "
+            "token was not attached.",
+            connection=self._auth.connection.name,
+            hint="Use the adapter that is named after the client.",
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), self._auth.__reduce__()[1]

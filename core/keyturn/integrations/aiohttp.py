@@ -18,6 +18,8 @@ from keyturn.integrations._authorized_request import is_sent
 from keyturn.integrations._request_auth import Adapter, RequestAuth
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
 
     from keyturn._connection import Connection
@@ -45,6 +47,7 @@ class KeyturnAuth(Adapter):
     Raises:
         keyturn.errors.ForeignOrigin: A request doesn't lead to the API's origin (RFC 6454); it
             isn't sent.
+        keyturn.errors.ConfigurationError: Another client than aiohttp uses it.
         keyturn.errors.KeyturnError: No token can be acquired.
 
     Example:
@@ -61,6 +64,8 @@ class KeyturnAuth(Adapter):
         ...         await session.get(f"{connection.api_url}/users")
     """
 
+    _client = "aiohttp"
+
     def __init__(self, connection: Connection | str) -> None:
         super().__init__(connection)
         # What aiohttp makes for one call, and gives to each of its requests, by the task: the task
@@ -69,11 +74,18 @@ class KeyturnAuth(Adapter):
         # Those of which a request led to another origin.
         self._left: WeakKeyDictionary[Any, object] = WeakKeyDictionary()
 
-    async def __call__(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+    def __call__(
+        self, request: ClientRequest, *handler: ClientHandlerType
+    ) -> Awaitable[ClientResponse]:
         """Send a request, or a redirected one, with a token if it may have one.
 
         After a 401 that means the token, it is sent again with another.
         """
+        if not isinstance(request, aiohttp.ClientRequest):
+            self._refuse(request)
+        return self._send(request, *handler)
+
+    async def _send(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
         # Without this attribute of aiohttp's, each request would be a call of its own, and one
         # that is redirected to another origin would be refused.
         call, task = getattr(request, "_timer", request), asyncio.current_task()

@@ -30,6 +30,7 @@ class KeyturnAuth(Flow, httpx.Auth):
     Raises:
         keyturn.errors.ForeignOrigin: A request doesn't lead to the API's origin (RFC 6454); it
             isn't sent.
+        keyturn.errors.ConfigurationError: Another client than httpx uses it.
         keyturn.errors.KeyturnError: No token can be acquired.
 
     Example:
@@ -46,5 +47,6 @@ class KeyturnAuth(Flow, httpx.Auth):
         ... )
     """
 
+    _client = "httpx"
     _byte_stream = httpx.ByteStream
     _headers = _Headers

@@ -30,6 +30,7 @@ class KeyturnAuth(Flow, httpx2.Auth):
     Raises:
         keyturn.errors.ForeignOrigin: A request doesn't lead to the API's origin (RFC 6454); it
             isn't sent.
+        keyturn.errors.ConfigurationError: Another client than httpx2 uses it.
         keyturn.errors.KeyturnError: No token can be acquired.
 
     Example:
@@ -46,5 +47,6 @@ class KeyturnAuth(Flow, httpx2.Auth):
         ... )
     """
 
+    _client = "httpx2"
     _byte_stream = httpx2.ByteStream
     _headers = _Headers

@@ -66,11 +66,15 @@ class _Request(PreparedRequest):
         self.headers.update(sent.added if sent else ())
         self.authorized = sent
 
+    def prepare_auth(self, auth: Any, url: str = "") -> None:
+        """Add other authentication, but for that of `.netrc`, which requests reads at redirects."""
+        if self.authorized is None or not isinstance(auth, tuple):
+            super().prepare_auth(auth, url)
+
     def copy(self) -> PreparedRequest:
-        """Return a copy, which is authorized anew."""
+        """Return a copy to the same URL; it is authorized anew when another is set."""
         copied = _own(super().copy(), self.auth)
         copied.authorized, copied.has_left = self.authorized, self.has_left
-        copied.url = self.url
         return copied
 
 
@@ -114,13 +118,12 @@ class KeyturnAuth(Adapter, AuthBase):
         >>> session.auth = keyturn.integrations.requests.KeyturnAuth(connection)
     """
 
-    def __call__(self, r: PreparedRequest) -> PreparedRequest:
+    _client = "requests"
+
+    def __call__(self, r: PreparedRequest, *_: object) -> PreparedRequest:
         """Add the token to a request, and a hook that reads its response."""
         if not isinstance(r, PreparedRequest):
-            raise errors.ConfigurationError(
-                f"keyturn.integrations.requests is for requests, not for {type(r).__module__}.",
-                hint="Use the adapter that is named after the library.",
-            )
+            self._refuse(r)
         _own(r, self._auth).authorize()
         if self._responded not in r.hooks["response"]:
             r.hooks["response"].append(self._responded)
@@ -132,9 +135,10 @@ class KeyturnAuth(Adapter, AuthBase):
         requests calls this for each response to a request, redirects included.
         """
         request = cast("_Request", response.request)
-        sent = request.authorized
+        # A response out of a cache has another kind of request.
+        sent: AuthorizedRequest | None = getattr(request, "authorized", None)
         # A hook of the caller's may have replaced the token.
-        if response.status_code == 401 and sent and is_sent(sent, request.headers):
+        if sent and response.status_code == 401 and is_sent(sent, request.headers):
             again = self._auth.reauthorize(sent, 401, response.headers, response.content)
             if again and _rewound(request):
                 # requests doesn't call this for a response to `send`. A prepared request that is

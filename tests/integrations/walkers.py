@@ -1,0 +1,293 @@
+"""Each client as one that follows redirects, and what it sends on its way.
+
+A new adapter gets the tests of `test_redirect_targets.py` by an entry in `WALKERS`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import attrs
+import httpx
+import httpx2
+import requests
+import yarl
+from requests.adapters import HTTPAdapter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from requests import PreparedRequest
+
+PORTS = {"http": 80, "https": 443}
+
+
+@attrs.frozen
+class Step:
+    """A response that may redirect.
+
+    Args:
+        status: Its status.
+        location: Where it leads to.
+        header: The header that says so.
+    """
+
+    status: int
+    location: str = "/"
+    header: str = "Location"
+
+
+@attrs.frozen
+class Hop:
+    """A request as a client sends it.
+
+    Args:
+        origin: Scheme, host and port that the client connects to.
+        url: The URL as the client has it.
+        headers: All header names and values in one string, in lower case.
+    """
+
+    origin: tuple[str, str, int]
+    url: str
+    headers: str
+
+    def is_plainly_at(self, home: tuple[str, str, int]) -> bool:
+        """Whether the URL names an origin and no user, as each parser reads it."""
+        scheme, host, port = home
+        usual = {host} if PORTS[scheme] == port else set[str]()
+        try:
+            parts = urlsplit(self.url)
+        except ValueError:
+            return False
+        return parts.scheme == scheme and parts.netloc.lower() in usual | {f"{host}:{port}"}
+
+
+def _flat(items: Iterable[tuple[str, Any]]) -> str:
+    return "\n".join(f"{name}: {value}" for name, value in items).lower()
+
+
+class Walker:
+    """A client that follows redirects.
+
+    Attributes:
+        adapter: The name of its adapter's module.
+        follows_bare: Whether a redirect within the API is followed without our headers first.
+        failures: What the client raises for a redirect that it can't follow.
+        has_failed: Whether it did.
+    """
+
+    adapter: str
+    follows_bare = False
+    failures: tuple[type[Exception], ...]
+    has_failed = False
+
+    def walk(self, auth: Any, method: str, url: str, *steps: Step) -> list[Hop]:
+        """Send a request; return it, and all that follow from its responses.
+
+        Args:
+            auth: A `KeyturnAuth`, or None.
+            method: The method.
+            url: Where it is sent first.
+            steps: The first responses, one for each request; all others have status 200.
+        """
+        self.hops: list[Hop] = []
+        self.steps = steps
+        try:
+            self.send(auth, method, url)
+            self.has_failed = False
+        except self.failures:
+            self.has_failed = True
+        return self.hops
+
+    def send(self, auth: Any, method: str, url: str) -> None:
+        """Send a request with a body, and follow redirects."""
+        raise NotImplementedError
+
+    def response(self, hop: Hop) -> Step:
+        """Record a request, and return its response."""
+        self.hops.append(hop)
+        return self.steps[len(self.hops) - 1] if len(self.hops) <= len(self.steps) else Step(200)
+
+    def close(self) -> None:
+        """Release what is held."""
+
+
+class Httpx(Walker):
+    """`httpx.Client`."""
+
+    adapter = "httpx"
+    library: Any = httpx
+    follows_bare = True
+
+    def __init__(self) -> None:
+        self._client = self._open(self.library.MockTransport(self._respond))
+        self.failures = self.library.HTTPError, self.library.InvalidURL, ValueError
+
+    def send(self, auth: Any, method: str, url: str) -> None:
+        """Send a request with a body, and follow redirects."""
+        self._client.request(method, url, auth=auth, content=b"body")
+
+    def close(self) -> None:
+        """Close the client."""
+        self._client.close()
+
+    def _open(self, transport: Any) -> Any:
+        return self.library.Client(transport=transport, follow_redirects=True)
+
+    def _respond(self, request: Any) -> Any:
+        url = request.url
+        origin = url.scheme, url.raw_host.decode(), url.port or PORTS.get(url.scheme, 0)
+        step = self.response(Hop(origin, str(url), _flat(request.headers.multi_items())))
+        moved = [(step.header.encode(), step.location.encode())]
+        return self.library.Response(step.status, headers=moved)
+
+
+class AsyncHttpx(Httpx):
+    """`httpx.AsyncClient`."""
+
+    def __init__(self) -> None:
+        self._runner = asyncio.Runner()
+        super().__init__()
+
+    def send(self, auth: Any, method: str, url: str) -> None:
+        """Send a request with a body, and follow redirects."""
+        self._runner.run(self._client.request(method, url, auth=auth, content=b"body"))
+
+    def close(self) -> None:
+        """Close client and event loop."""
+        self._runner.run(self._client.aclose())
+        self._runner.close()
+
+    def _open(self, transport: Any) -> Any:
+        return self.library.AsyncClient(transport=transport, follow_redirects=True)
+
+
+class Httpx2(Httpx):
+    """`httpx2.Client`."""
+
+    adapter = "httpx2"
+    library = httpx2
+
+
+class AsyncHttpx2(AsyncHttpx):
+    """`httpx2.AsyncClient`."""
+
+    adapter = "httpx2"
+    library = httpx2
+
+
+class Requests(Walker):
+    """`requests.Session`."""
+
+    adapter = "requests"
+    failures = requests.RequestException, ValueError
+
+    def __init__(self) -> None:
+        self._session = requests.Session()
+        self._session.trust_env = False
+        for scheme in PORTS:
+            self._session.mount(f"{scheme}://", _Recorder(self))
+
+    def send(self, auth: Any, method: str, url: str) -> None:
+        """Send a request with a body, and follow redirects."""
+        self._session.request(method, url, auth=auth, data=b"body")
+
+    def close(self) -> None:
+        """Close the session."""
+        self._session.close()
+
+
+class _Recorder(HTTPAdapter):
+    """Sends nothing, and records where requests would connect to."""
+
+    def __init__(self, walker: Requests) -> None:
+        super().__init__()
+        self._walker = walker
+
+    def send(self, request: PreparedRequest, *_: Any, **__: Any) -> requests.Response:
+        """Record a request, and return its response."""
+        # Before requests 2.32, an adapter gets the pool by the URL alone.
+        by_request = getattr(self, "get_connection_with_tls_context", None)
+        url = request.url or ""
+        pool: Any = by_request(request, True) if by_request else self.get_connection(url)  # noqa: FBT003 - its name differs
+        origin = pool.scheme, pool.host, pool.port or PORTS[pool.scheme]
+        step = self._walker.response(Hop(origin, url, _flat(request.headers.items())))
+        response = requests.Response()
+        response.url, response.request, response.raw = url, request, io.BytesIO()
+        response.status_code = step.status
+        response.headers[step.header] = step.location.encode().decode("latin-1")
+        return response
+
+
+class Aiohttp(Walker):
+    """`aiohttp.ClientSession`; all its requests are recorded, and sent to one server."""
+
+    adapter = "aiohttp"
+
+    failures = aiohttp.ClientError, ValueError
+
+    def __init__(self) -> None:
+        self._next = Step(200)
+        self._runner = asyncio.Runner()
+        self._runner.run(self._start())
+
+    def send(self, auth: Any, method: str, url: str) -> None:
+        """Send a request with a body, and follow redirects."""
+        self._runner.run(self._send(auth, method, url))
+
+    def close(self) -> None:
+        """End connections, server and event loop."""
+        self._runner.run(self._stop())
+        self._runner.close()
+
+    async def _start(self) -> None:
+        self._connector = aiohttp.TCPConnector()
+        self._server = await asyncio.start_server(self._respond, "127.0.0.1", 0)
+        self._here = yarl.URL(f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/")
+
+    async def _stop(self) -> None:
+        await self._connector.close()
+        self._server.close()
+        await asyncio.sleep(0)
+
+    async def _respond(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                if b"content-length: 4" in head.lower():
+                    await reader.readexactly(4)
+                step = self._next
+                moved = f"{step.status} X\r\n{step.header}: {step.location}"
+                writer.write(f"HTTP/1.1 {moved}\r\nContent-Length: 0\r\n\r\n".encode())
+        writer.close()
+
+    async def _record(self, request: Any, handler: Any) -> Any:
+        key = request.connection_key
+        origin = "https" if key.is_ssl else "http", key.host, key.port
+        self._next = self.response(Hop(origin, str(request.url), _flat(request.headers.items())))
+        request.url = self._here
+        return await handler(request)
+
+    async def _send(self, auth: Any, method: str, url: str) -> None:
+        middlewares = [self._record] if auth is None else [auth, self._record]
+        async with (
+            aiohttp.ClientSession(
+                connector=self._connector, connector_owner=False, middlewares=middlewares
+            ) as session,
+            session.request(method, url, data=b"body") as response,
+        ):
+            await response.read()
+
+
+WALKERS: dict[str, type[Walker]] = {
+    "httpx": Httpx,
+    "httpx-async": AsyncHttpx,
+    "httpx2": Httpx2,
+    "httpx2-async": AsyncHttpx2,
+    "requests": Requests,
+    "aiohttp": Aiohttp,
+}
