@@ -156,7 +156,8 @@ def from_entry(entry: str) -> Buckets:
             lowest = -_MAX_WAIT * per_minute / 60.0
             # JSON's true and false are numbers in Python.
             are_numbers = {*map(type, (per_minute, burst, tokens, at))} <= {int, float}
-            is_limit = 0 < per_minute < math.inf and 0 < burst < math.inf
+            # As floats: larger integers would fail where they meet one.
+            is_limit = 0 < float(per_minute) < math.inf and 0 < float(burst) < math.inf
             if not (are_numbers and is_limit and lowest <= tokens <= burst and is_time(at)):
                 raise ValueError  # noqa: TRY301 - as other damage
             name = RateLimit(float(per_minute), int(burst)), str(account)

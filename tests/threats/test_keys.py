@@ -128,18 +128,22 @@ EFFECTIVE: dict[str, dict[str, Any]] = {
     },
 }
 # … and for each that doesn't: tokens are shared between them.
+ELSEWHERE = {
+    "api_url": "https://other.example",
+    "revocation_url": "https://other.example/revoke",
+}
 CONTEXT: dict[str, dict[str, Any]] = {
-    "norce-commerce": {"api_url": "https://other.example", "application_id": 7},
-    "norce-storm": {"api_url": "https://other.example", "application_id": 7},
-    "orocommerce": {"api_url": "https://other.example", "backend_prefix": "other"},
+    "norce-commerce": ELSEWHERE | {"application_id": 7},
+    "norce-storm": ELSEWHERE | {"application_id": 7},
+    "orocommerce": ELSEWHERE | {"backend_prefix": "other"},
     "commercelayer": {
-        "api_url": "https://other.example",
+        **ELSEWHERE,
         "organization": "other",
         "require_market": True,
         "stock_location": None,  # needs a market, which is effective
     },
     "generic": {
-        "api_url": "https://other.example",
+        **ELSEWHERE,
         "per_minute": None,  # goes with the next
         "burst": None,
         "max_margin": 7.0,
@@ -149,7 +153,6 @@ CONTEXT: dict[str, dict[str, Any]] = {
         "authorization_header": "X-Token",
         "authorization_scheme": "Token",
         "api_headers": {"X-A": "b"},
-        "revocation_url": "https://other.example/revoke",
     },
 }
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from tests.conftest import World
 
 LIMIT = keyturn.plugins.RateLimit(per_minute=3, burst=20)
+# The members of each list of a rate limit's entry.
+BUCKET = ("per_minute", "burst", "account", "tokens", "at")
 # As JSON has them.
 ODD = {
     "10^400": f"1{'0' * 400}",
@@ -43,9 +45,13 @@ class Planted(MemoryStore):
     def write(self, key: str, entry: str, expires_at: float) -> None:
         """Keep an entry, changed if it is of that kind."""
         fields: dict[str, Any] = json.loads(entry)
-        if self.kind and key.startswith(self.kind) and self.field in fields:
-            changed = json.dumps(fields | {self.field: "odd"})
-            entry = changed.replace('"odd"', self.number)
+        if self.kind and key.startswith(self.kind):
+            if "buckets" in fields:
+                for bucket in fields["buckets"]:
+                    bucket[BUCKET.index(self.field)] = "odd"
+            elif self.field in fields:
+                fields[self.field] = "odd"
+            entry = json.dumps(fields).replace('"odd"', self.number)
         super().write(key, entry, expires_at)
 
 
@@ -65,6 +71,21 @@ def test_token_with_a_time_out_of_range_is_a_miss(
     assert world.connect(store=store).token().access_token == "token-2"
     assert "is no token of that key: ignoring it" in caplog.text
     assert ODD[number][:60] not in caplog.text or len(number) < 8
+
+
+@pytest.mark.parametrize("number", ODD)
+@pytest.mark.parametrize("field", ["per_minute", "burst"])
+def test_rate_limit_that_no_connection_has_concerns_none(
+    world: World, field: str, number: str
+) -> None:
+    """An OverflowError would come out while the entry is there."""
+    provider, store = world.changed(rate_limit=LIMIT), Planted(lambda: world.clock.now)
+    store.kind, store.field, store.number = "rate-limit-", field, ODD[number]
+    first = world.connect(provider, store=store)
+    first.token()
+
+    for each in ("token-2", "token-3"):
+        assert first.token(stale=first.token()).access_token == each
 
 
 @pytest.mark.parametrize("number", ODD)

@@ -167,8 +167,8 @@ def _fields(entry: str | None) -> dict[str, Any] | None:
         if (
             fields["kind"] in _KINDS
             and all(isinstance(fields[name], str) for name in ("message", "error", "hint"))
-            and isinstance(status, int)
-            and _LOWEST_STATUS <= status <= _HIGHEST_STATUS
+            and type(status) is int
+            and (status == 0 or _LOWEST_STATUS <= status <= _HIGHEST_STATUS)
             and is_time(fields["until"])
             and is_time(seconds)
             and _CACHED_SECONDS <= seconds <= _MAX_CACHED_SECONDS
