@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SCRIPT = Path(__file__).parents[2] / "scripts" / "public_api.py"
 # Types of the standard library and of clients that annotations name without their module.
 OTHER_TYPES = {"AbstractContextManager", "AbstractSet", "Path", "TracebackType"}
-OTHER_TYPES |= {"MeterProvider", "TracerProvider"}
+OTHER_TYPES |= {"MeterProvider", "Retry", "TracerProvider", "_PoolManager"}
 # Aliases of Literal, Callable and tuple: who calls writes the value itself.
 ALIASES = {
     "BodyFormat", "Check", "ClientAuthentication", "Dialect", "Kind", "LifetimeFormat", "Listener",

@@ -183,6 +183,40 @@ def test_a_resolver_keeps_aiohttp_from_a_name_that_changes(
     assert len(listener.received) == count
 
 
+def test_an_adapter_keeps_requests_from_a_name_that_changes(
+    connection_to: Callable[..., keyturn.Connection],
+    listener: RawServer,
+    resolved: list[list[str]],
+    wait_until: Callable[[Callable[[], object]], None],
+) -> None:
+    """DNS rebinding would get round the check, as the client resolves the name once more."""
+    connection = connection_to(STRICT)
+    module = keyturn.integrations.requests
+    with requests.Session() as session:
+        session.auth = module.KeyturnAuth(connection)
+        session.mount("https://", module.PolicyAdapter(connection, pool_maxsize=1))
+        resolved[:] = [PUBLIC, HERE]
+        with pytest.raises(ConfigurationError) as caught:
+            session.get(f"{connection.api_url}/x", timeout=10)
+    assert str(caught.value).startswith(f"norce-storm: the API's host {HOST} resolves to a loop")
+    wait_until(lambda: listener.received)
+    assert listener.received == [b""]  # not even the beginning of TLS
+
+
+def test_an_adapter_lets_requests_reach_allowed_addresses(
+    connect: Callable[..., keyturn.Connection], api: Site
+) -> None:
+    """The policy would keep a session from what it allows."""
+    here = api.url.replace("127.0.0.1", "localhost")
+    connection = connect(policy=ON_LOOPBACK, api_url=here)
+    module = keyturn.integrations.requests
+    with requests.Session() as session:
+        session.auth = module.KeyturnAuth(connection)
+        session.mount("http://", module.PolicyAdapter(connection))
+        for _ in range(2):
+            assert session.get(f"{here}/x", timeout=10).content == b"fine: "
+
+
 def test_a_resolver_returns_allowed_addresses(
     connect: Callable[..., keyturn.Connection], api: Site
 ) -> None:

@@ -15,12 +15,14 @@ from urllib.parse import urlsplit
 
 from keyturn import errors
 from keyturn._clock import SYSTEM
+from keyturn._connection import policy_of
 from keyturn._http.policy import check_address
 from keyturn._tokens.single_flight import run_in_thread, run_within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
+    from keyturn._connection import Connection
     from keyturn._http.policy import NetworkPolicy
 
 # For how many seconds the addresses of a name count as checked.
@@ -112,6 +114,19 @@ class ApiAddress:
         except errors.KeyturnError as error:
             error.connection = self._connection
             raise
+
+
+def check_for(connection: Connection, address: str, host: str) -> None:
+    """Check an address that a client connects to, for any host of its requests.
+
+    Raises:
+        keyturn.errors.ConfigurationError: The connection's policy forbids it.
+    """
+    try:
+        check_address(policy_of(connection), address, host, "API")
+    except errors.ConfigurationError as error:
+        error.connection = connection.name
+        raise
 
 
 class Trace:

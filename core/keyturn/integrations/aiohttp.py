@@ -11,9 +11,8 @@ import aiohttp
 import aiohttp.abc
 
 from keyturn import errors
-from keyturn._connection import policy_of
-from keyturn._http.policy import check_address
 from keyturn._tokens.single_flight import run_in_thread
+from keyturn.integrations._api_address import check_for
 from keyturn.integrations._authorized_request import is_sent
 from keyturn.integrations._request_auth import Adapter, RequestAuth
 
@@ -155,11 +154,7 @@ class PolicyResolver(aiohttp.abc.AbstractResolver):
         connection = await run_in_thread(lambda: self._auth.connection)
         found = await self._resolver.resolve(host, port, family)
         for each in found:
-            try:
-                check_address(policy_of(connection), each["host"], host, "API")
-            except errors.ConfigurationError as error:
-                error.connection = connection.name
-                raise
+            check_for(connection, each["host"], host)
         return found
 
     async def close(self) -> None:

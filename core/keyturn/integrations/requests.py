@@ -6,19 +6,21 @@ from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 from requests import PreparedRequest
+from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from requests.exceptions import UnrewindableBodyError
 from requests.utils import rewind_body
 
 from keyturn import errors
+from keyturn.integrations._api_address import check_for
 from keyturn.integrations._authorized_request import is_sent
-from keyturn.integrations._request_auth import Adapter
+from keyturn.integrations._request_auth import Adapter, RequestAuth
 
 if TYPE_CHECKING:
     from requests import Response
 
+    from keyturn._connection import Connection
     from keyturn.integrations._authorized_request import AuthorizedRequest
-    from keyturn.integrations._request_auth import RequestAuth
 
 
 class _Request(PreparedRequest):
@@ -159,3 +161,55 @@ def _rewound(request: PreparedRequest) -> bool:
     except UnrewindableBodyError:
         return False
     return True
+
+
+class PolicyAdapter(HTTPAdapter):
+    """Connects a session, and refuses addresses that a connection's policy forbids.
+
+    It checks the address that it has connected to before anything is sent, not even the beginning
+    of TLS, so that a DNS answer which changes after another check (DNS rebinding) has no effect.
+    It checks all hosts that it is mounted for, redirects included. Behind a proxy, which resolves
+    names by itself, it checks nothing.
+
+    Args:
+        connection: Whose `keyturn.NetworkPolicy` counts: a connection, or the name of a configured
+            one.
+        options: Those of `requests.adapters.HTTPAdapter`.
+
+    Example:
+        >>> import keyturn, requests
+        >>> def use(connection: keyturn.Connection) -> None:
+        ...     adapter = keyturn.integrations.requests
+        ...     with requests.Session() as session:
+        ...         session.auth = adapter.KeyturnAuth(connection)
+        ...         session.mount("https://", adapter.PolicyAdapter(connection))
+        ...         session.get(f"{connection.api_url}/users", timeout=10)
+    """
+
+    def __init__(self, connection: Connection | str, **options: Any) -> None:
+        self._auth = RequestAuth(connection)
+        super().__init__(**options)
+
+    def init_poolmanager(self, *given: Any, **options: Any) -> None:
+        """Make the pools of connections; requests calls it."""
+        super().init_poolmanager(*given, **options)
+        usual = self.poolmanager.pool_classes_by_scheme
+        self.poolmanager.pool_classes_by_scheme = {
+            scheme: _checked_pool(pool, self._auth) for scheme, pool in usual.items()
+        }
+
+
+def _checked_pool(pool: Any, auth: RequestAuth) -> Any:
+    """Return a class of connection pools whose connections are checked."""
+
+    class Checked(pool.ConnectionCls):  # type: ignore[misc]
+        def _new_conn(self) -> Any:
+            made = super()._new_conn()
+            try:
+                check_for(auth.connection, made.getpeername()[0], self.host)
+            except errors.KeyturnError:
+                made.close()
+                raise
+            return made
+
+    return type(pool.__name__, (pool,), {"ConnectionCls": Checked})
