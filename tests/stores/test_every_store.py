@@ -109,6 +109,8 @@ TestEncryptedDiskMachine.settings = TestDiskMachine.settings
 class TestMemoryStore(StoreConformance):
     """The store in memory, whose openers share one object."""
 
+    shared = False
+
     def setup_method(self) -> None:
         """Begin with an empty store."""
         super().setup_method()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import threading
 import time
@@ -187,6 +188,34 @@ class OneProcess(MemoryStore):
             yield
 
 
+class ClearsWhenOpened(MemoryStore):
+    """Empties its place whenever it is opened."""
+
+    def __call__(self) -> ClearsWhenOpened:
+        """Open it once more."""
+        self._entries = {}
+        return self
+
+
+class Talkative(MemoryStore):
+    """Logs what it keeps."""
+
+    def write(self, key: str, entry: str, expires_at: float) -> None:
+        """Keep an entry, and say so."""
+        logging.getLogger("acme.store").debug("kept %s at %s", entry, key)
+        super().write(key, entry, expires_at)
+
+
+class WaitsForEver(MemoryStore):
+    """Knows no end of a wait."""
+
+    @contextlib.contextmanager
+    def lock(self, key: str, lease: float) -> Generator[None]:
+        """Wait for the lock, however long that takes."""
+        with super().lock(key, 600):
+            yield
+
+
 @pytest.mark.parametrize(
     ("store", "test", "message"),
     [
@@ -202,6 +231,10 @@ class OneProcess(MemoryStore):
         (FailingLocks, "test_lock_excludes", "0 got it"),
         (WithoutLocks, "test_waiting_for_a_lock_ends", "did not raise"),
         (StaysLocked, "test_lock_is_freed_by_an_error", "still held after its block raised"),
+        (ClearsWhenOpened, "test_opening_changes_nothing", "loses an entry"),
+        (Talkative, "test_logs_no_entry", "an entry is shown in the log acme.store"),
+        (WaitsForEver, "test_waiting_for_a_lock_ends", "has not ended after 2 s"),
+        (MemoryStore, "test_lock_excludes_processes", "two processes hold the same lock"),
         (FreesAnothers, "test_lock_of_a_hanging_holder_is_taken_over", "freed another's lock"),
         (
             OneProcess,
@@ -243,8 +276,10 @@ def run(store: Any, test: str, *, takes_over: bool = True) -> None:
     """Run one of the tests as pytest does."""
 
     class Tests(StoreConformance):
+        _patience = 2.0
+
         def new_store(self) -> Any:
-            return store
+            return store() if isinstance(store, ClearsWhenOpened) else store
 
     tests = Tests()
     tests.takes_over = takes_over

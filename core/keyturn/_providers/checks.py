@@ -84,7 +84,7 @@ def check(is_right: Callable[[Any], object], problem: str) -> Check:
     return lambda value: None if is_right(value) else problem
 
 
-def matches(pattern: str, problem: str) -> SchemaCheck:
+def matches(pattern: str, problem: str) -> Check:
     """Return a check of strings and secrets by a regular expression for the whole string.
 
     Args:
@@ -175,7 +175,7 @@ def _key_problem(key: Secret) -> str | None:
     return _private_key(key) or (None if problem == UNREADABLE else problem)
 
 
-private_key = SchemaCheck(_key_problem, _private_key.schema)
+private_key = SchemaCheck(_key_problem, schema_of(_private_key))
 
 
 def _address(template: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import secrets
 import select
@@ -11,6 +12,7 @@ import sys
 import threading
 import time
 import warnings
+from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -48,6 +50,9 @@ class StoreConformance:
     """
 
     takes_over = True
+    shared = True
+    # Seconds after which a wait counts as one that never ends.
+    _patience = _LONG
 
     def new_store(self) -> TokenStore:
         """Return the store; override it.
@@ -84,6 +89,26 @@ class StoreConformance:
             for reader in (store, other):
                 same = reader.read(self._key) == entry
                 _require(same, f"read does not return what write was given: {entry[:20]!r}")
+
+    def test_opening_changes_nothing(self) -> None:
+        """Each process that starts would take the tokens of all others away."""
+        store = self._open()
+        store.write(self._key, "entry", _in(_LONG))
+        for reader in (self._open(), store):
+            _require(reader.read(self._key) == "entry", "opening the store again loses an entry")
+
+    def test_logs_no_entry(self) -> None:
+        """Entries hold tokens in clear text: readers of the log would have them."""
+        store, log = self._open(), _Log()
+        canary = f"entry-{secrets.token_hex(16)}"
+        with log:
+            store.write(self._key, canary, _in(_LONG))
+            store.read(self._key)
+            with store.lock(self._key, _LONG):
+                store.write(self._key, canary, _in(_LONG))
+            store.delete(self._key)
+        shown = sorted({name for name, text in log.records if canary in text})
+        _require(not shown, f"an entry is shown in the log {' and in '.join(shown)}")
 
     def test_keys_are_distinct(self) -> None:
         """An entry under another key is ignored, and the key's own entry is lost."""
@@ -143,6 +168,16 @@ class StoreConformance:
             f"of 20 requests for one lock, {len(seen)} got it, and up to {most} held it at once",
         )
 
+    def test_lock_excludes_processes(self) -> None:
+        """Each worker process would make a token request of its own."""
+        if not self.shared:
+            return
+        store = self._open()
+        store.write(self._key, "entry", _in(_LONG))
+        with self._child_with_lock(store, _LONG) as entry:
+            held = entry is None or self._is_held(store)
+        _require(held, "two processes hold the same lock at once")
+
     def test_locks_of_other_keys_are_free(self) -> None:
         """Unrelated connections would wait for each other."""
         store = self._open()
@@ -197,8 +232,18 @@ class StoreConformance:
 
     def _is_held_by_child_until_killed(self, store: TokenStore) -> bool:
         """Return whether a child process read the entry; it is killed while it holds the lock."""
-        if sys.platform == "win32":  # pragma: no cover - no child shares what its parent opened
-            return True
+        with self._child_with_lock(store, 4 * _SHORT) as entry:
+            return entry in {None, "entry"}
+
+    @contextlib.contextmanager
+    def _child_with_lock(self, store: TokenStore, lease: float) -> Generator[str | None]:
+        """Give what a child process reads that holds the lock; it is killed after the block.
+
+        It is None where no child shares what its parent has opened.
+        """
+        if sys.platform == "win32":  # pragma: no cover - as said
+            yield None
+            return
         reading, writing = os.pipe()
         with warnings.catch_warnings():
             # Applications fork with threads running, and a store must support it.
@@ -206,17 +251,19 @@ class StoreConformance:
             child = os.fork()
         if not child:  # pragma: no cover - it is killed
             try:
-                with store.lock(self._key, 4 * _SHORT):
+                with store.lock(self._key, lease):
                     os.write(writing, (store.read(self._key) or "").encode())
                     time.sleep(_LONG)
             finally:
                 os._exit(1)
         os.close(writing)
-        received = select.select([reading], [], [], _LONG)[0] and os.read(reading, 80)
-        os.close(reading)
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        return received == b"entry"
+        try:
+            received = select.select([reading], [], [], _LONG)[0] and os.read(reading, 80)
+            yield (received or b"").decode()
+        finally:
+            os.close(reading)
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
 
     def _open(self) -> TokenStore:
         store = self.new_store()
@@ -224,11 +271,51 @@ class StoreConformance:
         return store
 
     def _is_held(self, store: TokenStore, key: str = "") -> bool:
-        try:
-            with store.lock(key or self._key, _SHORT):
-                return False
-        except TimeoutError:
-            return True
+        """Return whether a lock is held; a wait for it that never ends is a failure."""
+        found: Future[bool] = Future()
+
+        def enter() -> None:
+            try:
+                with store.lock(key or self._key, _SHORT):
+                    found.set_result(False)
+            except TimeoutError:
+                found.set_result(True)
+            except BaseException as error:  # noqa: BLE001 - raised in the test
+                found.set_exception(error)
+
+        # A daemon: one that waits for ever must not keep the tests from ending.
+        threading.Thread(target=enter, daemon=True).start()
+        wait([found], self._patience)
+        _require(
+            found.done(),
+            f"waiting for a lock has not ended after {self._patience:g} s, though its lease is "
+            f"{_SHORT:g} s",
+        )
+        return found.result()
+
+
+class _Log(logging.Handler):
+    """Gathers what is logged, arguments and tracebacks included, for a `with` block."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.records: list[tuple[str, str]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Gather one record."""
+        text = f"{self.format(record)} {record.args!r}"
+        self.records.append((record.name, text))
+
+    def __enter__(self) -> None:
+        root = logging.getLogger()
+        self._level = root.level
+        root.addHandler(self)
+        root.setLevel(logging.DEBUG)
+
+    def __exit__(self, *_: object) -> None:
+        root = logging.getLogger()
+        root.setLevel(self._level)
+        root.removeHandler(self)
 
 
 @contextlib.contextmanager
