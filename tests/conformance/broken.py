@@ -496,6 +496,12 @@ class ShownRevocation(Acme):
         return attrs.evolve(request, parameters=(("token", token.access_token),))
 
 
+@broken("a revocation elsewhere", "revocation", "on none of the platform's hosts")
+class RevokesElsewhere(Acme):
+    def revocation_request(self, settings, token):
+        return self.revocation_to("https://auth.other.example/revoke", settings, token)
+
+
 # Errors
 
 
@@ -580,6 +586,59 @@ class OtherShape(Acme):
 @broken("an error of no kind", "documented_errors", "raises", errors=[{"status": 400}])
 class NoKind(Acme):
     pass
+
+
+# Use
+
+
+@broken("the token's header twice", "api_headers", "api_request_headers returns authorization")
+class TokenHeaderTwice(Acme):
+    def api_request_headers(self, settings, token):
+        return {"authorization": f"Bearer {token.access_token}"}
+
+
+JWT = (
+    "e30." + base64.urlsafe_b64encode(b'{"shop_api": "https://blue.acme.example"}').decode() + ".x"
+)
+
+
+@broken(
+    "the API's address in a documented JWT",
+    "foreign_api_address",
+    "or of the token itself",
+    response={"body": {"access_token": JWT, "token_type": "Bearer", "expires_in": 3600}},
+    lifetime=3600,
+)
+class AddressInOwnClaim(Acme):
+    def api_url_for(self, settings, token):
+        if settings.api_url or token is None or token.access_token.count(".") != 2:
+            return super().api_url_for(settings, token)
+        claims = token.access_token.split(".")[1]
+        return json.loads(base64.urlsafe_b64decode(f"{claims}=="))["shop_api"]
+
+
+@broken("the API's address in a JWT", "foreign_api_address", "or of the token itself")
+class AddressInJwt(Acme):
+    def api_url_for(self, settings, token):
+        if settings.api_url or token is None or token.access_token.count(".") != 2:
+            return super().api_url_for(settings, token)
+        claims = token.access_token.split(".")[1]
+        return json.loads(base64.urlsafe_b64decode(f"{claims}=="))["iss"]
+
+
+@broken("domains that all share", "foreign_api_address", "api_domains has 'co.uk'")
+class SharedDomain(Acme):
+    api_url = ""
+    api_url_field = "api"
+    api_domains = ("acme.example", "co.uk")
+
+
+@broken("a default that remembers", "fingerprint", "the setting tenant does not change")
+class RemembersTenant(Acme):
+    def token_request(self, settings, seen={}):  # noqa: B006 - the mistake
+        seen.setdefault("tenant", settings.tenant)
+        url = settings.token_url or f"https://{seen['tenant']}.acme.example/oauth/token"
+        return attrs.evolve(super().token_request(settings), url=url)
 
 
 # Tokens

@@ -154,9 +154,9 @@ class TokenManager:
         own = self.acquisition
         provider, settings, _ = own.known or own.resolve()
         name, value = calls.authorization(provider, settings, token)
-        others = dict(calls.api_request_headers(provider, settings, token))
-        others.pop(name, None)
-        return ((name, value), *others.items())
+        others = calls.api_request_headers(provider, settings, token).items()
+        # A header's name is the same in any case.
+        return ((name, value), *(each for each in others if each[0].lower() != name.lower()))
 
     def api_url(self, token: Token | None) -> str | None:
         """Return where the API is, as far as settings and token determine it."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import functools
+import json
+import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -25,6 +28,15 @@ _EVIL = "https://evil.example/api"
 _SLUGS = ("evil.example/", "evil.example#", "a@evil.example")
 # The depths at which a response holds a URL.
 _DEPTHS = (1, 2, 3)
+# Claims of a JWT in which a platform may have an address.
+_CLAIMS = (
+    *("iss", "aud", "azp", "sub", "url", "api", "api_url", "api_base", "base", "base_url", "host"),
+    *("domain", "endpoint", "instance_url", "tenant", "org", "realm", "resource", "server", "shop"),
+)
+# Suffixes of many owners' hosts, as far as their form shows it: com, co.uk, com.au.
+_SHARED_REGEX = re.compile(
+    r"[^.]+|(?:ac|co|com|edu|go|gob|gov|govt|ltd|me|mil|ne|net|nom|or|org|plc|sch)\.[a-z]{2}"
+)
 
 
 class _Anything(dict[str, Any]):
@@ -47,7 +59,13 @@ class _Anything(dict[str, Any]):
 
 def foreign_api_address(subject: Subject) -> None:
     """A response can't send API or revocation requests, with their token, to a foreign host."""
-    domains = _domains(subject)
+    domains = own_domains(subject)
+    for domain in subject.effective_provider.api_domains:
+        if _SHARED_REGEX.fullmatch(domain):
+            raise CheckFailed(
+                f"api_domains has {domain!r}, below which anyone can register a host.",
+                "name the platform's own domains only.",
+            )
     values = (_EVIL, *_hostile(domains), *_SLUGS)
     for value in values:
         _try_field(subject, value, domains)
@@ -56,16 +74,17 @@ def foreign_api_address(subject: Subject) -> None:
     for depth in _DEPTHS:
         for value in values:
             _try_token(subject, _token_with(token, value, depth), domains)
+    for value in values:
+        _try_token(subject, _jwt_with(token, value), domains)
 
 
-def _domains(subject: Subject) -> list[str]:
+def own_domains(subject: Subject) -> list[str]:
     """Return the platform's own domains."""
     host = urlsplit(subject.request().url).hostname or ""
-    return list(
-        dict.fromkeys(
-            (*subject.effective_provider.api_domains, host, ".".join(host.split(".")[-2:]))
-        )
-    )
+    labels = host.split(".")
+    registered = ".".join(labels[-3 if _SHARED_REGEX.fullmatch(".".join(labels[-2:])) else -2 :])
+    declared = subject.effective_provider.api_domains
+    return list(dict.fromkeys((*declared, host, registered)))
 
 
 def _hostile(domains: list[str]) -> Iterator[str]:
@@ -84,6 +103,22 @@ def _token_with(token: Token, value: str, depth: int) -> Token:
     changed = attrs.evolve(token)
     object.__setattr__(changed, "extra", MappingProxyType(fields))
     return changed
+
+
+def _jwt_with(token: Token, value: str) -> Token:
+    """Return a token that is a JWT, all of whose claims have one value."""
+    try:
+        _, payload, _ = token.access_token.split(".")
+        own: Any = json.loads(base64.urlsafe_b64decode(payload + "=="))
+        names = {*_CLAIMS, *own}
+    except (ValueError, TypeError):  # it is none
+        names = {*_CLAIMS}
+    claims = json.dumps(dict.fromkeys(sorted(names), value))
+    parts = (
+        base64.urlsafe_b64encode(each.encode()).decode() for each in ('{"alg":"none"}', claims)
+    )
+    jwt = ".".join([*(each.rstrip("=") for each in parts), "made-up"])
+    return attrs.evolve(token, access_token=jwt)
 
 
 def _try_token(subject: Subject, token: Token, domains: list[str]) -> None:
@@ -113,8 +148,8 @@ def _judge(method: str, address: str | None, domains: list[str]) -> None:
         return
     if not any(is_below(address, domain) for domain in domains):
         raise CheckFailed(
-            f"{method} trusts a field of a token response, and the token would be sent to "
-            f"{address!r}.",
+            f"{method} trusts a field of a token response, or of the token itself, and the token "
+            f"would be sent to {address!r}.",
             "use api_url_field with api_domains, or compare with the host of the settings; a part "
             "of "
             "a host must be one label.",

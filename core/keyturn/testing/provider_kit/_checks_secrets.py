@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus, urlsplit
 
 from keyturn import errors
-from keyturn._http.urls import url_problem
+from keyturn._http.urls import is_below, url_problem
 from keyturn._providers.settings import read
 from keyturn._providers.token_response import field_of
 from keyturn._redaction import MASK, Redaction
 from keyturn._secret import Secret
 from keyturn.testing.provider_kit import _samples as samples
+from keyturn.testing.provider_kit._checks_foreign import own_domains
 from keyturn.testing.provider_kit._examples import CheckFailed
 from keyturn.testing.provider_kit._made_up import secret_settings
 from keyturn.testing.provider_kit._watch import captured_output, plugin_errors
@@ -115,6 +116,11 @@ def revocation(subject: Subject) -> None:
         raise CheckFailed("revocation_request has the token in the URL.", fix)
     if problem or not (request.url.startswith("https://") or _is_local(subject)):
         raise CheckFailed(f"revocation_request goes to {request.url}, which is not https.", fix)
+    if not any(is_below(request.url, domain) for domain in own_domains(subject)):
+        raise CheckFailed(
+            f"revocation_request goes to {request.url}, on none of the platform's hosts.",
+            "derive the URL from token_url, or name its domain in api_domains.",
+        )
     redacted = request.redacted()
     for text in (*redacted.headers.values(), redacted.query, redacted.body.decode()):
         if _found(_forms(token.access_token), text):

@@ -88,6 +88,16 @@ def api_headers(subject: Subject) -> None:
             "correct authorization_header and authorization_scheme, or authorization(settings, "
             "token).",
         )
+    settings = subject.settings()
+    others = subject.call(
+        "api_request_headers", lambda: dict(provider.api_request_headers(settings, token))
+    )
+    for name in others:
+        if str(name).lower() == provider.authorization_header.lower():
+            raise CheckFailed(
+                f"api_request_headers returns {name}, the header that carries the token.",
+                "leave it to authorization_header and authorization_scheme, or authorization.",
+            )
     for name, value in headers.items():
         is_string = isinstance(name, str) and isinstance(value, str)
         if not (is_string and HEADER_NAME_REGEX.fullmatch(name) and value.isprintable()):
