@@ -275,13 +275,16 @@ class StoreConformance:
         found: Future[bool] = Future()
 
         def enter() -> None:
+            held = False
             try:
                 with store.lock(key or self._key, _SHORT):
-                    found.set_result(False)
+                    pass
             except TimeoutError:
-                found.set_result(True)
+                held = True
             except BaseException as error:  # noqa: BLE001 - raised in the test
                 found.set_exception(error)
+                return
+            found.set_result(held)
 
         # A daemon: one that waits for ever must not keep the tests from ending.
         threading.Thread(target=enter, daemon=True).start()
