@@ -266,6 +266,23 @@ def test_a_store_without_leases_is_noticed() -> None:
         run(MemoryStore(), test, takes_over=False)
 
 
+def test_error_of_a_lock_that_is_no_timeout_is_shown() -> None:
+    """An author would not learn what their store raises in place of a TimeoutError."""
+
+    class OtherError(MemoryStore):
+        @contextlib.contextmanager
+        def lock(self, key: str, lease: float) -> Generator[None]:
+            with contextlib.ExitStack() as held:
+                try:
+                    held.enter_context(super().lock(key, lease))
+                except TimeoutError:
+                    raise OSError("made-up") from None
+                yield
+
+    with pytest.raises(OSError, match="made-up"):
+        run(OtherError(), "test_waiting_for_a_lock_ends")
+
+
 def test_a_store_must_be_given() -> None:
     """An author who forgot `new_store` would get no error."""
     with pytest.raises(NotImplementedError):
