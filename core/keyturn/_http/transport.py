@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from keyturn._http.policy import NetworkPolicy
     from keyturn._http.request import TokenRequest
     from keyturn._http.response import Response
+    from keyturn._http.tls import Trust
 
 
 class Transport:
@@ -75,12 +76,27 @@ class Transport:
     def _loaded(self) -> Callable[..., Response]:
         try:
             with importing:
-                from keyturn._http.exchange import exchange
-                from keyturn._http.tls import Trust
+                try:
+                    exchange, trust = _imported()
+                except (AttributeError, RuntimeError):
+                    # httpcore imports trio where it is installed, and only then: trio can't be
+                    # imported under eventlet, nor in an isolated subinterpreter of Python 3.11.
+                    sys.modules["trio"] = None  # type: ignore[assignment]  # it is absent
+                    try:
+                        exchange, trust = _imported()
+                    finally:
+                        del sys.modules["trio"]
         except Exception as error:  # noqa: BLE001 - an isolated subinterpreter refuses some modules
             raise errors.ConfigurationError(
                 f"the HTTP client can't be imported here: {type(error).__name__}: {error}.",
                 hint="Check the installation of httpx; in a subinterpreter, use the main one.",
             ) from None
-        self._exchange = functools.partial(exchange, trust=Trust(self._tls))
+        self._exchange = functools.partial(exchange, trust=trust(self._tls))
         return self._exchange
+
+
+def _imported() -> tuple[Callable[..., Response], type[Trust]]:
+    from keyturn._http.exchange import exchange
+    from keyturn._http.tls import Trust
+
+    return exchange, Trust

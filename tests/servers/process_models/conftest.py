@@ -1,0 +1,146 @@
+"""Application servers and task queues on loopback, each ended with the test that started it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.conftest import RawServer
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
+PACKAGES = ROOT / ".cache/process-models"
+READY_WITHIN = 40.0
+RESPONSE = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n"
+
+
+class Endpoint:
+    """A token endpoint with a new token for each request.
+
+    Args:
+        serve: Starts a server.
+        held: How many of its first requests wait until `release`; the file `reached` exists then.
+        reached: That file.
+    """
+
+    def __init__(self, serve: Callable[..., RawServer], held: int, reached: Path) -> None:
+        self.requests, self._held, self._reached = 0, held, reached
+        self._lock, self._released = threading.Lock(), threading.Event()
+        self.url = serve(self._handle).url.removesuffix("/token")
+        self.release = self._released.set
+
+    def _handle(self, server: RawServer, connection: socket.socket) -> None:
+        while True:
+            server.read_request(connection)
+            with self._lock:
+                self.requests += 1
+                number = self.requests
+            if number <= self._held:
+                self._reached.touch()
+                self._released.wait(60)
+            else:
+                time.sleep(0.2)  # so that callers come together
+            token = {"access_token": f"token-{number}", "token_type": "Bearer", "expires_in": 3600}
+            body = json.dumps(token)
+            connection.sendall((RESPONSE.format(len(body)) + body).encode())
+
+
+class Program:
+    """What runs the application.
+
+    Args:
+        spawn: Starts a command.
+        folder: For its files.
+    """
+
+    def __init__(self, spawn: Callable[..., subprocess.Popen[str]], folder: Path) -> None:
+        if not (PACKAGES / "gunicorn").is_dir():
+            pytest.fail("gunicorn is not installed: run make test-servers")
+        self._spawn, self.folder = spawn, folder
+        self.reached = folder / "reached"
+
+    def start(
+        self, endpoint: Endpoint, command: list[object], **variables: Any
+    ) -> subprocess.Popen[str]:
+        """Start a command."""
+        usual = {"ENDPOINT": endpoint.url, "STORE": "memory://", "FOLDER": str(self.folder)}
+        usual["PYTHONPATH"] = f"{HERE}:{PACKAGES}"
+        with (self.folder / "log").open("wb") as log:
+            return self._spawn(
+                # The kernel ends it even if this process is killed and can't.
+                ["setpriv", "--pdeathsig", "KILL", "--", *command],
+                cwd=self.folder,
+                env=os.environ | usual | variables,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def python(self, endpoint: Endpoint, *arguments: object, **variables: Any) -> str:
+        """Return what a Python program prints."""
+        process = self.start(endpoint, [sys.executable, *arguments], **variables)
+        status, printed = process.wait(READY_WITHIN), (self.folder / "log").read_text()
+        assert status == 0, printed
+        return printed
+
+    def ask(
+        self, process: subprocess.Popen[str], port: int, enough: Callable[[dict[str, str]], bool]
+    ) -> dict[str, str]:
+        """Ask a web server until the tokens, by their process, are enough; return them."""
+        found: dict[str, str] = {}
+        end = time.monotonic() + READY_WITHIN
+
+        def get(_: int) -> str:
+            try:
+                return httpx.get(f"http://127.0.0.1:{port}", trust_env=False, timeout=20).text
+            except httpx.TransportError:
+                time.sleep(0.05)
+                return ""
+
+        with ThreadPoolExecutor(4) as threads:  # so that one worker does not do it all
+            while not enough(found):
+                assert time.monotonic() < end, self.log(found)
+                assert process.poll() is None, self.log(found)
+                for text in filter(None, threads.map(get, range(4))):
+                    number, _, token = text.partition(" ")
+                    assert found.setdefault(number, token) == token, self.log(found)
+        return found
+
+    def log(self, found: object) -> str:
+        """Return what the program has written."""
+        return f"{found}\n{(self.folder / 'log').read_text(errors='replace')}"
+
+
+@pytest.fixture
+def program(spawn: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> Program:
+    """Give what runs the application."""
+    return Program(spawn, tmp_path)
+
+
+@pytest.fixture
+def endpoint(serve: Callable[..., RawServer], program: Program) -> Callable[..., Endpoint]:
+    """Give a function that starts a token endpoint."""
+    return lambda held=0: Endpoint(serve, held, program.reached)
+
+
+@pytest.fixture
+def port() -> int:
+    """Give a free port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        number: int = listener.getsockname()[1]
+        return number
