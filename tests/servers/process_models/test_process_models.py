@@ -44,12 +44,8 @@ def uwsgi(port: int, *options: object) -> list[object]:
 
 def end(process: subprocess.Popen[str]) -> None:
     """End a server with its workers."""
-    os.killpg(process.pid, signal.SIGTERM)
-    try:
-        process.wait(10)
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 @pytest.mark.parametrize("worker", ["sync", "gthread", "gevent"])
