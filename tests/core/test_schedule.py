@@ -114,6 +114,29 @@ def test_host_that_responds_gets_more_workers_for_a_while() -> None:
     assert take_all(schedule) == []
 
 
+def test_hosts_without_a_response_are_put_off_when_they_are_many() -> None:
+    """A host that was never seen would wait until hundreds of others have timed out."""
+    schedule = Schedule(256)
+    exchange(schedule, "known", "proven")
+    fill(schedule, "known", 1)
+    for number in range(53):
+        fill(schedule, f"hanging-{number}", 1)
+    take_all(schedule)
+    assert schedule.leash("hanging-0") == float("inf")
+    for number in range(53, 300):
+        fill(schedule, f"hanging-{number}", 1)
+    tasks = take_all(schedule)
+    assert schedule.leash("hanging-0") == 5.0
+    assert schedule.leash("known") == float("inf")
+    fill(schedule, "new", 1)
+    for task in tasks:
+        schedule.postpone(task[0].name, run, work)
+        schedule.done(task, "suspect")
+
+    assert schedule.leash("hanging-0") == schedule.leash(tasks[0][0].name) == float("inf")
+    assert "new" in hosts(take_all(schedule))
+
+
 def test_work_that_concerns_no_host_is_never_unknown() -> None:
     """Discarding a token would wait behind hosts that hang."""
     schedule = Schedule(32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import logging
 import socket
 import threading
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ import pytest
 import keyturn
 from keyturn import errors
 from keyturn._connection import manager_of
-from keyturn._tokens import token_request
+from keyturn._tokens import schedule, token_request
 from keyturn._tokens import workers as under_test
 from keyturn._tokens.acquisition import TokenQuery
 from keyturn._tokens.single_flight import Progress, overdue
@@ -37,6 +38,7 @@ class Hosts:
         self.world = world
         self.released = threading.Event()
         self.busy: list[str] = []
+        self.keeps_time = False
         self.send = world.endpoint.send
 
     def __call__(
@@ -45,7 +47,8 @@ class Hosts:
         """Send a token request."""
         if "hang" in request.url:
             self.busy.append(request.url)
-            assert self.released.wait(20)
+            if not self.released.wait(seconds if self.keeps_time else 20):
+                raise errors.EndpointUnavailable("it did not respond.")
         return self.send(request, seconds, clock, *others)
 
 
@@ -94,6 +97,29 @@ def test_host_that_hangs_gets_its_share(world: World, hosts: Hosts) -> None:
     """The tenants of one provider that hangs would stop those of all others."""
     assert asyncio.run(beside(world, hosts, ["hang"] * 600, ["one", "two", "three"])) <= 8
     assert len(hosts.busy) == 600
+
+
+@pytest.fixture
+def few_workers() -> Iterator[None]:
+    """Let eight token requests be in progress."""
+    keyturn.Connections(store="memory://", max_requests=8)
+    yield
+    limit_requests(256)
+
+
+@pytest.mark.usefixtures("few_workers")
+def test_hosts_that_were_never_seen_and_hang_stop_no_other_such_host(
+    world: World, hosts: Hosts, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A new customer would get no token while hundreds of others have hosts that hang."""
+    monkeypatch.setattr(schedule, "_LEASH", 0.02)
+    monkeypatch.setattr(token_request, "_SLOW", 0.01)
+    caplog.set_level(logging.INFO, "keyturn")
+    hosts.keeps_time = True
+    tenants = [f"hang-unseen-{number}" for number in range(40)]
+
+    asyncio.run(beside(world, hosts, tenants, ["unseen", "unseen-too"]))
+    assert "the token request waits for hosts that respond" in caplog.text
 
 
 @pytest.mark.usefixtures("hosts")

@@ -26,6 +26,8 @@ _LARGE_SHARE = 64
 _RECENT = 2.0
 _KNOWN_HOSTS = 10_000
 _NEVER = float("-inf")
+# Seconds without a response after which a worker is needed for hosts that were never seen.
+_LEASH = 5.0
 
 
 def share(lane: Lane, since_response: float, *, is_pressed: bool) -> int:
@@ -129,6 +131,21 @@ class Schedule:
         self.queued += 1
         self.done(task)
 
+    def leash(self, name: str) -> float:
+        """Return the seconds that a task may wait for a host's response before it is postponed.
+
+        It is infinite unless hosts that have not responded yet are many: where hundreds of them
+        hang, others that were never seen would wait for as long as all of these.
+        """
+        host = self._hosts.get(name)
+        is_crowded = 4 * self._active["unknown"] >= self._most["unknown"]
+        return _LEASH if host and host.lane == "unknown" and is_crowded else float("inf")
+
+    def postpone(self, name: str, run: Run, work: Work) -> None:
+        """Queue the rest of a task in progress, whose host has not responded: it is suspect."""
+        self._note(self._hosts[name], "suspect")
+        self.add(name, run, work)
+
     def done(self, task: Task, lane: Lane | None = None) -> None:
         """Count a task as done.
 
@@ -141,23 +158,23 @@ class Schedule:
         self._active[host.lane] -= 1
         self.active -= 1
         if lane is not None:
-            host.responded_at = self._now() if lane == "proven" else _NEVER
-            self._history[host.name] = lane, host.responded_at
-            self._history.move_to_end(host.name)
-            if len(self._history) > _KNOWN_HOSTS:
-                self._history.popitem(last=False)
-            if host.lane != lane:
-                self._move(host, lane)
+            self._note(host, lane)
         if not host.active and not host.queue:
             del self._hosts[host.name]
 
-    def _move(self, host: _Host, lane: Lane) -> None:
-        if host.queue:
-            self._waiting[host.lane].remove(host)
-            self._waiting[lane].append(host)
-        self._active[host.lane] -= host.active
-        self._active[lane] += host.active
-        host.lane = lane
+    def _note(self, host: _Host, lane: Lane) -> None:
+        host.responded_at = self._now() if lane == "proven" else _NEVER
+        self._history[host.name] = lane, host.responded_at
+        self._history.move_to_end(host.name)
+        if len(self._history) > _KNOWN_HOSTS:
+            self._history.popitem(last=False)
+        if host.lane != lane:
+            if host.queue:
+                self._waiting[host.lane].remove(host)
+                self._waiting[lane].append(host)
+            self._active[host.lane] -= host.active
+            self._active[lane] += host.active
+            host.lane = lane
 
     def load(self, name: str) -> int:
         """Return how many tasks of a host wait or are in progress."""

@@ -38,6 +38,10 @@ class ReentrantCallError(RuntimeError):
     """The worker asks for its own result, for which it would wait for ever."""
 
 
+class Postponed(Exception):
+    """The host has not responded, and the worker is needed for others: try again later."""
+
+
 @attrs.define(eq=False)
 class Progress:
     """How far work has come, for those who wait for it.
@@ -73,6 +77,7 @@ class Share(Future[TokenSnapshot]):
 
 @attrs.define(eq=False)
 class _Flight:
+    host: str
     work: Callable[[], TokenSnapshot]
     afterwards: Callable[[], None]
     progress: Progress
@@ -131,7 +136,7 @@ def join(
     with state.lock:
         flight = state.flights.get(key)
         if flight is None:
-            flight = state.flights[key] = _Flight(work, afterwards, progress)
+            flight = state.flights[key] = _Flight(host, work, afterwards, progress)
             is_mine = True
         else:
             if flight.worker == threading.get_ident():
@@ -155,6 +160,11 @@ def _run(state: _State, key: Hashable, flight: _Flight) -> Lane | None:
     outcome: TokenSnapshot | BaseException
     try:
         outcome = flight.work()
+    except Postponed:
+        with state.lock:
+            flight.progress.is_started, flight.worker = False, 0
+        state.workers.postpone(flight.host, functools.partial(_run, state, key, flight))
+        return None
     except BaseException as error:  # noqa: BLE001 - it is raised in the waiters
         outcome = error
     done = threading.Lock()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 import random
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,9 @@ from keyturn._secret import Secret
 from keyturn._tokens import entries
 from keyturn._tokens.options import STORE_PATIENCE
 from keyturn._tokens.rate_limiter import RateLimiter, SharedBuckets, shared_key
+from keyturn._tokens.single_flight import Postponed
 from keyturn._tokens.snapshot import TokenSnapshot
+from keyturn._tokens.workers import pool
 
 if TYPE_CHECKING:
     from keyturn._http.request import TokenRequest
@@ -133,15 +136,22 @@ def _exchange(
 ) -> Response:
     """Return the response, and note whether the host responds: its share of the workers grows."""
     began, progress = SYSTEM.monotonic(), query.progress
+    # A caller's own thread, as `explain` uses, is no worker that others need.
+    leash = pool.get().leash(own.host) if progress.is_started else math.inf
     # Those who wait keep the deadline by themselves: resolving a name can't be ended, nor a
     # provider's code that reads the response.
     progress.begin("request", seconds)
     try:
-        response = own.transport.send(request, seconds, own.clock, own.options.policy)
+        response = own.transport.send(request, min(seconds, leash), own.clock, own.options.policy)
     except errors.EndpointUnavailable:
+        waited = SYSTEM.monotonic() - began
         # By its duration: a name server that is dead reports no timeout.
-        if SYSTEM.monotonic() - began > _SLOW:
+        if waited > _SLOW:
             progress.lane = "suspect"
+        if leash <= waited < seconds:
+            message = "%s: no response for %d s: the token request waits for hosts that respond"
+            _logger.info(message, own.connection, waited)
+            raise Postponed from None
         raise
     progress.lane = "proven"
     return response

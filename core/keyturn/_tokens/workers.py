@@ -66,6 +66,19 @@ class Workers:
         for task in tasks:
             self._start(task)
 
+    def postpone(self, host: str, work: Callable[[], Lane | None]) -> None:
+        """Run the rest of a job of this thread later, since its host has not responded."""
+        with self._lock:
+            self._schedule.postpone(host, contextvars.copy_context().run, work)
+            tasks = self._dispatch()
+        for task in tasks:
+            self._start(task)
+
+    def leash(self, host: str) -> float:
+        """Return the seconds after which a job must be postponed; see `Schedule.leash`."""
+        with self._lock:
+            return self._schedule.leash(host)
+
     def is_worker(self) -> bool:
         """Return whether this thread is a worker."""
         return threading.get_ident() in self._threads
