@@ -323,9 +323,43 @@ ROWS = (
             Line("… descriptors", "descriptors", ""),
             Line("… healthy tenants without a token", "failed", "", 0),
         ),
-        "more than 216 hosts that hang at once, stores on disk or a network",
+        "more than 216 hosts that hang at once: see the next row; stores on disk or a network",
         1,
         3,
+        (OURS,),
+    ),
+    Row(
+        "tenants_unseen",
+        (
+            Line(
+                "400 hosts that were never seen hang: the slowest first token of 20 others that "
+                "were never seen",
+                "slowest",
+                "s",
+                30,
+            ),
+            Line("… threads", "threads", "", 300),
+            Line("… descriptors", "descriptors", ""),
+            Line("… healthy tenants without a token", "failed", "", 0),
+        ),
+        "more hosts than 400 that hang, callers with a timeout below 30 s",
+        1,
+        3,
+        (OURS,),
+    ),
+    Row(
+        "tenants_idle",
+        (
+            Line(
+                "100,000 idle connections (10,000 in a quick run): memory of each", "bytes", "KiB"
+            ),
+            Line("… threads", "threads", "", 0),
+            Line("… descriptors", "descriptors", "", 0),
+            Line("… opening all", "seconds", "s"),
+        ),
+        "tokens and events, which a connection has once it is used",
+        1,
+        1,
         (OURS,),
     ),
 )

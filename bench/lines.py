@@ -15,6 +15,7 @@ FLOOR = "floor"
 _UNITS = {
     "times": (1.0, "\N{MULTIPLICATION SIGN}"),
     "%": (100.0, " %"),
+    "s": (1.0, " s"),
     "ms": (1e3, " ms"),
     "µs": (1e6, " µs"),
     "ns": (1e9, " ns"),

@@ -43,6 +43,8 @@ MEASURES: dict[str, Measure] = {
     "tenants_hosts": tenants.hosts,
     "tenants_one_host": tenants.one_host,
     "tenants_hanging": tenants.hanging,
+    "tenants_unseen": tenants.unseen,
+    "tenants_idle": tenants.idle,
 }
 
 

@@ -32,6 +32,8 @@ _TENANTS_OF_ONE, _HANGING_HOSTS = 700, 200
 _DESCRIPTORS = 1024
 # A name server that does not respond: glibc gives up after 5 s and two attempts.
 _DEAD_NAME_SECONDS = 12.0
+_NEVER_SEEN_HANGING, _NEVER_SEEN = 400, 20
+_IDLE, _QUICK_IDLE = 100_000, 10_000
 _RATE = 20.0
 _PATIENCE = 60.0
 _SETTLE = 1.0
@@ -93,6 +95,64 @@ def hanging(peer: Peer, context: Context) -> Figures | None:
     with _site() as site:
         resource.setrlimit(resource.RLIMIT_NOFILE, (_DESCRIPTORS, _DESCRIPTORS))
         return asyncio.run(_hanging(peer, site, 40 if context.quick else 100))
+
+
+def unseen(peer: Peer, context: Context) -> Figures | None:
+    """Measure healthy hosts that were never seen, beside hundreds of such hosts that hang."""
+    del context
+    with _site() as site:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_DESCRIPTORS, _DESCRIPTORS))
+        return asyncio.run(_unseen(peer, site))
+
+
+def idle(peer: Peer, context: Context) -> Figures | None:
+    """Measure what connections cost that no token is requested of."""
+    number = _QUICK_IDLE if context.quick else _IDLE
+    kept = [peer.open_tenants(1)]  # imports
+    threads, descriptors, before = entries("task"), entries("fd"), _resident()
+    start = time.perf_counter()
+    kept.append(peer.open_tenants(number))
+    if kept[1] is None:
+        return None
+    return {
+        "seconds": time.perf_counter() - start,
+        "bytes": (_resident() - before) / number,
+        "threads": entries("task") - threads,
+        "descriptors": entries("fd") - descriptors,
+    }
+
+
+def _resident() -> int:
+    """Return how many bytes of memory this process has."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+async def _unseen(peer: Peer, site: Site) -> Figures:
+    async def get(host: str, number: int) -> float:
+        tenant, start = peer.tenant(site.url(host), number, site.authority), time.perf_counter()
+        if tenant is not None:
+            await tenant.atoken()
+        return time.perf_counter() - start
+
+    await get("first", 0)  # imports
+    watch = Watch()
+    hosts = [f"hang-{each}" for each in range(_NEVER_SEEN_HANGING)]
+    hanging = [asyncio.create_task(get(host, each)) for each, host in enumerate(hosts)]
+    await asyncio.sleep(_SETTLE)
+    tasks: list[asyncio.Task[float]] = []
+    for each in range(_NEVER_SEEN):
+        tasks.append(asyncio.create_task(get(f"unseen-{each}", each)))
+        await asyncio.sleep(1 / _RATE)
+    results = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), _PATIENCE)
+    watch.end()
+    times = [each for each in results if isinstance(each, float)]
+    return {
+        "slowest": max(times, default=_PATIENCE),
+        "failed": len(results) - len(times),
+        "hanging": sum(not each.done() for each in hanging),
+        "threads": watch.threads,
+        "descriptors": watch.descriptors,
+    }
 
 
 def _cold(peer: Peer, context: Context, host: Callable[[int], str]) -> Figures | None:

@@ -127,6 +127,15 @@ class Peer:
         del url, number, authority
         return None
 
+    def open_tenants(self, number: int) -> Any | None:
+        """Return as many tenants that request no token, in what keeps them.
+
+        Args:
+            number: How many.
+        """
+        del number
+        return None
+
     def access_token(self, result: Any) -> str:
         """Return the access token in the result of a call."""
         return str(result)

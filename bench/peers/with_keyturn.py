@@ -97,6 +97,14 @@ class Keyturn(Peer):
             tls=authority,
         )
 
+    def open_tenants(self, number: int) -> keyturn.Connections:
+        """Return connections of so many ids, each with a host of its own."""
+        connections = keyturn.Connections(store=_TENANTS)
+        for each in range(number):
+            form = {"url": f"https://shop-{each}.example", "client_id": f"c-{each}"}
+            connections.open(f"tenant-{each}", "orocommerce", form | {"client_secret": "x" * 24})
+        return connections
+
     def access_token(self, result: keyturn.Token) -> str:
         """Return the access token."""
         return result.access_token
