@@ -166,3 +166,45 @@ def test_child_does_not_free_the_lock_of_its_parent(start: Start, server: Any) -
 def test_fork_while_the_store_is_in_use(start: Start, server: Any) -> None:
     """A child would share a connection with its parent, and get another's response."""
     assert start(FORKS, server.url).communicate() == ("True True\n", "")
+
+
+TENANTS = """
+import json, sys
+import keyturn
+
+settings, policy = json.loads(sys.argv[1]), keyturn.NetworkPolicy(
+    private_addresses=True, loopback=True, address_settings=True
+)
+with keyturn.Connections(store=sys.argv[2], policy=policy) as connections:
+    for line in sys.stdin:
+        action, _, id = line.strip().partition(" ")
+        if action == "open":
+            print(connections.open(id, "orocommerce", settings).token().access_token, flush=True)
+        else:
+            connections.remove(id)
+            print("removed", flush=True)
+"""
+
+
+def say(process: subprocess.Popen[str], text: str) -> str:
+    """Send a line to a process, and return the line that it prints then."""
+    assert process.stdin is not None
+    process.stdin.write(f"{text}\n")
+    process.stdin.flush()
+    return line(process)
+
+
+def test_tenant_that_another_process_removes_leaves_nothing(start: Start, server: Any) -> None:
+    """A customer who has left would keep a token, or a customer who stays would lose it."""
+    with Emulator() as emulator:
+        settings = json.dumps(emulator.settings("orocommerce"))
+        first, second, third = (start(TENANTS, settings, server.url) for _ in range(3))
+        token = say(first, "open tenant")
+        assert say(first, "open neighbour") == token
+        assert say(second, "remove tenant") == "removed"
+        assert say(third, "open neighbour") == token, "a shared token stays"
+        assert say(third, "remove neighbour") == "removed"
+        left = {key.decode() for key in server.admin.scan_iter()}
+        assert {each for each in left if "fingerprint-key" not in each} == set()
+        assert say(third, "open tenant") != token
+        assert emulator.token_requests("orocommerce") == 2
