@@ -62,7 +62,8 @@ def connect(
             authorities; by default with those of `SSL_CERT_FILE` or `SSL_CERT_DIR`, or else those
             of certifi.
         on_event: Called with each `keyturn.Event` of the connection, on the thread of the worker,
-            after callers have their result. keyturn logs what it raises.
+            after callers have their result. keyturn logs what it raises. It must not block: the
+            worker is lost to token requests meanwhile.
         setting_keywords: The provider's settings, if `settings` is not given.
 
     Raises:

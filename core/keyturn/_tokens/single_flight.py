@@ -162,7 +162,7 @@ def _run(state: _State, key: Hashable, flight: _Flight) -> Lane | None:
         outcome = flight.work()
     except Postponed:
         with state.lock:
-            flight.progress.is_started, flight.worker = False, 0
+            flight.progress.is_started, flight.progress.due, flight.worker = False, None, 0
         state.workers.postpone(flight.host, functools.partial(_run, state, key, flight))
         return None
     except BaseException as error:  # noqa: BLE001 - it is raised in the waiters
