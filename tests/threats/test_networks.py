@@ -397,7 +397,7 @@ def test_closed_port_is_reported(scheme: str, host: str) -> None:
 
     assert isinstance(error, EndpointUnavailable)
     assert str(error).startswith(f"orocommerce: the token endpoint {url} ")
-    assert "Check the network, the address, and proxies and certificates." in error.hint
+    assert "Check the network and the address, and whether HTTPS_PROXY must" in error.hint
 
 
 def test_unknown_host_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -410,7 +410,8 @@ def test_unknown_host_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     error = failure(connected("https://nowhere.invalid/token", 0.2))
 
     assert isinstance(error, EndpointUnavailable)
-    assert "failed: Name or service not known." in str(error)
+    assert "failed: its name can't be resolved (Name or service not known)." in str(error)
+    assert "the name servers of this machine" in error.hint
 
 
 def test_reset_while_sending_is_no_end_of_the_response(serve: Serve) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from keyturn._http.proxies import Proxy
 
 # The most that a proxy's response to CONNECT may have, in bytes.
-_MAX_HEAD = 65_536
+_MAX_HEAD = 16_384
 _STATUS_REGEX = re.compile(rb"HTTP/1\.[01] ([1-9][0-9]{2})(?: [^\r\n]*)?\r?\n")
 # What of 4xx and 5xx may pass by itself.
 _TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
@@ -76,10 +76,9 @@ def _open_http(stream: httpcore.NetworkStream, proxy: Proxy, host: str, port: in
         credentials = base64.b64encode(f"{proxy.user}:{proxy.password}".encode()).decode()
         lines.append(f"Proxy-Authorization: Basic {credentials}")
     stream.write("\r\n".join([*lines, "", ""]).encode())
-    head, received = b"", b""
-    status = 100
+    head, status = b"", 100
     while status < 200:  # interim responses
-        head, received = _head(stream, received)
+        head = _head(stream)
         match = _STATUS_REGEX.match(head)
         if match is None:
             raise TunnelError("sent a response that is not HTTP", hint=_check(proxy))
@@ -91,17 +90,16 @@ def _open_http(stream: httpcore.NetworkStream, proxy: Proxy, host: str, port: in
         raise TunnelError(
             f"responded with HTTP {status}", hint=_check(proxy), transient=status in _TRANSIENT
         )
-    if received:
-        raise TunnelError("sent data ahead of the token endpoint", hint=_check(proxy))
 
 
-def _head(stream: httpcore.NetworkStream, received: bytes) -> tuple[bytes, bytes]:
-    """Return a response's status line and headers, and what was received after them."""
-    while not (end := re.search(rb"\r?\n\r?\n", received)):
-        if len(received) > _MAX_HEAD:
+def _head(stream: httpcore.NetworkStream) -> bytes:
+    """Return a response's status line and headers; nothing is read beyond them."""
+    received = bytearray()
+    while not received.endswith((b"\r\n\r\n", b"\n\n")):
+        if len(received) == _MAX_HEAD:
             raise TunnelError(f"sent more than {_MAX_HEAD} bytes of headers")
-        received += _some(stream, _MAX_HEAD)
-    return received[: end.end()], received[end.end() :]
+        received += _some(stream, 1)
+    return bytes(received)
 
 
 def _refused_credentials(proxy: Proxy, how: str, head: bytes = b"") -> TunnelError:
