@@ -260,6 +260,7 @@ REFUSED = b"HTTP/1.1 407 Proxy Authentication Required\r\n"
             1,
         ),
         (REFUSED + b"\r\n", "user@", "refused its credentials (HTTP 407)", 1),
+        (b"HTTP/1.0 401 X\r\n\r\n", "user:pa55@", "refused its credentials (HTTP 401)", 1),
         (REFUSED + b"\r\n", ":pa55@", "refused its credentials (HTTP 407)", 1),
         (
             REFUSED + b"Content-Length: 3\r\n\r\nno!",

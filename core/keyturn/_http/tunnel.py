@@ -83,8 +83,8 @@ def _open_http(stream: httpcore.NetworkStream, proxy: Proxy, host: str, port: in
         if match is None:
             raise TunnelError("sent a response that is not HTTP", hint=_check(proxy))
         status = int(match[1])
-    if status == 407:
-        raise _refused_credentials(proxy, "HTTP 407", head)
+    if status in (401, 407):  # tinyproxy's status for wrong credentials is 401
+        raise _refused_credentials(proxy, f"HTTP {status}", head)
     if status >= 300:
         # What follows the status is the proxy's own text.
         raise TunnelError(
