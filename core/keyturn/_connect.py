@@ -59,8 +59,8 @@ def connect(
             many at once, by default 1), a `keyturn.plugins.RateLimit`, or `none` for no limit on
             this side. The server's own 429 and `Retry-After` count whatever it is.
         tls: How TLS is done for token requests: a context, or the path of a PEM file of certificate
-            authorities; by default with those of `SSL_CERT_FILE` or `SSL_CERT_DIR`, or else those
-            of certifi.
+            authorities; by default with those of `KEYTURN_CA_FILE`, `SSL_CERT_FILE` or
+            `SSL_CERT_DIR`, or else those of certifi.
         on_event: Called with each `keyturn.Event` of the connection, on the thread of the worker,
             after callers have their result. keyturn logs what it raises. It must not block: the
             worker is lost to token requests meanwhile.

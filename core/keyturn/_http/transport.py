@@ -32,7 +32,8 @@ class Transport:
 
     Args:
         tls: A TLS context, or the path of a PEM file of certificate authorities; by default those
-            of `SSL_CERT_FILE` or `SSL_CERT_DIR`, or else those of certifi. They are read once.
+            of `KEYTURN_CA_FILE`, `SSL_CERT_FILE` or `SSL_CERT_DIR`, or else those of certifi. They
+            are read once.
     """
 
     def __init__(self, *, tls: ssl.SSLContext | str | None = None) -> None:
