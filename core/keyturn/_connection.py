@@ -331,6 +331,6 @@ def _revoke(manager: TokenManager) -> None:
     if response.status != 200:
         error = calls.read_error(provider, settings, response)
         only_oauth = own.options.policy != PERMISSIVE
-        secrets, url = request.secrets(), request.url
+        secrets, url = own.secrets(request, snapshot.token), request.url
         raise error_for(error, response, secrets, url=url, only_oauth=only_oauth)
     manager.invalidate(snapshot.token)

@@ -17,8 +17,8 @@ import operator
 import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from keyturn._encodings import views
 from keyturn._names import escaped
+from keyturn._once import importing
 from keyturn.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:
@@ -129,6 +129,9 @@ class Redaction:
         """Return for each character whether it is hidden."""
         blots = bytearray(len(text))
         if self._words or self._least:
+            with importing:  # a millisecond, for text of a server that failed
+                from keyturn._encodings import views
+
             for view in views(text, self._least):
                 for start, end in self._found(view):
                     first, last = view.starts[start], view.ends[end - 1]

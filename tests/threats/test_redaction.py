@@ -223,6 +223,7 @@ RESPONSES: dict[str, object] = {
     "a surrogate": {"error": "invalid_scope", "error_description": f"\ud800{SECRET}"},
     "a success": {"access_token": TOKEN, "expires_in": 60, "message": f"{TOKEN} {SECRET}"},
     "a success with a refresh token": {"refresh_token": TOKEN, "detail": TOKEN},
+    "a success with a token of another name": {"data": [{"tok": TOKEN}], "detail": [TOKEN]},
 }
 
 

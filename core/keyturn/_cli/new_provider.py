@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keyturn import errors
+from keyturn._names import escaped
 from keyturn._plugins.discovery import installed_providers
 
 if TYPE_CHECKING:
@@ -40,8 +41,8 @@ def new_provider(arguments: argparse.Namespace) -> None:
     directory = Path(arguments.directory) / f"keyturn-{name}"
     files = {directory / path: content for path, content in _files(name, is_data=arguments.data)}
     _write(directory, files)
-    print(*files, sep="\n", file=arguments.out, flush=True)
-    print(_NEXT_STEPS.format(directory=directory), file=sys.stderr)
+    print(*(escaped(str(each)) for each in files), sep="\n", file=arguments.out, flush=True)
+    print(_NEXT_STEPS.format(directory=escaped(str(directory))), file=sys.stderr)
 
 
 def _require_usable(name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from types import NoneType, SimpleNamespace
@@ -52,7 +53,8 @@ def secrets_in(provider: Any, *known: object) -> list[Secret]:
     found = list[Secret]()
     for each in known:
         if isinstance(each, TokenRequest):
-            found += translate(f"provider {provider.name}", each.secrets)
+            with contextlib.suppress(errors.KeyturnError):  # what they are may be what failed
+                found += translate(f"provider {provider.name}", each.secrets)
         elif isinstance(each, Response):
             found += received_tokens(each, provider, provider.token_status)
         elif isinstance(each, Token):

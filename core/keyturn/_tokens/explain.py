@@ -13,6 +13,7 @@ from keyturn import errors
 from keyturn._http.request import is_authorization
 from keyturn._names import escaped
 from keyturn._redaction import Redaction
+from keyturn._secret import Secret
 from keyturn._tokens.acquisition import Acquisition, TokenQuery
 from keyturn._tokens.single_flight import run_within
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _MASK = "REDACTED"
 _HIDDEN = "********"
 _MAX_LEVELS = 32
+_LONG = 12
 _SHOWN_HEADERS = ("content-type", "retry-after", "location", "www-authenticate")
 # Members of a response that are no secret and show what happened; of all others the name is shown.
 _SHOWN_MEMBERS = frozenset(
@@ -117,13 +119,18 @@ def _outcome_lines(own: Acquisition, manager: TokenManager, request: TokenReques
 
 
 def _response_lines(own: Acquisition, request: TokenRequest, response: Response) -> list[str]:
-    redaction, headers = Redaction(own.secrets(request, response)), response.headers
+    provider, headers = own.latest().provider, response.headers
+    secrets = own.secrets(request, response)
+    if response.status == provider.token_status:
+        # What isn't shown may be a token that nothing names: another member may repeat it.
+        secrets += map(Secret, _unshown(response.json()))
+    redaction = Redaction(secrets)
     return [
         "response:",
         f"  < {response.status}",
         *(f"  < {h}: {redaction.printable(headers[h])}" for h in _SHOWN_HEADERS if h in headers),
         "  <",
-        f"  < {_body(response, own.latest().provider, redaction)}",
+        f"  < {_body(response, provider, redaction)}",
     ]
 
 
@@ -136,8 +143,18 @@ def _body(response: Response, provider: Provider[Any], redaction: Redaction) -> 
     body = response.body.decode("utf-8", "replace")
     if is_success:
         # No JSON, but perhaps a token, which nothing names: it is a long word.
-        body = re.sub(r"[\w.~+/=-]{16,}", _MASK, body)
+        body = re.sub(rf"[\w.~+/=-]{{{_LONG},}}", _MASK, body)
     return redaction.printable(body) or "(nothing)"
+
+
+def _unshown(value: Any, member: str = "", levels: int = _MAX_LEVELS) -> Iterator[str]:
+    """Yield the strings that a transcript doesn't show, those of a few letters excepted."""
+    if levels and isinstance(value, (dict, list)):
+        pairs = value.items() if isinstance(value, dict) else ((member, each) for each in value)
+        for name, each in pairs:
+            yield from _unshown(each, name, levels - 1)
+    elif isinstance(value, str) and member not in _SHOWN_MEMBERS and len(value) >= _LONG:
+        yield value
 
 
 def _shown(value: Any, redaction: Redaction, member: str = "", levels: int = _MAX_LEVELS) -> Any:

@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Callable, Generator
 from typing import Any
 
+from keyturn._names import escaped
 from keyturn._system_errors import system_failure
 from keyturn.stores._base import TokenStore
 from keyturn.stores._memory import MemoryStore
@@ -182,7 +183,7 @@ def _merged(memory: MemoryStore, key: str, stored: object) -> list[str]:
 
 def place(store: TokenStore) -> str:
     """Return where a store is, as far as it says so: a directory or a host, without a password."""
-    return f"{type(store).__name__} {getattr(store, 'location', '')}".rstrip()
+    return escaped(f"{type(store).__name__} {getattr(store, 'location', '')}".rstrip())
 
 
 def cause(error: BaseException) -> str:
