@@ -382,3 +382,25 @@ def test_emulator_logs_neither_secrets_nor_tokens(
     assert process.returncode == 0, trouble
     assert settings["client_secret"] not in first + trouble + output + here.arguments
     assert token not in printed + output + first + trouble + here.arguments
+
+
+LEAK = """
+import os, pathlib, sys
+secret = os.environ["SHOP_SECRET"]
+print(secret.encode().hex())
+sys.stderr.write(f"Bearer {secret}")
+pathlib.Path(os.environ["HOME"], "leak").write_text(secret)
+"""
+
+
+def test_leak_of_a_command_would_be_found(
+    place: Callable[..., Place], finish: Callable[..., tuple[str, str]], canary: Canary
+) -> None:
+    """The tests above would prove nothing."""
+    here = place("refused")
+    output, trouble = finish(here.run(LEAK, canary.secret))
+
+    for text in (output, trouble, here.arguments):
+        assert canary.in_text(text) != []
+    with pytest.raises(AssertionError):
+        here.check_files()
