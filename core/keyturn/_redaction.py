@@ -58,9 +58,11 @@ class Redaction:
 
     Args:
         secrets: What must not be shown.
+        whole: Whether only whole secrets are hidden: in data, unlike in what is shown, a part of
+            a token may be needed, such as the account's number.
     """
 
-    def __init__(self, secrets: Iterable[Secret] = ()) -> None:
+    def __init__(self, secrets: Iterable[Secret] = (), *, whole: bool = False) -> None:
         bare = {each for secret in secrets for each in _parts(secret.reveal())}
         self._numbers = {float(each) for each in bare if re.fullmatch(r"[0-9]+(\.[0-9]+)?", each)}
         short = {form for each in bare if len(each) < _SHORT for form in _short_forms(each)}
@@ -70,9 +72,11 @@ class Redaction:
         forms = {f for each in bare for f in (each, each[::-1], _as_bytes(each))}
         folded = {each.translate(_FOLDED) for each in forms if len(each) >= _SHORT}
         self._least = min([*map(len, folded), _PART]) if folded else 0
-        self._whole = [each for each in folded if len(each) <= _PART]
+        self._whole = {each for each in folded if whole or len(each) <= _PART}
         self._pieces = {
-            each[at : at + _PART] for each in folded for at in range(len(each) - _PART + 1)
+            each[at : at + _PART]
+            for each in folded - self._whole
+            for at in range(len(each) - _PART + 1)
         }
 
     def text(self, text: str) -> str:

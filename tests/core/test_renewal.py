@@ -418,6 +418,15 @@ def test_secret_that_a_response_repeats_where_none_belongs_is_hidden(
         assert hidden not in shown
 
 
+def test_part_of_a_token_may_be_needed(world: World) -> None:
+    """An API's address that holds the account's number would be lost with it."""
+    extra = {"account": "https://acct1032d82ezvkylo2c.api.example", "long": "x" * 100}
+    token = f"acct1032d82ezvkylo2c.{'y' * 40}"
+    world.endpoint.responses.append(world.endpoint.token(token, **extra, again=token + "."))
+
+    assert world.connect().token().extra == extra | {"again": "[hidden]."}
+
+
 def test_short_secret_may_be_a_part_of_a_word(world: World) -> None:
     """Who has a short secret, a bad one, would get no token at all."""
     world.endpoint.responses.append(world.endpoint.token("t0ken", scope="read write"))

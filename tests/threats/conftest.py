@@ -9,6 +9,7 @@ import json
 import logging
 import pickle
 import pprint
+import re
 import traceback
 import urllib.parse
 from pathlib import Path
@@ -33,7 +34,9 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
     "JSON": lambda text: text.replace("/", "\\/"),  # as some write it
     "JSON, each character": lambda text: "".join(f"\\u{ord(each):04x}" for each in text),
     "URL": lambda text: urllib.parse.quote(text, safe=""),
-    "URL in lower case": lambda text: urllib.parse.quote(text, safe="").lower(),
+    "URL in lower case": lambda text: re.sub(
+        "%..", lambda match: match[0].lower(), urllib.parse.quote(text, safe="")
+    ),
     "URL twice": lambda text: urllib.parse.quote_plus(urllib.parse.quote(text, safe="")),
     "HTML": lambda text: "".join(f"&#{ord(each)};" for each in text),
     "hexadecimal": lambda text: text.encode().hex(),

@@ -217,7 +217,8 @@ def _checked(credentials: Credentials, token: Token) -> Token:
     if not (granted <= requested and token.token_type.lower() == "bearer" and not token.extra):
         secrets = calls.secrets_in(provider, settings, request, token)
         # A secret of a few letters is found in many words.
-        redaction = Redaction(each for each in secrets if len(each.reveal()) >= _SHORTEST_SECRET)
+        long = [each for each in secrets if len(each.reveal()) >= _SHORTEST_SECRET]
+        redaction = Redaction(long, whole=True)
         token = attrs.evolve(
             token,
             scope=token.scope and redaction.text(token.scope),
