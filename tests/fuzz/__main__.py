@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from hypothesis.strategies import SearchStrategy
 
-_BATCH = 50
+_BATCH = 20
 
 
 def fuzz(

@@ -15,6 +15,7 @@ from tests.threats.conftest import ENCODINGS
 import keyturn
 from keyturn import errors
 from keyturn._config import read as read_configuration
+from keyturn._http.request import encode
 from keyturn._http.response import date_header, retry_after
 from keyturn._redaction import Redaction
 
@@ -26,7 +27,7 @@ TOKEN = "t0ken-of-the-fuzzer"
 UNSAFE = "\x00\x1b\x7f\x9b\u202e\u2066\u200f\u2028\ud800"
 TEXT = st.text(max_size=60) | st.text(st.sampled_from(f"a0 .:/{{}}[]\"'%\\\n{UNSAFE}"), max_size=20)
 QUOTED = st.builds(
-    lambda encode, text, bare: f"{text}{encode(bare)}",
+    lambda way, text, bare: f"{text}{way(bare)}",
     st.sampled_from([*ENCODINGS.values()]),
     st.sampled_from(["", "wrong: ", "x/"]),
     st.sampled_from([SECRET, TOKEN]),
@@ -177,7 +178,7 @@ def store(row: str, other: str) -> None:
     key = connection.token_request().fingerprint
     for name, written in ((key, row), (f"refused-{key}", other), ("fingerprint-key", row)):
         world.store.write(name, written.replace("KEY", key), world.clock.now + 3600)
-    with ours():
+    with ours(row + other):
         token = connection.token()
         assert token.access_token.isprintable()
         assert connection.headers()
@@ -187,25 +188,29 @@ def store(row: str, other: str) -> None:
 
 def description(data: dict[str, Any]) -> None:
     """Give a provider's description, as TOML has it."""
-    with ours():
+    with ours(data):
         provider = keyturn.plugins.provider_from_data(data, name="acme")
         provider.settings_schema()
-        with ours():
-            form = {"client_id": "cid", "client_secret": SECRET, "tenant": "blue"}
-            with keyturn.connect(provider, form, store="memory://") as connection:
-                shown(connection.token_request(), connection.token_request().redacted().body)
+        form = {"client_id": "cid", "client_secret": SECRET, "tenant": "blue"}
+        with keyturn.connect(provider, form, store="memory://") as connection:
+            request = connection.token_request()
+            shown(request, request.redacted().body, public=data)
+            shown(encode(request, 0.0).url, public=data)
 
 
-def settings(provider: str, form: dict[Any, Any]) -> None:
+def settings(given: tuple[str, dict[Any, Any]]) -> None:
     """Give the settings of a form, and build the token request."""
-    with ours():
+    provider, form = given
+    public = {name: value for name, value in form.items() if name != "client_secret"}
+    with ours(public):
         found = keyturn.problems(provider, form)
         assert all(isinstance(each, errors.Problem) for each in found)
-        shown(*found)
-    with ours(), keyturn.connect(provider, form, store="memory://") as connection:
+        shown(*found, public=public)
+    with ours(public), keyturn.connect(provider, form, store="memory://") as connection:
         request = connection.token_request()
-        shown(connection, request, request.redacted().body.decode(), request.redacted().headers)
-        assert request.encode(0.0).url.isascii()
+        redacted = request.redacted()
+        shown(connection, request, redacted.body.decode(), redacted.headers, public=public)
+        assert encode(request, 0.0).url.isascii()
 
 
 def redaction(text: str, secret: str) -> None:
@@ -260,31 +265,41 @@ TEMPLATES = st.sampled_from(
         "{}",
     ]
 )
-DESCRIPTIONS = st.fixed_dictionaries(
-    {"token_url": st.just("https://acme.example/token") | TEMPLATES | TEXT},
-    optional={
-        **dict.fromkeys(
-            DATA_NAMES.split(), VALUES | TEMPLATES | st.dictionaries(TEXT, TEMPLATES | TEXT)
-        ),
-        "settings": st.dictionaries(
-            st.sampled_from(["tenant", "x", "store"]) | TEXT,
-            st.dictionaries(
-                st.sampled_from(["title", "type", "default", "required", "choices", "pattern"])
-                | TEXT,
-                VALUES | st.sampled_from(["string", "secret", "label", "integer", "["]),
-            )
-            | VALUES,
-        ),
-    },
-)
+SETTING = st.dictionaries(
+    st.sampled_from(["kind", "default", "description", "choices", "pattern", "optional"]) | TEXT,
+    VALUES | st.sampled_from(["string", "secret", "label", "integer", "choice", "["]),
+    max_size=3,
+).map(lambda table: {"title": "A setting", "kind": "string"} | table)
+DESCRIPTIONS = st.dictionaries(
+    st.sampled_from(DATA_NAMES.split()) | TEXT,
+    VALUES
+    | TEMPLATES
+    | st.dictionaries(TEXT, TEMPLATES | TEXT, max_size=3)
+    | st.dictionaries(st.sampled_from(["tenant", "x", "store"]) | TEXT, SETTING, max_size=3)
+    | st.sampled_from(["GET", "json", "query", "private_key_jwt", "client_secret_basic", "epoch"]),
+    max_size=3,
+).map(lambda data: {"token_url": "https://acme.example/token"} | data)
 FORM_NAMES = (
     "url client_id client_secret scope kind market organization client environment application_id "
     "token_url api_url token_field body_format client_authentication parameters private_key store"
 )
-FORMS = st.dictionaries(
+USUAL_FORMS: dict[str, dict[str, object]] = {
+    "orocommerce": {"url": "https://shop.example"},
+    "norce-commerce": {"client": "acme", "environment": "stage", "application_id": 1042},
+    "norce-storm": {"scope": "lab"},
+    "commercelayer": {"kind": "integration"},
+    "generic": {"token_url": "https://acme.example/token"},
+}
+CHANGES = st.dictionaries(
     st.sampled_from(FORM_NAMES.split()) | TEXT,
     VALUES | st.sampled_from(["https://shop.example", "integration", "stage", "lab", SECRET]),
-    max_size=9,
+    max_size=3,
+)
+FORMS = st.tuples(st.sampled_from([*USUAL_FORMS]), CHANGES).map(
+    lambda pair: (
+        pair[0],
+        {"client_id": "cid", "client_secret": SECRET} | USUAL_FORMS[pair[0]] | pair[1],
+    )
 )
 ENTRY = json.dumps(
     {
@@ -331,12 +346,6 @@ TARGETS: dict[str, tuple[Callable[..., None], tuple[st.SearchStrategy[Any], ...]
     "scope": (scope, (VALUES | TEXT, VALUES | TEXT)),
     "store": (store, (rows(ENTRY), rows(CACHED))),
     "description": (description, (DESCRIPTIONS | FIELDS,)),
-    "settings": (
-        settings,
-        (
-            st.sampled_from([each.name for each in keyturn.providers()]),
-            FORMS,
-        ),
-    ),
+    "settings": (settings, (FORMS,)),
     "redaction": (redaction, (TEXT | QUOTED | st.text(), st.text(min_size=1) | st.just(SECRET))),
 }  # fmt: skip

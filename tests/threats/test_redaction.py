@@ -21,7 +21,7 @@ from tests.threats.conftest import ENCODINGS, Canary
 import keyturn
 from keyturn import errors
 from keyturn._encodings import views
-from keyturn._http.request import encode
+from keyturn._http.request import encode as encoded_request
 from keyturn._redaction import MASK, Redaction
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def test_dynamic_value_is_hidden_when_a_server_quotes_it(world: World) -> None:
         return attrs.evolve(usual, extra_headers=(("X-Signature", Signature()),))
 
     def refuse() -> keyturn.plugins.Response:
-        sent = encode(world.endpoint.requests[-1], world.clock.now).headers["X-Signature"]
+        sent = encoded_request(world.endpoint.requests[-1], world.clock.now).headers["X-Signature"]
         quoted = f"signature {sent} of {base64.b64encode(sent.encode()).decode()} is wrong"
         return world.endpoint.response(
             401, {"error": "invalid_client", "error_description": quoted}
