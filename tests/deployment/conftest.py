@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 from keyturn.testing import Emulator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
 REPOSITORY = Path(__file__).parents[2]
 UID = 54_321
@@ -23,7 +24,7 @@ UID = 54_321
 # user; another user gets its number in a user namespace. Where that isn't allowed, root becomes the
 # unknown user all the same, and for another user, passwd has no entry.
 ENTER = """
-import ctypes, os, sys
+import ctypes, json, os, sys
 
 libc = ctypes.CDLL(None, use_errno=True)
 NEWNS, NEWUSER = 0x20000, 0x10000000
@@ -34,8 +35,8 @@ def unshare(flags):
     return libc.unshare(flags) == 0
 
 
-def mount(source, target, kind, flags):
-    assert libc.mount(source.encode(), target.encode(), kind, flags, None) == 0, (
+def mount(source, target, kind, flags, options=None):
+    assert libc.mount(source.encode(), target.encode(), kind, flags, options) == 0, (
         target, os.strerror(ctypes.get_errno()))
 
 
@@ -49,41 +50,48 @@ def become(uid):
             file.write(line)
 
 
-def enter(root, uid):
+def enter(root, uid, groups, kept, volumes):
     is_root = os.geteuid() == 0
     directory = os.getcwd()
     if not is_root:
         try:
             become(0)
         except (AssertionError, OSError):
-            return without_namespaces(uid)
+            return without_namespaces(uid, groups)
     if not unshare(NEWNS):
-        return without_namespaces(uid)
+        return without_namespaces(uid, groups)
     mount("none", "/", None, REC | PRIVATE)
     mount("none", root, b"tmpfs", 0)
-    own = [sys.base_prefix, sys.prefix, *sys.argv[3:]]
+    own = [sys.base_prefix, sys.prefix, *kept]
     for path in sorted({"/usr", "/bin", "/lib", "/lib64", "/dev", "/proc", directory, *own}):
         if os.path.isdir(path):
             os.makedirs(root + path, exist_ok=True)
             mount(path, root + path, None, BIND | REC)
             if path not in {"/dev", "/proc", directory}:
                 mount("none", root + path, None, BIND | REMOUNT | RDONLY)
+    for path, source, options in volumes:
+        os.makedirs(root + path)
+        if source:
+            mount(source, root + path, None, BIND)
+            mount("none", root + path, None, BIND | REMOUNT | RDONLY)
+        else:
+            mount("none", root + path, b"tmpfs", 0, options.encode())
     mount("none", root, None, BIND | REMOUNT | RDONLY)
     os.chroot(root)
     os.chdir(directory)
     if is_root:
-        drop_privileges(uid)
+        drop_privileges(uid, groups)
     else:
         become(uid)
 
 
-def drop_privileges(uid):
-    os.setgroups([])
+def drop_privileges(uid, groups):
+    os.setgroups(groups)
     os.setgid(uid)
     os.setuid(uid)
 
 
-def without_namespaces(uid):
+def without_namespaces(uid, groups):
     import pwd
 
     def missing(uid):
@@ -93,11 +101,11 @@ def without_namespaces(uid):
     if os.geteuid() == 0:
         # Python may be where root alone can read: PR_SET_KEEPCAPS, then CAP_DAC_READ_SEARCH only.
         libc.prctl(8, 1)
-        drop_privileges(uid)
+        drop_privileges(uid, groups)
         libc.capset((ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)(4, 4))
 
 
-enter(sys.argv[1], int(sys.argv[2]))
+enter(**json.loads(sys.argv[1]))
 """
 # One process starts, and each command runs in a fork of it.
 COMMANDS = """
@@ -178,17 +186,32 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-@pytest.fixture(scope="module")
-def container(
-    account: dict[str, Any], work: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[..., Result]]:
-    """Give a function that runs a command in a container.
+@contextlib.contextmanager
+def open_container(
+    account: dict[str, Any],
+    root: Path,
+    work: Path,
+    *,
+    uid: int = UID,
+    groups: Sequence[int] = (),
+    volumes: Sequence[tuple[str, str | None, str]] = (),
+) -> Generator[Callable[..., Result]]:
+    """Give a function that runs a command of keyturn in a container.
 
     It takes the command's variables, its arguments, and Python code that runs before.
+
+    Args:
+        account: Settings with which a token is acquired before the first command.
+        root: An empty directory.
+        work: The working directory, the only one that can be written.
+        uid: The number of the user and its group.
+        groups: Its other groups.
+        volumes: For each, its path, and the directory that is mounted there, read-only; or None and
+            the options of the tmpfs that is mounted there.
     """
-    root = tmp_path_factory.mktemp("root")
+    given = {"root": str(root), "uid": uid, "groups": groups, "kept": [str(REPOSITORY)]}
     with subprocess.Popen(
-        [sys.executable, "-c", ENTER + COMMANDS, root, str(UID), REPOSITORY],
+        [sys.executable, "-c", ENTER + COMMANDS, json.dumps(given | {"volumes": volumes})],
         cwd=work,
         env={"PATH": "/usr/bin:/bin", "TMPDIR": str(work)},
         stdin=subprocess.PIPE,
@@ -205,3 +228,12 @@ def container(
 
         yield run
         process.stdin.close()
+
+
+@pytest.fixture(scope="module")
+def container(
+    account: dict[str, Any], work: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Result]]:
+    """Give a function that runs a command in a container; see `open_container`."""
+    with open_container(account, tmp_path_factory.mktemp("root"), work) as run:
+        yield run

@@ -123,6 +123,7 @@ def test_hook_for_pyinstaller_names_every_module_and_file(
     assert {*modules, *discovery.BUILT_IN.values()} <= {*found["hiddenimports"]}
     apart = {"keyturn._pyinstaller", "keyturn._cli.tokens", "keyturn.integrations.httpx"}
     assert not apart & {*found["hiddenimports"]}
+    assert found["excludedimports"] == ["keyturn.testing"]
     # Installed plugins, their metadata and their files.
     assert {"keyturn.providers_x", "keyturn.plugins_x"} <= {*found["hiddenimports"]}
     assert ("/site/keyturn.providers.dist-info", ".") in found["datas"]

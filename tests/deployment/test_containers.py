@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.deployment.conftest import UID
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,3 +96,19 @@ def test_store_in_the_only_directory_that_can_be_written(
         results = [container(shop | store, ["token", "shop"]) for _ in range(2)]
         assert {(result.code, result.err) for result in results} == {(0, "")}
         assert len({result.out for result in results}) == 1
+
+
+def test_doctor_says_what_a_container_lacks(
+    container: Callable[..., Result], shop: dict[str, str], work: Path
+) -> None:
+    """An operator would have to guess which of the variables a container needs."""
+    (work / "file").touch()
+    lacking = container(shop, ["doctor"])
+    failing = container(shop | {"KEYTURN_STORE": f"disk://{work}/file"}, ["doctor"])
+
+    assert (lacking.code, failing.code) == (0, 1)
+    assert f"{UID} (without an entry in passwd)" in lacking.out
+    for subject, variable in (("config", "KEYTURN_CONFIG"), ("cache", "KEYTURN_STORE")):
+        assert f"\n{subject} directory: Set {variable}, or HOME" in lacking.out
+    assert "connection shop          ok" in lacking.out
+    assert f"store DiskStore {work}/file  failed" in failing.out

@@ -16,6 +16,8 @@ def _is_needed(name: str) -> bool:
 
 hiddenimports = collect_submodules("keyturn", filter=_is_needed)
 datas = []
+# `keyturn` names it for type checkers alone.
+excludedimports = ["keyturn.testing"]
 for _provider in ("commercelayer", "generic", "norce", "orocommerce"):
     hiddenimports += collect_submodules(f"keyturn_{_provider}")
 # Third-party providers and plugins that are installed where the application is built, and their
