@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import attrs
 
@@ -293,6 +293,9 @@ class Connections:
 
     async def __aexit__(self, *_: object) -> None:
         self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("Connections can't be copied or pickled: make them in each process.")
 
     def __repr__(self) -> str:
         return f"<Connections: {len(self)} open>"

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -32,6 +33,19 @@ def test_version_is_printed(keyturn: Keyturn) -> None:
 
     assert result.code == 0
     assert result.out.startswith("keyturn ")
+
+
+def test_version_is_unknown_without_metadata(
+    keyturn: Keyturn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bundled application would report a defect of keyturn."""
+
+    def missing(name: str) -> None:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", missing)
+
+    assert keyturn("--version").out == "keyturn unknown\n"
 
 
 @pytest.mark.parametrize(

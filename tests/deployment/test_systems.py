@@ -24,8 +24,9 @@ class Missing:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Missing())
-for name in modules:
-    sys.modules.pop(name, None)
+for name in [name for name in sys.modules if name.split(".")[0].strip("_") in {
+        each.strip("_") for each in modules}]:
+    del sys.modules[name]
 for name in functions:
     module, _, function = name.partition(".")
     delattr(sys.modules[module], function)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
+import pickle
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -494,3 +496,12 @@ def test_connections_that_are_closed_meanwhile_open_no_other(
     with pytest.raises(errors.ConfigurationError, match="the connections are closed"):
         permissive.open("a", provider, row)
     assert len(permissive) == 0
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_connections_refuse_to_be_copied(
+    connections: keyturn.Connections, copied: Callable[[object], object]
+) -> None:
+    """A copy would fail later, in a way that says nothing."""
+    with pytest.raises(TypeError, match="make them in each process"):
+        copied(connections)
