@@ -222,20 +222,30 @@ def test_system_that_lacks_something(examine: Any, monkeypatch: pytest.MonkeyPat
 
 
 def test_certificates_and_proxies(
-    examine: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    examine: Any, configure: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A proxy's password would be shown, or the wrong file of certificates not be named."""
+    account = {"provider": "orocommerce", "client_id": "a", "client_secret": "made-up"}
+    configure(
+        shop=account | {"url": "https://shop.example"},
+        direct=account | {"url": "https://shop.localhost"},
+    )
     monkeypatch.setenv("HTTPS_PROXY", "http://user:s3cret@proxy.example:3128")
     monkeypatch.setenv("NO_PROXY", "localhost")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "nonesuch.pem"))
     code, rows = examine()
     assert code == 2
-    assert rows["proxy"]["found"] == "http://proxy.example:3128, not for localhost"
+    proxy = "proxy.example:3128 of HTTPS_PROXY"
+    assert rows["proxy"]["found"] == f"{proxy}, not for localhost"
+    found = rows["connection shop"]["found"]
+    assert found == f"orocommerce, asks shop.example through {proxy}"
+    assert rows["connection direct"]["found"] == "orocommerce, asks shop.localhost"
     assert rows["certificate authorities"]["result"] == "failed"
     assert "SSL_CERT_FILE" in rows["certificate authorities"]["fix"]
     assert "s3cret" not in str(rows)
 
     monkeypatch.delenv("SSL_CERT_FILE")
+    (tmp_path / "00000000.0").touch()
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
     monkeypatch.setenv("HTTPS_PROXY", "proxy.example:s3cret")
     code, rows = examine()

@@ -10,6 +10,7 @@ import attrs
 from keyturn import _config, errors
 from keyturn._cli.commands import FAILED, exit_code, print_rows
 from keyturn._cli.surroundings import Finding, surroundings
+from keyturn._http.proxies import proxy_for
 from keyturn._http.urls import host_of
 from keyturn._names import escaped
 from keyturn._plugins import loading
@@ -142,7 +143,10 @@ def _connection(configuration: Configuration, name: str) -> Finding:
     subject = f"connection {name}"
     try:
         with configuration.open(name) as connection:
-            host = host_of(connection.token_request().url)
-            return Finding(subject, "ok", f"{connection.provider.name}, asks {host}")
+            url = connection.token_request().url
+            proxy = proxy_for(url) if url.startswith("https:") else None
+            through = f" through {proxy}" if proxy else ""
+            found = f"{connection.provider.name}, asks {host_of(url)}{through}"
+            return Finding(subject, "ok", found)
     except errors.KeyturnError as error:
         return _failure(subject, error)

@@ -9,20 +9,18 @@ import os
 import platform
 import threading
 from typing import TYPE_CHECKING, Literal
-from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 import attrs
 
 from keyturn import errors
 from keyturn._config.directories import user_directory
-from keyturn._http.tls import trusted_context
+from keyturn._http.proxies import proxy_for
+from keyturn._http.tls import trust_source, trusted_context
 from keyturn._plugins.discovery import own_release
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-_CA_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 @attrs.frozen
@@ -79,9 +77,7 @@ def _user() -> Iterator[Finding]:
 
 def _user_name(user_id: int) -> str:
     try:
-        import pwd
-
-        return pwd.getpwuid(user_id).pw_name
+        return str(importlib.import_module("pwd").getpwuid(user_id).pw_name)
     except (ImportError, KeyError):
         return "without an entry in passwd"
 
@@ -120,28 +116,22 @@ def _threads() -> Finding:
 
 
 def _authorities() -> Finding:
-    named = next((name for name in _CA_VARIABLES if os.environ.get(name)), None)
-    source = f"{os.environ[named]} ({named})" if named else "certifi's"
+    name, path = trust_source()
+    source = f"{path} ({name})" if path else name
     try:
         found = trusted_context().cert_store_stats()["x509_ca"]
     except errors.KeyturnError as error:
         return Finding("certificate authorities", "failed", error.message, error.hint, 2)
     # Those of a directory are read when they are needed.
-    count = f"{source}: {found}" if found or named != "SSL_CERT_DIR" else source
+    count = f"{source}: {found}" if found or name != "SSL_CERT_DIR" else source
     return Finding("certificate authorities", "ok", count)
 
 
 def _proxy() -> Finding:
-    proxies = getproxies()
-    proxy = proxies.get("https") or proxies.get("all")
-    if not proxy:
-        return Finding("proxy", "ok", "none")
     try:
-        # Without the user and the password.
-        address = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-        named = f"{address.scheme}://{address.hostname or ''}:{address.port or ''}".rstrip(":")
-    except ValueError as error:
-        fix = "Set HTTPS_PROXY or ALL_PROXY to a URL such as http://proxy.example:8080."
-        return Finding("proxy", "failed", f"its URL can't be used: {type(error).__name__}", fix, 2)
-    exceptions = f", not for {proxies['no']}" if proxies.get("no") else ""
-    return Finding("proxy", "ok", f"{named}{exceptions}")
+        proxy = proxy_for("https://token-endpoint.invalid/")
+    except errors.KeyturnError as error:
+        return Finding("proxy", "failed", error.message, error.hint, 2)
+    exceptions = getproxies().get("no")
+    found = f"{proxy}, not for {exceptions}" if proxy and exceptions else str(proxy or "none")
+    return Finding("proxy", "ok", found)

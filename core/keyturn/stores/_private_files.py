@@ -188,12 +188,14 @@ def warn_if_replaceable(directory: Path) -> None:
     """Log a warning if another user of the host can put something in a directory's place.
 
     It is so if one above it belongs to another user, or may be written by its group or by all and
-    isn't sticky as /tmp is (inode(7)).
+    isn't sticky as /tmp is (inode(7)). A volume that is mounted for a group of this process, as
+    Kubernetes' emptyDir with fsGroup is, can be reached by those alone that it is mounted for.
     """
     above = dict.fromkeys([*directory.parents, *Path(os.path.realpath(directory)).parents])
     for parent in above if _user() is not None else ():
-        problem = _replaceable(parent.stat())
-        if problem:
+        status = parent.stat()
+        problem = _replaceable(status)
+        if problem and not _is_own_volume(parent, status):
             logger.warning(
                 "another user of this host can replace the token store %s, since %s %s on that "
                 "directory, or keep the store elsewhere",
@@ -202,6 +204,13 @@ def warn_if_replaceable(directory: Path) -> None:
                 problem,
             )
             return
+
+
+def _is_own_volume(directory: Path, status: os.stat_result) -> bool:
+    system: Any = os  # Windows has no groups
+    is_mounted = os.path.ismount(directory)  # pathlib's is not typed for Windows
+    groups = {system.getegid(), *system.getgroups()}
+    return bool(is_mounted and status.st_mode & stat.S_ISGID and status.st_gid in groups)
 
 
 def _replaceable(status: os.stat_result) -> str:
