@@ -12,8 +12,9 @@ import pytest
 
 import keyturn
 from keyturn import errors
+from keyturn._connection import make_connection
 from keyturn._http.tls import Trust
-from keyturn._tokens.options import Options
+from keyturn._tokens.options import Options, Specification
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -175,12 +176,8 @@ def test_slow_secret_reference_is_bounded(
         released.wait(30)
         return plain.settings
 
-    connection = keyturn.Connection(
-        plain.provider,
-        resolve,
-        store=keyturn.stores.from_url("memory://"),
-        options=Options(timeout=0.3),
-    )
+    specification = Specification(plain.provider, resolve, options=Options(timeout=0.3))
+    connection = make_connection(specification, keyturn.stores.from_url("memory://"))
     with pytest.raises(errors.EndpointUnavailable, match="a secret reference or the provider's"):
         connection.token()
     assert plain.token().access_token == "t0ken"

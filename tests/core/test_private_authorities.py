@@ -355,7 +355,7 @@ def test_path_of_the_wrong_kind_is_reported(
     is_directory = variable == "SSL_CERT_DIR"
     cause = "no file in it is named by a hash; run openssl rehash on it"
     assert isinstance(error, errors.ConfigurationError)
-    assert f"({cause if is_directory else 'Is a directory'})" in str(error)
+    assert f"({cause if is_directory else 'it is not a regular file'})" in str(error)
     assert f"{variable} must name a {'directory' if is_directory else 'PEM file'} of" in error.hint
 
 

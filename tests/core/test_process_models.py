@@ -121,15 +121,15 @@ def child():
         assert connection.token().access_token
     # What the parent's threads were doing hinders none of these either.
     assert asyncio.run(connect(client_id="another").atoken()).access_token
-    registry.open("new", "orocommerce", dict(url=url, client_id="new", client_secret="x"))
-    registry.close("new")
+    tenants.open("new", "orocommerce", dict(url=url, client_id="new", client_secret="x"))
+    tenants.close("new")
     memory.write("b", "entry", float("inf"))
     with memory.lock("a", 5), disk.lock("b", 5):
         assert disk.read("a") == "entry"
 
 stores = ["memory://", f"disk://{where}"]
 connections = [connect(store, client_id=f"c{number}") for number, store in enumerate(stores)]
-registry = keyturn.Connections(store="memory://", policy=keyturn.NetworkPolicy(
+tenants = keyturn.Connections(store="memory://", policy=keyturn.NetworkPolicy(
     private_addresses=True, loopback=True, address_settings=True))
 memory, disk = (keyturn.stores.from_url(store) for store in stores)
 disk.write("a", "entry", float("inf"))
@@ -148,7 +148,7 @@ def hold(lock):
 from keyturn import _once
 from keyturn._http.kept import kept_connections
 from keyturn._tokens.single_flight import _state
-locks = [memory.lock("a", 30), registry._lock.get(), memory._locks.get()[0],
+locks = [memory.lock("a", 30), tenants._lock.get(), memory._locks.get()[0],
          kept_connections.get()._lock, _state.get().lock, _state.get().workers._lock]
 if fork is bare_fork:  # a fork with hooks waits for these
     from keyturn.stores import _disk

@@ -66,7 +66,8 @@ class Trust:
             )
         context = _new_context(self._tls)
         for file in filter(None, (certificate.certificate, certificate.key)):
-            _check_file(file, "certificate: ", _MAX_CERTIFICATE)
+            if problem := _file_problem(file, _MAX_CERTIFICATE):
+                raise errors.ConfigurationError(f"certificate: {file} can't be used: it {problem}.")
         usable(
             partial(
                 context.load_cert_chain,
@@ -127,8 +128,6 @@ def _new_context(tls: str | None) -> ssl.SSLContext:
             "Set KEYTURN_CA_FILE to a PEM file of certificate authorities.",
         )
     is_file = name != "SSL_CERT_DIR"
-    if is_file:
-        _check_file(path, "" if name == "tls" else f"{name}: ", _MAX_AUTHORITIES)
     context = usable(
         partial(_from_file if is_file else _from_directory, path),
         f"{path if name == 'tls' else f'{path}, which {name} names,'} can't be used",
@@ -142,6 +141,8 @@ def _new_context(tls: str | None) -> ssl.SSLContext:
 
 
 def _from_file(path: str) -> ssl.SSLContext:
+    if problem := _file_problem(path, _MAX_AUTHORITIES):
+        raise OSError(errno.EINVAL, f"it {problem}")
     try:
         return ssl.create_default_context(cafile=path)
     except ssl.SSLError:
@@ -156,16 +157,12 @@ def _from_directory(path: str) -> ssl.SSLContext:
     return ssl.create_default_context(capath=path)
 
 
-def _check_file(file: str, setting: str, most: int) -> None:
-    """Refuse what a thread would read for ever, such as a pipe, or a disk.
-
-    Raises:
-        keyturn.errors.ConfigurationError: It is no regular file, or too large.
-    """
+def _file_problem(file: str, most: int) -> str | None:
+    """Return what a thread would read for ever, such as a pipe or a disk; None when it is fine."""
     with suppress(OSError, ValueError):  # which reading it reports
         status = Path(file).stat()
-        problem = f"is larger than {most} bytes" if status.st_size > most else ""
         if not stat.S_ISREG(status.st_mode):
-            problem = "is not a regular file"
-        if problem:
-            raise errors.ConfigurationError(f"{setting}{file} can't be used: it {problem}.")
+            return "is not a regular file"
+        if status.st_size > most:
+            return f"is larger than {most} bytes"
+    return None

@@ -11,6 +11,7 @@ from keyturn._clock import SYSTEM
 from keyturn._http.policy import PERMISSIVE, check_host
 from keyturn._http.urls import host_of, url_problem
 from keyturn._once import cached_once, importing
+from keyturn._system_errors import advice, system_failure
 
 if TYPE_CHECKING:
     import ssl
@@ -88,9 +89,10 @@ class Transport:
                     finally:
                         del sys.modules["trio"]
         except Exception as error:  # noqa: BLE001 - an isolated subinterpreter refuses some modules
+            hint = "Check the installation of httpx; in a subinterpreter, use the main one."
             raise errors.ConfigurationError(
                 f"the HTTP client can't be imported here: {type(error).__name__}: {error}.",
-                hint="Check the installation of httpx; in a subinterpreter, use the main one.",
+                hint=advice(error) if system_failure(error) else hint,
             ) from None
         self._exchange = functools.partial(exchange, trust=trust(self._tls))
         return self._exchange
