@@ -20,13 +20,18 @@ def system_failure(error: BaseException) -> str | None:
 
     The error's own text is not used: a plugin may have put a secret into it.
     """
-    number = errno.ENOMEM if isinstance(error, MemoryError) else None
-    if isinstance(error, OSError):
-        number = error.errno
+    number = error_number(error)
+    return None if number is None or number not in errno.errorcode else os.strerror(number)
+
+
+def error_number(error: BaseException) -> int | None:
+    """Return the system's number of an error, if it has one."""
+    if isinstance(error, MemoryError):
+        return errno.ENOMEM
     name = getattr(error, "sqlite_errorname", None)
     if isinstance(name, str):
-        number = _OF_SQLITE.get("_".join(name.split("_")[:2]))
-    return None if number is None or number not in errno.errorcode else os.strerror(number)
+        return _OF_SQLITE.get("_".join(name.split("_")[:2]))
+    return error.errno if isinstance(error, OSError) else None
 
 
 def advice(error: BaseException) -> str:

@@ -124,14 +124,19 @@ def test_fork_while_certificates_are_read_blocks_no_process(
 ) -> None:
     """A child would wait for ever for a lock that only a thread of its parent releases."""
     code = """
-import os, sys, threading
+import os, ssl, sys, threading
+from pathlib import Path
 from keyturn import errors
 from keyturn._http.request import TokenRequest
 from keyturn._http.transport import Transport
 
 transport, request = Transport(), TokenRequest("acme", "https://127.0.0.1:9/token")
-os.mkfifo(sys.argv[1])
-os.environ["SSL_CERT_FILE"] = sys.argv[1]
+file, pipe = Path(sys.argv[1], "ca.pem"), Path(sys.argv[1], "pipe")
+file.touch()
+os.mkfifo(pipe)
+os.environ["SSL_CERT_FILE"] = str(file)
+load = ssl.create_default_context
+ssl.create_default_context = lambda **given: load(cafile=pipe)  # reading it takes long
 
 def send():
     try:
@@ -141,16 +146,17 @@ def send():
 
 thread = threading.Thread(target=send)
 thread.start()
-writer = os.open(sys.argv[1], os.O_WRONLY)  # when the thread reads it, the lock is held
+writer = os.open(pipe, os.O_WRONLY)  # when the thread reads it, the lock is held
 child = os.fork()
 if not child:
     del os.environ["SSL_CERT_FILE"]
+    ssl.create_default_context = load
     os._exit(send() != "EndpointUnavailable")
 print(os.waitpid(child, 0)[1])
 os.close(writer)
 thread.join()
 """
-    assert run_python(code, tmp_path / "pipe") == "0"
+    assert run_python(code, tmp_path) == "0"
 
 
 def test_fork_amid_a_request_leaves_the_child_its_own_connections(

@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 
 import diskcache
 
+from keyturn._system_errors import error_number, system_failure
 from keyturn.stores._base import logger
 
 # How long an operation waits for another writer of the database, in seconds.
@@ -92,8 +93,9 @@ class _Connection(sqlite3.Connection):
             code = error.sqlite_errorcode & 0xFF  # without the bits of the extended codes
             if code == sqlite3.SQLITE_ERROR:
                 raise
-            number = errno.ETIMEDOUT if code == sqlite3.SQLITE_BUSY else errno.EIO
-            raise OSError(number, f"the token store's {error} ({error.sqlite_errorname})") from None
+            message = f"the token store's {error} ({error.sqlite_errorname})"
+            number = errno.ETIMEDOUT if code == sqlite3.SQLITE_BUSY else error_number(error)
+            raise OSError(number or errno.EIO, system_failure(error) or message) from None
 
 
 class StringDisk(diskcache.Disk):  # type: ignore[misc]
