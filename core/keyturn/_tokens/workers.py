@@ -69,10 +69,8 @@ class Workers:
     def postpone(self, host: str, work: Callable[[], Lane | None]) -> None:
         """Run the rest of a job of this thread later, since its host has not responded."""
         with self._lock:
+            # It begins when this job, the host's only one from now on, is done.
             self._schedule.postpone(host, contextvars.copy_context().run, work)
-            tasks = self._dispatch()
-        for task in tasks:
-            self._start(task)
 
     def leash(self, host: str) -> float:
         """Return the seconds after which a job must be postponed; see `Schedule.leash`."""
