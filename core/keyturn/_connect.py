@@ -52,8 +52,9 @@ def connect(
         margin: Seconds before its end from which a token is renewed; a fifth of the token's
             lifetime and the provider's cap bound it.
         timeout: Seconds for a token request, retries included.
-        wait: Seconds to wait at most when the token endpoint's rate limit is used up; 0 raises
-            `keyturn.errors.RateLimited` at once.
+        wait: Seconds to wait at most when the token endpoint's rate limit is used up, or while the
+            server lets a request wait beyond `timeout`; 0 raises `keyturn.errors.RateLimited` at
+            once.
         rate_limit: How many token requests the token endpoint's host allows, instead of what the
             provider declares: such as `3/min burst 20` (a number, then `/s`, `/min` or `/h`; how
             many at once, by default 1), a `keyturn.plugins.RateLimit`, or `none` for no limit on

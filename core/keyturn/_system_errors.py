@@ -7,12 +7,6 @@ import os
 
 ADVICE = "The system reports this: correct it there."
 _OPEN_FILES = "Raise the limit of open files (ulimit -n), or close what is open."
-_OF_SQLITE = {
-    "SQLITE_FULL": errno.ENOSPC,
-    "SQLITE_NOMEM": errno.ENOMEM,
-    "SQLITE_READONLY": errno.EROFS,
-    "SQLITE_PERM": errno.EACCES,
-}
 
 
 def system_failure(error: BaseException) -> str | None:
@@ -20,18 +14,10 @@ def system_failure(error: BaseException) -> str | None:
 
     The error's own text is not used: a plugin may have put a secret into it.
     """
-    number = error_number(error)
+    number = errno.ENOMEM if isinstance(error, MemoryError) else None
+    if isinstance(error, OSError):
+        number = error.errno
     return None if number is None or number not in errno.errorcode else os.strerror(number)
-
-
-def error_number(error: BaseException) -> int | None:
-    """Return the system's number of an error, if it has one."""
-    if isinstance(error, MemoryError):
-        return errno.ENOMEM
-    name = getattr(error, "sqlite_errorname", None)
-    if isinstance(name, str):
-        return _OF_SQLITE.get("_".join(name.split("_")[:2]))
-    return error.errno if isinstance(error, OSError) else None
 
 
 def advice(error: BaseException) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import sqlite3
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -14,7 +13,6 @@ import pytest
 import keyturn
 from keyturn import errors
 from keyturn._plugins.loading import plugin_manager
-from keyturn.stores._resilient import cause
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,22 +85,6 @@ def test_failure_in_a_hook_is_logged_with_its_cause(
 
     assert "OSError (No space left on device)" in caplog.text
     assert "s3cret" not in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("code", "words"),
-    [
-        ("SQLITE_FULL", "OperationalError: No space left on device"),
-        ("SQLITE_READONLY_DBMOVED", "OperationalError: Read-only file system"),
-        ("SQLITE_CORRUPT", "OperationalError"),
-    ],
-)
-def test_failure_of_sqlite_is_in_the_systems_words(code: str, words: str) -> None:
-    """A warning would name a class of Python, and no cause."""
-    failure = sqlite3.OperationalError("s3cret")
-    failure.sqlite_errorname = code
-
-    assert cause(failure) == words
 
 
 EXHAUSTED = """

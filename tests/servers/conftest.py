@@ -166,10 +166,22 @@ def oidc_provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OidcProv
 @pytest.fixture
 def rate_limited(oidc_provider: OidcProvider, tmp_path: Path) -> Iterator[RateLimited]:
     """The same oidc-provider behind an nginx of its own: a burst of 21, then 3 a minute."""
+    yield from _rate_limited(oidc_provider, tmp_path, rate="3r/m", delay="nodelay")
+
+
+@pytest.fixture
+def delaying(oidc_provider: OidcProvider, tmp_path: Path) -> Iterator[RateLimited]:
+    """The same behind an nginx that delays what is more than one request in two seconds."""
+    yield from _rate_limited(oidc_provider, tmp_path, rate="30r/m", delay="")
+
+
+def _rate_limited(
+    oidc_provider: OidcProvider, tmp_path: Path, **limit: str
+) -> Iterator[RateLimited]:
     port = _free_port()
     template = string.Template((HERE / "nginx/nginx.conf.template").read_text())
     configuration = tmp_path / "nginx.conf"
-    configuration.write_text(template.substitute(port=port, upstream=oidc_provider.url))
+    configuration.write_text(template.substitute(port=port, upstream=oidc_provider.url, **limit))
     with _running(
         ["nginx", "-e", "stderr", "-p", str(tmp_path), "-c", str(configuration)],
         port=port,

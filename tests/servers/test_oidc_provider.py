@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -13,6 +15,8 @@ import keyturn
 from keyturn.integrations.httpx import KeyturnAuth
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.servers.conftest import OidcProvider, RateLimited
 
 SCOPES = ("playground", "stage", "prod")
@@ -164,3 +168,55 @@ def test_a_429_is_understood(rate_limited: RateLimited) -> None:
             assert refused.value.retry_after > 0
     # The first 429 starts a cooldown: another request would not help.
     assert rate_limited.statuses() == [200] * 21 + [429]
+
+
+# A process of the crowd: it asks again after each failure, until it has a token.
+ASKER = """
+import sys
+import keyturn
+
+url, client_id, client_secret, scope, store, timeout, wait = sys.argv[1:]
+settings = {
+    "client": "acme", "environment": "playground", "application_id": 1042, "token_url": url,
+    "client_id": client_id, "client_secret": client_secret, "scope": scope,
+}
+connection = keyturn.connect(
+    "norce-commerce", settings, store=store, timeout=float(timeout), wait=float(wait)
+)
+while True:
+    try:
+        print(connection.token().token_type, flush=True)
+        break
+    except keyturn.errors.KeyturnError as error:
+        print(error, file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("wait", [20, 0])
+def test_crowd_at_a_server_that_delays(delaying: RateLimited, tmp_path: Path, wait: int) -> None:
+    """Each would give up, ask again and queue behind requests that nobody waits for any more."""
+    scopes = [" ".join(each) for count in (1, 2) for each in itertools.combinations(SCOPES, count)]
+    given = (delaying.token_url, delaying.client_id, delaying.client_secret)
+    options = (f"disk://{tmp_path / 'store'}", "3", str(wait))
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", ASKER, *given, scope, *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for scope in scopes
+    ]
+    try:
+        results = [each.communicate(timeout=60) for each in processes]
+    finally:
+        for each in processes:
+            each.kill()
+            each.wait()
+
+    assert [out for out, _ in results] == ["Bearer\n"] * 6
+    statuses = delaying.statuses()
+    assert statuses.count(200) == 6
+    # nginx notes 499 for a client that has left.
+    assert statuses.count(499) <= (1 if wait else 6)
+    assert all("timeout" in trouble for _, trouble in results if trouble)

@@ -37,8 +37,9 @@ class Options:
         margin: Seconds before its expiry from which a token is renewed; a fifth of the token's
             lifetime and the provider's maximum bound it.
         timeout: Seconds for a token request, retries included.
-        wait: Seconds to wait at most when the token endpoint's rate limit is used up; 0 raises
-            `keyturn.errors.RateLimited` at once.
+        wait: Seconds to wait at most when the token endpoint's rate limit is used up, or while the
+            server lets a request wait beyond `timeout`; 0 raises `keyturn.errors.RateLimited` at
+            once.
         rate_limit: How many token requests the token endpoint's host allows, instead of what the
             provider declares; `none` when it limits nothing.
         policy: Which hosts the connection may reach.

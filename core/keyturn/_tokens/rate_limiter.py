@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import logging
@@ -13,9 +14,10 @@ from keyturn import _rate_limit as rate_limit
 from keyturn import errors
 from keyturn._http.urls import origin
 from keyturn._rate_limit import RateLimit, whole_seconds
+from keyturn._tokens.host_queue import QUEUED, HostQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Generator, Iterable
 
     from keyturn._clock import Clock
     from keyturn._rate_limit import Buckets
@@ -75,23 +77,32 @@ class SharedBuckets:
             account: Whose requests it counts; by default all.
             wait: The longest pause, in seconds; nothing is taken for a longer one.
         """
-        with self.store.lock(self.key, _LEASE):
-            buckets, now = self.read(), self.clock.time()
-            current = rate_limit.refill(limit, buckets.pop((limit, account), None), now)
+        with self.locked() as buckets:
+            known = buckets.get((limit, account))
+            current = rate_limit.refill(limit, known, self.clock.time())
             left, pause = rate_limit.take(limit, current)
             if pause <= wait:
+                buckets.pop((limit, account), None)  # the last that was used is the last
                 buckets[limit, account] = left
-                self.store.write(self.key, *rate_limit.to_entry(buckets, now))
         return pause
 
     def cool_down(self, limits: Iterable[RateLimit], seconds: float) -> None:
         """Allow no request for some seconds."""
-        with self.store.lock(self.key, _LEASE):
-            buckets, now = self.read(), self.clock.time()
+        with self.locked() as buckets:
             for limit in limits:
-                current = rate_limit.refill(limit, buckets.pop((limit, ""), None), now)
+                known = buckets.pop((limit, ""), None)
+                current = rate_limit.refill(limit, known, self.clock.time())
                 buckets[limit, ""] = rate_limit.cool_down(limit, current, seconds)
-            self.store.write(self.key, *rate_limit.to_entry(buckets, now))
+
+    @contextlib.contextmanager
+    def locked(self) -> Generator[Buckets]:
+        """Give the buckets, locked for a `with` block; those that it changes are written."""
+        with self.store.lock(self.key, _LEASE):
+            buckets = self.read()
+            before = list(buckets.items())
+            yield buckets
+            if list(buckets.items()) != before:
+                self.store.write(self.key, *rate_limit.to_entry(buckets, self.clock.time()))
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -104,12 +115,14 @@ class RateLimiter:
         limit: The limit, if there is one. Without it nothing is counted: only the server's own
             429 responses and `Retry-After` count.
         account: Returns whose requests they are, so that refused ones take no more than a share.
+        queue: Whose turn it is, if the host lets requests wait.
     """
 
     shared: SharedBuckets
     url: str
     limit: RateLimit | None
     account: Callable[[], str]
+    queue: HostQueue
 
     def acquire(self, wait: float) -> float:
         """Take one token request out of the rate limit, and wait until it may be sent.
@@ -123,10 +136,12 @@ class RateLimiter:
         Raises:
             keyturn.errors.RateLimited: The wait would be longer, or the token endpoint refused
                 too many requests of this account; nothing was taken.
+            keyturn.errors.EndpointUnavailable: The host gets one request at a time, and others
+                took too long.
         """
-        pause, now = 0.0, self.shared.clock.time()
+        pause, now, known = 0.0, self.shared.clock.time(), self.shared.read()
         # Without the lock at first, since all of a crowd may have to be refused.
-        for (limit, account), bucket in self.shared.read().items():
+        for (limit, account), bucket in known.items():
             if bucket.tokens >= 1:
                 continue
             _, seconds = rate_limit.take(limit, rate_limit.refill(limit, bucket, now))
@@ -141,7 +156,7 @@ class RateLimiter:
         if pause > 0:
             _logger.info("waiting %.1f s for the rate limit of %s", pause, origin(self.url))
             self.shared.clock.sleep(pause)
-        return pause
+        return pause + self.queue.enter(wait - pause) if QUEUED in known else pause
 
     def cool_down(self, seconds: float) -> None:
         """Send no token request to the host for some seconds, since it asked for that."""

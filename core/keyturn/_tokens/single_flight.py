@@ -31,7 +31,7 @@ T = TypeVar("T")
 _EXIT_PATIENCE = 1.0
 # Between the deadline of a request and its report to those who wait, in seconds.
 GRACE = 0.25
-_SLOW_HINT = "Check the network, and how long names take to be resolved."
+_SLOW_HINT = "Check the network. If the server lets requests wait, raise timeout or wait."
 
 
 class ReentrantCallError(RuntimeError):

@@ -26,6 +26,7 @@ from keyturn._rate_limit import whole_seconds
 from keyturn._redaction import Redaction
 from keyturn._secret import Secret
 from keyturn._tokens import entries
+from keyturn._tokens.host_queue import HostQueue
 from keyturn._tokens.options import STORE_PATIENCE
 from keyturn._tokens.rate_limiter import RateLimiter, SharedBuckets, shared_key
 from keyturn._tokens.single_flight import Postponed
@@ -41,6 +42,8 @@ _ATTEMPTS = 3
 _BACKOFF = 0.25
 # Seconds without a response after which a host is suspect.
 _SLOW = 2.0
+# Between two clocks that count the same seconds.
+_ROUNDING = 0.05
 _UNREAD = "It is the provider's read_token that does not take it: report it to its authors."
 _SHORTEST_SECRET = 8
 
@@ -60,16 +63,24 @@ def request_token(own: Acquisition, credentials: Credentials, query: TokenQuery)
     Raises:
         keyturn.errors.KeyturnError: There is none.
     """
-    clock, limiter = own.clock, rate_limiter(own, credentials)
-    wait = own.options.wait - limiter.acquire(own.options.wait)
+    clock, limiter, wait = own.clock, rate_limiter(own, credentials), own.options.wait
+    waited = limiter.acquire(wait)
     # Only from here: what the rate limit and its lock took must not be missing here.
-    deadline = clock.monotonic() + own.options.timeout
+    deadline = clock.monotonic() + own.options.timeout - max(0.0, waited - wait)
+    wait = max(0.0, wait - waited)
     attempt = 0
     while True:
         attempt += 1
-        result, cooldown = _send(own, credentials, query, attempt, deadline)
+        # A server that lets a request wait limits the rate, too: that takes of the same time.
+        began, seen, end = clock.monotonic(), len(query.exchanges), deadline + wait
+        result, cooldown = _send(own, credentials, query, attempt, end)
+        took, has_responded = clock.monotonic() - began, len(query.exchanges) > seen
+        is_late = not has_responded and began + took > end - _ROUNDING
+        limiter.queue.leave(took if has_responded else None, is_late=is_late)
         if isinstance(result, TokenSnapshot):
             return result
+        if is_late:
+            result.hint += " If the server lets requests wait, raise timeout or wait."
         _limit(own, limiter, result, cooldown)
         pause = _pause(result, cooldown, attempt, deadline - clock.monotonic(), wait)
         if pause is None:
@@ -78,8 +89,8 @@ def request_token(own: Acquisition, credentials: Credentials, query: TokenQuery)
         _logger.info("%s: retrying in %.1f s: %s", own.connection, pause, result.message)
         clock.sleep(pause)
         waited = limiter.acquire(wait)
-        wait -= waited
-        deadline += waited
+        deadline += min(waited, wait)
+        wait = max(0.0, wait - waited)
         if clock.monotonic() >= deadline:
             raise result
 
@@ -89,7 +100,8 @@ def rate_limiter(own: Acquisition, credentials: Credentials) -> RateLimiter:
     limit, url = own.rate_limit(credentials.provider), credentials.request.url
     account = functools.partial(_account, own, credentials)
     shared = SharedBuckets(own.store, own.clock, shared_key(url))
-    return RateLimiter(shared, url, limit, account)
+    queue = HostQueue(shared, url, own.options.timeout)
+    return RateLimiter(shared, url, limit, account, queue)
 
 
 def _send(

@@ -8,7 +8,6 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from keyturn._names import escaped
-from keyturn._system_errors import system_failure
 from keyturn.stores._base import TokenStore
 from keyturn.stores._memory import MemoryStore
 
@@ -192,7 +191,5 @@ def cause(error: BaseException) -> str:
     while found is not None:
         if isinstance(found, OSError) and found.strerror:
             return f"{type(error).__name__}: {found.strerror}"
-        if reported := system_failure(found):  # such as sqlite3's
-            return f"{type(error).__name__}: {reported}"
         found = found.__cause__ or found.__context__
     return type(error).__name__

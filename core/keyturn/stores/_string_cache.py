@@ -14,7 +14,6 @@ from typing import Any, Final, cast
 
 import diskcache
 
-from keyturn._system_errors import error_number, system_failure
 from keyturn.stores._base import logger
 
 # How long an operation waits for another writer of the database, in seconds.
@@ -93,9 +92,10 @@ class _Connection(sqlite3.Connection):
             code = error.sqlite_errorcode & 0xFF  # without the bits of the extended codes
             if code == sqlite3.SQLITE_ERROR:
                 raise
-            message = f"the token store's {error} ({error.sqlite_errorname})"
-            number = errno.ETIMEDOUT if code == sqlite3.SQLITE_BUSY else error_number(error)
-            raise OSError(number or errno.EIO, system_failure(error) or message) from None
+            if code == sqlite3.SQLITE_FULL:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
+            number = errno.ETIMEDOUT if code == sqlite3.SQLITE_BUSY else errno.EIO
+            raise OSError(number, f"the token store's {error} ({error.sqlite_errorname})") from None
 
 
 class StringDisk(diskcache.Disk):  # type: ignore[misc]

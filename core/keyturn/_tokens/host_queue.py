@@ -1,0 +1,105 @@
+"""Hosts that let requests wait instead of refusing them, as nginx's `limit_req` does by default.
+
+A request that timed out counts as still queued there: another one would queue behind it. So the
+host then gets one request at a time, from all who share the store, until it responds promptly.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from keyturn import _rate_limit as rate_limit
+from keyturn import errors
+from keyturn._http.urls import origin
+from keyturn._rate_limit import RateLimit, TokenBucket
+
+if TYPE_CHECKING:
+    from keyturn._rate_limit import Buckets
+    from keyturn._tokens.rate_limiter import SharedBuckets
+
+# Among a host's buckets, two that limit nothing by themselves. One is there for an hour after a
+# request has timed out; the other says until when another request has its turn.
+QUEUED = RateLimit(per_minute=1 / 60, burst=1), "queued"
+_TURN = RateLimit(per_minute=6000, burst=1), "turn"
+_LEASE = 5.0
+# Between two looks at whether it is one's turn, in seconds.
+_TICK = 0.25
+# A response within this share of the timeout is prompt; as much must be left when a turn comes.
+_PROMPT = 0.5
+
+
+@attrs.define(eq=False, repr=False)
+class HostQueue:
+    """Whose turn it is to send a request to a host that has let one wait until it timed out.
+
+    Args:
+        shared: The host's buckets.
+        url: The token endpoint.
+        timeout: Seconds for a token request.
+    """
+
+    shared: SharedBuckets
+    url: str
+    timeout: float
+    _is_probe: bool = attrs.field(default=False, init=False)
+
+    def enter(self, wait: float) -> float:
+        """Wait for one's turn, and return the seconds waited.
+
+        Args:
+            wait: Seconds to wait at most, besides what the timeout allows.
+
+        Raises:
+            keyturn.errors.EndpointUnavailable: It did not come in time.
+        """
+        clock, patience = self.shared.clock, wait + _PROMPT * self.timeout
+        began = clock.monotonic()
+        while not self._take_turn(wait + self.timeout + _LEASE):
+            waited = clock.monotonic() - began
+            if waited >= patience:
+                raise errors.EndpointUnavailable(
+                    f"{origin(self.url)} let a token request wait until it timed out, so one "
+                    "request at a time is sent there; another is in progress.",
+                    hint="Try again later. If the server queues requests, raise timeout or wait.",
+                )
+            clock.sleep(min(_TICK, patience - waited))
+        return clock.monotonic() - began
+
+    def leave(self, responded_in: float | None, *, is_late: bool) -> None:
+        """Let the next have its turn.
+
+        Args:
+            responded_in: Seconds until the response came; None if none came.
+            is_late: Whether the request timed out.
+        """
+        was_probe, self._is_probe = self._is_probe, False
+        if not was_probe and not is_late:
+            return
+        is_prompt = responded_in is not None and responded_in <= _PROMPT * self.timeout
+        with self.shared.locked() as buckets:
+            if is_prompt:
+                buckets.pop(QUEUED, None)
+                buckets.pop(_TURN, None)
+            else:
+                buckets[QUEUED] = TokenBucket(0.0, self.shared.clock.time())
+            if was_probe:
+                # What is queued already needs time: the next probe must not wait behind it.
+                self._keep_turn(buckets, self.timeout if is_late else 0.0)
+
+    def _take_turn(self, seconds: float) -> bool:
+        with self.shared.locked() as buckets:
+            if QUEUED in buckets:
+                limit, now = _TURN[0], self.shared.clock.time()
+                current = rate_limit.refill(limit, buckets.get(_TURN), now)
+                if rate_limit.take(limit, current)[1] > 0:
+                    return False
+                self._keep_turn(buckets, seconds)
+                self._is_probe = True
+        return True
+
+    def _keep_turn(self, buckets: Buckets, seconds: float) -> None:
+        now = self.shared.clock.time()
+        full = rate_limit.refill(_TURN[0], None, now)
+        buckets[_TURN] = rate_limit.cool_down(_TURN[0], full, seconds)

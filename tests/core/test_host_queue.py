@@ -1,0 +1,244 @@
+"""Servers that let requests wait: what timed out counts as queued, and one is sent at a time."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from keyturn import errors
+
+if TYPE_CHECKING:
+    from tests.conftest import World
+
+    import keyturn
+
+
+class DelayingServer:
+    """A limiter that delays instead of refusing, as nginx's `limit_req` without `nodelay`.
+
+    Args:
+        world: Whose clock it goes by.
+        period: Seconds for one request.
+    """
+
+    def __init__(self, world: World, period: float) -> None:
+        self.world = world
+        self.period = period
+        self.free_at = 0.0
+        self.abandoned = 0
+
+    def respond(self) -> keyturn.plugins.Response:
+        """Return a token when it is this request's turn; the client leaves at its deadline."""
+        clock, endpoint = self.world.clock, self.world.endpoint
+        turn = max(self.free_at, clock.uptime)
+        # A client that leaves does not leave the queue.
+        self.free_at = turn + self.period
+        if turn > clock.uptime + endpoint.seconds[-1]:
+            self.abandoned += 1
+            clock.advance(endpoint.seconds[-1])
+            raise errors.EndpointUnavailable("it did not respond in time.")
+        clock.advance(turn - clock.uptime)
+        return endpoint.token(f"token-{len(endpoint.requests)}")
+
+
+@pytest.fixture
+def server(world: World) -> DelayingServer:
+    """Give a server that takes a request every 20 seconds, with 5 queued already."""
+    server = DelayingServer(world, 20)
+    server.free_at = world.clock.uptime + 5 * 20
+    return server
+
+
+def ask(world: World, server: DelayingServer, **options: float) -> keyturn.Token:
+    """Return a token of the server's for a client of its own."""
+    world.endpoint.responses = [server.respond] * 9
+    client_id = f"client-{len(world.endpoint.requests)}"
+    return world.connect(client_id=client_id, token_url=URL, options=options).token()
+
+
+URL = "https://login.acme.example/token"
+
+
+def test_wait_is_also_for_a_response(world: World, server: DelayingServer) -> None:
+    """A request that is queued at the server would be abandoned, and its place lost."""
+    for _ in range(6):
+        assert ask(world, server, wait=150)
+
+    assert server.abandoned == 0
+    assert world.clock.uptime == 1_000 + 100 + 5 * 20
+
+
+def test_timed_out_request_names_the_option(world: World, server: DelayingServer) -> None:
+    """A user would look for a fault of the network."""
+    with pytest.raises(errors.EndpointUnavailable) as caught:
+        ask(world, server)
+
+    assert caught.value.hint.endswith("raise timeout or wait.")
+    assert world.endpoint.seconds == [30]
+
+
+def test_host_that_let_a_request_time_out_gets_one_at_a_time(
+    world: World, server: DelayingServer
+) -> None:
+    """Each caller would queue another request behind those that nobody waits for any more."""
+    with pytest.raises(errors.EndpointUnavailable):
+        ask(world, server)
+    in_progress, may_end = threading.Event(), threading.Event()
+    refused: list[errors.KeyturnError] = []
+
+    def probe() -> keyturn.plugins.Response:
+        in_progress.set()
+        assert may_end.wait(20)
+        return server.respond()
+
+    world.endpoint.responses = [probe]
+    first = world.connect(client_id="first", token_url=URL, options={"wait": 150})
+    thread = threading.Thread(target=first.token)
+    thread.start()
+    assert in_progress.wait(20)
+    other = world.connect(client_id="other", token_url=URL)
+    sent, before = len(world.endpoint.requests), world.clock.uptime
+    try:
+        other.token()
+    except errors.EndpointUnavailable as error:
+        refused.append(error)
+    finally:
+        may_end.set()
+        thread.join(20)
+
+    assert "one request at a time" in refused[0].message
+    assert "timeout" in refused[0].hint
+    assert len(world.endpoint.requests) == sent
+    assert world.clock.uptime - before >= 30  # it has waited for its turn
+    # When the first has its token, the other has its turn.
+    assert other.token()
+
+
+def test_another_host_is_not_concerned(world: World, server: DelayingServer) -> None:
+    """One host that hangs would slow down the tenants of another."""
+    with pytest.raises(errors.EndpointUnavailable):
+        ask(world, server)
+    world.endpoint.responses = []
+
+    assert world.connect(tenant="elsewhere").token()
+
+
+def entries(world: World) -> list[str]:
+    """Return what the store keeps of hosts that let requests wait."""
+    kept = world.store._entries  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - no public way lists them
+    return [key for key in kept if key.startswith("queued-")]
+
+
+def test_prompt_response_ends_it(world: World, server: DelayingServer) -> None:
+    """A host that has recovered would get one request at a time for an hour."""
+    with pytest.raises(errors.EndpointUnavailable):
+        ask(world, server)
+    assert len(entries(world)) == 1
+
+    assert ask(world, server, timeout=200)  # within its half
+    assert entries(world) == []
+
+
+def test_late_response_does_not_end_it(world: World, server: DelayingServer) -> None:
+    """All who wait would be sent at once, and queue again."""
+    with pytest.raises(errors.EndpointUnavailable):
+        ask(world, server)
+
+    assert ask(world, server, timeout=100)
+    assert len(entries(world)) == 1
+    world.endpoint.responses = []
+    assert world.connect(client_id="next", token_url=URL).token()
+    assert entries(world) == []
+
+
+def test_probe_that_fails_gives_its_turn_away(world: World, server: DelayingServer) -> None:
+    """A host that refuses connections would be left alone for minutes."""
+    with pytest.raises(errors.EndpointUnavailable):
+        ask(world, server)
+    sent = len(world.endpoint.requests)
+    world.endpoint.responses = [errors.EndpointUnavailable("refused.")] * 3
+    with pytest.raises(errors.EndpointUnavailable, match="refused"):
+        world.connect(client_id="a", token_url=URL).token()
+
+    assert len(world.endpoint.requests) == sent + 3
+    assert world.connect(client_id="b", token_url=URL).token()
+
+
+def test_probe_that_was_killed_keeps_its_turn_for_a_while(
+    world: World, server: DelayingServer
+) -> None:
+    """A process that the system kills would stop all others for an hour."""
+    with pytest.raises(errors.EndpointUnavailable):
+        ask(world, server)
+    (key,) = entries(world)
+    busy = {"v": 1, "busy_until": world.clock.now + 20}
+    world.store.write(key, json.dumps(busy), world.clock.now + 3600)
+    world.endpoint.responses = []
+    before = world.clock.uptime
+
+    assert world.connect(client_id="next", token_url=URL).token()
+    assert 20 <= world.clock.uptime - before < 21
+
+
+def test_request_of_before_takes_no_turn_away(world: World, server: DelayingServer) -> None:
+    """Two that time out together would let two be sent at a time."""
+    in_progress, may_end = threading.Event(), threading.Event()
+
+    def late() -> keyturn.plugins.Response:
+        in_progress.set()
+        assert may_end.wait(20)
+        world.clock.advance(31)
+        raise errors.EndpointUnavailable("it did not respond in time.")
+
+    def first() -> None:
+        with pytest.raises(errors.EndpointUnavailable):
+            world.connect(client_id="first", token_url=URL).token()
+
+    world.endpoint.responses = [late]
+    thread = threading.Thread(target=first)
+    thread.start()
+    assert in_progress.wait(20)
+    with pytest.raises(errors.EndpointUnavailable):
+        ask(world, server)
+    (key,) = entries(world)
+    turn = json.dumps({"v": 1, "busy_until": world.clock.now + 60})
+    world.store.write(key, turn, world.clock.now + 3600)
+    may_end.set()
+    thread.join(20)
+    world.land()
+
+    assert world.store.read(key) == turn
+
+
+@pytest.mark.parametrize(
+    ("entry", "warns"),
+    [
+        ('{"v": 2, "busy_until": 1e10}', False),
+        ('{"v": 1, "busy_until": 1e10}', True),
+        ('{"v": 1, "busy_until": -1}', True),
+        ('{"v": 1, "busy_until": "x"}', True),
+        ('{"v": 1}', True),
+        ("[]", True),
+        ("", True),
+    ],
+)
+def test_entry_that_is_none_is_a_miss(
+    world: World,
+    server: DelayingServer,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    entry: str,
+    warns: bool,
+) -> None:
+    """Whoever can write to the store could stop a host's tokens for years."""
+    with pytest.raises(errors.EndpointUnavailable):
+        ask(world, server)
+    (key,) = entries(world)
+    world.store.write(key, entry, world.clock.now + 3600)
+    world.endpoint.responses = []
+
+    assert world.connect(client_id="next", token_url=URL).token()
+    assert ("is no host's queue" in caplog.text) == warns
