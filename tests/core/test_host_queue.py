@@ -242,3 +242,21 @@ def test_entry_that_is_none_is_a_miss(
 
     assert world.connect(client_id="next", token_url=URL).token()
     assert ("is no host's queue" in caplog.text) == warns
+
+
+def test_crowd_without_wait_gets_its_tokens(world: World) -> None:
+    """Callers that ask again after each failure would starve: the queue would never get shorter."""
+    server, missing = DelayingServer(world, 20), 6
+    # All six at once: two get their tokens, four give up, and their requests stay queued.
+    server.free_at = world.clock.uptime + 4 * 20
+    with pytest.raises(errors.EndpointUnavailable):
+        ask(world, server)
+    while missing:
+        try:
+            ask(world, server)
+        except errors.EndpointUnavailable:
+            continue
+        missing -= 1
+
+    assert server.abandoned <= 3
+    assert world.clock.uptime - 1_000 <= 300

@@ -192,12 +192,11 @@ while True:
 """
 
 
-@pytest.mark.parametrize("wait", [20, 0])
-def test_crowd_at_a_server_that_delays(delaying: RateLimited, tmp_path: Path, wait: int) -> None:
+def test_crowd_at_a_server_that_delays(delaying: RateLimited, tmp_path: Path) -> None:
     """Each would give up, ask again and queue behind requests that nobody waits for any more."""
     scopes = [" ".join(each) for count in (1, 2) for each in itertools.combinations(SCOPES, count)]
     given = (delaying.token_url, delaying.client_id, delaying.client_secret)
-    options = (f"disk://{tmp_path / 'store'}", "3", str(wait))
+    options = (f"disk://{tmp_path / 'store'}", "3", "20")
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", ASKER, *given, scope, *options],
@@ -218,5 +217,4 @@ def test_crowd_at_a_server_that_delays(delaying: RateLimited, tmp_path: Path, wa
     statuses = delaying.statuses()
     assert statuses.count(200) == 6
     # nginx notes 499 for a client that has left.
-    assert statuses.count(499) <= (1 if wait else 6)
-    assert all("timeout" in trouble for _, trouble in results if trouble)
+    assert 499 not in statuses
