@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from typing import TYPE_CHECKING
 
+import attrs
 import pytest
 
 from keyturn import errors
+from keyturn._rate_limit import from_entry
+from keyturn._tokens.host_queue import QUEUED, HostQueue
+from keyturn._tokens.rate_limiter import SharedBuckets, shared_key
+from keyturn.stores._resilient import ResilientStore
 
 if TYPE_CHECKING:
     from tests.conftest import World
@@ -60,6 +64,7 @@ def ask(world: World, server: DelayingServer, **options: float) -> keyturn.Token
 
 
 URL = "https://login.acme.example/token"
+KEY = shared_key(URL)
 
 
 def test_wait_is_also_for_a_response(world: World, server: DelayingServer) -> None:
@@ -112,7 +117,7 @@ def test_host_that_let_a_request_time_out_gets_one_at_a_time(
     assert "one request at a time" in refused[0].message
     assert "timeout" in refused[0].hint
     assert len(world.endpoint.requests) == sent
-    assert world.clock.uptime - before >= 30  # it has waited for its turn
+    assert world.clock.uptime - before >= 15  # it has waited for its turn
     # When the first has its token, the other has its turn.
     assert other.token()
 
@@ -126,20 +131,27 @@ def test_another_host_is_not_concerned(world: World, server: DelayingServer) -> 
     assert world.connect(tenant="elsewhere").token()
 
 
-def entries(world: World) -> list[str]:
-    """Return what the store keeps of hosts that let requests wait."""
-    kept = world.store._entries  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - no public way lists them
-    return [key for key in kept if key.startswith("queued-")]
+def is_queued(world: World) -> bool:
+    """Return whether the store says that the host gets one request at a time."""
+    entry = world.store.read(KEY)
+    return QUEUED in from_entry(entry) if entry else False
+
+
+def keep_turn(world: World, seconds: float) -> None:
+    """Make it another's turn for some seconds, as a process does that is killed then."""
+    queue = HostQueue(SharedBuckets(ResilientStore(world.store), world.clock.clock, KEY), URL, 30)
+    with queue.shared.locked() as buckets:
+        queue._keep_turn(buckets, seconds)  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001
 
 
 def test_prompt_response_ends_it(world: World, server: DelayingServer) -> None:
     """A host that has recovered would get one request at a time for an hour."""
     with pytest.raises(errors.EndpointUnavailable):
         ask(world, server)
-    assert len(entries(world)) == 1
+    assert is_queued(world)
 
     assert ask(world, server, timeout=200)  # within its half
-    assert entries(world) == []
+    assert not is_queued(world)
 
 
 def test_late_response_does_not_end_it(world: World, server: DelayingServer) -> None:
@@ -148,10 +160,10 @@ def test_late_response_does_not_end_it(world: World, server: DelayingServer) -> 
         ask(world, server)
 
     assert ask(world, server, timeout=100)
-    assert len(entries(world)) == 1
+    assert is_queued(world)
     world.endpoint.responses = []
     assert world.connect(client_id="next", token_url=URL).token()
-    assert entries(world) == []
+    assert not is_queued(world)
 
 
 def test_probe_that_fails_gives_its_turn_away(world: World, server: DelayingServer) -> None:
@@ -173,14 +185,12 @@ def test_probe_that_was_killed_keeps_its_turn_for_a_while(
     """A process that the system kills would stop all others for an hour."""
     with pytest.raises(errors.EndpointUnavailable):
         ask(world, server)
-    (key,) = entries(world)
-    busy = {"v": 1, "busy_until": world.clock.now + 20}
-    world.store.write(key, json.dumps(busy), world.clock.now + 3600)
+    keep_turn(world, 10)
     world.endpoint.responses = []
     before = world.clock.uptime
 
     assert world.connect(client_id="next", token_url=URL).token()
-    assert 20 <= world.clock.uptime - before < 21
+    assert 10 <= world.clock.uptime - before < 11
 
 
 def test_request_of_before_takes_no_turn_away(world: World, server: DelayingServer) -> None:
@@ -203,45 +213,33 @@ def test_request_of_before_takes_no_turn_away(world: World, server: DelayingServ
     assert in_progress.wait(20)
     with pytest.raises(errors.EndpointUnavailable):
         ask(world, server)
-    (key,) = entries(world)
-    turn = json.dumps({"v": 1, "busy_until": world.clock.now + 60})
-    world.store.write(key, turn, world.clock.now + 3600)
+    keep_turn(world, 60)
     may_end.set()
     thread.join(20)
     world.land()
-
-    assert world.store.read(key) == turn
-
-
-@pytest.mark.parametrize(
-    ("entry", "warns"),
-    [
-        ('{"v": 2, "busy_until": 1e10}', False),
-        ('{"v": 1, "busy_until": 1e10}', True),
-        ('{"v": 1, "busy_until": -1}', True),
-        ('{"v": 1, "busy_until": "x"}', True),
-        ('{"v": 1}', True),
-        ("[]", True),
-        ("", True),
-    ],
-)
-def test_entry_that_is_none_is_a_miss(
-    world: World,
-    server: DelayingServer,
-    caplog: pytest.LogCaptureFixture,
-    *,
-    entry: str,
-    warns: bool,
-) -> None:
-    """Whoever can write to the store could stop a host's tokens for years."""
-    with pytest.raises(errors.EndpointUnavailable):
-        ask(world, server)
-    (key,) = entries(world)
-    world.store.write(key, entry, world.clock.now + 3600)
     world.endpoint.responses = []
 
-    assert world.connect(client_id="next", token_url=URL).token()
-    assert ("is no host's queue" in caplog.text) == warns
+    # It is 29 s, of which a caller waits 15.
+    with pytest.raises(errors.EndpointUnavailable, match="one request at a time"):
+        world.connect(client_id="other", token_url=URL).token()
+
+
+def test_host_that_recovers_frees_all_who_wait(world: World, server: DelayingServer) -> None:
+    """A hundred callers would still be sent one after another."""
+    with pytest.raises(errors.EndpointUnavailable):
+        ask(world, server)
+    keep_turn(world, 60)
+
+    def recover(_: float) -> None:
+        world.store.delete(KEY)  # as a prompt response does
+
+    clock = attrs.evolve(world.clock.clock, sleep=recover)
+    queue = HostQueue(SharedBuckets(ResilientStore(world.store), clock, KEY), URL, 30)
+    queue.enter(0.0)
+    assert not is_queued(world)
+
+    queue.leave(29.0, is_late=False)
+    assert not is_queued(world)
 
 
 def test_crowd_without_wait_gets_its_tokens(world: World) -> None:
