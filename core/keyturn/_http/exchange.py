@@ -59,13 +59,13 @@ def exchange(
     """
     end = SYSTEM.monotonic() + seconds
     # Provider code and key files take the time of this request; no lock is held.
-    encoded = encode(request, clock.time())
-    url = httpcore.URL(encoded.url)
+    target, values, body = encode(request, clock.time())
+    url = httpcore.URL(target)
     key, connect = _route(request, url.origin, policy, trust)
-    named = {"Host": urlsplit(request.url).netloc, **_HEADERS, **encoded.headers}
+    named = {"Host": urlsplit(request.url).netloc, **_HEADERS, **values}
     # A header's name is the same in any case: the last one counts.
     headers = dict(zip(map(str.lower, named), named.items(), strict=True))
-    content = encoded.body or (None if request.method == "GET" else b"")
+    content = body or (None if request.method == "GET" else b"")
     sent_at, thread = clock.time(), threading.get_ident()
     idle = kept_connections.get()
 

@@ -50,21 +50,6 @@ class ClientCertificate:
     password: Secret | None = None
 
 
-@attrs.frozen(eq=False, repr=False)
-class EncodedRequest:
-    """A token request as it goes over the wire, secrets included.
-
-    Args:
-        url: The token endpoint, with the query if there is one.
-        headers: The headers.
-        body: The body.
-    """
-
-    url: str
-    headers: dict[str, str]
-    body: bytes
-
-
 @attrs.frozen(repr=False)
 class TokenRequest:
     """One request to a token endpoint; its `repr` shows no secret.
@@ -184,8 +169,8 @@ class TokenRequest:
         return []
 
 
-def encode(request: TokenRequest, now: float) -> EncodedRequest:
-    """Return what is sent, secrets included; each dynamic value is made once for it.
+def encode(request: TokenRequest, now: float) -> tuple[str, dict[str, str], bytes]:
+    """Return the URL, headers and body to send, secrets included; each dynamic value is made once.
 
     Args:
         request: The token request.
@@ -202,8 +187,8 @@ def encode(request: TokenRequest, now: float) -> EncodedRequest:
                 hint="Check the settings that are sent in it.",
             )
     if request.body_format != "query":
-        return EncodedRequest(request.url, headers, content)
-    return EncodedRequest("?".join(filter(None, [request.url, content.decode()])), headers, b"")
+        return request.url, headers, content
+    return "?".join(filter(None, [request.url, content.decode()])), headers, b""
 
 
 def _headers(request: TokenRequest, now: float) -> dict[str, str]:

@@ -8,9 +8,7 @@ import os
 import re
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Any
-
-import attrs
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from keyturn import errors
 from keyturn._once import importing
@@ -37,8 +35,7 @@ _VERSION_PATTERN = r"(?:\.v([1-9][0-9]{0,3}))?"
 _logger = logging.getLogger("keyturn.plugins")
 
 
-@attrs.frozen(eq=False, repr=False)
-class Installed:
+class Installed(NamedTuple):
     """A plugin as its distribution's metadata describe it; it is not imported.
 
     Args:

@@ -21,7 +21,7 @@ from keyturn._clock import SYSTEM
 from keyturn._once import PerProcess
 from keyturn._tokens.schedule import Lane
 from keyturn._tokens.snapshot import TokenSnapshot
-from keyturn._tokens.workers import Workers, pool
+from keyturn._tokens.workers import pool
 
 Use = Callable[[TokenSnapshot | BaseException], TokenSnapshot]
 
@@ -75,30 +75,33 @@ class Share(Future[TokenSnapshot]):
     progress: Progress
 
 
-@attrs.define(eq=False)
 class _Flight:
-    host: str
-    work: Callable[[], TokenSnapshot]
-    afterwards: Callable[[], None]
-    progress: Progress
-    shares: dict[Hashable, Share] = attrs.field(factory=dict)
-    worker: int = 0
+    def __init__(
+        self,
+        host: str,
+        work: Callable[[], TokenSnapshot],
+        afterwards: Callable[[], None],
+        progress: Progress,
+    ) -> None:
+        self.host, self.work, self.afterwards, self.progress = host, work, afterwards, progress
+        self.shares: dict[Hashable, Share] = {}
+        self.worker = 0
 
 
-@attrs.define(eq=False)
 class _State:
     """What goes on in this process.
 
-    Args:
+    Attributes:
         workers: Those of this process.
         flights: The work in progress, by what it is for.
         finishing: Held locks, one of each worker that delivers results.
     """
 
-    workers: Workers = attrs.field(factory=pool.get)
-    lock: threading.Lock = attrs.field(factory=threading.Lock)
-    flights: dict[Hashable, _Flight] = attrs.field(factory=dict)
-    finishing: set[threading.Lock] = attrs.field(factory=set)
+    def __init__(self) -> None:
+        self.workers = pool.get()
+        self.lock = threading.Lock()
+        self.flights: dict[Hashable, _Flight] = {}
+        self.finishing: set[threading.Lock] = set()
 
 
 # A child process has no work in progress, whatever forked it: its parent's threads and locks are
