@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from keyturn._plugins.loading import ProviderInfo, provider, providers
     from keyturn._registry import Connections
     from keyturn._secret import Secret
-    from keyturn._specification import problems
     from keyturn._token import Token
+    from keyturn._tokens.options import problems
     from keyturn._tokens.status import ConnectionStatus
     from keyturn.errors import Problem
 
@@ -61,7 +61,7 @@ __getattr__, __dir__ = lazy_names(
         "integrations": "keyturn.integrations",
         "load_connection": "keyturn._config",
         "plugins": "keyturn.plugins",
-        "problems": "keyturn._specification",
+        "problems": "keyturn._tokens.options",
         "provider": "keyturn._plugins.loading",
         "providers": "keyturn._plugins.loading",
         "stores": "keyturn.stores",

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from keyturn._connection import Connection, make_connection
 from keyturn._http.policy import PERMISSIVE, NetworkPolicy
-from keyturn._specification import specify
-from keyturn._tokens.options import DEFAULT_MARGIN
+from keyturn._tokens.options import DEFAULT_MARGIN, specify
 from keyturn.stores._opening import open_store
 
 if TYPE_CHECKING:

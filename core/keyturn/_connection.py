@@ -12,9 +12,9 @@ from keyturn._http.transport import Transport
 from keyturn._http.urls import host_of, url_problem
 from keyturn._once import cached_once
 from keyturn._providers import calls
-from keyturn._specification import specify
 from keyturn._tokens.acquisition import Acquisition
 from keyturn._tokens.manager import TokenManager
+from keyturn._tokens.options import specify
 from keyturn._tokens.single_flight import run_in_thread, run_within
 from keyturn._tokens.snapshot import EMPTY
 from keyturn.stores._resilient import ResilientStore

@@ -14,9 +14,8 @@ from keyturn._connection import hand_over, make_connection, manager_of
 from keyturn._http.policy import NetworkPolicy
 from keyturn._names import escaped
 from keyturn._once import PerProcess
-from keyturn._specification import problems_under, specify
 from keyturn._tokens.index import TokenIndex
-from keyturn._tokens.options import Specification, option_problem
+from keyturn._tokens.options import Specification, option_problem, problems_under, specify
 from keyturn._tokens.single_flight import run_in_thread
 from keyturn._tokens.status import status_of
 from keyturn._tokens.workers import limit_requests

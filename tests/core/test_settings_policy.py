@@ -10,7 +10,7 @@ import pytest
 import keyturn
 from keyturn import NetworkPolicy
 from keyturn._http.policy import PERMISSIVE
-from keyturn._specification import problems_under
+from keyturn._tokens.options import problems_under
 from keyturn.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:

@@ -168,7 +168,12 @@ def test_failure_shows_no_canary(
     watch.look_at_error(caught.value)
     watch.look_at(connection, connection.token_request(), connection.explain())
     manager = manager_of(connection)
-    watch.look_at(manager, manager.snapshot, manager.refused(), *watch.events)
+    watch.look_at(
+        manager,
+        manager.snapshot,
+        manager.acquisition.refused(connection.token_request()),
+        *watch.events,
+    )
     watch.look_into(connection.settings)
 
     assert server.received

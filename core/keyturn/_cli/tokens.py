@@ -199,7 +199,8 @@ def _token_state(connection: Connection) -> Row:
     if snapshot is not EMPTY:
         state = "fresh" if manager.now() < snapshot.fresh_until else "stale"
         return {"state": state, "expires_in": _expires_in(snapshot.token), "store": store}
-    cached = manager.refused()
+    own = manager.acquisition
+    cached = own.refused(own.latest_request())
     return {"state": f"refused: {cached.error}" if cached else "none", "store": store}
 
 

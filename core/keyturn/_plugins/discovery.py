@@ -120,7 +120,7 @@ def installed_providers() -> list[Installed]:
             plugin.name,
         )
     release = own_release()
-    every = [attrs.evolve(own, release=release) for own in OWN_PROVIDERS.values()]
+    every = [own._replace(release=release) for own in OWN_PROVIDERS.values()]
     every += [plugin for plugin in others if plugin not in hidden]
     return sorted(every, key=lambda plugin: (plugin.name, plugin.distribution))
 

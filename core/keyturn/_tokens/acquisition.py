@@ -213,9 +213,8 @@ class Acquisition:
     def rate_limit(self, provider: Provider[Any]) -> RateLimit | None:
         """Return the rate limit that is kept: the option's, else what the provider declares."""
         chosen = self.options.rate_limit or provider.rate_limit
-        if not isinstance(chosen, RateLimit):
-            return None
-        return RateLimit(chosen.per_minute, chosen.burst)  # a plugin may derive a class from it
+        # A plugin may derive a class from it, which would equal no limit of the store's.
+        return RateLimit(chosen.per_minute, chosen.burst) if isinstance(chosen, RateLimit) else None
 
     def stored(self, request: TokenRequest) -> TokenSnapshot | None:
         """Return the store's token for a token request, if it may still be used."""

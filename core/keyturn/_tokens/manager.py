@@ -107,10 +107,6 @@ class TokenManager:
         stored = self.acquisition.stored(self.acquisition.latest_request())
         return stored or EMPTY
 
-    def refused(self) -> errors.TokenRequestRefused | None:
-        """Return the error response that the store keeps for the token request."""
-        return self.acquisition.refused(self.acquisition.latest_request())
-
     def invalidate(self, token: Token) -> None:
         """Discard `token` here and in the store, if it is still the current one."""
         if self.snapshot is EMPTY or _is_same(self.snapshot.token, token):

@@ -1,23 +1,36 @@
-"""What a connection is made of, with its options: how it behaves, whatever its provider."""
+"""What a connection is made of: provider, settings and options, checked."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import attrs
 
 from keyturn import errors
 from keyturn._http.policy import PERMISSIVE, NetworkPolicy
+from keyturn._http.urls import url_problem
+from keyturn._names import did_you_mean, escaped
+from keyturn._plugins.loading import provider as find_provider
+from keyturn._providers import calls
+from keyturn._providers.kinds import fields_of
+from keyturn._providers.provider import Provider
+from keyturn._providers.settings import OPTION_NAMES, Settings, given_secrets, read
+from keyturn._providers.settings_policy import (
+    forbidden_settings,
+    provider_problem,
+    settings_problems,
+)
 from keyturn._rate_limit import RateLimit, parse_rate_limit, rate_limit_problem
+from keyturn.errors import Problem
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
     from keyturn._plugins.events import Listener
-    from keyturn._providers.provider import Provider
-    from keyturn._providers.settings import Settings
 
+_OPTIONS = ("margin", "timeout", "wait", "rate_limit", "tls")
 # Seconds before its expiry from which a token is renewed.
 DEFAULT_MARGIN = 300.0
 # Seconds for the store's operations and short locks, whose holders may be gone.
@@ -73,6 +86,158 @@ class Specification(NamedTuple):
     name: str | None = None
     options: Options = Options()
     on_event: Listener | None = None
+
+
+def specify(
+    provider: str | Provider[Any],
+    settings: Mapping[str, Any] | Settings | None,
+    /,
+    *,
+    name: str | None = None,
+    policy: NetworkPolicy = PERMISSIVE,
+    on_event: Listener | None = None,
+    **given: Any,
+) -> Specification:
+    """Return what a connection is made of.
+
+    Args:
+        provider: See `keyturn.connect`.
+        settings: See `keyturn.connect`.
+        name: See `keyturn.connect`.
+        policy: See `keyturn.connect`.
+        on_event: See `keyturn.connect`.
+        given: The other options of `keyturn.connect`, and settings as keywords.
+
+    Raises:
+        keyturn.errors.ConfigurationError: As `keyturn.connect`.
+    """
+    options = {each: given.pop(each) for each in _OPTIONS if each in given}
+    try:
+        if problem := option_problem("policy", policy):
+            raise errors.ConfigurationError(f"policy {problem}.")
+        if not isinstance(name, str | None):
+            raise errors.ConfigurationError("name must be a string.")
+        found = _provider(provider)
+        values, mistakes = _read(found, settings, given, policy)
+    finally:
+        given.clear()  # a traceback with locals must not show what is in them
+    for option, value in {**options, "on_event": on_event}.items():
+        if problem := option_problem(option, value):
+            mistakes.append(Problem(option, problem))
+    if values is not None and not mistakes:
+        mistakes = settings_problems(found, values, policy)
+    name = name and escaped(name)
+    if values is None or mistakes:
+        raise errors.ConfigurationError(
+            f"the settings for {found.name} have {len(mistakes)} mistake(s):",
+            problems=mistakes,
+            connection=name,
+        )
+    return Specification(found, values, name, Options(**options, policy=policy), on_event)
+
+
+def problems(
+    provider: str | Provider[Any], settings: Mapping[str, Any] | Settings
+) -> list[Problem]:
+    """Return every mistake in settings, such as those of a form; nothing is sent.
+
+    Args:
+        provider: The provider's name, or a provider.
+        settings: As `keyturn.connect` takes them.
+
+    Raises:
+        keyturn.errors.ConfigurationError: The provider can't be used.
+
+    Example:
+        >>> import keyturn
+        >>> for problem in keyturn.problems("orocommerce", {"client_id": "x", "url": "shop"}):
+        ...     print(problem.path)
+        client_secret
+        url
+    """
+    return problems_under(PERMISSIVE, provider, settings)
+
+
+def problems_under(
+    policy: NetworkPolicy, provider: str | Provider[Any], settings: Mapping[str, Any] | Settings
+) -> list[Problem]:
+    """Return every mistake in settings, and what a policy forbids in them; see `problems`."""
+    found = _provider(provider)
+    # For `connect`, None stands for keywords; a form can't be None.
+    form: Any = settings
+    if form is None:
+        form = ()
+    values, mistakes = _read(found, form, {}, policy)
+    if values is None:
+        return mistakes
+    try:
+        forbidden = settings_problems(found, values, policy)
+        request = calls.token_request(calls.for_settings(found, values), values)
+    except errors.ConfigurationError as error:
+        return [*error.problems] or [Problem("", error.message)]
+    if problem := url_problem(request.url):
+        return [Problem("", f"the token endpoint's address {problem}.")]
+    return forbidden
+
+
+def _provider(provider: str | Provider[Any]) -> Provider[Any]:
+    """Return the provider of a name, or one that was given, checked as a named one is."""
+    if not isinstance(provider, Provider):
+        return find_provider(provider)
+    mistakes = calls.translate_errors(
+        str(getattr(provider, "name", "")), lambda: calls.problems(provider)
+    )
+    if mistakes:
+        raise errors.ConfigurationError(
+            f"the provider {type(provider).__name__} has {len(mistakes)} mistake(s):",
+            problems=mistakes,
+        )
+    return provider
+
+
+def _read(
+    provider: Provider[Any],
+    given: Mapping[str, Any] | Settings | None,
+    keywords: Mapping[str, Any],
+    policy: NetworkPolicy,
+) -> tuple[Settings | None, list[Problem]]:
+    """Return settings that are given as one value or as keywords, or every mistake in them."""
+    unusable = provider_problem(provider, policy)
+    if unusable:
+        return None, [unusable]
+    fields = fields_of(provider.settings)
+    known, problem = (
+        [*OPTION_NAMES],
+        "is not an option, and settings are given as one value already.",
+    )
+    if given is None:
+        known += fields
+        problem = f"is neither a setting of {provider.name} nor an option."
+    mistakes = [
+        Problem(name, f"{problem}{did_you_mean(name, known)}")
+        for name in keywords
+        if given is not None or name not in fields
+    ]
+    if isinstance(given, Settings) and isinstance(given, provider.settings):
+        return given, mistakes
+    values = (
+        {name: keywords[name] for name in keywords if name in fields} if given is None else given
+    )
+    if not isinstance(values, Mapping):
+        wanted = f"a mapping or an instance of {provider.settings.__name__}"
+        raise errors.ConfigurationError(f"the settings for {provider.name} must be {wanted}.")
+    forbidden = forbidden_settings(provider.settings, values, policy)
+    allowed = {name: value for name, value in values.items() if name not in forbidden}
+    settings, found = calls.translate_errors(
+        provider.name,
+        lambda: read(provider.settings, allowed),
+        given_secrets(provider.settings, allowed),
+    )
+    found = [problem for problem in found if problem.path not in forbidden]
+    found += [Problem(name, message) for name, message in forbidden.items()]
+    option = "is an option: pass it to keyturn.connect as a keyword"
+    found = [Problem(p.path, option) if p.path in OPTION_NAMES else p for p in found]
+    return None if forbidden else settings, sorted(found + mistakes, key=str)
 
 
 def option_problem(name: str, value: object) -> str | None:

@@ -279,12 +279,8 @@ def _account(own: Acquisition, credentials: Credentials) -> str:
     """
     if own.connection != credentials.provider.name:
         return own.connection
-    shown: list[str] = []
-    for field in attrs.fields(type(credentials.settings)):
-        value = getattr(credentials.settings, field.name)
-        if not isinstance(value, Secret):
-            shown.append(f"{field.name}={value}")
-    return "\n".join(shown)
+    values = attrs.asdict(credentials.settings, recurse=False).items()
+    return "\n".join(f"{n}={value}" for n, value in values if not isinstance(value, Secret))
 
 
 def _pause(
