@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import attrs
 
-from keyturn._clock import is_time
+from keyturn._clock import MAX_TIME
 
 # The format of an entry; one of another format is a miss.
 _VERSION = 2
@@ -158,7 +158,7 @@ def from_entry(entry: str) -> Buckets:
             are_numbers = {*map(type, (per_minute, burst, tokens, at))} <= {int, float}
             # As floats: larger integers would fail where they meet one.
             is_limit = 0 < float(per_minute) < math.inf and 0 < float(burst) < math.inf
-            if not (are_numbers and is_limit and lowest <= tokens <= burst and is_time(at)):
+            if not (are_numbers and is_limit and lowest <= tokens <= burst and 0 <= at <= MAX_TIME):
                 raise ValueError  # noqa: TRY301 - as other damage
             name = RateLimit(float(per_minute), int(burst)), str(account)
             found[name] = TokenBucket(float(tokens), float(at))

@@ -346,8 +346,11 @@ def test_host_that_fails_slowly_is_suspect(world: World, monkeypatch: pytest.Mon
     [
         (Progress(), "is queued, one of 0 to shop.example"),
         (Progress(is_started=True), "waits for the store or another process"),
-        (Progress(is_started=True, stage="settings"), "a secret reference or the provider's code"),
-        (Progress(is_started=True, stage="request"), "shop.example has not responded"),
+        (
+            Progress(is_started=True, step=("settings", 1.0)),
+            "a secret reference or the provider's code",
+        ),
+        (Progress(is_started=True, step=("request", 1.0)), "shop.example has not responded"),
     ],
 )
 def test_error_names_what_is_waited_for(progress: Progress, stage: str) -> None:

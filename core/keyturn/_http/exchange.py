@@ -67,7 +67,7 @@ def exchange(
     headers = dict(zip(map(str.lower, named), named.items(), strict=True))
     content = body or (None if request.method == "GET" else b"")
     sent_at, thread = clock.time(), threading.get_ident()
-    idle = kept_connections.get()
+    idle, sending = kept_connections.get(), _sending.get()
 
     def send(kept: Kept) -> Response:
         kept.network.end, kept.network.received = end, 0
@@ -88,7 +88,7 @@ def exchange(
     found = idle.take(key)
     kept = found or connect()
     try:
-        _sending.get().add(thread)
+        sending.add(thread)
         if found is not None:
             try:
                 return send(found)
@@ -103,7 +103,7 @@ def exchange(
     except Exception as error:  # noqa: BLE001 - httpcore, h11 and ssl raise their own
         failure = unavailable(error, request.url, seconds, kept.network, trust.source)
     finally:
-        _sending.get().discard(thread)
+        sending.discard(thread)
     # Raised here, not in the handler: those errors may hold the request, secret included.
     raise failure
 

@@ -196,13 +196,13 @@ def _headers(request: TokenRequest, now: float) -> dict[str, str]:
     for name, value in request.extra_headers:
         # A header's name is the same in any case (RFC 9110 section 5.1).
         headers.pop(name.title(), None)
-        headers[name] = _reveal(request, value, now)
+        headers[name] = _sent(request, value, now)
     return headers
 
 
-def _reveal(request: TokenRequest, value: Value, now: float) -> str:
-    sent = reveal(value, now)
-    if not isinstance(value, (str, Secret)):
+def _sent(request: TokenRequest, value: Value, now: float) -> str:
+    sent = value.reveal() if isinstance(value, Secret) else reveal(value, now)
+    if isinstance(value, DynamicValue):
         made = request._made  # noqa: SLF001 - of this module's class
         made.append((value, sent))
         del made[:-_KEPT]
@@ -213,7 +213,7 @@ def _content(request: TokenRequest, now: float) -> bytes:
     """Return the encoded parameters: the body, or the query."""
     parameters: list[tuple[str, str]] = []
     for name, value in request.parameters:
-        sent = value if isinstance(value, str) else _reveal(request, value, now)
+        sent = value if isinstance(value, str) else _sent(request, value, now)
         parameters.append((name, sent))
     if request.scope and request.scope_name:
         parameters.append((request.scope_name, request.scope_separator.join(request.scope)))

@@ -84,7 +84,9 @@ def read_token(
     Raises:
         keyturn.errors.InvalidTokenResponse: A field is missing, or is not what it must be.
     """
-    content, problem = _content(response, mapping)
+    content, problem = response.json(), ""
+    if content is None or mapping.response_encoding != "utf-8":
+        content, problem = _content(response, mapping)
     field = mapping.token_field
     if not field:
         content = {"": _whole_body(response, content)}

@@ -5,13 +5,13 @@ import json
 import logging
 import os
 from collections.abc import Callable
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import attrs
 
 from keyturn import errors
-from keyturn._clock import Clock
+from keyturn._clock import SYSTEM, Clock
 from keyturn._http.request import TokenRequest
 from keyturn._http.response import Response
 from keyturn._http.transport import Transport
@@ -20,7 +20,6 @@ from keyturn._plugins.events import Event, Kind, Listener, Reason, emit, log
 from keyturn._providers import calls
 from keyturn._providers.provider import Provider
 from keyturn._providers.settings import Settings
-from keyturn._rate_limit import RateLimit
 from keyturn._secret import Secret
 from keyturn._token import Token
 from keyturn._tokens.entries import entry_from_json, error_from_entry
@@ -83,10 +82,6 @@ class Credentials(NamedTuple):
     provider: Provider[Any]
     settings: Settings
     request: TokenRequest
-
-    def with_fingerprint(self, key: bytes) -> Self:
-        """Return the same with the request's fingerprint; see `TokenRequest.with_fingerprint`."""
-        return self._replace(request=self.request.with_fingerprint(key))
 
 
 @attrs.define(kw_only=True, eq=False, repr=False)
@@ -182,15 +177,16 @@ class Acquisition:
             keyturn.errors.KeyturnError: There is no token.
         """
         key = fingerprint_key(self.store, self.clock)
-        query.progress.begin("settings", self.options.timeout)
-        credentials = self.resolve().with_fingerprint(key)
+        query.progress.step = "settings", SYSTEM.monotonic() + self.options.timeout
+        credentials = self.resolve()
         try:
             return self._acquire_with(key, credentials, query)
         except errors.InvalidClient:
             # The secret may have been replaced since it was read.
-            query.progress.begin("settings", self.options.timeout)
-            again = self.resolve().with_fingerprint(key)
-            if again.request.fingerprint == credentials.request.fingerprint:
+            query.progress.step = "settings", SYSTEM.monotonic() + self.options.timeout
+            again = self.resolve()
+            requests = (each.request.with_fingerprint(key) for each in (credentials, again))
+            if len({each.fingerprint for each in requests}) == 1:
                 raise
         return self._acquire_with(key, again, query)
 
@@ -209,12 +205,6 @@ class Acquisition:
         provider, settings, request = self.latest()
         known = calls.secrets_in(provider, settings, request, *more)
         return [*known, *map(Secret, self.tokens)]
-
-    def rate_limit(self, provider: Provider[Any]) -> RateLimit | None:
-        """Return the rate limit that is kept: the option's, else what the provider declares."""
-        chosen = self.options.rate_limit or provider.rate_limit
-        # A plugin may derive a class from it, which would equal no limit of the store's.
-        return RateLimit(chosen.per_minute, chosen.burst) if isinstance(chosen, RateLimit) else None
 
     def stored(self, request: TokenRequest) -> TokenSnapshot | None:
         """Return the store's token for a token request, if it may still be used."""
@@ -286,17 +276,17 @@ class Acquisition:
     def _acquire_with(
         self, key: bytes, credentials: Credentials, query: TokenQuery, key_changes: int = 0
     ) -> TokenSnapshot:
-        request = credentials.request
+        request = credentials.request.with_fingerprint(key)
         seconds = self.options.timeout + self.options.wait
         lease = seconds + _LEASE_EXTRA
-        query.progress.begin("store", lease + STORE_PATIENCE)
+        query.progress.step = "store", SYSTEM.monotonic() + lease + STORE_PATIENCE
         found = self.stored(request)
         if found is not None and query.matches(found, self.clock.monotonic()):
             index, until = self.index, found.token.expires_at
             if index is None or index.lists(request.fingerprint, until):
                 return self._logged(found)
         with self.store.lock(request.fingerprint, lease):
-            query.progress.begin("store", seconds + STORE_PATIENCE)
+            query.progress.step = "store", SYSTEM.monotonic() + seconds + STORE_PATIENCE
             current = fingerprint_key(self.store, self.clock, again=True)
             if current == key or key_changes == _KEY_CHANGES:
                 found = self.stored(request)
@@ -311,6 +301,5 @@ class Acquisition:
                 if query.refused and found is not None:
                     count_refused(self.store, self.clock, request.fingerprint)
                     self.store.delete(request.fingerprint)
-                return request_token(self, credentials, query)
-        renewed = credentials.with_fingerprint(current)
-        return self._acquire_with(current, renewed, query, key_changes + 1)
+                return request_token(self, credentials._replace(request=request), query)
+        return self._acquire_with(current, credentials, query, key_changes + 1)

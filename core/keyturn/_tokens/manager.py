@@ -189,11 +189,11 @@ class TokenManager:
         none needs a timer.
         """
         now, progress, options = SYSTEM.monotonic(), share.progress, self.acquisition.options
-        due = progress.due
-        if due is None:
-            due = asked_at + options.timeout + options.wait
-            if progress.is_started:
-                due += STORE_PATIENCE
+        due = asked_at + options.timeout + options.wait
+        if progress.step is not None:
+            _, due = progress.step
+        elif progress.is_started:
+            due += STORE_PATIENCE
         return max(0.0, min(due, now + options.timeout) + single_flight.GRACE - now)
 
     def _find(self, stale: Token | None) -> TokenSnapshot | Share:
@@ -246,7 +246,7 @@ class TokenManager:
         try:
             if isinstance(outcome, BaseException):
                 raise outcome  # noqa: TRY301 - both ways to fail are reported alike
-            query.progress.begin("settings", self.acquisition.options.timeout)
+            query.progress.step = "settings", SYSTEM.monotonic() + self.acquisition.options.timeout
             snapshot = attrs.evolve(outcome, headers=self.headers(outcome.token))
         except BaseException as error:
             self.last_error = _summary(error)

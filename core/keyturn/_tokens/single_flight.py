@@ -12,12 +12,11 @@ import threading
 import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import attrs
 
 from keyturn import errors
-from keyturn._clock import SYSTEM
 from keyturn._once import PerProcess
 from keyturn._tokens.schedule import Lane
 from keyturn._tokens.snapshot import TokenSnapshot
@@ -48,19 +47,16 @@ class Progress:
 
     Args:
         is_started: Whether a worker does it; until then it is queued.
-        stage: What goes on: settings are resolved, the store is used, or a request was sent.
-        due: When that must be done, on the system's monotonic clock; None at first.
+        worker: The thread that does it.
+        step: What goes on (settings are resolved, the store is used, or a request was sent), and
+            when that must be done, on the system's monotonic clock; None at first.
         lane: What the last exchange with the host came to.
     """
 
     is_started: bool = False
-    stage: Literal["settings", "store", "request"] = "store"
-    due: float | None = None
+    worker: int = 0
+    step: tuple[Literal["settings", "store", "request"], float] | None = None
     lane: Lane | None = None
-
-    def begin(self, stage: Literal["settings", "store", "request"], seconds: float) -> None:
-        """Note what goes on from now, and for how many seconds at most."""
-        self.stage, self.due = stage, SYSTEM.monotonic() + seconds
 
 
 class Share(Future[TokenSnapshot]):
@@ -75,17 +71,12 @@ class Share(Future[TokenSnapshot]):
     progress: Progress
 
 
-class _Flight:
-    def __init__(
-        self,
-        host: str,
-        work: Callable[[], TokenSnapshot],
-        afterwards: Callable[[], None],
-        progress: Progress,
-    ) -> None:
-        self.host, self.work, self.afterwards, self.progress = host, work, afterwards, progress
-        self.shares: dict[Hashable, Share] = {}
-        self.worker = 0
+class _Flight(NamedTuple):
+    host: str
+    work: Callable[[], TokenSnapshot]
+    afterwards: Callable[[], None]
+    progress: Progress
+    shares: dict[Hashable, Share]
 
 
 class _State:
@@ -139,10 +130,10 @@ def join(
     with state.lock:
         flight = state.flights.get(key)
         if flight is None:
-            flight = state.flights[key] = _Flight(host, work, afterwards, progress)
+            flight = state.flights[key] = _Flight(host, work, afterwards, progress, {})
             is_mine = True
         else:
-            if flight.worker == threading.get_ident():
+            if flight.progress.worker == threading.get_ident():
                 raise ReentrantCallError
             # A worker that waited for what is queued behind it would wait for itself.
             is_mine = not flight.progress.is_started and workers.is_worker()
@@ -159,7 +150,7 @@ def _run(state: _State, key: Hashable, flight: _Flight) -> Lane | None:
     with state.lock:
         if flight.progress.is_started:  # by a worker that could not wait
             return None
-        flight.progress.is_started, flight.worker = True, threading.get_ident()
+        flight.progress.is_started, flight.progress.worker = True, threading.get_ident()
     outcome: TokenSnapshot | BaseException
     try:
         outcome = flight.work()
@@ -223,10 +214,10 @@ def overdue(progress: Progress, host: str, seconds: float) -> errors.EndpointUna
     if not progress.is_started:
         message = f"its token request is queued, one of {pool.get().load(host)} to {host}"
         hint = "Try again; keyturn.Connections(max_requests=…) bounds what is sent at once."
-    elif progress.stage == "store":
+    elif progress.step is None or progress.step[0] == "store":
         message = "the token request waits for the store or another process, or hangs"
         hint = "Try again; if it lasts, check the token store."
-    elif progress.stage == "settings":
+    elif progress.step[0] == "settings":
         message = "a secret reference or the provider's code takes longer"
         hint = "Try again; if it lasts, check what the settings refer to."
     else:

@@ -22,7 +22,7 @@ from keyturn._http.response import (
 )
 from keyturn._http.values import BasicCredentials
 from keyturn._providers import calls
-from keyturn._rate_limit import whole_seconds
+from keyturn._rate_limit import RateLimit, whole_seconds
 from keyturn._redaction import Redaction
 from keyturn._secret import Secret
 from keyturn._tokens import entries
@@ -85,7 +85,7 @@ def request_token(own: Acquisition, credentials: Credentials, query: TokenQuery)
         pause = _pause(result, cooldown, attempt, deadline - clock.monotonic(), wait)
         if pause is None:
             raise result
-        query.progress.begin("store", pause + wait + STORE_PATIENCE)
+        query.progress.step = "store", SYSTEM.monotonic() + pause + wait + STORE_PATIENCE
         _logger.info("%s: retrying in %.1f s: %s", own.connection, pause, result.message)
         clock.sleep(pause)
         waited = limiter.acquire(wait)
@@ -97,7 +97,10 @@ def request_token(own: Acquisition, credentials: Credentials, query: TokenQuery)
 
 def rate_limiter(own: Acquisition, credentials: Credentials) -> RateLimiter:
     """Return what counts the token requests to the token endpoint's host."""
-    limit, url = own.rate_limit(credentials.provider), credentials.request.url
+    declared, url = credentials.provider.rate_limit, credentials.request.url
+    chosen = own.options.rate_limit or declared
+    # A plugin may derive a class from it, which would equal no limit of the store's.
+    limit = RateLimit(chosen.per_minute, chosen.burst) if isinstance(chosen, RateLimit) else None
     account = functools.partial(_account, own, credentials)
     shared = SharedBuckets(own.store, own.clock, shared_key(url))
     queue = HostQueue(shared, url, own.options.timeout)
@@ -116,7 +119,7 @@ def _send(
         response = _exchange(own, request, query, max(0.0, deadline - began))
         query.exchanges.append((request, response))
         result = _read(own, credentials, response, began)
-        query.progress.begin("store", STORE_PATIENCE)
+        query.progress.step = "store", SYSTEM.monotonic() + STORE_PATIENCE
         lifetime = result.token.lifetime
         entry = entries.TokenEntry(result.token, clock.id, began)
         stored = entries.entry_to_json(entry, request.fingerprint)
@@ -124,7 +127,7 @@ def _send(
             own.index.add(request.fingerprint, result.token.expires_at)
         own.store.write(request.fingerprint, stored, result.token.expires_at)
     except errors.KeyturnError as failure:
-        query.progress.begin("store", STORE_PATIENCE)
+        query.progress.step = "store", SYSTEM.monotonic() + STORE_PATIENCE
         if isinstance(failure, errors.InvalidTokenResponse):
             failure.hint = failure.hint or _UNREAD
         result, cooldown = failure, _keep_error(own, request, failure, response)
@@ -152,7 +155,7 @@ def _exchange(
     leash = pool.get().leash(own.host) if progress.is_started else math.inf
     # Those who wait keep the deadline by themselves: resolving a name can't be ended, nor a
     # provider's code that reads the response.
-    progress.begin("request", seconds)
+    progress.step = "request", SYSTEM.monotonic() + seconds
     try:
         response = own.transport.send(request, min(seconds, leash), own.clock, own.options.policy)
     except errors.EndpointUnavailable:
@@ -180,7 +183,7 @@ def _read(
     provider, settings, request = credentials
     error = calls.read_error(provider, settings, response)
     if error is not None or response.status != provider.token_status:
-        limit = own.rate_limit(provider)
+        limit = rate_limiter(own, credentials).limit
         pause = min(limit.period, MAX_RETRY_AFTER) if limit else DEFAULT_RETRY_AFTER
         failure = error_for(
             error,

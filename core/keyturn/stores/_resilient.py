@@ -70,20 +70,35 @@ class ResilientStore:
 
     def read(self, key: str) -> str | None:
         """Return the entry at `key`, or None when there is none or the store fails."""
-        stored, memory = self._attempt("read", self.store.read, key), self.state.memory
+        stored, memory = self.stored(key), self.state.memory
         # Without a memory there was no failure.
         return stored if memory is None else next(iter(_merged(memory, key, stored)), None)
 
     def entries(self, key: str) -> list[str]:
         """Return the entries at `key`: this process's own, if the store failed, and the store's."""
-        stored, memory = self._attempt("read", self.store.read, key), self.state.memory
+        stored, memory = self.stored(key), self.state.memory
         if memory is None:
             return [] if stored is None else [stored]
         return _merged(memory, key, stored)
 
     def stored(self, key: str) -> Any:
         """Return the store's own entry at `key`: a string, None or `FAILED`."""
-        return self._attempt("read", self.store.read, key)
+        try:
+            entry = self.store.read(key)
+        except ValueError:
+            # The store works, but something else wrote that entry.
+            message = "the token store %s has an entry at %s that can't be read: ignoring it"
+            _logger.warning(message, place(self.store), key)
+            return None
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - as in `_attempt`
+            self._report("read", error)
+            return FAILED
+        if not isinstance(entry, str | None):  # it fails like a store that raises this
+            self._report("read", TypeError())
+            return FAILED
+        if "read" in self.state.failing:
+            self._recover("read")
+        return entry
 
     def write(self, key: str, entry: str, expires_at: float) -> bool:
         """Keep an entry, in memory if the store can't; return whether the store took it."""
@@ -133,20 +148,9 @@ class ResilientStore:
 
     def _attempt(self, operation: str, call: Callable[..., Any], *arguments: object) -> Any:
         """Return what an operation of the store returns, or `FAILED`."""
-        is_read = operation == "read"
         try:
             result = call(*arguments)
-            if is_read and not isinstance(result, str | None):
-                raise TypeError  # noqa: TRY301 - it fails like a store that raises it
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a third-party store may raise anything
-            if is_read and isinstance(error, ValueError):
-                # The store works, but something else wrote that entry.
-                _logger.warning(
-                    "the token store %s has an entry at %s that can't be read: ignoring it",
-                    place(self.store),
-                    *arguments,
-                )
-                return None
             self._report(operation, error)
             return FAILED
         if operation in self.state.failing:
