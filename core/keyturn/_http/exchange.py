@@ -23,7 +23,6 @@ from keyturn._http.policy import PERMISSIVE, check_address
 from keyturn._http.proxies import proxy_for
 from keyturn._http.request import encode
 from keyturn._http.response import MAX_BODY, Response
-from keyturn._once import PerProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -36,10 +35,10 @@ if TYPE_CHECKING:
 _WINDOW_BITS = {"": 0, "identity": 0, "gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
 _HEADERS = {"User-Agent": "keyturn", "Connection": "keep-alive"}
 # The threads that send a token request: httpcore logs nothing there, a response may echo a secret.
-_sending: PerProcess[set[int]] = PerProcess(set)
+_thread = threading.local()
 
 for _name in ("httpcore.connection", "httpcore.http11"):
-    logging.getLogger(_name).addFilter(lambda _: threading.get_ident() not in _sending.get())
+    logging.getLogger(_name).addFilter(lambda _: not getattr(_thread, "sends", False))
 # ssl and httpx would import these in the midst of a request.
 for _name in ("encodings.idna", "certifi"):
     importlib.import_module(_name)
@@ -66,8 +65,7 @@ def exchange(
     # A header's name is the same in any case: the last one counts.
     headers = dict(zip(map(str.lower, named), named.items(), strict=True))
     content = body or (None if request.method == "GET" else b"")
-    sent_at, thread = clock.time(), threading.get_ident()
-    idle, sending = kept_connections.get(), _sending.get()
+    sent_at, idle = clock.time(), kept_connections.get()
 
     def send(kept: Kept) -> Response:
         kept.network.end, kept.network.received = end, 0
@@ -88,7 +86,7 @@ def exchange(
     found = idle.take(key)
     kept = found or connect()
     try:
-        sending.add(thread)
+        _thread.sends = True
         if found is not None:
             try:
                 return send(found)
@@ -103,7 +101,7 @@ def exchange(
     except Exception as error:  # noqa: BLE001 - httpcore, h11 and ssl raise their own
         failure = unavailable(error, request.url, seconds, kept.network, trust.source)
     finally:
-        sending.discard(thread)
+        _thread.sends = False
     # Raised here, not in the handler: those errors may hold the request, secret included.
     raise failure
 

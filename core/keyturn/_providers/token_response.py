@@ -311,7 +311,7 @@ def _without_tokens(content: Any, token: str, path: Sequence[str], levels: int =
     kept: dict[str, Any] = {}
     for name, value in content.items():
         is_known = levels == _MAX_DEPTH and name in _KNOWN_FIELDS
-        if not (is_known or _is_token_field(name) or value == token):
+        if not (is_known or value == token or _is_token_field(name)):
             below = path[1:] if [name] == path[:1] else ()
             kept[name] = _without_tokens(value, token, below, levels - 1)
     return kept
