@@ -156,7 +156,8 @@ def _run(state: _State, key: Hashable, flight: _Flight) -> Lane | None:
         outcome = flight.work()
     except Postponed:
         with state.lock:
-            flight.progress.is_started, flight.progress.due, flight.worker = False, None, 0
+            progress = flight.progress
+            progress.is_started, progress.step, progress.worker = False, None, 0
         state.workers.postpone(flight.host, functools.partial(_run, state, key, flight))
         return None
     except BaseException as error:  # noqa: BLE001 - it is raised in the waiters
