@@ -50,12 +50,17 @@ def become(uid):
             file.write(line)
 
 
+def set_capabilities(mask):
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    assert libc.capset(header, (ctypes.c_uint32 * 6)(mask, mask)) == 0
+
+
 def enter(root, uid, groups, kept, volumes):
     is_root = os.geteuid() == 0
     directory = os.getcwd()
     if not is_root:
         try:
-            become(0)
+            become(uid)
         except (AssertionError, OSError):
             return without_namespaces(uid, groups)
     if not unshare(NEWNS):
@@ -81,8 +86,7 @@ def enter(root, uid, groups, kept, volumes):
     os.chdir(directory)
     if is_root:
         drop_privileges(uid, groups)
-    else:
-        become(uid)
+    set_capabilities(0)
 
 
 def drop_privileges(uid, groups):
@@ -102,7 +106,7 @@ def without_namespaces(uid, groups):
         # Python may be where root alone can read: PR_SET_KEEPCAPS, then CAP_DAC_READ_SEARCH only.
         libc.prctl(8, 1)
         drop_privileges(uid, groups)
-        libc.capset((ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)(4, 4))
+        set_capabilities(4)
 
 
 enter(**json.loads(sys.argv[1]))
