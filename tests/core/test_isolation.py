@@ -17,7 +17,6 @@ from keyturn._tokens.options import Specification
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterable
-    from pathlib import Path
 
     from tests.conftest import RawServer
 
@@ -119,24 +118,24 @@ print([transport.send(request, 20).status for _ in range(2)], len(started))
     assert run_python(code, serve(token_response).url) == "[200, 200] 0"
 
 
-def test_fork_while_certificates_are_read_blocks_no_process(
-    run_python: Callable[..., str], tmp_path: Path
-) -> None:
+def test_fork_while_certificates_are_read_blocks_no_process(run_python: Callable[..., str]) -> None:
     """A child would wait for ever for a lock that only a thread of its parent releases."""
     code = """
-import os, ssl, sys, threading
-from pathlib import Path
+import certifi, os, ssl, threading
 from keyturn import errors
 from keyturn._http.request import TokenRequest
 from keyturn._http.transport import Transport
 
 transport, request = Transport(), TokenRequest("acme", "https://127.0.0.1:9/token")
-file, pipe = Path(sys.argv[1], "ca.pem"), Path(sys.argv[1], "pipe")
-file.touch()
-os.mkfifo(pipe)
-os.environ["SSL_CERT_FILE"] = str(file)
-load = ssl.create_default_context
-ssl.create_default_context = lambda **given: load(cafile=pipe)  # reading it takes long
+os.environ["SSL_CERT_FILE"] = certifi.where()
+usual, began, may_end = ssl.create_default_context, threading.Event(), threading.Event()
+
+def read(**options):
+    began.set()
+    may_end.wait(20)
+    return usual(**options)
+
+ssl.create_default_context = read
 
 def send():
     try:
@@ -146,17 +145,16 @@ def send():
 
 thread = threading.Thread(target=send)
 thread.start()
-writer = os.open(pipe, os.O_WRONLY)  # when the thread reads it, the lock is held
+began.wait(20)  # when the thread reads them, the lock is held
 child = os.fork()
 if not child:
-    del os.environ["SSL_CERT_FILE"]
-    ssl.create_default_context = load
+    ssl.create_default_context = usual
     os._exit(send() != "EndpointUnavailable")
 print(os.waitpid(child, 0)[1])
-os.close(writer)
+may_end.set()
 thread.join()
 """
-    assert run_python(code, tmp_path) == "0"
+    assert run_python(code) == "0"
 
 
 def test_fork_amid_a_request_leaves_the_child_its_own_connections(

@@ -451,6 +451,16 @@ def test_thread_that_finds_the_store_busy_raises(
     assert disk.read("a") is None
 
 
+def test_full_disk_is_reported_as_the_system_does(disk: DiskStore) -> None:
+    """The operator would look for a fault of the database."""
+    disk.write("a", "entry", float("inf"))
+    disk._run("a", lambda cache: cache._sql("PRAGMA max_page_count = 1"))  # noqa: SLF001 - as if full
+
+    with pytest.raises(OSError, match="No space left on device"):
+        disk.write("b", "x" * 200_000, float("inf"))
+    assert disk.read("a") == "entry"
+
+
 def test_deleted_tokens_are_overwritten(disk: DiskStore, directory: Path) -> None:
     """A thief of the file would find tokens that were revoked or forgotten."""
     disk.write("a", "t0ken" * 100, float("inf"))

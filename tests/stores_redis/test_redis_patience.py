@@ -354,6 +354,22 @@ def test_a_planted_lock_is_taken_or_waited_for_once(
             assert redis_client.type(name) == b"string"
 
 
+def test_a_lock_that_changes_hands_is_waited_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy lock would count as hung, and every process do without it."""
+    clock, holders = SimpleNamespace(now=0.0), itertools.count()
+
+    def sleep(seconds: float) -> None:
+        clock.now += seconds
+
+    fake = SimpleNamespace(monotonic=lambda: clock.now, sleep=sleep)
+    monkeypatch.setattr("keyturn.stores._redis.time", fake)
+    store = store_of(Client(take=lambda: next(holders) + 10 if clock.now < 40 else 1))
+    with pytest.raises(TimeoutError), store.lock("a", 30):
+        pass
+    with store.lock("a", 30):
+        assert clock.now >= 40
+
+
 @pytest.mark.timeout(30)
 def test_planted_locks_and_a_slow_endpoint_cost_time_and_no_token(
     world: World,
