@@ -258,8 +258,8 @@ class StoreConformance:
                 os._exit(1)
         os.close(writing)
         try:
-            received = select.select([reading], [], [], _LONG)[0] and os.read(reading, 80)
-            yield (received or b"").decode()
+            is_ready = select.select([reading], [], [], _LONG)[0]
+            yield os.read(reading, 80).decode() if is_ready else ""
         finally:
             os.close(reading)
             os.kill(child, signal.SIGKILL)
