@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -17,7 +19,7 @@ import httpx
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tests.conftest import RawServer
 
@@ -71,6 +73,7 @@ class Program:
         if not (PACKAGES / "gunicorn").is_dir():
             pytest.fail("gunicorn is not installed: run make test-servers")
         self._spawn, self.folder = spawn, folder
+        self.processes: list[subprocess.Popen[str]] = []
         self.reached = folder / "reached"
 
     def start(
@@ -80,7 +83,7 @@ class Program:
         usual = {"ENDPOINT": endpoint.url, "STORE": "memory://", "FOLDER": str(self.folder)}
         usual["PYTHONPATH"] = f"{HERE}:{PACKAGES}"
         with (self.folder / "log").open("wb") as log:
-            return self._spawn(
+            process = self._spawn(
                 # The kernel ends it even if this process is killed and can't.
                 ["setpriv", "--pdeathsig", "KILL", "--", *command],
                 cwd=self.folder,
@@ -90,6 +93,15 @@ class Program:
                 stderr=log,
                 start_new_session=True,
             )
+        self.processes.append(process)
+        return process
+
+    def end(self) -> None:
+        """End all that was started, with the workers of each."""
+        for process in self.processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
     def python(self, endpoint: Endpoint, *arguments: object, **variables: Any) -> str:
         """Return what a Python program prints."""
@@ -127,9 +139,11 @@ class Program:
 
 
 @pytest.fixture
-def program(spawn: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> Program:
-    """Give what runs the application."""
-    return Program(spawn, tmp_path)
+def program(spawn: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> Iterator[Program]:
+    """Give what runs the application; all that it started ends with the test."""
+    program = Program(spawn, tmp_path)
+    yield program
+    program.end()
 
 
 @pytest.fixture

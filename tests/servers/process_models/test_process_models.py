@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +10,6 @@ import pytest
 from tests.servers.process_models.conftest import HERE, ROOT
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Callable
     from pathlib import Path
 
@@ -42,12 +39,6 @@ def uwsgi(port: int, *options: object) -> list[object]:
     return [program, *found, *server, *usual, *options]
 
 
-def end(process: subprocess.Popen[str]) -> None:
-    """End a server with its workers."""
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
 @pytest.mark.parametrize("worker", ["sync", "gthread", "gevent"])
 def test_gunicorn_workers_share_a_store(
     endpoint: StartEndpoint, program: Program, port: int, worker: str
@@ -57,7 +48,7 @@ def test_gunicorn_workers_share_a_store(
     store = f"disk://{program.folder}/store"
     process = program.start(server, gunicorn(port, "-k", worker), STORE=store)
     tokens = program.ask(process, port, lambda found: len(found) == WORKERS)
-    end(process)
+    program.end()
 
     assert set(tokens.values()) == {"token-1"}, program.log(tokens)
     assert server.requests == 1
@@ -80,7 +71,7 @@ def test_workers_forked_amid_a_token_request(
     process = program.start(held, COMMANDS[server](port), IN_FLIGHT=reached)
     tokens = program.ask(process, port, lambda found: len(found) == WORKERS)
     held.release()
-    end(process)
+    program.end()
 
     assert sorted(tokens.values()) == ["token-2", "token-3"], program.log(tokens)
 
@@ -92,7 +83,7 @@ def test_celery_children_forked_amid_a_token_request(
     held = endpoint(held=1)
     worker = ["-m", "celery", "-A", "tasks", "worker", "-P", "prefork", "-c", WORKERS]
     settings: dict[str, Any] = {"IN_FLIGHT": str(program.reached), "C_FORCE_ROOT": "1"}
-    process = program.start(held, [sys.executable, *worker], **settings)
+    program.start(held, [sys.executable, *worker], **settings)
     client = program.folder / "client"
     client.mkdir()
     asks = (
@@ -102,7 +93,7 @@ def test_celery_children_forked_amid_a_token_request(
     asking = type(program)(program._spawn, client)  # noqa: SLF001 - with a log of its own
     printed = asking.python(held, "-c", asks, FOLDER=str(program.folder))
     held.release()
-    end(process)
+    program.end()
 
     results = {tuple(line.split(" ", 1)) for line in printed.strip().split("\n")}
     assert 1 <= len(results) <= WORKERS
