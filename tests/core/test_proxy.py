@@ -324,7 +324,7 @@ def test_refusing_proxy_is_reported(
 def test_proxy_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """The user would look for the fault at the token endpoint."""
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
-    error = failure_of("https://login.example", timeout=0.2)
+    error = failure_of("https://login.example")
 
     assert "failed: the proxy failed: Connection refused (127.0.0.1:9 of https_proxy)" in str(error)
     assert "Check https_proxy" in error.hint
@@ -352,7 +352,7 @@ def test_excluded_host_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     """The user would not see why the proxy is not used."""
     monkeypatch.setenv("HTTPS_PROXY", PROXY)
     monkeypatch.setenv("no_proxy", "127.0.0.0/8")
-    error = failure_of("https://127.0.0.1:9", timeout=0.2)
+    error = failure_of("https://127.0.0.1:9")
 
     assert "no_proxy keeps it from the proxy of HTTPS_PROXY." in error.hint
 
