@@ -70,3 +70,9 @@ def escaped(text: str) -> str:
         return text
     shown = [each if each.isprintable() else ascii(each)[1:-1] for each in text]
     return "".join(shown)
+
+
+def in_one_line(error: BaseException) -> str:
+    """Return what an error says, its problems included, as a part of another message."""
+    what, *problems = str(error).split("\n  - ")
+    return f"{what} {'; '.join(problems)}".rstrip()

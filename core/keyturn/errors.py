@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-_PROBLEM = "\n  - "
-
-
 @attrs.frozen
 class Problem:
     """One mistake in settings, options or a configuration file; its `str` is "path: message".
@@ -61,12 +58,6 @@ class KeyturnError(Exception):
         return _new, (type(self), *self.args), self.__dict__
 
 
-def in_one_line(error: KeyturnError) -> str:
-    """Return what an error says, its problems included, as a part of another message."""
-    what, *problems = str(error).split(_PROBLEM)
-    return f"{what} {'; '.join(problems)}".rstrip()
-
-
 def _new(cls: type[KeyturnError], *args: Any) -> KeyturnError:
     return cls.__new__(cls, *args)
 
@@ -93,7 +84,7 @@ class ConfigurationError(KeyturnError):
         self.problems = tuple(problems)
 
     def __str__(self) -> str:
-        return _PROBLEM.join([super().__str__(), *map(str, self.problems)])
+        return "\n  - ".join([super().__str__(), *map(str, self.problems)])
 
 
 class ProviderNotFound(ConfigurationError):

@@ -97,6 +97,13 @@ def test_every_decoding_knows_where_it_stands() -> None:
     assert any(view.text.startswith("xéééé😀 ") for view in views(text, least=4))
 
 
+def test_endless_escapes_end() -> None:
+    """A server could keep a process busy with escapes of escapes."""
+    nested = "%" + "25" * 400 + "41"
+
+    assert Redaction([keyturn.Secret(SECRET)]).text(nested) == nested
+
+
 def provider(world: World, **members: Any) -> Any:
     """Return a plugin's provider with some methods of its own."""
     return type("Plugged", (world.plain,), members)()

@@ -16,7 +16,7 @@ from keyturn import errors
 from keyturn._config.directories import user_directory
 from keyturn._config.references import RawSetting, reference_problem, resolve_all
 from keyturn._connection import Connection, make_connection
-from keyturn._names import did_you_mean
+from keyturn._names import did_you_mean, in_one_line
 from keyturn._plugins import loading as plugins
 from keyturn._providers import calls
 from keyturn._providers import settings as provider_settings
@@ -129,7 +129,7 @@ class Configuration:
                 try:
                     provider = plugins.provider(raw["provider"].value)
                 except errors.ConfigurationError as error:
-                    yield errors.Problem(raw["provider"].location, errors.in_one_line(error))
+                    yield errors.Problem(raw["provider"].location, in_one_line(error))
             yield from self._form_problems(name, raw, provider)
             if provider is not None:
                 yield from _read(name, raw, provider, {})[1]
@@ -199,7 +199,7 @@ class Configuration:
             location = "store_key"
             return shared_encrypted_store(store, list(keys.values())) if keys else store
         except errors.ConfigurationError as error:
-            problem = errors.Problem(location, errors.in_one_line(error))
+            problem = errors.Problem(location, in_one_line(error))
         raise self._error([problem])
 
     def _raise_if(self, problems: Iterable[errors.Problem]) -> None:

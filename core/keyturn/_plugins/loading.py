@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 
 from keyturn import errors
-from keyturn._names import did_you_mean, escaped
+from keyturn._names import did_you_mean, escaped, in_one_line
 from keyturn._once import cached_once
 from keyturn._plugins import hooks
 from keyturn._plugins.discovery import (
@@ -216,7 +216,7 @@ def _attempt(load: Callable[[Installed], T], plugin: Installed) -> T:
         raise
     except BaseException as error:
         if isinstance(error, errors.ConfigurationError):
-            problem = errors.in_one_line(error)
+            problem = in_one_line(error)
         else:
             problem = f"{type(error).__name__} at its import or in its hook"
             _logger.info("%s can't be used", plugin, exc_info=True)
