@@ -203,7 +203,7 @@ def _headers(request: TokenRequest, now: float) -> dict[str, str]:
 def _sent(request: TokenRequest, value: Value, now: float) -> str:
     sent = value.reveal() if isinstance(value, Secret) else reveal(value, now)
     if isinstance(value, DynamicValue):
-        made = request._made  # noqa: SLF001 - of this module's class
+        made = request._made  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - of this class
         made.append((value, sent))
         del made[:-_KEPT]
     return sent
