@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, Self, TypeVar
 
 from keyturn import errors
 from keyturn._clock import SYSTEM, Clock
-from keyturn._http.policy import PERMISSIVE, check_host
-from keyturn._http.response import error_for
+from keyturn._http.policy import check_host
 from keyturn._http.transport import Transport
 from keyturn._http.urls import host_of, url_problem
 from keyturn._once import cached_once
-from keyturn._providers import calls
 from keyturn._tokens.acquisition import Acquisition
 from keyturn._tokens.manager import TokenManager
 from keyturn._tokens.options import specify
+from keyturn._tokens.revoke import revoke
 from keyturn._tokens.single_flight import run_in_thread, run_within
 from keyturn._tokens.snapshot import EMPTY
 from keyturn.stores._resilient import ResilientStore
@@ -236,13 +235,13 @@ class Connection:
         """
         manager = self._manager
         seconds = manager.acquisition.options.timeout
-        self._own(run_within, lambda: _revoke(manager), manager.host, seconds)
+        self._own(run_within, lambda: revoke(manager), manager.host, seconds)
 
     async def arevoke(self) -> None:
         """Revoke the current token, without blocking the event loop; see `revoke`."""
         manager = self._manager
         seconds = manager.acquisition.options.timeout
-        await run_in_thread(lambda: self._own(_revoke, manager), manager.host, seconds)
+        await run_in_thread(lambda: self._own(revoke, manager), manager.host, seconds)
 
     def explain(self) -> str:
         """Return the redacted transcript of how this connection gets a token.
@@ -314,23 +313,3 @@ def hand_over(connection: Connection, successor: Connection) -> None:
 
 
 make_connection = Connection._made  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - for this package
-
-
-def _revoke(manager: TokenManager) -> None:
-    own, snapshot = manager.acquisition, manager.peek()
-    if snapshot is EMPTY:
-        return
-    provider, settings, _ = own.latest()
-    request = calls.revocation_request(provider, settings, snapshot.token)
-    if request is None:
-        raise errors.ConfigurationError(
-            f"{provider.name} has no way to revoke a token.",
-            hint="connection.forget() discards it on this side; it expires by itself.",
-        )
-    response = own.transport.send(request, own.options.timeout, own.clock, own.options.policy)
-    if response.status != 200:
-        error = calls.read_error(provider, settings, response)
-        only_oauth = own.options.policy != PERMISSIVE
-        secrets, url = own.secrets(request, snapshot.token), request.url
-        raise error_for(error, response, secrets, url=url, only_oauth=only_oauth)
-    manager.invalidate(snapshot.token)

@@ -305,11 +305,7 @@ class Connections:
 
     def _index(self, id: str) -> TokenIndex:
         with self._lock.get():
-            index = self._indexes.get(id)
-            if index is None:
-                index = TokenIndex(self._resilient, SYSTEM, id)
-                self._indexes[id] = index
-            return index
+            return self._indexes.setdefault(id, TokenIndex(self._resilient, SYSTEM, id))
 
     def _row(self, id: str, specification: Specification, isolate: bool) -> _Row:  # noqa: FBT001 - as above
         index = self._index(id)

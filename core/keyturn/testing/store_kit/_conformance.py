@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import secrets
 import select
@@ -15,9 +14,10 @@ import warnings
 from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING
 
+from keyturn.testing.store_kit._helpers import Log, in_seconds, require, taken
+
 if TYPE_CHECKING:
     from collections.abc import Generator
-    from contextlib import AbstractContextManager
 
     from keyturn.stores._base import TokenStore
 
@@ -79,36 +79,36 @@ class StoreConformance:
         methods = ("read", "write", "delete", "lock")
         store = self._open()
         missing = [name for name in methods if not callable(getattr(store, name, None))]
-        _require(not missing, f"the store has no method {' and no '.join(missing)}")
+        require(not missing, f"the store has no method {' and no '.join(missing)}")
 
     def test_returns_what_was_written(self) -> None:
         """keyturn ignores a changed entry: every process would request tokens of its own."""
         store, other = self._open(), self._open()
         for entry in _ENTRIES:
-            store.write(self._key, entry, _in(_LONG))
+            store.write(self._key, entry, in_seconds(_LONG))
             for reader in (store, other):
                 same = reader.read(self._key) == entry
-                _require(same, f"read does not return what write was given: {entry[:20]!r}")
+                require(same, f"read does not return what write was given: {entry[:20]!r}")
 
     def test_opening_changes_nothing(self) -> None:
         """Each process that starts would take the tokens of all others away."""
         store = self._open()
-        store.write(self._key, "entry", _in(_LONG))
+        store.write(self._key, "entry", in_seconds(_LONG))
         for reader in (self._open(), store):
-            _require(reader.read(self._key) == "entry", "opening the store again loses an entry")
+            require(reader.read(self._key) == "entry", "opening the store again loses an entry")
 
     def test_logs_no_entry(self) -> None:
         """Entries hold tokens in clear text: readers of the log would have them."""
-        store, log = self._open(), _Log()
+        store, log = self._open(), Log()
         canary = f"entry-{secrets.token_hex(16)}"
         with log:
-            store.write(self._key, canary, _in(_LONG))
+            store.write(self._key, canary, in_seconds(_LONG))
             store.read(self._key)
             with store.lock(self._key, _LONG):
-                store.write(self._key, canary, _in(_LONG))
+                store.write(self._key, canary, in_seconds(_LONG))
             store.delete(self._key)
         shown = sorted({name for name, text in log.records if canary in text})
-        _require(not shown, f"an entry is shown in the log {' and in '.join(shown)}")
+        require(not shown, f"an entry is shown in the log {' and in '.join(shown)}")
 
     def test_keys_are_distinct(self) -> None:
         """An entry under another key is ignored, and the key's own entry is lost."""
@@ -116,32 +116,32 @@ class StoreConformance:
         start = f"rejected-{self._key}-".ljust(79, "0")
         keys = (f"{start}a", f"{start}b", start)
         for key in keys:
-            store.write(key, key, _in(_LONG))
+            store.write(key, key, in_seconds(_LONG))
         found = [store.read(key) for key in keys]
         for key in keys:
             store.delete(key)
-        _require(
+        require(
             found == list(keys), "keys of 80 characters that differ in the last one are mixed up"
         )
-        _require(store.read(self._key) is None, "read returns an entry where none was written")
+        require(store.read(self._key) is None, "read returns an entry where none was written")
 
     def test_deletes(self) -> None:
         """A revoked token would come back, or the deletion of a missing entry would fail."""
         store, other = self._open(), self._open()
-        store.write(self._key, "entry", _in(_LONG))
+        store.write(self._key, "entry", in_seconds(_LONG))
         for each in (store, other):
             each.delete(self._key)
-            _require(other.read(self._key) is None, "read returns an entry after its deletion")
+            require(other.read(self._key) is None, "read returns an entry after its deletion")
 
     def test_expires(self) -> None:
         """An expired entry would be returned, or kept for ever."""
         store = self._open()
-        store.write(self._key, "entry", _in(_LONG))
-        store.write(self._key, "entry", _in(-1))
-        _require(store.read(self._key) is None, "read returns an entry that was written expired")
-        store.write(self._key, "entry", _in(_SHORT))
+        store.write(self._key, "entry", in_seconds(_LONG))
+        store.write(self._key, "entry", in_seconds(-1))
+        require(store.read(self._key) is None, "read returns an entry that was written expired")
+        store.write(self._key, "entry", in_seconds(_SHORT))
         time.sleep(2 * _SHORT)
-        _require(store.read(self._key) is None, "read returns an expired entry")
+        require(store.read(self._key) is None, "read returns an expired entry")
 
     def test_lock_excludes(self) -> None:
         """Two holders of one lock make a token request each."""
@@ -163,7 +163,7 @@ class StoreConformance:
         for thread in threads:
             thread.join()
         most = max(seen, default=0)
-        _require(
+        require(
             seen == [1] * 20,
             f"of 20 requests for one lock, {len(seen)} got it, and up to {most} held it at once",
         )
@@ -173,35 +173,35 @@ class StoreConformance:
         if not self.shared:
             return
         store = self._open()
-        store.write(self._key, "entry", _in(_LONG))
+        store.write(self._key, "entry", in_seconds(_LONG))
         with self._child_with_lock(store, _LONG) as entry:
             held = entry is None or self._is_held(store)
-        _require(held, "two processes hold the same lock at once")
+        require(held, "two processes hold the same lock at once")
 
     def test_locks_of_other_keys_are_free(self) -> None:
         """Unrelated connections would wait for each other."""
         store = self._open()
         with store.lock(self._key, _LONG):
             held = self._is_held(store, f"rate-limit-{self._key}")
-            store.write(self._key, "entry", _in(_LONG))
+            store.write(self._key, "entry", in_seconds(_LONG))
             same = store.read(self._key) == "entry"
-        _require(not held, "the lock of one key is held with that of another")
-        _require(same, "an entry can't be used while the lock of its key is held")
+        require(not held, "the lock of one key is held with that of another")
+        require(same, "an entry can't be used while the lock of its key is held")
 
     def test_waiting_for_a_lock_ends(self) -> None:
         """A waiter would wait for ever, or get an unexpected error."""
         store, other = self._open(), self._open()
         with store.lock(self._key, _LONG):
             for each in (store, other):
-                _require(self._is_held(each), "entering a lock that is held did not raise")
-        _require(not self._is_held(other), "a lock is still held after its block")
+                require(self._is_held(each), "entering a lock that is held did not raise")
+        require(not self._is_held(other), "a lock is still held after its block")
 
     def test_lock_is_freed_by_an_error(self) -> None:
         """A failed token request would block all others."""
         store = self._open()
         with contextlib.suppress(KeyError), store.lock(self._key, _LONG):
             raise KeyError
-        _require(not self._is_held(store), "a lock is still held after its block raised")
+        require(not self._is_held(store), "a lock is still held after its block raised")
 
     def test_lock_of_a_hanging_holder_is_taken_over(self) -> None:
         """A hanging holder would block all others, or free another's lock when it resumes."""
@@ -212,23 +212,23 @@ class StoreConformance:
         if not self.takes_over:
             held = self._is_held(store)
             hanging.__exit__(None, None, None)
-            _require(held, "a lock was taken over from its holder: remove `takes_over = False`")
+            require(held, "a lock was taken over from its holder: remove `takes_over = False`")
             return
-        with _taken(store.lock(self._key, _LONG), "hangs"):
+        with taken(store.lock(self._key, _LONG), "hangs"):
             hanging.__exit__(None, None, None)
-            _require(self._is_held(other), "a holder whose lease had ended freed another's lock")
+            require(self._is_held(other), "a holder whose lease had ended freed another's lock")
 
     def test_lock_of_a_killed_holder_is_taken_over(self) -> None:
         """A worker killed during a request would block all others."""
         store = self._open()
-        store.write(self._key, "entry", _in(_LONG))
-        _require(
+        store.write(self._key, "entry", in_seconds(_LONG))
+        require(
             self._is_held_by_child_until_killed(store),
             "a forked process can't use the store that its parent opened",
         )
-        with _taken(store.lock(self._key, _LONG), "was killed"):
+        with taken(store.lock(self._key, _LONG), "was killed"):
             same = store.read(self._key) == "entry"
-        _require(same, "a forked process changed what its parent reads")
+        require(same, "a forked process changed what its parent reads")
 
     def _is_held_by_child_until_killed(self, store: TokenStore) -> bool:
         """Return whether a child process read the entry; it is killed while it holds the lock."""
@@ -289,55 +289,9 @@ class StoreConformance:
         # A daemon: one that waits for ever must not keep the tests from ending.
         threading.Thread(target=enter, daemon=True).start()
         wait([found], self._patience)
-        _require(
+        require(
             found.done(),
             f"waiting for a lock has not ended after {self._patience:g} s, though its lease is "
             f"{_SHORT:g} s",
         )
         return found.result()
-
-
-class _Log(logging.Handler):
-    """Gathers what is logged, arguments and tracebacks included, for a `with` block."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.DEBUG)
-        self.records: list[tuple[str, str]] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Gather one record."""
-        text = f"{self.format(record)} {record.args!r}"
-        self.records.append((record.name, text))
-
-    def __enter__(self) -> None:
-        root = logging.getLogger()
-        self._level = root.level
-        root.addHandler(self)
-        root.setLevel(logging.DEBUG)
-
-    def __exit__(self, *_: object) -> None:
-        root = logging.getLogger()
-        root.setLevel(self._level)
-        root.removeHandler(self)
-
-
-@contextlib.contextmanager
-def _taken(lock: AbstractContextManager[None], holder: str) -> Generator[None]:
-    try:
-        lock.__enter__()
-    except TimeoutError:
-        raise AssertionError(
-            f"a lock can't be taken over after its lease when its holder {holder}."
-        ) from None
-    with contextlib.ExitStack() as stack:
-        stack.push(lock)
-        yield
-
-
-def _require(condition: bool, message: str) -> None:  # noqa: FBT001 - as in `assert`
-    if not condition:
-        raise AssertionError(f"{message}.")
-
-
-def _in(seconds: float) -> float:
-    return time.time() + seconds

@@ -1,0 +1,40 @@
+"""Ending a token at its provider (RFC 7009)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from keyturn import errors
+from keyturn._http.policy import PERMISSIVE
+from keyturn._http.response import error_for
+from keyturn._providers import calls
+from keyturn._tokens.snapshot import EMPTY
+
+if TYPE_CHECKING:
+    from keyturn._tokens.manager import TokenManager
+
+
+def revoke(manager: TokenManager) -> None:
+    """Revoke the current token and discard it; nothing is done when there is none.
+
+    Raises:
+        keyturn.errors.ConfigurationError: The provider has no way to revoke a token.
+        keyturn.errors.KeyturnError: The provider refused, or did not respond.
+    """
+    own, snapshot = manager.acquisition, manager.peek()
+    if snapshot is EMPTY:
+        return
+    provider, settings, _ = own.latest()
+    request = calls.revocation_request(provider, settings, snapshot.token)
+    if request is None:
+        raise errors.ConfigurationError(
+            f"{provider.name} has no way to revoke a token.",
+            hint="connection.forget() discards it on this side; it expires by itself.",
+        )
+    response = own.transport.send(request, own.options.timeout, own.clock, own.options.policy)
+    if response.status != 200:
+        error = calls.read_error(provider, settings, response)
+        only_oauth = own.options.policy != PERMISSIVE
+        secrets, url = own.secrets(request, snapshot.token), request.url
+        raise error_for(error, response, secrets, url=url, only_oauth=only_oauth)
+    manager.invalidate(snapshot.token)
