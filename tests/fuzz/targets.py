@@ -195,7 +195,7 @@ def description(data: dict[str, Any]) -> None:
         with keyturn.connect(provider, form, store="memory://") as connection:
             request = connection.token_request()
             shown(request, request.redacted().body, public=data)
-            shown(encode(request, 0.0).url, public=data)
+            shown(encode(request, 0.0)[0], public=data)
 
 
 def settings(given: tuple[str, dict[Any, Any]]) -> None:
@@ -210,7 +210,7 @@ def settings(given: tuple[str, dict[Any, Any]]) -> None:
         request = connection.token_request()
         redacted = request.redacted()
         shown(connection, request, redacted.body.decode(), redacted.headers, public=public)
-        assert encode(request, 0.0).url.isascii()
+        assert encode(request, 0.0)[0].isascii()
 
 
 def redaction(text: str, secret: str) -> None:

@@ -191,7 +191,8 @@ def test_dynamic_value_is_hidden_when_a_server_quotes_it(world: World) -> None:
         return attrs.evolve(usual, extra_headers=(("X-Signature", Signature()),))
 
     def refuse() -> keyturn.plugins.Response:
-        sent = encoded_request(world.endpoint.requests[-1], world.clock.now).headers["X-Signature"]
+        _, headers, _ = encoded_request(world.endpoint.requests[-1], world.clock.now)
+        sent = headers["X-Signature"]
         quoted = f"signature {sent} of {base64.b64encode(sent.encode()).decode()} is wrong"
         return world.endpoint.response(
             401, {"error": "invalid_client", "error_description": quoted}
