@@ -150,9 +150,11 @@ class TokenManager:
         own = self.acquisition
         provider, settings, _ = own.known or own.resolve()
         name, value = calls.authorization(provider, settings, token)
-        others = calls.api_request_headers(provider, settings, token).items()
+        others = calls.api_request_headers(provider, settings, token)
         # A header's name is the same in any case.
-        return ((name, value), *(each for each in others if each[0].lower() != name.lower()))
+        named = dict(zip(map(str.lower, others), others.items(), strict=True))
+        named.pop(name.lower(), None)
+        return ((name, value), *named.values())
 
     def api_url(self, token: Token | None) -> str | None:
         """Return where the API is, as far as settings and token determine it."""

@@ -43,6 +43,7 @@ class Workers:
     def __init__(self, size: int = DEFAULT_SIZE) -> None:
         self._lock = threading.Lock()
         self._schedule = Schedule(size)
+        self.leash = self._schedule.leash  # it changes nothing: no lock is needed
         self._number = 0  # those that are being started included
         self._threads: set[int] = set()
         self._idle: list[_Seat] = []
@@ -71,11 +72,6 @@ class Workers:
         with self._lock:
             # It begins when this job, the host's only one from now on, is done.
             self._schedule.postpone(host, contextvars.copy_context().run, work)
-
-    def leash(self, host: str) -> float:
-        """Return the seconds after which a job must be postponed; see `Schedule.leash`."""
-        with self._lock:
-            return self._schedule.leash(host)
 
     def is_worker(self) -> bool:
         """Return whether this thread is a worker."""
