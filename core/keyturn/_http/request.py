@@ -213,7 +213,8 @@ def _content(request: TokenRequest, now: float) -> bytes:
     """Return the encoded parameters: the body, or the query."""
     parameters: list[tuple[str, str]] = []
     for name, value in request.parameters:
-        sent = value if isinstance(value, str) else _sent(request, value, now)
+        given = value.reveal() if isinstance(value, Secret) else value
+        sent = given if isinstance(given, str) else _sent(request, given, now)
         parameters.append((name, sent))
     if request.scope and request.scope_name:
         parameters.append((request.scope_name, request.scope_separator.join(request.scope)))

@@ -38,12 +38,15 @@ class HostQueue:
         shared: The host's buckets.
         url: The token endpoint.
         timeout: Seconds for a token request.
+
+    Attributes:
+        is_probe: Whether the request in progress is the one that may be sent there.
     """
 
     shared: SharedBuckets
     url: str
     timeout: float
-    _is_probe: bool = attrs.field(default=False, init=False)
+    is_probe: bool = attrs.field(default=False, init=False)
 
     def enter(self, wait: float) -> float:
         """Wait for one's turn, and return the seconds waited.
@@ -74,7 +77,7 @@ class HostQueue:
             responded_in: Seconds until the response came; None if none came.
             is_late: Whether the request timed out.
         """
-        was_probe, self._is_probe = self._is_probe, False
+        was_probe, self.is_probe = self.is_probe, False
         if not was_probe and not is_late:
             return
         is_prompt = responded_in is not None and responded_in <= _PROMPT * self.timeout
@@ -96,7 +99,7 @@ class HostQueue:
                 if rate_limit.take(limit, current)[1] > 0:
                     return False
                 self._keep_turn(buckets, seconds)
-                self._is_probe = True
+                self.is_probe = True
         return True
 
     def _keep_turn(self, buckets: Buckets, seconds: float) -> None:

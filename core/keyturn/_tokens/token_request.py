@@ -76,7 +76,8 @@ def request_token(own: Acquisition, credentials: Credentials, query: TokenQuery)
         result, cooldown = _send(own, credentials, query, attempt, end)
         took, has_responded = clock.monotonic() - began, len(query.exchanges) > seen
         is_late = not has_responded and began + took > end - _ROUNDING
-        limiter.queue.leave(took if has_responded else None, is_late=is_late)
+        if limiter.queue.is_probe or is_late:
+            limiter.queue.leave(took if has_responded else None, is_late=is_late)
         if isinstance(result, TokenSnapshot):
             return result
         if is_late:
@@ -120,7 +121,7 @@ def _send(
         query.exchanges.append((request, response))
         result = _read(own, credentials, response, began)
         query.progress.step = "store", SYSTEM.monotonic() + STORE_PATIENCE
-        lifetime = result.token.lifetime
+        lifetime = result.token.expires_at - result.token.issued_at
         entry = entries.TokenEntry(result.token, clock.id, began)
         stored = entries.entry_to_json(entry, request.fingerprint)
         if own.index:
