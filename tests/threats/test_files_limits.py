@@ -165,7 +165,7 @@ def test_full_disk_costs_a_warning_and_no_token(
     assert during[1] not in {"token-1", during[0]}
     assert after
     assert f"DiskStore {tmp_path / 'store'} failed to write" in trouble
-    assert "disk is full (SQLITE_FULL)); continuing without the store" in trouble
+    assert "No space left on device); continuing without the store" in trouble
     assert "Traceback" not in trouble
 
 

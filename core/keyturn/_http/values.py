@@ -235,14 +235,14 @@ def usable(make: Callable[[], T], what: str, hint: str) -> T:
     raise errors.ConfigurationError(f"{what} ({problem}).", hint=hint)
 
 
-def defect(who: str, error: BaseException) -> errors.KeyturnError:
-    """Return an error for a plugin's exception, whose text and frames may hold a secret."""
+def defect(who: str, error: BaseException, hint: str = DEFECT) -> errors.KeyturnError:
+    """Return an error for an exception of other code, whose text and frames may hold a secret."""
     place = traceback.extract_tb(error.__traceback__)[-1]
     problem = system_failure(error)
     return errors.KeyturnError(
         f"{who} failed with {type(error).__name__} in {place.name}, line {place.lineno}"
         f"{f': {problem}' if problem else ''}.",
-        hint=advice(error) if problem else DEFECT,
+        hint=advice(error) if problem else hint,
     )
 
 

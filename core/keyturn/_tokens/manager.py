@@ -6,15 +6,14 @@ import functools
 import logging
 import os
 import random
-import traceback
 
 import attrs
 
 from keyturn import errors
 from keyturn._clock import SYSTEM
 from keyturn._http.response import Response
+from keyturn._http.values import defect
 from keyturn._providers import calls
-from keyturn._system_errors import advice, system_failure
 from keyturn._token import Token
 from keyturn._tokens import single_flight
 from keyturn._tokens.acquisition import Acquisition, TokenQuery
@@ -169,13 +168,7 @@ class TokenManager:
         if isinstance(failure, errors.KeyturnError):
             own = copy.copy(failure)
         else:  # neither a provider nor a store has raised it
-            place = traceback.extract_tb(failure.__traceback__)[-1]
-            problem = system_failure(failure)
-            own = errors.KeyturnError(
-                f"the token request failed with {type(failure).__name__} in {place.name}, "
-                f"line {place.lineno}{f': {problem}' if problem else ''}.",
-                hint=advice(failure) if problem else "This is a defect of keyturn: report it.",
-            )
+            own = defect("the token request", failure, "This is a defect of keyturn: report it.")
         own.connection = self.acquisition.connection
         return own
 
