@@ -49,3 +49,16 @@ def test_platform_conforms(name: str) -> None:
     )
 
     assert {check: str(failure) for check, failure in report.failures.items()} == {}
+
+
+def test_platform_without_a_lifetime_conforms() -> None:
+    """A token endpoint that names no lifetime could not be described and checked."""
+    description = {
+        "token_url": "https://login.acme.example/token",
+        "lifetime_field": "",
+        "missing_lifetime": 600,
+    }
+    provider = keyturn.plugins.provider_from_data(description, name="acme")
+    report = run(provider, {"client_id": "a", "client_secret": "made-up-s3cret"}, Examples())
+
+    assert {check: str(failure) for check, failure in report.failures.items()} == {}

@@ -16,6 +16,7 @@ from keyturn._plugins.loading import plugin_manager
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.conftest import RawServer, World
 
@@ -61,6 +62,26 @@ def test_failure_on_the_way_is_not_keyturns_defect(
 
     assert words in str(caught.value)
     assert "defect" not in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_failure_at_the_import_of_a_plugin_is_not_its_defect(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A user would report a missing right on a file to the plugin's authors."""
+    information = tmp_path / "unreadable-1.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: unreadable\nVersion: 1\n")
+    (information / "entry_points.txt").write_text("[keyturn.providers]\nunreadable = unreadable\n")
+    (tmp_path / "unreadable.py").write_text("raise PermissionError(13, 's3cret', 's3cret')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    plugin_manager.cache_clear()
+    with pytest.raises(errors.ProviderLoadError) as caught:
+        keyturn.provider("unreadable")
+    plugin_manager.cache_clear()
+
+    assert "can't be used: Permission denied." in str(caught.value)
+    assert "authors" not in str(caught.value)
     assert "s3cret" not in str(caught.value)
 
 

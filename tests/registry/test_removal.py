@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import threading
@@ -78,6 +79,19 @@ def test_a_shared_token_stays(
     assert len(platform.token_requests) == 1
     connections.remove("found it")
     assert of_tenants(store) == set()
+
+
+def test_a_shared_token_is_not_revoked(
+    connections: keyturn.Connections, platform: Platform, row: Row
+) -> None:
+    """Another tenant with the same account would get a 401 for a token that is not expired."""
+    for id in ("a", "b", "c"):
+        connections.open(id, platform.provider, row).token()
+    connections.remove("a", revoke=True)
+    asyncio.run(connections.aremove("b", revoke=True))
+    assert platform.revoked == []
+    connections.remove("c", revoke=True)
+    assert len(platform.revoked) == 1
 
 
 def test_a_removed_connection_stores_no_token(

@@ -80,8 +80,8 @@ def emulate(arguments: argparse.Namespace) -> None:
             ]
             print(_EMULATE_HEADING, *tables, sep="\n", file=arguments.out, flush=True)
             print("keyturn: the emulator runs until it is interrupted (Ctrl-C).", file=sys.stderr)
-            while not ended.wait(_SIGNAL_PAUSE):
-                pass
+            while not ended.is_set():
+                ended.wait(_SIGNAL_PAUSE)
     finally:
         for each, handler in handlers.items():
             signal.signal(each, handler)

@@ -228,8 +228,6 @@ def usable(make: Callable[[], T], what: str, hint: str) -> T:
     """
     try:
         return make()
-    except ImportError as error:
-        problem = f"it needs the package {error.name}"
     except Exception as error:  # noqa: BLE001 - as said
         problem = getattr(error, "strerror", None) or type(error).__name__
     raise errors.ConfigurationError(f"{what} ({problem}).", hint=hint)
