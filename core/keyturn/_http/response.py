@@ -27,6 +27,8 @@ MAX_LIFETIME = 31_536_000.0
 MAX_RETRY_AFTER = 3600.0
 # The cooldown of a token endpoint that limits the rate and names no time, in seconds.
 DEFAULT_RETRY_AFTER = 20.0
+# A content type of JSON, with or without parameters.
+_JSON_TYPE_REGEX = re.compile(r"\s*application/(?:[\w.+-]+\+)?json\s*(?:;|$)", re.IGNORECASE)
 
 
 @attrs.frozen
@@ -59,7 +61,7 @@ class Response:
     def _json(self) -> Any:
         if self.status >= 400:
             return json_of(self.body, "utf-8-sig")
-        return json_of(self.body) if is_json_type(media_type_of(self)) else None
+        return json_of(self.body) if has_json_type(self) else None
 
 
 def media_type_of(response: Response) -> str:
@@ -67,9 +69,9 @@ def media_type_of(response: Response) -> str:
     return response.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def is_json_type(media_type: str) -> bool:
-    """Return whether a content type is JSON's (RFC 8259 section 11, RFC 6839 section 3.1)."""
-    return re.fullmatch(r"application/(?:[\w.+-]+\+)?json", media_type) is not None
+def has_json_type(response: Response) -> bool:
+    """Return whether the content type is JSON's (RFC 8259 section 11, RFC 6839 section 3.1)."""
+    return _JSON_TYPE_REGEX.match(response.headers.get("content-type", "")) is not None
 
 
 def json_of(body: bytes, encoding: str = "utf-8") -> Any:
@@ -172,7 +174,7 @@ def error_for(
 
 def _without_quotes(error: OAuthError, response: Response) -> OAuthError:
     """Return an error without the server's words, unless they are those of an OAuth error."""
-    content = response.json() if is_json_type(media_type_of(response)) else None
+    content = response.json() if has_json_type(response) else None
     if isinstance(content, dict) and is_code(content.get("error")):
         return error
     return OAuthError(error.code if error.code in OAUTH_CODES else "")

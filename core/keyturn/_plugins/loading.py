@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import operator
 import traceback
 import warnings
 from pathlib import Path
@@ -145,9 +146,10 @@ def call_plugins(hook: str, wanted: type = object, /, **arguments: Any) -> list[
     """
     manager = plugin_manager()
     plugins = manager.list_name_plugin()
+    every = [*map(operator.itemgetter(1), plugins)]
     found: list[Any] = []
-    for name, plugin in plugins:
-        others = [other for _, other in plugins if other is not plugin]
+    for number, (name, _) in enumerate(plugins):
+        others = every[:number] + every[number + 1 :]
         try:
             # Copies: what one plugin changes in them the next must not see.
             returned = manager.subset_hook_caller(hook, others)(**copy.deepcopy(arguments))

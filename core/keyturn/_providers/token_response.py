@@ -13,8 +13,8 @@ from keyturn._http.response import (
     OAuthError,
     Response,
     date_header,
+    has_json_type,
     is_code,
-    is_json_type,
     json_of,
     media_type_of,
 )
@@ -126,7 +126,7 @@ def _content(response: Response, mapping: TokenResponseMapping) -> tuple[Any, st
     """Return the JSON value of a response; or None, and what would make it one."""
     media_type, encoding = media_type_of(response), mapping.response_encoding
     known = {each.lower() for each in mapping.media_types}
-    is_named = is_json_type(media_type) or not known.isdisjoint({media_type, "*"})
+    is_named = has_json_type(response) or not known.isdisjoint({media_type, "*"})
     content = json_of(response.body, encoding) if is_named else None
     if content is not None:
         return content, ""
