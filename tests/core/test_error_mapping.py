@@ -142,7 +142,7 @@ SPECIAL, PLAIN = "s3cr+t/%25&=é", "plain-secret-123"
 def test_encoding_of_basic_credentials_is_hinted_at(
     world: World, platform: Platform, *, way: str, secret: str, hinted: str, status: int
 ) -> None:
-    """A user whose secret is right would be told to check it, and never find the cause."""
+    """A user whose secret is right would be asked to check it, and never find the cause."""
     data: dict[str, Any] = {"client_authentication": way, "token_headers": {"X-A": "b"}}
     raised, _ = failure(world, status, b"", connect=lambda: platform(data, client_secret=secret))
 

@@ -88,7 +88,7 @@ def test_timed_out_request_names_the_option(world: World, server: DelayingServer
 def test_host_that_let_a_request_time_out_gets_one_at_a_time(
     world: World, server: DelayingServer
 ) -> None:
-    """Each caller would queue another request behind those that nobody waits for any more."""
+    """Each caller would queue another request behind those for which no caller waits any more."""
     with pytest.raises(errors.EndpointUnavailable):
         ask(world, server)
     in_progress, may_end = threading.Event(), threading.Event()

@@ -371,7 +371,7 @@ def test_address_of_ipv6_is_named_in_brackets(
 def test_certificate_of_a_proxy_is_checked(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, server_context: ssl.SSLContext, secured: Secured
 ) -> None:
-    """The proxy's password would be sent to whoever takes its place."""
+    """The proxy's password would be sent to any program that takes its place."""
     proxy = serve(secured(server_context, lambda *_: None))
     monkeypatch.setenv("HTTPS_PROXY", f"https://user:pa55@127.0.0.1:{proxy.port}")
     error = failure_of("https://login.example")

@@ -66,7 +66,7 @@ def test_configuration_with_secrets_is_closed_to_all_but_the_owner_and_an_own_gr
     in_group: bool,
     accepted: bool,
 ) -> None:
-    """A mounted configuration would be refused, or one that strangers can read be accepted."""
+    """A mounted configuration would be refused, or one that other users can read be accepted."""
     path = tmp_path / "keyturn.toml"
     path.write_text(CONFIG.format(url="https://a.example/token", secret='"s3cret"'))
     path.chmod(mode)

@@ -214,7 +214,7 @@ def settings(given: tuple[str, dict[Any, Any]]) -> None:
 
 
 def redaction(text: str, secret: str) -> None:
-    """Give a text with a secret in it."""
+    """Give a string with a secret in it."""
     hidden = Redaction([keyturn.Secret(secret)])
     found = hidden.printable(text)
     assert found.isprintable()

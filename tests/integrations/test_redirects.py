@@ -116,15 +116,15 @@ def test_names_of_this_machine(
                 api.forget_tokens()
             with contextlib.suppress(*failures):
                 client.send("GET", redirect(api, to, (301, 302, 303, 307, 308)[number % 5]))
-    strangers = [arrived for site in sites for arrived in site.requests]
-    strangers += [each for each in api.api_requests if each.headers["host"].lower() != host]
+    foreign = [arrived for site in sites for arrived in site.requests]
+    foreign += [each for each in api.api_requests if each.headers["host"].lower() != host]
     own = [each for each in api.api_requests if each.path.startswith("/redirect")]
-    assert {each.headers["host"].partition(":")[0] for each in strangers} > {
+    assert {each.headers["host"].partition(":")[0] for each in foreign} > {
         "localhost",
         "127.0.0.1",
     }
-    assert CANARY not in str(strangers)
-    assert "applicationid" not in str(strangers)
+    assert CANARY not in str(foreign)
+    assert "applicationid" not in str(foreign)
     assert len(own) >= len(NAMES)
     assert all("applicationid" in each.headers for each in own)
     assert all(CANARY in each.headers["authorization"] for each in own)

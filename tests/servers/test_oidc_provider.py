@@ -193,7 +193,7 @@ while True:
 
 
 def test_crowd_at_a_server_that_delays(delaying: RateLimited, tmp_path: Path) -> None:
-    """Each would give up, ask again and queue behind requests that nobody waits for any more."""
+    """Each would give up, ask again and queue behind requests that have no caller any more."""
     scopes = [" ".join(each) for count in (1, 2) for each in itertools.combinations(SCOPES, count)]
     given = (delaying.token_url, delaying.client_id, delaying.client_secret)
     options = (f"disk://{tmp_path / 'store'}", "3", "20")

@@ -377,7 +377,7 @@ def test_planted_locks_and_a_slow_endpoint_cost_time_and_no_token(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Whoever can write to a shared Redis would keep every token away."""
+    """An attacker who can write to a shared Redis would keep every token away."""
     for module, name, seconds in (
         ("acquisition", "_LEASE_EXTRA", 0.1),
         ("rate_limiter", "_LEASE", 0.5),

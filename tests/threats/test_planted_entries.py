@@ -60,7 +60,7 @@ class Planted(MemoryStore):
 def test_token_with_a_time_out_of_range_is_a_miss(
     world: World, caplog: pytest.LogCaptureFixture, field: str, number: str
 ) -> None:
-    """Whoever can write to a shared Redis would end each application with an OverflowError."""
+    """An attacker with a shared Redis would end each application with an OverflowError."""
     store = Planted(lambda: world.clock.now)
     fingerprint = world.connect().token_request().fingerprint
     store.kind, store.field, store.number = fingerprint, field, ODD[number]

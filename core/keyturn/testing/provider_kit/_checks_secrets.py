@@ -61,7 +61,7 @@ def no_secret_in_url(subject: Subject) -> None:
         if any(_found(_digests(subject, name, changes), text) for text in (request.url, *strings)):
             raise CheckFailed(
                 f"a plain digest of the setting {name} is in the URL or shown in the redacted "
-                "token request: whoever sees it can try secrets until one fits.",
+                "token request: anyone who sees it can try secrets until one fits.",
                 "where the platform requires it, let it be a keyturn.plugins.DynamicValue, or a "
                 "Secret, in a parameter or header.",
             )
