@@ -90,6 +90,13 @@ def _tenants_row(name: str, tenants: str, not_covered: str) -> Row:
     )
 
 
+# What every row of tenants must keep besides its times.
+_BOUNDED = (
+    Line("… threads", "threads", "", 300),
+    Line("… descriptors", "descriptors", ""),
+    Line("… healthy tenants without a token", "failed", "", 0),
+)
+
 ROWS = (
     Row(
         "hit",
@@ -319,9 +326,7 @@ ROWS = (
                 "times",
                 2,
             ),
-            Line("… threads", "threads", "", 300),
-            Line("… descriptors", "descriptors", ""),
-            Line("… healthy tenants without a token", "failed", "", 0),
+            *_BOUNDED,
         ),
         "more than 216 hosts that hang at once: see the next row; stores on disk or a network",
         1,
@@ -338,9 +343,7 @@ ROWS = (
                 "s",
                 30,
             ),
-            Line("… threads", "threads", "", 300),
-            Line("… descriptors", "descriptors", ""),
-            Line("… healthy tenants without a token", "failed", "", 0),
+            *_BOUNDED,
         ),
         "more hosts than 400 that hang, callers with a timeout below 30 s",
         1,

@@ -17,7 +17,7 @@ from keyturn import errors
 from keyturn._http.response import error_for, retry_after
 from keyturn._providers.data import TokenResponseMapping
 from keyturn._providers.token_response import field_of, read_error, read_token
-from keyturn._redaction import printable
+from keyturn._redaction import Redaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -285,7 +285,7 @@ def test_retry_after_is_bounded_whatever_it_says(text: str) -> None:
 @example("\ud800", "\ud800\udc00")
 def test_description_of_a_server_is_shown_short_and_plain(text: str, secret: str) -> None:
     """Server text could forge log lines, drive a terminal, or show the secret sent to it."""
-    shown = printable(f"{text}{secret}{text}", [keyturn.Secret(secret)])
+    shown = Redaction([keyturn.Secret(secret)]).printable(f"{text}{secret}{text}")
 
     assert len(shown) <= 300
     assert shown.isprintable()
@@ -334,7 +334,7 @@ def test_encoded_secret_is_hidden_and_what_stands_beside_it_is_not(
 ) -> None:
     """A server that quotes what it was sent would put the secret into logs, if it is short."""
     secret = 'a "b"/é+c'
-    shown = printable(f"wrong: {encode(secret)} is unknown", [keyturn.Secret(secret)])
+    shown = Redaction([keyturn.Secret(secret)]).printable(f"wrong: {encode(secret)} is unknown")
 
     assert shown.replace("=", "") == "wrong: [hidden] is unknown"
 
@@ -452,7 +452,7 @@ def test_secret_is_hidden_wherever_a_long_string_is_cut(disguise: Callable[[str]
     """Half of a secret would show, if the other half is beyond what is looked at."""
     quoted = disguise("hunter2-prod")
     for length in range(2990 - len(quoted), 3010):
-        shown = printable(" " * length + quoted, [keyturn.Secret("hunter2-prod")])
+        shown = Redaction([keyturn.Secret("hunter2-prod")]).printable(" " * length + quoted)
         assert shown in {"", "[hidden]"}
 
 
@@ -473,4 +473,4 @@ def test_secret_that_is_part_of_another_is_hidden_with_it(
     secrets: list[str], text: str, shown: str
 ) -> None:
     """The rest of the longer secret would show."""
-    assert printable(text, map(keyturn.Secret, secrets)) == shown
+    assert Redaction(map(keyturn.Secret, secrets)).printable(text) == shown

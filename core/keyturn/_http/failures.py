@@ -160,5 +160,5 @@ def _hint(url: str, network: Network) -> str:
             return f"Check the network and the address; {excluded}."
         return "Check the network and the address, and whether HTTPS_PROXY must name a proxy."
     if network.is_at_proxy:
-        return f"Check {proxy.variable}; NO_PROXY names the hosts that are reached without it."
+        return proxy.hint
     return f"Check the network and the address, which is reached through the proxy {proxy}."

@@ -48,6 +48,11 @@ class Proxy:
     user: str = attrs.field(default="", repr=False)
     password: str = attrs.field(default="", repr=False)
 
+    @property
+    def hint(self) -> str:
+        """What to check when it does not do its part."""
+        return f"Check {self.variable}; NO_PROXY names the hosts that are reached without it."
+
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port} of {self.variable}"

@@ -81,14 +81,14 @@ def _open_http(stream: httpcore.NetworkStream, proxy: Proxy, host: str, port: in
         head = _head(stream)
         match = _STATUS_REGEX.match(head)
         if match is None:
-            raise TunnelError("sent a response that is not HTTP", hint=_check(proxy))
+            raise TunnelError("sent a response that is not HTTP", hint=proxy.hint)
         status = int(match[1])
     if status in (401, 407):  # tinyproxy's status for wrong credentials is 401
         raise _refused_credentials(proxy, f"HTTP {status}", head)
     if status >= 300:
         # What follows the status is the proxy's own text.
         raise TunnelError(
-            f"responded with HTTP {status}", hint=_check(proxy), transient=status in _TRANSIENT
+            f"responded with HTTP {status}", hint=proxy.hint, transient=status in _TRANSIENT
         )
 
 
@@ -127,7 +127,7 @@ def _open_socks(stream: httpcore.NetworkStream, proxy: Proxy, host: str, port: i
     stream.write(bytes([5, len(methods), *methods]))
     version, method = _exactly(stream, 2)
     if version != 5:
-        raise TunnelError("is not a SOCKS 5 proxy", hint=_check(proxy))
+        raise TunnelError("is not a SOCKS 5 proxy", hint=proxy.hint)
     if method not in methods:
         raise _refused_credentials(proxy, "SOCKS 5")
     if method == _PASSWORD:  # RFC 1929
@@ -137,11 +137,11 @@ def _open_socks(stream: httpcore.NetworkStream, proxy: Proxy, host: str, port: i
     stream.write(bytes([5, 1, 0]) + _socks_address(host) + port.to_bytes(2, "big"))
     version, reply, _, kind = _exactly(stream, 4)
     if version != 5:
-        raise TunnelError("is not a SOCKS 5 proxy", hint=_check(proxy))
+        raise TunnelError("is not a SOCKS 5 proxy", hint=proxy.hint)
     if reply:
         cause, transient = _REPLIES.get(reply, (f"reply {reply}", False))
         what = f"did not connect to {host}: {cause}"
-        raise TunnelError(what, hint=_check(proxy), transient=transient)
+        raise TunnelError(what, hint=proxy.hint, transient=transient)
     # The address that the proxy is bound to, which is of no use.
     _exactly(stream, {1: 4, 4: 16}.get(kind) or _exactly(stream, 1)[0])
     _exactly(stream, 2)
@@ -168,7 +168,3 @@ def _some(stream: httpcore.NetworkStream, most: int) -> bytes:
     if not received:
         raise TunnelError("closed the connection without a response", transient=True)
     return received
-
-
-def _check(proxy: Proxy) -> str:
-    return f"Check {proxy.variable}; NO_PROXY names the hosts that are reached without it."

@@ -54,7 +54,7 @@ _FOLDED = {each: each + 32 for each in range(ord("A"), ord("Z") + 1)} | {ord("+"
 
 
 class Redaction:
-    """Hides secrets in what is shown; made when a text has to be shown, not before.
+    """Hides secrets in what is shown; made when something has to be shown, not before.
 
     Args:
         secrets: What must not be shown.
@@ -165,11 +165,6 @@ class Redaction:
                 for first, last in public
             ):
                 yield start, end
-
-
-def printable(text: str, secrets: Iterable[Secret] = ()) -> str:
-    """Return a server's text made safe to show; see `Redaction.printable`."""
-    return Redaction(secrets).printable(text)
 
 
 def _parts(bare: str) -> set[str]:

@@ -69,12 +69,12 @@ class ApiAddress:
             keyturn.errors.ConfigurationError: The policy forbids one of the addresses.
             keyturn.errors.EndpointUnavailable: It can't be resolved, or not in time.
         """
-        with self._named():
+        with _named(self._connection):
             run_within(self._resolve, self.host, self._seconds)
 
     async def aresolve(self) -> None:
         """Check what the host resolves to now, without blocking the event loop; see `resolve`."""
-        with self._named():
+        with _named(self._connection):
             await run_in_thread(self._resolve, self.host, self._seconds)
 
     def check(self, address: str) -> None:
@@ -83,7 +83,7 @@ class ApiAddress:
         Raises:
             keyturn.errors.ConfigurationError: The policy forbids it.
         """
-        with self._named():
+        with _named(self._connection):
             check_address(self._policy, address, self.host, "API")
 
     def _is_to_check(self) -> bool:
@@ -106,15 +106,6 @@ class ApiAddress:
             hint="Its addresses must be known to be checked under a network policy.",
         )
 
-    @contextlib.contextmanager
-    def _named(self) -> Generator[None]:
-        """Let errors say whose they are."""
-        try:
-            yield
-        except errors.KeyturnError as error:
-            error.connection = self._connection
-            raise
-
 
 def check_for(connection: Connection, address: str, host: str) -> None:
     """Check an address that a client connects to, for any host of its requests.
@@ -122,10 +113,17 @@ def check_for(connection: Connection, address: str, host: str) -> None:
     Raises:
         keyturn.errors.ConfigurationError: The connection's policy forbids it.
     """
-    try:
+    with _named(connection.name):
         check_address(policy_of(connection), address, host, "API")
-    except errors.ConfigurationError as error:
-        error.connection = connection.name
+
+
+@contextlib.contextmanager
+def _named(connection: str) -> Generator[None]:
+    """Let errors say whose they are."""
+    try:
+        yield
+    except errors.KeyturnError as error:
+        error.connection = connection
         raise
 
 

@@ -48,44 +48,16 @@ _NO_SLEEP = Clock(sleep=lambda _: None)
 _TIMEOUT, _WAIT = 20.0, 86_400.0
 
 
-class _LeanTransport(Transport):
-    """Sends token requests without signatures and certificates, where only the response matters."""
-
-    def send(
-        self,
-        request: TokenRequest,
-        seconds: float,
-        clock: Clock = SYSTEM,
-        policy: NetworkPolicy = PERMISSIVE,
-    ) -> Response:
-        """Send a token request without its dynamic values, and return the response."""
-        lean = attrs.evolve(
-            request,
-            parameters=_ready(request.parameters),
-            extra_headers=_ready(request.extra_headers),
-            certificate=None,
-        )
-        return super().send(lean, seconds, clock, policy)
-
-
-def _ready(pairs: Pairs) -> Pairs:
-    return tuple((name, value) for name, value in pairs if not isinstance(value, DynamicValue))
-
-
-_lean_transport = cached_once(_LeanTransport)
-_whole_transport = cached_once(Transport)
-
-
 class _EndpointTransport(Transport):
     """Sends token requests to the endpoint of the checks, and to no other host.
 
     Args:
         url: The endpoint.
-        transport: What sends them.
+        is_lean: Whether to leave out signatures and certificates, where only the response matters.
     """
 
-    def __init__(self, url: str, transport: Transport) -> None:
-        self._url, self._transport = url, transport
+    def __init__(self, url: str, *, is_lean: bool) -> None:
+        self._url, self._is_lean = url, is_lean
 
     def send(
         self,
@@ -105,7 +77,21 @@ class _EndpointTransport(Transport):
                 "and was not sent.",
                 hint="Start from super().token_request(settings).",
             )
-        return self._transport.send(request, seconds, clock, policy)
+        if self._is_lean:
+            request = attrs.evolve(
+                request,
+                parameters=_ready(request.parameters),
+                extra_headers=_ready(request.extra_headers),
+                certificate=None,
+            )
+        return _transport().send(request, seconds, clock, policy)
+
+
+def _ready(pairs: Pairs) -> Pairs:
+    return tuple((name, value) for name, value in pairs if not isinstance(value, DynamicValue))
+
+
+_transport = cached_once(Transport)
 
 
 @attrs.frozen(kw_only=True)
@@ -250,9 +236,7 @@ class Subject:
             Specification(self.provider, settings, options=Options(timeout=_TIMEOUT, wait=wait)),
             store or MemoryStore(),
             clock=clock,
-            transport=_EndpointTransport(
-                self.endpoint.url, _lean_transport() if is_lean else _whole_transport()
-            ),
+            transport=_EndpointTransport(self.endpoint.url, is_lean=is_lean),
         )
 
     def token(self, reply: Reply | None = None, /, **changes: Any) -> Token:
