@@ -42,10 +42,12 @@ class Lock(NamedTuple):
 
 # In this order: the demo runs the versions that the tests run.
 LOCKS: Final = {
-    "dev": Lock(("aiohttp", "httpx2", "opentelemetry", "redis", "requests"), ("dev",)),
+    "dev": Lock(
+        ("aiohttp", "httpx2", "opentelemetry", "redis", "requests", "serve", "urllib3"), ("dev",)
+    ),
     "run": Lock((), ("build",), ("--constraint", "requirements/dev.txt")),
     "lowest": Lock(
-        ("aiohttp", "httpx2", "keyring", "opentelemetry", "redis", "requests"),
+        ("aiohttp", "httpx2", "keyring", "opentelemetry", "redis", "requests", "serve", "urllib3"),
         ("test",),
         ("--resolution", "lowest-direct"),
     ),
