@@ -76,12 +76,17 @@ class Program:
         self.processes: list[subprocess.Popen[str]] = []
         self.reached = folder / "reached"
 
+    @staticmethod
+    def path(*folders: Path) -> str:
+        """Return PYTHONPATH with these folders first."""
+        return ":".join(map(str, (*folders, HERE, PACKAGES)))
+
     def start(
         self, endpoint: Endpoint, command: list[object], **variables: Any
     ) -> subprocess.Popen[str]:
         """Start a command."""
         usual = {"ENDPOINT": endpoint.url, "STORE": "memory://", "FOLDER": str(self.folder)}
-        usual["PYTHONPATH"] = f"{HERE}:{PACKAGES}"
+        usual["PYTHONPATH"] = self.path()
         with (self.folder / "log").open("wb") as log:
             process = self._spawn(
                 # The kernel ends it even if this process is killed and can't.
