@@ -6,6 +6,7 @@ import argparse
 import re
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
+from keyturn._cli.token_formats import FORMATS
 from keyturn._names import escaped
 
 if TYPE_CHECKING:
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
 
     _Arguments: TypeAlias = dict[str, dict[str, Any]]
 
-_TOKEN_FORMATS = ("token", "header", "json", "env", "exec-credential", "credential-helper")
 # RFC 9110 section 5.6.2: a token.
 _HEADER_NAME_PATTERN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _EXIT_CODES = """
@@ -150,10 +150,16 @@ _COMMANDS: dict[str, tuple[str, str, _Arguments]] = {
         "tokens",
         "Print a token that can be used now",
         {
-            "--format": {"choices": _TOKEN_FORMATS, "default": "token"},
+            "--format": {"choices": tuple(FORMATS), "default": "token"},
             "--renew": {
                 "action": "store_true",
                 "help": "request a new token even if the cached one is valid",
+            },
+            "--refused": {
+                "metavar": "-",
+                "choices": ("-",),
+                "help": "read from standard input a token that an API refused; request a new one "
+                "if it is still the current one",
             },
             **_NAME,
         },

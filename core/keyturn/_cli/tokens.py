@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 import sys
 import time
 from typing import TYPE_CHECKING
 
 from keyturn import errors
 from keyturn._cli.commands import DONE, FAILED, Row, print_rows, report
+from keyturn._cli.token_formats import FORMATS
 from keyturn._connection import manager_of
 from keyturn._names import escaped
 from keyturn._redaction import Redaction
 from keyturn._secret import Secret
+from keyturn._token import Token
 from keyturn._tokens.snapshot import EMPTY
 
 if TYPE_CHECKING:
@@ -23,7 +26,6 @@ if TYPE_CHECKING:
 
     from keyturn._config.configuration import Configuration
     from keyturn._connection import Connection
-    from keyturn._token import Token
 
 _MAX_INPUT = 65_536
 
@@ -50,11 +52,11 @@ def status(arguments: argparse.Namespace) -> int:
 def token(arguments: argparse.Namespace) -> None:
     """Print a token that can be used now."""
     with _configuration(arguments).open(arguments.name) as connection:
-        stale = _current_token(connection) if arguments.renew else None
+        stale = _unusable_token(arguments, connection)
         if arguments.format == "credential-helper":
             _check_requested_uri(connection, sys.stdin.read(_MAX_INPUT))
         token = connection.token(stale=stale)
-        print(_formatted(arguments.format, connection, token), file=arguments.out, flush=True)
+        print(FORMATS[arguments.format](connection, token), file=arguments.out, flush=True)
 
 
 def explain(arguments: argparse.Namespace) -> None:
@@ -192,6 +194,24 @@ def _current_token(connection: Connection) -> Token | None:
     return None if snapshot is EMPTY else snapshot.token
 
 
+def _unusable_token(arguments: argparse.Namespace, connection: Connection) -> Token | None:
+    """Return the token that must not be printed, if there is one."""
+    if arguments.refused is None:
+        return _current_token(connection) if arguments.renew else None
+    if arguments.renew or arguments.format == "credential-helper":
+        raise errors.ConfigurationError(
+            "--refused goes neither with --renew nor with --format credential-helper."
+        )
+    refused = sys.stdin.read(_MAX_INPUT).strip()
+    if not re.fullmatch(r"[\x21-\x7e]+", refused):
+        raise errors.ConfigurationError(
+            "standard input must hold the refused token: visible ASCII characters alone.",
+            connection=connection.name,
+            hint="Pass what keyturn token has printed, without a header's name or scheme.",
+        )
+    return Token(refused, token_type="", expires_at=0.0)
+
+
 def _token_state(connection: Connection) -> Row:
     """Return the state of a connection's token, or of an error response that is cached."""
     manager = manager_of(connection)
@@ -207,43 +227,6 @@ def _token_state(connection: Connection) -> Row:
 def _expires_in(token: Token) -> int:
     """Return the seconds until a token expires."""
     return round(token.expires_at - time.time())
-
-
-def _formatted(form: str, connection: Connection, token: Token) -> str:
-    """Return a token in one of the formats of `--format`."""
-    if form == "token":
-        return token.access_token
-    if form == "header":
-        # For `curl -H @-`, which keeps the token off the command line.
-        return ": ".join(next(iter(connection.headers().items())))
-    if form == "json":
-        fields = ("access_token", "token_type", "expires_at", "scope")
-        return json.dumps({name: getattr(token, name) for name in fields})
-    if form == "env":
-        return _assignments(connection, token)
-    # RFC 3339, in whole seconds, rounded down.
-    expires = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(token.expires_at))
-    if form == "exec-credential":
-        # What kubectl expects (its page «client-go credential plugins»).
-        status = {"token": token.access_token, "expirationTimestamp": expires}
-        version = "client.authentication.k8s.io/v1"
-        return json.dumps({"apiVersion": version, "kind": "ExecCredential", "status": status})
-    # What Bazel expects (its proposal «Credential Helpers»).
-    headers = {name: [value] for name, value in connection.headers().items()}
-    return json.dumps({"headers": headers, "expires": expires})
-
-
-def _assignments(connection: Connection, token: Token) -> str:
-    """Return assignments for a shell's `eval`."""
-    import shlex
-
-    values = {
-        "KEYTURN_ACCESS_TOKEN": token.access_token,
-        "KEYTURN_TOKEN_TYPE": token.token_type,
-        "KEYTURN_EXPIRES_AT": str(int(token.expires_at)),
-        "KEYTURN_API_URL": connection.api_url,
-    }
-    return "\n".join(f"{name}={shlex.quote(value)}" for name, value in values.items())
 
 
 def _check_requested_uri(connection: Connection, request: str) -> None:

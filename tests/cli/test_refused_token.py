@@ -1,0 +1,97 @@
+"""`keyturn token --refused -` and `--format headers`: what scripts need after a 401."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from keyturn.testing import Emulator
+
+    from .conftest import Result
+
+    Keyturn = Callable[..., Result]
+
+
+@pytest.fixture
+def refused(monkeypatch: pytest.MonkeyPatch, keyturn: Keyturn) -> Keyturn:
+    """Give a function that reports a refused token on standard input."""
+
+    def call(token: str, *options: str) -> Result:
+        monkeypatch.setattr("sys.stdin", io.StringIO(token))
+        return keyturn("token", "shop", "--refused", "-", *options)
+
+    return call
+
+
+@pytest.mark.usefixtures("shop")
+def test_current_token_is_replaced_and_an_older_one_is_not(
+    emulator: Emulator, keyturn: Keyturn, refused: Keyturn
+) -> None:
+    """Each script that meets one revocation would cause a token request of its own."""
+    first = keyturn("token", "shop").out
+    emulator.revoke_tokens("orocommerce")
+
+    printed = [refused(first).out for _ in range(5)]
+
+    assert set(printed) == {keyturn("token", "shop").out}
+    assert printed[0] != first
+    assert emulator.token_requests("orocommerce") == 2
+
+
+@pytest.mark.usefixtures("shop")
+def test_token_that_is_not_known_here_is_no_reason_to_renew(
+    emulator: Emulator, keyturn: Keyturn, refused: Keyturn
+) -> None:
+    """A script could use up the rate limit with any input."""
+    first = keyturn("token", "shop").out
+
+    assert refused("another-token").out == first
+    assert emulator.token_requests("orocommerce") == 1
+
+
+@pytest.mark.usefixtures("shop")
+@pytest.mark.parametrize(
+    ("token", "options", "problem"),
+    [
+        ("", (), "visible ASCII characters alone"),
+        ("Authorization: Bearer x", (), "visible ASCII characters alone"),
+        ("tök", (), "visible ASCII characters alone"),
+        ("token", ("--renew",), "neither with --renew"),
+        ('{"uri": "x"}', ("--format", "credential-helper"), "--format credential-helper"),
+    ],
+)
+def test_input_that_is_no_token(
+    emulator: Emulator, refused: Keyturn, token: str, options: tuple[str, ...], problem: str
+) -> None:
+    """A script with a mistake would get the refused token again, and never learn why."""
+    result = refused(token, *options)
+
+    assert (result.code, result.out) == (2, "")
+    assert problem in result.err
+    assert emulator.token_requests("orocommerce") == 0
+
+
+def test_a_token_is_not_taken_from_the_arguments(shop: Path, keyturn: Keyturn) -> None:
+    """Every user of the machine could read it in the list of processes."""
+    del shop
+    assert keyturn("token", "shop", "--refused", "s3cr3t").code == 2
+
+
+def test_headers_are_all_that_a_request_needs(
+    emulator: Emulator, configure: Callable[..., Path], keyturn: Keyturn
+) -> None:
+    """Norce's API answers 400 to a request without ApplicationId."""
+    settings = emulator.settings("norce-commerce") | {"application_id": "1042"}
+    configure(shop={"provider": "norce-commerce", **settings})
+
+    token = keyturn("token", "shop").out.rstrip()
+    lines = keyturn("token", "shop", "--format", "headers").out.splitlines()
+
+    assert lines[0] == f"Authorization: Bearer {token}"
+    assert "ApplicationId: 1042" in lines
