@@ -1,0 +1,121 @@
+"""The data of a token request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping  # noqa: TC003 - the annotations are read at run time
+from typing import ClassVar, Literal
+
+from keyturn._http.request import BodyFormat  # noqa: TC001 - as above
+from keyturn._providers import checks
+from keyturn._providers.datum import NO_TABLE, datum
+from keyturn._rate_limit import RateLimit, rate_limit_problem
+
+ClientAuthentication = Literal[
+    "client_secret_post",
+    "client_secret_basic",
+    "client_secret_basic_raw",
+    "client_secret_headers",
+    "private_key_jwt",
+    "tls_client_auth",
+]
+
+
+class RequestData:
+    """The data of a token request."""
+
+    name: ClassVar[str] = datum(
+        "The name that users choose it by; also the entry point's.",
+        check=checks.matches(
+            r"[A-Za-z0-9]+(?:[._-]+[A-Za-z0-9]+)*",
+            "must have letters, digits and inner . _ or - only",
+        ),
+    )
+    title: ClassVar[str] = datum("Its name for people.", default="")
+    token_url: ClassVar[str] = datum(
+        "The token endpoint, a template such as `https://{tenant}.acme.example/token`.",
+        check=lambda url: checks.required(url) or checks.address(url),
+        template="address",
+    )
+    method: ClassVar[Literal["POST", "GET"]] = datum(
+        "The token request's HTTP method.", default="POST"
+    )
+    body_format: ClassVar[BodyFormat] = datum(
+        "How the parameters are sent: `form`, `json`, or `query` (in the URL, with an empty body).",
+        default="form",
+    )
+    client_authentication: ClassVar[ClientAuthentication] = datum(
+        "How the client authenticates, in the terms of RFC 7591 section 2 and three more.",
+        default="client_secret_post",
+    )
+    client_id_name: ClassVar[str] = datum(
+        "The parameter or header of the client ID; empty when it isn't sent.",
+        default="client_id",
+    )
+    client_secret_name: ClassVar[str] = datum(
+        "The parameter or header of the client secret; empty when it isn't sent.",
+        default="client_secret",
+    )
+    grant_type: ClassVar[str] = datum(
+        "The grant; empty when none is sent.", default="client_credentials"
+    )
+    parameters: ClassVar[Mapping[str, str]] = datum(
+        "Further parameters of the token request, templates.",
+        default=NO_TABLE,
+        template="token_request",
+    )
+    token_headers: ClassVar[Mapping[str, str]] = datum(
+        "Further headers of the token request, templates.",
+        default=NO_TABLE,
+        check=checks.headers,
+        template="token_request",
+    )
+    scope_name: ClassVar[str] = datum(
+        "The parameter of the scope; empty when it isn't sent as one.",
+        default="scope",
+    )
+    assertion_name: ClassVar[str] = datum(
+        "The parameter of the signed JWT, with `private_key_jwt`; `assertion` where the JWT is the "
+        "grant (RFC 7521 section 4).",
+        default="client_assertion",
+        check=checks.required,
+    )
+    assertion_algorithm: ClassVar[str] = datum(
+        "How the JWT is signed (RFC 7518 section 3.1).",
+        default="RS256",
+        check=checks.matches(
+            r"(?:RS|PS|ES)(?:256|384|512)|ES256K|EdDSA|Ed25519|Ed448",
+            "must be an algorithm with a private key, such as RS256, PS256, ES256 or EdDSA",
+        ),
+    )
+    assertion_key_header: ClassVar[str] = datum(
+        "The JWT's header that names the key, such as `x5t#S256` (RFC 7515 section 4.1).",
+        default="kid",
+        check=checks.matches(
+            r"(?!(?:alg|b64|crit|typ)(?![\s\S]))[\s\S]+", "can't be empty, alg, b64, crit or typ"
+        ),
+    )
+    assertion_audience: ClassVar[str] = datum(
+        "The JWT's `aud`, a template; empty for the token endpoint's address.",
+        default="",
+        template="token_request",
+    )
+    assertion_claims: ClassVar[Mapping[str, str]] = datum(
+        "Further claims, templates. `iss` and `sub` are the client ID; an empty value removes one.",
+        default=NO_TABLE,
+        template="token_request",
+    )
+    assertion_lifetime: ClassVar[float] = datum(
+        "Seconds for which the JWT is valid.",
+        default=300.0,
+        check=checks.between(1, 86_400, unit="seconds"),
+    )
+    rate_limit: ClassVar[RateLimit | None] = datum(
+        "How many token requests the token endpoint's host allows; none if none is documented.",
+        default=None,
+        check=rate_limit_problem,
+    )
+    token_status: ClassVar[int] = datum(
+        "The HTTP status of a response with a token (RFC 6749 section 5.1).",
+        default=200,
+        check=checks.between(200, 299),
+    )

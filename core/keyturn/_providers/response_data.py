@@ -1,0 +1,79 @@
+"""The data of how a token endpoint's response is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping  # noqa: TC003 - the annotations are read at run time
+from typing import ClassVar, Literal
+
+from keyturn._providers import checks
+from keyturn._providers.datum import NO_TABLE, datum
+
+LifetimeFormat = Literal[
+    "seconds", "decimal", "milliseconds", "epoch", "epoch_milliseconds", "date"
+]
+
+
+class TokenResponseMapping:
+    """Where the token, its lifetime and an error stand in responses; by default as in RFC 6749."""
+
+    media_types: ClassVar[tuple[str, ...]] = datum(
+        "Content types of a response with a token that is JSON, besides JSON's own, such as "
+        "`text/plain`; `*` for any.",
+        default=(),
+        check=checks.media_types,
+    )
+    response_encoding: ClassVar[Literal["utf-8", "utf-8-sig", "utf-16", "iso-8859-1"]] = datum(
+        "The encoding of a response; `utf-8-sig` may begin with a byte order mark.",
+        default="utf-8",
+    )
+    scope_separator: ClassVar[str] = datum(
+        "What stands between the values of the scope (RFC 6749 section 3.3: a space).",
+        default=" ",
+        check=checks.required,
+    )
+    scope_format: ClassVar[Literal["string", "array", "ignored"]] = datum(
+        "What `scope` in the response is: a `string`; an `array` of strings, or a string; or "
+        "`ignored`: the requested scope counts.",
+        default="string",
+    )
+    token_field: ClassVar[str] = datum(
+        "The path of the token in the response; empty when the whole body is the token.",
+        default="access_token",
+        check=checks.optional_path,
+    )
+    token_type: ClassVar[str] = datum(
+        "What `token_type` in the response must be, in any case; empty when it doesn't matter.",
+        default="Bearer",
+    )
+    lifetime_field: ClassVar[str] = datum(
+        "The path of the lifetime in the response; empty when it isn't read: see "
+        "`missing_lifetime`.",
+        default="expires_in",
+        check=checks.optional_path,
+    )
+    lifetime_format: ClassVar[LifetimeFormat] = datum(
+        "What it holds: `seconds`, `decimal` (seconds, also as a string such as `3599.0`) or "
+        "`milliseconds` from now; or the end, as `epoch` (seconds), `epoch_milliseconds` or "
+        "`date` (RFC 3339).",
+        default="seconds",
+    )
+    missing_lifetime: ClassVar[float | None] = datum(
+        "Seconds to assume where the response has no lifetime; none refuses such a response.",
+        default=None,
+        check=checks.positive,
+    )
+    error_field: ClassVar[str] = datum(
+        "The path of an error's code, in responses of any status.",
+        default="error",
+        check=checks.path,
+    )
+    error_description_field: ClassVar[str] = datum(
+        "The path of the error's description.",
+        default="error_description",
+        check=checks.path,
+    )
+    error_codes: ClassVar[Mapping[str, str]] = datum(
+        'The OAuth codes of the platform\'s own codes, such as `{"40013": "invalid_client"}`.',
+        default=NO_TABLE,
+        check=checks.codes,
+    )
