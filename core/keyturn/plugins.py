@@ -25,8 +25,8 @@ from keyturn._providers.settings import (
 from keyturn._rate_limit import RateLimit
 
 if TYPE_CHECKING:
-    from keyturn._plugins.loading import provider_from_file
-    from keyturn._providers.from_data import DescriptionSettings, provider_from_data
+    from keyturn._plugins.descriptions import provider_from_data, provider_from_file
+    from keyturn._providers.description_settings import DescriptionSettings
 
 __all__ = [
     "ABSENT",
@@ -69,9 +69,9 @@ __all__ = [
 
 # Only providers described by data need them, and they take as long to import as Python to start.
 _LAZY = {
-    "DescriptionSettings": "keyturn._providers.from_data",
-    "provider_from_data": "keyturn._providers.from_data",
-    "provider_from_file": "keyturn._plugins.loading",
+    "DescriptionSettings": "keyturn._providers.description_settings",
+    "provider_from_data": "keyturn._plugins.descriptions",
+    "provider_from_file": "keyturn._plugins.descriptions",
 }
 __getattr__, __dir__ = lazy_names(__name__, _LAZY)
 publish(__name__, [globals()[name] for name in __all__ if name not in _LAZY])

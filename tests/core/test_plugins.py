@@ -941,8 +941,8 @@ def test_provider_may_be_a_file_of_data(here: Site, module: str) -> None:
     ("text", "words"),
     [
         ('tokn_url = "x"', "tokn_url: is not known. Did you mean token_url?"),
-        ("token_url = ", "acme.toml is not TOML (TOMLDecodeError: Invalid value"),
-        (b"\xff", "acme.toml is not TOML (UnicodeDecodeError: "),
+        ("token_url = ", "acme.toml is not TOML: the end, line 1: Invalid value"),
+        (b"\xff", "acme.toml is not UTF-8: line 1 has another encoding"),
     ],
 )
 def test_mistake_in_a_file_of_data_is_reported(here: Site, text: str | bytes, words: str) -> None:

@@ -11,6 +11,7 @@ from keyturn._cli.commands import DONE, FAILED, print_rows
 from keyturn._config.configuration import parse
 from keyturn._names import escaped
 from keyturn._plugins import loading as plugins
+from keyturn._plugins.descriptions import provider_from_file
 from keyturn._providers.calls import translate_errors
 from keyturn._providers.schema import json_schema
 from keyturn._providers.settings import given_secrets
@@ -34,7 +35,7 @@ def providers(arguments: argparse.Namespace) -> None:
 
 def schema(arguments: argparse.Namespace) -> None:
     """Print the JSON Schema of a provider's settings."""
-    found = plugins.provider(arguments.provider).settings_schema()
+    found = _chosen(arguments.provider).settings_schema()
     print(json.dumps(found, indent=2), file=arguments.out)
 
 
@@ -46,8 +47,7 @@ def verify(arguments: argparse.Namespace) -> int:
     if not arguments.verbose:
         # The checks provoke the provider's warnings.
         arguments.log.setLevel(logging.CRITICAL)
-    is_file = arguments.provider.endswith(".toml")
-    provider = (plugins.provider_from_file if is_file else plugins.provider)(arguments.provider)
+    provider = _chosen(arguments.provider)
     settings = _settings(provider, arguments.settings)
     report = run(provider, settings, Examples())
     redaction = Redaction(given_secrets(provider.settings, settings))
@@ -64,6 +64,11 @@ def verify(arguments: argparse.Namespace) -> int:
         for line in "\n".join(_lines(report)).split("\n"):
             print(escaped(redaction.text(line)), file=arguments.out)
     return FAILED if report.failures else DONE
+
+
+def _chosen(name: str) -> Provider[Any]:
+    """Return the provider of a name, or of a TOML file."""
+    return provider_from_file(name) if name.endswith(".toml") else plugins.provider(name)
 
 
 def _settings(provider: Provider[Any], arguments: list[str]) -> dict[str, Any]:

@@ -7,7 +7,6 @@ import logging
 import operator
 import traceback
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
@@ -30,7 +29,6 @@ from keyturn._system_errors import advice as system_advice
 from keyturn._system_errors import system_failure
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable
     from importlib.resources.abc import Traversable
 
@@ -97,9 +95,13 @@ def provider(name: str) -> Provider[Any]:
 @cached_once
 def loaded_provider(name: str) -> Provider[Any]:
     """Import and return the provider of a name; see `provider`."""
+    return _attempt(_provider_of, _enabled(name))
+
+
+def _enabled(name: str) -> Installed:
     plugin = OWN_PROVIDERS.get(name) or _chosen(name)
     if not is_disabled(plugin):
-        return _attempt(_provider_of, plugin)
+        return plugin
     raise errors.ProviderLoadError(
         f"{plugin} is disabled by the environment variable {CHOICE_VARIABLE}.",
         hint=f"Change {CHOICE_VARIABLE}, or choose another provider.",
@@ -179,35 +181,6 @@ def call_plugins(hook: str, wanted: type = object, /, **arguments: Any) -> list[
     return found
 
 
-def provider_from_file(path: str | os.PathLike[str], *, name: str | None = None) -> Provider[Any]:
-    """Return the provider that a TOML file describes; see `provider_from_data`.
-
-    Args:
-        path: The file.
-        name: The provider's name; by default the one in the file, else the file's without `.toml`.
-
-    Raises:
-        keyturn.errors.ConfigurationError: The file can't be read, or there are mistakes in it.
-    """
-    return _described(Path(path), name)
-
-
-def _described(file: Traversable, name: str | None) -> Provider[Any]:
-    import tomllib
-
-    from keyturn._providers.from_data import provider_from_data
-
-    try:
-        description = tomllib.loads(file.read_bytes().decode())
-    except (OSError, ValueError, RecursionError) as error:
-        what = "can't be read" if isinstance(error, OSError) else "is not TOML"
-        problem = f"{what} ({type(error).__name__}: {error})"
-    else:
-        name = name or description.get("name", file.name.removesuffix(".toml"))
-        return provider_from_data(description, name=name)
-    raise errors.ConfigurationError(f"the description {file} {problem}.")
-
-
 def _attempt(load: Callable[[Installed], T], plugin: Installed) -> T:
     """Return what `load` makes of a plugin; any failure is raised as ProviderLoadError."""
     problem, advice = plugin.version_problem()
@@ -237,10 +210,7 @@ def _provider_of(plugin: Installed) -> Provider[Any]:
     imported, manager = _import(plugin)
     results = manager.hook.keyturn_provider()
     if not results and hasattr(imported, "__path__"):
-        import importlib.resources  # 20 ms, which only such a provider costs
-
-        file = importlib.resources.files(imported) / f"{plugin.name}.toml"
-        results = [_described(file, plugin.name)] if file.is_file() else []
+        results = _described(imported, plugin.name)
     found: Any = results[0] if len(results) == 1 else None
     if not isinstance(found, Provider):
         raise errors.ConfigurationError(
@@ -254,6 +224,34 @@ def _provider_of(plugin: Installed) -> Provider[Any]:
     if mistakes or found.name != plugin.name:
         raise errors.ConfigurationError("; ".join(mistakes) or "its name is not its entry point's")
     return found
+
+
+def _described(package: Any, name: str) -> list[Provider[Any]]:
+    """Return the provider that a file of a package describes, if there is one."""
+    import importlib.resources  # 20 ms, which only such a provider costs
+
+    from keyturn._plugins.descriptions import provider_in
+
+    directory = importlib.resources.files(package)
+    file = f"{name}.toml"
+    return [provider_in(directory, file, name)] if (directory / file).is_file() else []
+
+
+def description_of(name: str) -> Traversable:
+    """Return the directory in which an installed provider has its description `NAME.toml`.
+
+    Raises:
+        keyturn.errors.ConfigurationError: There is no such provider, or no such file of it.
+    """
+    import importlib.resources
+
+    plugin = _enabled(name)
+    package, _ = _attempt(_import, plugin)
+    if hasattr(package, "__path__"):
+        directory = importlib.resources.files(package)
+        if (directory / f"{name}.toml").is_file():
+            return directory
+    raise errors.ConfigurationError(f"{plugin} is not described by data.")
 
 
 def _register(manager: pluggy.PluginManager, plugin: Installed) -> None:

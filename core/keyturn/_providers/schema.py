@@ -153,7 +153,8 @@ def _allow_blank(
             keywords["pattern"] = "|".join(filter(None, patterns))
         if "enum" in keywords:
             keywords["enum"] = [*keywords["enum"], ""]
-        if keywords.get("format") == "uri":
+        keywords.pop("minLength", None)  # a pattern says it too
+        if keywords.pop("format", None) == "uri":
             keywords["format"] = "uri-reference"  # an empty string is one
     if is_nullable and "enum" in keywords:
         keywords["enum"] = [*keywords["enum"], None]

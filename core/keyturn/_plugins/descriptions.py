@@ -1,0 +1,203 @@
+"""Descriptions of providers: read from files, and together with what they extend."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from keyturn import errors
+from keyturn._names import in_one_line
+from keyturn._plugins import loading
+from keyturn._providers.from_data import described_provider
+
+if TYPE_CHECKING:
+    import os
+    from importlib.resources.abc import Traversable
+
+    from keyturn._providers.provider import Provider
+
+Table = Mapping[str, Any]
+
+_SUFFIX = ".toml"
+
+
+def provider_from_data(description: Mapping[str, Any], *, name: str | None = None) -> Provider[Any]:
+    """Return the provider that a description describes.
+
+    Args:
+        description: What a TOML file holds: the data of a provider, `credentials`, and `settings`
+            with a table for each setting; see the page «Providers as data» of the reference. Or
+            `settings` is a class derived from `Settings`. A file that it extends is named by its
+            absolute path.
+        name: The provider's name, if the description does not have it.
+
+    Raises:
+        keyturn.errors.ConfigurationError: There are mistakes in it; all of them are named.
+
+    Example:
+        >>> import keyturn
+        >>> acme = keyturn.plugins.provider_from_data(
+        ...     {"name": "acme", "token_url": "https://acme.example/oauth/token"}
+        ... )
+        >>> acme.settings_schema()["required"]
+        ['client_id', 'client_secret']
+    """
+    if not isinstance(description, Mapping):
+        raise errors.ConfigurationError("the description of a provider must be a table.")
+    if "extends" in description:
+        description = _extended(description, None, ())
+    return described_provider(description, name)
+
+
+def provider_from_file(path: str | os.PathLike[str], *, name: str | None = None) -> Provider[Any]:
+    """Return the provider that a TOML file describes; see `provider_from_data`.
+
+    Args:
+        path: The file. What it extends is found relative to it.
+        name: The provider's name; by default the one in the file, else the file's without `.toml`.
+
+    Raises:
+        keyturn.errors.ConfigurationError: The file can't be read, or there are mistakes in it.
+    """
+    file = Path(path)
+    return provider_in(file.parent, file.name, name)
+
+
+def provider_in(directory: Traversable, file: str, name: str | None = None) -> Provider[Any]:
+    """Return the provider that a file of a directory, or of a package, describes."""
+    path = directory / file
+    try:
+        description: Table = _read(path)
+    except _UnreadableError as error:
+        problem = str(error)
+    else:
+        name = name or description.get("name", file.removesuffix(_SUFFIX))
+        base = f", which extends {description['extends']}" if "extends" in description else ""
+        whole: Table = _extended(description, directory, (_identity(path),))
+        return described_provider(whole, name, f" ({path}{base})")
+    raise errors.ConfigurationError(f"the description {path} {problem}")
+
+
+class _UnreadableError(Exception):
+    """A file can't be read, or is no TOML; the message is a sentence without its subject."""
+
+
+def _read(file: Traversable, chain: tuple[str, ...] = ()) -> dict[str, Any]:
+    import tomllib
+
+    if _identity(file) in chain:
+        raise _UnreadableError("leads back to the description itself.")
+    try:
+        text = file.read_bytes().decode("utf-8-sig")
+        return tomllib.loads(text)
+    except OSError as error:
+        problem = f"can't be read: {error.strerror}."
+    except UnicodeDecodeError as error:
+        line = bytes(error.object[: error.start]).count(b"\n") + 1
+        problem = f"is not UTF-8: line {line} has another encoding. Save it as UTF-8."
+    except tomllib.TOMLDecodeError as error:
+        problem = f"is not TOML: {_syntax_problem(str(error), text)}"
+    except RecursionError:
+        problem = "is not TOML: its tables or lists are nested too deeply."
+    raise _UnreadableError(problem)
+
+
+# What `tomllib` reports, and what to write.
+_SYNTAX = {
+    r"Invalid value": 'a string stands in quotes, as in name = "acme"; true and false don\'t',
+    r"Expected '=' after a key": 'write name = "value", and a table\'s name in brackets',
+    r"Cannot (?:overwrite|declare)|twice": "a name stands once only: remove one of the two",
+    r"Unclosed inline table": "a table in braces ends in the line that it begins in",
+    r"Illegal character '\\n'": "close the quotes in this line",
+    r"Unescaped '\\\\'": "write a backslash twice, or the string in single quotes",
+}
+
+
+def _syntax_problem(reported: str, text: str) -> str:
+    """Return a sentence for what `tomllib` reports, with the line."""
+    what, _, place = reported.partition(" (at ")
+    place = place.replace("end of document", f"the end, line {len(text.splitlines()) or 1}")
+    hint = next((hint for pattern, hint in _SYNTAX.items() if re.search(pattern, what)), "")
+    what = re.sub(r"\('(.*?)',?\)", lambda found: found[1].replace("', '", "."), what)
+    return f"{place.rstrip(')')}: {what}{f': {hint}' if hint else ''}."
+
+
+def _extended(description: Table, directory: Traversable | None, chain: tuple[str, ...]) -> Table:
+    """Return a description together with what it extends.
+
+    Args:
+        description: The description.
+        directory: Where its file is; None if it has none.
+        chain: The files that led to it, and its own.
+
+    Raises:
+        keyturn.errors.ConfigurationError: What it extends can't be found or read.
+    """
+    if "extends" not in description:
+        return description
+    own = {key: value for key, value in description.items() if key != "extends"}
+    try:
+        place, file = _base(description["extends"], directory)
+        path = place / file
+        base: Table = _read(path, chain)
+    except _UnreadableError as error:
+        problem = f"{json.dumps(description['extends'], default=str)} {error}"
+    else:
+        base = _extended(base, place, (*chain, _identity(path)))
+        return _merged({key: value for key, value in base.items() if key != "name"}, own)
+    raise errors.ConfigurationError(
+        "the description of a provider has 1 mistake(s):",
+        problems=[errors.Problem("extends", problem)],
+    )
+
+
+def _base(name: object, directory: Traversable | None) -> tuple[Traversable, str]:
+    """Return the directory and the name of the file that a description extends."""
+    if not isinstance(name, str) or not name:
+        raise _UnreadableError(
+            'must be a file such as "base.toml", or the name of an installed provider.'
+        )
+    if not name.endswith(_SUFFIX):
+        try:
+            return loading.description_of(name), f"{name}{_SUFFIX}"
+        except errors.ConfigurationError as error:
+            raise _UnreadableError(f"can't be extended: {in_one_line(error)}") from None
+    if directory is None and not Path(name).is_absolute():
+        raise _UnreadableError(
+            "must be an absolute path, or the name of an installed provider: these data are in no "
+            "file that it could be relative to."
+        )
+    folder, _, file = name.rpartition("/")
+    place = Path() if directory is None else directory
+    return (place / (folder or "/") if "/" in name else place), file
+
+
+def _identity(path: Traversable) -> str:
+    return str(path.resolve() if isinstance(path, Path) else path)
+
+
+def _merged(base: Table, own: Table) -> dict[str, Any]:
+    """Return a description's tables over those that it extends."""
+    merged = _merge(base, own)
+    given, inherited = own.get("settings", {}), base.get("settings", {})
+    if not (isinstance(given, Mapping) and isinstance(inherited, Mapping)):
+        return merged
+    removed = {name for name in given.keys() & inherited.keys() if given[name] is False}
+    # Of the two ways to say which scope there is, the description's own counts.
+    removed |= {"scope"} if "scope" in own and "scope" not in given else set()
+    if "scope" in given and "scope" not in own:
+        merged.pop("scope", None)
+    kept = merged.get("settings", {}).items()
+    return {**merged, "settings": {name: each for name, each in kept if name not in removed}}
+
+
+def _merge(base: Table, own: Table) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in own.items():
+        under = merged.get(key)
+        are_tables = isinstance(under, Mapping) and isinstance(value, Mapping)
+        merged[key] = _merge(cast("Table", under), value) if are_tables else value
+    return merged

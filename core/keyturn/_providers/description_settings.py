@@ -1,0 +1,56 @@
+"""Settings that are a description themselves: those of the provider `generic`."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from keyturn._providers.data import DATA, datum_types
+from keyturn._providers.fields import setting
+from keyturn._providers.kinds import kind_of
+from keyturn._providers.setting_tables import CREDENTIAL_FIELDS, Field, class_with
+from keyturn._providers.settings import Settings
+
+
+def _title(name: str) -> str:
+    title = re.sub(r"\b(?:api|id|url)\b", lambda match: match[0].upper(), name.replace("_", " "))
+    return title[0].upper() + title[1:]
+
+
+_OPTIONAL_CREDENTIALS: dict[str, Field] = {
+    name: (kind_of(field.type)[0] | None, attrs.field(default=None, metadata=field.metadata))
+    for name, field in CREDENTIAL_FIELDS.items()
+}
+# Settings of every provider, and what a setting can't say.
+_NO_SETTINGS = frozenset({"name", "title", "token_url", "api_url", "rate_limit"})
+_DATA_FIELDS: dict[str, Field] = {
+    name: (
+        datum_types()[name],
+        setting(
+            _title(name),
+            datum.description,
+            default=datum.default,
+            check=datum.check or (lambda _: None),
+        ),
+    )
+    for name, datum in DATA.items()
+    if name not in _NO_SETTINGS
+}
+
+if TYPE_CHECKING:
+
+    class _Fields(Settings):
+        def __getattr__(self, name: str) -> Any: ...
+
+else:
+    _Fields = class_with(Settings, _OPTIONAL_CREDENTIALS | _DATA_FIELDS)
+
+
+class DescriptionSettings(_Fields):
+    """Credentials of any kind, all optional, and the data of a provider under their own names."""
+
+    def description(self) -> dict[str, Any]:
+        """Return the data, as `provider_from_data` takes them, without a name."""
+        return {name: getattr(self, name) for name in _DATA_FIELDS} | {"settings": type(self)}
