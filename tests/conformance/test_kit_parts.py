@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 import keyturn
-from keyturn._providers.data import LifetimeFormat
+from keyturn._providers.lifetimes import LifetimeFormat
 from keyturn.testing._messages import Response
 from keyturn.testing.provider_kit._endpoint import RESET, Endpoint
 from keyturn.testing.provider_kit._examples import CheckFailed, Examples
@@ -122,7 +122,9 @@ def test_endpoint_survives_any_client() -> None:
         httpx.get(endpoint.url, trust_env=False)
 
 
-@pytest.mark.parametrize("lifetime_format", get_args(LifetimeFormat))
+@pytest.mark.parametrize(
+    "lifetime_format", [*get_args(LifetimeFormat), "%Y-%m-%d %H:%M", "%d %b %Y"]
+)
 def test_lifetimes_are_made_up_in_every_format(lifetime_format: str) -> None:
     """A correct provider would fail for its lifetimes."""
     provider = provider_from_data(lifetime_format=lifetime_format, lifetime_field="data.0.end")

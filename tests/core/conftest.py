@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import select
 import socket
 import ssl
@@ -15,7 +16,7 @@ import keyturn
 from keyturn import errors
 from keyturn._connection import make_connection
 from keyturn._http.transport import Transport
-from keyturn._providers.settings import read
+from keyturn._providers.settings import read as read_settings
 from keyturn._tokens.options import Specification
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def platform(world: World) -> Callable[..., keyturn.Connection]:
         provider = keyturn.plugins.provider_from_data(usual | (data or {}), name="acme")
         names = {field.name for field in attrs.fields(provider.settings)}
         credentials = {name: text for name, text in CREDENTIALS.items() if name in names}
-        values, mistakes = read(provider.settings, credentials | settings)
+        values, mistakes = read_settings(provider.settings, credentials | settings)
         assert values is not None, mistakes
         return make_connection(
             Specification(provider, values),
@@ -54,6 +55,26 @@ def platform(world: World) -> Callable[..., keyturn.Connection]:
         )
 
     return connect
+
+
+@pytest.fixture
+def read(world: World, platform: Callable[..., keyturn.Connection]) -> Callable[..., keyturn.Token]:
+    """Give a function that returns the token which a platform's response gives."""
+
+    def read_response(
+        data: dict[str, Any], body: object, *, status: int = 200, **headers: str
+    ) -> keyturn.Token:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        response = keyturn.plugins.Response(
+            status, {"content-type": "application/json"} | named, content, world.clock.now
+        )
+        world.endpoint.responses = [response] * 3
+        connection = platform(data)
+        connection.forget()
+        return connection.token()
+
+    return read_response
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 from hypothesis import given
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import keyturn
 from keyturn import errors
 from keyturn._providers.data import TokenResponseMapping
+from keyturn._providers.lifetimes import LifetimeFormat
 from keyturn._providers.token_response import read_error, read_token
 
 if TYPE_CHECKING:
@@ -26,24 +27,7 @@ NOW = 1_800_000_000.0
 JSON = {"content-type": "application/json"}
 USUAL = {"access_token": "t0ken", "token_type": "Bearer", "expires_in": 3600}
 YEAR = 31_536_000.0
-
-
-@pytest.fixture
-def read(world: World, platform: Platform) -> Callable[..., keyturn.Token]:
-    """Give a function that returns the token which a platform's response gives."""
-
-    def read_response(
-        data: dict[str, Any], body: object, *, status: int = 200, **headers: str
-    ) -> keyturn.Token:
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        response = keyturn.plugins.Response(status, JSON | named, content, world.clock.now)
-        world.endpoint.responses = [response] * 3
-        connection = platform(data)
-        connection.forget()
-        return connection.token()
-
-    return read_response
+DATE = email.utils.formatdate(NOW, usegmt=True)
 
 
 # --- The token ---
@@ -216,91 +200,6 @@ def test_other_fields_end_somewhere(read: Callable[..., keyturn.Token]) -> None:
 
     assert 10 < extra.count("{") < 40
     assert "bottom" not in extra
-
-
-# --- The lifetime ---
-
-
-def date(seconds: float) -> str:
-    """Return a time as the header Date has it."""
-    return email.utils.formatdate(seconds, usegmt=True)
-
-
-# Format, value, the server's clock in seconds ahead of ours, the lifetime that is read.
-LIFETIMES: dict[str, tuple[str, object, float, float]] = {
-    "seconds": ("seconds", 90, 0, 90),
-    "seconds as a string": ("seconds", "90", 0, 90),
-    "seconds with a fraction": ("seconds", 90.5, 0, 90.5),
-    "seconds whatever the clock": ("seconds", 90, 500, 90),
-    "seconds beyond a year": ("seconds", 10**12, 0, YEAR),
-    "milliseconds": ("milliseconds", 90_000, 0, 90),
-    "milliseconds as a string": ("milliseconds", "90000", 0, 90),
-    "epoch": ("epoch", NOW + 90, 0, 90),
-    "epoch as a string": ("epoch", "1800000090", 0, 90),
-    "epoch of a fast clock": ("epoch", NOW + 590, 500, 90),
-    "epoch of a slow clock": ("epoch", NOW - 410, -500, 90),
-    "epoch in milliseconds": ("epoch_milliseconds", (NOW + 90) * 1000, 0, 90),
-    "epoch in milliseconds of a fast clock": ("epoch_milliseconds", (NOW + 590) * 1000, 500, 90),
-    "date": ("date", "2027-01-15T08:01:30Z", 0, 90),
-    "date with an offset": ("date", "2027-01-15T10:01:30+02:00", 0, 90),
-    "date with a fraction": ("date", "2027-01-15T08:01:30.500Z", 0, 90.5),
-    "date without offset": ("date", "2027-01-15T08:01:30", 0, 90),
-    "date with a space": ("date", "2027-01-15 08:01:30+00:00", 0, 90),
-    "date of a fast clock": ("date", "2027-01-15T08:09:50Z", 500, 90),
-    "date beyond a year": ("date", "2999-01-01T00:00:00Z", 0, YEAR),
-}
-
-
-@pytest.mark.parametrize(("kind", "value", "ahead", "lifetime"), LIFETIMES.values(), ids=LIFETIMES)
-def test_lifetime_is_read_as_it_is_written(
-    read: Callable[..., keyturn.Token], kind: str, value: object, ahead: float, lifetime: float
-) -> None:
-    """A token would be used when it is over, or renewed far too often."""
-    data = {"lifetime_field": "data.end", "lifetime_format": kind}
-    token = read(data, USUAL | {"data": {"end": value}}, date=date(NOW + ahead))
-
-    assert token.lifetime == pytest.approx(lifetime)
-    assert token.expires_at == pytest.approx(NOW + lifetime)
-
-
-FORMATS = ("seconds", "milliseconds", "epoch", "epoch_milliseconds", "date")
-NO_LIFETIMES = [None, "", "soon", True, [], {}, 0, "0", -1, "-1", "1e3", "9" * 19, "٣"]
-PAST = [
-    ("epoch", NOW),
-    ("epoch", NOW - 1),
-    ("epoch", str(int(NOW - 90))),
-    ("epoch_milliseconds", NOW * 1000 - 1),
-    ("date", "2027-01-15T08:00:00Z"),
-    ("date", "2026-01-15T08:00:00Z"),
-    ("date", "0001-01-01T00:00:00+14:00"),
-    ("date", "0001-01-01T00:00:00"),
-    ("date", "2027-02-30T00:00:00Z"),
-    ("date", 1_900_000_000),
-]
-
-
-@pytest.mark.parametrize(
-    ("kind", "value"), [*PAST, *((kind, value) for kind in FORMATS for value in NO_LIFETIMES)]
-)
-def test_lifetime_that_is_none_is_refused(
-    read: Callable[..., keyturn.Token], kind: str, value: object
-) -> None:
-    """A token without a known end would be used for ever, or never."""
-    with pytest.raises(errors.InvalidTokenResponse, match=r"expires_in is (missing|not a )"):
-        read({"lifetime_format": kind}, USUAL | {"expires_in": value})
-
-
-@pytest.mark.parametrize("kind", FORMATS)
-@pytest.mark.parametrize(("assumed", "lifetime"), [(90, 90), (float("inf"), YEAR)])
-def test_missing_lifetime_is_the_platforms(
-    read: Callable[..., keyturn.Token], kind: str, assumed: float, lifetime: float
-) -> None:
-    """A token without a lifetime could not be used, though the platform documents one."""
-    data = {"lifetime_format": kind, "missing_lifetime": assumed}
-
-    assert read(data, USUAL | {"expires_in": None}).lifetime == lifetime
-    with pytest.raises(errors.InvalidTokenResponse):
-        read(data, USUAL | {"expires_in": "garbage"})
 
 
 # --- Errors ---
@@ -497,7 +396,7 @@ MAPPINGS = st.builds(
     token_field=PATHS | st.just(""),
     token_type=st.sampled_from(["", "Bearer"]),
     lifetime_field=PATHS,
-    lifetime_format=st.sampled_from(FORMATS),
+    lifetime_format=st.sampled_from(get_args(LifetimeFormat)),
     error_field=PATHS,
     error_description_field=PATHS,
     error_codes=st.dictionaries(st.text(max_size=3), st.just("invalid_client"), max_size=2),
@@ -511,7 +410,7 @@ def test_any_response_gives_a_token_or_our_error(
     mapping: TokenResponseMapping, body: bytes, kind: str
 ) -> None:
     """An unforeseen response would break the program with an error of Python's."""
-    response = keyturn.plugins.Response(200, {"content-type": kind, "date": date(NOW)}, body, NOW)
+    response = keyturn.plugins.Response(200, {"content-type": kind, "date": DATE}, body, NOW)
     error = read_error(response, mapping)
     assert error is None or isinstance(error.code, str)
     try:

@@ -189,17 +189,18 @@ def retry_after(response: Response) -> float | None:
     text = response.headers.get("retry-after", "").strip()
     if re.fullmatch(r"[0-9]+", text):
         return min(float(text), MAX_RETRY_AFTER)  # infinity when there are hundreds of digits
-    date = _http_date(text)
+    date = http_date(text)
     return None if date is None else min(max(0.0, date - date_header(response)), MAX_RETRY_AFTER)
 
 
 def date_header(response: Response) -> float:
     """Return the server's time by its `Date` header, in epoch seconds; else the time of sending."""
-    date = _http_date(response.headers.get("date", ""))
+    date = http_date(response.headers.get("date", ""))
     return response.sent_at if date is None else date
 
 
-def _http_date(text: str) -> float | None:
+def http_date(text: str) -> float | None:
+    """Return a date of HTTP (RFC 9110 section 5.6.7) in epoch seconds, or None."""
     from email.utils import mktime_tz, parsedate_tz  # 10 ms, for a rare form
 
     try:

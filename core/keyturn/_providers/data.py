@@ -14,13 +14,12 @@ from typing import Any, ClassVar
 from keyturn._providers import checks
 from keyturn._providers.datum import DATA, NO_TABLE, Datum, TemplateUse, datum
 from keyturn._providers.request_data import RequestData
-from keyturn._providers.response_data import LifetimeFormat, TokenResponseMapping
+from keyturn._providers.response_data import TokenResponseMapping
 
 __all__ = [
     "DATA",
     "ApiData",
     "Datum",
-    "LifetimeFormat",
     "RequestData",
     "TemplateUse",
     "TokenResponseMapping",

@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping  # noqa: TC003 - the annotations are read at run time
 from typing import ClassVar, Literal
 
-from keyturn._providers import checks
+from keyturn._providers import checks, lifetimes
 from keyturn._providers.datum import NO_TABLE, datum
-
-LifetimeFormat = Literal[
-    "seconds", "decimal", "milliseconds", "epoch", "epoch_milliseconds", "date"
-]
 
 
 class TokenResponseMapping:
@@ -51,11 +47,15 @@ class TokenResponseMapping:
         default="expires_in",
         check=checks.optional_path,
     )
-    lifetime_format: ClassVar[LifetimeFormat] = datum(
-        "What it holds: `seconds`, `decimal` (seconds, also as a string such as `3599.0`) or "
-        "`milliseconds` from now; or the end, as `epoch` (seconds), `epoch_milliseconds` or "
-        "`date` (RFC 3339).",
+    lifetime_format: ClassVar[str] = datum(
+        "What it holds: `seconds`, `decimal` (seconds, also as a string such as `3599.0`), "
+        "`milliseconds`, a `duration` (`1h`, `1d12h`, `PT1H`), or `hh:mm`, `hh:mm:ss`, `d:hh:mm` "
+        "or `d:hh:mm:ss`, from now; or the end, as `epoch` (seconds), `epoch_milliseconds`, `date` "
+        "(RFC 3339), `http_date` (RFC 9110 section 5.6.7), or a pattern of `strptime` such as "
+        "`%Y-%m-%d %H:%M:%S`, in UTC. With `jwt` it is the `exp` of the token itself, or of the "
+        "JWT at another `lifetime_field`.",
         default="seconds",
+        check=lifetimes.lifetime_format,
     )
     missing_lifetime: ClassVar[float | None] = datum(
         "Seconds to assume where the response has no lifetime; none refuses such a response.",

@@ -9,35 +9,26 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 from keyturn import errors
 from keyturn._http.error_codes import OAUTH_CODES, UNAVAILABLE_CODES
 from keyturn._http.response import (
-    MAX_LIFETIME,
     OAuthError,
     Response,
-    date_header,
     has_json_type,
     is_code,
     json_of,
     media_type_of,
 )
 from keyturn._providers.checks import SCOPE_VALUE_PATTERN
+from keyturn._providers.lifetimes import lifetime_of
 from keyturn._secret import Secret
 from keyturn._token import Token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from keyturn._providers.data import LifetimeFormat, TokenResponseMapping
+    from keyturn._providers.data import TokenResponseMapping
 
-# The unit in seconds, whether it counts from now, and what is wanted.
-_LIFETIMES: dict[LifetimeFormat, tuple[float, bool, str]] = {
-    "seconds": (1.0, True, "a number of seconds above 0"),
-    "decimal": (1.0, True, "a number of seconds above 0"),
-    "milliseconds": (1e-3, True, "a number of milliseconds above 0"),
-    "epoch": (1.0, False, "a future time in epoch seconds"),
-    "epoch_milliseconds": (1e-3, False, "a future time in epoch milliseconds"),
-    "date": (1.0, False, "a future time as a date of RFC 3339"),
-}
 # Levels of a response's other fields that are kept.
 _MAX_DEPTH = 32
+_DEFAULT_LIFETIME_FIELD = "expires_in"
 _VISIBLE_PATTERN = r"[\x21-\x7e]{1,65536}"
 _SCOPE_PATTERN = f"{SCOPE_VALUE_PATTERN}(?: +{SCOPE_VALUE_PATTERN})*"
 # In lower case and without underscores: several platforms write `refreshToken`.
@@ -102,10 +93,15 @@ def read_token(
             hint="Set token_field to the path at which this server's responses have the token.",
         )
     fields: dict[str, Any] = content if isinstance(content, dict) else {}
+    path, form = mapping.lifetime_field, mapping.lifetime_format
+    lifetime = field_of(content, path) if path else None
+    if form == "jwt" and path in {"", _DEFAULT_LIFETIME_FIELD}:
+        path, lifetime = field or "token", token
+    seconds = lifetime_of(lifetime, form, path or "lifetime", response, missing_lifetime)
     return Token(
         access_token=token,
         token_type=_token_type(fields.get("token_type"), mapping.token_type),
-        expires_at=response.sent_at + _lifetime(content, mapping, response, missing_lifetime),
+        expires_at=response.sent_at + seconds,
         scope=_scope(fields.get("scope"), requested_scope, mapping),
         extra=_without_tokens(fields, token, field.split(".")),
         issued_at=response.sent_at,
@@ -216,68 +212,6 @@ def _whole_body(response: Response, content: Any) -> object:
 
 def _is_visible(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and re.fullmatch(_VISIBLE_PATTERN, value) is not None
-
-
-def _lifetime(
-    content: Any,
-    mapping: TokenResponseMapping,
-    response: Response,
-    missing_lifetime: float | None,
-) -> float:
-    """Return the seconds for which the token lives from when its request was sent."""
-    path = mapping.lifetime_field
-    value = field_of(content, path) if path else None
-    if value is None and missing_lifetime is not None:
-        return min(missing_lifetime, MAX_LIFETIME)
-    unit, is_relative, wanted = _LIFETIMES[mapping.lifetime_format]
-    number = _number(value, mapping.lifetime_format)
-    if number is not None:
-        # A time of the server's is measured by the server's clock, if the response has its time.
-        seconds = number * unit - (0.0 if is_relative else date_header(response))
-        if 0 < seconds < float("inf"):
-            return min(seconds, MAX_LIFETIME)
-    what = "missing" if value is None else f"not {wanted}"
-    raise errors.InvalidTokenResponse(
-        f"the response's {path or 'lifetime'} is {what}.",
-        hint=_LIFETIME_HINTS[value is None] + _like_decimal(value),
-    )
-
-
-# By whether there is no lifetime.
-_LIFETIME_HINTS = (
-    (
-        "Set lifetime_format to what this server sends, or lifetime_field to where the lifetime "
-        'is; with lifetime_field "", missing_lifetime counts.'
-    ),
-    (
-        "Set missing_lifetime to the seconds that a token of this server lives, or lifetime_field "
-        "to where the response has them."
-    ),
-)
-
-
-def _like_decimal(value: Any) -> str:
-    is_decimal = _number(value, "decimal") is not None and _number(value, "seconds") is None
-    return ' (lifetime_format "decimal" takes a string with a decimal point.)' if is_decimal else ""
-
-
-def _number(value: Any, form: LifetimeFormat) -> float | None:
-    if form == "date":
-        return _date(value)
-    pattern = r"[0-9]{1,18}(?:\.[0-9]{1,18})?" if form == "decimal" else r"[0-9]{1,18}"
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    is_digits = isinstance(value, str) and re.fullmatch(pattern, value)
-    return float(value) if is_number or is_digits else None
-
-
-def _date(value: Any) -> float | None:
-    import datetime as dt  # only platforms that send a date need it
-
-    try:
-        moment = dt.datetime.fromisoformat(value)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()
-    except (TypeError, ValueError, OverflowError):
-        return None
 
 
 def _scope(value: Any, requested: str | None, mapping: TokenResponseMapping) -> str | None:

@@ -82,7 +82,7 @@ class Acme(keyturn.plugins.Provider[ShopSettings]):
     title = 7  # error
     method = "PATCH"  # error
     token_status = "200"  # error
-    lifetime_format = "epoche"  # error
+    lifetime_format = 7  # error
     parameters = {"a": 1}  # error  # noqa: RUF012
     max_margin = None  # error
 

@@ -53,8 +53,7 @@ def lifetime(subject: Subject) -> None:
             f"the response's token is read with a lifetime of {token.lifetime:g} s; its lifetime "
             "is "
             f"{wanted:g} s.",
-            "correct lifetime_field and lifetime_format (seconds, milliseconds, epoch, "
-            "epoch_milliseconds or date), or read_token.",
+            "correct lifetime_field and lifetime_format, or read_token.",
         )
 
 
@@ -73,14 +72,15 @@ def missing_lifetime(subject: Subject) -> None:
     sample = subject.sample
     if not isinstance(sample.content, dict):
         return
-    bare = samples.without(sample.content, subject.effective_provider.lifetime_field)
+    field = samples.lifetime_path(subject.effective_provider)
+    bare = samples.without(sample.content, field)
     token = _token_or_none(subject, sample.changed(bare))
     if token is None:
         return
     if assumed is None or not math.isclose(token.lifetime, assumed, abs_tol=_TOLERANCE):
         raise CheckFailed(
             f"missing_lifetime is {assumed}, but a token whose response has no "
-            f"{subject.effective_provider.lifetime_field} lives {token.lifetime:g} s.",
+            f"{field} lives {token.lifetime:g} s.",
             "let read_token call self.assumed_lifetime(settings); correct lifetime_field if the "
             "lifetime is elsewhere.",
         )
@@ -103,15 +103,17 @@ def bad_lifetimes(subject: Subject) -> None:
 
 def short_lifetime(subject: Subject) -> None:
     """A token of two seconds can be used; each lives as long as its response says."""
-    sample, field = subject.sample, subject.effective_provider.lifetime_field
+    sample, field = subject.sample, samples.lifetime_path(subject.effective_provider)
     if field_of(sample.content, field) is None:
         return
-    if _token_or_none(subject, sample.living(subject.effective_provider, _SHORT)) is None:
+    step = samples.step(subject.effective_provider.lifetime_format)
+    short, other = (-(-seconds // step) * step for seconds in (_SHORT, _OTHER))
+    if _token_or_none(subject, sample.living(subject.effective_provider, short)) is None:
         raise CheckFailed(
-            "a token that lives two seconds is rejected.",
+            f"a token that lives {short:g} seconds is rejected.",
             "let read_token take every lifetime above 0.",
         )
-    for seconds in (_SHORT, _OTHER):
+    for seconds in {short, other}:
         token = _token_or_none(subject, sample.living(subject.effective_provider, seconds))
         if token is None or abs(token.lifetime - seconds) > _TOLERANCE:
             raise CheckFailed(
@@ -120,19 +122,19 @@ def short_lifetime(subject: Subject) -> None:
                 "let read_token use the lifetime that the response has; correct lifetime_field and "
                 "lifetime_format.",
             )
-    _count_from_request(subject)
+    _count_from_request(subject, other)
 
 
-def _count_from_request(subject: Subject) -> None:
+def _count_from_request(subject: Subject, seconds: float) -> None:
     """Read a response to a request of a while ago."""
     provider, settings, request = subject.effective_provider, subject.settings(), subject.request()
     sent_at = float(int(time.time() - _AGO))
-    reply = subject.sample.living(provider, _OTHER, sent_at)
+    reply = subject.sample.living(provider, seconds, sent_at)
     response = attrs.evolve(samples.to_response(reply), sent_at=sent_at)
     token = subject.call("read_token", lambda: provider.read_token(settings, response, request))
-    if abs(token.expires_at - sent_at - _OTHER) > _TOLERANCE:
+    if abs(token.expires_at - sent_at - seconds) > _TOLERANCE:
         raise CheckFailed(
-            f"a token of {_OTHER:g} s expires {token.expires_at - sent_at:g} s after its request "
+            f"a token of {seconds:g} s expires {token.expires_at - sent_at:g} s after its request "
             "was "
             "sent.",
             "let read_token count from response.sent_at, never from the time of reading.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import datetime as dt
 import json
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 TOKEN = "made-up-token"  # noqa: S105 - made up
 LIFETIME = 3600.0
 _UNITS = {"seconds": 1.0, "decimal": 1.0, "milliseconds": 1e-3}
+# What the finest directive of a pattern counts, in seconds.
+_STEPS = {"%S": 1, "%M": 60, "%H": 3600, "%I": 3600, "%d": 86_400, "%j": 86_400}
 
 
 @attrs.frozen
@@ -52,9 +55,11 @@ class Sample:
         self, provider: Provider[Any], seconds: float, sent_at: float | None = None
     ) -> Response:
         """Return the same response with another lifetime, counted from `sent_at` or from now."""
+        form = provider.lifetime_format
         now = int(time.time() if sent_at is None else sent_at)
-        value = _lifetime_value(provider.lifetime_format, seconds, now)
-        response = self.changed(placed(self.content, provider.lifetime_field, value))
+        now -= now % step(form)
+        value = _lifetime_value(form, seconds, now)
+        response = self.changed(placed(self.content, lifetime_path(provider), value))
         headers = {**response.headers, "Date": formatdate(now, usegmt=True)}
         return attrs.evolve(response, headers=headers)
 
@@ -75,10 +80,26 @@ def made_up(provider: Provider[Any], api_url: str) -> Sample:
         content = placed(content, "token_type", provider.token_type)
     if provider.api_url_field:
         content = placed(content, provider.api_url_field, api_url)
-    if not provider.lifetime_field:
+    if not lifetime_path(provider):
         return Sample(json_response(status, content), None, is_made_up=True)
     sample = Sample(json_response(status, content), LIFETIME, is_made_up=True)
-    return attrs.evolve(sample, response=sample.living(provider, LIFETIME))
+    lifetime = max(LIFETIME, step(provider.lifetime_format))
+    response = sample.living(provider, lifetime)
+    return attrs.evolve(sample, response=response, lifetime=lifetime)
+
+
+def lifetime_path(provider: Provider[Any]) -> str:
+    """Return where the lifetime is in a response; for a JWT's own end, where the token is."""
+    is_own = provider.lifetime_format == "jwt" and provider.lifetime_field in {"", "expires_in"}
+    return provider.token_field if is_own else provider.lifetime_field
+
+
+def step(form: str) -> int:
+    """Return what the lifetimes of a format, or the ends, are multiples of, in seconds."""
+    finest = [seconds for directive, seconds in _STEPS.items() if directive in form]
+    if "%" in form:
+        return finest[0]
+    return 60 if form.endswith("hh:mm") else 1
 
 
 def from_example(example: Mapping[str, Any]) -> Response:
@@ -140,11 +161,31 @@ def without(content: Any, path: str) -> Any:
     return copied
 
 
-def _lifetime_value(kind: str, seconds: float, now: int) -> object:
-    if kind in _UNITS:
-        number = seconds / _UNITS[kind]
+def _lifetime_value(form: str, seconds: float, now: int) -> object:
+    if form in _UNITS:
+        number = seconds / _UNITS[form]
         return int(number) if number == int(number) else number
+    if form == "duration":
+        return f"{seconds:g}s"
+    if ":" in form and "%" not in form:
+        return _clock(form, int(seconds))
     end = now + seconds
-    if kind == "date":
-        return dt.datetime.fromtimestamp(end, dt.UTC).isoformat()
-    return end if kind == "epoch" else end * 1000
+    moment = dt.datetime.fromtimestamp(end, dt.UTC)
+    if form == "jwt":
+        return ".".join(_base64(json.dumps(each)) for each in ({"alg": "none"}, {"exp": end}, 0))
+    if "%" in form:
+        return moment.strftime(form)
+    dates = {"date": moment.isoformat(), "http_date": formatdate(end, usegmt=True)}
+    return dates.get(form, end if form == "epoch" else end * 1000)
+
+
+def _clock(form: str, seconds: int) -> str:
+    """Return seconds in a format such as `d:hh:mm`."""
+    days, rest = divmod(seconds, 86_400)
+    hours = rest // 3600 + (0 if form.startswith("d") else 24 * days)
+    parts = {"d": days, "hh": f"{hours:02}", "mm": f"{rest // 60 % 60:02}", "ss": f"{rest % 60:02}"}
+    return ":".join(f"{parts[each]}" for each in form.split(":"))
+
+
+def _base64(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")

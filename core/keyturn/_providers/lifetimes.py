@@ -1,0 +1,237 @@
+"""The lifetime of a token, in any of the forms in which servers send it."""
+
+from __future__ import annotations
+
+import base64
+import calendar
+import functools
+import re
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from keyturn import errors
+from keyturn._http.response import MAX_LIFETIME, date_header, http_date, json_of
+from keyturn._names import did_you_mean
+from keyturn._providers.checks import SchemaCheck, anchored
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable
+
+    from keyturn._http.response import Response
+
+LifetimeFormat = Literal[
+    "seconds",
+    "decimal",
+    "milliseconds",
+    "epoch",
+    "epoch_milliseconds",
+    "date",
+    "jwt",
+    "duration",
+    "hh:mm",
+    "hh:mm:ss",
+    "d:hh:mm",
+    "d:hh:mm:ss",
+    "http_date",
+]
+# The unit in seconds, whether it counts from now, and what is wanted.
+_LIFETIMES: dict[str, tuple[float, bool, str]] = {
+    "seconds": (1.0, True, "a number of seconds above 0"),
+    "decimal": (1.0, True, "a number of seconds above 0"),
+    "milliseconds": (1e-3, True, "a number of milliseconds above 0"),
+    "epoch": (1.0, False, "a future time in epoch seconds"),
+    "epoch_milliseconds": (1e-3, False, "a future time in epoch milliseconds"),
+    "date": (1.0, False, "a future time as a date of RFC 3339"),
+    "jwt": (1.0, False, "a JWT with a future time as its exp"),
+    "duration": (1.0, True, "a duration such as 1h, 1d12h or PT1H"),
+    "hh:mm": (1.0, True, "hours and minutes such as 01:30"),
+    "hh:mm:ss": (1.0, True, "hours, minutes and seconds such as 01:30:00"),
+    "d:hh:mm": (1.0, True, "days, hours and minutes such as 1:01:30"),
+    "d:hh:mm:ss": (1.0, True, "days, hours, minutes and seconds such as 1:01:30:00"),
+    "http_date": (1.0, False, "a future time as a date of HTTP (RFC 9110 section 5.6.7)"),
+}
+_JWT_PARTS = 3
+_DIGITS = r"[0-9]{1,9}"
+_SECONDS = {"w": 604_800, "d": 86_400, "h": 3600, "m": 60, "s": 1}
+_UNITS = {
+    "w": "weeks?|w",
+    "d": "days?|d",
+    "h": "hours?|hrs?|h",
+    "m": "minutes?|mins?|m",
+    "s": "seconds?|secs?|s",
+}
+_DURATION_PATTERN = " *".join(
+    rf"(?:(?P<{name}>{_DIGITS}(?:\.[0-9]{{1,9}})?) ?(?:{words}))?" for name, words in _UNITS.items()
+)
+# ISO 8601; years and months are left out: they have no fixed length.
+_ISO_PATTERN = (
+    rf"P(?:(?P<w>{_DIGITS})W)?(?:(?P<d>{_DIGITS})D)?"
+    rf"(?:T(?:(?P<h>{_DIGITS})H)?(?:(?P<m>{_DIGITS})M)?(?:(?P<s>{_DIGITS}(?:\.[0-9]{{1,9}})?)S)?)?"
+)
+_CLOCK_PATTERNS = {
+    "hh:mm": rf"(?P<h>{_DIGITS}):(?P<m>[0-5]?[0-9])",
+    "hh:mm:ss": (
+        rf"(?:(?P<d>{_DIGITS})\.)?(?P<h>{_DIGITS}):(?P<m>[0-5]?[0-9]):"
+        r"(?P<s>[0-5]?[0-9](?:\.[0-9]{1,9})?)"
+    ),
+    "d:hh:mm": rf"(?P<d>{_DIGITS}):(?P<h>[01]?[0-9]|2[0-3]):(?P<m>[0-5]?[0-9])",
+    "d:hh:mm:ss": (
+        rf"(?P<d>{_DIGITS}):(?P<h>[01]?[0-9]|2[0-3]):(?P<m>[0-5]?[0-9]):(?P<s>[0-5]?[0-9])"
+    ),
+}
+# A longer string is no duration and no date.
+_LONGEST = 80
+# What of `strptime` is read: numbers, names and offsets, each once; with a year, a month and a day.
+_STRPTIME_PATTERN = (
+    r"(?![\s\S]*(%[A-Za-z])[\s\S]*\1)(?=[\s\S]*%[Yy])(?=[\s\S]*%(?:j|[mbB][\s\S]*%d|d[\s\S]*%[mbB]))"
+    r"(?:[^%]|%[YymbBdjaAHIMSfpz%])+"
+)
+
+
+def _format_problem(form: str) -> str | None:
+    """Check the name of a format, or a pattern of `strptime`."""
+    known = get_args(LifetimeFormat)
+    if form in known:
+        return None
+    if "%" not in form:
+        question = did_you_mean(form, known)
+        return f"must be one of {', '.join(known)}, or a pattern such as %Y-%m-%d.{question}"
+    if re.fullmatch(_STRPTIME_PATTERN, form):
+        return None
+    return (
+        "must have a year (%Y), a month (%m, %b) and a day (%d), each once, and of the other "
+        "directives only %H %I %M %S %f %p %j %a %z"
+    )
+
+
+lifetime_format = SchemaCheck(
+    _format_problem,
+    {"pattern": anchored(f"{'|'.join(get_args(LifetimeFormat))}|{_STRPTIME_PATTERN}")},
+)
+
+
+def lifetime_of(
+    value: Any, form: str, name: str, response: Response, missing_lifetime: float | None
+) -> float:
+    """Return the seconds for which a token lives from when its request was sent.
+
+    Args:
+        value: What the response has as the lifetime, or None.
+        form: Its format.
+        name: What it is called in an error.
+        response: The response.
+        missing_lifetime: Seconds to assume when there is none; None refuses the response.
+
+    Raises:
+        keyturn.errors.InvalidTokenResponse: It is missing, or is not what it must be.
+    """
+    number = None if value is None else _number(value, form)
+    is_missing = value is None or (form == "jwt" and number is None)
+    if is_missing and missing_lifetime is not None:
+        return min(missing_lifetime, MAX_LIFETIME)
+    unit, is_relative, wanted = _LIFETIMES.get(form) or (1.0, False, f"a future time as {form}")
+    if number is not None:
+        # A time of the server's is measured by the server's clock, if the response has its time.
+        seconds = number * unit - (0.0 if is_relative else date_header(response))
+        if 0 < seconds < float("inf"):
+            return min(seconds, MAX_LIFETIME)
+    raise errors.InvalidTokenResponse(
+        f"the response's {name} is {'missing' if value is None else f'not {wanted}'}.",
+        hint=_HINTS[value is None] + _other_format(value, form),
+    )
+
+
+# By whether there is no lifetime.
+_HINTS = (
+    (
+        "Set lifetime_format to what this server sends, or lifetime_field to where the lifetime "
+        'is; with lifetime_field "", missing_lifetime counts.'
+    ),
+    (
+        "Set missing_lifetime to the seconds that a token of this server lives, or lifetime_field "
+        "to where the response has them."
+    ),
+)
+
+
+def _other_format(value: Any, form: str) -> str:
+    """Return a hint at the formats that a string has which has not the expected one."""
+    if not isinstance(value, str) or _number(value, form) is not None:
+        return ""
+    fits = [each for each in _LIFETIMES if _number(value, each) is not None]
+    if fits == ["decimal"]:
+        return ' (lifetime_format "decimal" takes a string with a decimal point.)'
+    names = " or ".join(f'"{each}"' for each in fits)
+    return f" (It has the form of lifetime_format {names}.)" if fits else ""
+
+
+def _number(value: Any, form: str) -> float | None:
+    """Return the number that a value stands for in a format, or None."""
+    if form not in _PLAIN:
+        read = _READERS.get(form) or functools.partial(_by_pattern, pattern=form)
+        is_readable = isinstance(value, str) and (form == "jwt" or len(value) <= _LONGEST)
+        return read(value) if is_readable else None
+    pattern = r"[0-9]{1,18}(?:\.[0-9]{1,18})?" if form == "decimal" else r"[0-9]{1,18}"
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    is_digits = isinstance(value, str) and re.fullmatch(pattern, value)
+    return float(value) if is_number or is_digits else None
+
+
+def _date(value: str) -> float | None:
+    import datetime as dt  # only platforms that send a date need it
+
+    try:
+        return _epoch(dt.datetime.fromisoformat(value))
+    except (ValueError, OverflowError):
+        return None
+
+
+def _by_pattern(value: str, pattern: str) -> float | None:
+    import datetime as dt  # as above
+
+    try:
+        return _epoch(dt.datetime.strptime(value, pattern))  # noqa: DTZ007 - see `_epoch`
+    except (ValueError, OverflowError):
+        return None
+
+
+def _epoch(moment: dt.datetime) -> float:
+    """Return a time in epoch seconds; one without an offset is in UTC."""
+    offset = moment.utcoffset()
+    seconds = calendar.timegm(moment.timetuple()) + moment.microsecond / 1e6
+    return seconds - (offset.total_seconds() if offset else 0.0)
+
+
+def _jwt(value: str) -> float | None:
+    """Return the `exp` of a JWT (RFC 7519 section 4.1.4), without a check of its signature."""
+    parts = value.split(".")
+    if len(parts) != _JWT_PARTS:
+        return None
+    try:
+        claims = json_of(base64.b64decode(parts[1] + "==", altchars=b"-_"))
+    except ValueError:
+        return None
+    end = claims.get("exp") if isinstance(claims, dict) else None
+    return _number(end, "epoch")
+
+
+def duration(value: str) -> float | None:
+    """Return the seconds of a duration such as `1h`, `1d 12h`, `90 minutes` or `PT1H`, or None."""
+    return _added(_DURATION_PATTERN, value) or _added(_ISO_PATTERN, value)
+
+
+def _added(pattern: str, value: str) -> float | None:
+    match = re.fullmatch(pattern, value.strip(" "), re.IGNORECASE)
+    if match is None:
+        return None
+    return sum(float(number) * _SECONDS[unit] for unit, number in match.groupdict("0").items())
+
+
+_PLAIN = frozenset({"seconds", "decimal", "milliseconds", "epoch", "epoch_milliseconds"})
+_READERS: dict[str, Callable[[str], float | None]] = {
+    "date": _date,
+    "jwt": _jwt,
+    "duration": duration,
+    "http_date": http_date,
+    **{form: functools.partial(_added, pattern) for form, pattern in _CLOCK_PATTERNS.items()},
+}
