@@ -69,7 +69,7 @@ def is_missed(name: str, pin: Requirement, pinned: list[Requirement]) -> bool:
     left = [each for each in pinned if each is not pin]
     roots = locks.required(PROJECT, locks.LOCKS[name])
     return any(
-        f"needs {pin.name}" in problem.replace("_", "-")
+        f"needs {pin.name}" in problem.replace("_", "-").lower()
         for environment in locks._environments()  # noqa: SLF001 - as said
         for problem in locks._problems(left, roots, environment)  # noqa: SLF001
     )
