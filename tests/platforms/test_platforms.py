@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from joserfc import jwk, jwt
 
 import keyturn
@@ -130,18 +130,22 @@ ERRORS = {
 
 @pytest.fixture(scope="session")
 def credentials(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Give the key and the certificate that stand for placeholders in the examples."""
+    """Give the keys and the certificate that stand for placeholders in the examples."""
     import trustme
 
     path = tmp_path_factory.mktemp("credentials") / "client.pem"
     pair = trustme.CA().issue_cert("client.example").private_key_and_cert_chain_pem
     pair.write_to_path(path)
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
+    form = (
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    return {"{rsa}": key.decode(), "{certificate}": str(path)}
+    return {
+        "{rsa}": rsa.generate_private_key(65537, 2048).private_bytes(*form).decode(),
+        "{ec}": ec.generate_private_key(ec.SECP256R1()).private_bytes(*form).decode(),
+        "{certificate}": str(path),
+    }
 
 
 @pytest.fixture
@@ -225,7 +229,8 @@ def test_assertion_is_the_documented_one(
 ) -> None:
     """The platform would not accept the assertion, or see one `jti` twice."""
     request, golden = connect(platform).token_request(), platform.example["assertion"]
-    key = jwk.RSAKey.import_key(credentials["{rsa}"])
+    kind = jwk.ECKey if golden["header"]["alg"].startswith("ES") else jwk.RSAKey
+    key = kind.import_key(credentials[platform.example["settings"]["private_key"]])
     ids = set()
     for _ in range(2):
         sent = matches(platform.example["request"]["body"], request.body.decode())
