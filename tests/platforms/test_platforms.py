@@ -149,8 +149,11 @@ def credentials(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.fixture
-def connect(credentials: dict[str, str]) -> Connect:
-    """Give a function that connects to a platform with its example's settings."""
+def connect(world: World, credentials: dict[str, str]) -> Connect:
+    """Give a function that connects to a platform with its example's settings.
+
+    Its clock stands still, at 2027-01-15T08:00:00Z: requests and tokens may have times in them.
+    """
 
     def connect(platform: Platform, token_url: str = "", **options: Any) -> keyturn.Connection:
         given = platform.example["settings"] | ({"token_url": token_url} if token_url else {})
@@ -160,7 +163,8 @@ def connect(credentials: dict[str, str]) -> Connect:
         }
         settings, mistakes = read(platform.provider.settings, plain)
         assert settings is not None, mistakes
-        return make_connection(Specification(platform.provider, settings), MemoryStore(), **options)
+        specification = Specification(platform.provider, settings)
+        return make_connection(specification, MemoryStore(), clock=world.clock.clock, **options)
 
     return connect
 
@@ -176,7 +180,7 @@ def responding(world: World, connect: Connect) -> Connect:
         world.endpoint.responses = [
             keyturn.plugins.Response(response["status"], headers, body, world.clock.now)
         ] * 9
-        return connect(platform, clock=world.clock.clock, transport=world.endpoint)
+        return connect(platform, transport=world.endpoint)
 
     return responding
 
