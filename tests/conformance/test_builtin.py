@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keyturn._providers.data import DATA
+from keyturn._providers.data import DATA, ApiData
 from keyturn.testing import ProviderConformance
 
 if TYPE_CHECKING:
@@ -182,8 +182,7 @@ class TestGeneric(ProviderConformance):
         *("client_id_name", "client_secret_name", "private_key", "key_id", "certificate_key"),
         *("certificate_password", "per_minute", "burst", "token_status", "revocation_url"),
         *(name for name in DATA if name.startswith("assertion_")),
-        *("max_margin", "api_headers", "api_url_field", "api_domains"),
-        *("authorization_header", "authorization_scheme"),
+        *(name for name in vars(ApiData) if name in DATA),
     }
     others = {"method": "GET", "scope": ["read"]}
 

@@ -33,6 +33,7 @@ WRONG_KINDS: dict[str, object] = {
     "a number": "7",
     "an integer": 7.5,
     "a table with per_minute and burst": {"per_minute": 3},
+    "an integer or a list of integers": ["7"],
 }
 
 

@@ -62,7 +62,7 @@ def _type(field: dict[str, Any]) -> str:
     if "enum" in field:
         return " or ".join(f"`{value}`" for value in field["enum"] if value)
     if "items" in field:
-        return "string or list of strings"
+        return f"{(kind := field['items']['type'])} or list of {kind}s"
     if field.get("writeOnly"):
         return "secret"
     kinds = field["type"] if isinstance(field["type"], list) else [field["type"]]

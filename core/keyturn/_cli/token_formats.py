@@ -6,6 +6,8 @@ import json
 import time
 from typing import TYPE_CHECKING
 
+from keyturn import errors
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -15,6 +17,12 @@ if TYPE_CHECKING:
 
 def _header(connection: Connection, _: Token) -> str:
     """Return the header with the token, for `curl -H @-`, which keeps it off the command line."""
+    if connection.provider.authorization_query:
+        raise errors.ConfigurationError(
+            "the provider sends the token in the query of API requests, not in a header.",
+            connection=connection.name,
+            hint="Use keyturn request, or --format token.",
+        )
     return ": ".join(next(iter(connection.headers().items())))
 
 

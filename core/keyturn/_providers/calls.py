@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from itertools import chain
 from types import NoneType, SimpleNamespace
 from typing import Any, ParamSpec, TypeVar
@@ -15,7 +15,7 @@ from keyturn._http.urls import origin, url_problem
 from keyturn._http.values import DEFECT, defect
 from keyturn._http.values import translate_errors as translate
 from keyturn._names import did_you_mean
-from keyturn._providers import templates
+from keyturn._providers import api_authorization, templates
 from keyturn._providers.checks import header_name
 from keyturn._providers.data import DATA, Datum, datum_types
 from keyturn._providers.kinds import (
@@ -37,6 +37,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 NEEDED_SETTINGS = {"private_key_jwt": "private_key", "tls_client_auth": "certificate"}
+# What templates of each use may name besides settings.
+_NAMES: dict[str, Container[str]] = {"api_request": api_authorization.ApiNames()}
 # `titel` is as similar to `title`; `client_auth` to `client_authentication` is less so.
 _MISSPELT = 0.8
 
@@ -204,9 +206,10 @@ def _single_problems(provider: Provider[Any]) -> Iterator[tuple[str, str]]:
         value: Any = getattr(provider, name, None)
         problem = _value_problem(value, datum_types()[name], datum)
         if problem is None and datum.template:
+            names = _NAMES.get(datum.template, ())
             strings: Iterable[str] = (value,) if isinstance(value, str) else value.values()
             found = (
-                (each, templates.problem(each, provider.settings, datum.template))
+                (each, templates.problem(each, provider.settings, datum.template, names))
                 for each in strings
             )
             problem = next((f"{each!r} {wrong}" for each, wrong in found if wrong), None)
@@ -245,11 +248,21 @@ def _problems_together(data: Any, settings: type[Settings]) -> Iterator[tuple[st
             yield name, problem
     if data.method == "GET" and data.body_format not in {"query", ""}:
         yield "body_format", "must be query with method GET, which has no body"
-    for name in data.api_headers:
-        if name.lower() == data.authorization_header.lower():
-            yield "api_headers", f"{name} carries the token: see authorization_header"
+    yield from _api_problems(data)
     if data.token_field and data.token_field in {data.error_field, data.error_description_field}:
         yield "token_field", "can't be the field of an error as well"
+
+
+def _api_problems(data: Any) -> Iterator[tuple[str, str]]:
+    """Yield which data of API requests do not go together."""
+    if data.authorization_value and "{" not in data.authorization_value:
+        yield "authorization_value", "must name the token, as {token}"
+    for name in data.api_query:
+        if name == data.authorization_query:
+            yield "api_query", f"{name} carries the token: see authorization_query"
+    for name in data.api_headers:
+        if name.lower() == data.authorization_header.lower() and not data.authorization_query:
+            yield "api_headers", f"{name} carries the token: see authorization_header"
 
 
 def _misspelt_names(provider: Provider[Any]) -> Iterator[tuple[str, str]]:

@@ -146,6 +146,19 @@ def between(least: int, most: int | None = None, *, unit: str = "") -> Check:
     return SchemaCheck(check(is_right, f"{words}{unit and ' '}{unit}"), schema)
 
 
+def each_between(least: int, most: int) -> Check:
+    """Return a check of one or more integers, from `least` to `most`, both included."""
+    schema = {"minimum": least, "maximum": most}
+
+    def is_right(numbers: frozenset[int]) -> bool:
+        return bool(numbers) and all(least <= each <= most for each in numbers)
+
+    return SchemaCheck(
+        check(is_right, f"must be from {least} to {most}"),
+        {**schema, "items": {"type": "integer", **schema}, "minItems": 1},
+    )
+
+
 def each(rule: Check) -> Check:
     """Return a check of several strings by a rule for one; it names the first that is wrong."""
     return lambda values: next((f"{each!r} {rule(each)}" for each in values if rule(each)), None)
@@ -224,6 +237,10 @@ headers = SchemaCheck(
 )
 codes = SchemaCheck(
     _codes, {"additionalProperties": {"type": "string", "pattern": anchored(CODE_PATTERN)}}
+)
+header_value = matches(
+    r"(?:[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)?",
+    "must have visible ASCII characters, and spaces between them only",
 )
 domains = SchemaCheck(
     each(domain_problem), schema_of(each_matches(domain_pattern(), DOMAIN_PROBLEM))

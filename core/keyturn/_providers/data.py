@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import functools
 import typing
-from collections.abc import Mapping  # noqa: TC003 - the annotations are read at run time
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from keyturn._providers import checks
-from keyturn._providers.datum import DATA, NO_TABLE, Datum, TemplateUse, datum
+from keyturn._providers.datum import DATA, Datum, TemplateUse
 from keyturn._providers.request_data import RequestData
 from keyturn._providers.response_data import TokenResponseMapping
+
+# isort: split
+# After the others, as on the reference page.
+from keyturn._providers.api_data import ApiData
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = [
     "DATA",
@@ -25,54 +30,6 @@ __all__ = [
     "TokenResponseMapping",
     "datum_types",
 ]
-
-
-class ApiData:
-    """The data of a token's use."""
-
-    max_margin: ClassVar[float] = datum(
-        "Seconds before the end; the server issues no new token earlier. By default no cap.",
-        default=float("inf"),
-        check=checks.positive,
-    )
-    api_url: ClassVar[str] = datum(
-        "Where the API is, a template; empty when a setting or the token says it.",
-        default="",
-        check=checks.address,
-        template="address",
-    )
-    api_url_field: ClassVar[str] = datum(
-        "The path of the API's address in the token's response; empty when it has none.",
-        default="",
-        check=checks.optional_path,
-    )
-    api_domains: ClassVar[tuple[str, ...]] = datum(
-        "The domains below which that address must lie; none for the token endpoint's own host.",
-        default=(),
-        check=checks.domains,
-    )
-    authorization_header: ClassVar[str] = datum(
-        "The header of an API request that carries the token.",
-        default="Authorization",
-        check=checks.header_name,
-    )
-    authorization_scheme: ClassVar[str] = datum(
-        "What stands before the token in that header (RFC 6750 section 2.1); may be empty.",
-        default="Bearer",
-        check=checks.matches(r"[\x21-\x7e]*", "must be one word, or empty"),
-    )
-    api_headers: ClassVar[Mapping[str, str]] = datum(
-        "Further headers of each API request, templates.",
-        default=NO_TABLE,
-        check=checks.headers,
-        template="api_request",
-    )
-    revocation_url: ClassVar[str] = datum(
-        "The revocation endpoint (RFC 7009), a template; empty when there is none.",
-        default="",
-        check=checks.address,
-        template="address",
-    )
 
 
 @functools.cache

@@ -104,7 +104,7 @@ def keeps_blank(field: attrs.Attribute[Any]) -> bool:
     kind, _ = kind_of(field.type)
     check = field.metadata.get("check")
     may_be_empty = kind is str and check is not None and check("") is None
-    return may_be_empty or get_origin(kind) is Mapping  # no form sends a table
+    return may_be_empty or get_origin(kind) in {Mapping, frozenset}  # no form sends one
 
 
 def _integer(value: Any) -> Any:
@@ -123,6 +123,11 @@ def _strings(value: Any) -> Any:
     return tuple(values) if is_list else None
 
 
+def _integers(value: Any) -> Any:
+    values = [_integer(each) for each in (value if isinstance(value, _SEVERAL) else [value])]
+    return frozenset(values) if all(type(each) is int for each in values) else None
+
+
 def _table(value: Any) -> Any:
     if isinstance(value, Mapping) and all(isinstance(each, str) for each in chain(*value.items())):
         return MappingProxyType(dict(value))
@@ -134,11 +139,13 @@ def _rate_limit(value: Any) -> Any:
     return RateLimit(**value) if is_table else value
 
 
+_SEVERAL = (list, tuple, set, frozenset)
 _CONVERTERS: dict[Any, Callable[[Any], Any]] = {
     Secret: lambda value: Secret(value) if isinstance(value, str) else value,
     int: _integer,
     float: _float,
     tuple: _strings,
+    frozenset: _integers,
     Mapping: _table,
     RateLimit: _rate_limit,
 }
@@ -149,6 +156,7 @@ _WANTED = {
     bool: "true or false",
     Secret: "a string",
     tuple: "a string or a list of strings",
+    frozenset: "an integer or a list of integers",
     Mapping: 'a table of strings, such as { audience = "…" }',
     RateLimit: "a table with per_minute and burst",
 }

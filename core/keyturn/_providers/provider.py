@@ -10,7 +10,7 @@ from keyturn import errors
 from keyturn._http.request import ClientCertificate, Pairs, TokenRequest
 from keyturn._http.urls import is_below, origin, url_problem
 from keyturn._http.values import BasicCredentials, ClientAssertion, reveal
-from keyturn._providers import templates, token_response
+from keyturn._providers import api_authorization, templates, token_response
 from keyturn._providers.data import DATA, ApiData, RequestData, TokenResponseMapping
 from keyturn._providers.revocation import revocation_url
 from keyturn._providers.settings import Settings
@@ -100,14 +100,21 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
         return token_response.read_error(response, self)
 
     def authorization(self, settings: S, token: Token) -> tuple[str, str]:
-        """Return the name and the value of the header that carries the token."""
-        return (
-            self.authorization_header,
-            f"{self.authorization_scheme} {token.access_token}".strip(),
-        )
+        """Return the name and the value of the header that carries the token.
+
+        With `authorization_query`, they are those of the query parameter.
+        """
+        name = self.authorization_query or self.authorization_header
+        if self.authorization_value:
+            return name, api_authorization.authorization_value(self, settings, token)
+        scheme = "" if self.authorization_query else self.authorization_scheme
+        return name, f"{scheme} {token.access_token}".strip()
 
     def api_request_headers(self, settings: S, token: Token) -> Mapping[str, str]:
         """Return what an API request needs besides the token, where the caller set none."""
+        written = str(self.api_headers)
+        if "{token" in written or "{request." in written:
+            return api_authorization.api_values(self, self.api_headers, settings, token)
         headers = dict[str, str]()
         for name, value in templates.render_all(self.api_headers, settings):
             headers[name] = value if isinstance(value, str) else reveal(value)
@@ -140,8 +147,12 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
         )
 
     def token_rejected(self, settings: S, response: Response) -> bool:
-        """Return whether an API's 401 response means the token, so that a new one may help."""
-        return True
+        """Return whether an API's response means the token, so that a new one may help.
+
+        It is asked about responses with a `rejected_status`; about all JSON responses, if there
+        are `rejected_codes`.
+        """
+        return api_authorization.token_rejected(self, response)
 
     def revocation_request(self, settings: S, token: Token) -> TokenRequest | None:
         """Return the request that revokes a token (RFC 7009), or None when there is no way."""

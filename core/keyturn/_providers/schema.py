@@ -44,7 +44,13 @@ _TYPES: dict[Any, list[str]] = {
     float: ["number", "string"],
     bool: ["boolean", "string"],
     tuple: ["string", "array"],
+    frozenset: ["integer", "array"],
     Mapping: ["object"],
+}
+# What stands in them.
+_MEMBERS: dict[Any, dict[str, Any]] = {
+    frozenset: {"items": {"type": "integer"}},
+    Mapping: {"additionalProperties": {"type": "string"}},
 }
 _ARRAY_KEYWORDS = {"items", "minItems"}
 _BLANK = {"enum": ["", None]}
@@ -109,7 +115,7 @@ def _field_schema(field: attrs.Attribute[Any], style: str | None) -> dict[str, A
     types = _TYPES[kind]
     if style == "airbyte":  # it demands a single type
         types = types[:1]
-        drop = _ARRAY_KEYWORDS if types == ["string"] else {"pattern"}
+        drop = {"pattern"} if types == ["array"] else _ARRAY_KEYWORDS
         keywords = {name: each for name, each in keywords.items() if name not in drop}
     else:
         types = [*types, "null"] if optional else types
@@ -137,8 +143,8 @@ def _keywords(field: attrs.Attribute[Any], kind: Any) -> dict[str, Any]:
         return declared | ({"pattern": anchored(pattern)} if pattern else {})
     if kind is tuple:
         return {**schema_of(scope), **declared}
-    if kind is Mapping:
-        return {"additionalProperties": {"type": "string"}, **declared}
+    if kind in _MEMBERS:
+        return {**_MEMBERS[kind], **declared}
     usual = {} if field.metadata.get("check") else schema_of(one_line)
     return {**usual, **declared}
 

@@ -6,9 +6,11 @@ choice, the string that belongs to the chosen value, or with `{name[key]}` one o
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 import string
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -19,7 +21,7 @@ from keyturn._providers.kinds import fields_of, kind_of
 from keyturn._secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
 
     from keyturn._http.request import Pairs
     from keyturn._providers.data import TemplateUse
@@ -31,24 +33,38 @@ _RANDOM_ID_PROBLEMS = {
     "address": "is not an address",
     "api_request": "would be the same for all requests with one token",
 }
-_PLACEHOLDER_REGEX = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?:\[([A-Za-z0-9_.-]+)\])?")
+_NO_TEMPLATE = "is not a template such as https://{tenant}.example"
+_NO_NAMES: Mapping[str, Value | None] = MappingProxyType({})
+_NAME = r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_.-]+)?"
+_PLACEHOLDER_REGEX = re.compile(rf"({_NAME})(?:\[([A-Za-z0-9_.-]+)\])?")
 
 
-def problem(template: str, settings: type[Settings], use: TemplateUse) -> str | None:
-    """Return what is wrong with a template for settings of a class, or None."""
+def problem(
+    template: str, settings: type[Settings], use: TemplateUse, names: Container[str] = ()
+) -> str | None:
+    """Return what is wrong with a template for settings of a class, or None.
+
+    Args:
+        template: The template.
+        settings: The settings class.
+        use: What it is for.
+        names: What it may name besides.
+    """
     if template == _RANDOM_ID:
         return _RANDOM_ID_PROBLEMS.get(use)
     try:
         parts = _parts(template)
     except ValueError:
-        return "is not a template such as https://{tenant}.example"
+        return _NO_TEMPLATE
     for _, name, key in parts:
         field = fields_of(settings).get(name)
         is_attribute = not (
             name.startswith("_") or name == "rules" or callable(getattr(settings, name, len))
         )
+        if field is None and name in names:
+            continue
         if name and field is None and not is_attribute:
-            return f"names {{{name}}}, which is not a setting"
+            return _NO_TEMPLATE if "." in name else f"names {{{name}}}, which is not a setting"
         if field is not None and use == "address" and kind_of(field.type)[0] is Secret:
             return f"names {{{name}}}, a secret, which must not be in an address"
         choices: Mapping[str, Any] = (field and field.metadata.get("choices")) or {"": ""}
@@ -78,8 +94,15 @@ def address(template: str, settings: Settings) -> str:
     return made
 
 
-def render(template: str, settings: Settings) -> Value | None:
+def render(
+    template: str, settings: Settings, names: Mapping[str, Value | None] = _NO_NAMES
+) -> Value | None:
     """Return the value of a template.
+
+    Args:
+        template: The template.
+        settings: The settings.
+        names: Further values by their names.
 
     Returns:
         None when one of the settings in it is None; a secret when one of them is a secret.
@@ -88,7 +111,9 @@ def render(template: str, settings: Settings) -> Value | None:
         return RandomId()
     made, is_secret = "", False
     for literal, name, key in _parts(template):
-        value = _value(settings, name, key) if name else ""
+        value: Any = ""
+        if name:
+            value = names[name] if name in names else _value(settings, name, key)
         if value is None:
             return None
         is_secret = is_secret or isinstance(value, Secret)
@@ -96,11 +121,15 @@ def render(template: str, settings: Settings) -> Value | None:
     return Secret(made) if is_secret else made
 
 
-def render_all(templates: Mapping[str, str], settings: Settings) -> Pairs:
+def render_all(
+    templates: Mapping[str, str],
+    settings: Settings,
+    names: Mapping[str, Value | None] = _NO_NAMES,
+) -> Pairs:
     """Return the names and values of several templates; a value that is None is left out."""
     pairs: Pairs = ()
     for name, template in templates.items():
-        value = render(template, settings)
+        value = render(template, settings, names)
         pairs += () if value is None else ((name, value),)
     return pairs
 
@@ -119,6 +148,14 @@ def _parts(template: str) -> tuple[tuple[str, str, str], ...]:
             raise ValueError(template)
         parts.append((literal, (field and match[1]) or "", match[2] or ""))
     return tuple(parts)
+
+
+@functools.cache
+def names_in(template: str) -> frozenset[str]:
+    """Return the names in a template; those of one that is none are empty."""
+    with contextlib.suppress(ValueError):
+        return frozenset(name for _, name, _ in _parts(template) if name)
+    return frozenset()
 
 
 def _value(settings: Settings, name: str, key: str) -> Any:

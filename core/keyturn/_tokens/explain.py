@@ -175,7 +175,9 @@ def _shown(value: Any, redaction: Redaction, member: str = "", levels: int = _MA
 def _token_lines(own: Acquisition, manager: TokenManager, snapshot: TokenSnapshot) -> list[str]:
     token = snapshot.token
     redaction, provider = Redaction(own.secrets(token)), own.latest().provider
-    (name, _), *others = manager.headers(token)
+    headers = dict(manager.prepare(token)[0])
+    query = provider.authorization_query
+    name = query or next(iter(headers))
     hidden = {name.lower(), provider.authorization_header.lower()}
     left = snapshot.fresh_until - manager.now()
     when = (
@@ -186,10 +188,11 @@ def _token_lines(own: Acquisition, manager: TokenManager, snapshot: TokenSnapsho
         f"  it expires in {token.expires_at - own.clock.time():.0f} s",
         f"  it is renewed {when}",
         "an API request has these headers:",
-        f"  > {redaction.text(name)}: {_HIDDEN}",  # from any form of it, the token could be decoded
+        *([f"  > ?{redaction.text(query)}={_HIDDEN}"] if query else []),
         *(
             f"  > {redaction.text(header)}: "
+            # From any form of it, the token could be decoded.
             f"{_HIDDEN if header.lower() in hidden or is_authorization(header) else shown}"
-            for header, shown in ((each, redaction.text(value)) for each, value in others)
+            for header, shown in ((each, redaction.text(value)) for each, value in headers.items())
         ),
     ]

@@ -17,6 +17,7 @@ from keyturn._providers import calls
 from keyturn._token import Token
 from keyturn._tokens import single_flight
 from keyturn._tokens.acquisition import Acquisition, TokenQuery
+from keyturn._tokens.additions import Additions, additions_for
 from keyturn._tokens.fingerprint import LOCAL_KEY
 from keyturn._tokens.options import STORE_PATIENCE
 from keyturn._tokens.rate_limiter import forget_refused
@@ -126,9 +127,8 @@ class TokenManager:
     def forget_rate_limits(self) -> None:
         """Discard what the store counts for the token endpoint's host, and of refused tokens."""
         own = self.acquisition
-        request = own.latest_request()
         rate_limiter(own, own.latest()).clear()
-        forget_refused(own.store, request.fingerprint)
+        forget_refused(own.store, own.latest_request().fingerprint)
 
     def close(self) -> None:
         """Discard the token here for good; it stays in the store."""
@@ -144,16 +144,20 @@ class TokenManager:
         if self._is_closed:
             raise self._own(errors.ConfigurationError("the connection is closed."))
 
-    def headers(self, token: Token) -> Headers:
-        """Return what an API request with a token needs; the token's own header is first."""
+    def prepare(self, token: Token) -> tuple[Headers, Additions | None]:
+        """Return what an API request with a token needs; see `TokenSnapshot`."""
         own = self.acquisition
-        provider, settings, _ = own.known or own.resolve()
+        known = provider, settings, _ = own.known or own.resolve()
         name, value = calls.authorization(provider, settings, token)
         others = calls.api_request_headers(provider, settings, token)
         # A header's name is the same in any case.
         named = dict(zip(map(str.lower, others), others.items(), strict=True))
-        named.pop(name.lower(), None)
-        return ((name, value), *named.values())
+        query = provider.authorization_query
+        named.pop("" if query else name.lower(), None)
+        headers = (*(() if query else ((name, value),)), *named.values())
+        if query or provider.api_query or "{req" in str(provider.api_headers):
+            return headers, additions_for(known, token)
+        return headers, None
 
     def api_url(self, token: Token | None) -> str | None:
         """Return where the API is, as far as settings and token determine it."""
@@ -242,7 +246,8 @@ class TokenManager:
             if isinstance(outcome, BaseException):
                 raise outcome  # noqa: TRY301 - both ways to fail are reported alike
             query.progress.step = "settings", SYSTEM.monotonic() + self.acquisition.options.timeout
-            snapshot = attrs.evolve(outcome, headers=self.headers(outcome.token))
+            headers, additions = self.prepare(outcome.token)
+            snapshot = attrs.evolve(outcome, headers=headers, additions=additions)
         except BaseException as error:
             self.last_error = _summary(error)
             if query.fresh:

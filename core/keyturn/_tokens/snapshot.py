@@ -9,6 +9,7 @@ import hashlib
 import attrs
 
 from keyturn._token import Token
+from keyturn._tokens.additions import Additions
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -28,13 +29,17 @@ class TokenSnapshot:
         token: The token.
         fresh_until: From when on it is to be renewed, on the connection's monotonic clock.
         usable_until: From when on it must not be used, on the same clock.
-        headers: What an API request with it needs, names and values; the token's header is first.
+        headers: What an API request with it needs, names and values; the token's header is first,
+            unless the token is in the query.
+        additions: What it needs besides; None for most providers.
     """
 
     token: Token
     fresh_until: float
     usable_until: float
-    headers: Headers = attrs.field(default=(), repr=False)  # some tools show each field by itself
+    # Some tools show each field by itself.
+    headers: Headers = attrs.field(default=(), repr=False)
+    additions: Additions | None = attrs.field(default=None, repr=False)
 
 
 # No token: it is never fresh and never usable.

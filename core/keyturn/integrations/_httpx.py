@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from keyturn._connection import manager_of
+from keyturn._tokens.snapshot import EMPTY
 from keyturn.integrations._api_address import AsyncTrace, Trace
-from keyturn.integrations._authorized_request import attach, is_sent
+from keyturn.integrations._authorized_request import Unshown, attach, is_sent
 from keyturn.integrations._request_auth import Adapter, aapi_for, api_for, logger
 
 if TYPE_CHECKING:
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
     from keyturn._connection import Connection
     from keyturn._tokens.snapshot import Headers as TokenHeaders
     from keyturn._tokens.snapshot import TokenSnapshot
+    from keyturn.integrations._api import Api
     from keyturn.integrations._api_address import ApiAddress
     from keyturn.integrations._authorized_request import AuthorizedRequest
-    from keyturn.integrations._request_auth import Api
 else:
     Headers = object
 
@@ -49,17 +50,16 @@ class OneRequestHeaders(Headers):
 
     plain: ClassVar[Any]  # the library's `Headers`
 
-    def __init__(self, headers: Headers, added: _Added, fields: dict[str, str]) -> None:
+    def __init__(self, headers: Headers, added: _Added, fields: dict[str, str], token: str) -> None:
         """Add headers; the token's replaces the caller's, others only a default `Accept`."""
         super().__init__(headers, headers.encoding)
         own = _decoded(super().raw, self.encoding)
         self._added = added.copy()
         self._fields: dict[str, str] | None = own | fields
-        token, *others = added
         if token in own:
             super().__delitem__(token)  # the caller's must not follow a redirect either
-        for name in others:
-            if name in own and (name, own[name]) != ("accept", "*/*"):
+        for name in added:
+            if name in own and name != token and (name, own[name]) != ("accept", "*/*"):
                 self._drop(name)
 
     @property
@@ -158,7 +158,7 @@ class Flow(Adapter):
         # What `RequestAuth` has checked: comparing it takes less than another check.
         self._checked: tuple[Api | None, object] = None, None
         # The headers of the current token, prepared once for all requests with it.
-        self._prepared: tuple[TokenHeaders, _Added, dict[str, str]] = (), {}, {}
+        self._prepared: tuple[TokenSnapshot, _Added, dict[str, str], str] = EMPTY, {}, {}, ""
 
     def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
         """Send a request with a token, and once more with another one after a 401."""
@@ -172,15 +172,16 @@ class Flow(Adapter):
             snapshot = manager.get()
         if api.address:
             _check_connections(request, api.address, Trace)
-        response = yield self._add(request, snapshot.headers)
-        if response.status_code < 400 and not response.history:
+        response = yield self._add(request, snapshot)
+        if response.status_code < 400 and not response.history and not api.has_codes:
             return
         if self._has_lost_headers(response, snapshot, api):
-            response = yield self._add(response.request, snapshot.headers)
-        if sent := self._rejected(response, snapshot):
-            again = self._auth.reauthorize(sent, 401, response.headers, response.read())
+            response = yield self._add(response.request, snapshot)
+        if sent := self._rejected(response, snapshot, api):
+            status, headers = response.status_code, response.headers
+            again = self._auth.reauthorize(sent, status, headers, response.read())
             if again and isinstance(response.request.stream, self._byte_stream):
-                yield self._add(response.request, again.added)
+                yield self._apply(response.request, again)
 
     async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
         """Do the same as `sync_auth_flow`, without blocking the event loop."""
@@ -195,32 +196,46 @@ class Flow(Adapter):
             snapshot = await manager.aget()
         if api.address:
             _check_connections(request, api.address, AsyncTrace)
-        response = yield self._add(request, snapshot.headers)
-        if response.status_code < 400 and not response.history:
+        response = yield self._add(request, snapshot)
+        if response.status_code < 400 and not response.history and not api.has_codes:
             return
         if self._has_lost_headers(response, snapshot, api):
-            response = yield self._add(response.request, snapshot.headers)
-        if sent := self._rejected(response, snapshot):
-            body = await response.aread()
-            again = await self._auth.areauthorize(sent, 401, response.headers, body)
+            response = yield self._add(response.request, snapshot)
+        if sent := self._rejected(response, snapshot, api):
+            status, headers, body = response.status_code, response.headers, await response.aread()
+            again = await self._auth.areauthorize(sent, status, headers, body)
             if again and isinstance(response.request.stream, self._byte_stream):
-                yield self._add(response.request, again.added)
+                yield self._apply(response.request, again)
 
     def _has_moved(self, api: Api) -> bool:
         # A connection of `keyturn.Connections` gets another manager with its successor.
         return api.manager is not manager_of(self._auth.connection)
 
-    def _add(self, request: Any, headers: TokenHeaders) -> Any:
-        known, added, fields = self._prepared
-        if known is not headers:
-            fields = {name.lower(): value for name, value in headers}
-            added = {
-                name.lower(): (name.encode(), _UnshownBytes(value.encode()))
-                for name, value in headers
-            }
-            self._prepared = headers, added, fields
-        request.headers = self._headers(request.headers, added, fields)
+    def _add(self, request: Any, snapshot: TokenSnapshot) -> Any:
+        if snapshot.additions:
+            return self._apply(request, self._attached(request, snapshot))
+        known, added, fields, token = self._prepared
+        if known is not snapshot:
+            added, fields = _prepared(snapshot.headers)
+            token = snapshot.headers[0][0].lower()
+            self._prepared = snapshot, added, fields, token
+        request.headers = self._headers(request.headers, added, fields, token)
         return request
+
+    def _apply(self, request: Any, sent: AuthorizedRequest) -> Any:
+        """Put what was authorized into a request."""
+        if sent.query:
+            request.url = type(request.url)(sent.url)
+        added, fields = _prepared(sent.added)
+        request.headers = self._headers(request.headers, added, fields, sent.token_header.lower())
+        return request
+
+    def _attached(self, request: Any, snapshot: TokenSnapshot) -> AuthorizedRequest:
+        """Return a request as it is sent with a token, or was."""
+        in_memory = isinstance(request.stream, self._byte_stream)
+        body = b"".join(request.stream) if in_memory else None
+        given = dict(request.headers.copy())
+        return attach(str(request.url), given, snapshot, method=request.method, body=body)
 
     def _has_lost_headers(self, response: Any, snapshot: TokenSnapshot, api: Api) -> bool:
         """Return whether a redirect within the API is to be sent again, with our headers.
@@ -231,7 +246,7 @@ class Flow(Adapter):
         request = response.request
         if (
             isinstance(request.headers, OneRequestHeaders)  # not redirected
-            or snapshot.headers[0][0] in request.headers  # a hook of the caller's has set one
+            or _has_token(request, snapshot)  # a hook of the caller's has set one
             or not all(api.is_at(str(hop.url)) for hop in (*response.history, response))
         ):
             return False
@@ -246,13 +261,31 @@ class Flow(Adapter):
         )
         return False
 
-    def _rejected(self, response: Any, snapshot: TokenSnapshot) -> AuthorizedRequest | None:
-        """Return what was sent, if the API refused it and a token was in it."""
+    def _rejected(
+        self, response: Any, snapshot: TokenSnapshot, api: Api
+    ) -> AuthorizedRequest | None:
+        """Return what was sent, if the API may have refused it and a token was in it."""
         request = response.request
-        if response.status_code != 401 or not isinstance(request.headers, OneRequestHeaders):
+        may_mean_token = api.may_mean_token(response.status_code, response.headers)
+        if not may_mean_token or not isinstance(request.headers, OneRequestHeaders):
             return None
-        sent = attach(str(request.url), dict(request.headers.copy()), snapshot)
-        return sent if is_sent(sent, request.headers) else None
+        sent = self._attached(request, snapshot)
+        return sent if is_sent(sent, request.headers, str(request.url)) else None
+
+
+def _prepared(headers: TokenHeaders) -> tuple[_Added, dict[str, str]]:
+    """Return headers by their names in lower case, in bytes and as strings."""
+    added = {
+        name.lower(): (name.encode(), _UnshownBytes(value.encode())) for name, value in headers
+    }
+    return added, {name.lower(): Unshown(value) for name, value in headers}
+
+
+def _has_token(request: Any, snapshot: TokenSnapshot) -> bool:
+    additions = snapshot.additions
+    if additions and additions.token_parameter:
+        return additions.token_parameter in request.url.params
+    return snapshot.headers[0][0] in request.headers
 
 
 def _check_connections(request: Any, address: ApiAddress, trace: type[Trace]) -> None:

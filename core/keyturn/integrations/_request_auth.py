@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from keyturn import errors
 from keyturn._connection import Connection, manager_of
@@ -12,6 +12,7 @@ from keyturn._http import urls
 from keyturn._http.policy import restricts_addresses
 from keyturn._http.response import Response
 from keyturn._tokens.single_flight import run_in_thread
+from keyturn.integrations._api import Api, origin_of
 from keyturn.integrations._api_address import ApiAddress
 from keyturn.integrations._authorized_request import AuthorizedRequest, attach, renewed
 
@@ -21,25 +22,6 @@ if TYPE_CHECKING:
     from keyturn._tokens.manager import TokenManager
 
 logger = logging.getLogger("keyturn.integrations")
-
-
-class Api(NamedTuple):
-    """Where a connection's tokens may go.
-
-    Args:
-        manager: Manages the tokens. A connection of `keyturn.Connections` gets another with its
-            successor.
-        origin: The API's origin.
-        address: The API's host, under a policy that restricts addresses.
-    """
-
-    manager: TokenManager
-    origin: str
-    address: ApiAddress | None
-
-    def is_at(self, url: str) -> bool:
-        """Return whether a URL leads to the API's origin, as each parser reads it."""
-        return url.startswith(f"{self.origin}/") or _origin(url) == self.origin
 
 
 class RequestAuth:
@@ -99,11 +81,7 @@ class RequestAuth:
         return self._connection
 
     def authorize(
-        self,
-        method: str,  # noqa: ARG002 - for providers that sign requests
-        url: str,
-        headers: Mapping[str, str],
-        body: bytes | None = None,  # noqa: ARG002 - for providers that sign requests
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
     ) -> AuthorizedRequest:
         """Return a request with what an API request needs.
 
@@ -113,25 +91,25 @@ class RequestAuth:
             headers: The caller's headers, in any case. `Authorization`, or another header that
                 carries the provider's token, is replaced; all others stay. `Accept: */*` doesn't
                 count as the caller's.
-            body: The body, where it is in memory.
+            body: The body, where it is in memory: some providers sign requests with it.
+
+        Returns:
+            The request. Its URL has what the provider adds to the query.
 
         Raises:
             keyturn.errors.ConfigurationError: The connection's network policy forbids the API's
-                host, or what it resolves to.
+                host, or what it resolves to; or a request to be signed has a body that is not in
+                memory.
             keyturn.errors.ForeignOrigin: The URL doesn't lead to the API's origin (RFC 6454).
             keyturn.errors.KeyturnError: No token can be acquired.
         """
         api = self._api_for(url)
         if api.address and self.resolves:
             api.address.ensure()
-        return attach(url, headers, api.manager.get())
+        return attach(url, headers, api.manager.get(), method=method, body=body)
 
     async def aauthorize(
-        self,
-        method: str,  # noqa: ARG002 - for providers that sign requests
-        url: str,
-        headers: Mapping[str, str],
-        body: bytes | None = None,  # noqa: ARG002 - for providers that sign requests
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
     ) -> AuthorizedRequest:
         """Return a request with what an API request needs; see `authorize`.
 
@@ -140,7 +118,24 @@ class RequestAuth:
         api = await self._aapi_for(url)
         if api.address and self.resolves:
             await api.address.aensure()
-        return attach(url, headers, await api.manager.aget())
+        snapshot = await api.manager.aget()
+        return attach(url, headers, snapshot, method=method, body=body)
+
+    def needs_body(self, sent: AuthorizedRequest, status: int, headers: Mapping[str, str]) -> bool:
+        """Return whether `reauthorize` may return a request, and so needs a response's body.
+
+        It is so for the statuses that mean the token, by default 401. With `rejected_codes`, it is
+        so for all JSON responses of up to a million bytes.
+
+        Args:
+            sent: What was sent.
+            status: The response's status.
+            headers: The response's headers, in any case.
+        """
+        if sent.is_renewed:
+            return False
+        api = self._api or self._find_api()
+        return api.may_mean_token(status, headers)
 
     def reauthorize(
         self, sent: AuthorizedRequest, status: int, headers: Mapping[str, str], body: bytes
@@ -158,12 +153,12 @@ class RequestAuth:
             another token already, or when there is no other token. The caller then gets the API's
             own response; a failed renewal is logged.
         """
-        if status != 401 or sent.is_renewed:
+        if not self.needs_body(sent, status, headers):
             return None
         with self._logged_failure():
             # The connection may have been replaced meanwhile by one to another API.
             manager = self._api_for(sent.url).manager
-            if _is_rejected(manager, headers, body):
+            if _is_rejected(manager, status, headers, body):
                 return renewed(sent, manager.get(sent.token))
         return None
 
@@ -171,11 +166,11 @@ class RequestAuth:
         self, sent: AuthorizedRequest, status: int, headers: Mapping[str, str], body: bytes
     ) -> AuthorizedRequest | None:
         """Return the request with another token, without blocking the event loop."""
-        if status != 401 or sent.is_renewed:
+        if not self.needs_body(sent, status, headers):
             return None
         with self._logged_failure():
             manager = (await self._aapi_for(sent.url)).manager
-            if _is_rejected(manager, headers, body):
+            if _is_rejected(manager, status, headers, body):
                 return renewed(sent, await manager.aget(sent.token))
         return None
 
@@ -193,7 +188,7 @@ class RequestAuth:
     def _checked(self, api: Api, url: str) -> Api:
         if not api.is_at(url):
             raise errors.ForeignOrigin(
-                f"{_origin(url) or 'the URL'} is not the API's origin {api.origin}, so the token "
+                f"{origin_of(url) or 'the URL'} is not the API's origin {api.origin}, so the token "
                 "was not attached.",
                 connection=self.connection.name,
                 hint="Send this request without keyturn, or with a connection to that host.",
@@ -208,7 +203,9 @@ class RequestAuth:
             options, address = manager.acquisition.options, None
             if restricts_addresses(options.policy):
                 address = ApiAddress(options.policy, url, connection.name, options.timeout)
-            api = Api(manager, urls.origin(url), address)
+            provider = manager.acquisition.latest().provider
+            codes = bool(provider.rejected_codes)
+            api = Api(manager, urls.origin(url), address, provider.rejected_status, codes)
         self._api = api
         return api
 
@@ -282,16 +279,11 @@ class Adapter:
         return type(self), self._auth.__reduce__()[1]
 
 
-def _is_rejected(manager: TokenManager, headers: Mapping[str, str], body: bytes) -> bool:
+def _is_rejected(
+    manager: TokenManager, status: int, headers: Mapping[str, str], body: bytes
+) -> bool:
     lower = {name.lower(): value for name, value in headers.items()}
-    return manager.token_rejected(Response(401, lower, body))
-
-
-def _origin(url: str) -> str | None:
-    try:
-        return urls.origin(url)
-    except ValueError:
-        return None
+    return manager.token_rejected(Response(status, lower, body))
 
 
 RequestAuth.__module__ = "keyturn.integrations"

@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 
 import aiohttp
 import aiohttp.abc
+from yarl import URL
 
 from keyturn import errors
 from keyturn._tokens.single_flight import run_in_thread
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
 
     from keyturn._connection import Connection
+    from keyturn.integrations._authorized_request import AuthorizedRequest
 
 
 class KeyturnAuth(Adapter):
@@ -94,7 +96,7 @@ class KeyturnAuth(Adapter):
             return await handler(request)
         try:
             sent = await self._auth.aauthorize(
-                request.method, str(request.url), dict(request.headers)
+                request.method, str(request.url), dict(request.headers), _body(request)
             )
         except errors.ForeignOrigin:
             if not is_redirected:
@@ -102,17 +104,35 @@ class KeyturnAuth(Adapter):
             # Another host must not choose what is done with the token: it doesn't come back.
             self._left[task] = call
             return await handler(request)
-        request.headers.update(sent.added)
+        _apply(request, sent)
         response = await handler(request)
-        if response.status == 401 and is_sent(sent, request.headers):
+        status, headers = response.status, response.headers
+        if self._auth.needs_body(sent, status, headers) and is_sent(
+            sent, request.headers, str(request.url)
+        ):
             body = await response.read()
-            again = await self._auth.areauthorize(sent, 401, response.headers, body)
+            again = await self._auth.areauthorize(sent, status, headers, body)
             # aiohttp closes files when it has sent them.
             if again and (not request.body or isinstance(request.body, aiohttp.BytesPayload)):
                 response.release()
-                request.headers.update(again.added)
+                _apply(request, again)
                 return await handler(request)
         return response
+
+
+def _apply(request: ClientRequest, sent: AuthorizedRequest) -> None:
+    request.headers.update(sent.added)
+    if sent.query:
+        request.url = URL(sent.url, encoded=True)
+
+
+def _body(request: ClientRequest) -> bytes | None:
+    """Return a body that is in memory; one that is absent is empty."""
+    payload = request.body
+    if not payload:
+        return b""
+    is_in_memory = isinstance(payload, aiohttp.BytesPayload)
+    return payload.decode("latin-1").encode("latin-1") if is_in_memory else None
 
 
 class PolicyResolver(aiohttp.abc.AbstractResolver):

@@ -57,7 +57,9 @@ class _Request(PreparedRequest):
         self.replace_headers(None)
         if not self.has_left:
             self.replace_headers(
-                self.auth.authorize(self.method or "", self.url or "", dict(self.headers))
+                self.auth.authorize(
+                    self.method or "", self.url or "", dict(self.headers), _body(self.body)
+                )
             )
 
     def replace_headers(self, sent: AuthorizedRequest | None) -> None:
@@ -67,6 +69,8 @@ class _Request(PreparedRequest):
                 del self.headers[name]
         self.headers.update(sent.added if sent else ())
         self.authorized = sent
+        if sent:
+            self.__dict__["url"] = sent.url
 
     def prepare_auth(self, auth: Any, url: str = "") -> None:
         """Add other authentication, but for that of `.netrc`, which requests reads at redirects."""
@@ -140,8 +144,13 @@ class KeyturnAuth(Adapter, AuthBase):
         # A response out of a cache has another kind of request.
         sent: AuthorizedRequest | None = getattr(request, "authorized", None)
         # A hook of the caller's may have replaced the token.
-        if sent and response.status_code == 401 and is_sent(sent, request.headers):
-            again = self._auth.reauthorize(sent, 401, response.headers, response.content)
+        status, headers = response.status_code, response.headers
+        if (
+            sent
+            and self._auth.needs_body(sent, status, headers)
+            and is_sent(sent, request.headers, request.url or "")
+        ):
+            again = self._auth.reauthorize(sent, status, headers, response.content)
             if again and _rewound(request):
                 # requests doesn't call this for a response to `send`. A prepared request that is
                 # sent once more by the caller may be renewed again.
@@ -151,6 +160,13 @@ class KeyturnAuth(Adapter, AuthBase):
                 retried.history.append(response)
                 return retried
         return response
+
+
+def _body(body: Any) -> bytes | None:
+    """Return a body that is in memory; one that is absent is empty."""
+    if body is None or isinstance(body, bytes):
+        return body or b""
+    return body.encode() if isinstance(body, str) else None
 
 
 def _rewound(request: PreparedRequest) -> bool:

@@ -82,7 +82,8 @@ def api_headers(subject: Subject) -> None:
     connection = subject.connect()
     headers = subject.call("api_request_headers or authorization", connection.headers)
     carried = headers.get(provider.authorization_header, "")
-    if token.access_token not in carried:
+    is_made = provider.authorization_value or provider.authorization_query
+    if token.access_token not in carried and not is_made:
         raise CheckFailed(
             f"the header {provider.authorization_header} of an API request has no token.",
             "correct authorization_header and authorization_scheme, or authorization(settings, "

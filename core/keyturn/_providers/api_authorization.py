@@ -1,0 +1,122 @@
+"""What an API request has: the token, in a header or in the query, and what goes with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from keyturn import errors
+from keyturn._http.values import reveal
+from keyturn._providers import templates
+from keyturn._providers.token_response import field_of
+from keyturn._secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from keyturn._http.response import Response
+    from keyturn._http.values import Value
+    from keyturn._providers.provider import Provider
+    from keyturn._providers.settings import Settings
+    from keyturn._token import Token
+
+    Names = Mapping[str, Value | None]
+
+_REQUEST_NAMES = frozenset(f"request.{each}" for each in ("method", "url", "path", "query", "body"))
+# Methods whose requests usually have no body (RFC 9110 section 9.3).
+_BODILESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "TRACE"})
+
+
+class ApiNames:
+    """What a template of an API request may name besides settings."""
+
+    def __contains__(self, name: object) -> bool:
+        return name == "token" or str(name).startswith("token.") or name in _REQUEST_NAMES
+
+
+def authorization_value(provider: Provider[Any], settings: Settings, token: Token) -> str:
+    """Return what carries the token, made of the template `authorization_value`.
+
+    Raises:
+        keyturn.errors.ConfigurationError: Something in the template is missing.
+    """
+    template = provider.authorization_value
+    names = _token_names(provider, [template], token)
+    value = templates.render(template, settings, names)
+    if value is None:
+        missing = next((name for name, each in names.items() if each is None), "a setting")
+        raise errors.ConfigurationError(
+            f"authorization_value: {template} needs {missing}, which is not there.",
+            hint="Set the setting, or the path at which the token response has the value.",
+        )
+    return reveal(value)
+
+
+def api_values(
+    provider: Provider[Any],
+    templates_by_name: Mapping[str, str],
+    settings: Settings,
+    token: Token,
+    request: Names | None = None,
+) -> dict[str, str]:
+    """Return the values of templates of API requests; one with a missing value is left out.
+
+    Args:
+        provider: The provider.
+        templates_by_name: The templates.
+        settings: The settings.
+        token: The token.
+        request: See `request_names`. Without it, what names the request is left out.
+    """
+    names = _token_names(provider, templates_by_name.values(), token)
+    names |= request or dict.fromkeys(_REQUEST_NAMES)
+    found = templates.render_all(templates_by_name, settings, names)
+    return {name: value if isinstance(value, str) else reveal(value) for name, value in found}
+
+
+def request_names(method: str, url: str, body: bytes | None) -> dict[str, str | None]:
+    """Return what a template that signs an API request may name of it.
+
+    Args:
+        method: The method.
+        url: The whole URL.
+        body: The body; None where there is none, or where it is not in memory. Bytes that are no
+            UTF-8 are surrogates, as `surrogateescape` has them.
+
+    Raises:
+        keyturn.errors.ConfigurationError: The body is not in memory.
+    """
+    if body is None and method.upper() not in _BODILESS:
+        raise errors.ConfigurationError(
+            f"the {method.upper()} request can't be signed, since its body is not in memory.",
+            hint="Send the body as bytes.",
+        )
+    parts = urlsplit(url)
+    return {
+        "request.method": method.upper(),
+        "request.url": url,
+        "request.path": parts.path or "/",
+        "request.query": parts.query,
+        "request.body": (body or b"").decode("utf-8", "surrogateescape"),
+    }
+
+
+def token_rejected(provider: Provider[Any], response: Response) -> bool:
+    """Return whether an API's response means the token, by its status or by its error's code."""
+    if response.status in provider.rejected_status:
+        return True
+    code = field_of(response.json(), provider.error_field)
+    return isinstance(code, (str, int)) and str(code) in provider.rejected_codes
+
+
+def _token_names(provider: Provider[Any], used: Any, token: Token) -> dict[str, Value | None]:
+    """Return the values of the token that templates name; of its response, what `extra` has."""
+    names: dict[str, Value | None] = {"token": Secret(token.access_token)}
+    for name in frozenset[str]().union(*map(templates.names_in, used)):
+        head, _, path = name.partition(".")
+        if head == "token" and path:
+            found = field_of(dict(token.extra), path)
+            is_token = path in {"access_token", provider.token_field}
+            given = str(found) if isinstance(found, (str, int)) else None
+            names[name] = names["token"] if is_token else given
+    return names

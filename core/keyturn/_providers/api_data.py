@@ -1,0 +1,86 @@
+"""The data of a token's use: where the API is, and what its requests and responses have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping  # noqa: TC003 - the annotations are read at run time
+from typing import ClassVar
+
+from keyturn._providers import checks
+from keyturn._providers.datum import NO_TABLE, datum
+
+
+class ApiData:
+    """The data of a token's use."""
+
+    max_margin: ClassVar[float] = datum(
+        "Seconds before the end; the server issues no new token earlier. By default no cap.",
+        default=float("inf"),
+        check=checks.positive,
+    )
+    api_url: ClassVar[str] = datum(
+        "Where the API is, a template; empty when a setting or the token says it.",
+        default="",
+        check=checks.address,
+        template="address",
+    )
+    api_url_field: ClassVar[str] = datum(
+        "The path of the API's address in the token's response; empty when it has none.",
+        default="",
+        check=checks.optional_path,
+    )
+    api_domains: ClassVar[tuple[str, ...]] = datum(
+        "The domains below which that address must lie; none for the token endpoint's own host.",
+        default=(),
+        check=checks.domains,
+    )
+    authorization_header: ClassVar[str] = datum(
+        "The header of an API request that carries the token.",
+        default="Authorization",
+        check=checks.header_name,
+    )
+    authorization_scheme: ClassVar[str] = datum(
+        "What stands before the token in that header (RFC 6750 section 2.1); may be empty.",
+        default="Bearer",
+        check=checks.matches(r"[\x21-\x7e]*", "must be one word, or empty"),
+    )
+    authorization_value: ClassVar[str] = datum(
+        "The whole value of that header, a template with `{token}` or `{token.PATH}`, such as "
+        "`SESSION={token}`; empty for the scheme and the token.",
+        default="",
+        check=checks.header_value,
+        template="api_request",
+    )
+    authorization_query: ClassVar[str] = datum(
+        "The query parameter of an API request that carries the token, instead of a header.",
+        default="",
+        check=checks.matches(r"[\x21-\x7e]*", "must be one word, or empty"),
+    )
+    api_query: ClassVar[Mapping[str, str]] = datum(
+        "Further query parameters of each API request, templates.",
+        default=NO_TABLE,
+        template="api_request",
+    )
+    rejected_status: ClassVar[frozenset[int]] = datum(
+        "The statuses of an API's response that mean the token (RFC 6750 section 3.1: 401).",
+        default=frozenset({401}),
+        check=checks.each_between(400, 599),
+    )
+    rejected_codes: ClassVar[tuple[str, ...]] = datum(
+        "The codes at `error_field` in an API's JSON response of any other status, such as 403 or "
+        "200, that mean the token.",
+        default=(),
+    )
+    api_headers: ClassVar[Mapping[str, str]] = datum(
+        "Further headers of each API request, templates. They may name `{token}`, and "
+        "`{request.method}`, `{request.url}`, `{request.path}`, `{request.query}` and "
+        "`{request.body}`.",
+        default=NO_TABLE,
+        check=checks.headers,
+        template="api_request",
+    )
+    revocation_url: ClassVar[str] = datum(
+        "The revocation endpoint (RFC 7009), a template; empty when there is none.",
+        default="",
+        check=checks.address,
+        template="address",
+    )

@@ -1,0 +1,88 @@
+"""What some providers' API requests have besides headers that stay the same."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote_plus, urlencode, urlsplit, urlunsplit
+
+import attrs
+
+from keyturn._providers import api_authorization, calls
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from keyturn._providers.provider import Provider
+    from keyturn._providers.settings import Settings
+    from keyturn._token import Token
+    from keyturn._tokens.acquisition import Credentials
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+@attrs.frozen(eq=False, repr=False)
+class Additions:
+    """A query, and headers that depend on the request.
+
+    Args:
+        query: Names and values of query parameters.
+        token_parameter: The name of the one that carries the token; empty when a header does.
+        signed: Returns the headers that depend on the method, the URL and the body.
+    """
+
+    query: Pairs
+    token_parameter: str
+    signed: Any
+
+    def url(self, url: str) -> str:
+        """Return a URL with the query; parameters that it has already are replaced."""
+        if not self.query:
+            return url
+        parts, names = urlsplit(url), {name for name, _ in self.query}
+        kept = [each for each in parts.query.split("&") if each and _name(each) not in names]
+        query = "&".join([*kept, urlencode(self.query, quote_via=quote)])
+        return urlunsplit(parts._replace(query=query))
+
+    def headers(self, method: str, url: str, body: bytes | None) -> Pairs:
+        """Return the headers that depend on the request.
+
+        Raises:
+            keyturn.errors.ConfigurationError: The body is not in memory.
+        """
+        return self.signed(method, url, body) if self.signed else ()
+
+
+def _name(parameter: str) -> str:
+    return unquote_plus(parameter.partition("=")[0])
+
+
+def additions_for(credentials: Credentials, token: Token) -> Additions:
+    """Return what a provider's API requests with a token have besides their usual headers."""
+    provider, settings, _ = credentials
+    query: Pairs = ()
+    if provider.authorization_query:
+        query = (calls.authorization(provider, settings, token),)
+    values = partial(_values, provider, settings, token)
+    query += tuple(values(provider.api_query).items())
+    signing = {name: each for name, each in provider.api_headers.items() if "{request." in each}
+    signed = partial(_signed, values, signing) if signing else None
+    return Additions(query, provider.authorization_query, signed)
+
+
+def _values(
+    provider: Provider[Any],
+    settings: Settings,
+    token: Token,
+    used: Mapping[str, str],
+    *request: Any,
+) -> dict[str, str]:
+    def work() -> dict[str, str]:
+        names = api_authorization.request_names(*request) if request else None
+        return api_authorization.api_values(provider, used, settings, token, names)
+
+    return calls.translate_errors(provider.name, work, calls.secrets_in(provider, settings, token))
+
+
+def _signed(values: Any, signing: Mapping[str, str], *request: Any) -> Pairs:
+    return tuple(values(signing, *request).items())
