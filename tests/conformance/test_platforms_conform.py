@@ -14,11 +14,11 @@ from keyturn.testing.provider_kit._run import run
 PLATFORMS = Path(__file__).parents[1] / "platforms"
 # Of each way of authentication, body, and kind of response one.
 NAMES = (
+    "abn-amro",
     "auth0",
     "commercetools",
     "ebay",
     "elastic-path",
-    "keycloak-certificate",
     "lark",
     "okta",
     "salesforce",

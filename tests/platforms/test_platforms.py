@@ -1,27 +1,19 @@
-"""Real platforms' flows, each a description held against the platform's public documentation.
-
-Run as a program, this file writes the page `docs/reference/platforms.md`.
-"""
+"""Real platforms' flows, each a description held against the platform's public documentation."""
 
 from __future__ import annotations
 
-import functools
-import importlib.util
 import re
-import sys
-import tomllib
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from joserfc import jwk, jwt
+from tests.platforms.described import PLATFORMS, Platform
+from tests.platforms.page import ABILITIES, PAGE, page
 
 import keyturn
 from keyturn._connection import make_connection
-from keyturn._providers.data import DATA
 from keyturn._providers.settings import read
 from keyturn._tokens.options import Specification
 from keyturn.stores._memory import MemoryStore
@@ -33,93 +25,12 @@ if TYPE_CHECKING:
 
     Connect = Callable[..., keyturn.Connection]
 
-HERE = Path(__file__).parent
-PAGE = HERE.parents[1] / "docs" / "reference" / "platforms.md"
 CONTENT_TYPES = {"form": "application/x-www-form-urlencoded", "json": "application/json"}
 # What a golden string holds where each request has something else.
 CHANGING = {
     "{uuid}": r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",
     "{assertion}": r"(?P<assertion>[\w-]+\.[\w-]+\.[\w-]+)",
 }
-HEAD = """\
-# Platforms described as data
-
-The repository's tests compare these platforms' client-credentials flows with their public
-documentation: the token request byte for byte, a response, errors, and what an API request needs.
-The tests contact no platform. Each platform is a file of `tests/platforms`. {data} of {all} are
-data alone, in the form that `keyturn.plugins.provider_from_data` takes. For the others, the table
-names the methods of `keyturn.plugins.Provider` that they override. «Peculiarities» are the data
-that differ from RFC 6749.
-
-| platform | authentication | body | peculiarities | method needed? | source |
-|---|---|---|---|---|---|
-{rows}
-
-## Notes
-
-The notes have limits, oddities, and what is only likely. «Not re-read» means that a fact is well
-known, but was not looked up again when the file was written.
-
-{notes}
-"""
-
-
-@attrs.frozen
-class Platform:
-    """One platform's file."""
-
-    path: Path
-
-    @property
-    def name(self) -> str:
-        """The provider's name."""
-        return self.path.stem
-
-    @functools.cached_property
-    def data(self) -> dict[str, Any]:
-        """What the file says."""
-        return tomllib.loads(self.path.read_text(encoding="utf-8"))
-
-    @property
-    def example(self) -> dict[str, Any]:
-        """The example of the flow."""
-        example: dict[str, Any] = self.data["example"]
-        return example
-
-    @functools.cached_property
-    def provider(self) -> keyturn.plugins.Provider[Any]:
-        """The provider, out of the description or of the module with its methods."""
-        if "methods" not in self.data:
-            return keyturn.plugins.provider_from_data(self.data["provider"], name=self.name)
-        # Under a name that nothing else has: attrs looks its module up by it.
-        name = f"platform of {self.name}"
-        spec = importlib.util.spec_from_file_location(name, HERE / self.data["methods"])
-        assert spec is not None
-        assert spec.loader is not None
-        module = sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        provider: keyturn.plugins.Provider[Any] = module.keyturn_provider()
-        return provider
-
-    @property
-    def overridden(self) -> list[str]:
-        """The methods that it overrides."""
-        mine, base = vars(type(self.provider)), vars(keyturn.plugins.Provider)
-        return [name for name in mine if name in base and callable(mine[name]) and name[0] != "_"]
-
-    @property
-    def peculiarities(self) -> list[str]:
-        """The data that differ from RFC 6749's; those of every platform, and columns, excepted."""
-        columns = {"title", "settings", "token_url", "api_url", "client_authentication"}
-        given, usual = self.provider, keyturn.plugins.Provider
-        return [
-            name
-            for name in sorted(DATA.keys() - columns - {"name", "body_format", "method"})
-            if getattr(given, name) != getattr(usual, name)
-        ]
-
-
-PLATFORMS = [Platform(path) for path in sorted(HERE.glob("*.toml"))]
 each_platform = pytest.mark.parametrize("platform", PLATFORMS, ids=lambda each: each.name)
 ERRORS = {
     f"{each.name}-{number}": (each, error)
@@ -317,8 +228,13 @@ def test_most_platforms_need_no_method() -> None:
     """The interface would be less general than the documentation claims."""
     without = [each for each in PLATFORMS if "methods" not in each.data]
 
-    assert len(PLATFORMS) >= 40
-    assert len(without) >= 2 / 3 * len(PLATFORMS)
+    assert len(PLATFORMS) >= 120
+    assert len(without) >= 0.95 * len(PLATFORMS)
+
+
+def test_each_ability_is_of_a_real_platform() -> None:
+    """The description language would have something that no platform needs."""
+    assert [name for name, has in ABILITIES.items() if not any(map(has, PLATFORMS))] == []
 
 
 @each_platform
@@ -339,46 +255,4 @@ def test_file_is_complete(platform: Platform) -> None:
 
 def test_page_says_what_the_files_say() -> None:
     """The page would list platforms that aren't there, or of what they don't need."""
-    assert PAGE.read_text(encoding="utf-8") == page(), f"run python {Path(__file__).name}"
-
-
-def page() -> str:
-    """Return the page of the reference as it must be."""
-    without = [each for each in PLATFORMS if "methods" not in each.data]
-    by_title = sorted(PLATFORMS, key=lambda each: each.provider.title.casefold())
-    return HEAD.format(
-        data=len(without),
-        all=len(PLATFORMS),
-        rows="\n".join(map(row, by_title)),
-        notes="\n".join(map(note, by_title)),
-    )
-
-
-def row(platform: Platform) -> str:
-    """Return a platform's row of the table."""
-    provider = platform.provider
-    body = provider.body_format if provider.method == "POST" else f"{provider.method}, query"
-    host = platform.data["source"].split("/")[2]
-    cells = [
-        provider.title,
-        f"`{provider.client_authentication}`",
-        body,
-        code(platform.peculiarities) or "none",
-        code(platform.overridden) or "no",
-        f"[{host}]({platform.data['source']})",
-    ]
-    return f"| {' | '.join(cells)} |"
-
-
-def note(platform: Platform) -> str:
-    """Return a platform's line of the notes."""
-    return f"- **{platform.provider.title}**: {' '.join(platform.data['notes'].split())}"
-
-
-def code(names: list[str]) -> str:
-    """Return names as code, with commas between."""
-    return ", ".join(f"`{name}`" for name in names)
-
-
-if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
+    assert PAGE.read_text(encoding="utf-8") == page(), "run python -m tests.platforms.page"

@@ -1,0 +1,98 @@
+"""The platforms: each a file with its source, its description, and an example of its flow."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+import keyturn
+from keyturn._providers.data import DATA
+
+HERE = Path(__file__).parent
+
+
+@attrs.frozen
+class Platform:
+    """One platform's file."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The provider's name."""
+        return self.path.stem
+
+    @functools.cached_property
+    def data(self) -> dict[str, Any]:
+        """What the file says."""
+        return tomllib.loads(self.path.read_text(encoding="utf-8"))
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """The description; empty where the provider is a module."""
+        description: dict[str, Any] = self.data.get("provider", {})
+        return description
+
+    @property
+    def setting_tables(self) -> list[dict[str, Any]]:
+        """What the description says of its settings."""
+        return list(self.description.get("settings", {}).values())
+
+    @property
+    def example(self) -> dict[str, Any]:
+        """The example of the flow."""
+        example: dict[str, Any] = self.data["example"]
+        return example
+
+    @functools.cached_property
+    def provider(self) -> keyturn.plugins.Provider[Any]:
+        """The provider, out of the description or of the module with its methods."""
+        if "extends" in self.description:
+            with tempfile.TemporaryDirectory() as folder:
+                for each in (self.path, HERE / self.description["extends"]):
+                    Path(folder, each.name).write_text(description_in(each), encoding="utf-8")
+                return keyturn.plugins.provider_from_file(Path(folder, self.path.name))
+        if "methods" not in self.data:
+            return keyturn.plugins.provider_from_data(self.description, name=self.name)
+        # Under a name that nothing else has: attrs looks its module up by it.
+        name = f"platform of {self.name}"
+        spec = importlib.util.spec_from_file_location(name, HERE / self.data["methods"])
+        assert spec is not None
+        assert spec.loader is not None
+        module = sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        provider: keyturn.plugins.Provider[Any] = module.keyturn_provider()
+        return provider
+
+    @property
+    def overridden(self) -> list[str]:
+        """The methods that it overrides."""
+        mine, base = vars(type(self.provider)), vars(keyturn.plugins.Provider)
+        return [name for name in mine if name in base and callable(mine[name]) and name[0] != "_"]
+
+    @property
+    def peculiarities(self) -> list[str]:
+        """The data that differ from RFC 6749's; those of every platform, and columns, excepted."""
+        columns = {"title", "settings", "token_url", "api_url", "client_authentication"}
+        given, usual = self.provider, keyturn.plugins.Provider
+        return [
+            name
+            for name in sorted(DATA.keys() - columns - {"name", "body_format", "method"})
+            if getattr(given, name) != getattr(usual, name)
+        ]
+
+
+def description_in(path: Path) -> str:
+    """Return the description in a platform's file, as a file of its own has it."""
+    text = path.read_text(encoding="utf-8").partition("\n[provider]\n")[2]
+    return text.partition("\n[example")[0].replace("\n[provider.", "\n[")
+
+
+PLATFORMS = [Platform(path) for path in sorted(HERE.glob("*.toml"))]

@@ -1,0 +1,138 @@
+"""Writes the page `docs/reference/platforms.md`, when it is run as a program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.platforms.described import HERE, PLATFORMS, Platform
+
+Ability = Callable[[Platform], bool]
+
+
+def differs(name: str) -> Ability:
+    """Return whether a platform has another value of a datum than the default."""
+    return lambda platform: name in platform.peculiarities
+
+
+def has(name: str, *values: object) -> Ability:
+    """Return whether a platform has one of certain values of a datum."""
+    return lambda platform: getattr(platform.provider, name) in values
+
+
+def setting_has(*keys: str) -> Ability:
+    """Return whether a description declares something of one of its settings."""
+    return lambda platform: any({*keys} & table.keys() for table in platform.setting_tables)
+
+
+# From the common to the rare, as the page has them.
+ABILITIES: dict[str, Ability] = {
+    "JSON body": has("body_format", "json"),
+    "parameters in the query alone": has("body_format", "query"),
+    "GET": has("method", "GET"),
+    "id and secret as headers": has("client_authentication", "client_secret_headers"),
+    "signed JWT (`private_key_jwt`)": has("client_authentication", "private_key_jwt"),
+    "client certificate": has("client_authentication", "tls_client_auth"),
+    "further headers of the token request": differs("token_headers"),
+    "scopes with another separator": differs("scope_separator"),
+    "token elsewhere in the response": lambda each: "." in each.provider.token_field,
+    "the whole body is the token": has("token_field", ""),
+    "other media type of the response": differs("media_types"),
+    "lifetime as the end, in epoch time": has("lifetime_format", "epoch", "epoch_milliseconds"),
+    "lifetime as a date": has("lifetime_format", "date"),
+    "lifetime in milliseconds": has("lifetime_format", "milliseconds"),
+    "lifetime from the token's own `exp`": has("lifetime_format", "jwt"),
+    "no lifetime in the response": differs("missing_lifetime"),
+    "own codes of errors": differs("error_codes"),
+    "rate limit of the token endpoint": differs("rate_limit"),
+    "cap of the margin": differs("max_margin"),
+    "API's address in the response": differs("api_url_field"),
+    "token in another header": differs("authorization_header"),
+    "other scheme of API requests": differs("authorization_scheme"),
+    "further headers of API requests": differs("api_headers"),
+    "revocation": differs("revocation_url"),
+    "`extends`": lambda each: "extends" in each.description,
+    "setting `scope` by itself": lambda each: (
+        "scope" in each.example["settings"] and "scope" not in each.description.get("settings", {})
+    ),
+    "patterns and formats of settings": setting_has("pattern", "format"),
+}
+PAGE = HERE.parents[1] / "docs" / "reference" / "platforms.md"
+HEAD = """\
+# Platforms described as data
+
+The repository's tests compare these platforms' client-credentials flows with their public
+documentation: the token request byte for byte, a response, errors, and what an API request needs.
+The tests contact no platform. Each platform is a file of `tests/platforms`. {data} of {all} are
+data alone, in the form that `keyturn.plugins.provider_from_data` takes. For the others, the table
+names the methods of `keyturn.plugins.Provider` that they override. «Peculiarities» are the data
+that differ from RFC 6749.
+
+| platform | authentication | body | peculiarities | method needed? | source |
+|---|---|---|---|---|---|
+{rows}
+
+## Abilities
+
+Each ability of descriptions that goes beyond a form with id and secret, and the platforms whose flow
+needs it.
+
+| ability | platforms | which |
+|---|---|---|
+{abilities}
+
+## Notes
+
+The notes have limits, oddities, and what is only likely. «Not re-read» means that a fact is well
+known, but was not looked up again when the file was written.
+
+{notes}
+"""
+
+
+def page() -> str:
+    """Return the page of the reference as it must be."""
+    without = [each for each in PLATFORMS if "methods" not in each.data]
+    by_title = sorted(PLATFORMS, key=lambda each: each.provider.title.casefold())
+    return HEAD.format(
+        data=len(without),
+        all=len(PLATFORMS),
+        rows="\n".join(map(row, by_title)),
+        abilities="\n".join(ability(name, by_title) for name in ABILITIES),
+        notes="\n".join(map(note, by_title)),
+    )
+
+
+def row(platform: Platform) -> str:
+    """Return a platform's row of the table."""
+    provider = platform.provider
+    body = provider.body_format if provider.method == "POST" else f"{provider.method}, query"
+    host = platform.data["source"].split("/")[2]
+    cells = [
+        provider.title,
+        f"`{provider.client_authentication}`",
+        body,
+        code(platform.peculiarities) or "none",
+        code(platform.overridden) or "no",
+        f"[{host}]({platform.data['source']})",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def ability(name: str, platforms: list[Platform]) -> str:
+    """Return an ability's row of the second table."""
+    users = [each.provider.title for each in platforms if ABILITIES[name](each)]
+    return f"| {name} | {len(users)} | {', '.join(users)} |"
+
+
+def note(platform: Platform) -> str:
+    """Return a platform's line of the notes."""
+    return f"- **{platform.provider.title}**: {' '.join(platform.data['notes'].split())}"
+
+
+def code(names: list[str]) -> str:
+    """Return names as code, with commas between."""
+    return ", ".join(f"`{name}`" for name in names)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
