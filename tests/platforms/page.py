@@ -73,8 +73,8 @@ that differ from RFC 6749.
 
 ## Abilities
 
-Each ability of descriptions that goes beyond a form with id and secret, and the platforms whose flow
-needs it.
+Each ability of descriptions that goes beyond a form with id and secret, and the platforms whose
+flow needs it.
 
 | ability | platforms | which |
 |---|---|---|
