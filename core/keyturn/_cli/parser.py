@@ -137,7 +137,7 @@ _COMMANDS: dict[str, tuple[str, str, _Arguments]] = {
     "schema": (
         "providers",
         "Print a provider's settings, JSON Schema",
-        {"provider": {"metavar": "PROVIDER"}},
+        {"provider": {"metavar": "PROVIDER", "help": "its name, or a TOML file"}},
     ),
     "check": (
         "tokens",

@@ -14,10 +14,10 @@ import attrs
 
 from keyturn import errors
 from keyturn._config.directories import user_directory
+from keyturn._config.providers import chosen_provider, provider_problems
 from keyturn._config.references import RawSetting, reference_problem, resolve_all
 from keyturn._connection import Connection, make_connection
 from keyturn._names import did_you_mean, in_one_line
-from keyturn._plugins import loading as plugins
 from keyturn._providers import calls
 from keyturn._providers import settings as provider_settings
 from keyturn._providers.schema import json_schema
@@ -101,7 +101,7 @@ class Configuration:
         name = names[variable_name(name)]
         self._raise_if(self._problems([name]))
         raw = self.connections[name]
-        provider = plugins.provider(raw["provider"].value)
+        provider = chosen_provider(raw["provider"].value, self.path)
         settings = functools.partial(self._settings, name, provider)
         specification = Specification(
             provider,
@@ -127,9 +127,9 @@ class Configuration:
             provider = None
             if name in chosen and isinstance(getattr(raw.get("provider"), "value", None), str):
                 try:
-                    provider = plugins.provider(raw["provider"].value)
+                    provider = chosen_provider(raw["provider"].value, self.path)
                 except errors.ConfigurationError as error:
-                    yield errors.Problem(raw["provider"].location, in_one_line(error))
+                    yield from provider_problems(raw["provider"], error)
             yield from self._form_problems(name, raw, provider)
             if provider is not None:
                 yield from _read(name, raw, provider, {})[1]

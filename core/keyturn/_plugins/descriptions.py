@@ -91,18 +91,23 @@ def _read(file: Traversable, chain: tuple[str, ...] = ()) -> dict[str, Any]:
     if _identity(file) in chain:
         raise _UnreadableError("leads back to the description itself.")
     try:
-        text = file.read_bytes().decode("utf-8-sig")
-        return tomllib.loads(text)
+        content = file.read_bytes()
     except OSError as error:
-        problem = f"can't be read: {error.strerror}."
+        raise _UnreadableError(f"can't be read: {error.strerror}.") from None
+    try:
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = bytes(error.object[: error.start]).count(b"\n") + 1
-        problem = f"is not UTF-8: line {line} has another encoding. Save it as UTF-8."
+        line = content[: error.start].count(b"\n") + 1
+        raise _UnreadableError(
+            f"is not UTF-8: line {line} has another encoding. Save it as UTF-8."
+        ) from None
+    try:
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        problem = f"is not TOML: {_syntax_problem(str(error), text)}"
+        problem = _syntax_problem(str(error), text)
     except RecursionError:
-        problem = "is not TOML: its tables or lists are nested too deeply."
-    raise _UnreadableError(problem)
+        problem = "its tables or lists are nested too deeply."
+    raise _UnreadableError(f"is not TOML: {problem}")
 
 
 # What `tomllib` reports, and what to write.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 
 from keyturn import errors
-from keyturn._names import did_you_mean, escaped, in_one_line
+from keyturn._names import did_you_mean, escaped
 from keyturn._once import cached_once
 from keyturn._plugins import hooks
 from keyturn._plugins.discovery import (
@@ -184,6 +184,7 @@ def call_plugins(hook: str, wanted: type = object, /, **arguments: Any) -> list[
 def _attempt(load: Callable[[Installed], T], plugin: Installed) -> T:
     """Return what `load` makes of a plugin; any failure is raised as ProviderLoadError."""
     problem, advice = plugin.version_problem()
+    mistakes: tuple[errors.Problem, ...] = ()
     try:
         if not problem:
             return load(plugin)
@@ -191,7 +192,7 @@ def _attempt(load: Callable[[Installed], T], plugin: Installed) -> T:
         raise
     except BaseException as error:
         if isinstance(error, errors.ConfigurationError):
-            problem = in_one_line(error)
+            problem, mistakes = str(error).partition("\n")[0].rstrip(":"), error.problems
         else:
             problem = f"{type(error).__name__} at its import or in its hook"
             _logger.info("%s can't be used", plugin, exc_info=True)
@@ -201,7 +202,9 @@ def _attempt(load: Callable[[Installed], T], plugin: Installed) -> T:
         if reported := system_failure(error):
             problem, advice = reported, system_advice(error)
     end = "" if problem.endswith((".", "?")) else "."
-    raise errors.ProviderLoadError(f"{plugin} can't be used: {problem}{end}", hint=advice)
+    raise errors.ProviderLoadError(
+        f"{plugin} can't be used: {problem}{end}", hint=advice, problems=mistakes
+    )
 
 
 def _provider_of(plugin: Installed) -> Provider[Any]:
@@ -216,13 +219,13 @@ def _provider_of(plugin: Installed) -> Provider[Any]:
         raise errors.ConfigurationError(
             "its hook keyturn_provider is missing, or does not return a keyturn.plugins.Provider"
         )
-    mistakes: list[str] = []
     if not plugin.is_own:  # keyturn's own are checked when keyturn is tested
         from keyturn._providers.calls import problems
 
-        mistakes += map(str, problems(found))
-    if mistakes or found.name != plugin.name:
-        raise errors.ConfigurationError("; ".join(mistakes) or "its name is not its entry point's")
+        if mistakes := problems(found):
+            raise errors.ConfigurationError("; ".join(map(str, mistakes)))
+    if found.name != plugin.name:
+        raise errors.ConfigurationError("its name is not its entry point's")
     return found
 
 
@@ -286,9 +289,12 @@ def _chosen(name: str) -> Installed:
     named = [plugin for plugin in every if plugin.name == name]
     if not named:
         known = sorted({plugin.name for plugin in every})
+        hint = f"Installed: {', '.join(known)}."
+        if name.endswith(".toml"):
+            hint = "Pass what keyturn.plugins.provider_from_file returns for that file."
         raise errors.ProviderNotFound(
             f"no provider is named {name!r}.{did_you_mean(name, known)}",
-            hint=f"Installed: {', '.join(known)}.",
+            hint=hint,
         )
     if len(named) > 1:
         distributions = " and by ".join(plugin.distribution for plugin in named)

@@ -1,0 +1,54 @@
+"""The provider of a connection: an installed one by its name, or a description by its file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from keyturn import errors
+from keyturn._config import sources
+from keyturn._names import in_one_line
+from keyturn._plugins import loading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from keyturn._config.references import RawSetting
+    from keyturn._providers.provider import Provider
+
+_SUFFIX = ".toml"
+
+
+def chosen_provider(name: str, configuration: Path | None) -> Provider[Any]:
+    """Return the provider that a connection names.
+
+    Args:
+        name: Its name; or, with `.toml` at its end, the path of a description, `~` allowed.
+        configuration: The configuration file, which a path is relative to; None without one.
+
+    Raises:
+        keyturn.errors.ConfigurationError: There is no such provider, or it can't be used.
+    """
+    if not name.endswith(_SUFFIX):
+        return loading.provider(name)
+    from keyturn._plugins.descriptions import provider_from_file
+
+    absolute = sources.absolute(name)
+    if absolute is None and configuration is None:
+        raise errors.ConfigurationError(
+            f"{name} is relative to the configuration file, and there is none.",
+            hint="Set provider to an absolute path.",
+        )
+    return provider_from_file(absolute or configuration.parent / name)  # type: ignore[union-attr]
+
+
+def provider_problems(
+    provider: RawSetting, error: errors.ConfigurationError
+) -> Iterator[errors.Problem]:
+    """Yield what is wrong with a provider; each mistake in a description by itself."""
+    is_file = str(provider.value).endswith(_SUFFIX)
+    if not (is_file and error.problems):
+        yield errors.Problem(provider.location, in_one_line(error))
+        return
+    for mistake in error.problems:
+        yield errors.Problem(provider.location, f"{provider.value}: {mistake}")
