@@ -182,6 +182,28 @@ _COMMANDS: dict[str, tuple[str, str, _Arguments]] = {
             },
         },
     ),
+    "serve": (
+        "serve",
+        "Serve tokens, a proxy that adds them, and a status page to programs of this host",
+        {
+            "--port": {"type": _port, "default": 0, "help": "of 127.0.0.1 (default: a free one)"},
+            "--socket": {
+                "metavar": "PATH",
+                "help": "a Unix socket instead, for this user alone",
+            },
+            "--secret-file": {
+                "metavar": "PATH",
+                "help": "has the session secret, and is created if there is none (default: "
+                "$KEYTURN_SERVE_SECRET, else a new one, printed)",
+            },
+            "--token-file": {
+                "metavar": "NAME=PATH",
+                "action": "append",
+                "default": [],
+                "help": "a file that always has a usable token of a connection",
+            },
+        },
+    ),
     "revoke": ("tokens", "Revoke the token at the provider", _NAME),
     "forget": (
         "tokens",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import TYPE_CHECKING
 
 from keyturn import errors
+from keyturn._server import token_shapes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,8 +32,7 @@ def _headers(connection: Connection, _: Token) -> str:
 
 
 def _json(_: Connection, token: Token) -> str:
-    fields = ("access_token", "token_type", "expires_at", "scope")
-    return json.dumps({name: getattr(token, name) for name in fields})
+    return json.dumps(token_shapes.plain(token))
 
 
 def _env(connection: Connection, token: Token) -> str:
@@ -50,21 +49,11 @@ def _env(connection: Connection, token: Token) -> str:
 
 
 def _exec_credential(_: Connection, token: Token) -> str:
-    """Return what kubectl expects (its page «client-go credential plugins»)."""
-    status = {"token": token.access_token, "expirationTimestamp": _expiry(token)}
-    version = "client.authentication.k8s.io/v1"
-    return json.dumps({"apiVersion": version, "kind": "ExecCredential", "status": status})
+    return json.dumps(token_shapes.exec_credential(token))
 
 
 def _credential_helper(connection: Connection, token: Token) -> str:
-    """Return what Bazel expects (its proposal «Credential Helpers»)."""
-    headers = {name: [value] for name, value in connection.headers().items()}
-    return json.dumps({"headers": headers, "expires": _expiry(token)})
-
-
-def _expiry(token: Token) -> str:
-    """Return when a token expires, as in RFC 3339, in whole seconds, rounded down."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(token.expires_at))
+    return json.dumps(token_shapes.credential_helper(token, connection.headers()))
 
 
 FORMATS: dict[str, Callable[[Connection, Token], str]] = {

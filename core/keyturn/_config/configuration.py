@@ -87,6 +87,11 @@ class Configuration:
         self._raise_if(self._problems(self.connections))
         return sorted(self.connections)
 
+    def provider_of(self, name: str) -> str:
+        """Return the provider that a connection names, or an empty string."""
+        raw = self.connections[name].get("provider")
+        return str(raw.value) if raw is not None else ""
+
     def open(self, name: str) -> Connection:
         """Return the connection of a name; see `keyturn.load_connection`."""
         if not isinstance(name, str):

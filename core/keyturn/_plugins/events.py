@@ -32,7 +32,13 @@ def _escape(record: logging.LogRecord) -> bool:
     return True
 
 
-for _name in ("keyturn", "keyturn.integrations", "keyturn.plugins", "keyturn.stores"):
+for _name in (
+    "keyturn",
+    "keyturn.integrations",
+    "keyturn.plugins",
+    "keyturn.server",
+    "keyturn.stores",
+):
     logging.getLogger(_name).addFilter(_escape)
 
 

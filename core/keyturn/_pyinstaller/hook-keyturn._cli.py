@@ -5,4 +5,5 @@ from __future__ import annotations
 from PyInstaller.utils.hooks import collect_data_files, collect_submodules
 
 hiddenimports = collect_submodules("keyturn._cli") + collect_submodules("keyturn.testing")
+hiddenimports += collect_submodules("keyturn._server")
 datas = collect_data_files("keyturn")

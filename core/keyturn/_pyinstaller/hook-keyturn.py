@@ -6,7 +6,13 @@ from PyInstaller.utils.hooks import collect_data_files, collect_entry_point, col
 
 # Adapters and the kits for tests are there if the application imports them: they would bring every
 # client and tool that is installed where it is built. The command line has a hook of its own.
-_APART = ("keyturn.__main__", "keyturn._cli", "keyturn._pyinstaller", "keyturn.testing")
+_APART = (
+    "keyturn.__main__",
+    "keyturn._cli",
+    "keyturn._pyinstaller",
+    "keyturn._server",
+    "keyturn.testing",
+)
 
 
 def _is_needed(name: str) -> bool:

@@ -1,0 +1,93 @@
+"""Who may ask: a session secret, and which `Host` and `Origin` a request must have.
+
+A web page in the user's browser can send requests to a loopback address. It knows no secret, but
+it must not even learn which connections there are: so its requests are refused by their `Origin`
+or `Sec-Fetch-Site`, and those of DNS rebinding by their `Host`.
+"""
+
+from __future__ import annotations
+
+import hmac
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+import attrs
+from starlette.responses import Response
+
+from keyturn._server.responses import not_found, problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from keyturn._secret import Secret
+
+SECRET_HEADER = b"x-keyturn-secret"
+# What Azure's libraries send the value of IDENTITY_HEADER in.
+IDENTITY_HEADER = b"x-identity-header"
+
+
+@attrs.frozen(eq=False, repr=False)
+class Access:
+    """An ASGI application that lets only those requests pass that may ask.
+
+    The secret is taken off a path that begins with it.
+
+    Args:
+        app: What a request that may ask is passed to.
+        secret: The session secret; None if the mode of a Unix socket decides.
+        hosts: What `Host` may be; None for a Unix socket, which no web page can reach.
+    """
+
+    app: ASGIApp
+    secret: Secret | None
+    hosts: frozenset[str] | None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
+        refused = self._misdirected(scope) or self._unknown(scope)
+        await (refused or self.app)(scope, receive, send)
+
+    def _misdirected(self, scope: Scope) -> Response | None:
+        """Return the response to a request for another host, or from a web page of another."""
+        if not scope["raw_path"].startswith(b"/"):
+            return problem(400, "the request target must be a path that begins with /.")
+        if self.hosts is None:
+            return None
+        found = {name: value.decode("latin-1").lower() for name, value in scope["headers"]}
+        host = found.get(b"host", "")
+        if host not in self.hosts:
+            return problem(421, f"Host must be one of {', '.join(sorted(self.hosts))}.")
+        origin, site = found.get(b"origin"), found.get(b"sec-fetch-site", "none")
+        if origin not in {None, f"http://{host}"} or site not in {"none", "same-origin"}:
+            return problem(403, "a request of a web page of another origin is refused.")
+        return None
+
+    def _unknown(self, scope: Scope) -> Response | None:
+        """Return the response to a request without the secret; take it off the path of others."""
+        if self.secret is None:
+            return None
+        segment, slash, rest = scope["raw_path"][1:].partition(b"/")
+        if self._is_secret(segment):
+            if not slash:
+                # The page's links are relative to a path that ends with a slash.
+                return Response(status_code=307, headers={"location": f"{segment.decode()}/"})
+            scope["raw_path"] = b"/" + rest
+            scope["path"] = unquote(scope["raw_path"].decode("latin-1"))
+        elif not any(self._is_secret(value) for value in _presented(scope)):
+            return not_found()
+        return None
+
+    def _is_secret(self, value: bytes) -> bool:
+        known = self.secret.reveal() if self.secret else ""
+        return hmac.compare_digest(value, known.encode())
+
+
+def _presented(scope: Scope) -> Iterator[bytes]:
+    """Yield the secrets that a request's headers hold."""
+    for name, value in scope["headers"]:
+        if name in {SECRET_HEADER, IDENTITY_HEADER}:
+            yield value
+        elif name == b"authorization" and value[:7].lower() == b"bearer ":
+            yield value[7:].strip()

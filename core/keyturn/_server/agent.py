@@ -1,0 +1,99 @@
+"""The agent: what `keyturn serve` runs, from its start to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+import httpx
+
+from keyturn._http.tls import trusted_context
+from keyturn._server.access import Access
+from keyturn._server.app import App
+from keyturn._server.connections import ServedConnections
+from keyturn._server.http_server import HttpServer
+from keyturn._server.metrics import Metrics
+from keyturn._server.reverse_proxy import TIMEOUT, ReverseProxy, no_cookies
+from keyturn._server.status_page import StatusPage
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Sequence
+
+    from keyturn._config.configuration import Configuration
+    from keyturn._secret import Secret
+    from keyturn._server.sockets import Listener
+    from keyturn._server.token_file import TokenFile
+
+# Connections to the APIs; those that are kept for the next request.
+_LIMITS = httpx.Limits(max_connections=256, max_keepalive_connections=64)
+
+
+class Agent:
+    """Serves the connections of a configuration on one socket.
+
+    Args:
+        configuration: The configuration.
+        listener: The socket.
+        secret: The session secret; None if the socket's mode decides who may ask.
+        token_files: The files that are kept up to date.
+
+    Raises:
+        keyturn.errors.ConfigurationError: The configuration has problems.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        listener: Listener,
+        secret: Secret | None,
+        token_files: Sequence[TokenFile] = (),
+    ) -> None:
+        self._listener, self._token_files = listener, token_files
+        metrics = Metrics()
+        self._connections = ServedConnections(configuration, metrics.report)
+        metrics.serve(self._connections)
+        self._client = _client()
+        proxy = ReverseProxy(self._connections, self._client, metrics.observe)
+        app = App(self._connections, proxy, StatusPage(self._connections), metrics)
+        self._server = HttpServer(Access(app, secret, listener.hosts))
+
+    async def run(self, ready: Callable[[], object]) -> None:
+        """Serve until the process is interrupted or terminated.
+
+        Args:
+            ready: Called when the agent accepts connections.
+        """
+        self._server.ready = ready
+        self._connections.start()
+        try:
+            async with self._client, self._files_kept():
+                await self._server.serve([self._listener.socket])
+        finally:
+            self._connections.stop()
+
+    def stop(self) -> None:
+        """End, as at a signal; requests in progress finish. Any thread may call it."""
+        self._server.should_exit = True
+
+    @contextlib.asynccontextmanager
+    async def _files_kept(self) -> AsyncGenerator[None]:
+        tasks = [asyncio.create_task(each.keep(self._connections)) for each in self._token_files]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _client() -> httpx.AsyncClient:
+    """Return what sends requests to the APIs; it adds nothing, and remembers no cookies."""
+    return httpx.AsyncClient(
+        verify=trusted_context(),
+        timeout=TIMEOUT,
+        limits=_LIMITS,
+        cookies=no_cookies(),
+        # Plain http is for loopback only: the token must not pass through a proxy on a network.
+        mounts={"http://": None},
+    )

@@ -1,0 +1,86 @@
+"""The body of a request that is proxied: streamed, and kept for as long as it may be repeated."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from starlette.types import Receive, Scope
+
+# Bytes that are kept of one body to repeat the request.
+MAX_KEPT = 1_048_576
+# Seconds for which a client may send nothing.
+MAX_SILENCE = 60.0
+
+
+class ClientGone(Exception):
+    """The client has closed the connection, or sends nothing."""
+
+
+class RequestBody:
+    """One request's body.
+
+    Args:
+        scope: The request.
+        receive: Receives the body's parts.
+
+    Attributes:
+        is_empty: Whether there is none.
+        receive: Receives its parts.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        headers = dict(scope["headers"])
+        self.is_empty = (
+            b"transfer-encoding" not in headers and int(headers.get(b"content-length", b"0")) == 0
+        )
+        self.receive = receive
+        self._kept: list[bytes] = []
+        self._size = 0
+        self._is_read = asyncio.Event()
+        if self.is_empty:
+            self._is_read.set()
+
+    @property
+    def kept(self) -> bytes | None:
+        """The whole body, if it has been read and is small enough to be repeated."""
+        if self._size > MAX_KEPT or not self._is_read.is_set():
+            return None
+        return b"".join(self._kept)
+
+    async def stream(self) -> AsyncGenerator[bytes]:
+        """Yield the body's parts as they come in.
+
+        Raises:
+            ClientGone: The client has gone, or sends nothing.
+        """
+        more = True
+        while more:
+            try:
+                async with asyncio.timeout(MAX_SILENCE):
+                    message = await self.receive()
+            except TimeoutError:
+                raise ClientGone from None
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            more = message.get("more_body", False)
+            chunk = message.get("body", b"")
+            self._keep(chunk)
+            yield chunk
+        self._is_read.set()
+
+    def _keep(self, chunk: bytes) -> None:
+        self._size += len(chunk)
+        if self._size <= MAX_KEPT:
+            self._kept.append(chunk)
+        else:
+            self._kept.clear()
+
+    async def gone(self) -> None:
+        """Return when the client has gone, after it has sent the whole body."""
+        await self._is_read.wait()
+        while (await self.receive())["type"] != "http.disconnect":
+            pass

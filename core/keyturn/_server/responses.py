@@ -1,0 +1,79 @@
+"""The responses that the agent makes by itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.responses import PlainTextResponse
+
+from keyturn import errors
+from keyturn._rate_limit import whole_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+# Bytes of a request's body to the agent itself; a proxied one may have any size.
+MAX_BODY = 65_536
+# Nothing that holds a token, or a name of a connection, is kept by a cache.
+PRIVATE = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+_STATUSES: dict[type[errors.KeyturnError], int] = {
+    errors.RateLimited: 503,
+    errors.EndpointUnavailable: 503,
+    errors.TokenRequestRefused: 502,
+    errors.InvalidTokenResponse: 502,
+}
+
+
+class NotServed(Exception):
+    """There is no such connection, or no such page."""
+
+
+class TooLarge(Exception):
+    """A request's body has more than `MAX_BODY` bytes."""
+
+
+def problem(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a response of the agent's own, which says what is wrong."""
+    return PlainTextResponse(f"keyturn: {message}\n", status, {**PRIVATE, **(headers or {})})
+
+
+def not_found() -> Response:
+    """Return the one response to a wrong secret, an unknown connection and an unknown page.
+
+    Without the secret, no caller can find out which connections there are.
+    """
+    return problem(
+        404,
+        "not found. Check the session secret, the connection's name and the path.",
+        {"x-keyturn-error": "NotFound"},
+    )
+
+
+def failure(error: errors.KeyturnError) -> Response:
+    """Return the response to a request for which no token could be acquired."""
+    headers = {"x-keyturn-error": type(error).__name__}
+    if isinstance(error, errors.RateLimited):
+        headers["retry-after"] = str(whole_seconds(error.retry_after))
+    return problem(failure_status(error), str(error), headers)
+
+
+def failure_status(error: errors.KeyturnError) -> int:
+    """Return the HTTP status for an error."""
+    return next((code for kind, code in _STATUSES.items() if isinstance(error, kind)), 500)
+
+
+async def body_of(request: Request) -> bytes:
+    """Return a request's body.
+
+    Raises:
+        TooLarge: It has more than `MAX_BODY` bytes.
+    """
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise TooLarge
+    return body

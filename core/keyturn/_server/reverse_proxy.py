@@ -1,0 +1,258 @@
+"""The reverse proxy: `/{connection}/…` leads to the API, with a token.
+
+The target of a request is passed on as it came, below the API's origin: nothing in it is decoded,
+and no part of it can name another origin.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import httpx
+
+from keyturn._server.headers import is_websocket, request_headers, response_headers
+from keyturn._server.request_body import MAX_KEPT, MAX_SILENCE, RequestBody
+from keyturn._server.responses import problem
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+
+    from starlette.types import Receive, Scope, Send
+
+    from keyturn._server.connections import ServedConnections
+    from keyturn.integrations import AuthorizedRequest, RequestAuth
+
+# Seconds; an API may think for long, and a stream of events may be silent for long.
+TIMEOUT = httpx.Timeout(10.0, read=300.0, write=MAX_SILENCE)
+# Bytes of a response that says that the token was refused.
+_MAX_REFUSAL = 65_536
+# RFC 9110 section 9.2.2: what a proxy may repeat by itself.
+_IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+# The API's server may close a kept connection at the moment at which it is used again.
+_CLOSED = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
+_NOT_REPEATED = "x-keyturn-not-repeated"
+_DOTS = frozenset({".", ".."})
+
+_logger = logging.getLogger("keyturn.server")
+
+
+@attrs.define(eq=False)
+class _Received:
+    """A response of the API.
+
+    Args:
+        response: Its head.
+        chunks: What has not been read yet of its body, as it came.
+        beginning: What has been read.
+    """
+
+    response: httpx.Response
+    chunks: AsyncIterator[bytes]
+    beginning: bytes = b""
+
+    async def read_beginning(self) -> bytes:
+        """Return the beginning of the body, decoded if it is all there is."""
+        async for chunk in self.chunks:
+            self.beginning += chunk
+            if len(self.beginning) > _MAX_REFUSAL:
+                break
+        try:
+            headers = self.response.headers
+            return httpx.Response(401, headers=headers, content=self.beginning).content
+        except httpx.DecodingError:
+            return self.beginning
+
+
+@attrs.frozen(eq=False)
+class _Exchange:
+    """One request, as it is sent to the API.
+
+    Args:
+        method: The method.
+        origin: The API's origin.
+        target: The path and the query, as they came.
+        body: The body.
+    """
+
+    method: str
+    origin: str
+    target: bytes
+    body: RequestBody
+
+    def request(self, headers: dict[str, str], *, again: bool = False) -> httpx.Request:
+        content: bytes | AsyncGenerator[bytes] | None = None
+        if not self.body.is_empty:
+            content = self.body.kept if again else self.body.stream()
+        return httpx.Request(
+            self.method,
+            f"{self.origin}/",
+            headers=[(n.encode("latin-1"), v.encode("latin-1")) for n, v in headers.items()],
+            content=content,
+            extensions={"target": self.target},
+        )
+
+
+class ReverseProxy:
+    """Passes requests on to the APIs of connections.
+
+    Args:
+        connections: The connections.
+        client: Sends them.
+        observe: Called after each with the connection's name, the status (0 if there was none),
+            whether the request was repeated, and the seconds that it took.
+    """
+
+    def __init__(
+        self,
+        connections: ServedConnections,
+        client: httpx.AsyncClient,
+        observe: Callable[[str, int, bool, float], object],
+    ) -> None:
+        self._connections = connections
+        self._client = client
+        self._observe = observe
+
+    async def __call__(
+        self, name: str, target: bytes, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Pass one request on.
+
+        Args:
+            name: The connection's name.
+            target: The path and the query for the API.
+            scope: The request.
+            receive: Receives its body.
+            send: Sends the response.
+
+        Raises:
+            NotServed: There is no such connection.
+            keyturn.errors.KeyturnError: There is no token.
+        """
+        self._connections.find(name)
+        if is_websocket(scope["headers"]):
+            reason = "WebSocket is not supported: connect to the API, with a token of /-/token/."
+            await problem(501, reason)(scope, receive, send)
+        elif _has_dots(target):
+            await problem(400, "the path must not have . or .. in it.")(scope, receive, send)
+        else:
+            body = RequestBody(scope, receive)
+            await _while_connected(body, self._pass_on(name, target, scope, body, send))
+
+    async def _pass_on(
+        self, name: str, target: bytes, scope: Scope, body: RequestBody, send: Send
+    ) -> None:
+        began = time.monotonic()
+        served, connection, auth = await self._connections.open(name)
+        exchange = _Exchange(scope["method"], await served.origin(connection), target, body)
+        headers = request_headers(scope["headers"])
+        if b"transfer-encoding" in dict(scope["headers"]):
+            headers.pop("content-length", None)
+        url = exchange.origin + target.decode("latin-1")
+        sent = await auth.aauthorize(exchange.method, url, headers)
+        is_repeated, status = False, 0
+        try:
+            received = await self._send(exchange, sent.headers)
+            if received.response.status_code == 401:
+                received, is_repeated = await self._renew(exchange, auth, sent, received)
+            status = received.response.status_code
+            await _relay(received, send)
+        except httpx.TransportError as error:
+            if status:  # the client must notice that the response is not complete
+                raise
+            status = 504 if isinstance(error, httpx.TimeoutException) else 502
+            reason = f"{name}: the API at {exchange.origin} failed: {type(error).__name__}."
+            about = {"x-keyturn-error": "APIUnavailable"}
+            await problem(status, reason, about)(scope, body.receive, send)
+        finally:
+            _logger.info("%s: %s: %d", name, exchange.method, status)
+            self._observe(name, status, is_repeated, time.monotonic() - began)
+
+    async def _send(self, exchange: _Exchange, headers: dict[str, str]) -> _Received:
+        """Send a request; once more if a kept connection was closed at that moment."""
+        try:
+            return await self._send_once(exchange.request(headers))
+        except _CLOSED:
+            if exchange.method not in _IDEMPOTENT or exchange.body.kept is None:
+                raise
+        return await self._send_once(exchange.request(headers, again=True))
+
+    async def _send_once(self, request: httpx.Request) -> _Received:
+        response = await self._client.send(request, stream=True, auth=None)
+        return _Received(response, response.aiter_raw())
+
+    async def _renew(
+        self, exchange: _Exchange, auth: RequestAuth, sent: AuthorizedRequest, first: _Received
+    ) -> tuple[_Received, bool]:
+        """Return the response to the request with another token, and whether there is one.
+
+        Otherwise the API's own response is returned, with a header that says why.
+        """
+        headers, body = first.response.headers, await first.read_beginning()
+        renewed = await auth.areauthorize(sent, 401, headers, body)
+        if renewed is not None and exchange.body.kept is not None:
+            await first.response.aclose()
+            second = await self._send_once(exchange.request(renewed.headers, again=True))
+            if second.response.status_code == 401:
+                reason = "it was repeated with another token once already"
+                second.response.headers[_NOT_REPEATED] = reason
+            return second, True
+        headers[_NOT_REPEATED] = (
+            "the response is not about the token, or there is no other token"
+            if renewed is None
+            else f"the body is larger than {MAX_KEPT} bytes; the token has been renewed"
+        )
+        return first, False
+
+
+def no_cookies() -> CookieJar:
+    """Return a cookie jar that keeps nothing: the cookies are the client's."""
+    return CookieJar(DefaultCookiePolicy(allowed_domains=()))
+
+
+async def _relay(received: _Received, send: Send) -> None:
+    """Send a response of the API to the client, as it comes in."""
+    response = received.response
+    headers = response_headers(response.headers.raw)
+    try:
+        await send(
+            {"type": "http.response.start", "status": response.status_code, "headers": headers}
+        )
+        if received.beginning:
+            await _send_body(send, received.beginning)
+        async for chunk in received.chunks:
+            await _send_body(send, chunk)
+        await _send_body(send, b"", more=False)
+    finally:
+        await response.aclose()
+
+
+async def _send_body(send: Send, chunk: bytes, *, more: bool = True) -> None:
+    async with asyncio.timeout(MAX_SILENCE):  # a client may not read
+        await send({"type": "http.response.body", "body": chunk, "more_body": more})
+
+
+async def _while_connected(body: RequestBody, work: Coroutine[Any, Any, None]) -> None:
+    """Do the work for as long as the client waits for it."""
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(body.gone())
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            working.result()
+    finally:
+        leaving.cancel()
+        if not working.done():
+            working.cancel()
+            await asyncio.wait({working})
+
+
+def _has_dots(target: bytes) -> bool:
+    """Return whether a path has a segment that another server may resolve."""
+    path = target.partition(b"?")[0].decode("latin-1").lower().replace("%2e", ".")
+    return not _DOTS.isdisjoint(re.split(r"/|%2f|\\|%5c", path))

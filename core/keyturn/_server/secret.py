@@ -1,0 +1,87 @@
+"""The session secret: given by the environment or by a file, else made."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from typing import TYPE_CHECKING, NamedTuple
+
+from keyturn import errors
+from keyturn._config.directories import is_private
+from keyturn._secret import Secret
+from keyturn._system_errors import system_failure
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+VARIABLE = "KEYTURN_SERVE_SECRET"
+# It must be a segment of a path as it is, and must not be guessed.
+_is_secret = re.compile(r"[A-Za-z0-9_-]{20,200}").fullmatch
+_FORM = "must have 20 to 200 letters, digits, - or _"
+
+
+class SessionSecret(NamedTuple):
+    """A session secret.
+
+    Args:
+        value: The secret.
+        is_new: Whether it was made now, so that the user can't know it yet.
+    """
+
+    value: Secret
+    is_new: bool
+
+
+def session_secret(file: Path | None) -> SessionSecret:
+    """Return the session secret.
+
+    Args:
+        file: The file that has it; it is created if there is none. By default it is in
+            `$KEYTURN_SERVE_SECRET`, else it is made.
+
+    Raises:
+        keyturn.errors.ConfigurationError: The file can't be read or created, other users can read
+            it, or the secret is not one.
+    """
+    given = os.environ.get(VARIABLE)
+    if file is not None:
+        try:
+            return SessionSecret(_checked(_read_or_create(file), str(file)), is_new=False)
+        except OSError as error:
+            failure = system_failure(error) or type(error).__name__
+        raise errors.ConfigurationError(f"the secret file {file} can't be used: {failure}.")
+    if given is not None:
+        return SessionSecret(_checked(Secret(given), VARIABLE), is_new=False)
+    return SessionSecret(_new(), is_new=True)
+
+
+def _new() -> Secret:
+    # It begins with a letter: no option and no connection's endpoint begins so by accident.
+    return Secret(f"s{secrets.token_urlsafe(32)}")
+
+
+def _read_or_create(file: Path) -> Secret:
+    try:
+        descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError:
+        with file.open("rb") as opened:
+            if not is_private(os.fstat(opened.fileno())):
+                raise errors.ConfigurationError(
+                    f"other users can read the secret file {file}, or it is another user's.",
+                    hint=f"Run chmod 600 {file}.",
+                ) from None
+            return Secret(opened.read(1000).decode("latin-1").strip())
+    made = _new()
+    with open(descriptor, "w", encoding="ascii") as created:  # noqa: PTH123 - a descriptor
+        created.write(f"{made.reveal()}\n")
+    return made
+
+
+def _checked(secret: Secret, where: str) -> Secret:
+    if not _is_secret(secret.reveal()):
+        raise errors.ConfigurationError(
+            f"the session secret of {where} {_FORM}.",
+            hint="Make one with: python -c 'import secrets; print(secrets.token_urlsafe(32))'",
+        )
+    return secret

@@ -1,0 +1,122 @@
+"""What a client of `keyturn serve` may hold: time, connections."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from keyturn._server import http_server, request_body, reverse_proxy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import pytest
+
+
+def connected(agent: Any) -> socket.socket:
+    """Return a connection to an agent."""
+    address = urlsplit(agent.url)
+    return socket.create_connection((address.hostname, address.port), 20)
+
+
+def test_a_head_that_does_not_come_in(
+    tmp_path: Path, serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that sends nothing, or a part of a request, would hold a connection for ever."""
+    monkeypatch.setattr(http_server, "_HEAD_SECONDS", 0.05)
+    agent = serve(tmp_path / "keyturn.toml", "shop")
+    for sent in (b"", b"GET / HTTP/1.1\r\nHost: x\r\n"):
+        with connected(agent) as connection:
+            connection.sendall(sent)
+            assert connection.recv(100) == b""
+
+
+def test_a_body_that_does_not_come_in(
+    tmp_path: Path, serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that stops amid a body would hold a request for ever."""
+    monkeypatch.setattr(request_body, "MAX_SILENCE", 0.05)
+    agent = serve(tmp_path / "keyturn.toml", "shop")
+    lines = ["POST /shop/v1/echo HTTP/1.1", f"Host: {urlsplit(agent.url).netloc}"]
+    lines += [f"X-Keyturn-Secret: {agent.secret}", "Content-Length: 9", "", "part"]
+    with connected(agent) as connection:
+        connection.sendall("\r\n".join(lines).encode())
+        assert connection.recv(100).startswith(b"HTTP/1.1 408 ")
+
+
+def test_connections_at_once(
+    tmp_path: Path, serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client could use up the descriptors of the process."""
+    monkeypatch.setattr(http_server, "_MAX_CONNECTIONS", 3)
+    agent = serve(tmp_path / "keyturn.toml", "shop")
+    held = [connected(agent) for _ in range(3)]
+    with agent.client() as client:
+        assert client.get("/metrics").status_code == 503
+    for each in held:
+        each.close()
+
+
+def test_an_api_that_is_slow_or_away(
+    tmp_path: Path, serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client would wait for ever, or not learn what failed."""
+    monkeypatch.setattr(reverse_proxy.TIMEOUT, "read", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        api_url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        agent = serve(tmp_path / "keyturn.toml", "shop", api_url=api_url)
+        with agent.client() as client:
+            assert client.get("/shop/").status_code == 504
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        api_url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    agent = serve(tmp_path / "other.toml", "other", api_url=api_url)
+    with agent.client() as client:
+        response = client.get("/other/")
+    assert response.status_code == 502
+    assert "ConnectError" in response.text
+    assert response.headers["x-keyturn-error"] == "APIUnavailable"
+
+
+def test_a_defect_is_reported_without_values(
+    tmp_path: Path,
+    serve: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A defect would be hidden, or its message would show a secret."""
+
+    async def fails(*_: object, **__: object) -> None:
+        raise ValueError("made-up-secret")
+
+    agent = serve(tmp_path / "keyturn.toml", "shop")
+    monkeypatch.setattr(httpx.AsyncClient, "send", fails)
+    with agent.client() as client:
+        assert client.get("/shop/v1/echo").status_code == 500
+    assert "unexpected ValueError" in caplog.text
+    assert "made-up-secret" not in caplog.text
+
+
+def test_a_request_in_progress_finishes(
+    tmp_path: Path, api: Any, serve: Callable[..., Any], wait_until: Callable[..., None]
+) -> None:
+    """A restart of the agent would cut responses off."""
+    agent = serve(tmp_path / "keyturn.toml", "shop")
+    api.gate.clear()
+    api.arrived.clear()
+    with agent.client() as client, client.stream("GET", "/shop/v1/parts") as response:
+        agent.agent.stop()
+        wait_until(lambda: _is_refused(agent))
+        api.gate.set()
+        assert response.read() == b"firstsecond"
+
+
+def _is_refused(agent: Any) -> bool:
+    try:
+        connected(agent).close()
+    except ConnectionRefusedError:
+        return True
+    return False

@@ -1,0 +1,260 @@
+"""The reverse proxy of `keyturn serve`, against an API on loopback."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+def test_a_request_gets_a_token(client: httpx.Client, api: Any) -> None:
+    """A program without code for tokens could not call the API."""
+    response = client.post("/shop/v1/echo?a=1&b=%2F", content=b"hello", headers={"X-Mine": "1"})
+    assert (response.status_code, response.content) == (200, b"hello")
+    [arrived] = api.arrived
+    assert (arrived.method, arrived.path, arrived.body) == ("POST", "/v1/echo?a=1&b=%2F", b"hello")
+    assert arrived.headers["authorization"].removeprefix("Bearer ") in api.valid
+    assert arrived.headers["host"] == urlsplit(api.url).netloc
+    assert arrived.headers["x-mine"] == "1"
+
+
+def test_headers_of_one_hop_end_here(client: httpx.Client, api: Any) -> None:
+    """A header for the agent, or the client's own token, would reach the API."""
+    mine = {
+        "Connection": "X-Hop, keep-alive",
+        "X-Hop": "1",
+        "TE": "trailers",
+        "Proxy-Authorization": "Basic abc",
+        "Authorization": "Bearer mine",
+        "X-Keyturn-Refused": "nothing",
+        "Expect": "100-continue",
+        "X-End": "2",
+    }
+    response = client.get(
+        "/shop/v1/hops",
+        headers=[*mine.items(), ("Cookie", "a=1"), ("Cookie", "b=2"), ("X-End", "3")],
+    )
+    [arrived] = api.arrived
+    passed = {name.lower() for name in mine} & {*arrived.headers}
+    assert passed == {"authorization", "x-end"}
+    assert "mine" not in arrived.headers["authorization"]
+    assert (arrived.headers["cookie"], arrived.headers["x-end"]) == ("a=1; b=2", "2, 3")
+    assert response.headers["x-api"] == "2"
+    assert response.headers["content-security-policy"] == "sandbox"
+    assert not {"x-hop", "keep-alive"} & {*response.headers}
+
+
+def test_cookies_are_the_clients(served: Any, api: Any, client: httpx.Client) -> None:
+    """One client's session at the API would become another client's."""
+    assert client.get("/shop/v1/hops").headers["set-cookie"] == "a=1"
+    api.arrived.clear()
+    with served.client() as other:
+        other.get("/shop/v1/echo")
+    assert "cookie" not in api.arrived[0].headers
+
+
+@pytest.mark.parametrize(("name", "method"), [("a", "GET"), ("b", "POST")])
+def test_a_refused_token_is_replaced(
+    client: httpx.Client, api: Any, name: str, method: str
+) -> None:
+    """A token that was revoked would fail every request until it expires."""
+    client.get(f"/{name}/v1/echo")
+    api.revoke()
+    api.arrived.clear()
+    response = client.request(
+        method, f"/{name}/v1/echo", content=b"again" if method == "POST" else None
+    )
+    assert response.status_code == 200
+    assert [each.body for each in api.arrived] == [b"again" if method == "POST" else b""] * 2
+    counted = f'keyturn_proxy_repeated_requests_total{{connection="{name}"}} 1.0'
+    assert counted in client.get("/metrics").text
+
+
+def parts(size: int) -> Iterator[bytes]:
+    """Yield a body in parts."""
+    for _ in range(size // 65_536):
+        yield b"a" * 65_536
+
+
+@pytest.mark.parametrize(("size", "status"), [(131_072, 200), (2_097_152, 401)])
+def test_a_streamed_body_is_repeated_up_to_a_limit(
+    client: httpx.Client, api: Any, size: int, status: int
+) -> None:
+    """A body would be lost at the second request, or fill the memory."""
+    client.get("/c/v1/echo")
+    api.revoke()
+    api.arrived.clear()
+    response = client.post("/c/v1/echo", content=parts(size))
+    assert response.status_code == status
+    assert all(len(each.body) == size for each in api.arrived)
+    assert ("x-keyturn-not-repeated" in response.headers) == (status == 401)
+    # The token has been renewed in any case.
+    assert client.get("/c/v1/echo").status_code == 200
+
+
+def test_a_401_about_something_else(client: httpx.Client, api: Any) -> None:
+    """A token would be renewed for every request that is forbidden."""
+    assert client.get("/layer/v1/echo").status_code == 200
+    issued = api.issued
+    response = client.get("/layer/v1/forbidden")
+    assert (response.status_code, response.json()["errors"][0]["code"]) == (401, "UNAUTHORIZED")
+    assert "not about the token" in response.headers["x-keyturn-not-repeated"]
+    assert api.issued == issued
+
+
+@pytest.mark.parametrize("what", ["broken", "long"])
+def test_a_401_that_stays(client: httpx.Client, api: Any, what: str) -> None:
+    """A request would be repeated for ever, or a response that can't be decoded would fail."""
+    api.arrived.clear()
+    with client.stream("GET", f"/d/v1/{what}") as response:
+        length = len(b"".join(response.iter_raw()))
+    assert (response.status_code, length) == (401, {"broken": 7, "long": 200_000}[what])
+    assert "once already" in response.headers["x-keyturn-not-repeated"]
+    assert len(api.arrived) == 2
+
+
+def test_a_redirect_is_passed_on(client: httpx.Client, api: Any) -> None:
+    """The token would follow a redirect to another host."""
+    client.get("/shop/v1/echo")
+    api.arrived.clear()
+    response = client.get("/shop/v1/redirect")
+    assert response.status_code == 302
+    assert response.headers["location"] == "https://elsewhere.example/"
+    assert len(api.arrived) == 1
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "//evil.example/x", "/@evil.example/", "/%2F%2Fevil.example/", "/a%2Fb", "/:1/x",
+        "/http://evil.example/",
+        "/\\evil.example/", "/x?url=http://evil.example/../", "/x/", "/", "/%zz", "/a;b=c",
+    ],
+)  # fmt: skip
+def test_targets_stay_at_the_origin_as_they_are(served: Any, api: Any, target: str) -> None:
+    """A path could lead the token to another host, or arrive changed."""
+    api.arrived.clear()
+    response = _get(served, f"/shop{target}")
+    assert b" 200 " in response
+    assert [each.path for each in api.arrived] == [target]
+
+
+@pytest.mark.parametrize(
+    "target", ["/a/../b", "/..", "/./a", "/%2e%2E/a", "/a/..%2fb", "/a\\..\\b", "/.%2e"]
+)
+def test_dots_in_a_path(served: Any, api: Any, target: str) -> None:
+    """A path could mean another connection to a server that resolves it."""
+    api.arrived.clear()
+    assert b" 400 " in _get(served, f"/shop{target}")
+    assert not api.arrived
+
+
+def _get(served: Any, target: str) -> bytes:
+    """Return the head of the response to a GET request whose target no client changes."""
+    address = urlsplit(served.url)
+    fields = [f"Host: {address.netloc}", f"X-Keyturn-Secret: {served.secret}", "Connection: close"]
+    head = "\r\n".join([f"GET {target} HTTP/1.1", *fields, "", ""])
+    with socket.create_connection((address.hostname, address.port), 20) as connection:
+        connection.sendall(head.encode())
+        return connection.makefile("rb").readline()
+
+
+def test_websocket(client: httpx.Client, api: Any) -> None:
+    """A program would wait for a protocol that is not passed on."""
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    response = client.get("/shop/v1/echo", headers=upgrade)
+    assert response.status_code == 501
+    assert "WebSocket is not supported" in response.text
+    assert not api.arrived
+    other = client.get("/shop/v1/echo", headers={"Connection": "Upgrade", "Upgrade": "h2c"})
+    assert other.status_code == 200
+
+
+def test_a_response_is_streamed(client: httpx.Client, api: Any) -> None:
+    """A stream of events would arrive at its end."""
+    with client.stream("GET", "/shop/v1/parts") as response:
+        chunks = response.iter_raw()
+        assert next(chunks) == b"first"
+        api.gate.set()
+        assert b"".join(chunks) == b"second"
+
+
+def test_a_request_is_streamed(client: httpx.Client, api: Any) -> None:
+    """A large upload would be kept in memory."""
+    response = client.put("/shop/v1/echo", content=parts(4_194_304))
+    assert len(response.content) == 4_194_304
+    assert api.arrived[-1].headers["transfer-encoding"] == "chunked"
+
+
+def test_a_client_that_leaves(
+    served: Any, client: httpx.Client, api: Any, wait_until: Callable[..., None]
+) -> None:
+    """What a client no longer waits for would go on at the API."""
+    with client.stream("GET", "/f/v1/parts") as response:
+        next(response.iter_raw())
+    counted = 'keyturn_proxy_requests_total{connection="f",status="200"} 1.0'
+    # The API has not ended its response yet.
+    wait_until(lambda: counted in client.get("/metrics").text)
+    address = urlsplit(served.url)
+    fields = [f"Host: {address.netloc}", f"X-Keyturn-Secret: {served.secret}", "Content-Length: 9"]
+    head = "\r\n".join(["POST /shop/v1/echo HTTP/1.1", *fields, "", "only"])
+    with socket.create_connection((address.hostname, address.port), 20) as connection:
+        connection.sendall(head.encode())
+    api.gate.set()
+    assert client.get("/shop/v1/echo").status_code == 200
+
+
+def test_a_response_that_ends_early(client: httpx.Client) -> None:
+    """A client would take a part of a response for the whole."""
+    with (
+        pytest.raises(httpx.RemoteProtocolError),
+        client.stream("GET", "/shop/v1/short") as response,
+    ):
+        response.read()
+
+
+@pytest.mark.parametrize(
+    ("method", "drops", "status"),
+    [("GET", 1, 200), ("GET", 2, 502), ("POST", 1, 502), ("PUT", 1, 200)],
+)
+def test_a_connection_that_the_api_closes(
+    client: httpx.Client, api: Any, method: str, drops: int, status: int
+) -> None:
+    """A request that the API would respond to is lost, or one that changes things sent twice."""
+    client.get("/shop/v1/echo")
+    api.arrived.clear()
+    api.drop = drops
+    response = client.request(method, "/shop/v1/echo", content=b"x" if method != "GET" else None)
+    assert response.status_code == status
+    assert len(api.arrived) == (1 if method == "POST" else 2)
+
+
+def test_head(client: httpx.Client) -> None:
+    """A response without a body would not end."""
+    assert client.head("/shop/v1/echo").status_code == 200
+
+
+def test_many_at_once(client: httpx.Client, served: Any, api: Any) -> None:
+    """Requests at once with a refused token would each renew it."""
+    client.get("/e/v1/echo")
+    api.revoke()
+    issued, statuses = api.issued, []
+
+    def get() -> None:
+        with served.client() as one:
+            statuses.append(one.get("/e/v1/echo").status_code)
+
+    threads = [threading.Thread(target=get) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert statuses == [200] * 8
+    assert api.issued == issued + 1
