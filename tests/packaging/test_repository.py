@@ -21,7 +21,7 @@ REGISTRY = re.compile(
     r"\b(?:pypi|pythonhosted|npmjs|yarnpkg|rubygems|crates|packagist)\.(?:org|com|io)\b"
     r"|https?://[\w.:-]+/(?:simple|packages/[0-9a-f]{2})/"
     r"|https?://[\w.:@-]+/[\w./@-]+\.(?:whl|tgz|tar\.gz|gem|crate|deb)\b"
-    r"|--(?:extra-)?index-url\b|--find[-]links\b|^\s*registry\s*="
+    r"|--(?:extra-)?index-url\b|--find[-]links\b|^\s*registry\s*=\s*\S*//"
 )
 MACHINE_PATH = re.compile(r"(?<![\w.~$}])/(?:root|work|home/\w+|Users/\w+)/\w")
 NO_COVER = re.compile(r"#\s*pragma:\s*no (?:cover|branch)(?P<rest>.*)")

@@ -84,8 +84,9 @@ class App:
             _logger.debug("a client has closed its connection")
             response = problem(408, "the body of the request has not come in.")
         except Exception as error:
-            # Its message may have a secret. The server responds with 500, or ends the connection.
-            _logger.error("unexpected %s; please report it", type(error).__name__)  # noqa: TRY400
+            # The server responds with 500, or ends the connection.
+            message = "unexpected %s; please report it"
+            _logger.error(message, type(error).__name__)  # noqa: TRY400 - it may have a secret
             raise
         else:
             return
