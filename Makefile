@@ -39,7 +39,7 @@ run-demo: $(READY)
 	@$(BIN)/keyturn demo
 
 test: $(READY) ## Run the tests
-	@$(BIN)/python -m pytest --numprocesses 2 $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest --numprocesses 4 $(PYTEST_ARGS)
 
 test-lowest: ## Run the tests with the lowest versions of the dependencies that are allowed
 	@$(MAKE) --no-print-directory check-locks VENV=.cache/lowest LOCK=lowest

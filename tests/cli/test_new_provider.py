@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 from packaging.requirements import Requirement
+from tests.conftest import HIDDEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -227,7 +228,11 @@ def author(tmp_path_factory: pytest.TempPathFactory) -> Author:
     site = directory / "site"
     kept = {n: v for n, v in os.environ.items() if not n.startswith(("KEYTURN_", "COVERAGE"))}
     # The tests need pytest alone.
-    more = {"HOME": str(directory), "PYTHONPATH": str(site), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    more = {
+        "HOME": str(directory),
+        "PYTHONPATH": f"{site}:{HIDDEN}",
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+    }
     author = Author(directory, kept | more)
     author.run("keyturn", "new-provider", "acme-code")
     author.run("keyturn", "new-provider", "acme-data", "--data")

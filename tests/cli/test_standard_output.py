@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.conftest import HIDDEN
 
 from keyturn import provider
 from keyturn._cli import main
@@ -41,7 +42,7 @@ def test_output_of_an_installed_plugin_is_not_in_the_token(
     """`$(keyturn token NAME)` would hold more than the token, and go into a header."""
     site = register("[keyturn.plugins]\nnoisy = noisy\n")
     (site / "noisy.py").write_text(NOISY_PLUGIN)
-    environment = os.environ | {"PYTHONPATH": str(site)}
+    environment = os.environ | {"PYTHONPATH": f"{site}:{HIDDEN}"}
 
     form = ("--format", "json")
     out, err = start("token", "shop", *form, env=environment).communicate(timeout=30)

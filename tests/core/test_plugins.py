@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.conftest import HIDDEN
 
 import keyturn
 from keyturn._plugins import hooks
@@ -79,7 +80,7 @@ class Site:
 
     def run(self, code: str, *arguments: str) -> str:
         """Return what code prints in a process that has these distributions."""
-        return self._run(code, *arguments, PYTHONPATH=str(self.directory))
+        return self._run(code, *arguments, PYTHONPATH=f"{self.directory}:{HIDDEN}")
 
     def choose(self, *names: str) -> list[tuple[str, str]]:
         """Return for each provider the error's class and text, or nothing and its name."""
@@ -845,7 +846,7 @@ def keyturn_command(
     return subprocess.run(
         [sys.executable, "-m", "keyturn", *arguments],
         env=os.environ
-        | {"PYTHONPATH": str(site.directory), "KEYTURN_STORE": "memory://"}
+        | {"PYTHONPATH": f"{site.directory}:{HIDDEN}", "KEYTURN_STORE": "memory://"}
         | environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
+from tests.conftest import HIDDEN
 
 import keyturn
 
@@ -184,7 +185,7 @@ def environment(home: Path, canary: Canary) -> dict[str, str]:
     inherited = {name: v for name, v in os.environ.items() if not name.startswith("XDG_")}
     return inherited | {
         "HOME": str(home),
-        "PYTHONPATH": os.pathsep.join([str(home), *sys.path]),
+        "PYTHONPATH": os.pathsep.join([str(home), str(HIDDEN), *sys.path]),
         "AUDIT_LOG": str(home / "arguments.log"),
         "KEYTURN_CONFIG": str(home / "keyturn.toml"),
         "KEYTURN_STORE": f"disk://{home}/store",
