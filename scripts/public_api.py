@@ -62,7 +62,8 @@ def members(cls: type) -> dict[str, Any]:
     """Return a class's public attributes, including those of its private bases."""
     found: dict[str, Any] = {}
     for base in reversed(cls.__mro__):
-        is_own = base is cls or base.__name__.startswith("_")
+        is_part = base.__module__.startswith("keyturn.testing.store_kit._")
+        is_own = base is cls or is_part or base.__name__.startswith("_")
         if is_own and base.__module__.startswith("keyturn"):
             found |= dict.fromkeys(inspect.get_annotations(base), inspect.Parameter.empty)
             found |= dict(vars(base))

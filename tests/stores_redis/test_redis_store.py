@@ -14,6 +14,7 @@ from keyturn import stores
 from keyturn.errors import ConfigurationError
 from keyturn.stores._redis import LONGEST_ENTRY, RedisStore
 from keyturn.stores._resilient import ResilientStore
+from keyturn.testing import StoreConformance
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +47,18 @@ WRONG_URLS = [
     "redis://:s3cret-for-tests@127.0.0.1?protocol=9",
     "rediss://:s3cret-for-tests@127.0.0.1?ssl_cert_reqs=perhaps",
 ]
+
+
+class TestConformance(StoreConformance):
+    """What every store must do."""
+
+    @pytest.fixture(autouse=True)
+    def _server(self, redis_url: str) -> None:
+        self.url = redis_url
+
+    def new_store(self) -> RedisStore:
+        """Return a store with connections of its own."""
+        return RedisStore(self.url)
 
 
 def test_entries_are_kept_and_expire(redis_store: RedisStore) -> None:

@@ -1,59 +1,82 @@
-"""What the tests of a token store watch and report with."""
+"""What the tests of a token store watch and judge with."""
 
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
+import re
 import time
-from typing import TYPE_CHECKING
+import warnings
+from typing import TYPE_CHECKING, Final
+
+from keyturn._redaction import Redaction
+from keyturn._secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Generator
-    from contextlib import AbstractContextManager
+
+LONG: Final = 10.0
+SHORT: Final = 0.05
+# What a draft, a file or a statement may go through; writes are looked at after such calls.
+STEPS: Final = {
+    "__exit__", "close", "commit", "dump", "execute", "executescript", "fsync", "ftruncate", "link",
+    "open", "remove", "rename", "replace", "send", "sendall", "truncate", "unlink", "write",
+    "writelines",
+}  # fmt: skip
+_LONGEST_PART = 2000
+# In a URL, with a password.
+_PASSWORD = re.compile(r"://[^/\s@:]*:[^/\s@]+@")
 
 
-class Log(logging.Handler):
-    """Gathers what is logged, arguments and tracebacks included, for a `with` block."""
+class Shown(logging.Handler):
+    """Gathers what is logged, printed or warned of in a `with` block, with its place."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
-        self.records: list[tuple[str, str]] = []
+        self.texts: list[tuple[str, str]] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Gather one record."""
-        text = f"{self.format(record)} {record.args!r}"
-        self.records.append((record.name, text))
+        """Gather one record, with its arguments and traceback."""
+        # A server in this process that stands in for a real one is not the store.
+        if "(process_request_thread)" not in str(record.threadName):
+            self.add(f"the log {record.name!r}", f"{self.format(record)} {record.args!r}")
 
-    def __enter__(self) -> None:
-        root = logging.getLogger()
-        self._level = root.level
+    def add(self, place: str, text: object) -> None:
+        """Gather the two ends of a text."""
+        shown = str(text)
+        self.texts.append((place, f"{shown[:_LONGEST_PART]} {shown[-_LONGEST_PART:]}"))
+
+    @contextlib.contextmanager
+    def gathered(self) -> Generator[None]:
+        """Gather for a `with` block."""
+        root, printed = logging.getLogger(), io.StringIO()
+        level = root.level
         root.addHandler(self)
         root.setLevel(logging.DEBUG)
+        try:
+            with (
+                warnings.catch_warnings(record=True) as warned,
+                contextlib.redirect_stdout(printed),
+                contextlib.redirect_stderr(printed),
+            ):
+                warnings.simplefilter("always")
+                yield
+        finally:
+            root.setLevel(level)
+            root.removeHandler(self)
+        self.add("standard output or error", printed.getvalue())
+        for each in warned:
+            self.add("a warning", each.message)
 
-    def __exit__(self, *_: object) -> None:
-        root = logging.getLogger()
-        root.setLevel(self._level)
-        root.removeHandler(self)
+    def places(self, secret: str) -> list[str]:
+        """Return where a secret is shown, in any common encoding."""
+        redaction = Redaction([Secret(secret)])
+        return sorted({place for place, text in self.texts if redaction.text(text) != text})
 
-
-@contextlib.contextmanager
-def taken(lock: AbstractContextManager[None], holder: str) -> Generator[None]:
-    """Hold a lock for a `with` block; a `TimeoutError` fails the test."""
-    try:
-        lock.__enter__()
-    except TimeoutError:
-        raise AssertionError(
-            f"a lock can't be taken over after its lease when its holder {holder}."
-        ) from None
-    with contextlib.ExitStack() as stack:
-        stack.push(lock)
-        yield
-
-
-def require(condition: bool, message: str) -> None:  # noqa: FBT001 - as in `assert`
-    """Fail the test with a message if the condition does not hold."""
-    if not condition:
-        raise AssertionError(f"{message}.")
+    def passwords(self) -> list[str]:
+        """Return where a URL with a password is shown."""
+        return sorted({place for place, text in self.texts if _PASSWORD.search(text)})
 
 
 def in_seconds(seconds: float) -> float:

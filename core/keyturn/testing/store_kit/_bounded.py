@@ -1,0 +1,152 @@
+"""A limit for each operation of a store, so that one that hangs fails its test."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from concurrent.futures import Future, wait
+from threading import Thread
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from keyturn.stores._base import TokenStore
+
+T = TypeVar("T")
+
+_STEP = 0.1
+# What to change where an operation raises what it must not raise.
+_NEVER_RAISES = {
+    "new_store": "override it, and return a store",
+    "read": "return None where there is no entry, and let any thread read",
+    "write": "take any key of 80 characters, and strings of 150 KiB, from any thread",
+    "delete": "a missing entry is no error",
+    "lock": "give the lock, or raise a TimeoutError after `lease` seconds of waiting",
+    "unlock": "leave the block of a lock without an error, even if its lease has ended",
+    "close": "let a store be closed once",
+}
+
+
+class Operations:
+    """The operations of a test's stores that are in progress.
+
+    Args:
+        patience: Seconds after which an operation counts as one that never ends.
+    """
+
+    def __init__(self, patience: float) -> None:
+        self._patience = patience
+        self._ends: dict[object, tuple[str, float]] = {}
+
+    @contextlib.contextmanager
+    def doing(self, name: str, lease: float = 0.0) -> Generator[None]:
+        """Note an operation for a `with` block; what it raises becomes an `AssertionError`.
+
+        Args:
+            name: The operation.
+            lease: The seconds for which it may wait for a lock.
+        """
+        operation = object()
+        self._ends[operation] = name, time.monotonic() + lease + self._patience
+        try:
+            yield
+        except Exception as error:
+            is_late = name == "lock" and isinstance(error, TimeoutError)
+            if is_late or isinstance(error, AssertionError):
+                raise
+            raise AssertionError(f"`{name}` raised {error!r}: {_NEVER_RAISES[name]}.") from error
+        finally:
+            del self._ends[operation]
+
+    def run(self, work: Callable[[], T]) -> T:
+        """Return what a function returns; an operation in it that never ends is a failure."""
+        done = start(work)
+        while not wait([done], _STEP).done:
+            now = time.monotonic()
+            for name, end in [*self._ends.values()]:
+                if now > end:
+                    advice = (
+                        "raise a TimeoutError after `lease` seconds of waiting"
+                        if name == "lock"
+                        else "give what it waits for a timeout"
+                    )
+                    message = f"`{name}` has not ended after {self._patience:g} s: {advice}."
+                    raise AssertionError(message)
+        return done.result()
+
+    def forget(self) -> None:
+        """Forget what is in progress, in a process that was forked meanwhile."""
+        self._ends.clear()
+
+
+class WatchedStore:
+    """A store whose operations are noted while they are in progress."""
+
+    def __init__(self, store: TokenStore, operations: Operations) -> None:
+        self.store = store
+        self._doing = operations.doing
+
+    def read(self, key: str) -> str | None:
+        """Read an entry."""
+        with self._doing("read"):
+            return self.store.read(key)
+
+    def write(self, key: str, entry: str, expires_at: float) -> None:
+        """Write an entry."""
+        with self._doing("write"):
+            self.store.write(key, entry, expires_at)
+
+    def delete(self, key: str) -> None:
+        """Delete an entry."""
+        with self._doing("delete"):
+            self.store.delete(key)
+
+    @contextlib.contextmanager
+    def lock(self, key: str, lease: float) -> Generator[None]:
+        """Hold a lock for a `with` block."""
+        with self._doing("lock", lease):
+            lock = self.store.lock(key, lease)
+            lock.__enter__()
+        try:
+            yield
+        except BaseException as error:
+            with self._doing("unlock"):
+                hides = lock.__exit__(type(error), error, error.__traceback__)
+            if hides:
+                raise AssertionError(
+                    "a lock hides the error of its block: `__exit__` must return None."
+                ) from error
+            raise
+        with self._doing("unlock"):
+            lock.__exit__(None, None, None)
+
+    def close(self) -> None:
+        """Close the store, if it can be closed."""
+        with self._doing("close"):
+            getattr(self.store, "close", lambda: None)()
+
+
+def start(work: Callable[[], T]) -> Future[T]:
+    """Call a function on a thread of its own, which does not keep the process from ending."""
+    done: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - the future raises it
+            done.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    return done
+
+
+def together(*works: Callable[[], T]) -> list[T]:
+    """Call functions on a thread each; return what each returns."""
+    return [done.result() for done in [start(work) for work in works]]
+
+
+def require(condition: bool, message: str, *details: Any) -> None:  # noqa: FBT001 - as in `assert`
+    """Fail the test with a message if the condition does not hold."""
+    if not condition:
+        raise AssertionError(f"{message.format(*details)}.")

@@ -1,0 +1,179 @@
+"""What a store leaves on disk and shows to other processes, seen from inside a forked process."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import os
+import re
+import socket
+import stat
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from keyturn._redaction import Redaction
+from keyturn._secret import Secret
+from keyturn.testing.store_kit._helpers import LONG, STEPS, in_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from keyturn.testing.store_kit._bounded import WatchedStore
+
+_OTHERS = 0o077
+_OPEN_FILES = Path("/proc/self/fd")
+_LOOPBACK = re.compile(r"127\.|::1$|localhost$")
+_COMMANDS = {"subprocess.Popen", "os.exec", "os.posix_spawn", "os.spawn", "os.system"}
+# Who may write to a file, or make one, is the business of these; not of who calls them.
+_LIBRARY = tuple({str(Path(os.__file__).parent), "<frozen"})
+_IGNORED = ("/dev/", "/proc/", "/sys/", sys.prefix, sys.base_prefix)
+
+
+class Watch:
+    """Notes, by audit events and open descriptors, the files of this process.
+
+    Audit hooks last as long as their process, so one that is forked for it is watched.
+
+    Args:
+        secret: What no command and no file name may show.
+    """
+
+    def __init__(self, secret: str) -> None:
+        self.findings: list[str] = []
+        self._redaction = Redaction([Secret(secret)])
+        self._known = self._opened()
+        self._paths: set[str] = set()
+        self._made: set[str] = set()
+
+    def hook(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Note an audit event (https://docs.python.org/3/library/audit_events.html)."""
+        if event == "open":
+            path, _, flags = arguments
+            if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+                self._note(path)
+        elif event in {"os.rename", "os.link", "os.symlink"}:
+            self._note(arguments[1])
+        elif event == "sqlite3.connect":
+            self._note(arguments[0])
+        elif event == "os.mkdir":
+            path = self._note(arguments[0], arguments[2])
+            if path and not Path(path).exists() and not _is_the_tests_own():
+                self._made.add(path)
+        elif event == "socket.bind":
+            self._check_address(*arguments)
+        elif event in _COMMANDS and self._redaction.text(repr(arguments)) != repr(arguments):
+            self._find("a command that the store runs shows an entry: give it on standard input")
+
+    def step(  # pragma: no cover - Python traces no profile function
+        self, _: object, event: str, function: Any
+    ) -> None:
+        """Look at the files after a call, before a later one may close them to others."""
+        if event == "c_return" and function.__name__ in STEPS:
+            self._look(self._paths | self._opened() - self._known)
+
+    def finish(self) -> list[str]:
+        """Look at all files at the end; return what is wrong."""
+        below = {str(path) for each in self._made for path in Path(each).rglob("*")}
+        beside = {
+            str(other)
+            for path in self._paths
+            for other in Path(path).parent.glob(f"{Path(path).name}*")
+        }
+        self._look(self._paths | below | beside)
+        for path in sorted(self._made | below):
+            mode, _ = _status(path)
+            if stat.S_ISDIR(mode) and mode & _OTHERS:
+                self._find(
+                    f"other users may open a directory of the store, {path} (mode "
+                    f"{stat.S_IMODE(mode):o}): make it with mode 0o700, whatever the umask"
+                )
+        return self.findings
+
+    def _look(self, paths: set[str]) -> None:
+        for path in sorted(paths):
+            mode, size = _status(path)
+            is_special = stat.S_ISSOCK(mode) or stat.S_ISFIFO(mode)
+            # An empty file is that of a lock.
+            if mode & _OTHERS and (is_special or (stat.S_ISREG(mode) and size)):
+                kind = "socket" if stat.S_ISSOCK(mode) else "file"
+                self._find(
+                    f"other users may open a {kind} of the store, {path} (mode "
+                    f"{stat.S_IMODE(mode):o}): create it with mode 0o600, whatever the umask; as "
+                    "with `os.open(path, flags, 0o600)`"
+                )
+
+    def _note(self, path: Any, directory: int = -1) -> str:
+        """Note a path, and return it; "" for a descriptor, or what is no concern of the store."""
+        if isinstance(path, int):
+            return ""
+        above = Path(f"{_OPEN_FILES}/{directory}").resolve() if directory >= 0 else Path.cwd()
+        noted = str(above / os.fsdecode(path))
+        if noted.startswith(_IGNORED) or noted.endswith(".pyc"):
+            return ""
+        if self._redaction.text(noted) != noted:
+            self._find("the name of a file shows an entry: name files by keys")
+        self._paths.add(noted)
+        return noted
+
+    def _check_address(self, bound: socket.socket, address: Any) -> None:
+        if bound.family == getattr(socket, "AF_UNIX", None):
+            self._note(address)
+        elif bound.type & socket.SOCK_STREAM and not _LOOPBACK.match(str(address[0])):
+            self._find(
+                f"other hosts may connect to a socket of the store, at {address[0]!r}: bind "
+                "it to 127.0.0.1, or use a Unix socket of mode 0o600"
+            )
+
+    def _opened(self) -> set[str]:
+        opened: set[str] = set()
+        with contextlib.suppress(OSError):  # where there is no /proc
+            for each in _OPEN_FILES.iterdir():
+                with contextlib.suppress(OSError):  # it is closed by now
+                    opened.add(str(each.readlink()))
+        return {path for path in opened if path.startswith("/") and not path.startswith(_IGNORED)}
+
+    def _find(self, finding: str) -> None:
+        if finding not in self.findings:
+            self.findings.append(finding)
+
+
+# Debuggers and coverage see what an audit hook does.
+vars(Watch)["hook"].__cantrace__ = True
+
+
+def observe(open_store: Callable[[], WatchedStore], key: str, entry: str) -> list[str]:
+    """Use a store in this process, with a umask that hides nothing; return what is wrong."""
+    watch = Watch(entry)
+    os.umask(0)
+    sys.addaudithook(watch.hook)
+    store = open_store()
+    sys.setprofile(watch.step)
+    try:
+        store.write(key, entry, in_seconds(LONG))
+        with store.lock(key, LONG):
+            store.read(key)
+        store.write(key, f"{entry}{entry}", in_seconds(LONG))
+    finally:
+        sys.setprofile(None)
+    findings = watch.finish()
+    store.delete(key)
+    return findings
+
+
+def _is_the_tests_own() -> bool:
+    """Return whether `new_store` itself makes a directory, for the store."""
+    frame = inspect.currentframe()
+    frame = frame and frame.f_back and frame.f_back.f_back
+    while frame is not None and frame.f_code.co_filename.startswith(_LIBRARY):
+        frame = frame.f_back
+    return frame is not None and frame.f_code.co_name == "new_store"
+
+
+def _status(path: str) -> tuple[int, int]:
+    """Return the mode and the size of a file; zeros where there is none."""
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return 0, 0
+    return status.st_mode, status.st_size

@@ -1,0 +1,150 @@
+"""The tests of a store's locks: one holder at a time, and none for ever."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from keyturn.testing.store_kit._base import StoreTests, once
+from keyturn.testing.store_kit._bounded import WatchedStore, require, together
+from keyturn.testing.store_kit._helpers import LONG, SHORT, in_seconds
+from keyturn.testing.store_kit._peers import count, hold, use
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+class LockTests(StoreTests):
+    """What threads and processes see of a store's locks."""
+
+    @once
+    def test_lock_excludes(self) -> None:
+        """Two holders of one lock make a token request each."""
+        stores = [self._open(), self._open()] * 2
+        self._require_exclusive(
+            "two threads",
+            [partial(count, store, self._key, 5) for store in stores],
+            "let `lock` exclude the threads of a process, whichever object of the store they use",
+        )
+
+    @once
+    def test_lock_excludes_processes(self) -> None:
+        """Each worker process would make a token request of its own."""
+        store = self._open()
+        with store.lock(self._key, LONG):  # what is opened once is open
+            pass
+        peers = self._sharing_peers(store)
+        for peer in peers:
+            peer.send(partial(count, key=self._key, rounds=5))
+        works = [peer.receive for peer in peers]
+        self._require_exclusive(
+            "two processes",
+            [partial(count, store, self._key, 5), *works] if works else [],
+            "keep locks where all processes see them, as `flock` or a row does",
+        )
+
+    @once
+    def test_locks_of_other_keys_are_free(self) -> None:
+        """Unrelated connections would wait for each other."""
+        store, other = self._open(), self._open()
+        keys = [
+            f"rate-limit-{self._key}",
+            *(self._key + end for end in ("-lock", "lock", "-", "0")),
+        ]
+        with store.lock(self._key, LONG):
+            held = [key for key in keys if self._is_held(other, key)]
+            for key in (self._key, *keys):
+                store.write(key, key, in_seconds(LONG))
+            lost = [key for key in (self._key, *keys) if other.read(key) != key]
+            for key in keys:
+                other.delete(key)
+            store.delete(self._key)
+            is_free = not self._is_held(other)
+        message = "the lock of one key is held with that of another: give each key its own"
+        require(not held, message)
+        message = "an entry can't be used while a lock is held: locks and entries share no names"
+        require(not lost, message)
+        require(not is_free, "deleting an entry frees the lock of its key: keep them apart")
+
+    @once
+    def test_waiting_for_a_lock_ends(self) -> None:
+        """A waiter would wait for ever, or get an unexpected error."""
+        store, other = self._open(), self._open()
+        with store.lock(self._key, LONG):
+            for each in (store, other):
+                require(
+                    self._is_held(each),
+                    "entering a lock that is held did not raise: wait for `lease` seconds, then "
+                    "raise a TimeoutError",
+                )
+        require(not self._is_held(other), "a lock is still held after its block")
+
+    @once
+    def test_lock_is_freed_by_an_error(self) -> None:
+        """A failed token request would block all others."""
+        store = self._open()
+        for error in (KeyError, KeyboardInterrupt):
+            with contextlib.suppress(error), store.lock(self._key, LONG):
+                raise error
+            message = "a lock is still held after its block raised: free it in a `finally`"
+            require(not self._is_held(store), message)
+
+    @once
+    def test_lock_of_a_hanging_holder_is_taken_over(self) -> None:
+        """A hanging holder would block all others, or free another's lock when it resumes."""
+        late, store, other = self._open(), self._open(), self._open()
+        hanging = late.lock(self._key, SHORT)
+        hanging.__enter__()
+        time.sleep(2 * SHORT)
+        if not self.takes_over:
+            held = self._is_held(store)
+            hanging.__exit__(None, None, None)
+            require(held, "a lock was taken over from its holder: remove `takes_over = False`")
+            return
+        lock = self._taken(
+            store, "hangs", "set `takes_over = False`, or let a lock end with its lease"
+        )
+        hanging.__exit__(None, None, None)
+        still = self._is_held(other)
+        lock.__exit__(None, None, None)
+        require(still, "a holder whose lease had ended freed another's lock: note who holds it")
+
+    @once
+    def test_lock_of_a_killed_holder_is_taken_over(self) -> None:
+        """A worker killed during a request would block all others."""
+        store = self._open()
+        for peer in self._sharing_peers(store):
+            peer.ask(partial(hold, key=self._key, lease=4 * SHORT))
+            peer.kill()
+            advice = "let a lock end with its lease, or with the process"
+            self._taken(store, "was killed", advice).__exit__(None, None, None)
+            self._peer(self._open).ask(partial(use, key=self._key))
+
+    def _require_exclusive(
+        self, holders: str, works: Sequence[Callable[[], list[tuple[float, float]]]], advice: str
+    ) -> None:
+        """Require that workers who count under a lock never hold it at once."""
+        try:
+            held = sorted(each for found in together(*works) for each in found)
+        except TimeoutError:
+            raise AssertionError(
+                "a lock did not come, although each holder frees it soon: wait for it."
+            ) from None
+        overlaps = any(after < end for (_, end), (after, _) in itertools.pairwise(held))
+        require(not overlaps, "{} hold the lock of one key at once: {}", holders, advice)
+        message = "an entry that was written under a lock is not what the next holder reads"
+        require(not held or self._open().read(self._key) == str(len(held)), message)
+
+    def _taken(self, store: WatchedStore, holder: str, advice: str) -> Any:
+        lock = store.lock(self._key, LONG)
+        try:
+            lock.__enter__()
+        except TimeoutError:
+            message = (
+                f"a lock can't be taken over after its lease when its holder {holder}: {advice}."
+            )
+            raise AssertionError(message) from None
+        return lock
