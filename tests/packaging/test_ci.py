@@ -15,6 +15,12 @@ RECORDING_MAKE = """#!/bin/sh
 echo "$* PYTHON=$PYTHON VENV=$VENV PYTEST_ARGS=$PYTEST_ARGS" >> "$CALLS"
 case "$*" in *"$FAILING"*) exit 1 ;; esac
 """
+# It takes its time between two lines.
+TALKING_MAKE = """#!/bin/sh
+echo "$*" >> "$CALLS"
+echo "at $*"; sleep 0.02; echo "at $*"
+case "$*" in *"$FAILING"*) exit 1 ;; esac
+"""
 PYTHONS = {
     # Prints its path, as the real one does.
     "bin/python3.12": '#!/bin/sh\necho "$0"\n',
@@ -31,7 +37,7 @@ class Run:
     """A run of `.ci/run` in a directory of its own, where nothing but `make` and Pythons are."""
 
     def __init__(self, directory: Path, programs: dict[str, str], failing: str) -> None:
-        for program in ("bash", "env"):
+        for program in ("bash", "cat", "env", "mktemp", "rm", "sleep", "touch"):
             found = shutil.which(program)
             assert found is not None
             self._path(directory, f"bin/{program}").symlink_to(found)
@@ -90,8 +96,8 @@ def test_each_python_that_is_there_runs_all_tests(complete: Run) -> None:
     """A version of Python that the package metadata lists would be supported untested."""
     assert complete.pythons("test") == ["python3.12", "python", ""]
     assert complete.pythons("demo") == ["", "python3.12", "python"]
-    environments = re.findall(r" VENV=(\S+)", "\n".join(complete.calls))
-    assert len(set(environments)) == 2
+    tested = [call for call in complete.calls if call.startswith("test ")]
+    assert len(set(re.findall(r" VENV=(\S+)", "\n".join(tested)))) == 2
     assert complete.code == 0
 
 
@@ -105,13 +111,29 @@ def test_python_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert run.code == 0
 
 
+def test_output_of_a_step_is_whole(tmp_path: Path) -> None:
+    """The lines of two steps that run side by side would be mixed, and none could be read."""
+    run = Run(tmp_path, PYTHONS | PYENV | {"bin/make": TALKING_MAKE}, "test-servers")
+    steps = re.split(r"^\n=== ", run.output, flags=re.MULTILINE)[1:]
+    talked = [step for step in steps if "\nat " in step]
+
+    assert len(talked) == len(run.calls)
+    for step in talked:
+        command, first, second, *more = step.splitlines()
+        assert first == second == f"at {command.partition('make ')[2]}"
+        failed = [f"=== FAILED: {command}"] if "test-servers" in command else []
+        assert [line for line in more if line] == failed
+    assert "failed so far: make test-servers\n" in run.output
+    assert run.code != 0
+
+
 def test_steps_after_a_failure_run(complete: Run, tmp_path: Path) -> None:
     """One broken step would hide all that the others find, or the run would pass in spite of it."""
     failing = Run(tmp_path / "failing", PYTHONS | PYENV, "check")
 
-    assert [call.split()[0] for call in failing.calls] == [
+    assert sorted(call.split()[0] for call in failing.calls) == sorted(
         call.split()[0] for call in complete.calls
-    ]
+    )
     assert "failed so far: make --keep-going check\n" in failing.output
     assert failing.code != 0
 
