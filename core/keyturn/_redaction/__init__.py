@@ -185,6 +185,8 @@ def _as_bytes(text: str) -> str:
 
 
 def _shown(text: str, blots: bytearray) -> str:
+    if 1 not in blots:
+        return text
     groups = itertools.groupby(zip(text, blots, strict=True), operator.itemgetter(1))
     return "".join(
         MASK if is_hidden else "".join(character for character, _ in group)

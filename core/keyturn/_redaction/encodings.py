@@ -73,9 +73,10 @@ def _views(view: View, least: int, nesting: int) -> Iterator[View]:
         view = plain
         yield view
     if nesting:
-        for run in _RUNS:
-            for shift in range(run[1]):
-                decoded = _decoded(view, run, shift, least)
+        for bits, shifts, separators, pattern in _RUNS:
+            runs = _runs(view.text, -(-least * 8 // bits), separators, pattern)
+            for shift in range(shifts) if runs else ():
+                decoded = _decoded(view, runs, bits, shift, least)
                 if decoded.text:
                     yield from _views(decoded, least, nesting - 1)
 
@@ -120,12 +121,20 @@ def _unescape(match: re.Match[str]) -> str:
     return html.unescape(escape)
 
 
-def _decoded(view: View, run: tuple[int, int, str, str], shift: int, least: int) -> View:
+def _runs(text: str, least: int, separators: str, pattern: str) -> list[list[int]]:
+    """Return where the digits of each run stand that has as many as `least`."""
+    runs = []
+    for match in re.finditer(pattern, text):
+        start, end = match.span()
+        if end - start >= least:
+            runs.append([each for each in range(start, end) if text[each] not in separators])
+    return runs
+
+
+def _decoded(view: View, runs: list[list[int]], bits: int, shift: int, least: int) -> View:
     """Return the bytes of all runs, without NULs (UTF-16 has them), a line for each run."""
-    bits, _, separators, pattern = run
     text, starts, ends = list[str](), list[int](), list[int]()
-    for match in re.finditer(pattern, view.text):
-        places = [each for each in range(*match.span()) if view.text[each] not in separators]
+    for places in runs:
         if (len(places) - shift) * bits < least * 8:
             continue
         digits = "".join(view.text[each] for each in places[shift:])
@@ -135,8 +144,8 @@ def _decoded(view: View, run: tuple[int, int, str, str], shift: int, least: int)
                 starts.append(view.starts[places[shift + 8 * number // bits]])
                 ends.append(view.ends[places[shift + (8 * number + 7) // bits]])
         text.append("\n")
-        starts.append(view.starts[match.start()])
-        ends.append(view.starts[match.start()])
+        starts.append(view.starts[places[0]])
+        ends.append(view.starts[places[0]])
     return View("".join(text), starts, ends, is_text=False)
 
 
