@@ -152,7 +152,12 @@ CONTEXT: dict[str, dict[str, Any]] = {
         "api_domains": None,  # goes with the one above
         "authorization_header": "X-Token",
         "authorization_scheme": "Token",
+        "authorization_value": "Token {token}",
+        "authorization_query": "access_token",
         "api_headers": {"X-A": "b"},
+        "api_query": {"a": "b"},
+        "rejected_status": [401, 403],
+        "rejected_codes": ["expired"],
     },
 }
 
