@@ -27,6 +27,7 @@ NOT_RUN = {
     "packaging": "tests/release and .ci/run install and start what is shown",
     "kubernetes": "needs a cluster; the command in it is run on the same page",
     "container": "tests/servers runs it in a root of its own, without an image",
+    "agent": "tests/integrated runs each of these against an agent",
     "systemd": "tests/servers lets systemd-analyze verify it",
     "picture": "a figure in text, not output",
 }

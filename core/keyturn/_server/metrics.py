@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
@@ -29,29 +29,30 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
+        own: Any = {"registry": self._registry}
         self._requests = Counter(
             "keyturn_proxy_requests",
             "Requests passed on to an API, by the status of the response (0: none was received).",
             ("connection", "status"),
-            registry=self._registry,
+            **own,
         )
         self._seconds = Histogram(
             "keyturn_proxy_request_seconds",
             "Seconds that requests to an API took.",
             ("connection",),
-            registry=self._registry,
+            **own,
         )
         self._repeated = Counter(
             "keyturn_proxy_repeated_requests",
             "Requests that were repeated with another token after a 401.",
             ("connection",),
-            registry=self._registry,
+            **own,
         )
         self._events = Counter(
             "keyturn_events",
             "Token requests, failed renewals and outages of token stores.",
             ("connection", "provider", "kind", "reason", "error"),
-            registry=self._registry,
+            **own,
         )
 
     def serve(self, connections: ServedConnections) -> None:

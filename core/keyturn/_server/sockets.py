@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # sd_listen_fds(3): the first descriptor that is passed.
 _FIRST_PASSED = 3
 _BACKLOG = 1024
+# Windows has no such sockets.
+_UNIX: Any = getattr(socket, "AF_UNIX", None)
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -80,7 +82,7 @@ class _CantListen(Exception):
 
 def _bound(family: int, address: Any) -> socket.socket:
     # asyncio sends without delay (TCP_NODELAY) on sockets of this protocol alone.
-    protocol = 0 if family == socket.AF_UNIX else socket.IPPROTO_TCP
+    protocol = 0 if family == _UNIX else socket.IPPROTO_TCP
     listener = socket.socket(family, socket.SOCK_STREAM, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -97,7 +99,7 @@ def _unix_socket(path: Path) -> Generator[socket.socket]:
     _remove_stale(path)
     previous = os.umask(_OTHERS | stat.S_IXUSR)
     try:
-        listener = _bound(socket.AF_UNIX, str(path))
+        listener = _bound(_UNIX, str(path))
     finally:
         os.umask(previous)
     own = path.lstat().st_ino
@@ -120,7 +122,7 @@ def _remove_stale(path: Path) -> None:
         is_socket = stat.S_ISSOCK(path.lstat().st_mode)
     except OSError:  # `bind` reports what is wrong
         return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+    with socket.socket(_UNIX, socket.SOCK_STREAM) as client:
         if is_socket and client.connect_ex(str(path)):
             path.unlink()
             return
@@ -154,7 +156,7 @@ def _described(listener: socket.socket) -> Listener:
         keyturn.errors.ConfigurationError: It is not on the loopback interface.
     """
     address = listener.getsockname()
-    if listener.family == socket.AF_UNIX:
+    if listener.family == _UNIX:
         # Of an abstract socket there is no mode.
         file = Path(address) if isinstance(address, str) and address else None
         mode = file.stat().st_mode if file else _OTHERS
@@ -181,7 +183,7 @@ def notify(state: str) -> None:
     if name.startswith(("/", "@")):
         address = name.replace("@", "\0", 1) if name[0] == "@" else name
         with (
-            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client,
+            socket.socket(_UNIX, socket.SOCK_DGRAM) as client,
             contextlib.suppress(OSError),
         ):
             client.sendto(state.encode(), address)
