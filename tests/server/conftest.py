@@ -106,6 +106,10 @@ class _Handler(BaseHTTPRequestHandler):
         if api.drop:
             api.drop -= 1
             self.close_connection = True
+        elif "/codes" in self.path:
+            is_valid = self.path.rpartition("=")[2] in api.valid
+            content = b'{"fine": true}' if is_valid else b'{"error": "expired"}'
+            self._respond(200, content, {"Content-Type": "application/json"})
         elif headers.get("authorization", "").removeprefix("Bearer ") not in api.valid:
             challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
             self._respond(401, b'{"error": "invalid_token"}', challenge)
@@ -123,7 +127,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif what == "broken":
             self._respond(401, b"no gzip", {"Content-Encoding": "gzip"})
         elif what == "long":
-            self._respond(401, b"a" * 200_000, {})
+            self._respond(401, b"a" * 1_200_000, {})
         elif what == "hops":
             hops = {"Connection": "X-Hop", "X-Hop": "1", "Keep-Alive": "timeout=9", "X-Api": "2"}
             self._respond(200, b"", hops | {"Set-Cookie": "a=1"})

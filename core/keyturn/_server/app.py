@@ -10,7 +10,7 @@ from starlette.routing import Route, Router
 
 from keyturn import errors
 from keyturn._server.request_body import ClientGone
-from keyturn._server.responses import MAX_BODY, NotServed, TooLarge, failure, not_found, problem
+from keyturn._server.responses import NotServed, TooLarge, failure, not_found, problem
 from keyturn._server.token_endpoints import ForwardAuth, TokenEndpoints
 
 if TYPE_CHECKING:
@@ -76,8 +76,8 @@ class App:
             await self._respond(scope, receive, send)
         except NotServed:
             response = not_found()
-        except TooLarge:
-            response = problem(413, f"the body must have at most {MAX_BODY} bytes.")
+        except TooLarge as error:
+            response = problem(413, f"the body must have at most {error.most} bytes.")
         except errors.KeyturnError as error:
             response = failure(error)
         except ClientGone:

@@ -156,6 +156,34 @@ class ServedConnections:
         self._report(event)
 
 
+async def signs(connection: Connection) -> bool:
+    """Return whether requests to the API are signed with their body.
+
+    Raises:
+        keyturn.errors.KeyturnError: There is no token.
+    """
+    await connection.atoken()
+    additions = manager_of(connection).snapshot.additions
+    return bool(additions and additions.signed)
+
+
+async def headers_alone(connection: Connection) -> dict[str, str]:
+    """Return the headers of an API request, for programs that add them by themselves.
+
+    Raises:
+        keyturn.errors.ConfigurationError: A request needs more than headers that stay the same.
+        keyturn.errors.KeyturnError: There is no token.
+    """
+    headers = await connection.aheaders()
+    if manager_of(connection).snapshot.additions:
+        raise errors.ConfigurationError(
+            "API requests need a query, or headers that depend on the request.",
+            connection=connection.name,
+            hint="Send them through the reverse proxy of keyturn serve.",
+        )
+    return headers
+
+
 async def usable_token(connection: Connection, refused: str | None) -> Token:
     """Return a token that may be used now.
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from keyturn._server.responses import TooLarge
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
@@ -28,25 +30,21 @@ class RequestBody:
         receive: Receives the body's parts.
 
     Attributes:
-        is_empty: Whether there is none.
         receive: Receives its parts.
     """
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         headers = dict(scope["headers"])
-        self.is_empty = (
-            b"transfer-encoding" not in headers and int(headers.get(b"content-length", b"0")) == 0
-        )
         self.receive = receive
         self._kept: list[bytes] = []
         self._size = 0
         self._is_read = asyncio.Event()
-        if self.is_empty:
+        if b"transfer-encoding" not in headers and not int(headers.get(b"content-length", b"0")):
             self._is_read.set()
 
     @property
     def kept(self) -> bytes | None:
-        """The whole body, if it has been read and is small enough to be repeated."""
+        """The whole body, if it has been read, or is empty, and is small enough to be repeated."""
         if self._size > MAX_KEPT or not self._is_read.is_set():
             return None
         return b"".join(self._kept)
@@ -78,6 +76,19 @@ class RequestBody:
             self._kept.append(chunk)
         else:
             self._kept.clear()
+
+    async def read(self) -> bytes:
+        """Return the whole body.
+
+        Raises:
+            TooLarge: It has more than `MAX_KEPT` bytes.
+            ClientGone: The client has gone, or sends nothing.
+        """
+        while self.kept is None:
+            async for _ in self.stream():
+                if self._size > MAX_KEPT:
+                    raise TooLarge(MAX_KEPT)
+        return self.kept
 
     async def gone(self) -> None:
         """Return when the client has gone, after it has sent the whole body."""

@@ -32,7 +32,15 @@ class NotServed(Exception):
 
 
 class TooLarge(Exception):
-    """A request's body has more than `MAX_BODY` bytes."""
+    """A request's body is too large.
+
+    Args:
+        most: How many bytes it may have.
+    """
+
+    def __init__(self, most: int) -> None:
+        super().__init__(most)
+        self.most = most
 
 
 def problem(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
@@ -75,5 +83,5 @@ async def body_of(request: Request) -> bytes:
     async for chunk in request.stream():
         body += chunk
         if len(body) > MAX_BODY:
-            raise TooLarge
+            raise TooLarge(MAX_BODY)
     return body

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import httpx
 
+from keyturn._server.connections import signs
 from keyturn._server.headers import is_websocket, request_headers, response_headers
 from keyturn._server.request_body import MAX_KEPT, MAX_SILENCE, RequestBody
 from keyturn._server.responses import problem
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+    from collections.abc import AsyncIterator, Callable, Coroutine
 
     from starlette.types import Receive, Scope, Send
 
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 
 # Seconds; an API may think for long, and a stream of events may be silent for long.
 TIMEOUT = httpx.Timeout(10.0, read=300.0, write=MAX_SILENCE)
-# Bytes of a response that says that the token was refused.
-_MAX_REFUSAL = 65_536
+# Bytes of a response that may say that the token was refused.
+_MAX_REFUSAL = 1_000_000
 # RFC 9110 section 9.2.2: what a proxy may repeat by itself.
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 # The API's server may close a kept connection at the moment at which it is used again.
@@ -64,7 +65,7 @@ class _Received:
                 break
         try:
             headers = self.response.headers
-            return httpx.Response(401, headers=headers, content=self.beginning).content
+            return httpx.Response(200, headers=headers, content=self.beginning).content
         except httpx.DecodingError:
             return self.beginning
 
@@ -76,25 +77,21 @@ class _Exchange:
     Args:
         method: The method.
         origin: The API's origin.
-        target: The path and the query, as they came.
         body: The body.
     """
 
     method: str
     origin: str
-    target: bytes
     body: RequestBody
 
-    def request(self, headers: dict[str, str], *, again: bool = False) -> httpx.Request:
-        content: bytes | AsyncGenerator[bytes] | None = None
-        if not self.body.is_empty:
-            content = self.body.kept if again else self.body.stream()
+    def request(self, sent: AuthorizedRequest) -> httpx.Request:
+        kept, fields = self.body.kept, sent.headers.items()
         return httpx.Request(
             self.method,
             f"{self.origin}/",
-            headers=[(n.encode("latin-1"), v.encode("latin-1")) for n, v in headers.items()],
-            content=content,
-            extensions={"target": self.target},
+            headers=[(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields],
+            content=self.body.stream() if kept is None else kept,
+            extensions={"target": sent.url.removeprefix(self.origin).encode("latin-1")},
         )
 
 
@@ -149,16 +146,18 @@ class ReverseProxy:
     ) -> None:
         began = time.monotonic()
         served, connection, auth = await self._connections.open(name)
-        exchange = _Exchange(scope["method"], await served.origin(connection), target, body)
+        exchange = _Exchange(scope["method"], await served.origin(connection), body)
         headers = request_headers(scope["headers"])
         if b"transfer-encoding" in dict(scope["headers"]):
             headers.pop("content-length", None)
         url = exchange.origin + target.decode("latin-1")
-        sent = await auth.aauthorize(exchange.method, url, headers)
+        signed = await body.read() if await signs(connection) else None
+        sent = await auth.aauthorize(exchange.method, url, headers, signed)
         is_repeated, status = False, 0
         try:
-            received = await self._send(exchange, sent.headers)
-            if received.response.status_code == 401:
+            received = await self._send(exchange, sent)
+            head = received.response
+            if auth.needs_body(sent, head.status_code, head.headers):
                 received, is_repeated = await self._renew(exchange, auth, sent, received)
             status = received.response.status_code
             await _relay(received, send)
@@ -173,14 +172,14 @@ class ReverseProxy:
             _logger.info("%s: %s: %d", name, exchange.method, status)
             self._observe(name, status, is_repeated, time.monotonic() - began)
 
-    async def _send(self, exchange: _Exchange, headers: dict[str, str]) -> _Received:
+    async def _send(self, exchange: _Exchange, sent: AuthorizedRequest) -> _Received:
         """Send a request; once more if a kept connection was closed at that moment."""
         try:
-            return await self._send_once(exchange.request(headers))
+            return await self._send_once(exchange.request(sent))
         except _CLOSED:
             if exchange.method not in _IDEMPOTENT or exchange.body.kept is None:
                 raise
-        return await self._send_once(exchange.request(headers, again=True))
+        return await self._send_once(exchange.request(sent))
 
     async def _send_once(self, request: httpx.Request) -> _Received:
         response = await self._client.send(request, stream=True, auth=None)
@@ -193,20 +192,22 @@ class ReverseProxy:
 
         Otherwise the API's own response is returned, with a header that says why.
         """
-        headers, body = first.response.headers, await first.read_beginning()
-        renewed = await auth.areauthorize(sent, 401, headers, body)
+        status, headers = first.response.status_code, first.response.headers
+        body = await first.read_beginning()
+        renewed = await auth.areauthorize(sent, status, headers, body)
         if renewed is not None and exchange.body.kept is not None:
             await first.response.aclose()
-            second = await self._send_once(exchange.request(renewed.headers, again=True))
+            second = await self._send_once(exchange.request(renewed))
             if second.response.status_code == 401:
                 reason = "it was repeated with another token once already"
                 second.response.headers[_NOT_REPEATED] = reason
             return second, True
-        headers[_NOT_REPEATED] = (
-            "the response is not about the token, or there is no other token"
-            if renewed is None
-            else f"the body is larger than {MAX_KEPT} bytes; the token has been renewed"
-        )
+        if renewed is not None:
+            reason = f"the body is larger than {MAX_KEPT} bytes; the token has been renewed"
+            headers[_NOT_REPEATED] = reason
+        elif first.response.is_error:
+            reason = "the response is not about the token, or there is no other token"
+            headers[_NOT_REPEATED] = reason
         return first, False
 
 

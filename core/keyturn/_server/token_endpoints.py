@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from keyturn import errors
 from keyturn._server import token_shapes
-from keyturn._server.connections import usable_token
+from keyturn._server.connections import headers_alone, usable_token
 from keyturn._server.responses import PRIVATE, body_of, failure_status, not_found, problem
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class TokenEndpoints:
             sent = await auth.aauthorize("GET", uri, {})
         except errors.ForeignOrigin as error:
             return problem(403, str(error), {"x-keyturn-error": "ForeignOrigin"})
-        return _json(token_shapes.credential_helper(sent.token, await connection.aheaders()))
+        return _json(token_shapes.credential_helper(sent.token, await headers_alone(connection)))
 
     async def azure(self, request: Request) -> Response:
         """Return the token as the identity endpoint of Azure App Service does.
@@ -131,7 +131,7 @@ class ForwardAuth:
         given: Mapping[bytes, bytes] = dict(scope["headers"])
         refused = given.get(_REFUSED_HEADER.encode())
         await usable_token(connection, refused.decode("latin-1") if refused else None)
-        headers = await connection.aheaders()
+        headers = await headers_alone(connection)
         await Response(headers={**PRIVATE, **headers})(scope, receive, send)
 
 
