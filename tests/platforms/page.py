@@ -49,6 +49,12 @@ ABILITIES: dict[str, Ability] = {
     "token in another header": differs("authorization_header"),
     "other scheme of API requests": differs("authorization_scheme"),
     "further headers of API requests": differs("api_headers"),
+    "authorization value of token and others": differs("authorization_value"),
+    "token in a cookie": has("authorization_header", "Cookie"),
+    "token in the query of API requests": differs("authorization_query"),
+    "further parameters in the query of API requests": differs("api_query"),
+    "an API's 403 that means the token": differs("rejected_status"),
+    "an API's codes that mean the token": differs("rejected_codes"),
     "revocation": differs("revocation_url"),
     "`extends`": lambda each: "extends" in each.description,
     "setting `scope` by itself": lambda each: (

@@ -39,6 +39,14 @@ ERRORS = {
 }
 
 
+CALLED = [each for each in PLATFORMS if each.example["api"].keys() & {"query", "signed"}]
+REJECTED = {
+    f"{each.name}-{number}": (each, response)
+    for each in PLATFORMS
+    for number, response in enumerate(each.example["api"].get("rejected", ()), 1)
+}
+
+
 @pytest.fixture(scope="session")
 def credentials(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Give the keys and the certificate that stand for placeholders in the examples."""
@@ -85,15 +93,17 @@ def responding(world: World, connect: Connect) -> Connect:
     """Give a function that connects to a platform which gives one certain response."""
 
     def responding(platform: Platform, response: dict[str, Any]) -> keyturn.Connection:
-        headers = {name.lower(): value for name, value in response.get("headers", {}).items()}
-        headers.setdefault("content-type", "application/json")
-        body = response["body"].encode()
-        world.endpoint.responses = [
-            keyturn.plugins.Response(response["status"], headers, body, world.clock.now)
-        ] * 9
+        world.endpoint.responses = [received(response, world.clock.now)] * 9
         return connect(platform, transport=world.endpoint)
 
     return responding
+
+
+def received(response: dict[str, Any], now: float) -> keyturn.plugins.Response:
+    """Return an example's response as keyturn gets it."""
+    headers = {name.lower(): value for name, value in response.get("headers", {}).items()}
+    headers.setdefault("content-type", "application/json")
+    return keyturn.plugins.Response(response["status"], headers, response["body"].encode(), now)
 
 
 def matches(golden: str, sent: str) -> re.Match[str] | None:
@@ -208,6 +218,40 @@ def test_documented_response_gives_the_token(platform: Platform, responding: Con
     else:
         with pytest.raises(keyturn.errors.ConfigurationError, match="api_url"):
             _ = connection.api_url
+
+
+@pytest.mark.parametrize("platform", CALLED, ids=lambda each: each.name)
+def test_api_request_is_the_documented_one(platform: Platform, responding: Connect) -> None:
+    """An API would not find the token, or not accept a signature."""
+    api = platform.example["api"]
+    connection = responding(platform, platform.example["response"])
+    request = {"method": "GET", "path": "/made-up", "body": "", "headers": {}}
+    request |= api.get("signed", {})
+    url = f"{connection.api_url}{request['path']}"
+    auth = keyturn.integrations.RequestAuth(connection)
+    sent = auth.authorize(request["method"], url, {}, request["body"].encode())
+
+    assert sent.url == (f"{url}?{api['query']}" if "query" in api else url)
+    assert_headers(api["headers"] | request["headers"], sent.headers)
+
+
+@pytest.mark.parametrize(("platform", "response"), REJECTED.values(), ids=REJECTED)
+def test_documented_response_of_the_api_means_the_token(
+    platform: Platform, response: dict[str, Any], world: World, responding: Connect
+) -> None:
+    """A token that the API refuses would be used to its end."""
+    example = platform.example
+    connection = responding(platform, example["response"])
+    auth = keyturn.integrations.RequestAuth(connection)
+    sent = auth.authorize("GET", f"{connection.api_url}/made-up", {})
+    token = example["token"]["access_token"]
+    other = example["response"]["body"].replace(token, f"{token}2")
+    world.endpoint.responses = [received(example["response"] | {"body": other}, world.clock.now)]
+    refusal = received(response, world.clock.now)
+    renewed = auth.reauthorize(sent, refusal.status, refusal.headers, refusal.body)
+
+    assert renewed is not None
+    assert renewed.token.access_token == f"{token}2"
 
 
 @pytest.mark.parametrize(("platform", "error"), ERRORS.values(), ids=ERRORS)
