@@ -17,12 +17,9 @@ NAMES = (
     "abn-amro",
     "auth0",
     "commercetools",
-    "ebay",
-    "elastic-path",
     "lark",
     "okta",
     "salesforce",
-    "shopware",
     "wechat",
     "zoom",
 )
@@ -44,7 +41,7 @@ def test_platform_conforms(name: str) -> None:
             response=example["response"],
             lifetime=example["token"]["lifetime"],
             errors=tuple(example["errors"]),
-            api=example["api"],
+            api={key: example["api"][key] for key in example["api"].keys() & {"url", "headers"}},
         ),
     )
 
