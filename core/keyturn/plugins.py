@@ -27,6 +27,7 @@ from keyturn._rate_limit import RateLimit
 if TYPE_CHECKING:
     from keyturn._plugins.descriptions import provider_from_data, provider_from_file
     from keyturn._providers.description_settings import DescriptionSettings
+    from keyturn._providers.discovery import Discovery
 
 __all__ = [
     "ABSENT",
@@ -36,6 +37,7 @@ __all__ = [
     "ClientSettings",
     "ConfidentialSettings",
     "DescriptionSettings",
+    "Discovery",
     "DynamicValue",
     "Event",
     "KeySettings",
@@ -70,6 +72,7 @@ __all__ = [
 # Only providers described by data need them, and they take as long to import as Python to start.
 _LAZY = {
     "DescriptionSettings": "keyturn._providers.description_settings",
+    "Discovery": "keyturn._providers.discovery",
     "provider_from_data": "keyturn._plugins.descriptions",
     "provider_from_file": "keyturn._plugins.descriptions",
 }

@@ -18,8 +18,8 @@ from keyturn import errors
 from keyturn._connection import manager_of
 from keyturn._tokens import schedule, token_request
 from keyturn._tokens import workers as under_test
-from keyturn._tokens.acquisition import TokenQuery
 from keyturn._tokens.single_flight import Progress, overdue
+from keyturn._tokens.token_query import TokenQuery
 from keyturn._tokens.workers import Workers, limit_requests, pool
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import json
 import operator
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlencode
 
 import attrs
@@ -70,6 +70,8 @@ class TokenRequest:
             shop that the request itself does not name.
         response_mapping: A digest of how its response is read: another way may find another token.
         fingerprint: The key of everything that belongs to this request; see `with_fingerprint`.
+        steps: The requests whose responses this one needs, by their names; its fingerprint covers
+            all that theirs cover.
     """
 
     provider: str
@@ -85,6 +87,7 @@ class TokenRequest:
     partition: str = ""
     response_mapping: str = ""
     fingerprint: str = ""
+    steps: tuple[tuple[str, TokenRequest], ...] = ()
 
     @property
     def headers(self) -> dict[str, str]:
@@ -147,7 +150,7 @@ class TokenRequest:
 
     @functools.cached_property
     def _digest(self) -> bytes:
-        fields = [
+        fields: list[Any] = [
             self.provider,
             self.partition,
             self.response_mapping,
@@ -160,6 +163,8 @@ class TokenRequest:
             _canonical(self.extra_headers, str.lower),
             self.certificate and attrs.astuple(self.certificate),
         ]
+        if self.steps:
+            fields.append([[name, each._digest.hex()] for name, each in self.steps])  # noqa: SLF001
         # Nested JSON is unambiguous: no value can run into the next, whatever it holds.
         return hashlib.sha256(json.dumps(fields, default=Secret.reveal).encode()).digest()
 

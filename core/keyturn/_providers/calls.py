@@ -15,7 +15,7 @@ from keyturn._http.urls import origin, url_problem
 from keyturn._http.values import DEFECT, defect
 from keyturn._http.values import translate_errors as translate
 from keyturn._names import did_you_mean
-from keyturn._providers import api_authorization, templates
+from keyturn._providers import api_authorization, steps, templates
 from keyturn._providers.checks import header_name
 from keyturn._providers.data import DATA, Datum, datum_types
 from keyturn._providers.kinds import (
@@ -37,8 +37,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 NEEDED_SETTINGS = {"private_key_jwt": "private_key", "tls_client_auth": "certificate"}
-# What templates of each use may name besides settings.
-_NAMES: dict[str, Container[str]] = {"api_request": api_authorization.ApiNames()}
 # `titel` is as similar to `title`; `client_auth` to `client_authentication` is less so.
 _MISSPELT = 0.8
 
@@ -191,13 +189,23 @@ def problems(provider: Provider[Any]) -> list[errors.Problem]:
         **dict(_problems_together(SimpleNamespace(**right), settings)),
         **wrong,
         **dict(_misspelt_names(provider)),
+        **dict(steps.problems(provider)),
         **{
             f"settings.{name}": "can't be the name of a setting: keyturn.connect takes it"
             for name in ("provider", *OPTION_NAMES)
             if name in fields_of(settings)
         },
     }
-    return [errors.Problem(name, problem) for name, problem in found.items()]
+    own = [errors.Problem(name, problem) for name, problem in found.items()]
+    if provider.previous is None or "previous" in found:
+        return own
+    # Its settings are those of the provider.
+    found_there = problems(provider.previous)
+    return own + [
+        errors.Problem(f"previous.{each.path}", each.message)
+        for each in found_there
+        if not each.path.startswith("settings")
+    ]
 
 
 def _single_problems(provider: Provider[Any]) -> Iterator[tuple[str, str]]:
@@ -206,7 +214,7 @@ def _single_problems(provider: Provider[Any]) -> Iterator[tuple[str, str]]:
         value: Any = getattr(provider, name, None)
         problem = _value_problem(value, datum_types()[name], datum)
         if problem is None and datum.template:
-            names = _NAMES.get(datum.template, ())
+            names = _names_for(provider, name, datum)
             strings: Iterable[str] = (value,) if isinstance(value, str) else value.values()
             found = (
                 (each, templates.problem(each, provider.settings, datum.template, names))
@@ -215,6 +223,14 @@ def _single_problems(provider: Provider[Any]) -> Iterator[tuple[str, str]]:
             problem = next((f"{each!r} {wrong}" for each, wrong in found if wrong), None)
         if problem:
             yield name, problem
+
+
+def _names_for(provider: Provider[Any], name: str, datum: Datum) -> Container[str]:
+    """Return what the templates of a datum may name besides settings."""
+    if datum.template == "api_request":
+        return api_authorization.ApiNames()
+    has_steps = datum.template == "token_request" or name in {"token_url", "revocation_url"}
+    return steps.StepNames(provider) if has_steps else ()
 
 
 def _value_problem(value: Any, annotation: Any, datum: Datum) -> str | None:

@@ -6,9 +6,11 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from keyturn import errors
+from keyturn._http.steps import STEP_NAMES
 from keyturn._names import did_you_mean
 from keyturn._providers.calls import problems
 from keyturn._providers.data import DATA, datum_types
+from keyturn._providers.described_steps import described_steps
 from keyturn._providers.kinds import WrongValueError, convert
 from keyturn._providers.provider import Provider
 from keyturn._providers.setting_tables import scope_problem, settings_class
@@ -16,7 +18,7 @@ from keyturn._providers.setting_tables import scope_problem, settings_class
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-KNOWN = (*DATA, "settings", "credentials", "scope")
+KNOWN = (*DATA, "settings", "credentials", "scope", *STEP_NAMES, "domains")
 
 
 def described_provider(
@@ -50,6 +52,7 @@ def described_provider(
         data[key] = values[key]
         with contextlib.suppress(WrongValueError):  # a wrong one stays as it is, to be reported
             data[key] = convert(values[key], datum_types()[key])
+    data |= described_steps(values, data["settings"], mistakes)
     provider: Provider[Any] = type("DescribedProvider", (Provider,), data)()
     mistakes += problems(provider)
     if mistakes:

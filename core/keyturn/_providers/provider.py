@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from keyturn import errors
 from keyturn._http.request import ClientCertificate, Pairs, TokenRequest
+from keyturn._http.steps import step_value
 from keyturn._http.urls import is_below, origin, url_problem
 from keyturn._http.values import BasicCredentials, ClientAssertion, reveal
-from keyturn._providers import api_authorization, templates, token_response
+from keyturn._providers import api_authorization, steps, templates, token_response
 from keyturn._providers.data import DATA, ApiData, RequestData, TokenResponseMapping
+from keyturn._providers.datum import NO_TABLE
 from keyturn._providers.revocation import revocation_url
 from keyturn._providers.settings import Settings
 from keyturn._secret import Secret
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from keyturn._http.response import OAuthError, Response
+    from keyturn._http.values import Value
+    from keyturn._providers.discovery import Discovery
     from keyturn._providers.schema import Dialect, Style
     from keyturn._token import Token
 
@@ -50,6 +54,18 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
     settings: type[S]
     """The class of its settings."""
 
+    previous: Provider[Any] | None = None
+    """The token request that comes first: templates of this one may name its response's values, as
+    `{previous.access_token}`. It has the same settings."""
+
+    discovery: Discovery | None = None
+    """A document with endpoints, which addresses may begin with, as `{discovery.token_endpoint}`;
+    see `keyturn.plugins.Discovery`."""
+
+    domains: tuple[str, ...] = ()
+    """As a step before another: the domains below which addresses in its response must lie; none
+    for its own host."""
+
     def for_settings(self, settings: S) -> Provider[Any]:
         """Return the provider as it behaves for these settings; by default itself."""
         return self
@@ -59,16 +75,21 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
         url = settings.token_url or self.expand(self.token_url, settings)
         grant = (("grant_type", self.grant_type),) if self.grant_type else ()
         parameters, headers = self._authentication(settings, url)
+        names = self._step_names()
         return TokenRequest(
             provider=self.name,
             method=self.method,
             url=url,
-            parameters=(*grant, *parameters, *templates.render_all(self.parameters, settings)),
+            parameters=(
+                *grant,
+                *parameters,
+                *templates.render_all(self.parameters, settings, names),
+            ),
             scope=self.scope(settings),
             scope_name=self.scope_name,
             scope_separator=self.scope_separator,
             body_format=self.body_format,
-            extra_headers=(*headers, *templates.render_all(self.token_headers, settings)),
+            extra_headers=(*headers, *templates.render_all(self.token_headers, settings, names)),
             certificate=_certificate(settings),
             response_mapping=self._response_mapping(settings),
         )
@@ -138,7 +159,8 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
         if isinstance(found, str) and url_problem(found) is None:
             own = settings.token_url or self.expand(self.token_url, settings)
             is_below_one = any(is_below(found, domain) for domain in self.api_domains)
-            if is_below_one or (not self.api_domains and origin(found) == origin(own)):
+            is_known = not self.api_domains and step_value(own) is None
+            if is_below_one or (is_known and origin(found) == origin(own)):
                 return found.rstrip("/")
         where = " or ".join(self.api_domains) or "the token endpoint's host"
         raise errors.ConfigurationError(
@@ -202,7 +224,9 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
             keyturn.errors.ConfigurationError: The result is not an address that a secret may be
                 sent to.
         """
-        return templates.address(template, settings)
+        if self.previous is None and self.discovery is None:
+            return templates.address(template, settings)
+        return steps.expand(template, settings, steps.StepNames(self))
 
     def _authentication(self, settings: S, url: str) -> tuple[Pairs, Pairs]:
         """Return the parameters and the headers that authenticate the client at an endpoint.
@@ -231,16 +255,16 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
             raise errors.ConfigurationError(
                 f"provider {self.name}: private_key_jwt needs the setting private_key."
             )
-        client_id = getattr(settings, "client_id", None)
+        client_id, names = getattr(settings, "client_id", None), self._step_names()
         claims = {
             "iss": client_id,
             "sub": client_id,
             "aud": (
-                templates.render(self.assertion_audience, settings)
+                templates.render(self.assertion_audience, settings, names)
                 if self.assertion_audience
-                else url
+                else step_value(url) or url
             ),
-            **dict(templates.render_all(self.assertion_claims, settings)),
+            **dict(templates.render_all(self.assertion_claims, settings, names)),
         }
         assertion = ClientAssertion(
             private_key=private_key,
@@ -254,6 +278,11 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
         is_authentication = self.assertion_name == "client_assertion"
         kind = (("client_assertion_type", _ASSERTION_TYPE),) if is_authentication else ()
         return (*kind, (self.assertion_name, assertion))
+
+    def _step_names(self) -> Mapping[str, Value | None]:
+        """Return the values of other steps by the names that templates have for them."""
+        is_first = self.previous is None and self.discovery is None
+        return NO_TABLE if is_first else steps.StepNames(self)
 
     def _response_mapping(self, settings: S) -> str:
         """Return a digest of how the response is read: another way may find another token."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from keyturn import errors
+from keyturn._http.steps import step_value
 from keyturn._http.urls import origin
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def revocation_url(provider: Provider[Any], settings: Settings) -> str | None:
         return None
     url = provider.expand(provider.revocation_url, settings)
     moved = moved_token_url(provider, settings)
-    if moved is None:
+    if moved is None or step_value(url):
         return url
     path, own = urlsplit(url).path, _own_token_url(provider, settings)
     if own and path.startswith(_directory(own)):
@@ -44,7 +45,8 @@ def moved_token_url(provider: Provider[Any], settings: Settings) -> str | None:
 
 def _own_token_url(provider: Provider[Any], settings: Settings) -> str:
     try:
-        return provider.expand(provider.token_url, settings)
+        url = provider.expand(provider.token_url, settings)
+        return "" if step_value(url) else url
     except errors.ConfigurationError:
         return ""  # settings that it is made of are optional beside `token_url`
 

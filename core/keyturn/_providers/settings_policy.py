@@ -13,6 +13,7 @@ from keyturn._http.urls import host_of
 from keyturn._providers import calls
 from keyturn._providers.kinds import fields_of
 from keyturn._providers.revocation import revocation_url
+from keyturn._providers.steps import steps_of
 from keyturn.errors import Problem
 
 if TYPE_CHECKING:
@@ -112,6 +113,8 @@ def _host_problems(
 ) -> Iterator[Problem]:
     """Yield each host that the policy does not let be reached, once, with the setting it is in."""
     addresses: dict[str, str | None] = {"token endpoint": request.url}
+    for name, step, own in steps_of(provider, settings):
+        addresses[f"step {name}"] = calls.token_request(calls.for_settings(step, own), own).url
     # What is wrong with these is reported when they are used.
     with contextlib.suppress(errors.ConfigurationError):
         addresses["API"] = calls.api_url_for(provider, settings, None)

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from keyturn import errors
 from keyturn._http.urls import url_problem
-from keyturn._http.values import RandomId, Value
+from keyturn._http.values import DynamicValue, RandomId, Value
 from keyturn._providers.kinds import fields_of, kind_of
 from keyturn._secret import Secret
 
@@ -116,6 +116,8 @@ def render(
             value = names[name] if name in names else _value(settings, name, key)
         if value is None:
             return None
+        if isinstance(value, DynamicValue) and template == f"{{{name}}}":
+            return value
         is_secret = is_secret or isinstance(value, Secret)
         made += literal + (value if isinstance(value, str) else _plain(value))
     return Secret(made) if is_secret else made

@@ -5,7 +5,7 @@ import json
 import logging
 import os
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 
 import attrs
@@ -13,10 +13,10 @@ import attrs
 from keyturn import errors
 from keyturn._clock import SYSTEM, Clock
 from keyturn._http.request import TokenRequest
-from keyturn._http.response import Response
+from keyturn._http.steps import known_address
 from keyturn._http.transport import Transport
 from keyturn._http.urls import url_problem
-from keyturn._plugins.events import Event, Kind, Listener, Reason, emit, log
+from keyturn._plugins.events import Event, Kind, Listener, emit, log
 from keyturn._providers import calls
 from keyturn._providers.provider import Provider
 from keyturn._providers.settings import Settings
@@ -26,9 +26,10 @@ from keyturn._tokens.entries import entry_from_json, error_from_entry
 from keyturn._tokens.fingerprint import fingerprint_key
 from keyturn._tokens.index import TokenIndex
 from keyturn._tokens.options import STORE_PATIENCE, Options
+from keyturn._tokens.previous import request_after_steps, with_steps
 from keyturn._tokens.rate_limiter import count_refused
-from keyturn._tokens.single_flight import Progress
 from keyturn._tokens.snapshot import TokenSnapshot, jitter, plan
+from keyturn._tokens.token_query import Credentials, TokenQuery
 from keyturn._tokens.token_request import request_token
 from keyturn.stores._resilient import ResilientStore, place
 
@@ -38,50 +39,6 @@ _KEY_CHANGES = 3
 _KEPT_TOKENS = 4
 
 _logger = logging.getLogger("keyturn")
-
-
-@attrs.frozen
-class TokenQuery:
-    """Which token is wanted.
-
-    Args:
-        other_than: A token that is of no use: it was refused, or it has expired.
-        refused: Whether an API refused it.
-        fresh: Whether only a fresh token is of use, as when one is renewed ahead of its expiry.
-        reason: Why it is wanted, for events.
-        exchanges: Gets the requests that were sent, and the token endpoint's responses.
-        progress: How far the token request has come.
-    """
-
-    other_than: Token | None = None
-    refused: bool = False
-    fresh: bool = False
-    reason: Reason = attrs.field(default="cold", eq=False)
-    exchanges: list[tuple[TokenRequest, Response]] = attrs.field(factory=list, eq=False, repr=False)
-    progress: Progress = attrs.field(factory=Progress, eq=False, repr=False)
-
-    def matches(self, snapshot: TokenSnapshot, now: float) -> bool:
-        """Return whether a token is of use now (on the monotonic clock)."""
-        unwanted = self.other_than is not None and (
-            self.other_than.access_token == snapshot.token.access_token
-        )
-        return not unwanted and now < (
-            snapshot.fresh_until if self.fresh else snapshot.usable_until
-        )
-
-
-class Credentials(NamedTuple):
-    """A provider, its settings and the token request that they make.
-
-    Args:
-        provider: The provider as it behaves for these settings.
-        settings: The settings, with their secrets.
-        request: The token request.
-    """
-
-    provider: Provider[Any]
-    settings: Settings
-    request: TokenRequest
 
 
 @attrs.define(kw_only=True, eq=False, repr=False)
@@ -122,7 +79,7 @@ class Acquisition:
     is_isolated: bool = False
     known: Credentials | None = attrs.field(default=None, init=False)
     # No deque: an empty one would be a fifth of an idle connection's memory.
-    _events: list[tuple[contextvars.Context, Event]] = attrs.field(factory=list, init=False)
+    events: list[tuple[contextvars.Context, Event]] = attrs.field(factory=list, init=False)
     host: str = attrs.field(default="", init=False)
     # The last tokens: a server may quote an earlier one.
     tokens: tuple[str, ...] = attrs.field(default=(), init=False)
@@ -151,13 +108,17 @@ class Acquisition:
         if self.index and self.is_isolated:
             partition = json.dumps([request.partition, self.index.id])
             request = attrs.evolve(request, partition=partition)
-        problem = url_problem(request.url)
+        address = request.url
+        if provider.previous is not None or provider.discovery is not None:
+            request = with_steps(self, Credentials(provider, settings, request))
+            address = known_address(request)
+        problem = url_problem(address)
         if problem:
             raise errors.ConfigurationError(f"the token endpoint's address {problem}.")
         if self.known is None:
             for warning in calls.warnings(provider, settings):
                 _logger.warning("%s: %s", self.connection, warning)
-        self.host = urlsplit(request.url).netloc
+        self.host = urlsplit(address).netloc
         self.known = Credentials(provider, settings, request)
         return self.known
 
@@ -199,6 +160,14 @@ class Acquisition:
         """Return the token request with its fingerprint, as it was sent last."""
         key = fingerprint_key(self.store, self.clock)
         return self.latest().request.with_fingerprint(key)
+
+    def fingerprints(self) -> list[str]:
+        """Return the fingerprint of the token request, and of each step before it."""
+        key = fingerprint_key(self.store, self.clock)
+        requests = [self.latest().request]
+        for each in requests:  # it grows
+            requests += [step for _, step in each.steps]
+        return [each.with_fingerprint(key).fingerprint for each in requests]
 
     def secrets(self, *more: object) -> list[Secret]:
         """Return what must not be shown: of the connection, and of `calls.secrets_in`'s sources."""
@@ -259,13 +228,13 @@ class Acquisition:
             **fields,
         )
         log(event)
-        self._events.append((contextvars.copy_context(), event))
+        self.events.append((contextvars.copy_context(), event))
 
     def emit_events(self) -> None:
         """Report what happened; see `keyturn._plugins.events`."""
-        while self._events:
+        while self.events:
             # Another worker of this connection may have kept it, in its caller's context.
-            context, event = self._events.pop(0)
+            context, event = self.events.pop(0)
             context.run(emit, event, self.on_event)
 
     def _logged(self, found: TokenSnapshot) -> TokenSnapshot:
@@ -301,5 +270,6 @@ class Acquisition:
                 if query.refused and found is not None:
                     count_refused(self.store, self.clock, request.fingerprint)
                     self.store.delete(request.fingerprint)
-                return request_token(self, credentials._replace(request=request), query)
+                request_it = request_after_steps if request.steps else request_token
+                return request_it(self, credentials._replace(request=request), query)
         return self._acquire_with(current, credentials, query, key_changes + 1)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from keyturn._providers.provider import Provider
     from keyturn._providers.settings import Settings
     from keyturn._token import Token
-    from keyturn._tokens.acquisition import Credentials
+    from keyturn._tokens.token_query import Credentials
 
 Pairs = tuple[tuple[str, str], ...]
 

@@ -14,8 +14,10 @@ from keyturn._http.request import is_authorization
 from keyturn._names import escaped
 from keyturn._redaction import Redaction
 from keyturn._secret import Secret
-from keyturn._tokens.acquisition import Acquisition, TokenQuery
+from keyturn._tokens.fingerprint import fingerprint_key
+from keyturn._tokens.previous import step_acquisitions
 from keyturn._tokens.single_flight import run_within
+from keyturn._tokens.token_query import TokenQuery
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from keyturn._http.request import TokenRequest
     from keyturn._http.response import Response
     from keyturn._providers.provider import Provider
+    from keyturn._tokens.acquisition import Acquisition
     from keyturn._tokens.manager import TokenManager
     from keyturn._tokens.snapshot import TokenSnapshot
 
@@ -62,12 +65,13 @@ def explain(own: Acquisition, manager: TokenManager) -> str:
     provider, settings, _ = own.latest()
     redaction = Redaction(own.secrets())
     values = attrs.asdict(settings, recurse=False).items()
-    sent = [
+    sent: list[str] = [
         *(
             f"  {name} = {' '.join(value) if isinstance(value, tuple) else value}"
             for name, value in values
             if value is not None
         ),
+        *_step_requests(own, request),
         f"token request, fingerprint {request.fingerprint}:",
         *_request_lines(provider, request.redacted()),
     ]
@@ -80,6 +84,27 @@ def explain(own: Acquisition, manager: TokenManager) -> str:
             "",
         ]
     )
+
+
+def _step_requests(own: Acquisition, request: TokenRequest) -> Iterator[str]:
+    """Yield what the steps before a token request send, the first one first."""
+    key = fingerprint_key(own.store, own.clock)
+    for name, step in step_acquisitions(own, own.latest()) if request.steps else ():
+        step_request = step.latest().request.with_fingerprint(key)
+        yield from _step_requests(step, step_request)
+        yield f"step {name}, fingerprint {step_request.fingerprint}:"
+        yield from _request_lines(step.latest().provider, step_request.redacted())
+
+
+def _step_outcomes(query: TokenQuery) -> Iterator[str]:
+    """Yield what the steps before a token request came to."""
+    for name, step, step_query in query.steps:
+        yield from _step_outcomes(step_query)
+        if step_query.exchanges:
+            yield f"step {name}: keyturn requests its token."
+            yield from _response_lines(step, *step_query.exchanges[-1])
+        else:
+            yield f"step {name}: nothing is sent."
 
 
 def _request_lines(provider: Provider[Any], shown: TokenRequest) -> Iterator[str]:
@@ -113,6 +138,7 @@ def _outcome_lines(own: Acquisition, manager: TokenManager, request: TokenReques
         received = _response_lines(own, *query.exchanges[-1])
     return [
         f"the {store} has no usable token for this fingerprint: keyturn requests one.",
+        *_step_outcomes(query),
         *received,
         *outcome,
     ]

@@ -16,13 +16,14 @@ from keyturn._http.values import defect
 from keyturn._providers import calls
 from keyturn._token import Token
 from keyturn._tokens import single_flight
-from keyturn._tokens.acquisition import Acquisition, TokenQuery
+from keyturn._tokens.acquisition import Acquisition
 from keyturn._tokens.additions import Additions, additions_for
 from keyturn._tokens.fingerprint import LOCAL_KEY
 from keyturn._tokens.options import STORE_PATIENCE
 from keyturn._tokens.rate_limiter import forget_refused
 from keyturn._tokens.single_flight import Share
 from keyturn._tokens.snapshot import EMPTY, Headers, TokenSnapshot
+from keyturn._tokens.token_query import TokenQuery
 from keyturn._tokens.token_request import rate_limiter
 
 _MIN_RETRY = 0.05
@@ -104,8 +105,7 @@ class TokenManager:
         held = self.snapshot
         if self.now() < held.usable_until:
             return held
-        stored = self.acquisition.stored(self.acquisition.latest_request())
-        return stored or EMPTY
+        return self.acquisition.stored(self.acquisition.latest_request()) or EMPTY
 
     def invalidate(self, token: Token) -> None:
         """Discard `token` here and in the store, if it is still the current one."""
@@ -120,9 +120,9 @@ class TokenManager:
         """Discard what is kept here and in the store: a token, an error response."""
         self.check_open()
         self._discard()
-        key = self.acquisition.latest_request().fingerprint
-        self.acquisition.store.delete(key)
-        self.acquisition.store.delete(f"refused-{key}")
+        for key in self.acquisition.fingerprints():
+            self.acquisition.store.delete(key)
+            self.acquisition.store.delete(f"refused-{key}")
 
     def forget_rate_limits(self) -> None:
         """Discard what the store counts for the token endpoint's host, and of refused tokens."""
@@ -190,7 +190,7 @@ class TokenManager:
         now, progress, options = SYSTEM.monotonic(), share.progress, self.acquisition.options
         due = asked_at + options.timeout + options.wait
         if progress.step is not None:
-            _, due = progress.step
+            due = progress.step[1]
         elif progress.is_started:
             due += STORE_PATIENCE
         return max(0.0, min(due, now + options.timeout) + single_flight.GRACE - now)

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import attrs
+
 from keyturn import errors
 from keyturn._http.policy import PERMISSIVE
 from keyturn._http.response import error_for
+from keyturn._http.steps import step_value
 from keyturn._providers import calls
+from keyturn._tokens.previous import acquire_steps, bound_request
 from keyturn._tokens.snapshot import EMPTY
+from keyturn._tokens.token_query import TokenQuery
 
 if TYPE_CHECKING:
     from keyturn._tokens.manager import TokenManager
@@ -31,6 +36,11 @@ def revoke(manager: TokenManager) -> None:
             f"{provider.name} has no way to revoke a token.",
             hint="connection.forget() discards it on this side; it expires by itself.",
         )
+    if step_value(request.url):
+        credentials = own.latest()
+        known = credentials._replace(request=attrs.evolve(request, steps=credentials.request.steps))
+        tokens = acquire_steps(own, credentials, TokenQuery())
+        request = bound_request(known, tokens)
     response = own.transport.send(request, own.options.timeout, own.clock, own.options.policy)
     if response.status != 200:
         error = calls.read_error(provider, settings, response)

@@ -36,7 +36,8 @@ from keyturn._tokens.workers import pool
 if TYPE_CHECKING:
     from keyturn._http.request import TokenRequest
     from keyturn._token import Token
-    from keyturn._tokens.acquisition import Acquisition, Credentials, TokenQuery
+    from keyturn._tokens.acquisition import Acquisition
+    from keyturn._tokens.token_query import Credentials, TokenQuery
 
 _ATTEMPTS = 3
 _BACKOFF = 0.25
@@ -64,15 +65,20 @@ def request_token(own: Acquisition, credentials: Credentials, query: TokenQuery)
         keyturn.errors.KeyturnError: There is none.
     """
     clock, limiter, wait = own.clock, rate_limiter(own, credentials), own.options.wait
+    last = query.deadline
+    if last is not None:
+        wait = max(0.0, min(wait, last - clock.monotonic()))
     waited = limiter.acquire(wait)
     # Only from here: what the rate limit and its lock took must not be missing here.
     deadline = clock.monotonic() + own.options.timeout - max(0.0, waited - wait)
+    deadline = deadline if last is None else min(deadline, last)
     wait = max(0.0, wait - waited)
     attempt = 0
     while True:
         attempt += 1
         # A server that lets a request wait limits the rate, too: that takes of the same time.
         began, seen, end = clock.monotonic(), len(query.exchanges), deadline + wait
+        end = end if last is None else min(end, last)
         result, cooldown = _send(own, credentials, query, attempt, end)
         took, has_responded = clock.monotonic() - began, len(query.exchanges) > seen
         is_late = not has_responded and began + took > end - _ROUNDING

@@ -1,0 +1,72 @@
+"""The steps before a token request, as a description has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from keyturn import errors
+from keyturn._providers.checks import address, domains, required
+from keyturn._providers.discovery import Discovery
+from keyturn._providers.fields import setting
+from keyturn._providers.settings import Record, read
+
+if TYPE_CHECKING:
+    from keyturn._providers.settings import Settings
+
+# What a step has from the description itself, or has no use for.
+_NOT_OF_STEPS = ("name", "settings", "credentials", "scope", "extends")
+
+
+class _DiscoveryTable(Record):
+    """The table `discovery` of a description."""
+
+    url: str = setting("URL", check=lambda url: required(url) or address(url))
+    lifetime: float = setting(
+        "Lifetime",
+        default=86_400.0,
+        check=lambda seconds: None if 60 <= seconds <= 2_592_000 else "must be 60 to 2592000",
+    )
+    domains: tuple[str, ...] = setting("Domains", default=(), check=domains)
+
+
+def described_steps(
+    description: Mapping[str, Any], settings: type[Settings], mistakes: list[errors.Problem]
+) -> dict[str, Any]:
+    """Return the steps that a description has, and add the mistakes in them to those known."""
+    found: dict[str, Any] = {}
+    if isinstance(given := description.get("domains"), (list, tuple)):
+        found["domains"] = tuple(given)
+    for name, make in (("previous", _previous), ("discovery", _discovery)):
+        table = description.get(name)
+        if table is None:
+            continue
+        if isinstance(table, Mapping):
+            try:
+                found[name] = make(table, settings, str(description.get("name")))
+            except errors.ConfigurationError as error:
+                mistakes += [
+                    errors.Problem(f"{name}.{each.path}", each.message) for each in error.problems
+                ]
+        else:
+            mistakes.append(errors.Problem(name, "must be a table"))
+    return found
+
+
+def _previous(table: Mapping[str, Any], settings: type[Settings], name: str) -> Any:
+    from keyturn._providers.from_data import described_provider  # it imports this module
+
+    wrong = [
+        errors.Problem(each, "stands outside of it") for each in table if each in _NOT_OF_STEPS
+    ]
+    if wrong:
+        raise errors.ConfigurationError("the step previous has mistakes.", problems=wrong)
+    return described_provider({**table, "settings": settings}, name)
+
+
+def _discovery(table: Mapping[str, Any], _: type[Settings], __: str) -> Discovery:
+    read_table, wrong = read(_DiscoveryTable, table)
+    if read_table is None:
+        raise errors.ConfigurationError("the table discovery has mistakes.", problems=wrong)
+    given = read_table
+    return Discovery(given.url, lifetime=given.lifetime, domains=given.domains)

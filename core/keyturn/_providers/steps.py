@@ -1,0 +1,105 @@
+"""Chains of token requests: the steps whose responses a token request needs."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import attrs
+
+from keyturn import errors
+from keyturn._http.steps import STEP_NAMES, StepValue, step_value
+from keyturn._http.urls import origin
+from keyturn._providers import templates
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from keyturn._http.values import Value
+    from keyturn._providers.provider import Provider
+    from keyturn._providers.settings import Settings
+
+# Steps before the last one.
+LONGEST = 4
+_SAMPLE = "https://step.invalid"
+
+
+class StepNames(dict[str, "Value"]):
+    """The values of other steps, by their names in templates.
+
+    Args:
+        provider: The provider, which has the steps.
+    """
+
+    def __init__(self, provider: Any) -> None:
+        super().__init__()
+        self._steps = [name for name in STEP_NAMES if getattr(provider, name, None) is not None]
+
+    def __contains__(self, name: object) -> bool:
+        step, _, path = str(name).partition(".")
+        return bool(path) and step in self._steps
+
+    def __missing__(self, name: str) -> Value:
+        step, _, path = name.partition(".")
+        return StepValue(step, path)
+
+
+def steps_of(
+    provider: Provider[Any], settings: Settings
+) -> Iterator[tuple[str, Provider[Any], Settings]]:
+    """Yield the name, the provider and the settings of each step before a provider's request."""
+    for name in STEP_NAMES:
+        step: Provider[Any] | None = getattr(provider, name)
+        if step is not None:
+            yield name, step, _own_settings(provider, step, settings)
+
+
+def expand(template: str, settings: Settings, names: Mapping[str, Value]) -> str:
+    """Return an address template with the settings' values in it.
+
+    What a step's response has stays as it stands in the template.
+    """
+    found = step_value(template)
+    if found is None or f"{found.step}.{found.path}" not in names:
+        return templates.address(template, settings)
+    made = templates.address(_SAMPLE + found.rest, settings).removeprefix(_SAMPLE)
+    return attrs.evolve(found, rest=made).value(0.0)
+
+
+def _own_settings(provider: Provider[Any], step: Provider[Any], settings: Settings) -> Settings:
+    """Return the settings of a step: the endpoints in them are those of the last one.
+
+    Where the setting `token_url` leads to another origin than the provider's own, a step at that
+    origin follows: a secret of a staging system must not go to production.
+    """
+    own = copy.copy(settings)
+    overrides = vars(own)
+    moved = overrides["token_url"]
+    overrides.update(token_url=None, api_url=None, revocation_url=None)
+    if moved is None or step_value(provider.token_url) or step_value(step.token_url):
+        return own
+    try:
+        usual, url = (each.expand(each.token_url, settings) for each in (provider, step))
+    except errors.ConfigurationError:
+        return own
+    if origin(url) == origin(usual) != origin(moved):
+        overrides["token_url"] = origin(moved) + urlsplit(url).path
+    return own
+
+
+def problems(provider: Any, depth: int = 1) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with the steps of a provider, apart from their own data."""
+    for name in STEP_NAMES:
+        step = getattr(provider, name, None)
+        if step is None:
+            continue
+        if not hasattr(step, "token_request"):
+            yield name, "must be a provider" if name == "previous" else "must be a Discovery"
+        elif depth > LONGEST:
+            yield name, f"is one of more than {LONGEST} steps"
+        elif any(True for _ in problems(step, depth + 1)):
+            yield name, f"is one of more than {LONGEST} steps, or of another type"
+    for name in ("token_url", "revocation_url"):
+        if any("." in each for each in templates.names_in(getattr(provider, name, "")[1:])):
+            yield name, "may only begin with a value of another step"

@@ -1,0 +1,64 @@
+"""Which token is wanted, and what its request is made of."""
+
+from typing import Any, NamedTuple
+
+import attrs
+
+from keyturn._http.request import TokenRequest
+from keyturn._http.response import Response
+from keyturn._plugins.events import Reason
+from keyturn._providers.provider import Provider
+from keyturn._providers.settings import Settings
+from keyturn._token import Token
+from keyturn._tokens.single_flight import Progress
+from keyturn._tokens.snapshot import TokenSnapshot
+
+
+@attrs.frozen
+class TokenQuery:
+    """Which token is wanted.
+
+    Args:
+        other_than: A token that is of no use: it was refused, or it has expired.
+        refused: Whether an API refused it.
+        fresh: Whether only a fresh token is of use, as when one is renewed ahead of its expiry.
+        reason: Why it is wanted, for events.
+        exchanges: Gets the requests that were sent, and the token endpoint's responses.
+        progress: How far the token request has come.
+        deadline: When a chain of token requests must be done, on the monotonic clock.
+        is_repeated: Whether it is sent again, since a step's token was refused.
+        steps: Gets the steps before the request: the name, what acquires it, and its query.
+    """
+
+    other_than: Token | None = None
+    refused: bool = False
+    fresh: bool = False
+    reason: Reason = attrs.field(default="cold", eq=False)
+    exchanges: list[tuple[TokenRequest, Response]] = attrs.field(factory=list, eq=False, repr=False)
+    progress: Progress = attrs.field(factory=Progress, eq=False, repr=False)
+    deadline: float | None = attrs.field(default=None, eq=False)
+    is_repeated: bool = attrs.field(default=False, eq=False)
+    steps: list[Any] = attrs.field(factory=list, eq=False, repr=False)
+
+    def matches(self, snapshot: TokenSnapshot, now: float) -> bool:
+        """Return whether a token is of use now (on the monotonic clock)."""
+        unwanted = self.other_than is not None and (
+            self.other_than.access_token == snapshot.token.access_token
+        )
+        return not unwanted and now < (
+            snapshot.fresh_until if self.fresh else snapshot.usable_until
+        )
+
+
+class Credentials(NamedTuple):
+    """A provider, its settings and the token request that they make.
+
+    Args:
+        provider: The provider as it behaves for these settings.
+        settings: The settings, with their secrets.
+        request: The token request.
+    """
+
+    provider: Provider[Any]
+    settings: Settings
+    request: TokenRequest
