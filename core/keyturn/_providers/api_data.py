@@ -47,7 +47,7 @@ class ApiData:
         "The whole value of that header, a template with `{token}` or `{token.PATH}`, such as "
         "`SESSION={token}`; empty for the scheme and the token.",
         default="",
-        check=checks.header_value,
+        check=checks.header_value_template,
         template="api_request",
     )
     authorization_query: ClassVar[str] = datum(

@@ -271,8 +271,6 @@ def _problems_together(data: Any, settings: type[Settings]) -> Iterator[tuple[st
 
 def _api_problems(data: Any) -> Iterator[tuple[str, str]]:
     """Yield which data of API requests do not go together."""
-    if data.authorization_value and "{" not in data.authorization_value:
-        yield "authorization_value", "must name the token, as {token}"
     for name in data.api_query:
         if name == data.authorization_query:
             yield "api_query", f"{name} carries the token: see authorization_query"

@@ -238,9 +238,9 @@ headers = SchemaCheck(
 codes = SchemaCheck(
     _codes, {"additionalProperties": {"type": "string", "pattern": anchored(CODE_PATTERN)}}
 )
-header_value = matches(
-    r"(?:[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)?",
-    "must have visible ASCII characters, and spaces between them only",
+header_value_template = matches(
+    r"(?:(?=.*\{)[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)?",
+    "must name the token, as {token}, and have visible ASCII characters, with spaces between them",
 )
 domains = SchemaCheck(
     each(domain_problem), schema_of(each_matches(domain_pattern(), DOMAIN_PROBLEM))

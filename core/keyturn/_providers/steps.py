@@ -101,5 +101,6 @@ def problems(provider: Any, depth: int = 1) -> Iterator[tuple[str, str]]:
         elif any(True for _ in problems(step, depth + 1)):
             yield name, f"is one of more than {LONGEST} steps, or of another type"
     for name in ("token_url", "revocation_url"):
-        if any("." in each for each in templates.names_in(getattr(provider, name, "")[1:])):
+        url = getattr(provider, name, "")
+        if isinstance(url, str) and any("." in each for each in templates.names_in(url[1:])):
             yield name, "may only begin with a value of another step"
