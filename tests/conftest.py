@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
+import trustme
 
 import keyturn
 from keyturn._clock import Clock
@@ -56,12 +57,16 @@ def _neutral_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
     """Keep the developer's settings, stores, keys and proxies out of the tests."""
     with pytest.MonkeyPatch.context() as patch:
         for name in os.environ:
-            if name.startswith("KEYTURN_") or name.lower().endswith("_proxy"):
+            if name.startswith(("KEYTURN_", "SSL_CERT_")) or name.lower().endswith("_proxy"):
                 patch.delenv(name)
         home = tmp_path_factory.mktemp("home")
         for kind in ("CACHE", "CONFIG", "DATA"):
             patch.setenv(f"XDG_{kind}_HOME", str(home / kind.lower()))
         patch.setenv("KEYTURN_FINGERPRINT_KEY", "made-up-key-for-tests")
+        # To read certifi's 150 authorities takes 25 ms, for each client of an HTTP library.
+        authority = tmp_path_factory.mktemp("authority") / "authority.pem"
+        trustme.CA().cert_pem.write_to_path(str(authority))
+        patch.setenv("SSL_CERT_FILE", str(authority))
         patch.setenv("PYTHONPATH", str(HIDDEN))
         patch.setenv("HYPOTHESIS_NO_PLUGINS", "1")  # trio has one
         yield
