@@ -164,7 +164,8 @@ class TokenRequest:
             self.certificate and attrs.astuple(self.certificate),
         ]
         if self.steps:
-            fields.append([[name, each._digest.hex()] for name, each in self.steps])  # noqa: SLF001
+            digests = [(name, each._digest) for name, each in self.steps]  # noqa: SLF001 - of its own class
+            fields.append([[name, digest.hex()] for name, digest in digests])
         # Nested JSON is unambiguous: no value can run into the next, whatever it holds.
         return hashlib.sha256(json.dumps(fields, default=Secret.reveal).encode()).digest()
 

@@ -59,7 +59,11 @@ class Discovery(Provider[Any]):
             response_mapping=str(self.lifetime),
         )
 
-    def read_error(self, settings: Any, response: Response) -> OAuthError | None:  # noqa: ARG002
+    def read_error(
+        self,
+        settings: Any,  # noqa: ARG002 - of a document that is the same for all
+        response: Response,  # noqa: ARG002 - as above
+    ) -> OAuthError | None:
         """Return None: it is no token endpoint's response."""
         return None
 
