@@ -140,6 +140,17 @@ def test_missing_and_unreadable_files_are_errors(tmp_path: Path) -> None:
     assert "Is a directory" in message("x", tmp_path)
 
 
+def test_file_that_is_no_regular_one_is_refused(tmp_path: Path) -> None:
+    """A FIFO that no process writes to would keep the application waiting for ever."""
+    pipe = tmp_path / "keyturn.toml"
+    os.mkfifo(pipe)
+
+    for path in (pipe, os.devnull):
+        assert message("x", path) == f"the configuration file {path} is not a regular file."
+    with pytest.raises(ConfigurationError, match=r"keyturn\.toml is not a regular file"):
+        keyturn.plugins.provider_from_file(pipe)
+
+
 def test_unknown_connection_is_reported_with_the_known(write: Callable[..., Path]) -> None:
     """A user who mistyped the name must see the right one."""
     error = message("norce-stag", write(NORCE + ORO))

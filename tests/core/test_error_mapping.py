@@ -41,6 +41,16 @@ def failure(
     return caught.value, world.store.read(f"refused-{key}") is not None
 
 
+def test_407_of_an_address_that_no_proxy_serves_names_no_variable(world: World) -> None:
+    """The user would set HTTPS_PROXY, which a request to an http:// address does not use."""
+    world.endpoint.responses.append(keyturn.plugins.Response(407, {}, b""))
+    connection = world.connect(token_url="http://127.0.0.1:9/token")
+    with pytest.raises(errors.TokenRequestRefused) as caught:
+        connection.token()
+    assert "http://127.0.0.1:9/token responds as a proxy does" in caught.value.hint
+    assert "HTTPS_PROXY" not in caught.value.hint
+
+
 Row = tuple[int, object, str, type[errors.KeyturnError], str]
 CREDENTIALS = "client_id and client_secret"
 PERMANENT: list[Row] = [

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import json
+import re
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -61,6 +63,7 @@ class BrokenStore(MemoryStore):
         self._check("unlock", key)
 
 
+TOKEN = {"access_token": "t0k-short", "token_type": "Bearer", "expires_in": 3600}
 OPERATIONS = ["read", "write", "delete", "lock", "unlock"]
 
 
@@ -108,6 +111,25 @@ def test_system_error_of_a_store_is_logged_in_words(
 
     world.connect(store=FullStore(lambda: world.clock.now)).token()
     assert "failed to write (OSError: No space left on device)" in caplog.text
+
+
+def test_message_of_a_third_partys_store_shows_no_entry_and_no_password(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A store's own error, or its place, would put a token or a password into the log."""
+
+    class Quoting(MemoryStore):
+        location = "acme://user:s3cret@db.example/tokens"
+
+        def write(self, key: str, entry: str, expires_at: float) -> None:
+            token = json.loads(entry).get("access_token", "")
+            raise OSError(5, f"can't put {token} into {entry} at {self.location}\x1b[2J\nforged")
+
+    world.endpoint.responses.append(world.endpoint.response(200, TOKEN))
+    world.connect(store=Quoting(lambda: world.clock.now)).token()
+    assert "failed to write (OSError: can't put [hidden] into" in caplog.text
+    assert "acme://[hidden]@db.example/tokens" in caplog.text
+    assert re.findall("t0k-short|s3cret|\x1b|\nforged", caplog.text) == []
 
 
 def test_outage_is_reported_once_with_its_place_and_cause(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
@@ -235,6 +236,48 @@ def test_no_value_shows_in_a_mistake(name: str, shape: Any, around: str) -> None
     values = GOOD | {name: shape(around.format(CANARY))}
 
     assert CANARY not in "".join(problems_of(values))
+
+
+@pytest.mark.parametrize(
+    ("secret", "shown"),
+    [
+        (CANARY, CANARY),
+        (CANARY.encode(), CANARY),
+        ([CANARY], CANARY),
+        ({"value": (CANARY, None)}, CANARY),
+        (8_675_309_001, "8675309001"),
+        (keyturn.Secret(CANARY), CANARY),
+    ],
+)
+def test_constructor_shows_no_secret_of_any_type(secret: Any, shown: str) -> None:
+    """A secret that was given as bytes or as a number would get into logs, quoted by a check."""
+
+    class Quoting(keyturn.plugins.ConfidentialSettings):
+        note: str = keyturn.plugins.setting("Note", check=lambda value: f"is wrong: {value}")
+
+    with pytest.raises(errors.ConfigurationError) as caught:
+        Quoting(client_id="a", client_secret=secret, note=f"my {shown}")
+
+    assert "note: is wrong: my [hidden]" in str(caught.value)
+    assert shown not in "".join(traceback.format_exception(caught.value))
+
+
+def test_check_that_raises_shows_no_secret() -> None:
+    """A check's own error would show the secret that it was given, to who makes the settings."""
+
+    def check(value: keyturn.Secret) -> str:
+        raise ValueError(value.reveal())
+
+    class Raising(keyturn.plugins.Settings):
+        pin: keyturn.Secret = keyturn.plugins.setting("PIN", check=check)
+
+    with pytest.raises(errors.KeyturnError) as caught:
+        Raising(pin=CANARY)
+
+    assert str(caught.value).startswith(
+        "the settings class Raising failed with ValueError in check"
+    )
+    assert CANARY not in "".join(traceback.format_exception(caught.value))
 
 
 def test_repr_of_settings_shows_no_secret() -> None:

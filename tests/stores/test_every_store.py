@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import tempfile
 from typing import TYPE_CHECKING
 
@@ -176,3 +178,11 @@ def test_waiting_ends_with_the_builtin_timeout_error(store: TokenStore) -> None:
     ):
         pass
     assert type(caught.value) is TimeoutError
+
+
+@pytest.mark.parametrize("copied", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_a_copy_of_a_store_in_memory_is_refused(copied: Callable[[object], object]) -> None:
+    """The user would get Python's own error, about a lock, and not learn what to do instead."""
+    message = "A MemoryStore can't be pickled or copied: open one in each process"
+    with pytest.raises(TypeError, match=message):
+        copied(MemoryStore())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import sys
 import threading
 from math import inf, nan
@@ -269,3 +271,11 @@ def test_two_hosts_share_a_token_without_any_setting(
 
     assert len(server.received) == 1
     assert redis_client.exists("keyturn:fingerprint-key")
+
+
+@pytest.mark.parametrize("copied", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_a_copy_is_refused(redis_store: RedisStore, copied: Callable[[object], object]) -> None:
+    """The user would get Python's own error, about a lock, or a pickle with the password."""
+    message = "A RedisStore can't be pickled or copied: open one in each process"
+    with pytest.raises(TypeError, match=message):
+        copied(redis_store)

@@ -397,7 +397,11 @@ def test_closed_port_is_reported(scheme: str, host: str) -> None:
 
     assert isinstance(error, EndpointUnavailable)
     assert str(error).startswith(f"orocommerce: the token endpoint {url} ")
-    assert "Check the network and the address, and whether HTTPS_PROXY must" in error.hint
+    hints = {
+        "http": "Check that a server listens at this address, which is reached without a proxy.",
+        "https": "Check the network and the address, and whether HTTPS_PROXY must name a proxy.",
+    }
+    assert hints[scheme] in error.hint
 
 
 def test_unknown_host_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,10 +86,11 @@ def _load(path: Path, *, optional: bool) -> tuple[dict[str, RawSetting], bool]:
     import tomllib
 
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_without_waiting) as file:
             # Of the opened file: the path may lead to another one by now.
             status = os.fstat(file.fileno())
-            tables = tomllib.loads(file.read().decode("utf-8-sig"))
+            is_regular = stat.S_ISREG(status.st_mode)
+            tables = tomllib.loads(file.read().decode("utf-8-sig") if is_regular else "")
     except OSError as error:
         if optional and isinstance(error, FileNotFoundError):
             return {}, False
@@ -101,8 +103,15 @@ def _load(path: Path, *, optional: bool) -> tuple[dict[str, RawSetting], bool]:
         problem = f"is not UTF-8, or nested too deeply ({type(error).__name__})"
     else:
         values = {key: RawSetting(each, _quoted(key)) for key, each in tables.items()}
-        return values, is_private(status)
+        if is_regular:
+            return values, is_private(status)
+        problem = "is not a regular file"
     raise errors.ConfigurationError(f"the configuration file {path} {problem}.")
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file; a FIFO that no process writes to would keep its reader waiting for ever."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _store_keys(value: object) -> tuple[RawSetting, ...]:

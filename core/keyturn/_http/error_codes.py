@@ -104,4 +104,6 @@ def kind_and_hint(code: str, status: int, url: str) -> tuple[type[errors.TokenRe
     """
     found = None if status == 401 and code not in _NO_CREDENTIALS else _BY_CODE.get(code)
     kind, hint = found or _BY_STATUS.get(status, _OTHER)
+    if status == 407 and url.startswith("http:"):
+        hint = "{url} responds as a proxy does: check token_url, which is reached without a proxy."
     return kind, hint.format(url=url or "the token endpoint")

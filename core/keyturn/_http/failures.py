@@ -158,6 +158,8 @@ def _hint(url: str, network: Network) -> str:
         excluded = exclusion(url)
         if excluded:
             return f"Check the network and the address; {excluded}."
+        if url.startswith("http:"):
+            return "Check that a server listens at this address, which is reached without a proxy."
         return "Check the network and the address, and whether HTTPS_PROXY must name a proxy."
     if network.is_at_proxy:
         return proxy.hint

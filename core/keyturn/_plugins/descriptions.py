@@ -90,6 +90,9 @@ def _read(file: Traversable, chain: tuple[str, ...] = ()) -> dict[str, Any]:
 
     if _identity(file) in chain:
         raise _UnreadableError("leads back to the description itself.")
+    # Opening a FIFO that no process writes to waits for ever.
+    if isinstance(file, Path) and file.exists() and not (file.is_file() or file.is_dir()):
+        raise _UnreadableError("is not a regular file.")
     try:
         content = file.read_bytes()
     except OSError as error:

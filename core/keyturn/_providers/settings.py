@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, dataclass_transform
 
 import attrs
 
 from keyturn import errors
+from keyturn._http.values import defect
 from keyturn._names import did_you_mean
 from keyturn._providers.checks import one_line, private_key, scope
 from keyturn._providers.fields import choice, domain, file, label, setting, url
@@ -23,7 +25,7 @@ from keyturn._redaction import Redaction
 from keyturn._secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 R = TypeVar("R", bound="Record")
 
@@ -59,8 +61,14 @@ class Record:
         attrs.frozen(cls, kw_only=True, slots=False, init=False, eq=False, repr=False)
 
     def __init__(self, /, **values: Any) -> None:
-        problems = _fill(self, values)
+        failure, problems = None, list[errors.Problem]()
+        try:
+            problems = _fill(self, values)
+        except Exception as error:  # noqa: BLE001 - a check may raise anything, and quote a secret
+            failure = defect(f"the settings class {type(self).__name__}", error)
         values.clear()  # a traceback with locals must not show what is in them
+        if failure:
+            raise failure
         if problems:
             raise errors.ConfigurationError(
                 f"{type(self).__name__} has {len(problems)} mistake(s):", problems=problems
@@ -230,12 +238,22 @@ def _fill(settings: Record, values: Mapping[str, Any]) -> list[errors.Problem]:
 
 def given_secrets(cls: type[Record], values: Mapping[str, Any]) -> list[Secret]:
     """Return the values of settings that are secret, whether they are right or wrong."""
-    given = {name: values.get(name) for name in fields_of(cls)}
-    return [
-        each if isinstance(each, Secret) else Secret(each)
-        for name, each in given.items()
-        if isinstance(each, (str, Secret)) and kind_of(fields_of(cls)[name].type)[0] is Secret
-    ]
+    fields = fields_of(cls).items()
+    given = [values.get(name) for name, field in fields if kind_of(field.type)[0] is Secret]
+    return [secret for each in given for secret in _secrets_in(each)]
+
+
+def _secrets_in(value: object) -> Iterator[Secret]:
+    """Yield what is secret in a value of any type, which need not be right."""
+    if isinstance(value, Secret):
+        yield value
+    elif isinstance(value, (str, int, float)) and not isinstance(value, bool):
+        yield Secret(str(value))
+    elif isinstance(value, (bytes, bytearray)):
+        yield Secret(value.decode(errors="replace"))
+    elif isinstance(value, (list, tuple, set, frozenset, dict)):
+        for each in chain(value, value.values() if isinstance(value, dict) else ()):
+            yield from _secrets_in(each)
 
 
 def _checked(field: attrs.Attribute[Any], value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 import logging
 from contextlib import AbstractContextManager
-from typing import Final, Protocol, runtime_checkable
+from typing import Final, NoReturn, Protocol, runtime_checkable
 
 # What an encrypted entry begins with; no other entry does.
 SEALED: Final = "keyturn-1."
@@ -45,3 +45,13 @@ class TokenStore(Protocol):
             did not bring the lock.
         """
         ...
+
+
+def refuse_pickling(self: object, _: object = None) -> NoReturn:
+    """Raise an error in place of a copy or a pickle, which would share nothing with the store.
+
+    Serializers that don't pickle, such as jsonpickle, call any of the three methods.
+    """
+    raise TypeError(
+        f"A {type(self).__name__} can't be pickled or copied: open one in each process."
+    )

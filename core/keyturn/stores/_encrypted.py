@@ -4,14 +4,14 @@ import base64
 import secrets
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
-from typing import Final, NoReturn, TypeAlias, cast
+from typing import Final, TypeAlias, cast
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from keyturn import errors
 from keyturn._secret import Secret
-from keyturn.stores._base import SEALED, TokenStore, logger
+from keyturn.stores._base import SEALED, TokenStore, logger, refuse_pickling
 from keyturn.stores._resilient import place
 
 _Key: TypeAlias = Secret | str | bytes
@@ -107,11 +107,7 @@ class EncryptedStore:
         """
         return self._store.lock(key, lease)
 
-    def __getstate__(self, _: object = None) -> NoReturn:
-        raise TypeError("An EncryptedStore can't be pickled: make one in each process.")
-
-    # Serializers that don't pickle, such as jsonpickle, call any of the three.
-    __reduce__ = __reduce_ex__ = __getstate__
+    __getstate__ = __reduce__ = __reduce_ex__ = refuse_pickling
 
     def _unsealed(self, key: str, sealed: str) -> str | None:
         content = _decoded(sealed.removeprefix(SEALED)) if sealed.startswith(SEALED) else b""

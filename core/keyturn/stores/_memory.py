@@ -8,6 +8,7 @@ from threading import Condition, Lock
 
 from keyturn._clock import SYSTEM
 from keyturn._once import PerProcess
+from keyturn.stores._base import refuse_pickling
 
 _SWEEP_MINIMUM = 64
 
@@ -33,6 +34,8 @@ class MemoryStore:
         self._entries: dict[str, tuple[str, float, float]] = {}
         self._sweep_at = _SWEEP_MINIMUM
         self._locks: PerProcess[tuple[Lock, dict[str, _KeyLock]]] = PerProcess(lambda: (Lock(), {}))
+
+    __getstate__ = __reduce__ = __reduce_ex__ = refuse_pickling
 
     def read(self, key: str) -> str | None:
         """Return the entry at `key`, or None when there is none or it has expired."""

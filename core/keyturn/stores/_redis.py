@@ -15,6 +15,7 @@ import redis
 
 from keyturn import errors
 from keyturn._once import PerProcess
+from keyturn.stores._base import refuse_pickling
 from keyturn.stores._resilient import cause
 
 # The longest entry that is kept, in bytes of UTF-8.
@@ -98,6 +99,8 @@ class RedisStore:
         self._releases: PerProcess[deque[Callable[[], object]]] = PerProcess(
             lambda: deque(maxlen=_RELEASES)
         )
+
+    __getstate__ = __reduce__ = __reduce_ex__ = refuse_pickling
 
     @property
     def location(self) -> str:

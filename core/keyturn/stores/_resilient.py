@@ -1,13 +1,17 @@
 """A store that fails costs one warning an outage and an extra token request, never an exception."""
 
 import contextlib
+import json
 import logging
 import math
+import re
 import weakref
 from collections.abc import Callable, Generator
 from typing import Any
 
 from keyturn._names import escaped
+from keyturn._redaction import MASK, Redaction
+from keyturn._secret import Secret
 from keyturn.stores._base import TokenStore
 from keyturn.stores._memory import MemoryStore
 
@@ -17,6 +21,8 @@ _logger = logging.getLogger("keyturn")
 FAILED = object()
 # Before the key of an entry that its store failed to delete; no key has a colon.
 _DELETED = "deleted:"
+# The user of a URL, and the password.
+_USER_REGEX = re.compile(r"://[^/\s@]*@")
 
 
 class _State:
@@ -151,25 +157,26 @@ class ResilientStore:
         try:
             result = call(*arguments)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a third-party store may raise anything
-            self._report(operation, error)
+            self._report(operation, error, *map(str, arguments[1:2]))
             return FAILED
         if operation in self.state.failing:
             self._recover(operation)
         return result
 
-    def _report(self, operation: str, error: BaseException) -> MemoryStore:
+    def _report(self, operation: str, error: BaseException, entry: str = "") -> MemoryStore:
         """Log an outage that begins; return the memory that stands in for the store."""
         state = self.state
         state.memory = state.memory or MemoryStore()
+        reason = cause(error, entry)
         if not state.failing:
-            state.failing[operation] = cause(error)
+            state.failing[operation] = reason
             _logger.warning(
                 "%s; continuing without the store. To use another, set `store`, or KEYTURN_STORE "
                 "where `store` is not set",
                 self.problem(),
             )
             self.on_outage(type(error).__name__)
-        state.failing[operation] = cause(error)
+        state.failing[operation] = reason
         return state.memory
 
     def _recover(self, operation: str) -> None:
@@ -179,6 +186,14 @@ class ResilientStore:
             _logger.warning("the token store %s works again", place(self.store))
 
 
+def _secrets_in(entry: str) -> list[Secret]:
+    """Return an entry, and the strings in it, such as a token."""
+    values: list[object] = []
+    with contextlib.suppress(ValueError, AttributeError):  # it is no table
+        values += json.loads(entry).values()
+    return [Secret(each) for each in (entry, *values) if isinstance(each, str) and each]
+
+
 def _merged(memory: MemoryStore, key: str, stored: object) -> list[str]:
     found = memory.read(key), stored if memory.read(_DELETED + key) is None else None
     return [entry for entry in found if isinstance(entry, str)]
@@ -186,14 +201,22 @@ def _merged(memory: MemoryStore, key: str, stored: object) -> list[str]:
 
 def place(store: TokenStore) -> str:
     """Return where a store is, as far as it says so: a directory or a host, without a password."""
-    return escaped(f"{type(store).__name__} {getattr(store, 'location', '')}".rstrip())
+    shown = f"{type(store).__name__} {getattr(store, 'location', '')}".rstrip()
+    return escaped(_USER_REGEX.sub(f"://{MASK}@", shown))
 
 
-def cause(error: BaseException) -> str:
-    """Return an error's class, and the system's message behind it; its own text may be secret."""
+def cause(error: BaseException, entry: str = "") -> str:
+    """Return an error's class, and the system's message behind it; its own text may be secret.
+
+    Args:
+        error: The error.
+        entry: An entry that must not be shown; a third-party store may have put it into a message.
+    """
     found: BaseException | None = error
     while found is not None:
         if isinstance(found, OSError) and found.strerror:
-            return f"{type(error).__name__}: {found.strerror}"
+            shown = _USER_REGEX.sub(f"://{MASK}@", str(found.strerror))
+            message = Redaction(_secrets_in(entry)).printable(shown)
+            return f"{type(error).__name__}: {message}"
         found = found.__cause__ or found.__context__
     return type(error).__name__
