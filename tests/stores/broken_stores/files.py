@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import socket
 import sqlite3
 import subprocess
@@ -84,6 +85,28 @@ class OpenSocket(FileStore):
         self._socket.close()
 
 
+class AbstractSocket(FileStore):
+    """Listens at a name that has no mode."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.bind(f"\0keyturn-{secrets.token_hex(8)}")
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+
+class ChangesTheUmask(FileStore):
+    """Makes all files of the application private, not only its own."""
+
+    def make_directory(self) -> None:
+        """Set the umask for good."""
+        os.umask(0o077)
+        super().make_directory()
+
+
 class OpenPort(FileStore):
     """Listens for others on all networks."""
 
@@ -144,6 +167,8 @@ BROKEN = [
         (OpenDirectoryBelow, "other users may open a directory of the store"),
         (OpenDatabase, "index.db (mode "),
         (OpenSocket, "other users may open a socket of the store"),
+        (AbstractSocket, "may connect to an abstract socket"),
+        (ChangesTheUmask, "the store changes the umask of its process"),
         (OpenPort, "other hosts may connect to a socket of the store, at '0.0.0.0'"),
         (NamedByEntries, "the name of a file shows an entry"),
         (ByCommand, "a command that the store runs shows an entry"),

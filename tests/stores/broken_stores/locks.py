@@ -157,6 +157,16 @@ class WaitsForEver(MemoryStore):
             yield
 
 
+class WaitsLate(MemoryStore):
+    """Waits for as long as it likes."""
+
+    @contextlib.contextmanager
+    def lock(self, key: str, lease: float) -> Generator[None]:
+        """Wait for a time of its own."""
+        with super().lock(key, max(lease, 0.3)):
+            yield
+
+
 class OtherError(MemoryStore):
     """Raises another error than a TimeoutError."""
 
@@ -222,6 +232,7 @@ BROKEN = [
     row(Leases, HANGS, "freed another's lock"),
     row(leases_of_waiters, "waiting_for_a_lock_ends", "did not raise"),
     row(WaitsForEver, "waiting_for_a_lock_ends", "raise a TimeoutError after `lease` seconds"),
+    row(WaitsLate, "waiting_for_a_lock_ends", "wait for no longer than `lease` seconds"),
     row(OtherError, "waiting_for_a_lock_ends", "`lock` raised LookupError('made-up')"),
     row(EntriesAreLocks, "locks_of_other_keys_are_free", "deleting an entry frees the lock", ""),
     row(EntriesAreLocks, "locks_of_other_keys_are_free", "frees the lock of its key", "-lock"),

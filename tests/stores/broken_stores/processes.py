@@ -232,6 +232,29 @@ class DeletesFirst(FileStore):
         return super().draft(key)
 
 
+class LeavesFilesOpen(FileStore):
+    """Closes the file of a lock that came, but not of one that didn't."""
+
+    @contextlib.contextmanager
+    def lock(self, key: str, lease: float) -> Generator[None]:
+        """Lock a file."""
+        descriptor = self.lock_file(key)
+        wait_for(lambda: self.is_taken(descriptor), lease)
+        try:
+            yield
+        finally:
+            os.close(descriptor)
+
+
+class LeavesThreads(FileStore):
+    """Starts a thread for each entry, which waits until the entry expires."""
+
+    def write(self, key: str, entry: str, expires_at: float) -> None:
+        """Write, and wait."""
+        super().write(key, entry, expires_at)
+        threading.Thread(target=time.sleep, args=[5], daemon=True).start()
+
+
 class HangsWhenRead(FileStore):
     """Waits for a server that does not respond."""
 
@@ -287,6 +310,8 @@ BROKEN = [
             (BlockedByADraft, "interrupted_write", KILLED),
             (DeletesFirst, "concurrent_writes", TORN),
             (DeletesFirst, "interrupted_write", KILLED),
+            (LeavesFilesOpen, "leaves_nothing_open", "operations leave files"),
+            (LeavesThreads, "leaves_nothing_open", "operations leave files"),
             (HangsWhenRead, "deletes", "`read` has not ended after"),
             (HangsWhenClosed, "opening_and_closing_change_nothing", "`close` has not ended"),
             (hangs_when_opened, "deletes", "`new_store` has not ended after"),

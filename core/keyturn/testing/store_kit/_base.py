@@ -13,7 +13,7 @@ import unittest
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from keyturn.testing.store_kit._bounded import Operations, WatchedStore, require
+from keyturn.testing.store_kit._bounded import Operations, WatchedStore, require, together
 from keyturn.testing.store_kit._helpers import LONG, SHORT, in_seconds
 from keyturn.testing.store_kit._peers import Peer, use
 
@@ -119,12 +119,16 @@ class StoreTests:
         return [inherited, fresh]
 
     def _is_held(self, store: WatchedStore, key: str = "") -> bool:
-        """Return whether a lock is held."""
-        try:
-            with store.lock(key or self._key, SHORT):
-                return False
-        except TimeoutError:
-            return True
+        """Return whether a lock is held, for a thread that does not hold it."""
+
+        def enter() -> bool:
+            try:
+                with store.lock(key or self._key, SHORT):
+                    return False
+            except TimeoutError:
+                return True
+
+        return together(enter)[0]
 
     @staticmethod
     def _has_fork() -> bool:

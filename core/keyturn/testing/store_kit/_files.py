@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import inspect
 import os
 import re
 import socket
 import stat
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keyturn._redaction import Redaction
 from keyturn._secret import Secret
+from keyturn.testing.store_kit._bounded import together
 from keyturn.testing.store_kit._helpers import LONG, STEPS, in_seconds
 
 if TYPE_CHECKING:
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
     from keyturn.testing.store_kit._bounded import WatchedStore
 
+ROUNDS = 8
 _OTHERS = 0o077
 _OPEN_FILES = Path("/proc/self/fd")
 _LOOPBACK = re.compile(r"127\.|::1$|localhost$")
@@ -118,7 +122,13 @@ class Watch:
 
     def _check_address(self, bound: socket.socket, address: Any) -> None:
         if bound.family == getattr(socket, "AF_UNIX", None):
-            self._note(address)
+            if os.fsencode(address).startswith(b"\0"):
+                self._find(
+                    "all users of the host may connect to an abstract socket of the store: bind it "
+                    "to a path, in a directory of mode 0o700"
+                )
+            else:
+                self._note(address)
         elif bound.type & socket.SOCK_STREAM and not _LOOPBACK.match(str(address[0])):
             self._find(
                 f"other hosts may connect to a socket of the store, at {address[0]!r}: bind "
@@ -157,8 +167,32 @@ def observe(open_store: Callable[[], WatchedStore], key: str, entry: str) -> lis
     finally:
         sys.setprofile(None)
     findings = watch.finish()
+    if os.umask(0):
+        findings.append("the store changes the umask of its process: give each file its own mode")
     store.delete(key)
     return findings
+
+
+def leftovers(store: WatchedStore, key: str) -> int:
+    """Return how many more descriptors and threads this process has after some operations."""
+
+    def use() -> int:
+        for number in range(ROUNDS):
+            store.write(key, str(number), in_seconds(LONG))
+            store.read(key)
+            with store.lock(key, LONG):
+                together(late)
+            store.delete(key)
+        gc.collect()
+        open_files = len(list(_OPEN_FILES.iterdir())) if _OPEN_FILES.is_dir() else 0
+        return open_files + threading.active_count()
+
+    def late() -> None:
+        with contextlib.suppress(TimeoutError), store.lock(key, 0.001):
+            pass
+
+    before = use()
+    return use() - before
 
 
 def _is_the_tests_own() -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from keyturn.testing.store_kit._base import StoreTests, once
 from keyturn.testing.store_kit._bounded import require, start
-from keyturn.testing.store_kit._files import observe
+from keyturn.testing.store_kit._files import ROUNDS, leftovers, observe
 from keyturn.testing.store_kit._helpers import LONG, in_seconds
 from keyturn.testing.store_kit._peers import write_in_turns, write_steps
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from keyturn.testing.store_kit._peers import Peer
 
 _TURNS = ["a" * 100_000, "b" * 70_000, "c"]
+# Of as many operations, each of which may leave one.
+_LEFTOVERS = ROUNDS // 2
 _TORN_AT_MOST = 12
 
 
@@ -33,6 +35,14 @@ class ProcessTests(StoreTests):
             peer = self._peer(lambda: self._open)
             findings = peer.ask(partial(observe, key=self._key, entry=secrets.token_hex(16)))
             require(not findings, "{}", "; ".join(findings))
+
+    @once
+    def test_leaves_nothing_open(self) -> None:
+        """A process that runs for days would have no more files or threads to open."""
+        if self._has_fork():
+            left = self._peer(self._open).ask(partial(leftovers, key=self._key))
+            message = "operations leave files, connections or threads open: close them, also after"
+            require(left < _LEFTOVERS, f"{message} a lock that did not come")
 
     @once
     def test_processes_share_entries(self) -> None:
