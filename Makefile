@@ -26,7 +26,7 @@ ensure_venv = test -x $(BIN)/python || $(create_venv) || { rm -f $(BIN)/python*;
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run-demo test test-lowest fuzz coverage check check-format check-lint check-types \
-	check-imports check-locks format bench mutants test-servers wheel wheel-test requirements \
+	check-imports check-locks format bench mutants test-servers test-platforms wheel wheel-test requirements \
 	compile-locks clean
 
 help: ## List the targets
@@ -89,6 +89,10 @@ test-servers: $(READY) ## Run the tests against real servers (installs them: Deb
 	PYTHON=$(abspath $(BIN))/python tests/servers/install
 	@$(BIN)/python -m pytest tests/servers $(PYTEST_ARGS)
 
+test-platforms: $(READY) ## Run keyturn serve with the programs that use it (installs them: Debian, npm, pip)
+	PYTHON=$(abspath $(BIN))/python tests/integrated/install
+	@$(BIN)/python -m pytest tests/integrated $(PYTEST_ARGS)
+
 wheel: $(READY) ## Build the wheel into dist/
 	rm -rf dist
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
@@ -110,7 +114,8 @@ compile-locks:
 
 clean: ## Remove the environment, caches and builds
 	rm -rf $(VENV) $(VENV)-demo dist build .coverage .coverage.* .cache .hypothesis \
-		.mypy_cache .pytest_cache .ruff_cache tests/servers/oidc-provider/node_modules
+		.mypy_cache .pytest_cache .ruff_cache tests/servers/oidc-provider/node_modules \
+		tests/integrated/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A lock file is complete: nothing is resolved. When it changes, a new environment is made, in which

@@ -99,7 +99,7 @@ class StatusPage:
             **PRIVATE,
             "content-type": "text/html; charset=utf-8",
             "content-security-policy": f"default-src 'none'; style-src 'sha256-{digest}'; "
-            "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+            "img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
             # A form's request must have its Origin; the address of the page has the secret.
             "referrer-policy": "same-origin",
             "cross-origin-opener-policy": "same-origin",

@@ -1,0 +1,184 @@
+"""An agent in a process of its own, before the emulator, for programs that are not keyturn's."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import urlsplit
+
+import attrs
+import httpx
+import pytest
+
+from keyturn import connect
+from keyturn.testing import Emulator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+
+HERE = Path(__file__).parent
+PYTHON = HERE.parents[1] / ".cache/integrated/bin/python"
+SECRET = "made-up-session-secret"
+READY_WITHIN = 30.0
+
+
+@attrs.frozen
+class Agent:
+    """A running agent, and what it serves.
+
+    Args:
+        url: Its address, without the secret.
+        emulator: The emulator behind it.
+        path: The path of the resource of the connection `shop`, which is OroCommerce.
+        api: The address of its API, without a path.
+    """
+
+    url: str
+    emulator: Emulator
+    path: str
+    api: str
+
+    @property
+    def host(self) -> str:
+        """Its host and port."""
+        return urlsplit(self.url).netloc
+
+    @property
+    def secret_url(self) -> str:
+        """Its address, with the secret."""
+        return f"{self.url}/{SECRET}"
+
+    def token(self) -> str:
+        """Return the current token of `shop`."""
+        response = httpx.get(f"{self.secret_url}/-/token/shop", trust_env=False)
+        return str(response.json()["access_token"])
+
+
+def configuration(emulator: Emulator, extra: int = 0) -> str:
+    """Return a configuration of a connection to each provider, and of others to OroCommerce."""
+    tables = {name: (name, emulator.settings(name)) for name in emulator.providers}
+    tables["shop"] = "orocommerce", emulator.settings("orocommerce")
+    for number in range(extra):
+        tables[f"tenant-{number:04}"] = tables["shop"]
+    lines = []
+    for name, (provider, settings) in tables.items():
+        lines += [f"[connections.{name}]", f"provider = {json.dumps(provider)}"]
+        lines += [f"{setting} = {json.dumps(value)}" for setting, value in settings.items()]
+    return "\n".join(lines)
+
+
+@contextlib.contextmanager
+def running_agent(
+    directory: Path, extra: int = 0, arguments: tuple[str, ...] = ()
+) -> Generator[Agent]:
+    """Run an agent, and the emulator behind it.
+
+    Args:
+        directory: Where its files are.
+        extra: How many further connections it serves.
+        arguments: Arguments of `keyturn serve`.
+    """
+    config = directory / "keyturn.toml"
+    config.touch(mode=0o600)
+    with Emulator() as emulator:
+        config.write_text(configuration(emulator, extra), encoding="utf-8")
+        with connect("orocommerce", **emulator.settings("orocommerce")) as connection:
+            url = urlsplit(connection.api_url)
+        command = [sys.executable, "-m", "keyturn", "--config", config, "serve", *arguments]
+        options = {"KEYTURN_SERVE_SECRET": SECRET, "KEYTURN_STORE": "memory://"}
+        process = subprocess.Popen(
+            command, env={**os.environ, **options}, stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        try:
+            address = process.stdout.readline().strip()
+            path = f"{url.path}{emulator.resource('orocommerce')}"
+            yield Agent(address, emulator, path, f"{url.scheme}://{url.netloc}")
+        finally:
+            process.terminate()
+            assert process.wait(READY_WITHIN) == 0
+            process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
+    """Give an agent that serves five connections."""
+    with running_agent(tmp_path_factory.mktemp("agent")) as running:
+        yield running
+
+
+@pytest.fixture
+def run() -> Callable[..., str]:
+    """Give a function that runs a program, and returns what it prints."""
+
+    def start(*command: Any, given: str = "", **variables: str) -> str:
+        program = shutil.which(str(command[0])) or _not_installed(str(command[0]))
+        result = subprocess.run(
+            [program, *map(str, command[1:])],
+            cwd=HERE,
+            env={**os.environ, **variables},
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert result.returncode == 0, result.stderr
+        return result.stdout.strip()
+
+    return start
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., None]]:
+    """Give a function that starts a server, and waits until it listens; it ends with the test."""
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def start_server(port: int, *command: Any) -> None:
+        # Debian's nginx is where only root's PATH leads.
+        path = f"{PYTHON.parent}:{os.environ['PATH']}:/usr/sbin"
+        program = shutil.which(str(command[0]), path=path) or _not_installed(str(command[0]))
+        log = tmp_path / "log"
+        with log.open("wb") as output:
+            processes.append(
+                subprocess.Popen(
+                    [program, *map(str, command[1:])],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            )
+        end = time.monotonic() + READY_WITHIN
+        while time.monotonic() < end and processes[-1].poll() is None:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                return
+            time.sleep(0.05)
+        pytest.fail(f"not ready: {command}\n{log.read_text(errors='replace')}")
+
+    yield start_server
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        process.wait(READY_WITHIN)
+
+
+@pytest.fixture
+def port() -> int:
+    """Give a port that is free."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        number: int = listener.getsockname()[1]
+        return number
+
+
+def _not_installed(program: str) -> NoReturn:
+    pytest.fail(f"{program} is not installed: run make test-platforms")
