@@ -365,4 +365,27 @@ ROWS = (
         1,
         (OURS,),
     ),
+    Row(
+        "proxy",
+        (
+            Line(
+                "a request through `keyturn serve`, one after the other, p50: against nginx as a "
+                "plain proxy",
+                "ratio",
+                "times",
+            ),
+            Line("… p50", "p50", "µs"),
+            Line("… p99", "p99", "µs"),
+            Line("… of nginx, p50", "p50_nginx", "µs"),
+            Line("… of a direct call, p50", "p50_direct", "µs"),
+            Line("… 8 clients at once: requests a second", "per_second", ""),
+            Line("… of nginx", "per_second_nginx", ""),
+            Line("… of direct calls", "per_second_direct", ""),
+        ),
+        "TLS to the API, bodies, a 401, a token that must be renewed, a machine with more "
+        "processors than clients and servers",
+        1,
+        3,
+        (OURS,),
+    ),
 )

@@ -122,7 +122,12 @@ def _ourselves() -> list[str | Path]:
     build = ("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir")
     _pip(Path(sys.executable), *build, wheels, REPOSITORY)
     constraints.write_text("\n".join(_versions()), encoding="utf-8")
-    return ["--force-reinstall", "--constraint", constraints, *wheels.glob("*.whl")]
+    return [
+        "--force-reinstall",
+        "--constraint",
+        constraints,
+        *(f"{wheel}[serve]" for wheel in wheels.glob("*.whl")),
+    ]
 
 
 def _versions() -> Iterable[str]:

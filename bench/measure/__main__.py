@@ -10,7 +10,7 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from bench.measure import api_request, cold, cold_call, hit, load, many, tenants
+from bench.measure import agent, api_request, cold, cold_call, hit, load, many, tenants
 from bench.measure.context import Context
 from bench.peers._apis import APIS
 
@@ -45,6 +45,7 @@ MEASURES: dict[str, Measure] = {
     "tenants_hanging": tenants.hanging,
     "tenants_unseen": tenants.unseen,
     "tenants_idle": tenants.idle,
+    "proxy": agent.proxy,
 }
 
 
