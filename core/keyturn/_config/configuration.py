@@ -285,6 +285,11 @@ def parse(value: str, schema: Mapping[str, Any]) -> Any:
 
 def _schemas(*kinds: type[Settings]) -> dict[str, Any]:
     """Return the JSON Schemas of the settings of classes, by their names."""
+    return _schemas_of(kinds)
+
+
+@functools.lru_cache(maxsize=64)  # a file may have thousands of connections to one provider
+def _schemas_of(kinds: tuple[type[Settings], ...]) -> dict[str, Any]:
     return {
         setting: schema
         for kind in kinds
