@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import re
@@ -9,6 +10,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -99,8 +101,18 @@ def test_signals(
     assert not path.exists()
 
 
+def _is_reachable(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):
+        probe.connect(str(path))
+        return True
+    return False
+
+
 def _terminate_when_ready(path: Path) -> None:
-    with httpx.Client(transport=httpx.HTTPTransport(uds=str(path), retries=8)) as client:
+    # httpx would leave its socket open at each attempt that fails.
+    while not _is_reachable(path):
+        time.sleep(0.02)
+    with httpx.Client(transport=httpx.HTTPTransport(uds=str(path))) as client:
         assert client.get("http://localhost/metrics").status_code == 200
     os.kill(os.getpid(), signal.SIGTERM)
 
