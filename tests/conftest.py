@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 # Machines differ in speed: no test depends on a duration.
-hypothesis.settings.register_profile("keyturn", deadline=None, max_examples=60)
+hypothesis.settings.register_profile("keyturn", deadline=None, max_examples=40)
 hypothesis.settings.load_profile("keyturn")
 
 # Modules are compiled once, not again in each of the processes that tests start.

@@ -183,6 +183,7 @@ def test_examples(
         except Exception as error:
             error.add_note(f"at {page.name}, line {block.line}")
             raise
-    # What a page leaves open is reported here; it would be by any later test.
-    del run
-    gc.collect()
+    # What a page's Python leaves open is reported here; it would be by any later test.
+    if any(block.language == "python" for block in page.blocks):
+        del run
+        gc.collect()
