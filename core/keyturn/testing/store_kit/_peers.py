@@ -152,7 +152,7 @@ def write_in_turns(store: TokenStore, key: str, entries: list[str], rounds: int)
         sys.setprofile(pause)
         try:
             for number in range(rounds):
-                store.write(key, entries[number % len(entries)], in_seconds(LONG))
+                store.write(key, entries[number % len(entries)], in_seconds(6 * LONG))
         finally:
             sys.setprofile(None)
 
@@ -181,7 +181,7 @@ def write_steps(store: TokenStore, key: str, entry: str, last: int | None = None
     store.read(key)  # what is opened once is open
     sys.setprofile(note)
     try:
-        store.write(key, entry, in_seconds(LONG))
+        store.write(key, entry, in_seconds(6 * LONG))
     finally:
         sys.setprofile(None)
     return [number for number, name in enumerate(calls, 1) if name in STEPS]

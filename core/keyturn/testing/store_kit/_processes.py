@@ -69,7 +69,7 @@ class ProcessTests(StoreTests):
         store, other = self._open(), self._open()
         work = partial(write_in_turns, key=self._key, entries=_TURNS, rounds=15)
         peers = self._sharing_peers(store)[1:]
-        store.write(self._key, _TURNS[0], in_seconds(LONG))
+        store.write(self._key, _TURNS[0], in_seconds(6 * LONG))
         for peer in peers:
             peer.send(work)
         writers = [start(peer.receive) for peer in peers] or [start(partial(work, store))]
@@ -85,7 +85,7 @@ class ProcessTests(StoreTests):
         store = self._open()
         peers = self._sharing_peers(store)[1:]
         steps = self._steps(peers)
-        store.write(self._key, _TURNS[0], in_seconds(LONG))
+        store.write(self._key, _TURNS[0], in_seconds(6 * LONG))
         with _torn("after a kill while writing"):
             for number in steps:
                 peer = self._peer(self._open)
@@ -93,7 +93,7 @@ class ProcessTests(StoreTests):
                 peer.wait()
                 peer.kill()
                 _require_whole(store.read(self._key))
-                store.write(self._key, _TURNS[0], in_seconds(LONG))
+                store.write(self._key, _TURNS[0], in_seconds(6 * LONG))
 
     def _steps(self, peers: Sequence[Peer]) -> list[int]:
         """Return the numbers of some calls after which a write is interrupted."""
