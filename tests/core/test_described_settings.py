@@ -165,7 +165,8 @@ def test_key_and_certificate_keep_their_own_check(name: str) -> None:
         if name == "private_key"
         else []
     )
-    assert found == [f"settings.{name}.pattern: can't be set: this credential has its own check"]
+    problem = f"settings.{name}.pattern: can't be set: this credential has its own check"
+    assert found == [f'{problem} (it is "x")']
 
 
 # --- The scope ---

@@ -17,7 +17,7 @@ from keyturn._providers.data import datum_types
 from keyturn._providers.settings import read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     Platform = Callable[..., keyturn.Connection]
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 ADDRESS = {"token_url": "https://acme.example/token"}
 ADDRESSES = {"token_url", "api_url", "revocation_url"}
 KEY = "-----BEGIN PRIVATE KEY-----\nx\n-----END PRIVATE KEY-----"
+
+
+def used(names: Iterable[str]) -> dict[str, str]:
+    """Return parameters that settings are used in; one that is used nowhere is a mistake."""
+    return {f"of_{name}": f"{{{name}}}" for name in names if name != "scope"}
 
 
 def problems(description: dict[str, Any]) -> list[str]:
@@ -137,7 +142,8 @@ BAD: dict[str, tuple[list[object], str]] = {
 def test_settings_are_read_by_their_kinds() -> None:
     """A setting's kind is what keeps a wrong value from being sent."""
     provider = keyturn.plugins.provider_from_data(
-        ADDRESS | {"credentials": "none", "settings": SETTINGS}, name="acme"
+        ADDRESS | {"credentials": "none", "settings": SETTINGS, "parameters": used(SETTINGS)},
+        name="acme",
     )
     settings, mistakes = read(provider.settings, GOOD)
     assert settings is not None, mistakes
@@ -161,7 +167,9 @@ def test_settings_are_read_by_their_kinds() -> None:
 def test_wrong_value_of_a_setting_is_reported(kind: str, value: object) -> None:
     """A provider without code must check as well as one with code."""
     provider_from_data = {"credentials": "none", "settings": {kind: SETTINGS[kind]}}
-    provider = keyturn.plugins.provider_from_data(ADDRESS | provider_from_data, name="acme")
+    provider = keyturn.plugins.provider_from_data(
+        ADDRESS | provider_from_data | {"parameters": used([kind])}, name="acme"
+    )
 
     (mistake,) = map(str, read(provider.settings, {kind: value})[1])
     assert mistake.startswith(f"{kind}: {'is required' if value == '' else BAD[kind][1]}")
@@ -172,7 +180,9 @@ def test_setting_may_be_absent(kind: str) -> None:
     """What a platform doesn't need of every user would be asked of all."""
     table = SETTINGS[kind] | {"optional": True}
     provider_from_data = {"credentials": "none", "settings": {kind: table}}
-    provider = keyturn.plugins.provider_from_data(ADDRESS | provider_from_data, name="acme")
+    provider = keyturn.plugins.provider_from_data(
+        ADDRESS | provider_from_data | {"parameters": used([kind])}, name="acme"
+    )
     for given_values in ({}, {kind: None}):
         settings, mistakes = read(provider.settings, given_values)
         assert getattr(settings, kind) is None, mistakes
@@ -184,7 +194,9 @@ def test_setting_may_have_a_default(kind: str, *, optional: bool) -> None:
     """Every user would have to write what is the same for nearly all."""
     table = SETTINGS[kind] | {"default": GOOD[kind], "optional": optional}
     provider_from_data = {"credentials": "none", "settings": {kind: table}}
-    provider = keyturn.plugins.provider_from_data(ADDRESS | provider_from_data, name="acme")
+    provider = keyturn.plugins.provider_from_data(
+        ADDRESS | provider_from_data | {"parameters": used([kind])}, name="acme"
+    )
     usual, _ = read(provider.settings, {})
     named, _ = read(provider.settings, {kind: GOOD[kind]})
 
@@ -271,7 +283,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"client_authentication": {"a": 1}}, "client_authentication: must be one of"),
     ({"rate_limit": {"per_minute": "3", "burst": 1}},
      "rate_limit: must have a per_minute and a burst above 0"),
-    ({"rate_limit": {"per_minute": 3}}, "rate_limit: must be a table with per_minute and burst"),
+    ({"rate_limit": {"per_minute": 3}}, 'rate_limit: must be a rate limit such as "3/min burst'),
     ({"rate_limit": {"per_minute": 0, "burst": 1}},
      "rate_limit: must have a per_minute and a burst above 0"),
     ({"api_domains": [7]}, "api_domains: must be a string or a list of strings"),
@@ -310,7 +322,7 @@ def test_all_mistakes_are_reported_at_once() -> None:
         "titel",
         "settings.class",
         "settings.class.title",
-        *[f"settings.one.{key}" for key in ("kind", "optional", "titel", "title")],
+        *[f"settings.one.{key}" for key in ("kind", "optional", "titel")],
         "token_url",
         "token_status",
     ]
@@ -418,6 +430,7 @@ def descriptions(draw: st.DrawFn) -> dict[str, Any]:
     names = draw(st.lists(st.sampled_from(sorted(DATA)), max_size=4))
     data = {name: draw(likely(DATA[name])) for name in names}
     data |= {"token_url": "https://{a_label}.example/token", "settings": USUAL_SETTINGS}
+    data.setdefault("assertion_claims", used(USUAL_SETTINGS))
     data |= draw(st.sampled_from([{}, {"credentials": "none"}, {"credentials": "public"}]))
     if draw(st.booleans()):
         name = draw(st.sampled_from(["scope", "client_id", "one", "A", "class"]))
@@ -441,7 +454,12 @@ def made_up(provider: keyturn.plugins.Provider[Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("odd", [{}, [], [{}], {"a": {}}, 7, -1.5, True, "x y", ""], ids=repr)
 def test_one_odd_datum_is_reported(odd: object) -> None:
     """A mistake in one datum would be an error of Python's, or be reported for another datum."""
-    usual = {"token_url": "https://{a_label}.example/token", "settings": USUAL_SETTINGS}
+    usual = {
+        "token_url": "https://{a_label}.example/token",
+        "settings": USUAL_SETTINGS,
+        "parameters": used(USUAL_SETTINGS),
+        "assertion_claims": used(USUAL_SETTINGS),
+    }
     for name in DATA:
         try:
             keyturn.plugins.provider_from_data(usual | {name: odd}, name="acme")

@@ -91,7 +91,7 @@ def test_inherited_setting_can_be_removed(write: Write) -> None:
 
     assert not {"tenant", "mode"} & set(properties)
     assert mistakes_in(write(acme="settings.one = false\ntoken_url = 'https://acme.example'")) == [
-        "settings.one: must be a table with kind and title"
+        'settings.one: must be a table with kind and title: write [settings.one] title = "One"'
     ]
 
 

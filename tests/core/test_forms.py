@@ -18,6 +18,7 @@ DESCRIBED = keyturn.plugins.provider_from_data(
     {
         "name": "described",
         "token_url": "https://{region}.acme.example/{account}/token",
+        "parameters": {name: f"{{{name}}}" for name in ("shop", "domain", "pin", "plan", "number")},
         "settings": {
             "region": {"kind": "label", "title": "Region", "optional": True},
             "account": {"kind": "text", "title": "Account", "optional": True},

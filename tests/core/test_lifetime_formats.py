@@ -190,7 +190,7 @@ def test_error_names_the_format_that_a_lifetime_has(
 
 WRONG_PATTERNS = {
     "epoche": "must be one of seconds, decimal, milliseconds, epoch,",
-    "epochs": "Did you mean epoch?",
+    "epochs": 'write "epoch"',
     "clock": "hh:mm, hh:mm:ss, d:hh:mm, d:hh:mm:ss,",
     "": "or a pattern such as %Y-%m-%d",
     "%H:%M": "must have a year (%Y), a month (%m, %b) and a day (%d)",

@@ -32,7 +32,9 @@ WRONG_KINDS: dict[str, object] = {
     'a table of strings, such as { audience = "…" }': ["a"],
     "a number": "7",
     "an integer": 7.5,
-    "a table with per_minute and burst": {"per_minute": 3},
+    'a rate limit such as "3/min burst 20", or a table with per_minute and burst': {
+        "per_minute": 3
+    },
     "an integer or a list of integers": ["7"],
 }
 

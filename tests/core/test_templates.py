@@ -51,7 +51,7 @@ RENDERED = {
     "fixed": "fixed",
     "{tenant}": "a b/ö",
     "x-{tenant}-{level}": "x-a b/ö-7",
-    "{{tenant}}": "{tenant}",
+    "{{other}}": "{other}",
     "": "",
     "{user}": None,
     "of {user}": None,
@@ -65,6 +65,16 @@ RENDERED = {
     "{plain}": None,
     "{scope}": "a b",
 }
+
+
+@pytest.fixture
+def platform(platform: Platform) -> Platform:
+    """Give the usual function; claims, which are not sent, use all settings: they must be used."""
+    claims = {name: f"{{{name}}}" for name in SETTINGS if name != "region"}
+    usual = {"assertion_claims": claims | {"region": "{region[auth]}"}}
+    return lambda data=None, **settings: platform(
+        usual | data if data and data.get("settings") is SETTINGS else data, **settings
+    )
 
 
 @pytest.mark.parametrize(("template", "text"), RENDERED.items())
@@ -202,7 +212,8 @@ def test_address_needs_its_settings(platform: Platform, datum: str) -> None:
 
 def test_token_endpoint_needs_its_settings() -> None:
     """The word None would become part of an address, or the mistake show at no setting."""
-    data = {"name": "acme", "token_url": "https://acme.example/{user}/x", "settings": SETTINGS}
+    settings = {"user": SETTINGS["user"]}
+    data = {"name": "acme", "token_url": "https://acme.example/{user}/x", "settings": settings}
     found = keyturn.problems(keyturn.plugins.provider_from_data(data), {})
 
     assert errors.Problem("user", "is required for the token endpoint's address") in found
@@ -248,7 +259,7 @@ MISTAKES = {
     "{tenant:>9}": "is not a template",
     "{tenant.x}": "is not a template",
     "{tenant[x][y]}": "is not a template",
-    "{ tenant }": "is not a template",
+    "{ other }": "is not a template",
 }
 
 

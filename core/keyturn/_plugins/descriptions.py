@@ -120,7 +120,7 @@ _SYNTAX = {
     r"Cannot (?:overwrite|declare)|twice": "a name stands once only: remove one of the two",
     r"Unclosed inline table": "a table in braces ends in the line that it begins in",
     r"Illegal character '\\n'": "close the quotes in this line",
-    r"Unescaped '\\\\'": "write a backslash twice, or the string in single quotes",
+    r"Unescaped '\\'": "write a backslash twice, or the string in single quotes",
 }
 
 

@@ -164,7 +164,8 @@ def each(rule: Check) -> Check:
     return lambda values: next((f"{each!r} {rule(each)}" for each in values if rule(each)), None)
 
 
-_PATH = r"[^. \t\r\n]+(?:\.[^. \t\r\n]+)*"
+# Neither JSONPath, such as `$.data[0]`, nor a JSON pointer, such as `/data/0`.
+_PATH = r"(?!\$\.|/)[^. \t\r\n\[\]]+(?:\.[^. \t\r\n\[\]]+)*"
 required = matches(r"[\s\S]+", "must not be empty")
 path = matches(_PATH, "must be a path such as data.token")
 optional_path = matches(f"(?:{_PATH})?", "must be a path such as data.token")

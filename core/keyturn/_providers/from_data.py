@@ -6,19 +6,16 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from keyturn import errors
-from keyturn._http.steps import STEP_NAMES
-from keyturn._names import did_you_mean
 from keyturn._providers.calls import problems
 from keyturn._providers.data import DATA, datum_types
 from keyturn._providers.described_steps import described_steps
+from keyturn._providers.description_mistakes import reviewed, unknown_keys
 from keyturn._providers.kinds import WrongValueError, convert
 from keyturn._providers.provider import Provider
 from keyturn._providers.setting_tables import scope_problem, settings_class
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-KNOWN = (*DATA, "settings", "credentials", "scope", *STEP_NAMES, "domains")
 
 
 def described_provider(
@@ -34,11 +31,7 @@ def described_provider(
     Raises:
         keyturn.errors.ConfigurationError: There are mistakes in it; all of them are named.
     """
-    mistakes = [
-        errors.Problem(str(key), f"is not known.{did_you_mean(str(key), KNOWN)}")
-        for key in description
-        if key not in KNOWN
-    ]
+    mistakes = list(unknown_keys(description))
     name = description.get("name") if name is None else name
     if description.get("name", name) != name:
         mistakes.append(
@@ -55,6 +48,8 @@ def described_provider(
     data |= described_steps(values, data["settings"], mistakes)
     provider: Provider[Any] = type("DescribedProvider", (Provider,), data)()
     mistakes += problems(provider)
+    if not isinstance(description.get("settings"), type):
+        mistakes = reviewed(description, mistakes, provider.settings)
     if mistakes:
         raise errors.ConfigurationError(
             f"the description of provider {name}{origin} has {len(mistakes)} mistake(s):",

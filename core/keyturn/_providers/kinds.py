@@ -13,7 +13,7 @@ import attrs
 
 from keyturn._names import did_you_mean
 from keyturn._providers.numerals import numeral_pattern
-from keyturn._rate_limit import RateLimit
+from keyturn._rate_limit import RateLimit, parse_rate_limit
 from keyturn._secret import Secret
 
 # The default of what has none; of any type for type checkers.
@@ -135,6 +135,8 @@ def _table(value: Any) -> Any:
 
 
 def _rate_limit(value: Any) -> Any:
+    if isinstance(value, str):
+        return parse_rate_limit(value) or value
     is_table = isinstance(value, Mapping) and set(value) == {"per_minute", "burst"}
     return RateLimit(**value) if is_table else value
 
@@ -158,5 +160,5 @@ _WANTED = {
     tuple: "a string or a list of strings",
     frozenset: "an integer or a list of integers",
     Mapping: 'a table of strings, such as { audience = "…" }',
-    RateLimit: "a table with per_minute and burst",
+    RateLimit: 'a rate limit such as "3/min burst 20", or a table with per_minute and burst',
 }

@@ -133,11 +133,14 @@ def lifetime_of(
     if number is not None:
         # A time of the server's is measured by the server's clock, if the response has its time.
         seconds = number * unit - (0.0 if is_relative else date_header(response))
-        if 0 < seconds < float("inf"):
+        # A longer life is likely a time that is read in the wrong format.
+        is_usual = seconds < MAX_LIFETIME or not _as_epoch(number, form, response)
+        if 0 < seconds < float("inf") and is_usual:
             return min(seconds, MAX_LIFETIME)
     raise errors.InvalidTokenResponse(
         f"the response's {name} is {'missing' if value is None else f'not {wanted}'}.",
-        hint=_HINTS[value is None] + _other_format(value, form),
+        hint=_HINTS[value is None]
+        + (_as_epoch(number, form, response) or _other_format(value, form)),
     )
 
 
@@ -152,6 +155,16 @@ _HINTS = (
         "to where the response has them."
     ),
 )
+
+
+def _as_epoch(number: float | None, form: str, response: Response) -> str:
+    """Return a hint at the format of a number that is a time near now, if it is another one."""
+    now = date_header(response)
+    for other, unit in (("epoch", 1.0), ("epoch_milliseconds", 1e-3)):
+        near = number is not None and form in _PLAIN and abs(number * unit - now) < MAX_LIFETIME
+        if near and other != form:
+            return f' (It is a time near now with lifetime_format "{other}".)'
+    return ""
 
 
 def _other_format(value: Any, form: str) -> str:

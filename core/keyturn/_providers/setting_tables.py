@@ -44,7 +44,7 @@ CREDENTIAL_FIELDS = {
 # As in `KEYTURN_CONNECTIONS__NAME__SETTING`, where `__` separates and case makes no difference.
 _NAME_REGEX = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
 _RESERVED_NAMES = frozenset({"self", "uuid", *kwlist})
-_KINDS: dict[str, tuple[Any, Callable[..., Any]]] = {
+KINDS: dict[str, tuple[Any, Callable[..., Any]]] = {
     "text": (str, setting),
     "label": (str, label),
     "url": (str, url),
@@ -196,7 +196,7 @@ class _SettingTable(Record):
 
     def field(self, name: str = "") -> Field:
         """Return the type and the declaration of the setting; a credential keeps its check."""
-        annotation, declare = _KINDS[self.kind]
+        annotation, declare = KINDS[self.kind]
         default = REQUIRED if self.default is None else convert(self.default, annotation)
         if self.optional and self.default is None:
             annotation, default = annotation | None, None
@@ -228,6 +228,9 @@ class _SettingTable(Record):
         return {"check": check} if check else {}
 
 
+SETTING_KEYS = tuple(fields_of(_SettingTable))
+
+
 def _setting_problems(key: Any, table: Any) -> Iterator[errors.Problem]:
     """Yield what is wrong with a setting."""
     path = f"settings.{key}"
@@ -245,7 +248,7 @@ def _setting_problems(key: Any, table: Any) -> Iterator[errors.Problem]:
             yield errors.Problem(
                 f"{path}.{name}", "can't be set: this credential has its own check"
             )
-    kind, _ = _KINDS.get(str(table.get("kind", "text")), (None, None))
+    kind, _ = KINDS.get(str(table.get("kind", "text")), (None, None))
     usual = kind_of(CREDENTIAL_FIELDS[key].type)[0] if key in CREDENTIAL_FIELDS else kind
     if kind and kind is not usual:
         word = "secret" if usual is Secret else "text"
