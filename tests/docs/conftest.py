@@ -4,7 +4,8 @@ A page is Markdown. A comment, which readers don't see, may precede a block of c
 `<!-- setup: emulator -->` starts the emulator, and connects the page's examples to it;
 `<!-- file: keyturn_acme.py -->` writes the block to a file; `<!-- not run: reason -->` is for what
 can't run here, for one of the reasons in `test_examples.py`; `<!-- mistakes: … -->` is for a
-configuration that is meant to be wrong.
+configuration that is meant to be wrong. `<!-- exits with: 1 -->` is the status of a block's last
+command; all others exit with 0.
 """
 
 from __future__ import annotations

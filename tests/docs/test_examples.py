@@ -58,7 +58,7 @@ class PageRun:
             (self._directory / file).write_text(block.text, encoding="utf-8")
         languages = {
             "python": self._check_python if file else self._run_python,
-            "console": self._run_console,
+            "console": lambda text: self._run_console(text, block.comments.get("exits with", "0")),
             "sh": self._run_script,
             "text": self._compare,
             "toml": self._read_toml,
@@ -81,15 +81,17 @@ class PageRun:
         status, self._printed = shell(text)
         assert status == 0, self._printed
 
-    def _run_console(self, text: str) -> None:
+    def _run_console(self, text: str, status: str) -> None:
         assert text.startswith("$ ")
-        for session in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+        sessions = re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]
+        statuses = [0] * (len(sessions) - 1) + [int(status)]
+        for session in sessions:
             command, expected = re.split(r"(?<!\\)\n", session, maxsplit=1)
-            status, self._printed = shell(command)
+            found, self._printed = shell(command)
             if expected:
                 self._compare(expected)
-            else:
-                assert status == 0, self._printed
+            # A reader who runs it sees the status that the page says, or 0.
+            assert found == statuses.pop(0), f"{command} exits with {found}: {self._printed}"
 
     def _compare(self, expected: str) -> None:
         same = doctest.OutputChecker().check_output(expected, self._printed, OPTIONS)

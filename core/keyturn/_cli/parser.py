@@ -134,6 +134,19 @@ _COMMANDS: dict[str, tuple[str, str, _Arguments]] = {
         {"--port": {"type": _port, "default": 0, "help": "the first of four ports"}},
     ),
     "providers": ("providers", "List the installed providers", _TABLE),
+    "plugins": (
+        "plugins",
+        "List providers, stores, secret sources and listeners, and their states",
+        {
+            **_TABLE,
+            "--json": {
+                "action": "store_const",
+                "dest": "format",
+                "const": "json",
+                "help": "the same as --format json",
+            },
+        },
+    ),
     "schema": (
         "providers",
         "Print a provider's settings, JSON Schema",

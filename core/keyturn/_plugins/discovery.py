@@ -29,7 +29,7 @@ BUILT_IN = {
     "norce-storm": "keyturn_norce.storm",
     "orocommerce": "keyturn_orocommerce",
 }
-_OWN_DISTRIBUTION = "keyturn"
+OWN_DISTRIBUTION = "keyturn"
 _NAME_PATTERN = r"\w[\w.-]*"
 _VERSION_PATTERN = r"(?:\.v([1-9][0-9]{0,3}))?"
 _logger = logging.getLogger("keyturn.plugins")
@@ -46,6 +46,7 @@ class Installed(NamedTuple):
         release: That distribution's version.
         api: The version of the plugin API that it is written for.
         is_own: Whether it comes with keyturn, whatever its distribution calls itself.
+        value: What its entry point names: a module, and an object in it after a colon.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Installed(NamedTuple):
     release: str
     api: int
     is_own: bool = False
+    value: str = ""
 
     def __str__(self) -> str:
         kind = "provider" if self.group.startswith(PROVIDERS_GROUP) else "plugin"
@@ -65,7 +67,7 @@ class Installed(NamedTuple):
         oldest, newest = hooks.OLDEST_API_VERSION, hooks.API_VERSION
         if oldest <= self.api <= newest:
             return "", ""
-        outdated = _OWN_DISTRIBUTION if self.api > newest else self.distribution
+        outdated = OWN_DISTRIBUTION if self.api > newest else self.distribution
         problem = f"it is written for version {self.api} of the plugin API"
         return f"{problem}, and this keyturn supports {oldest} to {newest}", f"Update {outdated}."
 
@@ -76,10 +78,11 @@ OWN_PROVIDERS = {
         name,
         PROVIDERS_GROUP,
         partial(importlib.import_module, module),
-        _OWN_DISTRIBUTION,
+        OWN_DISTRIBUTION,
         release="",
         api=1,
         is_own=True,
+        value=module,
     )
     for name, module in BUILT_IN.items()
 }
@@ -131,7 +134,7 @@ def own_release() -> str:
         from importlib.metadata import PackageNotFoundError, version
 
     try:
-        return version(_OWN_DISTRIBUTION)
+        return version(OWN_DISTRIBUTION)
     except PackageNotFoundError:
         return "unknown"
 
@@ -172,7 +175,8 @@ def _plugins_of(distribution: Distribution, group: str) -> list[Installed]:
             distribution.version,
             int(match[1] or 1),
             # Any distribution may take keyturn's name, or be found in its place.
-            owner == _OWN_DISTRIBUTION and BUILT_IN.get(point.name) == point.value,
+            owner == OWN_DISTRIBUTION and BUILT_IN.get(point.name) == point.value,
+            point.value,
         )
         for point in distribution.entry_points
         if (match := re.fullmatch(re.escape(group) + _VERSION_PATTERN, point.group))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from keyturn import errors
 from keyturn._providers.checks import address, domains, required
+from keyturn._providers.description_mistakes import reviewed
 from keyturn._providers.discovery import Discovery
 from keyturn._providers.fields import setting
 from keyturn._providers.settings import Record, read
@@ -61,7 +62,13 @@ def _previous(table: Mapping[str, Any], settings: type[Settings], name: str) -> 
     ]
     if wrong:
         raise errors.ConfigurationError("the step previous has mistakes.", problems=wrong)
-    return described_provider({**table, "settings": settings}, name)
+    try:
+        step = described_provider({**table, "settings": settings}, name)
+    except errors.ConfigurationError as error:
+        step, wrong = None, list(error.problems)
+    if wrong := reviewed(table, wrong, settings):
+        raise errors.ConfigurationError("the step previous has mistakes.", problems=wrong)
+    return step
 
 
 def _discovery(table: Mapping[str, Any], _: type[Settings], __: str) -> Discovery:

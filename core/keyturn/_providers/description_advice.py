@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, get_origin
 
+from keyturn._http.steps import STEP_NAMES
 from keyturn._names import did_you_mean
 from keyturn._providers.data import DATA, datum_types
 from keyturn._providers.description_fixes import fix, shown
@@ -17,7 +18,7 @@ from keyturn.errors import Problem
 
 Table = Mapping[str, Any]
 
-KNOWN = (*DATA, "settings", "credentials", "scope", "extends")
+KNOWN = (*DATA, "settings", "credentials", "scope", "extends", *STEP_NAMES, "domains")
 _SETTING_PATH = re.compile(r"settings\.(.*?)(?:\.([a-z_]+))?")
 _SENT_ALREADY = re.compile(r"(.*) is sent already")
 _BOOLEANS = {"yes": "true", "true": "true", "1": "true", "no": "false", "false": "false"}

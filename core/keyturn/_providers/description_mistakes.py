@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from keyturn._http.error_codes import OAUTH_CODES, RATE_CODES, UNAVAILABLE_CODES
+from keyturn._http.steps import STEP_NAMES
 from keyturn._names import did_you_mean
 from keyturn._providers.data import DATA
 from keyturn._providers.description_advice import KNOWN, advised, meant_setting
@@ -124,7 +125,8 @@ def _further(description: Table, names: Table, known: Collection[str]) -> Iterat
 
 
 def _has_templates(datum: str) -> bool:
-    return datum not in KNOWN or (datum in DATA and bool(DATA[datum].template))
+    is_table_of_others = datum not in KNOWN or datum in STEP_NAMES
+    return is_table_of_others or (datum in DATA and bool(DATA[datum].template))
 
 
 def _unused(description: Table, names: Table, known: Collection[str]) -> Iterator[tuple[str, str]]:
