@@ -110,3 +110,31 @@ def test_core_does_without_pytest(run_python: Callable[..., str]) -> None:
 
     assert names == "False False"
     assert "pytest" in sys.modules
+
+
+WITHOUT_SECRET = {"grant_type": "client_credentials", "client_id": "a"}
+WHOLE = {"client_secret": "b", **WITHOUT_SECRET}
+
+
+@pytest.mark.parametrize(
+    ("body_format", "body", "failed"),
+    [("json", WHOLE, False), ("json", WITHOUT_SECRET, True), ("form", WHOLE, True)],
+)
+def test_documented_body_may_be_a_table_of_json(
+    body_format: str, body: dict[str, Any], *, failed: bool
+) -> None:
+    """An author would have to write JSON as a string, in the order that keyturn sends it in."""
+    provider = keyturn.plugins.provider_from_data(
+        {"token_url": "https://acme.example/token", "body_format": body_format}, name="acme"
+    )
+    attributes = {
+        "provider": provider,
+        "settings": {"client_id": "a", "client_secret": "b"},
+        "request": {"method": "POST", "url": "https://acme.example/token", "body": body},
+    }
+    case: Any = type("Acme", (ProviderConformance,), attributes)()
+    if failed:
+        with pytest.raises(AssertionError, match="the token request's body is not the documented"):
+            case.test_golden_request()
+    else:
+        case.test_golden_request()
