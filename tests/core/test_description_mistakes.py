@@ -168,6 +168,16 @@ MISTAKES: list[tuple[str, str, str]] = [
      'write ["api.acme.example"]'),
     (f'{URL}api_domains = ["*.acme.example"]', "api_domains", 'write ["acme.example"]'),
     (f'{URL}media_types = ["text/plain; charset=utf-8"]', "media_types", 'write ["text/plain"]'),
+    # Steps before the token request.
+    ((f'{URL}parameters = {{ a = "{{previous.access_token}}" }}\n[previous]\n{URL}'
+     'token_field = "$.data.token"'), "previous.token_field", 'write "data.token"'),
+    ((f'{TENANT_URL}parameters = {{ a = "{{previous.access_token}}" }}\n[previous]\n'
+     f'token_url = "https://${{tenant}}.acme.example"\n{TENANT}'), "previous.token_url",
+     "write {tenant}"),
+    ((f'{URL}parameters = {{ a = "{{previous.access_token}}" }}\n[previous]\n'
+     'tokenUrl = "https://acme.example/token"'), "previous.tokenUrl", "Did you mean token_url?"),
+    (f'{URL}client_authentication = "private_key_jwt"\nparameters = {{ client_assertion = "x" }}',
+     "parameters", "client_assertion is sent already: remove it"),
     # Codes of errors.
     (f'{URL}error_codes = {{ 40013 = "InvalidClient" }}', "error_codes.40013",
      'write "invalid_client"'),

@@ -61,6 +61,21 @@ def reviewed(description: Table, found: list[Problem], settings: type[Any]) -> l
     """
     names = fields_of(settings)
     by_path = {each.path: each for each in found}
+    _drop_consequences(description, by_path)
+    for path, message in _placeholders(description, names):
+        datum = path.partition(".")[0]
+        if datum in by_path and _TEMPLATE_PROBLEM.search(by_path[datum].message):
+            del by_path[datum]
+        by_path[path] = Problem(path, message)
+    for path, message in _further(description, names, [*by_path]):
+        if path.startswith("error_codes."):
+            by_path.pop("error_codes", None)
+        by_path.setdefault(path, Problem(path, message))
+    return [advised(each, description, names) for each in by_path.values()]
+
+
+def _drop_consequences(description: Table, by_path: dict[str, Problem]) -> None:
+    """Remove what is reported only because of another mistake."""
     meant = {key_for(key, KNOWN) for key in map(str, description) if key not in KNOWN}
     meant |= {key for each in description.values() if isinstance(each, Mapping) for key in each}
     for name in ("token_url", "name"):
@@ -72,16 +87,12 @@ def reviewed(description: Table, found: list[Problem], settings: type[Any]) -> l
         keys = [*map(str, table)] if isinstance(table, Mapping) else []
         if any(meant_setting(key) == "title" for key in keys if key != "title"):
             by_path.pop(f"settings.{name}.title", None)
-    for path, message in _placeholders(description, names):
-        datum = path.partition(".")[0]
-        if datum in by_path and _TEMPLATE_PROBLEM.search(by_path[datum].message):
-            del by_path[datum]
-        by_path[path] = Problem(path, message)
-    for path, message in _further(description, names, [*by_path]):
-        if path.startswith("error_codes."):
-            by_path.pop("error_codes", None)
-        by_path.setdefault(path, Problem(path, message))
-    return [advised(each, description, names) for each in by_path.values()]
+    for step in STEP_NAMES:
+        # What a wrong step would have is not there for templates.
+        if any(path.startswith(f"{step}.") for path in by_path):
+            named = [path for path, each in by_path.items() if f"{{{step}." in each.message]
+            for path in named:
+                del by_path[path]
 
 
 def _strings(value: object) -> Iterator[str]:
