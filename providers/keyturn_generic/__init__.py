@@ -55,6 +55,17 @@ class GenericSettings(keyturn.plugins.DescriptionSettings):
             when={"method": "GET"},
             must_be="query",
         ),
+        keyturn.plugins.Rule(
+            "content_type",
+            "is required with body, such as application/xml",
+            when={"body": keyturn.plugins.GIVEN},
+        ),
+        keyturn.plugins.Rule(
+            "body",
+            "can't be sent with method GET",
+            when={"method": "GET"},
+            must_be=keyturn.plugins.ABSENT,
+        ),
         *(
             keyturn.plugins.Rule(
                 needed, f"is required for {way}", when={"client_authentication": way}

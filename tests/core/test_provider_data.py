@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import inspect
 import typing
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,8 @@ WRONG_KINDS: dict[str, object] = {
     'a rate limit such as "3/min burst 20", or a table with per_minute and burst': {
         "per_minute": 3
     },
+    "a table of strings, numbers, booleans, lists and tables, such as "
+    '{ audience = "…", days = 7 }': ["a"],
     "an integer or a list of integers": ["7"],
 }
 
@@ -70,9 +73,28 @@ def test_truth_value_is_no_number(world: World, name: str, number: object) -> No
 @pytest.mark.parametrize("table", [{"a": 1}, {1: "a"}, {"a": None}])
 def test_table_holds_strings(world: World, table: object) -> None:
     """The server would get a value such as None as a string."""
-    (problem,) = reported(world.changed(parameters=table))
+    (problem,) = reported(world.changed(token_headers=table))
 
-    assert problem.startswith("parameters: must be a table of strings")
+    assert problem.startswith("token_headers: must be a table of strings")
+
+
+DEEP: list[Any] = []
+for _ in range(20):
+    DEEP = [DEEP]
+NO_JSON: list[dict[Any, object]] = [
+    {1: "a"},
+    *({"a": each} for each in ([None], {1: "a"}, {"b": float("inf")}, b"a", DEEP)),
+    *({"a": each} for each in (None, float("nan"), dt.date(2027, 1, 15))),
+]
+
+
+@pytest.mark.parametrize("name", ["parameters", "assertion_claims"])
+@pytest.mark.parametrize("table", NO_JSON)
+def test_table_holds_what_json_has(world: World, name: str, table: object) -> None:
+    """The request could not be encoded, or the server would get what is no JSON."""
+    (problem,) = reported(world.changed(**{name: table, "body_format": "json"}))
+
+    assert problem.startswith(f"{name}: must be a table of strings, numbers, booleans, lists")
 
 
 WRONG_HEADERS = [{"": "x"}, {"X Y": "x"}, {"X:": "x"}, {"X": "a\r\nY: b"}, {"X": "é"}, {"É": "x"}]
@@ -149,7 +171,7 @@ def test_all_mistakes_are_reported_at_once(world: World) -> None:
     """An author would correct them one by one."""
     provider = world.changed(
         token_url="",
-        method="PUT",
+        method="TRACE",
         token_status=404,
         error_codes={"1": "?"},
         parameters={"a": "{b}"},

@@ -312,14 +312,15 @@ def test_environment_alone_describes_a_platform(monkeypatch: pytest.MonkeyPatch)
     assert connection.provider.token_type == ""
 
 
-@pytest.mark.parametrize("text", ["audience=a", '["a"]', '{"a": 1}', "{", "", "[" * 5000])
+@pytest.mark.parametrize("text", ["audience=a", '["a"]', '{"a": null}', "{", "", "[" * 5000])
 def test_table_that_is_none_is_reported(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     """A mistyped variable would be an error of Python's."""
     for name, value in {"PROVIDER": "generic", "TOKEN_URL": ADDRESS, "PARAMETERS": text}.items():
         monkeypatch.setenv(PREFIX + name, value)
 
+    wanted = "a table of strings, numbers, booleans, lists and tables"
     assert problems(keyturn.load_connection, "acme") == [
-        f'{PREFIX}PARAMETERS: must be a table of strings, such as {{ audience = "…" }}'
+        f'{PREFIX}PARAMETERS: must be {wanted}, such as {{ audience = "…", days = 7 }}'
     ]
 
 
@@ -333,7 +334,7 @@ MISTAKES: list[tuple[str, str]] = [
     ('parameters = { a = "{tenant}" }',
      "parameters: '{tenant}' names {tenant}, which is not a setting"),
     ('parameters = { password = { env = "X" } }',
-     'parameters: must be a table of strings, such as { audience = "…" }'),
+     "parameters: password is a secret reference, which stands for a setting: name that as"),
     ('revocation_url = "http://acme.example"', "revocation_url: must begin with https://"),
     ('error_codes = { 7 = "Bad" }', "error_codes: 'Bad' is no error code of RFC 6749 section 5.2"),
     ('method = "GET"', "body_format: must be query with method GET, which has no body"),

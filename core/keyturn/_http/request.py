@@ -14,7 +14,8 @@ import attrs
 
 from keyturn import errors
 from keyturn._clock import SYSTEM
-from keyturn._http.values import DynamicValue, Value, fingerprint_parts, reveal
+from keyturn._http.composed import NAMED, Json, make, to_bytes
+from keyturn._http.values import DynamicValue, Value, fingerprint_parts
 from keyturn._secret import Secret
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ _HEADERS: dict[str, dict[str, str]] = {
 
 
 # How many dynamic values a request remembers that it sent: they can't be shown later either.
-_KEPT = 8
+_KEPT = 32
 
 
 @attrs.frozen
@@ -68,6 +69,8 @@ class TokenRequest:
         certificate: The client's certificate, for mutual TLS.
         partition: What keeps its tokens apart from those of an equal request, such as a side of a
             shop that the request itself does not name.
+        query_parameters: Parameters in the URL's query, beside those of the body.
+        content: The whole body, instead of the parameters.
         response_mapping: A digest of how its response is read: another way may find another token.
         fingerprint: The key of everything that belongs to this request; see `with_fingerprint`.
         steps: The requests whose responses this one needs, by their names; its fingerprint covers
@@ -85,6 +88,8 @@ class TokenRequest:
     extra_headers: Pairs = ()
     certificate: ClientCertificate | None = None
     partition: str = ""
+    query_parameters: Pairs = ()
+    content: Value | None = None
     response_mapping: str = ""
     fingerprint: str = ""
     steps: tuple[tuple[str, TokenRequest], ...] = ()
@@ -92,24 +97,25 @@ class TokenRequest:
     @property
     def headers(self) -> dict[str, str]:
         """The headers that are sent; a new dict each time, holding secrets if the request does."""
-        return _headers(self, SYSTEM.time())
+        return _encoded(self, SYSTEM.time())[1]
 
     @property
     def body(self) -> bytes:
         """The body that is sent, secrets included; made anew each time."""
-        return b"" if self.body_format == "query" else _content(self, SYSTEM.time())
+        return _encoded(self, SYSTEM.time())[2]
 
     @property
     def query(self) -> str:
         """The query that is sent in the URL, secrets included; empty for most providers."""
-        return _content(self, SYSTEM.time()).decode() if self.body_format == "query" else ""
+        return _encoded(self, SYSTEM.time())[0]
 
     def secrets(self) -> list[Secret]:
         """Return every secret in the request, and what was made of secrets and sent last."""
         password = self.certificate and self.certificate.password
         found = [password] if password else []
         found += [Secret(sent) for value, sent in self._made if any(value.secrets())]
-        for _, value in (*self.parameters, *self.extra_headers):
+        pairs = (*self.parameters, *self.query_parameters, *self.extra_headers)
+        for value in (*(each for _, each in pairs), self.content):
             if isinstance(value, Secret):
                 found.append(value)
             elif isinstance(value, DynamicValue):
@@ -121,6 +127,10 @@ class TokenRequest:
         return attrs.evolve(
             self,
             parameters=_masked(self.parameters),
+            query_parameters=_masked(self.query_parameters),
+            content="REDACTED"
+            if isinstance(self.content, (Secret, DynamicValue))
+            else self.content,
             extra_headers=tuple(
                 (name, "REDACTED" if is_authorization(name) else value)
                 for name, value in _masked(self.extra_headers)
@@ -166,6 +176,9 @@ class TokenRequest:
         if self.steps:
             digests = [(name, each._digest) for name, each in self.steps]  # noqa: SLF001 - of its own class
             fields.append([[name, digest.hex()] for name, digest in digests])
+        if self.query_parameters or self.content is not None:
+            content = [] if self.content is None else fingerprint_parts(self.content)
+            fields += [_canonical(self.query_parameters), content]
         # Nested JSON is unambiguous: no value can run into the next, whatever it holds.
         return hashlib.sha256(json.dumps(fields, default=Secret.reveal).encode()).digest()
 
@@ -185,49 +198,74 @@ def encode(request: TokenRequest, now: float) -> tuple[str, dict[str, str], byte
     Raises:
         keyturn.errors.ConfigurationError: A header or a parameter can't be encoded.
     """
-    headers, content = _headers(request, now), _content(request, now)
+    query, headers, body = _encoded(request, now)
     for name, value in headers.items():
         if not value.isascii():
             raise errors.ConfigurationError(
                 f"the header {name} of the token request is not ASCII.",
                 hint="Check the settings that are sent in it.",
             )
-    if request.body_format != "query":
-        return request.url, headers, content
-    return "?".join(filter(None, [request.url, content.decode()])), headers, b""
+    return f"{request.url}?{query}" if query else request.url, headers, body
 
 
-def _headers(request: TokenRequest, now: float) -> dict[str, str]:
+def _encoded(request: TokenRequest, now: float) -> tuple[str, dict[str, str], bytes]:
+    """Return the query, the headers and the body."""
+    made: dict[str, Any] = {}  # see `Composed.make`
+    query, body = "", b""
+    if request.content is not None:
+        body = to_bytes(_sent(request, request.content, now, made))
+    if request.body_format == "query":
+        query = _content(request, now, made).decode()
+    elif request.content is None:
+        body = _content(request, now, made)
+    if request.query_parameters:
+        pairs = [(name, _sent(request, each, now, made)) for name, each in request.query_parameters]
+        query = "&".join(filter(None, [query, _wire(pairs).decode()]))
+    # What signs the request is in its headers.
+    made["request"] = request.method, f"{request.url}?{query}" if query else request.url, body
     headers = dict(_HEADERS[request.body_format])
     for name, value in request.extra_headers:
         # A header's name is the same in any case (RFC 9110 section 5.1).
         headers.pop(name.title(), None)
-        headers[name] = _sent(request, value, now)
-    return headers
+        headers[name] = _sent(request, value, now, made)
+    return query, headers, body
 
 
-def _sent(request: TokenRequest, value: Value, now: float) -> str:
-    sent = value.reveal() if isinstance(value, Secret) else reveal(value, now)
-    if isinstance(value, DynamicValue):
-        made = request._made  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - of this class
-        made.append((value, sent))
-        del made[:-_KEPT]
+def _sent(request: TokenRequest, value: Value, now: float, made: dict[str, Any]) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Secret):
+        return value.reveal()
+    sent = make(value, now, made)
+    kept = request._made  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - of this class
+    kept += [(value, sent), *made.pop(NAMED, ())]
+    del kept[:-_KEPT]
     return sent
 
 
-def _content(request: TokenRequest, now: float) -> bytes:
+def _content(request: TokenRequest, now: float, made: dict[str, Any]) -> bytes:
     """Return the encoded parameters: the body, or the query."""
-    parameters: list[tuple[str, str]] = []
+    is_json = request.body_format == "json"
+    parameters: list[tuple[str, Any]] = []
     for name, value in request.parameters:
         given = value.reveal() if isinstance(value, Secret) else value
-        sent = given if isinstance(given, str) else _sent(request, given, now)
-        parameters.append((name, sent))
+        if isinstance(given, str):
+            parameters.append((name, given))
+        elif is_json and isinstance(given, Json):
+            sent = given.content(functools.partial(_sent, request, now=now, made=made))
+            parameters.append((name, sent))
+        else:
+            parameters.append((name, _sent(request, given, now, made)))
     if request.scope and request.scope_name:
         parameters.append((request.scope_name, request.scope_separator.join(request.scope)))
+    return _wire(parameters, is_json=is_json)
+
+
+def _wire(parameters: list[tuple[str, Any]], *, is_json: bool = False) -> bytes:
     try:
         return (
             json.dumps(dict(parameters), separators=(",", ":"), ensure_ascii=False)
-            if request.body_format == "json"
+            if is_json
             else urlencode(parameters)
         ).encode()
     except UnicodeEncodeError:
@@ -253,4 +291,9 @@ def is_authorization(header: str) -> bool:
 
 
 def _masked(pairs: Pairs) -> Pairs:
-    return tuple((name, value if isinstance(value, str) else "REDACTED") for name, value in pairs)
+    return tuple(
+        (name, value.masked() if isinstance(value, Json) else value)
+        if isinstance(value, (str, Json))
+        else (name, "REDACTED")
+        for name, value in pairs
+    )

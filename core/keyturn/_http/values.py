@@ -6,7 +6,7 @@ import abc
 import base64
 import contextlib
 import traceback
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 from urllib.parse import quote_plus
 
 import attrs
@@ -147,7 +147,7 @@ class ClientAssertion(DynamicValue):
         claims = {
             "iat": int(now),
             "exp": int(now) + int(self.lifetime),
-            **{name: reveal(value, now) for name, value in self.claims.items()},
+            **{name: _claim(value, now) for name, value in self.claims.items()},
             "jti": RandomId().value(now),
         }
 
@@ -173,6 +173,24 @@ class ClientAssertion(DynamicValue):
             else:
                 parts += [name, *fingerprint_parts(value)]
         return parts
+
+
+class StructuredValue(DynamicValue):
+    """A value that JSON has as more than a string."""
+
+    @abc.abstractmethod
+    def content(self, made: Callable[[Value], str]) -> Any:
+        """Return the JSON value to send.
+
+        Args:
+            made: Returns what is sent of a string, a secret or a value in it.
+        """
+
+
+def _claim(value: Value, now: float) -> Any:
+    if isinstance(value, StructuredValue):
+        return value.content(lambda each: reveal(each, now))
+    return reveal(value, now)
 
 
 def reveal(value: Value, now: float | None = None) -> str:

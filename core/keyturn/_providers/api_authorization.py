@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from keyturn import errors
+from keyturn._http.composed import make
 from keyturn._http.values import reveal
 from keyturn._providers import templates
+from keyturn._providers.named_values import named_values, templates_in, varying
 from keyturn._providers.token_response import field_of
 from keyturn._secret import Secret
 
@@ -42,6 +44,8 @@ def authorization_value(provider: Provider[Any], settings: Settings, token: Toke
     """
     template = provider.authorization_value
     names = _token_names(provider, [template], token)
+    if provider.values:
+        names = named_values(provider.values, settings, names)
     value = templates.render(template, settings, names)
     if value is None:
         missing = next((name for name, each in names.items() if each is None), "a setting")
@@ -70,8 +74,14 @@ def api_values(
     """
     names = _token_names(provider, templates_by_name.values(), token)
     names |= request or dict.fromkeys(_REQUEST_NAMES)
-    found = templates.render_all(templates_by_name, settings, names)
-    return {name: value if isinstance(value, str) else reveal(value) for name, value in found}
+    if provider.values:
+        names = named_values(provider.values, settings, names)
+        names |= {} if request else dict.fromkeys(varying(provider.values))
+    made: dict[str, Any] = {}
+    return {
+        name: value if isinstance(value, str) else make(value, None, made)
+        for name, value in templates.render_all(templates_by_name, settings, names)
+    }
 
 
 def request_names(method: str, url: str, body: bytes | None) -> dict[str, str | None]:
@@ -112,6 +122,7 @@ def token_rejected(provider: Provider[Any], response: Response) -> bool:
 def _token_names(provider: Provider[Any], used: Any, token: Token) -> dict[str, Value | None]:
     """Return the values of the token that templates name; of its response, what `extra` has."""
     names: dict[str, Value | None] = {"token": Secret(token.access_token)}
+    used = (*used, *templates_in(provider.values))
     for name in frozenset[str]().union(*map(templates.names_in, used)):
         head, _, path = name.partition(".")
         if head == "token" and path:

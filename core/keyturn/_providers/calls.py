@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from functools import partial
 from itertools import chain
 from types import NoneType, SimpleNamespace
 from typing import Any, ParamSpec, TypeVar
@@ -15,7 +16,7 @@ from keyturn._http.urls import origin, url_problem
 from keyturn._http.values import DEFECT, defect
 from keyturn._http.values import translate_errors as translate
 from keyturn._names import did_you_mean
-from keyturn._providers import api_authorization, steps, templates
+from keyturn._providers import api_authorization, named_values, steps, templates
 from keyturn._providers.checks import header_name
 from keyturn._providers.data import DATA, Datum, datum_types
 from keyturn._providers.kinds import (
@@ -25,7 +26,9 @@ from keyturn._providers.kinds import (
     fields_of,
     kind_of,
 )
+from keyturn._providers.named_values import template_problem
 from keyturn._providers.provider import Provider
+from keyturn._providers.request_data import request_problems
 from keyturn._providers.revocation import moved_token_url, revocation_url
 from keyturn._providers.settings import OPTION_NAMES, Settings
 from keyturn._providers.token_response import received_tokens
@@ -184,9 +187,10 @@ def problems(provider: Provider[Any]) -> list[errors.Problem]:
         return [errors.Problem("settings", "must be a class derived from keyturn.plugins.Settings")]
     wrong = dict(_single_problems(provider))
     # A datum that is wrong by itself is left out of what is checked together.
+    names = named_values.Either(api_authorization.ApiNames(), steps.StepNames(provider))
     right = {name: "" if name in wrong else getattr(provider, name) for name in DATA}
     found = {
-        **dict(_problems_together(SimpleNamespace(**right), settings)),
+        **dict(_problems_together(SimpleNamespace(**right, names=names), settings)),
         **wrong,
         **dict(_misspelt_names(provider)),
         **dict(steps.problems(provider)),
@@ -214,23 +218,31 @@ def _single_problems(provider: Provider[Any]) -> Iterator[tuple[str, str]]:
         value: Any = getattr(provider, name, None)
         problem = _value_problem(value, datum_types()[name], datum)
         if problem is None and datum.template:
-            names = _names_for(provider, name, datum)
-            strings: Iterable[str] = (value,) if isinstance(value, str) else value.values()
-            found = (
-                (each, templates.problem(each, provider.settings, datum.template, names))
-                for each in strings
+            check = partial(
+                template_problem,
+                settings=provider.settings,
+                use=datum.template,
+                values=_mapping(provider.values),
+                is_header=name in {"token_headers", "api_headers"},
+                names=_names_for(provider, name, datum),
             )
+            found = ((each, check(each)) for each in templates.strings_in(value))
             problem = next((f"{each!r} {wrong}" for each, wrong in found if wrong), None)
         if problem:
             yield name, problem
 
 
 def _names_for(provider: Provider[Any], name: str, datum: Datum) -> Container[str]:
-    """Return what the templates of a datum may name besides settings."""
+    """Return what the templates of a datum may name besides settings and values."""
     if datum.template == "api_request":
         return api_authorization.ApiNames()
-    has_steps = datum.template == "token_request" or name in {"token_url", "revocation_url"}
+    has_steps = datum.template in {"token_request", "json"}
+    has_steps = has_steps or name in {"token_url", "revocation_url"}
     return steps.StepNames(provider) if has_steps else ()
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _value_problem(value: Any, annotation: Any, datum: Datum) -> str | None:
@@ -262,6 +274,8 @@ def _problems_together(data: Any, settings: type[Settings]) -> Iterator[tuple[st
         problem = header_name(header) if header else None
         if problem:
             yield name, problem
+    yield from named_values.problems(_mapping(data.values), settings, data.names)
+    yield from request_problems(data)
     if data.method == "GET" and data.body_format not in {"query", ""}:
         yield "body_format", "must be query with method GET, which has no body"
     yield from _api_problems(data)

@@ -170,6 +170,10 @@ required = matches(r"[\s\S]+", "must not be empty")
 path = matches(_PATH, "must be a path such as data.token")
 optional_path = matches(f"(?:{_PATH})?", "must be a path such as data.token")
 _MEDIA_TYPE = r"\*|[A-Za-z0-9!#&^_.+-]+/[A-Za-z0-9!#&^_.+-]+"
+content_type = matches(
+    r"(?:[A-Za-z0-9!#&^_.+-]+/[A-Za-z0-9!#&^_.+-]+(?:; *[A-Za-z0-9!#&^_.+-]+=[\x21\x23-\x7e]+)*)?",
+    "must be a content type such as application/xml; charset=utf-8",
+)
 _MEDIA_TYPE_PROBLEM = "must be a content type such as text/plain, or *"
 positive = SchemaCheck(check(lambda number: number > 0, "must be above 0"), {"exclusiveMinimum": 0})
 one_line = matches(ONE_LINE_PATTERN, "must be one line, without spaces around it")
@@ -238,6 +242,22 @@ headers = SchemaCheck(
 )
 codes = SchemaCheck(
     _codes, {"additionalProperties": {"type": "string", "pattern": anchored(CODE_PATTERN)}}
+)
+tables = SchemaCheck(
+    lambda values: next(
+        (
+            f"{name} must be a table with template or time"
+            for name, each in values.items()
+            if not (isinstance(each, Mapping) and ("template" in each) != ("time" in each))
+        ),
+        None,
+    ),
+    {
+        "additionalProperties": {
+            "type": "object",
+            "oneOf": [{"required": ["template"]}, {"required": ["time"]}],
+        }
+    },
 )
 header_value_template = matches(
     r"(?:(?=.*\{)[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)?",

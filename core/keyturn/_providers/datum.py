@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from keyturn._providers import checks
 
 T = TypeVar("T")
-TemplateUse = Literal["", "address", "token_request", "api_request"]
+# `json` is for the token request too, for values that JSON may have.
+TemplateUse = Literal["", "address", "token_request", "json", "api_request"]
 
 NO_TABLE: Mapping[str, Any] = MappingProxyType({})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import re
 from collections.abc import Callable, Collection, Mapping
 from itertools import chain
@@ -18,6 +19,9 @@ from keyturn._secret import Secret
 
 # The default of what has none; of any type for type checkers.
 REQUIRED: Any = attrs.NOTHING
+# The type of a table whose values may be whatever JSON has.
+JSON_TABLE: Any = Mapping[str, Any]
+_MAX_LEVELS = 16
 # Booleans as HTML forms send them: a checkbox is "on", or is not sent.
 BOOLEANS = {"true": True, "on": True, "false": False}
 
@@ -43,13 +47,14 @@ def convert(value: Any, annotation: Any) -> Any:
     if kind is Any or (value is None and optional):
         return value
     origin = get_origin(kind) or kind
-    if origin in _CONVERTERS:
-        value = _CONVERTERS[origin](value)
+    known = JSON_TABLE if kind == JSON_TABLE else origin
+    if known in _CONVERTERS:
+        value = _CONVERTERS[known](value)
     if origin is Literal:
         problem = choice_problem(value, get_args(kind))
     else:
         fits = isinstance(value, origin) and (origin is bool or not isinstance(value, bool))
-        problem = None if fits else f"must be {_WANTED[origin]}"
+        problem = None if fits else f"must be {_WANTED[known]}"
     if problem:
         raise WrongValueError(problem)
     return value
@@ -134,6 +139,20 @@ def _table(value: Any) -> Any:
     return None
 
 
+def _json_table(value: Any) -> Any:
+    return MappingProxyType(dict(value)) if isinstance(value, Mapping) and _is_json(value) else None
+
+
+def _is_json(value: Any, levels: int = _MAX_LEVELS) -> bool:
+    """Return whether a value can be sent as JSON; null can't, which TOML does not have."""
+    if isinstance(value, Mapping):
+        names_fit = all(isinstance(each, str) for each in value)
+        return names_fit and levels > 0 and all(_is_json(v, levels - 1) for v in value.values())
+    if isinstance(value, (list, tuple)):
+        return levels > 0 and all(_is_json(each, levels - 1) for each in value)
+    return isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value))
+
+
 def _rate_limit(value: Any) -> Any:
     if isinstance(value, str):
         return parse_rate_limit(value) or value
@@ -149,6 +168,7 @@ _CONVERTERS: dict[Any, Callable[[Any], Any]] = {
     tuple: _strings,
     frozenset: _integers,
     Mapping: _table,
+    JSON_TABLE: _json_table,
     RateLimit: _rate_limit,
 }
 _WANTED = {
@@ -161,4 +181,8 @@ _WANTED = {
     frozenset: "an integer or a list of integers",
     Mapping: 'a table of strings, such as { audience = "…" }',
     RateLimit: 'a rate limit such as "3/min burst 20", or a table with per_minute and burst',
+    JSON_TABLE: (
+        "a table of strings, numbers, booleans, lists and tables, such as "
+        '{ audience = "…", days = 7 }'
+    ),
 }

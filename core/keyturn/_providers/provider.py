@@ -14,6 +14,7 @@ from keyturn._http.values import BasicCredentials, ClientAssertion, reveal
 from keyturn._providers import api_authorization, steps, templates, token_response
 from keyturn._providers.data import DATA, ApiData, RequestData, TokenResponseMapping
 from keyturn._providers.datum import NO_TABLE
+from keyturn._providers.named_values import named_values
 from keyturn._providers.revocation import revocation_url
 from keyturn._providers.settings import Settings
 from keyturn._secret import Secret
@@ -21,6 +22,7 @@ from keyturn._secret import Secret
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from keyturn._http.composed import Encoding
     from keyturn._http.response import OAuthError, Response
     from keyturn._http.values import Value
     from keyturn._providers.discovery import Discovery
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 S = TypeVar("S", bound=Settings)
 
+# How values in a body are encoded, by a part of its media type.
+_BODY_ENCODINGS: dict[str, Encoding] = {"xml": "xml", "json": "json", "urlencoded": "form", "": ""}
 _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
@@ -75,7 +79,9 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
         url = settings.token_url or self.expand(self.token_url, settings)
         grant = (("grant_type", self.grant_type),) if self.grant_type else ()
         parameters, headers = self._authentication(settings, url)
-        names = self._step_names()
+        names = self._names(settings)
+        if self.content_type:
+            headers = (("Content-Type", self.content_type), *headers)
         return TokenRequest(
             provider=self.name,
             method=self.method,
@@ -85,6 +91,10 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
                 *parameters,
                 *templates.render_all(self.parameters, settings, names),
             ),
+            query_parameters=(
+                templates.render_all(self.query, settings, names) if self.query else ()
+            ),
+            content=self._content(settings, names) if self.body else None,
             scope=self.scope(settings),
             scope_name=self.scope_name,
             scope_separator=self.scope_separator,
@@ -134,7 +144,7 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
     def api_request_headers(self, settings: S, token: Token) -> Mapping[str, str]:
         """Return what an API request needs besides the token, where the caller set none."""
         written = str(self.api_headers)
-        if "{token" in written or "{request." in written:
+        if "{token" in written or "{request." in written or self.values:
             return api_authorization.api_values(self, self.api_headers, settings, token)
         headers = dict[str, str]()
         for name, value in templates.render_all(self.api_headers, settings):
@@ -255,7 +265,7 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
             raise errors.ConfigurationError(
                 f"provider {self.name}: private_key_jwt needs the setting private_key."
             )
-        client_id, names = getattr(settings, "client_id", None), self._step_names()
+        client_id, names = getattr(settings, "client_id", None), self._names(settings)
         claims = {
             "iss": client_id,
             "sub": client_id,
@@ -279,10 +289,23 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
         kind = (("client_assertion_type", _ASSERTION_TYPE),) if is_authentication else ()
         return (*kind, (self.assertion_name, assertion))
 
-    def _step_names(self) -> Mapping[str, Value | None]:
-        """Return the values of other steps by the names that templates have for them."""
+    def _names(self, settings: S) -> Mapping[str, Value | None]:
+        """Return the values of other steps, and those of `values`, by their names in templates."""
         is_first = self.previous is None and self.discovery is None
-        return NO_TABLE if is_first else steps.StepNames(self)
+        names = NO_TABLE if is_first else steps.StepNames(self)
+        return named_values(self.values, settings, names) if self.values else names
+
+    def _content(self, settings: S, names: Mapping[str, Value | None]) -> Value:
+        """Return the whole body of the token request."""
+        kind = self.content_type.lower()
+        word = next(each for each in _BODY_ENCODINGS if each in kind)
+        encoding = _BODY_ENCODINGS[word]
+        content = templates.render(self.body, settings, names, encoding=encoding)
+        if content is None:
+            raise errors.ConfigurationError(
+                f"provider {self.name}: body names a setting that isn't given."
+            )
+        return content
 
     def _response_mapping(self, settings: S) -> str:
         """Return a digest of how the response is read: another way may find another token."""

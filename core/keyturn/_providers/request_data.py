@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping  # noqa: TC003 - the annotations are read at run time
-from typing import ClassVar, Literal
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Literal
 
 from keyturn._http.request import BodyFormat  # noqa: TC001 - as above
 from keyturn._providers import checks
@@ -36,7 +36,7 @@ class RequestData:
         check=lambda url: checks.required(url) or checks.address(url),
         template="address",
     )
-    method: ClassVar[Literal["POST", "GET"]] = datum(
+    method: ClassVar[Literal["POST", "GET", "PUT", "PATCH"]] = datum(
         "The token request's HTTP method.", default="POST"
     )
     body_format: ClassVar[BodyFormat] = datum(
@@ -58,10 +58,33 @@ class RequestData:
     grant_type: ClassVar[str] = datum(
         "The grant; empty when none is sent.", default="client_credentials"
     )
-    parameters: ClassVar[Mapping[str, str]] = datum(
-        "Further parameters of the token request, templates.",
+    parameters: ClassVar[Mapping[str, Any]] = datum(
+        "Further parameters of the token request, templates. With JSON also numbers, booleans, "
+        "lists and tables; `{name:json}` is a setting as a number, a boolean or a list.",
+        default=NO_TABLE,
+        template="json",
+    )
+    query: ClassVar[Mapping[str, str]] = datum(
+        "Parameters in the URL's query, templates, beside those of the body.",
         default=NO_TABLE,
         template="token_request",
+    )
+    content_type: ClassVar[str] = datum(
+        "The media type of the body, if it isn't that of `body_format`.",
+        default="",
+        check=checks.content_type,
+    )
+    body: ClassVar[str] = datum(
+        "The whole body, a template, instead of all parameters: for XML and others. Its values are "
+        "escaped as `content_type` demands.",
+        default="",
+        template="token_request",
+    )
+    values: ClassVar[Mapping[str, Any]] = datum(
+        "Values that templates name as `{name}`: tables with `template` and `encoding`, `digest` "
+        "or `hmac_key`; or with `time`, `offset` and `timezone`.",
+        default=NO_TABLE,
+        check=checks.tables,
     )
     token_headers: ClassVar[Mapping[str, str]] = datum(
         "Further headers of the token request, templates.",
@@ -99,10 +122,11 @@ class RequestData:
         default="",
         template="token_request",
     )
-    assertion_claims: ClassVar[Mapping[str, str]] = datum(
-        "Further claims, templates. `iss` and `sub` are the client ID; an empty value removes one.",
+    assertion_claims: ClassVar[Mapping[str, Any]] = datum(
+        "Further claims: templates, numbers, booleans, lists and tables. `iss` and `sub` are the "
+        "client ID; an empty value removes one.",
         default=NO_TABLE,
-        template="token_request",
+        template="json",
     )
     assertion_lifetime: ClassVar[float] = datum(
         "Seconds for which the JWT is valid.",
@@ -119,3 +143,35 @@ class RequestData:
         default=200,
         check=checks.between(200, 299),
     )
+
+
+# As `keyturn.toml` has them.
+_REFERENCES = frozenset({"env", "file", "keyring", "command"})
+
+
+def request_problems(data: Any) -> Iterator[tuple[str, str]]:
+    """Yield which data of a token request do not go together; a wrong datum is empty.
+
+    Args:
+        data: The data, as attributes.
+    """
+    if data.body and not data.content_type:
+        yield "content_type", "is required with body, such as application/xml"
+    if data.body and data.method == "GET":
+        yield "body", "can't be sent with method GET"
+    if data.body and data.body_format != "query" and data.parameters:
+        yield "parameters", "are not sent beside body: name them in it, or in query"
+    if data.content_type and "content-type" in map(str.lower, data.token_headers):
+        yield "token_headers", "Content-Type is sent already: see content_type"
+    for name, value in dict(data.parameters).items():
+        if isinstance(value, Mapping) and len(value) == 1 and not _REFERENCES.isdisjoint(value):
+            what = "is a secret reference, which stands for a setting: name that as {client_secret}"
+            yield "parameters", f"{name} {what}"
+        elif data.body_format != "json" and (
+            not isinstance(value, (str, int, float)) or str(value).endswith(":json}")
+        ):
+            what = "a list, a table or {…:json}"
+            yield "parameters", f"{name} needs body_format json: it is {what}"
+    for name in data.query if data.body_format == "query" else ():
+        if name in data.parameters:
+            yield "query", f"{name} is sent already, in parameters"

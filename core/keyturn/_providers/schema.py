@@ -9,6 +9,7 @@ from keyturn import errors
 from keyturn._providers.checks import anchored, one_line, schema_of, scope
 from keyturn._providers.kinds import (
     BOOLEANS,
+    JSON_TABLE,
     REQUIRED,
     choice_problem,
     declared_schema,
@@ -144,9 +145,18 @@ def _keywords(field: attrs.Attribute[Any], kind: Any) -> dict[str, Any]:
     if kind is tuple:
         return {**schema_of(scope), **declared}
     if kind in _MEMBERS:
-        return {**_MEMBERS[kind], **declared}
+        is_json = kind_of(field.type)[0] == JSON_TABLE
+        members = {"additionalProperties": _json_values(field.name)} if is_json else _MEMBERS[kind]
+        return {**members, **declared}
     usual = {} if field.metadata.get("check") else schema_of(one_line)
     return {**usual, **declared}
+
+
+def _json_values(name: str) -> dict[str, Any]:
+    """Return the schema of what a table of a setting may hold, at any depth."""
+    inner = {"$ref": f"#/properties/{name}/additionalProperties"}
+    types = ["string", "number", "boolean", "array", "object"]
+    return {"type": types, "items": inner, "additionalProperties": inner}
 
 
 def _allow_blank(

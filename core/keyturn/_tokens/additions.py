@@ -9,6 +9,8 @@ from urllib.parse import quote, unquote_plus, urlencode, urlsplit, urlunsplit
 import attrs
 
 from keyturn._providers import api_authorization, calls
+from keyturn._providers.named_values import varying
+from keyturn._providers.templates import names_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,7 +67,12 @@ def additions_for(credentials: Credentials, token: Token) -> Additions:
         query = (calls.authorization(provider, settings, token),)
     values = partial(_values, provider, settings, token)
     query += tuple(values(provider.api_query).items())
-    signing = {name: each for name, each in provider.api_headers.items() if "{request." in each}
+    varied = varying(provider.values) if provider.values else frozenset[str]()
+    signing = {
+        name: each
+        for name, each in provider.api_headers.items()
+        if "{request." in each or (varied and varied & names_in(each))
+    }
     signed = partial(_signed, values, signing) if signing else None
     return Additions(query, provider.authorization_query, signed)
 

@@ -1,0 +1,261 @@
+"""Values made of several parts: strings with an encoding or a digest, and JSON values."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote, quote_plus, urlsplit
+
+import attrs
+
+from keyturn import errors
+from keyturn._clock import SYSTEM
+from keyturn._http.values import DynamicValue, StructuredValue, Value, fingerprint_parts, reveal
+from keyturn._secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+
+Encoding = Literal["", "base64", "base64url", "hex", "url", "xml", "json", "form"]
+Digest = Literal["", "md5", "sha1", "sha256", "sha384", "sha512"]
+
+_XML_ESCAPES = str.maketrans(
+    {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&apos;", "\r": "&#13;"}
+)
+_ENCODERS: dict[str, Callable[[bytes], str]] = {
+    "": bytes.decode,
+    "base64": lambda data: base64.b64encode(data).decode(),
+    "base64url": lambda data: base64.urlsafe_b64encode(data).decode().rstrip("="),
+    "hex": bytes.hex,
+    "url": lambda data: quote(data, safe=""),
+    "form": quote_plus,
+    "json": lambda data: json.dumps(data.decode(), ensure_ascii=False)[1:-1],
+    "xml": lambda data: data.decode().translate(_XML_ESCAPES),
+}
+
+
+def encoded(text: str, encoding: Encoding) -> str:
+    """Return a string in an encoding.
+
+    Raises:
+        keyturn.errors.ConfigurationError: It holds a surrogate, which is no character.
+    """
+    return _ENCODERS[encoding](to_bytes(text))
+
+
+@attrs.frozen(kw_only=True)
+class Composed(DynamicValue):
+    """A string of several parts, with an encoding or a digest.
+
+    Args:
+        parts: What it is made of.
+        name: A value with a name is made once in a request, however often it is sent.
+        digest: The digest of the parts is what is sent, or of all with `hmac_key`, the HMAC.
+        hmac_key: The key of the HMAC (RFC 2104).
+        encoding: How the result is encoded.
+    """
+
+    parts: tuple[Value, ...]
+    name: str = ""
+    digest: Digest = ""
+    hmac_key: Value | None = None
+    encoding: Encoding = ""
+
+    def value(self, now: float) -> str:
+        return self.make(now, {})
+
+    def make(self, now: float, made: MutableMapping[str, Any]) -> str:
+        """Return the string to send.
+
+        Args:
+            now: The connection's time, in epoch seconds.
+            made: The values by name that were made for the same request, and its parts.
+        """
+        if self.name in made:
+            found: str = made[self.name]
+            return found
+        sent = "".join(make(part, now, made) for part in self.parts)
+        if self.digest:
+            key = None if self.hmac_key is None else to_bytes(make(self.hmac_key, now, made))
+            sent = _ENCODERS[self.encoding](_digest(_raw(sent), self.digest, key))
+        elif self.encoding:
+            sent = _ENCODERS[self.encoding](_raw(sent))
+        if self.name:
+            made[self.name] = sent
+            made.setdefault(NAMED, []).append((self, sent))
+        return sent
+
+    def inputs(self) -> Iterable[str | Secret]:
+        key = () if self.hmac_key is None else (self.hmac_key,)
+        found: list[str | Secret] = [self.encoding, self.digest, f"keys: {len(key)}"]
+        for part in (*key, *self.parts):
+            found += fingerprint_parts(part)
+        return found
+
+    def secrets(self) -> Iterable[Secret]:
+        parts = (*self.parts, *([] if self.hmac_key is None else [self.hmac_key]))
+        found = [each for part in parts for each in secrets_in(part)]
+        is_constant = all(map(is_constant_value, parts))
+        return [*found, Secret(self.value(0.0))] if found and is_constant else found
+
+
+# Where the values by name that were made for a request are, each with what was sent.
+NAMED = " named"
+
+
+@attrs.frozen
+class RequestPart(DynamicValue):
+    """A part of the request that the value is sent in, for signatures; in headers only.
+
+    Args:
+        part: Which it is.
+    """
+
+    part: Literal["method", "url", "path", "query", "body"]
+
+    def value(self, now: float) -> str:
+        raise errors.ConfigurationError(
+            f"request.{self.part} is known in headers only.",
+            hint="Name the value in token_headers.",
+        )
+
+    def make(self, made: Mapping[str, Any]) -> str:
+        """Return the part of a request."""
+        if "request" not in made:
+            return self.value(0.0)
+        sent: tuple[str, str, bytes] = made["request"]
+        method, url, body = sent
+        parts = urlsplit(url)
+        return {
+            "method": method,
+            "url": url,
+            "path": parts.path or "/",
+            "query": parts.query,
+            "body": body.decode() if self.part == "body" else "",
+        }[self.part]
+
+    def inputs(self) -> Iterable[str | Secret]:
+        return (self.part,)
+
+
+@attrs.frozen
+class Json(StructuredValue):
+    """A JSON value whose strings may be secrets or dynamic values.
+
+    Args:
+        tree: Tables, lists, numbers, booleans, strings and values.
+    """
+
+    tree: Any = attrs.field(repr=False)
+
+    def value(self, now: float) -> str:
+        return json.dumps(self.content(lambda each: reveal(each, now)), separators=(",", ":"))
+
+    def content(self, made: Callable[[Value], str]) -> Any:
+        return _mapped(self.tree, made)
+
+    def masked(self) -> Json:
+        """Return it with everything replaced that is not to be shown."""
+        return Json(self.content(lambda each: each if isinstance(each, str) else "REDACTED"))
+
+    def inputs(self) -> Iterable[str | Secret]:
+        return [*_flat(self.tree)]
+
+    def secrets(self) -> Iterable[Secret]:
+        return [each for value in _leaves(self.tree) for each in secrets_in(value)]
+
+
+def make(value: Value, now: float | None, made: MutableMapping[str, Any]) -> str:
+    """Return a value as it is sent in a request; see `Composed.make`.
+
+    Args:
+        value: The value.
+        now: The connection's time, in epoch seconds; None for the system's.
+        made: See `Composed.make`.
+    """
+    now = SYSTEM.time() if now is None else now
+    if isinstance(value, RequestPart):
+        return value.make(made)
+    return value.make(now, made) if isinstance(value, Composed) else reveal(value, now)
+
+
+def secrets_in(value: Value) -> Iterable[Secret]:
+    """Return the secrets in a value."""
+    if isinstance(value, DynamicValue):
+        return value.secrets()
+    return [value] if isinstance(value, Secret) else []
+
+
+def is_constant_value(value: Value) -> bool:
+    """Return whether a value is the same each time it is sent."""
+    if isinstance(value, Composed):
+        return all(map(is_constant_value, (*value.parts, value.hmac_key or "")))
+    return not isinstance(value, DynamicValue)
+
+
+def _digest(content: bytes, digest: str, key: bytes | None) -> bytes:
+    if key is not None:
+        return hmac.digest(key, content, digest)
+    return hashlib.new(digest, content, usedforsecurity=False).digest()
+
+
+def to_bytes(text: str) -> bytes:
+    """Return a string in UTF-8.
+
+    Raises:
+        keyturn.errors.ConfigurationError: It holds a surrogate, which is no character.
+    """
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        pass
+    # Raised here, not in the handler: Python's own error holds the string.
+    raise errors.ConfigurationError(
+        "a value of the token request holds a surrogate, which is no character.",
+        hint="Check the settings that are sent in it.",
+    )
+
+
+def _raw(text: str) -> bytes:
+    # The body of an API request need not be characters.
+    try:
+        return text.encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        return to_bytes(text)
+
+
+def _mapped(tree: Any, made: Callable[[Value], str]) -> Any:
+    if isinstance(tree, dict):
+        return {name: _mapped(each, made) for name, each in tree.items()}
+    if isinstance(tree, list):
+        return [_mapped(each, made) for each in tree]
+    return made(tree) if isinstance(tree, (str, Secret, DynamicValue)) else tree
+
+
+def _leaves(tree: Any) -> Iterator[Value]:
+    """Yield the strings and the values in a JSON value."""
+    if isinstance(tree, (dict, list)):
+        for each in tree.values() if isinstance(tree, dict) else tree:
+            yield from _leaves(each)
+    elif isinstance(tree, (str, Secret, DynamicValue)):
+        yield tree
+
+
+def _flat(tree: Any) -> Iterator[str | Secret]:
+    """Yield what a JSON value is made of; their numbers keep the parts of it apart."""
+    if isinstance(tree, dict):
+        yield f"table of {len(tree)}"
+        for name, each in sorted(tree.items()):
+            yield name
+            yield from _flat(each)
+    elif isinstance(tree, list):
+        yield f"list of {len(tree)}"
+        for each in tree:
+            yield from _flat(each)
+    elif isinstance(tree, (str, Secret, DynamicValue)):
+        yield from fingerprint_parts(tree)
+    else:
+        yield json.dumps(tree)

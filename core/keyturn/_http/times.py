@@ -1,0 +1,83 @@
+"""The time as a value of a request."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import attrs
+
+from keyturn._http.values import DynamicValue
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterable
+
+    from keyturn._secret import Secret
+
+TIME_FORMATS = ("epoch", "epoch_milliseconds", "http_date", "rfc3339", "rfc3339_milliseconds")
+# Numbers only: names are in the language of the process.
+_PATTERN = r"(?=[\s\S]*%[A-Za-z])(?:[\x20-\x24\x26-\x7e]|%[YymdjHIMSfz%])+"
+
+
+def time_problem(form: str) -> str | None:
+    """Return what is wrong with the format of a time, or None."""
+    if form in TIME_FORMATS or re.fullmatch(_PATTERN, form):
+        return None
+    return (
+        f"must be one of {', '.join(TIME_FORMATS)}, or a pattern such as %Y-%m-%dT%H:%M:%SZ, of "
+        "%Y %y %m %d %j %H %I %M %S %f %z"
+    )
+
+
+def timezone_problem(name: str) -> str | None:
+    """Return what is wrong with the name of a time zone, or None."""
+    try:
+        _zone(name)
+    except (KeyError, ValueError, OSError):
+        return "must be a time zone that this system knows, such as UTC or Europe/Berlin"
+    return None
+
+
+@attrs.frozen
+class Time(DynamicValue):
+    """The time at which a request is sent, or one at a distance from it.
+
+    Args:
+        form: One of `TIME_FORMATS`, or a pattern of `strftime`.
+        offset: Seconds after the request's time; before it if negative.
+        zone: The time zone of what is no number, by its name.
+    """
+
+    form: str
+    offset: float = 0.0
+    zone: str = "UTC"
+
+    def value(self, now: float) -> str:
+        import datetime as dt  # few providers need it
+
+        end = now + self.offset
+        if self.form.startswith("epoch"):
+            return str(int(end * (1000 if self.form == "epoch_milliseconds" else 1)))
+        if self.form == "http_date":
+            from email.utils import formatdate
+
+            return formatdate(end, usegmt=True)
+        moment = dt.datetime.fromtimestamp(end, _zone(self.zone))
+        if self.form.startswith("rfc3339"):
+            precision = "milliseconds" if self.form.endswith("milliseconds") else "seconds"
+            return moment.isoformat(timespec=precision).replace("+00:00", "Z")
+        return moment.strftime(self.form)
+
+    def inputs(self) -> Iterable[str | Secret]:
+        return (self.form, str(self.offset), self.zone)
+
+
+def _zone(name: str) -> dt.tzinfo:
+    import datetime as dt
+
+    if name == "UTC":
+        return dt.UTC
+    import zoneinfo
+
+    return zoneinfo.ZoneInfo(name)
