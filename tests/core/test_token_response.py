@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import keyturn
 from keyturn import errors
+from keyturn._providers.calls import problems
 from keyturn._providers.data import TokenResponseMapping
 from keyturn._providers.lifetimes import LifetimeFormat
 from keyturn._providers.token_response import read_error, read_token
@@ -420,3 +421,33 @@ def test_any_response_gives_a_token_or_our_error(
     assert token.access_token.isprintable()
     assert 0 < token.lifetime <= YEAR
     assert token.access_token not in [value for value in token.extra.values() if value != ""]
+
+
+@pytest.mark.parametrize("declared", [[200, 201], [201], 201])
+def test_token_comes_with_each_of_the_statuses(
+    read: Callable[..., keyturn.Token], declared: object
+) -> None:
+    """A platform that creates a session with 201 and returns an open one with 200 would fail."""
+    wanted = [declared] if isinstance(declared, int) else declared
+    for status in (200, 201, 202):
+        if status in wanted:  # type: ignore[operator]
+            assert read({"token_status": declared}, USUAL, status=status).access_token == "t0ken"
+        else:
+            with pytest.raises(errors.InvalidTokenResponse, match=f"HTTP {status}"):
+                read({"token_status": declared}, USUAL, status=status)
+
+
+@pytest.mark.parametrize("declared", [[], [200, 404], [100], ["200"], [True], 200.5, "200"])
+def test_wrong_statuses_are_reported(platform: Platform, declared: object) -> None:
+    """No token would be read, or an error's page as one."""
+    with pytest.raises(errors.ConfigurationError, match=r"token_status: must be (from 200|an int)"):
+        platform({"token_status": declared})
+
+
+def test_statuses_may_be_written_in_python(world: World) -> None:
+    """An author of a class could give one status only."""
+    for declared in (201, frozenset({200, 201})):
+        assert problems(world.changed(token_status=declared)) == []
+    assert (
+        str(problems(world.changed(token_status=[200]))[0]) == "token_status: must be a frozenset"
+    )

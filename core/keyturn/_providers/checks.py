@@ -150,7 +150,8 @@ def each_between(least: int, most: int) -> Check:
     """Return a check of one or more integers, from `least` to `most`, both included."""
     schema = {"minimum": least, "maximum": most}
 
-    def is_right(numbers: frozenset[int]) -> bool:
+    def is_right(given: int | frozenset[int]) -> bool:
+        numbers = {given} if isinstance(given, int) else given
         return bool(numbers) and all(least <= each <= most for each in numbers)
 
     return SchemaCheck(

@@ -31,10 +31,12 @@ class WrongValueError(ValueError):
 
 
 def kind_of(annotation: Any) -> tuple[Any, bool]:
-    """Split `T | None` into T and whether None is allowed."""
+    """Return the type that values are converted to, and whether None is allowed."""
     if get_origin(annotation) not in {Union, UnionType}:
         return annotation, False
-    return next(kind for kind in get_args(annotation) if kind is not NoneType), True
+    kinds = get_args(annotation)
+    # Of `int | frozenset[int]`, which takes one or several, it is the last.
+    return [kind for kind in kinds if kind is not NoneType][-1], NoneType in kinds
 
 
 def convert(value: Any, annotation: Any) -> Any:
@@ -44,7 +46,8 @@ def convert(value: Any, annotation: Any) -> Any:
         WrongValueError: The value does not fit.
     """
     kind, optional = kind_of(annotation)
-    if kind is Any or (value is None and optional):
+    is_one = type(value) is int and int in get_args(annotation)  # of `int | frozenset[int]`
+    if kind is Any or (value is None and optional) or is_one:
         return value
     origin = get_origin(kind) or kind
     known = JSON_TABLE if kind == JSON_TABLE else origin

@@ -138,10 +138,10 @@ class RequestData:
         default=None,
         check=rate_limit_problem,
     )
-    token_status: ClassVar[int] = datum(
-        "The HTTP status of a response with a token (RFC 6749 section 5.1).",
+    token_status: ClassVar[int | frozenset[int]] = datum(
+        "The HTTP status of a response with a token (RFC 6749 section 5.1), or a list of several.",
         default=200,
-        check=checks.between(200, 299),
+        check=checks.each_between(200, 299),
     )
 
 

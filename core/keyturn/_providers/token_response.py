@@ -169,15 +169,22 @@ def field_of(content: Any, path: str) -> Any:
     return content
 
 
+def is_success(response: Response, token_status: int | frozenset[int]) -> bool:
+    """Return whether a response has a status of success."""
+    if isinstance(token_status, int):
+        return response.status == token_status
+    return response.status in token_status
+
+
 def received_tokens(
-    response: Response, mapping: TokenResponseMapping, token_status: int
+    response: Response, mapping: TokenResponseMapping, token_status: int | frozenset[int]
 ) -> list[Secret]:
     """Return the tokens in a response; of a success, also if it can't be read as JSON."""
     content, field = response.json(), mapping.token_field
     if isinstance(content, (dict, list)):
         found = [field_of(content, field), *_named_tokens(content)]
         return [Secret(str(each)) for each in found if isinstance(each, (str, int)) and each]
-    if response.status != token_status:
+    if not is_success(response, token_status):
         return []
     if not field:
         return [Secret(str(_whole_body(response, content)))]

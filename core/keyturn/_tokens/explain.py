@@ -12,6 +12,7 @@ import attrs
 from keyturn import errors
 from keyturn._http.request import is_authorization
 from keyturn._names import escaped
+from keyturn._providers.token_response import is_success
 from keyturn._redaction import Redaction
 from keyturn._secret import Secret
 from keyturn._tokens.fingerprint import fingerprint_key
@@ -147,7 +148,7 @@ def _outcome_lines(own: Acquisition, manager: TokenManager, request: TokenReques
 def _response_lines(own: Acquisition, request: TokenRequest, response: Response) -> list[str]:
     provider, headers = own.latest().provider, response.headers
     secrets = own.secrets(request, response)
-    if response.status == provider.token_status:
+    if is_success(response, provider.token_status):
         # What isn't shown may be a token that nothing names: another member may repeat it.
         secrets += map(Secret, _unshown(response.json()))
     redaction = Redaction(secrets)
@@ -161,13 +162,13 @@ def _response_lines(own: Acquisition, request: TokenRequest, response: Response)
 
 
 def _body(response: Response, provider: Provider[Any], redaction: Redaction) -> str:
-    content, is_success = response.json(), response.status == provider.token_status
-    if is_success and not provider.token_field:
+    content, succeeded = response.json(), is_success(response, provider.token_status)
+    if succeeded and not provider.token_field:
         return _MASK
     if content is not None:
         return json.dumps(_shown(content, redaction))
     body = response.body.decode("utf-8", "replace")
-    if is_success:
+    if succeeded:
         # No JSON, but perhaps a token, which nothing names: it is a long word.
         body = re.sub(rf"[\w.~+/=-]{{{_LONG},}}", _MASK, body)
     return redaction.printable(body) or "(nothing)"

@@ -189,7 +189,9 @@ def _read(
     """
     provider, settings, request = credentials
     error = calls.read_error(provider, settings, response)
-    if error is not None or response.status != provider.token_status:
+    wanted = provider.token_status
+    is_token = response.status == wanted if isinstance(wanted, int) else response.status in wanted
+    if error is not None or not is_token:
         limit = rate_limiter(own, credentials).limit
         pause = min(limit.period, MAX_RETRY_AFTER) if limit else DEFAULT_RETRY_AFTER
         failure = error_for(

@@ -68,11 +68,12 @@ def error_inside_200(subject: Subject) -> None:
     own = {oauth: platforms for platforms, oauth in provider.error_codes.items()}
     code = own.get("invalid_client", "invalid_client")
     with_token = subject.sample.changed(samples.placed(content, provider.error_field, code))
-    alone = samples.error_response(provider, "invalid_client", provider.token_status, "made up")
+    status = samples.token_status(provider)
+    alone = samples.error_response(provider, "invalid_client", status, "made up")
     for what, reply in (("an error", alone), ("an error beside a token", with_token)):
         if subject.failure(reply) is None:
             raise CheckFailed(
-                f"{what} in a response of status {provider.token_status} gives a token.",
+                f"{what} in a response of status {status} gives a token.",
                 "correct error_field, or let read_error look at every response, whatever its "
                 "status; "
                 "read_token must raise InvalidTokenResponse for a response without a token.",

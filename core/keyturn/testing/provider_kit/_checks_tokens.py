@@ -181,7 +181,7 @@ def _token_or_none(subject: Subject, reply: Response) -> Token | None:
 
 def _faults(subject: Subject) -> Iterator[tuple[str, Reply]]:
     good, provider = subject.sample.response, subject.effective_provider
-    status = provider.token_status
+    status = samples.token_status(provider)
     whole = to_bytes(good)
     padding = b" " * MAX_BODY
     yield "an empty response", attrs.evolve(good, body=b"")

@@ -71,7 +71,7 @@ def made_up(provider: Provider[Any], api_url: str) -> Sample:
         provider: The provider.
         api_url: The API's URL, for providers that read it from the response.
     """
-    status, path = provider.token_status, provider.token_field
+    status, path = token_status(provider), provider.token_field
     if not path:
         headers = {"Content-Type": "text/plain"}
         return Sample(Response(status, TOKEN.encode(), headers), None, is_made_up=True)
@@ -86,6 +86,12 @@ def made_up(provider: Provider[Any], api_url: str) -> Sample:
     lifetime = max(LIFETIME, step(provider.lifetime_format))
     response = sample.living(provider, lifetime)
     return attrs.evolve(sample, response=response, lifetime=lifetime)
+
+
+def token_status(provider: Provider[Any]) -> int:
+    """Return the status of a response with a token; the first if there are several."""
+    declared = provider.token_status
+    return declared if isinstance(declared, int) else min(declared)
 
 
 def lifetime_path(provider: Provider[Any]) -> str:
