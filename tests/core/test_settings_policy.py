@@ -114,11 +114,14 @@ def test_a_check_of_a_providers_own_sees_no_forbidden_file() -> None:
 def test_a_provider_that_needs_a_file_says_so_once() -> None:
     """A tenant would fill in a form that can't be right."""
     provider = keyturn.plugins.provider_from_data(
-        {"token_url": "https://login.example/token", "client_authentication": "tls_client_auth"},
+        {
+            "token_url": "https://login.example/token",
+            "settings": {"bundle": {"kind": "file", "title": "Bundle"}},
+        },
         name="acme",
     )
     found = problems_under(STRICT, provider, {})
-    assert paths(found) == ["certificate"]
+    assert paths(found) == ["bundle"]
     assert found[0].message.startswith("is required by acme, and can't be set")
     assert FILES in found[0].message
 

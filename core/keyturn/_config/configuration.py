@@ -20,6 +20,7 @@ from keyturn._connection import Connection, make_connection
 from keyturn._names import did_you_mean, in_one_line
 from keyturn._providers import calls
 from keyturn._providers import settings as provider_settings
+from keyturn._providers.fields import PEM_TYPE
 from keyturn._providers.schema import json_schema
 from keyturn._secret import Secret
 from keyturn._tokens.options import Options, Specification, option_problem
@@ -235,7 +236,7 @@ def _references_in(raw: RawSettings, provider: Provider[Any]) -> dict[str, RawSe
     return {
         setting: each
         for setting, each in raw.items()
-        if isinstance(each.value, dict) and schemas.get(setting, {}).get("writeOnly")
+        if isinstance(each.value, dict) and _may_refer(schemas.get(setting, {}))
     }
 
 
@@ -263,6 +264,10 @@ def _read(
         # A placeholder need not be what the setting demands, such as a key as PEM.
         if each.path not in references or each.path in secrets
     ]
+
+
+def _may_refer(schema: Mapping[str, Any]) -> bool:
+    return bool(schema.get("writeOnly")) or schema.get("contentMediaType") == PEM_TYPE
 
 
 def _plain(raw: RawSetting, schema: Mapping[str, Any]) -> Any:

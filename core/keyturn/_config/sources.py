@@ -136,7 +136,7 @@ def _password(entry: str) -> Secret | str:
 
 
 def from_command(command: list[str], seconds: float) -> Secret | str:
-    """Return the first line that a command prints; it must end with status 0."""
+    """Return the first line that a command prints, or all if it is PEM; its status must be 0."""
     import subprocess
 
     end = time.monotonic() + seconds
@@ -169,7 +169,10 @@ def _first_line(command: str, status: int, printed: bytes) -> Secret | str:
     if status != 0:
         return f"the command {command} failed with status {status}"
     try:
-        return Secret(printed.decode().partition("\n")[0].removesuffix("\r"))
+        text = printed.decode()
+        if text.startswith("-----BEGIN "):  # PEM has several lines
+            return Secret(text)
+        return Secret(text.partition("\n")[0].removesuffix("\r"))
     except UnicodeDecodeError:
         return f"the command {command} can't be used: what it prints is not UTF-8"
 

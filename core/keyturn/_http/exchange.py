@@ -178,7 +178,8 @@ def _version(certificate: ClientCertificate) -> object:
     """Return what changes when a certificate is renewed in place."""
     files = (certificate.certificate, certificate.key or certificate.certificate)
     try:
-        return certificate, *(Path(each).stat().st_mtime_ns for each in files)
+        paths = [each for each in files if isinstance(each, str)]
+        return certificate, *(Path(each).stat().st_mtime_ns for each in paths)
     except (OSError, ValueError):
         return object()  # it can't be read, as connecting reports
 

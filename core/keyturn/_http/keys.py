@@ -5,28 +5,56 @@ cryptography checks the numbers of an RSA key when it loads one, holding Python'
 """
 
 import base64
+import json
 import re
+from typing import Any
+
+from keyturn._secret import Secret
 
 # Bits of the longest number in a key; RSA keys have 2048 to 4096.
 MAX_BITS = 4096
 # Characters: a key of MAX_BITS has about 3,300, a chain of certificates may stand before it.
 _MAX_LENGTH = 32_768
 _MAX_DEPTH = 8
-UNREADABLE = "must be a private key as PEM, unencrypted, from -----BEGIN to -----END"
+UNREADABLE = (
+    "must be a private key as PEM, unencrypted, from -----BEGIN to -----END, or as JWK (RFC 7517)"
+)
+# The numbers of a key (RFC 7518 section 6, RFC 8037 section 2), in Base64.
+_NUMBERS = ("n", "e", "d", "p", "q", "dp", "dq", "qi", "x", "y")
+_LONGEST_NUMBER = MAX_BITS // 6 + 4
 _INTEGER, _OCTET_STRING, _SEQUENCE = 0x02, 0x04, 0x30
 _KEY_REGEX = re.compile(
     r"-----BEGIN [^\n]{0,40}?PRIVATE KEY-----(.*?)-----END ", re.ASCII | re.DOTALL
 )
 
 
+def is_pem(value: object) -> bool:
+    """Return whether a string is PEM (RFC 7468), and no path of a file."""
+    text = value.reveal() if isinstance(value, Secret) else value
+    return isinstance(text, str) and "-----BEGIN " in text
+
+
+def jwk_of(key: str) -> dict[str, Any] | None:
+    """Return a private key that is a JSON Web Key, or None when it is no JSON object."""
+    if not key.lstrip().startswith("{"):
+        return None
+    try:
+        content = json.loads(key)
+    except (ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
 def private_key_problem(pem: str) -> str | None:
     """Return what is wrong with the size of a private key, or None; it is not loaded.
 
     Args:
-        pem: The key as PEM, with whatever stands around it.
+        pem: The key as PEM, with whatever stands around it, or as JWK.
     """
     if len(pem) > _MAX_LENGTH:
         return f"must have {_MAX_LENGTH} characters at most"
+    if jwk := jwk_of(pem):
+        return _jwk_problem(jwk)
     if "OPENSSH" in pem:
         return "must be PKCS#8, not OpenSSH's own form: convert it with ssh-keygen -p -m PKCS8"
     blocks = _KEY_REGEX.findall(pem)
@@ -38,6 +66,16 @@ def private_key_problem(pem: str) -> str | None:
         if _longest_integer(der) > MAX_BITS // 8 + 1:  # a byte for the sign
             return f"must be a key of {MAX_BITS} bits at most"
     return None if blocks else UNREADABLE
+
+
+def _jwk_problem(jwk: dict[str, Any]) -> str | None:
+    if jwk.get("kty") not in {"RSA", "EC", "OKP"} or not isinstance(jwk.get("d"), str):
+        return UNREADABLE
+    if "oth" in jwk:
+        return "must be a key of two primes"
+    numbers = [str(jwk[name]) for name in _NUMBERS if name in jwk]
+    is_large = max(map(len, numbers)) > _LONGEST_NUMBER
+    return f"must be a key of {MAX_BITS} bits at most" if is_large else None
 
 
 def _longest_integer(der: bytes, depth: int = 0) -> int:

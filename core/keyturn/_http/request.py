@@ -41,13 +41,15 @@ class ClientCertificate:
     """What the client shows when the TLS connection is made (RFC 8705).
 
     Args:
-        certificate: The path of a PEM file with the certificate, and its chain if there is one.
-        key: The path of the PEM file with its private key; by default it is in the same file.
+        certificate: The path of a PEM file with the certificate, and its chain if there is one; or,
+            as a secret, what stands in such a file.
+        key: The path of the PEM file with its private key, or what stands in it; by default it is
+            beside the certificate.
         password: What the private key is encrypted with.
     """
 
-    certificate: str
-    key: str | None = None
+    certificate: str | Secret
+    key: str | Secret | None = None
     password: Secret | None = None
 
 
@@ -111,8 +113,8 @@ class TokenRequest:
 
     def secrets(self) -> list[Secret]:
         """Return every secret in the request, and what was made of secrets and sent last."""
-        password = self.certificate and self.certificate.password
-        found = [password] if password else []
+        shown = attrs.astuple(self.certificate) if self.certificate else ()
+        found = [each for each in shown if isinstance(each, Secret)]
         found += [Secret(sent) for value, sent in self._made if any(value.secrets())]
         pairs = (*self.parameters, *self.query_parameters, *self.extra_headers)
         for value in (*(each for _, each in pairs), self.content):

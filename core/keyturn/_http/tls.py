@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeGuard
 import httpx
 
 from keyturn import errors
+from keyturn._http.pem_files import pem_file
 from keyturn._http.values import usable
 from keyturn._once import cached_once
 
@@ -65,18 +66,21 @@ class Trust:
                 hint="Load the certificate into that context, or pass the path of a CA file.",
             )
         context = _new_context(self._tls)
-        for file in filter(None, (certificate.certificate, certificate.key)):
-            if problem := _file_problem(file, _MAX_CERTIFICATE):
+        for file in (certificate.certificate, certificate.key):
+            problem = _file_problem(file, _MAX_CERTIFICATE) if isinstance(file, str) else None
+            if problem:
                 raise errors.ConfigurationError(f"certificate: {file} can't be used: it {problem}.")
+        # An empty one keeps OpenSSL from asking at the terminal.
+        password = certificate.password.reveal() if certificate.password else ""
+
+        def load() -> None:
+            with pem_file(certificate.certificate) as chain, pem_file(certificate.key) as key:
+                context.load_cert_chain(chain or "", key, password)
+
+        given = certificate.certificate
         usable(
-            partial(
-                context.load_cert_chain,
-                certificate.certificate,
-                certificate.key,
-                # An empty one keeps OpenSSL from asking at the terminal.
-                certificate.password.reveal() if certificate.password else "",
-            ),
-            f"certificate: {certificate.certificate} can't be used",
+            load,
+            f"certificate: {given if isinstance(given, str) else 'the given PEM'} can't be used",
             "It must be a PEM file with the certificate, and with its private key unless "
             "certificate_key names that; certificate_password is what that key is encrypted with.",
         )

@@ -13,7 +13,7 @@ import attrs
 
 from keyturn import errors
 from keyturn._clock import SYSTEM
-from keyturn._http.keys import private_key_problem
+from keyturn._http.keys import jwk_of, private_key_problem
 from keyturn._once import importing
 from keyturn._redaction import Redaction
 from keyturn._secret import Secret
@@ -135,7 +135,7 @@ class ClientAssertion(DynamicValue):
                 is of another kind than the algorithm needs.
         """
         what = f"private_key: can't sign with {self.algorithm}"
-        hint = "Give the unencrypted private key as PEM, of the kind that the algorithm needs."
+        hint = "Give the unencrypted private key as PEM or JWK, of the algorithm's kind."
         if problem := private_key_problem(self.private_key.reveal()):
             raise errors.ConfigurationError(f"{what}: it {problem}.", hint=hint)
         with importing:
@@ -152,9 +152,8 @@ class ClientAssertion(DynamicValue):
         }
 
         def sign() -> str:
-            key = jwk.JWKRegistry.import_key(
-                self.private_key.reveal(), _KEY_TYPES[self.algorithm[:2]]
-            )
+            given = jwk_of(self.private_key.reveal()) or self.private_key.reveal()
+            key = jwk.JWKRegistry.import_key(given, _KEY_TYPES[self.algorithm[:2]])
             return jwt.encode(header, claims, key, algorithms=[self.algorithm])
 
         return usable(sign, what, hint)

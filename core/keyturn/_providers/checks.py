@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from keyturn._http.keys import UNREADABLE, private_key_problem
+from keyturn._http.keys import UNREADABLE, jwk_of, private_key_problem
 from keyturn._http.response import CODE_PATTERN, is_code
 from keyturn._http.urls import (
     DOMAIN_PROBLEM,
@@ -183,15 +183,21 @@ scope = each_matches(
     "must have one or more scope values of visible ASCII characters (RFC 6749 section 3.3)",
 )
 _private_key = matches(
-    rf"{_SPACE}*-----BEGIN [\s\S]*PRIVATE KEY-----[\s\S]*",
-    "must be a private key as PEM, from -----BEGIN to the last line",
+    rf"{_SPACE}*(?:-----BEGIN [\s\S]*PRIVATE KEY-----[\s\S]*|\{{[\s\S]*\}}{_SPACE}*)",
+    "must be a private key as PEM, from -----BEGIN to the last line, or as JWK",
+)
+# Characters of certificates as PEM, as of the files that have them.
+path_or_pem = matches(
+    rf"{ONE_LINE_PATTERN}|{_SPACE}*(?=[\s\S]{{0,1000000}}(?![\s\S]))[\s\S]*-----BEGIN [\s\S]*",
+    "must be the path of a PEM file, in one line, or what stands in one",
 )
 
 
 def _key_problem(key: Secret) -> str | None:
     """Check that a private key is one, and not too large; whether it can be read shows later."""
     problem = private_key_problem(key.reveal())
-    return _private_key(key) or (None if problem == UNREADABLE else problem)
+    is_readable = problem != UNREADABLE or jwk_of(key.reveal()) is not None
+    return _private_key(key) or (problem if is_readable else None)
 
 
 private_key = SchemaCheck(_key_problem, schema_of(_private_key))

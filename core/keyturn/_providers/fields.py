@@ -15,7 +15,7 @@ from keyturn._http.urls import (
     url_pattern,
     url_problem,
 )
-from keyturn._providers.checks import anchored, matches, schema_of
+from keyturn._providers.checks import anchored, matches, path_or_pem, schema_of
 from keyturn._providers.kinds import REQUIRED, choice_problem
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ Text = TypeVar("Text", bound=str | None)
 
 # A host name has at most 253 characters: this leaves as many as a label before it takes.
 _LONGEST_DOMAIN = 189
+# The media type that a JSON Schema has for a setting that may be PEM.
+PEM_TYPE = "application/x-pem-file"
 
 
 def setting(
@@ -84,6 +86,14 @@ def file(title: str, description: str = "", *, default: Text = REQUIRED) -> Text
     """
     declared: Any = setting(title, description, default=default)
     declared.metadata["file"] = True
+    return declared  # type: ignore[no-any-return]
+
+
+def pem(title: str, description: str = "", *, default: Text = REQUIRED) -> Text:
+    """Declare a field that is the path of a PEM file, or what stands in one, which is a secret."""
+    declared: Any = setting(title, description, default=default, check=path_or_pem)
+    declared.metadata.update(file=True, pem=True)
+    declared.metadata["schema"] = {**schema_of(path_or_pem), "contentMediaType": PEM_TYPE}
     return declared  # type: ignore[no-any-return]
 
 

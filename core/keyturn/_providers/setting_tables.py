@@ -10,7 +10,7 @@ from typing import Any, Literal
 from keyturn import errors
 from keyturn._providers.calls import NEEDED_SETTINGS
 from keyturn._providers.checks import between
-from keyturn._providers.fields import choice, domain, file, label, setting, url
+from keyturn._providers.fields import choice, domain, file, label, pem, setting, url
 from keyturn._providers.kinds import REQUIRED, choice_problem, convert, fields_of, kind_of
 from keyturn._providers.patterns import number_check, pattern_problem, text_check
 from keyturn._providers.rules import ABSENT, Rule
@@ -204,7 +204,7 @@ class _SettingTable(Record):
         if name in CREDENTIAL_FIELDS and declare is setting:
             usual = CREDENTIAL_FIELDS[name].metadata
             if "file" in usual:
-                declare = file
+                declare = pem if "pem" in usual else file
             elif usual["check"]:
                 further["check"] = usual["check"]
         if self.choices is not None:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, dataclass_transform
 import attrs
 
 from keyturn import errors
+from keyturn._http.keys import is_pem
 from keyturn._http.values import defect
 from keyturn._names import did_you_mean
 from keyturn._providers.checks import one_line, private_key, scope
-from keyturn._providers.fields import choice, domain, file, label, setting, url
+from keyturn._providers.fields import choice, domain, file, label, pem, setting, url
 from keyturn._providers.kinds import (
     REQUIRED,
     WrongValueError,
@@ -46,7 +47,7 @@ OPTION_NAMES = (
 @dataclass_transform(
     kw_only_default=True,
     frozen_default=True,
-    field_specifiers=(setting, label, domain, url, file, choice),
+    field_specifiers=(setting, label, domain, url, file, pem, choice),
 )
 class Record:
     """A frozen value with keyword-only fields, checked whenever one is made."""
@@ -147,7 +148,7 @@ class KeySettings(Settings):
 
     client_id: str = setting("Client ID", "The client's public name.")
     private_key: Secret = setting(
-        "Private key", "The client's private key as PEM.", check=private_key
+        "Private key", "The client's private key as PEM or JWK.", check=private_key
     )
     key_id: str | None = setting(
         "Key ID", "The key's name (`kid`), where the provider knows several keys.", default=None
@@ -158,12 +159,14 @@ class CertificateSettings(Settings):
     """The settings of a provider whose clients have a certificate (mutual TLS, RFC 8705)."""
 
     client_id: str = setting("Client ID", "The client's public name.")
-    certificate: str = file(
-        "Certificate", "The path of a PEM file with the client's certificate, and its chain."
+    certificate: str = pem(
+        "Certificate",
+        "The path of a PEM file with the client's certificate and its chain, or what stands in it.",
     )
-    certificate_key: str | None = file(
+    certificate_key: str | None = pem(
         "Certificate key",
-        "The path of a PEM file with its private key; by default it is in the same file.",
+        "The path of a PEM file with its private key, or what stands in it; by default it is "
+        "beside the certificate.",
         default=None,
     )
     certificate_password: Secret | None = setting(
@@ -239,7 +242,11 @@ def _fill(settings: Record, values: Mapping[str, Any]) -> list[errors.Problem]:
 def given_secrets(cls: type[Record], values: Mapping[str, Any]) -> list[Secret]:
     """Return the values of settings that are secret, whether they are right or wrong."""
     fields = fields_of(cls).items()
-    given = [values.get(name) for name, field in fields if kind_of(field.type)[0] is Secret]
+    given = [
+        values.get(name)
+        for name, field in fields
+        if kind_of(field.type)[0] is Secret or is_pem(values.get(name))
+    ]
     return [secret for each in given for secret in _secrets_in(each)]
 
 
@@ -264,6 +271,9 @@ def _checked(field: attrs.Attribute[Any], value: Any) -> Any:
     """
     if value is REQUIRED:
         raise WrongValueError("is required")
+    is_pem_field = field.metadata.get("pem")
+    if is_pem_field and isinstance(value, Secret):  # from a secret reference
+        value = value.reveal()
     converted = convert(value, field.type)
     if converted is None or value is field.default:
         return converted
@@ -273,4 +283,5 @@ def _checked(field: attrs.Attribute[Any], value: Any) -> Any:
     problem = problem or (check(converted) if check else None)
     if problem:
         raise WrongValueError(problem)
-    return converted
+    made: Any = converted
+    return Secret(made) if is_pem_field and is_pem(made) else made

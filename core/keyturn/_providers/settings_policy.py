@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from keyturn import errors
+from keyturn._http.keys import is_pem
 from keyturn._http.policy import PERMISSIVE, host_problem
 from keyturn._http.urls import host_of
 from keyturn._providers import calls
@@ -39,7 +40,7 @@ def provider_problem(provider: Provider[Any], policy: NetworkPolicy) -> Problem 
     """Return what keeps a provider from being used under a policy, whatever its settings."""
     for name, field in _restricted(provider.settings, policy).items():
         problem = _field_problem(name, field, policy)
-        if problem and field.default is attrs.NOTHING:
+        if problem and field.default is attrs.NOTHING and "pem" not in field.metadata:
             return Problem(name, f"is required by {provider.name}, and {problem}")
     return None
 
@@ -62,6 +63,7 @@ def forbidden_settings(
         for name, value in values.items()
         if name in fields
         and value is not None
+        and not (fields[name].metadata.get("pem") and is_pem(value))
         and value != fields[name].default
         and (problem := _field_problem(name, fields[name], policy))
     }
@@ -101,7 +103,7 @@ def _field_problem(name: str, field: attrs.Attribute[Any], policy: NetworkPolicy
 def _used_files(settings: Settings, request: TokenRequest) -> Iterator[Problem]:
     """Yield settings that are not declared as files, and name those of the certificate."""
     certificate = request.certificate
-    paths = {certificate.certificate, certificate.key} if certificate else set()
+    paths = [certificate.certificate, certificate.key] if certificate else []
     for name, field in fields_of(type(settings)).items():
         value = getattr(settings, name)
         if isinstance(value, str) and value in paths and value != field.default:
