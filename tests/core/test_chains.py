@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -38,6 +40,7 @@ class Platform:
 
     Attributes:
         requests: The path, the headers and the parameters of each request.
+        bodies: Their bodies.
         sessions: The sessions that can be exchanged.
         document: The document, without its own URL.
         refusal: The status and the code for a session that can't be.
@@ -46,6 +49,7 @@ class Platform:
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, dict[str, str], dict[str, Any]]] = []
+        self.bodies: list[bytes] = []
         self.sessions: set[str] = set()
         self.issued = 0
         self.refusal = 401, "invalid_token"
@@ -56,7 +60,8 @@ class Platform:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 size = int(self.headers.get("Content-Length", "0"))
-                sent = {k: v[0] for k, v in parse_qs(self.rfile.read(size).decode()).items()}
+                platform.bodies.append(self.rfile.read(size))
+                sent = {k: v[0] for k, v in parse_qs(platform.bodies[-1].decode()).items()}
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 platform.requests.append((self.path, headers, sent))
                 status, content = platform.response(self.path, sent)
@@ -180,6 +185,37 @@ def test_token_is_exchanged_and_each_step_is_kept(platform: Platform) -> None:
         "account": "7",
         "scope": "read",
     }
+
+
+def test_first_token_may_stand_anywhere_in_the_second_request(platform: Platform) -> None:
+    """A header made of a scheme and the session, or a signature by it, could not be described."""
+    platform.sessions = Accepting()
+    data = description(
+        platform,
+        body_format="json",
+        parameters={"login": {"session": "{previous.access_token}", "of": ["{pair}"]}},
+        token_headers={"Authorization": "Session {previous.access_token}", "X-Sign": "{signature}"},
+        values={
+            "pair": {"template": "{client_id}:{previous.account.id}", "encoding": "base64"},
+            "signature": {
+                "template": "{request.body}",
+                "digest": "sha256",
+                "hmac_key": "{previous.access_token}",
+            },
+        },
+    )
+    with connect(data, STORE, settings={"client_id": "anywhere"}) as connection:
+        connection.token()
+        shown = connection.explain()
+
+    _, headers, _ = platform.requests[1]
+    body = platform.bodies[1]
+    session = "made-up-session-1"
+    pair = base64.b64encode(b"anywhere:7").decode()
+    assert json.loads(body)["login"] == {"session": session, "of": [pair]}
+    assert headers["authorization"] == f"Session {session}"
+    assert headers["x-sign"] == hmac.digest(session.encode(), body, "sha256").hex()
+    assert session not in shown
 
 
 def test_fingerprint_has_that_of_the_step_before(platform: Platform) -> None:

@@ -55,8 +55,8 @@ def named_values(
     for name in _names_of(values):
         if name in names:
             known[name] = names[name]
-        elif _is_of_token(name):
-            known[name] = None
+        elif name not in known and (_is_of_token(name) or "." in name):
+            known[name] = None  # API requests know the token, and token requests other steps
     for name, table in values.items():
         known[name] = _value(name, table, settings, known)
     return _Names({name: known[name] for name in values}, names)
