@@ -23,7 +23,7 @@ OTHER_TYPES |= {"MeterProvider", "Retry", "TracerProvider", "_PoolManager"}
 # Aliases of Literal, Callable and tuple: who calls writes the value itself.
 ALIASES = {
     "BodyFormat", "Check", "ClientAuthentication", "Dialect", "Kind", "LifetimeFormat", "Listener",
-    "Pairs", "Reason", "State", "Style",
+    "Pairs", "Reason", "State", "Style", "Value",
 }  # fmt: skip
 
 

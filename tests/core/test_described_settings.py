@@ -161,7 +161,11 @@ def test_key_and_certificate_keep_their_own_check(name: str) -> None:
     provider = described(credentials=name, settings={name: table})
 
     assert keyturn.problems(provider, {"client_id": "x", name: "-----x"}) == (
-        [keyturn.Problem(name, "must be a private key as PEM, from -----BEGIN to the last line")]
+        [
+            keyturn.Problem(
+                name, "must be a private key as PEM, from -----BEGIN to the last line, or as JWK"
+            )
+        ]
         if name == "private_key"
         else []
     )

@@ -39,6 +39,20 @@ TENANT = SETTINGS["tenant"]["default"]
 UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 
+@pytest.fixture
+def platform(platform: Platform) -> Platform:
+    """Give a function that connects to a platform; of `SETTINGS` it has those that it uses."""
+
+    def connect(data: dict[str, Any], /, **settings: Any) -> keyturn.Connection:
+        if data.get("settings") is SETTINGS:
+            others = str({name: each for name, each in data.items() if name != "settings"})
+            used = {n: table for n, table in SETTINGS.items() if n == "scope" or n in others}
+            data = data | {"settings": used}
+        return platform(data, **settings)
+
+    return connect
+
+
 def b64(text: str) -> str:
     """Return text in Base64."""
     return base64.b64encode(text.encode()).decode()
@@ -542,8 +556,9 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"parameters": {"a": {"b": ["{missing}"]}}, "body_format": "json"},
      "parameters: '{missing}' names {missing}, which is not a setting"),
     ({"parameters": {"a": "{client_id|missing}"}}, "names {missing}, which is not a setting"),
+    ({"parameters": {"a": "{client_id|}"}}, "which is no placeholder: write {client_id}"),
     *(({"parameters": {"a": text}}, "is not a template") for text in
-      ("{client_id|}", "{|}", "{client_id|x y}", "{client_id:xml}", "{client_id!s:json}")),
+      ("{|}", "{client_id|x y}", "{client_id:xml}", "{client_id!s:json}")),
     ({"api_url": "https://{tenant|client_secret}.example", "settings": SETTINGS},
      "names {client_secret}, a secret, which must not be in an address"),
     ({"body": "x"}, "content_type: is required with body"),

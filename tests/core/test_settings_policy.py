@@ -116,6 +116,7 @@ def test_a_provider_that_needs_a_file_says_so_once() -> None:
     provider = keyturn.plugins.provider_from_data(
         {
             "token_url": "https://login.example/token",
+            "parameters": {"bundle": "{bundle}"},
             "settings": {"bundle": {"kind": "file", "title": "Bundle"}},
         },
         name="acme",
@@ -133,6 +134,7 @@ def test_a_file_of_a_provider_as_data_is_a_file(kind: str) -> None:
     provider = keyturn.plugins.provider_from_data(
         {
             "token_url": "https://login.example/token",
+            "parameters": {"file": f"{{{name}}}"},
             "settings": {name: {"kind": kind, "title": "File", "optional": True}},
         },
         name="acme",

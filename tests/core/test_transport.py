@@ -276,7 +276,7 @@ def test_refused_connection_is_reported(
 
     assert isinstance(error, errors.EndpointUnavailable)
     assert f"http://127.0.0.1:{port}/token failed: Connection refused." in str(error)
-    assert "Check the network" in error.hint
+    assert "Check that a server listens at this address" in error.hint
 
 
 def test_netrc_is_not_read(

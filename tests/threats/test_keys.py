@@ -102,6 +102,10 @@ EFFECTIVE: dict[str, dict[str, Any]] = {
         "grant_type": "other",
         "parameters": {"a": "b"},
         "token_headers": {"X-A": "b"},
+        "query": {"a": "b"},
+        "body": None,  # goes with the next
+        "content_type": "application/vnd.acme+json",
+        "values": None,  # matter where a parameter, header or body has them
         "token_field": "id_token",
         "token_type": "",
         "lifetime_field": "other",

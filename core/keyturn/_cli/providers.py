@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from keyturn import errors
 from keyturn._cli.commands import DONE, FAILED, print_rows
-from keyturn._config.configuration import parse
+from keyturn._config.setting_values import parse
 from keyturn._names import escaped
 from keyturn._plugins import loading as plugins
 from keyturn._plugins.descriptions import provider_from_file

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import json
 import logging
 import os
 from typing import TYPE_CHECKING, Any
@@ -16,12 +14,11 @@ from keyturn import errors
 from keyturn._config.directories import user_directory
 from keyturn._config.providers import chosen_provider, provider_problems
 from keyturn._config.references import RawSetting, reference_problem, resolve_all
+from keyturn._config.setting_values import may_refer, plain, schemas_of
 from keyturn._connection import Connection, make_connection
 from keyturn._names import did_you_mean, in_one_line
 from keyturn._providers import calls
 from keyturn._providers import settings as provider_settings
-from keyturn._providers.fields import PEM_TYPE
-from keyturn._providers.schema import json_schema
 from keyturn._secret import Secret
 from keyturn._tokens.options import Options, Specification, option_problem
 from keyturn.stores._opening import STORE_VARIABLE, shared_encrypted_store, shared_store
@@ -113,9 +110,7 @@ class Configuration:
             provider,
             settings if _references_in(raw, provider) else settings(),
             name,
-            Options(
-                **{key: _plain(raw[key], {"type": "number"}) for key in _OPTIONS if key in raw}
-            ),
+            Options(**{key: plain(raw[key], {"type": "number"}) for key in _OPTIONS if key in raw}),
         )
         return make_connection(specification, self.open_store(name))
 
@@ -146,11 +141,11 @@ class Configuration:
         """Yield what is wrong with the form of a connection's settings."""
         if "provider" not in raw:
             yield errors.Problem(f"connections.{name}.provider", "is required")
-        schemas = _schemas(*([provider.settings] if provider else _COMMON_SETTINGS))
+        schemas = schemas_of(*([provider.settings] if provider else _COMMON_SETTINGS))
         for setting, each in raw.items():
             problem = None
             if setting in _OPTIONS:
-                problem = option_problem(setting, _plain(each, {"type": "number"}))
+                problem = option_problem(setting, plain(each, {"type": "number"}))
             elif setting in _OWN:
                 problem = None if isinstance(each.value, str) else "must be a string"
             elif schemas.get(setting, {}).get("writeOnly"):
@@ -227,16 +222,16 @@ def variable_name(name: str) -> str:
 def _timeout(raw: RawSettings) -> float:
     """Return the seconds that a connection's references may take, all together."""
     number = {"type": "number"}
-    return _plain(raw["timeout"], number) if "timeout" in raw else Options().timeout
+    return plain(raw["timeout"], number) if "timeout" in raw else Options().timeout
 
 
 def _references_in(raw: RawSettings, provider: Provider[Any]) -> dict[str, RawSetting]:
     """Return the settings that refer to a secret."""
-    schemas = _schemas(provider.settings)
+    schemas = schemas_of(provider.settings)
     return {
         setting: each
         for setting, each in raw.items()
-        if isinstance(each.value, dict) and _may_refer(schemas.get(setting, {}))
+        if isinstance(each.value, dict) and may_refer(schemas.get(setting, {}))
     }
 
 
@@ -247,9 +242,9 @@ def _read(
 
     A reference that `secrets` doesn't resolve is not checked.
     """
-    schemas = _schemas(provider.settings)
+    schemas = schemas_of(provider.settings)
     known = [setting for setting in raw if setting in schemas and setting not in _OWN]
-    values = {setting: _plain(raw[setting], schemas[setting]) for setting in known}
+    values = {setting: plain(raw[setting], schemas[setting]) for setting in known}
     references = _references_in(raw, provider)
     values |= {setting: secrets.get(setting, _PLACEHOLDER) for setting in references}
     settings, problems = calls.translate_errors(
@@ -264,42 +259,6 @@ def _read(
         # A placeholder need not be what the setting demands, such as a key as PEM.
         if each.path not in references or each.path in secrets
     ]
-
-
-def _may_refer(schema: Mapping[str, Any]) -> bool:
-    return bool(schema.get("writeOnly")) or schema.get("contentMediaType") == PEM_TYPE
-
-
-def _plain(raw: RawSetting, schema: Mapping[str, Any]) -> Any:
-    """Return a setting's value as a provider reads it; a secret is wrapped."""
-    if schema.get("writeOnly") and isinstance(raw.value, str):
-        return Secret(raw.value)
-    return parse(raw.value, schema) if raw.from_environment else raw.value
-
-
-def parse(value: str, schema: Mapping[str, Any]) -> Any:
-    """Return what a string stands for in a setting of that JSON Schema, else the string itself."""
-    types = schema.get("type", ())
-    if not {"object", "integer", "number", "boolean"}.isdisjoint(
-        [types] if isinstance(types, str) else types
-    ):
-        with contextlib.suppress(ValueError, RecursionError):
-            return json.loads(value if "object" in types else value.lower())
-    return value
-
-
-def _schemas(*kinds: type[Settings]) -> dict[str, Any]:
-    """Return the JSON Schemas of the settings of classes, by their names."""
-    return _schemas_of(kinds)
-
-
-@functools.lru_cache(maxsize=64)  # a file may have thousands of connections to one provider
-def _schemas_of(kinds: tuple[type[Settings], ...]) -> dict[str, Any]:
-    return {
-        setting: schema
-        for kind in kinds
-        for setting, schema in json_schema(kind, "")["properties"].items()
-    }
 
 
 def _default_store() -> TokenStore:

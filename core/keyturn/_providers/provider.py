@@ -298,13 +298,11 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
     def _content(self, settings: S, names: Mapping[str, Value | None]) -> Value:
         """Return the whole body of the token request."""
         kind = self.content_type.lower()
-        word = next(each for each in _BODY_ENCODINGS if each in kind)
-        encoding = _BODY_ENCODINGS[word]
+        encoding = next(each for word, each in _BODY_ENCODINGS.items() if word in kind)
         content = templates.render(self.body, settings, names, encoding=encoding)
         if content is None:
-            raise errors.ConfigurationError(
-                f"provider {self.name}: body names a setting that isn't given."
-            )
+            message = f"provider {self.name}: body names a setting that isn't given."
+            raise errors.ConfigurationError(message)
         return content
 
     def _response_mapping(self, settings: S) -> str:

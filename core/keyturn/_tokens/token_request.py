@@ -12,6 +12,7 @@ import attrs
 
 from keyturn import errors
 from keyturn._clock import SYSTEM
+from keyturn._http.encoding_hint import encoding_hint
 from keyturn._http.policy import PERMISSIVE
 from keyturn._http.response import (
     DEFAULT_RETRY_AFTER,
@@ -20,7 +21,6 @@ from keyturn._http.response import (
     error_for,
     retry_after,
 )
-from keyturn._http.values import BasicCredentials
 from keyturn._providers import calls
 from keyturn._rate_limit import RateLimit, whole_seconds
 from keyturn._redaction import Redaction
@@ -203,7 +203,7 @@ def _read(
             only_oauth=own.options.policy != PERMISSIVE,
         )
         if response.status == 403 or isinstance(failure, errors.InvalidClient):
-            failure.hint += _encoding_hint(request)
+            failure.hint += encoding_hint(request)
         raise failure
     token = _checked(credentials, calls.read_token(provider, settings, response, request))
     snapshot = own.plan(token, began, request.fingerprint)
@@ -216,20 +216,6 @@ def _read(
         "the token endpoint's token has expired already.",
         hint="Check lifetime_field and lifetime_format, and the clocks of server and machine.",
     )
-
-
-def _encoding_hint(request: TokenRequest) -> str:
-    """Return a hint if servers disagree on how the credentials of HTTP Basic are encoded."""
-    for _, value in request.extra_headers:
-        if isinstance(value, BasicCredentials):
-            other = attrs.evolve(value, form_encoded=not value.form_encoded)
-            if value.value(0.0) != other.value(0.0):
-                way = "client_secret_basic_raw" if value.form_encoded else "client_secret_basic"
-                return (
-                    " Or client_id or client_secret has a character that some servers expect in "
-                    f'another encoding: then set client_authentication to "{way}".'
-                )
-    return ""
 
 
 def _checked(credentials: Credentials, token: Token) -> Token:
