@@ -57,7 +57,7 @@ def _string(datum: str, kind: Any, value: str) -> object:
         return path(value)
     if get_origin(kind) is Literal:
         return value_for(datum, value, get_args(kind))
-    if kind in {int, float, frozenset}:
+    if kind in {int, float} or get_origin(kind) is frozenset:
         found = re.fullmatch(r"\s*([0-9]{1,15})(?:\.0*)?\s*(?:s|secs?|seconds?)?\s*", value)
         return found and int(found[1])
     return _FIXES[datum](value) if datum in _FIXES else ""
