@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
-import sys
 import tempfile
 import tomllib
 from pathlib import Path
@@ -36,8 +34,8 @@ class Platform:
 
     @property
     def description(self) -> dict[str, Any]:
-        """The description; empty where the provider is a module."""
-        description: dict[str, Any] = self.data.get("provider", {})
+        """The description."""
+        description: dict[str, Any] = self.data["provider"]
         return description
 
     @property
@@ -53,29 +51,13 @@ class Platform:
 
     @functools.cached_property
     def provider(self) -> keyturn.plugins.Provider[Any]:
-        """The provider, out of the description or of the module with its methods."""
+        """The provider, out of the description."""
         if "extends" in self.description:
             with tempfile.TemporaryDirectory() as folder:
                 for each in (self.path, HERE / self.description["extends"]):
                     Path(folder, each.name).write_text(description_in(each), encoding="utf-8")
                 return keyturn.plugins.provider_from_file(Path(folder, self.path.name))
-        if "methods" not in self.data:
-            return keyturn.plugins.provider_from_data(self.description, name=self.name)
-        # Under a name that nothing else has: attrs looks its module up by it.
-        name = f"platform of {self.name}"
-        spec = importlib.util.spec_from_file_location(name, HERE / self.data["methods"])
-        assert spec is not None
-        assert spec.loader is not None
-        module = sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        provider: keyturn.plugins.Provider[Any] = module.keyturn_provider()
-        return provider
-
-    @property
-    def overridden(self) -> list[str]:
-        """The methods that it overrides."""
-        mine, base = vars(type(self.provider)), vars(keyturn.plugins.Provider)
-        return [name for name in mine if name in base and callable(mine[name]) and name[0] != "_"]
+        return keyturn.plugins.provider_from_data(self.description, name=self.name)
 
     @property
     def peculiarities(self) -> list[str]:

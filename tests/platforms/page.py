@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from tests.platforms.described import HERE, PLATFORMS, Platform
 
@@ -24,22 +26,51 @@ def setting_has(*keys: str) -> Ability:
     return lambda platform: any({*keys} & table.keys() for table in platform.setting_tables)
 
 
+def value_has(**wanted: object) -> Ability:
+    """Return whether a platform has a named value with certain keys: `...` is any, None is none."""
+
+    def fits(table: Mapping[str, Any]) -> bool:
+        return all(
+            key in table if each is ... else table.get(key) == each for key, each in wanted.items()
+        )
+
+    return lambda platform: any(map(fits, platform.provider.values.values()))
+
+
 # From the common to the rare, as the page has them.
 ABILITIES: dict[str, Ability] = {
     "JSON body": has("body_format", "json"),
     "parameters in the query alone": has("body_format", "query"),
     "GET": has("method", "GET"),
+    "PUT": has("method", "PUT"),
+    "JSON values that are nested, or no strings": lambda each: any(
+        not isinstance(value, str)
+        for table in (each.provider.parameters, each.provider.assertion_claims)
+        for value in table.values()
+    ),
+    "query beside a body": differs("query"),
+    "other media type of the body": differs("content_type"),
     "id and secret as headers": has("client_authentication", "client_secret_headers"),
     "signed JWT (`private_key_jwt`)": has("client_authentication", "private_key_jwt"),
     "client certificate": has("client_authentication", "tls_client_auth"),
+    "Base64 of one or several values": value_has(encoding="base64", digest=None),
+    "hash": value_has(digest=..., hmac_key=None),
+    "HMAC": value_has(hmac_key=...),
+    "time, or a day ahead, in the request": value_has(time=...),
+    "requests signed with their body": lambda each: "{request.body}" in str(each.description),
+    "alternatives of settings": lambda each: bool(re.search(r"\{\w+\|", str(each.description))),
     "further headers of the token request": differs("token_headers"),
     "scopes with another separator": differs("scope_separator"),
     "token elsewhere in the response": lambda each: "." in each.provider.token_field,
     "the whole body is the token": has("token_field", ""),
     "other media type of the response": differs("media_types"),
+    "several statuses of success": lambda each: "[" in str(each.description.get("token_status")),
     "lifetime as the end, in epoch time": has("lifetime_format", "epoch", "epoch_milliseconds"),
     "lifetime as a date": has("lifetime_format", "date"),
     "lifetime in milliseconds": has("lifetime_format", "milliseconds"),
+    "lifetime as a clock, or a date of own form": lambda each: bool(
+        re.search("[:%]", each.provider.lifetime_format)
+    ),
     "lifetime from the token's own `exp`": has("lifetime_format", "jwt"),
     "no lifetime in the response": differs("missing_lifetime"),
     "own codes of errors": differs("error_codes"),
@@ -55,6 +86,8 @@ ABILITIES: dict[str, Ability] = {
     "further parameters in the query of API requests": differs("api_query"),
     "an API's 403 that means the token": differs("rejected_status"),
     "an API's codes that mean the token": differs("rejected_codes"),
+    "a second step, with a value of the first": lambda each: "previous" in each.description,
+    "discovery": lambda each: "discovery" in each.description,
     "revocation": differs("revocation_url"),
     "`extends`": lambda each: "extends" in each.description,
     "setting `scope` by itself": lambda each: (
@@ -68,13 +101,12 @@ HEAD = """\
 
 The repository's tests compare these platforms' client-credentials flows with their public
 documentation: the token request byte for byte, a response, errors, and what an API request needs.
-The tests contact no platform. Each platform is a file of `tests/platforms`. {data} of {all} are
-data alone, in the form that `keyturn.plugins.provider_from_data` takes. For the others, the table
-names the methods of `keyturn.plugins.Provider` that they override. «Peculiarities» are the data
+The tests contact no platform. Each platform is a file of `tests/platforms`. All {all} are data
+alone, in the form that `keyturn.plugins.provider_from_data` takes. «Peculiarities» are the data
 that differ from RFC 6749.
 
-| platform | authentication | body | peculiarities | method needed? | source |
-|---|---|---|---|---|---|
+| platform | authentication | body | peculiarities | source |
+|---|---|---|---|---|
 {rows}
 
 ## Abilities
@@ -97,10 +129,8 @@ known, but was not looked up again when the file was written.
 
 def page() -> str:
     """Return the page of the reference as it must be."""
-    without = [each for each in PLATFORMS if "methods" not in each.data]
     by_title = sorted(PLATFORMS, key=lambda each: each.provider.title.casefold())
     return HEAD.format(
-        data=len(without),
         all=len(PLATFORMS),
         rows="\n".join(map(row, by_title)),
         abilities="\n".join(ability(name, by_title) for name in ABILITIES),
@@ -118,7 +148,6 @@ def row(platform: Platform) -> str:
         f"`{provider.client_authentication}`",
         body,
         code(platform.peculiarities) or "none",
-        code(platform.overridden) or "no",
         f"[{host}]({platform.data['source']})",
     ]
     return f"| {' | '.join(cells)} |"
