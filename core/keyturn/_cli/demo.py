@@ -1,14 +1,11 @@
-"""The commands that run the emulator; each step of the demonstration checks what it prints."""
+"""The demonstration, against the emulator; each step checks what it prints."""
 
 from __future__ import annotations
 
-import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,13 +15,14 @@ import attrs
 import httpx
 
 from keyturn._cli.commands import DONE, FAILED
+from keyturn._cli.emulate import connection_table
 from keyturn._connect import connect
 from keyturn.integrations.httpx import KeyturnAuth
 from keyturn.testing import Emulator
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from keyturn._connection import Connection
 
@@ -34,8 +32,6 @@ _THREADS = 100
 _PROCESSES = 8
 _SLOW = 0.2
 _LIFETIME = 3
-# On Windows, a thread that waits without a limit gets no signal.
-_SIGNAL_PAUSE = 1.0
 _DEMO_HEADING = """\
 keyturn turns client credentials into a valid access token, exactly when one is needed.
 The four providers are emulated on this machine; no request leaves it.
@@ -44,12 +40,6 @@ _ENDING = """
 Next:  keyturn emulate     runs the emulator, and prints a keyturn.toml for it
        keyturn providers   lists the providers
        keyturn check       checks your own connections in keyturn.toml"""
-
-_EMULATE_HEADING = """\
-# The emulator of the four providers; its made-up credentials are valid while it runs.
-# keyturn reads secrets only from a file that no other user can open:
-#   (umask 077; keyturn emulate >emulator.toml) & keyturn --config emulator.toml check
-"""
 
 
 def demo(arguments: argparse.Namespace) -> int:
@@ -61,37 +51,6 @@ def demo(arguments: argparse.Namespace) -> int:
         failed = [title for title, step in _STEPS if not _succeeds(title, step(stage), out)]
     print(f"\nFailed: {', '.join(failed)}." if failed else _ENDING, file=out)
     return FAILED if failed else DONE
-
-
-def emulate(arguments: argparse.Namespace) -> None:
-    """Run the emulator until it is interrupted or terminated, its keyturn.toml printed first."""
-    ended = threading.Event()
-
-    def end(*_: object) -> None:
-        ended.set()
-
-    handlers = {each: signal.signal(each, end) for each in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        with Emulator(port=arguments.port) as emulator:
-            tables = [
-                f"# keyturn request {provider} GET {emulator.resource(provider)}\n"
-                + _connection_table(provider, provider, emulator.settings(provider))
-                for provider in emulator.providers
-            ]
-            print(_EMULATE_HEADING, *tables, sep="\n", file=arguments.out, flush=True)
-            print("keyturn: the emulator runs until it is interrupted (Ctrl-C).", file=sys.stderr)
-            while not ended.is_set():
-                ended.wait(_SIGNAL_PAUSE)
-    finally:
-        for each, handler in handlers.items():
-            signal.signal(each, handler)
-
-
-def _connection_table(name: str, provider: str, settings: Mapping[str, str | int]) -> str:
-    """Return a connection as a table of keyturn.toml."""
-    values = {"provider": provider, **settings}.items()
-    lines = [f"{setting} = {json.dumps(value)}\n" for setting, value in values]
-    return "".join([f"[connections.{name}]\n", *lines])
 
 
 def _succeeds(title: str, lines: Iterator[str], out: TextIO) -> bool:
@@ -172,7 +131,7 @@ def _many_processes(stage: _Stage) -> Iterator[str]:
     provider = "commercelayer"
     settings = stage.emulator.settings(provider, kind="sales_channel") | {"store": stage.store}
     config = stage.directory / "keyturn.toml"
-    config.write_text(_connection_table("shop", provider, settings), encoding="utf-8")
+    config.write_text(connection_table("shop", provider, settings), encoding="utf-8")
     stage.emulator.fault(provider, "slow", seconds=_SLOW)
     outputs = stage.count(1, lambda: _run_processes(config))
     _require(len(set(outputs)) == 1 and all(outputs), "the processes' tokens differ")

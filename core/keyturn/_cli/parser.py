@@ -116,6 +116,13 @@ def _port(value: str) -> int:
     return port
 
 
+def _lifetime(value: str) -> int:
+    lifetime = int(value)
+    if not 1 <= lifetime < 1 << 31:
+        raise argparse.ArgumentTypeError("must be a number of seconds from 1 to 2147483647")
+    return lifetime
+
+
 def _header(header: str) -> tuple[str, str]:
     name, colon, value = header.partition(":")
     if not colon or not re.fullmatch(_HEADER_NAME_PATTERN, name) or not value.isprintable():
@@ -129,9 +136,30 @@ _NAME: _Arguments = {"name": {"metavar": "NAME", "help": "the connection"}}
 _COMMANDS: dict[str, tuple[str, str, _Arguments]] = {
     "demo": ("demo", "Show what keyturn does, against its own emulator", {}),
     "emulate": (
-        "demo",
+        "emulate",
         "Run the emulator of the four providers",
-        {"--port": {"type": _port, "default": 0, "help": "the first of four ports"}},
+        {
+            "--output": {
+                "metavar": "FILE",
+                "help": "write the keyturn.toml to this file, for this user alone, instead of "
+                "printing it",
+            },
+            "--host": {
+                "default": "127.0.0.1",
+                "help": "the name or IPv4 address to listen on (default: 127.0.0.1); in a "
+                "container 0.0.0.0",
+            },
+            "--port": {"type": _port, "default": 0, "help": "the first of four ports"},
+            "--lifetime": {
+                "type": _lifetime,
+                "metavar": "SECONDS",
+                "help": "of all tokens (default: the providers' own)",
+            },
+            "--stable": {
+                "action": "store_true",
+                "help": "the same client IDs and secrets at each start, which anyone knows",
+            },
+        },
     ),
     "providers": ("providers", "List the installed providers", _TABLE),
     "plugins": (

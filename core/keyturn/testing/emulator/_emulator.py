@@ -6,11 +6,12 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from keyturn._names import did_you_mean
 from keyturn.errors import ConfigurationError
 from keyturn.testing.emulator._commercelayer import CommerceLayer
 from keyturn.testing.emulator._norce import NorceCommerce, NorceStorm
 from keyturn.testing.emulator._orocommerce import OroCommerce
-from keyturn.testing.emulator._server import HOST, Acceptor, Listener
+from keyturn.testing.emulator._server import Acceptor, Listener
 from keyturn.testing.emulator._service import Service
 
 if TYPE_CHECKING:
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from keyturn import NetworkPolicy
     from keyturn.testing._messages import ReceivedRequest
 
+_HOST = "127.0.0.1"
+_ALL_ADDRESSES = "0.0.0.0"  # noqa: S104 - only who asks for it gets it
+# What a signed integer of 32 bits holds, as clients may store the lifetime in one.
+_MAX_LIFETIME = (1 << 31) - 1
 _ORIGINS = (NorceCommerce, NorceStorm, OroCommerce, CommerceLayer)
 
 
@@ -36,13 +41,19 @@ class Emulator:
     Args:
         port: The port of the first provider; the others' follow in the order of `providers`. 0
             takes any that are free.
-        lifetime: The tokens' lifetime in seconds, from 1; None for the documented ones.
+        host: The name or IPv4 address of this machine to listen on, which is also the host of the
+            URLs; with `0.0.0.0`, for a container, they have 127.0.0.1. Connections of keyturn
+            accept http URLs of loopback only.
+        lifetime: The tokens' lifetime in seconds, from 1 to 2147483647; None for the documented
+            ones.
+        stable: Whether the client IDs and secrets are the same for every emulator; anyone knows
+            them. By default they are random.
         rate_limits: Whether the documented rate limits are kept.
         now: Returns the time in epoch seconds, for lifetimes, rate limits and the overlap of
             Commerce Layer's tokens.
 
     Raises:
-        keyturn.errors.ConfigurationError: The lifetime is not an integer from 1.
+        keyturn.errors.ConfigurationError: The lifetime is out of range, or the host empty.
 
     Example:
         >>> import httpx
@@ -58,14 +69,22 @@ class Emulator:
         self,
         *,
         port: int = 0,
+        host: str = _HOST,
         lifetime: int | None = None,
         rate_limits: bool = True,
+        stable: bool = False,
         now: Callable[[], float] = time.time,
     ) -> None:
         _check_lifetime(lifetime)
+        if not host:
+            raise ConfigurationError("the emulator's host must not be empty.")
+        self._host = host
+        origins = [origin(lifetime, now) for origin in _ORIGINS]
+        if stable:
+            for origin in origins:
+                origin.use_stable_credentials()
         self._services = {
-            origin.name: Service(origin(lifetime, now), rate_limits=rate_limits)
-            for origin in _ORIGINS
+            origin.name: Service(origin, rate_limits=rate_limits) for origin in origins
         }
         self._ports = [port + offset if port else 0 for offset in range(len(_ORIGINS))]
         self._acceptor: Acceptor | None = None
@@ -74,19 +93,21 @@ class Emulator:
         """Listen, and return this emulator; after a `stop`, on the same ports.
 
         Raises:
-            keyturn.errors.ConfigurationError: A port is in use, or invalid.
+            keyturn.errors.ConfigurationError: A port is in use, or the host or a port
+                is invalid.
         """
         if self._acceptor is not None:
             return self
         with contextlib.ExitStack() as opened:
             listeners: list[Listener] = []
             for port, service in zip(self._ports, self._services.values(), strict=True):
-                listeners.append(Listener(port, service))
+                listeners.append(Listener(self._host, port, service))
                 opened.callback(listeners[-1].server_close)
             opened.pop_all()
         self._ports = [listener.port for listener in listeners]
+        host = _HOST if self._host == _ALL_ADDRESSES else self._host
         for port, service in zip(self._ports, self._services.values(), strict=True):
-            service.start(f"http://{HOST}:{port}")
+            service.start(f"http://{host}:{port}")
         self._acceptor = Acceptor(listeners)
         return self
 
@@ -177,10 +198,11 @@ class Emulator:
 
         Args:
             provider: One of `providers`.
-            seconds: The lifetime in seconds, from 1; None for the documented one.
+            seconds: The lifetime in seconds, from 1 to 2147483647; None for the documented one.
 
         Raises:
-            keyturn.errors.ConfigurationError: The provider is unknown, or the lifetime too short.
+            keyturn.errors.ConfigurationError: The provider is unknown, or the lifetime out of
+                range.
         """
         _check_lifetime(seconds)
         self._service(provider).set_lifetime(seconds)
@@ -216,13 +238,16 @@ class Emulator:
         if provider not in self._services:
             known = ", ".join(self.providers)
             raise ConfigurationError(
-                f"the emulator has no provider {provider!r}.", hint=f"Known providers: {known}."
+                f"the emulator has no provider {provider!r}."
+                f"{did_you_mean(provider, self.providers)}",
+                hint=f"Known providers: {known}.",
             )
         return self._services[provider]
 
 
 def _check_lifetime(seconds: int | None) -> None:
-    if seconds is not None and (not isinstance(seconds, int) or seconds < 1):
+    if seconds is not None and not (isinstance(seconds, int) and 1 <= seconds <= _MAX_LIFETIME):
         raise ConfigurationError(
-            "the emulator's lifetime must be an integer number of seconds from 1."
+            "the emulator's lifetime must be an integer number of seconds from 1 to "
+            f"{_MAX_LIFETIME}."
         )

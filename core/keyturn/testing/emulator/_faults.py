@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from keyturn._names import did_you_mean
 from keyturn.errors import ConfigurationError
 from keyturn.testing._messages import Response, html_response
 
@@ -111,7 +112,8 @@ def make_fault(origin: Origin, kind: str, options: Mapping[str, Any]) -> Fault:
     if kind not in makers:
         known = ", ".join(makers)
         raise ConfigurationError(
-            f"{origin.name} has no fault {kind!r}.", hint=f"Known faults: {known}."
+            f"{origin.name} has no fault {kind!r}.{did_you_mean(kind, makers)}",
+            hint=f"Known faults: {known}.",
         )
     try:
         return makers[kind](origin, **options)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import abc
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import attrs
+
 from keyturn.errors import ConfigurationError
 from keyturn.testing._messages import Response, html_response
 from keyturn.testing.emulator._oauth import Client, Issued, OAuthServer
@@ -84,6 +86,18 @@ class Origin(abc.ABC):
     def server_error(self) -> Response:
         """Return the response of a server that fails."""
         return html_response(500, "500 Internal Server Error")
+
+    def use_stable_credentials(self) -> None:
+        """Replace the clients' random ids and secrets by ones that are always the same."""
+        clients = [
+            attrs.evolve(
+                client,
+                client_id=f"{self.name}-{client.role}",
+                client_secret=f"secret-of-{self.name}-{client.role}",
+            )
+            for client in self.clients.values()
+        ]
+        self.clients = {client.client_id: client for client in clients}
 
     def client(self, role: str) -> Client:
         """Return the client of that role.

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from keyturn.testing.emulator._service import Service
 
-HOST = "127.0.0.1"
 _MAX_BODY = 1 << 20
 
 
@@ -79,6 +78,7 @@ class Listener(ThreadingHTTPServer):
     """One provider's port.
 
     Args:
+        host: The name or IPv4 address to listen on.
         port: The port, or 0 for a free one.
         service: The service that handles the port's requests.
     """
@@ -89,14 +89,14 @@ class Listener(ThreadingHTTPServer):
     allow_reuse_port = False
     timeout = 0
 
-    def __init__(self, port: int, service: Service) -> None:
+    def __init__(self, host: str, port: int, service: Service) -> None:
         self._connections: dict[threading.Thread, socket.socket] = {}
         try:
-            super().__init__((HOST, port), functools.partial(_Handler, service))
-        except (OSError, OverflowError) as error:
+            super().__init__((host, port), functools.partial(_Handler, service))
+        except (OSError, OverflowError, ValueError) as error:
             raise ConfigurationError(
-                f"the emulator can't listen on port {port}: {error}.",
-                hint="Choose another port, or 0 for any that are free.",
+                f"the emulator can't listen on port {port} of {host!r}: {error}.",
+                hint="Choose another port, or 0 for any that are free; and a host of this machine.",
             ) from error
 
     @property
