@@ -10,6 +10,7 @@ _APART = (
     "keyturn.__main__",
     "keyturn._cli",
     "keyturn._pyinstaller",
+    "keyturn._pytest_plugin",
     "keyturn._server",
     "keyturn.testing",
 )
