@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import httpx
 import pytest
+from joserfc import jwt as jose_jwt
+from joserfc.jwk import KeySet
 
-if TYPE_CHECKING:
-    import httpx
-
-    from keyturn.testing import Emulator
+from keyturn.testing import Emulator
 
 CL = "commercelayer"
+SCOPES = ("market:code:europe", "market:code:usa")
 
 
 def revoke(emulator: Emulator, http: httpx.Client, token: str, **variant: Any) -> httpx.Response:
@@ -61,10 +62,122 @@ def test_the_token_names_organization_and_kind(
     header, claims = jwt(requester.access_token(CL, kind=kind))
 
     assert header["alg"] == "RS512"
-    assert set(claims["organization"]) == {"id", "slug"}
+    assert set(claims["organization"]) == {"id", "slug", "enterprise", "region"}
     assert claims["organization"]["slug"] == emulator.settings(CL)["organization"]
     assert claims["application"]["kind"] == kind
-    assert {"iss", "exp", "scope"} <= set(claims)
+    application = claims["application"]
+    assert set(application) == {"id", "kind", "client_id", "confidential", "public"}
+    assert application["public"] is not application["confidential"]
+    assert application["client_id"] == emulator.settings(CL, kind=kind)["client_id"]
+    assert claims["exp"] - claims["iat"] == {"integration": 7200, "sales_channel": 14_400}[kind]
+    assert "market" not in claims
+
+
+@pytest.mark.parametrize(
+    ("scope", "markets", "locations"),
+    [
+        ("market:code:europe", ["xYZkjABcde"], ["WLgbSXqyoZ"]),
+        (
+            "market:id:xYZkjABcde market:code:usa",
+            ["xYZkjABcde", "mrYUsaAbcD"],
+            ["WLgbSXqyoZ", "nYUsaWareZ"],
+        ),
+    ],
+)
+def test_the_token_names_the_markets_in_scope(
+    scope: str, markets: list[str], locations: list[str], requester: Any, jwt: Any
+) -> None:
+    """A storefront that reads its market from the token could not be tested."""
+    _, claims = jwt(requester.access_token(CL, kind="sales_channel", scope=scope))
+
+    assert claims["market"] == {
+        "id": markets,
+        "stock_location_ids": locations,
+        "geocoder_id": None,
+        "allows_external_prices": False,
+    }
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
+def test_no_client_takes_the_issuer_for_unknown(name: str, http: httpx.Client, jwt: Any) -> None:
+    """The vendor's client would send secrets to the real host: it knows `https://auth.…` only."""
+    with Emulator(host=name) as emulator:
+        settings = emulator.settings(CL)
+        port = httpx.URL(settings["token_url"]).port
+        body = {key: settings[key] for key in ("client_id", "client_secret")}
+        issuers = []
+        for number, host in enumerate([f"{name}:{port}", "auth.shop.localhost:8443"]):
+            response = http.post(
+                settings["token_url"],
+                json=body | {"grant_type": "client_credentials", "scope": SCOPES[number]},
+                headers={"Host": host},
+            )
+            issuers.append(jwt(response.json()["access_token"])[1]["iss"])
+
+    assert issuers == [f"https://auth.localhost:{port}", "https://auth.shop.localhost:8443"]
+
+
+def test_the_keys_verify_a_token(emulator: Emulator, http: httpx.Client, requester: Any) -> None:
+    """A program that verifies tokens could not be tested."""
+    url = emulator.settings(CL)["api_url"].removesuffix("/api")
+    keys = KeySet.import_key_set(http.get(f"{url}/.well-known/jwks.json").json())
+
+    token = jose_jwt.decode(requester.access_token(CL), keys, algorithms=["RS512"])
+
+    assert token.claims["scope"] == "market:all"
+
+
+def test_scopes_may_be_separated_by_commas(requester: Any) -> None:
+    """The vendor's command line could not be used with several scopes."""
+    scope = "market:code:europe,stock_location:code:eu_warehouse"
+
+    assert requester.token(CL, scope=scope).json()["scope"] == scope.replace(",", " ")
+
+
+def test_surplus_parameters_are_ignored(
+    emulator: Emulator, http: httpx.Client, requester: Any
+) -> None:
+    """The vendor's command line sends some that the server doesn't read, of any type."""
+    settings = emulator.settings(CL)
+    client = {key: settings[key] for key in ("client_id", "client_secret")}
+    surplus = {"slug": "emulated", "domain": "localhost", "list": ["a"], "number": 7}
+    grant = {"grant_type": "client_credentials", "scope": None}
+
+    token = http.post(settings["token_url"], json=client | grant | surplus)
+    surplus["scope"] = ["market:all"]
+    body = client | surplus | {"token": token.json()["access_token"]}
+    revoked = http.post(settings["token_url"].replace("/token", "/revoke"), json=body)
+
+    assert (token.status_code, revoked.status_code) == (200, 200)
+    assert requester.api(CL, token.json()["access_token"]).status_code == 401
+
+
+def test_scripts_of_any_website_may_send_requests(emulator: Emulator, http: httpx.Client) -> None:
+    """A storefront in a browser could not get a token."""
+    settings = emulator.settings(CL, kind="sales_channel")
+    website = {"Origin": "https://shop.example"}
+    asked = {
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "content-type",
+    }
+    body = {"grant_type": "client_credentials", "client_id": settings["client_id"]}
+    url = settings["token_url"]
+    emulator.fault(CL, "rate-limit")
+
+    allowed = http.options(url, headers=website | asked)
+    plain = http.options(url, headers=website | {"Access-Control-Request-Method": "GET"})
+    responses = [http.post(url, json=body, headers=website) for _ in range(2)]
+
+    assert [allowed.status_code, *(each.status_code for each in responses)] == [204, 429, 200]
+    for response in [allowed, plain, *responses]:
+        assert response.headers["access-control-allow-origin"] == "*"
+    assert "POST" in allowed.headers["access-control-allow-methods"]
+    assert allowed.headers["access-control-allow-headers"] == "content-type"
+    assert "access-control-allow-headers" not in plain.headers
+    assert emulator.token_requests(CL) == 2
+    # Without these headers it is no such request.
+    assert http.options(url).status_code == 405
+    assert http.options(url, headers=website).status_code == 405
 
 
 @pytest.mark.parametrize(
@@ -97,6 +210,8 @@ def test_errors_have_a_shape_of_their_own(
     [error] = response.json()["errors"]
     assert response.status_code == error["status"] == status
     assert error["title"] == title
+    assert error["detail"]
+    assert ("www-authenticate" in response.headers) is (status == 401)
     assert error["code"] == {400: "BAD_REQUEST", 401: "UNAUTHORIZED", 403: "FORBIDDEN"}[status]
 
 
@@ -240,6 +355,7 @@ def test_the_api_tells_a_bad_token_from_a_missing_permission(
     forbidden = http.get(f"{url}/webhooks", headers=headers)
 
     assert bad.status_code == forbidden.status_code == 401
+    assert "invalid_token" in bad.headers["www-authenticate"]
     assert bad.json()["errors"][0]["code"] == "INVALID_TOKEN"
     assert bad.json()["errors"][0]["status"] == "401"
     assert forbidden.json()["errors"][0]["code"] == "UNAUTHORIZED"

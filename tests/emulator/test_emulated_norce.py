@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from joserfc import jwt as jose_jwt
+from joserfc.jwk import KeySet
 
 from keyturn.testing import Emulator
 
@@ -12,7 +15,7 @@ if TYPE_CHECKING:
     import httpx
 
 NORCE = ("norce-commerce", "norce-storm")
-DOCUMENTED_CLAIMS = {"iss", "aud", "exp", "client_id", "scope"}
+DOCUMENTED_CLAIMS = {"nbf", "iss", "aud", "exp", "client_id", "scope"}
 
 pytestmark = pytest.mark.parametrize("provider", NORCE)
 
@@ -51,7 +54,26 @@ def test_the_token_is_the_documented_jwt(provider: str, requester: Any, jwt: Any
     assert (header["typ"], header["alg"]) == ("at+jwt", "RS256")
     assert set(claims) == DOCUMENTED_CLAIMS
     assert claims["scope"] == ["Staging", "Production"]
-    assert claims["exp"] == 1_700_000_000 + 3600
+    assert (claims["nbf"], claims["exp"]) == (1_700_000_000, 1_700_000_000 + 3600)
+    # The key's two names are forms of one digest.
+    assert base64.urlsafe_b64decode(f"{header['x5t']}=").hex().upper() == header["kid"]
+
+
+def test_discovery_leads_to_the_key(
+    provider: str, emulator: Emulator, http: httpx.Client, requester: Any
+) -> None:
+    """A program that verifies tokens could not be tested."""
+    token_url = emulator.settings(provider)["token_url"]
+    issuer = token_url.removesuffix("connect/token")
+    metadata = http.get(f"{issuer}.well-known/openid-configuration").json()
+    keys = KeySet.import_key_set(http.get(metadata["jwks_uri"]).json())
+
+    token = jose_jwt.decode(requester.access_token(provider), keys, algorithms=["RS256"])
+
+    assert token.claims["iss"] == metadata["issuer"] == issuer
+    assert metadata["token_endpoint"] == token_url
+    assert http.post(metadata["jwks_uri"]).status_code == 405
+    assert emulator.api_requests(provider) == 0
 
 
 def test_two_tokens_of_one_second_differ(provider: str, requester: Any) -> None:

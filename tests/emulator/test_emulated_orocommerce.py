@@ -90,6 +90,7 @@ def test_an_unreadable_authorization_is_an_unknown_client(
     )
 
     assert (response.status_code, response.json()["error"]) == (401, "invalid_client")
+    assert response.headers["www-authenticate"].startswith("Basic ")
 
 
 def test_a_broken_server_says_so(emulator: Emulator, requester: Any) -> None:
@@ -122,6 +123,7 @@ def test_an_expired_or_unknown_token_gets_an_empty_401(requester: Any, clock: An
     for value in (token, "made-up"):
         response = requester.api("orocommerce", value)
         assert (response.status_code, response.content) == (401, b"")
+        assert response.headers["www-authenticate"] == "Bearer"
 
 
 def test_accept_chooses_the_api_type(requester: Any) -> None:
@@ -145,3 +147,26 @@ def test_another_path_is_not_found(emulator: Emulator, http: httpx.Client) -> No
     url = endpoint(emulator).replace("/shop", "")
 
     assert http.post(url, json=GRANT | credentials(emulator)).status_code == 404
+
+
+@pytest.mark.parametrize("prefix", ["", "admin/"])
+def test_metadata_names_the_token_endpoint(
+    prefix: str, emulator: Emulator, http: httpx.Client
+) -> None:
+    """A program that looks for the token endpoint could not be tested."""
+    below = "/.well-known/oauth-authorization-server"
+    url = emulator.settings("orocommerce")["url"]
+
+    metadata = http.get(f"{url}{below}/{prefix}oauth2-server").json()
+
+    assert metadata["token_endpoint"] == endpoint(emulator)
+    assert metadata["grant_types_supported"] == ["client_credentials"]
+
+
+def test_surplus_parameters_are_ignored(emulator: Emulator, http: httpx.Client) -> None:
+    """Programs that send more than is documented work at the real server."""
+    surplus = {"audience": ["a"], "number": 7, "scope": None}
+
+    response = http.post(endpoint(emulator), json=GRANT | credentials(emulator) | surplus)
+
+    assert response.status_code == 200

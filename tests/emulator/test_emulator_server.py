@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+CHUNKED = b"POST /1.0/connect/token HTTP/1.1\r\nTransfer-Encoding: chunked\r\n%b\r\n"
+
+
 def address(emulator: Emulator, provider: str) -> tuple[str, int]:
     """Return host and port of a provider."""
     chosen = emulator.settings(provider)
@@ -136,7 +139,14 @@ def test_a_hundred_clients_at_once_are_served() -> None:
         ),
         (b"POST /1.0/connect/token HTTP/1.1\r\nContent-Length: 9000000\r\n\r\n", 413),
         (b"POST /1.0/connect/token HTTP/1.1\r\nContent-Length: %b\r\n\r\n" % (b"9" * 99), 413),
-        (b"POST /1.0/connect/token HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 411),
+        (b"POST /1.0/connect/token HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n", 501),
+        (CHUNKED % b"Content-Length: 5\r\n" + b"0\r\n\r\n", 400),
+        (CHUNKED % b"" + b"x\r\n\r\n", 400),
+        (CHUNKED % b"" + b"-1\r\n\r\n", 400),
+        (CHUNKED % b"" + b"2\r\nabc\r\n0\r\n\r\n", 400),
+        (CHUNKED % b"" + b"2\r\na", 400),
+        (CHUNKED % b"" + b"fffffff\r\n", 413),
+        (CHUNKED % b"" + b"0\r\n" + b"a: b\r\n" * 101, 400),
         (b"POST /1.0/connect/token HTTP/1.1\r\n\r\n", 400),
         (b"GET /1.0/connect/token HTTP/1.1\r\n\r\n", 405),
         (b"DELETE /1.1/ApplicationService.svc/rest/GetApplication HTTP/1.1\r\n\r\n", 405),
@@ -158,6 +168,20 @@ def test_a_bad_request_gets_an_response_and_no_traceback(
 
     assert str(status).encode() in response.partition(b"\r\n")[0]
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_body_in_chunks_is_read(emulator: Emulator) -> None:
+    """Clients that send bodies of unknown length could not be tested."""
+    chunks = b"4 ;name=value\r\ngran\r\nA\r\nt_type=abc\r\n0\r\nTrailer: x\r\n\r\n"
+    following = b"GET /moon HTTP/1.1\r\n\r\n"
+
+    responses = exchange(address(emulator, "norce-storm"), CHUNKED % b"" + chunks + following)
+
+    assert [request.body for request in emulator.requests("norce-storm")] == [
+        b"grant_type=abc",
+        b"",
+    ]
+    assert responses.count(b"HTTP/1.1") == 2
 
 
 def test_a_client_that_goes_away_is_no_defect(

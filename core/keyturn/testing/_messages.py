@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 
 class MalformedBody(Exception):
@@ -99,15 +99,22 @@ def form_parameters(request: ReceivedRequest) -> dict[str, str]:
     return parameters
 
 
-def parameters_of_any_kind(request: ReceivedRequest) -> dict[str, str]:
-    """Return the parameters of a JSON object of strings, or of a form.
+def parameters_of_any_kind(request: ReceivedRequest, names: Collection[str]) -> dict[str, str]:
+    """Return the parameters of a JSON object, or of a form.
+
+    Args:
+        request: The request.
+        names: The parameters that the endpoint reads: of a JSON object, others are ignored,
+            whatever they are.
 
     Raises:
-        MalformedBody: The body is neither.
+        MalformedBody: The body is neither, or one of these parameters is not a string.
     """
     if request.media_type != "application/json":
         return form_parameters(request)
-    parameters = json_object(request.body)
+    given = json_object(request.body)
+    # Frameworks take null for a parameter that is absent.
+    parameters = {name: given[name] for name in names if given.get(name) is not None}
     if not all(isinstance(value, str) for value in parameters.values()):
         raise MalformedBody("a parameter is not a string")
     return parameters

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import random
+import re
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
 
 import attrs
 from authlib.oauth2.rfc6749.errors import InvalidScopeError
@@ -19,7 +21,7 @@ from keyturn.testing._messages import (
 from keyturn.testing.emulator._limits import SlidingWindow
 from keyturn.testing.emulator._oauth import Client
 from keyturn.testing.emulator._origin import Origin
-from keyturn.testing.emulator._signing import signed
+from keyturn.testing.emulator._signing import public_keys, signed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,11 +29,21 @@ if TYPE_CHECKING:
     from keyturn.testing._messages import ReceivedRequest
     from keyturn.testing.emulator._oauth import Issued
 
-_ORGANIZATION = {"id": "enWoxFMOnp", "slug": "emulated"}
+_ORGANIZATION = {
+    "id": "enWoxFMOnp",
+    "slug": "emulated",
+    "enterprise": False,
+    "region": "eu-west-1",
+}
+_APPLICATION_IDS = {"integration": "nGVqaiBazY", "sales_channel": "BNRkpiyMaG"}
 _SECRET_NEEDED = frozenset({"client_secret_post"})
 # The server issues a new token only in the last seconds of the old one (comment in js-auth).
 _OVERLAP = 900
 _LIFETIMES = {"integration": 7200, "sales_channel": 14_400}
+_PARAMETERS = {
+    "/oauth/token": ("grant_type", "client_id", "client_secret", "scope"),
+    "/oauth/revoke": ("client_id", "client_secret", "token", "token_type_hint"),
+}
 _STATUSES = {"invalid_client": 401, "unauthorized_client": 403}
 _CODES = {400: "BAD_REQUEST", 401: "UNAUTHORIZED", 403: "FORBIDDEN", 429: "TOO_MANY_REQUESTS"}
 _JSON_API = "application/vnd.api+json"
@@ -68,9 +80,33 @@ def _selected(values: list[str]) -> list[_Market]:
     ]
 
 
+def _values(scope: str) -> list[str]:
+    """Return the values of a scope; the vendor's command line separates them by commas."""
+    return scope.replace(",", " ").split()
+
+
+def _market_claim(scope: str) -> dict[str, Any]:
+    """Return the claim on the markets in scope, which a token for all of them lacks."""
+    markets = [] if scope == "market:all" else _selected(scope.split())
+    if not markets:
+        return {}
+    locations = itertools.chain.from_iterable(market.stock_locations for market in markets)
+    claim = {
+        "id": [market.id for market in markets],
+        "stock_location_ids": [each[3:] for each in locations if each.startswith("id:")],
+        "geocoder_id": None,
+        "allows_external_prices": False,
+    }
+    return {"market": claim}
+
+
 def _errors(status: int, title: str, detail: str) -> Response:
     error = {"title": title, "detail": detail, "code": _CODES[status], "status": status}
-    return json_response(status, {"errors": [error]})
+    response = json_response(status, {"errors": [error]})
+    if status != 401:
+        return response
+    challenge = {"WWW-Authenticate": f'Bearer realm="{_ORGANIZATION["slug"]}", error="{title}"'}
+    return attrs.evolve(response, headers={**response.headers, **challenge})
 
 
 class CommerceLayer(Origin):
@@ -78,6 +114,8 @@ class CommerceLayer(Origin):
 
     name = "commercelayer"
     token_path = "/oauth/token"  # noqa: S105 - a path
+    # A sales channel is an application in a browser.
+    allows_browsers = True
 
     def __init__(self, lifetime: int | None, now: Callable[[], float]) -> None:
         clients = [
@@ -86,6 +124,7 @@ class CommerceLayer(Origin):
             Client("webapp", _SECRET_NEEDED, grants=frozenset({"authorization_code"})),
         ]
         super().__init__(clients, lifetime, now)
+        self._issuer = ""
 
     def settings(self, variant: Mapping[str, Any]) -> dict[str, Any]:
         """Return the settings of the integration, or of the kind of client given."""
@@ -110,7 +149,12 @@ class CommerceLayer(Origin):
         """Return the token endpoint and the revocation endpoint beside it."""
         return {self.token_path: self._token, "/oauth/revoke": self.oauth.revoke}
 
+    def documents(self) -> dict[str, Callable[[], object]]:
+        """Return the keys, at the path that follows the issuer in the vendor's client."""
+        return {"/.well-known/jwks.json": lambda: public_keys("RS512")}
+
     def _token(self, request: ReceivedRequest) -> Response:
+        self._issuer = self._issuer_for(request.headers.get("host", ""))
         # The framework, not the authorization server, rejects what it can't parse.
         if request.media_type == "application/json":
             try:
@@ -119,13 +163,26 @@ class CommerceLayer(Origin):
                 return json_response(400, {"status": 400, "error": "Bad Request"})
         return self.oauth.token(request)
 
+    def _issuer_for(self, host: str) -> str:
+        """Return the issuer for a request to a host.
+
+        The vendor's client revokes tokens, and fetches keys, at the real host unless the issuer
+        begins with `https://auth.`. Behind a proxy with TLS, at such a name, it is reachable.
+        """
+        if host.startswith("auth."):
+            return f"https://{host}"
+        address = urlsplit(self.url)
+        # An IPv4 address can't have a name below it.
+        name = re.sub(r"^[\d.]+$", "localhost", address.hostname or "")
+        return f"https://auth.{name}:{address.port}"
+
     def parameters(self, request: ReceivedRequest) -> dict[str, str]:
         """Return the parameters."""
-        return parameters_of_any_kind(request)
+        return parameters_of_any_kind(request, _PARAMETERS[request.path])
 
     def check_scope(self, scope: str) -> None:
         """Reject unknown values, and a stock location outside the market in scope."""
-        values = scope.split()
+        values = _values(scope)
         markets = _selected(values)
         inside = set(itertools.chain.from_iterable(market.stock_locations for market in markets))
         for value in values:
@@ -140,6 +197,7 @@ class CommerceLayer(Origin):
 
     def issue(self, client: Client, scope: str) -> dict[str, Any]:
         """Return the token issued before, unless it is in its last minutes."""
+        scope = " ".join(_values(scope))
         if not scope and client.role == "integration":
             scope = "market:all"
         now = self.now()
@@ -163,10 +221,19 @@ class CommerceLayer(Origin):
 
     def _new(self, client: Client, scope: str, now: float) -> Issued:
         lifetime = self.lifetime or _LIFETIMES[client.role]
+        public = client.role == "sales_channel"
         claims = {
             "organization": _ORGANIZATION,
-            "application": {"kind": client.role, "public": client.role == "sales_channel"},
-            "iss": self.url,
+            "application": {
+                "id": _APPLICATION_IDS[client.role],
+                "kind": client.role,
+                "client_id": client.client_id,
+                "confidential": not public,
+                "public": public,
+            },
+            **_market_claim(scope),
+            "iss": self._issuer,
+            "iat": int(now),
             "exp": int(now + lifetime),
             "rand": random.random(),  # noqa: S311 - it only makes two tokens differ
             "scope": scope,
@@ -177,6 +244,7 @@ class CommerceLayer(Origin):
 
     def error_response(self, code: str, detail: str) -> Response:
         """Return an error in Commerce Layer's format, with the OAuth code as its title."""
+        detail = detail or f"The authorization server responds {code}."
         return _errors(_STATUSES.get(code, 400), code, detail)
 
     def rate_limit(self) -> SlidingWindow:
@@ -204,4 +272,8 @@ class CommerceLayer(Origin):
 
 def _api_error(code: Literal["INVALID_TOKEN", "UNAUTHORIZED"], detail: str) -> Response:
     error = {"title": "Unauthorized", "detail": detail, "code": code, "status": "401"}
-    return json_response(401, {"errors": [error]}, _JSON_API)
+    response = json_response(401, {"errors": [error]}, _JSON_API)
+    # RFC 6750 section 3.1
+    kind = "invalid_token" if code == "INVALID_TOKEN" else "insufficient_scope"
+    challenge = {"WWW-Authenticate": f'Bearer error="{kind}"'}
+    return attrs.evolve(response, headers={**response.headers, **challenge})

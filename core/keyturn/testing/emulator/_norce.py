@@ -18,7 +18,7 @@ from keyturn.testing._messages import (
 from keyturn.testing.emulator._limits import LeakyBucket
 from keyturn.testing.emulator._oauth import Client
 from keyturn.testing.emulator._origin import Origin
-from keyturn.testing.emulator._signing import signed
+from keyturn.testing.emulator._signing import public_keys, signed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -57,6 +57,27 @@ class _Norce(Origin):
     def parameters(self, request: ReceivedRequest) -> dict[str, str]:
         return form_parameters(request)
 
+    def documents(self) -> dict[str, Callable[[], object]]:
+        # The paths are those of the IdentityServer family.
+        metadata = f"{self.issuer_path}.well-known/openid-configuration"
+        return {
+            metadata: lambda: self._metadata(f"{self.url}{metadata}/jwks"),
+            f"{metadata}/jwks": lambda: public_keys("RS256", by_certificate=True),
+        }
+
+    def _metadata(self, jwks_uri: str) -> dict[str, object]:
+        return {
+            "issuer": self.url + self.issuer_path,
+            "jwks_uri": jwks_uri,
+            "token_endpoint": self.url + self.token_path,
+            "grant_types_supported": ["client_credentials"],
+            "response_types_supported": [],
+            "scopes_supported": list(self.environments),
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["RS256"],
+            "token_endpoint_auth_methods_supported": ["client_secret_post"],
+        }
+
     def check_scope(self, scope: str) -> None:
         if not scope.split() or not set(scope.split()) <= set(self.environments):
             raise InvalidScopeError
@@ -66,13 +87,14 @@ class _Norce(Origin):
         lifetime = self.lifetime or 3600
         audience = [self.environments[value] for value in scope.split()]
         claims = {
+            "nbf": int(now),
             "iss": self.url + self.issuer_path,
             "aud": audience[0] if len(audience) == 1 else audience,
             "exp": self._expiry(now, lifetime),
             "client_id": client.client_id,
             "scope": audience,
         }
-        token = signed(claims, "RS256", "at+jwt")
+        token = signed(claims, "RS256", "at+jwt", by_certificate=True)
         self.record(token, client, scope, since=now, lifetime=lifetime)
         return {
             "access_token": token,

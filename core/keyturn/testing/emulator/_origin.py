@@ -29,6 +29,8 @@ class Origin(abc.ABC):
 
     name: ClassVar[str]
     token_path: ClassVar[str]
+    # Whether scripts of any website may send requests (https://fetch.spec.whatwg.org/#http-cors-protocol).
+    allows_browsers: ClassVar[bool] = False
     # Faults of this provider alone, and their responses.
     own_faults: ClassVar[Mapping[str, Response]] = {}
 
@@ -74,6 +76,10 @@ class Origin(abc.ABC):
     def endpoints(self) -> dict[str, Callable[[ReceivedRequest], Response]]:
         """Return the paths that accept POST, and their handlers."""
         return {self.token_path: self.oauth.token}
+
+    @abc.abstractmethod
+    def documents(self) -> Mapping[str, Callable[[], object]]:
+        """Return the paths of public JSON documents, metadata and keys, and what makes them."""
 
     def rate_limit(self) -> RateLimit | None:
         """Return a new rate limit for one IP address, or None for no limit."""

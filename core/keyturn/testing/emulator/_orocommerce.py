@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import secrets
 from typing import TYPE_CHECKING, Any, ClassVar
+
+import attrs
 
 from keyturn.testing._messages import (
     MalformedBody,
@@ -29,6 +32,7 @@ _API_BASES = {
 }
 _JSON_API = "application/vnd.api+json"
 _AUTH_METHODS = frozenset({"client_secret_basic", "client_secret_post"})
+_PARAMETERS = ("grant_type", "client_id", "client_secret", "scope")
 _STATUSES = {"invalid_client": 401, "no_encryption_key": 401, "server_error": 500}
 
 
@@ -38,7 +42,11 @@ def _error(code: str, description: str, hint: str | None = None) -> Response:
         fields["hint"] = hint
     # Older versions repeat the description.
     fields["message"] = description
-    return json_response(_STATUSES.get(code, 400), fields)
+    response = json_response(_STATUSES.get(code, 400), fields)
+    if response.status != 401:
+        return response
+    challenge = {"WWW-Authenticate": 'Basic realm="OAuth"'}
+    return attrs.evolve(response, headers={**response.headers, **challenge})
 
 
 class OroCommerce(Origin):
@@ -65,10 +73,27 @@ class OroCommerce(Origin):
 
     def parameters(self, request: ReceivedRequest) -> dict[str, str]:
         """Return the parameters; a request without a client ID is invalid."""
-        parameters = parameters_of_any_kind(request)
+        parameters = parameters_of_any_kind(request, _PARAMETERS)
         if "client_id" not in parameters and "authorization" not in request.headers:
             raise MalformedBody("client_id is missing")
         return parameters
+
+    def documents(self) -> dict[str, Callable[[], object]]:
+        """Return the metadata (RFC 8414) of both sides, as OroCommerce 6.0 has them."""
+        below = f"{_APPLICATION}/.well-known/oauth-authorization-server"
+        return {
+            f"{below}/{prefix}oauth2-server": functools.partial(self._metadata, prefix)
+            for prefix in ("", "admin/")
+        }
+
+    def _metadata(self, prefix: str) -> dict[str, object]:
+        return {
+            "issuer": f"{self.url}{_APPLICATION}/{prefix}oauth2-server",
+            "token_endpoint": self.url + self.token_path,
+            "grant_types_supported": ["client_credentials"],
+            "response_types_supported": [],
+            "token_endpoint_auth_methods_supported": sorted(_AUTH_METHODS),
+        }
 
     def check_scope(self, scope: str) -> None:
         """Accept any scope, as OroCommerce does."""
@@ -110,7 +135,7 @@ class OroCommerce(Origin):
     def _protected(self, request: ReceivedRequest, side: str, resource: str) -> Response:
         token = self.bearer(request)
         if token is None or token.client.role != side:
-            return Response(401)
+            return Response(401, headers={"WWW-Authenticate": "Bearer"})
         if request.headers.get("accept") == _JSON_API:
             return json_response(200, {"data": [{"type": resource, "id": "1"}]}, _JSON_API)
         return json_response(200, [{"id": 1}])

@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from keyturn.errors import ConfigurationError
 from keyturn.testing._messages import ReceivedRequest
+from keyturn.testing.emulator._bodies import UnreadableBody, read_body
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from keyturn.testing.emulator._service import Service
-
-_MAX_BODY = 1 << 20
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -37,8 +36,10 @@ class _Handler(BaseHTTPRequestHandler):
         super().__init__(*connection)
 
     def _respond(self) -> None:
-        body = self._body()
-        if body is None:
+        try:
+            body = read_body(self.headers, self.rfile)
+        except UnreadableBody as error:
+            self.send_error(error.status)
             return
         headers = {name.lower(): value for name, value in self.headers.items()}
         request = ReceivedRequest(self.command, self.path, headers, body, self.client_address[0])
@@ -55,20 +56,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(response.body)
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _respond  # noqa: N815 - the base's names
-
-    def _body(self) -> bytes | None:
-        """Return the body; None if it can't be read and an error was sent."""
-        lengths = self.headers.get_all("Content-Length", [])
-        length = lengths[0] if lengths else "0"
-        if "Transfer-Encoding" in self.headers:
-            self.send_error(411)
-        elif len(lengths) > 1 or not (length.isascii() and length.isdigit()):
-            self.send_error(400)
-        elif len(length) > len(str(_MAX_BODY)) or int(length) > _MAX_BODY:
-            self.send_error(413)
-        else:
-            return self.rfile.read(int(length))
-        return None
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base's name
         """Log nothing."""

@@ -6,6 +6,8 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from keyturn.errors import ConfigurationError
 from keyturn.testing._messages import (
     MalformedBody,
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 _KEPT_REQUESTS = 1000
 _MAX_TIMES = 1000
 _CONTROL = "/-/"
+_ANY_ORIGIN = {"Access-Control-Allow-Origin": "*"}
+_PREFLIGHT = {"Access-Control-Allow-Methods": "GET, POST", "Access-Control-Max-Age": "600"}
 
 
 class Service:
@@ -59,6 +63,16 @@ class Service:
 
     def respond(self, request: ReceivedRequest) -> Response | None:
         """Return the response to a request, or None to close the connection."""
+        if not self.origin.allows_browsers or "origin" not in request.headers:
+            return self._respond(request)
+        asked = request.headers.get("access-control-request-headers")
+        if request.method == "OPTIONS" and "access-control-request-method" in request.headers:
+            allowed = {"Access-Control-Allow-Headers": asked} if asked else {}
+            return Response(204, headers={**_ANY_ORIGIN, **_PREFLIGHT, **allowed})
+        response = self._respond(request)
+        return response and attrs.evolve(response, headers={**response.headers, **_ANY_ORIGIN})
+
+    def _respond(self, request: ReceivedRequest) -> Response | None:
         with self._lock:
             if request.path.startswith(_CONTROL):
                 return self._control(request)
@@ -93,6 +107,9 @@ class Service:
         endpoint = self.origin.endpoints().get(request.path)
         if endpoint is not None:
             return _only("POST", request, endpoint)
+        document = self.origin.documents().get(request.path)
+        if document is not None:
+            return _only("GET", request, lambda _: json_response(200, document()))
         self.api_requests += 1
         response = self.origin.api(request)
         if response is None:
