@@ -140,7 +140,7 @@ _COMMANDS: dict[str, tuple[str, str, _Arguments]] = {
         "Run the emulator of the four providers",
         {
             "--output": {
-                "metavar": "FILE",
+                "metavar": "PATH",
                 "help": "write the keyturn.toml to this file, for this user alone, instead of "
                 "printing it",
             },
