@@ -45,6 +45,7 @@ _PARAMETERS = {
     "/oauth/revoke": ("client_id", "client_secret", "token", "token_type_hint"),
 }
 _STATUSES = {"invalid_client": 401, "unauthorized_client": 403}
+_DETAILS = {"invalid_client": "The client is unknown, or its secret is wrong."}
 _CODES = {400: "BAD_REQUEST", 401: "UNAUTHORIZED", 403: "FORBIDDEN", 429: "TOO_MANY_REQUESTS"}
 _JSON_API = "application/vnd.api+json"
 _MARKETS_PATH = "/api/markets"
@@ -244,7 +245,8 @@ class CommerceLayer(Origin):
 
     def error_response(self, code: str, detail: str) -> Response:
         """Return an error in Commerce Layer's format, with the OAuth code as its title."""
-        detail = detail or f"The authorization server responds {code}."
+        # authlib's own description of this one names its methods.
+        detail = _DETAILS.get(code, detail) or f"The authorization server responds {code}."
         return _errors(_STATUSES.get(code, 400), code, detail)
 
     def rate_limit(self) -> SlidingWindow:
