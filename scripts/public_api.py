@@ -26,6 +26,7 @@ MODULES = (
     "keyturn.integrations.httpx2",
     "keyturn.integrations.opentelemetry",
     "keyturn.integrations.requests",
+    "keyturn.integrations.urllib3",
     "keyturn.testing",
     "keyturn.testing.emulator",
     "keyturn.testing.provider_kit",

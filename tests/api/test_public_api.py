@@ -19,7 +19,15 @@ if TYPE_CHECKING:
 SCRIPT = Path(__file__).parents[2] / "scripts" / "public_api.py"
 # Types of the standard library and of clients that annotations name without their module.
 OTHER_TYPES = {"AbstractContextManager", "AbstractSet", "Path", "TracebackType"}
-OTHER_TYPES |= {"MeterProvider", "Retry", "TracerProvider", "_PoolManager"}
+OTHER_TYPES |= {
+    "BaseHTTPResponse",
+    "MeterProvider",
+    "ProxyConfig",
+    "Retry",
+    "TracerProvider",
+    "Url",
+}
+OTHER_TYPES |= {"_PoolManager"}
 # Aliases of Literal, Callable and tuple: who calls writes the value itself.
 ALIASES = {
     "BodyFormat", "Check", "ClientAuthentication", "Dialect", "Kind", "LifetimeFormat", "Listener",
@@ -79,7 +87,7 @@ def test_everything_public_has_a_docstring() -> None:
 def test_annotations_name_public_types_only() -> None:
     """A caller could not name, or look up, the type of an argument or a result."""
     public = {name for _, name, _ in api.public_objects()}
-    libraries = {"aiohttp", "httpx", "httpx2", "keyturn", "redis", "requests"}
+    libraries = {"aiohttp", "httpx", "httpx2", "keyturn", "redis", "requests", "urllib3"}
     known = public | libraries | sys.stdlib_module_names | OTHER_TYPES | ALIASES
     known |= {*dir(builtins), *typing.__all__}
     known |= {*collections.abc.__all__}

@@ -1,4 +1,4 @@
-"""An API with a token endpoint, another host, and four HTTP clients that do the same."""
+"""An API with a token endpoint, another host, and five HTTP clients that do the same."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import uuid
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, ClassVar, Self
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urljoin, urlsplit
 
 import aiohttp
 import attrs
@@ -174,6 +174,8 @@ class Client:
     sees_user_information: ClassVar[bool] = True
     follows_bare: ClassVar[bool] = False
     """Whether a redirect within the API is followed without our headers first."""
+    takes_auth: ClassVar[bool] = True
+    """Whether it takes a `KeyturnAuth`; else `auth` is the client itself."""
 
     def __init__(self, connection: keyturn.Connection | str) -> None:
         self.auth: Any = getattr(keyturn.integrations, self.name).KeyturnAuth(connection)
@@ -285,6 +287,25 @@ class Requests(Client):
             return Reply(response.status_code, response.content, response.url)
 
 
+class Urllib3(Client):
+    """`urllib3.PoolManager`."""
+
+    name = "urllib3"
+    takes_auth = False
+
+    def __init__(self, connection: keyturn.Connection | str) -> None:
+        self.auth = keyturn.integrations.urllib3.KeyturnPoolManager(connection, timeout=10)
+
+    def send(self, method: str, url: str, *, stream: bool = False, **options: Any) -> Reply:
+        """Send a request."""
+        if "content" in options:
+            options["body"] = options.pop("content")
+        with self.auth as manager:
+            response = manager.request(method, url, preload_content=not stream, **options)
+            body = response.read() if stream else response.data
+            return Reply(response.status, body, urljoin(url, response.url))
+
+
 CLIENTS = {
     "httpx": Httpx,
     "httpx-async": AsyncHttpx,
@@ -292,6 +313,7 @@ CLIENTS = {
     "httpx2-async": AsyncHttpx2,
     "aiohttp": Aiohttp,
     "requests": Requests,
+    "urllib3": Urllib3,
 }
 
 

@@ -203,6 +203,23 @@ def test_an_adapter_keeps_requests_from_a_name_that_changes(
     assert listener.received == [b""]  # not even the beginning of TLS
 
 
+def test_a_pool_manager_keeps_urllib3_from_a_name_that_changes(
+    connection_to: Callable[..., keyturn.Connection],
+    listener: RawServer,
+    resolved: list[list[str]],
+    wait_until: Callable[[Callable[[], object]], None],
+) -> None:
+    """DNS rebinding would get round the check, as the client resolves the name once more."""
+    connection = connection_to(STRICT)
+    with keyturn.integrations.urllib3.KeyturnPoolManager(connection, timeout=10) as manager:
+        resolved[:] = [PUBLIC, HERE]
+        with pytest.raises(ConfigurationError) as caught:
+            manager.request("GET", f"{connection.api_url}/x")
+    assert str(caught.value).startswith(f"norce-storm: the API's host {HOST} resolves to a loop")
+    wait_until(lambda: listener.received)
+    assert listener.received == [b""]  # not even the beginning of TLS
+
+
 def test_an_adapter_lets_requests_reach_allowed_addresses(
     connect: Callable[..., keyturn.Connection], api: Site
 ) -> None:

@@ -66,7 +66,7 @@ def auth_for(walker: Walker, api: Any, provider: Plain, origin: str) -> Any:
     connection = keyturn.Connection(
         provider, chosen, store=keyturn.stores.from_url("memory://"), name="shop"
     )
-    return getattr(keyturn.integrations, walker.adapter).KeyturnAuth(connection)
+    return walker.auth(connection)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import httpx
 import httpx2
 import pytest
 import requests
+import urllib3
 
 import keyturn
 
@@ -103,7 +104,7 @@ def test_names_of_this_machine(
     port, other = int(host.rpartition(":")[2]), elsewhere.url.rpartition(":")[2]
     failures = (
         *(error for each in (httpx, httpx2) for error in (each.HTTPError, each.InvalidURL)),
-        *(aiohttp.ClientError, requests.RequestException, ValueError),
+        *(aiohttp.ClientError, requests.RequestException, urllib3.exceptions.HTTPError, ValueError),
     )
     with contextlib.ExitStack() as stack:
         sites = [elsewhere]
@@ -201,6 +202,7 @@ def test_confusing_redirects_leak_nothing(
         *(error for each in (httpx, httpx2) for error in (each.HTTPError, each.InvalidURL)),
         aiohttp.ClientError,
         requests.RequestException,
+        urllib3.exceptions.HTTPError,
     )
     with contextlib.suppress(*refused_by_the_client):
         client_class(connect()).send("GET", redirect(api, to))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import requests
+import urllib3
 
 import keyturn
 
@@ -180,6 +181,54 @@ def test_requests_leaves_its_pool_clean(connect: Any, api: Any) -> None:
         for _ in range(3):
             with session.get(f"{api.url}/never", auth=auth, stream=True, timeout=5) as reply:
                 assert reply.status_code == 401
+
+
+def test_urllib3_sends_a_file_again(connect: Any, api: Any, tmp_path: Path) -> None:
+    """Else an upload of a file would go out empty, or from the wrong place, the second time."""
+    path = tmp_path / "upload"
+    path.write_bytes(b"skipped|sent")
+    with keyturn.integrations.urllib3.KeyturnPoolManager(connect()) as manager:
+        manager.request("GET", api.url)
+        api.forget_tokens()
+        with path.open("rb") as file:
+            file.seek(8)
+            reply = manager.request("POST", api.url, body=file, chunked=True)
+    assert (reply.status, reply.data) == (200, b"fine: sent")
+
+
+def test_urllib3_leaves_its_pool_clean(connect: Any, api: Any) -> None:
+    """Else each 401 would hold the only connection, or its response could not be read."""
+    manager = keyturn.integrations.urllib3.KeyturnPoolManager(
+        connect(), maxsize=1, block=True, timeout=5
+    )
+    with manager:
+        for _ in range(3):
+            reply = manager.request("GET", f"{api.url}/never", preload_content=False)
+            assert (reply.status, reply.reason) == (401, "Unauthorized")
+            assert b"".join(reply.stream(5)).startswith(b'{"errors"')
+        for decoded in (True, False):
+            reply = manager.request(
+                "GET", f"{api.url}/never", preload_content=False, decode_content=decoded
+            )
+            assert b"INVALID_TOKEN" in reply.read()
+
+
+def test_urllib3_retries_with_the_same_token(
+    connect: Any, api: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a request that urllib3 retries by itself would be sent bare."""
+    usual, statuses = api.response, iter([503])
+
+    def response(arrived: Any) -> Any:
+        status = next(statuses, None) if arrived.path == "/x" else None
+        return (status, {}, b"") if status else usual(arrived)
+
+    monkeypatch.setattr(api, "response", response)
+    retries = urllib3.Retry(3, status_forcelist=[503], backoff_factor=0)
+    with keyturn.integrations.urllib3.KeyturnPoolManager(connect(), retries=retries) as manager:
+        assert manager.request("GET", f"{api.url}/x", headers=None).status == 200
+    sent = [each.headers["authorization"] for each in api.api_requests]
+    assert sent == [f"Bearer {CANARY}-1"] * 2
 
 
 def test_httpx_leaves_its_pool_clean(connect: Any, api: Any, library: Any) -> None:

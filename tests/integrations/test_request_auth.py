@@ -12,6 +12,7 @@ import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.integrations.conftest import CLIENTS
 
 import keyturn
 from keyturn.errors import ConfigurationError, ForeignOrigin
@@ -207,8 +208,10 @@ def test_public_classes_show_their_public_names() -> None:
 
 
 def maker(name: str) -> Any:
-    """Return `RequestAuth`, or the `KeyturnAuth` of an adapter."""
+    """Return `RequestAuth`, or the class of an adapter."""
     public = getattr(keyturn.integrations, name)
+    if name == "urllib3":
+        return public.KeyturnPoolManager
     return public if name == "RequestAuth" else public.KeyturnAuth
 
 
@@ -267,7 +270,7 @@ def test_adapter_made_from_a_name_can_be_copied(
     assert pickle.dumps(copied(RequestAuth(configured)))
 
 
-@pytest.mark.parametrize("name", [*ADAPTERS, "RequestAuth"])
+@pytest.mark.parametrize("name", [*ADAPTERS, "RequestAuth", "urllib3"])
 @pytest.mark.parametrize("copied", [copy.deepcopy, pickle.dumps])
 def test_adapter_made_from_a_connection_refuses_copies(
     connect: Any, name: str, copied: Callable[[Any], Any]
@@ -316,6 +319,7 @@ def test_no_thread_left_for_the_origin(
     assert sent.headers["Authorization"] == f"Bearer {CANARY}-1"
 
 
+@pytest.mark.parametrize("client_class", [each for each in CLIENTS.values() if each.takes_auth])
 def test_another_client_is_refused(connect: Any, api: Any, client_class: type[Any]) -> None:
     """Else the first request would fail with a TypeError about calls, or be sent bare."""
     connection = connect(name="shop")

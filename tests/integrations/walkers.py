@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import warnings
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -16,8 +17,11 @@ import attrs
 import httpx
 import httpx2
 import requests
+import urllib3
 import yarl
 from requests.adapters import HTTPAdapter
+
+import keyturn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -86,11 +90,15 @@ class Walker:
     failures: tuple[type[Exception], ...]
     has_failed = False
 
+    def auth(self, connection: keyturn.Connection) -> Any:
+        """Return the client's adapter for a connection."""
+        return getattr(keyturn.integrations, self.adapter).KeyturnAuth(connection)
+
     def walk(self, auth: Any, method: str, url: str, *steps: Step) -> list[Hop]:
         """Send a request; return it, and all that follow from its responses.
 
         Args:
-            auth: A `KeyturnAuth`, or None.
+            auth: What `auth` returns, or None.
             method: The method.
             url: Where it is sent first.
             steps: The first responses, one for each request; all others have status 200.
@@ -283,6 +291,52 @@ class Aiohttp(Walker):
             await response.read()
 
 
+class Urllib3(Walker):
+    """`urllib3.PoolManager`; all its requests are recorded instead of sent."""
+
+    adapter = "urllib3"
+    failures = urllib3.exceptions.HTTPError, ValueError
+
+    def __init__(self) -> None:
+        self._bare = self._recorded(urllib3.PoolManager())
+
+    def auth(self, connection: keyturn.Connection) -> Any:
+        """Return the client's adapter for a connection, which is a client itself."""
+        module = keyturn.integrations.urllib3
+        return self._recorded(module.KeyturnPoolManager(connection))
+
+    def send(self, auth: Any, method: str, url: str) -> None:
+        """Send a request with a body, and follow redirects."""
+        manager = auth or self._bare
+        with warnings.catch_warnings():
+            # A redirect to a URL without a scheme.
+            warnings.simplefilter("ignore", FutureWarning)
+            manager.request(method, url, body=b"body")
+
+    def _recorded(self, manager: urllib3.PoolManager) -> urllib3.PoolManager:
+        """Return a manager whose pools record where they would connect to, and send nothing."""
+        walker, follow = self, manager.urlopen
+
+        def urlopen(method: str, url: str, redirect: bool = True, **options: Any) -> Any:  # noqa: FBT002 - urllib3's
+            walker._url = url
+            return follow(method, url, redirect, **options)
+
+        def record(pool: Any, _: Any, __: str, ___: str, **given: Any) -> Any:
+            hop = Hop(
+                (pool.scheme, pool.host, pool.port), walker._url, _flat(given["headers"].items())
+            )
+            step = walker.response(hop)
+            location = step.location.encode().decode("latin-1")
+            return urllib3.HTTPResponse(b"", {step.header: location}, step.status)
+
+        manager.urlopen = urlopen  # type: ignore[method-assign]
+        manager.pool_classes_by_scheme = {
+            scheme: type(pool.__name__, (pool,), {"_make_request": record})
+            for scheme, pool in manager.pool_classes_by_scheme.items()
+        }
+        return manager
+
+
 WALKERS: dict[str, type[Walker]] = {
     "httpx": Httpx,
     "httpx-async": AsyncHttpx,
@@ -290,4 +344,5 @@ WALKERS: dict[str, type[Walker]] = {
     "httpx2-async": AsyncHttpx2,
     "requests": Requests,
     "aiohttp": Aiohttp,
+    "urllib3": Urllib3,
 }

@@ -16,6 +16,7 @@ import httpx
 import httpx2
 import pytest
 import requests
+import urllib3
 
 import keyturn
 from keyturn.errors import ForeignOrigin
@@ -117,6 +118,21 @@ def send_by_requests(
     return response.status_code, response.content
 
 
+def send_by_urllib3(
+    connection: keyturn.Connection,
+    method: str,
+    url: str,
+    body: Iterable[bytes] = (),
+    **options: Any,
+) -> tuple[int, bytes]:
+    """Send a request with `urllib3.PoolManager`; return status and body of the response."""
+    data = iter(body) if body else None
+    adapter = keyturn.integrations.urllib3
+    with adapter.KeyturnPoolManager(connection, timeout=20) as manager:
+        response = manager.request(method, url, body=data, **options)
+    return response.status, response.data
+
+
 @pytest.fixture(
     params=[
         send_by_httpx,
@@ -124,8 +140,9 @@ def send_by_requests(
         send_by_httpx2,
         send_by_aiohttp,
         send_by_requests,
+        send_by_urllib3,
     ],
-    ids=["httpx", "httpx-async", "httpx2", "aiohttp", "requests"],
+    ids=["httpx", "httpx-async", "httpx2", "aiohttp", "requests", "urllib3"],
 )
 def send(request: pytest.FixtureRequest) -> Send:
     """Each way of sending a request with an adapter."""
@@ -423,6 +440,7 @@ def test_redirect_to_another_port_or_scheme_takes_nothing_along(
         httpx2.HTTPError,
         aiohttp.ClientError,
         requests.RequestException,
+        urllib3.exceptions.HTTPError,
     ):
         assert to.startswith("https:")  # the server doesn't speak TLS
     else:

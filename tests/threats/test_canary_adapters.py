@@ -14,6 +14,7 @@ import httpx
 import httpx2
 import pytest
 import requests
+import urllib3
 
 import keyturn
 from keyturn import errors
@@ -21,6 +22,7 @@ from keyturn.integrations import aiohttp as for_aiohttp
 from keyturn.integrations import httpx as for_httpx
 from keyturn.integrations import httpx2 as for_httpx2
 from keyturn.integrations import requests as for_requests
+from keyturn.integrations import urllib3 as for_urllib3
 from keyturn.stores._memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -99,12 +101,21 @@ def with_requests(connection: keyturn.Connection, url: str) -> int:
         return session.get(url, timeout=patience(url)).status_code
 
 
+def with_urllib3(connection: keyturn.Connection, url: str) -> int:
+    """Send a GET request by `urllib3`."""
+    with for_urllib3.KeyturnPoolManager(
+        connection, timeout=patience(url), retries=urllib3.Retry(5, connect=0, read=0)
+    ) as manager:
+        return manager.request("GET", url).status
+
+
 CLIENTS = {
     "httpx": with_httpx,
     "async httpx": with_async_httpx,
     "httpx2": with_httpx2,
     "aiohttp": with_aiohttp,
     "requests": with_requests,
+    "urllib3": with_urllib3,
 }
 ERRORS = (
     httpx.HTTPError,
@@ -112,6 +123,7 @@ ERRORS = (
     aiohttp.ClientError,
     TimeoutError,  # aiohttp's, for all of a request
     requests.RequestException,
+    urllib3.exceptions.HTTPError,
 )
 
 

@@ -9,12 +9,14 @@ import aiohttp
 import httpx
 import httpx2
 import requests
+import urllib3
 
 import keyturn
 import keyturn.integrations.aiohttp
 import keyturn.integrations.httpx
 import keyturn.integrations.httpx2
 import keyturn.integrations.requests
+import keyturn.integrations.urllib3
 import keyturn.stores
 import keyturn.testing
 from keyturn import errors
@@ -100,6 +102,8 @@ httpx2_auth = keyturn.integrations.httpx2.KeyturnAuth(connection)
 assert_type(httpx2.get("https://shop.example/admin/api", auth=httpx2_auth), httpx2.Response)
 requests_auth = keyturn.integrations.requests.KeyturnAuth(connection)
 requests.get("https://shop.example/admin/api", auth=requests_auth, timeout=5)
+manager: urllib3.PoolManager = keyturn.integrations.urllib3.KeyturnPoolManager(connection)
+assert_type(manager.request("GET", "https://shop.example/"), urllib3.BaseHTTPResponse)
 
 # Providers.
 info = keyturn.providers()[0]

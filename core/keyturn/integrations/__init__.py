@@ -1,8 +1,8 @@
 """Adapters that let HTTP clients take their tokens from a connection, and what they are built on.
 
 Each adapter is a module named after its client, imported when it is first used:
-`keyturn.integrations.aiohttp`, `.httpx`, `.httpx2` and `.requests`. `RequestAuth` is for the
-authors of others. `keyturn.integrations.opentelemetry` reports token requests.
+`keyturn.integrations.aiohttp`, `.httpx`, `.httpx2`, `.requests` and `.urllib3`. `RequestAuth` is
+for the authors of others. `keyturn.integrations.opentelemetry` reports token requests.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from keyturn._names import TYPE_CHECKING, lazy_names
 
 if TYPE_CHECKING:
-    from keyturn.integrations import aiohttp, httpx, httpx2, opentelemetry, requests
+    from keyturn.integrations import aiohttp, httpx, httpx2, opentelemetry, requests, urllib3
     from keyturn.integrations._authorized_request import AuthorizedRequest
     from keyturn.integrations._request_auth import RequestAuth
 
@@ -22,6 +22,7 @@ __all__ = [
     "httpx2",
     "opentelemetry",
     "requests",
+    "urllib3",
 ]
 
 __getattr__, __dir__ = lazy_names(
@@ -34,5 +35,6 @@ __getattr__, __dir__ = lazy_names(
         "httpx2": "keyturn.integrations.httpx2",
         "opentelemetry": "keyturn.integrations.opentelemetry",
         "requests": "keyturn.integrations.requests",
+        "urllib3": "keyturn.integrations.urllib3",
     },
 )

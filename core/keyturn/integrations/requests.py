@@ -12,9 +12,9 @@ from requests.exceptions import UnrewindableBodyError
 from requests.utils import rewind_body
 
 from keyturn import errors
-from keyturn.integrations._api_address import check_for
 from keyturn.integrations._authorized_request import is_sent
 from keyturn.integrations._request_auth import Adapter, RequestAuth
+from keyturn.integrations._urllib3 import checked_pool
 
 if TYPE_CHECKING:
     from requests import Response
@@ -211,21 +211,5 @@ class PolicyAdapter(HTTPAdapter):
         super().init_poolmanager(*given, **options)
         usual = self.poolmanager.pool_classes_by_scheme
         self.poolmanager.pool_classes_by_scheme = {
-            scheme: _checked_pool(pool, self._auth) for scheme, pool in usual.items()
+            scheme: checked_pool(pool, self._auth) for scheme, pool in usual.items()
         }
-
-
-def _checked_pool(pool: Any, auth: RequestAuth) -> Any:
-    """Return a class of connection pools whose connections are checked."""
-
-    class Checked(pool.ConnectionCls):  # type: ignore[misc]
-        def _new_conn(self) -> Any:
-            made = super()._new_conn()
-            try:
-                check_for(auth.connection, made.getpeername()[0], self.host)
-            except errors.KeyturnError:
-                made.close()
-                raise
-            return made
-
-    return type(pool.__name__, (pool,), {"ConnectionCls": Checked})

@@ -1,0 +1,212 @@
+"""The adapter for urllib3: a pool manager."""
+
+from __future__ import annotations
+
+import functools
+import io
+from typing import TYPE_CHECKING, Any
+
+from urllib3 import HTTPConnectionPool, HTTPResponse, HTTPSConnectionPool, PoolManager
+from urllib3.connection import port_by_scheme
+from urllib3.util.request import set_file_position
+
+from keyturn import errors
+from keyturn.integrations._request_auth import RequestAuth, api_for
+from keyturn.integrations._urllib3 import checked_pool
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from urllib3 import BaseHTTPResponse
+
+    from keyturn._connection import Connection
+    from keyturn.integrations._authorized_request import AuthorizedRequest
+
+# The keyword argument by which a pool gets a `_Call` from the manager.
+_CALL = "keyturn_call"
+
+
+class _Call:
+    """A caller's request, and those that it is redirected to.
+
+    Attributes:
+        url: The URL of the latest of them.
+        is_redirected: Whether it is a redirected one.
+        has_left: Whether one of them led to another origin.
+    """
+
+    url = ""
+    is_redirected = False
+    has_left = False
+
+
+class KeyturnPoolManager(PoolManager):
+    """A `urllib3.PoolManager` that adds a connection's token to requests for its API.
+
+    It adds the provider's own headers too. A caller's `Authorization` is replaced; all other
+    headers of the caller stay. After a 401 that means the token, the token is renewed and the
+    request is sent once more, a file as its body from where it began. The API's own response is
+    returned when the body can't be sent again, or when there is no other token.
+
+    urllib3's redirects don't copy what is added here. A redirected request has it only if it leads
+    to the API's origin, and has not been elsewhere on its way. Under a network policy, each address
+    is checked when urllib3 has connected to it, before anything is sent.
+
+    Args:
+        connection: Where the tokens come from: a connection, or the name of a configured one.
+            Made from a name, it can be pickled and copied; the copy has connections of its own.
+        num_pools: As for `urllib3.PoolManager`.
+        headers: As for `urllib3.PoolManager`.
+        options: Further arguments of `urllib3.PoolManager`.
+
+    Raises:
+        keyturn.errors.ForeignOrigin: A request doesn't lead to the API's origin (RFC 6454); it
+            isn't sent.
+        keyturn.errors.ConfigurationError: `connection` is neither of them.
+        keyturn.errors.KeyturnError: No token can be acquired.
+
+    Example:
+        >>> import keyturn
+        >>> connection = keyturn.connect(
+        ...     "orocommerce",
+        ...     url="https://shop.example",
+        ...     client_id="made-up",
+        ...     client_secret="made-up",
+        ... )
+        >>> http = keyturn.integrations.urllib3.KeyturnPoolManager(connection, timeout=10)
+        >>> http.request("GET", "https://elsewhere.example/")
+        Traceback (most recent call last):
+        keyturn.errors.ForeignOrigin: orocommerce: ...
+    """
+
+    def __init__(
+        self,
+        connection: Connection | str,
+        num_pools: int = 10,
+        headers: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> None:
+        self._auth = RequestAuth(connection)
+        self._options = {"num_pools": num_pools, "headers": headers, **options}
+        super().__init__(num_pools, headers, **options)
+        self.pool_classes_by_scheme = {
+            scheme: checked_pool(pool, self._auth, keyturn_auth=self._auth)
+            for scheme, pool in (("http", _Pool), ("https", _SecurePool))
+        }
+
+    def urlopen(  # type: ignore[override]
+        self,
+        method: str,
+        url: str,
+        redirect: bool = True,  # noqa: FBT001, FBT002 - urllib3's
+        **options: Any,
+    ) -> BaseHTTPResponse:
+        """Send a request; urllib3 calls this for each redirect too."""
+        call = options.setdefault(_CALL, _Call())
+        call.is_redirected, call.url = bool(call.url), url
+        return super().urlopen(method, url, redirect, **options)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return functools.partial(type(self), **self._options), self._auth.__reduce__()[1]
+
+
+class _Authorizing(HTTPConnectionPool):
+    """Adds what an API request needs, where urllib3 knows the host that it connects to."""
+
+    keyturn_auth: RequestAuth
+
+    def urlopen(
+        self,
+        method: str,
+        url: str,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        *rest: Any,
+        **options: Any,
+    ) -> BaseHTTPResponse:
+        """Send a request; urllib3 calls this again, without a `_Call`, to retry it."""
+        call: _Call | None = options.pop(_CALL, None)
+        given = self.headers if headers is None else headers
+        sent = self._authorize(call, method, url, given, body) if call else None
+        if sent is None:
+            return super().urlopen(method, url, body, headers, *rest, **options)
+        position = options["body_pos"] = set_file_position(body, options.get("body_pos"))
+        response = self._send(sent, *rest, body=body, **options)
+        status = response.status
+        if not self.keyturn_auth.needs_body(sent, status, response.headers):
+            return response
+        response, content = _read(response, is_read=options.get("preload_content", True))
+        again = self.keyturn_auth.reauthorize(sent, status, response.headers, content)
+        is_repeatable = _in_memory(body) is not None or isinstance(position, int)
+        return (
+            self._send(again, *rest, body=body, **options) if again and is_repeatable else response
+        )
+
+    def _authorize(
+        self, call: _Call, method: str, path: str, headers: Mapping[str, str], body: Any
+    ) -> AuthorizedRequest | None:
+        """Return a request with the token, or None if a redirected one may not have it."""
+        if call.has_left:
+            return None
+        try:
+            # Both the caller's URL, and where urllib3 connects to.
+            api_for(self.keyturn_auth, call.url)
+            url = f"{self._origin()}{path}"
+            return self.keyturn_auth.authorize(method, url, dict(headers), _in_memory(body))
+        except errors.ForeignOrigin:
+            if not call.is_redirected:
+                raise
+            # Another host must not choose what is done with the token: it doesn't come back.
+            call.has_left = True
+            return None
+
+    def _send(
+        self, request: AuthorizedRequest, *rest: Any, body: Any, **options: Any
+    ) -> BaseHTTPResponse:
+        path = request.url.removeprefix(self._origin())
+        return super().urlopen(request.method, path, body, request.headers, *rest, **options)
+
+    def _origin(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        is_usual = self.port == port_by_scheme.get(self.scheme or "")
+        return f"{self.scheme}://{host}" if is_usual else f"{self.scheme}://{host}:{self.port}"
+
+
+class _Pool(_Authorizing):
+    pass
+
+
+class _SecurePool(_Authorizing, HTTPSConnectionPool):
+    pass
+
+
+def _in_memory(body: Any) -> bytes | None:
+    """Return a body that is in memory; one that is absent is empty."""
+    if body is None or isinstance(body, bytes):
+        return body or b""
+    return body.encode() if isinstance(body, str) else None
+
+
+def _read(response: BaseHTTPResponse, *, is_read: bool) -> tuple[BaseHTTPResponse, bytes]:
+    """Return a response that can still be read, and its whole body."""
+    if is_read:
+        return response, response.data
+    # As it came: the caller may want to decode it, or not.
+    raw = response.read(decode_content=False)
+
+    def again(*, is_read: bool) -> HTTPResponse:
+        return HTTPResponse(
+            io.BytesIO(raw),
+            response.headers,
+            response.status,
+            response.version,
+            response.version_string,
+            response.reason,
+            preload_content=is_read,
+            decode_content=is_read or response.decode_content,
+            retries=response.retries,
+            enforce_content_length=False,
+            request_url=response.url,
+        )
+
+    return again(is_read=False), again(is_read=True).data
