@@ -19,6 +19,7 @@ import httpx
 import httpx2
 import pytest
 import requests
+import urllib3
 
 import keyturn
 
@@ -174,6 +175,8 @@ class Client:
     sees_user_information: ClassVar[bool] = True
     follows_bare: ClassVar[bool] = False
     """Whether a redirect within the API is followed without our headers first."""
+    failures: ClassVar[tuple[type[Exception], ...]]
+    """What it raises for a request that it can't send."""
     takes_auth: ClassVar[bool] = True
     """Whether it takes a `KeyturnAuth`; else `auth` is the client itself."""
 
@@ -194,6 +197,7 @@ class Httpx(Client):
 
     name = "httpx"
     library: ClassVar[Any] = httpx
+    failures = httpx.HTTPError, httpx.InvalidURL
     follows_bare = True
 
     def send(self, method: str, url: str, *, stream: bool = False, **options: Any) -> Reply:
@@ -234,6 +238,7 @@ class Httpx2(Httpx):
 
     name = "httpx2"
     library = httpx2
+    failures = httpx2.HTTPError, httpx2.InvalidURL
 
 
 class AsyncHttpx2(AsyncHttpx):
@@ -241,12 +246,14 @@ class AsyncHttpx2(AsyncHttpx):
 
     name = "httpx2"
     library = httpx2
+    failures = httpx2.HTTPError, httpx2.InvalidURL
 
 
 class Aiohttp(Client):
     """`aiohttp.ClientSession`."""
 
     name = "aiohttp"
+    failures = (aiohttp.ClientError,)
     sees_user_information = False
 
     def send(self, method: str, url: str, *, stream: bool = False, **options: Any) -> Reply:
@@ -276,6 +283,7 @@ class Requests(Client):
     """`requests.Session`."""
 
     name = "requests"
+    failures = (requests.RequestException,)
 
     def send(self, method: str, url: str, *, stream: bool = False, **options: Any) -> Reply:
         """Send a request."""
@@ -291,6 +299,7 @@ class Urllib3(Client):
     """`urllib3.PoolManager`."""
 
     name = "urllib3"
+    failures = (urllib3.exceptions.HTTPError,)
     takes_auth = False
 
     def __init__(self, connection: keyturn.Connection | str) -> None:

@@ -71,7 +71,8 @@ class Hop:
         return parts.scheme == scheme and parts.netloc.lower() in usual | {f"{host}:{port}"}
 
 
-def _flat(items: Iterable[tuple[str, Any]]) -> str:
+def flat(items: Iterable[tuple[str, Any]]) -> str:
+    """Return header names and values in one string, in lower case."""
     return "\n".join(f"{name}: {value}" for name, value in items).lower()
 
 
@@ -150,7 +151,7 @@ class Httpx(Walker):
     def _respond(self, request: Any) -> Any:
         url = request.url
         origin = url.scheme, url.raw_host.decode(), url.port or PORTS.get(url.scheme, 0)
-        step = self.response(Hop(origin, str(url), _flat(request.headers.multi_items())))
+        step = self.response(Hop(origin, str(url), flat(request.headers.multi_items())))
         moved = [(step.header.encode(), step.location.encode())]
         return self.library.Response(step.status, headers=moved)
 
@@ -224,7 +225,7 @@ class _Recorder(HTTPAdapter):
         url = request.url or ""
         pool: Any = by_request(request, True) if by_request else self.get_connection(url)  # noqa: FBT003 - its name differs
         origin = pool.scheme, pool.host, pool.port or PORTS[pool.scheme]
-        step = self._walker.response(Hop(origin, url, _flat(request.headers.items())))
+        step = self._walker.response(Hop(origin, url, flat(request.headers.items())))
         response = requests.Response()
         response.url, response.request, response.raw = url, request, io.BytesIO()
         response.status_code = step.status
@@ -276,7 +277,7 @@ class Aiohttp(Walker):
     async def _record(self, request: Any, handler: Any) -> Any:
         key = request.connection_key
         origin = "https" if key.is_ssl else "http", key.host, key.port
-        self._next = self.response(Hop(origin, str(request.url), _flat(request.headers.items())))
+        self._next = self.response(Hop(origin, str(request.url), flat(request.headers.items())))
         request.url = self._here
         return await handler(request)
 
@@ -323,7 +324,7 @@ class Urllib3(Walker):
 
         def record(pool: Any, _: Any, __: str, ___: str, **given: Any) -> Any:
             hop = Hop(
-                (pool.scheme, pool.host, pool.port), walker._url, _flat(given["headers"].items())
+                (pool.scheme, pool.host, pool.port), walker._url, flat(given["headers"].items())
             )
             step = walker.response(hop)
             location = step.location.encode().decode("latin-1")

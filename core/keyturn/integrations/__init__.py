@@ -1,8 +1,9 @@
 """Adapters that let HTTP clients take their tokens from a connection, and what they are built on.
 
 Each adapter is a module named after its client, imported when it is first used:
-`keyturn.integrations.aiohttp`, `.httpx`, `.httpx2`, `.requests` and `.urllib3`. `RequestAuth` is
-for the authors of others. `keyturn.integrations.opentelemetry` reports token requests.
+`keyturn.integrations.aiohttp`, `.httpx`, `.httpx2`, `.niquests`, `.requests` and `.urllib3`.
+`RequestAuth` is for the authors of others. `keyturn.integrations.opentelemetry` reports token
+requests.
 """
 
 from __future__ import annotations
@@ -10,7 +11,15 @@ from __future__ import annotations
 from keyturn._names import TYPE_CHECKING, lazy_names
 
 if TYPE_CHECKING:
-    from keyturn.integrations import aiohttp, httpx, httpx2, opentelemetry, requests, urllib3
+    from keyturn.integrations import (
+        aiohttp,
+        httpx,
+        httpx2,
+        niquests,
+        opentelemetry,
+        requests,
+        urllib3,
+    )
     from keyturn.integrations._authorized_request import AuthorizedRequest
     from keyturn.integrations._request_auth import RequestAuth
 
@@ -20,6 +29,7 @@ __all__ = [
     "aiohttp",
     "httpx",
     "httpx2",
+    "niquests",
     "opentelemetry",
     "requests",
     "urllib3",
@@ -33,6 +43,7 @@ __getattr__, __dir__ = lazy_names(
         "aiohttp": "keyturn.integrations.aiohttp",
         "httpx": "keyturn.integrations.httpx",
         "httpx2": "keyturn.integrations.httpx2",
+        "niquests": "keyturn.integrations.niquests",
         "opentelemetry": "keyturn.integrations.opentelemetry",
         "requests": "keyturn.integrations.requests",
         "urllib3": "keyturn.integrations.urllib3",

@@ -1,0 +1,232 @@
+"""The tests of all adapters, for niquests' two kinds of session.
+
+niquests brings another urllib3 than that of requests, so `test_clients.py` runs this in an
+environment of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import inspect
+import io
+from typing import TYPE_CHECKING, Any
+
+import niquests
+import pytest
+from niquests.adapters import AsyncHTTPAdapter, HTTPAdapter
+from tests.integrations import (
+    conftest,
+    test_attach,
+    test_four_providers,
+    test_network_policy,
+    test_redirect_targets,
+    test_redirects,
+    test_refused_token,
+    test_request_auth,
+    walkers,
+)
+from tests.integrations.conftest import Client, Reply
+
+import keyturn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MODULES = (
+    *(conftest, test_attach, test_four_providers, test_network_policy, test_redirect_targets),
+    *(test_redirects, test_refused_token, test_request_auth),
+)
+for module in MODULES:
+    for name, value in vars(module).items():
+        is_fixture = isinstance(value, type(conftest.api))
+        if is_fixture or (
+            name.startswith("test_")
+            and {"client_class", "walker"} & inspect.signature(value).parameters.keys()
+        ):
+            globals()[name] = value
+
+
+class Niquests(Client):
+    """`niquests.Session`."""
+
+    name = "niquests"
+    failures = (niquests.RequestException,)
+
+    def send(self, method: str, url: str, *, stream: bool = False, **options: Any) -> Reply:
+        """Send a request."""
+        if "content" in options:
+            options["data"] = options.pop("content")
+        with niquests.Session() as session:
+            session.trust_env = False
+            session.auth = self.auth
+            response = session.request(method, url, stream=stream, timeout=10, **options)
+            return Reply(response.status_code, response.content or b"", response.url)
+
+
+class AsyncNiquests(Client):
+    """`niquests.AsyncSession`."""
+
+    name = "niquests"
+    failures = (niquests.RequestException,)
+
+    def __init__(self, connection: keyturn.Connection | str) -> None:
+        self.auth = keyturn.integrations.niquests.AsyncKeyturnAuth(connection)
+
+    def send(self, method: str, url: str, *, stream: bool = False, **options: Any) -> Reply:
+        """Send a request."""
+        if "content" in options:
+            options["data"] = options.pop("content")
+
+        async def talk() -> Reply:
+            async with niquests.AsyncSession() as session:
+                session.trust_env = False
+                session.auth = self.auth
+                response: Any = await session.request(
+                    method, url, stream=stream, timeout=10, **options
+                )
+                body = await response.content if stream else response.content
+                return Reply(response.status_code, body or b"", response.url)
+
+        return asyncio.run(talk())
+
+    def upload(self, body: bytes) -> Any:
+        """Return a body that can be sent only once."""
+
+        async def chunks() -> Any:
+            yield body
+
+        return chunks()
+
+
+@pytest.fixture(params=[Niquests, AsyncNiquests], ids=["niquests", "niquests-async"])
+def client_class(request: pytest.FixtureRequest) -> type[Client]:
+    """Each kind of session."""
+    return request.param
+
+
+class Recorder:
+    """Sends nothing, and records where niquests would connect to."""
+
+    def __init__(self, walker: walkers.Walker) -> None:
+        self._walker = walker
+
+    def response(self, request: Any) -> Any:
+        """Record a request, and return its response."""
+        pool = niquests.packages.urllib3.PoolManager().connection_from_url(request.url)
+        origin = pool.scheme, pool.host, pool.port or walkers.PORTS[pool.scheme]
+        flat = walkers.flat(request.headers.items())
+        step = self._walker.response(walkers.Hop(origin, request.url, flat))
+        response = niquests.Response()
+        response.url, response.request, response.raw = request.url, request, io.BytesIO()
+        response.__dict__["_content"] = b""
+        response.status_code = step.status
+        response.headers[step.header] = step.location.encode().decode("latin-1")
+        return response
+
+
+class Walked(walkers.Walker):
+    """`niquests.Session`."""
+
+    adapter = "niquests"
+    failures = niquests.RequestException, ValueError
+
+    def __init__(self) -> None:
+        recorder = Recorder(self)
+
+        class Adapter(HTTPAdapter):
+            def send(self, request: Any, *_: Any, **__: Any) -> Any:
+                response = recorder.response(request)
+                response.connection = self
+                return response
+
+        self._session = niquests.Session()
+        self._session.trust_env = False
+        for scheme in walkers.PORTS:
+            self._session.mount(f"{scheme}://", Adapter())
+
+    def send(self, auth: Any, method: str, url: str) -> None:
+        """Send a request with a body, and follow redirects."""
+        self._session.request(method, url, auth=auth, data=b"body")
+
+    def close(self) -> None:
+        """Close the session."""
+        self._session.close()
+
+
+class AsyncWalked(walkers.Walker):
+    """`niquests.AsyncSession`."""
+
+    adapter = "niquests"
+    failures = niquests.RequestException, ValueError
+
+    def __init__(self) -> None:
+        recorder = Recorder(self)
+
+        class Adapter(AsyncHTTPAdapter):
+            async def send(self, request: Any, *_: Any, **__: Any) -> Any:
+                response = recorder.response(request)
+                response.connection = self
+                return response
+
+        self._runner = asyncio.Runner()
+        self._session = niquests.AsyncSession()
+        self._session.trust_env = False
+        for scheme in walkers.PORTS:
+            self._session.mount(f"{scheme}://", Adapter())
+
+    def auth(self, connection: keyturn.Connection) -> Any:
+        """Return the client's adapter for a connection."""
+        return keyturn.integrations.niquests.AsyncKeyturnAuth(connection)
+
+    def send(self, auth: Any, method: str, url: str) -> None:
+        """Send a request with a body, and follow redirects."""
+        self._runner.run(self._session.request(method, url, auth=auth, data=b"body"))
+
+    def close(self) -> None:
+        """Close session and event loop."""
+        self._runner.run(self._session.close())
+        self._runner.close()
+
+
+@pytest.fixture(params=[Walked, AsyncWalked], ids=["niquests", "niquests-async"])
+def walker(request: pytest.FixtureRequest) -> Iterator[walkers.Walker]:
+    """Each kind of session."""
+    made: walkers.Walker = request.param()
+    yield made
+    made.close()
+
+
+# niquests leaves the connection open when a hook raises an error.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_the_adapter_for_requests_refuses_niquests(connect: Any, api: Any) -> None:
+    """It worked until the first 401, and then failed with an AttributeError (niquests)."""
+    auth = keyturn.integrations.requests.KeyturnAuth(connect())
+    with niquests.Session() as session, pytest.raises(keyturn.errors.ConfigurationError) as caught:
+        session.get(api.url, auth=auth)
+    assert "is for requests, not for niquests" in str(caught.value)
+    assert "named after the client" in str(caught.value)
+
+    async def use(given: Any) -> None:
+        async with niquests.AsyncSession() as session:
+            await session.get(api.url, auth=given)
+
+    for given in (auth, keyturn.integrations.niquests.KeyturnAuth(connect())):
+        with pytest.raises(keyturn.errors.ConfigurationError, match="not for"):
+            asyncio.run(use(given))
+    gc.collect()
+
+
+def test_niquests_multiplexed_heals_and_leaks_nothing(
+    connect: Any, api: Any, elsewhere: Any
+) -> None:
+    """A lazy response would be the 401, or a redirect of it would take the token along."""
+    auth = keyturn.integrations.niquests.KeyturnAuth(connect())
+    with niquests.Session(multiplexed=True) as session:
+        session.auth = auth
+        assert session.get(api.url).status_code == 200
+        api.forget_tokens()
+        assert session.get(api.url).status_code == 200
+        target = f"{api.url}/redirect?status=307&to={elsewhere.url}/open"
+        assert session.get(target).status_code == 200
+    assert "made-up-token-canary" not in str(elsewhere.requests)
