@@ -17,6 +17,8 @@ from keyturn import errors
 from keyturn._config import read as read_configuration
 from keyturn._http.request import encode
 from keyturn._http.response import date_header, retry_after
+from keyturn._providers.lifetimes import lifetime_of
+from keyturn._providers.response_formats import form_of, xml_of
 from keyturn._redaction import Redaction
 
 if TYPE_CHECKING:
@@ -76,6 +78,27 @@ HEADERS = st.dictionaries(
     st.sampled_from(["content-type", "retry-after", "date", "location", "www-authenticate"]),
     st.sampled_from(["application/json", "text/html", "application/x+json;charset=x"]) | TEXT,
 )
+ELEMENTS = st.recursive(
+    TEXT | st.sampled_from(["&lt;", "&a;", "<!DOCTYPE r>", "<![CDATA[<]]>", "<!-- -->", "<a/>"]),
+    lambda inner: st.lists(
+        st.builds(
+            "<{0}{1}>{2}</{0}>".format,
+            st.sampled_from(["token", "a", "x:b", "é"]),
+            st.sampled_from(["", " a='1'", " xmlns:x='u'", " xmlns='u'", " x:a='2'"]),
+            inner,
+        ),
+        max_size=3,
+    ).map("".join),
+    max_leaves=8,
+)
+MARKUP = (
+    st.binary(max_size=300)
+    | st.builds("<r xmlns:x='u'>{}</r>".format, ELEMENTS).map(lambda t: t.encode(errors="replace"))
+    | st.builds(cut, ELEMENTS, st.integers(0, 999), TEXT)
+    | st.lists(TEXT, max_size=5).map(lambda each: "=".join(each).encode(errors="replace"))
+)
+LIFETIME_FORMATS = ("duration", "hh:mm", "hh:mm:ss", "d:hh:mm", "d:hh:mm:ss", "http_date", "date")
+DURATIONS = st.text(st.sampled_from("0123456789 :.PTdhmswHMSDW-+"), max_size=30)
 DATES = st.builds(
     "{}{} {} {} {}:{}:{} {}".format,
     st.sampled_from(["Fri, ", "Friday, ", "", "x"]),
@@ -133,6 +156,15 @@ def response(status: int, headers: dict[str, str], body: bytes, provider: str) -
             shown(json.dumps(dict(token.extra)))
     with ours():
         shown(connection.explain(), connection)
+
+
+def formats(body: bytes, duration: str, form: str) -> None:
+    """Give a token response that is XML or a form, and a lifetime as a duration or a clock."""
+    for content in (xml_of(body), form_of(body)):
+        json.dumps(content)
+    reply = keyturn.plugins.Response(200, {}, b"", 1e9)
+    with ours(form):
+        assert 0 < lifetime_of(duration, form, "life", reply, None) <= 31_536_000
 
 
 def times(text: str, date: str) -> None:
@@ -254,7 +286,7 @@ DATA_NAMES = (
     "parameters token_headers scope_name assertion_name assertion_algorithm token_field token_type "
     "token_status lifetime_field lifetime_format missing_lifetime scope_separator error_field "
     "error_codes api_url api_headers authorization_header authorization_scheme rate_limit "
-    "credentials max_margin api_url_field api_domains"
+    "response_format credentials max_margin api_url_field api_domains"
 )
 TEMPLATES = st.sampled_from(
     [
@@ -334,6 +366,7 @@ TARGETS: dict[str, tuple[Callable[..., None], tuple[st.SearchStrategy[Any], ...]
             st.sampled_from(["", "orocommerce", "norce-storm", "commercelayer"]),
         ),
     ),
+    "formats": (formats, (MARKUP, TEXT | DURATIONS | DATES, st.sampled_from(LIFETIME_FORMATS))),
     "times": (times, (TEXT | DATES, TEXT | DATES)),
     "configuration": (
         configuration,

@@ -62,6 +62,7 @@ ABILITIES: dict[str, Ability] = {
     "further headers of the token request": differs("token_headers"),
     "scopes with another separator": differs("scope_separator"),
     "token elsewhere in the response": lambda each: "." in each.provider.token_field,
+    "XML response": has("response_format", "xml"),
     "the whole body is the token": has("token_field", ""),
     "other media type of the response": differs("media_types"),
     "several statuses of success": lambda each: "[" in str(each.description.get("token_status")),

@@ -111,6 +111,7 @@ EFFECTIVE: dict[str, dict[str, Any]] = {
         "lifetime_field": "other",
         "lifetime_format": "milliseconds",
         "media_types": "text/plain",
+        "response_format": "form",
         "response_encoding": "utf-8-sig",
         "scope_format": "array",
         "missing_lifetime": 60.0,

@@ -12,8 +12,14 @@ from keyturn._providers.datum import NO_TABLE, datum
 class TokenResponseMapping:
     """Where the token, its lifetime and an error stand in responses; by default as in RFC 6749."""
 
+    response_format: ClassVar[Literal["json", "xml", "form"]] = datum(
+        "What a response is: `json`; `xml`, where paths name child elements by their local names, "
+        "attributes as `@name`, and an element's own words beside these as `#text`, without the "
+        "root element; or `form` (`application/x-www-form-urlencoded`).",
+        default="json",
+    )
     media_types: ClassVar[tuple[str, ...]] = datum(
-        "Content types of a response with a token that is JSON, besides JSON's own, such as "
+        "Content types of a response with a token, besides those of its format, such as "
         "`text/plain`; `*` for any.",
         default=(),
         check=checks.media_types,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import re
 from typing import TYPE_CHECKING, Any, TypeGuard
 
@@ -11,13 +10,12 @@ from keyturn._http.error_codes import OAUTH_CODES, UNAVAILABLE_CODES
 from keyturn._http.response import (
     OAuthError,
     Response,
-    has_json_type,
     is_code,
-    json_of,
     media_type_of,
 )
 from keyturn._providers.checks import SCOPE_VALUE_PATTERN
 from keyturn._providers.lifetimes import lifetime_of
+from keyturn._providers.response_formats import content_of, read_content
 from keyturn._secret import Secret
 from keyturn._token import Token
 
@@ -40,7 +38,7 @@ def read_error(response: Response, mapping: TokenResponseMapping) -> OAuthError 
     """Return the error in a response, whatever its status, or None when it holds none."""
     content = response.json()
     if content is None:
-        content = _content(response, mapping)[0]
+        content = read_content(response, mapping)[0]
     found = field_of(content, mapping.error_field)
     if content is None and _bare(response) in OAUTH_CODES | UNAVAILABLE_CODES:
         found = _bare(response)
@@ -77,13 +75,14 @@ def read_token(
     """
     content, problem = response.json(), ""
     if content is None or mapping.response_encoding != "utf-8":
-        content, problem = _content(response, mapping)
+        content, problem = read_content(response, mapping)
     field = mapping.token_field
     if not field:
         content = {"": _whole_body(response, content)}
     elif problem or not isinstance(content, (dict, list)):
+        what = _FORMATS[mapping.response_format]
         raise errors.InvalidTokenResponse(
-            "the token endpoint's response is not a JSON object.", hint=problem or _NO_OBJECT
+            f"the token endpoint's response is not {what}.", hint=problem or _NO_OBJECT
         )
     token = field_of(content, field)
     if not _is_visible(token):
@@ -108,38 +107,11 @@ def read_token(
     )
 
 
+_FORMATS = {"json": "a JSON object", "xml": "XML with elements", "form": "a form"}
 _NO_OBJECT = (
     'Check token_url; if the token is the whole body, set token_field to "", if it stands in a '
     'list, to a path such as "0.access_token".'
 )
-_NO_JSON = (
-    'Check token_url; or set token_field to "", if the token is the whole body. The provider\'s '
-    "method read_token may read another format than JSON."
-)
-
-
-def _content(response: Response, mapping: TokenResponseMapping) -> tuple[Any, str]:
-    """Return the JSON value of a response; or None, and what would make it one."""
-    media_type, encoding = media_type_of(response), mapping.response_encoding
-    known = {each.lower() for each in mapping.media_types}
-    is_named = has_json_type(response) or not known.isdisjoint({media_type, "*"})
-    content = json_of(response.body, encoding) if is_named else None
-    if content is not None:
-        return content, ""
-    if json_of(response.body, encoding) is not None:
-        return None, 'It is JSON of another content type: set media_types to that, or to "*".'
-    if response.body.startswith(codecs.BOM_UTF8):
-        return None, 'It begins with a byte order mark: set response_encoding to "utf-8-sig".'
-    others = "" if _is_utf_8(response.body) else "Set response_encoding to its encoding. "
-    return None, others + _NO_JSON
-
-
-def _is_utf_8(body: bytes) -> bool:
-    try:
-        body.decode()
-    except ValueError:
-        return False
-    return b"\0" not in body  # UTF-16
 
 
 def _bare(response: Response) -> str:
@@ -180,7 +152,7 @@ def received_tokens(
     response: Response, mapping: TokenResponseMapping, token_status: int | frozenset[int]
 ) -> list[Secret]:
     """Return the tokens in a response; of a success, also if it can't be read as JSON."""
-    content, field = response.json(), mapping.token_field
+    content, field = content_of(response, mapping), mapping.token_field
     if isinstance(content, (dict, list)):
         found = [field_of(content, field), *_named_tokens(content)]
         return [Secret(str(each)) for each in found if isinstance(each, (str, int)) and each]

@@ -12,6 +12,7 @@ import attrs
 from keyturn import errors
 from keyturn._http.request import is_authorization
 from keyturn._names import escaped
+from keyturn._providers.response_formats import content_of
 from keyturn._providers.token_response import is_success
 from keyturn._redaction import Redaction
 from keyturn._secret import Secret
@@ -150,7 +151,7 @@ def _response_lines(own: Acquisition, request: TokenRequest, response: Response)
     secrets = own.secrets(request, response)
     if is_success(response, provider.token_status):
         # What isn't shown may be a token that nothing names: another member may repeat it.
-        secrets += map(Secret, _unshown(response.json()))
+        secrets += map(Secret, _unshown(content_of(response, provider)))
     redaction = Redaction(secrets)
     return [
         "response:",
@@ -162,7 +163,7 @@ def _response_lines(own: Acquisition, request: TokenRequest, response: Response)
 
 
 def _body(response: Response, provider: Provider[Any], redaction: Redaction) -> str:
-    content, succeeded = response.json(), is_success(response, provider.token_status)
+    content, succeeded = content_of(response, provider), is_success(response, provider.token_status)
     if succeeded and not provider.token_field:
         return _MASK
     if content is not None:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from keyturn._http.response import Response as ReadResponse
+from keyturn._http.response import media_type_of
+from keyturn._providers.response_formats import xml_of
 from keyturn._providers.token_response import field_of
 from keyturn.testing._messages import Response, json_response
 
@@ -44,12 +46,19 @@ class Sample:
 
     @property
     def content(self) -> Any:
-        """The body's JSON value, or None when the body is not JSON."""
-        return to_response(self.response).json()
+        """The body's value, or None when the body is neither JSON nor XML."""
+        response = to_response(self.response)
+        content = response.json()
+        return xml_of(response.body) if content is None and _is_xml(response) else content
 
     def changed(self, content: object) -> Response:
         """Return the same response with another JSON value as its body."""
-        return attrs.evolve(self.response, body=json.dumps(content).encode())
+        changed = attrs.evolve(self.response, body=json.dumps(content).encode())
+        if not _is_xml(to_response(self.response)):
+            return changed
+        # What is labelled as JSON is read as JSON, whatever the platform's own format.
+        headers = {**self.response.headers, "Content-Type": "application/json"}
+        return attrs.evolve(changed, headers=headers)
 
     def living(
         self, provider: Provider[Any], seconds: float, sent_at: float | None = None
@@ -62,6 +71,10 @@ class Sample:
         response = self.changed(placed(self.content, lifetime_path(provider), value))
         headers = {**response.headers, "Date": formatdate(now, usegmt=True)}
         return attrs.evolve(response, headers=headers)
+
+
+def _is_xml(response: ReadResponse) -> bool:
+    return "xml" in media_type_of(response)
 
 
 def made_up(provider: Provider[Any], api_url: str) -> Sample:
