@@ -267,7 +267,7 @@ class ReadsFile(Acme):
         return super().token_request(settings)
 
 
-@broken("uses the network", "no_input_or_output", "api_request_headers connects to another host")
+@broken("uses the network", "no_input_or_output", "api_request_headers resolves a host name")
 class UsesNetwork(Acme):
     def api_request_headers(self, settings, token):
         try:
@@ -624,7 +624,7 @@ class AddressInJwt(AddressInOwnClaim):
     claim = "iss"
 
 
-@broken("domains that all share", "foreign_api_address", "api_domains has 'co.uk'")
+@broken("domains that all share", "shared_domains", "api_domains has 'co.uk'")
 class SharedDomain(Acme):
     api_url = ""
     api_url_field = "api"

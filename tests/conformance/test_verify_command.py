@@ -19,6 +19,7 @@ token_url = "https://{tenant}.acme.example/oauth/token"
 api_url = "https://{tenant}.acme.example/api"
 client_authentication = "client_secret_basic"
 rate_limit = { per_minute = 30, burst = 5 }
+api_headers = { X-Number = "{number}" }
 
 [settings.tenant]
 kind = "label"
@@ -60,14 +61,15 @@ def test_failure_is_reported(capsys: pytest.CaptureFixture[str], tmp_path: Path)
     """An author would learn that a check fails, but not what to change."""
     broken = tmp_path / "broken.toml"
     revocation = 'revocation_url = "https://acme.example/revoke"'
-    text = ACME.partition("[settings.number]")[0]
+    text = ACME.partition("[settings.number]")[0].replace("{number}", "7")
     broken.write_text(f"max_margin = 86400\n{revocation}\n{text}", encoding="utf-8")
 
     assert main(["verify", str(broken)]) == 1
     output = capsys.readouterr().out
-    assert "margin               FAILED" in output
+    assert ["margin", "FAILED"] in [line.split() for line in output.splitlines()]
     assert "margin: max_margin is 86400 s, but a token lives 3600 s." in output
     assert "To fix: let max_margin be" in output
+    assert "At: the key max_margin of the description" in output
     assert "notes:" not in output
 
 
@@ -85,7 +87,7 @@ def test_json_says_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert list(checks) == list(CHECKS)
     assert checks["data"] == {"check": "data", "outcome": "passed"}
     assert checks["margin"]["outcome"] == "failed"
-    assert {"what", "fix"} <= checks["margin"].keys()
+    assert {"what", "fix", "at"} <= checks["margin"].keys()
     assert found["notes"]
     assert found["request"]["method"] == "GET"
     assert "client_secret=REDACTED" in found["request"]["url"]

@@ -42,16 +42,16 @@ def schema(arguments: argparse.Namespace) -> None:
 def verify(arguments: argparse.Namespace) -> int:
     """Run every check on a provider, against the kit's own endpoint on loopback."""
     from keyturn.testing.provider_kit._examples import Examples
-    from keyturn.testing.provider_kit._run import CHECKS, run
+    from keyturn.testing.provider_kit._run import CHECKS, loaded, run
 
     if not arguments.verbose:
         # The checks provoke the provider's warnings.
         arguments.log.setLevel(logging.CRITICAL)
-    provider = _chosen(arguments.provider)
+    provider = loaded(lambda: _chosen(arguments.provider))
     settings = _settings(provider, arguments.settings)
     report = run(provider, settings, Examples())
     redaction = Redaction(given_secrets(provider.settings, settings))
-    outcomes = {name: "failed" if name in report.failures else "passed" for name in CHECKS}
+    outcomes = {name: _outcome(name, report) for name in CHECKS}
     if arguments.format == "json":
         shown = redaction.value(_as_json(provider.name, report, outcomes))
         print(json.dumps(shown, indent=2), file=arguments.out)
@@ -71,6 +71,13 @@ def _chosen(name: str) -> Provider[Any]:
     return provider_from_file(name) if name.endswith(".toml") else plugins.provider(name)
 
 
+def _outcome(name: str, report: Report) -> str:
+    """Return a check's outcome; one that fails for an earlier one's cause names that one."""
+    if name in report.repeated:
+        return f"see {report.repeated[name]}"
+    return "failed" if name in report.failures else "passed"
+
+
 def _settings(provider: Provider[Any], arguments: list[str]) -> dict[str, Any]:
     """Return the settings of arguments such as `tenant=blue`."""
     schema = translate_errors(provider.name, lambda: json_schema(provider.settings, ""))
@@ -83,7 +90,7 @@ def _settings(provider: Provider[Any], arguments: list[str]) -> dict[str, Any]:
 def _as_json(provider: str, report: Report, outcomes: dict[str, str]) -> dict[str, Any]:
     request = report.request
     failures = {
-        name: {"what": failure.what, "fix": failure.fix}
+        name: {"what": failure.what, "fix": failure.fix, "at": failure.at}
         for name, failure in report.failures.items()
     }
     return {
@@ -106,7 +113,7 @@ def _as_json(provider: str, report: Report, outcomes: dict[str, str]) -> dict[st
 def _lines(report: Report) -> Iterator[str]:
     """Yield the failures, the notes, and the token request."""
     for name, failure in report.failures.items():
-        yield f"\n{name}: {failure.what}\nTo fix: {failure.fix}"
+        yield f"\n{name}: {failure}"
     if report.notes:
         yield "\n- ".join(["\nnotes:", *report.notes])
     if request := report.request:

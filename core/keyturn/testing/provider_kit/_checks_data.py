@@ -25,7 +25,7 @@ _SECRET_REGEX = re.compile(
 )
 _UNKNOWN = "surely_not_a_setting"
 # What checks refuse in most cases, as plain values.
-_PROBES: tuple[Any, ...] = (
+PROBES: tuple[Any, ...] = (
     *(
         "a",
         "a1",
@@ -124,7 +124,7 @@ def schema_of_checks(subject: Subject) -> None:
     for name, field in fields_of(cls).items():
         if not field.metadata.get("check"):
             continue  # the usual check, which has its schema
-        for probe in _PROBES:
+        for probe in PROBES:
             is_wrong = value_problem(field, probe) is not None
             if accepts(found[name], probe) is not is_wrong:
                 continue

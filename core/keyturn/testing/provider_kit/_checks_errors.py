@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from keyturn import errors
-from keyturn._http.response import OAuthError
+from keyturn._http.response import OAuthError, is_code
 from keyturn._http.response import Response as ReadResponse
 from keyturn._names import did_you_mean
 from keyturn._providers.provider import Provider
@@ -24,6 +24,19 @@ _CODES: dict[str, type[errors.KeyturnError]] = {
     "invalid_scope": errors.InvalidScope,
     "unauthorized_client": errors.TokenRequestRefused,
 }
+# What is no matter of the credentials, and passes by itself or not.
+_OTHER_CODES: dict[str, type[errors.KeyturnError]] = {
+    "invalid_request": errors.TokenRequestRefused,
+    "invalid_grant": errors.TokenRequestRefused,
+    "unsupported_grant_type": errors.TokenRequestRefused,
+    "temporarily_unavailable": errors.EndpointUnavailable,
+}
+# Pages of servers in front of an application have such words, and mean none of them.
+_PAGE = (
+    "Error: invalid_client, unauthorized_client, invalid client or secret, unauthorized, access "
+    "denied, forbidden, bad request, token expired, credentials, client_id, invalid_scope, failed"
+)
+_NARROWER = (errors.InvalidClient, errors.InvalidScope)
 _UNUSUAL: tuple[Any, ...] = (
     None,
     True,
@@ -58,6 +71,13 @@ def oauth_errors(subject: Subject) -> None:
         for status in (400, 401):
             reply = samples.error_response(subject.effective_provider, code, status, "made up")
             _expect(subject, f"{code} (HTTP {status})", reply, kind, _FIX_CODES)
+    for code, kind in _OTHER_CODES.items():
+        if code in subject.effective_provider.error_codes or (
+            has_own_format and kind.__name__ in documented
+        ):
+            continue
+        reply = samples.error_response(subject.effective_provider, code, 400, "made up")
+        _expect(subject, f"{code} (HTTP 400)", reply, kind, _FIX_CODES)
 
 
 def error_inside_200(subject: Subject) -> None:
@@ -91,6 +111,11 @@ def http_errors(subject: Subject) -> None:
         ("HTTP 429 with Retry-After", waiting, errors.RateLimited),
         ("HTTP 429 with a page", html_response(429, "Too Many Requests"), errors.RateLimited),
         ("HTTP 500 with a page", html_response(500, "Error"), errors.EndpointUnavailable),
+        ("HTTP 502 with a page", html_response(502, _PAGE), errors.EndpointUnavailable),
+        ("HTTP 504 with a page", html_response(504, _PAGE), errors.EndpointUnavailable),
+        ("HTTP 400 with a page", html_response(400, _PAGE), errors.TokenRequestRefused),
+        ("HTTP 403 with a page", html_response(403, _PAGE), errors.TokenRequestRefused),
+        ("HTTP 404 with a page", html_response(404, _PAGE), errors.TokenRequestRefused),
         ("HTTP 503", json_response(503, {}), errors.EndpointUnavailable),
         ("HTTP 307", Response(307, b"", location), errors.InvalidTokenResponse),
         ("HTTP 200 with a page", html_response(200, "Welcome"), errors.InvalidTokenResponse),
@@ -140,6 +165,17 @@ def read_error_method(subject: Subject) -> None:
                 f"read_error returns {type(found).__name__} for {_shown(response)}.",
                 "let read_error return a keyturn.plugins.OAuthError or None.",
             )
+        if found is not None and not _is_error(found):
+            raise CheckFailed(
+                f"read_error returns a wrong code or description for {_shown(response)}.",
+                "let read_error return strings, and a code of RFC 6749 section 5.2 or an empty "
+                "one.",
+            )
+
+
+def _is_error(found: OAuthError) -> bool:
+    code: Any = found.code
+    return isinstance(found.description, str) and (code == "" or is_code(code))
 
 
 def _read_error(subject: Subject, response: ReadResponse) -> object:
@@ -165,7 +201,10 @@ def _expect(
     error = subject.failure(reply)
     if error is None:
         raise CheckFailed(f"{what} gives a token.", fix)
-    if not isinstance(error, kind):
+    # A 401 means the credentials, whatever the code (RFC 6749 section 5.2).
+    is_another = isinstance(error, _NARROWER) and "(HTTP 401)" not in what
+    is_another = is_another and kind is errors.TokenRequestRefused
+    if is_another or not isinstance(error, kind):
         raise CheckFailed(
             f"{what} raises {type(error).__name__} instead of {kind.__name__}: {error.message}",
             fix,

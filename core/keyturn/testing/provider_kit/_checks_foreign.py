@@ -15,8 +15,11 @@ import attrs
 from keyturn import errors
 from keyturn._http.urls import is_below, url_problem
 from keyturn._providers.calls import translate_errors
+from keyturn._providers.kinds import fields_of
 from keyturn.testing.provider_kit import _samples as samples
 from keyturn.testing.provider_kit._examples import CheckFailed
+from keyturn.testing.provider_kit._source import own_strings
+from keyturn.testing.provider_kit._suffixes import is_shared, registered_domain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,10 +36,7 @@ _CLAIMS = (
     *("iss", "aud", "azp", "sub", "url", "api", "api_url", "api_base", "base", "base_url", "host"),
     *("domain", "endpoint", "instance_url", "tenant", "org", "realm", "resource", "server", "shop"),
 )
-# Suffixes of many owners' hosts, as far as their form shows it: com, co.uk, com.au.
-_SHARED_REGEX = re.compile(
-    r"[^.]+|(?:ac|co|com|edu|go|gob|gov|govt|ltd|me|mil|ne|net|nom|or|org|plc|sch)\.[a-z]{2}"
-)
+_PLACEHOLDER_REGEX = re.compile(r"https://[^/]*\{([a-z0-9_]+)(?:\[[^{}]*)?\}\.([^/:{}]+)")
 
 
 class _Anything(dict[str, Any]):
@@ -60,31 +60,51 @@ class _Anything(dict[str, Any]):
 def foreign_api_address(subject: Subject) -> None:
     """A response can't send API or revocation requests, with their token, to a foreign host."""
     domains = own_domains(subject)
-    for domain in subject.effective_provider.api_domains:
-        if _SHARED_REGEX.fullmatch(domain):
-            raise CheckFailed(
-                f"api_domains has {domain!r}, below which anyone can register a host.",
-                "name the platform's own domains only.",
-            )
     values = (_EVIL, *_hostile(domains), *_SLUGS)
     for value in values:
         _try_field(subject, value, domains)
     token = subject.token()
+    _address(
+        subject,
+        "api_url_for",
+        lambda: subject.effective_provider.api_url_for(subject.settings(), None),
+    )
     # The simplest first: a message about a deeper one would mislead.
     for depth in _DEPTHS:
         for value in values:
-            _try_token(subject, _token_with(token, value, depth), domains)
+            _try_token(subject, token_with(token, value, depth), domains)
+    names = own_strings(subject.provider)
     for value in values:
-        _try_token(subject, _jwt_with(token, value), domains)
+        _try_token(subject, _jwt_with(token, value, names), domains)
+
+
+def shared_domains(subject: Subject) -> None:
+    """No token goes to a domain below which anyone can register a host."""
+    provider = subject.effective_provider
+    host = urlsplit(subject.request().url).hostname or ""
+    for domain in provider.api_domains:
+        if is_shared(domain, host):
+            raise CheckFailed(
+                f"api_domains has {domain!r}, below which anyone can register a host.",
+                "name the platform's own domains only.",
+            )
+    for datum in ("token_url", "api_url", "revocation_url"):
+        for name, domain in _PLACEHOLDER_REGEX.findall(getattr(provider, datum)):
+            field = fields_of(subject.provider.settings).get(name)
+            is_free = field is not None and not field.metadata.get("choices")
+            if is_free and is_shared(domain, domain):
+                raise CheckFailed(
+                    f"{datum} puts the setting {name} before {domain!r}, below which anyone can "
+                    "register a host.",
+                    f"let {datum} have the platform's own domain after {{{name}}}.",
+                )
 
 
 def own_domains(subject: Subject) -> list[str]:
     """Return the platform's own domains."""
     host = urlsplit(subject.request().url).hostname or ""
-    labels = host.split(".")
-    registered = ".".join(labels[-3 if _SHARED_REGEX.fullmatch(".".join(labels[-2:])) else -2 :])
     declared = subject.effective_provider.api_domains
-    return list(dict.fromkeys((*declared, host, registered)))
+    return list(dict.fromkeys((*declared, host, registered_domain(host))))
 
 
 def _hostile(domains: list[str]) -> Iterator[str]:
@@ -95,7 +115,7 @@ def _hostile(domains: list[str]) -> Iterator[str]:
         yield f"https://{domain}.evil.example"
 
 
-def _token_with(token: Token, value: str, depth: int) -> Token:
+def token_with(token: Token, value: str, depth: int) -> Token:
     """Return a token in whose response every field at a depth has one value."""
     fields = _Anything(value)
     for _ in range(depth - 1):
@@ -105,15 +125,14 @@ def _token_with(token: Token, value: str, depth: int) -> Token:
     return changed
 
 
-def _jwt_with(token: Token, value: str) -> Token:
+def _jwt_with(token: Token, value: str, names: list[str]) -> Token:
     """Return a token that is a JWT, all of whose claims have one value."""
     try:
         _, payload, _ = token.access_token.split(".")
         own: Any = json.loads(base64.urlsafe_b64decode(payload + "=="))
-        names = {*_CLAIMS, *own}
     except (ValueError, TypeError):  # it is none
-        names = {*_CLAIMS}
-    claims = json.dumps(dict.fromkeys(sorted(names), value))
+        own = ()
+    claims = json.dumps(dict.fromkeys(sorted({*_CLAIMS, *own, *names}), value))
     parts = (
         base64.urlsafe_b64encode(each.encode()).decode() for each in ('{"alg":"none"}', claims)
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from keyturn import errors
 from keyturn._http.urls import origin, url_problem
@@ -12,9 +12,16 @@ from keyturn._providers.calls import translate_errors
 from keyturn._providers.settings import read
 from keyturn._token import Token
 from keyturn.testing.provider_kit._examples import CheckFailed
-from keyturn.testing.provider_kit._made_up import candidates, string_settings, url_settings
+from keyturn.testing.provider_kit._made_up import (
+    candidates,
+    secret_settings,
+    string_settings,
+    url_settings,
+)
 
 if TYPE_CHECKING:
+    from keyturn._providers.provider import Provider
+    from keyturn._providers.settings import Settings
     from keyturn.testing.provider_kit._subject import Subject
 
 _STRINGS = (
@@ -73,6 +80,15 @@ def hostile_strings(subject: Subject) -> None:
                 _compare(f"the setting {name} as {value!r}", name, kind, usual[kind], found[kind])
 
 
+def hostile_secrets(subject: Subject) -> None:
+    """No secret can end a header and begin another."""
+    for name in secret_settings(subject.provider.settings):
+        for value in ("a\r\nX-Made-Up: 1", "made-up-s3cret\n"):
+            if read(subject.provider.settings, {**subject.values, name: value})[0] is not None:
+                with contextlib.suppress(errors.ConfigurationError):
+                    _addresses(subject, {name: value})
+
+
 def hostile_urls(subject: Subject) -> None:
     """A setting that is a URL takes plain https URLs only."""
     for name in url_settings(subject.provider.settings):
@@ -113,6 +129,12 @@ def _addresses(subject: Subject, changes: dict[str, str]) -> dict[str, str]:
                 f"the token request's header {header} holds control characters from a setting.",
                 "let the setting's check reject them.",
             )
+    for header, value in _api_headers(provider, settings):
+        if not str(value).isprintable():
+            raise CheckFailed(
+                f"the header {header} of API requests holds control characters from a setting.",
+                "let the setting's check reject them, or api_request_headers.",
+            )
     found = {"token endpoint": request.url}
     with contextlib.suppress(errors.ConfigurationError):
         base = translate_errors(provider.name, lambda: provider.api_url_for(settings, _TOKEN))
@@ -125,6 +147,16 @@ def _addresses(subject: Subject, changes: dict[str, str]) -> dict[str, str]:
         if revocation is not None:
             found["revocation endpoint"] = revocation.url
     return found
+
+
+def _api_headers(provider: Provider[Any], settings: Settings) -> list[tuple[str, str]]:
+    """Return the headers of an API request; other checks report what is raised."""
+    with contextlib.suppress(Exception):
+        return [
+            provider.authorization(settings, _TOKEN),
+            *provider.api_request_headers(settings, _TOKEN).items(),
+        ]
+    return []
 
 
 def _is_named(name: str, message: str) -> bool:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from keyturn import errors
-from keyturn._providers.kinds import kind_of
+from keyturn._http.values import DynamicValue
+from keyturn._providers.kinds import fields_of, kind_of
 from keyturn._providers.settings import read
 from keyturn._secret import Secret
 from keyturn._token import Token
 from keyturn.testing.provider_kit._examples import CheckFailed
-from keyturn.testing.provider_kit._made_up import candidates
+from keyturn.testing.provider_kit._made_up import candidates, scope_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,6 +78,46 @@ def scope_order(subject: Subject) -> None:
             )
         return
     subject.note("scope: two values could not be made up, so their order is not checked.")
+
+
+def scope_values_sent(subject: Subject) -> None:
+    """The values of scope are sent as they are given, and no others with them."""
+    given: Any = subject.call("scope", lambda: subject.effective_provider.scope(subject.settings()))
+    if not (isinstance(given, tuple) and all(isinstance(each, str) for each in given)):
+        raise CheckFailed(
+            f"scope returns {type(given).__name__}.", "let scope return a tuple of strings."
+        )
+    field = fields_of(subject.provider.settings).get("scope")
+    every = next(scope_values(subject.provider), [])
+    values = [each for each in every if len(each) > 2][-4:]
+    if field is None or len(values) < 2:
+        return
+    try:
+        both, *ones = (subject.request(scope=each) for each in (values, values[:1], values[1:]))
+    except (errors.ConfigurationError, CheckFailed):
+        return
+    sent = [each for name, each in both.parameters if isinstance(each, str) and name]
+    sent += [*both.scope, both.partition, both.url]
+    sent += [
+        str(each) for _, value in (*both.parameters, *both.extra_headers) for each in _inputs(value)
+    ]
+    for value in values:
+        if not any(value in each for each in sent):
+            raise CheckFailed(
+                f"the value {value!r} of scope is not sent.",
+                "let scope return every value of settings.scope, as it is.",
+            )
+    constant = set(ones[0].scope) & set(ones[1].scope)
+    for value in set(both.scope) - constant:
+        if not any(each in value for each in values):
+            raise CheckFailed(
+                f"scope adds {value!r} to the values that the settings have.",
+                "let scope return the values of settings.scope, and no others.",
+            )
+
+
+def _inputs(value: Any) -> list[Any]:
+    return list(value.inputs()) if isinstance(value, DynamicValue) else []
 
 
 def _changed(subject: Subject, name: str) -> TokenRequest | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import re
 from collections.abc import Mapping
@@ -11,14 +12,21 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from keyturn._http.values import DynamicValue
+from keyturn._providers.checks import header_name
 from keyturn.testing.provider_kit import _samples as samples
+from keyturn.testing.provider_kit._audit import Watch, watched
+from keyturn.testing.provider_kit._elsewhere import elsewhere
 from keyturn.testing.provider_kit._examples import CheckFailed, check_keys
-from keyturn.testing.provider_kit._watch import blocked_io, tomorrow
+from keyturn.testing.provider_kit._global_state import changed, global_state
+from keyturn.testing.provider_kit._source import is_data_alone, own_classes, own_places
+from keyturn.testing.provider_kit._variants import cases
+from keyturn.testing.provider_kit._watch import tomorrow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from keyturn._http.request import TokenRequest
+    from keyturn._providers.provider import Provider
     from keyturn._providers.settings import Settings
     from keyturn._token import Token
     from keyturn.testing.provider_kit._subject import Subject
@@ -30,6 +38,10 @@ _CHANGING = {
     "{assertion}": r"[\w-]+\.[\w-]+\.[\w-]+",
     "{changing}": r".+?",
 }
+NO_IO = (
+    "let a method use settings, response and token alone; what it reads must be a setting, and "
+    "what is new for each request a keyturn.plugins.DynamicValue."
+)
 _KINDS = {"form": "application/x-www-form-urlencoded", "json": "application/json"}
 
 
@@ -78,6 +90,31 @@ def well_formed_request(subject: Subject) -> None:
             )
 
 
+def unambiguous_request(subject: Subject) -> None:
+    """No header, parameter or scope is sent twice, and none that the HTTP client sets."""
+    request = subject.request()
+    if request.provider != subject.provider.name:
+        raise CheckFailed(
+            f"token_request is of the provider {request.provider!r}.",
+            "let token_request, or the provider that for_settings returns, keep the name.",
+        )
+    names = [name.lower() for name, _ in request.extra_headers]
+    for name in names:
+        if names.count(name) > 1 or header_name(name) or name == "content-length":
+            raise CheckFailed(
+                f"token_request sends the header {name} twice, or one that the HTTP client sets.",
+                "let token_request have each header once.",
+            )
+    sent = [name for name, _ in request.parameters]
+    sent += [request.scope_name] if request.scope and request.scope_name else []
+    for name in sent:
+        if sent.count(name) > 1:
+            raise CheckFailed(
+                f"token_request sends the parameter {name} twice.",
+                "let token_request have each parameter once (RFC 6749 section 3.2).",
+            )
+
+
 def repeatable_request(subject: Subject) -> None:
     """The same settings give the same request a day later; what changes is a `DynamicValue`."""
     first = subject.request()
@@ -107,38 +144,60 @@ def token_url_setting(subject: Subject) -> None:
 
 
 def no_input_or_output(subject: Subject) -> None:
-    """The provider's methods open no file, start no process and make no connection."""
+    """The provider's methods use their arguments alone: no file, process, network or variable."""
     token = subject.token()
     for method, work in _methods(subject, token):
+        watch = Watch(own_places(subject.provider), is_strict=True)
         # Other checks report what else is wrong with the method.
-        with blocked_io() as attempts, contextlib.suppress(Exception):
+        with watched(watch) as attempts, contextlib.suppress(Exception):
             work()
         if attempts:
-            raise CheckFailed(
-                f"{method} {attempts[0]}.",
-                f"let {method} use settings and response alone; what it reads must be a setting, "
-                "and "
-                "what is new for each request a keyturn.plugins.DynamicValue.",
-            )
+            what, where = attempts[0]
+            raise CheckFailed(f"{method} {what}.", NO_IO.replace("a method", method), at=where)
 
 
 def nothing_changed(subject: Subject) -> None:
-    """The provider's methods change neither the settings nor the provider itself."""
-    token, settings = subject.token(), subject.settings()
-    provider = subject.effective_provider
-    for method, work in _methods(subject, token, settings):
-        before = (attrs.asdict(settings), _state(provider))
-        subject.call(method, work)
-        if before[0] != attrs.asdict(settings):
+    """The provider's methods change neither their arguments nor anything that others share."""
+    token = subject.token()
+    other = cases(subject)[-1].values
+    # Of other settings, so that a change shows that has been made for the usual ones.
+    before = global_state()
+    for settings in (subject.settings(), subject.settings(**other)):
+        for method, work in _methods(subject, token, settings):
+            _judge_changes(subject, method, work, (settings, token))
+    touched = changed(before, global_state())
+    if not is_data_alone(subject.provider):
+        touched += elsewhere(subject).touched
+    for name in touched:
+        raise CheckFailed(
+            f"a method of the provider changes {name}, which the whole process shares.",
+            "let each method change nothing but what it returns.",
+        )
+
+
+def _judge_changes(
+    subject: Subject, method: str, work: Callable[[], object], given: tuple[Settings, Token]
+) -> None:
+    settings, token = given
+
+    def state() -> tuple[dict[str, Any], ...]:
+        own = _state(subject.provider)
+        return attrs.asdict(settings), dict(token.extra), own
+
+    before = state()
+    subject.call(method, work)
+    after = state()
+    for what, one, two in zip(("settings", "token's extra"), before, after, strict=False):
+        if one != two:
             raise CheckFailed(
-                f"{method} changes the settings.",
+                f"{method} changes the {what}.",
                 f"let {method} use attrs.evolve for a changed copy.",
             )
-        if before[1] != _state(provider):
-            raise CheckFailed(
-                f"{method} changes the provider, which all threads and connections share.",
-                f"keep no state between calls in {method}.",
-            )
+    if before[2] != after[2]:
+        raise CheckFailed(
+            f"{method} changes the provider, which all threads and connections share.",
+            f"keep no state between calls in {method}.",
+        )
 
 
 def _parts(request: TokenRequest) -> dict[str, str]:
@@ -212,8 +271,9 @@ def _stable(value: Any) -> Any:
     return list(value.inputs()) if isinstance(value, DynamicValue) else value
 
 
-def _state(provider: object) -> dict[str, Any]:
-    own = {**vars(type(provider)), **vars(provider)}
+def _state(provider: Provider[Any]) -> dict[str, Any]:
+    classes = [vars(each) for each in reversed(own_classes(provider))]
+    own = {name: value for each in (*classes, vars(provider)) for name, value in each.items()}
     return {name: repr(value) for name, value in own.items() if not name.startswith("__")}
 
 
@@ -235,5 +295,7 @@ def _methods(
         ("api_url_for", lambda: provider.api_url_for(given, token)),
         ("token_rejected", lambda: provider.token_rejected(given, error)),
         ("revocation_request", lambda: provider.revocation_request(given, token)),
-        ("warnings", lambda: list(provider.warnings(given))),
+        ("warnings", lambda: list(itertools.islice(provider.warnings(given), 1000))),
+        ("scope", lambda: provider.scope(given)),
+        ("assumed_lifetime", lambda: provider.assumed_lifetime(given)),
     ]

@@ -13,6 +13,7 @@ from urllib.parse import quote, quote_plus, urlsplit
 
 from keyturn import errors
 from keyturn._http.urls import is_below, url_problem
+from keyturn._http.values import reveal
 from keyturn._providers.settings import read
 from keyturn._providers.token_response import field_of
 from keyturn._redaction import MASK, Redaction
@@ -26,6 +27,8 @@ from keyturn.testing.provider_kit._watch import captured_output, plugin_errors
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from keyturn._http.request import TokenRequest
+    from keyturn._token import Token
     from keyturn.testing._messages import ReceivedRequest, Response
     from keyturn.testing.provider_kit._subject import Subject
 
@@ -42,12 +45,13 @@ _ALGORITHMS = (
     "blake2b",
     "blake2s",
 )
+_MOVED = "https://moved.example/made-up/revoke"
 _CANARY = f"canary-{secrets.token_hex(8)}"
 
 
 def no_secret_in_url(subject: Subject) -> None:
     """No secret is in the URL, nor in what is shown of the token request."""
-    changes = _canaries(subject)
+    changes = canaries(subject)
     request = subject.request(**changes)
     for name, forms in _hidden(subject, changes).items():
         if _found(forms, request.url):
@@ -75,7 +79,7 @@ def no_secret_in_url(subject: Subject) -> None:
 
 def redaction(subject: Subject) -> None:
     """No secret and no token is shown in a log, an error, a repr or a transcript."""
-    changes = _canaries(subject)
+    changes = canaries(subject)
     hidden = _hidden(subject, changes)
     with captured_output() as output, plugin_errors() as raised:
         for status in (200, 400, 500):
@@ -83,7 +87,7 @@ def redaction(subject: Subject) -> None:
         output += list(_success_output(subject, changes))
         output += list(_mistake_output(subject, hidden))
         output += [("an error that the provider raises", each) for each in raised]
-    token = subject.token(_reply(subject))
+    token = subject.token(_reply(subject), **changes)
     hidden["the token"] = _forms(token.access_token)
     # keyturn has hidden it there.
     extra = repr(dict(token.extra)).replace(MASK, token.access_token)
@@ -128,13 +132,49 @@ def revocation(subject: Subject) -> None:
     sent = (*request.headers.values(), request.query, request.body.decode())
     if not any(_found(_forms(token.access_token), text) for text in sent):
         raise CheckFailed("revocation_request does not hold the token.", fix)
+    _judge_parameters(subject, request, token)
+    _judge_moved(subject, token)
+
+
+def _judge_parameters(subject: Subject, request: TokenRequest, token: Token) -> None:
+    """Check what RFC 7009 section 2.1 has of a revocation request."""
+    given = dict(request.parameters)
+    fix = "start from self.revocation_to(url, settings, token)."
+    if "grant_type" in given or (request.scope and request.scope_name):
+        raise CheckFailed("revocation_request has the parameters of a token request.", fix)
+    if given.get("token_type_hint", "access_token") != "access_token":
+        raise CheckFailed("revocation_request has another token_type_hint than access_token.", fix)
+    holders = {
+        name for name, value in given.items() if _found(_forms(token.access_token), reveal(value))
+    }
+    if holders and "token" not in holders:
+        raise CheckFailed(
+            f"revocation_request has the token as {min(holders)}; RFC 7009 has it as token.", fix
+        )
+    if "token" in given and reveal(given["token"]) != token.access_token:
+        raise CheckFailed("revocation_request changes the token.", fix)
+    if request.body_format == "query" and subject.request().body_format != "query":
+        raise CheckFailed("revocation_request has the token in the URL's query.", fix)
+
+
+def _judge_moved(subject: Subject, token: Token) -> None:
+    """Check that a user can move the revocation endpoint."""
+    settings = subject.settings(revocation_url=_MOVED)
+    provider = subject.provider_for(settings)
+    moved = subject.call("revocation_request", lambda: provider.revocation_request(settings, token))
+    if moved is None or moved.url != _MOVED:
+        raise CheckFailed(
+            "revocation_request ignores the setting revocation_url.",
+            "set the datum revocation_url instead, or begin revocation_request with "
+            "super().revocation_request(settings, token) if settings.revocation_url is set.",
+        )
 
 
 def _is_local(subject: Subject) -> bool:
     return urlsplit(subject.request().url).scheme == "http"
 
 
-def _canaries(subject: Subject) -> dict[str, Any]:
+def canaries(subject: Subject) -> dict[str, Any]:
     """Return secrets that occur nowhere by chance, where a made-up one is valid."""
     changes: dict[str, Any] = {}
     for name in secret_settings(subject.provider.settings):

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from keyturn.testing.provider_kit._subject import Subject
 
 _TOLERANCE = 1.5
+# Characters of RFC 6750 section 2.1, upper and lower case, and more than most tokens have.
+_EXACT = f"Made-Up.{'aB3' * 100}~+/_=="
+_GRANTED = "made-up-granted"
 _SHORT = 2.0
 _OTHER = 1234.0
 # How long ago the request was sent whose response is read, in seconds.
@@ -54,6 +57,32 @@ def lifetime(subject: Subject) -> None:
             "is "
             f"{wanted:g} s.",
             "correct lifetime_field and lifetime_format, or read_token.",
+        )
+
+
+def token_as_sent(subject: Subject) -> None:
+    """The token and its scope are those of the response, to the character."""
+    sample, provider = subject.sample, subject.effective_provider
+    field = provider.token_field
+    if field and field_of(sample.content, field) is None:
+        return
+    content = samples.placed(sample.content, field, _EXACT) if field else _EXACT
+    reply = (
+        sample.changed(content) if field else attrs.evolve(sample.response, body=_EXACT.encode())
+    )
+    if subject.token(reply).access_token != _EXACT:
+        raise CheckFailed(
+            "read_token changes the token.", "let read_token return the token as it is received."
+        )
+    if not isinstance(sample.content, dict) or provider.scope_format == "ignored":
+        return
+    reply = sample.changed(samples.placed(sample.content, "scope", _GRANTED))
+    token = _token_or_none(subject, reply)
+    if token is not None and token.scope != _GRANTED:
+        raise CheckFailed(
+            f"the response grants the scope {_GRANTED}, but read_token returns a token with the "
+            f"scope {token.scope}.",
+            "let read_token take the scope from the response.",
         )
 
 

@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import json
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from keyturn import errors
 from keyturn._clock import Clock
+from keyturn._http.response import Response as ReadResponse
 from keyturn._http.urls import url_problem
+from keyturn._providers.checks import header_name
 from keyturn.stores._memory import MemoryStore
 from keyturn.testing._messages import Response, html_response, json_response
 from keyturn.testing.provider_kit import _samples as samples
+from keyturn.testing.provider_kit._checks_foreign import token_with
 from keyturn.testing.provider_kit._checks_request import HEADER_NAME_REGEX
 from keyturn.testing.provider_kit._examples import CheckFailed, check_keys
+from keyturn.testing.provider_kit._source import own_strings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from keyturn._rate_limit import RateLimit
     from keyturn.testing.provider_kit._subject import Subject
 
+_DOUBLE_REGEX = re.compile(r"(?i)([a-z]+) +\1 ")
 _MOST_SENT = 60
+_REJECTION_FIELDS = ("error", "code", "message", "status", "title", "type", "error_code")
+_LATER = "made-up-token-of-later"
 _MOVED = "https://moved.example/made-up"
 
 
@@ -93,7 +107,22 @@ def api_headers(subject: Subject) -> None:
     others = subject.call(
         "api_request_headers", lambda: dict(provider.api_request_headers(settings, token))
     )
+    if carried.count(token.access_token) != 1 or _DOUBLE_REGEX.match(carried):
+        raise CheckFailed(
+            f"the header {provider.authorization_header} has the token or its scheme twice.",
+            "let authorization return the scheme and the token once.",
+        )
+    if len({str(name).lower() for name in others}) < len(others):
+        raise CheckFailed(
+            "api_request_headers returns a header twice.",
+            "let api_request_headers have each name once: its case makes no difference.",
+        )
     for name in others:
+        if isinstance(name, str) and header_name(name):
+            raise CheckFailed(
+                f"api_request_headers returns {name}, which {header_name(name)}.",
+                f"let api_request_headers leave out {name}.",
+            )
         if str(name).lower() == provider.authorization_header.lower():
             raise CheckFailed(
                 f"api_request_headers returns {name}, the header that carries the token.",
@@ -117,6 +146,35 @@ def api_headers(subject: Subject) -> None:
             f"or missing: {', '.join(missing) or 'none'}.",
             "correct api_headers and authorization_scheme, or `api`.",
         )
+
+
+def token_headers_of_any(subject: Subject) -> None:
+    """API requests carry the current token, and no line that a response has made up."""
+    provider, token = subject.effective_provider, subject.token()
+    settings = subject.settings()
+    other = attrs.evolve(token, access_token=_LATER)
+    for each in (token, other):
+        carried = subject.call(
+            "authorization", functools.partial(provider.authorization, settings, each)
+        )
+        if each.access_token not in str(carried):
+            raise CheckFailed(
+                "authorization returns an earlier token.",
+                "let authorization use its argument `token` alone.",
+            )
+    for depth in (1, 2):
+        hostile = token_with(token, "made-up\r\nX-Made-Up: 1", depth)
+        found: list[tuple[str, str]] = []
+        # What it raises for unusual fields, other checks report.
+        with contextlib.suppress(Exception):
+            found = [provider.authorization(settings, hostile)]
+            found += provider.api_request_headers(settings, hostile).items()
+        if any("\n" in str(value) for _, value in found):
+            raise CheckFailed(
+                "api_request_headers puts a field of the token's response into a header, with its "
+                "line breaks.",
+                "let api_request_headers check what comes from token.extra.",
+            )
 
 
 def api_address(subject: Subject) -> None:
@@ -169,6 +227,31 @@ def token_rejected(subject: Subject) -> None:
                 f"token_rejected returns {type(rejected).__name__} for {response.body[:60]!r}.",
                 "let token_rejected return True when a new token may help, else False.",
             )
+    if not any(_rejections(subject)):
+        raise CheckFailed(
+            "token_rejected never returns True: a token that the API rejects is used until it "
+            "expires.",
+            "let token_rejected return True for a 401 that means the token.",
+        )
+
+
+def _rejections(subject: Subject) -> Iterator[bool]:
+    """Yield what `token_rejected` says of rejections as platforms write them."""
+    provider, settings = subject.effective_provider, subject.settings()
+    challenge = {
+        "www-authenticate": 'Bearer error="invalid_token"',
+        "content-type": "application/json",
+    }
+    codes = ["invalid_token", "token_expired", "expired", *own_strings(subject.provider)]
+    bodies: list[Any] = [dict.fromkeys(_REJECTION_FIELDS, code) for code in codes]
+    bodies += [{"error": dict.fromkeys(_REJECTION_FIELDS, code)} for code in codes]
+    bodies += [{"errors": [dict.fromkeys(_REJECTION_FIELDS, code)]} for code in codes]
+    bodies += [{code: code for code in codes}]
+    for status in (401, 403):
+        for body in bodies:
+            response = ReadResponse(status, challenge, json.dumps(body).encode(), time.time())
+            with contextlib.suppress(Exception):
+                yield provider.token_rejected(settings, response) is True
 
 
 def _is_kept(subject: Subject, declared: RateLimit) -> bool:

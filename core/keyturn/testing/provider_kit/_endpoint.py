@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Self
 
 from keyturn.testing._messages import ReceivedRequest, Response
+from keyturn.testing.provider_kit._audit import unwatched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +34,7 @@ class Endpoint:
         reply: What it sends: a response, raw bytes, or a function of the request.
         received: The requests so far.
         url: Its URL.
+        address: Its host and port.
     """
 
     def __init__(self) -> None:
@@ -40,6 +42,7 @@ class Endpoint:
         self.received: list[ReceivedRequest] = []
         self._listener = socket.create_server((_HOST, 0))
         self._port: int = self._listener.getsockname()[1]
+        self.address = (_HOST, self._port)
         self.url = f"http://{_HOST}:{self._port}/token"
         self._is_open = True
         self._thread = threading.Thread(target=self._serve, name="keyturn-endpoint", daemon=True)
@@ -51,7 +54,7 @@ class Endpoint:
     def __exit__(self, *_: object) -> None:
         """Stop, and close the port."""
         self._is_open = False
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), unwatched():
             # Not every system wakes a thread that accepts when the socket is closed.
             socket.create_connection((_HOST, self._port), _SECONDS).close()
         self._thread.join()

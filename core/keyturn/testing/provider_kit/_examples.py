@@ -18,12 +18,14 @@ class CheckFailed(AssertionError):
     Args:
         what: What is wrong, as a sentence.
         fix: What to change, as a sentence.
+        at: Where to change it: the file and the line, or the key; empty if unknown.
     """
 
-    def __init__(self, what: str, fix: str) -> None:
-        super().__init__(f"{what}\nTo fix: {fix}")
+    def __init__(self, what: str, fix: str, at: str = "") -> None:
+        super().__init__(f"{what}\nTo fix: {fix}" + (f"\nAt: {at}" if at else ""))
         self.what = what
         self.fix = fix
+        self.at = at
 
 
 @attrs.frozen(kw_only=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from keyturn import errors
-from keyturn._providers.kinds import kind_of
+from keyturn._providers.kinds import fields_of, kind_of
 from keyturn._providers.schema import json_schema
 from keyturn._providers.settings import read
 from keyturn._secret import Secret
@@ -22,7 +22,18 @@ if TYPE_CHECKING:
     from keyturn._providers.provider import Provider
     from keyturn._providers.settings import Settings
 
-_WORDS = ("made-up", "made_up", "made-up-too", "code:made-up", "id:made-up", "a1", "a", "1", "ab12")
+_WORDS = (
+    "made-up",
+    "made_up",
+    "made-up-too",
+    "code:made-up",
+    "id:made-up",
+    "a1",
+    "a",
+    "1",
+    "ab12",
+    "Made-Up",
+)
 _LABELS = ("made-up", "made-up-too")
 _CURVES = {"ES256": "SECP256R1", "ES384": "SECP384R1", "ES512": "SECP521R1", "ES256K": "SECP256K1"}
 _VALID = dt.timedelta(days=1)
@@ -41,6 +52,7 @@ def completed(provider: Provider[Any], given: Mapping[str, Any], directory: Path
             up.
     """
     values = dict(given)
+    _require_known(provider)
     schema = json_schema(provider.settings, "")
     properties = schema["properties"]
     for name in schema["required"]:
@@ -59,6 +71,17 @@ def completed(provider: Provider[Any], given: Mapping[str, Any], directory: Path
     )
 
 
+def _require_known(provider: Provider[Any]) -> None:
+    """Raise for a rule that names an unknown setting: no schema can be made of it."""
+    for rule in provider.settings.rules:
+        for name in {*rule.when, rule.setting} - fields_of(provider.settings).keys():
+            raise errors.ConfigurationError(
+                f"{provider.name}: rules of {provider.settings.__name__} name {name}, which is no "
+                "setting.",
+                hint="Correct rules.",
+            )
+
+
 def candidates(provider: Provider[Any], name: str) -> Iterator[Any]:
     """Yield plain values for a setting, by its JSON Schema."""
     schema = json_schema(provider.settings, "")["properties"][name]
@@ -74,6 +97,14 @@ def candidates(provider: Provider[Any], name: str) -> Iterator[Any]:
         yield private_key(provider.assertion_algorithm)
     else:
         yield from _MAKERS[kind](schema)
+
+
+def scope_values(provider: Provider[Any]) -> Iterator[list[str]]:
+    """Yield lists of as many scope values as can be made up."""
+    schema = json_schema(provider.settings, "")["properties"].get("scope", {})
+    if "items" in schema:
+        values = [value for each in _scopes(schema) for value in each]
+        yield from (values[:size] for size in range(len(values), 1, -1))
 
 
 def secret_settings(cls: type[Settings]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from typing import TYPE_CHECKING
 
@@ -12,12 +13,20 @@ from keyturn.testing.provider_kit import _checks_data as checks_data
 from keyturn.testing.provider_kit import _checks_errors as checks_errors
 from keyturn.testing.provider_kit import _checks_foreign as checks_foreign
 from keyturn.testing.provider_kit import _checks_hosts as checks_hosts
+from keyturn.testing.provider_kit import _checks_isolation as checks_isolation
 from keyturn.testing.provider_kit import _checks_keys as checks_keys
 from keyturn.testing.provider_kit import _checks_request as checks_request
 from keyturn.testing.provider_kit import _checks_secrets as checks_secrets
+from keyturn.testing.provider_kit import _checks_settings as checks_settings
+from keyturn.testing.provider_kit import _checks_texts as checks_texts
 from keyturn.testing.provider_kit import _checks_tokens as checks_tokens
 from keyturn.testing.provider_kit import _checks_use as checks_use
+from keyturn.testing.provider_kit import _checks_values as checks_values
+from keyturn.testing.provider_kit._audit import Watch, watched
+from keyturn.testing.provider_kit._checks_request import NO_IO
 from keyturn.testing.provider_kit._examples import CheckFailed
+from keyturn.testing.provider_kit._limits import Hung, within_limit
+from keyturn.testing.provider_kit._source import location, own_places
 from keyturn.testing.provider_kit._subject import opened
 
 if TYPE_CHECKING:
@@ -37,16 +46,30 @@ _IN_ORDER: tuple[Check, ...] = (
     checks_data.schema,
     checks_data.settings_read,
     checks_data.schema_of_checks,
+    checks_settings.setting_defaults,
+    checks_settings.rules_agree,
+    checks_settings.unused_names,
+    checks_texts.plugin_texts,
     checks_request.golden_request,
     checks_request.well_formed_request,
+    checks_request.unambiguous_request,
     checks_request.repeatable_request,
     checks_request.token_url_setting,
     checks_request.no_input_or_output,
     checks_request.nothing_changed,
+    checks_isolation.import_effects,
+    checks_isolation.isolation,
+    checks_isolation.other_process,
+    checks_isolation.forgotten_settings,
     checks_keys.fingerprint,
     checks_keys.scope_order,
+    checks_keys.scope_values_sent,
+    checks_values.dynamic_values,
     checks_hosts.hostile_strings,
+    checks_hosts.hostile_secrets,
     checks_hosts.hostile_urls,
+    checks_settings.secret_strings,
+    checks_values.exact_credentials,
     checks_secrets.no_secret_in_url,
     checks_secrets.redaction,
     checks_errors.oauth_errors,
@@ -55,6 +78,7 @@ _IN_ORDER: tuple[Check, ...] = (
     checks_errors.documented_errors,
     checks_errors.read_error_method,
     checks_tokens.lifetime,
+    checks_tokens.token_as_sent,
     checks_tokens.missing_lifetime,
     checks_tokens.bad_lifetimes,
     checks_tokens.short_lifetime,
@@ -63,8 +87,10 @@ _IN_ORDER: tuple[Check, ...] = (
     checks_use.rate_limit,
     checks_use.sync_and_async,
     checks_use.api_headers,
+    checks_use.token_headers_of_any,
     checks_use.api_address,
     checks_foreign.foreign_api_address,
+    checks_foreign.shared_domains,
     checks_use.token_rejected,
     checks_secrets.revocation,
 )
@@ -77,18 +103,38 @@ class Report:
     """The outcome of all checks.
 
     Args:
-        failures: The failures by the check's name.
+        failures: The failures by the check's name, one for each cause.
+        repeated: The checks that fail for the cause of an earlier one, which they name.
         notes: Remarks that are not failures.
         request: The token request, redacted; None when the provider makes none.
     """
 
     failures: Mapping[str, CheckFailed]
+    repeated: Mapping[str, str]
     notes: tuple[str, ...]
     request: TokenRequest | None
 
 
 def check(name: str, subject: Subject) -> CheckFailed | None:
-    """Run a check, and return its failure or None."""
+    """Run a check for a limited time, and return its failure or None."""
+    watch = Watch(own_places(subject.provider), subject.endpoint.address)
+
+    def work() -> CheckFailed | None:
+        with watched(watch) as attempts:
+            failure = _failure(name, subject)
+        if attempts and name != checks_request.no_input_or_output.__name__:
+            what, where = attempts[0]
+            return CheckFailed(f"while {name} was checked, the provider {what}.", NO_IO, at=where)
+        return failure
+
+    failure = within_limit(work, watch.places)
+    if failure is None or failure.at:
+        return failure
+    at = location(subject.provider, f"{failure.what}\n{failure.fix}")
+    return CheckFailed(failure.what, failure.fix, at)
+
+
+def _failure(name: str, subject: Subject) -> CheckFailed | None:
     try:
         CHECKS[name](subject)
     except CheckFailed as failed:
@@ -120,11 +166,52 @@ def run(provider: Provider[Any], given: Mapping[str, Any], examples: Examples) -
     Raises:
         keyturn.errors.ConfigurationError: The settings have mistakes.
     """
+    failures: dict[str, CheckFailed] = {}
+    repeated: dict[str, str] = {}
+    causes: dict[str, str] = {}
     with opened(provider, given, examples) as subject:
-        results = {name: check(name, subject) for name in CHECKS}
+        for name in CHECKS:
+            failure = check(name, subject)
+            if failure is None:
+                continue
+            first = causes.setdefault(cause(failure), name)
+            if first == name:
+                failures[name] = failure
+            else:
+                repeated[name] = first
+            if isinstance(failure, Hung):
+                return Report(failures, repeated, tuple(subject.notes), None)
         try:
             request = subject.request().redacted()
         except (Exception, SystemExit):  # noqa: BLE001 - the checks report it
             request = None
-        failures = {name: failure for name, failure in results.items() if failure}
-        return Report(failures, tuple(subject.notes), request)
+        return Report(failures, repeated, tuple(subject.notes), request)
+
+
+def loaded(load: Callable[[], Provider[Any]]) -> Provider[Any]:
+    """Return the provider that `load` imports, which reaches no other host meanwhile.
+
+    Raises:
+        keyturn.errors.ConfigurationError: It has tried to, or there is no provider.
+    """
+    watch = Watch(())
+    try:
+        with watched(watch):
+            return load()
+    finally:
+        _raise_for(watch.attempts)
+
+
+def _raise_for(attempts: list[tuple[str, str]]) -> None:
+    """Raise for what an import has tried, in place of what has come of it."""
+    if attempts:
+        raise errors.ConfigurationError(
+            f"the import of the provider {attempts[0][0]}.",
+            hint="Leave only imports, classes, functions and constants at the top level of its "
+            "module.",
+        )
+
+
+def cause(failure: CheckFailed) -> str:
+    """Return what stands for the cause of a failure: where it is, or else what it says."""
+    return failure.at.partition(",")[0] or re.sub(r"[0-9]+", "0", failure.what)

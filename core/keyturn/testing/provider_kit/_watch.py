@@ -1,14 +1,10 @@
-"""Capture what a provider's methods open, log and print, on the thread that calls them."""
+"""Capture what a provider's methods log and print, and move the clock."""
 
 from __future__ import annotations
 
-import builtins
 import contextlib
 import io
 import logging
-import os
-import socket
-import subprocess
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -16,41 +12,11 @@ from typing import TYPE_CHECKING, Any
 from keyturn._redaction import Redaction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Generator
 
     from keyturn import errors
 
-_BLOCKED: tuple[tuple[Any, str, str], ...] = (
-    (socket.socket, "connect", "connects to another host"),
-    (socket, "create_connection", "connects to another host"),
-    (socket, "getaddrinfo", "resolves a host name"),
-    (builtins, "open", "opens a file"),
-    (io, "open", "opens a file"),
-    (os, "open", "opens a file"),
-    (subprocess.Popen, "__init__", "starts a process"),
-)
 _DAY = 86_400.0
-
-
-@contextlib.contextmanager
-def blocked_io() -> Generator[list[str]]:
-    """Yield the list of attempts to use files, sockets and processes; each attempt raises."""
-    attempts: list[str] = []
-    me = threading.get_ident()
-
-    def block(original: Callable[..., Any], what: str) -> Callable[..., Any]:
-        def blocked(*args: Any, **kwargs: Any) -> Any:
-            if threading.get_ident() != me:
-                return original(*args, **kwargs)
-            attempts.append(what)
-            raise PermissionError(what)
-
-        return blocked
-
-    with contextlib.ExitStack() as stack:
-        for owner, name, what in _BLOCKED:
-            stack.enter_context(_replaced(owner, name, block(getattr(owner, name), what)))
-        yield attempts
 
 
 @contextlib.contextmanager
@@ -100,12 +66,20 @@ def captured_output() -> Generator[list[tuple[str, str]]]:
     printed = io.StringIO()
     for logger in levels:
         logger.setLevel(logging.DEBUG)
-    root.addHandler(handler)
+    call = logging.Logger.callHandlers
+
+    def seen(logger: logging.Logger, record: logging.LogRecord) -> None:
+        handler.emit(record)  # also of loggers that do not propagate
+        call(logger, record)
+
     try:
-        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+        with (
+            _replaced(logging.Logger, "callHandlers", seen),
+            contextlib.redirect_stdout(printed),
+            contextlib.redirect_stderr(printed),
+        ):
             yield handler.messages
     finally:
-        root.removeHandler(handler)
         for logger, level in levels.items():
             logger.setLevel(level)
         handler.messages.append(("what is printed", printed.getvalue()))

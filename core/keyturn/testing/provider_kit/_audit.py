@@ -1,0 +1,200 @@
+"""What a provider's code does besides computing: seen, and stopped, by an audit hook (PEP 578)."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from types import FrameType
+
+_NETWORK = {
+    "socket.connect": "connects to another host",
+    "socket.sendto": "sends to another host",
+    "socket.sendmsg": "sends to another host",
+    "socket.getaddrinfo": "resolves a host name",
+    "socket.gethostbyname": "resolves a host name",
+    "socket.gethostbyaddr": "resolves a host name",
+}
+_PROCESSES = {
+    "subprocess.Popen": "starts a process",
+    "os.system": "starts a process",
+    "os.exec": "starts a process",
+    "os.posix_spawn": "starts a process",
+    "os.spawn": "starts a process",
+    "os.startfile": "starts a process",
+    "os.fork": "starts a process",
+    "os.forkpty": "starts a process",
+    "pty.spawn": "starts a process",
+}
+_OTHERS = {
+    "open": "opens a file",
+    "os.listdir": "reads a directory",
+    "os.scandir": "reads a directory",
+    "os.mkdir": "makes a directory",
+    "os.remove": "removes a file",
+    "os.rename": "renames a file",
+    "os.rmdir": "removes a directory",
+    "os.chmod": "changes a file's mode",
+    "os.chdir": "changes the working directory",
+    "os.link": "links a file",
+    "os.symlink": "links a file",
+    "sqlite3.connect": "opens a database",
+    "os.putenv": "changes an environment variable",
+    "os.unsetenv": "changes an environment variable",
+    "ctypes.dlopen": "loads a library",
+    "socket.bind": "listens on a port",
+    "socket.gethostname": "reads the host's name",
+    "builtins.input": "reads the terminal",
+}
+# Without an audit event in each version of Python.
+_CALLS = {"time.sleep": "sleeps", "threading.Thread.start": "starts a thread"}
+_ACTS = _NETWORK | _PROCESSES | _OTHERS
+_LOCAL = {"127.0.0.1", "localhost", "::1", None, b"127.0.0.1", b"localhost"}
+_IMPORTING = "<frozen importlib._bootstrap>"
+
+
+@attrs.define
+class Watch:
+    """What to look at, and what was seen.
+
+    Args:
+        places: The files and directories of the provider's own code.
+        address: Host and port that may be reached; None for none.
+        is_strict: Whether files, threads and the environment count, besides network and processes.
+        attempts: What was seen: what it does, and where.
+    """
+
+    places: tuple[str, ...]
+    address: tuple[str, int] | None = None
+    is_strict: bool = False
+    attempts: list[tuple[str, str]] = attrs.field(factory=list)
+    _thread: int = attrs.field(factory=threading.get_ident)
+    _others: set[int | None] = attrs.field(
+        factory=lambda: {each.ident for each in threading.enumerate()}
+    )
+
+    def saw(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Note an event of the provider's own code, or of a thread of its own.
+
+        Raises:
+            PermissionError: The event must not happen.
+        """
+        if event in _NETWORK and self._is_allowed(event, arguments):
+            return
+        if event not in _NETWORK | _PROCESSES and not self.is_strict:
+            return
+        where = culprit(self.places)
+        me = threading.get_ident()
+        is_ours = me == self._thread or me not in self._others
+        if not where and not (event in _NETWORK and is_ours):
+            return
+        what = (_ACTS | _CALLS)[event]
+        self.attempts.append((what, where))
+        raise PermissionError(what)
+
+    def read_variable(self, name: str) -> None:
+        """Note that the provider's own code reads an environment variable."""
+        where = culprit(self.places) if self.is_strict else ""
+        if where:
+            self.attempts.append((f"reads the environment variable {name}", where))
+
+    def _is_allowed(self, event: str, arguments: tuple[Any, ...]) -> bool:
+        if event == "socket.connect":
+            return self.address is not None and tuple(arguments[1][:2]) == self.address
+        return event == "socket.getaddrinfo" and bool(self.address) and arguments[0] in _LOCAL
+
+
+_watches: list[Watch] = []
+
+
+def culprit(places: tuple[str, ...]) -> str:
+    """Return the line of the provider's own code that runs now; empty if none does.
+
+    What a module does that the provider imports is not the provider's own.
+    """
+    frame: FrameType | None = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - as the docs say
+    return line_in(frame, places)
+
+
+def line_in(frame: FrameType | None, places: tuple[str, ...]) -> str:
+    """Return the innermost line of some files in a stack, unless it imports something."""
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if file.startswith(_IMPORTING):
+            return ""
+        if any(file == each or file.startswith(each + os.sep) for each in places):
+            return f"{Path(file).name}:{frame.f_lineno}"
+        frame = frame.f_back
+    return ""
+
+
+@contextlib.contextmanager
+def watched(watch: Watch) -> Generator[list[tuple[str, str]]]:
+    """Stop what a provider must not do, and yield the list of its attempts."""
+    install()
+    _watches.append(watch)
+    try:
+        yield watch.attempts
+    finally:
+        with contextlib.suppress(ValueError):  # a check that hung leaves it to the next
+            _watches.remove(watch)
+
+
+@contextlib.contextmanager
+def unwatched() -> Generator[None]:
+    """Let the kit itself do for a while what a provider must not."""
+    paused, _watches[:] = _watches[:], []
+    try:
+        yield
+    finally:
+        _watches[:] = paused
+
+
+def forget() -> None:
+    """Watch nothing any more, where a check that hangs still does."""
+    _watches.clear()
+
+
+@functools.cache
+def install() -> None:
+    """Install the hook, which can't be removed, and which costs little where nothing is watched."""
+    sys.addaudithook(_hook)
+    environment: Any = type(os.environ)
+    get: Callable[[Any, str], str] = environment.__getitem__
+
+    def watched_get(self: Any, name: str) -> str:
+        if _watches:
+            _watches[-1].read_variable(str(name))
+        return get(self, name)
+
+    environment.__getitem__ = watched_get
+    _wrap(time, "sleep", "time.sleep")
+    _wrap(threading.Thread, "start", "threading.Thread.start")
+
+
+def _wrap(owner: Any, name: str, event: str) -> None:
+    """Let a function report its calls; it stays so, and costs little where nothing is watched."""
+    usual: Callable[..., Any] = getattr(owner, name)
+
+    @functools.wraps(usual)
+    def watched_call(*arguments: Any, **options: Any) -> Any:
+        if _watches:
+            _watches[-1].saw(event, arguments)
+        return usual(*arguments, **options)
+
+    setattr(owner, name, watched_call)
+
+
+def _hook(event: str, arguments: tuple[Any, ...]) -> None:
+    if _watches and event in _ACTS:
+        _watches[-1].saw(event, arguments)

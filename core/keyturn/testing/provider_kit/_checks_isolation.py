@@ -1,0 +1,168 @@
+"""Checks across tenants and processes: what is made for one is not seen by another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from keyturn._providers.settings import read
+from keyturn.testing.provider_kit._elsewhere import elsewhere
+from keyturn.testing.provider_kit._examples import CheckFailed
+from keyturn.testing.provider_kit._outcomes import collect, collect_across, collect_reused
+from keyturn.testing.provider_kit._source import is_data_alone
+from keyturn.testing.provider_kit._templates import FORGETFUL, templates_with
+from keyturn.testing.provider_kit._variants import BASE, LAST, cases
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from keyturn.testing.provider_kit._elsewhere import Elsewhere
+    from keyturn.testing.provider_kit._outcomes import Outcome
+    from keyturn.testing.provider_kit._subject import Subject
+
+_MINE = (
+    "let {} use its arguments alone: no attribute of the class or the instance, no default "
+    "argument, no module variable and no cache whose key lacks a setting."
+)
+_SAME = (
+    "let {} give the same for the same settings: a tuple instead of a set, no random or timed "
+    "value, no process number and no host name; what is new in each request is a "
+    "keyturn.plugins.DynamicValue that uses its argument `now`."
+)
+
+
+def isolation(subject: Subject) -> None:
+    """What a provider makes for one connection does not depend on other connections."""
+    if is_data_alone(subject.provider):
+        return
+    found = elsewhere(subject)
+    first = collect(subject.provider, found.cases, found.reply, found.error)
+    again = collect(subject.provider, found.cases[:1], found.reply, found.error)
+    for method, part, _ in _differences(first[BASE], again[BASE]):
+        raise CheckFailed(
+            f"{method} returns another {part} for a connection after it was called for others.",
+            _MINE.format(method),
+        )
+    reused = collect_reused(subject.provider, found.cases, found.reply, found.error)
+    for method, part, _ in _differences(first[LAST], reused or first[LAST]):
+        raise CheckFailed(
+            f"{method} returns another {part} when new settings have the identity of earlier ones.",
+            f"let {method} keep nothing by id(settings).",
+        )
+    if found.problem:
+        across = collect_across(subject.provider, found.cases, found.reply, found.error)
+        found = attrs.evolve(found, outcomes=across)
+    for case, method, part, there in _all_differences(first, found.outcomes):
+        if _is_anothers(first, found, (case, method, part, there)):
+            raise CheckFailed(
+                f"{method} returns another {part} for {case} when it is called for other "
+                "connections in another order.",
+                _MINE.format(method),
+            )
+    _judge_equality(subject)
+
+
+def other_process(subject: Subject) -> None:
+    """A process with another hash seed, host name and clock makes the same of the settings."""
+    if is_data_alone(subject.provider):
+        return
+    found = elsewhere(subject)
+    if found.problem:
+        subject.note(f"the provider is not tried in a second process: {found.problem}.")
+        return
+    first = collect(subject.provider, found.cases, found.reply, found.error)
+    for case, method, part, there in _all_differences(first, found.outcomes):
+        if not _is_anothers(first, found, (case, method, part, there)):
+            raise CheckFailed(
+                f"{method} returns another {part} in another process, for the same settings.",
+                _SAME.format(method),
+            )
+
+
+def import_effects(subject: Subject) -> None:
+    """Importing the provider does nothing but define it."""
+    for what, where in elsewhere(subject).effects:
+        raise CheckFailed(
+            f"the import of the provider {what}{f' ({where})' if where else ''}.",
+            "leave at the top level of the module only imports, classes, functions and constants; "
+            "what a connection needs is a setting.",
+            at=where,
+        )
+
+
+def forgotten_settings(subject: Subject) -> None:
+    """A setting that a template of the provider names changes what is made of the template."""
+    every = cases(subject)
+    if is_data_alone(subject.provider):
+        return
+    found = elsewhere(subject)
+    first = collect(subject.provider, every, found.reply, found.error)
+    for case in every:
+        name = case.name.removeprefix("another ")
+        for datum in templates_with(subject.provider, name):
+            method = FORGETFUL[datum]
+            if first[case.name].get(method) == first[BASE].get(method):
+                raise CheckFailed(
+                    f"{datum} names the setting {name}, but {method} returns the same whatever "
+                    f"{name} is.",
+                    f"let {method} use settings.{name}, or start from super().{method}(…).",
+                )
+
+
+def _judge_equality(subject: Subject) -> None:
+    cls = subject.provider.settings
+    usual, same = (read(cls, subject.values)[0] for _ in range(2))
+    if usual != same:
+        raise CheckFailed(
+            f"two {cls.__name__} of equal values are not equal.",
+            "leave __eq__ of the settings class as they are.",
+        )
+    for case in cases(subject)[2:]:
+        if read(cls, case.values)[0] == usual:
+            raise CheckFailed(
+                f"{cls.__name__} with {case.name} is equal to the one without it.",
+                "leave __eq__ of the settings class as they are.",
+            )
+
+
+def _all_differences(
+    here: Mapping[str, Outcome], there: Mapping[str, Outcome]
+) -> Iterator[tuple[str, str, str, str]]:
+    for case in there:
+        for method, part, value in _differences(here[case], there[case]):
+            yield case, method, part, value
+
+
+def _differences(one: Outcome, other: Outcome) -> Iterator[tuple[str, str, str]]:
+    """Yield the method, the part and the other's value of what differs."""
+    for method, parts in one.items():
+        for part in sorted({*parts, *other[method]}):
+            if parts.get(part) != other[method].get(part):
+                yield method, part or "value", other[method].get(part, "")
+
+
+def _is_anothers(
+    here: Mapping[str, Outcome],
+    found: Elsewhere,
+    difference: tuple[str, str, str, str],
+) -> bool:
+    """Return whether a value is what was made of the settings of another case."""
+    case, method, part, value = difference
+    key = "" if part == "value" else part
+    mine = here[case][method].get(key)
+    others = [each for each in here if each != case]
+    if any(here[each][method].get(key) == value != mine for each in others):
+        return True
+    # All are alike in one process, and not in the other.
+    there = {parts[method].get(key) for parts in found.outcomes.values()}
+    if len(there) == 1 < len({parts[method].get(key) for parts in here.values()}):
+        return True
+    # That process began with the last case.
+    theirs = {str(each) for each in found.cases[-1].values.values()}
+    return any(len(each) > 2 and each in value for each in theirs - _strings(found, case))
+
+
+def _strings(found: Elsewhere, case: str) -> set[str]:
+    values = next(each.values for each in found.cases if each.name == case)
+    return {str(each) for each in values.values()}

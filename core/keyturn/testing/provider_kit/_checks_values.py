@@ -1,0 +1,167 @@
+"""Checks of values in the token request: sent as they are, and made of what they say."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, quote, quote_plus
+
+from keyturn import errors
+from keyturn._http.request import encode
+from keyturn._http.values import DynamicValue, fingerprint_parts
+from keyturn._providers.kinds import fields_of, kind_of
+from keyturn._providers.settings import read
+from keyturn._secret import Secret
+from keyturn.testing.provider_kit._examples import CheckFailed
+from keyturn.testing.provider_kit._made_up import secret_settings
+from keyturn.testing.provider_kit._outcomes import made, no_randomness
+from keyturn.testing.provider_kit._variants import varied
+from keyturn.testing.provider_kit._watch import tomorrow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from keyturn._http.request import TokenRequest
+    from keyturn.testing.provider_kit._subject import Subject
+
+_NOW = 1_900_000_000.0
+_SECRET = "Made+Up/S3cret%2B%20=&" + "xY7" * 30
+_OTHER = "another-s3cret"
+# Each differs from the one above by what a careless method removes.
+_NEAR = (
+    _SECRET.swapcase(),
+    f"{_SECRET}=",
+    f"{_SECRET}/",
+    f"{_SECRET}+",
+    f"0{_SECRET}",
+    f"{_SECRET[:-1]}Z",
+    _SECRET.replace("%2B", "+"),
+    _SECRET.replace("%20", " "),
+    _SECRET.replace("+", " "),
+    f"{_SECRET} ",
+    f" {_SECRET}",
+)
+
+
+def exact_credentials(subject: Subject) -> None:
+    """Credentials are sent as they are: no character is lost, changed or encoded twice."""
+    cls = subject.provider.settings
+    for name in ("client_id", *secret_settings(cls)):
+        if name not in subject.values:
+            continue
+        usual, other = (_sent(subject, name, value) for value in (_SECRET, _OTHER))
+        if usual is None or usual == other:
+            continue  # it is none of the request's, or must have a form of its own
+        for value in _NEAR:
+            if _sent(subject, name, value) == usual:
+                raise CheckFailed(
+                    f"token_request sends the same for two values of {name} that differ in a few "
+                    "characters.",
+                    f"let token_request send settings.{name} as it is: not stripped, cut, "
+                    "folded or decoded.",
+                )
+        values = list(_decoded(usual))
+        twice = {quote(_SECRET, safe=""), quote_plus(_SECRET), quote(_SECRET)}
+        if not any(_SECRET in each for each in values) and any(
+            form in each for form in twice for each in values
+        ):
+            raise CheckFailed(
+                f"token_request sends {name} encoded twice.",
+                f"let token_request give settings.{name} itself as the parameter: keyturn "
+                "encodes it.",
+            )
+
+
+def dynamic_values(subject: Subject) -> None:
+    """What is made for each request names all that it is made of, and depends on `now` alone."""
+    usual = dict(_own_values(subject.request()))
+    for key, value in usual.items():
+        _judge_value(key, value)
+    fields = fields_of(subject.provider.settings)
+    for name, other in varied(subject).items():
+        try:
+            changed = dict(_own_values(subject.request(**{name: other})))
+        except errors.ConfigurationError:
+            continue
+        for key in usual.keys() & changed.keys():
+            one, two = usual[key], changed[key]
+            if made(one) == made(two):
+                continue
+            kind = type(one).__name__
+            if fingerprint_parts(one) == fingerprint_parts(two):
+                raise CheckFailed(
+                    f"the setting {name} changes what {kind}.value makes, but not {kind}.inputs: "
+                    "two connections that differ in it share a token.",
+                    f"let {kind}.inputs return settings.{name} too, where token_request makes it.",
+                )
+            if kind_of(fields[name].type)[0] is Secret and not list(one.secrets()):
+                raise CheckFailed(
+                    f"{kind}.value is made of the secret {name}, but {kind}.secrets returns none.",
+                    f"let {kind}.inputs return {name} as a Secret, and leave secrets as it is.",
+                )
+
+
+def _own_values(request: TokenRequest) -> Iterator[tuple[str, DynamicValue]]:
+    for kind, pairs in (("parameter", request.parameters), ("header", request.extra_headers)):
+        for name, value in pairs:
+            if isinstance(value, DynamicValue) and not type(value).__module__.startswith(
+                "keyturn."
+            ):
+                yield f"{kind} {name}", value
+
+
+def _judge_value(key: str, value: DynamicValue) -> None:
+    kind = type(value).__name__
+    if list(value.inputs()) != list(value.inputs()):
+        raise CheckFailed(
+            f"{kind}.inputs of the {key} returns something else each time.",
+            f"let {kind}.inputs return only what stays the same.",
+        )
+    first: Any = made(value)
+    if not isinstance(first, str):
+        raise CheckFailed(
+            f"{kind}.value of the {key} returns {type(first).__name__}.",
+            f"let {kind}.value return a string.",
+        )
+    if made(value) != first:
+        return  # it is random by a way of its own
+    with tomorrow():
+        if made(value) != first:
+            raise CheckFailed(
+                f"{kind}.value of the {key} reads the clock.",
+                f"let {kind}.value use its argument now.",
+            )
+
+
+def _sent(subject: Subject, name: str, value: str) -> tuple[str, dict[str, str], bytes] | None:
+    """Return what is sent for a value of a setting; None if it is rejected."""
+    settings, _ = read(subject.provider.settings, {**subject.values, name: value})
+    if settings is None:
+        return None
+    try:
+        request = subject.prepared(settings)[1]
+        with no_randomness():
+            return encode(request, _NOW)
+    except errors.KeyturnError:
+        return None
+
+
+def _decoded(sent: tuple[str, dict[str, str], bytes]) -> Iterator[str]:
+    """Yield the values that a server reads."""
+    url, headers, body = sent
+    text = body.decode("utf-8", "replace")
+    for query in (url.partition("?")[2], text):
+        yield from (value for _, value in parse_qsl(query))
+    try:
+        content = json.loads(text)
+        yield from map(str, content.values())
+    except (ValueError, AttributeError):
+        pass
+    for name, value in headers.items():
+        yield value
+        if name.lower() == "authorization" and value.startswith("Basic "):
+            pair = base64.b64decode(value[6:] + "==").decode("utf-8", "replace")
+            # RFC 6749 section 2.3.1 has each of both form-encoded.
+            yield pair
+            yield from (each for _, each in parse_qsl(f"a={pair.replace(':', '&b=')}"))

@@ -1,0 +1,170 @@
+"""The same provider in a second process: another hash seed, another time, nothing imported yet."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections import OrderedDict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from keyturn import errors
+from keyturn._plugins import loading as plugins
+from keyturn._plugins.discovery import installed_providers
+from keyturn.testing.provider_kit import _samples as samples
+from keyturn.testing.provider_kit._audit import unwatched
+from keyturn.testing.provider_kit._source import is_data_alone, own_places
+from keyturn.testing.provider_kit._variants import cases
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from keyturn._http.response import Response
+    from keyturn._providers.provider import Provider
+    from keyturn.testing.provider_kit._outcomes import Case, Outcome
+    from keyturn.testing.provider_kit._subject import Subject
+
+_SECONDS = 60.0
+_MOST_KEPT = 32
+# How Python starts, in which this process and that one must differ.
+_OTHER = {"PYTHONHASHSEED": "20261127", "TZ": "Pacific/Kiritimati"}
+
+
+@attrs.frozen
+class Elsewhere:
+    """What a second process found.
+
+    Args:
+        cases: The settings that both processes use.
+        reply: The response with a token that both read.
+        error: The response with an error that both read.
+        outcomes: What the provider made there, by the case's name.
+        effects: What its import did: what, and where.
+        touched: What its methods have changed that all code of a process shares.
+        problem: Why there are no outcomes; empty if there are some.
+    """
+
+    cases: Sequence[Case]
+    reply: Response
+    error: Response
+    outcomes: Mapping[str, Outcome] = attrs.field(factory=dict)
+    effects: Sequence[tuple[str, str]] = ()
+    touched: Sequence[str] = ()
+    problem: str = ""
+
+
+_kept: OrderedDict[tuple[int, str], tuple[Provider[Any], Elsewhere]] = OrderedDict()
+
+
+def elsewhere(subject: Subject) -> Elsewhere:
+    """Return what a second process makes of a provider; it is started once for all checks."""
+    key = _key(subject)
+    if key not in _kept:
+        start([subject])
+    return _kept[key][1]
+
+
+def start(subjects: Sequence[Subject]) -> None:
+    """Start one second process for several providers, and keep what it finds."""
+    found, specifications = [], []
+    for subject in subjects:
+        reply = samples.to_response(subject.sample.response)
+        refused = samples.error_response(subject.effective_provider, "invalid_client", 401)
+        error = attrs.evolve(samples.to_response(refused), sent_at=reply.sent_at)
+        made = Elsewhere(cases(subject), reply, error, problem=_problem(subject.provider))
+        found.append(made)
+        if not made.problem:
+            specifications.append(_specification(subject.provider, made))
+    with unwatched():
+        answers = iter(run_second(specifications) if specifications else ())
+    for subject, made in zip(subjects, found, strict=True):
+        result = made if made.problem else attrs.evolve(made, **next(answers))
+        _kept[_key(subject)] = (subject.provider, result)
+    while len(_kept) > max(_MOST_KEPT, len(subjects)):
+        _kept.popitem(last=False)
+
+
+def _key(subject: Subject) -> tuple[int, str]:
+    # A made-up certificate is elsewhere each time.
+    values = {name: str(value) for name, value in subject.values.items() if name != "certificate"}
+    return id(subject.provider), json.dumps(values, sort_keys=True)
+
+
+def _problem(provider: Provider[Any]) -> str:
+    """Return why a provider can't be loaded by another process."""
+    if is_data_alone(provider):
+        return "it has no code of its own"
+    cls = type(provider)
+    module: Any = sys.modules.get(cls.__module__)
+    if cls.__module__ == "__main__" or not getattr(module, "__file__", None):
+        return "it is not in a module that another process can import"
+    return ""
+
+
+def _specification(provider: Provider[Any], made: Elsewhere) -> dict[str, Any]:
+    cls = type(provider)
+    module: Any = sys.modules[cls.__module__]
+    return {
+        "entry": provider.name if _is_installed(provider) else "",
+        "module": cls.__module__,
+        "file": module.__file__,
+        "class": cls.__qualname__,
+        "name": provider.name,
+        "places": own_places(provider),
+        "cases": [attrs.asdict(case) for case in made.cases],
+        "reply": _as_json(made.reply),
+        "error": _as_json(made.error),
+    }
+
+
+def _is_installed(provider: Provider[Any]) -> bool:
+    if not any(each.name == provider.name for each in installed_providers()):
+        return False
+    try:
+        return plugins.provider(provider.name) is provider
+    except errors.KeyturnError:
+        return False
+
+
+def _as_json(response: Response) -> dict[str, Any]:
+    headers = dict(response.headers)
+    body = response.body.decode("latin-1")
+    return {
+        "status": response.status,
+        "headers": headers,
+        "body": body,
+        "sent_at": response.sent_at,
+    }
+
+
+def run_second(specifications: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Run the second process; its input has secrets, and goes through a pipe."""
+    with tempfile.TemporaryDirectory(prefix="keyturn-") as directory:
+        out = Path(directory) / "found.json"
+        given = json.dumps({"path": sys.path, "out": str(out), "providers": specifications})
+        try:
+            subprocess.run(
+                [sys.executable, "-m", "keyturn.testing.provider_kit._second"],
+                input=given.encode(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env=_environment(),
+                cwd=directory,
+                timeout=_SECONDS,
+                check=False,
+            )
+            found: list[dict[str, Any]] = json.loads(out.read_text(encoding="utf-8"))
+        except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+            problem = f"the second process failed with {type(error).__name__}"
+            return [{"problem": problem}] * len(specifications)
+        return found
+
+
+def _environment() -> dict[str, str]:
+    path = os.pathsep.join(each for each in sys.path if each)
+    return {**os.environ, **_OTHER, "PYTHONPATH": path}

@@ -1,0 +1,63 @@
+"""A limited time for each check: a provider that waits for ever ends no test run."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import TYPE_CHECKING, TypeVar
+
+from keyturn.testing.provider_kit._audit import forget, line_in
+from keyturn.testing.provider_kit._examples import CheckFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+SECONDS = 20.0
+"""The seconds that a check may take."""
+
+
+class Hung(CheckFailed):
+    """A check did not end in time; its thread is still there."""
+
+
+def within_limit(
+    work: Callable[[], CheckFailed | None], places: tuple[str, ...]
+) -> CheckFailed | None:
+    """Return what `work` returns, or a failure if it does not end in time.
+
+    Args:
+        work: Runs on a thread of its own.
+        places: The files of the provider's own code, to say where it waits.
+    """
+    found: list[CheckFailed | None] = []
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            found.append(work())
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            raised.append(error)
+
+    thread = threading.Thread(target=run, name="keyturn-check", daemon=True)
+    thread.start()
+    thread.join(SECONDS)
+    if raised:
+        raise raised[0]
+    if found:
+        return found[0]
+    where = _waiting(places)
+    forget()
+    return Hung(
+        f"a method of the provider does not end within {SECONDS:g} s.",
+        "let it wait for nothing and loop over nothing without end.",
+        at=where,
+    )
+
+
+def _waiting(places: tuple[str, ...]) -> str:
+    """Return the line of the provider's code on which a thread stands."""
+    frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - documented
+    lines = (line_in(frame, places) for frame in frames.values())
+    return next(filter(None, lines), "")

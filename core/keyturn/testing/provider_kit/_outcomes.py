@@ -1,0 +1,229 @@
+"""What a provider makes of settings, as plain values that two processes can compare."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import json
+import os
+import random
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from keyturn._http.request import TokenRequest
+from keyturn._http.response import OAuthError, Response
+from keyturn._http.values import DynamicValue, fingerprint_parts
+from keyturn._providers.settings import read
+from keyturn._secret import Secret
+from keyturn._token import Token
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping, Sequence
+
+    from keyturn._providers.provider import Provider
+
+# The time at which values of a request are made, in epoch seconds.
+_NOW = 1_900_000_000.0
+_MOST = 1000
+
+Outcome = dict[str, dict[str, str]]
+"""By the method's name, each part of its result as a string; secrets are digests."""
+
+
+@attrs.frozen
+class Case:
+    """Settings, and what a token endpoint and an API send to them.
+
+    Args:
+        name: What distinguishes them, such as "another tenant".
+        values: The plain settings.
+        token: The access token.
+    """
+
+    name: str
+    values: Mapping[str, Any]
+    token: str
+
+
+def collect(
+    provider: Provider[Any], cases: Sequence[Case], reply: Response, error: Response
+) -> dict[str, Outcome]:
+    """Return the outcomes of each case, all methods for one after the other."""
+    return {
+        case.name: {name: _parts(each) for name, each in _works(provider, case, reply, error)}
+        for case in cases
+    }
+
+
+def collect_across(
+    provider: Provider[Any], cases: Sequence[Case], reply: Response, error: Response
+) -> dict[str, Outcome]:
+    """Return the same, in the reverse order, and each method for all cases before the next."""
+    works = {case.name: _works(provider, case, reply, error) for case in reversed(cases)}
+    found: dict[str, Outcome] = {name: {} for name in works}
+    for number in range(len(next(iter(works.values())))):
+        for name, each in works.items():
+            method, work = each[number]
+            found[name][method] = _parts(work)
+    return found
+
+
+def collect_reused(
+    provider: Provider[Any], cases: Sequence[Case], reply: Response, error: Response
+) -> Outcome | None:
+    """Return the outcome of the last case, whose settings take the place of those of the first.
+
+    What is kept by the identity of settings finds the others'. None if they get no such place.
+    """
+    place, others = _place(provider, cases[0], reply, error), []
+    for _ in range(_MOST):
+        settings: Any = read(provider.settings, cases[-1].values)[0]
+        if id(settings) == place:
+            return _outcome(provider, cases[-1], reply, error, settings)
+        others.append(settings)
+    return None
+
+
+def _place(provider: Provider[Any], case: Case, reply: Response, error: Response) -> int:
+    """Use settings, and return the identity that others may have afterwards."""
+    settings: Any = read(provider.settings, case.values)[0]
+    _outcome(provider, case, reply, error, settings)
+    return id(settings)
+
+
+def _outcome(
+    provider: Provider[Any], case: Case, reply: Response, error: Response, settings: Any
+) -> Outcome:
+    works = _works(provider, case, reply, error, lambda: settings)
+    return {name: _parts(each) for name, each in works}
+
+
+def _works(
+    given: Provider[Any],
+    case: Case,
+    reply: Response,
+    error: Response,
+    make: Callable[[], Any] | None = None,
+) -> list[tuple[str, Callable[[], object]]]:
+    """Return each method by its name, ready to be called; by default for new settings each time."""
+    settings = make or (lambda: read(given.settings, case.values)[0])
+    provider = given
+    with contextlib.suppress(Exception, SystemExit):
+        provider = given.for_settings(settings())
+    token = _token(provider, settings(), reply, case.token)
+
+    def read_token() -> object:
+        own = settings()
+        return provider.read_token(own, reply, provider.token_request(own))
+
+    return [
+        ("scope", lambda: provider.scope(settings())),
+        ("assumed_lifetime", lambda: provider.assumed_lifetime(settings())),
+        ("token_request", lambda: provider.token_request(settings())),
+        ("read_token", read_token),
+        ("read_error", lambda: provider.read_error(settings(), error)),
+        ("authorization", lambda: provider.authorization(settings(), token)),
+        ("api_request_headers", lambda: provider.api_request_headers(settings(), token)),
+        ("api_url_for", lambda: provider.api_url_for(settings(), token)),
+        ("revocation_request", lambda: provider.revocation_request(settings(), token)),
+        ("token_rejected", lambda: provider.token_rejected(settings(), error)),
+        ("warnings", lambda: list(itertools.islice(provider.warnings(settings()), _MOST))),
+    ]
+
+
+def _token(provider: Provider[Any], settings: Any, reply: Response, access_token: str) -> Token:
+    sent = reply.sent_at
+    content = reply.json()
+    extra = content if isinstance(content, dict) else {}
+    token = Token(access_token, "Bearer", sent + 3600, None, extra, sent)
+    with contextlib.suppress(Exception, SystemExit):
+        token = provider.read_token(settings, reply, provider.token_request(settings))
+    return attrs.evolve(token, access_token=access_token)
+
+
+def _parts(work: Callable[[], object]) -> dict[str, str]:
+    """Return what `work` returns, or the kind of what it raises, part by part."""
+    try:
+        return dict(_named(work()))
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - other checks report it
+        return {"": f"raises {type(error).__name__}"}
+
+
+def _named(found: object) -> list[tuple[str, str]]:
+    if isinstance(found, TokenRequest):
+        names = ("provider", "method", "url", "body_format", "partition", "scope_separator")
+        parts = [(name, str(getattr(found, name))) for name in (*names, "scope_name", "scope")]
+        parts.append(
+            ("certificate", _shown(found.certificate and attrs.astuple(found.certificate)))
+        )
+        parts.append(("response_mapping", found.response_mapping))
+        for kind, pairs in (("parameter", found.parameters), ("header", found.extra_headers)):
+            parts += [(f"{kind} {name}", shown_value(value)) for name, value in pairs]
+            parts.append((f"order of {kind}s", " ".join(name for name, _ in pairs)))
+        return parts
+    if isinstance(found, Token):
+        extra = json.dumps(dict(found.extra), sort_keys=True, default=_shown)
+        return [
+            ("lifetime", str(round(found.expires_at - found.issued_at))),
+            ("scope", str(found.scope)),
+            ("token_type", found.token_type),
+            ("access_token", _digest(found.access_token)),
+            ("extra", extra),
+        ]
+    if isinstance(found, OAuthError):
+        return [("code", found.code), ("server_fault", str(found.server_fault))]
+    if hasattr(found, "items"):
+        headers: Any = found
+        return sorted((f"header {name}", _shown(value)) for name, value in headers.items())
+    return [("", _shown(found))]
+
+
+def shown_value(value: Any) -> str:
+    """Return a value of a request as a string: a secret's digest, and what a dynamic one makes."""
+    if isinstance(value, DynamicValue):
+        parts = [_shown(each) for each in fingerprint_parts(value)]
+        if not type(value).__module__.startswith("keyturn."):
+            parts.append(_digest(made(value)))
+        return " ".join(parts)
+    return _shown(value)
+
+
+def made(value: DynamicValue, now: float = _NOW) -> str:
+    """Return what a dynamic value makes where nothing is random."""
+    with no_randomness():
+        return value.value(now)
+
+
+@contextlib.contextmanager
+def no_randomness() -> Generator[None]:
+    """Let what is random be the same each time, on every thread."""
+    state, source = random.getstate(), os.urandom
+    module: Any = random
+    other = module._urandom  # noqa: SLF001 - what SystemRandom, and so `secrets`, reads
+
+    def same(size: int) -> bytes:
+        return b"\1" * size
+
+    random.seed(1)
+    os.urandom = same
+    module._urandom = same  # noqa: SLF001 - as above
+    try:
+        yield
+    finally:
+        os.urandom = source
+        module._urandom = other  # noqa: SLF001 - as above
+        random.setstate(state)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Secret):
+        return f"secret {_digest(value.reveal())}"
+    if isinstance(value, (tuple, list)):
+        return f"[{', '.join(map(_shown, value))}]"
+    return repr(value)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]

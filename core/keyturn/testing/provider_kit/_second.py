@@ -1,0 +1,151 @@
+"""The second process of the kit: loads providers, and writes what they make; see `_elsewhere`."""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib
+import importlib.util
+import json
+import platform
+import sys
+import time
+import traceback
+import uuid
+from pathlib import Path
+from typing import Any
+
+from keyturn._http.response import Response
+from keyturn._plugins import loading as plugins
+from keyturn._providers.provider import Provider
+from keyturn.testing.provider_kit._audit import Watch, install, watched
+from keyturn.testing.provider_kit._global_state import changed, global_state
+from keyturn.testing.provider_kit._outcomes import Case, collect_across
+
+# Another day, month, year, hour and minute.
+_LATER = dt.timedelta(days=401, hours=7, minutes=13)
+
+
+def main() -> None:
+    """Read the specifications of providers, and write what is found."""
+    given = json.load(sys.stdin)
+    move_clock()
+    platform.node = lambda: "elsewhere"
+    uuid.getnode = lambda: 1
+    found = [found_of(each) for each in given["providers"]]
+    Path(given["out"]).write_text(json.dumps(found), encoding="utf-8")
+
+
+def found_of(given: dict[str, Any]) -> dict[str, Any]:
+    """Return what one provider makes, and what its import did."""
+    watch = Watch(tuple(given["places"]), is_strict=True)
+    install()
+    before = global_state()
+    try:
+        with watched(watch) as attempts:
+            provider = _loaded(given)
+    except Exception as raised:  # noqa: BLE001 - it is reported
+        last = traceback.extract_tb(raised.__traceback__)[-1]
+        what = f"raises {type(raised).__name__}" if _is_own(given, last.filename) else ""
+        effects = [
+            *watch.attempts,
+            *([(what, f"{Path(last.filename).name}:{last.lineno}")] if what else []),
+        ]
+        return {"effects": effects, "problem": f"it can't be loaded ({type(raised).__name__})"}
+    effects = [*attempts, *((f"changes {each}", "") for each in changed(before, global_state()))]
+    if provider is None:
+        return {"effects": effects, "problem": "its class is not at the top level of its module"}
+    cases = [Case(**each) for each in given["cases"]]
+    reply, error = (_response(given[name]) for name in ("reply", "error"))
+    before = global_state()
+    outcomes = collect_across(provider, cases, reply, error)
+    touched = changed(before, global_state())
+    return {"effects": effects, "outcomes": outcomes, "touched": touched}
+
+
+def _loaded(given: dict[str, Any]) -> Provider[Any] | None:
+    """Import a provider's module, and return the provider; None if it can't be found in it."""
+    if given["entry"]:
+        return plugins.provider(given["entry"])
+    module: Any = _module(given["module"], given["file"])
+    found: Any = module
+    for name in given["class"].split("."):
+        found = getattr(found, name, None)
+    if isinstance(found, type) and issubclass(found, Provider):
+        return found()
+    instances = (each for each in vars(module).values() if isinstance(each, Provider))
+    own = (each for each in instances if each.name == given["name"])
+    return next(own, None)
+
+
+def _module(name: str, file: str) -> Any:
+    """Import a module by its name, or by its file where the name leads elsewhere."""
+    if name in sys.modules:
+        return sys.modules[name]
+    try:
+        specification = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        specification = None
+    if specification is not None and specification.origin == file:
+        return importlib.import_module(name)
+    specification = importlib.util.spec_from_file_location(name, file)
+    assert specification is not None  # noqa: S101 - the file has been imported in the first process
+    assert specification.loader is not None  # noqa: S101 - as above
+    module = sys.modules[name] = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def _is_own(given: dict[str, Any], file: str) -> bool:
+    return any(file.startswith(each) for each in given["places"])
+
+
+def _response(given: dict[str, Any]) -> Response:
+    return Response(
+        given["status"], given["headers"], given["body"].encode("latin-1"), given["sent_at"]
+    )
+
+
+def move_clock() -> None:
+    """Set the wall clock of this process ahead, for what is imported from now on."""
+    now, now_ns, ahead = time.time, time.time_ns, _LATER.total_seconds()
+    local, utc, text = time.localtime, time.gmtime, time.strftime
+    time.time = lambda: now() + ahead
+    time.time_ns = lambda: now_ns() + int(ahead) * 10**9
+
+    def strftime(form: str, *at: Any) -> str:
+        return text(form, *(at or (time.localtime(),)))
+
+    time.localtime = lambda seconds=None: local(time.time() if seconds is None else seconds)
+    time.gmtime = lambda seconds=None: utc(time.time() if seconds is None else seconds)
+    time.strftime = strftime
+
+    real, real_date = dt.datetime, dt.date
+
+    class AsBefore(type):
+        def __instancecheck__(cls, value: object) -> bool:
+            return isinstance(value, real if cls.__name__ == "Later" else real_date)
+
+    class Later(dt.datetime, metaclass=AsBefore):
+        @classmethod
+        def now(cls, tz: dt.tzinfo | None = None) -> Any:
+            return super().now(tz) + _LATER
+
+        @classmethod
+        def utcnow(cls) -> Any:
+            return super().now(dt.UTC).replace(tzinfo=None) + _LATER
+
+        @classmethod
+        def today(cls) -> Any:
+            return super().today() + _LATER
+
+    class LaterDate(dt.date, metaclass=AsBefore):
+        @classmethod
+        def today(cls) -> Any:
+            return super().today() + _LATER
+
+    dt.datetime = Later  # type: ignore[misc]
+    dt.date = LaterDate  # type: ignore[misc]
+
+
+if __name__ == "__main__":
+    main()

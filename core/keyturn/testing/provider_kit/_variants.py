@@ -1,0 +1,93 @@
+"""Other settings than those given: one of each that a tenant may change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from keyturn._providers.kinds import fields_of, kind_of
+from keyturn._providers.settings import read
+from keyturn._secret import Secret
+from keyturn.testing.provider_kit._made_up import candidates, scope_values
+from keyturn.testing.provider_kit._outcomes import Case
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from keyturn.testing.provider_kit._subject import Subject
+
+BASE, LAST = "the settings given", "other settings altogether"
+# Where what a provider has is moved; they are looked at by other checks.
+_MOVES = {"token_url", "api_url", "revocation_url"}
+
+
+def cases(subject: Subject) -> list[Case]:
+    """Return the settings given, and variants of them, as a second process can read them."""
+    plain = _plain(subject.values)
+    found = [
+        Case(BASE, plain, "made-up-token-0"),
+        Case("a second token", plain, "made-up-token-1"),
+    ]
+    together = dict(plain)
+    for name, value in varied(subject).items():
+        found.append(Case(f"another {name}", {**plain, name: value}, "made-up-token-0"))
+        if read(subject.provider.settings, {**together, name: value})[0] is not None:
+            together[name] = value
+    for values in scope_values(subject.provider):
+        if read(subject.provider.settings, {**plain, "scope": values})[0] is not None:
+            found.append(
+                Case("several values of scope", {**plain, "scope": values}, "made-up-token-0")
+            )
+            break
+    # The last: a second process begins with it.
+    found.append(Case(LAST, together, "made-up-token-2"))
+    return found
+
+
+def varied(subject: Subject) -> dict[str, Any]:
+    """Return another plain value of each setting for which one can be made up."""
+    found: dict[str, Any] = {}
+    for name in fields_of(subject.provider.settings):
+        if name in _MOVES and name not in subject.values:
+            continue
+        value = next(_others(subject, name), None)
+        if value is not None:
+            found[name] = value
+    return found
+
+
+def _others(subject: Subject, name: str) -> Iterator[Any]:
+    """Yield the values of a setting that differ from the one given, and are right."""
+    given, cls = subject.examples.others, subject.provider.settings
+    values = [given[name]] if name in given else other_values(subject, name)
+    usual = getattr(subject.settings(), name)
+    for value in values:
+        settings, _ = read(cls, {**subject.values, name: value})
+        if settings is not None and getattr(settings, name) != usual:
+            yield _plain_value(value)
+
+
+def other_values(subject: Subject, name: str) -> Iterator[Any]:
+    """Yield values to try for a setting."""
+    if name == "private_key":
+        # It need not fit the algorithm: only the change matters here.
+        yield "-----BEGIN PRIVATE KEY-----\nmade up\n-----END PRIVATE KEY-----"
+    kind, _ = kind_of(fields_of(subject.provider.settings)[name].type)
+    if kind is Secret:
+        yield from ("made-up-s3cret-too", "Made+Up/S3cret=")
+    if kind is str:
+        # No other setting has that value: it can be found in what is made of it.
+        yield f"other-{name.replace('_', '-')}"
+    yield from candidates(subject.provider, name)
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _plain_value(value) for name, value in values.items()}
+
+
+def _plain_value(value: Any) -> Any:
+    """Return a value as JSON has it."""
+    if isinstance(value, Secret):
+        return value.reveal()
+    if isinstance(value, (tuple, set, frozenset)):
+        return list(value)
+    return dict(value) if hasattr(value, "items") else value

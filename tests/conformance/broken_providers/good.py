@@ -1,0 +1,191 @@
+"""Providers that do something unusual, and are right."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import hmac
+import logging
+
+import attrs
+
+import keyturn
+from keyturn import Secret
+from keyturn.plugins import OAuthError, Rule, choice, setting
+
+from .base import Acme
+
+_logger = logging.getLogger("acme")
+GOOD = []
+
+
+def good(cls):
+    """List a class."""
+    GOOD.append(cls())
+    return cls
+
+
+class _Signature(keyturn.plugins.DynamicValue):
+    def __init__(self, tenant, secret) -> None:
+        self._tenant, self._secret = tenant, secret
+
+    def value(self, now):
+        text = f"{self._tenant}:{int(now)}".encode()
+        return hmac.new(self._secret.reveal().encode(), text, "sha256").hexdigest()
+
+    def inputs(self):
+        return (self._tenant, self._secret)
+
+
+@good
+class Signs(Acme):
+    """Signs its token requests, and caches by all that matters."""
+
+    client_secret_name = ""
+
+    def token_request(self, settings):
+        request = super().token_request(settings)
+        header = ("X-Signature", _Signature(settings.tenant, settings.client_secret))
+        return attrs.evolve(request, extra_headers=(*request.extra_headers, header))
+
+    def api_request_headers(self, settings, token):
+        return {**_side(settings.side), "X-Scope": token.scope or "none"}
+
+
+@functools.lru_cache
+def _side(side):
+    return {"X-Side": side}
+
+
+@good
+class Revokes(Acme):
+    """Revokes with a request of its own, and asks for a scope of its own beside that given."""
+
+    def scope(self, settings):
+        return ("openid", *super().scope(settings))
+
+    def revocation_request(self, settings, token):
+        url = settings.revocation_url or self.expand("https://{tenant}.acme.example/out", settings)
+        return keyturn.plugins.TokenRequest(
+            provider=self.name,
+            url=url,
+            parameters=(
+                ("token", Secret(token.access_token)),
+                ("token_type_hint", "access_token"),
+            ),
+        )
+
+
+class RegionSettings(Acme.settings):
+    region: str = choice("Region", choices={"eu": "eu1", "us": "us3"}, default="eu")
+    account: str | None = setting("Account", "For the region us.", default=None)
+    rules = (Rule("account", "is required in the region us", when={"region": "us"}),)
+
+    @property
+    def host(self):
+        return f"{self.tenant}.{'login' if self.account is None else self.account.lower()}"
+
+    def problems(self):
+        if self.account and not self.account.isascii():
+            yield "account: must be ASCII"
+
+
+@good
+class Regional(Acme):
+    """Has a rule, a property and a problem."""
+
+    settings = RegionSettings
+    parameters = {"account": "{account}", "region": "{region}"}
+    api_url = "https://{tenant}.{region}.acme.example/api"
+
+    def warnings(self, settings):
+        if settings.region == "us":
+            yield "region: us is not yet complete; use eu where you can."
+
+
+@good
+class ReadsErrors(Acme):
+    """Reads the errors of a platform with codes of its own, and logs."""
+
+    def read_error(self, settings, response):
+        content = response.json()
+        found = content.get("fault") if isinstance(content, dict) else None
+        if isinstance(found, dict) and found.get("number") == 7:
+            _logger.info("fault 7 of status %d", response.status)
+            return OAuthError("invalid_client", str(found.get("text", "")))
+        return super().read_error(settings, response)
+
+    def token_rejected(self, settings, response):
+        content = response.json()
+        return not (isinstance(content, dict) and content.get("fault") == "LOCKED")
+
+
+@good
+class Tolerant(Acme):
+    """Takes its lifetime from a field of the platform's own, where there is one."""
+
+    missing_lifetime = 900.0
+
+    def read_token(self, settings, response, request):
+        token = super().read_token(settings, response, request)
+        return attrs.evolve(token, extra={**token.extra, "shop": settings.tenant})
+
+    def assumed_lifetime(self, settings):
+        return 600.0 if settings.side == "back" else self.missing_lifetime
+
+
+@good
+class OfResponse(Acme):
+    """Takes the API's address from the response, below its own domain."""
+
+    api_url = ""
+    api_url_field = "instance_url"
+    api_domains = ("acme.example", "acme-cloud.co.uk")
+    api_headers = {"X-Tenant": "{tenant}", "X-Side": "{side}"}
+
+
+@good
+class PerSettings(Acme):
+    """Is another provider for some settings."""
+
+    def for_settings(self, settings):
+        return _BACK if settings.side == "back" else self
+
+
+class _Back(Acme):
+    token_headers = {"X-Back": "1"}
+
+
+_BACK = _Back()
+
+
+@good
+class Digests(Acme):
+    """Keeps a digest of a public setting in the partition, and lists values in a fixed order."""
+
+    def token_request(self, settings):
+        request = super().token_request(settings)
+        digest = hashlib.sha256(settings.side.encode()).hexdigest()
+        return attrs.evolve(request, partition=digest)
+
+    def scope(self, settings):
+        return tuple(sorted(set(super().scope(settings))))
+
+
+@good
+class InCookie(Acme):
+    """Sends the token in a header of its own, with the settings beside it."""
+
+    authorization_header = "X-Acme-Session"
+    authorization_scheme = ""
+
+    def authorization(self, settings, token):
+        return self.authorization_header, f"{settings.tenant}:{token.access_token}"
+
+
+@good
+class Random(Acme):
+    """Has a new UUID in each request."""
+
+    token_headers = {"X-Request": "{uuid}"}
+    body_format = "json"

@@ -1,0 +1,179 @@
+"""The conformance kit catches each broken provider of every kind, and accepts unusual good ones."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+import os
+import re
+import socket
+import sys
+import threading
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import keyturn
+from keyturn.testing.provider_kit import _elsewhere as elsewhere
+from keyturn.testing.provider_kit import _limits as limits
+from keyturn.testing.provider_kit import _run as kit
+from keyturn.testing.provider_kit._examples import Examples
+from keyturn.testing.provider_kit._subject import opened
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+sys.path.insert(0, str(Path(__file__).parent))
+KINDS = ("hosts", "inputs", "isolation", "processes", "responses", "texts", "values")
+for _kind in KINDS:
+    importlib.import_module(f"broken_providers.{_kind}")
+BASE: Any = importlib.import_module("broken_providers.base")
+GOOD: Any = importlib.import_module("broken_providers.good")
+# Those that the checks of the second process are for.
+ELSEWHERE = {"isolation", "other_process", "nothing_changed", "forgotten_settings"}
+
+
+@pytest.fixture(autouse=True)
+def _restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Undo what a broken provider changes for the whole process."""
+    monkeypatch.setattr(json, "dumps", json.dumps)
+    request = keyturn.plugins.TokenRequest
+    monkeypatch.setattr(request, "redacted", request.redacted)
+    level, timeout, environment = logging.root.level, socket.getdefaulttimeout(), dict(os.environ)
+    with warnings.catch_warnings():
+        yield
+    logging.root.setLevel(level)
+    socket.setdefaulttimeout(timeout)
+    os.environ.clear()
+    os.environ.update(environment)
+
+
+@pytest.fixture(scope="module")
+def _one_second_process() -> None:
+    """Try all that a second process must look at in one."""
+    listed = [(each.provider, each.settings) for each in BASE.BROKEN if each.check in ELSEWHERE]
+    listed += [(each, BASE.SETTINGS) for each in GOOD.GOOD]
+    subjects = []
+    for provider, settings in listed:
+        with opened(provider, settings, Examples()) as subject:
+            subjects.append(subject)
+    elsewhere.start(subjects)
+
+
+@pytest.mark.usefixtures("_one_second_process")
+@pytest.mark.parametrize("broken", BASE.BROKEN, ids=lambda each: each.what.replace(" ", "-"))
+def test_broken_provider_is_caught(broken: Any) -> None:
+    """An author would publish that provider."""
+    with opened(broken.provider, broken.settings, Examples()) as subject:
+        failure = kit.check(broken.check, subject)
+
+    assert failure is not None
+    assert re.search(re.escape(broken.message), str(failure)), str(failure)
+
+
+def test_every_check_catches_something() -> None:
+    """A check that never fails is useless."""
+    others = importlib.import_module("broken").BROKEN
+    caught = {each.check for each in (*BASE.BROKEN, *others)}
+
+    # The import's own test is below.
+    assert set(kit.CHECKS) - caught == {"import_effects"}
+
+
+def test_there_are_enough_of_each_kind() -> None:
+    """A kind of defect would be tried by one example only."""
+    counts = {kind: sum(each.kind == kind for each in BASE.BROKEN) for kind in KINDS}
+
+    assert min(counts.values()) >= 10
+    assert sum(counts.values()) >= 120
+
+
+TRY = "try:\n    {}\nexcept Exception:\n    pass"
+IMPORTS = {
+    "import os\nREGION = os.environ.get('ACME_REGION', 'eu')": "reads the environment variable",
+    "import os\nos.environ['ACME'] = '1'": "changes an environment variable",
+    "import pathlib\nNAME = pathlib.Path('/etc/hostname').read_text()": "opens a file",
+    "import os\nos.mkdir('made-up')": "makes a directory",
+    f"import socket\n{TRY.format('socket.gethostbyname(chr(49))')}": "resolves a host name",
+    f"import httpx\n{TRY.format('httpx.get(chr(49), trust_env=False)')}": "environment variable",
+    f"import threading\n{TRY.format('threading.Thread(target=print).start()')}": "starts a thread",
+    f"import os\n{TRY.format('os.system(chr(49))')}": "starts a process",
+    "import json\nu = json.loads\njson.loads = lambda *a, **o: u(*a, **o)": "changes json.loads",
+    "P = keyturn.plugins.Provider\nP.scope = lambda self, settings: ()": "Provider.scope",
+    "import httpx\nhttpx.Client.send = lambda *a, **o: None": "changes httpx",
+    "import logging\nlogging.basicConfig(level=10)": "changes the logger root",
+    "import warnings\nwarnings.simplefilter('ignore')": "changes the warning filters",
+    "import socket\nsocket.setdefaulttimeout(3)": "socket's default timeout",
+    "import sys\nsys.setrecursionlimit(5000)": "the recursion limit",
+    "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)": "the handler of SIGTERM",
+    "import os\nos.chdir('/')": "changes the working directory",
+    "raise RuntimeError": "raises RuntimeError",
+    "print('hello')": "",
+}
+PROVIDER = """import keyturn
+{}
+class Acme(keyturn.plugins.Provider):
+    name = "acme"
+    settings = keyturn.plugins.ConfidentialSettings
+    token_url = "https://acme.example/token"
+"""
+
+
+def test_imports_are_watched(tmp_path: Path) -> None:
+    """A provider would do something in each process that only lists it."""
+    reply = {"status": 200, "headers": {}, "body": "{}", "sent_at": 0.0}
+    case = {"name": "a", "values": {"client_id": "a", "client_secret": "a"}, "token": "a"}
+    specifications = []
+    for number, code in enumerate(IMPORTS):
+        path = tmp_path / f"acme_{number}.py"
+        path.write_text(PROVIDER.format(code), encoding="utf-8")
+        names = {"entry": "", "module": path.stem, "file": str(path), "class": "Acme"}
+        rest = {"name": "acme", "places": [str(path)], "cases": [case]}
+        specifications.append({**names, **rest, "reply": reply, "error": reply})
+    found = elsewhere.run_second(specifications)
+
+    for code, each in zip(IMPORTS, found, strict=True):
+        said = "; ".join(what for what, _ in each["effects"])
+        assert IMPORTS[code] in said, (code, each)
+        assert bool(said) is bool(IMPORTS[code]), (code, each)
+
+
+class Waits(BASE.Acme):
+    """Waits for ever."""
+
+    event = threading.Event()
+
+    def api_request_headers(self, settings: Any, token: Any) -> Any:
+        """Wait."""
+        self.event.wait()
+        return super().api_request_headers(settings, token)
+
+
+def test_provider_that_waits_for_ever_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test run would never end, and its log would not say why."""
+    monkeypatch.setattr(limits, "SECONDS", 0.5)
+    with opened(Waits(), BASE.SETTINGS, Examples()) as subject:
+        failure = kit.check("hostile_strings", subject)
+        Waits.event.set()
+
+    assert "does not end within 0.5 s" in str(failure)
+    assert "At: test_broken_by_kind.py:" in str(failure)
+
+
+def test_rule_of_an_unknown_setting_is_reported() -> None:
+    """The error would be a KeyError of keyturn's own."""
+    provider = importlib.import_module("broken_providers.texts").WITH_UNKNOWN_RULE()
+    with pytest.raises(keyturn.errors.ConfigurationError, match="name kimd, which is no setting"):
+        kit.run(provider, BASE.SETTINGS, Examples())
+
+
+@pytest.mark.usefixtures("_one_second_process")
+@pytest.mark.parametrize("provider", GOOD.GOOD, ids=lambda each: type(each).__name__)
+def test_unusual_provider_is_accepted(provider: Any) -> None:
+    """An author would change what is right."""
+    report = kit.run(provider, BASE.SETTINGS, Examples())
+
+    assert {name: str(failure) for name, failure in report.failures.items()} == {}
