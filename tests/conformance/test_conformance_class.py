@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import unittest
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
@@ -138,3 +138,31 @@ def test_documented_body_may_be_a_table_of_json(
             case.test_golden_request()
     else:
         case.test_golden_request()
+
+
+class Unread(keyturn.plugins.Provider[Any]):
+    """Reads no token."""
+
+    name = "acme"
+    settings = keyturn.plugins.ConfidentialSettings
+    token_url = "https://acme.example/token"
+
+    def read_token(self, settings: Any, response: Any, request: Any) -> keyturn.Token:
+        """Raise an exception of Python's own."""
+        raise ZeroDivisionError
+
+
+def test_one_cause_fails_one_test() -> None:
+    """An author would read the same message twenty times."""
+
+    class Tests(ProviderConformance):
+        provider = Unread()
+        settings: ClassVar = {"client_id": "made-up", "client_secret": "s3cret-for-tests"}
+
+    tests: Any = Tests()
+    with pytest.raises(AssertionError, match=r"At: read_token, test_conformance_class\.py:\d+"):
+        tests.test_lifetime()
+    with pytest.raises(unittest.SkipTest, match="test_lifetime has failed for the same cause"):
+        tests.test_margin()
+    with pytest.raises(AssertionError):
+        tests.test_lifetime()  # once more, by itself

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from keyturn._plugins import loading as plugins
 from keyturn._providers.provider import Provider
 from keyturn.testing.provider_kit._examples import CheckFailed, Examples
-from keyturn.testing.provider_kit._run import CHECKS, check
+from keyturn.testing.provider_kit._run import CHECKS, cause, check
 from keyturn.testing.provider_kit._subject import opened
 
 if TYPE_CHECKING:
@@ -73,6 +73,10 @@ class ProviderConformance:
                 raise TypeError(message)
 
 
+# By class and cause the check that was the first to fail.
+_first: dict[tuple[type[ProviderConformance], str], str] = {}
+
+
 def _provider(case: ProviderConformance) -> Provider[Any]:
     given: Any = getattr(case, "provider", None)
     if isinstance(given, str):
@@ -102,8 +106,14 @@ def _test(name: str) -> Callable[[ProviderConformance], None]:
         )
         with opened(provider, self.settings, examples) as subject:
             failure = check(name, subject)
-        if failure is not None:
-            raise failure
+        if failure is None:
+            return
+        first = _first.setdefault((type(self), cause(name, failure)), name)
+        if first != name:
+            from unittest import SkipTest  # it is slow to import, and needed here only
+
+            raise SkipTest(f"test_{first} has failed for the same cause")
+        raise failure
 
     test.__doc__ = CHECKS[name].__doc__
     test.__name__ = f"test_{name}"

@@ -94,6 +94,13 @@ _IN_ORDER: tuple[Check, ...] = (
     checks_use.token_rejected,
     checks_secrets.revocation,
 )
+# What is kept between calls shows in several of them, and in other methods than keep it.
+_STATE = {
+    checks_request.nothing_changed.__name__,
+    checks_isolation.isolation.__name__,
+    checks_isolation.other_process.__name__,
+    checks_isolation.forgotten_settings.__name__,
+}
 CHECKS: dict[str, Check] = {check.__name__: check for check in _IN_ORDER}
 """Every check by its name; its docstring says what it proves."""
 
@@ -174,7 +181,7 @@ def run(provider: Provider[Any], given: Mapping[str, Any], examples: Examples) -
             failure = check(name, subject)
             if failure is None:
                 continue
-            first = causes.setdefault(cause(failure), name)
+            first = causes.setdefault(cause(name, failure), name)
             if first == name:
                 failures[name] = failure
             else:
@@ -212,6 +219,8 @@ def _raise_for(attempts: list[tuple[str, str]]) -> None:
         )
 
 
-def cause(failure: CheckFailed) -> str:
+def cause(name: str, failure: CheckFailed) -> str:
     """Return what stands for the cause of a failure: where it is, or else what it says."""
+    if name in _STATE:
+        return "state"
     return failure.at.partition(",")[0] or re.sub(r"[0-9]+", "0", failure.what)

@@ -265,6 +265,8 @@ class Subject:
             failure = error
         else:
             return None
+        if isinstance(failure, errors.ConfigurationError):
+            raise CheckFailed(str(failure), "correct what the error names.")
         if type(failure) is errors.KeyturnError:
             raise CheckFailed(
                 f"a response makes a method of the provider raise: {failure}",
