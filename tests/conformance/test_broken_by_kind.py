@@ -26,6 +26,8 @@ from keyturn.testing.provider_kit._subject import opened
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# The first test starts a process for all providers.
+pytestmark = pytest.mark.timeout(240)
 sys.path.insert(0, str(Path(__file__).parent))
 KINDS = ("hosts", "inputs", "isolation", "processes", "responses", "texts", "values")
 for _kind in KINDS:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from keyturn.testing.provider_kit._outcomes import Case, Outcome
     from keyturn.testing.provider_kit._subject import Subject
 
-_SECONDS = 60.0
+_SECONDS, _MORE = 60.0, 5.0
 _MOST_KEPT = 32
 # How Python starts, in which this process and that one must differ.
 _OTHER = {"PYTHONHASHSEED": "20261127", "TZ": "Pacific/Kiritimati"}
@@ -155,7 +155,7 @@ def run_second(specifications: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 stderr=subprocess.DEVNULL,
                 env=_environment(),
                 cwd=directory,
-                timeout=_SECONDS,
+                timeout=_SECONDS + _MORE * len(specifications),
                 check=False,
             )
             found: list[dict[str, Any]] = json.loads(out.read_text(encoding="utf-8"))
