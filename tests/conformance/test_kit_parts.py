@@ -274,7 +274,10 @@ def test_rate_limit_of_a_provider_without_clients_is_kept() -> None:
     """A provider whose settings have no client ID would seem to have no rate limit."""
     settings = {"api_key": {"title": "API key", "kind": "secret"}}
     provider = provider_from_data(
-        credentials="none", settings=settings, rate_limit={"per_minute": 6, "burst": 2}
+        credentials="none",
+        settings=settings,
+        parameters={"api_key": "{api_key}"},
+        rate_limit={"per_minute": 6, "burst": 2},
     )
 
     assert failure("rate_limit", provider) is None
