@@ -4,13 +4,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from keyturn._providers.data import DATA, ApiData
 from keyturn.testing import ProviderConformance
+from keyturn.testing.provider_kit._conformance import subject_of
+from keyturn.testing.provider_kit._elsewhere import start
 
 if TYPE_CHECKING:
     import keyturn
@@ -34,6 +39,14 @@ def third_party_provider() -> keyturn.plugins.Provider[Any]:
     spec.loader.exec_module(module)
     provider: keyturn.plugins.Provider[Any] = module.keyturn_provider()
     return provider
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_second_process() -> None:
+    """Try all classes of this module in one second process, instead of one for each."""
+    classes: list[Any] = [each for name, each in globals().items() if name.startswith("Test")]
+    with contextlib.ExitStack() as stack:
+        start([stack.enter_context(subject_of(each())) for each in classes])
 
 
 class TestNorceCommerce(ProviderConformance):

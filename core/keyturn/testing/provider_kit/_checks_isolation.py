@@ -37,7 +37,7 @@ def isolation(subject: Subject) -> None:
     if is_data_alone(subject.provider):
         return
     found = elsewhere(subject)
-    first = collect(subject.provider, found.cases, found.reply, found.error)
+    first = found.here
     again = collect(subject.provider, found.cases[:1], found.reply, found.error)
     for method, part, _ in _differences(first[BASE], again[BASE]):
         raise CheckFailed(
@@ -71,7 +71,7 @@ def other_process(subject: Subject) -> None:
     if found.problem:
         subject.note(f"the provider is not tried in a second process: {found.problem}.")
         return
-    first = collect(subject.provider, found.cases, found.reply, found.error)
+    first = found.here
     for case, method, part, there in _all_differences(first, found.outcomes):
         if not _is_anothers(first, found, (case, method, part, there)):
             raise CheckFailed(
@@ -93,12 +93,11 @@ def import_effects(subject: Subject) -> None:
 
 def forgotten_settings(subject: Subject) -> None:
     """A setting that a template of the provider names changes what is made of the template."""
-    every = cases(subject)
     if is_data_alone(subject.provider):
         return
     found = elsewhere(subject)
-    first = collect(subject.provider, every, found.reply, found.error)
-    for case in every:
+    first = found.here
+    for case in found.cases:
         name = case.name.removeprefix("another ")
         for datum in templates_with(subject.provider, name):
             method = FORGETFUL[datum]

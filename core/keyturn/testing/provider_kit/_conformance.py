@@ -14,6 +14,9 @@ from keyturn.testing.provider_kit._subject import opened
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
+    from contextlib import AbstractContextManager
+
+    from keyturn.testing.provider_kit._subject import Subject
 
 # The likeness (difflib's ratio) from which a name counts as misspelt.
 _LIKENESS = 0.8
@@ -91,20 +94,24 @@ def _provider(case: ProviderConformance) -> Provider[Any]:
     )
 
 
+def subject_of(case: ProviderConformance) -> AbstractContextManager[Subject]:
+    """Give the provider of a class, with its settings and examples, and the endpoint listening."""
+    examples = Examples(
+        request=case.request,
+        response=case.response,
+        lifetime=case.lifetime,
+        errors=tuple(case.errors),
+        api=case.api,
+        context=frozenset(case.context),
+        others=case.others,
+    )
+    return opened(_provider(case), case.settings, examples)
+
+
 def _test(name: str) -> Callable[[ProviderConformance], None]:
     def test(self: ProviderConformance) -> None:
         __tracebackhide__ = True  # pytest then shows the message and nothing else
-        provider = _provider(self)
-        examples = Examples(
-            request=self.request,
-            response=self.response,
-            lifetime=self.lifetime,
-            errors=tuple(self.errors),
-            api=self.api,
-            context=frozenset(self.context),
-            others=self.others,
-        )
-        with opened(provider, self.settings, examples) as subject:
+        with subject_of(self) as subject:
             failure = check(name, subject)
         if failure is None:
             return

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,8 @@ from keyturn._plugins import loading as plugins
 from keyturn._plugins.discovery import installed_providers
 from keyturn.testing.provider_kit import _samples as samples
 from keyturn.testing.provider_kit._audit import unwatched
+from keyturn.testing.provider_kit._kept import Kept
+from keyturn.testing.provider_kit._outcomes import collect
 from keyturn.testing.provider_kit._source import is_data_alone, own_places
 from keyturn.testing.provider_kit._variants import cases
 
@@ -30,16 +32,16 @@ if TYPE_CHECKING:
     from keyturn.testing.provider_kit._subject import Subject
 
 _SECONDS, _MORE = 60.0, 5.0
-_MOST_KEPT = 32
 # How Python starts, in which this process and that one must differ.
 _OTHER = {"PYTHONHASHSEED": "20261127", "TZ": "Pacific/Kiritimati"}
 
 
-@attrs.frozen
+@attrs.frozen(slots=False)
 class Elsewhere:
     """What a second process found.
 
     Args:
+        provider: The provider.
         cases: The settings that both processes use.
         reply: The response with a token that both read.
         error: The response with an error that both read.
@@ -49,6 +51,7 @@ class Elsewhere:
         problem: Why there are no outcomes; empty if there are some.
     """
 
+    provider: Provider[Any]
     cases: Sequence[Case]
     reply: Response
     error: Response
@@ -57,42 +60,36 @@ class Elsewhere:
     touched: Sequence[str] = ()
     problem: str = ""
 
+    @functools.cached_property
+    def here(self) -> Mapping[str, Outcome]:
+        """What the provider makes in this process, where it is looked at first."""
+        return collect(self.provider, self.cases, self.reply, self.error)
 
-_kept: OrderedDict[tuple[int, str], tuple[Provider[Any], Elsewhere]] = OrderedDict()
+
+_kept: Kept[Elsewhere] = Kept()
 
 
 def elsewhere(subject: Subject) -> Elsewhere:
     """Return what a second process makes of a provider; it is started once for all checks."""
-    key = _key(subject)
-    if key not in _kept:
-        start([subject])
-    return _kept[key][1]
+    return _kept.get(subject) or start([subject])[0]
 
 
-def start(subjects: Sequence[Subject]) -> None:
-    """Start one second process for several providers, and keep what it finds."""
+def start(subjects: Sequence[Subject]) -> list[Elsewhere]:
+    """Start one second process for several providers; return what it finds, and keep it."""
     found, specifications = [], []
     for subject in subjects:
         reply = samples.to_response(subject.sample.response)
         refused = samples.error_response(subject.effective_provider, "invalid_client", 401)
         error = attrs.evolve(samples.to_response(refused), sent_at=reply.sent_at)
-        made = Elsewhere(cases(subject), reply, error, problem=_problem(subject.provider))
+        provider = subject.provider
+        made = Elsewhere(provider, cases(subject), reply, error, problem=_problem(provider))
         found.append(made)
         if not made.problem:
             specifications.append(_specification(subject.provider, made))
     with unwatched():
         answers = iter(run_second(specifications) if specifications else ())
-    for subject, made in zip(subjects, found, strict=True):
-        result = made if made.problem else attrs.evolve(made, **next(answers))
-        _kept[_key(subject)] = (subject.provider, result)
-    while len(_kept) > max(_MOST_KEPT, len(subjects)):
-        _kept.popitem(last=False)
-
-
-def _key(subject: Subject) -> tuple[int, str]:
-    # A made-up certificate is elsewhere each time.
-    values = {name: str(value) for name, value in subject.values.items() if name != "certificate"}
-    return id(subject.provider), json.dumps(values, sort_keys=True)
+    results = [made if made.problem else attrs.evolve(made, **next(answers)) for made in found]
+    return [_kept.put(subject, each) for subject, each in zip(subjects, results, strict=True)]
 
 
 def _problem(provider: Provider[Any]) -> str:

@@ -13,7 +13,10 @@ import time
 import types
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # Besides keyturn's own modules: what its requests go through.
 _MODULES = (
@@ -29,6 +32,7 @@ _MODULES = (
 )
 _CLIENTS = ("httpx", "httpcore", "requests", "aiohttp")
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGALRM")
+_CODE = (types.FunctionType, types.BuiltinFunctionType, type)
 _KIT = "keyturn.testing"
 
 
@@ -61,31 +65,41 @@ def global_state() -> dict[str, object]:
             state[f"the handler of {name}"] = str(signal.getsignal(getattr(signal, name)))
     for name, module in list(sys.modules.items()):
         if name in {*_MODULES, *_CLIENTS} or _is_keyturn(name):
-            state |= _functions(name, module)
+            state |= _members(name, module)
     return state
 
 
 def changed(before: dict[str, object], after: dict[str, object]) -> list[str]:
     """Return the names of what has changed; what is new is not shared yet."""
-    return [name for name in before if name in after and before[name] != after[name]]
+    found: list[str] = []
+    for name, one in before.items():
+        other = after.get(name, one)
+        if isinstance(one, _Members) and isinstance(other, _Members):
+            found += [f"{name}.{key}" for key in one.replaced(other)]
+        elif one != other:
+            found.append(name)
+    return found
+
+
+class _Members(dict[str, Any]):
+    """What a module or a class has; the functions and classes in it are compared by identity."""
+
+    def replaced(self, other: _Members) -> Iterator[str]:
+        """Yield the names of the functions and classes that are others."""
+        for key, value in self.items():
+            if isinstance(value, _CODE) and other.get(key, value) is not value:
+                yield key
 
 
 def _is_keyturn(name: str) -> bool:
     return (name == "keyturn" or name.startswith("keyturn.")) and not name.startswith(_KIT)
 
 
-def _functions(name: str, module: Any) -> dict[str, object]:
-    """Return the identity of each function of a module and of its classes."""
-    found: dict[str, object] = {}
-    for key, value in list(vars(module).items()):
-        if isinstance(value, (types.FunctionType, types.BuiltinFunctionType)):
-            found[f"{name}.{key}"] = id(value)
-        elif isinstance(value, type) and value.__module__ == name:
-            found[f"{name}.{key}"] = id(value)
-            methods = list(vars(value).items())
-            found |= {
-                f"{name}.{key}.{method}": id(each)
-                for method, each in methods
-                if isinstance(each, types.FunctionType)
-            }
+def _members(name: str, module: Any) -> dict[str, object]:
+    """Return what a module and its classes have, by their names."""
+    members = _Members(vars(module))
+    found: dict[str, object] = {name: members}
+    for key, value in members.items():
+        if isinstance(value, type) and value.__module__ == name:
+            found[f"{name}.{key}"] = _Members(vars(value))
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
 import itertools
 import json
@@ -108,7 +109,8 @@ def _works(
     make: Callable[[], Any] | None = None,
 ) -> list[tuple[str, Callable[[], object]]]:
     """Return each method by its name, ready to be called; by default for new settings each time."""
-    settings = make or (lambda: read(given.settings, case.values)[0])
+    usual = None if make else read(given.settings, case.values)[0]
+    settings = make or (lambda: copy.copy(usual))
     provider = given
     with contextlib.suppress(Exception, SystemExit):
         provider = given.for_settings(settings())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from keyturn._providers.kinds import fields_of, kind_of
 from keyturn._providers.settings import read
 from keyturn._secret import Secret
+from keyturn.testing.provider_kit._kept import Kept
 from keyturn.testing.provider_kit._made_up import candidates, scope_values
 from keyturn.testing.provider_kit._outcomes import Case
 
@@ -19,9 +20,15 @@ BASE, LAST = "the settings given", "other settings altogether"
 # Where what a provider has is moved; they are looked at by other checks.
 _MOVES = {"token_url", "api_url", "revocation_url"}
 
+_kept: Kept[list[Case]] = Kept()
+
 
 def cases(subject: Subject) -> list[Case]:
     """Return the settings given, and variants of them, as a second process can read them."""
+    return _kept.get(subject) or _kept.put(subject, _cases(subject))
+
+
+def _cases(subject: Subject) -> list[Case]:
     plain = _plain(subject.values)
     found = [
         Case(BASE, plain, "made-up-token-0"),
