@@ -7,9 +7,11 @@ import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, quote_plus
 
+import attrs
+
 from keyturn import errors
 from keyturn._http.request import encode
-from keyturn._http.values import DynamicValue, fingerprint_parts
+from keyturn._http.values import ClientAssertion, DynamicValue, fingerprint_parts
 from keyturn._providers.kinds import fields_of, kind_of
 from keyturn._providers.settings import read
 from keyturn._secret import Secret
@@ -141,6 +143,11 @@ def _sent(subject: Subject, name: str, value: str) -> tuple[str, dict[str, str],
         return None
     try:
         request = subject.prepared(settings)[1]
+        # A signature is slow to make, and hides what it is made of.
+        parameters = [
+            each for each in request.parameters if not isinstance(each[1], ClientAssertion)
+        ]
+        request = attrs.evolve(request, parameters=tuple(parameters))
         with no_randomness():
             return encode(request, _NOW)
     except errors.KeyturnError:

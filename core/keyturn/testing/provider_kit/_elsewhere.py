@@ -24,7 +24,7 @@ from keyturn.testing.provider_kit._source import is_data_alone, own_places
 from keyturn.testing.provider_kit._variants import cases
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping, Sequence, Set
 
     from keyturn._http.response import Response
     from keyturn._providers.provider import Provider
@@ -77,6 +77,7 @@ def elsewhere(subject: Subject) -> Elsewhere:
 def start(subjects: Sequence[Subject]) -> list[Elsewhere]:
     """Start one second process for several providers; return what it finds, and keep it."""
     found, specifications = [], []
+    installed = {each.name for each in installed_providers()}
     for subject in subjects:
         reply = samples.to_response(subject.sample.response)
         refused = samples.error_response(subject.effective_provider, "invalid_client", 401)
@@ -85,7 +86,7 @@ def start(subjects: Sequence[Subject]) -> list[Elsewhere]:
         made = Elsewhere(provider, cases(subject), reply, error, problem=_problem(provider))
         found.append(made)
         if not made.problem:
-            specifications.append(_specification(subject.provider, made))
+            specifications.append(_specification(made, installed))
     with unwatched():
         answers = iter(run_second(specifications) if specifications else ())
     results = [made if made.problem else attrs.evolve(made, **next(answers)) for made in found]
@@ -103,11 +104,12 @@ def _problem(provider: Provider[Any]) -> str:
     return ""
 
 
-def _specification(provider: Provider[Any], made: Elsewhere) -> dict[str, Any]:
+def _specification(made: Elsewhere, installed: Set[str]) -> dict[str, Any]:
+    provider = made.provider
     cls = type(provider)
     module: Any = sys.modules[cls.__module__]
     return {
-        "entry": provider.name if _is_installed(provider) else "",
+        "entry": provider.name if provider.name in installed and _is_found(provider) else "",
         "module": cls.__module__,
         "file": module.__file__,
         "class": cls.__qualname__,
@@ -119,9 +121,8 @@ def _specification(provider: Provider[Any], made: Elsewhere) -> dict[str, Any]:
     }
 
 
-def _is_installed(provider: Provider[Any]) -> bool:
-    if not any(each.name == provider.name for each in installed_providers()):
-        return False
+def _is_found(provider: Provider[Any]) -> bool:
+    """Return whether the provider is the one that its name leads to."""
     try:
         return plugins.provider(provider.name) is provider
     except errors.KeyturnError:

@@ -87,7 +87,7 @@ class _Members(dict[str, Any]):
     def replaced(self, other: _Members) -> Iterator[str]:
         """Yield the names of the functions and classes that are others."""
         for key, value in self.items():
-            if isinstance(value, _CODE) and other.get(key, value) is not value:
+            if other.get(key, value) is not value and isinstance(value, _CODE):
                 yield key
 
 

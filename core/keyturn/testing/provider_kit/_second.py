@@ -51,14 +51,14 @@ def found_of(given: dict[str, Any]) -> dict[str, Any]:
             *([(what, f"{Path(last.filename).name}:{last.lineno}")] if what else []),
         ]
         return {"effects": effects, "problem": f"it can't be loaded ({type(raised).__name__})"}
-    effects = [*attempts, *((f"changes {each}", "") for each in changed(before, global_state()))]
+    loaded = global_state()
+    effects = [*attempts, *((f"changes {each}", "") for each in changed(before, loaded))]
     if provider is None:
         return {"effects": effects, "problem": "its class is not at the top level of its module"}
     cases = [Case(**each) for each in given["cases"]]
     reply, error = (_response(given[name]) for name in ("reply", "error"))
-    before = global_state()
     outcomes = collect_across(provider, cases, reply, error)
-    touched = changed(before, global_state())
+    touched = changed(loaded, global_state())
     return {"effects": effects, "outcomes": outcomes, "touched": touched}
 
 
