@@ -24,7 +24,8 @@ from keyturn.testing.provider_kit._source import is_data_alone, own_places
 from keyturn.testing.provider_kit._variants import cases
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence, Set
+    from collections.abc import Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from keyturn._http.response import Response
     from keyturn._providers.provider import Provider
@@ -104,7 +105,7 @@ def _problem(provider: Provider[Any]) -> str:
     return ""
 
 
-def _specification(made: Elsewhere, installed: Set[str]) -> dict[str, Any]:
+def _specification(made: Elsewhere, installed: AbstractSet[str]) -> dict[str, Any]:
     provider = made.provider
     cls = type(provider)
     module: Any = sys.modules[cls.__module__]
