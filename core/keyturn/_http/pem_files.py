@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,9 +45,11 @@ def pem_file(given: str | Secret | None) -> Generator[str | None]:
 
 def _in_memory(content: bytes, stack: contextlib.ExitStack) -> str | None:
     """Return the path of a file in memory that the stack closes, or None where there is none."""
+    if sys.platform != "linux":
+        return None
     try:
         file = os.memfd_create("keyturn", os.MFD_CLOEXEC)
-    except (AttributeError, OSError):  # not Linux, or a sandbox
+    except OSError:  # in a sandbox
         return None
     stack.callback(os.close, file)
     os.write(file, content)

@@ -298,8 +298,8 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
     def _content(self, settings: S, names: Mapping[str, Value | None]) -> Value:
         """Return the whole body of the token request."""
         kind = self.content_type.lower()
-        encoding = next(each for word, each in _BODY_ENCODINGS.items() if word in kind)
-        content = templates.render(self.body, settings, names, encoding=encoding)
+        word = next(each for each in _BODY_ENCODINGS if each in kind)
+        content = templates.render(self.body, settings, names, encoding=_BODY_ENCODINGS[word])
         if content is None:
             message = f"provider {self.name}: body names a setting that isn't given."
             raise errors.ConfigurationError(message)
