@@ -168,7 +168,9 @@ def forget() -> None:
 @functools.cache
 def install() -> None:
     """Install the hook, which can't be removed, and which costs little where nothing is watched."""
-    sys.addaudithook(_hook)
+    hook: Any = _hook
+    hook.__cantrace__ = True  # sys.addaudithook: debuggers and coverage see it
+    sys.addaudithook(hook)
     environment: Any = type(os.environ)
     get: Callable[[Any, str], str] = environment.__getitem__
 

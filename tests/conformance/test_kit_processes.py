@@ -1,0 +1,129 @@
+"""How the provider kit watches, waits for and repeats what providers do."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import keyturn
+from keyturn.testing.provider_kit import _elsewhere as elsewhere
+from keyturn.testing.provider_kit import _limits as limits
+from keyturn.testing.provider_kit import _run as kit
+from keyturn.testing.provider_kit import _second as second
+from keyturn.testing.provider_kit._examples import Examples
+from keyturn.testing.provider_kit._subject import opened
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SETTINGS = {"client_id": "made-up", "client_secret": "s3cret-for-tests"}
+
+
+class Acme(keyturn.plugins.Provider[Any]):
+    """Right in every way."""
+
+    name = "acme"
+    settings = keyturn.plugins.ConfidentialSettings
+    token_url = "https://acme.example/oauth/token"
+
+
+class Connects(Acme):
+    """Connects to another host."""
+
+    def token_request(self, settings: Any) -> keyturn.plugins.TokenRequest:
+        """Connect, and return the usual request."""
+        with contextlib.suppress(OSError):
+            socket.create_connection(("192.0.2.1", 9), timeout=1).close()
+        return super().token_request(settings)
+
+
+def test_connection_to_another_host_fails_every_check() -> None:
+    """A provider would send secrets elsewhere while it is checked."""
+    with opened(Connects(), SETTINGS, Examples()) as subject:
+        failure = kit.check("well_formed_request", subject)
+
+    assert "while well_formed_request was checked, the provider resolves a host name" in str(
+        failure
+    )
+
+
+def test_import_that_connects_is_reported() -> None:
+    """The command `keyturn verify` would import what connects to other hosts."""
+
+    def load() -> Any:
+        socket.create_connection(("192.0.2.1", 9), timeout=1).close()
+
+    with pytest.raises(keyturn.errors.ConfigurationError, match="resolves a host name"):
+        kit.loaded(load)
+
+
+class Waits(Acme):
+    """Waits for ever in its token request."""
+
+    event = threading.Event()
+
+    def token_request(self, settings: Any) -> keyturn.plugins.TokenRequest:
+        """Wait."""
+        self.event.wait()
+        return super().token_request(settings)
+
+
+def test_check_that_hangs_ends_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The checks after it would wait as long each."""
+    monkeypatch.setattr(limits, "SECONDS", 0.5)
+    report = kit.run(Waits(), SETTINGS, Examples())
+    Waits.event.set()
+
+    assert isinstance([*report.failures.values()][-1], limits.Hung)
+    assert report.request is None
+
+
+def test_place_where_nothing_is_known_to_wait_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failure would name a line that is not the provider's own."""
+    monkeypatch.setattr(limits, "SECONDS", 0.1)
+    event = threading.Event()
+
+    def work() -> None:
+        event.wait()
+
+    failure = limits.within_limit(work, ())
+    event.set()
+
+    assert failure is not None
+    assert failure.at == ""
+
+
+CLOCKS = """import datetime, time
+import keyturn
+MADE = (
+    time.strftime("%Y"), time.localtime().tm_year, time.gmtime().tm_year,
+    datetime.datetime.now().year, datetime.datetime.utcnow().year,
+    datetime.datetime.today().year, datetime.date.today().year,
+    isinstance(datetime.datetime(2026, 1, 1), datetime.date),
+)
+class Acme(keyturn.plugins.Provider):
+    name = "acme"
+    title = " ".join(map(str, MADE))
+    settings = keyturn.plugins.ConfidentialSettings
+    token_url = "https://acme.example/token"
+    token_headers = {"X-Made": title}
+"""
+
+
+def test_every_clock_is_another_one_in_the_second_process(tmp_path: Path) -> None:
+    """A provider that keeps the day of its import would pass."""
+    path = tmp_path / "acme_clocks.py"
+    path.write_text(CLOCKS, encoding="utf-8")
+    reply = {"status": 200, "headers": {}, "body": "{}", "sent_at": 0.0}
+    case = {"name": "a", "values": SETTINGS, "token": "a"}
+    names = {"entry": "", "module": "no_such.acme_clocks", "file": str(path), "class": "Acme"}
+    rest = {"name": "acme", "places": [str(path)], "cases": [case]}
+    (found,) = elsewhere.run_second([{**names, **rest, "reply": reply, "error": reply}])
+
+    header = found["outcomes"]["a"]["token_request"]["header X-Made"]
+    assert len(set(header.strip("'").split()[:-1])) == 1
+    assert second.__name__ == "keyturn.testing.provider_kit._second"
