@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from keyturn._token import Token
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -95,3 +97,16 @@ def test_headers_are_all_that_a_request_needs(
 
     assert lines[0] == f"Authorization: Bearer {token}"
     assert "ApplicationId: 1042" in lines
+
+
+@pytest.mark.usefixtures("shop")
+def test_token_with_a_space_is_taken(
+    monkeypatch: pytest.MonkeyPatch, emulator: Emulator, keyturn: Keyturn, refused: Keyturn
+) -> None:
+    """A script could not report the token of a platform whose tokens have spaces."""
+    keyturn("token", "shop")
+    current = Token("QSDK made-up", "Bearer", expires_at=2e9, issued_at=1.9e9)
+    monkeypatch.setattr("keyturn._cli.tokens._current_token", lambda _: current)
+
+    assert refused("QSDK older").code == 0
+    assert emulator.token_requests("orocommerce") == 1

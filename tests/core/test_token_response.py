@@ -83,6 +83,25 @@ def test_missing_token_is_reported(
         read(data, body)
 
 
+def test_token_may_have_a_space_within(
+    world: World, platform: Platform, read: Callable[..., keyturn.Token]
+) -> None:
+    """RFC 6749 appendix A.12 allows it; it would be refused, or not be found in the store."""
+    token = read({}, USUAL | {"access_token": "QSDK t0ken"})
+
+    assert token.access_token == "QSDK t0ken"
+    assert platform({}).token() == token
+    assert platform({}).headers() == {"Authorization": "Bearer QSDK t0ken"}
+    assert len(world.endpoint.requests) == 1
+
+
+@pytest.mark.parametrize("token", [" t0ken", "t0ken ", " ", "a\tb", "a\nb", "a\x7fb"])
+def test_token_with_other_space_is_refused(read: Callable[..., keyturn.Token], token: str) -> None:
+    """A header would be torn apart, or what arrives would not be the token."""
+    with pytest.raises(errors.InvalidTokenResponse, match="visible ASCII"):
+        read({}, USUAL | {"access_token": token})
+
+
 @pytest.mark.parametrize("kind", ["text/plain", "text/plain;charset=utf-8", "application/jwt", ""])
 def test_whole_body_may_be_the_token(read: Callable[..., keyturn.Token], kind: str) -> None:
     """Some platforms respond with the bare token, and a line break after it."""

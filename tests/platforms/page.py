@@ -62,6 +62,7 @@ ABILITIES: dict[str, Ability] = {
     "further headers of the token request": differs("token_headers"),
     "scopes with another separator": differs("scope_separator"),
     "token elsewhere in the response": lambda each: "." in each.provider.token_field,
+    "token with a space": lambda each: " " in each.example["token"]["access_token"],
     "XML response": has("response_format", "xml"),
     "the whole body is the token": has("token_field", ""),
     "other media type of the response": differs("media_types"),

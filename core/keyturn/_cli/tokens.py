@@ -203,7 +203,9 @@ def _unusable_token(arguments: argparse.Namespace, connection: Connection) -> To
             "--refused goes neither with --renew nor with --format credential-helper."
         )
     refused = sys.stdin.read(_MAX_INPUT).strip()
-    if not re.fullmatch(r"[\x21-\x7e]+", refused):
+    current = _current_token(connection)
+    has_spaces = current is not None and " " in current.access_token
+    if not re.fullmatch(r"[\x20-\x7e]+" if has_spaces else r"[\x21-\x7e]+", refused):
         raise errors.ConfigurationError(
             "standard input must hold the refused token: visible ASCII characters alone.",
             connection=connection.name,

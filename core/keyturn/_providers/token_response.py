@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _MAX_DEPTH = 32
 _DEFAULT_LIFETIME_FIELD = "expires_in"
 _VISIBLE_PATTERN = r"[\x21-\x7e]{1,65536}"
+# RFC 6749 appendix A.12 allows spaces; at an end, they would not arrive.
+_TOKEN_PATTERN = r"(?! )[\x20-\x7e]{1,65536}(?<! )"  # noqa: S105 - no password
 _SCOPE_PATTERN = f"{SCOPE_VALUE_PATTERN}(?: +{SCOPE_VALUE_PATTERN})*"
 # In lower case and without underscores: several platforms write `refreshToken`.
 _SECRET_FIELDS = frozenset({"accesstoken", "refreshtoken", "idtoken"})
@@ -85,7 +87,8 @@ def read_token(
             f"the token endpoint's response is not {what}.", hint=problem or _NO_OBJECT
         )
     token = field_of(content, field)
-    if not _is_visible(token):
+    # A whole body of several words is rather a message.
+    if not _is_visible(token, _TOKEN_PATTERN if field else _VISIBLE_PATTERN):
         what = f"the response's {field}" if field else "the response, a token by itself,"
         raise errors.InvalidTokenResponse(
             f"{what} is missing, or is not a string of visible ASCII characters.",
@@ -189,8 +192,8 @@ def _whole_body(response: Response, content: Any) -> object:
     return _bare(response)
 
 
-def _is_visible(value: object) -> TypeGuard[str]:
-    return isinstance(value, str) and re.fullmatch(_VISIBLE_PATTERN, value) is not None
+def _is_visible(value: object, pattern: str = _VISIBLE_PATTERN) -> TypeGuard[str]:
+    return isinstance(value, str) and re.fullmatch(pattern, value) is not None
 
 
 def _scope(value: Any, requested: str | None, mapping: TokenResponseMapping) -> str | None:

@@ -19,7 +19,8 @@ from keyturn._token import Token
 _VERSION = 1
 _MAX_LENGTH = 262_144
 _MAX_TYPE_LENGTH = 256
-_VISIBLE_REGEX = re.compile(r"[\x21-\x7e]+")
+# Of visible ASCII characters, and of spaces within (RFC 6749 appendix A.12).
+_VISIBLE_REGEX = re.compile(r"(?! )[\x20-\x7e]+(?<! )")
 _CLOCK_TOLERANCE = 60.0
 # Seconds for which an error response is cached: twice as long each time that it comes again.
 _CACHED_SECONDS = 30.0
