@@ -135,6 +135,18 @@ def test_status_renews_the_token(site: Api, client_class: type[Any]) -> None:
     assert site.token_requests == 2
 
 
+def test_code_elsewhere_than_the_token_endpoints_renews_the_token() -> None:
+    """An API whose errors are of another form than the token endpoint's would refuse for ever."""
+    data = {"rejected_codes": ["110"], "rejected_field": "fault.code"}
+    with Api() as site, described(site, **data) as connection:
+        auth = RequestAuth(connection)
+        sent = auth.authorize("GET", site.url, {})
+        kind = {"Content-Type": "application/json"}
+
+        assert auth.reauthorize(sent, 200, kind, b'{"error":"110"}') is None
+        assert auth.reauthorize(sent, 200, kind, b'{"fault":{"code":110}}') is not None
+
+
 def test_other_responses_are_not_read() -> None:
     """A download would be held in memory for an error's code that it can't have."""
     with Api() as site, described(site, rejected_codes=["TOKEN_EXPIRED"]) as connection:

@@ -163,6 +163,7 @@ CONTEXT: dict[str, dict[str, Any]] = {
         "api_query": {"a": "b"},
         "rejected_status": [401, 403],
         "rejected_codes": ["expired"],
+        "rejected_field": "code",
     },
 }
 

@@ -115,7 +115,7 @@ def token_rejected(provider: Provider[Any], response: Response) -> bool:
     """Return whether an API's response means the token, by its status or by its error's code."""
     if response.status in provider.rejected_status:
         return True
-    code = field_of(response.json(), provider.error_field)
+    code = field_of(response.json(), provider.rejected_field or provider.error_field)
     return isinstance(code, (str, int)) and str(code) in provider.rejected_codes
 
 

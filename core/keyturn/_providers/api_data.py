@@ -66,9 +66,14 @@ class ApiData:
         check=checks.each_between(400, 599),
     )
     rejected_codes: ClassVar[tuple[str, ...]] = datum(
-        "The codes at `error_field` in an API's JSON response of any other status, such as 403 or "
-        "200, that mean the token.",
+        "The codes in an API's JSON response of any other status, such as 403 or 200, that mean "
+        "the token.",
         default=(),
+    )
+    rejected_field: ClassVar[str] = datum(
+        "The path of these codes in an API's response; empty for `error_field`.",
+        default="",
+        check=checks.optional_path,
     )
     api_headers: ClassVar[Mapping[str, str]] = datum(
         "Further headers of each API request, templates. They may name `{token}`, and "
