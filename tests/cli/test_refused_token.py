@@ -110,3 +110,19 @@ def test_token_with_a_space_is_taken(
 
     assert refused("QSDK older").code == 0
     assert emulator.token_requests("orocommerce") == 1
+
+
+@pytest.mark.parametrize("form", ["header", "headers"])
+def test_token_of_the_query_is_no_header(
+    emulator: Emulator, configure: Callable[..., Path], keyturn: Keyturn, form: str
+) -> None:
+    """A script would send API requests without a token."""
+    url = emulator.settings("orocommerce")["url"]
+    own = {"provider": "generic", "token_url": f"{url}/oauth2-token", "api_url": url}
+    account = {n: emulator.settings("orocommerce")[n] for n in ("client_id", "client_secret")}
+    configure(shop=own | account | {"authorization_query": "key", "body_format": "json"})
+
+    result = keyturn("token", "shop", "--format", form)
+
+    assert (result.code, result.out) == (2, "")
+    assert "in the query of API requests" in result.err

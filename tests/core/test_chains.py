@@ -551,3 +551,13 @@ def test_mistakes_are_reported(platform: Platform, changed: dict[str, Any], prob
     assert problem.replace("names {discovery.x}, which is not", "{discovery.x}") in str(
         caught.value
     )
+
+
+def test_transcript_says_that_a_step_sends_nothing(platform: Platform) -> None:
+    """A user would look for a login that did not take place."""
+    with connect(description(platform)) as connection:
+        connection.invalidate(connection.token())
+        shown = connection.explain()
+
+    assert "step previous: nothing is sent." in shown
+    assert platform.paths == ["/login", "/token", "/token"]

@@ -9,7 +9,7 @@ from keyturn import errors
 from keyturn._server import token_shapes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from keyturn._connection import Connection
     from keyturn._token import Token
@@ -17,18 +17,27 @@ if TYPE_CHECKING:
 
 def _header(connection: Connection, _: Token) -> str:
     """Return the header with the token, for `curl -H @-`, which keeps it off the command line."""
+    return ": ".join(next(iter(_headers_of(connection).items())))
+
+
+def _headers(connection: Connection, _: Token) -> str:
+    """Return all headers, for `curl -H @-`."""
+    return "\n".join(map(": ".join, _headers_of(connection).items()))
+
+
+def _headers_of(connection: Connection) -> Mapping[str, str]:
+    """Return all headers of an API request, the token's first.
+
+    Raises:
+        keyturn.errors.ConfigurationError: The token is not in a header.
+    """
     if connection.provider.authorization_query:
         raise errors.ConfigurationError(
             "the provider sends the token in the query of API requests, not in a header.",
             connection=connection.name,
             hint="Use keyturn request, or --format token.",
         )
-    return ": ".join(next(iter(connection.headers().items())))
-
-
-def _headers(connection: Connection, _: Token) -> str:
-    """Return all headers, for `curl -H @-`."""
-    return "\n".join(map(": ".join, connection.headers().items()))
+    return connection.headers()
 
 
 def _json(_: Connection, token: Token) -> str:
@@ -53,7 +62,7 @@ def _exec_credential(_: Connection, token: Token) -> str:
 
 
 def _credential_helper(connection: Connection, token: Token) -> str:
-    return json.dumps(token_shapes.credential_helper(token, connection.headers()))
+    return json.dumps(token_shapes.credential_helper(token, _headers_of(connection)))
 
 
 FORMATS: dict[str, Callable[[Connection, Token], str]] = {

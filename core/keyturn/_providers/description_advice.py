@@ -89,10 +89,7 @@ def _elsewhere(datum: str, value: object) -> str:
     if not query or DATA[datum].template != "address":
         return ""
     names = ", ".join(each.partition("=")[0] for each in query[1].split("&"))
-    table = "api_query" if datum == "api_url" else "query"
-    if table in DATA:
-        return f", and {names} in {table}"
-    return f', and {names} in parameters, with body_format = "query"' if table == "query" else ""
+    return f", and {names} in {'api_query' if datum == 'api_url' else 'query'}"
 
 
 def _advised_setting(problem: Problem, description: Table, name: str, key: str | None) -> Problem:
