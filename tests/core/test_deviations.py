@@ -55,6 +55,7 @@ DEVIATIONS: dict[str, tuple[dict[str, Any], bytes, dict[str, Any]]] = {
     "UTF-16": ({"response_encoding": "utf-16"}, BODY.decode().encode("utf-16"), {}),
     "Latin-1": ({"response_encoding": "iso-8859-1"}, body(x="@").replace(b"@", b"\xe9"), {}),
     "201": ({"token_status": 201}, BODY, {"status": 201}),
+    "200 or 201": ({"token_status": [200, 201]}, BODY, {"status": 201}),
     "a token elsewhere": (
         {"token_field": "data.token", "lifetime_field": "data.ttl", "token_type": ""},
         b'{"data":{"token":"t0ken","ttl":3600}}',

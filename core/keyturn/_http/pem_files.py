@@ -45,7 +45,7 @@ def pem_file(given: str | Secret | None) -> Generator[str | None]:
 
 def _in_memory(content: bytes, stack: contextlib.ExitStack) -> str | None:
     """Return the path of a file in memory that the stack closes, or None where there is none."""
-    if sys.platform != "linux":
+    if sys.platform != "linux" or not hasattr(os, "memfd_create"):
         return None
     try:
         file = os.memfd_create("keyturn", os.MFD_CLOEXEC)

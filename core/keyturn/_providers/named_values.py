@@ -14,7 +14,7 @@ from keyturn._http.composed import Composed, Digest, RequestPart
 from keyturn._http.times import Time, time_problem, timezone_problem
 from keyturn._http.values import DynamicValue, RandomId, Value
 from keyturn._names import did_you_mean
-from keyturn._providers import checks, templates
+from keyturn._providers import templates
 from keyturn._providers.kinds import choice_problem, fields_of
 from keyturn._providers.lifetimes import duration
 
@@ -122,8 +122,6 @@ def problems(
             or name in fields_of(settings)
         ):
             yield path, "can't be the name of a value: a setting has it, or it has another meaning"
-        elif checks.tables({name: table}):
-            continue  # the datum is reported
         else:
             for key, value in table.items():
                 keys = _TIME_KEYS if "time" in table else _TEMPLATE_KEYS

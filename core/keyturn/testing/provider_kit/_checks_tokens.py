@@ -34,7 +34,7 @@ _AGO = 100.0
 _INVALID_NUMBERS = (0, -1, -3600)
 _INVALID_STRINGS = ("soon", "", "1e3", "2001-01-01T00:00:00Z")
 _BAD_LIFETIMES: tuple[Any, ...] = (*_INVALID_NUMBERS, *_INVALID_STRINGS, True, [], {})
-_INVALID_TOKENS = ("", "made-up\ntoken", "made up", "m\u00e4de-up", "a" * 70_000)
+_INVALID_TOKENS = ("", "made-up\ntoken", " made-up", "m\u00e4de-up", "a" * 70_000)
 _BAD_TOKENS: tuple[Any, ...] = (*_INVALID_TOKENS, None, 7, True, [], {})
 _NO_OBJECTS: tuple[Any, ...] = ([], None, "made-up", 7)
 

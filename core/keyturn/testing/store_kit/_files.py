@@ -14,6 +14,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+# Not in the audit hook, which an import that writes bytecode would call.
+import keyturn._redaction.encodings  # noqa: F401 - as said
 from keyturn._redaction import Redaction
 from keyturn._secret import Secret
 from keyturn.testing.store_kit._bounded import together
@@ -31,6 +33,7 @@ _LOOPBACK = re.compile(r"127\.|::1$|localhost$")
 _COMMANDS = {"subprocess.Popen", "os.exec", "os.posix_spawn", "os.spawn", "os.system"}
 # Who may write to a file, or make one, is the business of these; not of who calls them.
 _LIBRARY = tuple({str(Path(os.__file__).parent), "<frozen"})
+_MODULE_REGEX = re.compile(r"\.py(?:c|\Z)|/__pycache__(?:/|\Z)")
 _IGNORED = ("/dev/", "/proc/", "/sys/", sys.prefix, sys.base_prefix)
 
 
@@ -113,7 +116,7 @@ class Watch:
             return ""
         above = Path(f"{_OPEN_FILES}/{directory}").resolve() if directory >= 0 else Path.cwd()
         noted = str(above / os.fsdecode(path))
-        if noted.startswith(_IGNORED) or noted.endswith(".pyc"):
+        if _is_of_python(noted):
             return ""
         if self._redaction.text(noted) != noted:
             self._find("the name of a file shows an entry: name files by keys")
@@ -141,7 +144,7 @@ class Watch:
             for each in _OPEN_FILES.iterdir():
                 with contextlib.suppress(OSError):  # it is closed by now
                     opened.add(str(each.readlink()))
-        return {path for path in opened if path.startswith("/") and not path.startswith(_IGNORED)}
+        return {path for path in opened if path.startswith("/") and not _is_of_python(path)}
 
     def _find(self, finding: str) -> None:
         if finding not in self.findings:
@@ -202,6 +205,11 @@ def _is_the_tests_own() -> bool:
     while frame is not None and frame.f_code.co_filename.startswith(_LIBRARY):
         frame = frame.f_back
     return frame is not None and frame.f_code.co_name == "new_store"
+
+
+def _is_of_python(path: str) -> bool:
+    """Return whether a file is the system's or a module: an import may come late."""
+    return path.startswith(_IGNORED) or _MODULE_REGEX.search(path) is not None
 
 
 def _status(path: str) -> tuple[int, int]:
