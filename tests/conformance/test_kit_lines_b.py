@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import socket
 import threading
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import keyturn
+from keyturn.testing.provider_kit import _checks_hosts as hosts
+from keyturn.testing.provider_kit import _checks_isolation as isolation
+from keyturn.testing.provider_kit import _checks_texts as texts
 from keyturn.testing.provider_kit._audit import Watch, watched
+from keyturn.testing.provider_kit._examples import CheckFailed, Examples
+from keyturn.testing.provider_kit._subject import opened
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def _listener() -> socket.socket:
@@ -58,3 +68,81 @@ def test_looks_at_files_only_where_it_is_strict() -> None:
     ):
         open(__file__, encoding="utf-8")  # noqa: PTH123, SIM115 - the event
     assert [what for what, _ in attempts] == ["opens a file"]
+
+
+class Unequal(keyturn.plugins.ConfidentialSettings):
+    """Equal to nothing."""
+
+    def __eq__(self, other: object) -> bool:
+        """Return False for all."""
+        return False
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Says(keyturn.plugins.ConfidentialSettings):
+    """Settings with a problem of no setting in particular."""
+
+    side: str | None = keyturn.plugins.setting("Side", default=None)
+
+    def problems(self) -> Iterator[str]:
+        """Yield a problem that names no setting."""
+        if self.side:
+            yield "these settings do not go together"
+
+
+class Tenant(keyturn.plugins.ConfidentialSettings):
+    """Settings with a tenant."""
+
+    tenant: str = keyturn.plugins.label("Tenant")
+
+
+class Acme(keyturn.plugins.Provider[Any]):
+    """Right in every way."""
+
+    name = "acme"
+    settings: Any = keyturn.plugins.ConfidentialSettings
+    token_url = "https://acme.example/oauth/token"
+
+
+class RaisesInHeaders(Acme):
+    """Raises where it makes the headers of API requests."""
+
+    settings = Tenant
+    token_url = "https://{tenant}.acme.example/oauth/token"
+
+    def api_request_headers(self, settings: Any, token: Any) -> Any:
+        """Raise."""
+        raise RuntimeError("made up")
+
+
+def _subject(provider: Any, **values: str) -> Any:
+    settings = {"client_id": "made-up", "client_secret": "s3cret-for-tests", **values}
+    return opened(provider, settings, Examples())
+
+
+def test_headers_that_raise_are_not_reported_as_hostile() -> None:
+    """A mistake in the headers would be reported as a host that a tenant chooses."""
+    with _subject(RaisesInHeaders(), tenant="acme") as subject:
+        hosts.hostile_strings(subject)
+        assert subject.provider.name == "acme"
+
+
+def test_settings_that_equal_nothing_are_reported() -> None:
+    """Settings that differ from themselves would pass."""
+    provider = Acme()
+    provider.settings = Unequal
+    with (
+        _subject(provider) as subject,
+        pytest.raises(CheckFailed, match="two Unequal of equal values are not equal"),
+    ):
+        isolation._judge_equality(subject)  # noqa: SLF001 - alone, without the calls before it
+
+
+def test_problem_of_no_setting_in_particular_is_accepted() -> None:
+    """A problem of several settings would have to name one of them."""
+    provider = Acme()
+    provider.settings = Says
+    with _subject(provider) as subject:
+        texts.plugin_texts(subject)
+        assert subject.provider.settings is Says
