@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -146,3 +147,31 @@ def test_problem_of_no_setting_in_particular_is_accepted() -> None:
     with _subject(provider) as subject:
         texts.plugin_texts(subject)
         assert subject.provider.settings is Says
+
+
+def test_effects_of_an_import_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A provider that writes a file when it is imported would pass."""
+    found = SimpleNamespace(effects=[("writes a file", "acme.py:3")])
+    monkeypatch.setattr(isolation, "elsewhere", lambda _: found)
+    subject: Any = None
+    with pytest.raises(CheckFailed, match="writes a file"):
+        isolation.import_effects(subject)
+
+
+def test_value_of_another_case_is_reported_by_another_check(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A provider that mixes up tenants would be blamed for its processes."""
+
+    class Own(keyturn.plugins.Provider[keyturn.plugins.ConfidentialSettings]):
+        def scope(self, settings: keyturn.plugins.ConfidentialSettings) -> tuple[str, ...]:
+            return (settings.client_id,)
+
+    found = SimpleNamespace(
+        problem="",
+        here={"base": {"scope": {"": "a"}}, "another": {"scope": {"": "b"}}},
+        outcomes={"base": {"scope": {"": "x"}}, "another": {"scope": {"": "x"}}},
+        cases=[],
+    )
+    monkeypatch.setattr(isolation, "elsewhere", lambda _: found)
+    isolation.other_process(SimpleNamespace(provider=Own()))  # type: ignore[arg-type]

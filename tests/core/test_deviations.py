@@ -122,8 +122,11 @@ def test_generic_admits_the_same_by_its_settings(world: World) -> None:
         ]
         url = "https://login.acme.example/token"
         connection = world.connect("generic", token_url=url, **data)
+        world.endpoint.responses *= 2
         connection.forget()
         assert connection.token().access_token == "t0ken"
+        connection.forget()
+        assert "t0ken" not in connection.explain()
 
 
 REFUSED_ALWAYS: dict[str, tuple[dict[str, Any], bytes, str]] = {

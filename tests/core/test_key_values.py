@@ -131,13 +131,20 @@ def test_certificate_is_shown_without_a_file(
     assert set(tmp_path.iterdir()) == files
 
 
+def _refused(*_: object) -> int:
+    raise PermissionError
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no modes")
+@pytest.mark.parametrize("has_files", [True, False], ids=["sandbox", "no files in memory"])
 def test_file_is_readable_by_its_owner_only(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_files: bool
 ) -> None:
     """Another user of the machine could read the key while it is loaded."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.delattr(os, "memfd_create", raising=False)
+    if has_files:
+        monkeypatch.setattr(os, "memfd_create", _refused, raising=False)
     with pem_file(keyturn.Secret("made-up")) as path:
         assert path is not None
         assert os.stat(path).st_mode & 0o777 == 0o600  # noqa: PTH116 - of any path
