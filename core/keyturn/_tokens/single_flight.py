@@ -85,14 +85,15 @@ class _State:
     Attributes:
         workers: Those of this process.
         flights: The work in progress, by what it is for.
-        finishing: Held locks, one of each worker that delivers results.
+        finishing: By the threads that have delivered results as their last work, or are about to:
+            a lock that is held until then.
     """
 
     def __init__(self) -> None:
         self.workers = pool.get()
         self.lock = threading.Lock()
         self.flights: dict[Hashable, _Flight] = {}
-        self.finishing: set[threading.Lock] = set()
+        self.finishing: dict[int, threading.Lock] = {}
 
 
 # A child process has no work in progress, whatever forked it: its parent's threads and locks are
@@ -151,6 +152,7 @@ def _run(state: _State, key: Hashable, flight: _Flight) -> Lane | None:
         if flight.progress.is_started:  # by a worker that could not wait
             return None
         flight.progress.is_started, flight.progress.worker = True, threading.get_ident()
+        state.finishing.pop(flight.progress.worker, None)
     outcome: TokenSnapshot | BaseException
     try:
         outcome = flight.work()
@@ -164,7 +166,7 @@ def _run(state: _State, key: Hashable, flight: _Flight) -> Lane | None:
         outcome = error
     done = threading.Lock()
     done.acquire()
-    state.finishing.add(done)
+    state.finishing[threading.get_ident()] = done
     deliveries: list[Callable[[], None]] = []
     while True:
         with state.lock:
@@ -182,7 +184,6 @@ def _run(state: _State, key: Hashable, flight: _Flight) -> Lane | None:
     except BaseException:  # noqa: BLE001 - a handler of the log may raise anything
         threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), None)))
     finally:
-        state.finishing.discard(done)
         done.release()
     return flight.progress.lane
 
@@ -199,9 +200,10 @@ def _attempt(future: Future[T], work: Callable[[], T]) -> Callable[[], None]:
 def finish_workers() -> None:
     """Wait a second at most for workers that have a result, and report their events."""
     deadline, state = time.monotonic() + _EXIT_PATIENCE, _state.get()
-    for done in state.finishing.copy():
+    finishing = state.finishing.copy()
+    for done in finishing.values():
         done.acquire(timeout=max(0.0, deadline - time.monotonic()))
-    state.workers.end(max(0.0, deadline - time.monotonic()))
+    state.workers.end(max(0.0, deadline - time.monotonic()), finishing)
 
 
 def overdue(progress: Progress, host: str, seconds: float) -> errors.EndpointUnavailable:

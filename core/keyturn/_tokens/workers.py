@@ -15,9 +15,11 @@ from keyturn._once import PerProcess
 from keyturn._tokens.schedule import Schedule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from keyturn._tokens.schedule import Lane, Task
+
+_THREAD_NAME = "keyturn-worker"
 
 DEFAULT_SIZE = 256
 LARGEST_SIZE = 300
@@ -85,13 +87,14 @@ class Workers:
         for task in tasks:
             self._start(task)
 
-    def end(self, seconds: float) -> None:
-        """End the workers as they become idle, and wait for those that are.
+    def end(self, seconds: float, finishing: Collection[int] = ()) -> None:
+        """End the workers as they become idle, and wait for those that are, or are about to be.
 
         An interpreter that ends while its threads live may not, or be aborted (Py_EndInterpreter).
 
         Args:
             seconds: The longest wait.
+            finishing: The identifiers of the threads that are about to be.
         """
         deadline = time.monotonic() + seconds
         with self._lock:
@@ -99,8 +102,10 @@ class Workers:
             seats, self._idle = self._idle, []
         for seat in seats:
             seat.is_called.release()
-        for seat in seats:
-            seat.thread.join(max(0.0, deadline - time.monotonic()))
+        workers = (each for each in threading.enumerate() if each.name == _THREAD_NAME)
+        ending = {each for each in workers if each.ident in finishing}
+        for thread in ending | {seat.thread for seat in seats}:
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def load(self, host: str | None = None) -> int:
         """Return how many jobs wait or are in progress, of one host or of all."""
@@ -128,7 +133,7 @@ class Workers:
     def _start(self, task: Task) -> None:
         try:
             threading.Thread(
-                target=self._serve, args=(task,), name="keyturn-worker", daemon=True
+                target=self._serve, args=(task,), name=_THREAD_NAME, daemon=True
             ).start()
         except RuntimeError:  # no more threads, or the interpreter is shutting down
             with self._lock:
