@@ -80,10 +80,10 @@ class Acme(keyturn.plugins.Provider[ShopSettings]):
     client_authentication = "client_secret_basic"
 
     title = 7  # error
-    method = "PATCH"  # error
+    method = "FETCH"  # error
     token_status = "200"  # error
     lifetime_format = 7  # error
-    parameters = {"a": 1}  # error  # noqa: RUF012
+    parameters = "a=1"  # error
     max_margin = None  # error
 
     def scope(self, settings: OroSettings) -> tuple[str, ...]:  # error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import inspect
 import os
 import re
@@ -14,8 +15,6 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-# Not in the audit hook, which an import that writes bytecode would call.
-import keyturn._redaction.encodings  # noqa: F401 - as said
 from keyturn._redaction import Redaction
 from keyturn._secret import Secret
 from keyturn.testing.store_kit._bounded import together
@@ -35,6 +34,9 @@ _COMMANDS = {"subprocess.Popen", "os.exec", "os.posix_spawn", "os.spawn", "os.sy
 _LIBRARY = tuple({str(Path(os.__file__).parent), "<frozen"})
 _MODULE_REGEX = re.compile(r"\.py(?:c|\Z)|/__pycache__(?:/|\Z)")
 _IGNORED = ("/dev/", "/proc/", "/sys/", sys.prefix, sys.base_prefix)
+
+# Not in the audit hook, which an import that writes bytecode would call.
+importlib.import_module("keyturn._redaction.encodings")
 
 
 class Watch:
