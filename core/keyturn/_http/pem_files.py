@@ -35,7 +35,7 @@ def pem_file(given: str | Secret | None) -> Generator[str | None]:
     with contextlib.ExitStack() as stack:
         path = _in_memory(content, stack)
         if path is None:
-            # Created with the mode 0600, under a name that nobody can foresee.
+            # Created with the mode 0600, under a name that can not be foreseen.
             file, path = tempfile.mkstemp(prefix="keyturn-")
             stack.callback(os.unlink, path)
             with open(file, "wb") as written:  # noqa: PTH123 - of a descriptor
