@@ -42,7 +42,8 @@ test: $(READY) ## Run the tests
 	@$(BIN)/python -m pytest --numprocesses 4 $(PYTEST_ARGS)
 
 # What is about keyturn's own code and pages, whatever the versions of its dependencies.
-NOT_LOWEST := api bench conformance docs packaging platforms stores/test_store_conformance.py
+NOT_LOWEST := api bench cli conformance deployment docs emulator fuzz packaging platforms providers \
+	stores/test_store_conformance.py
 
 test-lowest: ## Run the tests with the lowest versions of the dependencies that are allowed
 	@$(MAKE) --no-print-directory check-locks VENV=.cache/lowest LOCK=lowest

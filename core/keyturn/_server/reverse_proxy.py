@@ -91,7 +91,11 @@ class _Exchange:
             f"{self.origin}/",
             headers=[(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields],
             content=self.body.stream() if kept is None else kept,
-            extensions={"target": sent.url.removeprefix(self.origin).encode("latin-1")},
+            extensions={
+                "target": sent.url.removeprefix(self.origin).encode("latin-1"),
+                # httpx 0.27.0 does not give such a request the client's timeout.
+                "timeout": TIMEOUT.as_dict(),
+            },
         )
 
 
