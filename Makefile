@@ -43,7 +43,7 @@ test: $(READY) ## Run the tests
 
 # What is about keyturn's own code and pages, whatever the versions of its dependencies.
 NOT_LOWEST := api bench cli conformance deployment docs emulator fuzz packaging platforms providers \
-	stores/test_store_conformance.py
+	registry stores/test_store_conformance.py threats
 
 test-lowest: ## Run the tests with the lowest versions of the dependencies that are allowed
 	@$(MAKE) --no-print-directory check-locks VENV=.cache/lowest LOCK=lowest
