@@ -312,6 +312,16 @@ def test_file_that_is_no_toml_is_reported_with_the_line(
     assert str(path) in str(caught.value)
 
 
+def test_code_that_resembles_none_of_oauth_is_left_as_it_is() -> None:
+    """A platform could have no code of its own, or get a suggestion that means something else."""
+    codes = {"E1": "zzzzz"}
+    provider = keyturn.plugins.provider_from_data(
+        {"name": "acme", "token_url": "https://acme.example/token", "error_codes": codes}
+    )
+
+    assert provider.error_codes == codes
+
+
 NOW = 1_790_000_000.0
 WRONG_TIMES = [
     ("epoch", (NOW + 3600) * 1000, "epoch_milliseconds"),

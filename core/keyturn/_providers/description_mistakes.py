@@ -191,7 +191,5 @@ def _wrong_codes(description: Table) -> Iterator[tuple[str, str]]:
             near = snake(code)
             if near not in _CODES:
                 near = did_you_mean(code, _CODES, similarity=0.8)[14:-1]
-            if (
-                near
-            ):  # pragma: no branch - a code that is near none is left to the check of the datum
+            if near:
                 yield path, f"{shown(code)} is no code of OAuth: write {json.dumps(near)}"
