@@ -173,7 +173,7 @@ def test_no_draft_is_left_when_the_file_cannot_be_written(
     output: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     """Secrets would stay in a file that nothing names."""
-    monkeypatch.setattr("pathlib.Path.replace", _full)
+    monkeypatch.setattr("os.replace", _full)
 
     assert main(["emulate", "--output", str(output)]) == 1
     assert "No space left" in capsys.readouterr().err

@@ -88,7 +88,7 @@ def test_a_disk_that_is_full(
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, "full")
 
-    monkeypatch.setattr(token_file.os, "fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="full"):
         TokenFile("shop", path).write("another")
     assert path.read_text() == "the last token"

@@ -7,12 +7,12 @@ import ipaddress
 import json
 import signal
 import sys
-import tempfile
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keyturn import errors
+from keyturn._config.directories import replace_file
 from keyturn.testing import Emulator
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def emulate(arguments: argparse.Namespace) -> None:
     with _ending() as ended, emulator:
         configuration = _configuration(emulator)
         if output:
-            _write(output, configuration)
+            replace_file(output, configuration)
         else:
             print(configuration, file=arguments.out, flush=True)
         if not _is_loopback(arguments.host):
@@ -109,19 +109,6 @@ def _is_own(output: Path) -> bool:
         return False  # reading a pipe could wait
     with output.open("rb") as file:
         return file.read(len(title)) in {b"", title}
-
-
-def _write(output: Path, configuration: str) -> None:
-    """Replace a file by one that no other user can read."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{output.name}.", dir=output.parent)
-    try:
-        with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
-            file.write(configuration)
-        Path(name).replace(output)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(name).unlink()
-        raise
 
 
 def _is_loopback(host: str) -> bool:

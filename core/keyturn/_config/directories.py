@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import sys
+import tempfile
 from pathlib import Path
 
 
@@ -40,3 +42,22 @@ def is_private(status: os.stat_result) -> bool:
     is_mounted = not (is_own and mode & stat.S_IWUSR)
     groups = {os.getegid(), *os.getgroups()}
     return mode & 0o077 == stat.S_IRGRP and is_mounted and status.st_gid in groups
+
+
+def replace_file(path: Path, content: str) -> None:
+    """Replace a file, as a whole, by one that no other user can read.
+
+    Raises:
+        OSError: It can't be written; the old one is left as it was.
+    """
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+        os.replace(name, path)  # noqa: PTH105 - as pathlib's, without a Path for the name
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)  # noqa: PTH108 - as above
+        raise

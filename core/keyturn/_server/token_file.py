@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import os
-import tempfile
 from typing import TYPE_CHECKING
 
 import attrs
 
 from keyturn import errors
+from keyturn._config.directories import replace_file
 from keyturn._system_errors import advice, system_failure
 from keyturn._tokens.single_flight import run_in_thread
 
@@ -56,17 +54,7 @@ class TokenFile:
 
     def write(self, token: str) -> None:
         """Replace the file by one that has the token alone, which no other user can read."""
-        descriptor, name = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)
-        try:
-            with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
-                file.write(token)
-                file.flush()
-                os.fsync(descriptor)
-            os.replace(name, self.path)  # noqa: PTH105 - as pathlib's, without a Path for the name
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(name)  # noqa: PTH108 - as above
-            raise
+        replace_file(self.path, token)
 
     async def keep(self, connections: ServedConnections) -> None:
         """Keep the file up to date until the task is cancelled."""
