@@ -11,6 +11,8 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 
+PROGRAMS = ("bash", "cat", "env", "grep", "head", "mktemp", "rm", "sleep", "tail", "tee", "touch")
+
 RECORDING_MAKE = """#!/bin/sh
 echo "$* PYTHON=$PYTHON VENV=$VENV PYTEST_ARGS=$PYTEST_ARGS" >> "$CALLS"
 case "$*" in *"$FAILING"*) exit 1 ;; esac
@@ -19,7 +21,10 @@ case "$*" in *"$FAILING"*) exit 1 ;; esac
 TALKING_MAKE = """#!/bin/sh
 echo "$*" >> "$CALLS"
 echo "at $*"; sleep 0.02; echo "at $*"
-case "$*" in *"$FAILING"*) exit 1 ;; esac
+case "$*" in
+    *"$FAILING"*) echo "FAILED tests/test_made_up.py::test_it"; exit 1 ;;
+    test) echo "=== 3 passed in 0.12s ===" ;;
+esac
 """
 PYTHONS = {
     # Prints its path, as the real one does.
@@ -37,7 +42,7 @@ class Run:
     """A run of `.ci/run` in a directory of its own, where nothing but `make` and Pythons are."""
 
     def __init__(self, directory: Path, programs: dict[str, str], failing: str) -> None:
-        for program in ("bash", "cat", "env", "mktemp", "rm", "sleep", "touch"):
+        for program in PROGRAMS:
             found = shutil.which(program)
             assert found is not None
             self._path(directory, f"bin/{program}").symlink_to(found)
@@ -116,14 +121,16 @@ def test_output_of_a_step_is_whole(tmp_path: Path) -> None:
     run = Run(tmp_path, PYTHONS | PYENV | {"bin/make": TALKING_MAKE}, "test-servers")
     steps = re.split(r"^\n=== ", run.output, flags=re.MULTILINE)[1:]
     talked = [step for step in steps if "\nat " in step]
+    closing = "=== failed: make test-servers\nFAILED tests/test_made_up.py::test_it\n"
+    assert run.output.endswith(f"{closing}=== 3 passed in 0.12s ===\n")
+    talked[-1] = talked[-1].partition("=== failed")[0]
 
     assert len(talked) == len(run.calls)
     for step in talked:
         command, first, second, *more = step.splitlines()
         assert first == second == f"at {command.partition('make ')[2]}"
         failed = [f"=== FAILED: {command}"] if "test-servers" in command else []
-        assert [line for line in more if line] == failed
-    assert "failed so far: make test-servers\n" in run.output
+        assert [line for line in more if line.startswith("=== F")] == failed
     assert run.code != 0
 
 
@@ -134,7 +141,7 @@ def test_steps_after_a_failure_run(complete: Run, tmp_path: Path) -> None:
     assert sorted(call.split()[0] for call in failing.calls) == sorted(
         call.split()[0] for call in complete.calls
     )
-    assert "failed so far: make --keep-going check\n" in failing.output
+    assert "=== failed: make --keep-going check\n" in failing.output
     assert failing.code != 0
 
 
