@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.core.bare_fork import BARE_FORK
 
 from keyturn import errors
 from keyturn._http.transport import Transport
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     RunPython = Callable[..., str]
 
 # What each of these processes begins with.
-BEGIN = """
-import asyncio, ctypes, os, resource, sys, threading, time
+BEGIN = f"""{BARE_FORK}
+import asyncio, os, resource, sys, threading, time
 import keyturn
 
 url, where = sys.argv[1:3]
@@ -59,9 +60,6 @@ def in_child(fork, work):
     os.kill(child, 9)
     os.waitpid(child, 0)
     return "hangs"
-
-# The fork of the C library runs no hook of Python's; PyDLL keeps the interpreter's lock.
-bare_fork = ctypes.PyDLL(None).fork
 """
 
 

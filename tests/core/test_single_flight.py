@@ -13,6 +13,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.core.bare_fork import BARE_FORK
 
 import keyturn
 from keyturn import errors
@@ -477,8 +478,7 @@ def test_herd_after_a_failure_makes_one_request(world: World, gate: Gate) -> Non
     assert len(world.endpoint.requests) == 2
 
 
-# A fork by the C library runs none of Python's fork hooks, as under uWSGI.
-FORKS = {"python": "os.fork()", "c": "ctypes.PyDLL(None).fork()"}
+FORKS = {"python": "os.fork()", "c": "bare_fork()"}
 STORES = {"memory": "MemoryStore()", "disk": "keyturn.stores.DiskStore(sys.argv[2] + '/store')"}
 
 
@@ -505,8 +505,8 @@ def test_fork_during_a_token_request_blocks_no_process(
         connection.sendall(token_response)
 
     server = serve(response)
-    code = f"""{OPEN}
-import ctypes, os, signal, threading, time
+    code = f"""{OPEN}{BARE_FORK}
+import os, signal, threading, time
 from keyturn.stores._memory import MemoryStore
 store = {STORES[store]}
 def connect(client_id):
