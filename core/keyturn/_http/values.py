@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import base64
 import contextlib
+import functools
 import traceback
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 from urllib.parse import quote_plus
@@ -139,7 +140,7 @@ class ClientAssertion(DynamicValue):
         if problem := private_key_problem(self.private_key.reveal()):
             raise errors.ConfigurationError(f"{what}: it {problem}.", hint=hint)
         with importing:
-            from joserfc import jwk, jwt
+            from joserfc import jwt
 
         header = {"alg": self.algorithm, "typ": "JWT"}
         if self.key_id is not None:
@@ -152,8 +153,7 @@ class ClientAssertion(DynamicValue):
         }
 
         def sign() -> str:
-            given = jwk_of(self.private_key.reveal()) or self.private_key.reveal()
-            key = jwk.JWKRegistry.import_key(given, _KEY_TYPES[self.algorithm[:2]])
+            key = _signing_key(self.private_key.reveal(), _KEY_TYPES[self.algorithm[:2]])
             return jwt.encode(header, claims, key, algorithms=[self.algorithm])
 
         return usable(sign, what, hint)
@@ -172,6 +172,13 @@ class ClientAssertion(DynamicValue):
             else:
                 parts += [name, *fingerprint_parts(value)]
         return parts
+
+
+@functools.lru_cache(maxsize=16)  # to read an RSA key, OpenSSL tests its primes: 50 ms of CPU
+def _signing_key(text: str, kind: Literal["RSA", "EC", "OKP"]) -> Any:
+    from joserfc import jwk
+
+    return jwk.JWKRegistry.import_key(jwk_of(text) or text, kind)
 
 
 class StructuredValue(DynamicValue):
