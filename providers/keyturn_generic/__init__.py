@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import keyturn
@@ -90,7 +91,26 @@ class GenericSettings(keyturn.plugins.DescriptionSettings):
         description = {**self.description(), "name": Generic.name, "token_url": Generic.token_url}
         if self.per_minute is not None and self.burst is not None:
             description["rate_limit"] = keyturn.plugins.RateLimit(self.per_minute, self.burst)
-        return keyturn.plugins.provider_from_data(description)
+        return _described(_Description(description))
+
+
+class _Description:
+    """A description, equal to every other of equal data."""
+
+    def __init__(self, data: dict[str, Any]) -> None:
+        self.data, self._key = data, repr(data)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Description) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+
+# Most connections of an application have one of a few descriptions.
+@functools.lru_cache(maxsize=256)
+def _described(description: _Description) -> keyturn.plugins.Provider[Any]:
+    return keyturn.plugins.provider_from_data(description.data)
 
 
 class Generic(keyturn.plugins.Provider[GenericSettings]):

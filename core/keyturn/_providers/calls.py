@@ -216,6 +216,8 @@ def _single_problems(provider: Provider[Any]) -> Iterator[tuple[str, str]]:
     """Yield what is wrong with each datum by itself."""
     for name, datum in DATA.items():
         value: Any = getattr(provider, name, None)
+        if value is datum.default:
+            continue
         problem = _value_problem(value, datum_types()[name], datum)
         if problem is None and datum.template:
             check = partial(

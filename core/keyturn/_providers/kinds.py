@@ -30,13 +30,23 @@ class WrongValueError(ValueError):
     """A value does not fit; the message says what is needed, and does not show the value."""
 
 
-def kind_of(annotation: Any) -> tuple[Any, bool]:
-    """Return the type that values are converted to, and whether None is allowed."""
+def _kind_of(annotation: Any) -> tuple[Any, bool]:
     if get_origin(annotation) not in {Union, UnionType}:
         return annotation, False
     kinds = get_args(annotation)
     # Of `int | frozenset[int]`, which takes one or several, it is the last.
     return [kind for kind in kinds if kind is not NoneType][-1], NoneType in kinds
+
+
+# Returns the type that values are converted to, and whether None is allowed.
+kind_of: Callable[[Any], tuple[Any, bool]] = functools.lru_cache(maxsize=1024)(_kind_of)
+
+
+@functools.lru_cache(maxsize=1024)
+def _parts_of(annotation: Any) -> tuple[Any, Any, bool, bool]:
+    """Return the type, what it is checked as, and whether it may be None or a single integer."""
+    kind, optional = kind_of(annotation)
+    return kind, get_origin(kind) or kind, optional, int in get_args(annotation)
 
 
 def convert(value: Any, annotation: Any) -> Any:
@@ -45,11 +55,10 @@ def convert(value: Any, annotation: Any) -> Any:
     Raises:
         WrongValueError: The value does not fit.
     """
-    kind, optional = kind_of(annotation)
-    is_one = type(value) is int and int in get_args(annotation)  # of `int | frozenset[int]`
+    kind, origin, optional, has_one = _parts_of(annotation)
+    is_one = has_one and type(value) is int  # of `int | frozenset[int]`
     if kind is Any or (value is None and optional) or is_one:
         return value
-    origin = get_origin(kind) or kind
     known = JSON_TABLE if kind == JSON_TABLE else origin
     if known in _CONVERTERS:
         value = _CONVERTERS[known](value)

@@ -130,3 +130,5 @@ def _test(name: str) -> Callable[[ProviderConformance], None]:
 
 for _name in CHECKS:
     setattr(ProviderConformance, f"test_{_name}", _test(_name))
+
+ProviderConformance.__module__ = "keyturn.testing"

@@ -16,7 +16,7 @@ from keyturn._providers.settings import read
 from keyturn._secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from keyturn._providers.provider import Provider
@@ -84,7 +84,7 @@ def _require_known(provider: Provider[Any]) -> None:
 
 def candidates(provider: Provider[Any], name: str) -> Iterator[Any]:
     """Yield plain values for a setting, by its JSON Schema."""
-    schema = json_schema(provider.settings, "")["properties"][name]
+    schema = _schemas(provider)[name]
     kinds = schema.get("type", "string")
     kind = kinds if isinstance(kinds, str) else kinds[0]
     if "enum" in schema:
@@ -99,9 +99,22 @@ def candidates(provider: Provider[Any], name: str) -> Iterator[Any]:
         yield from _MAKERS[kind](schema)
 
 
+def _schemas(provider: Provider[Any]) -> Mapping[str, Any]:
+    """Return the JSON Schema of each setting."""
+    found: Mapping[str, Any] = _schema_of(provider.settings)["properties"]
+    return found
+
+
+def _full_schema(cls: Any) -> Any:
+    return json_schema(cls, "")
+
+
+_schema_of: Callable[[Any], Any] = functools.lru_cache(maxsize=64)(_full_schema)
+
+
 def scope_values(provider: Provider[Any]) -> Iterator[list[str]]:
     """Yield lists of as many scope values as can be made up."""
-    schema = json_schema(provider.settings, "")["properties"].get("scope", {})
+    schema = _schemas(provider).get("scope", {})
     if "items" in schema:
         values = [value for each in _scopes(schema) for value in each]
         yield from (values[:size] for size in range(len(values), 1, -1))

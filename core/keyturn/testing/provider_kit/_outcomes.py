@@ -80,10 +80,11 @@ def collect_reused(
     """
     place, others = _place(provider, cases[0], reply, error), []
     for _ in range(_MOST):
-        settings: Any = read(provider.settings, cases[-1].values)[0]
-        if id(settings) == place:
+        others.append(object.__new__(provider.settings))
+        if id(others[-1]) == place:
+            others.pop()
+            settings: Any = read(provider.settings, cases[-1].values)[0]
             return _outcome(provider, cases[-1], reply, error, settings)
-        others.append(settings)
     return None
 
 

@@ -28,6 +28,7 @@ _LATER = dt.timedelta(days=401, hours=7, minutes=13)
 def main() -> None:
     """Read the specifications of providers, and write what is found."""
     given = json.load(sys.stdin)
+    importlib.import_module("keyturn._plugins.events")  # it adds filters to keyturn's loggers
     move_clock()
     platform.node = lambda: "elsewhere"
     uuid.getnode = lambda: 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -111,6 +112,8 @@ class Subject:
     examples: Examples
     endpoint: Endpoint
     notes: list[str] = attrs.field(factory=list)
+    # Settings that have been read, by the changes.
+    _read: dict[tuple[tuple[str, str], ...], Settings] = attrs.field(factory=dict, init=False)
 
     def note(self, remark: str) -> None:
         """Add a remark that is not a failure."""
@@ -118,14 +121,20 @@ class Subject:
 
     def settings(self, **changes: Any) -> Settings:
         """Return the settings, with changes."""
-        cls: type[Settings] = self.provider.settings
-        settings, mistakes = read(cls, {**self.values, **changes})
+        key = tuple(changes.items())
+        is_plain = all(isinstance(each, str) for each in changes.values())
+        settings = self._read.get(key) if is_plain else None
         if settings is None:
-            raise CheckFailed(
-                f"the settings can't be read: {'; '.join(map(str, mistakes))}.",
-                "correct `settings` of the conformance class, or the settings class.",
-            )
-        return settings
+            cls: type[Settings] = self.provider.settings
+            settings, mistakes = read(cls, {**self.values, **changes})
+            if settings is None:
+                raise CheckFailed(
+                    f"the settings can't be read: {'; '.join(map(str, mistakes))}.",
+                    "correct `settings` of the conformance class, or the settings class.",
+                )
+            if is_plain:
+                self._read[key] = settings
+        return copy.copy(settings)  # a provider may change them
 
     def call(self, method: str, work: Callable[[], T]) -> T:
         """Return the result of a provider's method, which must not raise."""
@@ -172,7 +181,7 @@ class Subject:
         Raises:
             keyturn.errors.ConfigurationError: The settings are rejected.
         """
-        return self.prepared(self.settings(**changes))[1]
+        return self.prepared(self.settings(**changes))[1].with_fingerprint(_KEY)
 
     def prepared(self, settings: Settings) -> tuple[Provider[Any], TokenRequest]:
         """Return the provider as it behaves for some settings, and its token request.
@@ -194,7 +203,7 @@ class Subject:
             problem = url_problem(request.url)
             if problem:
                 raise errors.ConfigurationError(f"the token endpoint's address {problem}.")
-            return provider, request.with_fingerprint(_KEY)
+            return provider, request
         raise CheckFailed(f"token_request failed: {failure}", "correct token_request.")
 
     @property

@@ -21,6 +21,7 @@ BASE, LAST = "the settings given", "other settings altogether"
 _MOVES = {"token_url", "api_url", "revocation_url"}
 
 _kept: Kept[list[Case]] = Kept()
+_others_kept: Kept[Mapping[str, Any]] = Kept()
 
 
 def cases(subject: Subject) -> list[Case]:
@@ -50,8 +51,12 @@ def _cases(subject: Subject) -> list[Case]:
     return found
 
 
-def varied(subject: Subject) -> dict[str, Any]:
+def varied(subject: Subject) -> Mapping[str, Any]:
     """Return another plain value of each setting for which one can be made up."""
+    return _others_kept.get(subject) or _others_kept.put(subject, _varied(subject))
+
+
+def _varied(subject: Subject) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in fields_of(subject.provider.settings):
         if name in _MOVES and name not in subject.values:
