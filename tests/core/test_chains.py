@@ -561,3 +561,47 @@ def test_transcript_says_that_a_step_sends_nothing(platform: Platform) -> None:
 
     assert "step previous: nothing is sent." in shown
     assert platform.paths == ["/login", "/token", "/token"]
+
+
+def test_token_of_a_step_long_before_is_hidden_in_an_error(platform: Platform) -> None:
+    """A platform's last endpoint that knows the session could put it into the log."""
+    usual = platform.response
+
+    def response(path: str, sent: dict[str, Any]) -> tuple[int, Any]:
+        quoted = "the session made-up-session-1 has no such account"
+        refused = 400, {"error": "invalid_scope", "error_description": quoted}
+        return refused if path == "/last" else usual(path, sent)
+
+    platform.response = response  # type: ignore[method-assign]
+    middle = description(platform)
+    data = {
+        "token_url": f"{platform.url}/last",
+        "parameters": {"subject_token": "{previous.access_token}"},
+        "previous": {name: middle[name] for name in middle.keys() - {"name", "api_url"}},
+    }
+    with (
+        connect(middle | data) as connection,
+        pytest.raises(KeyturnError, match=r"the session \[hidden\] has no such account"),
+    ):
+        connection.token()
+
+    assert platform.paths == ["/login", "/token", "/last"]
+
+
+def test_transcript_hides_what_a_response_gives_for_api_requests(platform: Platform) -> None:
+    """A session key that the API needs beside the token would stand in a ticket."""
+    platform.login_fields = {"account": {"id": "acme-7", "key": "made-up-session-key"}}
+    data = {
+        "name": "acme",
+        "token_url": f"{platform.url}/login",
+        "api_url": platform.url,
+        "api_headers": {"X-Account": "{token.account.id}", "X-Key": "k {token.account.key}"},
+    }
+    with connect(data) as connection:
+        shown = connection.explain()
+        headers = connection.headers()
+
+    assert headers["X-Key"] == "k made-up-session-key"
+    assert "made-up-session-key" not in shown
+    assert "  > X-Key: k [hidden]" in shown
+    assert "  > X-Account: acme-7" in shown

@@ -36,7 +36,8 @@ from keyturn.stores._resilient import ResilientStore, place
 _LEASE_EXTRA = 5.0
 # How often a token request starts again because the store's fingerprint key has changed.
 _KEY_CHANGES = 3
-_KEPT_TOKENS = 4
+# Of a chain of three steps, the tokens of two renewals and more.
+_KEPT_TOKENS = 8
 
 _logger = logging.getLogger("keyturn")
 
@@ -207,9 +208,13 @@ class Acquisition:
             # Each process has a moment of its own, so that they do not all renew at once.
             jitter=jitter(f"{fingerprint}:{os.getpid()}"),
         )
-        if token.access_token not in self.tokens:
-            self.tokens = (*self.tokens[1 - _KEPT_TOKENS :], token.access_token)
+        self.keep_tokens(token.access_token)
         return TokenSnapshot(token, fresh_until, usable_until)
+
+    def keep_tokens(self, *tokens: str) -> None:
+        """Remember tokens, of the connection or of a step before, to hide them later."""
+        new = [each for each in tokens if each not in self.tokens]
+        self.tokens = (*self.tokens, *new)[-_KEPT_TOKENS:]
 
     def note(self, kind: Kind, where: str, **fields: Any) -> None:
         """Log an event, and keep it until `emit_events`.

@@ -203,6 +203,8 @@ def _shown(value: Any, redaction: Redaction, member: str = "", levels: int = _MA
 def _token_lines(own: Acquisition, manager: TokenManager, snapshot: TokenSnapshot) -> list[str]:
     token = snapshot.token
     redaction, provider = Redaction(own.secrets(token)), own.latest().provider
+    # A response's own values are shown neither there nor here.
+    values = Redaction([*own.secrets(token), *map(Secret, _unshown(dict(token.extra)))])
     headers = dict(manager.prepare(token)[0])
     query = provider.authorization_query
     name = query or next(iter(headers))
@@ -221,6 +223,6 @@ def _token_lines(own: Acquisition, manager: TokenManager, snapshot: TokenSnapsho
             f"  > {redaction.text(header)}: "
             # From any form of it, the token could be decoded.
             f"{_HIDDEN if header.lower() in hidden or is_authorization(header) else shown}"
-            for header, shown in ((each, redaction.text(value)) for each, value in headers.items())
+            for header, shown in ((each, values.text(value)) for each, value in headers.items())
         ),
     ]

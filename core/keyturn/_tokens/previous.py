@@ -93,7 +93,7 @@ def acquire_steps(
         except errors.KeyturnError as error:
             failure = error
         else:
-            own.tokens = (*own.tokens[-3:], tokens[name].access_token)
+            own.keep_tokens(*acquisition.tokens)
             continue
         url = acquisition.latest().request.url
         failure.message = f"the step {name}, {url}: {failure.message}"

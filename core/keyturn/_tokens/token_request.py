@@ -205,7 +205,7 @@ def _read(
         if response.status == 403 or isinstance(failure, errors.InvalidClient):
             failure.hint += encoding_hint(request)
         raise failure
-    token = _checked(credentials, calls.read_token(provider, settings, response, request))
+    token = _checked(own, credentials, calls.read_token(provider, settings, response, request))
     snapshot = own.plan(token, began, request.fingerprint)
     if own.clock.monotonic() < snapshot.usable_until:
         return snapshot
@@ -218,14 +218,14 @@ def _read(
     )
 
 
-def _checked(credentials: Credentials, token: Token) -> Token:
+def _checked(own: Acquisition, credentials: Credentials, token: Token) -> Token:
     """Return a token without secrets where none belongs; warn of a scope that was not granted."""
-    provider, settings, request = credentials
+    provider, _, request = credentials
     requested = set(request.scope)
     granted = set((token.scope or "").split())
     # What was requested, or is usual, is no secret: most responses need no search.
     if not (granted <= requested and token.token_type.lower() == "bearer" and not token.extra):
-        secrets = calls.secrets_in(provider, settings, request, token)
+        secrets = own.secrets(request, token)
         # A secret of a few letters is found in many words.
         long = [each for each in secrets if len(each.reveal()) >= _SHORTEST_SECRET]
         redaction = Redaction(long, whole=True)
