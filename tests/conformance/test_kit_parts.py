@@ -8,6 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+import attrs
 import httpx
 import pytest
 
@@ -132,6 +133,34 @@ def test_lifetimes_are_made_up_in_every_format(lifetime_format: str) -> None:
 
     for name in ("lifetime", "short_lifetime", "bad_lifetimes", "missing_lifetime"):
         assert failure(name, provider) is None
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"token_header": "X-Token", "token_type": ""},
+        {"lifetime_header": "X-Lifetime"},
+        {"lifetime_header": "X-Lifetime", "missing_lifetime": 60, "token_header": "x-token"},
+    ],
+)
+def test_token_and_lifetime_may_be_in_headers(data: dict[str, Any]) -> None:
+    """A correct provider would fail for the body that its response does not need."""
+    provider = provider_from_data(**data)
+
+    for name in ("token_as_sent", "lifetime", "missing_lifetime", "faults"):
+        assert failure(name, provider) is None
+
+
+def test_token_of_a_header_that_is_changed_fails() -> None:
+    """The kit would pass a provider whose tokens no API takes."""
+    provider = provider_from_data(token_header="X-Token")
+
+    def read_token(self: Any, *given: Any) -> keyturn.Token:
+        token = keyturn.plugins.Provider.read_token(self, *given)
+        return attrs.evolve(token, access_token=token.access_token.lower())
+
+    type(provider).read_token = read_token  # type: ignore[method-assign]
+    assert "read_token changes the token" in str(failure("token_as_sent", provider))
 
 
 def test_code_and_message_in_one_field() -> None:

@@ -34,9 +34,15 @@ def read(world: World, platform: Platform) -> Read:
     """Give a function that returns the token of a response, as a platform with data reads it."""
 
     def token(
-        data: dict[str, Any], content: bytes, *, kind: str = JSON, status: int = 200, **given: Any
+        data: dict[str, Any],
+        content: bytes,
+        *,
+        kind: str = JSON,
+        status: int = 200,
+        headers: dict[str, str] | None = None,
+        **given: Any,
     ) -> keyturn.Token:
-        headers = {"content-type": kind} if kind else {}
+        headers = ({"content-type": kind} if kind else {}) | (headers or {})
         world.endpoint.responses = [
             keyturn.plugins.Response(status, headers, content, world.clock.now)
         ]
@@ -70,6 +76,21 @@ DEVIATIONS: dict[str, tuple[dict[str, Any], bytes, dict[str, Any]]] = {
         {"token_field": "", "missing_lifetime": 3600.0, "token_type": ""},
         b"t0ken\n",
         {"kind": "text/plain"},
+    ),
+    "a token in a header": (
+        {"token_header": "X-Token"},
+        body(access_token=...),
+        {"headers": {"x-token": "t0ken"}},
+    ),
+    "a token in a header alone": (
+        {"token_header": "X-Token", "token_type": "", "missing_lifetime": 3600.0},
+        b"",
+        {"headers": {"x-token": "t0ken"}},
+    ),
+    "a lifetime in a header": (
+        {"lifetime_header": "X-Expires"},
+        body(expires_in=...),
+        {"headers": {"x-expires": "3600"}},
     ),
     "a bare token as JSON": (
         {"token_field": "", "missing_lifetime": 3600.0, "token_type": ""},
@@ -115,7 +136,7 @@ def test_hint_names_what_admits_a_response(
 def test_generic_admits_the_same_by_its_settings(world: World) -> None:
     """The hint would name a setting that the provider `generic` does not have."""
     for data, content, sent in DEVIATIONS.values():
-        headers = {"content-type": sent.get("kind", JSON)}
+        headers = {"content-type": sent.get("kind", JSON), **sent.get("headers", {})}
         status = sent.get("status", 200)
         world.endpoint.responses = [
             keyturn.plugins.Response(status, headers, content, world.clock.now)

@@ -126,6 +126,8 @@ MISTAKES: list[tuple[str, object, str]] = [
     ("parameters", {"client_secret": "x"}, "client_secret is sent already"),
     ("api_headers", {"authorization": "x"}, "authorization carries the token"),
     ("token_field", "error", "can't be the field of an error as well"),
+    *((name, "X Y", "must be the name of a header") for name in
+      ("token_header", "lifetime_header")),
     *(("assertion_algorithm", name, "must be an algorithm with a private key")
       for name in ("", "none", "HS256", "rs256", "RS255", "RSA")),
     *(("token_status", status, "must be from 200 to 299") for status in (0, 199, 300, 400)),
@@ -151,6 +153,17 @@ def test_mistake_in_a_datum_is_reported(world: World, name: str, value: object, 
 
     assert problem.startswith(f"{datum}: ")
     assert words in problem
+
+
+@pytest.mark.parametrize("part", ["token", "lifetime"])
+def test_header_and_path_exclude_each_other(world: World, part: str) -> None:
+    """One of the two would be ignored, and its author not know which."""
+    header = {f"{part}_header": "X-Made-Up"}
+
+    assert reported(world.changed(**header)) == []
+    assert reported(world.changed(**header, **{f"{part}_field": ""})) == []
+    (problem,) = reported(world.changed(**header, **{f"{part}_field": "data.made_up"}))
+    assert problem == f"{part}_header: can't be set beside {part}_field"
 
 
 @pytest.mark.parametrize("name", ["client_id_name", "client_secret_name"])

@@ -64,6 +64,8 @@ ABILITIES: dict[str, Ability] = {
     "token elsewhere in the response": lambda each: "." in each.provider.token_field,
     "token with a space": lambda each: " " in each.example["token"]["access_token"],
     "XML response": has("response_format", "xml"),
+    "token in a header of the response": differs("token_header"),
+    "lifetime in a header of the response": differs("lifetime_header"),
     "the whole body is the token": has("token_field", ""),
     "other media type of the response": differs("media_types"),
     "several statuses of success": lambda each: "[" in str(each.description.get("token_status")),

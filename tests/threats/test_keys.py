@@ -107,6 +107,8 @@ EFFECTIVE: dict[str, dict[str, Any]] = {
         "content_type": "application/vnd.acme+json",
         "values": None,  # matter where a parameter, header or body has them
         "token_field": "id_token",
+        "token_header": "X-Token",
+        "lifetime_header": "X-Lifetime",
         "token_type": "",
         "lifetime_field": "other",
         "lifetime_format": "milliseconds",

@@ -29,6 +29,7 @@ from keyturn._providers.kinds import (
 from keyturn._providers.named_values import template_problem
 from keyturn._providers.provider import Provider
 from keyturn._providers.request_data import request_problems
+from keyturn._providers.response_data import response_problems
 from keyturn._providers.revocation import moved_token_url, revocation_url
 from keyturn._providers.settings import OPTION_NAMES, Settings
 from keyturn._providers.token_response import received_tokens
@@ -281,8 +282,7 @@ def _problems_together(data: Any, settings: type[Settings]) -> Iterator[tuple[st
     if data.method == "GET" and data.body_format not in {"query", ""}:
         yield "body_format", "must be query with method GET, which has no body"
     yield from _api_problems(data)
-    if data.token_field and data.token_field in {data.error_field, data.error_description_field}:
-        yield "token_field", "can't be the field of an error as well"
+    yield from response_problems(data)
 
 
 def _api_problems(data: Any) -> Iterator[tuple[str, str]]:

@@ -240,6 +240,8 @@ _HEADER_NAME = anchored(
     rf"(?!(?:{'|'.join(map(_in_any_case, sorted(_FRAMING)))})(?![\s\S])){_HEADER_NAME_PATTERN}"
 )
 header_name = SchemaCheck(_header_name, {"pattern": _HEADER_NAME})
+# Of a response.
+optional_header_name = matches(f"(?:{_HEADER_NAME_PATTERN})?", "must be the name of a header")
 headers = SchemaCheck(
     _headers,
     {

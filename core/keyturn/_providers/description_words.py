@@ -32,6 +32,7 @@ _KEYS = {
     " default_ttl expires_in_seconds",
     "token_field": "access_token_field token_path access_token_name access_token_path token_name"
     " token_key access_token_key",
+    "token_header": "response_token_header token_response_header",
     "token_type": "access_token_type",
     "error_field": "error_path error_code_field error_key error_code_path",
     "error_description_field": "error_message_field error_message_path message_field",
@@ -47,7 +48,7 @@ _KEYS = {
     "token_status": "status success_status expected_status status_code success_code",
     "media_types": "media_type response_content_type accept_content_types content_types",
     "rate_limit": "rate limit limits ratelimit throttle quota",
-    "authorization_header": "auth_header token_header header header_name authorization_header_name",
+    "authorization_header": "auth_header header header_name authorization_header_name",
     "authorization_scheme": "auth_prefix header_prefix token_prefix scheme authorization_prefix"
     " header_scheme prefix authorization_type",
     "api_domains": "domains allowed_domains api_hosts allowed_hosts",

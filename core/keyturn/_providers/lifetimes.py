@@ -152,7 +152,7 @@ _HINTS = (
     ),
     (
         "Set missing_lifetime to the seconds that a token of this server lives, or lifetime_field "
-        "to where the response has them."
+        "or lifetime_header to where the response has them."
     ),
 )
 

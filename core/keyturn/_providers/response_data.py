@@ -3,10 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping  # noqa: TC003 - the annotations are read at run time
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from keyturn._providers import checks, lifetimes
 from keyturn._providers.datum import NO_TABLE, datum
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def response_problems(data: Any) -> Iterator[tuple[str, str]]:
+    """Yield which data of a token response do not go together; a wrong datum is empty.
+
+    Args:
+        data: The data, as attributes.
+    """
+    for name in ("token", "lifetime"):
+        usual = {"", getattr(TokenResponseMapping, f"{name}_field")}
+        if getattr(data, f"{name}_header") and getattr(data, f"{name}_field") not in usual:
+            yield f"{name}_header", f"can't be set beside {name}_field"
+    if data.token_field and data.token_field in {data.error_field, data.error_description_field}:
+        yield "token_field", "can't be the field of an error as well"
 
 
 class TokenResponseMapping:
@@ -43,6 +60,11 @@ class TokenResponseMapping:
         default="access_token",
         check=checks.optional_path,
     )
+    token_header: ClassVar[str] = datum(
+        "The response's header that has the token, instead of the body, which may be empty then.",
+        default="",
+        check=checks.optional_header_name,
+    )
     token_type: ClassVar[str] = datum(
         "What `token_type` in the response must be, in any case; empty when it doesn't matter.",
         default="Bearer",
@@ -52,6 +74,11 @@ class TokenResponseMapping:
         "`missing_lifetime`.",
         default="expires_in",
         check=checks.optional_path,
+    )
+    lifetime_header: ClassVar[str] = datum(
+        "The response's header that has the lifetime, instead of `lifetime_field`.",
+        default="",
+        check=checks.optional_header_name,
     )
     lifetime_format: ClassVar[str] = datum(
         "What it holds: `seconds`, `decimal` (seconds, also as a string such as `3599.0`), "

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 _MAX_LEVELS = 64
 _MAX_FIELDS = 1000
 _NO_JSON = (
-    'Check token_url; or set token_field to "", if the token is the whole body; or set '
-    'response_format to "xml" or "form", if it is one of these.'
+    'Check token_url; or set token_field to "", if the token is the whole body; or token_header, '
+    'if a header has it; or set response_format to "xml" or "form", if it is one of these.'
 )
 
 

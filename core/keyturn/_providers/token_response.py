@@ -78,25 +78,31 @@ def read_token(
     content, problem = response.json(), ""
     if content is None or mapping.response_encoding != "utf-8":
         content, problem = read_content(response, mapping)
-    field = mapping.token_field
-    if not field:
-        content = {"": _whole_body(response, content)}
+    field, what = mapping.token_field, ""
+    if mapping.token_header or not field:
+        field, token, what = "", *_token_without_field(response, mapping, content)
+        content = content if mapping.token_header else {}
     elif problem or not isinstance(content, (dict, list)):
-        what = _FORMATS[mapping.response_format]
+        form = _FORMATS[mapping.response_format]
         raise errors.InvalidTokenResponse(
-            f"the token endpoint's response is not {what}.", hint=problem or _NO_OBJECT
+            f"the token endpoint's response is not {form}.", hint=problem or _NO_OBJECT
         )
-    token = field_of(content, field)
+    else:
+        token = field_of(content, field)
     # A whole body of several words is rather a message.
     if not _is_visible(token, _TOKEN_PATTERN if field else _VISIBLE_PATTERN):
-        what = f"the response's {field}" if field else "the response, a token by itself,"
+        what = what or f"the response's {field}"
         raise errors.InvalidTokenResponse(
             f"{what} is missing, or is not a string of visible ASCII characters.",
-            hint="Set token_field to the path at which this server's responses have the token.",
+            hint="Set token_field to the path at which this server's responses have the token, or "
+            "token_header to the header that has it.",
         )
     fields: dict[str, Any] = content if isinstance(content, dict) else {}
     path, form = mapping.lifetime_field, mapping.lifetime_format
     lifetime = field_of(content, path) if path else None
+    if mapping.lifetime_header:
+        path = mapping.lifetime_header
+        lifetime = response.headers.get(path.lower())
     if form == "jwt" and path in {"", _DEFAULT_LIFETIME_FIELD}:
         path, lifetime = field or "token", token
     seconds = lifetime_of(lifetime, form, path or "lifetime", response, missing_lifetime)
@@ -115,6 +121,15 @@ _NO_OBJECT = (
     'Check token_url; if the token is the whole body, set token_field to "", if it stands in a '
     'list, to a path such as "0.access_token".'
 )
+
+
+def _token_without_field(
+    response: Response, mapping: TokenResponseMapping, content: Any
+) -> tuple[object, str]:
+    """Return the token that is a header or the whole body, and what it is called."""
+    if name := mapping.token_header:
+        return response.headers.get(name.lower()), f"the response's header {name}"
+    return _whole_body(response, content), "the response, a token by itself,"
 
 
 def _bare(response: Response) -> str:
@@ -156,11 +171,14 @@ def received_tokens(
 ) -> list[Secret]:
     """Return the tokens in a response; of a success, also if it can't be read as JSON."""
     content, field = content_of(response, mapping), mapping.token_field
+    sent = response.headers.get(mapping.token_header.lower()) if mapping.token_header else None
     if isinstance(content, (dict, list)):
-        found = [field_of(content, field), *_named_tokens(content)]
+        found = [sent, field_of(content, field), *_named_tokens(content)]
         return [Secret(str(each)) for each in found if isinstance(each, (str, int)) and each]
     if not is_success(response, token_status):
         return []
+    if sent:
+        return [Secret(sent)]
     if not field:
         return [Secret(str(_whole_body(response, content)))]
     # Torn JSON, or another form: what stands after the name of a token.

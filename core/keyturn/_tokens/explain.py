@@ -164,7 +164,7 @@ def _response_lines(own: Acquisition, request: TokenRequest, response: Response)
 
 def _body(response: Response, provider: Provider[Any], redaction: Redaction) -> str:
     content, succeeded = content_of(response, provider), is_success(response, provider.token_status)
-    if succeeded and not provider.token_field:
+    if succeeded and not (provider.token_field or provider.token_header):
         return _MASK
     if content is not None:
         return json.dumps(_shown(content, redaction))

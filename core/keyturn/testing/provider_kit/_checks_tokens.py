@@ -60,9 +60,17 @@ def lifetime(subject: Subject) -> None:
         )
 
 
+_AS_RECEIVED = "let read_token return the token as it is received."
+
+
 def token_as_sent(subject: Subject) -> None:
     """The token and its scope are those of the response, to the character."""
     sample, provider = subject.sample, subject.effective_provider
+    if name := provider.token_header:
+        reply = samples.with_header(sample.response, name, _EXACT)
+        if subject.token(reply).access_token != _EXACT:
+            raise CheckFailed("read_token changes the token.", _AS_RECEIVED)
+        return
     field = provider.token_field
     if field and field_of(sample.content, field) is None:
         return
@@ -71,9 +79,7 @@ def token_as_sent(subject: Subject) -> None:
         sample.changed(content) if field else attrs.evolve(sample.response, body=_EXACT.encode())
     )
     if subject.token(reply).access_token != _EXACT:
-        raise CheckFailed(
-            "read_token changes the token.", "let read_token return the token as it is received."
-        )
+        raise CheckFailed("read_token changes the token.", _AS_RECEIVED)
     if not isinstance(sample.content, dict) or provider.scope_format == "ignored":
         return
     reply = sample.changed(samples.placed(sample.content, "scope", _GRANTED))
@@ -102,8 +108,10 @@ def missing_lifetime(subject: Subject) -> None:
     if not isinstance(sample.content, dict):
         return
     field = samples.lifetime_path(subject.effective_provider)
-    bare = samples.without(sample.content, field)
-    token = _token_or_none(subject, sample.changed(bare))
+    reply = sample.changed(samples.without(sample.content, field))
+    if name := subject.effective_provider.lifetime_header:
+        reply, field = samples.without_header(reply, name), name
+    token = _token_or_none(subject, reply)
     if token is None:
         return
     if assumed is None or not math.isclose(token.lifetime, assumed, abs_tol=_TOLERANCE):
@@ -213,6 +221,10 @@ def _faults(subject: Subject) -> Iterator[tuple[str, Reply]]:
     status = samples.token_status(provider)
     whole = to_bytes(good)
     padding = b" " * MAX_BODY
+    if name := provider.token_header:
+        yield f"a response without the header {name}", samples.without_header(good, name)
+        yield "a connection that is reset", RESET
+        return
     yield "an empty response", attrs.evolve(good, body=b"")
     yield "a truncated response", whole[: -len(good.body) // 2]
     yield "a connection that is reset", RESET

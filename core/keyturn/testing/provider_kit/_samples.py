@@ -85,20 +85,38 @@ def made_up(provider: Provider[Any], api_url: str) -> Sample:
         api_url: The API's URL, for providers that read it from the response.
     """
     status, path = token_status(provider), provider.token_field
-    if not path:
+    if not (path or provider.token_header):
         headers = {"Content-Type": "text/plain"}
         return Sample(Response(status, TOKEN.encode(), headers), None, is_made_up=True)
-    content: Any = placed({}, path, TOKEN)
+    content: Any = {} if provider.token_header else placed({}, path, TOKEN)
     if provider.token_type:
         content = placed(content, "token_type", provider.token_type)
     if provider.api_url_field:
         content = placed(content, provider.api_url_field, api_url)
+    response = json_response(status, content)
+    if name := provider.token_header:
+        response = with_header(response, name, TOKEN)
+    if name := provider.lifetime_header:
+        value = _lifetime_value(provider.lifetime_format, LIFETIME, int(time.time()))
+        response = with_header(response, name, str(value))
     if not lifetime_path(provider):
-        return Sample(json_response(status, content), None, is_made_up=True)
-    sample = Sample(json_response(status, content), LIFETIME, is_made_up=True)
+        lifetime = LIFETIME if provider.lifetime_header else None
+        return Sample(response, lifetime, is_made_up=True)
+    sample = Sample(response, LIFETIME, is_made_up=True)
     lifetime = max(LIFETIME, step(provider.lifetime_format))
     response = sample.living(provider, lifetime)
     return attrs.evolve(sample, response=response, lifetime=lifetime)
+
+
+def with_header(response: Response, name: str, value: str) -> Response:
+    """Return a response with another value of a header."""
+    return attrs.evolve(response, headers={**response.headers, name.title(): value})
+
+
+def without_header(response: Response, name: str) -> Response:
+    """Return a response without a header."""
+    kept = {each: value for each, value in response.headers.items() if each != name.title()}
+    return attrs.evolve(response, headers=kept)
 
 
 def token_status(provider: Provider[Any]) -> int:
@@ -109,6 +127,8 @@ def token_status(provider: Provider[Any]) -> int:
 
 def lifetime_path(provider: Provider[Any]) -> str:
     """Return where the lifetime is in a response; for a JWT's own end, where the token is."""
+    if provider.lifetime_header:
+        return ""
     is_own = provider.lifetime_format == "jwt" and provider.lifetime_field in {"", "expires_in"}
     return provider.token_field if is_own else provider.lifetime_field
 
