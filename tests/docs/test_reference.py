@@ -7,6 +7,7 @@ import inspect
 import io
 import json
 import re
+import runpy
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -315,3 +316,10 @@ def test_responses_lead_to_what_the_table_says(
     with pytest.raises(keyturn.errors.KeyturnError) as caught:
         connection.token()
     assert type(caught.value).__name__ == outcome.split("`")[1]
+
+
+def test_integrations_are_those_of_the_last_runs() -> None:
+    """The page would claim what no run has shown."""
+    script = runpy.run_path(str(REFERENCE.parents[1] / "scripts" / "integrations.py"))
+
+    assert page_text("integrations") == script["page"]()

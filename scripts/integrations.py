@@ -1,0 +1,55 @@
+#!/usr/bin/env python3
+"""Write docs/reference/integrations.md from what `make test-platforms` has recorded.
+
+Each file of tests/integrated/results is a row that a test wrote at the end of its run.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "reference" / "integrations.md"
+RESULTS = ROOT / "tests" / "integrated" / "results"
+INTRODUCTION = """# Platforms that keyturn runs in
+
+Each row is from a run of `make test-platforms`. The platform, in an environment of its own, calls the
+emulator's API with a connection of keyturn. In mid-run, the API revokes all tokens.
+
+- **lines**: how many lines of your code exist for keyturn alone.
+- **401 healed**: whether no caller saw a 401 after the revocation.
+- **parallel**: how many workers called the API at the same time. After the revocation, they caused
+  one token request.
+- **secrets**: where the secret is kept, and what was searched for the secret and the tokens. Each
+  search first finds a secret that was planted there.
+"""
+HEAD = ("platform", "version", "extension point", "lines", "401 healed", "parallel", "secrets")
+NOT_INSTALLED: dict[str, str] = {}
+
+
+def page() -> str:
+    """Return the page."""
+    rows = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))]
+    lines = [INTRODUCTION, _row(*HEAD), _row(*["---"] * len(HEAD))]
+    for row in sorted(rows, key=lambda row: row["platform"].lower()):
+        healed = "yes" if row["healed"] else "no"
+        lines.append(
+            _row(
+                *(row["platform"], row["version"], row["extension_point"], row["lines"]),
+                *(healed, row["parallel"], row["secrets"]),
+            )
+        )
+    if NOT_INSTALLED:
+        lines += ["", "## Not run", ""]
+        lines += [f"- **{name}**: {reason}" for name, reason in sorted(NOT_INSTALLED.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _row(*cells: object) -> str:
+    written = [str(cell).replace("|", r"\|") for cell in cells]
+    return f"| {' | '.join(written)} |"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

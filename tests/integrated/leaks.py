@@ -1,0 +1,71 @@
+"""Where a secret or a token shows: in files, output and pages, plain or encoded."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote, quote_plus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from keyturn.testing import Emulator
+
+
+def secrets_of(emulator: Emulator, provider: str = "orocommerce") -> list[str]:
+    """Return the client secret of an emulator, and all tokens that it has seen in API requests."""
+    credentials = [
+        request.headers.get("authorization", "") for request in emulator.requests(provider)
+    ]
+    seen = {each.removeprefix("Bearer ") for each in credentials if each.startswith("Bearer ")}
+    assert seen, "no API request with a token has arrived"
+    return [str(emulator.settings(provider)["client_secret"]), *seen]
+
+
+def leaks(secrets: Iterable[str], *places: Path | str | bytes) -> list[str]:
+    """Return where one of the secrets shows.
+
+    Args:
+        secrets: Values that must not show, in a common encoding neither.
+        places: Strings, bytes, files, and directories that are searched with all that is in them.
+
+    Returns:
+        The files, and `output` for strings and bytes, each once.
+    """
+    forms = {form for secret in secrets for form in _forms(secret)}
+    found: list[str] = []
+    for place in places:
+        for name, content in _contents(place):
+            if any(form in content for form in forms) and name not in found:
+                found.append(name)
+    return found
+
+
+def assert_finds(secrets: Iterable[str], directory: Path) -> None:
+    """Assert that `leaks` finds each secret when it is planted: else finding none shows nothing."""
+    for number, secret in enumerate(secrets):
+        for kind, form in enumerate(sorted(_forms(secret))):
+            planted = directory / f"planted-{number}-{kind}"
+            planted.write_bytes(b"before " + form + b" after")
+            assert leaks([secret], directory) == [str(planted)]
+            planted.unlink()
+    assert leaks(secrets, directory) == []
+
+
+def _forms(secret: str) -> set[bytes]:
+    plain = secret.encode()
+    # Base64 of a longer string that holds it, at each offset, without what depends on the rest.
+    encoded = {
+        base64.b64encode(b"x" * offset + plain)[(0, 2, 3)[offset] : -4] for offset in range(3)
+    }
+    texts = {secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]}
+    return encoded | {plain.hex().encode()} | {text.encode() for text in texts}
+
+
+def _contents(place: Path | str | bytes) -> Iterable[tuple[str, bytes]]:
+    if isinstance(place, Path):
+        files = [place] if place.is_file() else sorted(place.rglob("*"))
+        return [(str(file), file.read_bytes()) for file in files if file.is_file()]
+    return [("output", place.encode() if isinstance(place, str) else place)]

@@ -1,0 +1,55 @@
+"""What the runs of platforms showed: `scripts/integrations.py` makes a page of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+DIRECTORY = Path(__file__).parent / "results"
+START, END = "# What the user writes:", "# End of what the user writes."
+
+
+def record(
+    *,
+    platform: str,
+    version: str,
+    extension_point: str,
+    lines: int,
+    healed: bool,
+    parallel: int,
+    secrets: str,
+    command: str = "make test-platforms",
+) -> None:
+    """Write the row of a platform; call it at the end of a test, with what the run has shown.
+
+    Args:
+        platform: The platform's name.
+        version: Its version in this run.
+        extension_point: What of the platform takes the adapter, in backquotes.
+        lines: The lines of the user's code that exist for keyturn alone; see `lines_of`.
+        healed: Whether no caller saw a 401 after the API had revoked all tokens in mid-run.
+        parallel: How many workers called the API at the same time, with one token request.
+        secrets: Where the secret is kept, and what was searched for secret and tokens.
+        command: The command that runs it again.
+    """
+    row = {
+        "platform": platform,
+        "version": version,
+        "extension_point": extension_point,
+        "lines": lines,
+        "healed": healed,
+        "parallel": parallel,
+        "secrets": secrets,
+        "command": command,
+    }
+    DIRECTORY.mkdir(exist_ok=True)
+    name = re.sub(r"[^a-z0-9]+", "-", platform.lower()).strip("-")
+    content = json.dumps(row, indent=2, ensure_ascii=False)
+    (DIRECTORY / f"{name}.json").write_text(f"{content}\n", encoding="utf-8")
+
+
+def lines_of(program: Path) -> int:
+    """Return how many lines a program has between the lines `START` and `END`, empty ones aside."""
+    lines = [line.strip() for line in program.read_text(encoding="utf-8").splitlines()]
+    return sum(map(bool, lines[lines.index(START) + 1 : lines.index(END)]))
