@@ -14,7 +14,7 @@ PAGE = ROOT / "docs" / "reference" / "integrations.md"
 RESULTS = ROOT / "tests" / "integrated" / "results"
 INTRODUCTION = """# Platforms that keyturn runs in
 
-Each row is from a run of `make test-platforms`. The platform, in an environment of its own, calls the
+Each row is from a run of `make test-platforms`. The platform, in its own environment, calls the
 emulator's API with a connection of keyturn. In mid-run, the API revokes all tokens.
 
 - **lines**: how many lines of your code exist for keyturn alone.
