@@ -32,15 +32,18 @@ MODULES = (
     "keyturn.testing.provider_kit",
     "keyturn.testing.store_kit",
 )
-# Its library brings another urllib3 than that of requests, and is not installed beside it.
-_NOT_INSTALLED = "niquests"
+# Their libraries are installed in environments of their own.
+_NOT_INSTALLED = {
+    "niquests",
+    "scrapy",
+}
 _PLAIN = (bool, int, float, str, bytes, type(None))
 
 
 def public_names(module: Any) -> list[str]:
     """Return the names that a module offers: `__all__`, or else those that it defines."""
     if hasattr(module, "__all__"):
-        return sorted({*module.__all__} - {_NOT_INSTALLED})
+        return sorted({*module.__all__} - _NOT_INSTALLED)
     return sorted(
         name
         for name, value in vars(module).items()

@@ -59,8 +59,8 @@ def modules() -> list[str]:
     for package in PACKAGES:
         path = importlib.import_module(package).__path__
         names += [info.name for info in pkgutil.walk_packages(path, f"{package}.")]
-    # The second are PyInstaller's, and niquests is installed in an environment of its own.
-    programs = re.compile(r"\.__main__$|\.hook-|\.niquests$")
+    # The second are PyInstaller's, and the others' platforms are not installed.
+    programs = re.compile(r"\.__main__$|\.hook-|\.(niquests|scrapy)$")
     return [name for name in names if not programs.search(name)]
 
 

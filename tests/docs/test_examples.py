@@ -29,6 +29,7 @@ NOT_RUN = {
     "container": "tests/servers runs it in a root of its own, without an image",
     "agent": "tests/integrated runs each of these against an agent",
     "clients": "tests/integrated runs each of these libraries against the emulator",
+    "platform": "tests/integrated runs it in that platform, against the emulator",
     "niquests": "tests/integrated runs its adapters: it brings another urllib3",
     "systemd": "tests/servers lets systemd-analyze verify it",
     "picture": "a figure in text, not output",

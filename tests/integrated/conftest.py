@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import attrs
 import httpx
 import pytest
+from tests.integrated.shops import Shop
 
 from keyturn import connect
 from keyturn.testing import Emulator
@@ -61,6 +62,47 @@ class Agent:
         """Return the current token of `shop`."""
         response = httpx.get(f"{self.secret_url}/-/token/shop", trust_env=False)
         return str(response.json()["access_token"])
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    """Give a connection `shop` to an emulator, for the programs of a platform."""
+    with Emulator() as emulator:
+        yield Shop.at(emulator, tmp_path)
+
+
+@pytest.fixture
+def adapter_tests() -> Callable[[str], None]:
+    """Give a function that runs the tests of an adapter, which must cover all of it."""
+
+    def run_tests(name: str) -> None:
+        """Run NAME_adapter.py in its environment."""
+        module = f"keyturn.integrations.{name}"
+        python = HERE.parents[1] / f".cache/integrated-{name}/bin/python"
+        covered = (
+            "--cov",
+            module,
+            "--cov-branch",
+            "--cov-fail-under=100",
+            "--cov-config=/dev/null",
+        )
+        tests = (python, "-m", "pytest", "-q", "-n", "2", *covered, HERE / f"{name}_adapter.py")
+        types = (python, "-m", "mypy", "--strict", f"core/{module.replace('.', '/')}.py")
+        # What the tests set for their own processes is for the environment of the tests.
+        variables = {name: value for name, value in os.environ.items() if name in {"HOME", "PATH"}}
+        for command in (tests, types):
+            done = subprocess.run(
+                command,
+                check=False,
+                capture_output=True,
+                text=True,
+                cwd=HERE.parents[1],
+                env=variables,
+                timeout=280,
+            )
+            assert done.returncode == 0, done.stdout
+
+    return run_tests
 
 
 def configuration(emulator: Emulator, extra: int = 0) -> str:

@@ -183,7 +183,7 @@ def test_token_does_not_show(
     shown = f"{caplog.text}{client.auth!r}{vars(client.auth)}{error}{caught.value!r}"
     # Only asyncio logs what aiohttp does.
     loggers = {record.name.partition(".")[0] for record in caplog.records}
-    assert {"httpcore", "httpcore2", "urllib3", "asyncio"} & loggers
+    assert {"httpcore", "httpcore2", "urllib3", "asyncio", "scrapy"} & loggers
     assert CANARY not in shown
 
 

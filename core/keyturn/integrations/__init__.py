@@ -1,7 +1,8 @@
 """Adapters that let HTTP clients take their tokens from a connection, and what they are built on.
 
 Each adapter is a module named after its client, imported when it is first used:
-`keyturn.integrations.aiohttp`, `.httpx`, `.httpx2`, `.niquests`, `.requests` and `.urllib3`.
+`keyturn.integrations.aiohttp`, `.httpx`, `.httpx2`, `.niquests`, `.requests`, `.scrapy` and
+`.urllib3`.
 `RequestAuth` is for the authors of others. `keyturn.integrations.opentelemetry` reports token
 requests.
 """
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
         niquests,
         opentelemetry,
         requests,
+        scrapy,
         urllib3,
     )
     from keyturn.integrations._authorized_request import AuthorizedRequest
@@ -32,6 +34,7 @@ __all__ = [
     "niquests",
     "opentelemetry",
     "requests",
+    "scrapy",
     "urllib3",
 ]
 
@@ -46,6 +49,7 @@ __getattr__, __dir__ = lazy_names(
         "niquests": "keyturn.integrations.niquests",
         "opentelemetry": "keyturn.integrations.opentelemetry",
         "requests": "keyturn.integrations.requests",
+        "scrapy": "keyturn.integrations.scrapy",
         "urllib3": "keyturn.integrations.urllib3",
     },
 )

@@ -1,0 +1,109 @@
+"""A connection `shop` to the emulator, as a platform's own configuration has it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import attrs
+from tests.integrated.leaks import assert_finds, leaks, secrets_of
+
+if TYPE_CHECKING:
+    from keyturn.testing import Emulator
+
+ROOT = Path(__file__).parents[2]
+SECRET_VARIABLE = "SHOP_SECRET"
+
+
+@attrs.frozen
+class Shop:
+    """A running emulator, and a program's environment in which `shop` is a connection to it.
+
+    The connection's secret is in the environment variable `SHOP_SECRET`, which `keyturn.toml`
+    refers to.
+
+    Args:
+        emulator: The emulator.
+        directory: The working directory of programs; all that is in it is searched for leaks.
+        variables: The environment variables.
+    """
+
+    emulator: Emulator
+    directory: Path
+    variables: dict[str, str]
+
+    @classmethod
+    def at(cls, emulator: Emulator, directory: Path) -> Shop:
+        """Write a configuration; return what programs need."""
+        settings = emulator.settings("orocommerce")
+        secret = settings.pop("client_secret")
+        lines = ["[connections.shop]", 'provider = "orocommerce"']
+        lines += [f'client_secret = {{ env = "{SECRET_VARIABLE}" }}']
+        lines += [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
+        config = directory / "keyturn.toml"
+        config.write_text("\n".join(lines), encoding="utf-8")
+        api = f"{settings['url']}/admin/api"
+        origin = "{0.scheme}://{0.netloc}".format(urlsplit(api))
+        work = directory / "work"
+        work.mkdir()
+        variables = {
+            "HOME": str(directory),
+            "PATH": os.environ["PATH"],
+            "KEYTURN_CONFIG": str(config),
+            "KEYTURN_STORE": "memory://",
+            SECRET_VARIABLE: secret,
+            "SHOP_API": api,
+            "SHOP_REVOKE": f"{origin}/-/revoke-tokens",
+        }
+        return cls(emulator, work, variables)
+
+    @property
+    def token_requests(self) -> int:
+        """How many token requests have arrived."""
+        return self.emulator.token_requests("orocommerce")
+
+    def run(self, environment: str, *command: Any, **variables: str) -> str:
+        """Run a program of an environment; return what it prints, to both outputs.
+
+        Args:
+            environment: The environment's name: `scrapy` for `.cache/integrated-scrapy`.
+            command: The program, of the environment's `bin`, and its arguments.
+            variables: Further environment variables.
+        """
+        program = ROOT / f".cache/integrated-{environment}/bin" / str(command[0])
+        done = subprocess.run(
+            [program, *map(str, command[1:])],
+            check=False,
+            cwd=self.directory,
+            env={**self.variables, **variables},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=240,
+        )
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def leaks(self, *outputs: str) -> list[str]:
+        """Return where secret or tokens show: in the working directory, and in outputs.
+
+        A search that could not find one that is planted there fails.
+        """
+        secrets = secrets_of(self.emulator)
+        planted = leaks(secrets[:1], f"{outputs}{secrets[0]}")
+        assert planted == ["output"]
+        found = leaks(secrets, self.directory, *outputs)
+        if not found:
+            assert_finds(secrets, self.directory)
+        return found
+
+
+def version(shop: Shop, environment: str, distribution: str) -> str:
+    """Return the version of a distribution in an environment."""
+    code = f"import importlib.metadata as m; print(m.version({distribution!r}))"
+    return shop.run(environment, "python", "-c", code).strip()
