@@ -87,7 +87,8 @@ def adapter_tests() -> Callable[[str], None]:
             "--cov-config=/dev/null",
         )
         tests = (python, "-m", "pytest", "-q", "-n", "2", *covered, HERE / f"{name}_adapter.py")
-        types = (python, "-m", "mypy", "--strict", f"core/{module.replace('.', '/')}.py")
+        source = HERE.parents[1] / f"core/{module.replace('.', '/')}"
+        types = (python, "-m", "mypy", "--strict", source if source.is_dir() else f"{source}.py")
         # What the tests set for their own processes is for the environment of the tests.
         variables = {name: value for name, value in os.environ.items() if name in {"HOME", "PATH"}}
         for command in (tests, types):
@@ -100,7 +101,7 @@ def adapter_tests() -> Callable[[str], None]:
                 env=variables,
                 timeout=280,
             )
-            assert done.returncode == 0, done.stdout
+            assert done.returncode == 0, done.stdout + done.stderr
 
     return run_tests
 
@@ -185,11 +186,10 @@ def start(tmp_path: Path) -> Iterator[Callable[..., None]]:
     """Give a function that starts a server, and waits until it listens; it ends with the test."""
     processes: list[subprocess.Popen[bytes]] = []
 
-    def start_server(port: int, *command: Any) -> None:
+    def start_server(port: int, *command: Any, log: Path = tmp_path / "log") -> None:
         # Debian's nginx is where only root's PATH leads.
         path = f"{PYTHON.parent}:{os.environ['PATH']}:/usr/sbin"
         program = shutil.which(str(command[0]), path=path) or _not_installed(str(command[0]))
-        log = tmp_path / "log"
         with log.open("wb") as output:
             processes.append(
                 subprocess.Popen(

@@ -1,8 +1,8 @@
 """Adapters that let HTTP clients take their tokens from a connection, and what they are built on.
 
 Each adapter is a module named after its client, imported when it is first used:
-`keyturn.integrations.aiohttp`, `.httpx`, `.httpx2`, `.niquests`, `.requests`, `.scrapy` and
-`.urllib3`.
+`keyturn.integrations.aiohttp`, `.django`, `.httpx`, `.httpx2`, `.niquests`, `.requests`, `.scrapy`
+and `.urllib3`.
 `RequestAuth` is for the authors of others. `keyturn.integrations.opentelemetry` reports token
 requests.
 """
@@ -14,6 +14,7 @@ from keyturn._names import TYPE_CHECKING, lazy_names
 if TYPE_CHECKING:
     from keyturn.integrations import (
         aiohttp,
+        django,
         httpx,
         httpx2,
         niquests,
@@ -29,6 +30,7 @@ __all__ = [
     "AuthorizedRequest",
     "RequestAuth",
     "aiohttp",
+    "django",
     "httpx",
     "httpx2",
     "niquests",
@@ -44,6 +46,7 @@ __getattr__, __dir__ = lazy_names(
         "AuthorizedRequest": "keyturn.integrations._authorized_request",
         "RequestAuth": "keyturn.integrations._request_auth",
         "aiohttp": "keyturn.integrations.aiohttp",
+        "django": "keyturn.integrations.django",
         "httpx": "keyturn.integrations.httpx",
         "httpx2": "keyturn.integrations.httpx2",
         "niquests": "keyturn.integrations.niquests",

@@ -1,0 +1,11 @@
+"""A project with views that call an API by a connection of keyturn's, sync and async."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from django.core.management import execute_from_command_line
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "site_of_shop.settings")
+execute_from_command_line(sys.argv)

@@ -1,0 +1,1 @@
+"""A site whose views call the API of a shop."""
