@@ -66,12 +66,13 @@ class Shop:
         """How many token requests have arrived."""
         return self.emulator.token_requests("orocommerce")
 
-    def run(self, environment: str, *command: Any, **variables: str) -> str:
+    def run(self, environment: str, *command: Any, status: int = 0, **variables: str) -> str:
         """Run a program of an environment; return what it prints, to both outputs.
 
         Args:
             environment: The environment's name: `scrapy` for `.cache/integrated-scrapy`.
             command: The program, of the environment's `bin`, and its arguments.
+            status: The exit status that it must have.
             variables: Further environment variables.
         """
         program = ROOT / f".cache/integrated-{environment}/bin" / str(command[0])
@@ -86,7 +87,7 @@ class Shop:
             text=True,
             timeout=240,
         )
-        assert done.returncode == 0, done.stdout
+        assert done.returncode == status, done.stdout
         return done.stdout
 
     def leaks(self, *outputs: str) -> list[str]:
