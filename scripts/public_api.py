@@ -35,6 +35,7 @@ MODULES = (
 # Their libraries are installed in environments of their own.
 _NOT_INSTALLED = {
     "django",
+    "dlt",
     "httpie",
     "niquests",
     "scrapy",

@@ -60,7 +60,7 @@ def modules() -> list[str]:
         path = importlib.import_module(package).__path__
         names += [info.name for info in pkgutil.walk_packages(path, f"{package}.")]
     # The second are PyInstaller's, and the others' platforms are not installed.
-    programs = re.compile(r"\.__main__$|\.hook-|\.(django(\.apps)?|_?httpie|niquests|scrapy)$")
+    programs = re.compile(r"\.__main__$|\.hook-|\.(dlt|django(\.apps)?|_?httpie|niquests|scrapy)$")
     return [name for name in names if not programs.search(name)]
 
 

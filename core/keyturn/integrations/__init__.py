@@ -1,8 +1,8 @@
 """Adapters that let HTTP clients take their tokens from a connection, and what they are built on.
 
 Each adapter is a module named after its client, imported when it is first used:
-`keyturn.integrations.aiohttp`, `.django`, `.httpie`, `.httpx`, `.httpx2`, `.niquests`, `.requests`,
-`.scrapy` and `.urllib3`.
+`keyturn.integrations.aiohttp`, `.django`, `.dlt`, `.httpie`, `.httpx`, `.httpx2`, `.niquests`,
+`.requests`, `.scrapy` and `.urllib3`.
 `RequestAuth` is for the authors of others. `keyturn.integrations.opentelemetry` reports token
 requests.
 """
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from keyturn.integrations import (
         aiohttp,
         django,
+        dlt,
         httpie,
         httpx,
         httpx2,
@@ -32,6 +33,7 @@ __all__ = [
     "RequestAuth",
     "aiohttp",
     "django",
+    "dlt",
     "httpie",
     "httpx",
     "httpx2",
@@ -49,6 +51,7 @@ __getattr__, __dir__ = lazy_names(
         "RequestAuth": "keyturn.integrations._request_auth",
         "aiohttp": "keyturn.integrations.aiohttp",
         "django": "keyturn.integrations.django",
+        "dlt": "keyturn.integrations.dlt",
         "httpie": "keyturn.integrations.httpie",
         "httpx": "keyturn.integrations.httpx",
         "httpx2": "keyturn.integrations.httpx2",
