@@ -63,6 +63,17 @@ def test_renew_requests_another_token(emulator: Emulator, keyturn: Keyturn) -> N
 
 
 @pytest.mark.usefixtures("shop")
+def test_end_waits_only_for_events_that_are_not_reported_yet(
+    monkeypatch: pytest.MonkeyPatch, keyturn: Keyturn
+) -> None:
+    """Every command that requests a token would end a second late: its process waits twice."""
+    monkeypatch.setattr("keyturn._tokens.single_flight._EXIT_PATIENCE", 3600)
+
+    assert keyturn("token", "shop").code == 0
+    assert keyturn("token", "shop", "--renew").code == 0
+
+
+@pytest.mark.usefixtures("shop")
 def test_header_is_in_curls_form(keyturn: Keyturn) -> None:
     """`keyturn token NAME --format header | curl -H @- URL` keeps the token off command lines."""
     token = keyturn("token", "shop").out

@@ -202,7 +202,8 @@ def finish_workers() -> None:
     deadline, state = time.monotonic() + _EXIT_PATIENCE, _state.get()
     finishing = state.finishing.copy()
     for done in finishing.values():
-        done.acquire(timeout=max(0.0, deadline - time.monotonic()))
+        if done.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            done.release()  # the next call must not wait for it
     state.workers.end(max(0.0, deadline - time.monotonic()), finishing)
 
 
