@@ -76,6 +76,15 @@ PERMANENT: list[Row] = [
     (407, b"", HTML, errors.TokenRequestRefused, "HTTPS_PROXY"),
     (410, b"", HTML, errors.TokenRequestRefused, f"at {URL}"),
     (415, b"", HTML, errors.TokenRequestRefused, "body_format"),
+    (406, b"", HTML, errors.TokenRequestRefused, f"{URL} does not send what was accepted"),
+    (413, b"", HTML, errors.TokenRequestRefused, f"too large for {URL}"),
+    (414, b"", HTML, errors.TokenRequestRefused, "check body_format"),
+    (421, b"", HTML, errors.TokenRequestRefused, f"not responsible for {URL}"),
+    (431, b"", HTML, errors.TokenRequestRefused, f"headers are too large for {URL}"),
+    (451, b"", HTML, errors.TokenRequestRefused, f"{URL} denies access for legal reasons"),
+    (400, b"", HTML, errors.TokenRequestRefused, f"Check token_url ({URL})"),
+    (418, b"", HTML, errors.TokenRequestRefused, f"Check token_url ({URL})"),
+    (400, {"error": "own_code"}, JSON, errors.TokenRequestRefused, "permitted to request"),
 ]
 
 

@@ -67,15 +67,40 @@ _BY_STATUS: dict[int, _Kind] = {
         errors.TokenRequestRefused,
         "A proxy before {url} demands credentials: set them in HTTPS_PROXY.",
     ),
+    406: (
+        errors.TokenRequestRefused,
+        "{url} does not send what was accepted: check the header Accept, and token_url.",
+    ),
     410: (errors.TokenRequestRefused, "Nothing is at {url} any more: check token_url."),
+    413: (errors.TokenRequestRefused, "The request is too large for {url}: check its parameters."),
+    414: (
+        errors.TokenRequestRefused,
+        "The address is too long for {url}: check body_format, and the parameters in the query.",
+    ),
     415: (
         errors.TokenRequestRefused,
         "{url} does not take this content type: check body_format and token_url.",
+    ),
+    421: (
+        errors.TokenRequestRefused,
+        "The server is not responsible for {url}: check token_url, and a proxy on the way.",
+    ),
+    431: (
+        errors.TokenRequestRefused,
+        "The headers are too large for {url}: check token_headers, and the key or certificate.",
+    ),
+    451: (
+        errors.TokenRequestRefused,
+        "{url} denies access for legal reasons: check from where this machine connects.",
     ),
 }
 _OTHER: _Kind = (
     errors.TokenRequestRefused,
     "Check the connection's settings, and what this client is permitted to request.",
+)
+_NO_CODE: _Kind = (
+    errors.TokenRequestRefused,
+    "Check token_url ({url}), other settings, and what this client is permitted to request.",
 )
 
 
@@ -103,7 +128,7 @@ def kind_and_hint(code: str, status: int, url: str) -> tuple[type[errors.TokenRe
         url: What was asked.
     """
     found = None if status == 401 and code not in _NO_CREDENTIALS else _BY_CODE.get(code)
-    kind, hint = found or _BY_STATUS.get(status, _OTHER)
+    kind, hint = found or _BY_STATUS.get(status, _OTHER if code else _NO_CODE)
     if status == 407 and url.startswith("http:"):
         hint = "{url} responds as a proxy does: check token_url, which is reached without a proxy."
     return kind, hint.format(url=url or "the token endpoint")
