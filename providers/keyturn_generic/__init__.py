@@ -10,7 +10,11 @@ import keyturn
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_NEEDED = {"private_key_jwt": "private_key", "tls_client_auth": "certificate"}
+_NEEDED = {
+    "private_key_jwt": "private_key",
+    "client_secret_jwt": "client_secret",
+    "tls_client_auth": "certificate",
+}
 
 
 def _rate_problem(value: float) -> str | None:

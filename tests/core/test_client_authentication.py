@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import hmac
+import json
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qs
@@ -14,6 +16,7 @@ from joserfc import jwk, jwt
 
 import keyturn
 from keyturn import errors
+from keyturn._http.request import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -243,6 +246,118 @@ def test_claims_are_the_platforms(
 
     for name, value in (kept | changed).items():
         assert claims.get(name) == value
+
+
+# What names the JWT, what else the platform's data need, and where it is in the request.
+NAMED: dict[str, tuple[dict[str, Any], Any]] = {
+    "header": (
+        {"token_headers": {"Authorization": "Bearer {assertion}"}},
+        lambda _, headers, __: headers["Authorization"].removeprefix("Bearer "),
+    ),
+    "query": (
+        {"query": {"jwt": "{assertion}"}},
+        lambda url, _, __: parse_qs(url.partition("?")[2])["jwt"][0],
+    ),
+    "parameter": (
+        {"body_format": "json", "parameters": {"proof": {"jwt": "{assertion}"}}},
+        lambda _, __, body: json.loads(body)["proof"]["jwt"],
+    ),
+    "body": (
+        {"content_type": "application/xml", "body": "<jwt>{assertion}</jwt>"},
+        lambda _, __, body: body.removeprefix("<jwt>").removesuffix("</jwt>"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("data", "found"), NAMED.values(), ids=NAMED)
+def test_assertion_is_where_templates_name_it(
+    platform: Platform, data: dict[str, Any], found: Callable[..., str]
+) -> None:
+    """GitHub's and Yandex's flows could not be described: their JWT is no OAuth parameter."""
+    connection = platform(JWT | data, private_key=KEY)
+    request = connection.token_request()
+    url, headers, body = encode(request, time.time())
+    sent = found(url, headers, body.decode())
+
+    assert opened(sent).claims["aud"] == "https://login.acme.example/token"
+    assert "client_assertion" not in url + body.decode()
+    assert KEY not in repr(request)
+    assert sent not in connection.explain()
+    assert platform(JWT, private_key=KEY).token_request().fingerprint != request.fingerprint
+    others = platform(JWT | data, private_key=pem(rsa.generate_private_key(65537, 2048)))
+    assert others.token_request().fingerprint != request.fingerprint
+
+
+def test_assertion_that_is_named_twice_is_signed_once(platform: Platform) -> None:
+    """Two JWTs with a `jti` each would be sent, or signing take twice the time."""
+    headers = {"X-A": "{assertion}", "X-B": "b {assertion}"}
+    sent = platform(JWT | {"token_headers": headers}, private_key=KEY).token_request().headers
+
+    assert sent["X-B"] == f"b {sent['X-A']}"
+
+
+def test_setting_may_be_named_assertion(platform: Platform) -> None:
+    """A description with a JWT that its user has signed would send another one, or none."""
+    settings = {"assertion": {"kind": "secret", "title": "Assertion"}}
+    data = {"settings": settings, "credentials": "none", "parameters": {"jwt": "{assertion}"}}
+    body = platform(data, assertion="made.up.jwt").token_request().body
+
+    assert body == b"grant_type=client_credentials&jwt=made.up.jwt"
+
+
+def test_body_must_name_the_assertion() -> None:
+    """The request would be sent without the client's authentication."""
+    data = {
+        "name": "acme",
+        "token_url": "https://login.acme.example/token",
+        "client_authentication": "private_key_jwt",
+        "content_type": "application/xml",
+        "body": "<a/>",
+    }
+    with pytest.raises(
+        errors.ConfigurationError, match=r"body: must name \{assertion\}, the JWT of"
+    ):
+        keyturn.plugins.provider_from_data(data)
+
+
+@pytest.mark.parametrize("algorithm", ["", "HS256", "HS384", "HS512"])
+def test_assertion_may_be_signed_with_the_secret(platform: Platform, algorithm: str) -> None:
+    """OpenID Connect's client_secret_jwt would need a method: the server would refuse the HMAC."""
+    data = way("client_secret_jwt", assertion_algorithm=algorithm)
+    connection = platform(data, client_secret="short")
+    request = connection.token_request()
+    fields = parse_qs(request.body.decode())
+    head, claims, signature = fields.pop("client_assertion")[0].split(".")
+    name = algorithm or "HS256"
+    wanted = hmac.digest(b"short", f"{head}.{claims}".encode(), f"sha{name[2:]}")
+
+    assert base64.urlsafe_b64decode(signature + "==") == wanted
+    assert json.loads(base64.urlsafe_b64decode(head + "==")) == {"alg": name, "typ": "JWT"}
+    said = json.loads(base64.urlsafe_b64decode(claims + "=="))
+    assert said.pop("exp") - said.pop("iat") == 300
+    assert len(said.pop("jti")) == 36
+    assert said == {"iss": "cid", "sub": "cid", "aud": "https://login.acme.example/token"}
+    assert fields == {
+        "grant_type": ["client_credentials"],
+        "client_id": ["cid"],
+        "client_assertion_type": ["urn:ietf:params:oauth:client-assertion-type:jwt-bearer"],
+    }
+    assert platform(data, client_secret="other").token_request().fingerprint != request.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("way_of", "algorithm", "problem"),
+    [
+        ("client_secret_jwt", "RS256", "must be HS256, HS384 or HS512 with client_secret_jwt"),
+        ("private_key_jwt", "HS256", "HS256 is for client_secret_jwt only"),
+    ],
+)
+def test_algorithm_must_fit_the_key(way_of: str, algorithm: str, problem: str) -> None:
+    """A public key's owner could sign as the client, or the key not be read."""
+    data = way(way_of, assertion_algorithm=algorithm)
+    url = {"name": "acme", "token_url": "https://login.acme.example/token"}
+    with pytest.raises(errors.ConfigurationError, match=f"assertion_algorithm: {problem}"):
+        keyturn.plugins.provider_from_data(data | url)
 
 
 def test_claim_may_be_new_each_time(platform: Platform) -> None:

@@ -109,7 +109,7 @@ MISTAKES: list[tuple[str, str, str]] = [
     (f'{URL}scope_format = "list"', "scope_format", 'write "array"'),
     (f'{URL}credentials = "secret"', "credentials", 'write "client_secret"'),
     (f'{URL}assertion_algorithm = "rs256"', "assertion_algorithm", 'write "RS256"'),
-    (f'{URL}assertion_algorithm = "HS256"', "assertion_algorithm", "with a private key"),
+    (f'{URL}assertion_algorithm = "HS256"', "assertion_algorithm", "for client_secret_jwt only"),
     (f'{URL}response_encoding = "utf8"', "response_encoding", 'write "utf-8"'),
     # Types.
     (f'{URL}token_status = "201"', "token_status", '(it is "201"); write 201'),

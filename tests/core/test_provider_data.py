@@ -128,8 +128,11 @@ MISTAKES: list[tuple[str, object, str]] = [
     ("token_field", "error", "can't be the field of an error as well"),
     *((name, "X Y", "must be the name of a header") for name in
       ("token_header", "lifetime_header")),
-    *(("assertion_algorithm", name, "must be an algorithm with a private key")
-      for name in ("", "none", "HS256", "rs256", "RS255", "RSA")),
+    *(("assertion_algorithm", name, "must be an algorithm such as RS256")
+      for name in ("none", "HS255", "rs256", "RS255", "RSA")),
+    ("assertion_algorithm", "HS256", "HS256 is for client_secret_jwt only"),
+    *((name, {"X": "{assertion}"}, "the JWT of private_key_jwt") for name in
+      ("parameters", "token_headers", "query", "api_headers", "assertion_claims")),
     *(("token_status", status, "must be from 200 to 299") for status in (0, 199, 300, 400)),
     *(("authorization_header", name, "must be the name of a header") for name in ("", "X Y", "É")),
     *(("authorization_scheme", text, "must be one word, or empty") for text in ("a b", "é", "\n")),

@@ -52,7 +52,14 @@ ABILITIES: dict[str, Ability] = {
     "other media type of the body": differs("content_type"),
     "id and secret as headers": has("client_authentication", "client_secret_headers"),
     "signed JWT (`private_key_jwt`)": has("client_authentication", "private_key_jwt"),
+    "JWT signed with the secret (`client_secret_jwt`)": has(
+        "client_authentication", "client_secret_jwt"
+    ),
+    "JWT elsewhere than as OAuth's parameter": lambda each: "{assertion}" in str(each.description),
     "client certificate": has("client_authentication", "tls_client_auth"),
+    "client certificate beside a secret": lambda each: (
+        each.description.get("credentials") == "client_secret_and_certificate"
+    ),
     "Base64 of one or several values": value_has(encoding="base64", digest=None),
     "hash": value_has(digest=..., hmac_key=None),
     "HMAC": value_has(hmac_key=...),

@@ -172,14 +172,16 @@ def test_assertion_is_the_documented_one(
 ) -> None:
     """The platform would not accept the assertion, or see one `jti` twice."""
     responding(platform, platform.example["response"]).token()
-    golden = platform.example["assertion"]
-    kind = jwk.ECKey if golden["header"]["alg"].startswith("ES") else jwk.RSAKey
-    key = kind.import_key(credentials[f"public {platform.example['settings']['private_key']}"])
-    ids = set()
+    golden, ids = platform.example["assertion"], set()
     for _ in range(2):
-        _, _, body = encode(world.endpoint.requests[-1], world.clock.now)
-        sent = matches(platform.example["request"]["body"], body.decode())
+        _, headers, body = encode(world.endpoint.requests[-1], world.clock.now)
+        wanted = platform.example["request"]
+        places = [(wanted["body"], body.decode())]
+        places += [(value, headers[name]) for name, value in wanted.get("headers", {}).items()]
+        (place,) = [each for each in places if "{assertion}" in each[0]]
+        sent = matches(*place)
         assert sent is not None
+        key = checking_key(platform, credentials)
         decoded = jwt.decode(sent["assertion"], key, algorithms=[golden["header"]["alg"]])
         ids.add(decoded.claims["jti"])
 
@@ -187,6 +189,15 @@ def test_assertion_is_the_documented_one(
         assert golden["claims"].items() <= decoded.claims.items()
         assert 0 < decoded.claims["exp"] - decoded.claims["iat"] <= 3600
     assert len(ids) == 2
+
+
+def checking_key(platform: Platform, credentials: dict[str, str]) -> Any:
+    """Return the key that confirms a platform's assertion."""
+    settings = platform.example["settings"]
+    if "private_key" not in settings:
+        return jwk.OctKey.import_key(settings["client_secret"])
+    kind = jwk.ECKey if settings["private_key"] == "{ec}" else jwk.RSAKey
+    return kind.import_key(credentials[f"public {settings['private_key']}"])
 
 
 @pytest.mark.parametrize(
@@ -306,7 +317,7 @@ def test_files_are_complete() -> None:
         assert platform.provider.title
         assert {"settings", "request", "response", "token", "api", "errors"} <= example.keys()
         assert example["errors"], platform.name
-        assert ("{assertion}" in example["request"]["body"]) == ("assertion" in example)
+        assert ("{assertion}" in str(example["request"])) == ("assertion" in example)
         for name in ("client_secret", "private_key"):
             assert re.match(r"made-up|\{", example["settings"].get(name, "made-up"))
 

@@ -6,6 +6,8 @@ import abc
 import base64
 import contextlib
 import functools
+import hmac
+import json
 import traceback
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 from urllib.parse import quote_plus
@@ -113,7 +115,8 @@ class ClientAssertion(DynamicValue):
     """A JWT that proves who the client is (RFC 7523), with a `jti` that is never used twice.
 
     Args:
-        private_key: The client's private key, as PEM.
+        private_key: The client's private key, as PEM or JWK; with HS256, HS384 and HS512, its
+            secret.
         key_id: Names the key to the authorization server, if it knows several.
         key_header: The JWT's header that names it (RFC 7515 section 4.1).
         algorithm: The signature's algorithm (RFC 7518 section 3.1), such as `RS256`.
@@ -135,13 +138,6 @@ class ClientAssertion(DynamicValue):
             keyturn.errors.ConfigurationError: The key can't be read, is larger than 4096 bits, or
                 is of another kind than the algorithm needs.
         """
-        what = f"private_key: can't sign with {self.algorithm}"
-        hint = "Give the unencrypted private key as PEM or JWK, of the algorithm's kind."
-        if problem := private_key_problem(self.private_key.reveal()):
-            raise errors.ConfigurationError(f"{what}: it {problem}.", hint=hint)
-        with importing:
-            from joserfc import jwt
-
         header = {"alg": self.algorithm, "typ": "JWT"}
         if self.key_id is not None:
             header[self.key_header] = self.key_id
@@ -151,12 +147,27 @@ class ClientAssertion(DynamicValue):
             **{name: _claim(value, now) for name, value in self.claims.items()},
             "jti": RandomId().value(now),
         }
+        if self.algorithm.startswith("HS"):
+            return self._with_secret(header, claims)
+        what = f"private_key: can't sign with {self.algorithm}"
+        hint = "Give the unencrypted private key as PEM or JWK, of the algorithm's kind."
+        if problem := private_key_problem(self.private_key.reveal()):
+            raise errors.ConfigurationError(f"{what}: it {problem}.", hint=hint)
+        with importing:
+            from joserfc import jwt
 
         def sign() -> str:
             key = _signing_key(self.private_key.reveal(), _KEY_TYPES[self.algorithm[:2]])
             return jwt.encode(header, claims, key, algorithms=[self.algorithm])
 
         return usable(sign, what, hint)
+
+    def _with_secret(self, header: dict[str, str], claims: dict[str, Any]) -> str:
+        """Return the JWT, signed with an HMAC (RFC 7518 section 3.2), whatever the key's length."""
+        parts = [json.dumps(each, separators=(",", ":")).encode() for each in (header, claims)]
+        signed = b".".join(map(_base64url, parts))
+        key, digest = self.private_key.reveal().encode(), f"sha{self.algorithm[2:]}"
+        return b".".join([signed, _base64url(hmac.digest(key, signed, digest))]).decode()
 
     def inputs(self) -> Iterable[str | Secret]:
         parts: list[str | Secret] = [
@@ -179,6 +190,10 @@ def _signing_key(text: str, kind: Literal["RSA", "EC", "OKP"]) -> Any:
     from joserfc import jwk
 
     return jwk.JWKRegistry.import_key(jwk_of(text) or text, kind)
+
+
+def _base64url(content: bytes) -> bytes:
+    return base64.urlsafe_b64encode(content).rstrip(b"=")
 
 
 class StructuredValue(DynamicValue):

@@ -16,7 +16,13 @@ from keyturn._http.urls import origin, url_problem
 from keyturn._http.values import DEFECT, defect
 from keyturn._http.values import translate_errors as translate
 from keyturn._names import did_you_mean
-from keyturn._providers import api_authorization, named_values, steps, templates
+from keyturn._providers import (
+    api_authorization,
+    client_authentication,
+    named_values,
+    steps,
+    templates,
+)
 from keyturn._providers.checks import header_name
 from keyturn._providers.data import DATA, Datum, datum_types
 from keyturn._providers.kinds import (
@@ -40,7 +46,6 @@ from keyturn._token import Token
 P = ParamSpec("P")
 T = TypeVar("T")
 
-NEEDED_SETTINGS = {"private_key_jwt": "private_key", "tls_client_auth": "certificate"}
 # `titel` is as similar to `title`; `client_auth` to `client_authentication` is less so.
 _MISSPELT = 0.8
 
@@ -241,7 +246,11 @@ def _names_for(provider: Provider[Any], name: str, datum: Datum) -> Container[st
         return api_authorization.ApiNames()
     has_steps = datum.template in {"token_request", "json"}
     has_steps = has_steps or name in {"token_url", "revocation_url"}
-    return steps.StepNames(provider) if has_steps else ()
+    names = steps.StepNames(provider) if has_steps else ()
+    is_signed = provider.client_authentication in [*client_authentication.SIGNED]
+    if is_signed and name in client_authentication.PLACES:
+        return named_values.Either(names, {"assertion"})
+    return names
 
 
 def _mapping(value: object) -> Mapping[str, Any]:
@@ -261,13 +270,16 @@ def _value_problem(value: Any, annotation: Any, datum: Datum) -> str | None:
 def _problems_together(data: Any, settings: type[Settings]) -> Iterator[tuple[str, str]]:
     """Yield which data do not go together."""
     way = data.client_authentication
-    needed = NEEDED_SETTINGS.get(way)
+    needed = client_authentication.NEEDED_SETTINGS.get(way)
     if needed and needed not in {*dir(settings), *fields_of(settings)}:
         yield "client_authentication", f"needs the setting {needed}"
-    sent = {
-        "client_secret_post": {data.client_id_name, data.client_secret_name},
-        "private_key_jwt": {data.client_id_name, data.assertion_name, "client_assertion_type"},
-    }.get(way, set())
+    sent: set[str] = set()
+    if way == "client_secret_post":
+        sent = {data.client_id_name, data.client_secret_name}
+    elif way in client_authentication.SIGNED:
+        is_named = client_authentication.names_assertion(data)
+        sent = {data.assertion_name, "client_assertion_type"} if not is_named else set()
+        sent.add(data.client_id_name)
     for name in data.parameters:
         # RFC 6749 section 3.2 forbids a parameter that is sent twice.
         if name in sent or (name == "grant_type" and data.grant_type):
@@ -278,6 +290,7 @@ def _problems_together(data: Any, settings: type[Settings]) -> Iterator[tuple[st
         if problem:
             yield name, problem
     yield from named_values.problems(_mapping(data.values), settings, data.names)
+    yield from client_authentication.problems(data)
     yield from request_problems(data)
     if data.method == "GET" and data.body_format not in {"query", ""}:
         yield "body_format", "must be query with method GET, which has no body"

@@ -91,6 +91,7 @@ _VALUES: dict[str, dict[str, str]] = {
         "client_secret_basic": "basic header http_basic basic_auth authorization_header in_header",
         "client_secret_post": "post body form request_body params in_body in_params secret_post",
         "private_key_jwt": "jwt assertion private_key jwt_bearer client_assertion key signed_jwt",
+        "client_secret_jwt": "secret_jwt hmac_jwt hs256 symmetric_jwt",
         "tls_client_auth": "mtls tls certificate mutual_tls self_signed_tls_client_auth",
         "client_secret_headers": "headers custom_headers custom_header",
         "client_secret_basic_raw": "raw basic_raw raw_basic",

@@ -30,12 +30,16 @@ _TEMPLATE_KEYS = ("template", "encoding", "digest", "hmac_key")
 _TEMPLATES = ("template", "hmac_key")
 _TIME_KEYS = ("time", "offset", "timezone")
 _NAME_PATTERN = r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*"
-_RESERVED = frozenset({"uuid", "request", "token", "previous", "discovery"})
+_RESERVED = frozenset({"uuid", "assertion", "request", "token", "previous", "discovery"})
 _REQUEST: Mapping[str, Value | None] = MappingProxyType(
     {f"request.{part}": RequestPart(part) for part in ("method", "url", "path", "query", "body")}
 )
 # What makes a value vary from request to request; "" stands for the time.
 _VARYING = frozenset({"", "uuid", *_REQUEST})
+_ASSERTION = (
+    "the JWT of private_key_jwt and client_secret_jwt, which is for token_headers, query, body and "
+    "parameters"
+)
 _NO_NAMES: Mapping[str, Value | None] = MappingProxyType({})
 
 
@@ -59,10 +63,10 @@ def named_values(
             known[name] = None  # API requests know the token, and token requests other steps
     for name, table in values.items():
         known[name] = _value(name, table, settings, known)
-    return _Names({name: known[name] for name in values}, names)
+    return Names({name: known[name] for name in values}, names)
 
 
-class _Names(dict[str, "Value | None"]):
+class Names(dict[str, "Value | None"]):
     """Values by their names, and others, which another mapping has."""
 
     def __init__(self, own: Mapping[str, Value | None], others: Mapping[str, Value | None]) -> None:
@@ -182,7 +186,12 @@ def template_problem(
         is_header: Whether it is for a header, which is made for each request.
         names: What it may name besides.
     """
-    for name in sorted(templates.names_in(template) & values.keys()):
+    used = templates.names_in(template)
+    if "assertion" in used and not any(
+        "assertion" in each for each in (names, values, fields_of(settings))
+    ):
+        return f"names {{assertion}}, {_ASSERTION}"
+    for name in sorted(used & values.keys()):
         behind = _behind(name, values)
         is_varying = not is_header and not behind.isdisjoint(_VARYING)
         if use != "api_request" and any(map(_is_of_token, behind)):

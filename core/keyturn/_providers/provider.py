@@ -7,11 +7,18 @@ import json
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from keyturn import errors
-from keyturn._http.request import ClientCertificate, Pairs, TokenRequest
+from keyturn._http.request import TokenRequest
 from keyturn._http.steps import step_value
 from keyturn._http.urls import is_below, origin, url_problem
-from keyturn._http.values import BasicCredentials, ClientAssertion, reveal
+from keyturn._http.values import reveal
 from keyturn._providers import api_authorization, steps, templates, token_response
+from keyturn._providers.client_authentication import (
+    SIGNED,
+    authentication,
+    certificate,
+    names_assertion,
+    with_assertion,
+)
 from keyturn._providers.data import DATA, ApiData, RequestData, TokenResponseMapping
 from keyturn._providers.datum import NO_TABLE
 from keyturn._providers.named_values import named_values
@@ -33,7 +40,6 @@ S = TypeVar("S", bound=Settings)
 
 # How values in a body are encoded, by a part of its media type.
 _BODY_ENCODINGS: dict[str, Encoding] = {"xml": "xml", "json": "json", "urlencoded": "form", "": ""}
-_ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
 class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
@@ -78,8 +84,10 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
         """Return the whole token request for these settings, fingerprint excepted."""
         url = settings.token_url or self.expand(self.token_url, settings)
         grant = (("grant_type", self.grant_type),) if self.grant_type else ()
-        parameters, headers = self._authentication(settings, url)
         names = self._names(settings)
+        if self.client_authentication in SIGNED and names_assertion(self):
+            names = with_assertion(self, settings, url, names)
+        parameters, headers = authentication(self, settings, url, names)
         if self.content_type:
             headers = (("Content-Type", self.content_type), *headers)
         return TokenRequest(
@@ -100,7 +108,7 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
             scope_separator=self.scope_separator,
             body_format=self.body_format,
             extra_headers=(*headers, *templates.render_all(self.token_headers, settings, names)),
-            certificate=_certificate(settings),
+            certificate=certificate(settings),
             response_mapping=self._response_mapping(settings),
         )
 
@@ -193,14 +201,14 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
 
     def revocation_to(self, url: str, settings: S, token: Token) -> TokenRequest:
         """Return the request that revokes a token at the endpoint `url`."""
-        parameters, headers = self._authentication(settings, url)
+        parameters, headers = authentication(self, settings, url, self._names(settings))
         return TokenRequest(
             provider=self.name,
             url=url,
             parameters=(*parameters, ("token", Secret(token.access_token))),
             body_format=self.body_format,
             extra_headers=headers,
-            certificate=_certificate(settings),
+            certificate=certificate(settings),
         )
 
     def warnings(self, settings: S) -> Iterable[str]:
@@ -238,57 +246,6 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
             return templates.address(template, settings)
         return steps.expand(template, settings, steps.StepNames(self))
 
-    def _authentication(self, settings: S, url: str) -> tuple[Pairs, Pairs]:
-        """Return the parameters and the headers that authenticate the client at an endpoint.
-
-        What the settings don't have is not sent, such as the secret of a public client.
-        """
-        way = self.client_authentication
-        client_id: str | None = getattr(settings, "client_id", None)
-        secret: Secret | None = getattr(settings, "client_secret", None)
-        if secret is not None and way in {"client_secret_basic", "client_secret_basic_raw"}:
-            credentials = BasicCredentials(
-                client_id or "", secret, form_encoded=way == "client_secret_basic"
-            )
-            return (), (("Authorization", credentials),)
-        values: dict[str, str | Secret | None] = {self.client_id_name: client_id}
-        if way not in {"private_key_jwt", "tls_client_auth"}:
-            values[self.client_secret_name] = secret
-        pairs = tuple((name, each) for name, each in values.items() if name and each is not None)
-        if way == "private_key_jwt":
-            return (*pairs, *self._assertion(settings, url)), ()
-        return ((), pairs) if way == "client_secret_headers" else (pairs, ())
-
-    def _assertion(self, settings: S, url: str) -> Pairs:
-        private_key: Secret | None = getattr(settings, "private_key", None)
-        if private_key is None:
-            raise errors.ConfigurationError(
-                f"provider {self.name}: private_key_jwt needs the setting private_key."
-            )
-        client_id, names = getattr(settings, "client_id", None), self._names(settings)
-        claims = {
-            "iss": client_id,
-            "sub": client_id,
-            "aud": (
-                templates.render(self.assertion_audience, settings, names)
-                if self.assertion_audience
-                else step_value(url) or url
-            ),
-            **dict(templates.render_all(self.assertion_claims, settings, names)),
-        }
-        assertion = ClientAssertion(
-            private_key=private_key,
-            key_id=getattr(settings, "key_id", None),
-            key_header=self.assertion_key_header,
-            algorithm=self.assertion_algorithm,
-            claims={name: value for name, value in claims.items() if value},
-            lifetime=self.assertion_lifetime,
-        )
-        # RFC 7521 section 4.2; where a JWT is the grant itself (section 4.1), no type goes with it.
-        is_authentication = self.assertion_name == "client_assertion"
-        kind = (("client_assertion_type", _ASSERTION_TYPE),) if is_authentication else ()
-        return (*kind, (self.assertion_name, assertion))
-
     def _names(self, settings: S) -> Mapping[str, Value | None]:
         """Return the values of other steps, and those of `values`, by their names in templates."""
         is_first = self.previous is None and self.discovery is None
@@ -311,10 +268,3 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
         data["missing_lifetime"] = self.assumed_lifetime(settings)
         digest = hashlib.sha256(json.dumps(data, sort_keys=True, default=dict).encode())
         return digest.hexdigest()[:16]
-
-
-def _certificate(settings: Settings) -> ClientCertificate | None:
-    """Return the client's certificate, if the settings name one (RFC 8705)."""
-    names = ("certificate", "certificate_key", "certificate_password")
-    path, key, password = (getattr(settings, name, None) for name in names)
-    return None if path is None else ClientCertificate(path, key=key, password=password)

@@ -16,6 +16,7 @@ ClientAuthentication = Literal[
     "client_secret_basic_raw",
     "client_secret_headers",
     "private_key_jwt",
+    "client_secret_jwt",
     "tls_client_auth",
 ]
 
@@ -97,17 +98,20 @@ class RequestData:
         default="scope",
     )
     assertion_name: ClassVar[str] = datum(
-        "The parameter of the signed JWT, with `private_key_jwt`; `assertion` where the JWT is the "
-        "grant (RFC 7521 section 4).",
+        "The parameter of the signed JWT, with `private_key_jwt` and `client_secret_jwt`; "
+        "`assertion` where the JWT is the grant (RFC 7521 section 4). A JWT that `token_headers`, "
+        "`query`, `body` or `parameters` name, as `{assertion}`, is there instead.",
         default="client_assertion",
         check=checks.required,
     )
     assertion_algorithm: ClassVar[str] = datum(
-        "How the JWT is signed (RFC 7518 section 3.1).",
-        default="RS256",
+        "How the JWT is signed (RFC 7518 section 3.1); by default with `RS256`, or with `HS256` "
+        "for `client_secret_jwt`.",
+        default="",
         check=checks.matches(
-            r"(?:RS|PS|ES)(?:256|384|512)|ES256K|EdDSA|Ed25519|Ed448",
-            "must be an algorithm with a private key, such as RS256, PS256, ES256 or EdDSA",
+            r"(?:(?:HS|RS|PS|ES)(?:256|384|512)|ES256K|EdDSA|Ed25519|Ed448)?",
+            "must be an algorithm such as RS256, PS256, ES256 or EdDSA, or HS256 with "
+            "client_secret_jwt",
         ),
     )
     assertion_key_header: ClassVar[str] = datum(

@@ -8,8 +8,8 @@ from keyword import kwlist
 from typing import Any, Literal
 
 from keyturn import errors
-from keyturn._providers.calls import NEEDED_SETTINGS
 from keyturn._providers.checks import between
+from keyturn._providers.client_authentication import NEEDED_SETTINGS
 from keyturn._providers.fields import choice, domain, file, label, pem, setting, url
 from keyturn._providers.kinds import REQUIRED, choice_problem, convert, fields_of, kind_of
 from keyturn._providers.patterns import number_check, pattern_problem, text_check
@@ -28,11 +28,19 @@ from keyturn._secret import Secret
 # The type of a field, and its declaration.
 Field = tuple[Any, Any]
 
+
+class _CertificateAndSecret(CertificateSettings):
+    """The settings of a provider whose clients have a certificate and a secret."""
+
+    client_secret: Secret = setting("Client secret", "The client's secret.")
+
+
 CREDENTIALS: dict[str, type[Settings]] = {
     "client_secret": ConfidentialSettings,
     "public": ClientSettings,
     "private_key": KeySettings,
     "certificate": CertificateSettings,
+    "client_secret_and_certificate": _CertificateAndSecret,
     "none": Settings,
 }
 CREDENTIAL_FIELDS = {

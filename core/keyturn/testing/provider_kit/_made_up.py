@@ -94,7 +94,7 @@ def candidates(provider: Provider[Any], name: str) -> Iterator[Any]:
     elif schema.get("format") in {"uri", "uri-reference"}:
         yield from (f"https://{label}.example" for label in _LABELS)
     elif name == "private_key":
-        yield private_key(provider.assertion_algorithm)
+        yield private_key(provider.assertion_algorithm or "RS256")
     else:
         yield from _MAKERS[kind](schema)
 

@@ -1,0 +1,142 @@
+"""How a client authenticates at an endpoint: what is sent for its credentials."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from keyturn import errors
+from keyturn._http.composed import Composed
+from keyturn._http.request import ClientCertificate, Pairs
+from keyturn._http.steps import step_value
+from keyturn._http.values import BasicCredentials, ClientAssertion
+from keyturn._providers import templates
+from keyturn._providers.named_values import Names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from keyturn._http.values import Value
+    from keyturn._providers.provider import Provider
+    from keyturn._providers.settings import Settings
+    from keyturn._secret import Secret
+
+# The ways with a signed JWT, and what signs it, by the name of the setting.
+SIGNED = {"private_key_jwt": "private_key", "client_secret_jwt": "client_secret"}
+# The settings that ways need.
+NEEDED_SETTINGS = {**SIGNED, "tls_client_auth": "certificate"}
+_ALGORITHMS = {"private_key_jwt": "RS256", "client_secret_jwt": "HS256"}
+_ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+# The data whose templates may name the JWT.
+PLACES = ("token_headers", "query", "body", "parameters")
+
+
+def authentication(
+    provider: Provider[Any], settings: Settings, url: str, names: Mapping[str, Value | None]
+) -> tuple[Pairs, Pairs]:
+    """Return the parameters and the headers that authenticate the client at an endpoint.
+
+    What the settings don't have is not sent, such as the secret of a public client.
+
+    Args:
+        provider: The provider.
+        settings: The settings.
+        url: The endpoint.
+        names: What the templates of a JWT's claims may name. It is no parameter if it is in them.
+    """
+    way = provider.client_authentication
+    client_id: str | None = getattr(settings, "client_id", None)
+    secret: Secret | None = getattr(settings, "client_secret", None)
+    if secret is not None and way in {"client_secret_basic", "client_secret_basic_raw"}:
+        credentials = BasicCredentials(
+            client_id or "", secret, form_encoded=way == "client_secret_basic"
+        )
+        return (), (("Authorization", credentials),)
+    values: dict[str, str | Secret | None] = {provider.client_id_name: client_id}
+    if way not in NEEDED_SETTINGS:
+        values[provider.client_secret_name] = secret
+    pairs = tuple((name, each) for name, each in values.items() if name and each is not None)
+    if way in SIGNED and "assertion" not in names:
+        # RFC 7521 section 4.2; where a JWT is the grant itself (section 4.1), it has no type.
+        is_authentication = provider.assertion_name == "client_assertion"
+        kind = (("client_assertion_type", _ASSERTION_TYPE),) if is_authentication else ()
+        signed = assertion(provider, settings, url, names)
+        return (*pairs, *kind, (provider.assertion_name, signed)), ()
+    return ((), pairs) if way == "client_secret_headers" else (pairs, ())
+
+
+def assertion(
+    provider: Provider[Any], settings: Settings, url: str, names: Mapping[str, Value | None]
+) -> ClientAssertion:
+    """Return the signed JWT that authenticates the client; see `authentication`.
+
+    Raises:
+        keyturn.errors.ConfigurationError: The settings have nothing that signs it.
+    """
+    way = provider.client_authentication
+    key: Secret | None = getattr(settings, SIGNED[way], None)
+    if key is None:
+        raise errors.ConfigurationError(
+            f"provider {provider.name}: {way} needs the setting {SIGNED[way]}."
+        )
+    client_id = getattr(settings, "client_id", None)
+    claims = {
+        "iss": client_id,
+        "sub": client_id,
+        "aud": (
+            templates.render(provider.assertion_audience, settings, names)
+            if provider.assertion_audience
+            else step_value(url) or url
+        ),
+        **dict(templates.render_all(provider.assertion_claims, settings, names)),
+    }
+    return ClientAssertion(
+        private_key=key,
+        key_id=getattr(settings, "key_id", None),
+        key_header=provider.assertion_key_header,
+        algorithm=provider.assertion_algorithm or _ALGORITHMS[way],
+        claims={name: value for name, value in claims.items() if value},
+        lifetime=provider.assertion_lifetime,
+    )
+
+
+def names_assertion(data: Any) -> bool:
+    """Return whether a provider's token request has the JWT where its templates name it.
+
+    Args:
+        data: The provider, or its data as attributes.
+    """
+    return data.client_authentication in SIGNED and any(
+        "assertion" in templates.names_in(each)
+        for place in PLACES
+        for each in templates.strings_in(getattr(data, place))
+    )
+
+
+def with_assertion(
+    provider: Provider[Any], settings: Settings, url: str, names: Mapping[str, Value | None]
+) -> Mapping[str, Value | None]:
+    """Return what templates may name, the JWT included; it is signed once in a request."""
+    signed = Composed(parts=(assertion(provider, settings, url, names),), name="assertion")
+    return Names({"assertion": signed}, names)
+
+
+def problems(data: Any) -> Iterator[tuple[str, str]]:
+    """Yield which data of a client's authentication do not go together; a wrong datum is empty.
+
+    Args:
+        data: The data, as attributes.
+    """
+    way, algorithm = data.client_authentication, data.assertion_algorithm
+    if algorithm.startswith("HS") and way != "client_secret_jwt":
+        yield "assertion_algorithm", f"{algorithm} is for client_secret_jwt only"
+    elif algorithm and not algorithm.startswith("HS") and way == "client_secret_jwt":
+        yield "assertion_algorithm", "must be HS256, HS384 or HS512 with client_secret_jwt"
+    if way in SIGNED and data.body and data.body_format != "query" and not names_assertion(data):
+        yield "body", f"must name {{assertion}}, the JWT of {way}: no parameter is sent beside it"
+
+
+def certificate(settings: Settings) -> ClientCertificate | None:
+    """Return the client's certificate, if the settings name one (RFC 8705)."""
+    names = ("certificate", "certificate_key", "certificate_password")
+    path, key, password = (getattr(settings, name, None) for name in names)
+    return None if path is None else ClientCertificate(path, key=key, password=password)
