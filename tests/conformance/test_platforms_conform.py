@@ -20,6 +20,8 @@ NAMES = (
     "lark",
     "okta",
     "salesforce",
+    "salesforce-data-cloud",
+    "smart-backend-services",
     "wechat",
     "zoom",
 )

@@ -8,6 +8,8 @@ import hmac
 import logging
 
 import attrs
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 
 import keyturn
 from keyturn import Secret
@@ -189,3 +191,116 @@ class Random(Acme):
 
     token_headers = {"X-Request": "{uuid}"}
     body_format = "json"
+
+
+class _Login(Acme):
+    token_url = "https://login.acme.example/token"
+    token_headers = {"X-Step": "1"}
+
+
+@good
+class Exchanges(Acme):
+    """Exchanges the token of a step of its own, at another host."""
+
+    token_url = "https://{tenant}.acme.example/exchange"
+    parameters = {"assertion": "{previous.access_token}", "session": "{previous.session.id}"}
+    previous = _Login()
+
+
+@good
+class Discovers(Acme):
+    """Has its endpoints in a document."""
+
+    discovery = keyturn.plugins.Discovery(
+        "https://{tenant}.acme.example/.well-known/openid-configuration"
+    )
+    token_url = "{discovery.token_endpoint}"
+    revocation_url = "{discovery.revocation_endpoint}"
+
+
+class _Signed(keyturn.plugins.DynamicValue):
+    """A signature that differs each time, as ECDSA's does."""
+
+    def __init__(self, settings) -> None:
+        self._tenant, self._secret = settings.tenant, settings.client_secret
+
+    def value(self, now):
+        key = ec.derive_private_key(len(self._secret.reveal()), ec.SECP256R1())
+        text = f"{self._tenant}:{int(now)}".encode()
+        return key.sign(text, ec.ECDSA(hashes.SHA256())).hex()
+
+    def inputs(self):
+        return (self._tenant, self._secret)
+
+
+@good
+class SignsDifferently(Acme):
+    """Signs its requests with a signature that is never the same."""
+
+    def token_request(self, settings):
+        request = super().token_request(settings)
+        header = ("X-Signature", _Signed(settings))
+        return attrs.evolve(request, extra_headers=(*request.extra_headers, header))
+
+
+@good
+class InQuery(Acme):
+    """Sends the token in the query, and knows a rejected one by codes of its own."""
+
+    authorization_query = "access_token"
+    api_query = {"version": "7"}
+    rejected_status = frozenset({401, 498})
+    rejected_field = "fault.code"
+    rejected_codes = ("E7", "E8")
+
+
+@good
+class OfValues(Acme):
+    """Makes values of settings, with a time, a digest and an encoding."""
+
+    values = {
+        "pair": {"template": "{client_id}:{side}", "encoding": "base64"},
+        "today": {"time": "%Y-%m-%d"},
+        "signature": {
+            "template": "{pair}{today}",
+            "digest": "sha256",
+            "hmac_key": "{client_secret}",
+        },
+    }
+    token_headers = {"X-Day": "{today}", "X-Signature": "{signature}"}
+    authorization_value = "Acme {pair}:{token}"
+
+
+@good
+class OfBody(Acme):
+    """Sends a body of its own format beside a query, and reads XML."""
+
+    client_authentication = "client_secret_basic"
+    grant_type = ""
+    body = "<login><side>{side}</side></login>"
+    content_type = "application/xml"
+    query = {"version": "7"}
+    response_format = "xml"
+    token_field = "login.token"
+    lifetime_field = "login.seconds"
+    token_type = ""
+
+
+@good
+class OfSession(Acme):
+    """Sends another field of the token's response with each API request."""
+
+    authorization_value = "Session {token.session.id}"
+    api_headers = {"X-Side": "{side}", "X-Shop": "{token.shop}"}
+
+
+@good
+class OfTokenDigest(Acme):
+    """Sends the token in Basic, and a digest of it in a header."""
+
+    values = {
+        "pair": {"template": "{tenant}:{token}", "encoding": "base64"},
+        "digest": {"template": "{token}", "digest": "sha256"},
+    }
+    authorization_value = "Basic {pair}"
+    api_headers = {"X-Side": "{side}", "X-Digest": "{digest}"}

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from keyturn import errors
+from keyturn._http.steps import STEP_NAMES, known_address
 from keyturn._http.urls import is_below, url_problem
 from keyturn._providers.calls import translate_errors
 from keyturn._providers.kinds import fields_of
@@ -24,9 +25,11 @@ from keyturn.testing.provider_kit._suffixes import is_shared, registered_domain
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from keyturn._providers.provider import Provider
     from keyturn._token import Token
     from keyturn.testing.provider_kit._subject import Subject
 
+_ADDRESSES = ("token_url", "api_url", "revocation_url")
 _EVIL = "https://evil.example/api"
 _SLUGS = ("evil.example/", "evil.example#", "a@evil.example")
 # The depths at which a response holds a URL.
@@ -81,15 +84,25 @@ def foreign_api_address(subject: Subject) -> None:
 def shared_domains(subject: Subject) -> None:
     """No token goes to a domain below which anyone can register a host."""
     provider = subject.effective_provider
-    host = urlsplit(subject.request().url).hostname or ""
+    host = urlsplit(known_address(subject.request())).hostname or ""
     for domain in provider.api_domains:
         if is_shared(domain, host):
             raise CheckFailed(
                 f"api_domains has {domain!r}, below which anyone can register a host.",
                 "name the platform's own domains only.",
             )
-    for datum in ("token_url", "api_url", "revocation_url"):
-        for name, domain in _PLACEHOLDER_REGEX.findall(getattr(provider, datum)):
+    for step, each in _steps_of(provider):
+        for domain in getattr(each, "domains", ()):
+            if is_shared(domain, host):
+                raise CheckFailed(
+                    f"the domains of {step} have {domain!r}, below which anyone can register a "
+                    "host.",
+                    f"name the platform's own domains only in {step}.",
+                )
+    addresses = [(name, getattr(provider, name)) for name in _ADDRESSES]
+    addresses += [(step, each.token_url) for step, each in _steps_of(provider)]
+    for datum, template in addresses:
+        for name, domain in _PLACEHOLDER_REGEX.findall(template):
             field = fields_of(subject.provider.settings).get(name)
             is_free = field is not None and not field.metadata.get("choices")
             if is_free and is_shared(domain, domain):
@@ -100,11 +113,21 @@ def shared_domains(subject: Subject) -> None:
                 )
 
 
+def _steps_of(provider: Provider[Any]) -> Iterator[tuple[str, Provider[Any]]]:
+    """Yield the steps before a provider's token request, with those before them."""
+    for name in STEP_NAMES:
+        step: Provider[Any] | None = getattr(provider, name)
+        if step is not None:
+            yield name, step
+            yield from _steps_of(step)
+
+
 def own_domains(subject: Subject) -> list[str]:
     """Return the platform's own domains."""
-    host = urlsplit(subject.request().url).hostname or ""
+    host = urlsplit(known_address(subject.request())).hostname or ""
     declared = subject.effective_provider.api_domains
-    return list(dict.fromkeys((*declared, host, registered_domain(host))))
+    documents = [each for _, step in _steps_of(subject.effective_provider) for each in step.domains]
+    return list(dict.fromkeys((*declared, *documents, host, registered_domain(host))))
 
 
 def _hostile(domains: list[str]) -> Iterator[str]:

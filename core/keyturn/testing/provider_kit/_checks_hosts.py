@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from keyturn import errors
+from keyturn._http.steps import known_address
 from keyturn._http.urls import origin, url_problem
 from keyturn._providers.calls import translate_errors
 from keyturn._providers.settings import read
@@ -18,6 +19,7 @@ from keyturn.testing.provider_kit._made_up import (
     string_settings,
     url_settings,
 )
+from keyturn.testing.provider_kit._pinned import at_known_address, with_steps
 
 if TYPE_CHECKING:
     from keyturn._providers.provider import Provider
@@ -135,7 +137,9 @@ def _addresses(subject: Subject, changes: dict[str, str]) -> dict[str, str]:
                 f"the header {header} of API requests holds control characters from a setting.",
                 "let the setting's check reject them, or api_request_headers.",
             )
-    found = {"token endpoint": request.url}
+    found = {"token endpoint": known_address(request)}
+    steps = with_steps(request)[1:]
+    found |= {f"step {number}": known_address(step) for number, step in enumerate(steps, 1)}
     with contextlib.suppress(errors.ConfigurationError):
         base = translate_errors(provider.name, lambda: provider.api_url_for(settings, _TOKEN))
         if base is not None:
@@ -145,7 +149,7 @@ def _addresses(subject: Subject, changes: dict[str, str]) -> dict[str, str]:
             provider.name, lambda: provider.revocation_request(settings, _TOKEN)
         )
         if revocation is not None:
-            found["revocation endpoint"] = revocation.url
+            found["revocation endpoint"] = at_known_address(revocation, request).url
     return found
 
 

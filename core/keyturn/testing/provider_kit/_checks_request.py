@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import json
 import re
@@ -11,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from keyturn._http.steps import known_address
 from keyturn._http.values import DynamicValue
 from keyturn._providers.checks import header_name
+from keyturn._providers.steps import steps_of
 from keyturn.testing.provider_kit import _samples as samples
 from keyturn.testing.provider_kit._audit import Watch, watched
 from keyturn.testing.provider_kit._elsewhere import elsewhere
@@ -38,6 +41,7 @@ _CHANGING = {
     "{assertion}": r"[\w-]+\.[\w-]+\.[\w-]+",
     "{changing}": r".+?",
 }
+_STEP_VALUE_REGEX = re.compile(r"(?:\{|%7B)(?:discovery|previous)\.[\w.-]+(?:\}|%7D)")
 NO_IO = (
     "let a method use settings, response and token alone; what it reads must be a setting, and "
     "what is new for each request a keyturn.plugins.DynamicValue."
@@ -77,9 +81,10 @@ def well_formed_request(subject: Subject) -> None:
     request = subject.request()
     given = [value for value in subject.values.values() if isinstance(value, str)]
     local = any(value.startswith("http://") for value in given)
-    if not (local or request.url.startswith("https://")):
+    address = known_address(request)
+    if not (local or address.startswith("https://")):
         raise CheckFailed(
-            f"the token endpoint is {request.url}, but secrets go over https only.",
+            f"the token endpoint is {address}, but secrets go over https only.",
             "correct token_url, or token_request.",
         )
     for name, value in request.headers.items():
@@ -239,6 +244,10 @@ def _literal(request: TokenRequest) -> str:
 
 
 def _matches(golden: str, sent: str) -> bool:
+    # What a step's response has is documented as any value.
+    of_steps = map(re.escape, _STEP_VALUE_REGEX.split(sent))
+    if re.fullmatch(".+?".join(of_steps), golden, re.DOTALL):
+        return True
     pattern = re.escape(golden)
     for placeholder, fit in _CHANGING.items():
         pattern = pattern.replace(re.escape(placeholder), fit)
@@ -256,8 +265,9 @@ def _differs(part: str, wanted: str, sent: str, request: TokenRequest) -> None:
 
 
 def _pairs(request: TokenRequest) -> list[tuple[str, str, Any]]:
-    """Return the parts of a request: kind, name and value."""
+    """Return the parts of a request, and of the steps before it: kind, name and value."""
     return [
+        *(each for _, step in request.steps for each in _pairs(step)),
         ("part", "url", request.url),
         ("part", "method", request.method),
         ("part", "partition", request.partition),
@@ -285,7 +295,12 @@ def _methods(
     provider, response = subject.effective_provider, samples.to_response(subject.sample.response)
     request = subject.request()
     error = samples.to_response(samples.error_response(provider, "invalid_client", 401))
+    steps = [
+        (f"token_request of {name}", functools.partial(step.token_request, own))
+        for name, step, own in steps_of(provider, given)
+    ]
     return [
+        *steps,
         ("for_settings", lambda: subject.provider.for_settings(given)),
         ("token_request", lambda: provider.token_request(given)),
         ("read_token", lambda: provider.read_token(given, response, request)),

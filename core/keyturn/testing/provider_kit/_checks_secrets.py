@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus, urlsplit
 
 from keyturn import errors
+from keyturn._http.steps import known_address
 from keyturn._http.urls import is_below, url_problem
 from keyturn._http.values import reveal
 from keyturn._providers.settings import read
@@ -22,6 +23,7 @@ from keyturn.testing.provider_kit import _samples as samples
 from keyturn.testing.provider_kit._checks_foreign import own_domains
 from keyturn.testing.provider_kit._examples import CheckFailed
 from keyturn.testing.provider_kit._made_up import secret_settings
+from keyturn.testing.provider_kit._pinned import at_known_address, with_steps
 from keyturn.testing.provider_kit._watch import captured_output, plugin_errors
 
 if TYPE_CHECKING:
@@ -35,15 +37,7 @@ if TYPE_CHECKING:
 # A token of this many characters occurs nowhere by chance.
 _LONG = 12
 _ALGORITHMS = (
-    "md5",
-    "sha1",
-    "sha224",
-    "sha256",
-    "sha384",
-    "sha512",
-    "sha3_256",
-    "blake2b",
-    "blake2s",
+    *("md5", "sha1", "sha224", "sha256", "sha384", "sha512", "sha3_256", "blake2b", "blake2s"),
 )
 _MOVED = "https://moved.example/made-up/revoke"
 _CANARY = f"canary-{secrets.token_hex(8)}"
@@ -53,6 +47,11 @@ def no_secret_in_url(subject: Subject) -> None:
     """No secret is in the URL, nor in what is shown of the token request."""
     changes = canaries(subject)
     request = subject.request(**changes)
+    for each in with_steps(request):
+        _judge_shown(subject, each, changes)
+
+
+def _judge_shown(subject: Subject, request: TokenRequest, changes: Mapping[str, Any]) -> None:
     for name, forms in _hidden(subject, changes).items():
         if _found(forms, request.url):
             raise CheckFailed(
@@ -115,6 +114,7 @@ def revocation(subject: Subject) -> None:
         subject.note("the provider has no revocation endpoint.")
         return
     fix = "start from self.revocation_to(url, settings, token)."
+    request = at_known_address(request, subject.request())
     problem = url_problem(request.url)
     if _found(_forms(token.access_token), request.url):
         raise CheckFailed("revocation_request has the token in the URL.", fix)
@@ -171,7 +171,7 @@ def _judge_moved(subject: Subject, token: Token) -> None:
 
 
 def _is_local(subject: Subject) -> bool:
-    return urlsplit(subject.request().url).scheme == "http"
+    return urlsplit(known_address(subject.request())).scheme == "http"
 
 
 def canaries(subject: Subject) -> dict[str, Any]:

@@ -149,7 +149,7 @@ def unused_names(subject: Subject) -> None:
     provider = subject.provider
     used = own_names(provider) | {
         name
-        for template in every_template(subject.effective_provider)
+        for template in every_template(subject.effective_provider, of_steps=True)
         for name in re.findall(r"[A-Za-z_][A-Za-z0-9_]*", template)
     }
     used |= {name for rule in provider.settings.rules for name in rule.when}

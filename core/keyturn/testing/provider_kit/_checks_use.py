@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import re
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -14,26 +14,20 @@ import attrs
 
 from keyturn import errors
 from keyturn._clock import Clock
-from keyturn._http.response import Response as ReadResponse
 from keyturn._http.urls import url_problem
 from keyturn._providers.checks import header_name
 from keyturn.stores._memory import MemoryStore
-from keyturn.testing._messages import Response, html_response, json_response
-from keyturn.testing.provider_kit import _samples as samples
 from keyturn.testing.provider_kit._checks_foreign import token_with
 from keyturn.testing.provider_kit._checks_request import HEADER_NAME_REGEX
 from keyturn.testing.provider_kit._examples import CheckFailed, check_keys
-from keyturn.testing.provider_kit._source import own_strings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from keyturn._rate_limit import RateLimit
+    from keyturn._token import Token
     from keyturn.testing.provider_kit._subject import Subject
 
 _DOUBLE_REGEX = re.compile(r"(?i)([a-z]+) +\1 ")
 _MOST_SENT = 60
-_REJECTION_FIELDS = ("error", "code", "message", "status", "title", "type", "error_code")
 _LATER = "made-up-token-of-later"
 _MOVED = "https://moved.example/made-up"
 
@@ -104,6 +98,7 @@ def api_headers(subject: Subject) -> None:
             "token).",
         )
     settings = subject.settings()
+    _judge_authorization(subject, token)
     others = subject.call(
         "api_request_headers", lambda: dict(provider.api_request_headers(settings, token))
     )
@@ -148,6 +143,38 @@ def api_headers(subject: Subject) -> None:
         )
 
 
+def _judge_authorization(subject: Subject, token: Token) -> None:
+    """Check what carries the token where it is not in a header of the usual form."""
+    provider, settings = subject.effective_provider, subject.settings()
+    other = attrs.evolve(token, access_token=_LATER, extra=_others(token.extra))
+    (name, value), (_, later) = (
+        subject.call("authorization", functools.partial(provider.authorization, settings, each))
+        for each in (token, other)
+    )
+    if provider.authorization_query and name != provider.authorization_query:
+        raise CheckFailed(
+            f"authorization returns {name!r}, but authorization_query is "
+            f"{provider.authorization_query!r}.",
+            "let authorization return the name that authorization_query has, or remove it.",
+        )
+    if value == later:
+        raise CheckFailed(
+            "authorization returns the same for two tokens: what carries the token is not made "
+            "of it.",
+            "correct authorization_value, or authorization(settings, token).",
+        )
+
+
+def _others(content: Any) -> Any:
+    """Return fields of a response that all have other strings."""
+    if isinstance(content, str):
+        return f"{content}-of-later"
+    if isinstance(content, (list, tuple)):
+        return [_others(each) for each in content]
+    is_table = isinstance(content, Mapping)
+    return {name: _others(each) for name, each in content.items()} if is_table else content
+
+
 def token_headers_of_any(subject: Subject) -> None:
     """API requests carry the current token, and no line that a response has made up."""
     provider, token = subject.effective_provider, subject.token()
@@ -157,7 +184,7 @@ def token_headers_of_any(subject: Subject) -> None:
         carried = subject.call(
             "authorization", functools.partial(provider.authorization, settings, each)
         )
-        if each.access_token not in str(carried):
+        if each.access_token not in str(carried) and not provider.authorization_value:
             raise CheckFailed(
                 "authorization returns an earlier token.",
                 "let authorization use its argument `token` alone.",
@@ -210,48 +237,6 @@ def api_address(subject: Subject) -> None:
             f"the API's URL is {address}, but `api` says {wanted}.",
             "correct api_url, api_url_field or api_url_for, or `api`.",
         )
-
-
-def token_rejected(subject: Subject) -> None:
-    """`token_rejected` returns True or False for a 401 response of any form."""
-    provider, settings = subject.effective_provider, subject.settings()
-    contents: tuple[Any, ...] = (None, [], {}, 7, "string", {"errors": [7]}, {"error": []})
-    unusual = [json_response(401, content) for content in contents]
-    for each in (*unusual, html_response(401, "Unauthorized"), Response(401)):
-        response = samples.to_response(each)
-        rejected: Any = subject.call(
-            "token_rejected", functools.partial(provider.token_rejected, settings, response)
-        )
-        if not isinstance(rejected, bool):
-            raise CheckFailed(
-                f"token_rejected returns {type(rejected).__name__} for {response.body[:60]!r}.",
-                "let token_rejected return True when a new token may help, else False.",
-            )
-    if not any(_rejections(subject)):
-        raise CheckFailed(
-            "token_rejected never returns True: a token that the API rejects is used until it "
-            "expires.",
-            "let token_rejected return True for a 401 that means the token.",
-        )
-
-
-def _rejections(subject: Subject) -> Iterator[bool]:
-    """Yield what `token_rejected` says of rejections as platforms write them."""
-    provider, settings = subject.effective_provider, subject.settings()
-    challenge = {
-        "www-authenticate": 'Bearer error="invalid_token"',
-        "content-type": "application/json",
-    }
-    codes = ["invalid_token", "token_expired", "expired", *own_strings(subject.provider)]
-    bodies: list[Any] = [dict.fromkeys(_REJECTION_FIELDS, code) for code in codes]
-    bodies += [{"error": dict.fromkeys(_REJECTION_FIELDS, code)} for code in codes]
-    bodies += [{"errors": [dict.fromkeys(_REJECTION_FIELDS, code)]} for code in codes]
-    bodies += [{code: code for code in codes}]
-    for status in (401, 403):
-        for body in bodies:
-            response = ReadResponse(status, challenge, json.dumps(body).encode(), time.time())
-            with contextlib.suppress(Exception):
-                yield provider.token_rejected(settings, response) is True
 
 
 def _is_kept(subject: Subject, declared: RateLimit) -> bool:

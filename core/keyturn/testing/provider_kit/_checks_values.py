@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, quote_plus
@@ -13,13 +14,13 @@ from keyturn import errors
 from keyturn._http.request import encode
 from keyturn._http.values import ClientAssertion, DynamicValue, fingerprint_parts
 from keyturn._providers.kinds import fields_of, kind_of
-from keyturn._providers.settings import read
+from keyturn._providers.settings import Settings, read
 from keyturn._secret import Secret
 from keyturn.testing.provider_kit._examples import CheckFailed
 from keyturn.testing.provider_kit._made_up import secret_settings
 from keyturn.testing.provider_kit._outcomes import made, no_randomness
 from keyturn.testing.provider_kit._variants import varied
-from keyturn.testing.provider_kit._watch import tomorrow
+from keyturn.testing.provider_kit._watch import stopped, tomorrow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,7 +89,8 @@ def dynamic_values(subject: Subject) -> None:
             continue
         for key in usual.keys() & changed.keys():
             one, two = usual[key], changed[key]
-            if made(one) == made(two):
+            is_other = _is_made_of(name, one, two) if _varies(one) else made(one) != made(two)
+            if not is_other:
                 continue
             kind = type(one).__name__
             if fingerprint_parts(one) == fingerprint_parts(two):
@@ -126,14 +128,57 @@ def _judge_value(key: str, value: DynamicValue) -> None:
             f"{kind}.value of the {key} returns {type(first).__name__}.",
             f"let {kind}.value return a string.",
         )
-    if made(value) != first:
-        return  # it is random by a way of its own
-    with tomorrow():
-        if made(value) != first:
-            raise CheckFailed(
-                f"{kind}.value of the {key} reads the clock.",
-                f"let {kind}.value use its argument now.",
-            )
+    if made(value) != first:  # it is random by a way of its own, or reads a clock
+        with stopped(type(value)):
+            reads_clock = made(value) == made(value)
+    else:
+        with tomorrow():
+            reads_clock = made(value) != first
+    if reads_clock:
+        raise CheckFailed(
+            f"{kind}.value of the {key} reads the clock.",
+            f"let {kind}.value use its argument now.",
+        )
+
+
+def _varies(value: DynamicValue) -> bool:
+    return made(value) != made(value)
+
+
+def _is_made_of(name: str, one: DynamicValue, other: DynamicValue) -> bool:
+    """Return whether a setting is in a value that differs each time.
+
+    Args:
+        name: The setting.
+        one: The value.
+        other: That for another value of the setting.
+    """
+    theirs = vars(other)
+    for key, held in vars(one).items():
+        if isinstance(held, Settings):
+            if name in _read_by(one, key, held):
+                return True
+        elif key in theirs and held != theirs[key]:
+            return True
+    return False
+
+
+def _read_by(value: DynamicValue, key: str, settings: Settings) -> set[str]:
+    """Return the settings that a value reads of those that it holds."""
+    seen: set[str] = set()
+
+    class Traced(type(settings)):  # type: ignore[misc]  # a class of the provider's
+        def __getattribute__(self, name: str) -> Any:
+            seen.add(name)
+            return super().__getattribute__(name)
+
+    traced = object.__new__(Traced)
+    traced.__dict__.update(vars(settings))
+    changed = copy.copy(value)
+    object.__setattr__(changed, key, traced)
+    seen.clear()
+    made(changed)
+    return seen
 
 
 def _sent(subject: Subject, name: str, value: str) -> tuple[str, dict[str, str], bytes] | None:

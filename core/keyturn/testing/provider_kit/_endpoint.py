@@ -32,18 +32,20 @@ class Endpoint:
 
     Attributes:
         reply: What it sends: a response, raw bytes, or a function of the request.
-        received: The requests so far.
+        steps: What it sends at other paths, for the steps before a token request.
+        received: The requests so far, without those of such steps.
         url: Its URL.
         address: Its host and port.
     """
 
     def __init__(self) -> None:
         self.reply: Reply = Response(HTTPStatus.NOT_FOUND)
+        self.steps: dict[str, Response] = {}
         self.received: list[ReceivedRequest] = []
         self._listener = socket.create_server((_HOST, 0))
         self._port: int = self._listener.getsockname()[1]
         self.address = (_HOST, self._port)
-        self.url = f"http://{_HOST}:{self._port}/token"
+        self.url = f"http://{_HOST}:{self._port}/made-up-endpoint"
         self._is_open = True
         self._thread = threading.Thread(target=self._serve, name="keyturn-endpoint", daemon=True)
         self._thread.start()
@@ -78,8 +80,12 @@ class Endpoint:
             body = file.read(int(fields.get("content-length", "0")))
         headers = {name.lower(): value for name, value in fields.items()}
         request = ReceivedRequest(method, target, headers, body, _HOST)
-        self.received.append(request)
-        reply = self.reply(request) if callable(self.reply) else self.reply
+        reply: Reply = self.reply
+        if request.path in self.steps:
+            reply = self.steps[request.path]
+        else:
+            self.received.append(request)
+        reply = reply(request) if callable(reply) else reply
         raw = reply if isinstance(reply, bytes) else to_bytes(reply)
         if raw == RESET:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)

@@ -17,6 +17,7 @@ from keyturn._http.request import TokenRequest
 from keyturn._http.response import OAuthError, Response
 from keyturn._http.values import DynamicValue, fingerprint_parts
 from keyturn._providers.settings import read
+from keyturn._providers.steps import steps_of
 from keyturn._secret import Secret
 from keyturn._token import Token
 
@@ -121,7 +122,9 @@ def _works(
         own = settings()
         return provider.read_token(own, reply, provider.token_request(own))
 
+    own: Any = settings()
     return [
+        *(_step_work(*each) for each in steps_of(provider, own)),
         ("scope", lambda: provider.scope(settings())),
         ("assumed_lifetime", lambda: provider.assumed_lifetime(settings())),
         ("token_request", lambda: provider.token_request(settings())),
@@ -134,6 +137,10 @@ def _works(
         ("token_rejected", lambda: provider.token_rejected(settings(), error)),
         ("warnings", lambda: list(itertools.islice(provider.warnings(settings()), _MOST))),
     ]
+
+
+def _step_work(name: str, step: Provider[Any], settings: Any) -> tuple[str, Callable[[], object]]:
+    return f"token_request of {name}", lambda: step.token_request(copy.copy(settings))
 
 
 def _token(provider: Provider[Any], settings: Any, reply: Response, access_token: str) -> Token:
@@ -188,7 +195,8 @@ def shown_value(value: Any) -> str:
     if isinstance(value, DynamicValue):
         parts = [_shown(each) for each in fingerprint_parts(value)]
         if not type(value).__module__.startswith("keyturn."):
-            parts.append(_digest(made(value)))
+            one, other = made(value), made(value)
+            parts.append(_digest(one) if one == other else "another each time")
         return " ".join(parts)
     return _shown(value)
 

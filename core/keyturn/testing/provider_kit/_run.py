@@ -15,6 +15,7 @@ from keyturn.testing.provider_kit import _checks_foreign as checks_foreign
 from keyturn.testing.provider_kit import _checks_hosts as checks_hosts
 from keyturn.testing.provider_kit import _checks_isolation as checks_isolation
 from keyturn.testing.provider_kit import _checks_keys as checks_keys
+from keyturn.testing.provider_kit import _checks_rejected as checks_rejected
 from keyturn.testing.provider_kit import _checks_request as checks_request
 from keyturn.testing.provider_kit import _checks_secrets as checks_secrets
 from keyturn.testing.provider_kit import _checks_settings as checks_settings
@@ -91,7 +92,7 @@ _IN_ORDER: tuple[Check, ...] = (
     checks_use.api_address,
     checks_foreign.foreign_api_address,
     checks_foreign.shared_domains,
-    checks_use.token_rejected,
+    checks_rejected.token_rejected,
     checks_secrets.revocation,
 )
 # What is kept between calls shows in several of them, and in other methods than keep it.

@@ -14,9 +14,12 @@ import attrs
 
 from keyturn._http.response import Response as ReadResponse
 from keyturn._http.response import media_type_of
+from keyturn._providers import templates
+from keyturn._providers.named_values import templates_in
 from keyturn._providers.response_formats import xml_of
 from keyturn._providers.token_response import field_of
 from keyturn.testing._messages import Response, json_response
+from keyturn.testing.provider_kit._templates import every_template
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,6 +96,9 @@ def made_up(provider: Provider[Any], api_url: str) -> Sample:
         content = placed(content, "token_type", provider.token_type)
     if provider.api_url_field:
         content = placed(content, provider.api_url_field, api_url)
+    for field in sorted(_token_fields(provider) - {"access_token", path}):
+        if field_of(content, field) is None:
+            content = placed(content, field, f"made-up-{field}")
     response = json_response(status, content)
     if name := provider.token_header:
         response = with_header(response, name, TOKEN)
@@ -117,6 +123,13 @@ def without_header(response: Response, name: str) -> Response:
     """Return a response without a header."""
     kept = {each: value for each, value in response.headers.items() if each != name.title()}
     return attrs.evolve(response, headers=kept)
+
+
+def _token_fields(provider: Provider[Any]) -> set[str]:
+    """Return the paths in a response that templates of API requests name."""
+    used = [*every_template(provider), *templates_in(provider.values)]
+    names = frozenset[str]().union(*map(templates.names_in, used))
+    return {name.removeprefix("token.") for name in names if name.startswith("token.")}
 
 
 def token_status(provider: Provider[Any]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,29 +12,26 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 
 from keyturn import errors
-from keyturn._clock import SYSTEM, Clock
+from keyturn._clock import Clock
 from keyturn._connection import Connection, make_connection
-from keyturn._http.policy import PERMISSIVE, NetworkPolicy
 from keyturn._http.request import TokenRequest
-from keyturn._http.transport import Transport
+from keyturn._http.steps import known_address
 from keyturn._http.urls import origin, url_problem
-from keyturn._http.values import DynamicValue
-from keyturn._once import cached_once
 from keyturn._providers.calls import translate_errors
 from keyturn._providers.provider import Provider
 from keyturn._providers.settings import read
+from keyturn._providers.steps import steps_of
 from keyturn._tokens.options import Options, Specification
 from keyturn.stores._memory import MemoryStore
 from keyturn.testing.provider_kit import _samples as samples
 from keyturn.testing.provider_kit._endpoint import Endpoint
 from keyturn.testing.provider_kit._examples import CheckFailed, check_keys
 from keyturn.testing.provider_kit._made_up import completed
+from keyturn.testing.provider_kit._pinned import PinnedTransport, step_responses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
-    from keyturn._http.request import Pairs
-    from keyturn._http.response import Response
     from keyturn._providers.settings import Settings
     from keyturn._token import Token
     from keyturn.stores._base import TokenStore
@@ -47,52 +45,6 @@ _KEY = bytes(32)
 _NO_SLEEP = Clock(sleep=lambda _: None)
 # Seconds; no check fails because of the rate limit, except the one about it.
 _TIMEOUT, _WAIT = 20.0, 86_400.0
-
-
-class _EndpointTransport(Transport):
-    """Sends token requests to the endpoint of the checks, and to no other host.
-
-    Args:
-        url: The endpoint.
-        is_lean: Whether to leave out signatures and certificates, where only the response matters.
-    """
-
-    def __init__(self, url: str, *, is_lean: bool) -> None:
-        self._url, self._is_lean = url, is_lean
-
-    def send(
-        self,
-        request: TokenRequest,
-        seconds: float,
-        clock: Clock = SYSTEM,
-        policy: NetworkPolicy = PERMISSIVE,
-    ) -> Response:
-        """Send a token request to the endpoint, and return the response.
-
-        Raises:
-            keyturn.errors.ConfigurationError: It would go to another host, with its secrets.
-        """
-        if origin(request.url) != origin(self._url):
-            raise errors.ConfigurationError(
-                f"the token request goes to {origin(request.url)}, whatever token_url is set to, "
-                "and was not sent.",
-                hint="Start from super().token_request(settings).",
-            )
-        if self._is_lean:
-            request = attrs.evolve(
-                request,
-                parameters=_ready(request.parameters),
-                extra_headers=_ready(request.extra_headers),
-                certificate=None,
-            )
-        return _transport().send(request, seconds, clock, policy)
-
-
-def _ready(pairs: Pairs) -> Pairs:
-    return tuple((name, value) for name, value in pairs if not isinstance(value, DynamicValue))
-
-
-_transport = cached_once(Transport)
 
 
 @attrs.frozen(kw_only=True)
@@ -200,7 +152,8 @@ class Subject:
             if not isinstance(request, TokenRequest):
                 what = f"token_request returns {type(request).__name__}."
                 raise CheckFailed(what, "let token_request return a keyturn.plugins.TokenRequest.")
-            problem = url_problem(request.url)
+            request = _with_steps(provider, settings, request)
+            problem = url_problem(known_address(request))
             if problem:
                 raise errors.ConfigurationError(f"the token endpoint's address {problem}.")
             return provider, request
@@ -240,12 +193,13 @@ class Subject:
         """
         self.endpoint.reply = self.sample.response if reply is None else reply
         settings = self.settings(**{"token_url": self.endpoint.url, **changes})
-        self.provider_for(settings)  # a defect in for_settings is reported as such
+        provider = self.provider_for(settings)  # a defect in for_settings is reported as such
+        steps = self.call("token_request of a step", lambda: step_responses(provider, settings))
         return make_connection(
             Specification(self.provider, settings, options=Options(timeout=_TIMEOUT, wait=wait)),
             store or MemoryStore(),
             clock=clock,
-            transport=_EndpointTransport(self.endpoint.url, is_lean=is_lean),
+            transport=PinnedTransport(self.endpoint, steps, is_lean=is_lean),
         )
 
     def token(self, reply: Reply | None = None, /, **changes: Any) -> Token:
@@ -284,6 +238,15 @@ class Subject:
                 "of any form; response.json() may be None, a list, or anything else.",
             )
         return failure
+
+
+def _with_steps(provider: Provider[Any], settings: Settings, request: TokenRequest) -> TokenRequest:
+    """Return a token request that knows the requests of the steps before it."""
+    steps = []
+    for name, step, own in steps_of(provider, settings):
+        before = translate_errors(step.name, functools.partial(step.token_request, own))
+        steps.append((name, _with_steps(step, own, before).with_fingerprint(_KEY)))
+    return attrs.evolve(request, steps=tuple(steps)) if steps else request
 
 
 @contextlib.contextmanager

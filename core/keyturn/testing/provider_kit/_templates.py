@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from keyturn._http.steps import STEP_NAMES
 from keyturn._providers.data import DATA
 
 if TYPE_CHECKING:
@@ -43,7 +44,11 @@ def strings_in(value: Any) -> Iterator[str]:
             yield from strings_in(each)
 
 
-def every_template(provider: Provider[Any]) -> Iterator[str]:
-    """Yield every string in the provider's data."""
+def every_template(provider: Provider[Any], *, of_steps: bool = False) -> Iterator[str]:
+    """Yield every string in the provider's data, and in those of the steps before it."""
+    for name in STEP_NAMES if of_steps else ():
+        step = getattr(provider, name)
+        if step is not None:
+            yield from every_template(step, of_steps=True)
     for name in DATA:
         yield from strings_in(getattr(provider, name, ""))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import io
 import logging
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from keyturn import errors
 
 _DAY = 86_400.0
+_DATETIME = dt.datetime
 
 
 @contextlib.contextmanager
@@ -32,6 +35,45 @@ def tomorrow() -> Generator[None]:
         _replaced(time, "time_ns", lambda: now_ns() + int(ahead()) * 10**9),
     ):
         yield
+
+
+@contextlib.contextmanager
+def stopped(owner: type) -> Generator[None]:
+    """Let the clocks of this thread stand still, as the module of a class reads them.
+
+    Args:
+        owner: The class.
+    """
+    me, module = threading.get_ident(), sys.modules.get(owner.__module__)
+    names = ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns")
+
+    def still(usual: Any) -> Any:
+        return lambda: type(usual())(1) if threading.get_ident() == me else usual()
+
+    with contextlib.ExitStack() as stack:
+        for name in names:
+            usual = getattr(time, name)
+            stack.enter_context(_replaced(time, name, still(usual)))
+            if getattr(module, name, None) is usual:
+                stack.enter_context(_replaced(module, name, still(usual)))
+        for holder in filter(None, (dt, module)):
+            if getattr(holder, "datetime", None) is _DATETIME:
+                stack.enter_context(_replaced(holder, "datetime", _Still))
+        yield
+
+
+class _Still(dt.datetime):
+    """The first second of 1970 whenever it is asked for the time."""
+
+    @classmethod
+    def now(cls, tz: dt.tzinfo | None = None) -> Any:
+        return cls.fromtimestamp(1, tz)
+
+    @classmethod
+    def utcnow(cls) -> Any:
+        return cls.fromtimestamp(1, dt.UTC).replace(tzinfo=None)
+
+    today = now
 
 
 @contextlib.contextmanager
