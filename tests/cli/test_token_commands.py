@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import io
 import json
 import subprocess
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
+from keyturn import plugins
+from keyturn._plugins.loading import plugin_manager
 from keyturn.testing import Emulator
 
 if TYPE_CHECKING:
@@ -71,6 +75,32 @@ def test_end_waits_only_for_events_that_are_not_reported_yet(
 
     assert keyturn("token", "shop").code == 0
     assert keyturn("token", "shop", "--renew").code == 0
+
+
+class Hangs:
+    """An event listener that hangs until the test ends."""
+
+    ended = threading.Event()
+
+    @plugins.hookimpl
+    def keyturn_event(self) -> None:
+        """Wait."""
+        self.ended.wait(30)
+
+
+@pytest.mark.usefixtures("shop")
+def test_listener_that_hangs_does_not_keep_a_command(
+    monkeypatch: pytest.MonkeyPatch, keyturn: Keyturn, request: pytest.FixtureRequest
+) -> None:
+    """A script that needs a token would wait for a plugin that has nothing to do with it."""
+    monkeypatch.setattr("keyturn._tokens.single_flight._EXIT_PATIENCE", 0.01)
+    listener = Hangs()
+    request.addfinalizer(functools.partial(plugin_manager().unregister, listener))
+    request.addfinalizer(listener.ended.set)
+    plugin_manager().register(listener)
+
+    assert keyturn("token", "shop").code == 0
+    assert not listener.ended.is_set()
 
 
 @pytest.mark.usefixtures("shop")
