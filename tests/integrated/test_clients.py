@@ -1,19 +1,20 @@
-"""Client libraries that take keyturn's adapters, in an environment of their own."""
+"""Client libraries and frameworks that take keyturn's adapters, in an environment of their own."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.integrated.conftest import HERE
+from tests.integrated.results import record
+from tests.integrated.shops import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-BIN = HERE.parents[1] / ".cache/integrated-clients/bin"
+    from tests.integrated.shops import Shop
+
 DOCUMENT = {
     "openapi": "3.1.0",
     "info": {"title": "Shop", "version": "1"},
@@ -23,26 +24,27 @@ DOCUMENT = {
 }
 
 
-@pytest.mark.timeout(120)
-def test_parallel_calls_survive_a_revocation_with_one_token_request(tmp_path: Path) -> None:
+@pytest.mark.timeout(300)
+def test_parallel_calls_survive_a_revocation_with_one_token_request(
+    shop: Shop, tmp_path: Path
+) -> None:
     """Users of these libraries would meet the 401, or each call would request a token."""
-    (tmp_path / "shop.json").write_text(json.dumps(DOCUMENT), encoding="utf-8")
-    variables = {name: value for name, value in os.environ.items() if name in {"HOME", "PATH"}}
-    variables |= {"PATH": f"{BIN}:{variables['PATH']}", "PYTHONPATH": str(tmp_path / "shop-client")}
-    generate = ["openapi-python-client", "generate", "--path", "shop.json"]
-    lines = ""
-    for command in (
-        [BIN / generate[0], *generate[1:]],
-        [BIN / "python", HERE / "clients_program.py"],
-    ):
-        done = subprocess.run(
-            command, check=False, capture_output=True, text=True, cwd=tmp_path, env=variables
-        )
-        assert done.returncode == 0, done.stderr
-        lines = done.stdout
-    assert lines.splitlines() == [
-        "by_openai 200 1",
-        "by_openai 200 2",
-        "by_generated_client 200 1",
-        "by_generated_client 200 2",
-    ]
+    (shop.directory / "shop.json").write_text(json.dumps(DOCUMENT), encoding="utf-8")
+    shop.run("clients", "openapi-python-client", "generate", "--path", "shop.json")
+    paths = f"{shop.directory}/shop-client:{ROOT}"
+    # Stores may hold tokens, and are not searched.
+    command = ("python", HERE / "clients_program.py", tmp_path / "stores")
+    output = shop.run("clients", *command, PYTHONPATH=paths)
+    rows = [json.loads(line) for line in output.splitlines() if line.startswith('{"platform"')]
+    assert len(rows) == 12
+    for row in rows:
+        # Each revocation has cost one token request.
+        fine = ["200"] * 8
+        expected = [{"statuses": fine, "token_requests": number} for number in (1, 2)]
+        assert row.pop("rounds") == expected, row
+    assert "DEBUG:httpcore" in output
+    assert shop.leaks(output) == []
+    for row in rows:
+        searched = "; searched: logs at DEBUG, `/docs`" if row["platform"] == "FastAPI" else ""
+        secrets = f"environment{searched or '; searched: logs at DEBUG'}"
+        record(**row, healed=True, parallel=8, secrets=secrets)
