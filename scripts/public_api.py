@@ -39,6 +39,7 @@ _NOT_INSTALLED = {
     "httpie",
     "niquests",
     "scrapy",
+    "singer",
 }
 _PLAIN = (bool, int, float, str, bytes, type(None))
 

@@ -268,7 +268,33 @@ def test_secrets_are_marked() -> None:
     singer = schema("commercelayer", "2020-12", "singer")["properties"]["client_secret"]
 
     assert (plain["writeOnly"], plain["format"]) == (True, "password")
-    assert singer == plain | {"secret": True}
+    assert {name: each for name, each in plain.items() if name != "pattern"} == {
+        name: each for name, each in singer.items() if name != "secret"
+    }
+    assert singer["secret"] is True
+
+
+@pytest.mark.parametrize("style", ["airbyte", "singer"])
+@pytest.mark.parametrize(
+    ("provider", "given"),
+    [
+        ("orocommerce", {"client_secret": "made-up-canary\n", "url": "no URL"}),
+        ("orocommerce", {"client_secret": ""}),
+        ("commercelayer", {"client_secret": "made-up-canary\n"}),
+        ("commercelayer", {"kind": "sales_channel", "client_secret": "made-up-canary"}),
+        ("generic", {"private_key": "made-up-canary"}),
+    ],
+)
+def test_validators_of_platforms_quote_no_secret(
+    style: str, provider: str, given: dict[str, str]
+) -> None:
+    """The platform's log would show a secret with a mistake; keyturn reports it without that."""
+    found = [
+        error.message for error in validator(schema(provider, "draft-07", style)).iter_errors(given)
+    ]
+    assert found
+    assert "made-up-canary" not in str(found)
+    assert keyturn.problems(provider, given)
 
 
 # What Airbyte's acceptance tests of connectors forbid.

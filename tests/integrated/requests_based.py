@@ -88,3 +88,12 @@ def in_environment(
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done
+
+
+def version(name: str, distribution: str) -> str:
+    """Return the version of a distribution in an environment."""
+    code = f"import importlib.metadata as m; print(m.version({distribution!r}))"
+    python = ROOT / f".cache/integrated-{name}/bin/python"
+    return subprocess.run(
+        [python, "-c", code], check=True, capture_output=True, text=True
+    ).stdout.strip()

@@ -127,6 +127,10 @@ def _field_schema(field: attrs.Attribute[Any], style: str | None) -> dict[str, A
     schema |= keywords
     if kind is Secret:
         schema |= {"writeOnly": True, "format": "password"} | _SECRET_MARKS.get(style or "", {})
+        if style:
+            # These platforms log a value that doesn't fit; keyturn checks it without showing it.
+            schema.pop("pattern", None)
+            schema |= {"minLength": 1} if field.default is REQUIRED else {}
     if isinstance(field.default, (str, int, float)) and field.default != float("inf"):
         schema["default"] = field.default
     return schema

@@ -2,7 +2,7 @@
 
 Each adapter is a module named after its client, imported when it is first used:
 `keyturn.integrations.aiohttp`, `.django`, `.dlt`, `.httpie`, `.httpx`, `.httpx2`, `.niquests`,
-`.requests`, `.scrapy` and `.urllib3`.
+`.requests`, `.scrapy`, `.singer` and `.urllib3`.
 `RequestAuth` is for the authors of others. `keyturn.integrations.opentelemetry` reports token
 requests.
 """
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         opentelemetry,
         requests,
         scrapy,
+        singer,
         urllib3,
     )
     from keyturn.integrations._authorized_request import AuthorizedRequest
@@ -41,6 +42,7 @@ __all__ = [
     "opentelemetry",
     "requests",
     "scrapy",
+    "singer",
     "urllib3",
 ]
 
@@ -59,6 +61,7 @@ __getattr__, __dir__ = lazy_names(
         "opentelemetry": "keyturn.integrations.opentelemetry",
         "requests": "keyturn.integrations.requests",
         "scrapy": "keyturn.integrations.scrapy",
+        "singer": "keyturn.integrations.singer",
         "urllib3": "keyturn.integrations.urllib3",
     },
 )
