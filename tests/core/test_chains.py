@@ -503,6 +503,40 @@ def test_discovered_address_is_checked(
     assert platform.paths == ["/config"]
 
 
+NESTED = {"token_url": "{discovery.links.auth.href}/login", "revocation_url": ""}
+
+
+def test_discovered_address_may_be_nested(platform: Platform) -> None:
+    """Cloud Foundry's document has its addresses in tables, beside much else."""
+    platform.document = {
+        "links": {"auth": {"href": platform.url}, "n": 7, "list": [{}], "empty": {"n": 1}},
+        "long": "x" * 5000,
+    }
+    with connect(discovered(platform) | NESTED) as connection:
+        connection.token()
+
+    assert platform.paths == ["/config", "/login"]
+
+
+@pytest.mark.parametrize(
+    ("domain", "words"),
+    [("other.example", "is not below login.other.example"), ("_", "which the settings make")],
+)
+def test_domains_follow_the_settings(platform: Platform, domain: str, words: str) -> None:
+    """Who writes the document could send the secret anywhere."""
+    platform.document = {"links": {"auth": {"href": "https://elsewhere.example"}}}
+    data = discovered(platform, domains=["login.{domain}"]) | NESTED
+    data["settings"] = {"domain": {"title": "Domain"}}
+    with (
+        connect(data, settings={"domain": domain}) as connection,
+        pytest.raises(KeyturnError) as caught,
+    ):
+        connection.token()
+
+    assert words in str(caught.value)
+    assert platform.paths == ["/config"]
+
+
 def test_failed_discovery_names_its_url(platform: Platform) -> None:
     """A user would look for the mistake at the token endpoint."""
     platform.status = 404
@@ -539,6 +573,22 @@ def test_policy_covers_all_steps(platform: Platform) -> None:
         ({"discovery": {"url": ""}}, "discovery.url: must not be empty"),
         ({"discovery": {"url": "https://a.example", "lifetime": 5}}, "discovery.lifetime: must be"),
         ({"token_url": "https://a.example/{previous.x}"}, "token_url: "),
+        (
+            {"discovery": {"url": "https://a.example", "domains": ["{x}"]}},
+            "names {x}, which is not",
+        ),
+        (
+            {"discovery": {"url": "https://a.example", "domains": ["{client_secret}"]}},
+            "discovery.domains: '{client_secret}' names {client_secret}, a secret",
+        ),
+        (
+            {"discovery": {"url": "https://a.example", "domains": ["a/b"]}},
+            "discovery.domains: 'a/b' must be",
+        ),
+        (
+            {"previous": {"token_url": "https://a.example", "domains": [7]}},
+            "previous.domains: 7 must",
+        ),
         ({"parameters": {"x": "{discovery.x}"}}, "{discovery.x}"),
     ],
 )

@@ -41,6 +41,44 @@ def failure(
     return caught.value, world.store.read(f"refused-{key}") is not None
 
 
+@pytest.mark.parametrize(
+    ("own", "status", "headers", "kind"),
+    [
+        ("LOGIN_8", 500, {}, errors.InvalidClient),
+        ("LOGIN_8", 503, {"retry-after": "7"}, errors.InvalidClient),
+        ("LOGIN_8", 400, {"retry-after": "7"}, errors.InvalidClient),
+        ("LOGIN_9", 500, {}, errors.EndpointUnavailable),
+        ("invalid_client", 500, {}, errors.EndpointUnavailable),
+        ("BUSY", 500, {}, errors.EndpointUnavailable),
+        ("BUSY", 400, {}, errors.EndpointUnavailable),
+        ("SLOW", 503, {}, errors.EndpointUnavailable),
+        ("LOGIN_8", 429, {}, errors.RateLimited),
+    ],
+)
+def test_own_codes_count_at_any_status(
+    world: World,
+    platform: Platform,
+    own: str,
+    status: int,
+    headers: dict[str, str],
+    kind: type[errors.KeyturnError],
+) -> None:
+    """A wrong password would be repeated, and an account locked: a fault of SOAP has status 500."""
+    codes = {
+        "LOGIN_8": "invalid_client",
+        "BUSY": "temporarily_unavailable",
+        "SLOW": "slow_down",
+    }
+
+    def connect() -> keyturn.Connection:
+        return platform({"error_codes": codes})
+
+    found, is_kept = failure(world, status, {"error": own}, headers=headers, connect=connect)
+
+    assert type(found) is kind
+    assert is_kept == isinstance(found, errors.TokenRequestRefused)
+
+
 def test_407_of_an_address_that_no_proxy_serves_names_no_variable(world: World) -> None:
     """The user would set HTTPS_PROXY, which a request to an http:// address does not use."""
     world.endpoint.responses.append(keyturn.plugins.Response(407, {}, b""))

@@ -99,6 +99,9 @@ ABILITIES: dict[str, Ability] = {
     "an API's codes that mean the token": differs("rejected_codes"),
     "a second step, with a value of the first": lambda each: "previous" in each.description,
     "discovery": lambda each: "discovery" in each.description,
+    "a discovered address in a table of the document": lambda each: (
+        "{discovery.links." in str(each.description)
+    ),
     "such a code elsewhere than an error's": differs("rejected_field"),
     "revocation": differs("revocation_url"),
     "`extends`": lambda each: "extends" in each.description,

@@ -96,11 +96,14 @@ class OAuthError:
         code: The error code, such as `invalid_client`.
         description: The server's description of it; not yet safe to show.
         server_fault: Whether it reports a failure of the server, which may pass by itself.
+        client_fault: Whether it reports a mistake of the client, even if the status is a server
+            error's, as the faults of SOAP have it.
     """
 
     code: str
     description: str = attrs.field(default="", repr=False)
     server_fault: bool = False
+    client_fault: bool = attrs.field(default=False, eq=False)
 
 
 # The form of the codes of RFC 6749 section 5.2, and of its extensions.
@@ -144,8 +147,11 @@ def error_for(
             retry_after=cooldown,
             hint=f"Try again in {whole_seconds(cooldown)} s.",
         )
-    names_pause = cooldown is not None
-    if error.server_fault or is_unavailable(error.code, status, names_pause=names_pause):
+    is_transient = error.server_fault or (
+        not error.client_fault
+        and is_unavailable(error.code, status, names_pause=cooldown is not None)
+    )
+    if is_transient:
         when = "later" if cooldown is None else f"in {whole_seconds(cooldown)} s"
         return errors.EndpointUnavailable(
             f"the token endpoint reports a failure of its own ({what}).",

@@ -275,6 +275,10 @@ header_value_template = matches(
 domains = SchemaCheck(
     each(domain_problem), schema_of(each_matches(domain_pattern(), DOMAIN_PROBLEM))
 )
+# Any placeholder may be a whole domain.
+domain_templates = each(
+    lambda value: domain_problem(re.sub(r"\{[^{}]*\}", "a.example", str(value)))
+)
 media_types = SchemaCheck(
     each(matches(_MEDIA_TYPE, _MEDIA_TYPE_PROBLEM)),
     schema_of(each_matches(_MEDIA_TYPE, _MEDIA_TYPE_PROBLEM)),

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _DAY = 86_400.0
 # Characters of a member that is kept.
 _LONGEST = 2048
+# Levels of tables of which members are kept.
+_MAX_LEVELS = 8
 
 
 class Discovery(Provider[Any]):
@@ -27,7 +29,8 @@ class Discovery(Provider[Any]):
     Args:
         url: Where it is, a template.
         lifetime: Seconds for which it is kept.
-        domains: The domains below which the endpoints in it must lie; none for its own host.
+        domains: The domains below which the endpoints in it must lie, templates; none for its own
+            host.
 
     Example:
         >>> import keyturn
@@ -79,11 +82,7 @@ class Discovery(Provider[Any]):
             raise errors.InvalidTokenResponse(
                 f"the document {request.url} is not a JSON object.", hint="Check discovery.url."
             )
-        kept = {
-            name: value
-            for name, value in content.items()
-            if isinstance(value, str) and len(value) <= _LONGEST
-        }
+        kept = _kept(content)
         return Token(
             access_token=hashlib.sha256(response.body).hexdigest(),
             token_type="none",  # noqa: S106 - no password
@@ -91,3 +90,14 @@ class Discovery(Provider[Any]):
             extra=kept,
             issued_at=response.sent_at,
         )
+
+
+def _kept(content: dict[str, Any], levels: int = _MAX_LEVELS) -> dict[str, Any]:
+    """Return the strings in a table, and the tables in it with theirs."""
+    kept: dict[str, Any] = {}
+    for name, value in content.items():
+        if isinstance(value, str) and len(value) <= _LONGEST:
+            kept[name] = value
+        elif isinstance(value, dict) and levels and (below := _kept(value, levels - 1)):
+            kept[name] = below
+    return kept

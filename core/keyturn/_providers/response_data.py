@@ -106,7 +106,8 @@ class TokenResponseMapping:
         check=checks.path,
     )
     error_codes: ClassVar[Mapping[str, str]] = datum(
-        'The OAuth codes of the platform\'s own codes, such as `{"40013": "invalid_client"}`.',
+        'The OAuth codes of the platform\'s own codes, such as `{"40013": "invalid_client"}`; they '
+        "count whatever the status is.",
         default=NO_TABLE,
         check=checks.codes,
     )

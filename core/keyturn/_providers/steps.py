@@ -10,8 +10,9 @@ import attrs
 
 from keyturn import errors
 from keyturn._http.steps import STEP_NAMES, StepValue, step_value
-from keyturn._http.urls import origin
+from keyturn._http.urls import domain_problem, origin
 from keyturn._providers import templates
+from keyturn._providers.checks import domain_templates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -88,6 +89,34 @@ def _own_settings(provider: Provider[Any], step: Provider[Any], settings: Settin
     return own
 
 
+def domains_of(step: Provider[Any], settings: Settings) -> tuple[str, ...]:
+    """Return the domains below which the addresses in a step's response must lie.
+
+    Raises:
+        keyturn.errors.ConfigurationError: What the settings make of one is no domain.
+    """
+    made = tuple(str(templates.render(each, settings) or "") for each in step.domains)
+    for domain in made:
+        if problem := domain_problem(domain):
+            raise errors.ConfigurationError(
+                f"domains: {domain!r}, which the settings make, {problem}.",
+                hint="Check the settings that `domains` names.",
+            )
+    return made
+
+
+def _domains_problems(
+    name: str, step: Provider[Any], settings: type[Settings]
+) -> Iterator[tuple[str, str]]:
+    path = f"{name}.domains"
+    if problem := domain_templates(step.domains):
+        yield path, problem
+        return
+    for template in step.domains:
+        if problem := templates.problem(template, settings, "address"):
+            yield path, f"{template!r} {problem}"
+
+
 def problems(provider: Any, depth: int = 1) -> Iterator[tuple[str, str]]:
     """Yield what is wrong with the steps of a provider, apart from their own data."""
     for name in STEP_NAMES:
@@ -98,8 +127,10 @@ def problems(provider: Any, depth: int = 1) -> Iterator[tuple[str, str]]:
             yield name, "must be a provider" if name == "previous" else "must be a Discovery"
         elif depth > LONGEST:
             yield name, f"is one of more than {LONGEST} steps"
-        elif any(True for _ in problems(step, depth + 1)):
+        elif any(path in STEP_NAMES for path, _ in problems(step, depth + 1)):
             yield name, f"is one of more than {LONGEST} steps, or of another type"
+        else:
+            yield from _domains_problems(name, step, provider.settings)
     for name in ("token_url", "revocation_url"):
         url = getattr(provider, name, "")
         if isinstance(url, str) and any("." in each for each in templates.names_in(url[1:])):

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from keyturn import errors
-from keyturn._http.error_codes import OAUTH_CODES, UNAVAILABLE_CODES
+from keyturn._http.error_codes import OAUTH_CODES, RATE_CODES, UNAVAILABLE_CODES
 from keyturn._http.response import (
     OAuthError,
     Response,
@@ -53,7 +53,9 @@ def read_error(response: Response, mapping: TokenResponseMapping) -> OAuthError 
         description = ""
     if code == named and named and not is_code(named):
         code, description = "", f"{named} {description}".strip()
-    return OAuthError(code, description, server_fault=code in UNAVAILABLE_CODES)
+    is_transient = code in UNAVAILABLE_CODES
+    is_mapped = named in mapping.error_codes and code not in UNAVAILABLE_CODES | RATE_CODES
+    return OAuthError(code, description, server_fault=is_transient, client_fault=is_mapped)
 
 
 def read_token(

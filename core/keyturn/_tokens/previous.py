@@ -13,7 +13,7 @@ import attrs
 from keyturn import errors
 from keyturn._http.steps import StepValue, bind, step_value
 from keyturn._http.urls import host_of, is_below, url_problem
-from keyturn._providers.steps import steps_of
+from keyturn._providers.steps import domains_of, steps_of
 from keyturn._providers.token_response import field_of
 from keyturn._secret import Secret
 from keyturn._tokens.token_request import request_token
@@ -142,7 +142,9 @@ def bound_request(credentials: Credentials, tokens: Mapping[str, Token]) -> Toke
         keyturn.errors.ConfigurationError: An address must not be used.
     """
     request = credentials.request
-    steps = {name: step for name, step, _ in steps_of(*credentials[:2])}
+    steps, settings = {}, {}
+    for name, step, own in steps_of(*credentials[:2]):
+        steps[name], settings[name] = step, own
     requests = dict(request.steps)
 
     def found(value: StepValue) -> str | Secret:
@@ -167,7 +169,7 @@ def bound_request(credentials: Credentials, tokens: Mapping[str, Token]) -> Toke
     if place := step_value(url):
         given = found(place)
         url = given if isinstance(given, str) else given.reveal()
-        domains = steps[place.step].domains
+        domains = domains_of(steps[place.step], settings[place.step])
         _check_address(url, requests[place.step].url, domains, f"{place.step}.{place.path}")
     return attrs.evolve(request, url=url, **changed)
 
