@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 PYTHON = HERE.parents[1] / ".cache/integrated/bin/python"
 SECRET = "made-up-session-secret"
+BEHIND_SERVE = "in `keyturn serve`; the program has the session secret alone"
 READY_WITHIN = 30.0
 
 
@@ -157,6 +159,21 @@ def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
     """Give an agent that serves five connections."""
     with running_agent(tmp_path_factory.mktemp("agent")) as running:
         yield running
+
+
+def survive(agent: Agent, call: Callable[[], str]) -> dict[str, Any]:
+    """Call eight times at once, before and after the API has revoked all tokens.
+
+    Returns:
+        What of a row is shown by this; see `tests.integrated.results.record`.
+    """
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda _: call(), range(8))) == ["200"] * 8
+        agent.emulator.revoke_tokens("orocommerce")
+        before = agent.emulator.token_requests("orocommerce")
+        assert list(pool.map(lambda _: call(), range(8))) == ["200"] * 8
+    assert agent.emulator.token_requests("orocommerce") == before + 1
+    return {"healed": True, "parallel": 8, "lines": 1, "secrets": BEHIND_SERVE}
 
 
 @pytest.fixture

