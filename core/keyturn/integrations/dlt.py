@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Dict, Optional, TypedDict  # noqa: UP035
+from typing import TYPE_CHECKING, Annotated, Any, Dict, Optional, TypedDict  # noqa: UP035 - see below
 
 from dlt.common.configuration import configspec, resolve_configuration
 from dlt.common.configuration.specs.base_configuration import NotResolved
@@ -44,10 +44,10 @@ class KeyturnAuth(AuthConfigBase):
     """
 
     # dlt reads these annotations as types: with another spelling it knows them not.
-    connection: Optional[str] = None  # noqa: UP045
-    provider: Optional[str] = None  # noqa: UP045
-    settings: Optional[Annotated[Dict[str, Any], SecretSentinel]] = None  # noqa: UP006, UP045
-    adapter: Annotated[Optional[Any], NotResolved()] = None  # noqa: UP045
+    connection: Optional[str] = None  # noqa: UP045 - dlt's
+    provider: Optional[str] = None  # noqa: UP045 - dlt's
+    settings: Optional[Annotated[Dict[str, Any], SecretSentinel]] = None  # noqa: UP006, UP045 - dlt's
+    adapter: Annotated[Optional[Any], NotResolved()] = None  # noqa: UP045 - dlt's
 
     def __init__(self, connection: Connection | str | None = None) -> None:
         if isinstance(connection, str):
