@@ -100,6 +100,31 @@ def test_each_connection_and_its_store_is_examined(
     assert rows["connection right"]["result"] == "ok"
 
 
+@pytest.mark.parametrize("option", ["timeout", "margin", "wait", "rate_limit", "store"])
+def test_option_that_is_wrong_is_named(
+    option: str, configure: Callable[..., Path], examine: Any
+) -> None:
+    """A mistake in the file would be reported as one of keyturn."""
+    configure(shop={"provider": "orocommerce", "url": "https://shop.example", option: ["x"]})
+    code, rows = examine()
+
+    assert code == 2
+    assert f"connections.shop.{option}: must be" in rows["connection shop"]["found"]
+
+
+@pytest.mark.parametrize("store_key", ["5", "[]", "{}", "1979-05-27"])
+def test_store_key_that_is_wrong_is_named(
+    store_key: str, configure: Callable[..., Path], examine: Any
+) -> None:
+    """As above, for what is no reference to a secret."""
+    path = configure(shop={"provider": "orocommerce", "url": "https://shop.example"})
+    path.write_text(f"store_key = {store_key}\n{path.read_text()}")
+    code, rows = examine()
+
+    assert code == 2
+    assert "store_key: must be a reference" in rows["store of shop"]["found"]
+
+
 def test_store_alone_that_fails_is_a_failure(
     examine: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

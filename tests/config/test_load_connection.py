@@ -184,7 +184,7 @@ def test_all_problems_are_reported_at_once_by_path(write: Callable[..., Path]) -
         store = 3
         [connections.typo]
         provider = "orocomerce"
-        client_secret = { envv = "X" }
+        client_secret = { env = "X", envv = "X" }
         [connections.none]
         client_id = "made-up"
         [connections.number]
@@ -229,8 +229,8 @@ def test_all_problems_are_reported_at_once_by_path(write: Callable[..., Path]) -
                 " timeout?"
             ),
             (
-                "connections.typo.client_secret: no secret source is named 'envv'; known are "
-                "env, file, keyring, command, and plugins'. Did you mean env?"
+                "connections.typo.client_secret: must be a reference to a secret: a table with one"
+                " of env, file, keyring, command"
             ),
             "connections.none.provider: is required",
             "connections.number.provider: must be a string",
@@ -266,6 +266,20 @@ def test_provider_that_is_not_installed_disables_no_other_connection(
     (problem,) = map(str, caught.value.problems)
     assert problem.startswith("connections.oro.provider: no provider is named 'orocomerce'.")
     assert "Did you mean orocommerce?" in problem
+
+
+def test_secret_source_that_is_not_installed_disables_no_other_connection(
+    write: Callable[..., Path],
+) -> None:
+    """A vault's plugin that one host lacks would stop all that this host does without it."""
+    configured = config.read(write(NORCE + ORO.replace("env =", "volt =")))
+
+    assert configured.open("norce-stage").name == "norce-stage"
+    for use in (configured.check, lambda: configured.open("oro")):
+        with pytest.raises(ConfigurationError) as caught:
+            use()
+        (problem,) = map(str, caught.value.problems)
+        assert problem.startswith("connections.oro.client_secret: no secret source is named 'volt'")
 
 
 def test_check_accepts_a_reference_to_a_key_that_it_does_not_resolve(

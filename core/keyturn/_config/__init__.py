@@ -39,7 +39,8 @@ def load_connection(name: str, *, config: str | os.PathLike[str] | None = None) 
 
     All problems of the file are reported, whichever connection is loaded. Of the other connections
     only what shows without importing their providers is checked, and their references to secrets
-    are never resolved: `keyturn check` checks all of them.
+    are never resolved. A plugin that is missing, for a provider, a store or a secret source, fails
+    only the connections that need it. `keyturn check` checks all of them.
 
     Args:
         name: The connection's name.

@@ -117,13 +117,7 @@ class Configuration:
     def _problems(self, chosen: Collection[str]) -> Iterator[errors.Problem]:
         """Yield all problems; only of the chosen connections the providers are imported."""
         yield from self.problems
-        for key in self.store_keys:
-            if isinstance(key.value, (dict, str)):
-                yield from self._secret_problems(key)
-            else:
-                yield errors.Problem(
-                    key.location, "must be a reference to a secret, or a list of them"
-                )
+        yield from self._key_problems()
         for name, raw in self.connections.items():
             provider = None
             if name in chosen and isinstance(getattr(raw.get("provider"), "value", None), str):
@@ -131,12 +125,12 @@ class Configuration:
                     provider = chosen_provider(raw["provider"].value, self.path)
                 except errors.ConfigurationError as error:
                     yield from provider_problems(raw["provider"], error)
-            yield from self._form_problems(name, raw, provider)
+            yield from self._form_problems(name, raw, provider, is_chosen=name in chosen)
             if provider is not None:
                 yield from _read(name, raw, provider, {})[1]
 
     def _form_problems(
-        self, name: str, raw: RawSettings, provider: Provider[Any] | None
+        self, name: str, raw: RawSettings, provider: Provider[Any] | None, *, is_chosen: bool
     ) -> Iterator[errors.Problem]:
         """Yield what is wrong with the form of a connection's settings."""
         if "provider" not in raw:
@@ -149,16 +143,25 @@ class Configuration:
             elif setting in _OWN:
                 problem = None if isinstance(each.value, str) else "must be a string"
             elif schemas.get(setting, {}).get("writeOnly"):
-                yield from self._secret_problems(each)
+                yield from self._secret_problems(each, is_chosen=is_chosen)
             elif provider and setting not in schemas:
                 question = did_you_mean(setting, [*schemas, *_OWN])
                 problem = f"is not a setting of this provider.{question}"
             if problem:
                 yield errors.Problem(each.location, problem)
 
-    def _secret_problems(self, raw: RawSetting) -> Iterator[errors.Problem]:
+    def _key_problems(self) -> Iterator[errors.Problem]:
+        for key in self.store_keys:
+            if isinstance(key.value, (dict, str)):
+                yield from self._secret_problems(key, is_chosen=True)
+            else:
+                problem = "must be a reference to a secret, or a list of them"
+                yield errors.Problem(key.location, problem)
+
+    def _secret_problems(self, raw: RawSetting, *, is_chosen: bool) -> Iterator[errors.Problem]:
         if isinstance(raw.value, dict):
-            if message := reference_problem(raw.value):
+            # A plugin that is missing disables no connection that does not need it.
+            if message := reference_problem(raw.value, allow_unknown=not is_chosen):
                 yield errors.Problem(raw.location, message)
         elif isinstance(raw.value, str) and not (self.is_private or raw.from_environment):
             yield errors.Problem(
@@ -187,6 +190,7 @@ class Configuration:
         Raises:
             keyturn.errors.ConfigurationError: The store or `store_key` can't be used.
         """
+        self._raise_if(self._key_problems())
         raw = self.connections[name] if name else {}
         variable = RawSetting(os.environ.get(STORE_VARIABLE), STORE_VARIABLE)
         chosen = raw.get("store") or self.store or variable
@@ -195,6 +199,8 @@ class Configuration:
         )
         self._raise_if(problems)
         location = chosen.location
+        if chosen.value and not isinstance(chosen.value, str):
+            raise self._error([errors.Problem(location, "must be a string")])
         try:
             store = shared_store(chosen.value) if chosen.value else _default_store()
             location = "store_key"
@@ -221,8 +227,9 @@ def variable_name(name: str) -> str:
 
 def _timeout(raw: RawSettings) -> float:
     """Return the seconds that a connection's references may take, all together."""
-    number = {"type": "number"}
-    return plain(raw["timeout"], number) if "timeout" in raw else Options().timeout
+    given = plain(raw["timeout"], {"type": "number"}) if "timeout" in raw else None
+    is_right = given is not None and option_problem("timeout", given) is None
+    return given if is_right else Options().timeout
 
 
 def _references_in(raw: RawSettings, provider: Provider[Any]) -> dict[str, RawSetting]:

@@ -32,13 +32,20 @@ class RawSetting:
     from_environment: bool = False
 
 
-def reference_problem(reference: Mapping[str, Any]) -> str | None:
-    """Return what keeps a table from being a secret reference, or None; nothing is resolved."""
+def reference_problem(reference: Mapping[str, Any], *, allow_unknown: bool = False) -> str | None:
+    """Return what keeps a table from being a secret reference, or None; nothing is resolved.
+
+    Args:
+        reference: The table.
+        allow_unknown: Whether a source that is not known is no problem: its plugin is missing.
+    """
     if len(reference) != 1:
         return f"must be a reference to a secret: a table with one of {', '.join(_SOURCES)}"
     ((source, target),) = reference.items()
     if source in _SOURCES:
         return _form_problem(source, target)
+    if allow_unknown:
+        return None
     # Whether a plugin knows the source shows when it is resolved.
     has_plugins = plugin_manager().hook.keyturn_secret.get_hookimpls()
     return None if has_plugins else _unknown(source)
