@@ -67,9 +67,10 @@ COMMANDS: dict[str, list[str]] = {
 }
 FORMATS = [
     ["token", "shop", "--renew"],
-    *(["token", "shop", "--format", form] for form in ("header", "json", "env")),
+    *(["token", "shop", "--format", form] for form in ("header", "headers", "json", "env")),
     *(["token", "shop", "--format", form] for form in ("exec-credential", "credential-helper")),
 ]
+OTHERS = [["plugins"], ["doctor"], ["doctor", "--format", "json"], ["schema", "generic"]]
 # The exit codes that are right; a token endpoint may be over its rate limit.
 CODES = {"fine": {0}, "half": {0, 1, 3}, "refused": {0, 3}, "broken": {0, 4, 5}}
 # One process for many commands: most of a command's time goes into imports.
@@ -257,7 +258,7 @@ def test_commands_show_no_canary_for_any_response(
 ) -> None:
     """Users share the output of failures; a server's message may quote the secret."""
     here = place(kind)
-    commands = [*COMMANDS.values(), *(FORMATS if kind == "fine" else ())]
+    commands = [*COMMANDS.values(), *OTHERS, *(FORMATS if kind == "fine" else ())]
     arguments = [[*options, *command] for options in ([], ["-v"]) for command in commands]
     process = here.run(RUN_ALL, json.dumps(arguments), helper_request(here))
     output, trouble = finish(process)

@@ -227,9 +227,9 @@ def variable_name(name: str) -> str:
 
 def _timeout(raw: RawSettings) -> float:
     """Return the seconds that a connection's references may take, all together."""
-    given = plain(raw["timeout"], {"type": "number"}) if "timeout" in raw else None
-    is_right = given is not None and option_problem("timeout", given) is None
-    return given if is_right else Options().timeout
+    usual = Options().timeout
+    given: float = plain(raw["timeout"], {"type": "number"}) if "timeout" in raw else usual
+    return usual if option_problem("timeout", given) else given
 
 
 def _references_in(raw: RawSettings, provider: Provider[Any]) -> dict[str, RawSetting]:
