@@ -414,6 +414,28 @@ def test_token_at_the_end_of_the_interpreter(
     assert server.requests == 4 + (state == "used")
 
 
+FINALIZING = (
+    BEGIN
+    + """
+class Farewell:
+    def __init__(self):
+        self.connection = connect()
+        self.connection.token()
+        self.connection.forget()
+    def __del__(self):
+        print(self.connection.token().access_token, flush=True)
+farewell = Farewell()
+"""
+)
+
+
+def test_token_while_the_interpreter_clears_its_modules(
+    endpoint: Callable[..., Endpoint], run_python: RunPython, tmp_path: Path
+) -> None:
+    """No other thread runs any more: an object that says goodbye would wait for ever."""
+    assert run_python(FINALIZING, endpoint().url, tmp_path) == "token-2"
+
+
 SUBINTERPRETER = (
     BEGIN
     + """

@@ -64,10 +64,12 @@ def within(seconds: float, key: Hashable, work: Callable[[], T]) -> T:
 
     if future is new:
         context = contextvars.copy_context()
+        thread = threading.Thread(
+            target=context.run, args=(run,), name="keyturn-secret", daemon=True
+        )
         try:
-            threading.Thread(
-                target=context.run, args=(run,), name="keyturn-secret", daemon=True
-            ).start()
+            # When the interpreter ends, a thread is started, and never runs.
+            (run if sys.is_finalizing() else thread.start)()
         except RuntimeError:  # no more threads
             run()
     found: T = future.result(seconds)  # type: ignore[assignment]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -56,11 +57,11 @@ class Workers:
 
         It raises nothing, and returns the host's lane if there was an exchange with the host.
 
-        It runs on the caller's thread if no worker can be started, and if the caller is a worker:
-        a full pool would wait for itself.
+        It runs on the caller's thread if no worker can be started or woken, as when the interpreter
+        ends, and if the caller is a worker: a full pool would wait for itself.
         """
         run = contextvars.copy_context().run
-        if threading.get_ident() in self._threads:
+        if threading.get_ident() in self._threads or sys.is_finalizing():
             run(work)
             return
         with self._lock:
