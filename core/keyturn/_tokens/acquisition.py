@@ -208,11 +208,12 @@ class Acquisition:
             # Each process has a moment of its own, so that they do not all renew at once.
             jitter=jitter(f"{fingerprint}:{os.getpid()}"),
         )
-        self.keep_tokens(token.access_token)
+        if token.access_token not in self.tokens:
+            self.tokens = (*self.tokens[1 - _KEPT_TOKENS :], token.access_token)
         return TokenSnapshot(token, fresh_until, usable_until)
 
     def keep_tokens(self, *tokens: str) -> None:
-        """Remember tokens, of the connection or of a step before, to hide them later."""
+        """Remember tokens of a step before, to hide them later."""
         new = [each for each in tokens if each not in self.tokens]
         self.tokens = (*self.tokens, *new)[-_KEPT_TOKENS:]
 
