@@ -37,7 +37,10 @@ _NOT_INSTALLED = {
     "django",
     "dlt",
     "httpie",
+    "airflow",
+    "dagster",
     "niquests",
+    "prefect",
     "scrapy",
     "singer",
 }

@@ -74,25 +74,26 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
 
 
 @pytest.fixture
-def adapter_tests() -> Callable[[str], None]:
+def adapter_tests(tmp_path: Path) -> Callable[..., None]:
     """Give a function that runs the tests of an adapter, which must cover all of it."""
 
-    def run_tests(name: str) -> None:
-        """Run NAME_adapter.py in its environment."""
-        module = f"keyturn.integrations.{name}"
+    def run_tests(name: str, *others: str, seconds: float = 280) -> None:
+        """Run NAME_adapter.py in its environment, for this module of adapters and others."""
+        modules = [f"keyturn.integrations.{each}" for each in (name, *others)]
         python = HERE.parents[1] / f".cache/integrated-{name}/bin/python"
         covered = (
-            "--cov",
-            module,
+            *(f"--cov={module}" for module in modules),
             "--cov-branch",
             "--cov-fail-under=100",
             "--cov-config=/dev/null",
         )
         tests = (python, "-m", "pytest", "-q", "-n", "2", *covered, HERE / f"{name}_adapter.py")
-        source = HERE.parents[1] / f"core/{module.replace('.', '/')}"
-        types = (python, "-m", "mypy", "--strict", source if source.is_dir() else f"{source}.py")
+        sources = [HERE.parents[1] / f"core/{module.replace('.', '/')}" for module in modules]
+        paths = [source if source.is_dir() else f"{source}.py" for source in sources]
+        types = (python, "-m", "mypy", "--strict", "--follow-imports=silent", *paths)
         # What the tests set for their own processes is for the environment of the tests.
         variables = {name: value for name, value in os.environ.items() if name in {"HOME", "PATH"}}
+        variables |= {"COVERAGE_FILE": str(tmp_path / "coverage")}
         for command in (tests, types):
             done = subprocess.run(
                 command,
@@ -101,7 +102,7 @@ def adapter_tests() -> Callable[[str], None]:
                 text=True,
                 cwd=HERE.parents[1],
                 env=variables,
-                timeout=280,
+                timeout=seconds,
             )
             assert done.returncode == 0, done.stdout + done.stderr
 
@@ -229,6 +230,17 @@ def start(tmp_path: Path) -> Iterator[Callable[..., None]]:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
         process.wait(READY_WITHIN)
+
+
+def wait_for(url: str) -> None:
+    """Wait until a server responds; one that has begun to listen need not be ready yet."""
+    end = time.monotonic() + READY_WITHIN
+    while time.monotonic() < end:
+        with contextlib.suppress(httpx.TransportError):
+            if httpx.get(url, trust_env=False).is_success:
+                return
+        time.sleep(0.05)
+    pytest.fail(f"no response from {url}")
 
 
 @pytest.fixture

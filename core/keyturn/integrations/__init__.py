@@ -1,8 +1,8 @@
 """Adapters that let HTTP clients take their tokens from a connection, and what they are built on.
 
 Each adapter is a module named after its client, imported when it is first used:
-`keyturn.integrations.aiohttp`, `.django`, `.dlt`, `.httpie`, `.httpx`, `.httpx2`, `.niquests`,
-`.requests`, `.scrapy`, `.singer` and `.urllib3`.
+`keyturn.integrations.aiohttp`, `.airflow`, `.dagster`, `.django`, `.dlt`, `.httpie`, `.httpx`,
+`.httpx2`, `.niquests`, `.prefect`, `.requests`, `.scrapy`, `.singer` and `.urllib3`.
 `RequestAuth` is for the authors of others. `keyturn.integrations.opentelemetry` reports token
 requests.
 """
@@ -14,6 +14,8 @@ from keyturn._names import TYPE_CHECKING, lazy_names
 if TYPE_CHECKING:
     from keyturn.integrations import (
         aiohttp,
+        airflow,
+        dagster,
         django,
         dlt,
         httpie,
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
         httpx2,
         niquests,
         opentelemetry,
+        prefect,
         requests,
         scrapy,
         singer,
@@ -33,6 +36,8 @@ __all__ = [
     "AuthorizedRequest",
     "RequestAuth",
     "aiohttp",
+    "airflow",
+    "dagster",
     "django",
     "dlt",
     "httpie",
@@ -40,6 +45,7 @@ __all__ = [
     "httpx2",
     "niquests",
     "opentelemetry",
+    "prefect",
     "requests",
     "scrapy",
     "singer",
@@ -52,6 +58,8 @@ __getattr__, __dir__ = lazy_names(
         "AuthorizedRequest": "keyturn.integrations._authorized_request",
         "RequestAuth": "keyturn.integrations._request_auth",
         "aiohttp": "keyturn.integrations.aiohttp",
+        "airflow": "keyturn.integrations.airflow",
+        "dagster": "keyturn.integrations.dagster",
         "django": "keyturn.integrations.django",
         "dlt": "keyturn.integrations.dlt",
         "httpie": "keyturn.integrations.httpie",
@@ -59,6 +67,7 @@ __getattr__, __dir__ = lazy_names(
         "httpx2": "keyturn.integrations.httpx2",
         "niquests": "keyturn.integrations.niquests",
         "opentelemetry": "keyturn.integrations.opentelemetry",
+        "prefect": "keyturn.integrations.prefect",
         "requests": "keyturn.integrations.requests",
         "scrapy": "keyturn.integrations.scrapy",
         "singer": "keyturn.integrations.singer",

@@ -1,0 +1,105 @@
+"""The block for Prefect."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from prefect.blocks.core import Block
+from prefect.types import SecretDict
+from pydantic import ConfigDict, Field, PrivateAttr
+
+from keyturn.integrations import _opening
+
+if TYPE_CHECKING:
+    import httpx
+
+    from keyturn._connection import Connection
+
+
+class KeyturnConnection(Block):
+    """A connection for flows and tasks.
+
+    Prefect keeps the secrets encrypted in its database, and shows asterisks for them. A saved block
+    is pickled as its document's name, and loaded again where it is used; one with secrets that is
+    not saved can't be pickled.
+
+    Args:
+        name: The name of a configured connection, which has all settings; or, with `provider`,
+            what messages call the connection.
+        provider: The provider's name.
+        settings: The provider's settings that are no secrets.
+        secrets: Those that are.
+
+    Raises:
+        keyturn.errors.ConfigurationError: A secret is in `settings`, which Prefect shows.
+    """
+
+    _block_type_name: ClassVar[str | None] = "Keyturn Connection"
+    _block_type_slug: ClassVar[str | None] = "keyturn-connection"
+    _description: ClassVar[str | None] = "A valid access token whenever one is needed."
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    name: str = Field(default="", description="The name of a configured connection.")
+    provider: str = Field(default="", description="The provider's name.")
+    settings: dict[str, Any] = Field(
+        default_factory=dict, description="Settings that are no secrets."
+    )
+    secrets: SecretDict = Field(
+        default_factory=lambda: SecretDict({}), description="Settings that are secrets."
+    )
+    _opened: _opening.OpenedConnection = PrivateAttr(default_factory=_opening.OpenedConnection)
+
+    def block_initialization(self) -> None:
+        """Refuse secrets that Prefect would show."""
+        hint = "Put it into secrets."
+        _opening.check_shown(self.name, self.provider, self.settings, hint)
+
+    @property
+    def connection(self) -> Connection:
+        """The connection.
+
+        Raises:
+            keyturn.errors.ConfigurationError: A setting is wrong or missing, or no connection of
+                that name is configured.
+        """
+        settings = {**self.settings, **self.secrets.get_secret_value()}
+        name = self.name or self._block_document_name or ""
+        return self._opened.get(lambda: _opening.open_connection(name, self.provider, settings))
+
+    def client(self, **options: Any) -> httpx.Client:
+        """Return a client of the connection's API, whose relative URLs lead there.
+
+        Args:
+            options: Those of `httpx.Client`.
+        """
+        return _opening.client(self.connection, options)
+
+    def async_client(self, **options: Any) -> httpx.AsyncClient:
+        """Return a client of the connection's API for asyncio.
+
+        Args:
+            options: Those of `httpx.AsyncClient`.
+        """
+        return _opening.async_client(self.connection, options)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._block_document_name:
+            return _load, (type(self), self._block_document_name)
+        if self.secrets.get_secret_value():
+            raise TypeError(
+                "a block with secrets can't be pickled before it is saved: it holds them. Save it, "
+                "or give the name of a configured connection."
+            )
+        load = functools.partial(
+            type(self), name=self.name, provider=self.provider, settings=self.settings
+        )
+        return load, ()
+
+
+def _load(block: type[KeyturnConnection], document: str) -> KeyturnConnection:
+    # In an event loop too: pickle waits for no coroutine.
+    load: Any = block.load
+    loaded: KeyturnConnection = load(document, _sync=True)
+    return loaded

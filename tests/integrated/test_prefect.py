@@ -1,0 +1,16 @@
+"""The block for Prefect, in an environment of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.mark.timeout(600)
+def test_prefect_runs_with_the_block(adapter_tests: Callable[..., None]) -> None:
+    """A run would fail at a revoked token, or Prefect would store or show its secret."""
+    adapter_tests("prefect", seconds=500)
