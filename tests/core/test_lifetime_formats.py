@@ -43,6 +43,8 @@ LIFETIMES: dict[str, tuple[str, object, float, float]] = {
     "seconds whatever the clock": ("seconds", 90, 500, 90),
     "seconds beyond a year": ("seconds", 10**12, 0, YEAR),
     "milliseconds": ("milliseconds", 90_000, 0, 90),
+    "minutes": ("minutes", 30, 0, 1800),
+    "minutes as a string": ("minutes", "30", 0, 1800),
     "milliseconds as a string": ("milliseconds", "90000", 0, 90),
     "epoch": ("epoch", NOW + 90, 0, 90),
     "epoch as a string": ("epoch", "1800000090", 0, 90),
@@ -189,7 +191,7 @@ def test_error_names_the_format_that_a_lifetime_has(
 
 
 WRONG_PATTERNS = {
-    "epoche": "must be one of seconds, decimal, milliseconds, epoch,",
+    "epoche": "must be one of seconds, decimal, milliseconds, minutes, epoch,",
     "epochs": 'write "epoch"',
     "clock": "hh:mm, hh:mm:ss, d:hh:mm, d:hh:mm:ss,",
     "": "or a pattern such as %Y-%m-%d",

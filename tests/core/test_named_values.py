@@ -71,6 +71,8 @@ VALUES: dict[str, tuple[dict[str, str], str]] = {
     "base64url": ({"template": "{tenant}?>", "encoding": "base64url"},
                   base64.urlsafe_b64encode(f"{TENANT}?>".encode()).decode().rstrip("=")),
     "hex": ({"template": "{tenant}", "encoding": "hex"}, TENANT.encode().hex()),
+    "hex in upper case": ({"template": "{tenant}", "encoding": "hex_upper"},
+                          TENANT.encode().hex().upper()),
     "url": ({"template": "{tenant}", "encoding": "url"}, quote(TENANT, safe="")),
     "digest": ({"template": "{client_secret}", "digest": "sha256"},
                hashlib.sha256(SECRET.encode()).hexdigest()),
@@ -114,6 +116,81 @@ def test_value_is_made_of_its_parts(platform: Platform, table: dict[str, str], w
     assert dict(parse_qsl(body.decode()))["a"] == wanted
     assert dict(parse_qsl(body.decode()))["b"] == f"<{wanted}>"
     assert dict(parse_qsl(url.partition("?")[2])) == {"q": wanted}
+
+
+def test_value_may_be_a_number_in_json(platform: Platform) -> None:
+    """A platform would refuse a time that is a string in its JSON."""
+    values = {
+        "moment": {"time": "epoch_milliseconds"},
+        "day": {"time": "%Y-%m-%d"},
+        "pin": {"template": "{client_secret}", "digest": "md5"},
+    }
+    data: dict[str, Any] = {
+        "values": values,
+        "body_format": "json",
+        "parameters": {
+            "t": "{moment:json}",
+            "d": "{day:json}",
+            "n": [{"t": "{moment:json}", "pin": "{pin:json}"}, "{moment}"],
+        },
+        "client_secret_name": "",
+    }
+    request = platform(data).token_request()
+    _, _, body = encode(request, NOW)
+    content = json.loads(body)
+
+    assert content["t"] == 1_800_000_000_000
+    assert content["d"] == "2027-01-15"
+    assert content["n"][0]["t"] == 1_800_000_000_000
+    assert content["n"][1] == "1800000000000"
+    assert {SECRET, content["n"][0]["pin"]} <= {each.reveal() for each in request.secrets()}
+    assert content["n"][0]["pin"] not in str(request.redacted().body)
+    data["parameters"] = {"t": "{day:json}"}
+    assert platform(data).token_request().fingerprint != request.fingerprint
+
+
+def test_claim_may_be_a_time(platform: Platform) -> None:
+    """A JWT that is to begin a minute ago would have a string there, which is none of JWT's."""
+    values = {"before": {"time": "epoch", "offset": "-1m"}}
+    claims = {"iat": "{before:json}", "note": "{before}"}
+    data = {"client_authentication": "client_secret_jwt", "values": values}
+    _, _, body = sent(platform(data | {"assertion_claims": claims}))
+    claims_part = parse_qs(body.decode())["client_assertion"][0].split(".")[1]
+    found = json.loads(base64.urlsafe_b64decode(claims_part + "=="))
+
+    assert found["iat"] == NOW - 60
+    assert found["note"] == "1799999940"
+
+
+@pytest.mark.parametrize(
+    ("url", "target"),
+    [("?a=1", "/token?a=1"), ("", "/token")],
+)
+def test_signature_may_have_the_target(platform: Platform, url: str, target: str) -> None:
+    """Path and query as one would need a query, or end with a question mark without one."""
+    values = {"line": {"template": "{request.method} {request.target}"}}
+    query = {"a": "1"} if url else {}
+    connection = platform({"values": values, "query": query, "token_headers": {"X-L": "{line}"}})
+    _, headers, _ = sent(connection)
+
+    assert headers["X-L"] == f"POST {target}"
+
+
+def test_times_of_api_requests_are_the_connections(world: World, platform: Platform) -> None:
+    """A clock that a test sets would not count there, nor one that the user corrects."""
+    connection = platform(
+        {
+            "values": {"now": {"time": "epoch"}, "line": {"template": "{now} {request.target}"}},
+            "api_headers": {"X-Time": "{now}", "X-Line": "{line}"},
+            "api_url": "https://api.acme.example",
+        }
+    )
+    auth = keyturn.integrations.RequestAuth(connection)
+    for _ in range(2):
+        headers = auth.authorize("GET", "https://api.acme.example/x?y=1", {}).headers
+        assert headers["X-Time"] == str(int(world.clock.now))
+        assert headers["X-Line"] == f"{int(world.clock.now)} /x?y=1"
+        world.clock.advance(60)
 
 
 def test_value_may_use_earlier_ones(platform: Platform) -> None:
@@ -520,7 +597,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
      "values.v.digets: is not known. Did you mean digest?"),
     ({"values": {"v": {"time": "epoch", "encoding": "hex"}}}, "values.v.encoding: is not known."),
     ({"values": {"v": TEMPLATE | {"encoding": "base65"}}},
-     "values.v.encoding: must be one of base64, base64url, hex, url. Did you mean base64?"),
+     "values.v.encoding: must be one of base64, base64url, hex, hex_upper, url. Did you mean"),
     ({"values": {"v": TEMPLATE | {"digest": "sha-256"}}},
      "values.v.digest: must be one of md5, sha1, sha256, sha384, sha512. Did you mean sha256?"),
     ({"values": {"v": TEMPLATE | {"digest": 256}}}, "values.v.digest: must be a string"),

@@ -64,6 +64,9 @@ ABILITIES: dict[str, Ability] = {
     "hash": value_has(digest=..., hmac_key=None),
     "HMAC": value_has(hmac_key=...),
     "time, or a day ahead, in the request": value_has(time=...),
+    "hash in upper case": value_has(encoding="hex_upper"),
+    "a time as a number": lambda each: ":json}" in str(each.description),
+    "requests signed with path and query": lambda each: "{request.target}" in str(each.description),
     "requests signed with their body": lambda each: "{request.body}" in str(each.description),
     "alternatives of settings": lambda each: bool(re.search(r"\{\w+\|", str(each.description))),
     "further headers of the token request": differs("token_headers"),
@@ -79,6 +82,7 @@ ABILITIES: dict[str, Ability] = {
     "lifetime as the end, in epoch time": has("lifetime_format", "epoch", "epoch_milliseconds"),
     "lifetime as a date": has("lifetime_format", "date"),
     "lifetime in milliseconds": has("lifetime_format", "milliseconds"),
+    "lifetime in minutes": has("lifetime_format", "minutes"),
     "lifetime as a clock, or a date of own form": lambda each: bool(
         re.search("[:%]", each.provider.lifetime_format)
     ),

@@ -202,7 +202,12 @@ def checking_key(platform: Platform, credentials: dict[str, str]) -> Any:
 
 @pytest.mark.parametrize(
     "platform",
-    [each for each in PLATFORMS if "previous" not in each.example],
+    # Of the others, the URL is signed, which is another one here.
+    [
+        each
+        for each in PLATFORMS
+        if "previous" not in each.example and "{request.target}" not in str(each.description)
+    ],
     ids=lambda each: each.name,
 )
 def test_wire_carries_the_documented_token_request(

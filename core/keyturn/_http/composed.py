@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote, quote_plus, urlsplit
 
@@ -19,7 +20,7 @@ from keyturn._secret import Secret
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 
-Encoding = Literal["", "base64", "base64url", "hex", "url", "xml", "json", "form"]
+Encoding = Literal["", "base64", "base64url", "hex", "hex_upper", "url", "xml", "json", "form"]
 Digest = Literal["", "md5", "sha1", "sha256", "sha384", "sha512"]
 
 _XML_ESCAPES = str.maketrans(
@@ -30,6 +31,7 @@ _ENCODERS: dict[str, Callable[[bytes], str]] = {
     "base64": lambda data: base64.b64encode(data).decode(),
     "base64url": lambda data: base64.urlsafe_b64encode(data).decode().rstrip("="),
     "hex": bytes.hex,
+    "hex_upper": lambda data: data.hex().upper(),
     "url": lambda data: quote(data, safe=""),
     "form": quote_plus,
     "json": lambda data: json.dumps(data.decode(), ensure_ascii=False)[1:-1],
@@ -106,6 +108,12 @@ class Composed(DynamicValue):
 NAMED = " named"
 
 
+def target_of(url: str) -> str:
+    """Return the path and the query of a URL, as a request has them (RFC 9112 section 3.2.1)."""
+    parts = urlsplit(url)
+    return f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+
+
 @attrs.frozen
 class RequestPart(DynamicValue):
     """A part of the request that the value is sent in, for signatures; in headers only.
@@ -114,7 +122,7 @@ class RequestPart(DynamicValue):
         part: Which it is.
     """
 
-    part: Literal["method", "url", "path", "query", "body"]
+    part: Literal["method", "url", "path", "query", "target", "body"]
 
     def value(self, now: float) -> str:
         raise errors.ConfigurationError(
@@ -134,6 +142,7 @@ class RequestPart(DynamicValue):
             "url": url,
             "path": parts.path or "/",
             "query": parts.query,
+            "target": target_of(url),
             "body": body.decode() if self.part == "body" else "",
         }[self.part]
 
@@ -166,6 +175,37 @@ class Json(StructuredValue):
 
     def secrets(self) -> Iterable[Secret]:
         return [each for value in _leaves(self.tree) for each in secrets_in(value)]
+
+
+@attrs.frozen
+class JsonNumber(StructuredValue):
+    """A value that is made when it is sent, as a number of JSON if it has the form of an integer.
+
+    Args:
+        made_of: The value.
+    """
+
+    made_of: Value = attrs.field(repr=False)
+
+    def value(self, now: float) -> str:
+        return reveal(self.made_of, now)
+
+    def content(self, made: Callable[[Value], str]) -> Any:
+        sent = made(self.made_of)
+        return int(sent) if re.fullmatch(r"-?[0-9]{1,18}", sent) else sent
+
+    def inputs(self) -> Iterable[str | Secret]:
+        return fingerprint_parts(self.made_of)
+
+    def secrets(self) -> Iterable[Secret]:
+        return secrets_in(self.made_of)
+
+
+def as_json(value: Any) -> StructuredValue:
+    """Return a setting or a value that is made when it is sent as JSON has it."""
+    if isinstance(value, DynamicValue):
+        return JsonNumber(value)
+    return Json([*value] if isinstance(value, tuple) else value)
 
 
 def make(value: Value, now: float | None, made: MutableMapping[str, Any]) -> str:
@@ -213,7 +253,12 @@ def to_bytes(text: str) -> bytes:
     except UnicodeEncodeError:
         pass
     # Raised here, not in the handler: Python's own error holds the string.
-    raise errors.ConfigurationError(
+    raise surrogate_error()
+
+
+def surrogate_error() -> errors.ConfigurationError:
+    """Return the error of a value that can't be encoded."""
+    return errors.ConfigurationError(
         "a value of the token request holds a surrogate, which is no character.",
         hint="Check the settings that are sent in it.",
     )
@@ -232,6 +277,8 @@ def _mapped(tree: Any, made: Callable[[Value], str]) -> Any:
         return {name: _mapped(each, made) for name, each in tree.items()}
     if isinstance(tree, list):
         return [_mapped(each, made) for each in tree]
+    if isinstance(tree, StructuredValue):
+        return tree.content(made)
     return made(tree) if isinstance(tree, (str, Secret, DynamicValue)) else tree
 
 

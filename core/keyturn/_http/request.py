@@ -14,8 +14,8 @@ import attrs
 
 from keyturn import errors
 from keyturn._clock import SYSTEM
-from keyturn._http.composed import NAMED, Json, make, to_bytes
-from keyturn._http.values import DynamicValue, Value, fingerprint_parts
+from keyturn._http.composed import NAMED, Json, make, surrogate_error, to_bytes
+from keyturn._http.values import DynamicValue, StructuredValue, Value, fingerprint_parts
 from keyturn._secret import Secret
 
 if TYPE_CHECKING:
@@ -253,7 +253,7 @@ def _content(request: TokenRequest, now: float, made: dict[str, Any]) -> bytes:
         given = value.reveal() if isinstance(value, Secret) else value
         if isinstance(given, str):
             parameters.append((name, given))
-        elif is_json and isinstance(given, Json):
+        elif is_json and isinstance(given, StructuredValue):
             sent = given.content(functools.partial(_sent, request, now=now, made=made))
             parameters.append((name, sent))
         else:
@@ -273,10 +273,7 @@ def _wire(parameters: list[tuple[str, Any]], *, is_json: bool = False) -> bytes:
     except UnicodeEncodeError:
         pass
     # Raised here, not in the handler: Python's own error holds the parameters.
-    raise errors.ConfigurationError(
-        "a parameter of the token request holds a surrogate, which is no character.",
-        hint="Check the settings that are sent in it.",
-    )
+    raise surrogate_error()
 
 
 def _canonical(pairs: Pairs, rename: Callable[[str], str] = str) -> list[list[str | Secret]]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from keyturn import errors
-from keyturn._http.composed import make
+from keyturn._http.composed import make, target_of
 from keyturn._http.values import reveal
 from keyturn._providers import templates
 from keyturn._providers.named_values import named_values, templates_in, varying
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
     Names = Mapping[str, Value | None]
 
-_REQUEST_NAMES = frozenset(f"request.{each}" for each in ("method", "url", "path", "query", "body"))
+_REQUEST_NAMES = frozenset(
+    f"request.{each}" for each in ("method", "url", "path", "query", "target", "body")
+)
 # Methods whose requests usually have no body (RFC 9110 section 9.3).
 _BODILESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "TRACE"})
 
@@ -62,6 +64,8 @@ def api_values(
     settings: Settings,
     token: Token,
     request: Names | None = None,
+    *,
+    now: float | None = None,
 ) -> dict[str, str]:
     """Return the values of templates of API requests; one with a missing value is left out.
 
@@ -71,6 +75,7 @@ def api_values(
         settings: The settings.
         token: The token.
         request: See `request_names`. Without it, what names the request is left out.
+        now: The connection's time, in epoch seconds; by default the system's.
     """
     names = _token_names(provider, templates_by_name.values(), token)
     names |= request or dict.fromkeys(_REQUEST_NAMES)
@@ -79,7 +84,7 @@ def api_values(
         names |= {} if request else dict.fromkeys(varying(provider.values))
     made: dict[str, Any] = {}
     return {
-        name: value if isinstance(value, str) else make(value, None, made)
+        name: value if isinstance(value, str) else make(value, now, made)
         for name, value in templates.render_all(templates_by_name, settings, names)
     }
 
@@ -107,6 +112,7 @@ def request_names(method: str, url: str, body: bytes | None) -> dict[str, str | 
         "request.url": url,
         "request.path": parts.path or "/",
         "request.query": parts.query,
+        "request.target": target_of(url),
         "request.body": (body or b"").decode("utf-8", "surrogateescape"),
     }
 

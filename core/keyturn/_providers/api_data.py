@@ -77,8 +77,8 @@ class ApiData:
     )
     api_headers: ClassVar[Mapping[str, str]] = datum(
         "Further headers of each API request, templates. They may name `{token}`, and "
-        "`{request.method}`, `{request.url}`, `{request.path}`, `{request.query}` and "
-        "`{request.body}`.",
+        "`{request.method}`, `{request.url}`, `{request.path}`, `{request.query}`, "
+        "`{request.target}` (path and query) and `{request.body}`.",
         default=NO_TABLE,
         check=checks.headers,
         template="api_request",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from keyturn import errors
@@ -13,6 +14,9 @@ from keyturn._providers.fields import setting
 from keyturn._providers.settings import Record, read
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from keyturn._providers.provider import Provider
     from keyturn._providers.settings import Settings
 
 # What a step has from the description itself, or has no use for.
@@ -32,13 +36,27 @@ class _DiscoveryTable(Record):
 
 
 def described_steps(
-    description: Mapping[str, Any], settings: type[Settings], mistakes: list[errors.Problem]
+    description: Mapping[str, Any],
+    settings: type[Settings],
+    mistakes: list[errors.Problem],
+    describe: Callable[[Mapping[str, Any], str], Provider[Any]],
 ) -> dict[str, Any]:
-    """Return the steps that a description has, and add the mistakes in them to those known."""
+    """Return the steps that a description has, and add the mistakes in them to those known.
+
+    Args:
+        description: The description.
+        settings: The class of its settings.
+        mistakes: The mistakes that are known.
+        describe: Returns the provider of a description, and the step's name.
+    """
     found: dict[str, Any] = {}
     if isinstance(given := description.get("domains"), (list, tuple)):
         found["domains"] = tuple(given)
-    for name, make in (("previous", _previous), ("discovery", _discovery)):
+    makers: dict[str, Callable[..., Any]] = {
+        "previous": partial(_previous, describe),
+        "discovery": _discovery,
+    }
+    for name, make in makers.items():
         table = description.get(name)
         if table is None:
             continue
@@ -54,16 +72,19 @@ def described_steps(
     return found
 
 
-def _previous(table: Mapping[str, Any], settings: type[Settings], name: str) -> Any:
-    from keyturn._providers.from_data import described_provider  # it imports this module
-
+def _previous(
+    describe: Callable[[Mapping[str, Any], str], Provider[Any]],
+    table: Mapping[str, Any],
+    settings: type[Settings],
+    name: str,
+) -> Any:
     wrong = [
         errors.Problem(each, "stands outside of it") for each in table if each in _NOT_OF_STEPS
     ]
     if wrong:
         raise errors.ConfigurationError("the step previous has mistakes.", problems=wrong)
     try:
-        step = described_provider({**table, "settings": settings}, name)
+        step: Any = describe({**table, "settings": settings}, name)
     except errors.ConfigurationError as error:
         step, wrong = None, list(error.problems)
     if wrong := reviewed(table, wrong, settings):

@@ -45,7 +45,7 @@ def described_provider(
         data[key] = values[key]
         with contextlib.suppress(WrongValueError):  # a wrong one stays as it is, to be reported
             data[key] = convert(values[key], datum_types()[key])
-    data |= described_steps(values, data["settings"], mistakes)
+    data |= described_steps(values, data["settings"], mistakes, described_provider)
     provider: Provider[Any] = type("DescribedProvider", (Provider,), data)()
     mistakes += problems(provider)
     if not isinstance(description.get("settings"), type):

@@ -23,6 +23,7 @@ LifetimeFormat = Literal[
     "seconds",
     "decimal",
     "milliseconds",
+    "minutes",
     "epoch",
     "epoch_milliseconds",
     "date",
@@ -39,6 +40,7 @@ _LIFETIMES: dict[str, tuple[float, bool, str]] = {
     "seconds": (1.0, True, "a number of seconds above 0"),
     "decimal": (1.0, True, "a number of seconds above 0"),
     "milliseconds": (1e-3, True, "a number of milliseconds above 0"),
+    "minutes": (60.0, True, "a number of minutes above 0"),
     "epoch": (1.0, False, "a future time in epoch seconds"),
     "epoch_milliseconds": (1e-3, False, "a future time in epoch milliseconds"),
     "date": (1.0, False, "a future time as a date of RFC 3339"),
@@ -240,7 +242,7 @@ def _added(pattern: str, value: str) -> float | None:
     return sum(float(number) * _SECONDS[unit] for unit, number in match.groupdict("0").items())
 
 
-_PLAIN = frozenset({"seconds", "decimal", "milliseconds", "epoch", "epoch_milliseconds"})
+_PLAIN = frozenset({"seconds", "decimal", "milliseconds", "minutes", "epoch", "epoch_milliseconds"})
 _READERS: dict[str, Callable[[str], float | None]] = {
     "date": _date,
     "jwt": _jwt,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from keyturn._providers.datum import TemplateUse
     from keyturn._providers.settings import Settings
 
-_ENCODINGS = ("base64", "base64url", "hex", "url")
+_ENCODINGS = ("base64", "base64url", "hex", "hex_upper", "url")
 _DIGESTS = tuple(each for each in get_args(Digest) if each)
 _TEMPLATE_KEYS = ("template", "encoding", "digest", "hmac_key")
 _TEMPLATES = ("template", "hmac_key")
@@ -32,7 +32,10 @@ _TIME_KEYS = ("time", "offset", "timezone")
 _NAME_PATTERN = r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*"
 _RESERVED = frozenset({"uuid", "assertion", "request", "token", "previous", "discovery"})
 _REQUEST: Mapping[str, Value | None] = MappingProxyType(
-    {f"request.{part}": RequestPart(part) for part in ("method", "url", "path", "query", "body")}
+    {
+        f"request.{part}": RequestPart(part)
+        for part in ("method", "url", "path", "query", "target", "body")
+    }
 )
 # What makes a value vary from request to request; "" stands for the time.
 _VARYING = frozenset({"", "uuid", *_REQUEST})

@@ -82,11 +82,11 @@ class TokenResponseMapping:
     )
     lifetime_format: ClassVar[str] = datum(
         "What it holds: `seconds`, `decimal` (seconds, also as a string such as `3599.0`), "
-        "`milliseconds`, a `duration` (`1h`, `1d12h`, `PT1H`), or `hh:mm`, `hh:mm:ss`, `d:hh:mm` "
-        "or `d:hh:mm:ss`, from now; or the end, as `epoch` (seconds), `epoch_milliseconds`, `date` "
-        "(RFC 3339), `http_date` (RFC 9110 section 5.6.7), or a pattern of `strptime` such as "
-        "`%Y-%m-%d %H:%M:%S`, in UTC. With `jwt` it is the `exp` of the token itself, or of the "
-        "JWT at another `lifetime_field`.",
+        "`milliseconds`, `minutes`, a `duration` (`1h`, `1d12h`, `PT1H`), or `hh:mm`, `hh:mm:ss`, "
+        "`d:hh:mm` or `d:hh:mm:ss`, from now; or the end, as `epoch` (seconds), "
+        "`epoch_milliseconds`, `date` (RFC 3339), `http_date` (RFC 9110 section 5.6.7), or a "
+        "pattern of `strptime` such as `%Y-%m-%d %H:%M:%S`, in UTC. With `jwt` it is the `exp` of "
+        "the token itself, or of the JWT at another `lifetime_field`.",
         default="seconds",
         check=lifetimes.lifetime_format,
     )

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from keyturn import errors
-from keyturn._http.composed import Composed, Encoding, Json, encoded
+from keyturn._http.composed import Composed, Encoding, Json, as_json, encoded
 from keyturn._http.urls import url_problem
 from keyturn._http.values import DynamicValue, RandomId, Value
 from keyturn._providers.kinds import fields_of, kind_of
@@ -161,8 +161,8 @@ def render(
                 break
         if value is None:
             return None
-        if form and not isinstance(value, (str, Secret, DynamicValue)):
-            return Json([*value] if isinstance(value, tuple) else value)
+        if form and not isinstance(value, (str, Secret)):
+            return as_json(value)
         if isinstance(value, DynamicValue):
             made = _added(parts, made + literal, value, encoding, is_secret=is_secret)
             is_secret = False

@@ -15,6 +15,7 @@ from keyturn._providers.templates import names_in
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from keyturn._clock import Clock
     from keyturn._providers.provider import Provider
     from keyturn._providers.settings import Settings
     from keyturn._token import Token
@@ -59,13 +60,19 @@ def _name(parameter: str) -> str:
     return unquote_plus(parameter.partition("=")[0])
 
 
-def additions_for(credentials: Credentials, token: Token) -> Additions:
-    """Return what a provider's API requests with a token have besides their usual headers."""
+def additions_for(credentials: Credentials, token: Token, clock: Clock) -> Additions:
+    """Return what a provider's API requests with a token have besides their usual headers.
+
+    Args:
+        credentials: The connection's.
+        token: The token.
+        clock: The connection's.
+    """
     provider, settings, _ = credentials
     query: Pairs = ()
     if provider.authorization_query:
         query = (calls.authorization(provider, settings, token),)
-    values = partial(_values, provider, settings, token)
+    values = partial(_values, provider, settings, token, clock)
     query += tuple(values(provider.api_query).items())
     varied = varying(provider.values) if provider.values else frozenset[str]()
     signing = {
@@ -81,12 +88,14 @@ def _values(
     provider: Provider[Any],
     settings: Settings,
     token: Token,
+    clock: Clock,
     used: Mapping[str, str],
     *request: Any,
 ) -> dict[str, str]:
     def work() -> dict[str, str]:
         names = api_authorization.request_names(*request) if request else None
-        return api_authorization.api_values(provider, used, settings, token, names)
+        now = clock.time()
+        return api_authorization.api_values(provider, used, settings, token, names, now=now)
 
     return calls.translate_errors(provider.name, work, calls.secrets_in(provider, settings, token))
 

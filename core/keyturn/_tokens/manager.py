@@ -156,7 +156,7 @@ class TokenManager:
         named.pop("" if query else name.lower(), None)
         headers = (*(() if query else ((name, value),)), *named.values())
         if query or provider.api_query or provider.values or "{req" in str(provider.api_headers):
-            return headers, additions_for(known, token)
+            return headers, additions_for(known, token, own.clock)
         return headers, None
 
     def api_url(self, token: Token | None) -> str | None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 TOKEN = "made-up-token"  # noqa: S105 - made up
 LIFETIME = 3600.0
-_UNITS = {"seconds": 1.0, "decimal": 1.0, "milliseconds": 1e-3}
+_UNITS = {"seconds": 1.0, "decimal": 1.0, "milliseconds": 1e-3, "minutes": 60.0}
 # What the finest directive of a pattern counts, in seconds.
 _STEPS = {"%S": 1, "%M": 60, "%H": 3600, "%I": 3600, "%d": 86_400, "%j": 86_400}
 
@@ -151,7 +151,7 @@ def step(form: str) -> int:
     finest = [seconds for directive, seconds in _STEPS.items() if directive in form]
     if "%" in form:
         return finest[0]
-    return 60 if form.endswith("hh:mm") else 1
+    return 60 if form == "minutes" or form.endswith("hh:mm") else 1
 
 
 def from_example(example: Mapping[str, Any]) -> Response:
