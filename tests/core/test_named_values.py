@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 import keyturn
 from keyturn import errors
-from keyturn._http.composed import Composed, Json, RequestPart, encoded
+from keyturn._http.composed import Composed, Json, JsonNumber, RequestPart, encoded
 from keyturn._http.request import encode
+from keyturn._http.times import Time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -147,6 +148,11 @@ def test_value_may_be_a_number_in_json(platform: Platform) -> None:
     assert content["n"][0]["pin"] not in str(request.redacted().body)
     data["parameters"] = {"t": "{day:json}"}
     assert platform(data).token_request().fingerprint != request.fingerprint
+
+
+def test_number_that_is_made_is_a_value_like_others() -> None:
+    """It could not be shown, or sent where there is no JSON."""
+    assert JsonNumber(Time("epoch")).value(NOW) == "1800000000"
 
 
 def test_claim_may_be_a_time(platform: Platform) -> None:
