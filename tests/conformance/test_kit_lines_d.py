@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from itertools import product
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
@@ -10,6 +12,7 @@ import pytest
 
 import keyturn
 from keyturn import Secret
+from keyturn.testing.provider_kit import _elsewhere as elsewhere
 from keyturn.testing.provider_kit import _run as kit
 from keyturn.testing.provider_kit._examples import Examples
 from keyturn.testing.provider_kit._subject import opened
@@ -75,6 +78,27 @@ class WrongDomain(Limited):
     api_domains: ClassVar[Any] = ("not a domain",)
 
 
+LIMITED, OF_PROCESS, ADDS_UP = Limited(), OfProcess(), AddsUp()
+# As Python has them.
+GIVEN: tuple[dict[str, Any], ...] = (
+    {"client_secret": Secret("s3cret-for-tests")},
+    {"scope": ("read", "write")},
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_second_process() -> None:
+    """Try all that a second process must look at in one."""
+    with contextlib.ExitStack() as stack:
+        tried = [(LIMITED, {}), (ADDS_UP, {}), *product((LIMITED, OF_PROCESS), GIVEN)]
+        elsewhere.start(
+            [
+                stack.enter_context(opened(each, SETTINGS | given, Examples()))
+                for each, given in tried
+            ]
+        )
+
+
 def failure(name: str, provider: keyturn.plugins.Provider[Any], **settings: Any) -> str:
     """Return what a check finds wrong with a provider; empty if nothing."""
     with opened(provider, SETTINGS | settings, Examples()) as subject:
@@ -85,21 +109,19 @@ def failure(name: str, provider: keyturn.plugins.Provider[Any], **settings: Any)
 @pytest.mark.parametrize("name", ["isolation", "forgotten_settings", "nothing_changed"])
 def test_settings_that_exclude_each_other_are_varied_one_by_one(name: str) -> None:
     """A provider whose settings exclude each other could not be verified."""
-    assert failure(name, Limited()) == ""
+    assert failure(name, LIMITED) == ""
 
 
 def test_fewer_scope_values_are_tried_where_many_are_rejected() -> None:
     """A provider with a limit of scope values would mix those of its tenants unseen."""
-    assert "scope returns another" in failure("isolation", AddsUp())
+    assert "scope returns another" in failure("isolation", ADDS_UP)
 
 
-@pytest.mark.parametrize(
-    "settings", [{"client_secret": Secret("s3cret-for-tests")}, {"scope": ("read", "write")}]
-)
+@pytest.mark.parametrize("settings", GIVEN)
 def test_settings_as_python_has_them_reach_the_second_process(settings: dict[str, Any]) -> None:
     """A conformance class with a Secret or a tuple would fail, or skip the second process."""
-    assert failure("other_process", Limited(), **settings) == ""
-    assert "header X-Made-Up" in failure("other_process", OfProcess(), **settings)
+    assert failure("other_process", LIMITED, **settings) == ""
+    assert "header X-Made-Up" in failure("other_process", OF_PROCESS, **settings)
 
 
 def test_line_is_named_below_an_assignment_of_several_names() -> None:

@@ -89,7 +89,8 @@ class Canary:
 
     def in_text(self, text: str) -> list[str]:
         """Return the lines of a string that hold a canary."""
-        return [line for line in text.splitlines() if any(form in line for form in self.forms)]
+        found = [form for form in self.forms if form in text]
+        return [line for line in text.splitlines() if any(form in line for form in found)]
 
 
 class Watch:

@@ -82,6 +82,24 @@ for arguments in json.loads(sys.argv[1]):
     print(f"\\nexit code {main(arguments)}", flush=True)
 """
 
+# Each in a process of its own, which begins with what every command imports.
+RUN_EACH = """
+import json, os, runpy, sys
+import keyturn._cli.commands, keyturn._connection
+for number, arguments in enumerate(json.loads(sys.argv[1])):
+    child = os.fork()
+    if not child:
+        ends = os.pipe()
+        os.write(ends[1], sys.argv[2].encode())
+        os.close(ends[1])
+        os.dup2(ends[0], 0)
+        output = os.path.join(os.environ["HOME"], f"output-{number}")
+        os.dup2(os.open(output, os.O_WRONLY | os.O_CREAT, 0o600), 1)
+        sys.argv[1:] = arguments
+        runpy.run_module("keyturn", run_name="__main__", alter_sys=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
 
 def responses(canary: Canary, kind: str, path: bytes) -> bytes:
     """Return a server's response; an error response quotes everything that was sent."""
@@ -229,23 +247,25 @@ def helper_request(place: Place) -> str:
     return json.dumps({"uri": tomllib.loads(text)["connections"]["shop"]["api_url"]})
 
 
-@pytest.mark.parametrize("command", COMMANDS)
 def test_command_that_succeeds_shows_no_canary(
-    place: Callable[..., Place],
-    finish: Callable[..., tuple[str, str]],
-    canary: Canary,
-    command: str,
+    place: Callable[..., Place], finish: Callable[..., tuple[str, str]], canary: Canary
 ) -> None:
     """Terminals are recorded, and the output of jobs is kept for years."""
     here = place("fine")
-    process = here.start("-v", *COMMANDS[command])
-    output, trouble = finish(process, helper_request(here))
+    arguments = [["-v", *command] for command in COMMANDS.values()]
+    process = here.run(RUN_EACH, json.dumps(arguments), helper_request(here))
+    codes, trouble = finish(process)
 
     assert process.returncode == 0, trouble
-    if command == "token":
-        assert output == f"{canary.token}\n"
-        output = ""
-    assert canary.in_text(output + trouble + here.arguments) == []
+    assert codes.split() == ["0"] * len(COMMANDS), trouble
+    for number, command in enumerate(COMMANDS):
+        output = (here.home / f"output-{number}").read_text(encoding="utf-8")
+        if command == "token":
+            assert output == f"{canary.token}\n"
+            output = ""
+        assert canary.in_text(output) == []
+        (here.home / f"output-{number}").unlink()
+    assert canary.in_text(trouble + here.arguments) == []
     here.check_files()
 
 
