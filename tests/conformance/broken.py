@@ -259,7 +259,7 @@ class SendsElsewhere(IgnoresTokenUrl):
     pass
 
 
-@broken("reads a file", "no_input_or_output", "token_request opens a file")
+@broken("reads a file", "no_input_or_output", "token_request looks at a file")
 class ReadsFile(Acme):
     def token_request(self, settings):
         Path("/etc/hostname").exists()

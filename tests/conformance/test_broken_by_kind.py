@@ -29,7 +29,17 @@ if TYPE_CHECKING:
 # The first test starts a process for all providers.
 pytestmark = pytest.mark.timeout(240)
 sys.path.insert(0, str(Path(__file__).parent))
-KINDS = ("hosts", "inputs", "isolation", "processes", "responses", "steps", "texts", "values")
+KINDS = (
+    "hosts",
+    "inputs",
+    "isolation",
+    "processes",
+    "responses",
+    "steps",
+    "texts",
+    "unusual",
+    "values",
+)
 for _kind in KINDS:
     importlib.import_module(f"broken_providers.{_kind}")
 BASE: Any = importlib.import_module("broken_providers.base")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import random
 import sys
 import threading
 import time
@@ -57,7 +58,12 @@ _OTHERS = {
     "builtins.input": "reads the terminal",
 }
 # Without an audit event in each version of Python.
-_CALLS = {"time.sleep": "sleeps", "threading.Thread.start": "starts a thread"}
+_CALLS = {
+    "time.sleep": "sleeps",
+    "threading.Thread.start": "starts a thread",
+    "os.stat": "looks at a file",
+    "random.seed": "seeds the random numbers of the whole process",
+}
 _ACTS = _NETWORK | _PROCESSES | _OTHERS
 _LOCAL = {"127.0.0.1", "localhost", "::1", None, b"127.0.0.1", b"localhost"}
 _IMPORTING = "<frozen importlib._bootstrap>"
@@ -182,6 +188,12 @@ def install() -> None:
     environment.__getitem__ = watched_get
     _wrap(time, "sleep", "time.sleep")
     _wrap(threading.Thread, "start", "threading.Thread.start")
+    _wrap(random, "seed", "random.seed")
+    stat = os.stat
+    _wrap(os, "stat", "os.stat")
+    for able in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks):
+        if stat in able:
+            able.add(os.stat)
 
 
 def _wrap(owner: Any, name: str, event: str) -> None:

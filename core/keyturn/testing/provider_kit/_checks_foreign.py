@@ -34,6 +34,8 @@ _EVIL = "https://evil.example/api"
 _SLUGS = ("evil.example/", "evil.example#", "a@evil.example")
 # The depths at which a response holds a URL.
 _DEPTHS = (1, 2, 3)
+# Names of claims in claims.
+_MOST = 100
 # Claims of a JWT in which a platform may have an address.
 _CLAIMS = (
     *("iss", "aud", "azp", "sub", "url", "api", "api_url", "api_base", "base", "base_url", "host"),
@@ -78,7 +80,9 @@ def foreign_api_address(subject: Subject) -> None:
             _try_token(subject, token_with(token, value, depth), domains)
     names = own_strings(subject.provider)
     for value in values:
-        _try_token(subject, _jwt_with(token, value, names), domains)
+        _try_token(subject, jwt_with(token, value, names), domains)
+    for value in values[:1]:
+        _try_token(subject, jwt_with(token, value, names, depth=2), domains)
 
 
 def shared_domains(subject: Subject) -> None:
@@ -148,14 +152,19 @@ def token_with(token: Token, value: str, depth: int) -> Token:
     return changed
 
 
-def _jwt_with(token: Token, value: str, names: list[str]) -> Token:
-    """Return a token that is a JWT, all of whose claims have one value."""
+def jwt_with(token: Token, value: str, names: list[str], depth: int = 1) -> Token:
+    """Return a token that is a JWT, all of whose claims at a depth have one value."""
     try:
         _, payload, _ = token.access_token.split(".")
         own: Any = json.loads(base64.urlsafe_b64decode(payload + "=="))
     except (ValueError, TypeError):  # it is none
         own = ()
-    claims = json.dumps(dict.fromkeys(sorted({*_CLAIMS, *own, *names}), value))
+    keys = list(dict.fromkeys((*names, *own, *_CLAIMS)))
+    content: Any = value
+    if depth > 1:
+        content = dict.fromkeys(names[:_MOST], value)
+    content = dict.fromkeys(keys[:_MOST] if depth > 1 else keys, content)
+    claims = json.dumps(content)
     parts = (
         base64.urlsafe_b64encode(each.encode()).decode() for each in ('{"alg":"none"}', claims)
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import contextlib
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from keyturn._http.urls import host_of
 from keyturn._providers.settings import read
 from keyturn.testing.provider_kit._elsewhere import elsewhere
 from keyturn.testing.provider_kit._examples import CheckFailed
@@ -44,6 +46,7 @@ def isolation(subject: Subject) -> None:
             f"{method} returns another {part} for a connection after it was called for others.",
             _MINE.format(method),
         )
+    _judge_returned(subject)
     reused = collect_reused(subject.provider, found.cases, found.reply, found.error)
     for method, part, _ in _differences(first[LAST], reused or first[LAST]):
         raise CheckFailed(
@@ -99,6 +102,7 @@ def forgotten_settings(subject: Subject) -> None:
     first = found.here
     for case in found.cases:
         name = case.name.removeprefix("another ")
+        _judge_hosts(name, first[BASE], first[case.name])
         for datum in templates_with(subject.provider, name):
             method = FORGETFUL[datum]
             if first[case.name].get(method) == first[BASE].get(method):
@@ -107,6 +111,42 @@ def forgotten_settings(subject: Subject) -> None:
                     f"{name} is.",
                     f"let {method} use settings.{name}, or start from super().{method}(…).",
                 )
+
+
+def _judge_hosts(name: str, usual: Outcome, other: Outcome) -> None:
+    """Check that the revocation endpoint at the token endpoint's host moves with it."""
+    urls = [each.get("token_request", {}).get("url", "") for each in (usual, other)]
+    here, there = map(host_of, urls)
+    found = [_host(each.get("revocation_request", {})) for each in (usual, other)]
+    if name != "token_url" and found == [here, here] and here != there:
+        raise CheckFailed(
+            f"the setting {name} moves the token endpoint to another host, but revocation_request "
+            "stays at the first one.",
+            f"let revocation_request use settings.{name}.",
+        )
+
+
+def _host(parts: Mapping[str, str]) -> str:
+    return host_of(parts.get("url") or parts.get("", "").strip("'"))
+
+
+def _judge_returned(subject: Subject) -> None:
+    """Check that what a method has returned stays as it was returned."""
+    settings, token = subject.settings(), subject.token()
+    others = [read(subject.provider.settings, case.values)[0] for case in cases(subject)]
+    provider = subject.effective_provider
+    returned: Any = {}
+    before: dict[str, str] = {}
+    with contextlib.suppress(Exception):  # other checks report what it raises
+        returned = provider.api_request_headers(settings, token)
+        before = dict(returned)
+        for each in others:
+            provider.api_request_headers(each, token)
+    if dict(returned) != before:
+        raise CheckFailed(
+            "api_request_headers changes what it returned for another connection.",
+            _MINE.format("api_request_headers"),
+        )
 
 
 def _judge_equality(subject: Subject) -> None:

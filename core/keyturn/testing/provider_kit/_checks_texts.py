@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _MOST = 100
 _LONGEST = 2000
+# Of a secret that is made up here; how many of its characters are none of a word.
+_CANARY, _FEW = "Canary-", 4
 
 
 def plugin_texts(subject: Subject) -> None:
@@ -43,10 +45,22 @@ def plugin_texts(subject: Subject) -> None:
                 f"{what} is empty, too long, or holds control characters: {text[:60]!r}.",
                 f"let {member} say in one line what is wrong and what to change.",
             )
-        if hidden and Redaction(map(Secret, hidden)).text(text) != text:
+        is_whole = hidden and Redaction(map(Secret, hidden)).text(text) != text
+        if is_whole or any(_is_partly_in(each, text) for each in hidden):
             raise CheckFailed(
                 f"{what} quotes a secret.", f"let {member} name the setting, and never its value."
             )
+
+
+def _canary() -> str:
+    """Return a secret no part of which is in any word."""
+    return _CANARY + "".join(secrets.choice("QXZJKV") for _ in range(16))
+
+
+def _is_partly_in(secret: str, text: str) -> bool:
+    """Return whether four characters of a secret stand in a text, if it is made up here."""
+    random = secret.removeprefix(_CANARY) if secret.startswith(_CANARY) else ""
+    return any(random[at : at + _FEW] in text for at in range(len(random) - _FEW + 1))
 
 
 def _declared(subject: Subject) -> Iterator[tuple[str, Any, tuple[str, ...]]]:
@@ -130,7 +144,7 @@ def _combinations(subject: Subject) -> Iterator[Mapping[str, Any]]:
     """Yield settings, their secrets such as occur nowhere by chance."""
     names = secret_settings(subject.provider.settings)
     for case in cases(subject):
-        canaries = {name: f"Canary-{secrets.token_hex(8)}" for name in names if name in case.values}
+        canaries = {name: _canary() for name in names if name in case.values}
         yield {**case.values, **canaries}
     plain = cases(subject)[0].values
     for name, field in fields_of(subject.provider.settings).items():

@@ -17,9 +17,10 @@ from keyturn._clock import Clock
 from keyturn._http.urls import url_problem
 from keyturn._providers.checks import header_name
 from keyturn.stores._memory import MemoryStore
-from keyturn.testing.provider_kit._checks_foreign import token_with
+from keyturn.testing.provider_kit._checks_foreign import jwt_with, token_with
 from keyturn.testing.provider_kit._checks_request import HEADER_NAME_REGEX
 from keyturn.testing.provider_kit._examples import CheckFailed, check_keys
+from keyturn.testing.provider_kit._source import own_strings
 
 if TYPE_CHECKING:
     from keyturn._rate_limit import RateLimit
@@ -189,8 +190,11 @@ def token_headers_of_any(subject: Subject) -> None:
                 "authorization returns an earlier token.",
                 "let authorization use its argument `token` alone.",
             )
-    for depth in (1, 2):
-        hostile = token_with(token, "made-up\r\nX-Made-Up: 1", depth)
+    line = "made-up\r\nX-Made-Up: 1"
+    names = own_strings(subject.provider)
+    of_response = [token_with(token, line, depth) for depth in (1, 2)]
+    of_claims = [jwt_with(token, line, names, depth) for depth in (1, 2)]
+    for hostile in (*of_response, *of_claims):
         found: list[tuple[str, str]] = []
         # What it raises for unusual fields, other checks report.
         with contextlib.suppress(Exception):
@@ -198,9 +202,9 @@ def token_headers_of_any(subject: Subject) -> None:
             found += provider.api_request_headers(settings, hostile).items()
         if any("\n" in str(value) for _, value in found):
             raise CheckFailed(
-                "api_request_headers puts a field of the token's response into a header, with its "
-                "line breaks.",
-                "let api_request_headers check what comes from token.extra.",
+                "api_request_headers puts a field of the token's response, or a claim of the "
+                "token, into a header, with its line breaks.",
+                "let api_request_headers check what comes from token.extra, or from the token.",
             )
 
 

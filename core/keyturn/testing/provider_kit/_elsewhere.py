@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _SECONDS, _MORE = 60.0, 5.0
 # How Python starts, in which this process and that one must differ.
-_OTHER = {"PYTHONHASHSEED": "20261127", "TZ": "Pacific/Kiritimati"}
+_OTHER = {"PYTHONHASHSEED": "20261127", "TZ": "Pacific/Kiritimati", "LC_ALL": "C"}
 
 
 @attrs.frozen(slots=False)

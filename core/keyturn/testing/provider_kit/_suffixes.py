@@ -9,6 +9,20 @@ if TYPE_CHECKING:
     from publicsuffixlist import PublicSuffixList
 
 
+# Where anyone publishes programs or pages, whose platform the domain's owner is not: of the list's
+# private domains.
+_HOSTING = frozenset(
+    {
+        *("vercel.app", "herokuapp.com", "github.io", "gitlab.io", "pages.dev", "workers.dev"),
+        *("netlify.app", "web.app", "firebaseapp.com", "appspot.com", "run.app", "fly.dev"),
+        *("azurewebsites.net", "azurestaticapps.net", "azureedge.net", "cloudapp.net"),
+        *("s3.amazonaws.com", "elasticbeanstalk.com", "cloudfront.net", "amplifyapp.com"),
+        *("onrender.com", "up.railway.app", "deno.dev", "ngrok.io", "ngrok.app", "ngrok-free.app"),
+        *("blogspot.com", "surge.sh", "glitch.me", "repl.co", "replit.app", "r2.dev"),
+    }
+)
+
+
 def is_shared(domain: str, own_host: str = "") -> bool:
     """Return whether hosts of many owners lie below a domain.
 
@@ -16,7 +30,7 @@ def is_shared(domain: str, own_host: str = "") -> bool:
         domain: The domain.
         own_host: A host of the platform: a company's suffix above it is the platform's own.
     """
-    if _suffixes(only_icann=True).is_public(domain):
+    if _suffixes(only_icann=True).is_public(domain) or domain in _HOSTING:
         return True
     is_own = own_host == domain or own_host.endswith(f".{domain}")
     return not is_own and bool(_suffixes(only_icann=False).is_public(domain))
