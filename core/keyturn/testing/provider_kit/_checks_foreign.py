@@ -17,6 +17,7 @@ from keyturn._http.steps import STEP_NAMES, known_address
 from keyturn._http.urls import is_below, url_problem
 from keyturn._providers.calls import translate_errors
 from keyturn._providers.kinds import fields_of
+from keyturn._providers.steps import domains_of, steps_of
 from keyturn.testing.provider_kit import _samples as samples
 from keyturn.testing.provider_kit._examples import CheckFailed
 from keyturn.testing.provider_kit._source import own_strings
@@ -97,7 +98,7 @@ def shared_domains(subject: Subject) -> None:
             )
     for step, each in _steps_of(provider):
         for domain in getattr(each, "domains", ()):
-            if is_shared(domain, host):
+            if "{" not in domain and is_shared(domain, host):
                 raise CheckFailed(
                     f"the domains of {step} have {domain!r}, below which anyone can register a "
                     "host.",
@@ -130,7 +131,8 @@ def own_domains(subject: Subject) -> list[str]:
     """Return the platform's own domains."""
     host = urlsplit(known_address(subject.request())).hostname or ""
     declared = subject.effective_provider.api_domains
-    documents = [each for _, step in _steps_of(subject.effective_provider) for each in step.domains]
+    steps = steps_of(subject.effective_provider, subject.settings())
+    documents = [each for _, step, own in steps for each in domains_of(step, own)]
     return list(dict.fromkeys((*declared, *documents, host, registered_domain(host))))
 
 

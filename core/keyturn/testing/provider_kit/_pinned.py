@@ -17,7 +17,7 @@ from keyturn._once import cached_once
 from keyturn._providers import templates
 from keyturn._providers.discovery import Discovery
 from keyturn._providers.named_values import templates_in
-from keyturn._providers.steps import steps_of
+from keyturn._providers.steps import domains_of, steps_of
 from keyturn.testing._messages import json_response
 from keyturn.testing.provider_kit import _samples as samples
 from keyturn.testing.provider_kit._templates import every_template
@@ -106,7 +106,7 @@ def _add_steps(
         place = step_value(url)
         if place:
             url = before.get(place.step, {}).get(place.path, "") + place.rest
-        host = next(iter(step.domains), host_of(url))
+        host = next(iter(domains_of(step, own)), host_of(url))
         made[name] = _values(provider, name, host)
         found[url] = _response(step, made[name])
     return made
@@ -127,7 +127,10 @@ def _values(provider: Provider[Any], step: str, host: str) -> dict[str, str]:
 
 def _response(step: Provider[Any], values: dict[str, str]) -> messages.Response:
     if isinstance(step, Discovery):
-        return json_response(200, values)
+        document: Any = {}
+        for path, value in values.items():
+            document = samples.placed(document, path, value)
+        return json_response(200, document)
     sample = samples.made_up(step, "https://made-up.example")
     content = sample.content
     for path, value in values.items():
