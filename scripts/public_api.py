@@ -34,6 +34,7 @@ MODULES = (
 )
 # Their libraries are installed in environments of their own.
 _NOT_INSTALLED = {
+    "airbyte",
     "django",
     "dlt",
     "httpie",

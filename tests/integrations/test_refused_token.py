@@ -161,6 +161,19 @@ def test_requests_sends_a_file_again(connect: Any, api: Any, tmp_path: Path) -> 
     assert [response.status_code for response in reply.history] == [401]
 
 
+def test_requests_history_carries_no_token(connect: Any, api: Any) -> None:
+    """Else a cache of responses, which redacts the last request only, would store a valid token."""
+    auth = keyturn.integrations.requests.KeyturnAuth(connect("orocommerce"))
+    requests.get(api.url, auth=auth, timeout=10)
+    api.forget_tokens()
+    reply = requests.get(f"{api.url}/x", auth=auth, headers={"X-Own": "kept"}, timeout=10)
+    (refused,) = reply.history
+    assert refused.request.url == f"{api.url}/x"
+    assert refused.request.headers["X-Own"] == "kept"
+    assert "made-up-token-canary" not in "".join(map(str.__str__, refused.request.headers.values()))
+    assert reply.request.headers["Authorization"] == "Bearer made-up-token-canary-2"
+
+
 def test_requests_prepared_once_sent_often(connect: Any, api: Any) -> None:
     """Else a prepared request that is kept and sent again would be stuck with its first token."""
     auth = keyturn.integrations.requests.KeyturnAuth(connect())

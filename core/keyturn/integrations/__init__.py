@@ -14,6 +14,7 @@ from keyturn._names import TYPE_CHECKING, lazy_names
 if TYPE_CHECKING:
     from keyturn.integrations import (
         aiohttp,
+        airbyte,
         airflow,
         dagster,
         django,
@@ -36,6 +37,7 @@ __all__ = [
     "AuthorizedRequest",
     "RequestAuth",
     "aiohttp",
+    "airbyte",
     "airflow",
     "dagster",
     "django",
@@ -58,6 +60,7 @@ __getattr__, __dir__ = lazy_names(
         "AuthorizedRequest": "keyturn.integrations._authorized_request",
         "RequestAuth": "keyturn.integrations._request_auth",
         "aiohttp": "keyturn.integrations.aiohttp",
+        "airbyte": "keyturn.integrations.airbyte",
         "airflow": "keyturn.integrations.airflow",
         "dagster": "keyturn.integrations.dagster",
         "django": "keyturn.integrations.django",

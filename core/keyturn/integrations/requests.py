@@ -77,10 +77,17 @@ class _Request(PreparedRequest):
         if self.authorized is None or not isinstance(auth, tuple):
             super().prepare_auth(auth, url)
 
-    def copy(self) -> PreparedRequest:
+    def copy(self) -> _Request:
         """Return a copy to the same URL; it is authorized anew when another is set."""
         copied = _own(super().copy(), self.auth)
         copied.authorized, copied.has_left = self.authorized, self.has_left
+        return copied
+
+    def as_given(self, sent: AuthorizedRequest) -> _Request:
+        """Return a copy without our headers and query."""
+        copied = self.copy()
+        copied.replace_headers(None)
+        copied.__dict__["url"] = sent.given_url
         return copied
 
 
@@ -152,6 +159,8 @@ class KeyturnAuth(Adapter, AuthBase):
         ):
             again = self._auth.reauthorize(sent, status, headers, response.content)
             if again and _rewound(request):
+                # It goes into the history, which caches store, and redact less than they should.
+                response.request = request.as_given(sent)
                 # requests doesn't call this for a response to `send`. A prepared request that is
                 # sent once more by the caller may be renewed again.
                 request.replace_headers(attrs.evolve(again, is_renewed=False))
