@@ -1,8 +1,8 @@
 """Adapters that let HTTP clients take their tokens from a connection, and what they are built on.
 
 Each adapter is a module named after its client, imported when it is first used:
-`keyturn.integrations.aiohttp`, `.airflow`, `.dagster`, `.django`, `.dlt`, `.httpie`, `.httpx`,
-`.httpx2`, `.niquests`, `.prefect`, `.requests`, `.scrapy`, `.singer` and `.urllib3`.
+`keyturn.integrations.aiohttp`, `.airbyte`, `.airflow`, `.dagster`, `.django`, `.dlt`, `.httpie`,
+`.httpx`, `.httpx2`, `.niquests`, `.prefect`, `.requests`, `.scrapy`, `.singer` and `.urllib3`.
 `RequestAuth` is for the authors of others. `keyturn.integrations.opentelemetry` reports token
 requests.
 """
