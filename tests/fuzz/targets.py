@@ -97,7 +97,10 @@ MARKUP = (
     | st.builds(cut, ELEMENTS, st.integers(0, 999), TEXT)
     | st.lists(TEXT, max_size=5).map(lambda each: "=".join(each).encode(errors="replace"))
 )
-LIFETIME_FORMATS = ("duration", "hh:mm", "hh:mm:ss", "d:hh:mm", "d:hh:mm:ss", "http_date", "date")
+LIFETIME_FORMATS = (
+    *("duration", "hh:mm", "hh:mm:ss", "d:hh:mm", "d:hh:mm:ss", "http_date", "date", "jwt"),
+    *("%Y-%m-%d", "%d %b %Y %H:%M:%S", "%a, %d %B %y %I:%M %p", "%Y%j%%", "%Y-%m-%d %H:%M:%S.%f%z"),
+)
 DURATIONS = st.text(st.sampled_from("0123456789 :.PTdhmswHMSDW-+"), max_size=30)
 DATES = st.builds(
     "{}{} {} {} {}:{}:{} {}".format,
@@ -286,13 +289,19 @@ DATA_NAMES = (
     "parameters token_headers scope_name assertion_name assertion_algorithm token_field token_type "
     "token_status lifetime_field lifetime_format missing_lifetime scope_separator error_field "
     "error_codes api_url api_headers authorization_header authorization_scheme rate_limit "
-    "response_format credentials max_margin api_url_field api_domains"
+    "response_format credentials max_margin api_url_field api_domains extends values query body "
+    "content_type api_query authorization_query authorization_value rejected_status rejected_codes "
+    "response_encoding media_types scope_format previous discovery domains"
 )
 TEMPLATES = st.sampled_from(
     [
         "https://{tenant}.acme.example/token",
         "https://acme.example/{x}",
         "{client_secret}",
+        "{x}.{request.body}",
+        "{previous.access_token}",
+        "{discovery.x}/token",
+        "{uuid:json}",
         "{",
         "{}",
     ]
@@ -302,9 +311,24 @@ SETTING = st.dictionaries(
     VALUES | st.sampled_from(["string", "secret", "label", "integer", "choice", "["]),
     max_size=3,
 ).map(lambda table: {"title": "A setting", "kind": "string"} | table)
+NAMED = st.dictionaries(
+    st.sampled_from(["template", "encoding", "digest", "hmac_key", "time", "offset", "timezone"]),
+    TEMPLATES
+    | TEXT
+    | st.sampled_from(["base64", "hex", "sha256", "md5", "epoch", "%Y", "-1h", "Europe/Stockholm"]),
+    max_size=3,
+)
+STEPS = st.dictionaries(
+    st.sampled_from(["token_url", "url", "lifetime", "domains", "parameters", "previous"]),
+    TEMPLATES | VALUES | st.just(["acme.example"]),
+    max_size=3,
+)
 DESCRIPTIONS = st.dictionaries(
     st.sampled_from(DATA_NAMES.split()) | TEXT,
     VALUES
+    | STEPS
+    | st.dictionaries(st.sampled_from(["x", "y", "uuid"]) | TEXT, NAMED, max_size=2)
+    | st.sampled_from(["generic", "/nonexistent/x.toml", "norce-storm", "x.toml"])
     | TEMPLATES
     | st.dictionaries(TEXT, TEMPLATES | TEXT, max_size=3)
     | st.dictionaries(st.sampled_from(["tenant", "x", "store"]) | TEXT, SETTING, max_size=3)
