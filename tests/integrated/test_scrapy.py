@@ -33,6 +33,7 @@ def test_a_crawl_survives_a_revocation(shop: Shop) -> None:
     statuses = [json.loads(item)["status"] for item in items]
     assert statuses == [200] * 16
     assert shop.token_requests == 2
+    assert list(shop.directory.rglob("httpcache/**/request_headers"))
     assert shop.leaks(log) == []
     record(
         platform="Scrapy",
