@@ -60,8 +60,9 @@ def modules() -> list[str]:
         path = importlib.import_module(package).__path__
         names += [info.name for info in pkgutil.walk_packages(path, f"{package}.")]
     # The second are PyInstaller's, and the others' platforms are not installed.
-    elsewhere = r"airbyte|dlt|django(\.apps)?|_?httpie|niquests|scrapy|singer"
-    elsewhere = r"airflow|dagster|dlt|django(\.apps)?|_?httpie|niquests|prefect|scrapy|singer"
+    elsewhere = (
+        r"airbyte|airflow|dagster|django(\.apps)?|dlt|_?httpie|niquests|prefect|scrapy|singer"
+    )
     programs = re.compile(rf"\.__main__$|\.hook-|\.({elsewhere})$")
     return [name for name in names if not programs.search(name)]
 
