@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 CROWD = """
 import json, os, sys
 import keyturn
+import keyturn.stores._disk  # once, not in each process of the crowd
 from keyturn._tokens.token_query import TokenQuery
 
 warm_url, url, store, options = *sys.argv[1:4], json.loads(sys.argv[4])
