@@ -423,3 +423,47 @@ def test_interrupt_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(CHECKS, "data", interrupted)
     with pytest.raises(KeyboardInterrupt):
         failure("data", provider_from_data())
+
+
+class OfList(keyturn.plugins.Provider[Any]):
+    """A provider whose API requests carry the second of the parts of a token."""
+
+    name = "of-list"
+    settings = keyturn.plugins.ConfidentialSettings
+    token_url = "https://acme.example/token"
+
+    def authorization(self, settings: Any, token: keyturn.Token) -> tuple[str, str]:
+        """Return the header."""
+        return "Authorization", f"Parts {token.extra['parts'][1]}"
+
+
+def test_authorization_may_be_made_of_a_list() -> None:
+    """A good provider would be accused: the later token's list is another one."""
+    content = {"access_token": "t", "token_type": "Bearer", "expires_in": 60, "parts": ["a", "b"]}
+    response = {"status": 200, "body": content}
+
+    assert failure("api_headers", OfList(), response=response, lifetime=60) is None
+
+
+class KeepsLast(Many):
+    """A provider of a program, which a second process can't import; it keeps the last label."""
+
+    __module__ = "__main__"
+    last = ""
+
+    def token_request(self, settings: Any) -> keyturn.plugins.TokenRequest:
+        """Return the usual request."""
+        self.last = settings.label
+        return super().token_request(settings)
+
+    def api_request_headers(self, settings: Any, token: keyturn.Token) -> dict[str, str]:
+        """Return a header of the connection that requested a token last."""
+        return {"X-Label": self.last}
+
+
+def test_provider_of_a_program_is_tried_for_other_connections_here() -> None:
+    """It would pass with what it keeps of another connection: no second process can try it."""
+    found = failure("isolation", KeepsLast())
+
+    assert found is not None
+    assert "api_request_headers" in str(found)

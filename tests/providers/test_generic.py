@@ -330,7 +330,7 @@ def test_table_that_is_none_is_reported(monkeypatch: pytest.MonkeyPatch, text: s
 MISTAKES: list[tuple[str, str]] = [
     ('token_field = "a..b"', "token_field: must be a path such as data.token"),
     ('lifetime_format = "epoche"',
-     "lifetime_format: must be one of seconds, decimal, milliseconds, epoch,"),
+     "lifetime_format: must be one of seconds, decimal, milliseconds, minutes, epoch,"),
     ('parameters = { a = "{tenant}" }',
      "parameters: '{tenant}' names {tenant}, which is not a setting"),
     ('parameters = { password = { env = "X" } }',

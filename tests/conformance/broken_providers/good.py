@@ -304,3 +304,24 @@ class OfTokenDigest(Acme):
     }
     authorization_value = "Basic {pair}"
     api_headers = {"X-Side": "{side}", "X-Digest": "{digest}"}
+
+
+@good
+class OfType(Acme):
+    """Sends a field that every token response has with each API request."""
+
+    api_headers = {"X-Side": "{side}", "X-Type": "{token.token_type}"}
+
+
+class _Discovered(Acme):
+    discovery = keyturn.plugins.Discovery("https://{tenant}.acme.example/about")
+    token_url = "{discovery.token_endpoint}"
+
+
+@good
+class AfterDiscovered(Acme):
+    """Exchanges the token of a step whose address stands in a document."""
+
+    previous = _Discovered()
+    parameters = {"assertion": "{previous.access_token}"}
+    client_authentication = "client_secret_basic"

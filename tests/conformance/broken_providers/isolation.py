@@ -179,3 +179,13 @@ class ScopeOfLast(Acme):
         last.append(settings.tenant)
         token = super().read_token(settings, response, request)
         return attrs.evolve(token, extra={**token.extra, "shop": last[0]})
+
+
+_TENANTS = set()
+
+
+@broken("a header that changes once there are two", "isolation", "after it was called for others")
+class Counts(Acme):
+    def api_request_headers(self, settings, token):
+        _TENANTS.add(settings.tenant)
+        return {"X-Side": settings.side, "X-Tenants": str(len(_TENANTS) > 1)}

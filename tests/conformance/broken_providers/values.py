@@ -7,6 +7,9 @@ import hashlib
 import hmac
 import itertools
 import time
+import warnings
+from datetime import datetime
+from time import perf_counter
 from urllib.parse import quote, unquote
 
 import attrs
@@ -99,6 +102,17 @@ class _Clock(_Value):
         return f"{int(time.time())}"
 
 
+class _Ticks(_Value):
+    def value(self, now):
+        return f"{perf_counter()}"
+
+
+class _Utc(_Value):
+    def value(self, now):
+        with warnings.catch_warnings(action="ignore"):  # Python 3.12 deprecates it
+            return f"{datetime.utcnow()}"
+
+
 class _NoSecrets(_Value):
     def secrets(self):
         return ()
@@ -150,6 +164,10 @@ broken("a value that does not name a setting", "dynamic_values", "_NoTenant.inpu
 )
 broken("a value that names nothing", "dynamic_values", "_NoInputs.inputs")(_signed(_NoInputs))
 broken("a value that reads the clock", "dynamic_values", "_Clock.value")(_signed(_Clock))
+broken("a value that reads the processor's clock", "dynamic_values", "_Ticks.value of the header")(
+    _signed(_Ticks)
+)
+broken("a value that reads the date", "dynamic_values", "_Utc.value of the header")(_signed(_Utc))
 broken("a value that hides no secret", "dynamic_values", "_NoSecrets.secrets")(_signed(_NoSecrets))
 broken("a value of a plain secret", "dynamic_values", "_PlainInputs.secrets")(_signed(_PlainInputs))
 broken("a value whose inputs end", "dynamic_values", "_EmptiedInputs.inputs")(

@@ -192,8 +192,7 @@ def install() -> None:
     stat = os.stat
     _wrap(os, "stat", "os.stat")
     for able in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks):
-        if stat in able:
-            able.add(os.stat)
+        able.update({os.stat} if stat in able else ())
 
 
 def _wrap(owner: Any, name: str, event: str) -> None:
