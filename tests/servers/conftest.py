@@ -108,6 +108,11 @@ class OidcProvider:
         """The API, which wants an `ApplicationId`."""
         return f"{self.url}/commerce"
 
+    def requests(self) -> list[str]:
+        """Return status, path and grant type of each request so far, as the server logged them."""
+        lines = (self.files.directory / "log").read_text().splitlines()
+        return [line[8:].rstrip() for line in lines if line.startswith("request ")]
+
 
 @attrs.frozen
 class RateLimited(OidcProvider):

@@ -6,6 +6,9 @@
 //
 // A second client has a private key. A third has a certificate: for it, all is there over TLS too.
 //
+// Each client may exchange its token for one of fewer scopes (RFC 8693). Standard output has a line
+// for each request to the authorization server: status, path, and grant type if there is one.
+//
 // Environment: PORT, CLIENT_ID, CLIENT_SECRET; JWKS (the second client's public keys, as JSON);
 // TLS_PORT, TLS_FILES (a directory with server.pem and authority.pem).
 
@@ -13,13 +16,19 @@ import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
-import { Provider } from 'oidc-provider';
+import { errors, Provider } from 'oidc-provider';
 
 // Debian 12's own Node.js 18 has no URL.parse, which oidc-provider calls.
 URL.parse ??= (text) => (URL.canParse(text) ? new URL(text) : null);
 
 const { PORT, CLIENT_ID, CLIENT_SECRET, JWKS, TLS_PORT, TLS_FILES } = process.env;
-const machine = { grant_types: ['client_credentials'], redirect_uris: [], response_types: [] };
+const EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
+const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
+const machine = {
+  grant_types: ['client_credentials', EXCHANGE],
+  redirect_uris: [],
+  response_types: [],
+};
 const certificateOf = (ctx) => ctx.socket.getPeerCertificate?.()?.raw;
 
 const provider = new Provider(`http://127.0.0.1:${PORT}`, {
@@ -66,6 +75,33 @@ const provider = new Provider(`http://127.0.0.1:${PORT}`, {
   },
   scopes: ['playground', 'stage', 'prod'],
   ttl: { ClientCredentials: 3600 },
+});
+
+// RFC 8693 section 2.2.2: a subject token that is not valid is an invalid request.
+async function exchange(ctx) {
+  const { client, params } = ctx.oidc;
+  const subject = await provider.ClientCredentials.find(params.subject_token);
+  if (params.subject_token_type !== ACCESS_TOKEN || subject?.clientId !== client.clientId) {
+    throw new errors.InvalidRequest('subject_token is not valid');
+  }
+  const scope = params.scope ?? subject.scope;
+  if (!scope.split(' ').every((each) => subject.scopes.has(each))) {
+    throw new errors.InvalidScope('scope exceeds that of subject_token', params.scope);
+  }
+  const token = new provider.ClientCredentials({ client, scope });
+  ctx.body = {
+    access_token: await token.save(),
+    issued_token_type: ACCESS_TOKEN,
+    token_type: token.tokenType,
+    expires_in: token.expiration,
+    scope,
+  };
+}
+
+provider.registerGrantType(EXCHANGE, exchange, ['subject_token', 'subject_token_type', 'scope']);
+provider.use(async (ctx, next) => {
+  await next();
+  console.log('request', ctx.status, ctx.path, ctx.oidc?.params?.grant_type ?? '');
 });
 
 function respond(response, status, body, headers = {}) {
