@@ -84,7 +84,8 @@ def credentials(server: OidcProvider) -> dict[str, str]:
 def tokens_of(connections: Sequence[keyturn.Connection]) -> set[str]:
     """Return the tokens that the connections get at the same time, each in a thread of its own."""
     with ThreadPoolExecutor(len(connections)) as pool:
-        return set(pool.map(lambda each: each.token().access_token, connections))
+        tokens = pool.map(keyturn.Connection.token, connections)
+        return {each.access_token for each in tokens}
 
 
 def first_token(server: OidcProvider, store: keyturn.stores.Store) -> str:
@@ -166,6 +167,9 @@ def test_explain_shows_both_steps(oidc_provider: OidcProvider) -> None:
 
     assert f"> GET {oidc_provider.url}/.well-known/openid-configuration" in cold
     assert "step previous: keyturn requests its token." in cold
-    assert "step previous, fingerprint " in hit
+    assert "nothing is sent: the MemoryStore has a token" in hit
+    for shown in (cold, hit):
+        assert "step previous, fingerprint " in shown
+        assert shown.count("> POST {discovery.token_endpoint}") == 2
     secrets = (token, first_token(oidc_provider, store), oidc_provider.client_secret)
     assert not any(each in cold + hit for each in secrets)
