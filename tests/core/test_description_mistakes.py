@@ -16,6 +16,11 @@ URL = 'token_url = "https://acme.example/token"\n'
 TENANT = '[settings.tenant]\nkind = "label"\ntitle = "Tenant"\n'
 TENANT_URL = 'token_url = "https://{tenant}.acme.example/token"\n'
 BASIC = 'client_authentication = "client_secret_basic"\n'
+VALUE = f'{URL}parameters = {{ a = "{{x}}" }}\n[values.x]\n'
+STEP = f'{URL}parameters = {{ a = "{{previous.access_token}}" }}\n'
+DISCOVERED = 'token_url = "{discovery.token_endpoint}"\n'
+DOCUMENT = '[discovery]\nurl = "https://acme.example/x"\n'
+TEXT = TENANT.replace("label", "text")
 
 # A description; the place of its only mistake; and what the message says to write.
 MISTAKES: list[tuple[str, str, str]] = [
@@ -215,6 +220,135 @@ MISTAKES: list[tuple[str, str, str]] = [
      '(it is "1"); write 1'),
     (f'{URL}[settings.plan]\nkind = "choice"\ntitle = "x"\nchoices = ["a"]\ndefault = "b"',
      "settings.plan.default", 'must be one of a (it is "b")'),
+    # Bodies, queries and formats of responses.
+    (f'{URL}content_type = "json"\nbody = "{{client_id}}"', "content_type",
+     '(it is "json"); write "application/json"'),
+    (f'{URL}body = "<a>{{client_id}}</a>"', "content_type",
+     'is required with body; write content_type = "application/xml"'),
+    (f'{URL}body = "a={{client_id}}"', "content_type", '"application/x-www-form-urlencoded"'),
+    (f'{URL}body = {{ a = "{{client_id}}" }}', "body", "write parameters, with body_format"),
+    (f'{URL}content_type = "text/plain"\nbody = "a"\nparameters = {{ b = "c" }}', "parameters",
+     "are not sent beside body: name them in it, or in query"),
+    (f'{URL}payload = "a"', "payload", "Did you mean parameters?"),
+    (f'{URL}query = "a=b&c=d"', "query", 'write { a = "…", c = "…" }'),
+    (f"{URL}query = {{ a = 1, b = true }}", "query", 'write a = "1", b = "true"'),
+    (f'{URL}query = ["a b"]', "query", "must be a table of strings"),
+    (f'{URL}query_params = {{ a = "b" }}', "query_params", "Did you mean query?"),
+    (f'{URL}response_format = "JSON"', "response_format", '(it is "JSON"); write "json"'),
+    (f'{URL}response_format = "yaml"', "response_format", 'json, xml, form (it is "yaml")'),
+    (f'{URL}response_format = "text/xml"', "response_format", 'write "xml"'),
+    (f'{URL}lifetime_format = "yyyy-MM-dd HH:mm:ss"', "lifetime_format",
+     'write "%Y-%m-%d %H:%M:%S"'),
+    (f'{URL}lifetime_format = "HH:MM"', "lifetime_format", 'write "hh:mm"'),
+    (f'{URL}token_header = "X-Token:"', "token_header", '(it is "X-Token:"); write "X-Token"'),
+    (f'{URL}token_header = "headers.X-Token"', "token_header", 'write "X-Token"'),
+    (f'{URL}token_headers = {{ "X-A:" = "b" }}', "token_headers", "header; write X-A"),
+    (f'{URL}token_headers = ["X-A: b"]', "token_headers", 'write { X-A = "…" }'),
+    (f"{URL}token_headers = {{ X-A = 1 }}", "token_headers", 'write X-A = "1"'),
+    # Values.
+    *((f'{VALUE}template = "{{client_id}}"\n{key} = "{wrong}"', f"values.x.{key}",
+       f'(it is "{wrong}"); write "{right}"') for key, wrong, right in
+      [("encoding", "b64", "base64"), ("encoding", "urlencode", "url"),
+       ("digest", "SHA-256", "sha256"), ("digest", "HS256", "sha256")]),
+    *((f'{VALUE}time = "{wrong}"', "values.x.time", f'(it is "{wrong}"); write "{right}"')
+      for wrong, right in
+      [("iso8601", "rfc3339"), ("ms", "epoch_milliseconds"), ("YYYY-MM-DD", "%Y-%m-%d")]),
+    (f'{VALUE}time = "%Q"', "values.x.time", '(it is "%Q")'),
+    *((f'{VALUE}time = "epoch"\noffset = {wrong}', "values.x.offset",
+       f'(it is {wrong}); write "{right}"') for wrong, right in
+      [('"+1h"', "1h"), ("3600", "3600s"), ('"-60"', "-60s")]),
+    (f'{VALUE}time = "epoch"\noffset = "later"', "values.x.offset", '(it is "later")'),
+    (f'{VALUE}time = "epoch"\ntimezone = "Berlin"', "values.x.timezone", 'write "Europe/Berlin"'),
+    (f'{VALUE}time = "epoch"\ntimezone = "local"', "values.x.timezone", 'write "UTC"'),
+    (f'{VALUE}time = "epoch"\ntz = "UTC"', "values.x.tz", "Did you mean timezone?"),
+    (f'{VALUE}time = "epoch"\nencoding = "hex"', "values.x.encoding", "can't stand beside time"),
+    (f'{VALUE}template = "a"\noffset = "1h"', "values.x.offset", "can't stand beside template"),
+    (f'{VALUE}template = "a"\ncolour = "b"', "values.x.colour", "is not known."),
+    (f'{VALUE}template = "{{client_id}}"\nhash = "md5"', "values.x.hash", "Did you mean digest?"),
+    (f'{VALUE}template = "a"\nencoding = 64', "values.x.encoding", "must be a string (it is 64)"),
+    (f'{VALUE}template = "a"\nencoding = "rot13"', "values.x.encoding", '(it is "rot13")'),
+    (f'{VALUE}template = "{{client_id}}"\nhmac_key = "{{client_secret}}"', "values.x.digest",
+     'write digest = "sha256"'),
+    (f'{VALUE}template = "{{cleint_id}}"', "values.x.template", "Did you mean client_id?"),
+    (f'{VALUE}template = "${{client_id}}"', "values.x.template", "write {client_id}"),
+    (f'{VALUE}value = "{{client_id}}"', "values", ("x must be a table with template or time."
+     " Did you mean template?")),
+    (f'{VALUE}template = "a"\ntime = "epoch"', "values", "not both"),
+    (f'{VALUE}encoding = "hex"', "values", "x must be a table with template or time"),
+    (f'{URL}parameters = {{ a = "{{x}}" }}\nvalues.x = "a"', "values",
+     'write [values.x], and template = "…" below it'),
+    (f'{URL}parameters = {{ a = "{{x}}" }}\n[[values]]\ntemplate = "a"', "values",
+     "write [values.NAME]"),
+    (f'{URL}parameters = {{ a = "{{x}}" }}\n[value.x]\ntemplate = "a"', "value",
+     "Did you mean values?"),
+    (f'{URL}parameters = {{ a = "{{mySig}}" }}\n[values.mySig]\ntemplate = "a"', "values.mySig",
+     "write my_sig"),
+    (f'{URL}[values.uuid]\ntemplate = "a"', "values.uuid", "write uuid_value"),
+    (f'{URL}parameters = {{ a = "{{values.x}}" }}\n[values.x]\ntemplate = "a"', "parameters.a",
+     "has {values.x}, which is no placeholder: write {x}"),
+    (f'{URL}parameters = {{ a = "{{nonce}}" }}', "parameters", "write {uuid}"),
+    (f'{URL}parameters = {{ a = "{{timestamp}}" }}', "parameters",
+     'describe it: [values.timestamp] time = "epoch"'),
+    (f'{URL}parameters = {{ a = "{{token}}" }}', "parameters", "it is for API requests"),
+    (f'{URL}parameters = {{ a = "{{token.id}}" }}', "parameters", "which only API requests have"),
+    # Further mistakes in steps.
+    (f'{URL}parameters = {{ a = "{{previous.access_token}}" }}', "parameters",
+     "names {previous.access_token}, but there is no table [previous]: write one, with token_url"),
+    *((f'{URL}parameters = {{ a = "{wrong}" }}\n[previous]\n{URL}', place,
+       "write {previous.access_token}") for wrong, place in
+      {"{previous}": "parameters", "{previous.access-token}": "parameters.a",
+       "${previous.access_token}": "parameters.a", "{previus.access_token}": "parameters"}.items()),
+    (f'{URL}parameters = {{ a = "{{login.token}}" }}', "parameters", "is not a template"),
+    (f"{STEP}[previous]", "previous.token_url", 'is required: write token_url = "https://…"'),
+    (f"{STEP}[[previous]]\n{URL}", "previous", "write [previous], not [[previous]]"),
+    (f'{STEP}previous = "login.toml"', "previous", "must be a table: write [previous], with token"),
+    (f"{STEP}[step1]\n{URL}", "step1", "Did you mean previous?"),
+    (f'{STEP}[previous]\n{URL}name = "x"', "previous.name",
+     "is for all steps: write it above the line [previous]"),
+    (f'{STEP}[previous]\n{URL}[previous.settings.a]\ntitle = "x"', "previous.settings",
+     "or in [settings.…]"),
+    (DISCOVERED, "token_url", "there is no table [discovery]: write one, with url"),
+    (f'{DISCOVERED}[discovery]\nurl = "acme.example/x"', "discovery.url",
+     'write "https://acme.example/x"'),
+    (f"{DISCOVERED}[discovery]\n", "discovery.url", 'is required; write "https://…"'),
+    (f'{DISCOVERED}[discovery]\nissuer = "https://acme.example/x"', "discovery.issuer",
+     "Did you mean url?"),
+    (f'{DISCOVERED}{DOCUMENT}colour = "x"', "discovery.colour", "is not known."),
+    (f'{DISCOVERED}{DOCUMENT}lifetime = "1 day"', "discovery.lifetime", "write 86400"),
+    (f"{DISCOVERED}{DOCUMENT}lifetime = 5", "discovery.lifetime", "(it is 5); write 86400"),
+    (f'{DISCOVERED}{DOCUMENT}domains = ["https://acme.example"]', "discovery.domains",
+     'write ["acme.example"]'),
+    (f"{DISCOVERED}{DOCUMENT}domains = 7", "discovery.domains", "must be a string or a list"),
+    (f'{DISCOVERED}discovery = "https://acme.example/x"', "discovery", "write [discovery], with"),
+    # API requests.
+    *((f'{URL}authorization_value = "{wrong}"', "authorization_value", right) for wrong, right in
+      {"Bearer": 'write "Bearer {token}"', "Token %s": 'write "Token {token}"',
+       "Token {access_token}": "write {token}", "Token {{token}}": "write {token}",
+       "Token <token>": "write {token}"}.items()),
+    (f'{URL}authorization_query = "?token={{token}}"', "authorization_query", 'write "token"'),
+    (f'{URL}authorization_query = {{ key = "{{token}}" }}', "authorization_query", 'write "key"'),
+    (f"{URL}api_query = {{ version = 2 }}", "api_query", 'write version = "2"'),
+    (f'{URL}rejected_status = "403"', "rejected_status", '(it is "403"); write 403'),
+    (f'{URL}rejected_status = "401,403"', "rejected_status", "write [401, 403]"),
+    (f'{URL}rejected_status = [401, "403"]', "rejected_status", "write [401, 403]"),
+    (f'{URL}rejected_status = ["4xx"]', "rejected_status", '(it is ["4xx"])'),
+    (f'{URL}rejected_codes = "a,b"', "rejected_codes", '(it is "a,b"); write ["a", "b"]'),
+    (f"{URL}rejected_codes = 190", "rejected_codes", '(it is 190); write ["190"]'),
+    (f'{URL}rejected_codes = [190, "a"]', "rejected_codes", 'write ["190", "a"]'),
+    # Credentials, patterns and formats.
+    (f'{URL}credentials = "API key"', "credentials", ('write "none", and describe it: '
+     '[settings.api_key] kind = "secret"')),
+    (f'{URL}credentials = ["client_secret"]', "credentials", 'write "client_secret"'),
+    *((f'{TENANT_URL}{TEXT}format = "{wrong}"', "settings.tenant.format",
+       f'(it is "{wrong}"); write "{right}"') for wrong, right in
+      {"e-mail": "email", "url": "uri", "domain": "hostname", "guid": "uuid"}.items()),
+    (f'{TENANT_URL}{TEXT}format = "ipv4"', "settings.tenant.format", '(it is "ipv4")'),
+    *((f"{TENANT_URL}{TEXT}pattern = '{wrong}'", "settings.tenant.pattern", right)
+      for wrong, right in
+      {"[a-z": "a backslash before each bracket that stands for itself",
+       "(a": "close the others", "(?P<n>a)": 'write "(?:a)"', r"\Aabc\Z": 'write "abc"',
+       "a{,3}": 'write "a{0,3}"', "a++": 'write "a+"', "*": '(it is "*")'}.items()),
+    (f"{TENANT_URL}{TEXT}minLength = 3", "settings.tenant.minLength", "Did you mean min_length?"),
 ]  # fmt: skip
 
 

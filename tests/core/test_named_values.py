@@ -603,15 +603,15 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
      "values.v.digets: is not known. Did you mean digest?"),
     ({"values": {"v": {"time": "epoch", "encoding": "hex"}}}, "values.v.encoding: is not known."),
     ({"values": {"v": TEMPLATE | {"encoding": "base65"}}},
-     "values.v.encoding: must be one of base64, base64url, hex, hex_upper, url. Did you mean"),
+     "values.v.encoding: must be one of base64, base64url, hex, hex_upper, url (it is"),
     ({"values": {"v": TEMPLATE | {"digest": "sha-256"}}},
-     "values.v.digest: must be one of md5, sha1, sha256, sha384, sha512. Did you mean sha256?"),
+     "values.v.digest: must be one of md5, sha1, sha256, sha384, sha512 (it is"),
     ({"values": {"v": TEMPLATE | {"digest": 256}}}, "values.v.digest: must be a string"),
     ({"values": {"v": TEMPLATE | {"hmac_key": "x"}}}, "values.v.digest: is required with hmac_key"),
     ({"values": {"v": {"template": "{w}"}, "w": TEMPLATE}},
      "values.v.template: '{w}' names {w}, which is not a setting"),
     ({"values": {"v": {"template": "{v}"}}}, "values.v.template: '{v}' names {v}, which is not"),
-    ({"values": {"v": {"template": "{request.host}"}}}, "values.v.template: '{request.host}' is"),
+    ({"values": {"v": {"template": "{request.host}"}}}, "values.v.template: names {request.host}"),
     *(({"values": {"v": {"time": form}}}, "values.v.time: must be one of epoch,") for form in
       ("", "iso", "%", "%b", "now", "%Y\n", "é%Y")),
     *(({"values": {"v": {"time": "%Y", "offset": each}}}, "values.v.offset: must be a duration")

@@ -5,24 +5,31 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, get_origin
+from typing import Any, get_args, get_origin
 
 from keyturn._http.steps import STEP_NAMES
-from keyturn._names import did_you_mean
 from keyturn._providers.data import DATA, datum_types
-from keyturn._providers.description_fixes import fix, shown
+from keyturn._providers.description_fixes import fix, pattern, shown, with_value
+from keyturn._providers.description_tables import (
+    advised_step,
+    advised_values,
+    name_advice,
+    named_in,
+)
 from keyturn._providers.description_words import key_for, kind_for, snake, value_for
 from keyturn._providers.kinds import kind_of
+from keyturn._providers.patterns import FORMATS
 from keyturn._providers.setting_tables import CREDENTIALS, KINDS, SETTING_KEYS
 from keyturn.errors import Problem
 
 Table = Mapping[str, Any]
 
 KNOWN = (*DATA, "settings", "credentials", "scope", "extends", *STEP_NAMES, "domains")
-_SETTING_PATH = re.compile(r"settings\.(.*?)(?:\.([a-z_]+))?")
+_SETTING_PATH = re.compile(r"settings\.(.*?)(?:\.([A-Za-z_]+))?")
 _SENT_ALREADY = re.compile(r"(.*) is sent already")
 _BOOLEANS = {"yes": "true", "true": "true", "1": "true", "no": "false", "false": "false"}
-_NO_SETTING = re.compile(r"names \{([^}]*)\}, which is not a setting")
+# The tables of mistakes that are advised on as a whole.
+_HEADERS = {"token_headers", "api_headers"}
 
 
 def advised(problem: Problem, description: Table, names: Table) -> Problem:
@@ -31,28 +38,33 @@ def advised(problem: Problem, description: Table, names: Table) -> Problem:
         return _advised_setting(problem, description, *setting.groups())
     if problem.path == "settings" and isinstance(description.get("settings"), list):
         return Problem(problem.path, f"{problem.message}: write [settings.NAME], not [[settings]]")
+    head = problem.path.partition(".")[0]
+    known = {*names, *named_in(description)}
+    if head == "values" and head in description:
+        return advised_values(problem, description, known)
+    is_table = isinstance(description.get(head), Mapping)
+    is_of_step = head == "discovery" if is_table else head == problem.path
+    if head in STEP_NAMES and (is_of_step or problem.message == "stands outside of it"):
+        return advised_step(problem, description)
     if problem.path not in DATA or problem.path not in description:
         return _advised_alone(problem, description)
+    return _advised_datum(problem, description, known)
+
+
+def _advised_datum(problem: Problem, description: Table, known: set[str]) -> Problem:
+    """Return a mistake in a datum that the description has, and what to write."""
     value, message = description[problem.path], problem.message
-    if found := _NO_SETTING.search(message):
-        near = did_you_mean(found[1], names)
-        other = f'; describe it: [settings.{snake(found[1])}] title = "…"'
-        return Problem(problem.path, message + (f".{near}" if near else other))
+    is_api = DATA[problem.path].template == "api_request"
+    advice = name_advice(message, known, is_api=is_api)
+    if advice != message:
+        return Problem(problem.path, advice)
     if found := _SENT_ALREADY.fullmatch(message):
         return Problem(problem.path, f"{message}: {_not_twice(found[1], description)}")
-    right = fix(problem.path, value)
-    right += _elsewhere(problem.path, value) if right else ""
     # A table that is something else may hold what a table would hide.
     is_table = get_origin(kind_of(datum_types()[problem.path])[0]) is Mapping
-    return Problem(problem.path, _with(message, "" if is_table else shown(value), right))
-
-
-def _with(message: str, value: str, right: str) -> str:
-    """Return a message with the wrong value, and what to write."""
-    if right:
-        message = re.sub(r" Did you mean .*\?$", "", message)
-    ends = (f" (it is {value})" if value else "") + (f"; write {right}" if right else "")
-    return f"{message.removesuffix('.')}{ends}" if ends else message
+    right = _table(problem.path, value) if is_table else fix(problem.path, value)
+    right += _elsewhere(problem.path, value) if right else ""
+    return Problem(problem.path, with_value(message, "" if is_table else shown(value), right))
 
 
 def _advised_alone(problem: Problem, description: Table) -> Problem:
@@ -62,14 +74,51 @@ def _advised_alone(problem: Problem, description: Table) -> Problem:
         message = f'{message}: write token_url = "https://…"'
     elif problem.path == "body_format":
         message = f'{message}; write body_format = "query"'
+    elif problem.path == "content_type":
+        usual = _type_of(str(description.get("body")).lstrip())
+        message = f'{message.partition(",")[0]}; write content_type = "{usual}"'
     elif problem.path in {"credentials", "scope"} and problem.path in description:
         value = description[problem.path]
         right = _credentials(value) if problem.path == "credentials" else ""
-        message = _with(message, shown(value), right)
+        message = with_value(message, shown(value), right)
     return Problem(problem.path, message)
 
 
+def _type_of(body: str) -> str:
+    if re.match(r"[\w.-]+=", body):
+        return "application/x-www-form-urlencoded"
+    return {"<": "application/xml", "{": "application/json"}.get(body[:1], "text/plain")
+
+
+def _table(datum: str, value: object) -> str:
+    """Return what to write in place of a table, or of a string or a list that stands for one."""
+    if isinstance(value, Mapping):
+        return _in_table(datum, value)
+    lines = value if isinstance(value, list) else re.split("[&;,]", str(value))
+    names = [re.split("[=:]", str(each))[0].strip(" ?") for each in lines]
+    if not all(re.fullmatch(r"[\w.-]+", each) for each in names):
+        return ""
+    return "{ " + ", ".join(f'{each} = "…"' for each in names) + " }"
+
+
+def _in_table(datum: str, value: Table) -> str:
+    """Return what to write in place of a name or a value in a table; no secret is among these."""
+    if datum in _HEADERS:
+        wrong = [str(each) for each in value if not re.fullmatch(r"[^\s:]+", str(each))]
+        named = ", ".join(re.sub(r"\s+", "-", each.partition(":")[0].strip()) for each in wrong)
+        if named:
+            return named
+    if get_args(kind_of(datum_types()[datum])[0])[1] is not str:
+        return ""
+    numbers = {key: each for key, each in value.items() if isinstance(each, (bool, int, float))}
+    return ", ".join(f'{key} = "{json.dumps(each)}"' for key, each in numbers.items())
+
+
 def _credentials(value: object) -> str:
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, str) and re.search("(?i)api|user|password|token", value):
+        return f'"none", and describe it: [settings.{snake(value)}] kind = "secret"'
     right = value_for("credentials", value, tuple(CREDENTIALS)) if isinstance(value, str) else ""
     return f'"{right}"' if right else ""
 
@@ -112,7 +161,7 @@ def _advised_setting(problem: Problem, description: Table, name: str, key: str |
         return Problem(problem.path, f'{message}: write title = "{_title(name)}"')
     is_secret = table.get("kind") == "secret" and key == "default"
     given = "" if is_secret or value is None else shown(value)
-    return Problem(problem.path, _with(message, given, _setting_fix(key, value)))
+    return Problem(problem.path, with_value(message, given, _setting_fix(key, value)))
 
 
 def _known_setting_key(key: str, value: object) -> str:
@@ -145,8 +194,15 @@ def _setting_fix(key: str, value: Any) -> str:
         is_boolean = snake(value) in {"bool", "boolean", "flag", "checkbox"}
         more = ' with choices = ["true", "false"]' if is_boolean else ""
         return f'"{right}"{more}' if right else ""
+    if key in {"pattern", "format"}:
+        return pattern(value) if key == "pattern" else _format(value)
     is_bound = key in {"min", "max", "min_length", "max_length"}
     return value if is_bound and re.fullmatch(r"-?[0-9]{1,15}", value) else ""
+
+
+def _format(value: str) -> str:
+    right = value_for("format", value, FORMATS)
+    return f'"{right}"' if right else ""
 
 
 def _title(name: str) -> str:

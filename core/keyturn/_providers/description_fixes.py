@@ -7,10 +7,13 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal, get_args, get_origin
 
+from keyturn._http.steps import STEP_NAMES
 from keyturn._providers import checks
 from keyturn._providers.data import DATA, datum_types
-from keyturn._providers.description_words import snake, value_for
+from keyturn._providers.description_words import CONTENT_TYPES, snake, value_for
 from keyturn._providers.kinds import kind_of
+from keyturn._providers.lifetimes import LifetimeFormat, lifetime_format
+from keyturn._providers.patterns import pattern_problem
 from keyturn._rate_limit import RateLimit, parse_rate_limit
 
 PATH_CHECKS = (checks.path, checks.optional_path)
@@ -21,6 +24,9 @@ _ANY_NAME = r"\$\{\s*([\w.-]+)\s*\}|#\{\s*([\w.-]+)\s*\}|%\(([\w.-]+)\)s|\{\{\s*
 _KNOWN_NAME = r"<([\w-]+)>|\[([\w-]+)\]|%(\w+)%|\$(\w+)|(?<=/):(\w+)|@(\w+)@"
 # What others write before the name of a setting.
 _HEADS = {"", "settings", "setting", "config", "connection", "env", "self", "inputs", "vars"}
+_HEADS |= {"values", "value"}
+# What stands before a path that is no setting.
+_PATH_HEADS = {*STEP_NAMES, "token", "request"}
 _IN_BRACES = r"(?<!\{)\{([^{}\[]*)(\[[^{}]*\])?\}(?!\})"
 
 
@@ -35,6 +41,14 @@ def shown(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
+def with_value(message: str, value: str, right: str) -> str:
+    """Return a message with the wrong value, and what to write."""
+    if right:
+        message = re.sub(r" Did you mean .*\?$", "", message)
+    ends = (f" (it is {value})" if value else "") + (f"; write {right}" if right else "")
+    return f"{message.removesuffix('.')}{ends}" if ends else message
+
+
 def fix(datum: str, value: Any) -> str:
     """Return what to write in place of a datum's wrong value; empty if that can't be said."""
     kind = kind_of(datum_types()[datum])[0]
@@ -42,8 +56,10 @@ def fix(datum: str, value: Any) -> str:
         return _rate_limit(value)
     if kind is str and isinstance(value, (bool, int, float)):
         return json.dumps(json.dumps(value))
-    if isinstance(value, str):
+    if isinstance(value, str) and value:
         return _quoted(_string(datum, kind, value), value)
+    if datum in _FIXES_OF_OTHERS:
+        return _FIXES_OF_OTHERS[datum](value)
     if datum in _FIXES and isinstance(value, list) and all(isinstance(v, str) for v in value):
         return _quoted([_FIXES[datum](each) for each in value], value)
     return ""
@@ -58,6 +74,8 @@ def _string(datum: str, kind: Any, value: str) -> object:
     if get_origin(kind) is Literal:
         return value_for(datum, value, get_args(kind))
     if kind in {int, float} or get_origin(kind) is frozenset:
+        if get_origin(kind) is frozenset and len(several := re.findall("[0-9]+", value)) > 1:
+            return [*map(int, several)]
         found = re.fullmatch(r"\s*([0-9]{1,15})(?:\.0*)?\s*(?:s|secs?|seconds?)?\s*", value)
         return found and int(found[1])
     return _FIXES[datum](value) if datum in _FIXES else ""
@@ -90,6 +108,8 @@ def path(value: str) -> str:
 
 def _braced(found: re.Match[str]) -> str:
     name = next(filter(None, found.groups()))
+    if name.partition(".")[0] in _PATH_HEADS:
+        return f"{{{name}}}"
     return f"{{{snake(name.rpartition('.')[2])}}}"
 
 
@@ -131,12 +151,14 @@ def _rate_limit(value: Any) -> str:
     return '"3/min burst 20", or { per_minute = 3, burst = 20 }'
 
 
-def _domain(value: str) -> str:
+def domain(value: str) -> str:
+    """Return the domain that a wrong one was meant to be."""
     made = re.sub(r"^(?:\w+:)?//|^\*?\.|[:/].*$", "", value.strip().lower())
     return re.sub(r"^\*?\.", "", made)
 
 
 def _header(value: str) -> str:
+    value = re.sub(r"(?i)^headers?\.", "", value)
     return value.partition(":")[0].strip() if ":" in value else re.sub(r"\s+", "-", value.strip())
 
 
@@ -150,16 +172,78 @@ def _algorithm(value: str) -> str:
     return named.get(made, made if DATA["assertion_algorithm"].check(made) is None else "")  # type: ignore[misc]
 
 
-_FIXES: dict[str, Callable[[str], str]] = {
-    "api_domains": _domain,
+def _lifetime_format(value: str) -> str:
+    made = date_pattern(value)
+    if made and lifetime_format(made) is None:
+        return made
+    return value_for("lifetime_format", value, get_args(LifetimeFormat))
+
+
+# As other languages write the parts of dates; a minute stands after a colon.
+_DATE_PARTS = {"yyyy": "%Y", "yy": "%y", "dd": "%d", "hh": "%H", "ss": "%S", ":mm": ":%M"}
+_DATE_PARTS |= {"mm": "%m", "sss": "%f"}
+
+
+def date_pattern(value: str) -> str:
+    """Return a pattern of `strptime` for one such as `YYYY-MM-DD HH:mm`, or an empty string."""
+    if not re.search("(?i)yyyy.*mm.*dd|dd.*mm.*yyyy", value):
+        return ""
+    made = re.sub(r"['\[\]]", "", value)
+    parts = "(?i)yyyy|yy|:mm|mm|dd|hh|sss|ss"
+    return re.sub(parts, lambda found: _DATE_PARTS[found[0].lower()], made)
+
+
+def pattern(value: str) -> str:
+    """Return what to write in place of a pattern that not every form reads in the same way."""
+    if pattern_problem(value) is None:
+        return ""
+    made = re.sub(r"\(\?P?<\w+>", "(?:", value)
+    made = re.sub(r"\\[AzZ]", "", made)
+    made = re.sub(r"\{,([0-9]+)\}", r"{0,\1}", made)
+    made = re.sub(r"([*+?}])\+", r"\1", made)
+    if pattern_problem(made) is None:
+        return json.dumps(made) if made else ""
+    if made.count("(") == made.count(")") and made.count("[") == made.count("]"):
+        return ""
+    return "a backslash before each bracket that stands for itself, and close the others"
+
+
+def _authorization_value(value: str) -> str:
+    made, count = re.subn(r"\$?\{+ *token *\}+|%s|\{\}|<[\w-]+>", "{token}", value.strip())
+    return made if count else f"{made} {{token}}"
+
+
+def _numbers(value: Any) -> str:
+    listed = value if isinstance(value, list) else []
+    numbers = [int(each) for each in map(str, listed) if re.fullmatch("[0-9]{3}", each)]
+    return json.dumps(numbers) if numbers and len(numbers) == len(listed) else ""
+
+
+def _codes(value: Any) -> str:
+    listed = value if isinstance(value, list) else [value]
+    return json.dumps([each if isinstance(each, str) else json.dumps(each) for each in listed])
+
+
+_FIXES: dict[str, Callable[[str], Any]] = {
+    "api_domains": domain,
     "media_types": lambda value: value.partition(";")[0].strip().lower(),
     "authorization_header": _header,
     "authorization_scheme": _scheme,
     "assertion_algorithm": _algorithm,
     "name": lambda value: re.sub(r"[^A-Za-z0-9._-]+", "-", value.strip()).strip("-._").lower(),
-    "lifetime_format": lambda value: value_for(
-        "lifetime_format",
-        value,
-        ("seconds", "decimal", "milliseconds", "epoch", "epoch_milliseconds", "date", "http_date"),
-    ),
+    "lifetime_format": _lifetime_format,
+    "content_type": lambda value: value_for("content_type", value, CONTENT_TYPES),
+    "token_header": _header,
+    "lifetime_header": _header,
+    "authorization_query": lambda value: re.split(r"[=&]", value.strip("?& "))[0].replace(" ", "_"),
+    "rejected_codes": lambda value: re.findall(r"[^,\s]+", value),
+    "authorization_value": _authorization_value,
+}
+# Of values that are no strings.
+_FIXES_OF_OTHERS: dict[str, Callable[[Any], str]] = {
+    "rejected_status": _numbers,
+    "token_status": _numbers,
+    "rejected_codes": _codes,
+    "body": lambda _: "parameters, with body_format, for what is no string",
+    "authorization_query": lambda value: next(map(json.dumps, value), ""),
 }

@@ -13,6 +13,7 @@ from keyturn._names import did_you_mean
 from keyturn._providers.data import DATA
 from keyturn._providers.description_advice import KNOWN, advised, meant_setting
 from keyturn._providers.description_fixes import PATH_CHECKS, placeholder, shown
+from keyturn._providers.description_tables import meant_in_discovery, named_in
 from keyturn._providers.description_words import key_for, snake
 from keyturn._providers.kinds import fields_of
 from keyturn._providers.setting_tables import CREDENTIAL_FIELDS
@@ -87,9 +88,21 @@ def _drop_consequences(description: Table, by_path: dict[str, Problem]) -> None:
         keys = [*map(str, table)] if isinstance(table, Mapping) else []
         if any(meant_setting(key) == "title" for key in keys if key != "title"):
             by_path.pop(f"settings.{name}.title", None)
+    _drop_of_tables(description, by_path, meant)
+
+
+def _drop_of_tables(
+    description: Table, by_path: dict[str, Problem], meant: Collection[str]
+) -> None:
+    """Remove what is reported only because of a mistake in the values or the steps."""
+    if "values" in meant or "values" in by_path:
+        for path in [path for path, each in by_path.items() if "not a setting" in each.message]:
+            del by_path[path]
+    if "url" in meant_in_discovery(description.get("discovery")):
+        by_path.pop("discovery.url", None)
     for step in STEP_NAMES:
         # What a wrong step would have is not there for templates.
-        if any(path.startswith(f"{step}.") for path in by_path):
+        if step in meant or any(path.partition(".")[0] == step for path in by_path):
             named = [path for path, each in by_path.items() if f"{{{step}." in each.message]
             for path in named:
                 del by_path[path]
@@ -108,21 +121,44 @@ def _strings(value: object) -> Iterator[str]:
 
 def _placeholders(description: Table, names: Table) -> Iterator[tuple[str, str]]:
     """Yield the placeholders that are written as other tools have them."""
-    for datum in (name for name, each in DATA.items() if each.template):
+    known = {*names, *named_in(description)}
+    previous = description.get("previous")
+    field = previous.get("token_field", "access_token") if isinstance(previous, Mapping) else ""
+    for path, template in _placed(description):
+        datum = DATA[path.partition(".")[0]]
+        own = {"token"} if datum.template == "api_request" else set[str]()
+        wrong, right = placeholder(template, known | own)
+        if wrong:
+            yield path, f"has {wrong}, which is no placeholder: write {right}"
+        for member in re.findall(r"\{previous\.([^{}\[\]]+)\}", template):
+            if member != field and snake(member) == snake(str(field)):
+                problem = f"has {{previous.{member}}}, but token_field of that step is {field}"
+                yield path, f"{problem}: write {{previous.{field}}}"
+
+
+def _placed(description: Table) -> Iterator[tuple[str, str]]:
+    """Yield the place and the string of each template."""
+    for datum in (name for name, each in DATA.items() if each.template or name == "values"):
         value = description.get(datum)
-        entries = value.items() if isinstance(value, Mapping) else [("", value)]
-        for key, each in entries:
+        entries = dict(value) if isinstance(value, Mapping) else {"": value}
+        if datum == "values":
+            entries = {
+                f"{name}.{key}": table[key]
+                for name, table in entries.items()
+                if isinstance(table, Mapping)
+                for key in ("template", "hmac_key")
+                if key in table
+            }
+        for key, each in entries.items():
             for template in _strings(each):
-                wrong, right = placeholder(template, names)
-                if wrong:
-                    path = f"{datum}.{key}" if key else datum
-                    yield path, f"has {wrong}, which is no placeholder: write {right}"
+                yield f"{datum}.{key}" if key else datum, template
 
 
 def _further(description: Table, names: Table, known: Collection[str]) -> Iterator[tuple[str, str]]:
     """Yield what else is a mistake, although each datum is right by itself."""
     yield from _sent_twice(description, names)
     yield from _wrong_codes(description)
+    yield from _wrong_names(description)
     for datum in (name for name, each in DATA.items() if each.check in PATH_CHECKS):
         if re.search("/|->|::", str(description.get(datum, ""))):
             yield datum, "must be a path such as data.token"
@@ -178,6 +214,18 @@ def _sent_twice(description: Table, names: Table) -> Iterator[tuple[str, str]]:
         if str(header).lower() == "authorization" and str(way).startswith("client_secret_basic"):
             problem = f'is sent already, by client_authentication = "{way}"'
             yield f"token_headers.{header}", f"{problem}: remove it, or authenticate in another way"
+
+
+def _wrong_names(description: Table) -> Iterator[tuple[str, str]]:
+    """Yield what is no name of a parameter, a header or a code."""
+    if re.search("[?=&{}]", str(description.get("authorization_query", ""))):
+        yield "authorization_query", "must be the name of a parameter alone"
+    for datum in ("token_header", "lifetime_header"):
+        if re.match(r"(?i)headers?\.", str(description.get(datum, ""))):
+            yield datum, "must be the name of a header alone"
+    codes = description.get("rejected_codes", ())
+    if isinstance(codes, str) and "," in codes:
+        yield "rejected_codes", "must be a list where there are several codes"
 
 
 def _wrong_codes(description: Table) -> Iterator[tuple[str, str]]:

@@ -20,8 +20,23 @@ _KEYS = {
     "client_authentication": "client_auth_method token_endpoint_auth_method auth_method auth_style"
     " auth_type authentication client_auth client_authentication_method auth_scheme"
     " client_auth_type token_endpoint_auth_style",
-    "parameters": "params extra_params extra_parameters body token_params endpoint_params"
-    " additional_parameters body_parameters data form_data token_parameters",
+    "parameters": "params extra_params extra_parameters token_params endpoint_params"
+    " additional_parameters body_parameters data form_data token_parameters payload",
+    "body": "body_template raw_body request_body xml_body raw",
+    "query": "query_parameters query_params url_parameters url_params token_query query_string",
+    "content_type": "body_content_type request_content_type mime_type",
+    "response_format": "response_type response_body_format accept",
+    "values": "value computed computed_values derived",
+    "previous": "step steps step1 first_step login login_step previous_step before",
+    "discovery": "well_known discovery_url openid_configuration metadata metadata_url issuer",
+    "authorization_value": "authorization_template authorization_header_value header_value"
+    " header_template auth_value",
+    "authorization_query": "token_query_parameter query_parameter token_parameter token_param"
+    " authorization_parameter",
+    "api_query": "api_parameters api_params api_query_parameters api_query_params",
+    "rejected_status": "invalid_token_status unauthorized_status expired_status retry_status",
+    "rejected_codes": "invalid_token_codes expired_codes token_error_codes",
+    "rejected_field": "rejected_code_field rejected_codes_field",
     "token_headers": "headers token_request_headers request_headers extra_headers http_headers",
     "api_headers": "extra_api_headers default_headers",
     "lifetime_field": "expires_in_field expires_field expires_in expiration_field expiry_field"
@@ -63,13 +78,26 @@ _KEYS = {
     "extends": "extend base inherits inherit from parent include",
     "credentials": "credential required_credentials",
 }  # fmt: skip
+# Of a value, and of discovery.
+_INNER_KEYS = {
+    "template": "value text string content from source input",
+    "encoding": "encode encoded_as",
+    "digest": "hash algorithm hash_algorithm alg hashing",
+    "hmac_key": "key secret signing_key hmac_secret hmac secret_key",
+    "time": "timestamp date now format time_format",
+    "offset": "delta plus shift",
+    "timezone": "tz zone time_zone",
+    "url": "issuer uri address endpoint document href well_known",
+    "lifetime": "ttl cache max_age cache_lifetime expires",
+    "domains": "hosts allowed_domains api_domains allowed_hosts",
+}
 _SETTING_KEYS = {
     "kind": "type datatype data_type format_type",
     "title": "name label display_name caption",
     "description": "help hint doc docs documentation comment placeholder example info",
     "default": "value default_value fallback",
     "choices": "enum options values allowed allowed_values one_of oneof",
-    "pattern": "regex regexp validation",
+    "pattern": "regex regexp validation validate",
     "min": "minimum min_value least",
     "max": "maximum max_value most",
     "min_length": "minimum_length",
@@ -117,12 +145,49 @@ _VALUES: dict[str, dict[str, str]] = {
         "date": "iso iso8601 iso_8601 rfc3339 rfc_3339 datetime date_time utc",
         "http_date": "rfc1123 rfc_1123 rfc7231 httpdate",
         "decimal": "float number",
+        "minutes": "min mins minute",
+        "duration": "iso_duration interval timespan",
+        "jwt": "exp jwt_exp",
+    },
+    "response_format": {
+        "json": "application_json raw_json",
+        "xml": "application_xml text_xml soap",
+        "form": "urlencoded form_urlencoded querystring application_x_www_form_urlencoded",
+    },
+    "content_type": {
+        "application/json": "json",
+        "application/xml": "xml",
+        "text/xml": "soap",
+        "text/plain": "text plain",
+        "application/x-www-form-urlencoded": "form urlencoded form_urlencoded",
+    },
+    "encoding": {
+        "base64": "b64 base_64",
+        "base64url": "b64url base64_urlsafe urlsafe",
+        "hex": "hexadecimal base16 hexdigest",
+        "url": "urlencode url_encode percent percent_encoding uri",
+    },
+    "digest": {"sha256": "hs256 sha2 sha_2", "sha512": "hs512"},
+    "time": {
+        "epoch": "unix timestamp unix_timestamp seconds now unix_time",
+        "epoch_milliseconds": "ms millis milliseconds timestamp_ms unix_ms",
+        "rfc3339": "iso iso8601 iso_8601 utc date datetime",
+        "http_date": "rfc1123 rfc7231 http",
+    },
+    "format": {
+        "email": "e_mail mail",
+        "uri": "url link",
+        "hostname": "domain fqdn host",
+        "uuid": "guid uuid4",
+        "date": "iso_date day",
     },
     "scope_format": {"array": "list json_array", "string": "str text space_separated",
                      "ignored": "ignore none"},
     "response_encoding": {"utf-8": "utf8", "iso-8859-1": "latin1 latin_1 iso8859_1",
                           "utf-8-sig": "bom utf8_bom", "utf-16": "utf16"},
 }  # fmt: skip
+
+CONTENT_TYPES = (*_VALUES["content_type"],)
 
 
 def snake(name: str) -> str:
@@ -134,6 +199,11 @@ def snake(name: str) -> str:
 def key_for(name: str, known: Collection[str], *, of_setting: bool = False) -> str:
     """Return the known key that a key stands for, or an empty string."""
     return _word(name, known, _SETTING_KEYS if of_setting else _KEYS)
+
+
+def inner_key(name: str, known: Collection[str]) -> str:
+    """Return the key of a value or of discovery that a key stands for, or an empty string."""
+    return _word(name, known, _INNER_KEYS)
 
 
 def kind_for(name: str, known: Collection[str]) -> str:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from keyturn._providers.datum import TemplateUse
     from keyturn._providers.settings import Settings
 
-_ENCODINGS = ("base64", "base64url", "hex", "hex_upper", "url")
-_DIGESTS = tuple(each for each in get_args(Digest) if each)
+ENCODINGS = ("base64", "base64url", "hex", "hex_upper", "url")
+DIGESTS = tuple(each for each in get_args(Digest) if each)
 _TEMPLATE_KEYS = ("template", "encoding", "digest", "hmac_key")
 _TEMPLATES = ("template", "hmac_key")
 _TIME_KEYS = ("time", "offset", "timezone")
@@ -37,6 +37,7 @@ _REQUEST: Mapping[str, Value | None] = MappingProxyType(
         for part in ("method", "url", "path", "query", "target", "body")
     }
 )
+REQUEST_NAMES = (*_REQUEST,)
 # What makes a value vary from request to request; "" stands for the time.
 _VARYING = frozenset({"", "uuid", *_REQUEST})
 _ASSERTION = (
@@ -140,7 +141,7 @@ def problems(
                 if wrong:
                     yield f"{path}.{key}", wrong
             if "hmac_key" in table and "digest" not in table:
-                yield f"{path}.digest", f"is required with hmac_key: one of {', '.join(_DIGESTS)}"
+                yield f"{path}.digest", f"is required with hmac_key: one of {', '.join(DIGESTS)}"
         known.add(name)
 
 
@@ -153,7 +154,7 @@ def _problem(
         wrong = templates.problem(value, settings, "token_request", Either(known, names))
         return f"{value!r} {wrong}" if wrong else None
     if key in {"encoding", "digest"}:
-        return choice_problem(value, _ENCODINGS if key == "encoding" else _DIGESTS)
+        return choice_problem(value, ENCODINGS if key == "encoding" else DIGESTS)
     if key == "offset":
         is_duration = _offset({"offset": value}) is not None
         return None if is_duration else "must be a duration such as 7d, -1h or 1d12h"

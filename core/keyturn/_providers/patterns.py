@@ -50,6 +50,7 @@ _FORMATS = {
         "must be a date such as 2027-01-31",
     ),
 }
+FORMATS = (*_FORMATS,)
 # What may follow a backslash, and groups that both languages have.
 _ESCAPED = r"\\(?:[$()*+./?\[\\\]^{|}]|[dwnrtfv]|x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4})"
 _TOKEN_REGEX = re.compile(

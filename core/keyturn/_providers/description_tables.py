@@ -1,0 +1,187 @@
+"""What to write in place of mistakes in the values and the steps of a description."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from keyturn._http.steps import STEP_NAMES
+from keyturn._http.times import TIME_FORMATS
+from keyturn._names import did_you_mean
+from keyturn._providers.description_fixes import address, date_pattern, domain, shown, with_value
+from keyturn._providers.description_words import inner_key, snake, value_for
+from keyturn._providers.lifetimes import duration
+from keyturn._providers.named_values import DIGESTS, ENCODINGS, REQUEST_NAMES
+from keyturn.errors import Problem
+
+Table = Mapping[str, Any]
+
+_NO_SETTING = re.compile(r"names \{([^}]*)\}, which is not a setting")
+_NO_STEP = re.compile(r"'[^']*\{(\w+)\.([\w.-]+)\}[^']*' is not a template")
+_RANDOM = {"uuid4", "guid", "nonce", "random", "random_id", "request_id", "jti"}
+_TIMES = {"timestamp", "now", "time", "date", "datetime", "current_time", "unix_timestamp"}
+_TOKENS = {"access_token", "bearer_token", "auth_token", "bearer", "jwt"}
+_MEMBERS = {"previous": "access_token", "discovery": "token_endpoint"}
+_VALUE_KEYS = ("template", "encoding", "digest", "hmac_key", "time", "offset", "timezone")
+_DISCOVERY_KEYS = ("url", "lifetime", "domains")
+
+
+def name_advice(message: str, names: Collection[str], *, is_api: bool) -> str:
+    """Return a message about a template, with the name that was meant, if it has a wrong one.
+
+    Args:
+        message: The message.
+        names: The settings and the values.
+        is_api: Whether the template is for API requests.
+    """
+    if found := _NO_SETTING.search(message):
+        return message + _meant_name(found[1], names, is_api=is_api)
+    if not (found := _NO_STEP.match(message)):
+        return message
+    head, path = found.groups()
+    named = f"names {{{head}.{path}}}"
+    if head in STEP_NAMES:
+        key = "url" if head == "discovery" else "token_url"
+        return f'{named}, but there is no table [{head}]: write one, with {key} = "https://…"'
+    if head == "request" and f"request.{path}" not in REQUEST_NAMES:
+        return f"{named}: it must be one of {', '.join(REQUEST_NAMES)}"
+    if head in {"token", "request"}:
+        return f"{named}, which only API requests have"
+    near = did_you_mean(head, STEP_NAMES)[14:-1]
+    return f"{named}: write {{{near}.{path}}}" if near else message
+
+
+def _meant_name(name: str, names: Collection[str], *, is_api: bool) -> str:
+    plain = snake(name)
+    if name in names:
+        return ": a value may only name those above it"
+    if is_api and plain in _TOKENS:
+        return "; write {token}"
+    if name == "token":
+        return ": it is for API requests; a step before has {previous.access_token}"
+    if name in STEP_NAMES:
+        return f"; write {{{name}.{_MEMBERS[name]}}}"
+    if plain in _RANDOM:
+        return "; write {uuid}"
+    if plain in _TIMES:
+        return f'; describe it: [values.{plain}] time = "epoch"'
+    near = did_you_mean(name, names)
+    return f".{near}" if near else f'; describe it: [settings.{plain}] title = "…"'
+
+
+def advised_values(problem: Problem, description: Table, names: Collection[str]) -> Problem:
+    """Return a mistake in the table `values`, and what to write."""
+    message, values = problem.message, description["values"]
+    rest = problem.path.partition(".")[2]
+    if not rest:
+        return Problem(problem.path, _no_value(message, values))
+    if message.startswith("can't be the name"):
+        right = snake(rest)
+        return Problem(
+            problem.path, f"{message}; write {right if right != rest else f'{rest}_value'}"
+        )
+    name, _, key = rest.rpartition(".")
+    value = values[name].get(key)
+    if message.startswith("is not known"):
+        message = f"is not known.{_meant_key(key, values[name])}"
+    elif key in {"template", "hmac_key"}:
+        message = name_advice(message, names, is_api=False)
+    elif value is None:
+        message = f'{message}; write digest = "sha256"'
+    else:
+        message = with_value(message, shown(value), _right_value(key, value))
+    return Problem(problem.path, message)
+
+
+def _no_value(message: str, values: object) -> str:
+    """Return a message about a value that is no table, or one without template and time."""
+    if not isinstance(values, Mapping):
+        return "must be a table of tables: write [values.NAME], with template or time below it"
+    name = message.partition(" must be")[0]
+    table = values.get(name)
+    if not isinstance(table, Mapping):
+        return f'{message}: write [values.{name}], and template = "…" below it'
+    meant = [inner_key(key, ("template", "time")) for key in table]
+    if {"template", "time"} <= table.keys():
+        return f"{message}, not both: write a value for the time, which the template names"
+    near = next(filter(None, meant), "")
+    return f"{message}. Did you mean {near}?" if near else message
+
+
+def _meant_key(key: str, table: Table) -> str:
+    if key in _VALUE_KEYS:
+        other = "time" if "time" in table else "template"
+        return f" It can't stand beside {other}: write another value, with a template that names it"
+    near = inner_key(key, _VALUE_KEYS)
+    return f" Did you mean {near}?" if near else ""
+
+
+def _right_value(key: str, value: object) -> str:
+    """Return what to write in place of a wrong value of a value's table, or an empty string."""
+    if key == "offset":
+        plain = str(value).strip(" +")
+        made = f"{plain}s" if re.fullmatch(r"-?[0-9]+", plain) else plain
+        return json.dumps(made) if duration(made.removeprefix("-")) is not None else ""
+    if not isinstance(value, str):
+        return ""
+    if key == "timezone":
+        made = _zone(value)
+    elif key == "time":
+        made = value_for("time", value, TIME_FORMATS) or date_pattern(value)
+    else:
+        made = value_for(key, value, ENCODINGS if key == "encoding" else DIGESTS)
+    return json.dumps(made) if made else ""
+
+
+def _zone(name: str) -> str:
+    """Return the time zone of a city, or an empty string."""
+    import zoneinfo
+
+    zones = sorted(zoneinfo.available_timezones())
+    last = snake(name.rpartition("/")[2])
+    return next((each for each in zones if snake(each.rpartition("/")[2]) == last), "UTC")
+
+
+def advised_step(problem: Problem, description: Table) -> Problem:
+    """Return a mistake in a step before the token request, and what to write."""
+    step, _, key = problem.path.partition(".")
+    value, message = description[step], problem.message
+    if not key:
+        below = 'url = "https://…"' if step == "discovery" else 'token_url = "https://…"'
+        is_list = isinstance(value, list)
+        message = f"{message}: write [{step}]{f', not [[{step}]]' if is_list else ''}"
+        return Problem(step, f"{message}, with {below} below it")
+    if step == "discovery":
+        message = _discovery(key, message, value.get(key))
+    elif message == "stands outside of it":
+        message = f"is for all steps: write it above the line [{step}]"
+        message += " or in [settings.…]" if key == "settings" else ""
+    return Problem(problem.path, message)
+
+
+def _discovery(key: str, message: str, value: object) -> str:
+    if message.startswith("is not known"):
+        near = inner_key(key, _DISCOVERY_KEYS)
+        return message + (f" Did you mean {near}?" if near else "")
+    if key == "url":
+        right = address(value) if isinstance(value, str) else "https://…"
+        return with_value(message, shown(value), json.dumps(right, ensure_ascii=False))
+    if key == "lifetime":
+        seconds = duration(value) if isinstance(value, str) else None
+        return with_value(message, shown(value), f"{seconds or 86_400:.0f}")
+    listed = value if isinstance(value, (list, tuple)) else [value]
+    return f"{message}; write {json.dumps([domain(str(each)) for each in listed])}"
+
+
+def named_in(description: Table) -> list[str]:
+    """Return the names of the values."""
+    values = description.get("values")
+    return [*map(str, values)] if isinstance(values, Mapping) else []
+
+
+def meant_in_discovery(table: object) -> set[str]:
+    """Return the keys that others in the table `discovery` stand for."""
+    keys = [*map(str, table)] if isinstance(table, Mapping) else []
+    return {inner_key(key, _DISCOVERY_KEYS) for key in keys if key not in _DISCOVERY_KEYS}
