@@ -23,8 +23,10 @@ _RATE_REGEX = re.compile(r"([0-9]+)\D*?(?:/|per|a|each|every|in)\s*(?:1\s*)?(s|m
 _ANY_NAME = r"\$\{\s*([\w.-]+)\s*\}|#\{\s*([\w.-]+)\s*\}|%\(([\w.-]+)\)s|\{\{\s*([\w.-]+)\s*\}\}"
 _KNOWN_NAME = r"<([\w-]+)>|\[([\w-]+)\]|%(\w+)%|\$(\w+)|(?<=/):(\w+)|@(\w+)@"
 # What others write before the name of a setting.
-_HEADS = {"", "settings", "setting", "config", "connection", "env", "self", "inputs", "vars"}
-_HEADS |= {"values", "value"}
+_HEADS = {"", "settings", "setting", "config", "connection", "env", "self", "inputs", "vars"} | {
+    "values",
+    "value",
+}
 # What stands before a path that is no setting.
 _PATH_HEADS = {*STEP_NAMES, "token", "request"}
 _IN_BRACES = r"(?<!\{)\{([^{}\[]*)(\[[^{}]*\])?\}(?!\})"
@@ -180,8 +182,16 @@ def _lifetime_format(value: str) -> str:
 
 
 # As other languages write the parts of dates; a minute stands after a colon.
-_DATE_PARTS = {"yyyy": "%Y", "yy": "%y", "dd": "%d", "hh": "%H", "ss": "%S", ":mm": ":%M"}
-_DATE_PARTS |= {"mm": "%m", "sss": "%f"}
+_DATE_PARTS = {
+    "yyyy": "%Y",
+    "yy": "%y",
+    "mm": "%m",
+    "dd": "%d",
+    "hh": "%H",
+    ":mm": ":%M",
+    "ss": "%S",
+    "sss": "%f",
+}
 
 
 def date_pattern(value: str) -> str:

@@ -57,14 +57,12 @@ def _meant_name(name: str, names: Collection[str], *, is_api: bool) -> str:
     plain = snake(name)
     if name in names:
         return ": a value may only name those above it"
-    if is_api and plain in _TOKENS:
-        return "; write {token}"
+    if (is_api and plain in _TOKENS) or plain in _RANDOM:
+        return f"; write {{{'uuid' if plain in _RANDOM else 'token'}}}"
     if name == "token":
         return ": it is for API requests; a step before has {previous.access_token}"
     if name in STEP_NAMES:
         return f"; write {{{name}.{_MEMBERS[name]}}}"
-    if plain in _RANDOM:
-        return "; write {uuid}"
     if plain in _TIMES:
         return f'; describe it: [values.{plain}] time = "epoch"'
     near = did_you_mean(name, names)
@@ -155,7 +153,7 @@ def advised_step(problem: Problem, description: Table) -> Problem:
         return Problem(step, f"{message}, with {below} below it")
     if step == "discovery":
         message = _discovery(key, message, value.get(key))
-    elif message == "stands outside of it":
+    else:
         message = f"is for all steps: write it above the line [{step}]"
         message += " or in [settings.…]" if key == "settings" else ""
     return Problem(problem.path, message)
