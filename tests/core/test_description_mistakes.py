@@ -398,6 +398,10 @@ SECRETS = [
     f'{URL}parameters = {{ a = "s3cret ${{tenant}}" }}\n',
     f'{URL}headers = {{ a = "s3cret" }}',
     f'{URL}parameters = "client_secret=s3cret"',
+    f'{URL}query = "s3cret"',
+    f'{URL}query = "client_secret=s3cret"',
+    f'{URL}token_headers = ["X-Key: s3cret"]',
+    f'{URL}authorization_query = "access_token=s3cret"',
     f'{URL}[settings.one]\nkind = "secret"\ntitle = "x"\ndefault = ["s3cret"]',
     f'{URL}[settings.one]\nkind = "secret"\ntitle = "x"\ndefault = "s3cret"\nmax_length = 2',
 ]  # fmt: skip

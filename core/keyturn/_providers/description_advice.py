@@ -95,8 +95,9 @@ def _table(datum: str, value: object) -> str:
     if isinstance(value, Mapping):
         return _in_table(datum, value)
     lines = value if isinstance(value, list) else re.split("[&;,]", str(value))
-    names = [re.split("[=:]", str(each))[0].strip(" ?") for each in lines]
-    if not all(re.fullmatch(r"[\w.-]+", each) for each in names):
+    found = [re.match(r"[ ?]*([\w.-]+) *[=:]", str(each)) for each in lines]
+    names = [each[1] for each in found if each]
+    if len(names) < len(lines):
         return ""
     return "{ " + ", ".join(f'{each} = "…"' for each in names) + " }"
 

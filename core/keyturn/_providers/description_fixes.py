@@ -38,7 +38,7 @@ def shown(value: object) -> str:
         return ""
     if isinstance(value, str):
         value = re.sub(r"//[^/@{}]*@", "//…@", value)
-        value = re.sub(r"(?<=[?#]).+", "…", value, flags=re.DOTALL)
+        value = re.sub(r"(?<=[?#=]).+", "…", value, flags=re.DOTALL)
         value = value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…"
     return json.dumps(value, ensure_ascii=False, default=str)
 
