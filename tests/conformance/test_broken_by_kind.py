@@ -36,7 +36,7 @@ KINDS = (
     "processes",
     "responses",
     "steps",
-    "texts",
+    "messages",
     "unusual",
     "values",
 )
@@ -177,7 +177,7 @@ def test_provider_that_waits_for_ever_ends_the_run(monkeypatch: pytest.MonkeyPat
 
 def test_rule_of_an_unknown_setting_is_reported() -> None:
     """The error would be a KeyError of keyturn's own."""
-    provider = importlib.import_module("broken_providers.texts").WITH_UNKNOWN_RULE()
+    provider = importlib.import_module("broken_providers.messages").WITH_UNKNOWN_RULE()
     with pytest.raises(keyturn.errors.ConfigurationError, match="name kimd, which is no setting"):
         kit.run(provider, BASE.SETTINGS, Examples())
 

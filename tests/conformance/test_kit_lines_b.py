@@ -12,7 +12,7 @@ import pytest
 import keyturn
 from keyturn.testing.provider_kit import _checks_hosts as hosts
 from keyturn.testing.provider_kit import _checks_isolation as isolation
-from keyturn.testing.provider_kit import _checks_texts as texts
+from keyturn.testing.provider_kit import _checks_messages as messages
 from keyturn.testing.provider_kit._audit import Watch, watched
 from keyturn.testing.provider_kit._examples import CheckFailed, Examples
 from keyturn.testing.provider_kit._subject import opened
@@ -145,7 +145,7 @@ def test_problem_of_no_setting_in_particular_is_accepted() -> None:
     provider = Acme()
     provider.settings = Says
     with _subject(provider) as subject:
-        texts.plugin_texts(subject)
+        messages.plugin_messages(subject)
         assert subject.provider.settings is Says
 
 

@@ -373,8 +373,10 @@ def test_mistake_is_reported_once_with_its_place_and_what_to_write(
 
 def test_all_mistakes_are_reported_at_once() -> None:
     """An author would correct them one by one."""
-    texts = {place: text for text, place, _ in MISTAKES if text.startswith(URL) and "[" not in text}
-    lines = "\n".join(text.removeprefix(URL) for text in texts.values())
+    lines_by_place = {
+        place: text for text, place, _ in MISTAKES if text.startswith(URL) and "[" not in text
+    }
+    lines = "\n".join(text.removeprefix(URL) for text in lines_by_place.values())
     whole: dict[str, Any] = {}
     for line in lines.splitlines():
         whole |= tomllib.loads(line)

@@ -119,13 +119,13 @@ class RevokesAtFirst(Acme):
         return self.revocation_to(url, settings, token)
 
 
-@broken("a part of the secret in a warning", "plugin_texts", "warnings: one of them quotes")
+@broken("a part of the secret in a warning", "plugin_messages", "warnings: one of them quotes")
 class PartOfSecret(Acme):
     def warnings(self, settings):
         yield f"client_secret: {settings.client_secret.reveal()[:12]}… is short."
 
 
-@broken("the end of the secret in a warning", "plugin_texts", "warnings: one of them quotes")
+@broken("the end of the secret in a warning", "plugin_messages", "warnings: one of them quotes")
 class EndOfSecret(Acme):
     def warnings(self, settings):
         yield f"client_secret: that with the end {settings.client_secret.reveal()[-4:]} is short."

@@ -15,11 +15,11 @@ from keyturn.testing.provider_kit import _checks_foreign as checks_foreign
 from keyturn.testing.provider_kit import _checks_hosts as checks_hosts
 from keyturn.testing.provider_kit import _checks_isolation as checks_isolation
 from keyturn.testing.provider_kit import _checks_keys as checks_keys
+from keyturn.testing.provider_kit import _checks_messages as checks_messages
 from keyturn.testing.provider_kit import _checks_rejected as checks_rejected
 from keyturn.testing.provider_kit import _checks_request as checks_request
 from keyturn.testing.provider_kit import _checks_secrets as checks_secrets
 from keyturn.testing.provider_kit import _checks_settings as checks_settings
-from keyturn.testing.provider_kit import _checks_texts as checks_texts
 from keyturn.testing.provider_kit import _checks_tokens as checks_tokens
 from keyturn.testing.provider_kit import _checks_use as checks_use
 from keyturn.testing.provider_kit import _checks_values as checks_values
@@ -50,7 +50,7 @@ _IN_ORDER: tuple[Check, ...] = (
     checks_settings.setting_defaults,
     checks_settings.rules_agree,
     checks_settings.unused_names,
-    checks_texts.plugin_texts,
+    checks_messages.plugin_messages,
     checks_request.golden_request,
     checks_request.well_formed_request,
     checks_request.unambiguous_request,

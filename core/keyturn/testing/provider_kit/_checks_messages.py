@@ -29,7 +29,7 @@ _LONGEST = 2000
 _CANARY, _FEW = "Canary-", 4
 
 
-def plugin_texts(subject: Subject) -> None:
+def plugin_messages(subject: Subject) -> None:
     """What the provider says is one line, is not empty, and quotes no secret."""
     for what, text, hidden in itertools.chain(
         _declared(subject), _checks(subject), _spoken(subject)

@@ -35,7 +35,7 @@ for _what, _message, _make in (
     ("has no end", "warnings does not end", lambda _: itertools.repeat("mind this")),
     ("raises", "warnings failed", lambda settings: [settings.nothing]),
 ):
-    broken(f"a warning that {_what}", "plugin_texts", _message)(_warning(_make))
+    broken(f"a warning that {_what}", "plugin_messages", _message)(_warning(_make))
 
 
 def _with(fields=None, rules=(), problems=None, data=None):
@@ -64,19 +64,21 @@ def _if_side(text):
     return lambda self: [text(self)] if self.side != "front" else []
 
 
-broken("a problem that quotes the secret", "plugin_texts", "problems: one of them quotes")(
+broken("a problem that quotes the secret", "plugin_messages", "problems: one of them quotes")(
     _with(problems=_if_side(lambda own: f"side: not with {own.client_secret.reveal()}"))
 )
-broken("a problem without advice", "plugin_texts", "problems: what one says of a setting is empty")(
-    _with(problems=_if_side(lambda _: "side: "))
-)
-broken("a problem of no setting", "plugin_texts", "problems names sight")(
+broken(
+    "a problem without advice", "plugin_messages", "problems: what one says of a setting is empty"
+)(_with(problems=_if_side(lambda _: "side: ")))
+broken("a problem of no setting", "plugin_messages", "problems names sight")(
     _with(problems=_if_side(lambda _: "sight: must be front"))
 )
-broken("a problem of two lines of control", "plugin_texts", "holds control characters")(
+broken("a problem of two lines of control", "plugin_messages", "holds control characters")(
     _with(problems=_if_side(lambda _: "side: \x07must be front"))
 )
-broken("a check that quotes the secret", "plugin_texts", "what its check returns quotes a secret")(
+broken(
+    "a check that quotes the secret", "plugin_messages", "what its check returns quotes a secret"
+)(
     _with(
         {
             "pin": _field(
@@ -89,7 +91,7 @@ broken("a check that quotes the secret", "plugin_texts", "what its check returns
         data={"api_headers": {"X-Side": "{side}"}, "token_headers": {"X-Pin": "{pin}"}},
     )
 )
-broken("a check that returns True", "plugin_texts", "what its check returns is bool")(
+broken("a check that returns True", "plugin_messages", "what its check returns is bool")(
     _with(
         {
             "number": _field(
@@ -102,7 +104,7 @@ broken("a check that returns True", "plugin_texts", "what its check returns is b
         }
     )
 )
-broken("a check without words", "plugin_texts", "what its check returns is empty")(
+broken("a check without words", "plugin_messages", "what its check returns is empty")(
     _with(
         {
             "number": _field(
@@ -115,10 +117,10 @@ broken("a check without words", "plugin_texts", "what its check returns is empty
         }
     )
 )
-broken("a title of control characters", "plugin_texts", "holds control characters")(
+broken("a title of control characters", "plugin_messages", "holds control characters")(
     type("Titled", (Acme,), {"title": "Ac\x1b[31mme", "__module__": __name__})
 )
-broken("a rule without words", "plugin_texts", "rules of side: the problem is empty")(
+broken("a rule without words", "plugin_messages", "rules of side: the problem is empty")(
     _with(rules=(Rule("side", " ", when={"scope": GIVEN}),))
 )
 
