@@ -168,7 +168,10 @@ def test_token_in_the_query(
     site.refusal = 401, ""
     with described(site, **data) as connection:
         client = client_class(connection)
-        with caplog.at_level(logging.DEBUG, "keyturn"):
+        with caplog.at_level(logging.DEBUG):
+            logging.getLogger("planted").debug("/x?key=%s", TOKEN)
+            assert CANARY in caplog.text  # it would be found
+            caplog.clear()
             client.send("GET", f"{site.url}/x?a=b%20c&key=old")
             site.forget_tokens()
             reply = client.send("POST", f"{site.url}/x?a=b", content=b"body")

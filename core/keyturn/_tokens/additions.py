@@ -11,6 +11,8 @@ import attrs
 from keyturn._providers import api_authorization, calls
 from keyturn._providers.named_values import varying
 from keyturn._providers.templates import names_in
+from keyturn._redaction import Redaction
+from keyturn._secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,11 +34,13 @@ class Additions:
         query: Names and values of query parameters.
         token_parameter: The name of the one that carries the token; empty when a header does.
         signed: Returns the headers that depend on the method, the URL and the body.
+        secrets: The values of the query that hold the token or another secret.
     """
 
     query: Pairs
     token_parameter: str
     signed: Any
+    secrets: tuple[Secret, ...] = ()
 
     def url(self, url: str) -> str:
         """Return a URL with the query; parameters that it has already are replaced."""
@@ -81,7 +85,15 @@ def additions_for(credentials: Credentials, token: Token, clock: Clock) -> Addit
         if "{request." in each or (varied and varied & names_in(each))
     }
     signed = partial(_signed, values, signing) if signing else None
-    return Additions(query, provider.authorization_query, signed)
+    secrets = _secrets(query, provider, settings, token) if query else ()
+    return Additions(query, provider.authorization_query, signed, secrets)
+
+
+def _secrets(
+    query: Pairs, provider: Provider[Any], settings: Settings, token: Token
+) -> tuple[Secret, ...]:
+    redaction = Redaction(calls.secrets_in(provider, settings, token))
+    return tuple(Secret(value) for _, value in query if redaction.text(value) != value)
 
 
 def _values(

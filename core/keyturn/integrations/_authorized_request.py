@@ -8,6 +8,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import attrs
 
+from keyturn.integrations._query_secrets import hide_in_logs
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -84,6 +86,7 @@ def attach(
     if additions:
         token_header = "" if additions.token_parameter else token_header
         target = additions.url(url)
+        hide_in_logs(snapshot)
         added += additions.headers(method, target, body)
     chosen = {
         name.lower() for name, value in given.items() if (name.lower(), value) != ("accept", "*/*")

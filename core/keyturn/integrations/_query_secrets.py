@@ -1,0 +1,67 @@
+"""Hides what was sent in the query of API requests from the logs of the clients.
+
+They log the URLs of requests: httpx and httpx2 at INFO, urllib3 and what is built on it at DEBUG,
+and at WARNING when it retries. urllib3 has no way to add to a URL after that.
+"""
+
+from __future__ import annotations
+
+import logging
+import weakref
+from typing import TYPE_CHECKING
+
+from keyturn._redaction import Redaction
+
+if TYPE_CHECKING:
+    from keyturn._secret import Secret
+    from keyturn._tokens.snapshot import TokenSnapshot
+
+# Those that log URLs. A filter has no effect on the loggers below one.
+_LOGGERS = (
+    "httpx",
+    "httpx2",
+    "urllib3.connectionpool",
+    "urllib3.poolmanager",
+    "urllib3.util.retry",
+    "urllib3_future.connectionpool",
+    "urllib3_future.poolmanager",
+    "urllib3_future.util.retry",
+)
+
+
+class _QueryFilter(logging.Filter):
+    """Hides secrets in log records as long as their tokens are used."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._secrets: dict[int, tuple[Secret, ...]] = {}
+        self._redaction = Redaction()
+
+    def hide(self, snapshot: TokenSnapshot, secrets: tuple[Secret, ...]) -> None:
+        """Hide secrets from now on, until the snapshot's token is no longer referred to."""
+        token = snapshot.token
+        if id(token) not in self._secrets:
+            self._secrets[id(token)] = secrets
+            weakref.finalize(token, self._secrets.pop, id(token), None).atexit = False
+            self._redaction = Redaction(
+                secret for each in [*self._secrets.values()] for secret in each
+            )
+            for name in _LOGGERS:
+                logging.getLogger(name).addFilter(self)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Hide the secrets in a record."""
+        message = record.getMessage()
+        shown = self._redaction.text(message)
+        if shown != message:
+            record.msg, record.args = shown, ()
+        return True
+
+
+_filter = _QueryFilter()
+
+
+def hide_in_logs(snapshot: TokenSnapshot) -> None:
+    """Hide what a request with a token has in its query; without such a request nothing changes."""
+    if snapshot.additions and snapshot.additions.secrets:
+        _filter.hide(snapshot, snapshot.additions.secrets)
