@@ -566,7 +566,10 @@ def test_policy_covers_all_steps(platform: Platform) -> None:
 @pytest.mark.parametrize(
     ("changed", "problem"),
     [
-        ({"previous": {"name": "x"}}, "previous.name: stands outside of it"),
+        (
+            {"previous": {"name": "x"}},
+            "previous.name: is for all steps: write it above the line [previous]",
+        ),
         ({"previous": {"titel": "x"}}, "previous.titel: is not known"),
         ({"previous": {"token_url": "x"}}, "previous.token_url: "),
         ({"previous": 5}, "previous: must be a table"),

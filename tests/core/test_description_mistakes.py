@@ -163,6 +163,8 @@ MISTAKES: list[tuple[str, str, str]] = [
     (f'{TENANT_URL}api_headers = {{ X-A = "<tenant>" }}\n{TENANT}', "api_headers.X-A",
      "write {tenant}"),
     (f'{URL}parameters = {{ a = "{{clientId}}" }}', "parameters.a", "write {client_id}"),
+    (f'{URL}parameters = {{ a = "{{{{x}}}} ${{client_id}}" }}', "parameters.a",
+     "has ${client_id}, which is no placeholder: write {client_id}"),
     (f'{URL}parameters = {{ a = "{{tenant}}" }}', "parameters",
      'describe it: [settings.tenant] title = "…"'),
     (f'{URL}token_headers = {{ "X A" = "b" }}', "token_headers", "must be the name of a header"),
