@@ -220,6 +220,20 @@ def test_request_is_signed_with_its_parts(site: Api, client_class: type[Any]) ->
     ]
 
 
+def test_log_call_that_does_not_fit_harms_no_caller(
+    site: Api, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A mistake in a client's log call would be raised where it logs, not reported by logging."""
+    logger = logging.getLogger("httpx2")
+    monkeypatch.setattr(logger, "propagate", False)  # pytest's handler raises what doesn't fit
+    monkeypatch.setattr(logger, "handlers", [logging.StreamHandler()])
+    with described(site, authorization_query="key") as connection:
+        RequestAuth(connection).authorize("GET", f"{site.url}/x", {})
+        logger.warning("%d requests", "no")
+
+    assert "Logging error" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("data", "problem"),
     [
@@ -229,7 +243,7 @@ def test_request_is_signed_with_its_parts(site: Api, client_class: type[Any]) ->
             "api_query: key carries the token",
         ),
         ({"authorization_value": "{tokens}"}, "'{tokens}' names {tokens}"),
-        ({"api_headers": {"X": "{request.cookies}"}}, "is not a template"),
+        ({"api_headers": {"X": "{request.cookies}"}}, "api_headers: names {request.cookies}"),
         ({"parameters": {"x": "{token}"}}, "names {token}, which is not a setting"),
         ({"rejected_status": [200]}, "rejected_status: must be from 400 to 599"),
         ({"rejected_status": "x"}, "must be an integer or a list of integers"),

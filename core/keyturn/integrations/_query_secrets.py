@@ -51,7 +51,10 @@ class _QueryFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Hide the secrets in a record."""
-        message = record.getMessage()
+        try:
+            message = record.getMessage()
+        except (TypeError, ValueError):  # logging reports what does not fit its format
+            return True
         shown = self._redaction.text(message)
         if shown != message:
             record.msg, record.args = shown, ()
