@@ -60,8 +60,8 @@ def _forms(secret: str) -> set[bytes]:
     encoded = {
         base64.b64encode(b"x" * offset + plain)[(0, 2, 3)[offset] : -4] for offset in range(3)
     }
-    texts = {secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]}
-    return encoded | {plain.hex().encode()} | {text.encode() for text in texts}
+    forms = {secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]}
+    return encoded | {plain.hex().encode()} | {form.encode() for form in forms}
 
 
 def _contents(place: Path | str | bytes) -> Iterable[tuple[str, bytes]]:

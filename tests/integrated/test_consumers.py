@@ -100,7 +100,7 @@ def test_google_auth(agent: Agent, run: Callable[..., str]) -> None:
 
 
 def record_reader(run: Callable[..., str], library: str, point: str) -> None:
-    """Record a library that reads a token, and is not told that an API refused it."""
+    """Record a library that reads a token, and does not learn that an API refused it."""
     code = f"import importlib.metadata as m; print(m.version({library!r}))"
     shown = {"lines": 0, "healed": False, "parallel": 1, "secrets": BEHIND_SERVE}
     version = run(PYTHON, "-c", code)

@@ -45,7 +45,7 @@ def test_pipelines_survive_revocations_and_keep_secrets(tmp_path: Path) -> None:
         DLT_DATA_DIR=str(tmp_path / "pipelines"),
     )
     shown = json.loads(done.stdout.splitlines()[-1])
-    # 8 workers load 8 pages each. Each revocation causes one token request, whoever meets it.
+    # 8 workers load 8 pages each. Each revocation causes one token request.
     loaded, token_requests, refused = zip(*shown["rows"].values(), strict=True)
     assert list(shown["rows"]) == ["by_secrets", "by_name", "by_client"]
     assert loaded == (64, 64, 64)

@@ -14,7 +14,14 @@ import attrs
 
 from keyturn import errors
 from keyturn._clock import SYSTEM
-from keyturn._http.values import DynamicValue, StructuredValue, Value, fingerprint_parts, reveal
+from keyturn._http.values import (
+    DynamicValue,
+    StructuredValue,
+    Value,
+    base64url,
+    fingerprint_parts,
+    reveal,
+)
 from keyturn._secret import Secret
 
 if TYPE_CHECKING:
@@ -29,7 +36,7 @@ _XML_ESCAPES = str.maketrans(
 _ENCODERS: dict[str, Callable[[bytes], str]] = {
     "": bytes.decode,
     "base64": lambda data: base64.b64encode(data).decode(),
-    "base64url": lambda data: base64.urlsafe_b64encode(data).decode().rstrip("="),
+    "base64url": base64url,
     "hex": bytes.hex,
     "hex_upper": lambda data: data.hex().upper(),
     "url": lambda data: quote(data, safe=""),

@@ -165,9 +165,9 @@ class ClientAssertion(DynamicValue):
     def _with_secret(self, header: dict[str, str], claims: dict[str, Any]) -> str:
         """Return the JWT, signed with an HMAC (RFC 7518 section 3.2), whatever the key's length."""
         parts = [json.dumps(each, separators=(",", ":")).encode() for each in (header, claims)]
-        signed = b".".join(map(_base64url, parts))
+        signed = ".".join(map(base64url, parts))
         key, digest = self.private_key.reveal().encode(), f"sha{self.algorithm[2:]}"
-        return b".".join([signed, _base64url(hmac.digest(key, signed, digest))]).decode()
+        return f"{signed}.{base64url(hmac.digest(key, signed.encode(), digest))}"
 
     def inputs(self) -> Iterable[str | Secret]:
         parts: list[str | Secret] = [
@@ -192,8 +192,9 @@ def _signing_key(text: str, kind: Literal["RSA", "EC", "OKP"]) -> Any:
     return jwk.JWKRegistry.import_key(jwk_of(text) or text, kind)
 
 
-def _base64url(content: bytes) -> bytes:
-    return base64.urlsafe_b64encode(content).rstrip(b"=")
+def base64url(content: bytes) -> str:
+    """Return content in base64url without padding (RFC 7515 section 2)."""
+    return base64.urlsafe_b64encode(content).decode().rstrip("=")
 
 
 class StructuredValue(DynamicValue):

@@ -58,7 +58,7 @@ def _canary() -> str:
 
 
 def _is_partly_in(secret: str, text: str) -> bool:
-    """Return whether four characters of a secret stand in a text, if it is made up here."""
+    """Return whether four characters of a secret stand in a string, if it is made up here."""
     random = secret.removeprefix(_CANARY) if secret.startswith(_CANARY) else ""
     return any(random[at : at + _FEW] in text for at in range(len(random) - _FEW + 1))
 
