@@ -213,7 +213,9 @@ def open_container(
         volumes: For each, its path, and the directory that is mounted there, read-only; or None and
             the options of the tmpfs that is mounted there.
     """
-    given = {"root": str(root), "uid": uid, "groups": groups, "kept": [str(REPOSITORY)]}
+    # Not the clone itself, which root alone can enter where `mktemp -d` made it.
+    kept = [str(each) for each in REPOSITORY.iterdir() if each.is_dir()]
+    given = {"root": str(root), "uid": uid, "groups": groups, "kept": kept}
     with subprocess.Popen(
         [sys.executable, "-c", ENTER + COMMANDS, json.dumps(given | {"volumes": volumes})],
         cwd=work,
