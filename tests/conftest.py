@@ -251,6 +251,14 @@ def close_kept_connections() -> None:
         idle.pop().network.close()
 
 
+@pytest.fixture
+def refused_port() -> Iterator[int]:
+    """Give a port that refuses connections: it is taken, so that no other test listens there."""
+    with socket.socket() as taken:
+        taken.bind(("", 0))
+        yield taken.getsockname()[1]
+
+
 class RawServer:
     """A TCP server on loopback; a function of the test's deals with each connection.
 

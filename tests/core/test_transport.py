@@ -267,15 +267,14 @@ def test_what_is_not_http_is_a_failure_of_the_endpoint(
 
 
 def test_refused_connection_is_reported(
-    transport: Transport, failed_request: FailedRequest
+    transport: Transport, failed_request: FailedRequest, refused_port: int
 ) -> None:
     """The user would not learn that no server listens there."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    error = failed_request(transport, f"http://127.0.0.1:{port}/token")
+    url = f"http://127.0.0.1:{refused_port}/token"
+    error = failed_request(transport, url)
 
     assert isinstance(error, errors.EndpointUnavailable)
-    assert f"http://127.0.0.1:{port}/token failed: Connection refused." in str(error)
+    assert f"{url} failed: Connection refused." in str(error)
     assert "Check that a server listens at this address" in error.hint
 
 

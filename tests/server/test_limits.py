@@ -62,7 +62,10 @@ def test_connections_at_once(
 
 
 def test_an_api_that_is_slow_or_away(
-    tmp_path: Path, serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    serve: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    refused_port: int,
 ) -> None:
     """A client would wait for ever, or not learn what failed."""
     monkeypatch.setattr(reverse_proxy.TIMEOUT, "read", 0.05)
@@ -71,8 +74,7 @@ def test_an_api_that_is_slow_or_away(
         agent = serve(tmp_path / "keyturn.toml", "shop", api_url=api_url)
         with agent.client() as client:
             assert client.get("/shop/").status_code == 504
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        api_url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    api_url = f"http://127.0.0.1:{refused_port}"
     agent = serve(tmp_path / "other.toml", "other", api_url=api_url)
     with agent.client() as client:
         response = client.get("/other/")

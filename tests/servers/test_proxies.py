@@ -187,12 +187,15 @@ def test_microsocks_refuses_wrong_credentials(
 
 
 def test_microsocks_reports_what_the_host_refuses(
-    microsocks: int, monkeypatch: pytest.MonkeyPatch, endpoint: tuple[str, str]
+    microsocks: int,
+    monkeypatch: pytest.MonkeyPatch,
+    endpoint: tuple[str, str],
+    refused_port: int,
 ) -> None:
     """The user would look for the fault at the proxy."""
     monkeypatch.setenv("ALL_PROXY", f"socks5h://us%40er:pa55%3A@127.0.0.1:{microsocks}")
     with pytest.raises(errors.EndpointUnavailable) as caught:
-        token((f"https://localhost:{free_port()}", endpoint[1]))
+        token((f"https://localhost:{refused_port}", endpoint[1]))
 
     assert "the proxy did not connect to localhost: connection refused" in str(caught.value)
 

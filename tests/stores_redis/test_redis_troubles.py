@@ -186,7 +186,11 @@ def test_a_token_comes_without_the_server(caplog: pytest.LogCaptureFixture) -> N
 
 @pytest.mark.parametrize("trouble", ["authority", "host", "refused", "name"])
 def test_an_outage_is_reported_once_with_host_and_cause(
-    serve: Serve, tmp_path: Path, caplog: pytest.LogCaptureFixture, trouble: str
+    serve: Serve,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    trouble: str,
+    refused_port: int,
 ) -> None:
     """The operator would not learn what to change, or have eleven lines for each token."""
     authority = trustme.CA()
@@ -199,22 +203,18 @@ def test_an_outage_is_reported_once_with_host_and_cause(
             context.wrap_socket(connection, server_side=True).close()
 
     port = serve(greet).port
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        url, cause = {
-            "authority": (f"rediss://127.0.0.1:{port}/0", "unable to get local issuer"),
-            "host": (
-                f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={tmp_path}/ca.pem",
-                "certificate is not valid for '127.0.0.1'",
-            ),
-            "refused": (f"redis://127.0.0.1:{unused.getsockname()[1]}/0", "Connection refused"),
-            "name": ("redis://user:s3cret@no-such-host.invalid/0", "no-such-host.invalid:6379"),
-        }[trouble]
-        with Emulator() as emulator:
-            connection = keyturn.connect(
-                "orocommerce", **emulator.settings("orocommerce"), store=url
-            )
-            connection.token(stale=connection.token())
+    url, cause = {
+        "authority": (f"rediss://127.0.0.1:{port}/0", "unable to get local issuer"),
+        "host": (
+            f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={tmp_path}/ca.pem",
+            "certificate is not valid for '127.0.0.1'",
+        ),
+        "refused": (f"redis://127.0.0.1:{refused_port}/0", "Connection refused"),
+        "name": ("redis://user:s3cret@no-such-host.invalid/0", "no-such-host.invalid:6379"),
+    }[trouble]
+    with Emulator() as emulator:
+        connection = keyturn.connect("orocommerce", **emulator.settings("orocommerce"), store=url)
+        connection.token(stale=connection.token())
 
     (warning,) = caplog.messages
     assert cause in warning

@@ -381,18 +381,11 @@ def test_only_the_right_certificate_gets_the_secret(
     assert all(server.received == [] for server in servers.values())
 
 
-def closed_port() -> int:
-    """Return a port on which nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
-
-
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.255.255.255", "[::1]", "localhost"])
-def test_closed_port_is_reported(scheme: str, host: str) -> None:
+def test_closed_port_is_reported(scheme: str, host: str, refused_port: int) -> None:
     """The user would not learn that no server listens there."""
-    url = f"{scheme}://{host}:{closed_port()}/token"
+    url = f"{scheme}://{host}:{refused_port}/token"
     error = failure(connected(url, 0.2))
 
     assert isinstance(error, EndpointUnavailable)
