@@ -5,6 +5,7 @@ VENV ?= .venv
 LOCK ?= dev
 PYTEST_ARGS ?=
 FUZZ_SECONDS ?= 600
+PLATFORMS ?= all
 PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo $$python && break; done)
@@ -93,9 +94,8 @@ test-servers: $(READY) ## Run the tests against real servers (installs them: Deb
 	PYTHON=$(abspath $(BIN))/python tests/servers/install
 	@$(BIN)/python -m pytest tests/servers $(PYTEST_ARGS)
 
-test-platforms: $(READY) ## Run keyturn serve with the programs that use it (installs them: Debian, npm, pip)
-	PYTHON=$(abspath $(BIN))/python tests/integrated/install
-	@$(BIN)/python -m pytest tests/integrated $(PYTEST_ARGS)
+test-platforms: $(READY) ## Run keyturn in the platforms that it has adapters for (PLATFORMS=all, light or names)
+	@$(BIN)/python -m tests.integrated $(PLATFORMS) -- $(PYTEST_ARGS)
 
 wheel: $(READY) ## Build the wheel into dist/
 	rm -rf dist

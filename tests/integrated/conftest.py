@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
 HERE = Path(__file__).parent
-PYTHON = HERE.parents[1] / ".cache/integrated/bin/python"
+PYTHON = HERE.parents[1] / ".cache/integrated-serve/bin/python"
 SECRET = "made-up-session-secret"
 BEHIND_SERVE = "in `keyturn serve`; the program has the session secret alone"
 READY_WITHIN = 30.0
