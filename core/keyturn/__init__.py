@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from keyturn._names import lazy_names
+from keyturn._common.names import lazy_names
 
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from keyturn import errors, integrations, plugins, stores, testing
     from keyturn._config import load_connection
-    from keyturn._connect import connect
     from keyturn._connection import Connection
+    from keyturn._connection.connect import connect
     from keyturn._http.policy import NetworkPolicy
     from keyturn._plugins.events import Event
     from keyturn._plugins.loading import ProviderInfo, provider, providers
@@ -56,7 +56,7 @@ __getattr__, __dir__ = lazy_names(
         "ProviderInfo": "keyturn._plugins.loading",
         "Secret": "keyturn._secret",
         "Token": "keyturn._token",
-        "connect": "keyturn._connect",
+        "connect": "keyturn._connection.connect",
         "errors": "keyturn.errors",
         "integrations": "keyturn.integrations",
         "load_connection": "keyturn._config",

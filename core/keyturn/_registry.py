@@ -10,10 +10,10 @@ import attrs
 
 from keyturn import errors
 from keyturn._clock import SYSTEM
+from keyturn._common.names import escaped
+from keyturn._common.once import PerProcess
 from keyturn._connection import hand_over, make_connection, manager_of
 from keyturn._http.policy import NetworkPolicy
-from keyturn._names import escaped
-from keyturn._once import PerProcess
 from keyturn._tokens.index import TokenIndex
 from keyturn._tokens.options import Specification, option_problem, problems_under, specify
 from keyturn._tokens.single_flight import run_in_thread

@@ -1,7 +1,7 @@
 """The errors that keyturn raises, and no others.
 
 Each says what failed, for which connection, and what to do next. None carries a secret: what a
-server or a plugin says has been through `keyturn._redaction`. Control characters are escaped.
+server or a plugin says has been redacted before. Control characters are escaped.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from keyturn._names import escaped
+from keyturn._common.names import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from keyturn import Event, Secret, Token
+from keyturn._common.names import lazy_names, publish
 from keyturn._http.request import ClientCertificate, TokenRequest
 from keyturn._http.response import OAuthError, Response, is_code
 from keyturn._http.urls import domain_problem, label_problem, url_problem
 from keyturn._http.values import DynamicValue
-from keyturn._names import lazy_names, publish
 from keyturn._plugins.hooks import hookimpl
 from keyturn._providers.checks import any_matches, between, each_matches, matches
 from keyturn._providers.fields import choice, domain, file, label, setting, url

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from keyturn._once import PerProcess, cached_once
+from keyturn._common.once import PerProcess, cached_once
 
 
 def test_threads_that_come_together_get_one_value() -> None:
@@ -80,7 +80,7 @@ def test_values_of_other_arguments_do_not_wait() -> None:
 
 def test_two_values_that_need_each_other_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two plugins that load each other in two threads would wait for ever."""
-    monkeypatch.setattr("keyturn._once._CALL_PATIENCE", 0.05)
+    monkeypatch.setattr("keyturn._common.once._CALL_PATIENCE", 0.05)
     met = threading.Barrier(2)
     depth = threading.local()
 

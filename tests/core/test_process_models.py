@@ -143,14 +143,14 @@ def hold(lock):
     with lock:
         held.release()
         forked.wait(20)
-from keyturn import _once
+from keyturn._common import once
 from keyturn._http.kept import kept_connections
 from keyturn._tokens.single_flight import _state
 locks = [memory.lock("a", 30), tenants._lock.get(), memory._locks.get()[0],
          kept_connections.get()._lock, _state.get().lock, _state.get().workers._lock]
 if fork is bare_fork:  # a fork with hooks waits for these
     from keyturn.stores import _disk
-    locks += [_once.importing, _disk._mutex.get()]
+    locks += [once.importing, _disk._mutex.get()]
 for lock in locks:
     threading.Thread(target=hold, args=[lock], daemon=True).start()
     held.acquire()

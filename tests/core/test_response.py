@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 import keyturn
 from keyturn import errors
+from keyturn._common.redaction import Redaction
 from keyturn._http.response import error_for, retry_after
 from keyturn._providers.data import TokenResponseMapping
 from keyturn._providers.token_response import field_of, read_error, read_token
-from keyturn._redaction import Redaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable

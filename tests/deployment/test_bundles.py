@@ -121,7 +121,11 @@ def test_hook_for_pyinstaller_names_every_module_and_file(
     found = runpy.run_path(f"{directory}/hook-keyturn.py")
     modules = {"keyturn.stores._disk", "keyturn.integrations._request_auth"}
     assert {*modules, *discovery.BUILT_IN.values()} <= {*found["hiddenimports"]}
-    apart = {"keyturn._pyinstaller", "keyturn._cli.tokens", "keyturn.integrations.httpx"}
+    apart = {
+        "keyturn.integrations._pyinstaller",
+        "keyturn._cli.tokens",
+        "keyturn.integrations.httpx",
+    }
     assert not apart & {*found["hiddenimports"]}
     assert found["excludedimports"] == ["keyturn.testing"]
     # Installed plugins, their metadata and their files.

@@ -145,7 +145,7 @@ def emulated(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
             return connect(provider, **(given | replaced(emulator, provider, given)))
 
         monkeypatch.setattr(keyturn, "connect", connect_to_emulator)
-        monkeypatch.setattr("keyturn._connect.connect", connect_to_emulator)
+        monkeypatch.setattr("keyturn._connection.connect.connect", connect_to_emulator)
         yield emulator
 
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-PLUGIN = "keyturn._pytest_plugin"
+PLUGIN = "keyturn.testing._pytest_plugin"
 # `coverage`, if it measures this process, imports none of them.
 TESTS = """
 import sys
@@ -19,11 +19,11 @@ import pytest
 
 import keyturn
 
-BEFORE = {"httpx", "keyturn.testing", "keyturn.testing.emulator"} & set(sys.modules)
+BEFORE = {"httpx", "keyturn.testing.emulator"} & set(sys.modules)
 CLIENTS = set()
 
 def test_nothing_slow_was_imported(request):
-    assert request.config.pluginmanager.has_plugin("keyturn._pytest_plugin")
+    assert request.config.pluginmanager.has_plugin("keyturn.testing._pytest_plugin")
     assert BEFORE == set()
 
 @pytest.mark.parametrize("test", [1, 2])

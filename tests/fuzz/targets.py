@@ -14,12 +14,12 @@ from tests.threats.conftest import ENCODINGS
 
 import keyturn
 from keyturn import errors
+from keyturn._common.redaction import Redaction
 from keyturn._config import read as read_configuration
 from keyturn._http.request import encode
 from keyturn._http.response import date_header, retry_after
 from keyturn._providers.lifetimes import lifetime_of
 from keyturn._providers.response_formats import form_of, xml_of
-from keyturn._redaction import Redaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -20,9 +20,9 @@ from tests.threats.conftest import ENCODINGS, Canary
 
 import keyturn
 from keyturn import errors
+from keyturn._common.encodings import views
+from keyturn._common.redaction import MASK, Redaction
 from keyturn._http.request import encode as encoded_request
-from keyturn._redaction import MASK, Redaction
-from keyturn._redaction.encodings import views
 
 if TYPE_CHECKING:
     from collections.abc import Callable

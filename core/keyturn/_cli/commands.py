@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 from keyturn import errors
 from keyturn._cli.parser import make_parser
-from keyturn._names import escaped
-from keyturn._system_errors import advice, system_failure
+from keyturn._common.names import escaped
+from keyturn._common.system_errors import advice, system_failure
 
 if TYPE_CHECKING:
     import argparse

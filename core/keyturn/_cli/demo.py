@@ -16,7 +16,7 @@ import httpx
 
 from keyturn._cli.commands import DONE, FAILED
 from keyturn._cli.emulate import connection_table
-from keyturn._connect import connect
+from keyturn._connection.connect import connect
 from keyturn.integrations.httpx import KeyturnAuth
 from keyturn.testing import Emulator
 

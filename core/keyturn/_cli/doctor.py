@@ -10,9 +10,9 @@ import attrs
 from keyturn import _config, errors
 from keyturn._cli.commands import FAILED, exit_code, print_rows
 from keyturn._cli.surroundings import Finding, surroundings
+from keyturn._common.names import escaped
 from keyturn._http.proxies import proxy_for
 from keyturn._http.urls import host_of
-from keyturn._names import escaped
 from keyturn._plugins import loading
 from keyturn._plugins.discovery import PLUGINS_GROUP, installed, installed_providers, is_disabled
 from keyturn.stores import MemoryStore

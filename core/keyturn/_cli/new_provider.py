@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keyturn import errors
-from keyturn._names import escaped
+from keyturn._common.names import escaped
 from keyturn._plugins.discovery import installed_providers
 
 if TYPE_CHECKING:

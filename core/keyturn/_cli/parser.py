@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from keyturn._cli.token_formats import FORMATS
-from keyturn._names import escaped
+from keyturn._common.names import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

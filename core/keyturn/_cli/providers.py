@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from keyturn import errors
 from keyturn._cli.commands import DONE, FAILED, print_rows
+from keyturn._common.names import escaped
+from keyturn._common.redaction import Redaction
 from keyturn._config.setting_values import parse
-from keyturn._names import escaped
 from keyturn._plugins import loading as plugins
 from keyturn._plugins.descriptions import provider_from_file
 from keyturn._providers.calls import translate_errors
 from keyturn._providers.schema import json_schema
 from keyturn._providers.settings import given_secrets
-from keyturn._redaction import Redaction
 
 if TYPE_CHECKING:
     import argparse

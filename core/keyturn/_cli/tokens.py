@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from keyturn import errors
 from keyturn._cli.commands import DONE, FAILED, Row, print_rows, report
 from keyturn._cli.token_formats import FORMATS
+from keyturn._common.names import escaped
+from keyturn._common.redaction import Redaction
 from keyturn._connection import manager_of
-from keyturn._names import escaped
-from keyturn._redaction import Redaction
 from keyturn._secret import Secret
 from keyturn._token import Token
 from keyturn._tokens.snapshot import EMPTY

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keyturn import errors
+from keyturn._common.names import did_you_mean
 from keyturn._config.configuration import Configuration, variable_name
 from keyturn._config.directories import is_private, user_directory
 from keyturn._config.references import RawSetting
-from keyturn._names import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

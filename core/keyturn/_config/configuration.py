@@ -11,12 +11,12 @@ from urllib.parse import quote
 import attrs
 
 from keyturn import errors
+from keyturn._common.names import did_you_mean, in_one_line
 from keyturn._config.directories import user_directory
 from keyturn._config.providers import chosen_provider, provider_problems
 from keyturn._config.references import RawSetting, reference_problem, resolve_all
 from keyturn._config.setting_values import may_refer, plain, schemas_of
 from keyturn._connection import Connection, make_connection
-from keyturn._names import did_you_mean, in_one_line
 from keyturn._providers import calls
 from keyturn._providers import settings as provider_settings
 from keyturn._secret import Secret

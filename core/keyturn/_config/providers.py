@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from keyturn import errors
+from keyturn._common.names import in_one_line
 from keyturn._config import sources
-from keyturn._names import in_one_line
 from keyturn._plugins import loading
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from keyturn._common.names import did_you_mean
 from keyturn._config import sources
-from keyturn._names import did_you_mean
 from keyturn._plugins.loading import call_plugins, plugin_manager
 from keyturn._secret import Secret
 from keyturn.errors import Problem

@@ -17,7 +17,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from keyturn._once import PerProcess
+from keyturn._common.once import PerProcess
 from keyturn._secret import Secret
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import httpcore
 
 from keyturn import errors
+from keyturn._common.system_errors import advice
 from keyturn._http.proxies import exclusion
 from keyturn._http.tunnel import TunnelError
-from keyturn._system_errors import advice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING, NamedTuple
 
 from keyturn._clock import SYSTEM
-from keyturn._once import PerProcess
+from keyturn._common.once import PerProcess
 
 if TYPE_CHECKING:
     import httpcore

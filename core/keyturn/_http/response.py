@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Never
 import attrs
 
 from keyturn import errors
+from keyturn._common.redaction import Redaction
 from keyturn._http.error_codes import OAUTH_CODES, RATE_CODES, is_unavailable, kind_and_hint
 from keyturn._rate_limit import whole_seconds
-from keyturn._redaction import Redaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, TypeGuard
 import httpx
 
 from keyturn import errors
+from keyturn._common.once import cached_once
 from keyturn._http.pem_files import pem_file
 from keyturn._http.values import usable
-from keyturn._once import cached_once
 
 if TYPE_CHECKING:
     from keyturn._http.request import ClientCertificate

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from keyturn import errors
 from keyturn._clock import SYSTEM
+from keyturn._common.once import cached_once, importing
+from keyturn._common.system_errors import advice, system_failure
 from keyturn._http.policy import PERMISSIVE, check_host
 from keyturn._http.urls import host_of, url_problem
-from keyturn._once import cached_once, importing
-from keyturn._system_errors import advice, system_failure
 
 if TYPE_CHECKING:
     import ssl

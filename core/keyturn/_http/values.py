@@ -16,11 +16,11 @@ import attrs
 
 from keyturn import errors
 from keyturn._clock import SYSTEM
+from keyturn._common.once import importing
+from keyturn._common.redaction import Redaction
+from keyturn._common.system_errors import advice, system_failure
 from keyturn._http.keys import jwk_of, private_key_problem
-from keyturn._once import importing
-from keyturn._redaction import Redaction
 from keyturn._secret import Secret
-from keyturn._system_errors import advice, system_failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

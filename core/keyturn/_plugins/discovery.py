@@ -11,7 +11,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from keyturn import errors
-from keyturn._once import importing
+from keyturn._common.once import importing
 from keyturn._plugins import hooks
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Literal, Self
 
 import attrs
 
-from keyturn._names import escaped
+from keyturn._common.names import escaped
 from keyturn._plugins.loading import call_plugins
 
 Kind = Literal["token_request", "store_outage", "renewal_failure"]

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 
 from keyturn import errors
-from keyturn._names import did_you_mean, escaped
-from keyturn._once import cached_once
+from keyturn._common.names import did_you_mean, escaped
+from keyturn._common.once import cached_once
+from keyturn._common.system_errors import advice as system_advice
+from keyturn._common.system_errors import system_failure
 from keyturn._plugins import hooks
 from keyturn._plugins.discovery import (
     CHOICE_VARIABLE,
@@ -25,8 +27,6 @@ from keyturn._plugins.discovery import (
     installed_providers,
     is_disabled,
 )
-from keyturn._system_errors import advice as system_advice
-from keyturn._system_errors import system_failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,12 +10,13 @@ from types import NoneType, SimpleNamespace
 from typing import Any, ParamSpec, TypeVar
 
 from keyturn import errors
+from keyturn._common.names import did_you_mean
+from keyturn._common.redaction import Redaction
 from keyturn._http.request import TokenRequest
 from keyturn._http.response import OAuthError, Response
 from keyturn._http.urls import origin, url_problem
 from keyturn._http.values import DEFECT, defect
 from keyturn._http.values import translate_errors as translate
-from keyturn._names import did_you_mean
 from keyturn._providers import (
     api_authorization,
     client_authentication,
@@ -39,7 +40,6 @@ from keyturn._providers.response_data import response_problems
 from keyturn._providers.revocation import moved_token_url, revocation_url
 from keyturn._providers.settings import OPTION_NAMES, Settings
 from keyturn._providers.token_response import received_tokens
-from keyturn._redaction import Redaction
 from keyturn._secret import Secret
 from keyturn._token import Token
 

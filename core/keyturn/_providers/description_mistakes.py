@@ -7,9 +7,9 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from keyturn._common.names import did_you_mean
 from keyturn._http.error_codes import OAUTH_CODES, RATE_CODES, UNAVAILABLE_CODES
 from keyturn._http.steps import STEP_NAMES
-from keyturn._names import did_you_mean
 from keyturn._providers.data import DATA
 from keyturn._providers.description_advice import KNOWN, advised, meant_setting
 from keyturn._providers.description_fixes import PATH_CHECKS, placeholder, shown

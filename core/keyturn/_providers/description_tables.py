@@ -7,9 +7,9 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from keyturn._common.names import did_you_mean
 from keyturn._http.steps import STEP_NAMES
 from keyturn._http.times import TIME_FORMATS
-from keyturn._names import did_you_mean
 from keyturn._providers.description_fixes import address, date_pattern, domain, shown, with_value
 from keyturn._providers.description_words import inner_key, snake, value_for
 from keyturn._providers.lifetimes import duration

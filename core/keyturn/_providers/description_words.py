@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from keyturn._names import did_you_mean
+from keyturn._common.names import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

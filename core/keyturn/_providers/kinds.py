@@ -12,7 +12,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import attrs
 
-from keyturn._names import did_you_mean
+from keyturn._common.names import did_you_mean
 from keyturn._providers.numerals import numeral_pattern
 from keyturn._rate_limit import RateLimit, parse_rate_limit
 from keyturn._secret import Secret

@@ -9,8 +9,8 @@ import re
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from keyturn import errors
+from keyturn._common.names import did_you_mean
 from keyturn._http.response import MAX_LIFETIME, date_header, http_date, json_of
-from keyturn._names import did_you_mean
 from keyturn._providers.checks import SchemaCheck, anchored
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import codecs
 from typing import TYPE_CHECKING, Any, Never
 from urllib.parse import parse_qsl
 
+from keyturn._common.once import importing
 from keyturn._http.response import Response, has_json_type, json_of, media_type_of
-from keyturn._once import importing
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, dataclass_transform
 import attrs
 
 from keyturn import errors
+from keyturn._common.names import did_you_mean
+from keyturn._common.redaction import Redaction
 from keyturn._http.keys import is_pem
 from keyturn._http.values import defect
-from keyturn._names import did_you_mean
 from keyturn._providers.checks import one_line, private_key, scope
 from keyturn._providers.fields import choice, domain, file, label, pem, setting, url
 from keyturn._providers.kinds import (
@@ -22,7 +23,6 @@ from keyturn._providers.kinds import (
     kind_of,
 )
 from keyturn._providers.rules import Rule, broken
-from keyturn._redaction import Redaction
 from keyturn._secret import Secret
 
 if TYPE_CHECKING:

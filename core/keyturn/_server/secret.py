@@ -8,9 +8,9 @@ import secrets
 from typing import TYPE_CHECKING, NamedTuple
 
 from keyturn import errors
+from keyturn._common.system_errors import system_failure
 from keyturn._config.directories import is_private
 from keyturn._secret import Secret
-from keyturn._system_errors import system_failure
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from keyturn import errors
-from keyturn._system_errors import advice, system_failure
+from keyturn._common.system_errors import advice, system_failure
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import attrs
 
 from keyturn import errors
+from keyturn._common.system_errors import advice, system_failure
 from keyturn._config.directories import replace_file
-from keyturn._system_errors import advice, system_failure
 from keyturn._tokens.single_flight import run_in_thread
 
 if TYPE_CHECKING:

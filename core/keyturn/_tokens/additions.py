@@ -8,10 +8,10 @@ from urllib.parse import quote, unquote_plus, urlencode, urlsplit, urlunsplit
 
 import attrs
 
+from keyturn._common.redaction import Redaction
 from keyturn._providers import api_authorization, calls
 from keyturn._providers.named_values import varying
 from keyturn._providers.templates import names_in
-from keyturn._redaction import Redaction
 from keyturn._secret import Secret
 
 if TYPE_CHECKING:

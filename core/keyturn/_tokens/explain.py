@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from keyturn import errors
+from keyturn._common.names import escaped
+from keyturn._common.redaction import Redaction
 from keyturn._http.request import is_authorization
-from keyturn._names import escaped
 from keyturn._providers.response_formats import content_of
 from keyturn._providers.token_response import is_success
-from keyturn._redaction import Redaction
 from keyturn._secret import Secret
 from keyturn._tokens.fingerprint import fingerprint_key
 from keyturn._tokens.previous import step_acquisitions

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import attrs
 
 from keyturn import errors
+from keyturn._common.names import did_you_mean, escaped
 from keyturn._http.policy import PERMISSIVE, NetworkPolicy
 from keyturn._http.urls import url_problem
-from keyturn._names import did_you_mean, escaped
 from keyturn._plugins.loading import provider as find_provider
 from keyturn._providers import calls
 from keyturn._providers.kinds import fields_of

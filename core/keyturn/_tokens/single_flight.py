@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 import attrs
 
 from keyturn import errors
-from keyturn._once import PerProcess
+from keyturn._common.once import PerProcess
 from keyturn._tokens.schedule import Lane
 from keyturn._tokens.snapshot import TokenSnapshot
 from keyturn._tokens.workers import pool

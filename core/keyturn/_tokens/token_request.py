@@ -12,6 +12,7 @@ import attrs
 
 from keyturn import errors
 from keyturn._clock import SYSTEM
+from keyturn._common.redaction import Redaction
 from keyturn._http.encoding_hint import encoding_hint
 from keyturn._http.policy import PERMISSIVE
 from keyturn._http.response import (
@@ -23,7 +24,6 @@ from keyturn._http.response import (
 )
 from keyturn._providers import calls
 from keyturn._rate_limit import RateLimit, whole_seconds
-from keyturn._redaction import Redaction
 from keyturn._secret import Secret
 from keyturn._tokens import entries
 from keyturn._tokens.host_queue import HostQueue

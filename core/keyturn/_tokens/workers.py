@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import attrs
 
 from keyturn import errors
+from keyturn._common.once import PerProcess
 from keyturn._http.kept import kept_connections
-from keyturn._once import PerProcess
 from keyturn._tokens.schedule import Schedule
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ requests.
 
 from __future__ import annotations
 
-from keyturn._names import TYPE_CHECKING, lazy_names
+from keyturn._common.names import TYPE_CHECKING, lazy_names
 
 if TYPE_CHECKING:
     from keyturn.integrations import (

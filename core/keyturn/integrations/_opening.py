@@ -8,7 +8,7 @@ import httpx
 
 from keyturn import errors
 from keyturn._config import load_connection, read
-from keyturn._connect import connect
+from keyturn._connection.connect import connect
 from keyturn._plugins.loading import provider as provider_named
 from keyturn.integrations.httpx import KeyturnAuth
 

@@ -10,7 +10,7 @@ import logging
 import weakref
 from typing import TYPE_CHECKING
 
-from keyturn._redaction import Redaction
+from keyturn._common.redaction import Redaction
 
 if TYPE_CHECKING:
     from keyturn._secret import Secret

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from keyturn._connect import connect
+from keyturn._connection.connect import connect
 from keyturn._http.policy import PERMISSIVE
 from keyturn._plugins.loading import provider as provider_info
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from keyturn._names import lazy_names
-from keyturn._once import importing
+from keyturn._common.names import lazy_names
+from keyturn._common.once import importing
 
 if TYPE_CHECKING:
     from keyturn.stores._base import TokenStore

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 from weakref import WeakKeyDictionary
 
-from keyturn._once import PerProcess, at_fork
+from keyturn._common.once import PerProcess, at_fork
 from keyturn.stores._base import logger
 from keyturn.stores._file_locks import locked
 from keyturn.stores._private_files import (

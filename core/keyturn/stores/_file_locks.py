@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from keyturn._once import at_fork
+from keyturn._common.once import at_fork
 from keyturn.stores._private_files import identity_of, private_directory
 
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.001, 0.01

@@ -7,7 +7,7 @@ from math import inf
 from threading import Condition, Lock
 
 from keyturn._clock import SYSTEM
-from keyturn._once import PerProcess
+from keyturn._common.once import PerProcess
 from keyturn.stores._base import refuse_pickling
 
 _SWEEP_MINIMUM = 64

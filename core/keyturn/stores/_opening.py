@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from keyturn import errors, stores
-from keyturn._once import cached_once
+from keyturn._common.once import cached_once
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 import redis
 
 from keyturn import errors
-from keyturn._once import PerProcess
+from keyturn._common.once import PerProcess
 from keyturn.stores._base import refuse_pickling
 from keyturn.stores._resilient import cause
 

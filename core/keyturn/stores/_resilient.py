@@ -9,8 +9,8 @@ import weakref
 from collections.abc import Callable, Generator
 from typing import Any
 
-from keyturn._names import escaped
-from keyturn._redaction import MASK, Redaction
+from keyturn._common.names import escaped
+from keyturn._common.redaction import MASK, Redaction
 from keyturn._secret import Secret
 from keyturn.stores._base import TokenStore
 from keyturn.stores._memory import MemoryStore

@@ -6,7 +6,7 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from keyturn._names import did_you_mean
+from keyturn._common.names import did_you_mean
 from keyturn.errors import ConfigurationError
 from keyturn.testing.emulator._commercelayer import CommerceLayer
 from keyturn.testing.emulator._norce import NorceCommerce, NorceStorm

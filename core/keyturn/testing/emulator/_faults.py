@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from keyturn._names import did_you_mean
+from keyturn._common.names import did_you_mean
 from keyturn.errors import ConfigurationError
 from keyturn.testing._messages import Response, html_response
 

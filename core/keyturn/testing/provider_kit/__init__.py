@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from keyturn._names import lazy_names
+from keyturn._common.names import lazy_names
 
 if TYPE_CHECKING:
     from keyturn.testing.provider_kit._conformance import ProviderConformance

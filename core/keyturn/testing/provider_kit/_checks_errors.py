@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from keyturn import errors
+from keyturn._common.names import did_you_mean
 from keyturn._http.response import OAuthError, is_code
 from keyturn._http.response import Response as ReadResponse
-from keyturn._names import did_you_mean
 from keyturn._providers.provider import Provider
 from keyturn.testing._messages import Response, html_response, json_response
 from keyturn.testing.provider_kit import _samples as samples

@@ -7,9 +7,9 @@ import itertools
 import secrets
 from typing import TYPE_CHECKING, Any
 
+from keyturn._common.redaction import Redaction
 from keyturn._providers.kinds import WrongValueError, convert, fields_of, kind_of
 from keyturn._providers.settings import Settings, read, value_problem
-from keyturn._redaction import Redaction
 from keyturn._secret import Secret
 from keyturn.testing.provider_kit._checks_data import PROBES
 from keyturn.testing.provider_kit._examples import CheckFailed

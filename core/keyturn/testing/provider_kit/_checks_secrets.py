@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus, urlsplit
 
 from keyturn import errors
+from keyturn._common.redaction import MASK, Redaction
 from keyturn._http.steps import known_address
 from keyturn._http.urls import is_below, url_problem
 from keyturn._http.values import reveal
 from keyturn._providers.settings import read
 from keyturn._providers.token_response import field_of
-from keyturn._redaction import MASK, Redaction
 from keyturn._secret import Secret
 from keyturn.testing.provider_kit import _samples as samples
 from keyturn.testing.provider_kit._checks_foreign import own_domains

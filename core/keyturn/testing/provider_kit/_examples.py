@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from keyturn._names import did_you_mean
+from keyturn._common.names import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

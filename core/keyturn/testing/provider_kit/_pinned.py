@@ -8,12 +8,12 @@ import attrs
 
 from keyturn import errors
 from keyturn._clock import SYSTEM, Clock
+from keyturn._common.once import cached_once
 from keyturn._http.policy import PERMISSIVE, NetworkPolicy
 from keyturn._http.steps import known_address, step_value
 from keyturn._http.transport import Transport
 from keyturn._http.urls import host_of, origin
 from keyturn._http.values import DynamicValue
-from keyturn._once import cached_once
 from keyturn._providers import templates
 from keyturn._providers.discovery import Discovery
 from keyturn._providers.named_values import templates_in

@@ -11,7 +11,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from keyturn._redaction import Redaction
+from keyturn._common.redaction import Redaction
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -15,7 +15,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keyturn._redaction import Redaction
+from keyturn._common.redaction import Redaction
 from keyturn._secret import Secret
 from keyturn.testing.store_kit._bounded import together
 from keyturn.testing.store_kit._helpers import LONG, STEPS, in_seconds
@@ -36,7 +36,7 @@ _MODULE_REGEX = re.compile(r"\.py(?:c|\Z)|/__pycache__(?:/|\Z)")
 _IGNORED = ("/dev/", "/proc/", "/sys/", sys.prefix, sys.base_prefix)
 
 # Not in the audit hook, which an import that writes bytecode would call.
-importlib.import_module("keyturn._redaction.encodings")
+importlib.import_module("keyturn._common.encodings")
 
 
 class Watch:

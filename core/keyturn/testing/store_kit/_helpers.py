@@ -10,7 +10,7 @@ import time
 import warnings
 from typing import TYPE_CHECKING, Final
 
-from keyturn._redaction import Redaction
+from keyturn._common.redaction import Redaction
 from keyturn._secret import Secret
 
 if TYPE_CHECKING:

@@ -17,14 +17,14 @@ import operator
 import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from keyturn._names import escaped
-from keyturn._once import importing
+from keyturn._common.names import escaped
+from keyturn._common.once import importing
 from keyturn.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from keyturn._redaction.encodings import View
+    from keyturn._common.encodings import View
     from keyturn._secret import Secret
 
 E = TypeVar("E", bound=BaseException)
@@ -134,7 +134,7 @@ class Redaction:
         blots = bytearray(len(text))
         if self._words or self._least:
             with importing:  # a millisecond, for text of a server that failed
-                from keyturn._redaction.encodings import views
+                from keyturn._common.encodings import views
 
             for view in views(text, self._least):
                 for start, end in self._found(view):

@@ -9,9 +9,8 @@ from PyInstaller.utils.hooks import collect_data_files, collect_entry_point, col
 _APART = (
     "keyturn.__main__",
     "keyturn._cli",
-    "keyturn._pyinstaller",
-    "keyturn._pytest_plugin",
     "keyturn._server",
+    "keyturn.integrations._pyinstaller",
     "keyturn.testing",
 )
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, Self, TypeVar
 
 from keyturn import errors
 from keyturn._clock import SYSTEM, Clock
+from keyturn._common.once import cached_once
 from keyturn._http.policy import check_host
 from keyturn._http.transport import Transport
 from keyturn._http.urls import host_of, url_problem
-from keyturn._once import cached_once
 from keyturn._tokens.acquisition import Acquisition
 from keyturn._tokens.manager import TokenManager
 from keyturn._tokens.options import specify
