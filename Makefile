@@ -27,7 +27,7 @@ ensure_venv = test -x $(BIN)/python || $(create_venv) || { rm -f $(BIN)/python*;
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run-demo test test-lowest fuzz coverage check check-format check-lint check-types \
-	check-imports check-locks format bench mutants test-servers test-platforms wheel wheel-test requirements \
+	check-imports check-locks format bench mutants test-servers test-platforms release-check run-release-check requirements \
 	compile-locks clean
 
 help: ## List the targets
@@ -97,16 +97,12 @@ test-servers: $(READY) ## Run the tests against real servers (installs them: Deb
 test-platforms: $(READY) ## Run keyturn in the platforms that it has adapters for (PLATFORMS=all, light or names)
 	@$(BIN)/python -m tests.integrated $(PLATFORMS) -- $(PYTEST_ARGS)
 
-wheel: $(READY) ## Build the wheel into dist/
-	rm -rf dist
-	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+release-check: $(READY) ## Build what a release publishes, install it into empty environments, check it
+	@$(MAKE) --no-print-directory run-release-check VENV=.cache/release LOCK=release
+	@$(BIN)/python -m pytest --quiet tests/release
 
-wheel-test: wheel ## Install the wheel into an empty environment and use it there
-	directory=$$(mktemp -d) && trap 'rm -rf "$$directory"' EXIT && wheel=$$(echo "$$PWD"/dist/*.whl) \
-	&& $(BIN)/python -m venv "$$directory" && cd "$$directory" \
-	&& bin/python -m pip install --quiet --disable-pip-version-check "$$wheel" \
-	&& bin/python -m pip check && bin/keyturn providers && bin/keyturn demo
-	$(BIN)/python -m pytest --quiet tests/release
+run-release-check: $(READY) check-locks
+	@$(BIN)/python scripts/release_check.py
 
 requirements: ## Lock the newest, and the lowest, versions of all dependencies again
 	@$(MAKE) --no-print-directory compile-locks VENV=.cache/locks

@@ -45,6 +45,7 @@ LOCKS: Final = {
     "dev": Lock(
         ("aiohttp", "httpx2", "opentelemetry", "redis", "requests", "serve", "urllib3"), ("dev",)
     ),
+    "release": Lock((), ("release",)),
     "run": Lock((), ("build",), ("--constraint", "requirements/dev.txt")),
     "lowest": Lock(
         ("aiohttp", "httpx2", "keyring", "opentelemetry", "redis", "requests", "serve", "urllib3"),

@@ -1,7 +1,7 @@
 """Environments outside of the repository, in which keyturn is installed from its wheel.
 
 Dependencies are linked from the environment that runs the tests, so that no network is needed;
-no others are, so that an undeclared dependency is missing. `make wheel-test` installs them
+no others are, so that an undeclared dependency is missing. `make release-check` installs them
 for real.
 """
 

@@ -88,11 +88,15 @@ def _files(name: str, *, is_data: bool) -> Iterator[tuple[str, str]]:
         "pyproject.toml": "pyproject.toml",
         "README.md": "README.md",
         ".gitignore": "gitignore",
+        "CHANGELOG.md": "changelog.md",
+        ".github/dependabot.yml": "dependabot.yml",
         ".github/workflows/ci.yml": "ci.yml",
+        ".github/workflows/publish.yml": "publish.yml",
     }
     values = {
         "name": name,
         "package": package,
+        "underscored": name.replace("-", "_"),
         "variable": name.replace("-", "_").upper(),
         "title": _capitalized(name, " "),
         "class": _capitalized(name),
