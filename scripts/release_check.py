@@ -103,9 +103,9 @@ def check_version(wheel: Path) -> None:
 
 def install(distribution: Path, directory: Path) -> Path:
     """Install a distribution into an empty environment, and use it there; return the Python."""
-    venv.create(directory, with_pip=True)
+    venv.create(directory)
     python = directory / "bin" / "python"
-    pip = (python, "-m", "pip", "--disable-pip-version-check")
+    pip = (BIN / "python", "-m", "pip", "--disable-pip-version-check", "--python", python)
     run(*pip, "install", "--quiet", distribution, directory=directory)
     run(*pip, "check", directory=directory)
     for command in (("providers",), ("demo",)):
