@@ -360,6 +360,7 @@ def test_the_api_tells_a_bad_token_from_a_missing_permission(
     assert bad.json()["errors"][0]["status"] == "401"
     assert forbidden.json()["errors"][0]["code"] == "UNAUTHORIZED"
     assert http.get(f"{url}/moon", headers=headers).status_code == 404
+    assert http.get(url.replace("/api", "/moon"), headers=headers).status_code == 404
 
 
 def test_the_api_gives_the_markets(requester: Any) -> None:

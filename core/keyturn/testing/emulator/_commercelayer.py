@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import re
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import attrs
@@ -18,6 +18,8 @@ from keyturn.testing._messages import (
     json_response,
     parameters_of_any_kind,
 )
+from keyturn.testing.emulator import _commercelayer_api
+from keyturn.testing.emulator._commercelayer_api import MARKETS, Market
 from keyturn.testing.emulator._limits import SlidingWindow
 from keyturn.testing.emulator._oauth import Client
 from keyturn.testing.emulator._origin import Origin
@@ -47,33 +49,14 @@ _PARAMETERS = {
 _STATUSES = {"invalid_client": 401, "unauthorized_client": 403}
 _DETAILS = {"invalid_client": "The client is unknown, or its secret is wrong."}
 _CODES = {400: "BAD_REQUEST", 401: "UNAUTHORIZED", 403: "FORBIDDEN", 429: "TOO_MANY_REQUESTS"}
-_JSON_API = "application/vnd.api+json"
-_MARKETS_PATH = "/api/markets"
-_FORBIDDEN_PATH = "/api/webhooks"
-
-
-@attrs.frozen
-class _Market:
-    code: str
-    id: str
-    # By code and by id.
-    stock_locations: frozenset[str]
-    enabled: bool = True
-
-
-_MARKETS = (
-    _Market("europe", "xYZkjABcde", frozenset({"code:eu_warehouse", "id:WLgbSXqyoZ"})),
-    _Market("usa", "mrYUsaAbcD", frozenset({"code:us_warehouse", "id:nYUsaWareZ"})),
-    _Market("closed", "nOdIsabled", frozenset(), enabled=False),
-)
 _STORES = {"code:europe_store", "id:sTeUropeAb"}
 
 
-def _selected(values: list[str]) -> list[_Market]:
+def _selected(values: list[str]) -> list[Market]:
     """Return the enabled markets that a scope selects."""
     return [
         market
-        for market in _MARKETS
+        for market in MARKETS
         if market.enabled
         and not {"market:all", f"market:id:{market.id}", f"market:code:{market.code}"}.isdisjoint(
             values
@@ -136,7 +119,7 @@ class CommerceLayer(Origin):
             "organization": _ORGANIZATION["slug"],
             **market,
             "token_url": self.url + self.token_path,
-            "api_url": f"{self.url}/api",
+            "api_url": self.url + _commercelayer_api.BASE,
             **self.client(kind).credentials,
             **variant,
         }
@@ -144,7 +127,7 @@ class CommerceLayer(Origin):
     def resource(self, variant: Mapping[str, Any]) -> str:
         """Return the path of the markets."""
         del variant
-        return _MARKETS_PATH.removeprefix("/api")
+        return "/markets"
 
     def endpoints(self) -> dict[str, Callable[[ReceivedRequest], Response]]:
         """Return the token endpoint and the revocation endpoint beside it."""
@@ -258,24 +241,12 @@ class CommerceLayer(Origin):
         return _errors(429, "too_many_requests", "The rate limit is reached.")
 
     def api(self, request: ReceivedRequest) -> Response | None:
-        """Return the markets; no client has permission to read the webhooks."""
-        if request.path not in {_MARKETS_PATH, _FORBIDDEN_PATH}:
+        """Return markets, and the SKUs that are sold in those of the token's scope."""
+        if not request.path.startswith(f"{_commercelayer_api.BASE}/"):
             return None
-        if self.bearer(request) is None:
-            return _api_error("INVALID_TOKEN", "The access token is invalid or has expired.")
-        if request.path == _FORBIDDEN_PATH:
-            return _api_error("UNAUTHORIZED", "The client has no permission for this resource.")
-        markets = [
-            {"id": market.id, "type": "markets", "attributes": {"code": market.code}}
-            for market in _MARKETS
-        ]
-        return json_response(200, {"data": markets}, _JSON_API)
-
-
-def _api_error(code: Literal["INVALID_TOKEN", "UNAUTHORIZED"], detail: str) -> Response:
-    error = {"title": "Unauthorized", "detail": detail, "code": code, "status": "401"}
-    response = json_response(401, {"errors": [error]}, _JSON_API)
-    # RFC 6750 section 3.1
-    kind = "invalid_token" if code == "INVALID_TOKEN" else "insufficient_scope"
-    challenge = {"WWW-Authenticate": f'Bearer error="{kind}"'}
-    return attrs.evolve(response, headers={**response.headers, **challenge})
+        token = self.bearer(request)
+        if token is None:
+            detail = "The access token is invalid or has expired."
+            return _commercelayer_api.unauthorized("INVALID_TOKEN", detail)
+        markets = _selected(token.scope.split())
+        return _commercelayer_api.respond(request, self.url, markets)

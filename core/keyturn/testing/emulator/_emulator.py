@@ -32,10 +32,10 @@ class Emulator:
     """An HTTP server on loopback that behaves as the four providers' documents say.
 
     Each provider has a port, clients with random credentials, a token endpoint with the
-    documented rate limit, and a protected resource. Commerce Layer has a revocation endpoint and
-    a second resource, `/webhooks`, that no client may read. Norce and Commerce Layer publish the
-    keys that verify their tokens, Norce and OroCommerce their metadata, and Commerce Layer admits
-    the scripts of any website. On request the emulator misbehaves: see `fault`.
+    documented rate limit, and an API with products to fetch. Commerce Layer has a revocation
+    endpoint, and a resource, `/webhooks`, that no client may read. Norce and Commerce Layer
+    publish the keys that verify their tokens, Norce and OroCommerce their metadata, and Commerce
+    Layer admits the scripts of any website. On request the emulator misbehaves: see `fault`.
 
     Another process controls each port with `POST /-/fault` (a JSON object with `kind`, `times`
     and the fault's options), `POST /-/revoke-tokens` and `GET /-/counts`.

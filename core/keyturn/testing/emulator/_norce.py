@@ -15,6 +15,7 @@ from keyturn.testing._messages import (
     html_response,
     json_response,
 )
+from keyturn.testing.emulator import _norce_api
 from keyturn.testing.emulator._limits import LeakyBucket
 from keyturn.testing.emulator._oauth import Client
 from keyturn.testing.emulator._origin import Origin
@@ -117,14 +118,29 @@ class _Norce(Origin):
         return json_response(400, {"error": code})
 
     def api(self, request: ReceivedRequest) -> Response | None:
-        if request.path != self.resource_path:
+        response = self.found(request)
+        if response is None:
             return None
         if self.bearer(request) is None:
             return Response(401, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
-        application_id = request.headers.get("applicationid", "")
-        if not (application_id.isascii() and application_id.isdigit()):
+        if _application_id(request) is None:
             return html_response(400, "400 Bad Request")
-        return json_response(200, {"Application": {"Id": application_id, "Name": "Emulated"}})
+        return response
+
+    def found(self, request: ReceivedRequest) -> Response | None:
+        if request.path != self.resource_path:
+            return None
+        return json_response(
+            200, {"Application": {"Id": _application_id(request), "Name": "Emulated"}}
+        )
+
+
+def _application_id(request: ReceivedRequest) -> str | None:
+    """Return the application's ID; the Query API knows its header by another name too."""
+    value = request.headers.get("applicationid")
+    if value is None and _norce_api.is_query(request):
+        value = request.headers.get("application-id")
+    return value if value and value.isascii() and value.isdigit() else None
 
 
 class NorceCommerce(_Norce):
@@ -147,6 +163,12 @@ class NorceCommerce(_Norce):
         mine = {"client": "emulated", "region": "se", "environment": "playground"}
         return mine | super().settings(variant)
 
+    def found(self, request: ReceivedRequest) -> Response | None:
+        """Return what is at a path: the application, or products by the Query API."""
+        if _norce_api.is_query(request):
+            return _norce_api.entities(request, self.url)
+        return super().found(request)
+
 
 class NorceStorm(_Norce):
     """Norce Storm."""
@@ -164,3 +186,9 @@ class NorceStorm(_Norce):
     def settings(self, variant: Mapping[str, Any]) -> dict[str, Any]:
         """Return the settings of a client in the lab."""
         return {"scope": "lab"} | super().settings(variant)
+
+    def found(self, request: ReceivedRequest) -> Response | None:
+        """Return what is at a path: the application, or products."""
+        if request.path == _norce_api.LIST_PRODUCTS:
+            return _norce_api.listed_products(request)
+        return super().found(request)

@@ -16,6 +16,7 @@ from keyturn.testing._messages import (
 )
 from keyturn.testing.emulator._oauth import Client
 from keyturn.testing.emulator._origin import Origin
+from keyturn.testing.emulator._products import PRODUCTS, SINCE, InvalidParameter, Page
 from keyturn.testing.emulator._signing import signed
 
 if TYPE_CHECKING:
@@ -26,6 +27,25 @@ if TYPE_CHECKING:
 _APPLICATION = "/shop"
 # The path of a resource on each side; a client belongs to one side.
 _RESOURCES = {"backoffice": "/users", "storefront": "/products"}
+_TIMES = {"createdAt": SINCE, "updatedAt": SINCE}
+_SIMPLE = {"productType": "simple", **_TIMES}
+# The attributes of each side's resources, by type and ID.
+_SIDES: dict[str, dict[str, dict[str, dict[str, Any]]]] = {
+    "backoffice": {
+        "users": {"1": {"username": "admin", "email": "admin@shop.example", **_TIMES}},
+        "products": {
+            str(product.number): {"sku": product.code, "status": "enabled", **_SIMPLE}
+            for product in PRODUCTS
+        },
+    },
+    "storefront": {
+        "products": {
+            str(product.number): {"sku": product.code, "name": product.name, **_SIMPLE}
+            for product in PRODUCTS
+        },
+    },
+}
+_MAX_PAGE_SIZE = 100
 _API_BASES = {
     "backoffice": f"{_APPLICATION}/admin/api",
     "storefront": f"{_APPLICATION}/api",
@@ -126,16 +146,54 @@ class OroCommerce(Origin):
         return _error("server_error", "The authorization server met an unexpected condition.")
 
     def api(self, request: ReceivedRequest) -> Response | None:
-        """Return users to the back-office's client, and products to the storefront's."""
-        for side, resource in _RESOURCES.items():
-            if request.path == _API_BASES[side] + resource:
-                return self._protected(request, side, resource.removeprefix("/"))
+        """Return users and products to the back-office's client, products to the storefront's."""
+        for side, base in _API_BASES.items():
+            kind, _, identifier = request.path.removeprefix(f"{base}/").partition("/")
+            if request.path.startswith(f"{base}/") and kind in _SIDES[side]:
+                token = self.bearer(request)
+                if token is None or token.client.role != side:
+                    return Response(401, headers={"WWW-Authenticate": "Bearer"})
+                found = [
+                    {"type": kind, "id": each, "attributes": attributes}
+                    for each, attributes in _SIDES[side][kind].items()
+                ]
+                return _resource(request, found, identifier, f"{self.url}{base}/{kind}")
         return None
 
-    def _protected(self, request: ReceivedRequest, side: str, resource: str) -> Response:
-        token = self.bearer(request)
-        if token is None or token.client.role != side:
-            return Response(401, headers={"WWW-Authenticate": "Bearer"})
-        if request.headers.get("accept") == _JSON_API:
-            return json_response(200, {"data": [{"type": resource, "id": "1"}]}, _JSON_API)
-        return json_response(200, [{"id": 1}])
+
+def _resource(
+    request: ReceivedRequest, found: list[dict[str, Any]], identifier: str, url: str
+) -> Response:
+    if identifier:
+        found = [each for each in found if each["id"] == identifier]
+        if not found:
+            detail = "An entity with the requested identifier does not exist."
+            return _api_error(404, "not found http exception", detail)
+        return _as_accepted(request, {"data": found[0]})
+    try:
+        page = Page.asked(request, found, _MAX_PAGE_SIZE)
+    except InvalidParameter as error:
+        return _api_error(400, "filter constraint", f"{error.name} can't be {error.value!r}.")
+    links = page.links(url)
+    # The real server does not count what it does not return.
+    links.pop("last", None)
+    return _as_accepted(request, {"data": page.items, "links": links})
+
+
+def _as_accepted(request: ReceivedRequest, document: dict[str, Any]) -> Response:
+    """Return a document in JSON:API's format, or plain to a client that does not accept it."""
+    if request.headers.get("accept") == _JSON_API:
+        return json_response(200, document, _JSON_API)
+    data = document["data"]
+    if isinstance(data, list):
+        return json_response(200, [_plain(each) for each in data])
+    return json_response(200, _plain(data))
+
+
+def _plain(item: dict[str, Any]) -> dict[str, Any]:
+    return {"id": int(item["id"]), **item["attributes"]}
+
+
+def _api_error(status: int, title: str, detail: str) -> Response:
+    error = {"status": str(status), "title": title, "detail": detail}
+    return json_response(status, {"errors": [error]}, _JSON_API)
