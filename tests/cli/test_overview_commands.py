@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from importlib import metadata
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from keyturn._cli.commands import in_words
 from keyturn._plugins import discovery
 
 if TYPE_CHECKING:
@@ -81,7 +83,11 @@ def test_check_tries_every_connection(emulator: Emulator, keyturn: Keyturn) -> N
         "result": "ok",
         "source": "store",
         "expires_in": 0,
+        "message": None,
+        "hint": None,
     }
+    assert rows["wrong"]["message"].startswith("the authorization server refused the token request")
+    assert "client_secret" in rows["wrong"]["hint"]
     assert {name: row["result"] for name, row in rows.items()} == {
         "wrong": "InvalidClient",
         "away": "EndpointUnavailable",
@@ -96,6 +102,65 @@ def test_check_tries_every_connection(emulator: Emulator, keyturn: Keyturn) -> N
         "wrong",
     ]
     assert emulator.token_requests("orocommerce") == requests + 1
+
+
+@pytest.mark.usefixtures("three")
+def test_check_shows_its_progress_on_a_terminal_only(
+    keyturn: Keyturn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A user would wait without a sign of life; a log would be full of half lines."""
+    quiet = keyturn("check")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    shown, one = keyturn("check"), keyturn("status")
+
+    assert "connections checked" not in quiet.err + one.err
+    assert "3 of 3 connections checked\r\x1b[K" in shown.err
+    assert "connections checked" not in shown.out
+
+
+@pytest.mark.usefixtures("three")
+def test_check_needs_no_thread(keyturn: Keyturn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a host that allows no more threads, nothing could be checked."""
+
+    class NoThread:
+        def __init__(self, **_: object) -> None:
+            pass
+
+        def start(self) -> None:
+            raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("keyturn._cli.overview.threading", SimpleNamespace(Thread=NoThread))
+
+    assert [row["result"] for row in keyturn("check", "--format", "json").json()] == [
+        "EndpointUnavailable",
+        "ok",
+        "InvalidClient",
+    ]
+
+
+@pytest.mark.usefixtures("three")
+def test_defect_while_connections_are_checked_is_reported(
+    keyturn: Keyturn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A defect in a thread would be lost, and its connection be missing in the table."""
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("keyturn._cli.overview.check_store", fail)
+    result = keyturn("check")
+
+    assert (result.code, result.out) == (1, "")
+    assert "unexpected ZeroDivisionError" in result.err
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(3.2, "in 3 s"), (119, "in 119 s"), (3120, "in 52 min"), (7300, "in 2 h"), (9e5, "in 10 d")],
+)
+def test_times_are_in_words(seconds: float, words: str) -> None:
+    """A person would have to divide seconds."""
+    assert in_words(seconds) == words
 
 
 @pytest.mark.usefixtures("three")
@@ -153,14 +218,16 @@ def test_status_sends_nothing(emulator: Emulator, keyturn: Keyturn) -> None:
     assert 3000 < rows["right"]["expires_in"] < 3600
     assert rows["wrong"]["expires_in"] is None
     assert {row["store"] for row in rows.values()} == {"DiskStore"}
-    assert "away        orocommerce  none" in keyturn("status").out
+    table = keyturn("status").out
+    assert "away        orocommerce  none" in table
+    assert "right       orocommerce  fresh                    in 60 min  DiskStore" in table
     assert emulator.token_requests("orocommerce") == requests
 
 
 def test_status_without_a_connection_is_empty(keyturn: Keyturn) -> None:
     """A new installation has no problem to report."""
     assert keyturn("status", "--format", "json").out == "[]\n"
-    assert keyturn("status").out == "connection  provider  state  expires_in  store\n"
+    assert keyturn("status").out == "connection  provider  state  expires  store\n"
 
 
 def test_status_shows_the_others_when_a_secret_is_missing(
@@ -178,4 +245,6 @@ def test_status_shows_the_others_when_a_secret_is_missing(
 
     assert result.code == 2
     assert [row["state"] for row in result.json()] == ["ConfigurationError", "none"]
-    assert "connections.lacking.client_secret: the environment variable NOT_SET" in result.err
+    missing = "connections.lacking.client_secret: the environment variable NOT_SET is not set"
+    assert missing in result.err
+    assert missing in result.json()[0]["message"]

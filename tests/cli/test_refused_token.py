@@ -106,7 +106,7 @@ def test_token_with_a_space_is_taken(
     """A script could not report the token of a platform whose tokens have spaces."""
     keyturn("token", "shop")
     current = Token("QSDK made-up", "Bearer", expires_at=2e9, issued_at=1.9e9)
-    monkeypatch.setattr("keyturn._cli.tokens._current_token", lambda _: current)
+    monkeypatch.setattr("keyturn._cli.tokens.current_token", lambda _: current)
 
     assert refused("QSDK older").code == 0
     assert emulator.token_requests("orocommerce") == 1

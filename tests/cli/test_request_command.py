@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 from typing import TYPE_CHECKING
 
@@ -78,6 +79,46 @@ def test_data_and_headers_are_sent(emulator: Emulator, keyturn: Keyturn) -> None
     assert (received.method, received.body) == ("POST", b'{"a": 1}')
     headers = {name.lower(): value for name, value in received.headers.items()}
     assert (headers["content-type"], headers["accept"]) == ("text/x", "text/y")
+
+
+@pytest.mark.usefixtures("shop")
+def test_data_comes_from_a_file_or_from_standard_input(
+    emulator: Emulator, keyturn: Keyturn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Data that is large, or secret, would have to stand in the arguments; its type be given."""
+    file = tmp_path / "order.json"
+    file.write_bytes(b'{"a": 1}\n')
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a=\xff\r\n")))
+
+    for data in f"@{file}", "@-", "[]", "plain":
+        keyturn("request", "shop", "POST", "users", "--data", data)
+    keyturn("request", "shop", "POST", "users", "-d", "{}", "-H", "content-type: text/x")
+
+    received = [
+        (each.body, dict(each.headers).get("content-type"))
+        for each in emulator.requests("orocommerce")
+        if b"grant_type" not in each.body
+    ]
+    assert received == [
+        (b'{"a": 1}\n', "application/json"),
+        (b"a=\xff\r\n", None),
+        (b"[]", "application/json"),
+        (b"plain", None),
+        (b"{}", "text/x"),
+    ]
+
+
+@pytest.mark.usefixtures("shop")
+@pytest.mark.parametrize("name", ["nonesuch", "x\0", ""])
+def test_data_that_cannot_be_read_is_reported(
+    emulator: Emulator, keyturn: Keyturn, name: str
+) -> None:
+    """A request without its body would be another one than the user meant."""
+    result = keyturn("request", "shop", "POST", "users", "-d", f"@{name}")
+
+    assert (result.code, result.out) == (2, "")
+    assert "of --data can't be read" in result.err
+    assert not emulator.requests("orocommerce")
 
 
 @pytest.mark.usefixtures("shop")

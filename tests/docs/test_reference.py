@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
-import io
 import json
 import re
 import runpy
@@ -17,8 +15,8 @@ import attrs
 import pytest
 
 import keyturn
-from keyturn._cli import main
 from keyturn._cli.commands import exit_code
+from keyturn._cli.token_formats import FORMATS
 from keyturn._plugins import hooks
 from keyturn._providers.data import DATA, Datum
 from keyturn._tokens.options import Options
@@ -211,47 +209,20 @@ def test_every_key_of_a_connection_is_described() -> None:
     assert (options - {"policy", "tls"}) | {"store", "provider"} <= described
 
 
-def usages() -> dict[str, str]:
-    """Return the command line's own usage of each command, on one line."""
-    commands = re.findall(r"^    ([a-z-]+)\b", help_of(), re.MULTILINE)
-    return {command: help_of(command) for command in commands}
-
-
-def help_of(*command: str) -> str:
-    """Return what `--help` prints."""
-    with contextlib.redirect_stdout(io.StringIO()) as output, pytest.raises(SystemExit):
-        main([*command, "--help"])
-    return output.getvalue()
-
-
-def test_every_command_is_described() -> None:
-    """A user would not find a command, or type one that does not exist."""
-    described = re.findall(r"^\| `keyturn ([a-z-]+)", page_text("command-line"), re.MULTILINE)
-
-    assert sorted(described) == sorted(usages())
-
-
-@pytest.mark.parametrize("command", sorted(usages()))
-def test_every_option_is_described(command: str) -> None:
-    """A user would not find an option, or type one that does not exist."""
-    common = {"--help", "--config", "--verbose"}
+def test_page_and_manual_page_of_the_command_line_are_current() -> None:
+    """A user would miss a command or an option; `python scripts/command_line.py` writes both."""
+    script = runpy.run_path(str(REFERENCE.parents[1] / "scripts" / "command_line.py"))
     text = page_text("command-line")
-    line = next(line for line in text.splitlines() if line.startswith(f"| `keyturn {command}"))
-    usage = line.split("`")[1]
-    helped = help_of(command)
-    metavars = set(re.findall(r"\b[A-Z]{4,}\b", helped.partition("\n\n")[0])) - {"FILE"}
 
-    assert set(re.findall(r"--[a-z]+", usage)) == set(re.findall(r"--[a-z]+", helped)) - common
-    assert set(re.findall(r"\b[A-Z]{4,}\b", usage)) == metavars
-    assert all(f"`{option}" in text for option in common)
+    assert text == script["page"](text)
+    assert script["MANUAL"].read_text(encoding="utf-8") == script["manual"]()
 
 
 def test_token_formats_are_described() -> None:
     """A user would not find a format."""
-    (formats,) = re.findall(r"--format \{(.*?)\}", help_of("token").partition("options:")[0])
     described = {row[0].strip("`") for row in rows(page_text("command-line"))}
 
-    assert set(formats.split(",")) <= described
+    assert set(FORMATS) <= described
 
 
 @pytest.mark.parametrize("row", rows(page_text("errors")), ids=lambda row: row[0])

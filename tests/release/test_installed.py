@@ -25,7 +25,9 @@ def test_wheel_holds_the_packages_typed_and_nothing_else(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     roots = {name.partition("/")[0] for name in names}
 
-    assert {root for root in roots if not root.endswith(".dist-info")} == PACKAGES
+    assert {root for root in roots if not root.endswith((".dist-info", ".data"))} == PACKAGES
+    (manual,) = [name for name in names if ".data/" in name]
+    assert manual.endswith(".data/data/share/man/man1/keyturn.1")
     assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
 

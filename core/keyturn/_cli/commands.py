@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 from keyturn import errors
 from keyturn._cli.parser import make_parser
+from keyturn._cli.variables import warn_of_misspelt
 from keyturn._common.names import escaped
 from keyturn._common.system_errors import advice, system_failure
 
@@ -17,9 +18,16 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Generator, Mapping, Sequence
 
+    from keyturn._config.configuration import Configuration
+    from keyturn._connection import Connection
+    from keyturn._token import Token
+
 Row = dict[str, str | int | None]
 
+_logger = logging.getLogger("keyturn.cli")
 _LEVELS: Final = (logging.WARNING, logging.INFO, logging.DEBUG)
+# Seconds up to which a time is shown in a unit, and the unit's seconds.
+_UNITS: Final = ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h"))
 DONE: Final = 0
 FAILED: Final = 1
 _CODES: dict[type[errors.KeyturnError], int] = {
@@ -53,6 +61,7 @@ def run(argv: Sequence[str]) -> int:
     # Standard output is for results alone: what a plugin prints must not get into a `$(…)`.
     with _logging(arguments.verbose) as log, contextlib.redirect_stdout(sys.stderr):
         arguments.log = log
+        warn_of_misspelt()
         try:
             return command(arguments) or DONE
         finally:
@@ -60,6 +69,67 @@ def run(argv: Sequence[str]) -> int:
 
             # Plugins handle the last events while their output goes to standard error.
             finish_workers()
+
+
+def configuration(arguments: argparse.Namespace) -> Configuration:
+    """Return the configuration that `--config` or the environment names."""
+    from keyturn import _config
+
+    configured = _config.read(arguments.config)
+    _logger.info("connections are configured in %s", configured.origin)
+    return configured
+
+
+def current_token(connection: Connection) -> Token | None:
+    """Return the usable token that the connection or its store has; no request is sent."""
+    from keyturn._connection import manager_of
+    from keyturn._tokens.snapshot import EMPTY
+
+    snapshot = manager_of(connection).peek()
+    return None if snapshot is EMPTY else snapshot.token
+
+
+def describe(connection: Connection, arguments: argparse.Namespace) -> None:
+    """Log which provider, store and token a command uses, with `--verbose`."""
+    if not arguments.verbose:
+        return
+    import time
+
+    from keyturn._connection import manager_of
+    from keyturn.stores._resilient import place
+
+    found = current_token(connection)
+    held = f"expires {in_words(found.expires_at - time.time())}" if found else "is not usable"
+    _logger.info(
+        "%s: provider %s, token store %s; the cached token %s",
+        connection.name,
+        connection.provider.name,
+        place(manager_of(connection).store),
+        held,
+    )
+
+
+def check_store(connection: Connection) -> None:
+    """See that the store did what it was asked to.
+
+    Raises:
+        keyturn.errors.KeyturnError: It failed.
+    """
+    from keyturn._connection import manager_of
+
+    problem = manager_of(connection).acquisition.store.problem()
+    if problem:
+        raise errors.KeyturnError(
+            f"{problem}.", connection=connection.name, hint="Check store in the configuration."
+        )
+
+
+def in_words(seconds: float) -> str:
+    """Return a time from now as people read it, such as "in 52 min"."""
+    for most, size, unit in _UNITS:
+        if seconds < most:
+            return f"in {round(seconds / size)} {unit}"
+    return f"in {round(seconds / 86_400)} d"
 
 
 def report(error: Exception) -> int:

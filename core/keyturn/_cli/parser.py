@@ -1,58 +1,98 @@
-"""The arguments of the command line."""
+"""The parser of the command line."""
 
 from __future__ import annotations
 
 import argparse
-import re
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from keyturn._cli.token_formats import FORMATS
-from keyturn._common.names import escaped
+from keyturn._cli.table import COMMANDS
+from keyturn._common.names import did_you_mean, escaped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    _Arguments: TypeAlias = dict[str, dict[str, Any]]
-
-# RFC 9110 section 5.6.2: a token.
-_HEADER_NAME_PATTERN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_EXIT_CODES = """
-exit codes: 0 done, 2 usage or configuration, 3 credentials or scope refused, 4 rate limited,
-5 endpoint or network, 130 interrupted, 1 any other failure
-"""
+    from keyturn._cli.table import Command
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser; its namespace's `command` is `module:function` within `keyturn._cli`."""
     parser = _Parser(
-        prog="keyturn",
-        description="Turn OAuth 2 client credentials into a valid access token.",
-        epilog=_EXIT_CODES,
+        prog="keyturn", description="Turn OAuth 2 client credentials into a valid access token."
     )
     parser.add_argument("--version", action=_Version)
     parser.set_defaults(config=None, verbose=0)
     _add_common(parser)
-    # Without `prog`, argparse would format the usage to find it.
-    commands = parser.add_subparsers(
-        prog="keyturn", metavar="COMMAND", required=True, parser_class=_CommandParser
-    )
-    for name, (module, summary, arguments) in _COMMANDS.items():
-        commands.add_parser(
-            name,
-            help=summary,
-            description=f"{summary}.",
-            command=f"{module}:{name.replace('-', '_')}",
-            arguments=arguments,
-        )
+    parser.add_commands("")
     return parser
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose messages change no terminal."""
+    """A parser whose messages change no terminal, and name what is near to what is misspelt."""
+
+    path = ""
+    has_commands = False
+
+    def add_commands(self, path: str) -> None:
+        """Add the commands whose names begin with a group's; with those of no group for ""."""
+        self.has_commands = True
+        # Without `prog`, argparse would format the usage to find it.
+        commands = self.add_subparsers(
+            prog=self.prog, metavar="COMMAND", parser_class=_CommandParser
+        )
+        for name, command in COMMANDS.items():
+            group, _, word = name.rpartition(" ")
+            if group == path:
+                commands.add_parser(word, help=command.summary, path=name, command=command)
+
+    def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, args: Any = None, namespace: Any = None
+    ) -> Any:
+        """Parse the arguments; without a command, print the help and exit with code 0."""
+        for each in args:
+            if not each.startswith("-"):
+                break
+            self._check_option(each)
+        namespace, surplus = super().parse_known_args(args, namespace)
+        if surplus:
+            self._check_option(surplus[0])
+            self.error(f"unexpected argument {surplus[0]!r}.")
+        if self.has_commands and not hasattr(namespace, "command"):
+            self.print_help()
+            self.exit()
+        return namespace, surplus
+
+    def _check_option(self, argument: str) -> None:
+        """Report an option that is not known; its value, which may be secret, is not shown."""
+        name = argument.partition("=")[0]
+        known = [option for action in self._actions for option in action.option_strings]
+        is_short = argument[:2] in known and not argument.startswith("--")
+        if name.startswith("-") and not is_short and not any(o.startswith(name) for o in known):
+            long = [option for option in known if option.startswith("--")]
+            self.error(f"unknown option {name}.{did_you_mean(name, long)}")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Report a value that is none of an argument's choices."""
+        if action.choices is None or value in action.choices:
+            return
+        question = did_you_mean(str(value), action.choices)
+        if action.metavar == "COMMAND":
+            words = " ".join(["help", *self.path.split()])
+            question = question or f" Run keyturn {words} for the commands."
+            self.error(f"unknown command {value!r}.{question}")
+        known = "" if question else f" Choose from {', '.join(map(str, action.choices))}."
+        raise argparse.ArgumentError(action, f"invalid choice {value!r}.{question}{known}")
 
     def error(self, message: str) -> NoReturn:
         """Print what is wrong with the arguments, and exit with code 2."""
         super().error(escaped(message))
+
+    def format_help(self) -> str:
+        """Return the help, with examples and the documentation's address."""
+        from keyturn._cli.about import about, help_ending
+
+        # Text that a help alone shows is read when it is shown.
+        self.description = " ".join(filter(None, (self.description, about(self.path).details)))
+        return super().format_help() + help_ending(self.path)
 
     def print_help(self, file: Any = None) -> None:
         """Print the help; argparse's own method ignores that an output is full."""
@@ -62,20 +102,25 @@ class _Parser(argparse.ArgumentParser):
 class _CommandParser(_Parser):
     """The parser of one command, which is made when its command is chosen: each takes 0.3 ms."""
 
-    def __init__(self, *, command: str, arguments: _Arguments, **given: Any) -> None:
+    def __init__(self, *, path: str, command: Command, **given: Any) -> None:
+        self.path = path
         self._command = command
-        self._arguments = arguments
         self._given = given
 
     def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, args: Any = None, namespace: Any = None
     ) -> Any:
         """Make the parser, and parse the arguments."""
-        super().__init__(add_help=False, **self._given)
-        self.set_defaults(command=self._command)
+        module, summary, arguments = self._command
+        super().__init__(add_help=False, description=f"{summary}.", **self._given)
         self.add_argument("-h", "--help", action="help", help="show this help message and exit")
         _add_common(self)
-        for names, options in self._arguments.items():
+        if module:
+            function = self.path.replace(" ", "_").replace("-", "_")
+            self.set_defaults(command=f"{module}:{function}")
+        else:
+            self.add_commands(self.path)
+        for names, options in arguments.items():
             self.add_argument(*names.split(), **options)
         return super().parse_known_args(args, namespace)
 
@@ -85,10 +130,9 @@ class _Version(argparse.Action):
         super().__init__(option_strings, dest, nargs=0, help="show keyturn's version and exit")
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        # importlib.metadata takes 40 ms to import: only when the version is asked for.
-        from keyturn._plugins.discovery import own_release
+        from keyturn._cli.about import version_line
 
-        print(f"keyturn {own_release()}")
+        print(version_line())
         parser.exit()
 
 
@@ -107,179 +151,3 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         default=argparse.SUPPRESS,
         help="write what happens to standard error; -vv writes more",
     )
-
-
-def _port(value: str) -> int:
-    port = int(value)
-    if not 0 <= port <= 65535 - 3:
-        raise ValueError
-    return port
-
-
-def _lifetime(value: str) -> int:
-    lifetime = int(value)
-    if not 1 <= lifetime < 1 << 31:
-        raise argparse.ArgumentTypeError("must be a number of seconds from 1 to 2147483647")
-    return lifetime
-
-
-def _header(header: str) -> tuple[str, str]:
-    name, colon, value = header.partition(":")
-    if not colon or not re.fullmatch(_HEADER_NAME_PATTERN, name) or not value.isprintable():
-        # A ValueError's message would show the value, which may be secret.
-        raise argparse.ArgumentTypeError("must be 'NAME: VALUE', without control characters")
-    return name, value.strip()
-
-
-_TABLE: _Arguments = {"--format": {"choices": ("table", "json"), "default": "table"}}
-_NAME: _Arguments = {"name": {"metavar": "NAME", "help": "the connection"}}
-_COMMANDS: dict[str, tuple[str, str, _Arguments]] = {
-    "demo": ("demo", "Show what keyturn does, against its own emulator", {}),
-    "emulate": (
-        "emulate",
-        "Run the emulator of the four providers",
-        {
-            "--output": {
-                "metavar": "PATH",
-                "help": "write the keyturn.toml to this file, for this user alone, instead of "
-                "printing it",
-            },
-            "--host": {
-                "default": "127.0.0.1",
-                "help": "the name or IPv4 address to listen on (default: 127.0.0.1); in a "
-                "container 0.0.0.0",
-            },
-            "--port": {"type": _port, "default": 0, "help": "the first of four ports"},
-            "--lifetime": {
-                "type": _lifetime,
-                "metavar": "SECONDS",
-                "help": "of all tokens (default: the providers' own)",
-            },
-            "--stable": {
-                "action": "store_true",
-                "help": "the same client IDs and secrets at each start, which anyone knows",
-            },
-        },
-    ),
-    "providers": ("providers", "List the installed providers", _TABLE),
-    "plugins": (
-        "plugins",
-        "List providers, stores, secret sources and listeners, and their states",
-        {
-            **_TABLE,
-            "--json": {
-                "action": "store_const",
-                "dest": "format",
-                "const": "json",
-                "help": "the same as --format json",
-            },
-        },
-    ),
-    "schema": (
-        "providers",
-        "Print a provider's settings, JSON Schema",
-        {"provider": {"metavar": "PROVIDER", "help": "its name, or a TOML file"}},
-    ),
-    "check": (
-        "tokens",
-        "Check the configuration, and get a token for each connection",
-        {"name": {"metavar": "NAME", "nargs": "?", "help": "check only this connection"}, **_TABLE},
-    ),
-    "status": ("tokens", "Show the state of each token; no request is sent", _TABLE),
-    "doctor": ("doctor", "Show what works here, and what to set; no token is requested", _TABLE),
-    "token": (
-        "tokens",
-        "Print a token that can be used now",
-        {
-            "--format": {"choices": tuple(FORMATS), "default": "token"},
-            "--renew": {
-                "action": "store_true",
-                "help": "request a new token even if the cached one is valid",
-            },
-            "--refused": {
-                "metavar": "-",
-                "choices": ("-",),
-                "help": "read from standard input a token that an API refused; request a new one "
-                "if it is still the current one",
-            },
-            **_NAME,
-        },
-    ),
-    "explain": ("tokens", "Show how a token is acquired, redacted", _NAME),
-    "request": (
-        "tokens",
-        "Send an API request with a token",
-        {
-            **_NAME,
-            "method": {"metavar": "METHOD"},
-            "path": {"metavar": "PATH", "help": "below the API's URL, or a URL of the API"},
-            "-d --data": {"metavar": "DATA", "help": "the request's body"},
-            "-H --header": {
-                "metavar": "'NAME: VALUE'",
-                "type": _header,
-                "action": "append",
-                "default": [],
-                "help": "a header; Accept is the provider's by default",
-            },
-        },
-    ),
-    "serve": (
-        "serve",
-        "Serve tokens, a proxy that adds them, and a status page to programs of this host",
-        {
-            "--port": {"type": _port, "default": 0, "help": "of 127.0.0.1 (default: a free one)"},
-            "--socket": {
-                "metavar": "PATH",
-                "help": "a Unix socket instead, for this user alone",
-            },
-            "--secret-file": {
-                "metavar": "PATH",
-                "help": "has the session secret, and is created if there is none (default: "
-                "$KEYTURN_SERVE_SECRET, else a new one, printed)",
-            },
-            "--token-file": {
-                "metavar": "NAME=PATH",
-                "action": "append",
-                "default": [],
-                "help": "a file that always has a usable token of a connection",
-            },
-        },
-    ),
-    "revoke": ("tokens", "Revoke the token at the provider", _NAME),
-    "forget": (
-        "tokens",
-        "Forget the token on this side",
-        {
-            "--rate-limits": {
-                "action": "store_true",
-                "help": "also what is counted for its token endpoint, for all who share the store",
-            },
-            **_NAME,
-        },
-    ),
-    "new-provider": (
-        "new_provider",
-        "Write a distribution with a new provider",
-        {
-            "name": {"metavar": "NAME", "help": "the provider's name"},
-            "--directory": {"default": ".", "help": "where to create keyturn-NAME (default: here)"},
-            "--data": {
-                "action": "store_true",
-                "help": "describe the provider in a TOML file, without code",
-            },
-        },
-    ),
-    "verify": (
-        "providers",
-        "Run every check on a provider",
-        {
-            "provider": {"metavar": "PROVIDER", "help": "its name, or a TOML file"},
-            "settings": {
-                "metavar": "SETTING=VALUE",
-                "nargs": "*",
-                "help": "made-up settings; a required one that is missing is made up",
-            },
-            **_TABLE,
-        },
-    ),
-}

@@ -1,0 +1,144 @@
+"""The commands about keyturn itself, and what every help ends with: details and examples."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    import argparse
+
+DOCUMENTATION: Final = "https://keyturn.example/reference/command-line/"
+_EXIT_CODES: Final = """
+exit codes: 0 done, 2 usage or configuration, 3 credentials or scope refused, 4 rate limited,
+5 endpoint or network, 130 interrupted, 1 any other failure
+"""
+
+
+class About(NamedTuple):
+    """What a user has to know about a command besides its arguments.
+
+    Args:
+        details: Sentences.
+        examples: Command lines; some are for a connection that is named shop.
+    """
+
+    details: str
+    examples: tuple[str, ...]
+
+
+KEYTURN: Final = About(
+    "", ("keyturn demo", "keyturn check", "keyturn token shop", "keyturn help token")
+)
+ABOUT: Final = {
+    "check": About(
+        "All connections are checked at the same time. The exit code is the highest of them. With "
+        "JSON, message and hint say what failed.",
+        ("keyturn check", "keyturn check shop --format json"),
+    ),
+    "status": About(
+        "The state is fresh, stale (valid, and about to be renewed), none, or an error response "
+        "that is cached.",
+        ("keyturn status", "keyturn status --format json"),
+    ),
+    "doctor": About(
+        "It examines Python, the system, plugins, the configuration, the stores and each "
+        "connection. It resolves secret references, a command too, and shows no secret.",
+        ("keyturn doctor", "keyturn doctor --format json"),
+    ),
+    "token": About(
+        "Standard output has the token alone, in the format that you choose.",
+        (
+            "keyturn token shop",
+            "keyturn token shop --format headers | curl --header @- https://shop.example/api",
+            'eval "$(keyturn token shop --format env)"',
+        ),
+    ),
+    "explain": About(
+        "It shows what is sent where, why, and what came back.", ("keyturn explain shop",)
+    ),
+    "request": About(
+        "Standard output has the response's body. An HTTP status of 400 or more gives exit code 1.",
+        (
+            "keyturn request shop GET /admin/api/users",
+            "keyturn request shop POST /admin/api/users --data @user.json",
+            "keyturn request shop POST /admin/api/users --data '{\"data\": {}}'",
+        ),
+    ),
+    "serve": About(
+        "It runs until it is interrupted, on 127.0.0.1 or on a Unix socket. It prints its address, "
+        "with a new session secret in it unless a file or KEYTURN_SERVE_SECRET has one.",
+        ("keyturn serve --port 8080", "keyturn serve --socket /run/user/1000/keyturn.sock"),
+    ),
+    "revoke": About("The token is also forgotten on this side.", ("keyturn revoke shop",)),
+    "forget": About(
+        "A cached error response is forgotten too. With --rate-limits also what the store counts "
+        "for the token endpoint: the rate limit, the pause that the server asked for, and refused "
+        "requests and tokens; for all connections to that host which share the store.",
+        ("keyturn forget shop", "keyturn forget shop --rate-limits"),
+    ),
+    "providers": About("None of them is imported.", ("keyturn providers",)),
+    "plugins": About(
+        "None of them is imported. The state is ok, conflict, ignored, disabled, too new, too old "
+        "or failed, as far as it shows so.",
+        ("keyturn plugins", "keyturn plugins --json"),
+    ),
+    "schema": About(
+        "Forms and editors are made from it.",
+        ("keyturn schema orocommerce", "keyturn schema ./acme.toml"),
+    ),
+    "new-provider": About(
+        "It overwrites no file.", ("keyturn new-provider acme", "keyturn new-provider acme --data")
+    ),
+    "verify": About(
+        "The checks use an endpoint of their own on loopback. The exit code is 1 when one fails.",
+        ("keyturn verify orocommerce", "keyturn verify ./acme.toml tenant=blue"),
+    ),
+    "demo": About("It needs no configuration, and takes a few seconds.", ("keyturn demo",)),
+    "emulate": About(
+        "It listens on four ports until it is interrupted. It prints a keyturn.toml for them, or "
+        "writes it to a file.",
+        (
+            "keyturn emulate --output emulator.toml",
+            "keyturn emulate --port 9000 --lifetime 60 --stable",
+        ),
+    ),
+    "help": About("The same as --help after a command.", ("keyturn help", "keyturn help token")),
+    "version": About("The same as keyturn --version.", ("keyturn version",)),
+}
+
+
+def help(arguments: argparse.Namespace) -> None:  # noqa: A001 - a command's function has its name
+    """Print the help of keyturn, or of a command."""
+    from keyturn._cli.parser import make_parser
+
+    with contextlib.redirect_stdout(arguments.out):
+        make_parser().parse_args([*arguments.words, "--help"])
+
+
+def version(arguments: argparse.Namespace) -> None:
+    """Print keyturn's version."""
+    print(version_line(), file=arguments.out)
+
+
+def version_line() -> str:
+    """Return keyturn's name and version."""
+    # importlib.metadata takes 40 ms to import: only when the version is asked for.
+    from keyturn._plugins.discovery import own_release
+
+    return f"keyturn {own_release()}"
+
+
+def about(command: str) -> About:
+    """Return what is to know about a command, about a group, or about keyturn ("")."""
+    if command in ABOUT or not command:
+        return ABOUT.get(command, KEYTURN)
+    own = [each for name, each in ABOUT.items() if name.startswith(f"{command} ")]
+    return About("", tuple(example for each in own for example in each.examples))
+
+
+def help_ending(command: str) -> str:
+    """Return the examples of a command, "" for keyturn, and where its documentation is."""
+    listed = "".join(f"  {example}\n" for example in about(command).examples)
+    codes = "" if command else _EXIT_CODES
+    return f"\nexamples:\n{listed}{codes}\ndocumentation: {DOCUMENTATION}\n"

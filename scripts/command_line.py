@@ -1,0 +1,148 @@
+#!/usr/bin/env python3
+"""Write the commands into docs/reference/command-line.md, and the manual page docs/keyturn.1.
+
+Both are made from the table that the command line is parsed by. Each test run compares them.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from keyturn._cli.about import DOCUMENTATION, about
+from keyturn._cli.table import COMMANDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "reference" / "command-line.md"
+MANUAL = ROOT / "docs" / "keyturn.1"
+START, END = "## Commands\n", "\n## Formats of"
+COMMON: dict[str, dict[str, Any]] = {
+    "--config": {"metavar": "FILE", "help": "the configuration file"},
+    "-v --verbose": {
+        "action": "count",
+        "help": "write what happens to standard error: each step, attempt, retry and pause; "
+        "-vv writes all of the log",
+    },
+    "-h --help": {"action": "help", "help": "show the help"},
+    "--version": {"action": "version", "help": "show the version; without a command"},
+}
+CODES = (
+    ("0", "done"),
+    ("1", "any other failure"),
+    ("2", "usage or configuration; a foreign origin"),
+    ("3", "the authorization server refused the credentials or the scope"),
+    ("4", "rate limited"),
+    ("5", "token endpoint or network"),
+    ("130", "interrupted"),
+)
+FILES = (
+    ("~/.config/keyturn/keyturn.toml", "the configuration, unless KEYTURN_CONFIG names another"),
+    ("~/.cache/keyturn", "the token store, unless store or KEYTURN_STORE names another"),
+)
+
+
+def page(text: str) -> str:
+    """Return the reference page with all commands.
+
+    Args:
+        text: The page as it is.
+    """
+    before, _, rest = text.partition(START)
+    after = rest[rest.index(END) :]
+    lines = []
+    for name, command in COMMANDS.items():
+        if not command.module:
+            continue
+        details = about(name).details
+        lines += ["", f"### keyturn {name}", "", " ".join([f"{command.summary}.", details]).strip()]
+        lines += ["", f"`{usage(name)}`"]
+        if command.arguments:
+            lines += ["", "| argument | what |", "|---|---|"]
+            lines += [f"| `{_names(*each)}` | {_cell(*each)} |" for each in _listed(name)]
+        lines += ["", f"Examples: {' · '.join(f'`{each}`' for each in about(name).examples)}"]
+    return f"{before}{START}{chr(10).join(lines)}\n{after}"
+
+
+def usage(name: str) -> str:
+    """Return a command's usage."""
+    words = ["keyturn", name]
+    for names, options in _listed(name):
+        metavar = _metavar(names, options)
+        if not names.startswith("-"):
+            word = {"?": f"[{metavar}]", "*": f"[{metavar} …]"}.get(options.get("nargs"), metavar)
+        else:
+            shown = " ".join(filter(None, (names.split()[-1], metavar)))
+            word = shown if options.get("required") else f"[{shown}]"
+        words.append(word)
+    return " ".join(words)
+
+
+def manual() -> str:
+    """Return the manual page, in the macros of man(7)."""
+    lines = ['.TH KEYTURN 1 "" keyturn "keyturn manual"', ".SH NAME"]
+    lines += [r"keyturn \- turn OAuth 2 client credentials into a valid access token"]
+    lines += [".SH SYNOPSIS", r".B keyturn", r"[\fIOPTION\fR ...] \fICOMMAND\fR ..."]
+    lines += [".SH COMMANDS"]
+    for name, command in COMMANDS.items():
+        if command.module:
+            lines += [f'.SS "{_escaped(usage(name).replace("…", "..."))}"']
+            lines += [_escaped(f"{command.summary}. {about(name).details}".strip())]
+            lines += list(_manual_arguments(dict(_listed(name))))
+            lines += [".PP", "Examples:"]
+            lines += [f".br\n.B {_escaped(each)}" for each in about(name).examples]
+    lines += [".SH OPTIONS", "Before a command or after it:", *_manual_arguments(COMMON)]
+    for title, rows in (("EXIT STATUS", CODES), ("FILES", FILES)):
+        lines += [f".SH {title}"]
+        lines += [line for row in rows for line in (".TP", f".B {row[0]}", _escaped(row[1]))]
+    lines += [".SH SEE ALSO", DOCUMENTATION]
+    return "\n".join(lines) + "\n"
+
+
+def _manual_arguments(arguments: dict[str, dict[str, Any]]) -> Iterator[str]:
+    for names, options in arguments.items():
+        yield ".TP"
+        yield f".B {_escaped(_names(names, options))}"
+        yield _escaped(_help(options))
+
+
+def _listed(name: str) -> list[tuple[str, dict[str, Any]]]:
+    """Return a command's arguments, the options last."""
+    arguments = COMMANDS[name].arguments.items()
+    return sorted(arguments, key=lambda each: each[0].startswith("-"))
+
+
+def _names(names: str, options: dict[str, Any]) -> str:
+    metavar = _metavar(names, options)
+    if not names.startswith("-"):
+        return metavar
+    return f"{', '.join(names.split())} {metavar}".rstrip()
+
+
+def _metavar(names: str, options: dict[str, Any]) -> str:
+    if "action" in options and options["action"] != "append":
+        return ""
+    return options.get("metavar") or names.rsplit(maxsplit=1)[-1].lstrip("-").upper()
+
+
+def _help(options: dict[str, Any]) -> str:
+    choices = "" if "metavar" in options else ", ".join(options.get("choices", ()))
+    return f"{options['help']}{choices and f'; one of {choices}'}"
+
+
+def _cell(_: str, options: dict[str, Any]) -> str:
+    return _help(options).replace("|", r"\|")
+
+
+def _escaped(text: str) -> str:
+    """Return text for roff."""
+    text = text.replace("\\", r"\e").replace("-", r"\-").replace("'", r"\(aq").replace('"', r"\(dq")
+    return re.sub(r"^\.", r"\\&.", text)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    MANUAL.write_text(manual(), encoding="utf-8")

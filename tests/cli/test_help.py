@@ -1,0 +1,107 @@
+"""Help, versions, and the names that are meant where one is misspelt."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from keyturn._cli.about import ABOUT, DOCUMENTATION, KEYTURN
+from keyturn._cli.parser import make_parser
+from keyturn._cli.table import COMMANDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from .conftest import Result
+
+    Keyturn = Callable[..., Result]
+
+
+def test_keyturn_alone_prints_its_help(keyturn: Keyturn) -> None:
+    """A new user types the name alone, and would see an error."""
+    alone = keyturn()
+
+    assert (alone.code, alone.err) == (0, "")
+    assert alone.out == keyturn("help").out == keyturn("--help").out
+    assert "\n    token " in alone.out
+    assert keyturn("version").out == keyturn("--version").out
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_each_command_describes_everything(keyturn: Keyturn, name: str) -> None:
+    """A user would have to guess what an argument means, and how the command is called."""
+    found = keyturn("help", *name.split())
+
+    assert (found.code, found.err) == (0, "")
+    assert found.out == keyturn(*name.split(), "--help").out
+    assert f"documentation: {DOCUMENTATION}\n" in found.out
+    assert f"\nexamples:\n  keyturn {name}" in found.out
+    assert all(options["help"] for options in COMMANDS[name].arguments.values())
+
+
+def test_each_example_is_one_that_keyturn_takes() -> None:
+    """A user would copy an example that fails."""
+    for each in (KEYTURN, *ABOUT.values()):
+        for example in each.examples:
+            command = example.removeprefix('eval "$(').removesuffix(')"').split(" | ")
+            (own,) = [part for part in command if part.startswith("keyturn ")]
+            words = own.replace("'{\"data\": {}}'", "{}").replace("'", "").split()[1:]
+            assert make_parser().parse_args(words).command
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["tokn"], "unknown command 'tokn'. Did you mean token?"),
+        (["xyz"], "unknown command 'xyz'. Run keyturn help for the commands."),
+        (["help", "requst"], "unknown command 'requst'. Did you mean request?"),
+        (["token", "shop", "--fromat=s3cret"], "unknown option --fromat. Did you mean --format?"),
+        (["--cofig", "x", "token"], "unknown option --cofig. Did you mean --config?"),
+        (["-x", "token"], "unknown option -x."),
+        (["token", "shop", "--format", "jsn"], "invalid choice 'jsn'. Did you mean json?"),
+        (["token", "shop", "--format", "x"], "invalid choice 'x'. Choose from token, header, "),
+        (["token", "shop", "x\x1b"], "unexpected argument 'x\\x1b'."),
+    ],
+)
+def test_what_is_meant_is_named(keyturn: Keyturn, arguments: list[str], message: str) -> None:
+    """A user would have to look up what the misspelt word should be."""
+    result = keyturn(*arguments)
+
+    assert (result.code, result.out) == (2, "")
+    assert message in result.err
+    assert "s3cret" not in result.err
+
+
+def test_options_may_be_shortened_as_long_as_they_are_clear(shop: Path, keyturn: Keyturn) -> None:
+    """A check for misspelt options would reject what worked before."""
+    assert keyturn("--conf", str(shop), "-v", "token", "shop", "--form", "json").code == 0
+
+
+def test_misspelt_variable_is_a_warning(
+    keyturn: Keyturn, monkeypatch: pytest.MonkeyPatch, shop: Path
+) -> None:
+    """A store that is misspelt is not used, and nothing shows it; another program's is fine."""
+    variables = {
+        "KEYTURN_STOER": "memory://",
+        "KEYTURN_CONECTIONS__SHOP__URL": "s3cret",
+        "keyturn_config": str(shop),
+        "KEYTURN_SOMETHING_ELSE": "x",
+        "KEYTURN_CONNECTIONS__SHOP__MARGIN": "10",
+        "KEYTURN_ACCESS_TOKEN": "s3cret",
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    result = keyturn("token", "shop")
+
+    assert result.code == 0
+    assert sorted(result.err.splitlines()) == [
+        (
+            "keyturn: WARNING: KEYTURN_CONECTIONS__SHOP__URL is not read. Did you mean "
+            "KEYTURN_CONNECTIONS__NAME__SETTING?"
+        ),
+        "keyturn: WARNING: KEYTURN_STOER is not read. Did you mean KEYTURN_STORE?",
+        "keyturn: WARNING: keyturn_config is not read. Did you mean KEYTURN_CONFIG?",
+    ]
