@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keyturn._cli.about import DOCUMENTATION, about
-from keyturn._cli.table import COMMANDS
+from keyturn._cli.table import COMMANDS, COMMON
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,16 +20,6 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "reference" / "command-line.md"
 MANUAL = ROOT / "docs" / "keyturn.1"
 START, END = "## Commands\n", "\n## Formats of"
-COMMON: dict[str, dict[str, Any]] = {
-    "--config": {"metavar": "FILE", "help": "the configuration file"},
-    "-v --verbose": {
-        "action": "count",
-        "help": "write what happens to standard error: each step, attempt, retry and pause; "
-        "-vv writes all of the log",
-    },
-    "-h --help": {"action": "help", "help": "show the help"},
-    "--version": {"action": "version", "help": "show the version; without a command"},
-}
 CODES = (
     ("0", "done"),
     ("1", "any other failure"),
@@ -55,7 +45,7 @@ def page(text: str) -> str:
     after = rest[rest.index(END) :]
     lines = []
     for name, command in COMMANDS.items():
-        if not command.module:
+        if not command.module or not command.summary:
             continue
         details = about(name).details
         lines += ["", f"### keyturn {name}", "", " ".join([f"{command.summary}.", details]).strip()]
@@ -88,7 +78,7 @@ def manual() -> str:
     lines += [".SH SYNOPSIS", r".B keyturn", r"[\fIOPTION\fR ...] \fICOMMAND\fR ..."]
     lines += [".SH COMMANDS"]
     for name, command in COMMANDS.items():
-        if command.module:
+        if command.module and command.summary:
             lines += [f'.SS "{_escaped(usage(name).replace("…", "..."))}"']
             lines += [_escaped(f"{command.summary}. {about(name).details}".strip())]
             lines += list(_manual_arguments(dict(_listed(name))))

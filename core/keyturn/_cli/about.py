@@ -103,6 +103,15 @@ ABOUT: Final = {
             "keyturn emulate --port 9000 --lifetime 60 --stable",
         ),
     ),
+    "completion": About(
+        "It completes commands, options, formats, and the names of configured connections and "
+        "installed providers; nothing is sent.",
+        (
+            'eval "$(keyturn completion bash)"',
+            'eval "$(keyturn completion zsh)"',
+            "keyturn completion fish | source",
+        ),
+    ),
     "help": About("The same as --help after a command.", ("keyturn help", "keyturn help token")),
     "version": About("The same as keyturn --version.", ("keyturn version",)),
 }

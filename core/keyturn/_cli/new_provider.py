@@ -36,7 +36,7 @@ class _Template(string.Template):
 
 def new_provider(arguments: argparse.Namespace) -> None:
     """Write a distribution that can be installed, passes its tests and is listed."""
-    name: str = arguments.name
+    name: str = arguments.new_name
     _require_usable(name)
     directory = Path(arguments.directory) / f"keyturn-{name}"
     files = {directory / path: content for path, content in _files(name, is_data=arguments.data)}

@@ -5,23 +5,25 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from keyturn._cli.table import COMMANDS
+from keyturn._cli.table import COMMANDS, COMMON
 from keyturn._common.names import did_you_mean, escaped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from keyturn._cli.table import Command
+    from keyturn._cli.table import Arguments, Command
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser; its namespace's `command` is `module:function` within `keyturn._cli`."""
     parser = _Parser(
-        prog="keyturn", description="Turn OAuth 2 client credentials into a valid access token."
+        prog="keyturn",
+        description="Turn OAuth 2 client credentials into a valid access token.",
+        add_help=False,
     )
     parser.add_argument("--version", action=_Version)
     parser.set_defaults(config=None, verbose=0)
-    _add_common(parser)
+    parser.add_arguments(COMMON)
     parser.add_commands("")
     return parser
 
@@ -31,6 +33,11 @@ class _Parser(argparse.ArgumentParser):
 
     path = ""
     has_commands = False
+
+    def add_arguments(self, arguments: Arguments) -> None:
+        """Add arguments."""
+        for names, options in arguments.items():
+            self.add_argument(*names.split(), **options)
 
     def add_commands(self, path: str) -> None:
         """Add the commands whose names begin with a group's; with those of no group for ""."""
@@ -42,7 +49,9 @@ class _Parser(argparse.ArgumentParser):
         for name, command in COMMANDS.items():
             group, _, word = name.rpartition(" ")
             if group == path:
-                commands.add_parser(word, help=command.summary, path=name, command=command)
+                # Help lists what has a `help`, be it None.
+                shown: dict[str, Any] = {"help": command.summary} if command.summary else {}
+                commands.add_parser(word, path=name, command=command, **shown)
 
     def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, args: Any = None, namespace: Any = None
@@ -113,15 +122,13 @@ class _CommandParser(_Parser):
         """Make the parser, and parse the arguments."""
         module, summary, arguments = self._command
         super().__init__(add_help=False, description=f"{summary}.", **self._given)
-        self.add_argument("-h", "--help", action="help", help="show this help message and exit")
-        _add_common(self)
+        self.add_arguments(COMMON)
         if module:
             function = self.path.replace(" ", "_").replace("-", "_")
             self.set_defaults(command=f"{module}:{function}")
         else:
             self.add_commands(self.path)
-        for names, options in arguments.items():
-            self.add_argument(*names.split(), **options)
+        self.add_arguments(arguments)
         return super().parse_known_args(args, namespace)
 
 
@@ -134,20 +141,3 @@ class _Version(argparse.Action):
 
         print(version_line())
         parser.exit()
-
-
-def _add_common(parser: argparse.ArgumentParser) -> None:
-    # Suppressed: a command's default would replace the value of an option before the command.
-    parser.add_argument(
-        "--config",
-        metavar="FILE",
-        default=argparse.SUPPRESS,
-        help="the configuration file (default: $KEYTURN_CONFIG, else the user's keyturn.toml)",
-    )
-    parser.add_argument(
-        "-v",
-        "--verbose",
-        action="count",
-        default=argparse.SUPPRESS,
-        help="write what happens to standard error; -vv writes more",
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import SUPPRESS
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from keyturn._cli import arguments as types
@@ -18,7 +19,7 @@ class Command(NamedTuple):
 
     Args:
         module: The module of `keyturn._cli` with its function; empty for a group.
-        summary: What it does, without a full stop.
+        summary: What it does, without a full stop; empty for a command that help does not list.
         arguments: Its arguments: their names, and what `argparse` takes for each.
     """
 
@@ -27,7 +28,23 @@ class Command(NamedTuple):
     arguments: Arguments
 
 
-# The values of an argument that completion offers are by the argument's metavar or name.
+# What stands before a command or after it. Suppressed: the default of a command's parser would
+# replace the value of an option before the command.
+COMMON: Arguments = {
+    "-h --help": {"action": "help", "help": "show this help message and exit"},
+    "--config": {
+        "metavar": "FILE",
+        "default": SUPPRESS,
+        "help": "the configuration file (default: $KEYTURN_CONFIG, else the user's keyturn.toml)",
+    },
+    "-v --verbose": {
+        "action": "count",
+        "default": SUPPRESS,
+        "help": "write what happens to standard error: each step, attempt, retry and pause; "
+        "-vv writes all of the log",
+    },
+}
+# Completion offers values by an argument's choices, name and metavar.
 _TABLE: Arguments = {
     "--format": {
         "choices": ("table", "json"),
@@ -154,7 +171,7 @@ COMMANDS: dict[str, Command] = {
         "new_provider",
         "Write a distribution with a new provider",
         {
-            "name": {"metavar": "NAME", "help": "the provider's name"},
+            "new_name": {"metavar": "NAME", "help": "the provider's name"},
             "--directory": {
                 "metavar": "DIRECTORY",
                 "default": ".",
@@ -212,6 +229,12 @@ COMMANDS: dict[str, Command] = {
             },
         },
     ),
+    "completion": Command(
+        "completion",
+        "Print the script that completes keyturn's arguments in a shell",
+        {"shell": {"metavar": "SHELL", "choices": ("bash", "zsh", "fish"), "help": "the shell"}},
+    ),
+    "complete": Command("completion", "", {"words": {"nargs": "*", "help": "what was typed"}}),
     "help": Command(
         "about",
         "Show the help of keyturn, or of a command",
