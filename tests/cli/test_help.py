@@ -29,7 +29,7 @@ def test_keyturn_alone_prints_its_help(keyturn: Keyturn) -> None:
     assert keyturn("version").out == keyturn("--version").out
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", [name for name, each in COMMANDS.items() if each.summary])
 def test_help_of_each_command_describes_everything(keyturn: Keyturn, name: str) -> None:
     """A user would have to guess what an argument means, and how the command is called."""
     found = keyturn("help", *name.split())
@@ -37,7 +37,7 @@ def test_help_of_each_command_describes_everything(keyturn: Keyturn, name: str) 
     assert (found.code, found.err) == (0, "")
     assert found.out == keyturn(*name.split(), "--help").out
     assert f"documentation: {DOCUMENTATION}\n" in found.out
-    assert f"\nexamples:\n  keyturn {name}" in found.out
+    assert f"keyturn {name}" in found.out.partition("\nexamples:\n")[2]
     assert all(options["help"] for options in COMMANDS[name].arguments.values())
 
 

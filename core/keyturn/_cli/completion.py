@@ -9,7 +9,7 @@ from keyturn._cli.table import COMMANDS, COMMON
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
 # The first line of what a shell gets where file names may follow.
 _FILES: Final = ":files"
@@ -151,14 +151,13 @@ class _Line:
             return [(str(each), "") for each in options["choices"]]
         if names.startswith("-") and options.get("metavar") in _FILE_WORDS:
             return [(_FILES, "")]
-        kinds: dict[str, Callable[[], Iterable[tuple[str, str]]]] = {
-            "name": self._connections,
-            "provider": _providers,
-            "words": lambda: _commands(""),
-        }
-        if names == "method":
-            return [(method, "") for method in _METHODS]
-        return kinds[names]() if names in kinds else []
+        if names == "name":
+            return self._connections()
+        if names == "provider":
+            return _providers()
+        if names == "words":
+            return _commands("")
+        return [(each, "") for each in (_METHODS if names == "method" else ())]
 
     def _connections(self) -> list[tuple[str, str]]:
         from keyturn import _config
