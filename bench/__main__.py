@@ -1,4 +1,4 @@
-"""`python -m bench [--quick] [ROW …] [--libraries NAME …]`, or `python -m bench --page`."""
+"""`python -m bench [--quick] [--update] [--libraries NAME …] [ROW …]`, or `… --page`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def main() -> int:
-    """Measure, print the tables, and write the page unless only a part was measured.
+    """Measure, print the tables, and write the page if all was measured or it is to be updated.
 
     Returns:
         The exit code: 0 when everything was measured, whether goals are met or not; otherwise 1.
@@ -37,6 +37,8 @@ def main() -> int:
         print(f"\ncould not be measured: {failure}", file=sys.stderr)
     if not arguments.rows and len(chosen) == len(libraries()):
         page.write(_machine(chosen, quick=arguments.quick), results)
+    elif arguments.update:
+        page.update(_machine(chosen, quick=arguments.quick), results)
     return 1 if run.failures else 0
 
 
@@ -58,6 +60,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="be quick rather than exact")
     parser.add_argument(
         "--libraries", nargs="*", choices=names, default=names, metavar="NAME", help=str(names)
+    )
+    parser.add_argument(
+        "--update",
+        action="store_true",
+        help="write what was measured into the page of the last run",
     )
     parser.add_argument(
         "--page", action="store_true", help="only write the page from the results of the last run"

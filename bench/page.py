@@ -89,9 +89,11 @@ keyturn alone, or since the run that is shown did not measure it.
 `make bench` takes about half an hour, and some minutes more the first time.
 `python -m bench --quick`, in the environment that `make` has set up, takes about seven, with more
 noise. Both write `bench/results/results.json`, this page and its chart, and end with the goals that
-were missed. `python -m bench ROW` measures one row and writes nothing; `python -m bench --page`
-writes this page from the results again.
+were missed. `python -m bench ROW` measures one row and writes nothing, or with `--update` replaces
+that row on this page; `python -m bench --page` writes this page from the results again.
 """
+# What must be the same where rows of two runs stand in one table.
+_COMPARED = ("cpus", "processor", "python", "system", "mode")
 _COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
@@ -102,6 +104,23 @@ def write(machine: dict[str, Any], results: Results) -> None:
     RESULTS.write_text(_compact(text) + "\n", encoding="utf-8")
     PAGE.write_text(page(machine, results), encoding="utf-8")
     CHART.write_text(chart(results), encoding="utf-8")
+
+
+def update(machine: dict[str, Any], results: Results) -> None:
+    """Write results of some rows in place of those that were written before.
+
+    Raises:
+        ValueError: Those were measured elsewhere, by another Python, or in another mode.
+    """
+    before, all_results = read(RESULTS)
+    if other := [each for each in _COMPARED if before[each] != machine[each]]:
+        raise ValueError(f"the results in {RESULTS} differ in {', '.join(other)}: measure all rows")
+    for row, figures in results.items():
+        all_results[row] = {**all_results.get(row, {}), **figures}
+    updated = {*before.get("updated", ()), *results}
+    ordered = {row.name: all_results[row.name] for row in ROWS if row.name in all_results}
+    before["updated"] = [row for row in ordered if row in updated]
+    write(before, ordered)
 
 
 def read(path: Path = RESULTS) -> tuple[dict[str, Any], Results]:
@@ -146,9 +165,11 @@ def chart(results: Results) -> str:
 
 def _describe(machine: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
+    updated = ", ".join(machine.get("updated", ()))
+    later = f" Rows of a later run on such a machine: {updated}." if updated else ""
     return (
         f"{machine['cpus']} CPUs ({machine['processor']}), Python {machine['python']}, "
-        f"{machine['system']}; a {machine['mode']} run. Versions: {versions}."
+        f"{machine['system']}; a {machine['mode']} run. Versions: {versions}.{later}"
     )
 
 

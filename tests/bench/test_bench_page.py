@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
+import pytest
 from bench import page, table
 from bench.catalogue import ROWS
 from bench.chart import Panel, draw
@@ -17,7 +18,6 @@ from bench.progress import Progress
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pytest
     from bench.figures import Results
 
 MACHINE = {
@@ -129,6 +129,25 @@ def test_a_run_is_written_and_read_again(tmp_path: Path, monkeypatch: pytest.Mon
     assert page.read(tmp_path / "RESULTS") == (MACHINE, results())
     assert "2.00 KiB" in (tmp_path / "PAGE").read_text(encoding="utf-8")
     ET.fromstring((tmp_path / "CHART").read_text(encoding="utf-8"))  # noqa: S314 - our own
+
+
+def test_rows_of_a_later_run_replace_those_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row that was measured again would need an hour of measuring everything, or be lost."""
+    for name in ("RESULTS", "PAGE", "CHART"):
+        monkeypatch.setattr(page, name, tmp_path / name)
+    page.write(MACHINE, results())
+    later = {"hit": {"keyturn": {"ratio": Figure(9.25, 9.0, 9.5, 3)}}}
+
+    page.update(MACHINE, later)
+
+    machine, written = page.read(tmp_path / "RESULTS")
+    assert machine == MACHINE | {"updated": ["hit"]}
+    assert written == results() | {"hit": results()["hit"] | later["hit"]}
+    assert "Rows of a later run on such a machine: hit." in (tmp_path / "PAGE").read_text("utf-8")
+    with pytest.raises(ValueError, match="differ in processor, mode"):
+        page.update(MACHINE | {"processor": "another", "mode": "full"}, later)
 
 
 def test_the_page_in_the_repository_is_that_of_its_results() -> None:
