@@ -210,7 +210,13 @@ def test_errors_have_a_shape_of_their_own(
     [error] = response.json()["errors"]
     assert response.status_code == error["status"] == status
     assert error["title"] == title
-    assert error["detail"]
+    starts = {
+        "invalid_client": "Client authentication failed due to unknown client, ",
+        "invalid_request": "The request is missing a required parameter, includes an unsupported",
+        "invalid_scope": "The requested scope is invalid, unknown, or malformed.",
+        "unauthorized_client": "The client is not authorized to perform this request",
+    }
+    assert error["detail"].startswith(starts[title])
     assert ("www-authenticate" in response.headers) is (status == 401)
     assert error["code"] == {400: "BAD_REQUEST", 401: "UNAUTHORIZED", 403: "FORBIDDEN"}[status]
 

@@ -77,7 +77,14 @@ def test_errors_are_those_of_the_source(
     fields = response.json()
     assert (response.status_code, fields["error"]) == (status, error)
     assert fields["message"] == fields["error_description"]
-    assert ("hint" in fields) == (error == "invalid_request")
+    # The words are those of the server, which users search for.
+    starts, hint = {
+        "invalid_client": ("Client authentication failed", False),
+        "invalid_request": ("The request is missing a required parameter, includes an", True),
+        "unsupported_grant_type": ("The authorization grant type is not supported", True),
+    }[error]
+    assert fields["message"].startswith(starts)
+    assert ("hint" in fields) == hint
 
 
 @pytest.mark.parametrize("header", ["Basic !!!", "Basic /w==", "Basic ü", "Basic", "Digest x"])

@@ -47,7 +47,18 @@ _PARAMETERS = {
     "/oauth/revoke": ("client_id", "client_secret", "token", "token_type_hint"),
 }
 _STATUSES = {"invalid_client": 401, "unauthorized_client": 403}
-_DETAILS = {"invalid_client": "The client is unknown, or its secret is wrong."}
+# The words of Doorkeeper, whose error codes and formats the server has.
+_DETAILS = {
+    "invalid_client": "Client authentication failed due to unknown client, no client authentication"
+    " included, or unsupported authentication method.",
+    "invalid_request": "The request is missing a required parameter, includes an unsupported"
+    " parameter value, or is otherwise malformed.",
+    "invalid_scope": "The requested scope is invalid, unknown, or malformed.",
+    "unauthorized_client": "The client is not authorized to perform this request using this"
+    " method.",
+    "unsupported_grant_type": "The authorization grant type is not supported by the authorization"
+    " server.",
+}
 _CODES = {400: "BAD_REQUEST", 401: "UNAUTHORIZED", 403: "FORBIDDEN", 429: "TOO_MANY_REQUESTS"}
 _STORES = {"code:europe_store", "id:sTeUropeAb"}
 
@@ -177,7 +188,7 @@ class CommerceLayer(Origin):
                 "store": selector in _STORES,
             }
             if not known.get(resource, False):
-                raise InvalidScopeError("The requested scope is invalid, unknown, or malformed.")
+                raise InvalidScopeError
 
     def issue(self, client: Client, scope: str) -> dict[str, Any]:
         """Return the token issued before, unless it is in its last minutes."""
@@ -228,9 +239,7 @@ class CommerceLayer(Origin):
 
     def error_response(self, code: str, detail: str) -> Response:
         """Return an error in Commerce Layer's format, with the OAuth code as its title."""
-        # authlib's own description of this one names its methods.
-        detail = _DETAILS.get(code, detail) or f"The authorization server responds {code}."
-        return _errors(_STATUSES.get(code, 400), code, detail)
+        return _errors(_STATUSES.get(code, 400), code, _DETAILS.get(code, detail))
 
     def rate_limit(self) -> SlidingWindow:
         """Return the documented limit of 30 a minute."""

@@ -54,6 +54,16 @@ _JSON_API = "application/vnd.api+json"
 _AUTH_METHODS = frozenset({"client_secret_basic", "client_secret_post"})
 _PARAMETERS = ("grant_type", "client_id", "client_secret", "scope")
 _STATUSES = {"invalid_client": 401, "no_encryption_key": 401, "server_error": 500}
+# The words of league/oauth2-server, which OroCommerce uses.
+_DESCRIPTIONS = {
+    "invalid_client": "Client authentication failed",
+    "invalid_request": "The request is missing a required parameter, includes an invalid parameter"
+    " value, includes a parameter more than once, or is otherwise malformed.",
+    "unsupported_grant_type": "The authorization grant type is not supported by the authorization"
+    " server.",
+    "server_error": "The authorization server encountered an unexpected condition which prevented"
+    " it from fulfilling the request.",
+}
 
 
 def _error(code: str, description: str, hint: str | None = None) -> Response:
@@ -95,7 +105,7 @@ class OroCommerce(Origin):
         """Return the parameters; a request without a client ID is invalid."""
         parameters = parameters_of_any_kind(request, _PARAMETERS)
         if "client_id" not in parameters and "authorization" not in request.headers:
-            raise MalformedBody("client_id is missing")
+            raise MalformedBody("Check the `client_id` parameter")
         return parameters
 
     def documents(self) -> dict[str, Callable[[], object]]:
@@ -137,13 +147,16 @@ class OroCommerce(Origin):
         return {"token_type": "Bearer", "expires_in": lifetime, "access_token": token}
 
     def error_response(self, code: str, detail: str) -> Response:
-        """Return an error; an invalid request gets a hint."""
-        description = f"The authorization server responds {code}."
-        return _error(code, description, detail if code == "invalid_request" else None)
+        """Return an error, with a hint if something about the request is wrong."""
+        hints = {
+            "invalid_request": detail,
+            "unsupported_grant_type": "Check that all required parameters have been provided",
+        }
+        return _error(code, _DESCRIPTIONS.get(code, detail), hints.get(code))
 
     def server_error(self) -> Response:
         """Return the OAuth error of a server that fails."""
-        return _error("server_error", "The authorization server met an unexpected condition.")
+        return _error("server_error", _DESCRIPTIONS["server_error"])
 
     def api(self, request: ReceivedRequest) -> Response | None:
         """Return users and products to the back-office's client, products to the storefront's."""
