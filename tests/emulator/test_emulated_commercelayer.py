@@ -217,7 +217,8 @@ def test_errors_have_a_shape_of_their_own(
         "unauthorized_client": "The client is not authorized to perform this request",
     }
     assert error["detail"].startswith(starts[title])
-    assert ("www-authenticate" in response.headers) is (status == 401)
+    # Clients that show a challenge instead of the error show the same words.
+    assert (error["detail"] in response.headers.get("www-authenticate", "")) is (status == 401)
     assert error["code"] == {400: "BAD_REQUEST", 401: "UNAUTHORIZED", 403: "FORBIDDEN"}[status]
 
 
@@ -367,6 +368,23 @@ def test_the_api_tells_a_bad_token_from_a_missing_permission(
     assert forbidden.json()["errors"][0]["code"] == "UNAUTHORIZED"
     assert http.get(f"{url}/moon", headers=headers).status_code == 404
     assert http.get(url.replace("/api", "/moon"), headers=headers).status_code == 404
+
+
+@pytest.mark.parametrize("kind", ["integration", "sales_channel"])
+def test_a_client_reads_about_itself(
+    kind: str, emulator: Emulator, http: httpx.Client, requester: Any
+) -> None:
+    """The vendor's command line could not log in: it shows the organization's name."""
+    url = emulator.settings(CL)["api_url"]
+    headers = {"Authorization": f"Bearer {requester.access_token(CL, kind=kind)}"}
+
+    found = [http.get(f"{url}/{path}", headers=headers) for path in ("organization", "application")]
+
+    organization, application = [response.json()["data"] for response in found]
+    assert organization["type"] == "organizations"
+    assert organization["attributes"]["slug"] == emulator.settings(CL)["organization"]
+    assert (application["type"], application["attributes"]["kind"]) == ("applications", kind)
+    assert http.get(f"{url}/organization").status_code == 401
 
 
 def test_the_api_gives_the_markets(requester: Any) -> None:

@@ -100,8 +100,8 @@ def _errors(status: int, title: str, detail: str) -> Response:
     response = json_response(status, {"errors": [error]})
     if status != 401:
         return response
-    challenge = {"WWW-Authenticate": f'Bearer realm="{_ORGANIZATION["slug"]}", error="{title}"'}
-    return attrs.evolve(response, headers={**response.headers, **challenge})
+    challenge = f'Bearer realm="Doorkeeper", error="{title}", error_description="{detail}"'
+    return attrs.evolve(response, headers={**response.headers, "WWW-Authenticate": challenge})
 
 
 class CommerceLayer(Origin):
@@ -257,5 +257,7 @@ class CommerceLayer(Origin):
         if token is None:
             detail = "The access token is invalid or has expired."
             return _commercelayer_api.unauthorized("INVALID_TOKEN", detail)
+        client = {"id": _APPLICATION_IDS[token.client.role], "kind": token.client.role}
+        own = _commercelayer_api.own_resource(request.path, _ORGANIZATION, client)
         markets = _selected(token.scope.split())
-        return _commercelayer_api.respond(request, self.url, markets)
+        return own or _commercelayer_api.respond(request, self.url, markets)

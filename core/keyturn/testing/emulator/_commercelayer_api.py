@@ -10,7 +10,7 @@ from keyturn.testing._messages import json_response
 from keyturn.testing.emulator._products import PRODUCTS, SINCE, InvalidParameter, Page
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from keyturn.testing._messages import ReceivedRequest, Response
 
@@ -53,6 +53,31 @@ MARKETS = (
     Market("usa", "mrYUsaAbcD", 16, frozenset({"code:us_warehouse", "id:nYUsaWareZ"})),
     Market("closed", "nOdIsabled", 0, frozenset(), enabled=False),
 )
+
+
+def own_resource(
+    path: str, organization: Mapping[str, Any], application: Mapping[str, str]
+) -> Response | None:
+    """Return what a client may read about itself, or None at another path.
+
+    The vendor's command line reads both resources when it logs in.
+
+    Args:
+        path: The path of the request.
+        organization: The claim on the organization in the client's tokens.
+        application: ID and kind of the client.
+    """
+    kind = application["kind"]
+    attributes: dict[str, tuple[str, dict[str, Any]]] = {
+        "organization": (organization["id"], {"name": "Emulated", "slug": organization["slug"]}),
+        "application": (application["id"], {"name": f"Emulated {kind}", "kind": kind}),
+    }
+    name = path.removeprefix(f"{BASE}/")
+    if name not in attributes:
+        return None
+    identifier, own = attributes[name]
+    data = {"id": identifier, "type": f"{name}s", "attributes": own | _COMMON}
+    return json_response(200, {"data": data}, _MEDIA_TYPE)
 
 
 def _resources(markets: Sequence[Market]) -> dict[str, dict[str, dict[str, Any]]]:

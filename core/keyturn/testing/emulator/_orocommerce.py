@@ -72,11 +72,7 @@ def _error(code: str, description: str, hint: str | None = None) -> Response:
         fields["hint"] = hint
     # Older versions repeat the description.
     fields["message"] = description
-    response = json_response(_STATUSES.get(code, 400), fields)
-    if response.status != 401:
-        return response
-    challenge = {"WWW-Authenticate": 'Basic realm="OAuth"'}
-    return attrs.evolve(response, headers={**response.headers, **challenge})
+    return json_response(_STATUSES.get(code, 400), fields)
 
 
 class OroCommerce(Origin):
@@ -107,6 +103,18 @@ class OroCommerce(Origin):
         if "client_id" not in parameters and "authorization" not in request.headers:
             raise MalformedBody("Check the `client_id` parameter")
         return parameters
+
+    def endpoints(self) -> dict[str, Callable[[ReceivedRequest], Response]]:
+        """Return the token endpoint."""
+        return {self.token_path: self._token}
+
+    def _token(self, request: ReceivedRequest) -> Response:
+        response = self.oauth.token(request)
+        if response.status != 401 or "authorization" not in request.headers:
+            return response
+        # league/oauth2-server sends it only to a client that authenticates by this header.
+        challenge = {"WWW-Authenticate": 'Basic realm="OAuth"'}
+        return attrs.evolve(response, headers={**response.headers, **challenge})
 
     def documents(self) -> dict[str, Callable[[], object]]:
         """Return the metadata (RFC 8414) of both sides, as OroCommerce 6.0 has them."""
