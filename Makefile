@@ -115,7 +115,7 @@ compile-locks:
 clean: ## Remove the environment, caches and builds
 	rm -rf $(VENV) $(VENV)-demo dist build .coverage .coverage.* .cache .hypothesis \
 		.mypy_cache .pytest_cache .ruff_cache tests/servers/oidc-provider/node_modules \
-		tests/integrated/node_modules
+		tests/integrated/node_modules tests/integrated/vendors/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A lock file is complete: nothing is resolved. When it changes, a new environment is made, in which

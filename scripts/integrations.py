@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "reference" / "integrations.md"
 RESULTS = ROOT / "tests" / "integrated" / "results"
+CLIENT_RESULTS = sorted((RESULTS / "clients").glob("*.json"))
 INTRODUCTION = """# Platforms that keyturn runs in
 
 Each row is from a run of `make test-platforms`. The platform, in its own environment, calls the
@@ -24,6 +26,20 @@ emulator's API with a connection of keyturn. In mid-run, the API revokes all tok
 - **secrets**: where the secret is kept, and what was searched for the secret and the tokens. Each
   search first finds a secret that was planted there.
 """
+CLIENTS = """
+## Clients that get tokens from the emulator
+
+Each row is from a run of `make test-platforms PLATFORMS=vendors`. The client, without keyturn, gets
+a token of each account from [the emulator](../how-to/test.md), and calls the API with it. It also
+sends a wrong secret. It connects to no other host.
+
+- **accounts**: the providers, and the kinds of client that the emulator has for them.
+- **metadata**: the providers whose metadata configure the client. Norce's are found by the issuer
+  alone; the client has the address of OroCommerce's.
+- **keys**: the providers whose published keys verify the token in this run.
+- **wrong secret**: whether the client shows the words of the provider's error response.
+"""
+CLIENTS_HEAD = ("client", "version", "accounts", "metadata", "keys", "wrong secret")
 HEAD = ("platform", "version", "extension point", "lines", "401 healed", "parallel", "secrets")
 NOT_INSTALLED: dict[str, str] = {}
 
@@ -40,10 +56,32 @@ def page() -> str:
                 *(healed, row["parallel"], row["secrets"]),
             )
         )
+    lines += [CLIENTS, _row(*CLIENTS_HEAD), _row(*["---"] * len(CLIENTS_HEAD))]
+    lines += [_client(json.loads(path.read_text("utf-8"))) for path in CLIENT_RESULTS]
     if NOT_INSTALLED:
         lines += ["", "## Not run", ""]
         lines += [f"- **{name}**: {reason}" for name, reason in sorted(NOT_INSTALLED.items())]
     return "\n".join(lines) + "\n"
+
+
+def _client(row: dict[str, Any]) -> str:
+    roles: dict[str, list[str]] = {}
+    for account in row["accounts"]:
+        provider, _, role = account.partition(" ")
+        roles.setdefault(provider, []).extend([f"`{role}`"] if role else [])
+    accounts = [
+        f"`{provider}`" + (f" ({', '.join(kinds)})" if kinds else "")
+        for provider, kinds in roles.items()
+    ]
+    lost = " and ".join(f"`{provider}`" for provider in row["lost"])
+    return _row(
+        *(row["client"], row["version"], ", ".join(accounts)),
+        *(
+            ", ".join(f"`{each}`" for each in row[name]) or "-"
+            for name in ("discovered", "verified")
+        ),
+        f"not of {lost}" if lost else "shown",
+    )
 
 
 def _row(*cells: object) -> str:

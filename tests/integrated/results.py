@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 DIRECTORY = Path(__file__).parent / "results"
 START, END = "# What the user writes:", "# End of what the user writes."
@@ -43,10 +47,45 @@ def record(
         "secrets": secrets,
         "command": command,
     }
-    DIRECTORY.mkdir(exist_ok=True)
-    name = re.sub(r"[^a-z0-9]+", "-", platform.lower()).strip("-")
+    _write(DIRECTORY, platform, row)
+
+
+def record_client(
+    client: str,
+    version: str,
+    accounts: Sequence[Mapping[str, Any]],
+    *,
+    discovered: Sequence[str] = (),
+    verified: Sequence[str] = (),
+    lost: Sequence[str] = (),
+) -> None:
+    """Write the row of a client that got tokens from the emulator, as `record` does.
+
+    Args:
+        client: The client's name.
+        version: Its version in this run.
+        accounts: Those whose API it has called, by `name`.
+        discovered: The providers whose metadata it has found.
+        verified: The providers whose tokens were verified with the published keys.
+        lost: The providers whose errors it does not show.
+    """
+    row = {
+        "client": client,
+        "version": version,
+        "accounts": [account["name"] for account in accounts],
+        "discovered": list(discovered),
+        "verified": list(verified),
+        "lost": list(lost),
+        "command": "make test-platforms PLATFORMS=vendors",
+    }
+    _write(DIRECTORY / "clients", client, row)
+
+
+def _write(directory: Path, name: str, row: Mapping[str, object]) -> None:
+    directory.mkdir(exist_ok=True)
+    file = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     content = json.dumps(row, indent=2, ensure_ascii=False)
-    (DIRECTORY / f"{name}.json").write_text(f"{content}\n", encoding="utf-8")
+    (directory / f"{file}.json").write_text(f"{content}\n", encoding="utf-8")
 
 
 def lines_of(program: Path) -> int:
