@@ -45,7 +45,22 @@ def test_clients_lead_to_the_api(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
                 return (await client.get("users")).status_code
 
         assert asyncio.run(call()) == 200
+
+        class Resource(_opening.ApiClients):
+            connection = first
+
+        with Resource().client(timeout=10) as client:
+            assert client.get("users").status_code == 200
+        asyncio.run(Resource().async_client().aclose())
         assert emulator.token_requests("orocommerce") == 1
+
+
+def test_only_the_providers_settings_are_taken() -> None:
+    """A platform's own settings would be mistakes, or reach options of the connection."""
+    settings = {"url": "https://shop.example", "client_id": "a", "client_secret": "made-up"}
+    beside = {"start_date": "2026-01-01", "timeout": 0.0, "store": "elsewhere"}
+
+    assert _opening.known_settings("orocommerce", settings | beside) == settings
 
 
 def test_without_a_provider_it_is_a_configured_connection() -> None:

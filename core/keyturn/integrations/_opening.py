@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -62,14 +63,27 @@ def open_connection(
     return connect(provider, settings, name=name or None, **options)
 
 
+def known_settings(provider: str, stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a provider, without those that a platform keeps beside them.
+
+    Raises:
+        keyturn.errors.ConfigurationError: The provider can't be used.
+    """
+    return {name: stored[name] for name in stored.keys() & _schema(provider).keys()}
+
+
 def secret_settings(provider: str) -> frozenset[str]:
     """Return the names of a provider's settings that are secrets.
 
     Raises:
         keyturn.errors.ConfigurationError: The provider can't be used.
     """
-    properties = provider_named(provider).settings_schema()["properties"]
-    return frozenset(name for name, each in properties.items() if each.get("writeOnly"))
+    return frozenset(name for name, each in _schema(provider).items() if each.get("writeOnly"))
+
+
+def _schema(provider: str) -> dict[str, Any]:
+    properties: dict[str, Any] = provider_named(provider).settings_schema()["properties"]
+    return properties
 
 
 def check_shown(name: str, provider: str, shown: Mapping[str, Any], hint: str) -> None:
@@ -93,6 +107,31 @@ def check_shown(name: str, provider: str, shown: Mapping[str, Any], hint: str) -
             connection=name or provider,
             hint=hint,
         )
+
+
+class ApiClients(abc.ABC):
+    """Has clients of a connection's API."""
+
+    @property
+    @abc.abstractmethod
+    def connection(self) -> Connection:
+        """The connection."""
+
+    def client(self, **options: Any) -> httpx.Client:
+        """Return a client of the connection's API, whose relative URLs lead there.
+
+        Args:
+            options: Those of `httpx.Client`.
+        """
+        return client(self.connection, options)
+
+    def async_client(self, **options: Any) -> httpx.AsyncClient:
+        """Return a client of the connection's API for asyncio.
+
+        Args:
+            options: Those of `httpx.AsyncClient`.
+        """
+        return async_client(self.connection, options)
 
 
 def client(connection: Connection, options: dict[str, Any]) -> httpx.Client:

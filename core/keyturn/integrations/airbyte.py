@@ -11,9 +11,10 @@ from airbyte_cdk.sources.declarative.auth.declarative_authenticator import Decla
 from airbyte_cdk.utils.airbyte_secrets_utils import add_to_secrets
 
 from keyturn import errors
+from keyturn._connect import connect
 from keyturn._connection import Connection  # noqa: TC001 - as above
 from keyturn._http.policy import NetworkPolicy
-from keyturn.integrations._stored_settings import connect_with
+from keyturn.integrations._opening import known_settings
 from keyturn.integrations.requests import KeyturnAuth
 
 if TYPE_CHECKING:
@@ -68,7 +69,9 @@ class KeyturnAuthenticator(KeyturnAuth, DeclarativeAuthenticator):
                 hint="Set connection or provider beside class_name in the manifest.",
             )
         if provider is not None:
-            connection = connect_with(provider, config or {}, policy=_policy(policy or {}))
+            connection = connect(
+                provider, known_settings(provider, config or {}), policy=_policy(policy or {})
+            )
         super().__init__(connection)  # type: ignore[arg-type]
         # Several threads read partitions, each with requests of its own.
         self._last = threading.local()

@@ -10,12 +10,10 @@ from pydantic import ConfigDict, Field, PrivateAttr
 from keyturn.integrations import _opening
 
 if TYPE_CHECKING:
-    import httpx
-
     from keyturn._connection import Connection
 
 
-class KeyturnResource(ConfigurableResource[Any]):
+class KeyturnResource(_opening.ApiClients, ConfigurableResource[Any]):
     """A connection for assets and ops.
 
     Dagster keeps the names of the environment variables that hold secrets. It reads the variables
@@ -70,19 +68,3 @@ class KeyturnResource(ConfigurableResource[Any]):
         settings = {**self.settings, **self.secrets}
         opening = _opening.open_connection
         return self._opened.get(lambda: opening(self.name, self.provider, settings))
-
-    def client(self, **options: Any) -> httpx.Client:
-        """Return a client of the connection's API, whose relative URLs lead there.
-
-        Args:
-            options: Those of `httpx.Client`.
-        """
-        return _opening.client(self.connection, options)
-
-    def async_client(self, **options: Any) -> httpx.AsyncClient:
-        """Return a client of the connection's API for asyncio.
-
-        Args:
-            options: Those of `httpx.AsyncClient`.
-        """
-        return _opening.async_client(self.connection, options)

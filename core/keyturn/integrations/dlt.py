@@ -12,8 +12,9 @@ from dlt.sources.rest_api import typing as rest_api
 from dlt.sources.rest_api.config_setup import register_auth
 
 from keyturn import errors
+from keyturn._connect import connect
 from keyturn.integrations import requests
-from keyturn.integrations._stored_settings import connect_with
+from keyturn.integrations._opening import known_settings
 
 if TYPE_CHECKING:
     from requests import PreparedRequest
@@ -73,8 +74,9 @@ class KeyturnAuth(AuthConfigBase):
                 hint="Below `credentials` of the source, set connection = … in config.toml, or "
                 "provider = … and a table `settings` in secrets.toml, and not both.",
             )
+        provider = str(self.provider)
         self.adapter = requests.KeyturnAuth(
-            self.connection or connect_with(str(self.provider), self.settings or {})
+            self.connection or connect(provider, known_settings(provider, self.settings or {}))
         )
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:

@@ -12,12 +12,10 @@ from pydantic import ConfigDict, Field, PrivateAttr
 from keyturn.integrations import _opening
 
 if TYPE_CHECKING:
-    import httpx
-
     from keyturn._connection import Connection
 
 
-class KeyturnConnection(Block):
+class KeyturnConnection(_opening.ApiClients, Block):
     """A connection for flows and tasks.
 
     Prefect keeps the secrets encrypted in its database, and shows asterisks for them. A saved block
@@ -67,22 +65,6 @@ class KeyturnConnection(Block):
         settings = {**self.settings, **self.secrets.get_secret_value()}
         name = self.name or self._block_document_name or ""
         return self._opened.get(lambda: _opening.open_connection(name, self.provider, settings))
-
-    def client(self, **options: Any) -> httpx.Client:
-        """Return a client of the connection's API, whose relative URLs lead there.
-
-        Args:
-            options: Those of `httpx.Client`.
-        """
-        return _opening.client(self.connection, options)
-
-    def async_client(self, **options: Any) -> httpx.AsyncClient:
-        """Return a client of the connection's API for asyncio.
-
-        Args:
-            options: Those of `httpx.AsyncClient`.
-        """
-        return _opening.async_client(self.connection, options)
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self._block_document_name:

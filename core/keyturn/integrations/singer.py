@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, overload
 
-from keyturn.integrations._stored_settings import connect_with
+from keyturn._connect import connect
+from keyturn.integrations._opening import known_settings
 from keyturn.integrations.requests import KeyturnAuth
 
 if TYPE_CHECKING:
@@ -75,7 +76,9 @@ class TapAuthenticator:
         """Return a stream's authenticator."""
         if stream is None:
             return self
-        connection = connect_with(self._provider, stream.config, name=stream.tap_name)
+        connection = connect(
+            self._provider, known_settings(self._provider, stream.config), name=stream.tap_name
+        )
         # From now on, Python finds it in the stream itself.
         made = stream.__dict__[self._attribute] = KeyturnAuthenticator(connection)
         return made
