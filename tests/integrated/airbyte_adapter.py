@@ -9,8 +9,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.integrated.requests_based import client, shared_tests
-from tests.integrated.requests_based import walker as walker_of
+from tests.integrated.requests_based import tests_of
 
 from keyturn.errors import ConfigurationError
 
@@ -40,27 +39,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from tests.integrations.conftest import Client, Site
-    from tests.integrations.walkers import Walker
+    from tests.integrations.conftest import Site
 
 CLASS_NAME = "keyturn.integrations.airbyte.KeyturnAuthenticator"
 CANARY = "made-up-token-canary"
 LOGGER = logging.getLogger("airbyte")
-globals().update(shared_tests())
-
-
-@pytest.fixture
-def client_class() -> type[Client]:
-    """The adapter in a session of requests."""
-    return client(KeyturnAuthenticator)
-
-
-@pytest.fixture
-def walker() -> Iterator[Walker]:
-    """The adapter in a client that follows redirects."""
-    made = walker_of(KeyturnAuthenticator)
-    yield made
-    made.close()
+globals().update(tests_of(KeyturnAuthenticator))
 
 
 @pytest.fixture(autouse=True)

@@ -12,35 +12,19 @@ import pytest
 import requests
 from dlt.sources.helpers.rest_client import RESTClient
 from dlt.sources.rest_api import rest_api_source
-from tests.integrated.requests_based import client, shared_tests
-from tests.integrated.requests_based import walker as walker_of
+from tests.integrated.requests_based import tests_of
 
 from keyturn.errors import ConfigurationError
 from keyturn.integrations.dlt import KeyturnAuth
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
-    from tests.integrations.conftest import Client, Site
-    from tests.integrations.walkers import Walker
+    from tests.integrations.conftest import Site
 
 CANARY = "made-up-secret-canary"
-globals().update(shared_tests())
-
-
-@pytest.fixture
-def client_class() -> type[Client]:
-    """The adapter in a session of requests."""
-    return client(KeyturnAuth)
-
-
-@pytest.fixture
-def walker() -> Iterator[Walker]:
-    """The adapter in a client that follows redirects."""
-    made = walker_of(KeyturnAuth)
-    yield made
-    made.close()
+globals().update(tests_of(KeyturnAuth))
 
 
 @pytest.fixture

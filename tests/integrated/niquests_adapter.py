@@ -1,6 +1,6 @@
 """The tests of all adapters, for niquests' two kinds of session.
 
-niquests brings another urllib3 than that of requests, so `test_clients.py` runs this in an
+niquests brings another urllib3 than that of requests, so `test_niquests.py` runs this in an
 environment of its own.
 """
 
@@ -8,24 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import inspect
 import io
 from typing import TYPE_CHECKING, Any
 
 import niquests
 import pytest
 from niquests.adapters import AsyncHTTPAdapter, HTTPAdapter
-from tests.integrations import (
-    conftest,
-    test_attach,
-    test_four_providers,
-    test_network_policy,
-    test_redirect_targets,
-    test_redirects,
-    test_refused_token,
-    test_request_auth,
-    walkers,
-)
+from tests.integrated.shared import shared_tests
+from tests.integrations import walkers
 from tests.integrations.conftest import Client, Reply
 
 import keyturn
@@ -33,18 +23,7 @@ import keyturn
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MODULES = (
-    *(conftest, test_attach, test_four_providers, test_network_policy, test_redirect_targets),
-    *(test_redirects, test_refused_token, test_request_auth),
-)
-for module in MODULES:
-    for name, value in vars(module).items():
-        is_fixture = isinstance(value, type(conftest.api))
-        if is_fixture or (
-            name.startswith("test_")
-            and {"client_class", "walker"} & inspect.signature(value).parameters.keys()
-        ):
-            globals()[name] = value
+globals().update(shared_tests())
 
 
 class Niquests(Client):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import inspect
 import pickle
 import threading
 from types import SimpleNamespace
@@ -21,17 +20,8 @@ from scrapy.crawler import AsyncCrawlerRunner
 from scrapy.exceptions import CannotResolveHostError, IgnoreRequest
 from scrapy.http import Response
 from scrapy.utils.test import get_crawler
-from tests.integrations import (
-    conftest,
-    test_api_side,
-    test_attach,
-    test_four_providers,
-    test_network_policy,
-    test_redirect_targets,
-    test_redirects,
-    test_refused_token,
-    walkers,
-)
+from tests.integrated.shared import MODULES, shared_tests
+from tests.integrations import test_api_side, test_request_auth, walkers
 from tests.integrations.conftest import CANARY, Client, Reply, Site
 from twisted.internet import asyncioreactor
 from twisted.web.client import URI
@@ -44,25 +34,9 @@ if TYPE_CHECKING:
 
 LOOP = asyncio.new_event_loop()
 asyncioreactor.install(LOOP)
-MODULES = (
-    *(
-        conftest,
-        test_api_side,
-        test_attach,
-        test_four_providers,
-        test_network_policy,
-        test_redirect_targets,
-    ),
-    *(test_redirects, test_refused_token),
+globals().update(
+    shared_tests(test_api_side, *(each for each in MODULES if each is not test_request_auth))
 )
-for module in MODULES:
-    for name, value in vars(module).items():
-        is_fixture = isinstance(value, type(conftest.api))
-        if is_fixture or (
-            name.startswith("test_")
-            and {"client_class", "walker"} & inspect.signature(value).parameters.keys()
-        ):
-            globals()[name] = value
 
 # A body of Scrapy is always in memory, and Twisted resolves names in a way of its own.
 for name in (

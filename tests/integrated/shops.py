@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import attrs
+from tests.integrated.environments import binaries
 from tests.integrated.leaks import assert_finds, leaks, secrets_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from keyturn.testing import Emulator
 
-ROOT = Path(__file__).parents[2]
 SECRET_VARIABLE = "SHOP_SECRET"
 
 
@@ -75,7 +76,7 @@ class Shop:
             status: The exit status that it must have.
             variables: Further environment variables.
         """
-        program = ROOT / f".cache/integrated-{environment}/bin" / str(command[0])
+        program = binaries(environment) / str(command[0])
         done = subprocess.run(
             [program, *map(str, command[1:])],
             check=False,
@@ -102,9 +103,3 @@ class Shop:
         if not found:
             assert_finds(secrets, self.directory)
         return found
-
-
-def version(shop: Shop, environment: str, distribution: str) -> str:
-    """Return the version of a distribution in an environment."""
-    code = f"import importlib.metadata as m; print(m.version({distribution!r}))"
-    return shop.run(environment, "python", "-c", code).strip()

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 from singer_sdk import RESTStream, Tap
-from tests.integrated.requests_based import client, shared_tests
-from tests.integrated.requests_based import walker as walker_of
+from tests.integrated.requests_based import tests_of
 
 import keyturn
 from keyturn.integrations import RequestAuth
@@ -19,24 +18,9 @@ from keyturn.integrations.singer import KeyturnAuthenticator, TapAuthenticator
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.integrations.conftest import Client, Site
-    from tests.integrations.walkers import Walker
+    from tests.integrations.conftest import Site
 
-globals().update(shared_tests())
-
-
-@pytest.fixture
-def client_class() -> type[Client]:
-    """The adapter in a session of requests."""
-    return client(KeyturnAuthenticator)
-
-
-@pytest.fixture
-def walker() -> Iterator[Walker]:
-    """The adapter in a client that follows redirects."""
-    made = walker_of(KeyturnAuthenticator)
-    yield made
-    made.close()
+globals().update(tests_of(KeyturnAuthenticator))
 
 
 def tap(api: Site, authenticator: Any, **changed: Any) -> Tap:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.integrated.conftest import HERE
+from tests.integrated.environments import ROOT
 from tests.integrated.results import record
-from tests.integrated.shops import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 from tests.integrated.conftest import HERE
+from tests.integrated.environments import binaries, version
 from tests.integrated.leaks import leaks, secrets_of
 from tests.integrated.results import lines_of, record
-from tests.integrated.shops import ROOT, Shop, version
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-BIN = ROOT / ".cache/integrated-django/bin"
+    from tests.integrated.shops import Shop
+
+BIN = binaries("django")
 PROJECT = HERE / "django_project"
 
 
@@ -54,7 +56,7 @@ def test_a_site_survives_a_revocation(
     assert shop.leaks(*pages, log.read_text("utf-8")) == []
     record(
         platform="Django",
-        version=version(shop, "django", "django"),
+        version=version("django", "django"),
         extension_point="`INSTALLED_APPS`, `connections`",
         lines=lines_of(PROJECT / "site_of_shop/settings.py"),
         healed=True,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.integrated.conftest import HERE
+from tests.integrated.environments import in_environment
 from tests.integrated.leaks import assert_finds, leaks
-from tests.integrated.requests_based import in_environment
 from tests.integrated.results import lines_of, record
 
 if TYPE_CHECKING:

@@ -7,11 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.integrated.environments import ROOT, version
 from tests.integrated.results import record
-from tests.integrated.shops import ROOT, Shop, version
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.integrated.shops import Shop
 
 OPTIONS = ("--auth-type", "keyturn", "--auth")
 MODULES = [ROOT / f"core/keyturn/integrations/{name}.py" for name in ("httpie", "_httpie")]
@@ -92,7 +94,7 @@ def test_calls_survive_a_revocation(shop: Shop, http: Http) -> None:
     http.check_covered()
     record(
         platform="HTTPie",
-        version=version(shop, "httpie", "httpie"),
+        version=version("httpie", "httpie"),
         extension_point="entry point `httpie.plugins.auth.v1`",
         lines=0,
         healed=True,

@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.integrated.conftest import HERE
+from tests.integrated.environments import version
 from tests.integrated.results import lines_of, record
-from tests.integrated.shops import Shop, version
 
-PYTHON = HERE.parents[1] / ".cache/integrated-niquests/bin/python"
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.integrated.shops import Shop
 
 
 @pytest.mark.timeout(300)
-def test_niquests_does_what_all_adapters_do() -> None:
-    """niquests would leak a token in a redirect, or fail at the first 401."""
-    command = [PYTHON, "-m", "pytest", "-q", "-n", "2", HERE / "niquests_adapter.py"]
-    # What the tests set for their own processes is for the environment of the tests.
-    variables = {name: value for name, value in os.environ.items() if name in {"HOME", "PATH"}}
-    done = subprocess.run(
-        command,
-        check=False,
-        capture_output=True,
-        text=True,
-        cwd=HERE.parents[1],
-        env=variables,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stdout
-    assert " passed" in done.stdout
+def test_niquests_does_what_all_adapters_do(adapter_tests: Callable[[str], None]) -> None:
+    """niquests would leak a token in a redirect, or the adapters have code that no test runs."""
+    adapter_tests("niquests")
 
 
 @pytest.mark.timeout(120)
@@ -43,7 +32,7 @@ def test_parallel_calls_survive_a_revocation(shop: Shop) -> None:
     assert shop.leaks(output) == []
     record(
         platform="niquests",
-        version=version(shop, "niquests", "niquests"),
+        version=version("niquests", "niquests"),
         extension_point="`session.auth`",
         lines=lines_of(program),
         healed=True,

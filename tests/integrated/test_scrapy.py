@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.integrated.conftest import HERE
+from tests.integrated.environments import version
 from tests.integrated.results import lines_of, record
-from tests.integrated.shops import Shop, version
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tests.integrated.shops import Shop
 
 SPIDER = HERE / "scrapy_spider.py"
 
@@ -37,7 +39,7 @@ def test_a_crawl_survives_a_revocation(shop: Shop) -> None:
     assert shop.leaks(log) == []
     record(
         platform="Scrapy",
-        version=version(shop, "scrapy", "scrapy"),
+        version=version("scrapy", "scrapy"),
         extension_point="`DOWNLOADER_MIDDLEWARES`",
         lines=lines_of(SPIDER),
         healed=True,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.integrated.conftest import HERE
+from tests.integrated.environments import in_environment, version
 from tests.integrated.leaks import assert_finds, leaks, secrets_of
-from tests.integrated.requests_based import in_environment, version
 from tests.integrated.results import lines_of, record
 from tests.integrated.revoking import PROVIDER, RevokingEmulator
 

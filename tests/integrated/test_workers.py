@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.integrated.conftest import HERE
+from tests.integrated.environments import ROOT, binaries, version
 from tests.integrated.results import lines_of, record
-from tests.integrated.shops import ROOT, Shop, version
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-BIN = ROOT / ".cache/integrated-workers/bin"
+    from tests.integrated.shops import Shop
+
+BIN = binaries("workers")
 SECONDS = 30
 
 
@@ -62,7 +64,7 @@ def test_celery(shop: Shop, tmp_path: Path) -> None:
     assert shop.leaks(log) == []
     record(
         platform="Celery",
-        version=version(shop, "workers", "celery"),
+        version=version("workers", "celery"),
         extension_point="a task",
         lines=lines_of(HERE / "celery_app.py"),
         healed=True,
@@ -85,7 +87,7 @@ def test_dramatiq(shop: Shop, tmp_path: Path, start: Callable[..., None], port: 
     assert shop.leaks(log) == []
     record(
         platform="Dramatiq",
-        version=version(shop, "workers", "dramatiq"),
+        version=version("workers", "dramatiq"),
         extension_point="an actor",
         lines=lines_of(HERE / "dramatiq_app.py"),
         healed=True,
