@@ -11,8 +11,8 @@ from airbyte_cdk.sources.declarative.auth.declarative_authenticator import Decla
 from airbyte_cdk.utils.airbyte_secrets_utils import add_to_secrets
 
 from keyturn import errors
-from keyturn._connect import connect
 from keyturn._connection import Connection  # noqa: TC001 - as above
+from keyturn._connection.connect import connect
 from keyturn._http.policy import NetworkPolicy
 from keyturn.integrations._opening import known_settings
 from keyturn.integrations.requests import KeyturnAuth

@@ -12,7 +12,7 @@ from dlt.sources.rest_api import typing as rest_api
 from dlt.sources.rest_api.config_setup import register_auth
 
 from keyturn import errors
-from keyturn._connect import connect
+from keyturn._connection.connect import connect
 from keyturn.integrations import requests
 from keyturn.integrations._opening import known_settings
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, overload
 
-from keyturn._connect import connect
+from keyturn._connection.connect import connect
 from keyturn.integrations._opening import known_settings
 from keyturn.integrations.requests import KeyturnAuth
 
