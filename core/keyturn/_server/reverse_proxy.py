@@ -11,18 +11,20 @@ import logging
 import re
 import time
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 import httpx
 
+from keyturn import errors
 from keyturn._server.connections import signs
 from keyturn._server.headers import is_websocket, request_headers, response_headers
 from keyturn._server.request_body import MAX_KEPT, MAX_SILENCE, RequestBody
 from keyturn._server.responses import problem
+from keyturn.integrations._request_auth import areauthorized
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 
     from starlette.types import Receive, Scope, Send
 
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 # Seconds; an API may think for long, and a stream of events may be silent for long.
 TIMEOUT = httpx.Timeout(10.0, read=300.0, write=MAX_SILENCE)
+# Seconds for which a request waits for a token endpoint that is away, and between two attempts.
+OUTAGE, FIRST_PAUSE, MAX_PAUSE = 20.0, 0.5, 4.0
 # Bytes of a response that may say that the token was refused.
 _MAX_REFUSAL = 1_000_000
 # RFC 9110 section 9.2.2: what a proxy may repeat by itself.
@@ -41,6 +45,8 @@ _NOT_REPEATED = "x-keyturn-not-repeated"
 _DOTS = frozenset({".", ".."})
 
 _logger = logging.getLogger("keyturn.server")
+_T = TypeVar("_T")
+_pause = asyncio.sleep
 
 
 @attrs.define(eq=False)
@@ -150,6 +156,7 @@ class ReverseProxy:
     ) -> None:
         began = time.monotonic()
         served, connection, auth = await self._connections.open(name)
+        await _despite_outages(connection.atoken)
         exchange = _Exchange(scope["method"], await served.origin(connection), body)
         headers = request_headers(scope["headers"])
         if b"transfer-encoding" in dict(scope["headers"]):
@@ -198,7 +205,14 @@ class ReverseProxy:
         """
         status, headers = first.response.status_code, first.response.headers
         body = await first.read_beginning()
-        renewed = await auth.areauthorize(sent, status, headers, body)
+        try:
+            renewed = await _despite_outages(
+                lambda: areauthorized(auth, sent, status, headers, body)
+            )
+        except errors.KeyturnError as error:
+            _logger.warning("%s", error)
+            headers[_NOT_REPEATED] = f"no other token was acquired: {type(error).__name__}"
+            return first, False
         if renewed is not None and exchange.body.kept is not None:
             await first.response.aclose()
             second = await self._send_once(exchange.request(renewed))
@@ -213,6 +227,23 @@ class ReverseProxy:
             reason = "the response is not about the token, or there is no other token"
             headers[_NOT_REPEATED] = reason
         return first, False
+
+
+async def _despite_outages(acquire: Callable[[], Awaitable[_T]]) -> _T:
+    """Return what needs a token; try again while the token endpoint is away for a short time.
+
+    Raises:
+        keyturn.errors.KeyturnError: There is no token.
+    """
+    end, pause = time.monotonic() + OUTAGE, FIRST_PAUSE
+    while True:
+        try:
+            return await acquire()
+        except errors.EndpointUnavailable as error:
+            if not error.transient or time.monotonic() + pause > end:
+                raise
+        await _pause(pause)
+        pause = min(2 * pause, MAX_PAUSE)
 
 
 def no_cookies() -> CookieJar:

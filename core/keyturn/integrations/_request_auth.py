@@ -169,10 +169,16 @@ class RequestAuth:
         if not self.needs_body(sent, status, headers):
             return None
         with self._logged_failure():
-            manager = (await self._aapi_for(sent.url)).manager
-            if _is_rejected(manager, status, headers, body):
-                return renewed(sent, await manager.aget(sent.token))
+            return await self._areauthorize(sent, status, headers, body)
         return None
+
+    async def _areauthorize(
+        self, sent: AuthorizedRequest, status: int, headers: Mapping[str, str], body: bytes
+    ) -> AuthorizedRequest | None:
+        manager = (await self._aapi_for(sent.url)).manager
+        if not _is_rejected(manager, status, headers, body):
+            return None
+        return renewed(sent, await manager.aget(sent.token))
 
     def _api_for(self, url: str) -> Api:
         return self._checked(self._find_api(), url)
@@ -245,6 +251,28 @@ def api_for(auth: RequestAuth, url: str) -> Api:
 async def aapi_for(auth: RequestAuth, url: str) -> Api:
     """Return the API that a URL leads to, without blocking the event loop; see `api_for`."""
     return await auth._aapi_for(url)  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - of this module
+
+
+async def areauthorized(
+    auth: RequestAuth,
+    sent: AuthorizedRequest,
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+) -> AuthorizedRequest | None:
+    """Return the request with another token if the response means the token.
+
+    Args:
+        auth: What has authorized the request.
+        sent: What was sent, for which `needs_body` is true.
+        status: The response's status.
+        headers: The response's headers, in any case.
+        body: The response's body.
+
+    Raises:
+        keyturn.errors.KeyturnError: No other token can be acquired.
+    """
+    return await auth._areauthorize(sent, status, headers, body)  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - of this module
 
 
 class Adapter:

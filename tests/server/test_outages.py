@@ -1,0 +1,83 @@
+"""Requests while the token endpoint is away."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from keyturn._server import reverse_proxy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def agent(tmp_path: Path, api: Any, serve: Callable[..., Any]) -> Iterator[Any]:
+    """Give an agent whose token requests are tried once."""
+    api.arrived.clear()
+    api.token_failure = None
+    yield serve(tmp_path / "keyturn.toml", "shop", timeout=0.4)
+    api.token_failure = None
+
+
+@pytest.fixture
+def pauses(api: Any, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Give the pauses between attempts; the token endpoint works again after the third."""
+    taken: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        taken.append(seconds)
+        if len(taken) == 3:
+            api.token_failure = None
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr(reverse_proxy, "_pause", pause)
+    return taken
+
+
+def test_a_first_request_waits_for_the_token_endpoint(
+    agent: Any, api: Any, pauses: list[float]
+) -> None:
+    """A restart of the token endpoint would fail requests that the API answers."""
+    api.token_failure = 503, b"{}"
+    with agent.client() as client:
+        assert client.get("/shop/v1/echo").status_code == 200
+    assert pauses == [0.5, 1.0, 2.0]
+
+
+def test_a_request_with_a_refused_token_waits_for_the_token_endpoint(
+    agent: Any, api: Any, pauses: list[float]
+) -> None:
+    """A client would get a 401 that the next token heals."""
+    with agent.client() as client:
+        assert client.get("/shop/v1/echo").status_code == 200
+        api.revoke()
+        api.token_failure = 503, b"{}"
+        response = client.post("/shop/v1/echo", content=b"body")
+    assert (response.status_code, response.content) == (200, b"body")
+    assert pauses == [0.5, 1.0, 2.0]
+
+
+def test_no_request_waits_for_ever(agent: Any, api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests would pile up while the token endpoint is away."""
+    monkeypatch.setattr(reverse_proxy, "OUTAGE", 0.0)
+    with agent.client() as client:
+        assert client.get("/shop/v1/echo").status_code == 200
+        api.revoke()
+        api.token_failure = 503, b"{}"
+        refused = client.get("/shop/v1/echo")
+        assert refused.status_code == 401
+        reason = "no other token was acquired: EndpointUnavailable"
+        assert refused.headers["x-keyturn-not-repeated"] == reason
+
+
+def test_what_does_not_pass_is_not_waited_for(agent: Any, api: Any, pauses: list[float]) -> None:
+    """A wrong secret would hold up each request."""
+    api.token_failure = 400, b'{"error": "invalid_client"}'
+    with agent.client() as client:
+        response = client.get("/shop/v1/echo")
+    assert response.headers["x-keyturn-error"] == "InvalidClient"
+    assert pauses == []
