@@ -40,7 +40,7 @@ run-demo: $(READY)
 	@$(BIN)/keyturn demo
 
 test: $(READY) ## Run the tests
-	@$(BIN)/python -m pytest --numprocesses 4 $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest --numprocesses 3 $(PYTEST_ARGS)
 
 # What is about keyturn's own code and pages, whatever the versions of its dependencies.
 NOT_LOWEST := api bench cli conformance deployment docs emulator fuzz packaging platforms providers \

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 hypothesis.settings.register_profile("keyturn", deadline=None, max_examples=40)
 hypothesis.settings.load_profile("keyturn")
 
+# Most of what a test makes is gone when it ends, without the garbage collector.
+gc.set_threshold(10_000, 20, 20)
+
 # Modules are compiled once, not again in each of the processes that tests start.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -71,6 +74,19 @@ SLOWEST = (
     "registry/test_many.py",
     "stores_redis/test_redis_store.py",
 )
+
+
+@hypothesis.settings(database=None, max_examples=1)
+@hypothesis.given(hypothesis.strategies.text())
+def draw_text(_: str) -> None:
+    """Draw a string, for which hypothesis first makes a table of all characters, and stores it."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Make hypothesis's table once, while the workers collect, instead of once in each of them."""
+    if getattr(session.config.option, "numprocesses", None):
+        draw_text()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
