@@ -28,9 +28,36 @@ class About(NamedTuple):
 
 
 KEYTURN: Final = About(
-    "", ("keyturn demo", "keyturn check", "keyturn token shop", "keyturn help token")
+    "", ("keyturn init", "keyturn check", "keyturn token shop", "keyturn help token")
 )
 ABOUT: Final = {
+    "init": About(
+        "It asks as keyturn connections add does, for a first connection, and creates the "
+        "configuration file.",
+        ("keyturn init", "keyturn init shop orocommerce"),
+    ),
+    "connections add": About(
+        "At a terminal it asks for what is not given: each setting by its title and description, "
+        "secrets hidden. A secret goes into the system's keyring, or into a file of this user "
+        "alone; the configuration refers to it. A token is requested before the file is changed. "
+        "Comments and formatting stay.",
+        (
+            "keyturn connections add shop",
+            (
+                "keyturn connections add shop orocommerce --set url=https://shop.example"
+                " --set client_id=made-up --secret-env client_secret=SHOP_SECRET"
+            ),
+        ),
+    ),
+    "connections list": About(
+        "No provider is imported and no secret read.",
+        ("keyturn connections list", "keyturn connections list --format json"),
+    ),
+    "connections remove": About(
+        "The secrets that keyturn keeps for it are deleted too. Comments and formatting of the "
+        "rest stay. To end its token as well, run keyturn revoke before.",
+        ("keyturn connections remove shop",),
+    ),
     "check": About(
         "All connections are checked at the same time. The exit code is the highest of them. With "
         "JSON, message and hint say what failed.",

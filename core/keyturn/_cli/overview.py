@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from keyturn import errors
@@ -108,21 +107,19 @@ def _each(names: Sequence[str], work: Callable[[str], Described], progress: str)
         work: What is done with one.
         progress: What is counted on a terminal; empty for no progress.
     """
-    waiting = deque(names)
+    # One iterator for all threads: each name goes to one of them.
+    waiting = iter(names)
     found: dict[str, Described] = {}
     failures: list[Exception] = []
 
     def run() -> None:
-        while waiting and not failures:
+        for name in waiting:
             try:
-                name = waiting.popleft()
                 found[name] = work(name)
-            except IndexError:  # another thread was faster
-                return
             except Exception as error:  # noqa: BLE001 - a defect, raised below
                 failures.append(error)
             if progress and sys.stderr is not None and sys.stderr.isatty():
-                end = "\r" if waiting or len(found) < len(names) else "\r\x1b[K"
+                end = "\r" if len(found) < len(names) else "\r\x1b[K"
                 print(f"{len(found)} of {len(names)} {progress}", end=end, file=sys.stderr)
 
     threads = [threading.Thread(target=run, daemon=True) for _ in names[1:_THREADS]]

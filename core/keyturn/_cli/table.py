@@ -57,8 +57,42 @@ _PROVIDER: Arguments = {
     "provider": {"metavar": "PROVIDER", "help": "its name, or the path of a TOML file"}
 }
 
+_CONNECTION: Arguments = {
+    "new_name": {"metavar": "NAME", "nargs": "?", "help": "the connection's name"},
+    "provider": {**_PROVIDER["provider"], "nargs": "?"},
+    "--set": {
+        "metavar": "SETTING=VALUE",
+        "action": "append",
+        "default": [],
+        "help": "a setting of the provider, or an option such as timeout; never a secret",
+    },
+    **{
+        f"--secret-{source}": {
+            "metavar": f"SETTING={metavar}",
+            "action": "append",
+            "default": [],
+            "help": f"refer to a secret: {where}",
+        }
+        for source, metavar, where in (
+            ("env", "VARIABLE", "the environment variable that has it"),
+            ("file", "PATH", "the file that has it"),
+            ("keyring", "SERVICE/USER", "the entry of the system's keyring that has it"),
+        )
+    },
+    "--no-check": {"action": "store_true", "help": "request no token"},
+}
+
 # In the order of `keyturn --help`. The name of a command in a group has two words.
 COMMANDS: dict[str, Command] = {
+    "init": Command("connections", "Set up a connection, with questions", _CONNECTION),
+    "connections": Command("", "Add, list or remove connections", {}),
+    "connections add": Command(
+        "connections", "Add a connection to the configuration file", _CONNECTION
+    ),
+    "connections list": Command("connections", "List the configured connections", _TABLE),
+    "connections remove": Command(
+        "connections", "Remove a connection from the configuration file", _NAME
+    ),
     "check": Command(
         "overview",
         "Check the configuration, and get a token for each connection",

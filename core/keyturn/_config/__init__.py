@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _OVERRIDE_PREFIX = "KEYTURN_CONNECTIONS__"
 _TOP_LEVEL = ("connections", "store", "store_key")
-_is_name = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}").fullmatch
+is_name = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}").fullmatch
 
 
 def load_connection(name: str, *, config: str | os.PathLike[str] | None = None) -> Connection:
@@ -55,11 +55,14 @@ def load_connection(name: str, *, config: str | os.PathLike[str] | None = None) 
     return read(config).open(name)
 
 
-def read(config: str | os.PathLike[str] | None = None) -> Configuration:
+def read(
+    config: str | os.PathLike[str] | None = None, *, may_be_new: bool = False
+) -> Configuration:
     """Read the configuration file and the environment.
 
     Args:
         config: The configuration file; see `keyturn.load_connection`.
+        may_be_new: Whether it need not exist, though it is named.
 
     Raises:
         keyturn.errors.ConfigurationError: The file was named and doesn't exist, or can't be read.
@@ -67,7 +70,7 @@ def read(config: str | os.PathLike[str] | None = None) -> Configuration:
     named = config or os.environ.get("KEYTURN_CONFIG")
     directory = None if named else user_directory("config")
     path = Path(named) if named else directory and directory / "keyturn.toml"
-    top, closed = _load(path, optional=not named) if path else ({}, False)
+    top, closed = _load(path, optional=may_be_new or not named) if path else ({}, False)
     connections: dict[str, dict[str, RawSetting]] = {}
     tables = top.get("connections", RawSetting({}, "connections"))
     problems = (
@@ -145,7 +148,7 @@ def _take_tables(
         other = taken.setdefault(variable_name(name), name)
         if not isinstance(table, dict):
             yield errors.Problem(path, "must be a table")
-        elif not _is_name(name):
+        elif not is_name(name):
             yield errors.Problem(path, "the name must have only letters, digits and . _ -")
         elif other != name:
             yield errors.Problem(path, f"in environment variables the name is the same as {other}")
@@ -168,7 +171,7 @@ def _take_overrides(connections: dict[str, dict[str, RawSetting]]) -> Iterator[e
     names = {variable_name(name): name for name in connections}
     for connection, settings in overrides.items():
         name = names.get(connection, connection.lower().replace("_", "-"))
-        if name in connections or ("provider" in settings and _is_name(name)):
+        if name in connections or ("provider" in settings and is_name(name)):
             connections.setdefault(name, {}).update(settings)
         else:
             problem = f"belongs to no configured connection.{did_you_mean(connection, names)}"
@@ -176,4 +179,4 @@ def _take_overrides(connections: dict[str, dict[str, RawSetting]]) -> Iterator[e
 
 
 def _quoted(key: str) -> str:
-    return key if _is_name(key) else json.dumps(key)
+    return key if is_name(key) else json.dumps(key)

@@ -44,18 +44,25 @@ def is_private(status: os.stat_result) -> bool:
     return mode & 0o077 == stat.S_IRGRP and is_mounted and status.st_gid in groups
 
 
-def replace_file(path: Path, content: str) -> None:
+def replace_file(path: Path, content: str, mode: int = 0o600) -> None:
     """Replace a file, as a whole, by one that no other user can read.
+
+    Args:
+        path: The file.
+        content: What it has afterwards.
+        mode: Its mode, if it is another.
 
     Raises:
         OSError: It can't be written; the old one is left as it was.
     """
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
-        with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
-            file.write(content)
+        with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor
+            file.write(content.encode())
             file.flush()
             os.fsync(descriptor)
+        if mode != 0o600:
+            os.chmod(name, mode)  # noqa: PTH101 - as below
         os.replace(name, path)  # noqa: PTH105 - as pathlib's, without a Path for the name
     except BaseException:
         with contextlib.suppress(OSError):
