@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import keyturn
 from keyturn._server import reverse_proxy
 
 if TYPE_CHECKING:
@@ -81,3 +82,21 @@ def test_what_does_not_pass_is_not_waited_for(agent: Any, api: Any, pauses: list
         response = client.get("/shop/v1/echo")
     assert response.headers["x-keyturn-error"] == "InvalidClient"
     assert pauses == []
+
+
+def test_a_token_that_was_renewed_before_the_refusal(
+    tmp_path: Path, api: Any, serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What ends all tokens would fail requests, where another process has just renewed one."""
+    config = tmp_path / "keyturn.toml"
+    agent = serve(config, "shop", store=f"disk://{tmp_path}/store")
+    monkeypatch.setenv("KEYTURN_CONFIG", str(config))
+    with agent.client() as client, keyturn.load_connection("shop") as other:
+        assert client.get("/shop/v1/echo").status_code == 200
+        other.token(stale=other.token())
+        api.revoke()
+        api.arrived.clear()
+        issued = api.issued
+        assert client.get("/shop/v1/echo").status_code == 200
+    assert len(api.arrived) == 3
+    assert api.issued == issued + 1

@@ -203,7 +203,11 @@ class ReverseProxy:
 
         Otherwise the API's own response is returned, with a header that says why.
         """
-        status, headers = first.response.status_code, first.response.headers
+        status, headers, refused_at = (
+            first.response.status_code,
+            first.response.headers,
+            time.time(),
+        )
         body = await first.read_beginning()
         try:
             renewed = await _despite_outages(
@@ -216,6 +220,10 @@ class ReverseProxy:
         if renewed is not None and exchange.body.kept is not None:
             await first.response.aclose()
             second = await self._send_once(exchange.request(renewed))
+            if second.response.status_code == 401 and renewed.token.issued_at < refused_at:
+                # Its token request was under way already: what ended the first may have ended it.
+                again = attrs.evolve(renewed, is_renewed=False)
+                return (await self._renew(exchange, auth, again, second))[0], True
             if second.response.status_code == 401:
                 reason = "it was repeated with another token once already"
                 second.response.headers[_NOT_REPEATED] = reason
