@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import niquests
 import pytest
+import requests
 from niquests.adapters import AsyncHTTPAdapter, HTTPAdapter
 from tests.integrated.shared import shared_tests
 from tests.integrations import walkers
@@ -21,7 +22,7 @@ from tests.integrations.conftest import Client, Reply
 import keyturn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
 globals().update(shared_tests())
 
@@ -209,3 +210,66 @@ def test_niquests_multiplexed_heals_and_leaks_nothing(
         target = f"{api.url}/redirect?status=307&to={elsewhere.url}/open"
         assert session.get(target).status_code == 200
     assert "made-up-token-canary" not in str(elsewhere.requests)
+
+
+class AsyncFile:
+    """A file of asyncio, which is read from where it stands."""
+
+    def __init__(self, *, can_seek: bool) -> None:
+        self.can_seek, self.at, self.content = can_seek, 1, b"-body"
+
+    async def tell(self) -> int:
+        """Return where it stands."""
+        return self.at
+
+    async def seek(self, to: int) -> None:
+        """Go to another place."""
+        if not self.can_seek:
+            raise OSError("this is a pipe")
+        self.at = to
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        chunk, self.at = self.content[self.at :], len(self.content)
+        yield chunk
+
+
+@pytest.mark.parametrize(("can_seek", "status"), [(True, 200), (False, 401)])
+def test_a_file_of_asyncio_is_sent_again_from_where_it_began(
+    can_seek: bool, status: int, connect: Any, api: Any
+) -> None:
+    """An upload would be repeated empty, or a pipe's end with an error of its own."""
+    auth = keyturn.integrations.niquests.AsyncKeyturnAuth(connect())
+
+    async def upload() -> Any:
+        async with niquests.AsyncSession() as session:
+            session.auth = auth
+            await session.get(api.url)
+            api.forget_tokens()
+            return await session.post(f"{api.url}/x", data=AsyncFile(can_seek=can_seek))
+
+    assert asyncio.run(upload()).status_code == status
+    assert api.api_requests[-1].body == b"body"
+
+
+def test_another_library_is_refused(connect: Any, api: Any) -> None:
+    """A session of requests would send its first 401 to code that can't read it."""
+    auth = keyturn.integrations.niquests.KeyturnAuth(connect())
+    with (
+        requests.Session() as session,
+        pytest.raises(keyturn.errors.ConfigurationError, match="is for niquests, not for requests"),
+    ):
+        session.get(api.url, auth=auth)
+
+
+def test_a_prepared_request_can_be_sent_twice(connect: Any, api: Any) -> None:
+    """It would be healed twice, or a header that the caller replaced would be taken away."""
+    auth = keyturn.integrations.niquests.KeyturnAuth(connect())
+    with niquests.Session() as session:
+        prepared = auth(session.prepare_request(niquests.Request("GET", api.url, auth=auth)))
+        for _ in range(2):
+            assert session.send(prepared).status_code == 200
+            api.forget_tokens()
+        assert api.token_requests == 2
+        prepared.headers["Authorization"] = "Bearer of-the-caller"
+        prepared.url = f"{api.url}/x"
+        assert prepared.headers["Authorization"] == "Bearer of-the-caller"
