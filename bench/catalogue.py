@@ -106,6 +106,7 @@ ROWS = (
                 "ratio",
                 "times",
                 1.5,
+                least="least_ratio",
             ),
         ),
         "a call after a pause, with cold caches: see the next row",
@@ -128,6 +129,7 @@ ROWS = (
                 "ratio",
                 "times",
                 1.15,
+                least="least_ratio",
             ),
             Line(
                 "… against an empty awaited method, which reads no clock",

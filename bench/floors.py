@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import http.client
 import json
 import time
@@ -9,6 +10,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bench.peers._peer import Endpoint
+
+_counting = functools.partial(
+    time.clock_gettime, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+)
 
 
 class TokenSnapshot:
@@ -38,6 +43,22 @@ class Slot:
         """Return the token while it is valid."""
         snapshot = self.snapshot
         return snapshot.token if time.monotonic() < snapshot.expires_at else None
+
+
+class CountingSlot(Slot):
+    """One client's token, its expiry on the clock that counts suspended time, as keyturn's is."""
+
+    __slots__ = ()
+
+    def token(self) -> str | None:
+        """Return the token while it is valid."""
+        snapshot = self.snapshot
+        return snapshot.token if _counting() < snapshot.expires_at else None
+
+    async def atoken(self) -> str | None:
+        """Return the token while it is valid."""
+        snapshot = self.snapshot
+        return snapshot.token if _counting() < snapshot.expires_at else None
 
 
 class Empty:

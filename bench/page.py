@@ -57,6 +57,7 @@ keyturn alone, or since the run that is shown did not measure it.
   three in a quick run). The median, the lowest, the highest and the number of runs of each figure
   are in `bench/results/results.json`.
 - A hit is compared with a method that reads a slot and `time.monotonic()` and makes one comparison.
+  The least possible reads the clock that counts suspended time instead, as keyturn must.
   Hits in a loop and API requests never wait, so their time is the CPU time of all threads: other
   processes of the machine do not count.
 - Requests are sent by httpx to a transport in memory. Each carries the headers that the provider's

@@ -9,7 +9,7 @@ import time
 from timeit import Timer
 from typing import TYPE_CHECKING
 
-from bench.floors import Empty, Slot
+from bench.floors import CountingSlot, Empty, Slot
 from bench.measure.compare import BATCH, calls_in, compare, compare_async, ratio
 
 if TYPE_CHECKING:
@@ -28,8 +28,12 @@ def hit(peer: Peer, context: Context) -> Figures | None:
     call = peer.sync(context.scenario())
     if call is None:
         return None
-    ours, slot = compare([call, Slot().token])
-    return {"seconds": statistics.median(ours), "ratio": ratio(ours, slot)}
+    ours, slot, least = compare([call, Slot().token, CountingSlot().token])
+    return {
+        "seconds": statistics.median(ours),
+        "ratio": ratio(ours, slot),
+        "least_ratio": ratio(least, slot),
+    }
 
 
 def hit_after_pause(peer: Peer, context: Context) -> Figures | None:
@@ -54,10 +58,12 @@ def async_hit(peer: Peer, context: Context) -> Figures | None:
     call = peer.asynchronous(context.scenario())
     if call is None:
         return None
-    ours, slot, empty = asyncio.run(compare_async([call, Slot().atoken, Empty().atoken]))
+    calls = [call, Slot().atoken, CountingSlot().atoken, Empty().atoken]
+    ours, slot, least, empty = asyncio.run(compare_async(calls))
     return {
         "seconds": statistics.median(ours),
         "ratio": ratio(ours, slot),
+        "least_ratio": ratio(least, slot),
         "empty_ratio": ratio(ours, empty),
         "slot_empty_ratio": ratio(slot, empty),
     }
