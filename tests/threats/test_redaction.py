@@ -91,9 +91,11 @@ def test_short_secret_is_hidden_as_a_word_and_leaves_messages_readable() -> None
 def test_every_decoding_knows_where_it_stands() -> None:
     """Something else than the secret would be hidden."""
     text = "x%C3%A9\\u00e9&eacute;%e9\\ud83d\\ude00 " + ENCODINGS["hexadecimal"]("héllo, wörld")
+    text += f" {'wörld'.encode('utf-16').hex()}"
     for view in views(text, least=4):
-        assert len(view.text) == len(view.starts) == len(view.ends)
-        assert all(0 <= start <= end <= len(text) for start, end in zip(*view[1:3], strict=True))
+        starts, ends = view.places()
+        assert len(view.text) == len(starts) == len(ends)
+        assert all(0 <= start <= end <= len(text) for start, end in zip(starts, ends, strict=True))
     assert any(view.text.startswith("xéééé😀 ") for view in views(text, least=4))
 
 

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 # Escapes of escapes that are decoded, and Base64 within Base64.
 _MAX_ESCAPES = 8
@@ -27,11 +27,19 @@ _ESCAPE = (
     rf"|&(?:#[0-9]{{1,7}}|#[Xx]{_HEX}{{1,6}}|[A-Za-z][A-Za-z0-9]{{1,31}});"
 )
 _SHORT_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
-# Bits of a digit, how far it may be shifted, what may separate digits, and runs of them: Base64
-# (RFC 4648 sections 4 and 5), which may be broken into lines, and hexadecimal.
-_RUNS = (
-    (6, 4, "\r\n", r"[A-Za-z0-9+/_-](?:[\r\n]{0,2}[A-Za-z0-9+/_-]){3,}"),
-    (4, 2, ":. -", rf"{_HEX}(?:[:. -]?{_HEX}){{7,}}"),
+
+
+class _Digits(NamedTuple):
+    bits: int
+    shifts: int  # how far they may be shifted
+    separators: str
+    run: str  # a regular expression
+
+
+# Base64 (RFC 4648 sections 4 and 5), which may be broken into lines, and hexadecimal.
+_DIGITS = (
+    _Digits(6, 4, "\r\n", r"[A-Za-z0-9+/_-](?:[\r\n]{0,2}[A-Za-z0-9+/_-]){3,}"),
+    _Digits(4, 2, ":. -", rf"{_HEX}(?:[:. -]?{_HEX}){{7,}}"),
 )
 _URL_SAFE = str.maketrans("-_", "+/")
 
@@ -41,15 +49,13 @@ class View(NamedTuple):
 
     Args:
         text: The string.
-        starts: For each of its characters, where its encoding begins.
-        ends: For each of its characters, where its encoding ends.
         is_text: Whether only escapes were decoded; else it may be noise, each byte a character.
+        places: Returns, for each of its characters, where its encoding begins, and where it ends.
     """
 
     text: str
-    starts: Sequence[int]
-    ends: Sequence[int]
     is_text: bool
+    places: Callable[[], tuple[Sequence[int], Sequence[int]]]
 
 
 def views(text: str, least: int) -> Iterator[View]:
@@ -60,7 +66,8 @@ def views(text: str, least: int) -> Iterator[View]:
         least: The bytes that a run of Base64 or hexadecimal digits must have to be decoded; with 0
             only escapes are decoded.
     """
-    whole = View(text, range(len(text)), range(1, len(text) + 1), is_text=True)
+    length = len(text)
+    whole = View(text, is_text=True, places=lambda: (range(length), range(1, length + 1)))
     yield from _views(whole, least, _MAX_NESTING if least else 0)
 
 
@@ -73,33 +80,31 @@ def _views(view: View, least: int, nesting: int) -> Iterator[View]:
         view = plain
         yield view
     if nesting:
-        for bits, shifts, separators, pattern in _RUNS:
-            runs = _runs(view.text, -(-least * 8 // bits), separators, pattern)
-            for shift in range(shifts) if runs else ():
-                decoded = _decoded(view, runs, bits, shift, least)
+        for kind in _DIGITS:
+            found = (match.span() for match in re.finditer(kind.run, view.text))
+            runs = [(start, end) for start, end in found if (end - start) * kind.bits >= least * 8]
+            for shift in range(kind.shifts) if runs else ():
+                decoded = _decoded(view, runs, kind, shift, least)
                 if decoded.text:
                     yield from _views(decoded, least, nesting - 1)
 
 
 def _unescaped(view: View) -> View:
     """Return a view with one layer of its escapes decoded."""
-    text, starts, ends = [], [], []
-    at = 0
-    for match in re.finditer(_ESCAPE, view.text):
-        begin, end = match.span()
-        plain = _unescape(match)
-        text += [view.text[at:begin], plain]
-        starts += [*view.starts[at:begin], *[view.starts[begin]] * len(plain)]
-        ends += [*view.ends[at:begin], *[view.ends[end - 1]] * len(plain)]
-        at = end
-    if not at:
-        return view
-    return View(
-        "".join([*text, view.text[at:]]),
-        [*starts, *view.starts[at:]],
-        [*ends, *view.ends[at:]],
-        view.is_text,
-    )
+
+    def places() -> tuple[list[int], list[int]]:
+        earlier_starts, earlier_ends = view.places()
+        starts, ends = list[int](), list[int]()
+        at = 0
+        for match in re.finditer(_ESCAPE, view.text):
+            begin, end = match.span()
+            length = len(_unescape(match))
+            starts += [*earlier_starts[at:begin], *[earlier_starts[begin]] * length]
+            ends += [*earlier_ends[at:begin], *[earlier_ends[end - 1]] * length]
+            at = end
+        return [*starts, *earlier_starts[at:]], [*ends, *earlier_ends[at:]]
+
+    return View(re.sub(_ESCAPE, _unescape, view.text), view.is_text, places)
 
 
 def _unescape(match: re.Match[str]) -> str:
@@ -121,32 +126,33 @@ def _unescape(match: re.Match[str]) -> str:
     return html.unescape(escape)
 
 
-def _runs(text: str, least: int, separators: str, pattern: str) -> list[list[int]]:
-    """Return where the digits of each run stand that has as many as `least`."""
-    runs = []
-    for match in re.finditer(pattern, text):
-        start, end = match.span()
-        if end - start >= least:
-            runs.append([each for each in range(start, end) if text[each] not in separators])
-    return runs
-
-
-def _decoded(view: View, runs: list[list[int]], bits: int, shift: int, least: int) -> View:
+def _decoded(
+    view: View, runs: list[tuple[int, int]], kind: _Digits, shift: int, least: int
+) -> View:
     """Return the bytes of all runs, without NULs (UTF-16 has them), a line for each run."""
-    text, starts, ends = list[str](), list[int](), list[int]()
-    for places in runs:
-        if (len(places) - shift) * bits < least * 8:
-            continue
-        digits = "".join(view.text[each] for each in places[shift:])
-        for number, byte in enumerate(_bytes(digits, bits)):
-            if byte:
-                text.append(chr(byte))
-                starts.append(view.starts[places[shift + 8 * number // bits]])
-                ends.append(view.ends[places[shift + (8 * number + 7) // bits]])
-        text.append("\n")
-        starts.append(view.starts[places[0]])
-        ends.append(view.starts[places[0]])
-    return View("".join(text), starts, ends, is_text=False)
+    bits, _, separators, _ = kind
+    removed = dict.fromkeys(map(ord, separators))
+    lines = list[tuple[int, int, bytes]]()
+    for start, end in runs:
+        digits = view.text[start:end].translate(removed)[shift:]
+        if len(digits) * bits >= least * 8:
+            lines.append((start, end, _bytes(digits, bits)))
+
+    def places() -> tuple[list[int], list[int]]:
+        earlier_starts, earlier_ends = view.places()
+        starts, ends = list[int](), list[int]()
+        for start, end, data in lines:
+            at = [each for each in range(start, end) if view.text[each] not in separators][shift:]
+            for number, byte in enumerate(data):
+                if byte:
+                    starts.append(earlier_starts[at[8 * number // bits]])
+                    ends.append(earlier_ends[at[(8 * number + 7) // bits]])
+            starts.append(earlier_starts[start])
+            ends.append(earlier_starts[start])
+        return starts, ends
+
+    text = b"".join(data.replace(b"\0", b"") + b"\n" for _, _, data in lines)
+    return View(text.decode("latin-1"), is_text=False, places=places)
 
 
 def _bytes(digits: str, bits: int) -> bytes:

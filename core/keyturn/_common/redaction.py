@@ -137,8 +137,10 @@ class Redaction:
                 from keyturn._common.encodings import views
 
             for view in views(text, self._least):
-                for start, end in self._found(view):
-                    first, last = view.starts[start], view.ends[end - 1]
+                found = [*self._found(view)]
+                starts, ends = view.places() if found else ((), ())
+                for start, end in found:
+                    first, last = starts[start], ends[end - 1]
                     blots[first:last] = b"\1" * (last - first)
         return blots
 
