@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
+import inspect
 import json
 import os
 import socket
@@ -30,10 +31,10 @@ from keyturn._tokens.workers import pool
 from keyturn.stores._memory import MemoryStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 # Machines differ in speed: no test depends on a duration.
-hypothesis.settings.register_profile("keyturn", deadline=None, max_examples=40)
+hypothesis.settings.register_profile("keyturn", deadline=None, max_examples=25)
 hypothesis.settings.load_profile("keyturn")
 
 # Most of what a test makes is gone when it ends, without the garbage collector.
@@ -124,6 +125,40 @@ def _neutral_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
         patch.setenv("PYTHONPATH", str(HIDDEN))
         patch.setenv("HYPOTHESIS_NO_PLUGINS", "1")  # trio has one
         yield
+
+
+def for_each(
+    names: str | tuple[str, ...], rows: Iterable[Any]
+) -> Callable[[Callable[..., None]], Any]:
+    """Run a test once with all rows, where `parametrize` would make a test of each.
+
+    For many rows that each take less time than pytest takes for a test: they share the fixtures.
+    Every row is run, and all that fail are reported.
+    """
+    parameters = (names,) if isinstance(names, str) else names
+    given = [(row,) if isinstance(names, str) else row for row in rows]
+
+    def decorate(test: Callable[..., None]) -> Callable[..., None]:
+        signature = inspect.signature(test)
+
+        @functools.wraps(test)
+        def run(*arguments: Any, **fixtures: Any) -> None:
+            failures = list[BaseException]()
+            for row in given:
+                try:
+                    test(*arguments, **dict(zip(parameters, row, strict=True)), **fixtures)
+                except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001 - all are reported
+                    error.add_note(f"with {dict(zip(parameters, row, strict=True))}")
+                    failures.append(error)
+            if failures:
+                raise BaseExceptionGroup(f"of {len(given)} rows", failures)
+
+        rest = [each for name, each in signature.parameters.items() if name not in parameters]
+        run.__signature__ = signature.replace(parameters=rest)  # type: ignore[attr-defined]
+        assert given, "there is no row"
+        return run
+
+    return decorate
 
 
 class FakeClock:

@@ -17,6 +17,7 @@ from bench.tokens import expiry, new_token
 from bench.whole import WHOLE
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.conftest import for_each
 
 TIMES = st.lists(st.floats(min_value=0, max_value=1e6), min_size=1)
 
@@ -95,8 +96,8 @@ def test_a_library_is_not_measured_where_it_has_no_support() -> None:
     assert names == {"keyturn", "authlib", "httpx-auth", "azure-identity"}
 
 
-@pytest.mark.parametrize("quick", [True, False])
-@pytest.mark.parametrize("row", [row.name for row in ROWS])
+@for_each("quick", [True, False])
+@for_each("row", [row.name for row in ROWS])
 def test_a_row_can_be_run_alone(row: str, quick: bool) -> None:
     """To check one figure, a developer would have to measure everything."""
     found = steps(libraries(), [row], quick=quick)

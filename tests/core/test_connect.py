@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.conftest import for_each
 
 import keyturn
 from keyturn import errors, stores
@@ -25,8 +26,8 @@ SHOP: dict[str, Any] = {
 NAN, INF = float("nan"), float("inf")
 
 
-@pytest.mark.parametrize("name", ["margin", "timeout", "wait"])
-@pytest.mark.parametrize("value", ["x", None, True, -1, NAN, INF, 1e9, [3]])
+@for_each("name", ["margin", "timeout", "wait"])
+@for_each("value", ["x", None, True, -1, NAN, INF, 1e9, [3]])
 def test_odd_option_is_a_mistake_like_any_other(name: str, value: Any) -> None:
     """A wrong number would show up as a raw error, or as a connection that hangs or never waits."""
     with pytest.raises(errors.ConfigurationError) as caught:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
+from tests.conftest import for_each
 
 import keyturn
 from keyturn import errors
@@ -64,8 +65,8 @@ BOUNDS: list[tuple[dict[str, Any], list[Any], list[Any], str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("optional", [False, True])
-@pytest.mark.parametrize(("table", "right", "wrong", "words"), BOUNDS)
+@for_each("optional", [False, True])
+@for_each(("table", "right", "wrong", "words"), BOUNDS)
 def test_form_and_check_have_the_same_bounds(
     table: dict[str, Any], right: list[Any], wrong: list[Any], words: str, *, optional: bool
 ) -> None:
@@ -133,7 +134,7 @@ BAD_BOUNDS: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("table", "mistake"), BAD_BOUNDS)
+@for_each(("table", "mistake"), BAD_BOUNDS)
 def test_bound_that_is_none_is_reported(table: dict[str, Any], mistake: str) -> None:
     """It would be ignored, or mean something else in the user's form."""
     (found,) = mistakes_in(settings={"one": {"title": "One", **table}}, parameters={"a": "{one}"})

@@ -10,6 +10,7 @@ import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.conftest import for_each
 
 import keyturn
 from keyturn import errors
@@ -161,7 +162,7 @@ def test_settings_are_read_by_their_kinds() -> None:
     assert schema["properties"]["integer"]["type"] == ["integer", "string"]
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("kind", "value"), [(kind, value) for kind, (values, _) in BAD.items() for value in values]
 )
 def test_wrong_value_of_a_setting_is_reported(kind: str, value: object) -> None:
@@ -188,8 +189,8 @@ def test_setting_may_be_absent(kind: str) -> None:
         assert getattr(settings, kind) is None, mistakes
 
 
-@pytest.mark.parametrize("optional", [True, False])
-@pytest.mark.parametrize("kind", SETTINGS)
+@for_each("optional", [True, False])
+@for_each("kind", SETTINGS)
 def test_setting_may_have_a_default(kind: str, *, optional: bool) -> None:
     """Every user would have to write what is the same for nearly all."""
     table = SETTINGS[kind] | {"default": GOOD[kind], "optional": optional}
@@ -204,7 +205,7 @@ def test_setting_may_have_a_default(kind: str, *, optional: bool) -> None:
     assert "s3cret" not in repr(usual)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("kind", "value"), [(kind, value) for kind, (values, _) in BAD.items() for value in values]
 )
 def test_wrong_default_is_reported_at_once(kind: str, value: object) -> None:
@@ -295,7 +296,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("description", "mistake"), MISTAKES)
+@for_each(("description", "mistake"), MISTAKES)
 def test_mistake_in_a_description_is_reported(description: dict[str, Any], mistake: str) -> None:
     """An author without a debugger would be left to guess."""
     (found,) = problems(description)

@@ -7,6 +7,7 @@ import tomllib
 from typing import Any
 
 import pytest
+from tests.conftest import for_each
 
 import keyturn
 from keyturn import errors
@@ -361,7 +362,7 @@ def mistakes_in(text: str) -> list[keyturn.Problem]:
     return list(caught.value.problems)
 
 
-@pytest.mark.parametrize(("text", "place", "words"), MISTAKES)
+@for_each(("text", "place", "words"), MISTAKES)
 def test_mistake_is_reported_once_with_its_place_and_what_to_write(
     text: str, place: str, words: str
 ) -> None:
@@ -411,7 +412,7 @@ SECRETS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("text", SECRETS)
+@for_each("text", SECRETS)
 def test_message_shows_no_secret(text: str) -> None:
     """A log would hold what an author wrote into the wrong place."""
     assert "s3cret" not in " ".join(map(str, mistakes_in(text)))

@@ -8,6 +8,7 @@ import pickle
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.conftest import for_each
 
 from keyturn import errors
 from keyturn._tokens import entries
@@ -35,8 +36,8 @@ def made(kind: type[errors.KeyturnError]) -> errors.KeyturnError:
     return kind("it failed.", connection="shop", hint="Try again.", **fields)
 
 
-@pytest.mark.parametrize("kind", CLASSES)
-@pytest.mark.parametrize(
+@for_each("kind", CLASSES)
+@for_each(
     "again",
     [
         copy.copy,
@@ -61,7 +62,7 @@ def test_fields_survive(
     assert str(other) == str(error)
 
 
-@pytest.mark.parametrize("kind", CLASSES)
+@for_each("kind", CLASSES)
 def test_message_says_where_what_and_what_to_do(kind: type[errors.KeyturnError]) -> None:
     """The user would not know which connection failed, or how to fix it."""
     assert str(made(kind)).startswith("shop: it failed. Try again.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.conftest import for_each
 
 import keyturn
 
@@ -52,7 +53,7 @@ print({"httpx", "authlib", "ssl", "sqlite3", "asyncio"} & (set(sys.modules) - be
     assert run_python(code) == "set()"
 
 
-@pytest.mark.parametrize("name", keyturn.__all__)
+@for_each("name", keyturn.__all__)
 def test_every_name_is_there(name: str) -> None:
     """A promised name would be missing."""
     value = getattr(keyturn, name)

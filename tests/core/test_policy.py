@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tests.conftest import for_each
 
 import keyturn
 from keyturn._http.addresses import address_kind, literal_address
@@ -88,7 +89,7 @@ def within(ranges: list[str]) -> st.SearchStrategy[Any]:
     return st.sampled_from(ranges).flatmap(lambda each: st.ip_addresses(network=each))
 
 
-@pytest.mark.parametrize(("address", "kind"), ROWS)
+@for_each(("address", "kind"), ROWS)
 def test_an_address_is_of_its_kind_on_each_python(address: str, kind: str) -> None:
     """An address that `ipaddress` calls global on one Python only would be reachable there."""
     assert address_kind(address) == kind
@@ -191,7 +192,7 @@ def test_a_public_literal_address_is_none(address: Any) -> None:
     assert [host_problem(STRICT, form) for form in forms(address)] == [None] * len(forms(address))
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("host", "found"),
     [
         ("localhost", "is the name of a loopback address"),
@@ -296,7 +297,7 @@ def test_no_domain_is_no_host() -> None:
     assert "NetworkPolicy.domains" in str(host_problem(NetworkPolicy(domains=()), "shop.example"))
 
 
-@pytest.mark.parametrize(
+@for_each(
     "domains",
     [
         "shop.example",

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.conftest import for_each
 
 import keyturn
 from keyturn import errors
@@ -67,7 +68,7 @@ def test_option_replaces_the_declared_limit(
     assert len(world.endpoint.requests) == sent
 
 
-@pytest.mark.parametrize(
+@for_each(
     "value",
     [
         "",

@@ -11,6 +11,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from tests.conftest import for_each
 
 import keyturn
 from keyturn import errors
@@ -253,7 +254,7 @@ RETRY_AFTER = [
 ]
 
 
-@pytest.mark.parametrize(("text", "seconds"), RETRY_AFTER)
+@for_each(("text", "seconds"), RETRY_AFTER)
 def test_retry_after_is_understood(text: str, seconds: float | None) -> None:
     """keyturn would send requests during the cooldown that a server asked for, or none for ever."""
     response = keyturn.plugins.Response(429, {"retry-after": text}, sent_at=1_800_000_000.0)
@@ -456,10 +457,8 @@ def test_secret_is_hidden_wherever_a_long_string_is_cut(disguise: Callable[[str]
         assert shown in {"", "[hidden]"}
 
 
-@pytest.mark.parametrize(
-    "secrets", list(itertools.permutations(["hunter2", "hunter2-prod", "prod-eu"]))
-)
-@pytest.mark.parametrize(
+@for_each("secrets", list(itertools.permutations(["hunter2", "hunter2-prod", "prod-eu"])))
+@for_each(
     ("text", "shown"),
     [
         ("of hunter2-prod here", "of [hidden] here"),

@@ -11,6 +11,7 @@ import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.conftest import for_each
 
 from keyturn import Secret, Token
 from keyturn._tokens.entries import TokenEntry, entry_from_json, entry_to_json
@@ -39,7 +40,7 @@ SHOWN: list[Callable[[object], str]] = [
 
 
 @pytest.mark.parametrize("value", [SECRET, TOKEN], ids=["secret", "token"])
-@pytest.mark.parametrize("show", SHOWN)
+@for_each("show", SHOWN)
 def test_no_string_form_of_a_secret_shows_it(value: object, show: Callable[[object], str]) -> None:
     """It would get into a log."""
     assert CANARY not in show(value)
@@ -74,7 +75,7 @@ WAYS: list[Callable[[object], object]] = [
     [SECRET, TOKEN, EncryptedStore(MemoryStore(), EncryptedStore.generate_key())],
     ids=["secret", "token", "encrypted store"],
 )
-@pytest.mark.parametrize("way", WAYS)
+@for_each("way", WAYS)
 def test_no_way_of_serializing_it_gives_it_away(
     value: object, way: Callable[[object], object]
 ) -> None:

@@ -10,6 +10,7 @@ import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.conftest import for_each
 
 import keyturn
 from keyturn import errors
@@ -150,7 +151,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("values", "problem"), REFUSED)
+@for_each(("values", "problem"), REFUSED)
 def test_wrong_value_is_refused_by_reader_and_schema(values: dict[str, Any], problem: str) -> None:
     """A mistake would be found by one of the two only, or not be understood."""
     given_values = {name: value for name, value in (GOOD | values).items() if value is not ...}
@@ -159,10 +160,8 @@ def test_wrong_value_is_refused_by_reader_and_schema(values: dict[str, Any], pro
     assert not VALIDATOR.is_valid(given_values)
 
 
-@pytest.mark.parametrize(
-    "text", [" x", "x ", "a\nb", "a\rb", "a\x00b", "a\x1b[0m", "\ud800", "\u2028"]
-)
-@pytest.mark.parametrize("name", ["client_id", "client_secret", "spare_secret"])
+@for_each("text", [" x", "x ", "a\nb", "a\rb", "a\x00b", "a\x1b[0m", "\ud800", "\u2028"])
+@for_each("name", ["client_id", "client_secret", "spare_secret"])
 def test_string_is_one_printable_line(name: str, text: str) -> None:
     """A secret read with its line's end would be refused by the server for no visible reason."""
     expected = f"{name}: must be one line, without spaces around it"
@@ -228,9 +227,9 @@ def test_what_the_reader_accepts_the_schema_accepts(values: dict[str, Any]) -> N
 CANARY = "c4nary-v4lue"
 
 
-@pytest.mark.parametrize("name", [*SCHEMA["properties"], "unknown"])
-@pytest.mark.parametrize("shape", [str, lambda text: [text], lambda text: {"x": text}])
-@pytest.mark.parametrize("around", ["{}", "{} ", "{}\n", "\u00e9{}"])
+@for_each("name", [*SCHEMA["properties"], "unknown"])
+@for_each("shape", [str, lambda text: [text], lambda text: {"x": text}])
+@for_each("around", ["{}", "{} ", "{}\n", "\u00e9{}"])
 def test_no_value_shows_in_a_mistake(name: str, shape: Any, around: str) -> None:
     """A secret written into the wrong field would get into logs."""
     values = GOOD | {name: shape(around.format(CANARY))}
@@ -454,7 +453,7 @@ EXAMPLES: list[tuple[str, dict[str, Any], bool]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "values", "right"), EXAMPLES)
+@for_each(("name", "values", "right"), EXAMPLES)
 def test_schema_and_reader_of_a_provider_agree(
     name: str, values: dict[str, Any], right: bool
 ) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.conftest import for_each
 
 import keyturn
 from keyturn import errors
@@ -263,8 +264,8 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize(("template", "words"), MISTAKES.items())
-@pytest.mark.parametrize(
+@for_each(("template", "words"), MISTAKES.items())
+@for_each(
     "datum",
     ["parameters", "token_headers", "api_headers", "assertion_claims", "assertion_audience"],
 )
@@ -279,8 +280,8 @@ def test_template_with_a_mistake_is_reported(datum: str, template: str, words: s
     assert len(caught.value.problems) == 1
 
 
-@pytest.mark.parametrize("datum", ["token_url", "api_url", "revocation_url"])
-@pytest.mark.parametrize(
+@for_each("datum", ["token_url", "api_url", "revocation_url"])
+@for_each(
     ("template", "words"),
     [
         ("https://acme.example/{client_secret}", "a secret, which must not be in an address"),

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from tests.conftest import for_each
 
 import keyturn
 from keyturn._http.urls import (
@@ -60,8 +61,8 @@ BAD_LABELS = [
 ]
 
 
-@pytest.mark.parametrize("bad", BAD_LABELS)
-@pytest.mark.parametrize(("name", "length"), [("client", 63), ("region", 59)])
+@for_each("bad", BAD_LABELS)
+@for_each(("name", "length"), [("client", 63), ("region", 59)])
 def test_bad_label_is_refused_with_its_setting_named(name: str, length: int, bad: str) -> None:
     """Who controls a tenant's name would get the secret sent to a host of their choice."""
     settings: dict[str, Any] = {"client": "acme", "environment": "stage"}
@@ -141,7 +142,7 @@ GOOD_URLS = [
 ]
 
 
-@pytest.mark.parametrize("url", GOOD_URLS)
+@for_each("url", GOOD_URLS)
 def test_good_url_is_accepted(url: str) -> None:
     """A user could not name a right address."""
     assert url_problem(url) is None
@@ -215,7 +216,7 @@ BAD_URLS = [
 ]
 
 
-@pytest.mark.parametrize("url", BAD_URLS)
+@for_each("url", BAD_URLS)
 def test_bad_url_is_refused(url: str) -> None:
     """A secret would be sent in the clear, or where another parser thinks it should go."""
     assert url_problem(url) is not None
@@ -305,7 +306,7 @@ def test_patterns_of_schemas_say_what_the_checks_say(text: str) -> None:
 HOSTS = ["a.example", "1.2.3.4", "1.2.3", "a.0x7f", "[::1]", "[::2]", "LocalHost", "127.0.0.256"]
 
 
-@pytest.mark.parametrize("url", [*GOOD_URLS, *BAD_URLS])
+@for_each("url", [*GOOD_URLS, *BAD_URLS])
 def test_pattern_of_a_url_says_of_the_table_what_the_check_says(url: str) -> None:
     """A form made from a schema would take an address that is refused later."""
     assert (url_problem(url) is None) == bool(re.fullmatch(url_pattern(), url))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
+from tests.conftest import for_each
 
 import keyturn
 from keyturn._cli.commands import exit_code
@@ -119,7 +120,7 @@ def test_data_of_a_provider_are_the_declared_ones() -> None:
 LINK_REGEX = re.compile(r"\[[\w-]+\]\(([\w./-]+)\)")
 
 
-@pytest.mark.parametrize("name", [*DATA, "settings"])
+@for_each("name", [*DATA, "settings"])
 def test_each_datum_of_a_provider_has_a_real_user(name: str) -> None:
     """A datum would be there that no platform needs, or have no example."""
     row = next(row for row in rows(page_text("api")) if f"`{name}`" in row[0] and len(row) == 4)
@@ -128,7 +129,7 @@ def test_each_datum_of_a_provider_has_a_real_user(name: str) -> None:
     assert any(re.search(rf"^\s*\[?(?:provider\.)?{name}\b", text, re.MULTILINE) for text in linked)
 
 
-@pytest.mark.parametrize(
+@for_each(
     "cls",
     [
         keyturn.Connection,

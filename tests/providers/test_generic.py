@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from tests.conftest import for_each
 
 import keyturn
 from keyturn import errors
@@ -62,7 +63,7 @@ def problems(load: Callable[..., keyturn.Connection], *given: Any) -> list[str]:
 OWN = {"name", "title", "token_url", "api_url", "rate_limit"}
 
 
-@pytest.mark.parametrize("name", sorted(DATA.keys() - OWN))
+@for_each("name", sorted(DATA.keys() - OWN))
 def test_every_datum_is_a_setting_with_the_same_default(name: str) -> None:
     """A platform that needs it could not be described, or would behave in another way."""
     settings = keyturn.provider("generic").settings(token_url=ADDRESS)

@@ -13,6 +13,7 @@ import pytest
 import requests
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.conftest import for_each
 
 import keyturn
 from keyturn._http.urls import LABEL_PATTERN, domain_pattern, url_pattern
@@ -114,8 +115,8 @@ def test_every_setting_that_names_a_host_is_known_here() -> None:
 
 
 @pytest.mark.usefixtures("no_network")
-@pytest.mark.parametrize(("provider", "setting"), LABELS + DOMAINS)
-@pytest.mark.parametrize("value", HOST_VALUES)
+@for_each(("provider", "setting"), LABELS + DOMAINS)
+@for_each("value", HOST_VALUES)
 def test_hostile_host_value_is_refused_by_its_setting(
     provider: str, setting: str, value: str
 ) -> None:
@@ -127,8 +128,8 @@ def test_hostile_host_value_is_refused_by_its_setting(
 
 
 @pytest.mark.usefixtures("no_network")
-@pytest.mark.parametrize(("provider", "setting"), URLS)
-@pytest.mark.parametrize("value", URL_VALUES)
+@for_each(("provider", "setting"), URLS)
+@for_each("value", URL_VALUES)
 def test_hostile_url_is_refused_by_its_setting(provider: str, setting: str, value: str) -> None:
     """The secret would be sent in the clear, or where another parser thinks it should go."""
     (problem,) = problems(provider, **{setting: value})

@@ -14,6 +14,7 @@ import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.conftest import for_each
 
 import keyturn
 from keyturn.stores import EncryptedStore
@@ -192,13 +193,13 @@ def test_every_setting_is_known_to_matter_or_not() -> None:
         assert names == EFFECTIVE[provider].keys() | CONTEXT[provider].keys()
 
 
-@pytest.mark.parametrize(("provider", "setting", "value"), changes(EFFECTIVE))
+@for_each(("provider", "setting", "value"), changes(EFFECTIVE))
 def test_effective_setting_gives_another_key(provider: str, setting: str, value: object) -> None:
     """Two accounts would share a token."""
     assert fingerprint(provider) != fingerprint(provider, **{setting: value})
 
 
-@pytest.mark.parametrize(("provider", "setting", "value"), changes(CONTEXT))
+@for_each(("provider", "setting", "value"), changes(CONTEXT))
 def test_context_of_a_call_gives_the_same_key(provider: str, setting: str, value: object) -> None:
     """One account would request one more token for each application."""
     assert fingerprint(provider) == fingerprint(provider, **{setting: value})
