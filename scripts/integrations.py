@@ -17,7 +17,8 @@ CLIENT_RESULTS = sorted((RESULTS / "clients").glob("*.json"))
 INTRODUCTION = """# Platforms that keyturn runs in
 
 Each row is from a run of `make test-platforms`. The platform, in its own environment, calls the
-emulator's API with a connection of keyturn. In mid-run, the API revokes all tokens.
+emulator's API with a connection of keyturn. In mid-run, the API revokes all tokens. kubectl calls a
+server of the test, which asks the emulator about each token.
 
 - **lines**: how many lines of your code exist for keyturn alone.
 - **401 healed**: whether no caller saw a 401 after the revocation.
@@ -41,7 +42,11 @@ sends a wrong secret. It connects to no other host.
 """
 CLIENTS_HEAD = ("client", "version", "accounts", "metadata", "keys", "wrong secret")
 HEAD = ("platform", "version", "extension point", "lines", "401 healed", "parallel", "secrets")
-NOT_INSTALLED: dict[str, str] = {}
+NOT_INSTALLED: dict[str, str] = {
+    "Bazel": "credential helpers need Bazel 7; Debian 12 has 4.2.3, npm has 2.1.0, and PyPI has "
+    "none. Tests run `keyturn token --format credential-helper` with the requests and responses of "
+    "[Bazel's proposal](https://github.com/bazelbuild/proposals/blob/main/designs/2022-06-07-bazel-credential-helpers.md).",
+}
 
 
 def page() -> str:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 NOT_RUN = {
     "packaging": "tests/release and .ci/run install and start what is shown",
-    "kubernetes": "needs a cluster; the command in it is run on the same page",
+    "kubernetes": "tests/integrated runs kubectl with it",
+    "bazel": "no package registry has a Bazel that fits; the helper is run on the same page",
     "container": "tests/servers runs it in a root of its own, without an image",
     "agent": "tests/integrated runs each of these against an agent",
     "clients": "tests/integrated runs each of these libraries against the emulator",

@@ -28,7 +28,7 @@ def token(arguments: argparse.Namespace) -> None:
         stale = _unusable_token(arguments, connection)
         if arguments.format == "credential-helper":
             _check_requested_uri(connection, sys.stdin.read(_MAX_INPUT))
-        token = connection.token(stale=stale)
+        token = _token(arguments, connection, stale)
         print(FORMATS[arguments.format](connection, token), file=arguments.out, flush=True)
 
 
@@ -56,6 +56,15 @@ def forget(arguments: argparse.Namespace) -> None:
             manager_of(connection).forget_rate_limits()
         check_store(connection)
     print("forgotten.", file=sys.stderr)
+
+
+def _token(arguments: argparse.Namespace, connection: Connection, stale: Token | None) -> Token:
+    if arguments.format != "exec-credential":
+        return connection.token(stale=stale)
+    # socket and hashlib are imported when they are needed.
+    from keyturn._cli.exec_plugin import token_for_client
+
+    return token_for_client(connection, stale)
 
 
 def _unusable_token(arguments: argparse.Namespace, connection: Connection) -> Token | None:
