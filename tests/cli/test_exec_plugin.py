@@ -2,89 +2,115 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from keyturn.testing import Emulator
 
     from .conftest import Result
 
     Keyturn = Callable[..., Result]
+    Ask = Callable[..., str]
 
-INIT = 1
 NO_PROCESS = 2**31 - 2
 
 
 @pytest.fixture
-def client(monkeypatch: pytest.MonkeyPatch, keyturn: Keyturn) -> Callable[..., str]:
-    """Give a function that runs keyturn as the plugin of a client, and returns the token."""
-    monkeypatch.setenv("KUBERNETES_EXEC_INFO", "{}")
+def ask(monkeypatch: pytest.MonkeyPatch, keyturn: Keyturn) -> Ask:
+    """Give a function that runs keyturn as the plugin of a process, and returns the token."""
 
-    def ask(pid: int = os.getpid(), name: str = "shop", *options: str) -> str:
+    def token(pid: int, name: str = "shop", *options: str) -> str:
         monkeypatch.setattr("os.getppid", lambda: pid)
         found = keyturn("token", name, "--format", "exec-credential", *options).json()
         return str(found["status"]["token"])
 
-    return ask
+    return token
+
+
+@pytest.fixture
+def start_kubectl(tmp_path: Path) -> Iterator[Callable[[], int]]:
+    """Give a function that starts a process of this name, and returns its pid."""
+    program = tmp_path / "kubectl"
+    program.symlink_to(sys.executable)
+    with contextlib.ExitStack() as processes:
+
+        def start() -> int:
+            command = [program, "-ISc", "print(); input()"]
+            pipe = subprocess.PIPE
+            process = processes.enter_context(
+                subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
+            )
+            # It has the name when it prints.
+            assert process.stdout is not None
+            process.stdout.read(1)
+            processes.callback(process.communicate)
+            return process.pid
+
+        yield start
 
 
 @pytest.mark.usefixtures("shop")
-def test_client_that_asks_again_gets_another_token(
-    emulator: Emulator, client: Callable[..., str]
+def test_kubectl_that_asks_again_gets_another_token(
+    emulator: Emulator, ask: Ask, start_kubectl: Callable[[], int]
 ) -> None:
     """kubectl would get the refused token until its renewal point, or each kubectl a new one."""
-    first = client()
-    assert client(INIT) == first
+    kubectl, other = start_kubectl(), start_kubectl()
+    first = ask(kubectl)
+    assert ask(other) == first
     emulator.revoke_tokens("orocommerce")
 
-    second = client()
+    second = ask(kubectl)
 
     assert second != first
     # It met the same revocation.
-    assert client(INIT) == second
+    assert ask(other) == second
     assert emulator.token_requests("orocommerce") == 2
-    assert client(INIT) != second
+    assert ask(other) != second
 
 
 @pytest.mark.usefixtures("shop")
-def test_process_that_is_no_client_of_kubernetes_gets_the_same_token(
-    emulator: Emulator, client: Callable[..., str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A script that prints the format twice would request two tokens."""
-    assert client(NO_PROCESS) == client(NO_PROCESS)
-    monkeypatch.delenv("KUBERNETES_EXEC_INFO")
-    assert client() == client()
+@pytest.mark.parametrize("pid", [os.getpid(), NO_PROCESS])
+def test_other_programs_get_the_same_token(pid: int, emulator: Emulator, ask: Ask) -> None:
+    """A program that reads its configuration again would request a token each time."""
+    assert ask(pid) == ask(pid)
     assert emulator.token_requests("orocommerce") == 1
 
 
 @pytest.mark.usefixtures("shop")
-def test_client_may_ask_for_a_new_token_in_so_many_words(
-    emulator: Emulator, client: Callable[..., str]
+def test_renew_is_one_request(
+    emulator: Emulator, ask: Ask, start_kubectl: Callable[[], int]
 ) -> None:
     """`--renew` would request two tokens, or none."""
-    first = client()
+    kubectl = start_kubectl()
+    first = ask(kubectl)
 
-    assert client(os.getpid(), "shop", "--renew") != first
+    assert ask(kubectl, "shop", "--renew") != first
     assert emulator.token_requests("orocommerce") == 2
 
 
-def test_client_may_use_two_connections(
-    emulator: Emulator, configure: Callable[..., object], client: Callable[..., str]
+def test_kubectl_may_use_two_connections(
+    emulator: Emulator,
+    configure: Callable[..., object],
+    ask: Ask,
+    start_kubectl: Callable[[], int],
 ) -> None:
-    """A client of two clusters would never learn that a token was refused."""
-    configure(
-        **{
-            side: {"provider": "orocommerce", **emulator.settings("orocommerce", side=side)}
-            for side in ("backoffice", "storefront")
-        }
-    )
-    before = [client(os.getpid(), side) for side in ("backoffice", "storefront")]
-    after = [client(os.getpid(), side) for side in ("backoffice", "storefront")]
+    """A connection's token would be taken for refused when another's is asked for, or never."""
+    kubectl, sides = start_kubectl(), ("backoffice", "storefront")
+    settings = {side: emulator.settings("orocommerce", side=side) for side in sides}
+    configure(**{side: {"provider": "orocommerce", **settings[side]} for side in sides})
+
+    before = [ask(kubectl, side) for side in sides]
+    assert emulator.token_requests("orocommerce") == 2
+    after = [ask(kubectl, side) for side in sides]
 
     assert not set(before) & set(after)
     assert emulator.token_requests("orocommerce") == 4

@@ -1,10 +1,9 @@
-"""A Kubernetes client that runs `keyturn token`: how it shows that a token was refused.
+"""kubectl runs `keyturn token`: how it shows that a token was refused.
 
-client-go runs its credential plugin once, and again after a 401, without a word about the reason
+kubectl runs its credential plugin once, and again after a 401, without a word about the reason
 (https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins).
-So a process that has got the current token, and asks again, had it refused. The store has which
-token a process has got. A program that uses one connection for two clusters asks twice, too: it
-causes one token request more.
+So if a process of kubectl has got the current token, and asks again, an API has refused it. The
+store has which token a process has got. Other programs may ask again for any other reason.
 """
 
 from __future__ import annotations
@@ -23,14 +22,14 @@ if TYPE_CHECKING:
     from keyturn._token import Token
 
 
-def token_for_client(connection: Connection, stale: Token | None) -> Token:
-    """Return a token, another than the one that the client has got before.
+def token_for_kubectl(connection: Connection, stale: Token | None) -> Token:
+    """Return a token, another than the one that the same process of kubectl has got before.
 
     Args:
         connection: The connection.
         stale: A token that must not be returned, if that is known.
     """
-    key = _key_of_client(connection.name)
+    key = _key_of_kubectl(connection.name)
     if key is None:
         return connection.token(stale=stale)
     store = manager_of(connection).acquisition.store
@@ -42,18 +41,22 @@ def token_for_client(connection: Connection, stale: Token | None) -> Token:
     return token
 
 
-def _key_of_client(name: str) -> str | None:
-    """Return the store's key for the client that runs this process, or None if it is unknown."""
-    if "KUBERNETES_EXEC_INFO" not in os.environ:
-        return None
+def _key_of_kubectl(name: str) -> str | None:
+    """Return the store's key for the kubectl that runs this process, or None if none does.
+
+    Args:
+        name: The connection's name.
+    """
     parent = os.getppid()
     try:
-        # Its start time, field 22 (proc(5)): another process may get the same pid later.
-        fields = Path(f"/proc/{parent}/stat").read_bytes().rpartition(b")")[2].split()
+        # Fields 2, the name, and 22, the start time: another process may get the pid (proc(5)).
+        _, _, rest = Path(f"/proc/{parent}/stat").read_bytes().partition(b"(kubectl) ")
     except OSError:
         return None
-    client = f"{socket.gethostname()} {parent} {fields[19].decode()} {name}"
-    return f"client-{hashlib.sha256(client.encode()).hexdigest()}"
+    if not rest:
+        return None
+    kubectl = f"{socket.gethostname()} {parent} {rest.split()[19].decode()} {name}"
+    return f"kubectl-{hashlib.sha256(kubectl.encode()).hexdigest()}"
 
 
 def _digest(token: Token) -> str:

@@ -62,9 +62,9 @@ def _token(arguments: argparse.Namespace, connection: Connection, stale: Token |
     if arguments.format != "exec-credential":
         return connection.token(stale=stale)
     # socket and hashlib are imported when they are needed.
-    from keyturn._cli.exec_plugin import token_for_client
+    from keyturn._cli.exec_plugin import token_for_kubectl
 
-    return token_for_client(connection, stale)
+    return token_for_kubectl(connection, stale)
 
 
 def _unusable_token(arguments: argparse.Namespace, connection: Connection) -> Token | None:
