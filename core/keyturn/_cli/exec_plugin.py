@@ -9,6 +9,7 @@ store has which token a process has got. Other programs may ask again for any ot
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import socket
 from pathlib import Path
@@ -34,10 +35,10 @@ def token_for_kubectl(connection: Connection, stale: Token | None) -> Token:
         return connection.token(stale=stale)
     store = manager_of(connection).acquisition.store
     current = stale or current_token(connection)
-    if current is not None and store.read(key) == _digest(current):
+    if current is not None and store.read(key) == _entry(current):
         stale = current
     token = connection.token(stale=stale)
-    store.write(key, _digest(token), token.expires_at)
+    store.write(key, _entry(token), token.expires_at)
     return token
 
 
@@ -59,5 +60,6 @@ def _key_of_kubectl(name: str) -> str | None:
     return f"kubectl-{hashlib.sha256(kubectl.encode()).hexdigest()}"
 
 
-def _digest(token: Token) -> str:
-    return hashlib.sha256(token.access_token.encode()).hexdigest()
+def _entry(token: Token) -> str:
+    digest = hashlib.sha256(token.access_token.encode()).hexdigest()
+    return json.dumps({"v": 1, "token": digest})
