@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -36,7 +37,7 @@ def test_help_of_each_command_describes_everything(keyturn: Keyturn, name: str) 
 
     assert (found.code, found.err) == (0, "")
     assert found.out == keyturn(*name.split(), "--help").out
-    assert f"documentation: {DOCUMENTATION}\n" in found.out
+    assert f"documentation: {DOCUMENTATION}#keyturn-" in found.out
     assert f"keyturn {name}" in found.out.partition("\nexamples:\n")[2]
     assert all(options["help"] for options in COMMANDS[name].arguments.values())
 
@@ -45,8 +46,7 @@ def test_each_example_is_one_that_keyturn_takes() -> None:
     """A user would copy an example that fails."""
     for each in (KEYTURN, *ABOUT.values()):
         for example in each.examples:
-            command = example.removeprefix('eval "$(').removesuffix(')"').split(" | ")
-            (own,) = [part for part in command if part.startswith("keyturn ")]
+            (own,) = re.findall(r'(?:^|\$\()(keyturn (?:(?! \| |\)").)*)', example)
             words = own.replace("'{\"data\": {}}'", "{}").replace("'", "").split()[1:]
             assert make_parser().parse_args(words).command
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     import argparse
 
-DOCUMENTATION: Final = "https://keyturn.example/reference/command-line/"
+DOCUMENTATION: Final = "https://keyturn.github.io/keyturn/reference/command-line.html"
 _EXIT_CODES: Final = """
 exit codes: 0 done, 2 usage or configuration, 3 credentials or scope refused, 4 rate limited,
 5 endpoint or network, 130 interrupted, 1 any other failure
@@ -57,6 +57,15 @@ ABOUT: Final = {
         "The secrets that keyturn keeps for it are deleted too. Comments and formatting of the "
         "rest stay. To end its token as well, run keyturn revoke before.",
         ("keyturn connections remove shop",),
+    ),
+    "config path": About(
+        "It is the path of --config, else of KEYTURN_CONFIG, else in the user's directory.",
+        ("keyturn config path", '${EDITOR:-vi} "$(keyturn config path)"'),
+    ),
+    "config show": About(
+        "The source is the file, an environment variable, or the default. No secret is shown, and "
+        "none is read: only the reference to it.",
+        ("keyturn config show", "keyturn config show shop --format json"),
     ),
     "check": About(
         "All connections are checked at the same time. The exit code is the highest of them. With "
@@ -177,4 +186,5 @@ def help_ending(command: str) -> str:
     """Return the examples of a command, "" for keyturn, and where its documentation is."""
     listed = "".join(f"  {example}\n" for example in about(command).examples)
     codes = "" if command else _EXIT_CODES
-    return f"\nexamples:\n{listed}{codes}\ndocumentation: {DOCUMENTATION}\n"
+    section = f"#keyturn-{command.replace(' ', '-')}" if command else ""
+    return f"\nexamples:\n{listed}{codes}\ndocumentation: {DOCUMENTATION}{section}\n"

@@ -42,14 +42,14 @@ def init(arguments: argparse.Namespace) -> None:
             hint="Use keyturn connections add NAME PROVIDER --set SETTING=VALUE.",
         )
     configured = _config.read(arguments.config, may_be_new=True)
-    questions.say(f"This adds a connection to {_path(configured)}.")
+    questions.say(f"This adds a connection to {configured.file()}.")
     connections_add(arguments)
 
 
 def connections_add(arguments: argparse.Namespace) -> None:
     """Add a connection to the configuration file, after one token request."""
     configured = _config.read(arguments.config, may_be_new=True)
-    path = _path(configured)
+    path = configured.file()
     provider = arguments.provider or _ask_provider()
     schema = chosen_provider(provider, path).settings_schema()
     name = arguments.new_name or questions.ask("Name of the connection", provider)
@@ -84,13 +84,7 @@ def connections_list(arguments: argparse.Namespace) -> None:
 def connections_remove(arguments: argparse.Namespace) -> None:
     """Remove a connection from the configuration file, with the secrets kept for it."""
     configured = _config.read(arguments.config)
-    name, path = arguments.name, _path(configured)
-    if name not in configured.connections:
-        raise errors.ConfigurationError(
-            f"no connection is named {name!r}.{did_you_mean(name, configured.connections)}",
-            hint=f"Configured in {configured.origin}: "
-            f"{', '.join(sorted(configured.connections)) or 'none'}.",
-        )
+    name, path = configured.find(arguments.name), configured.file()
     change_file(path, lambda text: without_table(text, name))
     others = [
         setting.value
@@ -102,20 +96,6 @@ def connections_remove(arguments: argparse.Namespace) -> None:
         if setting.value not in others and (problem := discard(path, name, setting.value)):
             questions.say(f"keyturn: {escaped(problem)}.")
     questions.say(f"keyturn: connection {name} is removed from {escaped(str(path))}.")
-
-
-def _path(configured: Configuration) -> Path:
-    """Return the configuration file.
-
-    Raises:
-        keyturn.errors.ConfigurationError: This user has no directory for it.
-    """
-    if configured.path is None:
-        raise errors.ConfigurationError(
-            "this user has no home directory for a configuration file.",
-            hint="Set KEYTURN_CONFIG, or --config, to a file.",
-        )
-    return configured.path
 
 
 def _ask_provider() -> str:
@@ -239,7 +219,9 @@ def _correct(
     for problem in problems:
         setting = problem.path.removeprefix(f"connections.{name}.")
         if setting not in schema["properties"]:
-            raise errors.ConfigurationError("the configuration has mistakes:", problems=problems)
+            raise errors.ConfigurationError(
+                f"the configuration ({path}) has mistakes:", problems=problems
+            )
         questions.say(f"\n{problem}")
         discard(path, name, table.pop(setting, None))
         questions.ask_setting(name, setting, schema, table, path)

@@ -93,6 +93,13 @@ COMMANDS: dict[str, Command] = {
     "connections remove": Command(
         "connections", "Remove a connection from the configuration file", _NAME
     ),
+    "config": Command("", "Show the configuration", {}),
+    "config path": Command("config", "Print where the configuration file is, or would be", {}),
+    "config show": Command(
+        "config",
+        "Show each value of the configuration, and where it comes from",
+        {"name": {"metavar": "NAME", "nargs": "?", "help": "show only this connection"}, **_TABLE},
+    ),
     "check": Command(
         "overview",
         "Check the configuration, and get a token for each connection",

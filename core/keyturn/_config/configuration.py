@@ -90,8 +90,25 @@ class Configuration:
         raw = self.connections[name].get("provider")
         return str(raw.value) if raw is not None else ""
 
-    def open(self, name: str) -> Connection:
-        """Return the connection of a name; see `keyturn.load_connection`."""
+    def file(self) -> Path:
+        """Return the path of the configuration file.
+
+        Raises:
+            keyturn.errors.ConfigurationError: This user has no directory for it.
+        """
+        if self.path is None:
+            raise errors.ConfigurationError(
+                "this user has no home directory for a configuration file.",
+                hint="Set KEYTURN_CONFIG, or --config, to a file.",
+            )
+        return self.path
+
+    def find(self, name: str) -> str:
+        """Return the name of a connection as it is configured.
+
+        Raises:
+            keyturn.errors.ConfigurationError: There is no such connection.
+        """
         if not isinstance(name, str):
             raise errors.ConfigurationError("a connection's name must be a string.")
         names = {variable_name(known): known for known in self.connections}
@@ -101,7 +118,11 @@ class Configuration:
                 hint=f"Configured in {self.origin}: "
                 f"{', '.join(sorted(self.connections)) or 'none'}.",
             )
-        name = names[variable_name(name)]
+        return names[variable_name(name)]
+
+    def open(self, name: str) -> Connection:
+        """Return the connection of a name; see `keyturn.load_connection`."""
+        name = self.find(name)
         self._raise_if(self._problems([name]))
         raw = self.connections[name]
         provider = chosen_provider(raw["provider"].value, self.path)
