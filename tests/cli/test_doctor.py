@@ -5,18 +5,25 @@ from __future__ import annotations
 import hmac
 import importlib.util
 import os
+import platform
 import pwd
+import socket
+import ssl
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import trustme
 
 from keyturn.stores import MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from tests.conftest import RawServer
 
     from keyturn.testing import Emulator
 
@@ -255,6 +262,11 @@ def test_certificates_and_proxies(
         shop=account | {"url": "https://shop.example"},
         direct=account | {"url": "https://shop.localhost"},
     )
+
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
     monkeypatch.setenv("HTTPS_PROXY", "http://user:s3cret@proxy.example:3128")
     monkeypatch.setenv("NO_PROXY", "localhost")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "nonesuch.pem"))
@@ -274,6 +286,61 @@ def test_certificates_and_proxies(
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
     monkeypatch.setenv("HTTPS_PROXY", "proxy.example:s3cret")
     code, rows = examine()
-    assert (code, rows["proxy"]["result"]) == (2, "failed")
+    assert (code, rows["proxy"]["result"]) == (5, "failed")
     assert rows["certificate authorities"]["found"] == f"{tmp_path} (SSL_CERT_DIR)"
+    endpoint = rows["endpoint https://shop.localhost"]
+    assert "its name can't be resolved (Name or service not known)" in endpoint["found"]
     assert "s3cret" not in str(rows)
+
+
+def test_each_token_endpoint_is_connected_to(
+    serve: Callable[..., RawServer],
+    configure: Callable[..., Path],
+    examine: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    refused_port: int,
+) -> None:
+    """A firewall, or a certificate that is not trusted, would show at the first token request."""
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    received: list[bytes] = []
+
+    def secured(_: RawServer, connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as stream:
+            received.append(stream.recv(1))
+
+    port = serve(secured).port
+    account = {"provider": "orocommerce", "client_id": "a", "client_secret": "made-up"}
+    configure(
+        secured=account | {"url": f"https://127.0.0.1:{port}"},
+        again=account | {"url": f"https://127.0.0.1:{port}", "client_id": "b"},
+        away=account | {"url": f"http://127.0.0.1:{refused_port}"},
+    )
+    code, rows = examine()
+    assert code == 5
+    assert "is not trusted" in rows[f"endpoint https://127.0.0.1:{port}"]["found"]
+    away = rows[f"endpoint http://127.0.0.1:{refused_port}"]
+    assert "Connection refused" in away["found"]
+    assert "Check that a server listens" in away["fix"]
+
+    authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
+    monkeypatch.setenv("KEYTURN_CA_FILE", str(tmp_path / "authority.pem"))
+    _, rows = examine()
+    found = rows[f"endpoint https://127.0.0.1:{port}"]
+    assert (found["result"], found["found"]) == ("ok", "a connection and TLS; nothing was sent")
+    assert {*received} <= {b""}
+
+
+def test_clock_and_keyring_are_examined(examine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A laptop that was suspended, or a missing keyring, would have to be guessed."""
+    _, rows = examine()
+    assert rows["clock"]["found"] == "CLOCK_BOOTTIME, which counts suspended time"
+    assert rows["keyring"]["result"] == "ok"
+
+    monkeypatch.delattr(time, "CLOCK_BOOTTIME")
+    monkeypatch.setattr(platform, "system", lambda: "Darwin")
+    assert examine()[1]["clock"]["result"] == "ok"
+    monkeypatch.setattr(platform, "system", lambda: "FreeBSD")
+    assert examine()[1]["clock"]["result"] == "limited"

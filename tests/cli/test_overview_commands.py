@@ -129,7 +129,7 @@ def test_check_needs_no_thread(keyturn: Keyturn, monkeypatch: pytest.MonkeyPatch
         def start(self) -> None:
             raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr("keyturn._cli.overview.threading", SimpleNamespace(Thread=NoThread))
+    monkeypatch.setattr("keyturn._cli.parallel.threading", SimpleNamespace(Thread=NoThread))
 
     assert [row["result"] for row in keyturn("check", "--format", "json").json()] == [
         "EndpointUnavailable",

@@ -78,8 +78,9 @@ ABOUT: Final = {
         ("keyturn status", "keyturn status --format json"),
     ),
     "doctor": About(
-        "It examines Python, the system, plugins, the configuration, the stores and each "
-        "connection. It resolves secret references, a command too, and shows no secret.",
+        "It examines Python, the system, plugins, the configuration, the stores, each connection "
+        "and whether its token endpoint can be connected to. It resolves secret references, a "
+        "command too, and shows no secret.",
         ("keyturn doctor", "keyturn doctor --format json"),
     ),
     "token": About(

@@ -9,10 +9,13 @@ import attrs
 
 from keyturn import _config, errors
 from keyturn._cli.commands import FAILED, exit_code, print_rows
+from keyturn._cli.parallel import for_each
 from keyturn._cli.surroundings import Finding, surroundings
 from keyturn._common.names import escaped
+from keyturn._connection import manager_of
 from keyturn._http.proxies import proxy_for
-from keyturn._http.urls import host_of
+from keyturn._http.reach import reach
+from keyturn._http.urls import host_of, origin
 from keyturn._plugins import loading
 from keyturn._plugins.discovery import PLUGINS_GROUP, installed, installed_providers, is_disabled
 from keyturn.stores import MemoryStore
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from keyturn._config.configuration import Configuration
+    from keyturn._http.request import TokenRequest
     from keyturn._plugins.discovery import Installed
     from keyturn.stores import TokenStore
 
@@ -82,8 +86,10 @@ def _configured(config: str | None) -> Iterator[Finding]:
         return
     yield from _configuration(configuration)
     yield from _stores(configuration)
+    requests: dict[str, TokenRequest] = {}
     for name in sorted(configuration.connections):
-        yield _connection(configuration, name)
+        yield _connection(configuration, name, requests)
+    yield from for_each(sorted(requests), lambda origin: _endpoint(origin, requests[origin]))
     if not configuration.connections:
         fix = "Write keyturn.toml, or set KEYTURN_CONNECTIONS__NAME__PROVIDER and its settings."
         yield Finding("connections", "limited", "none is configured", fix)
@@ -138,15 +144,35 @@ def _store(store: TokenStore) -> Finding:
     return Finding(f"store {place(store)}", "ok", "writes, reads, deletes and locks")
 
 
-def _connection(configuration: Configuration, name: str) -> Finding:
-    """Return whether a connection's provider, settings and secrets are there."""
+def _connection(
+    configuration: Configuration, name: str, requests: dict[str, TokenRequest]
+) -> Finding:
+    """Return whether a connection's provider, settings and secrets are there.
+
+    Args:
+        configuration: The configuration.
+        name: The connection.
+        requests: Gets its token request, by the origin of its token endpoint.
+    """
     subject = f"connection {name}"
     try:
         with configuration.open(name) as connection:
-            url = connection.token_request().url
+            request = manager_of(connection).acquisition.latest_request()
+            url = request.url
+            requests.setdefault(origin(url), request)
             proxy = proxy_for(url) if url.startswith("https:") else None
             through = f" through {proxy}" if proxy else ""
             found = f"{connection.provider.name}, asks {host_of(url)}{through}"
             return Finding(subject, "ok", found)
     except errors.KeyturnError as error:
         return _failure(subject, error)
+
+
+def _endpoint(where: str, request: TokenRequest) -> Finding:
+    """Return whether a token endpoint can be connected to; nothing is sent."""
+    try:
+        reach(request, _SECONDS)
+    except errors.KeyturnError as error:
+        return _failure(f"endpoint {where}", error)
+    secured = "a connection and TLS" if where.startswith("https:") else "a connection"
+    return Finding(f"endpoint {where}", "ok", f"{secured}; nothing was sent")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-import threading
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from keyturn import errors
 from keyturn._cli.commands import (
@@ -19,6 +17,7 @@ from keyturn._cli.commands import (
     print_rows,
     report,
 )
+from keyturn._cli.parallel import for_each
 from keyturn._connection import manager_of
 from keyturn._tokens.snapshot import EMPTY
 
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
 
     Describe = Callable[[Connection], Row]
     Described = tuple[Row, errors.KeyturnError | None]
-
-_THREADS: Final = 16
 
 
 def check(arguments: argparse.Namespace) -> int:
@@ -81,7 +78,7 @@ def _print_connections(
             row |= {columns[0]: type(error).__name__, "hint": error.hint or None}
             return row, error
 
-    found = _each(names, described, "connections checked" if describe is _checked else "")
+    found = for_each(names, described, "connections checked" if describe is _checked else "")
     failures = [error for _, error in found if error]
     for error in failures:
         report(error)
@@ -97,45 +94,6 @@ def _print(columns: Sequence[str], rows: list[Row], arguments: argparse.Namespac
             row["expires"] = in_words(seconds) if isinstance(seconds, int) else None
         columns = ["expires" if column == "expires_in" else column for column in columns]
     print_rows(columns, rows, arguments.format, arguments.out)
-
-
-def _each(names: Sequence[str], work: Callable[[str], Described], progress: str) -> list[Described]:
-    """Return what work returns for each name, in their order, several at a time.
-
-    Args:
-        names: The connections.
-        work: What is done with one.
-        progress: What is counted on a terminal; empty for no progress.
-    """
-    # One iterator for all threads: each name goes to one of them.
-    waiting = iter(names)
-    found: dict[str, Described] = {}
-    failures: list[Exception] = []
-
-    def run() -> None:
-        for name in waiting:
-            try:
-                found[name] = work(name)
-            except Exception as error:  # noqa: BLE001 - a defect, raised below
-                failures.append(error)
-            if progress and sys.stderr is not None and sys.stderr.isatty():
-                end = "\r" if len(found) < len(names) else "\r\x1b[K"
-                print(f"{len(found)} of {len(names)} {progress}", end=end, file=sys.stderr)
-
-    threads = [threading.Thread(target=run, daemon=True) for _ in names[1:_THREADS]]
-    started = []
-    try:
-        for thread in threads:
-            thread.start()
-            started.append(thread)
-    except RuntimeError:  # no more threads: this one does the rest
-        pass
-    run()
-    for thread in started:
-        thread.join()
-    if failures:
-        raise failures[0]
-    return [found[name] for name in names]
 
 
 def _checked(connection: Connection) -> Row:

@@ -8,12 +8,14 @@ import importlib.util
 import os
 import platform
 import threading
+import time
 from typing import TYPE_CHECKING, Literal
 from urllib.request import getproxies
 
 import attrs
 
 from keyturn import errors
+from keyturn._cli.secret_places import keyring_problem
 from keyturn._config.directories import user_directory
 from keyturn._http.proxies import proxy_for
 from keyturn._http.tls import trust_source, trusted_context
@@ -54,6 +56,8 @@ def surroundings() -> Iterator[Finding]:
     has_hooks = hasattr(os, "register_at_fork")
     hooks = "os.register_at_fork" if has_hooks else "none: each process is known by its id"
     yield Finding("fork hooks", "ok", hooks)
+    yield _clock()
+    yield _keyring()
     yield _authorities()
     yield _proxy()
 
@@ -113,6 +117,22 @@ def _threads() -> Finding:
         return Finding("threads", "limited", found, fix)
     thread.join()
     return Finding("threads", "ok", f"{threading.active_count()} in this process, and more start")
+
+
+def _clock() -> Finding:
+    """Return whether the clock that tokens expire by goes on while the machine is suspended."""
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return Finding("clock", "ok", "CLOCK_BOOTTIME, which counts suspended time")
+    if platform.system() in {"Darwin", "Windows"}:
+        return Finding("clock", "ok", "the monotonic clock, which counts suspended time")
+    fix = "After a pause, an API may refuse a token once: its 401 renews it."
+    return Finding("clock", "limited", "a monotonic clock that may not count suspended time", fix)
+
+
+def _keyring() -> Finding:
+    problem = keyring_problem()
+    found = f"none ({problem}); secrets may be in files, variables or commands"
+    return Finding("keyring", "ok", found if problem else "keeps the secrets of connections")
 
 
 def _authorities() -> Finding:
