@@ -27,8 +27,8 @@ ensure_venv = test -x $(BIN)/python || $(create_venv) || { rm -f $(BIN)/python*;
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run-demo test test-lowest fuzz coverage check check-format check-lint check-types \
-	check-imports check-locks format bench mutants test-servers test-platforms release-check run-release-check requirements \
-	compile-locks clean
+	check-imports check-locks format bench mutants test-servers test-platforms docs build-docs release-check \
+	run-release-check requirements compile-locks clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -103,6 +103,13 @@ release-check: $(READY) ## Build what a release publishes, install it into empty
 
 run-release-check: $(READY) check-locks
 	@$(BIN)/python scripts/release_check.py
+
+docs: ## Build the documentation site into build/site; a broken link or reference is an error
+	@$(MAKE) --no-print-directory build-docs VENV=.cache/docs LOCK=docs
+
+build-docs: $(READY)
+	$(BIN)/python -m sphinx --builder html --nitpicky --fail-on-warning --keep-going --quiet \
+		--doctree-dir .cache/doctrees docs build/site
 
 requirements: ## Lock the newest, and the lowest, versions of all dependencies again
 	@$(MAKE) --no-print-directory compile-locks VENV=.cache/locks

@@ -52,6 +52,12 @@ LOCKS: Final = {
         ("test",),
         ("--resolution", "lowest-direct"),
     ),
+    # The API reference is read from the imported modules: these extras are what they import.
+    "docs": Lock(
+        ("aiohttp", "httpx2", "opentelemetry", "redis", "requests", "urllib3"),
+        ("build", "docs"),
+        ("--constraint", "requirements/dev.txt"),
+    ),
 }
 
 # Some distributions need a backport on the first patch versions of Python 3.11.

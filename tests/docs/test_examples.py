@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pytest
 
 NOT_RUN = {
+    "before": "code of the library that a reader comes from, as the page says",
     "packaging": "tests/release and .ci/run install and start what is shown",
     "kubernetes": "tests/integrated runs kubectl with it",
     "bazel": "no package registry has a Bazel that fits; the helper is run on the same page",

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import re
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
+import keyturn
+
+REPOSITORY = Path(__file__).parents[2]
 LINK_REGEX = re.compile(r"!?\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 
 
@@ -31,12 +36,25 @@ def test_links_resolve(page: Any) -> None:
 
 
 def test_every_page_is_linked_from_the_contents(pages: list[Any]) -> None:
-    """A reader would not find a page."""
-    contents = next(page for page in pages if page.name == "docs/README.md")
+    """A reader would not find a page: the site's navigation is made of these links."""
+    documentation = {page.path: page for page in pages if page.name.startswith("docs/")}
+    contents = [page for page in documentation.values() if page.path.name == "index.md"]
     linked = {
-        (contents.path.parent / match["target"].partition("#")[0]).resolve()
-        for match in LINK_REGEX.finditer(contents.text)
+        (page.path.parent / match["target"].partition("#")[0]).resolve()
+        for page in contents
+        for match in LINK_REGEX.finditer(page.text)
     }
-    documentation = {page.path for page in pages if page.name.startswith("docs/")}
+    begin = {Path(REPOSITORY, "docs", name) for name in ("README.md", "index.md")}
 
-    assert documentation - linked - {contents.path} == set()
+    assert documentation.keys() - linked - begin == set()
+
+
+def test_every_public_module_is_in_the_api_reference() -> None:
+    """A user would find no description of a module's names on the site."""
+    names = [f"keyturn.{name}" for name in keyturn.__all__]
+    names += [f"keyturn.integrations.{name}" for name in keyturn.integrations.__all__]
+    pages = REPOSITORY.glob("docs/reference/python/*.rst")
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
+    described = set(re.findall(r"^\.\. automodule:: (\S+)$", text, re.MULTILINE))
+
+    assert described == {"keyturn", *(name for name in names if find_spec(name) is not None)}

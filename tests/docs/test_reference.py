@@ -18,6 +18,7 @@ from tests.conftest import for_each
 import keyturn
 from keyturn._cli.commands import exit_code
 from keyturn._cli.token_formats import FORMATS
+from keyturn._http import error_codes
 from keyturn._plugins import hooks
 from keyturn._providers.data import DATA, Datum
 from keyturn._tokens.options import Options
@@ -192,6 +193,38 @@ def test_every_error_is_in_the_table() -> None:
     described = {row[0].strip("`└ ") for row in rows(page_text("errors"))}
 
     assert known.keys() == described
+
+
+def error_sections() -> dict[str, str]:
+    """Return the sections of the page on errors, by their headings."""
+    found = re.split(r"^#{2,3} (.+)$", page_text("errors"), flags=re.MULTILINE)[1:]
+    return dict(zip(found[::2], found[1::2], strict=True))
+
+
+def test_every_class_of_error_has_a_section() -> None:
+    """A user who follows the address of an error would find nothing."""
+    members = vars(keyturn.errors).values()
+    kinds = {each for each in members if inspect.isclass(each) and issubclass(each, Exception)}
+
+    assert {each.__name__ for each in kinds} - error_sections().keys() == set()
+
+
+@pytest.mark.parametrize(
+    "code", sorted(error_codes.OAUTH_CODES | error_codes.UNAVAILABLE_CODES | error_codes.RATE_CODES)
+)
+def test_every_oauth_code_is_described(code: str) -> None:
+    """A user would not find a code, or read of another error than keyturn raises."""
+    sections = error_sections()
+    found = sections.get(code) or next(
+        each for each in sections.values() if f"`{code}`" in each and "The same holds for" in each
+    )
+    raised = error_codes.kind_and_hint(code, 400, "")[0].__name__
+    if code in error_codes.UNAVAILABLE_CODES:
+        raised = "EndpointUnavailable"
+    if code in error_codes.RATE_CODES:
+        raised = "RateLimited"
+
+    assert f"raises `{raised}`" in " ".join(found.split())
 
 
 def test_every_hook_is_described() -> None:

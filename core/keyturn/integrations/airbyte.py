@@ -79,12 +79,12 @@ class KeyturnAuthenticator(KeyturnAuth, DeclarativeAuthenticator):
 
     @property
     def auth_header(self) -> str:
-        """No header that the CDK adds by itself: it would copy that to any URL."""
+        """Empty, since the CDK would copy a header to any URL."""
         return ""
 
     @property
     def token(self) -> str:
-        """No token that the CDK adds by itself."""
+        """Empty, since keyturn adds the token."""
         return ""
 
     def __call__(self, r: PreparedRequest, *given: object) -> PreparedRequest:

@@ -1,0 +1,92 @@
+"""Turns pages that read well on a repository host into those of the site.
+
+The lists of links on the pages named index are the site's navigation. A link that leaves `docs`
+leads to the repository. A comment such as `<!-- site: CHANGELOG.md -->` makes a page show that
+file of the repository instead of its own words.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from sphinx.util import logging
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sphinx.application import Sphinx
+
+# Where the site shows files of the repository's root.
+_PAGES: Final = {
+    "CHANGELOG": "changelog",
+    "CONTRIBUTING": "contributing",
+    "SECURITY": "security-policy",
+}
+_LOGGER: Final = logging.getLogger(__name__)
+_HEADING_REGEX: Final = re.compile(r"^## (?P<title>.+)$")
+_ITEM_REGEX: Final = re.compile(r"^- \[[^\]]+\]\((?P<target>[\w/.-]+)\.(?:md|rst)\)")
+_INCLUDE_REGEX: Final = re.compile(r"^<!-- site: (?P<file>[A-Z]+\.md) -->$", re.MULTILINE)
+_OUTSIDE_REGEX: Final = re.compile(r"\]\((?P<path>(?:\.\./)+[^)#\s]+)(?P<anchor>#[^)\s]*)?\)")
+
+
+def navigation(text: str, *, is_root: bool) -> Iterator[str]:
+    """Yield a table of contents for each section of a page that lists links below it.
+
+    Args:
+        text: The page.
+        is_root: Whether it is the first page, which lists single pages of other sections too.
+    """
+    sections: dict[str, list[str]] = {}
+    title = ""
+    for line in text.splitlines():
+        if heading := _HEADING_REGEX.match(line):
+            title = heading["title"]
+        elif (item := _ITEM_REGEX.match(line)) and not item["target"].startswith(".."):
+            target = item["target"]
+            if not is_root or target.endswith("/index") or "/" not in target:
+                sections.setdefault("" if is_root else title, []).append(target)
+    for caption, targets in sections.items():
+        options = ":hidden:\n" + (f":caption: {caption}\n" if caption else "")
+        yield "\n".join(["", "```{toctree}", f"{options}", *targets, "```", ""])
+
+
+def _included(repository: Path, name: str) -> str:
+    """Return a file of the repository's root, its links seen from `docs`."""
+    text = (repository / name).read_text(encoding="utf-8")
+    links = re.sub(r"\]\((?=[\w.]+(?:/|\.md))", "](../", text)
+    return re.sub(
+        r"\]\(\.\./(?:docs/|(?P<root>CHANGELOG|CONTRIBUTING|SECURITY)(?=\.md))",
+        lambda match: f"]({_PAGES.get(match['root'], '')}",
+        links,
+    )
+
+
+def _read(app: Sphinx, name: str, content: list[str]) -> None:
+    directory = Path(app.srcdir, name).parent
+    repository = Path(app.srcdir).resolve().parent
+
+    def outside(match: re.Match[str]) -> str:
+        path = Path(posixpath.normpath(directory / match["path"]))
+        if path.is_relative_to(app.srcdir):
+            return match[0]
+        if not path.exists():
+            _LOGGER.warning("no such file: %s", match["path"], location=name)
+        kind = "tree" if path.is_dir() else "blob"
+        address = f"{app.config.repository}/{kind}/main/{path.relative_to(repository).as_posix()}"
+        return f"]({address}{match['anchor'] or ''})"
+
+    if included := _INCLUDE_REGEX.search(content[0]):
+        content[0] = _included(repository, included["file"])
+    content[0] = _OUTSIDE_REGEX.sub(outside, content[0])
+    if Path(name).name == "index":
+        content[0] += "\n".join(navigation(content[0], is_root=name == "index"))
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register with Sphinx."""
+    app.add_config_value("repository", "", "env", str)
+    app.connect("source-read", _read)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

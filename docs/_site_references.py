@@ -1,0 +1,88 @@
+"""Resolves the names in annotations and docstrings, as the code writes them.
+
+An annotation may name a class by its short name, or by the private module that defines it: both
+lead to the public name. Names of other distributions have no page here, and get no link.
+"""
+
+from __future__ import annotations
+
+import builtins
+import collections.abc
+import importlib.util
+import sys
+import types
+import typing
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from docutils.nodes import Element, Node
+    from sphinx.addnodes import pending_xref
+    from sphinx.application import Sphinx
+    from sphinx.environment import BuildEnvironment
+
+_KNOWN: Final = (builtins, typing, collections.abc, types)
+
+
+def _public_name(env: BuildEnvironment, target: str) -> str | None:
+    """Return the full name of a documented class or function, found by its short name."""
+    short = target.rpartition(".")[2]
+    if "." in target and not target.startswith("keyturn."):
+        return None
+    found = [
+        name
+        for name, each in env.domains["py"].data["objects"].items()
+        if name.rpartition(".")[2] == short and each.objtype in {"class", "exception", "function"}
+    ]
+    return min(found, key=lambda name: (name.count("."), name), default=None)
+
+
+def _is_foreign(app: Sphinx, target: str) -> bool:
+    """Return whether a name belongs to Python or to another distribution."""
+    root, _, rest = target.partition(".")
+    if not rest:
+        return any(hasattr(module, target) for module in _KNOWN)
+    mocked = root in app.config.autodoc_mock_imports
+    return root != "keyturn" and (
+        mocked or root in sys.stdlib_module_names or importlib.util.find_spec(root) is not None
+    )
+
+
+def _resolve(
+    app: Sphinx, env: BuildEnvironment, node: pending_xref, content: Element
+) -> Node | None:
+    if node.get("refdomain") != "py":
+        return None
+    target = node["reftarget"].removeprefix("~")
+    if public := _public_name(env, target):
+        python = env.domains["py"]
+        return python.resolve_xref(env, node["refdoc"], app.builder, "obj", public, node, content)
+    return content if _is_foreign(app, target) else None
+
+
+def _qualify(
+    _app: Sphinx, _kind: str, _name: str, value: object, _options: object, *given: str | None
+) -> tuple[str | None, str | None]:
+    """Name the class that a function returns in full, where its module has imported it."""
+    signature, returned = given
+    found = getattr(value, "__globals__", {}).get(returned)
+    if isinstance(found, type) and found.__module__.startswith("keyturn."):
+        return signature, f"~{found.__module__}.{found.__qualname__}"
+    return signature, returned
+
+
+def _drop_private_bases(
+    _app: Sphinx, _name: str, _value: object, _options: object, bases: list[Any]
+) -> None:
+    """Show public base classes only: users can't import the others."""
+    bases[:] = [base for base in bases if "._" not in f"{getattr(base, '__module__', '')}."]
+    bases[:] = [base for base in bases if not getattr(base, "__name__", "").startswith("_")]
+    if not bases:
+        bases.append(object)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register with Sphinx."""
+    app.connect("missing-reference", _resolve)
+    app.connect("autodoc-process-signature", _qualify)
+    app.connect("autodoc-process-bases", _drop_private_bases)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
