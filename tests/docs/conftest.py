@@ -1,11 +1,11 @@
 """What the tests of the documentation need: its pages, their blocks, and a clean environment.
 
 A page is Markdown. A comment, which readers don't see, may precede a block of code:
-`<!-- setup: emulator -->` starts the emulator, and connects the page's examples to it;
-`<!-- file: keyturn_acme.py -->` writes the block to a file; `<!-- not run: reason -->` is for what
-can't run here, for one of the reasons in `test_examples.py`; `<!-- mistakes: … -->` is for a
-configuration that is meant to be wrong. `<!-- exits with: 1 -->` is the status of a block's last
-command; all others exit with 0.
+`<!-- terminal: 2 -->` is for a command that runs in another terminal, as the page says, until the
+page ends; `<!-- file: keyturn_acme.py -->` writes the block to a file; `<!-- not run: reason -->` is
+for what can't run here, for one of the reasons in `test_examples.py`; `<!-- mistakes: … -->` is for
+a configuration that is meant to be wrong. `<!-- exits with: 1 -->` is the status of a block's last
+command; all others exit with 0. What a page exports in one block is set in those that follow.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 import pytest
@@ -127,35 +127,3 @@ def forget_process() -> None:
     for cached in (plugins.loaded_provider, plugins.plugin_manager):
         cached.cache_clear()
     keyturn.stores._opening.shared_store.cache_clear()  # noqa: SLF001 - only these tests need to
-
-
-@pytest.fixture
-def emulated(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The emulator; what examples connect to is taken there instead.
-
-    An example shows the settings of a real account. Addresses and credentials, and nothing else,
-    are replaced by the emulator's.
-    """
-    with keyturn.testing.Emulator() as emulator:
-        connect = keyturn.connect
-
-        def connect_to_emulator(
-            provider: Any, settings: Any = None, /, **given: Any
-        ) -> keyturn.Connection:
-            if settings is not None:
-                return connect(provider, settings, **given)
-            return connect(provider, **(given | replaced(emulator, provider, given)))
-
-        monkeypatch.setattr(keyturn, "connect", connect_to_emulator)
-        monkeypatch.setattr("keyturn._connection.connect.connect", connect_to_emulator)
-        yield emulator
-
-
-def replaced(emulator: Any, provider: str, given: dict[str, Any]) -> dict[str, Any]:
-    """Return the emulator's addresses and credentials for the account of an example."""
-    if provider not in emulator.providers:
-        return {}
-    variant = {name: given[name] for name in ("kind", "side") if name in given}
-    places = {"client_id", "client_secret", "token_url", "api_url", "url"}
-    settings = emulator.settings(provider, **variant)
-    return {name: value for name, value in settings.items() if name in places}

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.conftest import World
 
+import keyturn
 from keyturn import _config as config
 from keyturn._plugins import loading as plugins
 
@@ -45,14 +46,16 @@ class PageRun:
 
     Args:
         directory: Their working directory.
-        emulator: The emulator that they connect to, or None if they need none.
         environment: Sets an environment variable until the test ends.
+        other_terminals: Ends what blocks for another terminal have started.
     """
 
-    def __init__(self, directory: Path, emulator: Any, environment: Any) -> None:
+    def __init__(
+        self, directory: Path, environment: Any, other_terminals: contextlib.ExitStack
+    ) -> None:
         self._directory = directory
-        self._emulator = emulator
         self._set_variable = environment
+        self._other_terminals = other_terminals
         self._names: dict[str, Any] = {"__name__": "example"}
         self._printed = ""
 
@@ -61,6 +64,9 @@ class PageRun:
         file = block.comments.get("file")
         if file:
             (self._directory / file).write_text(block.text, encoding="utf-8")
+        if "terminal" in block.comments:
+            self._start(block.text)
+            return
         languages = {
             "python": self._check_python if file else self._run_python,
             "console": lambda text: self._run_console(text, block.comments.get("exits with", "0")),
@@ -73,6 +79,35 @@ class PageRun:
         if block.language == "toml" and "mistakes" not in block.comments:
             config.read().check()
 
+    def close(self) -> None:
+        """Stop the emulators that the page's Python left running, as the end of Python would."""
+        for each in self._names.values():
+            if isinstance(each, keyturn.testing.Emulator):
+                each.stop()
+
+    def _start(self, text: str) -> None:
+        """Run a command as in another terminal: until the page ends."""
+        command = ["/bin/bash", "-c", f"exec {text.removeprefix('$ ')}"]
+        started = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        self._other_terminals.enter_context(started)
+        self._other_terminals.callback(started.terminate)
+        assert started.stderr is not None
+        assert "until it is interrupted" in started.stderr.readline()
+
+    def _shell(self, text: str) -> tuple[int, str]:
+        """Run a script; what it exports stays for the blocks that follow, as in one terminal."""
+        exported = self._directory / ".exported"
+        status, output = shell(f'{text}\nenv -0 >"{exported}"')
+        if status == 0:
+            for name, _, value in (
+                each.partition("=") for each in exported.read_text("utf-8").split("\0")
+            ):
+                if name.startswith("KEYTURN_") and os.environ.get(name) != value:
+                    self._set_variable(name, value)
+        return status, output
+
     def _check_python(self, text: str) -> None:
         compile(text, "example", "exec")
 
@@ -83,7 +118,7 @@ class PageRun:
         self._printed = output.getvalue()
 
     def _run_script(self, text: str) -> None:
-        status, self._printed = shell(text)
+        status, self._printed = self._shell(text)
         assert status == 0, self._printed
 
     def _run_console(self, text: str, status: str) -> None:
@@ -92,7 +127,7 @@ class PageRun:
         statuses = [0] * (len(sessions) - 1) + [int(status)]
         for session in sessions:
             command, expected = re.split(r"(?<!\\)\n", session, maxsplit=1)
-            found, self._printed = shell(command)
+            found, self._printed = self._shell(command)
             if expected:
                 self._compare(expected)
             # A reader who runs it sees the status that the page says, or 0.
@@ -107,7 +142,10 @@ class PageRun:
         if "project" in content:
             self._install(content["project"])
         if "connections" in content:
-            self._configure(text, content["connections"])
+            path = self._directory / "keyturn.toml"
+            path.write_text(text, encoding="utf-8")
+            path.chmod(0o600)
+            self._set_variable("KEYTURN_CONFIG", str(path))
 
     def _install(self, project: dict[str, Any]) -> None:
         """Register a distribution's entry points, as its installation would."""
@@ -123,24 +161,6 @@ class PageRun:
         (information / "entry_points.txt").write_text("\n".join(lines), encoding="utf-8")
         # A process that starts after the installation finds it.
         plugins.plugin_manager.cache_clear()
-
-    def _configure(self, text: str, connections: dict[str, Any]) -> None:
-        """Write a configuration, and give its connections the emulator's accounts."""
-        path = self._directory / "keyturn.toml"
-        path.write_text(text, encoding="utf-8")
-        path.chmod(0o600)
-        self._set_variable("KEYTURN_CONFIG", str(path))
-        for name, given in connections.items():
-            if self._emulator is None or given["provider"] not in self._emulator.providers:
-                continue  # it sends nothing, or shows a mistake
-            variant = {key: given[key] for key in ("kind", "side") if key in given}
-            account = self._emulator.settings(given["provider"], **variant)
-            secret = given.get("client_secret")
-            if isinstance(secret, dict) and "env" in secret:
-                self._set_variable(secret["env"], account.pop("client_secret"))
-            prefix = f"KEYTURN_CONNECTIONS__{re.sub('[-.]', '_', name).upper()}__"
-            for key in {"client_id", "client_secret", "token_url", "api_url", "url"} & set(account):
-                self._set_variable(f"{prefix}{key.upper()}", account[key])
 
 
 def shell(script: str) -> tuple[int, str]:
@@ -172,24 +192,22 @@ def test_make_targets_exist(page: Any) -> None:
     assert named <= set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
 
 
-def test_examples(
-    page: Any, place: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_examples(page: Any, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader would copy an example that does not do what it shows."""
     # The pattern finds no indented block.
     assert page.text.count("```") == 2 * len(page.blocks)
-    needs_emulator = any("setup" in block.comments for block in page.blocks)
-    emulator = request.getfixturevalue("emulated") if needs_emulator else None
-    run = PageRun(place, emulator, monkeypatch.setenv)
-    for block in page.blocks:
-        if "not run" in block.comments:
-            assert block.comments["not run"] in NOT_RUN
-            continue
-        try:
-            run.run(block)
-        except Exception as error:
-            error.add_note(f"at {page.name}, line {block.line}")
-            raise
+    with contextlib.ExitStack() as other_terminals:
+        run = PageRun(place, monkeypatch.setenv, other_terminals)
+        other_terminals.callback(run.close)
+        for block in page.blocks:
+            if "not run" in block.comments:
+                assert block.comments["not run"] in NOT_RUN
+                continue
+            try:
+                run.run(block)
+            except Exception as error:
+                error.add_note(f"at {page.name}, line {block.line}")
+                raise
     # What a page's Python leaves open is reported here; it would be by any later test.
     if any(block.language == "python" for block in page.blocks):
         del run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import keyturn
 
 REPOSITORY = Path(__file__).parents[2]
+URLS = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]["urls"]
 LINK_REGEX = re.compile(r"!?\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 
 
@@ -21,14 +23,33 @@ def anchors(text: str) -> set[str]:
     return {heading.strip().replace(" ", "-") for heading in kept}
 
 
+def local(address: str) -> Path | None:
+    """Return the file behind an address of the site or of the repository, and None for others."""
+    if address.startswith(URLS["Documentation"]):
+        page = address.removeprefix(URLS["Documentation"]).removesuffix("html") or "index."
+        return REPOSITORY / "docs" / f"{page}md"
+    if address.startswith(f"{URLS['Repository']}/blob/main/"):
+        return REPOSITORY / address.removeprefix(f"{URLS['Repository']}/blob/main/")
+    return None
+
+
+def test_links_of_the_readme_are_absolute(pages: list[Any]) -> None:
+    """A link would lead nowhere on a package index, which shows the README by itself."""
+    readme = next(page for page in pages if page.name == "README.md")
+    targets = [match["target"] for match in LINK_REGEX.finditer(readme.text)]
+
+    assert [target for target in targets if not target.startswith("https://")] == []
+
+
 def test_links_resolve(page: Any) -> None:
     """A reader would follow a dead link."""
     dead = []
     for match in LINK_REGEX.finditer(page.text):
         name, _, anchor = match["target"].partition("#")
-        if "://" in name:
+        target = local(name)
+        if target is None and "://" in name:
             continue
-        target = (page.path.parent / name) if name else page.path
+        target = target or (page.path.parent / name if name else page.path)
         if not target.is_file() or (anchor and anchor not in anchors(target.read_text("utf-8"))):
             dead.append(match["target"])
 
