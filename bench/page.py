@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from bench import table
 from bench.catalogue import ROWS
-from bench.chart import Panel, draw
-from bench.environments import REPOSITORY, libraries
+from bench.chart import Goal, Panel, draw
+from bench.environments import OURS, REPOSITORY, libraries
 from bench.figures import Figure
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def page(machine: dict[str, Any], results: Results) -> str:
 
 
 def chart(results: Results) -> str:
-    """Return the chart of a few lines that were measured."""
+    """Return the chart: a few lines with all libraries, and each line that has a goal."""
     panels = []
     lines = ((row.name, line) for row in ROWS for line in row.lines)
     for row, line in lines:
@@ -161,7 +161,28 @@ def chart(results: Results) -> str:
         if bars:
             panels.append(Panel(line.title.replace("`", ""), bars, line.goal))
     note = "shorter is better; lengths are logarithmic; dashed: keyturn's goal"
-    return draw("keyturn beside other libraries", note, panels)
+    return draw("keyturn beside other libraries", note, panels, _goals(results))
+
+
+def _goals(results: Results) -> list[Goal]:
+    """Return each line that has a goal, whether keyturn meets it or not."""
+    found = []
+    for row in ROWS:
+        for line in row.lines:
+            if line.goal is None:
+                continue
+            value = line.value(results, row.name, OURS)
+            part = value / line.goal if value is not None and line.goal else None
+            figure = "" if value is None else f"{line.shown(value)}, "
+            found.append(
+                Goal(
+                    line.title.replace("`", ""),
+                    f"{figure}goal {line.goal_shown(results, row.name).partition(' (')[0]}",
+                    part,
+                    None if value is None else line.met(value),
+                )
+            )
+    return found
 
 
 def _describe(machine: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
@@ -117,6 +118,18 @@ def test_the_chart_is_one_bar_for_each_library() -> None:
 
     assert [bar.get("class") for bar in bars] == ["bar ours", "bar"]
     assert float(bars[0].get("width", "0")) < float(bars[1].get("width", "0"))
+
+
+def test_the_chart_has_each_goal_met_or_not() -> None:
+    """A picture that leaves out what is not met says more than was measured."""
+    _, measured = page.read()
+    drawn = page.chart(measured)
+    goals = [line for row in ROWS for line in row.lines if line.goal is not None]
+    missed = table.missed(measured)
+
+    assert len(re.findall("· (?:met|not met|not measured)<", drawn)) == len(goals)
+    assert drawn.count("· not met<") == len(missed)
+    assert drawn.count('class="over"') == len(missed)
 
 
 def test_a_run_is_written_and_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

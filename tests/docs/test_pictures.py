@@ -1,0 +1,79 @@
+"""The pictures of the documentation: they are the drawn ones, and their words have their place."""
+
+from __future__ import annotations
+
+import itertools
+import runpy
+from pathlib import Path
+from typing import NamedTuple
+from xml.etree import ElementTree as ET
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+IMAGES = REPOSITORY / "docs" / "images"
+# Of the size of the font: the mean width of a character, a little more than in common fonts.
+MEAN_WIDTH = 0.56
+SIZES = {"title": 17, "small": 12}
+
+
+class Words(NamedTuple):
+    """Where the words of a picture are."""
+
+    text: str
+    left: float
+    right: float
+    y: float
+
+
+def words(path: Path) -> list[Words]:
+    """Return the words of a picture with their estimated places."""
+    found = []
+    for each in ET.parse(path).getroot().iter():  # noqa: S314 - our own
+        if not each.tag.endswith("}text") or not each.text:
+            continue
+        width = len(each.text) * MEAN_WIDTH * SIZES.get(each.get("class", ""), 13)
+        before = {"start": 0.0, "middle": width / 2, "end": width}[each.get("text-anchor", "start")]
+        left = float(each.get("x", "0")) - before
+        found.append(Words(each.text, left, left + width, float(each.get("y", "0"))))
+    return found
+
+
+PICTURES = sorted(IMAGES.glob("*.svg"))
+
+
+@pytest.mark.parametrize("path", PICTURES, ids=lambda path: path.name)
+def test_words_are_within_the_picture(path: Path) -> None:
+    """A reader would see a word that is cut off."""
+    _, _, width, height = map(float, ET.parse(path).getroot().get("viewBox", "").split())  # noqa: S314
+
+    found = words(path)
+
+    assert found
+    assert [each for each in found if each.left < 0 or each.right > width or each.y > height] == []
+
+
+@pytest.mark.parametrize("path", PICTURES, ids=lambda path: path.name)
+def test_words_do_not_overlap(path: Path) -> None:
+    """A reader could not read two captions at one place."""
+    pairs = itertools.combinations(words(path), 2)
+
+    assert [
+        (one.text, other.text)
+        for one, other in pairs
+        if abs(one.y - other.y) < 11 and one.left < other.right and other.left < one.right
+    ] == []
+
+
+@pytest.mark.parametrize("path", PICTURES, ids=lambda path: path.name)
+def test_picture_is_no_wider_than_a_phone(path: Path) -> None:
+    """A browser on a phone would shrink the words until they can not be read."""
+    assert float(ET.parse(path).getroot().get("width", "0")) <= 400  # noqa: S314 - our own
+
+
+def test_pictures_are_the_drawn_ones() -> None:
+    """A picture that was edited by hand would lose the change when it is drawn again."""
+    drawn = runpy.run_path(str(REPOSITORY / "scripts" / "pictures.py"))["PICTURES"]
+
+    for name, draw in drawn.items():
+        assert (IMAGES / name).read_text(encoding="utf-8") == draw()
