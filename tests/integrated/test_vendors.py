@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -210,6 +211,21 @@ def test_js_auth(clients: Clients) -> None:
     assert clients.looked_up() == {"auth.localhost", "emulated.localhost"}
     package = "@commercelayer/js-auth"
     record_client(package, version(package), shown, verified=["commercelayer"])
+
+
+def test_js_auth_in_a_browser(clients: Clients) -> None:
+    """A shop's page could not be tried: a browser would refuse what the emulator sends."""
+    with https(clients) as (domain, variables):
+        among = [{**of_commercelayer(clients)[1], "domain": domain}]
+        browser = {"CHROMIUM": shutil.which("chromium") or "", **variables}
+        [seen] = clients.report("node", VENDORS / "browser.mjs", among=among, **browser)
+
+    assert words_of(seen) in seen["error"]
+    assert (seen["ended"], seen["after"]) == ({}, 401)
+    assert seen["hosts"] == ["auth.localhost", "emulated.localhost", "shop.localhost"]
+    package = "@commercelayer/js-auth"
+    name = f"{package} in Chromium"
+    record_client(name, version(package), [seen], verified=["commercelayer"])
 
 
 @pytest.mark.timeout(240)
