@@ -45,7 +45,7 @@ VALUES = st.one_of(
 TABLES = st.dictionaries(st.sampled_from(["provider", "url", "a b", "x-y", "é"]), VALUES)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     pieces=st.lists(st.sampled_from(PIECES), unique=True, max_size=5),
     position=st.integers(0, 5),

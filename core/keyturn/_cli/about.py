@@ -97,9 +97,9 @@ ABOUT: Final = {
     "request": About(
         "Standard output has the response's body. An HTTP status of 400 or more gives exit code 1.",
         (
-            "keyturn request shop GET /admin/api/users",
-            "keyturn request shop POST /admin/api/users --data @user.json",
-            "keyturn request shop POST /admin/api/users --data '{\"data\": {}}'",
+            "keyturn request shop GET /users",
+            "keyturn request shop POST /users --data @user.json",
+            "keyturn request shop POST /users --data '{\"data\": {}}'",
         ),
     ),
     "serve": About(

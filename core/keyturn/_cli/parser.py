@@ -21,9 +21,9 @@ def make_parser() -> argparse.ArgumentParser:
         description="Turn OAuth 2 client credentials into a valid access token.",
         add_help=False,
     )
+    parser.add_arguments(COMMON)
     parser.add_argument("--version", action=_Version)
     parser.set_defaults(config=None, verbose=0)
-    parser.add_arguments(COMMON)
     parser.add_commands("")
     return parser
 
