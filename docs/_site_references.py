@@ -14,9 +14,10 @@ import types
 import typing
 from typing import TYPE_CHECKING, Any, Final
 
+from docutils import nodes
+from sphinx import addnodes
+
 if TYPE_CHECKING:
-    from docutils.nodes import Element, Node
-    from sphinx.addnodes import pending_xref
     from sphinx.application import Sphinx
     from sphinx.environment import BuildEnvironment
 
@@ -48,8 +49,8 @@ def _is_foreign(app: Sphinx, target: str) -> bool:
 
 
 def _resolve(
-    app: Sphinx, env: BuildEnvironment, node: pending_xref, content: Element
-) -> Node | None:
+    app: Sphinx, env: BuildEnvironment, node: addnodes.pending_xref, content: nodes.Element
+) -> nodes.Node | None:
     if node.get("refdomain") != "py":
         return None
     target = node["reftarget"].removeprefix("~")
@@ -70,19 +71,23 @@ def _qualify(
     return signature, returned
 
 
-def _drop_private_bases(
-    _app: Sphinx, _name: str, _value: object, _options: object, bases: list[Any]
-) -> None:
-    """Show public base classes only: users can't import the others."""
-    bases[:] = [base for base in bases if "._" not in f"{getattr(base, '__module__', '')}."]
-    bases[:] = [base for base in bases if not getattr(base, "__name__", "").startswith("_")]
-    if not bases:
-        bases.append(object)
+def _link_code(app: Sphinx, document: nodes.document, name: str) -> None:
+    """Link the full names of public objects that stand as code in pages and docstrings."""
+    env = app.env
+    python = env.domains["py"]
+    for code in list(document.findall(nodes.literal)):
+        target = code.astext().partition("(")[0]
+        if target.startswith("keyturn.") and not isinstance(code.parent, nodes.reference):
+            made = python.resolve_xref(
+                env, name, app.builder, "obj", target, addnodes.pending_xref(), code.deepcopy()
+            )
+            if made is not None:
+                code.replace_self(made)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register with Sphinx."""
     app.connect("missing-reference", _resolve)
     app.connect("autodoc-process-signature", _qualify)
-    app.connect("autodoc-process-bases", _drop_private_bases)
+    app.connect("doctree-resolved", _link_code)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

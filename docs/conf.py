@@ -70,7 +70,9 @@ autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 autodoc_class_signature = "mixed"
-autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_default_options = {"members": True}
+# Backticks in docstrings are code, as in Markdown.
+default_role = "literal"
 # They bring other versions of libraries that keyturn uses.
 autodoc_mock_imports = [
     "airbyte_cdk",
@@ -110,7 +112,9 @@ html_show_sourcelink = False
 html_baseurl = _PROJECT["urls"]["Documentation"]
 html_theme_options: dict[str, Any] = {
     "logo": {"text": "keyturn"},
-    "header_links_before_dropdown": 5,
+    "header_links_before_dropdown": 4,
+    "navbar_align": "left",
+    "navbar_persistent": ["search-button"],
     "navbar_end": ["version-switcher", "theme-switcher"],
     "switcher": {
         # The newest site's own list: a version that is out stays as it was built.
