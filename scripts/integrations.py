@@ -20,7 +20,8 @@ Each row is from a run of `make test-platforms`. The platform, in its own enviro
 emulator's API with a connection of keyturn. In mid-run, the API revokes all tokens. kubectl calls a
 server of the test, which asks the emulator about each token.
 
-- **lines**: how many lines of your code exist for keyturn alone.
+- **lines**: how many lines of your code or configuration exist for keyturn alone. Imports are not
+  counted.
 - **401 healed**: whether no caller saw a 401 after the revocation.
 - **parallel**: how many workers called the API at the same time. After the revocation, they caused
   one token request.

@@ -15,8 +15,8 @@ import attrs
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-# Those that are installed and run within seconds, for continuous integration.
-LIGHT = ("niquests", "httpie", "workers", "scrapy")
+# Those that are installed and run within half a minute, for continuous integration.
+LIGHT = ("clients", "niquests", "workers")
 # The files of tests of a platform that has others than `test_PLATFORM.py`.
 TESTS = {"serve": ("consumers", "gateways", "page")}
 
