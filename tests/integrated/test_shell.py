@@ -53,7 +53,7 @@ class Shell:
 
         Args:
             server: The address of the API.
-            users: The part of the configuration that has the user `shop`.
+            users: The part of the configuration that has the user `cluster`.
         """
         cluster = {"server": server}
         if server.startswith("https:"):
@@ -61,9 +61,9 @@ class Shell:
         others = {
             "apiVersion": "v1",
             "kind": "Config",
-            "clusters": [{"name": "shop", "cluster": cluster}],
-            "contexts": [{"name": "shop", "context": {"cluster": "shop", "user": "shop"}}],
-            "current-context": "shop",
+            "clusters": [{"name": "cluster", "cluster": cluster}],
+            "contexts": [{"name": "cluster", "context": {"cluster": "cluster", "user": "cluster"}}],
+            "current-context": "cluster",
         }
         # A value of YAML may be JSON.
         lines = [f"{name}: {json.dumps(value)}\n" for name, value in others.items()]
@@ -138,7 +138,9 @@ def test_kubectl(shell: Shell, run: Callable[..., str]) -> None:
     """
     text = PAGE.read_text("utf-8")
     (block,) = re.findall(r"```yaml\nusers:\n(.*?)```", text, re.DOTALL)
-    configuration = shell.kubeconfig(shell.cluster, "users:\n" + block.replace("shop,", "cluster,"))
+    configuration = shell.kubeconfig(
+        shell.cluster, "users:\n" + block.replace("orocommerce", "cluster")
+    )
 
     survive(shell, lambda: run("sh", "-c", f"{GET} || {GET}", **configuration), "namespace/shop")
 
@@ -165,7 +167,7 @@ def test_kubectl_through_the_proxy(
         monkeypatch.setenv(name, value)
     start(port, sys.executable, "-m", "keyturn", "serve", "--port", port)
     address = f"http://127.0.0.1:{port}/{SECRET}/cluster"
-    configuration = shell.kubeconfig(address, "users: [{name: shop}]\n")
+    configuration = shell.kubeconfig(address, "users: [{name: cluster}]\n")
 
     survive(shell, lambda: run("sh", "-c", GET, **configuration), "namespace/shop")
 
