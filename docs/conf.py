@@ -121,7 +121,7 @@ html_theme_options: dict[str, Any] = {
         "json_url": f"{html_baseurl}_static/versions.json",
         "version_match": version,
     },
-    # No network while it is built; a test of the repository reads the file.
+    # No network while it is built; tests/docs/test_links.py reads the file.
     "check_switcher": False,
     "show_toc_level": 2,
     "navigation_with_keys": False,
