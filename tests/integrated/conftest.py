@@ -92,7 +92,8 @@ def adapter_tests(tmp_path: Path) -> Callable[..., None]:
         paths = [source if source.is_dir() else f"{source}.py" for source in sources]
         types = (python, "-m", "mypy", "--strict", "--follow-imports=silent", *paths)
         # What the tests set for their own processes is for the environment of the tests.
-        variables = {name: value for name, value in os.environ.items() if name in {"HOME", "PATH"}}
+        names = {"HOME", "PATH", "RESULTS"}
+        variables = {name: value for name, value in os.environ.items() if name in names}
         variables |= {"COVERAGE_FILE": str(tmp_path / "coverage")}
         for command in (tests, types):
             done = subprocess.run(

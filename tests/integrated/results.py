@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-DIRECTORY = Path(__file__).parent / "results"
+# Continuous integration writes them elsewhere: the page's versions are those of the last whole run.
+DIRECTORY = Path(os.environ.get("RESULTS", Path(__file__).parent / "results"))
 START, END = "# What the user writes:", "# End of what the user writes."
 
 
@@ -82,7 +84,7 @@ def record_client(
 
 
 def _write(directory: Path, name: str, row: Mapping[str, object]) -> None:
-    directory.mkdir(exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True)
     file = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     content = json.dumps(row, indent=2, ensure_ascii=False)
     (directory / f"{file}.json").write_text(f"{content}\n", encoding="utf-8")
