@@ -13,6 +13,7 @@ import pytest
 
 import keyturn
 from keyturn._server import token_file
+from keyturn._server.connections import ServedConnections
 from keyturn._server.token_file import TokenFile
 
 if TYPE_CHECKING:
@@ -66,16 +67,27 @@ def test_a_failure_is_reported_once(
     serve: Callable[..., Any],
     wait_until: Callable[..., None],
     caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A failure would fill the log, or end the renewal for good."""
+    attempts: list[str] = []
+    opened = ServedConnections.open
+
+    async def counted(connections: ServedConnections, name: str) -> Any:
+        attempts.append(name)
+        return await opened(connections, name)
+
+    monkeypatch.setattr(ServedConnections, "open", counted)
+    monkeypatch.setattr(token_file, "_PAUSE_AFTER_FAILURE", 0.01)
     path = tmp_path / "token"
     api.token_failure = 400, b'{"error": "invalid_scope"}'
     try:
         serve(tmp_path / "keyturn.toml", "shop", files=(TokenFile("shop", path),))
-        wait_until(lambda: "invalid_scope" in caplog.text)
+        wait_until(lambda: len(attempts) > 3)
     finally:
         api.token_failure = None
     assert caplog.text.count("the token file") == 1
+    assert "invalid_scope" in caplog.text
 
 
 def test_a_disk_that_is_full(

@@ -69,10 +69,12 @@ class TokenFile:
                     written, problem = token, ""
             except (errors.KeyturnError, OSError) as error:
                 pause = _PAUSE_AFTER_FAILURE
-                found = _described(error)
+                # A hint counts the seconds: it differs each time.
+                found = getattr(error, "message", "") or _described(error)
                 if found != problem:  # once, not every few seconds
                     problem = found
-                    _logger.warning("%s: the token file %s: %s", self.name, self.path, found)
+                    described = _described(error)
+                    _logger.warning("%s: the token file %s: %s", self.name, self.path, described)
             await asyncio.sleep(pause)
 
 
