@@ -159,7 +159,7 @@ def test_schema_refuses_what_problems_reports(name: str, dialect: str) -> None:
     by = validator(found)
     changes = st.tuples(st.sampled_from([*found["properties"], "unknown"]), VALUES)
 
-    @settings(max_examples=30)
+    @settings(max_examples=20)
     @given(st.lists(changes, min_size=1, max_size=4))
     def check(changed: list[tuple[str, Any]]) -> None:
         form = {key: each for key, each in (right | dict(changed)).items() if each is not ABSENT}

@@ -128,5 +128,5 @@ class LifetimeMachine(RuleBasedStateMachine):
 
 def test_no_sequence_of_events_makes_a_token_late_or_a_storm() -> None:
     """An endpoint that fails would bring old tokens or many requests."""
-    bounds = settings(max_examples=60, stateful_step_count=25)
+    bounds = settings(max_examples=40, stateful_step_count=25)
     run_state_machine_as_test(LifetimeMachine, settings=bounds)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, get_args
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.conftest import for_each
 
 import keyturn
 from keyturn import errors
@@ -134,7 +135,7 @@ PAST = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("kind", "value"), [*PAST, *((kind, value) for kind in FORMATS for value in NO_LIFETIMES)]
 )
 def test_lifetime_that_is_none_is_refused(
@@ -243,8 +244,8 @@ def test_durations_and_clocks_agree(days: int, hours: int, minutes: int, seconds
     assert {lifetime_of(v, form, "end", response, None) for v, form in forms.items()} == {total}
 
 
-@pytest.mark.parametrize("kind", FORMATS)
-@pytest.mark.parametrize(("assumed", "lifetime"), [(90, 90), (float("inf"), YEAR)])
+@for_each("kind", FORMATS)
+@for_each(("assumed", "lifetime"), [(90, 90), (float("inf"), YEAR)])
 def test_missing_lifetime_is_the_platforms(
     read: Callable[..., keyturn.Token], kind: str, assumed: float, lifetime: float
 ) -> None:

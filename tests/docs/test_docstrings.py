@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
+from tests.conftest import for_each
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -67,7 +67,7 @@ def modules() -> list[str]:
     return [name for name in names if not programs.search(name)]
 
 
-@pytest.mark.parametrize("name", modules())
+@for_each("name", modules())
 def test_docstrings(name: str) -> None:
     """`help()` would show an example that fails, or that no test runs."""
     module = importlib.import_module(name)

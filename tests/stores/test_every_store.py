@@ -99,9 +99,9 @@ class EncryptedDiskMachine(DiskMachine):
 
 
 TestMemoryMachine = StoreMachine.TestCase
-TestMemoryMachine.settings = settings(max_examples=60, stateful_step_count=20, deadline=None)
+TestMemoryMachine.settings = settings(max_examples=30, stateful_step_count=20, deadline=None)
 TestDiskMachine = DiskMachine.TestCase
-TestDiskMachine.settings = settings(max_examples=25, stateful_step_count=15, deadline=None)
+TestDiskMachine.settings = settings(max_examples=15, stateful_step_count=15, deadline=None)
 TestEncryptedMemoryMachine = EncryptedMemoryMachine.TestCase
 TestEncryptedMemoryMachine.settings = TestMemoryMachine.settings
 TestEncryptedDiskMachine = EncryptedDiskMachine.TestCase
