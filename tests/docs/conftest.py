@@ -111,8 +111,19 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.syspath_prepend(tmp_path)
     modules = set(sys.modules)
     forget_process()
+    environment = dict(os.environ)
+    loggers = [
+        each for each in logging.Logger.manager.loggerDict.values() if hasattr(each, "disabled")
+    ]
+    disabled = [each.disabled for each in loggers]
     yield tmp_path
     forget_process()
+    # Examples set variables, and configure logging, which disables loggers.
+    for name in os.environ.keys() - environment.keys():
+        del os.environ[name]
+    os.environ.update(environment)
+    for each, was in zip(loggers, disabled, strict=True):
+        each.disabled = was
     logger = logging.getLogger("keyturn")
     logger.setLevel(logging.NOTSET)
     logger.handlers.clear()
