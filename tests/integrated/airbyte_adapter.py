@@ -9,7 +9,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.integrated.requests_based import tests_of
+from tests.integrated.requests_based import all_tests
 
 from keyturn.errors import ConfigurationError
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 CLASS_NAME = "keyturn.integrations.airbyte.KeyturnAuthenticator"
 CANARY = "made-up-token-canary"
 LOGGER = logging.getLogger("airbyte")
-globals().update(tests_of(KeyturnAuthenticator))
+globals().update(all_tests(KeyturnAuthenticator))
 
 
 @pytest.fixture(autouse=True)

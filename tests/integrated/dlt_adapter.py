@@ -12,7 +12,7 @@ import pytest
 import requests
 from dlt.sources.helpers.rest_client import RESTClient
 from dlt.sources.rest_api import rest_api_source
-from tests.integrated.requests_based import tests_of
+from tests.integrated.requests_based import all_tests
 
 from keyturn.errors import ConfigurationError
 from keyturn.integrations.dlt import KeyturnAuth
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.integrations.conftest import Site
 
 CANARY = "made-up-secret-canary"
-globals().update(tests_of(KeyturnAuth))
+globals().update(all_tests(KeyturnAuth))
 
 
 @pytest.fixture

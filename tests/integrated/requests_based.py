@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import keyturn
 
 
-def tests_of(auth: Any) -> dict[str, Any]:
+def all_tests(auth: Any) -> dict[str, Any]:
     """Return the tests of all adapters, and their fixtures for a class of authentication."""
 
     @pytest.fixture

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 from singer_sdk import RESTStream, Tap
-from tests.integrated.requests_based import tests_of
+from tests.integrated.requests_based import all_tests
 
 import keyturn
 from keyturn.integrations import RequestAuth
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tests.integrations.conftest import Site
 
-globals().update(tests_of(KeyturnAuthenticator))
+globals().update(all_tests(KeyturnAuthenticator))
 
 
 def tap(api: Site, authenticator: Any, **changed: Any) -> Tap:
