@@ -9,6 +9,7 @@ import os
 import pickle
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,6 +89,15 @@ def pages(url: str) -> str:
     return shown
 
 
+def all_pages(url: str, log: str) -> str:
+    """Return the pages when they have a line of the log: Prefect sends its lines after a while."""
+    end = time.monotonic() + conftest.READY_WITHIN
+    while log not in (page := pages(url)):
+        assert time.monotonic() < end, page
+        time.sleep(0.2)
+    return page
+
+
 @pytest.mark.timeout(400)
 def test_a_run_with_parallel_tasks_heals_and_keeps_its_secrets(
     emulator: Emulator,
@@ -116,10 +126,9 @@ def test_a_run_with_parallel_tasks_heals_and_keeps_its_secrets(
     assert asyncio.run(load()) == "shop"
 
     secrets = leaks.secrets_of(emulator)
-    page, output = pages(server), "".join(capfd.readouterr())
+    page, output = all_pages(server, "The block is KeyturnConnection"), "".join(capfd.readouterr())
     client_id = emulator.settings("orocommerce")["client_id"]
     assert client_id in page  # what is no secret is shown
-    assert "The block is KeyturnConnection" in page
     home = Path(HOME.name)
     assert leaks.leaks([client_id], home / "prefect.db", output) != []
     assert list((home / "storage").iterdir()) != []
