@@ -7,7 +7,6 @@ and no part of it can name another origin.
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 import re
 import time
@@ -95,7 +94,7 @@ class _Exchange:
         kept, fields = self.body.kept, sent.headers.items()
         return httpx.Request(
             self.method,
-            _url(self.origin),
+            f"{self.origin}/",
             headers=[(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields],
             content=self.body.stream() if kept is None else kept,
             extensions={
@@ -253,11 +252,6 @@ async def _despite_outages(acquire: Callable[[], Awaitable[_T]]) -> _T:
                 raise
         await _pause(pause)
         pause = min(2 * pause, MAX_PAUSE)
-
-
-@functools.lru_cache  # to parse an address takes as long as to find a token
-def _url(origin: str) -> httpx.URL:
-    return httpx.URL(f"{origin}/")
 
 
 def no_cookies() -> CookieJar:
