@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import tomllib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +15,6 @@ from keyturn._cli.table import COMMANDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from .conftest import Result
 
@@ -40,6 +41,13 @@ def test_help_of_each_command_describes_everything(keyturn: Keyturn, name: str) 
     assert f"documentation: {DOCUMENTATION}#keyturn-" in found.out
     assert f"keyturn {name}" in found.out.partition("\nexamples:\n")[2]
     assert all(options["help"] for options in COMMANDS[name].arguments.values())
+
+
+def test_documentation_is_where_the_distribution_says() -> None:
+    """A user would be sent to an address of an older site."""
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))
+
+    assert DOCUMENTATION.startswith(project["project"]["urls"]["Documentation"])
 
 
 def test_each_example_is_one_that_keyturn_takes() -> None:

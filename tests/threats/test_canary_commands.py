@@ -70,7 +70,13 @@ FORMATS = [
     *(["token", "shop", "--format", form] for form in ("header", "headers", "json", "env")),
     *(["token", "shop", "--format", form] for form in ("exec-credential", "credential-helper")),
 ]
-OTHERS = [["plugins"], ["doctor"], ["doctor", "--format", "json"], ["schema", "generic"]]
+OTHERS = [
+    *(["config", "show"], ["connections", "list"], ["complete", "--", "token", ""]),
+    ["plugins"],
+    ["doctor"],
+    ["doctor", "--format", "json"],
+    ["schema", "generic"],
+]
 # The exit codes that are right; a token endpoint may be over its rate limit.
 CODES = {"fine": {0}, "half": {0, 1, 3}, "refused": {0, 3}, "broken": {0, 4, 5}}
 # One process for many commands: most of a command's time goes into imports.
