@@ -658,3 +658,63 @@ def test_transcript_hides_what_a_response_gives_for_api_requests(platform: Platf
     assert "made-up-session-key" not in shown
     assert "  > X-Key: k [hidden]" in shown
     assert "  > X-Account: acme-7" in shown
+
+
+def test_step_that_sends_no_scope_is_not_keyed_by_it(platform: Platform) -> None:
+    """Each scope would cost a login of its own."""
+    store = keyturn.stores.from_url("memory://")
+    data = description(platform)
+    data["previous"] = {**data["previous"], "scope_name": ""}
+    for scope in ("read", "write"):
+        with connect(data, store, settings={"scope": scope}) as connection:
+            connection.token()
+
+    assert platform.paths == ["/login", "/token", "/token"]
+    assert [sent.get("scope") for _, _, sent in platform.requests] == [None, "read", "write"]
+
+
+@pytest.mark.parametrize("place", ["parameters", "values"])
+def test_step_that_names_the_scope_elsewhere_is_keyed_by_it(platform: Platform, place: str) -> None:
+    """Another scope's session would be exchanged."""
+    named = {"for": "{of}"} if place == "values" else {"for": "{scope}"}
+    data = description(platform)
+    data["previous"] = {
+        **data["previous"],
+        "scope_name": "",
+        "parameters": named,
+        "values": {"of": {"template": "of {scope}"}},
+    }
+    store = keyturn.stores.from_url("memory://")
+    for scope in ("read", "write"):
+        with connect(data, store, settings={"scope": scope}) as connection:
+            connection.token()
+
+    assert platform.paths == ["/login", "/token"] * 2
+
+
+def test_transcript_has_a_shared_step_once(platform: Platform) -> None:
+    """A reader would take one document for two requests."""
+    document = {"url": f"{platform.url}/config"}
+    platform.sessions = Accepting()
+    data = description(platform, discovery=document, token_url="{discovery.token_endpoint}")
+    data["previous"] = {**data["previous"], "discovery": document}
+    data["previous"]["parameters"] = {"aud": "{discovery.token_endpoint}"}
+    with connect(data) as connection:
+        cold = connection.explain()
+        hit = connection.explain()
+
+    assert platform.paths == ["/config", "/login", "/token"]
+    assert cold.count("step discovery, fingerprint") == hit.count("step discovery, finger") == 1
+    assert cold.count("step discovery:") == cold.count("step previous:") == 1
+
+
+def test_value_of_a_step_that_repeats_a_secret_is_not_sent_masked(platform: Platform) -> None:
+    """The mask would be sent as if it were an account, and the error would name the wrong step."""
+    platform.login_fields = {"account": {"id": f"of {SECRET}"}}
+    with (
+        connect(description(platform)) as connection,
+        pytest.raises(InvalidTokenResponse, match=r"account\.id in the response of .*/login holds"),
+    ):
+        connection.token()
+
+    assert platform.paths == ["/login"]

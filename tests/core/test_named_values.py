@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qs, parse_qsl, quote
 from xml.etree import ElementTree as ET
 
@@ -760,3 +760,49 @@ def test_parts_do_not_run_into_each_other(one: Any, other: Any) -> None:
     inputs = [list(Composed(parts=each, digest="sha1").inputs()) for each in (one, other)]
 
     assert (inputs[0] == inputs[1]) == (one == other)
+
+
+class Signing(keyturn.plugins.Provider[keyturn.plugins.ConfidentialSettings]):
+    """A provider whose API requests are signed by one of several declarations."""
+
+    name = "acme"
+    settings = keyturn.plugins.ConfidentialSettings
+    token_url = "https://acme.example/token"
+    api_url = "https://acme.example"
+
+
+class OfClass(Signing):
+    """With headers of the class."""
+
+    api_headers: ClassVar[Any] = {"X-Method": "{request.method}"}
+
+
+class OfBase(OfClass):
+    """With headers of its base."""
+
+
+class OfInstance(Signing):
+    """With headers of each instance."""
+
+    def __init__(self) -> None:
+        self.api_headers = {"X-Method": "{request.method}"}  # type: ignore[misc]
+
+
+class OfProperty(Signing):
+    """With headers that are computed."""
+
+    @property
+    def api_headers(self) -> dict[str, str]:  # type: ignore[override]
+        """Return them."""
+        return {"X-Method": "{request.method}"}
+
+
+@pytest.mark.parametrize("kind", [OfClass, OfBase, OfInstance, OfProperty])
+def test_api_request_is_signed_wherever_headers_are_declared(
+    kind: type[Signing], world: World
+) -> None:
+    """An API request would go out unsigned, or with what another one had."""
+    auth = keyturn.integrations.RequestAuth(world.connect(kind()))
+    sent = auth.authorize("GET", "https://acme.example/a", {}, None)
+
+    assert dict(sent.headers)["X-Method"] == "GET"

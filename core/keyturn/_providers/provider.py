@@ -42,6 +42,11 @@ S = TypeVar("S", bound=Settings)
 _BODY_ENCODINGS: dict[str, Encoding] = {"xml": "xml", "json": "json", "urlencoded": "form", "": ""}
 
 
+def _names_request(headers: object) -> bool:
+    """Return whether a table of templates names the request, or may do so as a property."""
+    return isinstance(headers, property) or "{request." in str(headers)
+
+
 class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
     """A platform that issues tokens, described by a plugin.
 
@@ -76,6 +81,20 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
     """As a step before another: the domains below which addresses in its response must lie; none
     for its own host."""
 
+    signs_requests: bool = False
+    """Whether headers of API requests name the request; it follows from `api_headers`."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Note whether the headers of API requests depend on the request."""
+        super().__init_subclass__(**kwargs)
+        cls.signs_requests = _names_request(cls.api_headers)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Set a datum of this instance alone."""
+        super().__setattr__(name, value)
+        if name == "api_headers":
+            self.signs_requests = _names_request(value)
+
     def for_settings(self, settings: S) -> Provider[Any]:
         """Return the provider as it behaves for these settings; by default itself."""
         return self
@@ -103,7 +122,7 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
                 templates.render_all(self.query, settings, names) if self.query else ()
             ),
             content=self._content(settings, names) if self.body else None,
-            scope=self.scope(settings),
+            scope=self.scope(settings) if self.scope_name or self._names_scope() else (),
             scope_name=self.scope_name,
             scope_separator=self.scope_separator,
             body_format=self.body_format,
@@ -151,8 +170,7 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
 
     def api_request_headers(self, settings: S, token: Token) -> Mapping[str, str]:
         """Return what an API request needs besides the token, where the caller set none."""
-        written = str(self.api_headers)
-        if "{token" in written or "{request." in written or self.values:
+        if self.signs_requests or self.values or "{token" in str(self.api_headers):
             return api_authorization.api_values(self, self.api_headers, settings, token)
         headers = dict[str, str]()
         for name, value in templates.render_all(self.api_headers, settings):
@@ -251,6 +269,15 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
         is_first = self.previous is None and self.discovery is None
         names = NO_TABLE if is_first else steps.StepNames(self)
         return named_values(self.values, settings, names) if self.values else names
+
+    def _names_scope(self) -> bool:
+        """Return whether a template of the token request names the scope, or a property of it."""
+        data = (self.token_url, self.query, self.parameters, self.body, self.token_headers)
+        written = (*data, self.assertion_audience, self.assertion_claims, self.values)
+        found = (
+            templates.names_in(each) for every in written for each in templates.strings_in(every)
+        )
+        return any("scope" in name for name in frozenset[str]().union(*found))
 
     def _content(self, settings: S, names: Mapping[str, Value | None]) -> Value:
         """Return the whole body of the token request."""

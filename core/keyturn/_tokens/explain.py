@@ -73,7 +73,7 @@ def explain(own: Acquisition, manager: TokenManager) -> str:
             for name, value in values
             if value is not None
         ),
-        *_step_requests(own, request),
+        *_step_requests(own, request, set()),
         f"token request, fingerprint {request.fingerprint}:",
         *_request_lines(provider, request.redacted()),
     ]
@@ -88,20 +88,27 @@ def explain(own: Acquisition, manager: TokenManager) -> str:
     )
 
 
-def _step_requests(own: Acquisition, request: TokenRequest) -> Iterator[str]:
-    """Yield what the steps before a token request send, the first one first."""
+def _step_requests(own: Acquisition, request: TokenRequest, shown: set[str]) -> Iterator[str]:
+    """Yield what the steps before a token request send, the first one first, and each once."""
     key = fingerprint_key(own.store, own.clock)
     for name, step in step_acquisitions(own, own.latest()) if request.steps else ():
         step_request = step.latest().request.with_fingerprint(key)
-        yield from _step_requests(step, step_request)
+        if step_request.fingerprint in shown:
+            continue
+        shown.add(step_request.fingerprint)
+        yield from _step_requests(step, step_request, shown)
         yield f"step {name}, fingerprint {step_request.fingerprint}:"
         yield from _request_lines(step.latest().provider, step_request.redacted())
 
 
-def _step_outcomes(query: TokenQuery) -> Iterator[str]:
-    """Yield what the steps before a token request came to."""
+def _step_outcomes(query: TokenQuery, shown: set[str]) -> Iterator[str]:
+    """Yield what the steps before a token request came to, those that it shares once."""
     for name, step, step_query in query.steps:
-        yield from _step_outcomes(step_query)
+        fingerprint = step.latest_request().fingerprint
+        if fingerprint in shown and not step_query.exchanges:
+            continue
+        shown.add(fingerprint)
+        yield from _step_outcomes(step_query, shown)
         if step_query.exchanges:
             yield f"step {name}: keyturn requests its token."
             yield from _response_lines(step, *step_query.exchanges[-1])
@@ -140,7 +147,7 @@ def _outcome_lines(own: Acquisition, manager: TokenManager, request: TokenReques
         received = _response_lines(own, *query.exchanges[-1])
     return [
         f"the {store} has no usable token for this fingerprint: keyturn requests one.",
-        *_step_outcomes(query),
+        *_step_outcomes(query, set()),
         *received,
         *outcome,
     ]

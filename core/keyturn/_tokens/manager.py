@@ -155,7 +155,7 @@ class TokenManager:
         query = provider.authorization_query
         named.pop("" if query else name.lower(), None)
         headers = (*(() if query else ((name, value),)), *named.values())
-        if query or provider.api_query or provider.values or "{req" in str(provider.api_headers):
+        if query or provider.api_query or provider.values or provider.signs_requests:
             return headers, additions_for(known, token, own.clock)
         return headers, None
 

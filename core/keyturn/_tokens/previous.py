@@ -15,6 +15,7 @@ from keyturn._http.steps import StepValue, bind, step_value
 from keyturn._http.urls import host_of, is_below, url_problem
 from keyturn._providers.steps import domains_of, steps_of
 from keyturn._providers.token_response import field_of
+from keyturn._redaction import MASK
 from keyturn._secret import Secret
 from keyturn._tokens.token_request import request_token
 from keyturn.stores._resilient import ResilientStore
@@ -156,6 +157,13 @@ def bound_request(credentials: Credentials, tokens: Mapping[str, Token]) -> Toke
             raise errors.InvalidTokenResponse(
                 f"the response of {requests[value.step].url} has no {value.path}.",
                 hint=f"Check {value.step} and what names {{{value.step}.{value.path}}}.",
+            )
+        if MASK in str(content):
+            raise errors.InvalidTokenResponse(
+                f"{value.path} in the response of {requests[value.step].url} holds a secret that "
+                "was sent, or the token: keyturn keeps neither there.",
+                hint=f"Name the setting instead of {{{value.step}.{value.path}}}, or the token as "
+                f"{{{value.step}.access_token}}.",
             )
         made = f"{content}{value.rest}"
         return made if value.step == "discovery" else Secret(made)
