@@ -682,8 +682,9 @@ def test_step_that_names_the_scope_elsewhere_is_keyed_by_it(platform: Platform, 
         **data["previous"],
         "scope_name": "",
         "parameters": named,
-        "values": {"of": {"template": "of {scope}"}},
     }
+    if place == "values":
+        data["previous"]["values"] = {"of": {"template": "of {scope}"}}
     store = keyturn.stores.from_url("memory://")
     for scope in ("read", "write"):
         with connect(data, store, settings={"scope": scope}) as connection:

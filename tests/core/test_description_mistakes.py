@@ -121,7 +121,7 @@ MISTAKES: list[tuple[str, str, str]] = [
     (f'{URL}token_status = "201"', "token_status", '(it is "201"); write 201'),
     (f'{URL}missing_lifetime = "3600 s"', "missing_lifetime", "write 3600"),
     (f"{URL}grant_type = 1", "grant_type", '(it is 1); write "1"'),
-    (f"{URL}token_type = false", "token_type", 'write "false"'),
+    (f"{URL}token_type = false", "token_type", 'write ""'),
     (f"{URL}token_status = 400", "token_status", "must be from 200 to 299 (it is 400)"),
     (f"{URL}missing_lifetime = -1", "missing_lifetime", "must be above 0 (it is -1)"),
     (f'{URL}parameters = "audience=x"', "parameters", "must be a table"),

@@ -156,7 +156,7 @@ REFUSED_ALWAYS: dict[str, tuple[dict[str, Any], bytes, str]] = {
     "an array with quotes": ({"scope_format": "array"}, body(scope=['"']), JSON),
     "another media type": ({"media_types": ("text/plain",)}, BODY, "text/html"),
     "no decimal": ({"lifetime_format": "decimal"}, body(expires_in="1e3"), JSON),
-    "a null lifetime that isn't read": ({"lifetime_field": ""}, BODY, JSON),
+    "a null lifetime elsewhere": ({"lifetime_field": "ttl"}, body(ttl=None), JSON),
     "duplicate names": ({"media_types": ("*",)}, b'{"access_token":"a","access_token":"b"}', JSON),
     "a page": ({"media_types": ("*",)}, b"<html>", "text/html"),
     "a number": ({}, b"7", JSON),

@@ -47,7 +47,12 @@ def platform(platform: Platform) -> Platform:
     def connect(data: dict[str, Any], /, **settings: Any) -> keyturn.Connection:
         if data.get("settings") is SETTINGS:
             others = str({name: each for name, each in data.items() if name != "settings"})
-            used = {n: table for n, table in SETTINGS.items() if n == "scope" or n in others}
+            is_sent = data.get("scope_name", "scope") != ""
+            used = {
+                name: table
+                for name, table in SETTINGS.items()
+                if (name == "scope" and is_sent) or re.search(rf"[{{|]{name}\b", others)
+            }
             data = data | {"settings": used}
         return platform(data, **settings)
 
@@ -146,7 +151,7 @@ def test_value_may_be_a_number_in_json(platform: Platform) -> None:
     assert content["n"][1] == "1800000000000"
     assert {SECRET, content["n"][0]["pin"]} <= {each.reveal() for each in request.secrets()}
     assert content["n"][0]["pin"] not in str(request.redacted().body)
-    data["parameters"] = {"t": "{day:json}"}
+    data |= {"parameters": {"t": "{day:json}"}, "values": {"day": values["day"]}}
     assert platform(data).token_request().fingerprint != request.fingerprint
 
 
@@ -439,7 +444,7 @@ def test_fingerprint_covers_every_new_field(platform: Platform) -> None:
         {"query": {"a": "b"}},
         {"query": {"ab": ""}},
         {"parameters": {"a": "b"}},
-        {"content_type": "application/json; charset=utf-8"},
+        {"content_type": "application/x-www-form-urlencoded; charset=utf-8"},
         {"content_type": "text/xml", "body": "<a>{client_id}</a>"},
         {"content_type": "text/xml", "body": "<b>{client_id}</b>"},
         *(
@@ -641,7 +646,8 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"parameters": {"a": "{client_id|missing}"}}, "names {missing}, which is not a setting"),
     ({"parameters": {"a": "{client_id|}"}}, "which is no placeholder: write {client_id}"),
     *(({"parameters": {"a": text}}, "is not a template") for text in
-      ("{|}", "{client_id|x y}", "{client_id:xml}", "{client_id!s:json}")),
+      ("{|}", "{client_id|x y}", "{client_id!s:json}")),
+    ({"parameters": {"a": "{client_id:xml}"}}, "which is no placeholder: write {client_id}"),
     ({"api_url": "https://{tenant|client_secret}.example", "settings": SETTINGS},
      "names {client_secret}, a secret, which must not be in an address"),
     ({"body": "x"}, "content_type: is required with body"),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from keyturn import errors
-from keyturn._common.names import in_one_line
+from keyturn._names import did_you_mean, in_one_line
 from keyturn._plugins import loading
 from keyturn._providers.from_data import described_provider
 
@@ -47,9 +47,8 @@ def provider_from_data(description: Mapping[str, Any], *, name: str | None = Non
     """
     if not isinstance(description, Mapping):
         raise errors.ConfigurationError("the description of a provider must be a table.")
-    if "extends" in description:
-        description = _extended(description, None, ())
-    return described_provider(description, name)
+    whole = _extended(description, None, ())
+    return described_provider(whole, name, own=description)
 
 
 def provider_from_file(path: str | os.PathLike[str], *, name: str | None = None) -> Provider[Any]:
@@ -77,7 +76,7 @@ def provider_in(directory: Traversable, file: str, name: str | None = None) -> P
         name = name or description.get("name", file.removesuffix(_SUFFIX))
         base = f", which extends {description['extends']}" if "extends" in description else ""
         whole: Table = _extended(description, directory, (_identity(path),))
-        return described_provider(whole, name, f" ({path}{base})")
+        return described_provider(whole, name, f" ({path}{base})", description)
     raise errors.ConfigurationError(f"the description {path} {problem}")
 
 
@@ -152,7 +151,8 @@ def _extended(description: Table, directory: Traversable | None, chain: tuple[st
         path = place / file
         base: Table = _read(path, chain)
     except _UnreadableError as error:
-        problem = f"{json.dumps(description['extends'], default=str)} {error}"
+        near = _near_file(description["extends"], directory)
+        problem = f"{json.dumps(description['extends'], default=str)} {error}{near}"
     else:
         base = _extended(base, place, (*chain, _identity(path)))
         return _merged({key: value for key, value in base.items() if key != "name"}, own)
@@ -168,6 +168,10 @@ def _base(name: object, directory: Traversable | None) -> tuple[Traversable, str
         raise _UnreadableError(
             'must be a file such as "base.toml", or the name of an installed provider.'
         )
+    if "://" in name:
+        raise _UnreadableError("must be a file of this machine: save it there, and write its path.")
+    if not name.endswith(_SUFFIX) and re.search(r"/|[.](?:yaml|yml|json)$", name):
+        raise _UnreadableError("must be a TOML file: write one that ends in .toml.")
     if not name.endswith(_SUFFIX):
         try:
             return loading.description_of(name), f"{name}{_SUFFIX}"
@@ -181,6 +185,23 @@ def _base(name: object, directory: Traversable | None) -> tuple[Traversable, str
     folder, _, file = name.rpartition("/")
     place = Path() if directory is None else directory
     return (place / (folder or "/") if "/" in name else place), file
+
+
+def _near_file(name: object, directory: Traversable | None) -> str:
+    """Return which file may be meant by one that is not there."""
+    if not isinstance(name, str) or directory is None:
+        return ""
+    folder, _, file = name.rpartition("/")
+    place = directory / folder if folder and not folder.startswith("/") else directory
+    try:
+        known = [each.name for each in place.iterdir() if each.name.endswith(_SUFFIX)]
+    except OSError:
+        return ""
+    wanted = f"{re.sub(r'[.](?:toml|yaml|yml|json)$', '', file)}{_SUFFIX}"
+    if file in known:
+        return ""
+    near = f" Did you mean {wanted}?" if wanted in known else did_you_mean(wanted, known)
+    return near.replace("mean ", f"mean {folder}/", 1) if folder else near
 
 
 def _identity(path: Traversable) -> str:

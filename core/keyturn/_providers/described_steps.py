@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from keyturn import errors
 from keyturn._providers.checks import address, required
+from keyturn._providers.data import DATA, ApiData
 from keyturn._providers.description_mistakes import reviewed
 from keyturn._providers.discovery import Discovery
 from keyturn._providers.fields import setting
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 # What a step has from the description itself, or has no use for.
 _NOT_OF_STEPS = ("name", "settings", "credentials", "scope", "extends")
+# What only requests with the last token have.
+_OF_API = frozenset(DATA) & frozenset(vars(ApiData)) - {"max_margin"}
 
 
 class _DiscoveryTable(Record):
@@ -80,6 +83,11 @@ def _previous(
 ) -> Any:
     wrong = [
         errors.Problem(each, "stands outside of it") for each in table if each in _NOT_OF_STEPS
+    ]
+    wrong += [
+        errors.Problem(each, "is for API requests: write it above the line [previous]")
+        for each in table
+        if each in _OF_API
     ]
     if wrong:
         raise errors.ConfigurationError("the step previous has mistakes.", problems=wrong)

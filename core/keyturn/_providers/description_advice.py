@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 from collections.abc import Mapping
@@ -9,7 +10,16 @@ from typing import Any, get_args, get_origin
 
 from keyturn._http.steps import STEP_NAMES
 from keyturn._providers.data import DATA, datum_types
-from keyturn._providers.description_fixes import fix, pattern, shown, with_value
+from keyturn._providers.description_fixes import (
+    address,
+    domain,
+    fix,
+    pattern,
+    shown,
+    slug,
+    with_value,
+)
+from keyturn._providers.description_hints import GENERAL
 from keyturn._providers.description_tables import (
     advised_step,
     advised_values,
@@ -25,7 +35,7 @@ from keyturn.errors import Problem
 Table = Mapping[str, Any]
 
 KNOWN = (*DATA, "settings", "credentials", "scope", "extends", *STEP_NAMES, "domains")
-_SETTING_PATH = re.compile(r"settings\.(.*?)(?:\.([A-Za-z_]+))?")
+_SETTING_PATH = re.compile(r"settings\.(.*?)(?:\.([A-Za-z_][A-Za-z0-9_]*))?")
 _SENT_ALREADY = re.compile(r"(.*) is sent already")
 _BOOLEANS = {"yes": "true", "true": "true", "1": "true", "no": "false", "false": "false"}
 # The tables of mistakes that are advised on as a whole.
@@ -34,6 +44,20 @@ _HEADERS = {"token_headers", "api_headers"}
 
 def advised(problem: Problem, description: Table, names: Table) -> Problem:
     """Return a mistake with the wrong value, and what to write."""
+    made = _advised(problem, description, names)
+    if re.search(r"(?i)\b(?:write|remove|describe it|did you mean|see|name them)\b", made.message):
+        return made
+    if made.message.startswith("is not known"):
+        return Problem(made.path, f"{made.message} Remove it.")
+    for words, advice in GENERAL:
+        if found := re.search(words, made.message):
+            last = snake(made.path.rpartition(".")[2])
+            right = advice.format(found=found[1] if found.groups() else "", last=last)
+            return Problem(made.path, f"{made.message.removesuffix('.')}; {right}")
+    return made
+
+
+def _advised(problem: Problem, description: Table, names: Table) -> Problem:
     if setting := _SETTING_PATH.fullmatch(problem.path):
         return _advised_setting(problem, description, *setting.groups())
     if problem.path == "settings" and isinstance(description.get("settings"), list):
@@ -162,14 +186,21 @@ def _advised_setting(problem: Problem, description: Table, name: str, key: str |
         return Problem(problem.path, f'{message}: write title = "{_title(name)}"')
     is_secret = table.get("kind") == "secret" and key == "default"
     given = "" if is_secret or value is None else shown(value)
-    return Problem(problem.path, with_value(message, given, _setting_fix(key, value)))
+    right = _setting_fix(key, value, str(table.get("kind", "text")))
+    if message.startswith("must be") and message.endswith("as the credential of that name is"):
+        right = f'kind = "{message.split()[2][:-1]}"'
+    if message.startswith("must be given if kind is choice"):
+        right = 'kind = "choice" too' if value else 'choices = ["…"], or kind = "text"'
+    return Problem(problem.path, with_value(message, given, "" if right == given else right))
 
 
 def _known_setting_key(key: str, value: object) -> str:
     if key in KNOWN and meant_setting(key) != "title":
         return f" It belongs to the provider: write {key} above the first [settings.…] line."
-    if snake(key) in {"required", "mandatory"}:
-        return " A setting is required; one that is not has optional = true."
+    if snake(key) in {"required", "mandatory", "nullable"}:
+        return " A setting is required; write optional = true for one that is not."
+    if snake(key) in {"env", "env_var", "environment_variable"}:
+        return " A secret reference is no description's: write it in keyturn.toml."
     if snake(key) in {"secret", "sensitive", "is_secret", "masked"} and value is True:
         return ' Write kind = "secret".'
     known = meant_setting(key)
@@ -181,17 +212,32 @@ def meant_setting(key: str) -> str:
     return key_for(key, SETTING_KEYS, of_setting=True)
 
 
-def _setting_fix(key: str, value: Any) -> str:
+def _setting_fix(key: str, value: Any, kind: str) -> str:
     """Return what to write in place of a wrong value of a setting's table, or an empty string."""
     if key == "choices" and isinstance(value, (str, list)):
         listed = re.findall(r"[^,|;\s]+", value) if isinstance(value, str) else value
+        named = [
+            each.get("value", each.get("const")) for each in listed if isinstance(each, Mapping)
+        ]
+        listed = named if named and all(named) else listed or ["…"]
         return json.dumps([each if isinstance(each, str) else json.dumps(each) for each in listed])
     if key == "optional":
         return _BOOLEANS.get(str(value).lower(), "")
-    if not isinstance(value, str):
-        return ""
+    if key == "default":
+        return _default_fix(value, kind)
+    if key == "title" and isinstance(value, (int, float)):
+        return json.dumps(str(value))
+    return _string_fix(key, value) if isinstance(value, str) else ""
+
+
+def _string_fix(key: str, value: str) -> str:
+    """Return what to write in place of a wrong string in a setting's table, or an empty string."""
+    if key == "title":
+        return json.dumps(" ".join(value.split())) if value.strip() else '"…"'
     if key == "kind":
         right = kind_for(value, KINDS)
+        if not right and (form := value_for("format", value, FORMATS)):
+            return f'"text", with format = "{form}"'
         is_boolean = snake(value) in {"bool", "boolean", "flag", "checkbox"}
         more = ' with choices = ["true", "false"]' if is_boolean else ""
         return f'"{right}"{more}' if right else ""
@@ -199,6 +245,26 @@ def _setting_fix(key: str, value: Any) -> str:
         return pattern(value) if key == "pattern" else _format(value)
     is_bound = key in {"min", "max", "min_length", "max_length"}
     return value if is_bound and re.fullmatch(r"-?[0-9]{1,15}", value) else ""
+
+
+def _default_fix(value: Any, kind: str) -> str:
+    """Return what to write in place of a wrong default, or an empty string."""
+    if isinstance(value, (list, tuple)) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, Mapping):
+        return "a secret reference in keyturn.toml instead, for each connection"
+    if kind == "integer":
+        found = re.fullmatch(r"-?[0-9]{1,15}", str(value).partition(".")[0])
+        return found[0] if found and not isinstance(value, bool) else ""
+    if isinstance(value, (bool, int, float, dt.date)):
+        return json.dumps(str(value).lower())
+    if not isinstance(value, str):
+        return ""
+    if not value.strip():
+        return "optional = true instead"
+    made = {"url": address, "domain": domain, "label": slug}.get(kind, lambda each: each.strip())
+    right = made(value)
+    return json.dumps(right, ensure_ascii=False) if right and right != value else ""
 
 
 def _format(value: str) -> str:

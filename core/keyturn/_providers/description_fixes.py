@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args, get_origin
 
-from keyturn._http.steps import STEP_NAMES
 from keyturn._providers import checks
 from keyturn._providers.data import DATA, datum_types
-from keyturn._providers.description_words import CONTENT_TYPES, snake, value_for
+from keyturn._providers.description_hints import ADVICE
+from keyturn._providers.description_placeholders import ANY_NAME, braced
+from keyturn._providers.description_words import CONTENT_TYPES, value_for
 from keyturn._providers.kinds import kind_of
-from keyturn._providers.lifetimes import LifetimeFormat, lifetime_format
+from keyturn._providers.lifetimes import LifetimeFormat, duration, lifetime_format
 from keyturn._providers.patterns import pattern_problem
 from keyturn._rate_limit import RateLimit, parse_rate_limit
 
 PATH_CHECKS = (checks.path, checks.optional_path)
 _LONGEST = 100
-_RATE_REGEX = re.compile(r"([0-9]+)\D*?(?:/|per|a|each|every|in)\s*(?:1\s*)?(s|m|h)")
-# How other tools write a placeholder; a name that is any name, or that must be a setting's.
-_ANY_NAME = r"\$\{\s*([\w.-]+)\s*\}|#\{\s*([\w.-]+)\s*\}|%\(([\w.-]+)\)s|\{\{\s*([\w.-]+)\s*\}\}"
-_KNOWN_NAME = r"<([\w-]+)>|\[([\w-]+)\]|%(\w+)%|\$(\w+)|(?<=/):(\w+)|@(\w+)@"
-# What others write before the name of a setting.
-_HEADS = {"", "settings", "setting", "config", "connection", "env", "self", "inputs", "vars"} | {
-    "values",
-    "value",
-}
-# What stands before a path that is no setting.
-_PATH_HEADS = {*STEP_NAMES, "token", "request"}
-_IN_BRACES = r"(?<!\{)\{([^{}\[]*)(\[[^{}]*\])?\}(?!\})"
 
 
 def shown(value: object) -> str:
@@ -44,7 +34,9 @@ def shown(value: object) -> str:
 
 
 def with_value(message: str, value: str, right: str) -> str:
-    """Return a message with the wrong value, and what to write."""
+    """Return a message with the wrong value, and what to write, as far as it lacks these."""
+    value = "" if "(it is " in message else value
+    right = "" if re.search(r"[;:.] (?:write|Write) |, or remove it", message) else right
     if right:
         message = re.sub(r" Did you mean .*\?$", "", message)
     ends = (f" (it is {value})" if value else "") + (f"; write {right}" if right else "")
@@ -53,18 +45,57 @@ def with_value(message: str, value: str, right: str) -> str:
 
 def fix(datum: str, value: Any) -> str:
     """Return what to write in place of a datum's wrong value; empty if that can't be said."""
-    kind = kind_of(datum_types()[datum])[0]
+    advice = (words for pattern, words in ADVICE.get(datum, ()) if _fits(pattern, value))
+    return next(advice, "") or _fixed(datum, kind_of(datum_types()[datum])[0], value)
+
+
+def _fixed(datum: str, kind: Any, value: Any) -> str:
     if kind is RateLimit:
         return _rate_limit(value)
+    if get_origin(kind) in {None, Literal} and isinstance(value, (list, tuple)):
+        return _of_list(datum, value)
     if kind is str and isinstance(value, (bool, int, float)):
-        return json.dumps(json.dumps(value))
+        return '""' if value is False else json.dumps(json.dumps(value))
+    if kind is float:
+        return _seconds(value)
     if isinstance(value, str) and value:
-        return _quoted(_string(datum, kind, value), value)
+        right = _quoted(_string(datum, kind, value), value)
+        return right or (_WHOLE_ADDRESS if DATA[datum].template == "address" else "")
+    return _of_others(datum, value)
+
+
+def _of_others(datum: str, value: Any) -> str:
     if datum in _FIXES_OF_OTHERS:
         return _FIXES_OF_OTHERS[datum](value)
     if datum in _FIXES and isinstance(value, list) and all(isinstance(v, str) for v in value):
         return _quoted([_FIXES[datum](each) for each in value], value)
     return ""
+
+
+def _fits(pattern: str, value: object) -> bool:
+    written = value if isinstance(value, str) else json.dumps(value, default=str)
+    return bool(re.fullmatch(pattern, written, re.IGNORECASE))
+
+
+def _of_list(datum: str, values: Any) -> str:
+    """Return what to write in place of a list of one string, or of the parts of a path."""
+    if not values or not all(isinstance(each, str) for each in values):
+        return ""
+    if DATA[datum].check in PATH_CHECKS:
+        return json.dumps(".".join(values))
+    return (fix(datum, values[0]) or json.dumps(values[0])) if len(values) == 1 else ""
+
+
+def _seconds(value: object) -> str:
+    """Return the seconds of a duration or a time of day, or an empty string."""
+    if isinstance(value, dt.time):
+        return f"{value.hour * 3600 + value.minute * 60 + value.second}"
+    if not isinstance(value, str):
+        return ""
+    seconds = duration(value.strip())
+    if seconds is None and re.fullmatch(r"\s*[0-9]{1,15}(?:\.0*)?\s*", value):
+        seconds = float(value)
+    return "" if seconds is None else f"{seconds:.0f}"
 
 
 def _string(datum: str, kind: Any, value: str) -> object:
@@ -75,11 +106,9 @@ def _string(datum: str, kind: Any, value: str) -> object:
         return path(value)
     if get_origin(kind) is Literal:
         return value_for(datum, value, get_args(kind))
-    if kind in {int, float} or get_origin(kind) is frozenset:
-        if get_origin(kind) is frozenset and len(several := re.findall("[0-9]+", value)) > 1:
-            return [*map(int, several)]
-        found = re.fullmatch(r"\s*([0-9]{1,15})(?:\.0*)?\s*(?:s|secs?|seconds?)?\s*", value)
-        return found and int(found[1])
+    if get_origin(kind) is frozenset:
+        found = [*map(int, re.findall("[0-9]{3}", value))]
+        return found[0] if len(found) == 1 else found
     return _FIXES[datum](value) if datum in _FIXES else ""
 
 
@@ -87,69 +116,56 @@ def _quoted(made: object, value: object) -> str:
     return json.dumps(made, ensure_ascii=False) if made and made != value else ""
 
 
+_WHOLE_ADDRESS = "the whole address, such as https://acme.example/oauth/token"
+_SCHEME = r"(?i)^(?:h?t{1,2}ps?|https?|ftps?|wss?)[:;]?/{1,3}(?=[^/])|^//(?=[^/])"
+
+
 def address(value: str) -> str:
     """Return the address that a wrong one was meant to be, or an empty string."""
-    made = re.sub(_ANY_NAME, _braced, value.strip())
-    made = re.sub(r"<([\w-]+)>|(?<=/):(\w+)", _braced, made)
-    made = re.sub(r"\{([\w.-]+)\}", _braced, made)
-    made = re.split(r"[?#]", made)[0]
-    made = re.sub(r"(?i)^(?:https?:)?/{1,2}(?=[^/])", "https://", made)
+    made = re.sub(r"^(?:GET|POST|PUT)\s+", "", value.strip()).strip("<>\"'` ")
+    made = re.sub(ANY_NAME, braced, made)
+    made = re.sub(r"<([\w-]+)>|(?<=/):(\w+)", braced, made)
+    made = re.sub(r"\{([\w.-]+)\}", braced, made)
+    made = re.split(r"[?#]", made)[0].replace("\\", "/")
+    made = re.sub(_SCHEME, "https://", made)
     made = re.sub(r"//[^/@{}]*@", "//", made)
-    if not re.match(r"https://|\{", made):
+    if not re.match(r"https://|\{|/|\.", made):
         made = f"https://{made}"
     return made if checks.address(made) is None and "." in made else ""
 
 
 def path(value: str) -> str:
     """Return the path that a wrong one was meant to be, or an empty string."""
-    made = re.sub(r"\[\s*['\"]?([^\]'\"]*)['\"]?\s*\]", r".\1", value.strip())
-    made = re.sub(r"->|::|/|\.{2,}", ".", made).removeprefix("$").strip(".")
-    made = re.sub(r"\.{2,}", ".", made)
+    made = re.sub(r"^[#$]\[\s*(?:payload\.)?(\w.*)\]$", r"\1", value.strip())
+    made = made.strip("{}<> ").replace("text()", "")
+    made = re.sub(r"\[\s*(?:\*|-[0-9]+)?\s*\]|(?<=\.)(?:\*|-[0-9]+)(?=\.|$)", ".0", made)
+    made = re.sub(r"\[\s*['\"]?([^\]'\"]*)['\"]?\s*\]", r".\1", made)
+    made = re.sub(r"->|::|\?|[!/,]|\.{2,}", ".", made).removeprefix("$")
+    made = re.sub(r"\.{2,}", ".", re.sub(r"^\.*@(?=\.)", "", made)).strip(".")
     return made if checks.path(made) is None else ""
 
 
-def _braced(found: re.Match[str]) -> str:
-    name = next(filter(None, found.groups()))
-    if name.partition(".")[0] in _PATH_HEADS:
-        return f"{{{name}}}"
-    return f"{{{snake(name.rpartition('.')[2])}}}"
+def xml_path(value: str) -> str:
+    """Return a path of XML without prefixes of names, and without the element that is the root."""
+    made = re.sub(r"(?:(?<=\.)|^)[A-Za-z][\w-]*:(?=\w)", "", path(value))
+    return re.sub(r"^(?:Envelope|root|xml)\.", "", made)
 
 
-def placeholder(template: str, names: Collection[str]) -> tuple[str, str]:
-    """Return a placeholder in another form than `{name}`, and the right one; or two empty strings.
-
-    Args:
-        template: The template.
-        names: The settings.
-    """
-    for found in re.finditer(_ANY_NAME, template):
-        right = _braced(found)
-        # `{{` and `}}` are braces, unless they hold the name of a setting.
-        if not found[0].startswith("{{") or right[1:-1] in names:
-            return found[0], right
-    for found in re.finditer(_KNOWN_NAME, template):
-        if (right := _braced(found))[1:-1] in names:
-            return found[0], right
-    for found in re.finditer(_IN_BRACES, template):
-        head, _, last = found[1].rpartition(".")
-        name = snake(last)
-        if found[1] not in names and name in names and head.lower() in _HEADS:
-            return found[0], f"{{{name}{found[2] or ''}}}"
-    return "", ""
+_RATE_REGEX = re.compile(r"([0-9]+)\D*?(?:/|per|a|each|every|in)\s*(?:1\s*)?(s|m|h|d)")
 
 
 def _rate_limit(value: Any) -> str:
-    if isinstance(value, str):
-        found = re.search(
-            r"([0-9]+)\D*?(?:/|per|a|each|every|in)\s*(?:1\s*)?(s|m|h)", value.lower()
-        )
-        burst = re.search(r"burst\D*([0-9]+)", value.lower())
-        unit = {"s": "s", "m": "min", "h": "h"}
-        made = f"{found[1]}/{unit[found[2]]}" if found else ""
-        made += f" burst {burst[1]}" if made and burst else ""
-        return json.dumps(made) if made and parse_rate_limit(made) else ""
+    if not value or _fits("none|no|off|unlimited|infinite|false|0", value):
+        return "nothing: without rate_limit there is none"
     if isinstance(value, int) and not isinstance(value, bool):
         return f'"{value}/min", if that is a minute\'s'
+    if isinstance(value, str) and (found := _RATE_REGEX.search(value.lower())):
+        count, unit = int(found[1]), {"s": "s", "m": "min", "h": "h"}.get(found[2])
+        if unit is None:
+            return f"{{ per_minute = {count / 1440:.3g}, burst = {count} }}"
+        burst = re.search(r"burst\D*([0-9]+)", value.lower())
+        made = f"{count}/{unit}" + (f" burst {burst[1]}" if burst else "")
+        return json.dumps(made) if parse_rate_limit(made) else ""
     return '"3/min burst 20", or { per_minute = 3, burst = 20 }'
 
 
@@ -157,6 +173,11 @@ def domain(value: str) -> str:
     """Return the domain that a wrong one was meant to be."""
     made = re.sub(r"^(?:\w+:)?//|^\*?\.|[:/].*$", "", value.strip().lower())
     return re.sub(r"^\*?\.", "", made)
+
+
+def slug(value: str) -> str:
+    """Return the label of a host name that a wrong one was meant to be."""
+    return re.sub(r"[^a-z0-9]+", "-", value.strip().lower()).strip("-")
 
 
 def _header(value: str) -> str:
@@ -168,8 +189,15 @@ def _scheme(value: str) -> str:
     return re.sub(r"\s*[{<$].*$", "", value.strip()).rstrip(": ")
 
 
+def _media_type(value: str) -> str:
+    made = value.partition(";")[0].strip().lower()
+    if made in {"any", "all", "text/*", "*/*", "application/*"}:
+        return "*"
+    return made if "/" in made else value_for("content_type", made, CONTENT_TYPES)
+
+
 def _algorithm(value: str) -> str:
-    made = re.sub(r"[-_\s]", "", value).upper()
+    made = re.sub(r"^(?:RSASHA|RSA|SHA)-?(?=[0-9]{3}$)", "RS", re.sub(r"[-_\s]", "", value).upper())
     named = {"EDDSA": "EdDSA", "ED25519": "Ed25519", "SHA256WITHRSA": "RS256", "RSASHA256": "RS256"}
     return named.get(made, made if DATA["assertion_algorithm"].check(made) is None else "")  # type: ignore[misc]
 
@@ -219,7 +247,8 @@ def pattern(value: str) -> str:
 
 
 def _authorization_value(value: str) -> str:
-    made, count = re.subn(r"\$?\{+ *token *\}+|%s|\{\}|<[\w-]+>", "{token}", value.strip())
+    place = r"\$?\{+ *token *(?:\}+|$)|%s|\{\}|<[\w-]+>|\b(?:access_)?token(?=\}?$)"
+    made, count = re.subn(place, "{token}", value.strip())
     return made if count else f"{made} {{token}}"
 
 
@@ -236,7 +265,7 @@ def _codes(value: Any) -> str:
 
 _FIXES: dict[str, Callable[[str], Any]] = {
     "api_domains": domain,
-    "media_types": lambda value: value.partition(";")[0].strip().lower(),
+    "media_types": _media_type,
     "authorization_header": _header,
     "authorization_scheme": _scheme,
     "assertion_algorithm": _algorithm,

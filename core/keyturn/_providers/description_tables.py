@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from keyturn._common.names import did_you_mean
 from keyturn._http.steps import STEP_NAMES
 from keyturn._http.times import TIME_FORMATS
 from keyturn._providers.description_fixes import address, date_pattern, domain, shown, with_value
-from keyturn._providers.description_words import inner_key, snake, value_for
+from keyturn._providers.description_words import (
+    RANDOM_WORDS,
+    TIME_WORDS,
+    inner_key,
+    snake,
+    value_for,
+)
 from keyturn._providers.lifetimes import duration
 from keyturn._providers.named_values import DIGESTS, ENCODINGS, REQUEST_NAMES
 from keyturn.errors import Problem
@@ -20,8 +26,6 @@ Table = Mapping[str, Any]
 
 _NO_SETTING = re.compile(r"names \{([^}]*)\}, which is not a setting")
 _NO_STEP = re.compile(r"'[^']*\{(\w+)\.([\w.-]+)\}[^']*' is not a template")
-_RANDOM = {"uuid4", "guid", "nonce", "random", "random_id", "request_id", "jti"}
-_TIMES = {"timestamp", "now", "time", "date", "datetime", "current_time", "unix_timestamp"}
 _TOKENS = {"access_token", "bearer_token", "auth_token", "bearer", "jwt"}
 _MEMBERS = {"previous": "access_token", "discovery": "token_endpoint"}
 _VALUE_KEYS = ("template", "encoding", "digest", "hmac_key", "time", "offset", "timezone")
@@ -57,13 +61,13 @@ def _meant_name(name: str, names: Collection[str], *, is_api: bool) -> str:
     plain = snake(name)
     if name in names:
         return ": a value may only name those above it"
-    if (is_api and plain in _TOKENS) or plain in _RANDOM:
-        return f"; write {{{'uuid' if plain in _RANDOM else 'token'}}}"
+    if (is_api and plain in _TOKENS) or plain in RANDOM_WORDS:
+        return f"; write {{{'uuid' if plain in RANDOM_WORDS else 'token'}}}"
     if name == "token":
         return ": it is for API requests; a step before has {previous.access_token}"
     if name in STEP_NAMES:
         return f"; write {{{name}.{_MEMBERS[name]}}}"
-    if plain in _TIMES:
+    if plain in TIME_WORDS:
         return f'; describe it: [values.{plain}] time = "epoch"'
     near = did_you_mean(name, names)
     return f".{near}" if near else f'; describe it: [settings.{plain}] title = "…"'
@@ -81,6 +85,8 @@ def advised_values(problem: Problem, description: Table, names: Collection[str])
             problem.path, f"{message}; write {right if right != rest else f'{rest}_value'}"
         )
     name, _, key = rest.rpartition(".")
+    if not name:
+        return problem
     value = values[name].get(key)
     if message.startswith("is not known"):
         message = f"is not known.{_meant_key(key, values[name])}"
@@ -128,18 +134,48 @@ def _right_value(key: str, value: object) -> str:
         made = _zone(value)
     elif key == "time":
         made = value_for("time", value, TIME_FORMATS) or date_pattern(value)
+    elif value.lower() in {"", "none", "plain", "raw", "utf-8", "utf8", "ascii", "text"}:
+        return f"nothing: without {key} there is none"
+    elif re.match("(?i)sha-?3|base32", value):
+        return "one of these: no other is computed"
     else:
         made = value_for(key, value, ENCODINGS if key == "encoding" else DIGESTS)
     return json.dumps(made) if made else ""
 
 
 def _zone(name: str) -> str:
-    """Return the time zone of a city, or an empty string."""
+    """Return the time zone of a city or of an offset; UTC for others."""
     import zoneinfo
 
+    if offset := re.fullmatch(r"(?i)(?:UTC|GMT)?([+-])0?([0-9]{1,2})(?::?00)?", name.strip()):
+        # As POSIX has them, the sign is the other one.
+        return f"Etc/GMT{'-' if offset[1] == '+' else '+'}{offset[2]}"
     zones = sorted(zoneinfo.available_timezones())
     last = snake(name.rpartition("/")[2])
     return next((each for each in zones if snake(each.rpartition("/")[2]) == last), "UTC")
+
+
+def value_mistakes(description: Table, names: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Yield values that are made of nothing, and members of steps in another spelling."""
+    values = description.get("values")
+    for name, table in values.items() if isinstance(values, Mapping) else ():
+        key = table.get("hmac_key") if isinstance(table, Mapping) else None
+        if isinstance(table, Mapping) and table.get("template") == "":
+            yield (
+                f"values.{name}.template",
+                'is empty; write what it is made of, such as "{client_id}"',
+            )
+        if key in names:
+            right = json.dumps(f"{{{key}}}")
+            yield f"values.{name}.hmac_key", f"is the name of a setting; write {right}"
+    for datum in ("token_url", "revocation_url"):
+        found = re.match(r"\{discovery\.(\w+)\}", str(description.get(datum, "")))
+        if found and snake(found[1]) != found[1] and snake(found[1]) in _ENDPOINTS:
+            right = f'"{{discovery.{snake(found[1])}}}"'
+            yield datum, f"names {found[0]}, which no such document has; write {right}"
+
+
+_ENDPOINTS = {"token_endpoint", "revocation_endpoint", "issuer"}
 
 
 def advised_step(problem: Problem, description: Table) -> Problem:

@@ -10,17 +10,31 @@ from keyturn._common.names import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+# What is new in each request, and what is of its time.
+RANDOM_WORDS = {"uuid4", "guid", "nonce", "random", "random_id", "request_id", "jti"} | {
+    "random_uuid",
+    "randomuuid",
+}
+TIME_WORDS = {"timestamp", "now", "time", "date", "datetime", "current_time"} | {
+    "unix_timestamp",
+    "iso_timestamp",
+}
 # Keys of a description that other tools have under another name.
 _KEYS = {
-    "token_url": "token_endpoint token_uri access_token_url access_token_uri auth_url authorize_url"
+    "token_url": "token_refresh_endpoint token_endpoint token_uri access_token_url"
+    " access_token_uri auth_url authorize_url"
     " oauth_url token_address url endpoint",
-    "api_url": "base_url api_base_url api_base api_endpoint api_uri resource_server audience_url"
+    "api_url": "servers server_url host_url base_url api_base_url api_base api_endpoint api_uri"
+    " resource_server audience_url"
     " api_address",
     "revocation_url": "revocation_endpoint revoke_url revocation_uri",
-    "client_authentication": "client_auth_method token_endpoint_auth_method auth_method auth_style"
+    "client_authentication": "encode_client_credentials_in_body client_auth_method"
+    " token_endpoint_auth_method"
+    " auth_method auth_style"
     " auth_type authentication client_auth client_authentication_method auth_scheme"
     " client_auth_type token_endpoint_auth_style",
-    "parameters": "params extra_params extra_parameters token_params endpoint_params"
+    "parameters": "refresh_request_body token_request_params request_params params extra_params"
+    " extra_parameters token_params endpoint_params"
     " additional_parameters body_parameters data form_data token_parameters payload",
     "body": "body_template raw_body request_body xml_body raw",
     "query": "query_parameters query_params url_parameters url_params token_query query_string",
@@ -28,7 +42,8 @@ _KEYS = {
     "response_format": "response_type response_body_format accept",
     "values": "value computed computed_values derived",
     "previous": "step steps step1 first_step login login_step previous_step before",
-    "discovery": "well_known discovery_url openid_configuration metadata metadata_url issuer",
+    "discovery": "open_id_connect_url openid_connect_url well_known discovery_url"
+    " openid_configuration metadata metadata_url issuer",
     "authorization_value": "authorization_template authorization_header_value header_value"
     " header_template auth_value",
     "authorization_query": "token_query_parameter query_parameter token_parameter token_param"
@@ -37,15 +52,20 @@ _KEYS = {
     "rejected_status": "invalid_token_status unauthorized_status expired_status retry_status",
     "rejected_codes": "invalid_token_codes expired_codes token_error_codes",
     "rejected_field": "rejected_code_field rejected_codes_field",
-    "token_headers": "headers token_request_headers request_headers extra_headers http_headers",
+    "token_headers": "refresh_request_headers headers token_request_headers request_headers"
+    " extra_headers http_headers",
     "api_headers": "extra_api_headers default_headers",
-    "lifetime_field": "expires_in_field expires_field expires_in expiration_field expiry_field"
+    "lifetime_field": "expires_in_name response_expires_in expires_in_field expires_field"
+    " expires_in"
+    " expiration_field expiry_field"
     " ttl_field expires_at_field expires_in_path lifetime_path",
-    "lifetime_format": "expires_in_format expiry_format expires_format token_expiry_date_format"
+    "lifetime_format": "token_expiry_is_time_of_expiration expires_in_format expiry_format"
+    " expires_format token_expiry_date_format"
     " expiration_format",
     "missing_lifetime": "default_lifetime lifetime default_expires_in token_lifetime ttl"
     " default_ttl expires_in_seconds",
-    "token_field": "access_token_field token_path access_token_name access_token_path token_name"
+    "token_field": "response_access_token access_token_field token_path access_token_name"
+    " access_token_path token_name"
     " token_key access_token_key",
     "token_header": "response_token_header token_response_header",
     "token_type": "access_token_type",
@@ -63,11 +83,12 @@ _KEYS = {
     "token_status": "status success_status expected_status status_code success_code",
     "media_types": "media_type response_content_type accept_content_types content_types",
     "rate_limit": "rate limit limits ratelimit throttle quota",
-    "authorization_header": "auth_header header header_name authorization_header_name",
+    "authorization_header": "token_location add_token_to auth_header header header_name"
+    " authorization_header_name",
     "authorization_scheme": "auth_prefix header_prefix token_prefix scheme authorization_prefix"
     " header_scheme prefix authorization_type",
     "api_domains": "domains allowed_domains api_hosts allowed_hosts",
-    "assertion_audience": "audience_claim jwt_audience assertion_aud",
+    "assertion_audience": "audience_claim token_audience jwt_audience assertion_aud",
     "assertion_claims": "claims jwt_claims additional_claims",
     "assertion_algorithm": "algorithm signing_algorithm jwt_algorithm alg signing_alg",
     "assertion_lifetime": "jwt_lifetime assertion_expiry jwt_expiration",
@@ -104,10 +125,10 @@ _SETTING_KEYS = {
     "max_length": "maximum_length",
 }
 _KINDS = {
-    "text": "string str char varchar plain",
+    "text": "string str char varchar plain textarea text_area multiline object json date_time",
     "secret": "password passwd token key api_key apikey credential sensitive hidden",
     "choice": "enum select option options dropdown radio bool boolean flag checkbox",
-    "integer": "int number numeric long float",
+    "integer": "int numeric number numeric long float",
     "url": "uri link address href https endpoint base_url",
     "domain": "host hostname fqdn domain_name",
     "label": "subdomain tenant slug region identifier",
@@ -164,18 +185,18 @@ _VALUES: dict[str, dict[str, str]] = {
     "encoding": {
         "base64": "b64 base_64",
         "base64url": "b64url base64_urlsafe urlsafe",
-        "hex": "hexadecimal base16 hexdigest",
+        "hex": "hexadecimal base16 hexdigest hex_lower",
         "url": "urlencode url_encode percent percent_encoding uri",
     },
     "digest": {"sha256": "hs256 sha2 sha_2", "sha512": "hs512"},
     "time": {
         "epoch": "unix timestamp unix_timestamp seconds now unix_time",
-        "epoch_milliseconds": "ms millis milliseconds timestamp_ms unix_ms",
+        "epoch_milliseconds": "ms millis milliseconds timestamp_ms unix_ms epoch_ms epoch_millis",
         "rfc3339": "iso iso8601 iso_8601 utc date datetime",
         "http_date": "rfc1123 rfc7231 http",
     },
     "format": {
-        "email": "e_mail mail",
+        "email": "e_mail mail email_address",
         "uri": "url link",
         "hostname": "domain fqdn host",
         "uuid": "guid uuid4",
@@ -213,10 +234,14 @@ def kind_for(name: str, known: Collection[str]) -> str:
 
 def value_for(datum: str, value: str, known: Collection[str]) -> str:
     """Return the known value of a datum that a value stands for, or an empty string."""
-    return _word(value, known, _VALUES.get(datum, {}))
+    if datum == "digest" and re.match("(?i)sha-?3", value):
+        return ""  # another algorithm
+    return _word(value, known, _VALUES.get(datum, {}), 0.82)
 
 
-def _word(name: str, known: Collection[str], words: Mapping[str, str]) -> str:
+def _word(
+    name: str, known: Collection[str], words: Mapping[str, str], similarity: float = 0.7
+) -> str:
     plain = snake(name)
     by_plain = {snake(each): each for each in known}
     by_plain |= {
@@ -224,4 +249,5 @@ def _word(name: str, known: Collection[str], words: Mapping[str, str]) -> str:
     }
     if plain in by_plain:
         return by_plain[plain]
-    return did_you_mean(name, known).removeprefix(" Did you mean ").removesuffix("?")
+    near = did_you_mean(name, known, similarity=similarity)
+    return near.removeprefix(" Did you mean ").removesuffix("?")

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 def described_provider(
-    description: Mapping[str, Any], name: str | None, origin: str = ""
+    description: Mapping[str, Any],
+    name: str | None,
+    origin: str = "",
+    own: Mapping[str, Any] | None = None,
 ) -> Provider[Any]:
     """Return the provider that a description describes; see `keyturn.plugins.provider_from_data`.
 
@@ -27,6 +30,7 @@ def described_provider(
         description: The description, with what it extends.
         name: The provider's name, if the description does not have it.
         origin: The file that it was read from, as messages show it.
+        own: The description without what it extends; by default all of it.
 
     Raises:
         keyturn.errors.ConfigurationError: There are mistakes in it; all of them are named.
@@ -39,6 +43,11 @@ def described_provider(
         )
     if problem := scope_problem(description):
         mistakes.append(errors.Problem("scope", problem))
+    if "domains" in description and not isinstance(description.get("settings"), type):
+        where = "below [previous] or [discovery]; those of API requests are api_domains"
+        mistakes.append(
+            errors.Problem("domains", f"is for addresses in a response: write it {where}")
+        )
     values = {**description, "name": name}
     data: dict[str, Any] = {"settings": settings_class(description, mistakes)}
     for key in DATA.keys() & values.keys():
@@ -49,7 +58,7 @@ def described_provider(
     provider: Provider[Any] = type("DescribedProvider", (Provider,), data)()
     mistakes += problems(provider)
     if not isinstance(description.get("settings"), type):
-        mistakes = reviewed(description, mistakes, provider.settings)
+        mistakes = reviewed(description, mistakes, provider.settings, own)
     if mistakes:
         raise errors.ConfigurationError(
             f"the description of provider {name}{origin} has {len(mistakes)} mistake(s):",

@@ -8,6 +8,7 @@ from keyword import kwlist
 from typing import Any, Literal
 
 from keyturn import errors
+from keyturn._http.steps import STEP_NAMES
 from keyturn._providers.checks import between
 from keyturn._providers.client_authentication import NEEDED_SETTINGS
 from keyturn._providers.fields import choice, domain, file, label, pem, setting, url
@@ -51,7 +52,7 @@ CREDENTIAL_FIELDS = {
 }
 # As in `KEYTURN_CONNECTIONS__NAME__SETTING`, where `__` separates and case makes no difference.
 _NAME_REGEX = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
-_RESERVED_NAMES = frozenset({"self", "uuid", *kwlist})
+_RESERVED_NAMES = frozenset({"self", "uuid", "token", "request", *STEP_NAMES, *kwlist})
 KINDS: dict[str, tuple[Any, Callable[..., Any]]] = {
     "text": (str, setting),
     "label": (str, label),

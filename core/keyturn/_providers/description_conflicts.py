@@ -1,0 +1,265 @@
+"""What is a mistake in a description, although each datum is right by itself."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any
+
+from keyturn._http.steps import STEP_NAMES
+from keyturn._names import did_you_mean
+from keyturn._providers.client_authentication import SIGNED
+from keyturn._providers.data import DATA
+from keyturn._providers.description_advice import KNOWN
+from keyturn._providers.description_fields import setting_mistakes
+from keyturn._providers.description_fixes import shown
+from keyturn._providers.description_requests import body_mistakes, grant_mistakes, header_mistakes
+from keyturn._providers.description_responses import code_mistakes, response_mistakes
+from keyturn._providers.description_tables import value_mistakes
+from keyturn._providers.setting_tables import CREDENTIAL_FIELDS
+from keyturn._providers.templates import strings_in
+
+Table = Mapping[str, Any]
+Mistakes = Iterator[tuple[str, str]]
+
+# What makes no difference, and with what.
+_ALONE: dict[str, tuple[str, Callable[[Table], object]]] = {
+    "authorization_scheme": (
+        (
+            "is not sent beside authorization_value or authorization_query: write it in "
+            'authorization_value, such as "Token {token}", or remove it'
+        ),
+        lambda data: data.get("authorization_value") or data.get("authorization_query"),
+    ),
+    "authorization_header": (
+        "is not sent beside authorization_query: remove one of the two",
+        lambda data: data.get("authorization_query"),
+    ),
+    "client_id_name": (
+        "is not sent with {way}: remove it, or write another client_authentication",
+        lambda data: (
+            str(data.get("client_authentication")).startswith("client_secret_basic")
+            and data.get("credentials") != "public"
+        ),
+    ),
+    "client_secret_name": (
+        "is not sent with {way}: remove it, or write another client_authentication",
+        lambda data: data.get("client_authentication") not in {None, *_SENT_BY_NAME},
+    ),
+    "rejected_field": (
+        "is read with rejected_codes only: write these too, or remove it",
+        lambda data: "rejected_codes" not in data,
+    ),
+    "api_domains": (
+        "is for an address in the token's response: write api_url_field too, or remove it",
+        lambda data: "api_url_field" not in data,
+    ),
+}
+_SENT_BY_NAME = ("client_secret_post", "client_secret_headers")
+_KEY_HEADERS = ("kid", "x5t", "x5t#S256", "x5c", "x5u", "jku")
+_OVERRIDES = ("token_url", "api_url", "revocation_url")
+
+
+def further(
+    description: Table, names: Table, known: Collection[str], own: Collection[str]
+) -> Mistakes:
+    """Yield what else is a mistake; see `description_mistakes.reviewed`.
+
+    Args:
+        description: The description.
+        names: The fields of its settings.
+        known: Where mistakes are known already.
+        own: The keys that are not inherited, with those in its tables.
+    """
+    yield from _sent_twice(description, names)
+    yield from code_mistakes(description)
+    yield from _wrong_names(description)
+    yield from response_mistakes(description)
+    yield from grant_mistakes(description)
+    yield from header_mistakes(description)
+    yield from body_mistakes(description)
+    yield from _addresses(description, names)
+    yield from _credentials(description, names)
+    yield from _claims(description)
+    yield from setting_mistakes(description)
+    yield from value_mistakes(description, names)
+    yield from _without_effect(description, own)
+    # A setting may be meant where another mistake is.
+    if not any(_has_templates(path.partition(".")[0]) for path in known):
+        yield from _unused(description, names, known, own)
+
+
+def _has_templates(datum: str) -> bool:
+    is_table_of_others = datum not in KNOWN or datum in STEP_NAMES
+    return is_table_of_others or (datum in DATA and bool(DATA[datum].template))
+
+
+def _unused(
+    description: Table, names: Table, known: Collection[str], own: Collection[str]
+) -> Mistakes:
+    """Yield the settings, the values and the steps that nothing is sent of."""
+    used = {word for each in _templates(description) for word in re.findall(r"\w+", each)}
+    for name in _tables(description.get("settings", {})):
+        is_sent = name in CREDENTIAL_FIELDS or (name == "scope" and _sends_scope(description))
+        is_wrong = any(path.startswith(f"settings.{name}.") for path in known)
+        if name in names and not (is_sent or is_wrong or name in used):
+            yield f"settings.{name}", f"is used nowhere: {_where(name)}, or remove it"
+    if description.get("scope") == "required" and not (
+        _sends_scope(description) or "scope" in used
+    ):
+        yield "scope", f"is sent nowhere: {_where('scope')}, or remove it"
+    values = description.get("values")
+    has_wrong = any(path.startswith("values") for path in known)
+    for name in values if isinstance(values, Mapping) and not has_wrong else ():
+        others = {**description, "values": {n: each for n, each in values.items() if n != name}}
+        is_used = any(name in re.findall(r"\w+", each) for each in _templates(others))
+        if f"values.{name}" in own and not is_used:
+            yield f"values.{name}", f"is used nowhere: {_where(name)}, or remove it"
+    for step, member in {"previous": "access_token", "discovery": "token_endpoint"}.items():
+        if isinstance(description.get(step), Mapping) and step in own and step not in used:
+            yield step, f"is used nowhere: {_where(f'{step}.{member}')}, or remove it"
+
+
+def _where(name: str) -> str:
+    place = "token_url" if name.startswith("discovery") else "parameters"
+    return f"write {{{name}}} where its value goes, such as in {place}"
+
+
+def _sends_scope(description: Table) -> bool:
+    previous = description.get("previous")
+    return bool(description.get("scope_name", "scope")) or (
+        isinstance(previous, Mapping) and _sends_scope(previous)
+    )
+
+
+def _templates(description: Table) -> Iterator[str]:
+    """Yield what stands in all strings that may have placeholders."""
+    for key, value in description.items():
+        if key not in {"settings", "title"}:
+            yield from strings_in(value)
+
+
+def _tables(settings: object) -> Iterator[str]:
+    if isinstance(settings, Mapping):
+        yield from (str(name) for name, table in settings.items() if isinstance(table, Mapping))
+
+
+def _sent_twice(description: Table, names: Table) -> Mistakes:
+    name = description.get("scope_name", "scope")
+    for table in ("parameters", "query"):
+        given = description.get(table, {})
+        if "scope" in names and name and isinstance(given, Mapping) and name in [*given]:
+            yield (
+                f"{table}.{name}",
+                'is sent already, from the setting scope: remove it, or write scope_name = ""',
+            )
+    way = description.get("client_authentication", "")
+    headers = description.get("token_headers", {})
+    for header in headers if isinstance(headers, Mapping) else ():
+        if str(header).lower() == "authorization" and str(way).startswith("client_secret_basic"):
+            problem = f'is sent already, by client_authentication = "{way}"'
+            yield f"token_headers.{header}", f"{problem}: remove it, or authenticate in another way"
+
+
+def _wrong_names(description: Table) -> Mistakes:
+    """Yield what is no name of a parameter or a header."""
+    for datum, what in {
+        "authorization_query": "a parameter",
+        "scope_name": "a parameter",
+        "client_id_name": "a parameter",
+        "client_secret_name": "a parameter",
+        "assertion_name": "a parameter",
+    }.items():
+        written = str(description.get(datum, ""))
+        if re.search("[?=&{}<>]", written):
+            right = re.sub(r"=.*|[?&{}<>$ ]", "", written)
+            problem = f"must be the name of {what} alone (it is {shown(written)})"
+            yield datum, f"{problem}; write {json.dumps(right)}"
+    for table in ("parameters", "query", "api_query"):
+        given = description.get(table)
+        for name in given if isinstance(given, Mapping) else ():
+            plain = re.sub(r"=.*|[?&\s]", "", str(name))
+            if plain != name or not name:
+                yield f"{table}.{name}", f"must be the name of a parameter alone; write {plain}"
+
+
+def _addresses(description: Table, names: Table) -> Mistakes:
+    """Yield the addresses that no settings make right."""
+    for datum in _OVERRIDES:
+        url = description.get(datum)
+        if not isinstance(url, str):
+            continue
+        for place in re.finditer(r"\{(\w+)\}", url):
+            if problem := _in_address(place, description, names):
+                yield datum, f"{problem} (it is {shown(url)})"
+        if url.endswith("*"):
+            right = json.dumps(url.rstrip("*").rstrip("/"))
+            yield datum, f"must be an address alone (it is {shown(url)}); write {right}"
+    found = re.search(r".\{(discovery|previous)\.[^}]*\}", str(description.get("token_url")))
+    if found:
+        right = found[0][1:]
+        yield "token_url", f'may only begin with a value of another step; write "{right}"'
+
+
+def _in_address(found: re.Match[str], description: Table, names: Table) -> str:
+    """Return what is wrong with the place of a setting in an address, or an empty string."""
+    name, is_first = found[1], found.start() == 0
+    tables = description.get("settings")
+    table = tables.get(name) if isinstance(tables, Mapping) else None
+    kind = table.get("kind", "text") if isinstance(table, Mapping) else ""
+    if name in _OVERRIDES and name in names:
+        return (
+            f"names {{{name}}}, which replaces an address as a whole: write the address itself, or "
+            'describe a setting, such as [settings.url] kind = "url"'
+        )
+    if kind == "url" and not is_first:
+        return (
+            f"names {{{name}}}, which is a whole address: write {{{name}}} at the beginning, or "
+            f'kind = "domain" in [settings.{name}]'
+        )
+    if is_first and kind in {"label", "domain", "integer", "scope"}:
+        right = f"https://{{{name}}}" + ("" if kind == "domain" else ".acme.example")
+        return f'begins with {{{name}}}, which is no address: write "{right}…", or kind = "url"'
+    return ""
+
+
+def _credentials(description: Table, names: Table) -> Mistakes:
+    """Yield credentials that are not used, or that are missing."""
+    way = str(description.get("client_authentication", "client_secret_post"))
+    if way.startswith("client_secret_basic") and "client_secret" not in names:
+        problem = f'have no client_secret, which client_authentication = "{way}" sends'
+        yield "credentials", f"{problem}: remove credentials, or write another way to authenticate"
+    for name in DATA if way not in SIGNED else ():
+        if name.startswith("assertion_") and description.get(name, DATA[name].default) not in (
+            DATA[name].default,
+            {},
+        ):
+            right = 'write client_authentication = "private_key_jwt" too'
+            yield name, f"is for a signed JWT; {right}, or remove it"
+
+
+def _claims(description: Table) -> Mistakes:
+    """Yield claims that are times, and a header of the JWT in another spelling."""
+    claims = description.get("assertion_claims")
+    for name in ("exp", "iat", "nbf") if isinstance(claims, Mapping) else ():
+        if isinstance(claims.get(name), (int, float)):
+            right = "assertion_lifetime, in seconds, instead"
+            yield f"assertion_claims.{name}", f"is a time, which each JWT has anew; write {right}"
+    header = str(description.get("assertion_key_header", "kid"))
+    near = did_you_mean(header, _KEY_HEADERS, similarity=0.6)[14:-1]
+    if header not in _KEY_HEADERS and near:
+        yield (
+            "assertion_key_header",
+            f'is no header of RFC 7515 (it is {shown(header)}); write "{near}"',
+        )
+
+
+def _without_effect(description: Table, own: Collection[str]) -> Mistakes:
+    """Yield the data that other data make useless."""
+    way = description.get("client_authentication")
+    for datum, (problem, is_useless) in _ALONE.items():
+        value = description.get(datum)
+        # An empty one says that nothing is sent.
+        if (datum in own and value) and value != DATA[datum].default and is_useless(description):
+            yield datum, f"{problem.replace('{way}', str(way))} (it is {shown(value)})"

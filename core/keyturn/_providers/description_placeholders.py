@@ -1,0 +1,129 @@
+"""Placeholders as other tools have them, and what to write instead."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from keyturn._http.steps import STEP_NAMES
+from keyturn._providers.description_words import RANDOM_WORDS, TIME_WORDS, snake
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+# How other tools write a placeholder, whatever its name is.
+ANY_NAME = (
+    r"\$\{\s*(?:\w+::?)?([\w.-]+)(?:\s*:?[-=?+][^{}]*)?\s*\}|#\{\s*([\w.-]+)\s*\}|%\(([\w.-]+)\)s"
+    r"|\$?\{\{-?\s*\$?([\w.-]+)(?:\s*\|[^{}]*)?\s*-?\}\}"
+    r"|\{{1,2}\s*\w[\w.]*\[\s*['\"]([\w.-]+)['\"]\s*\]\s*\}{1,2}"
+    r"|@\{?\w+\(\s*['\"]([\w.-]+)['\"]\s*\)\}?"
+)
+# And how, where the name is a setting's.
+_KNOWN_NAME = (
+    r"<([\w-]+)>|(?<!\w)\[([\w-]+)\]|%\{?(\w+)[%}]|\$(\w+)|(?<=/):(\w+)|^:(\w+)$|@(\w+)(?:@|$)"
+    r"|\(\(([\w.-]+)\)\)|`(\w+)`|\*(\w+)\*"
+)
+# What others write before the name of a setting.
+_HEADS = {"", "settings", "setting", "config", "connection", "env", "self", "inputs", "vars"} | {
+    "values",
+    "value",
+}
+# What stands before a path that is no setting.
+_PATH_HEADS = {*STEP_NAMES, "token", "request"}
+_IN_BRACES = r"(?<!\{)\{([^{}\[]*)(\[[^{}]*\])?\}(?!\})"
+# A filter or a function of other tools, and what a value has for it.
+_FILTERS = {
+    'encoding = "base64"': "base64 b64 b64encode base64encode base64_encode btoa to_base64",
+    'encoding = "url"': "urlencode url_encode urlescape quote percent_encode encodeuricomponent",
+    'encoding = "hex"': "hex hexlify",
+    **{f'digest = "{each}"': each for each in ("md5", "sha1", "sha256", "sha512")},
+}
+_FILTER_KEYS = {word: key for key, words in _FILTERS.items() for word in words.split()}
+# What makes no difference, or stands for `optional`.
+_NO_FILTERS = {"string", "str", "trim", "strip", "safe", "default", "d", "tojson", "upper", "lower"}
+_CALL = r"\{{0,2}\s*\b([A-Za-z]\w*)\(\s*\{?\s*([\w.-]+)\s*\}?\s*\)\s*\}{0,2}"
+_PIPE = r"\{{1,2}\s*([\w.-]+)\s*\|\s*(\w+)[^{}|]*\}{1,2}"
+# A whole value that another tool would replace by a secret or a variable.
+_REFERENCE = (
+    r"\$(?:env:)?[A-Z][A-Z0-9_]*|(?:env|file|op|vault|ssm|keyring|secret|secrets|aws-sm)(?::|://).+"
+    r"|p\(['\"].+['\"]\)|!(?:Ref|Sub|GetAtt|secret|env_var)\b.*"
+    r"|<[A-Z][A-Z0-9 _-]*>|YOUR[_-][A-Z0-9_-]+"
+)
+
+
+def braced(found: re.Match[str]) -> str:
+    """Return the placeholder that was meant by another tool's."""
+    name = next(filter(None, found.groups()))
+    if name.partition(".")[0] in _PATH_HEADS:
+        return f"{{{name}}}"
+    plain = snake(name.rpartition(".")[2])
+    return "{uuid}" if plain in RANDOM_WORDS else f"{{{plain}}}"
+
+
+def placeholder(template: str, names: Collection[str]) -> tuple[str, str]:
+    """Return a placeholder in another form than `{name}`, and the right one; or two empty strings.
+
+    Args:
+        template: The template.
+        names: The settings and values.
+    """
+    for found in re.finditer(ANY_NAME, template):
+        right = braced(found)
+        # `{{` and `}}` are braces, unless they hold the name of a setting.
+        is_literal = found[4] and "$" not in found[0] and right[1:-1] not in names
+        if not is_literal:
+            return found[0], right + _time(right, names)
+    if found_filter := _filtered(template, names):
+        return found_filter
+    for found in re.finditer(_IN_BRACES, template):
+        if right := _in_braces(found, names):
+            return found[0], right
+    for found in re.finditer(_KNOWN_NAME, template):
+        if (right := braced(found))[1:-1] in names:
+            return found[0], right
+    return "", ""
+
+
+def _time(right: str, names: Collection[str]) -> str:
+    name = right[1:-1]
+    is_time = name in TIME_WORDS and name not in names
+    return f', and describe it: [values.{name}] time = "epoch"' if is_time else ""
+
+
+def _in_braces(found: re.Match[str], names: Collection[str]) -> str:
+    """Return what to write for a name in braces that is nearly a setting's, or an empty string."""
+    written, key = found[1], (found[2] or "")[1:-1].strip("'\"")
+    if written in names:
+        return ""
+    if key in names and written.strip().lower() in _HEADS:
+        return f"{{{key}}}"
+    plain = re.sub(r"(?:![rsa])?(?::(?!json).*)?$", "", written)
+    head, _, last = plain.rpartition(".")
+    if (name := snake(last)) in names and head.lower() in _HEADS:
+        return f"{{{name}{found[2] or ''}}}"
+    return f"{{{head}}}" if head in names else ""
+
+
+def _filtered(template: str, names: Collection[str]) -> tuple[str, str] | None:
+    """Return a filter or a function of other tools, and what to write, or None."""
+    for pattern, is_call in ((_CALL, True), (_PIPE, False)):
+        for found in re.finditer(pattern, template):
+            word, written = (found[1], found[2]) if is_call else (found[2], found[1])
+            name, key = snake(written), _FILTER_KEYS.get(word.lower(), "")
+            is_known = key or (not is_call and word.lower() in _NO_FILTERS)
+            if name in names and word not in names and is_known:
+                made = f"{name}_{snake(word)}"
+                value = f'[values.{made}] template = "{{{name}}}", {key}'
+                return found[0], f"{{{made}}}, and {value}" if key else f"{{{name}}}"
+    return None
+
+
+def reference(template: str) -> str:
+    """Return what is wrong with a value that another tool would replace, or an empty string."""
+    if not re.fullmatch(_REFERENCE, template):
+        return ""
+    name = snake(re.split(r"[:/.]", template.strip("<>"))[-1]) or "secret"
+    return (
+        "stands for a value that no description has: it is a setting of each connection. Write "
+        f'{{{name}}}, and describe it: [settings.{name}] kind = "secret", title = "…"'
+    )

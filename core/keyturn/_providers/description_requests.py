@@ -1,0 +1,164 @@
+"""Mistakes in what a description sends: the grant, headers and bodies."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from keyturn._providers.description_fixes import shown
+from keyturn._providers.description_words import snake
+from keyturn._providers.templates import names_in
+
+Table = Mapping[str, Any]
+Mistakes = Iterator[tuple[str, str]]
+
+_JWT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+_GRANTS = {
+    "client_credentials": "client_credentials",
+    "jwt_bearer": _JWT,
+    "jwt": _JWT,
+    "token_exchange": "urn:ietf:params:oauth:grant-type:token-exchange",
+    "saml2_bearer": "urn:ietf:params:oauth:grant-type:saml2-bearer",
+}
+# Grants, and what a request of them has besides.
+_NEEDS = {
+    "authorization_code": "code",
+    "refresh_token": "refresh_token",
+    "password": "password",
+    "urn:ietf:params:oauth:grant-type:device_code": "device_code",
+}
+_OF_USERS = {"implicit", "authorization_code", "device_code", "device", "pkce"}
+# A doubled brace, or a placeholder.
+_PLACED = r"\{\{|\}\}|\{\w[\w.|@#-]*(?:\[[\w.-]+\])?(?::json)?\}"
+_SECRET_NAME = re.compile(r"(?:.*_)?(?:password|passwd|secret|api_?key|private_key|passphrase)")
+
+
+def grant_mistakes(description: Table) -> Mistakes:
+    """Yield a grant in another spelling, of a flow with a user, or without what it needs."""
+    grant = description.get("grant_type")
+    if not isinstance(grant, str) or not grant:
+        return
+    found = f"(it is {shown(grant)})"
+    right = _GRANTS.get(snake(grant), grant)
+    if re.search("[{}$<>]", grant):
+        yield (
+            "grant_type",
+            f'is no template {found}; write parameters.grant_type, and grant_type = ""',
+        )
+    elif right != grant:
+        spelling = 'one that is spelt so is written in parameters, with grant_type = ""'
+        yield (
+            "grant_type",
+            f"is nearly a grant of OAuth: {spelling} {found}; write {json.dumps(right)}",
+        )
+    elif snake(grant) in _OF_USERS or grant in _NEEDS:
+        needed = _NEEDS.get(grant, "code")
+        if needed in _sent(description):
+            return
+        what = "is of a flow with a user" if snake(grant) in _OF_USERS else "needs more"
+        other = f'"client_credentials", or {needed} in parameters'
+        yield "grant_type", f"{what} {found}; write {other}"
+
+
+def _sent(description: Table) -> set[str]:
+    """Return the names of what a token request has."""
+    sent = {str(description.get(name)) for name in ("client_id_name", "client_secret_name")}
+    for table in ("parameters", "query"):
+        given = description.get(table)
+        sent |= {*map(str, given)} if isinstance(given, Mapping) else set()
+    return sent | {*re.findall(r"\w+", str(description.get("body")))}
+
+
+def header_mistakes(description: Table) -> Mistakes:
+    """Yield headers and parameters that are tables of others, or that hold what they must not."""
+    for table in ("token_headers", "api_headers", "parameters", "query", "api_query"):
+        given = description.get(table)
+        if not isinstance(given, Mapping):
+            continue
+        named = given.get("name", given.get("key"))
+        if isinstance(named, str) and given.keys() in ({"name", "value"}, {"key", "value"}):
+            right = f"{table} = {{ {json.dumps(named)} = … }}"
+            yield table, f"has a name and a value as a list of others has them; write {right}"
+            continue
+        for name, value in given.items():
+            if isinstance(value, str) and (problem := _value_problem(table, str(name), value)):
+                yield f"{table}.{name}", problem
+
+
+def _value_problem(table: str, name: str, value: str) -> str:
+    """Return what is wrong with the value of a header or a parameter, or an empty string."""
+    if table.endswith("_headers") and value != value.strip() and value.isprintable():
+        right = json.dumps(value.strip())
+        return f"must have no spaces around its value (it is {shown(value)}); write {right}"
+    if re.match(r"(?i)basic\s", value) and {"client_secret", "password"} & names_in(value):
+        right = 'client_authentication = "client_secret_basic", or a value with encoding = "base64"'
+        return f"is not encoded in Base64; write {right}"
+    if _SECRET_NAME.fullmatch(snake(name)) and value and not re.search(r"[{}$<]", value):
+        right = f'{{{snake(name)}}}, and [settings.{snake(name)}] kind = "secret", title = "…"'
+        return f"is a secret, which is a setting of each connection; write {right}"
+    return ""
+
+
+def body_mistakes(description: Table) -> Mistakes:
+    """Yield bodies that are not what their content type says."""
+    body = description.get("body")
+    form = description.get("body_format", "form")
+    yield from _content_type(description, form)
+    if not isinstance(body, str) or not body:
+        return
+    given = str(description.get("content_type"))
+    is_json = "/json" in given or "+json" in given
+    if is_json and re.match(r'\s*\{\s*"', body):
+        doubled = re.sub(rf"({_PLACED})|[{{}}]", lambda each: each[1] or each[0] * 2, body)
+        yield "body", f"is a template, in which braces are doubled; write {json.dumps(doubled)}"
+    elif is_json and (problem := _json_problem(body)):
+        yield "body", f"is no JSON: {problem}"
+    elif "xml" in given and (problem := _xml_problem(body)):
+        yield "body", f"is no XML: {problem}"
+
+
+def _content_type(description: Table, form: object) -> Mistakes:
+    headers = description.get("token_headers")
+    named = {"content_type": description.get("content_type")}
+    for name, value in headers.items() if isinstance(headers, Mapping) else ():
+        named |= {f"token_headers.{name}": value} if str(name).lower() == "content-type" else {}
+    has_form = (
+        form == "form" and description.get("grant_type", form) and not description.get("body")
+    )
+    for path, value in named.items():
+        kind = str(value).partition(";")[0].strip().lower()
+        if kind == "multipart/form-data" and has_form:
+            yield (
+                path,
+                f"is not sent: keyturn has no multipart (it is {shown(value)}); write nothing",
+            )
+        elif kind == "application/json" and has_form and "body_format" not in description:
+            right = f'body_format = "json" {"too" if path != "content_type" else "instead"}'
+            problem = "is not what is sent without body_format: a form"
+            yield path, f"{problem} (it is {shown(value)}); write {right}"
+
+
+def _sample(body: str) -> str:
+    """Return a body with a number in place of each placeholder."""
+    return re.sub(_PLACED, lambda found: {"{{": "{", "}}": "}"}.get(found[0], "1"), body)
+
+
+def _json_problem(body: str) -> str:
+    try:
+        json.loads(_sample(body))
+    except ValueError as error:
+        return str(error).partition(" (char")[0]
+    unquoted = re.search(r'(?<!["{])(\{(?:client_id|client_secret|username|password)\})', body)
+    return f'a string has quotes; write "{unquoted[1]}"' if unquoted else ""
+
+
+def _xml_problem(body: str) -> str:
+    from xml.parsers import expat  # few descriptions need it
+
+    try:
+        expat.ParserCreate().Parse(_sample(body), True)  # noqa: FBT003 - its signature
+    except expat.ExpatError as error:
+        return str(error)
+    return ""

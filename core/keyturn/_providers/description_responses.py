@@ -1,0 +1,119 @@
+"""Mistakes in what a description says of responses: paths, lifetimes and codes."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from keyturn._http.error_codes import OAUTH_CODES, RATE_CODES, UNAVAILABLE_CODES
+from keyturn._names import did_you_mean
+from keyturn._providers.data import DATA
+from keyturn._providers.description_fixes import PATH_CHECKS, fix, path, shown, xml_path
+from keyturn._providers.description_hints import SEPARATORS
+from keyturn._providers.description_words import snake
+
+Table = Mapping[str, Any]
+Mistakes = Iterator[tuple[str, str]]
+
+_CODES = OAUTH_CODES | UNAVAILABLE_CODES | RATE_CODES
+# What others call a code of OAuth.
+_CODE_WORDS = {
+    "unauthorized": "invalid_client",
+    "unauthenticated": "invalid_client",
+    "bad_credentials": "invalid_client",
+    "invalid_credentials": "invalid_client",
+    "invalid_secret": "invalid_client",
+    "bad_request": "invalid_request",
+    "rate_limit": "slow_down",
+    "ratelimited": "slow_down",
+    "throttled": "slow_down",
+    "unavailable": "temporarily_unavailable",
+    "retry": "temporarily_unavailable",
+}
+# No path of JSON has these.
+_NO_PATH = r"[/{}*?!,()<>]|->|::|^@\.|(?:^|\.)-[0-9]|^#\["
+_HEADER = r"(?:response\.)?headers?[.:]\s*([A-Za-z][\w-]*)"
+_PREFIX = r"(?:^|\.)[A-Za-z][\w-]*:\w|^(?:Envelope|root)\.|\(\)"
+
+
+def response_mistakes(description: Table) -> Mistakes:
+    """Yield mistakes in where a response has what, and in what it may lack."""
+    yield from _paths(description)
+    yield from _lifetimes(description)
+    for datum in ("token_type", "authorization_scheme", "grant_type", "scope_name"):
+        given = description.get(datum)
+        if isinstance(given, str) and given and fix(datum, given) == '""':
+            yield datum, f'must be what is sent, or empty (it is {shown(given)}); write ""'
+    for datum in ("token_header", "lifetime_header"):
+        if re.match(r"(?i)headers?\.", str(description.get(datum, ""))):
+            yield datum, "must be the name of a header alone"
+    separator = description.get("scope_separator")
+    if right := SEPARATORS.get(str(separator).lower(), ""):
+        found = f"must be the character itself (it is {shown(separator)})"
+        yield "scope_separator", f'{found}; write "{right}"'
+    codes = description.get("rejected_codes", ())
+    if isinstance(codes, str) and "," in codes:
+        yield "rejected_codes", "must be a list where there are several codes"
+
+
+def _paths(description: Table) -> Mistakes:
+    """Yield paths as other tools have them."""
+    is_xml = description.get("response_format") == "xml"
+    for datum in (name for name, each in DATA.items() if each.check in PATH_CHECKS):
+        written = description.get(datum)
+        if not isinstance(written, str) or not written:
+            continue
+        header = f"{datum.removesuffix('_field')}_header"
+        if header in DATA and (found := re.fullmatch(_HEADER, written, re.IGNORECASE)):
+            right = f'{header} = "{found[1]}"'
+            yield datum, f"names a header (it is {shown(written)}); write {right} instead"
+        elif is_xml and re.search(_PREFIX, written) and xml_path(written) != written:
+            right = json.dumps(xml_path(written))
+            problem = "must have local names, below the root element"
+            yield datum, f"{problem} (it is {shown(written)}); write {right}"
+        elif re.search(_NO_PATH, written) and path(written) != written:
+            yield datum, "must be a path such as data.token"
+
+
+def _lifetimes(description: Table) -> Mistakes:
+    """Yield lifetimes that no response can have, or that all lack."""
+    form, field = description.get("lifetime_format"), description.get("lifetime_field")
+    missing = description.get("missing_lifetime")
+    if isinstance(missing, float) and math.isinf(missing):
+        right = "a number of seconds, such as 86400"
+        yield "missing_lifetime", f"must be finite (it is {missing}); write {right}"
+    if form == "jwt" and field in {"exp", "token.exp", "expires_in", "expires_at"}:
+        problem = f"is where a JWT is, whose exp counts (it is {shown(field)}); write nothing, for"
+        yield "lifetime_field", f"{problem} the token itself"
+    needed = (missing, description.get("lifetime_header"), form == "jwt")
+    if field == "" and not any(needed):
+        right = "write missing_lifetime too, the seconds to assume"
+        yield "lifetime_field", f'leaves no lifetime (it is ""); {right}'
+
+
+def code_mistakes(description: Table) -> Mistakes:
+    """Yield what is nearly a code of OAuth, or a table that is the wrong way round."""
+    codes = description.get("error_codes", {})
+    for own, code in codes.items() if isinstance(codes, Mapping) else ():
+        place = f"error_codes.{own}"
+        others = code if isinstance(code, (list, tuple)) else [code]
+        if own in {"*", "default", "any", "4xx"}:
+            right = "nothing: other errors count by their status"
+            yield place, f"must be a code of the platform; write {right}"
+        elif own in _CODES and not {*map(str, others)} & _CODES:
+            right = ", ".join(f"{json.dumps(str(each))} = {json.dumps(own)}" for each in others)
+            yield place, f"is the wrong way round: write {right}"
+        elif isinstance(code, str) and code not in _CODES and (near := _near(code)):
+            yield place, f"{shown(code)} is no code of OAuth: write {json.dumps(near)}"
+
+
+def _near(code: str) -> str:
+    """Return the code that a string is nearly, or an empty string."""
+    plain = snake(code)
+    if plain in _CODES:
+        return plain
+    near = did_you_mean(code, _CODES, similarity=0.8)[14:-1]
+    return _CODE_WORDS.get(plain, near)
