@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -484,3 +485,30 @@ def test_time_in_another_format_is_refused_with_a_hint(form: str, value: Any, ri
         lifetime_of(value, form, "expires_at", response, None)
 
     assert f'It is a time near now with lifetime_format "{right}".' in str(caught.value)
+
+
+def further_mistakes() -> dict[str, tuple[str, str]]:
+    """Return the descriptions beside this file, each with the place and the end of its message."""
+    blocks = Path(__file__).with_name("description_mistakes.txt").read_text(encoding="utf-8")
+    found: dict[str, tuple[str, str]] = {}
+    for block in blocks.strip().split("\n\n"):
+        head, _, text = block.partition("\n")
+        place, _, words = head.partition(" | ")
+        found[text] = place, words
+    return found
+
+
+def test_mistakes_of_other_tools_words_and_spellings_are_reported() -> None:
+    """An author who knows another tool would be left to guess, or get an error of the server."""
+    wrong: list[str] = []
+    for text, (place, words) in further_mistakes().items():
+        try:
+            keyturn.plugins.provider_from_data(tomllib.loads(text), name="acme")
+        except errors.ConfigurationError as error:
+            found = error.problems
+            if [each.path for each in found] != [place] or words not in found[0].message:
+                wrong.append(f"{text}\n{[*map(str, found)]}")
+        else:
+            wrong.append(f"{text}\nis accepted")
+
+    assert not wrong, "\n\n".join(wrong)

@@ -45,7 +45,9 @@ _HEADERS = {"token_headers", "api_headers"}
 def advised(problem: Problem, description: Table, names: Table) -> Problem:
     """Return a mistake with the wrong value, and what to write."""
     made = _advised(problem, description, names)
-    if re.search(r"(?i)\b(?:write|remove|describe it|did you mean|see|name them)\b", made.message):
+    if re.search(
+        r"(?i)\b(?:write|remove|describe it|did you mean|see|name that)\b|\[settings", made.message
+    ):
         return made
     if made.message.startswith("is not known"):
         return Problem(made.path, f"{made.message} Remove it.")

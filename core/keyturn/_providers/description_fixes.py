@@ -171,7 +171,7 @@ def _rate_limit(value: Any) -> str:
 
 def domain(value: str) -> str:
     """Return the domain that a wrong one was meant to be."""
-    made = re.sub(r"^(?:\w+:)?//|^\*?\.|[:/].*$", "", value.strip().lower())
+    made = re.sub(r"^(?:\w+:)?//|^\{[^}]*\}(?=\.)|^\*?\.|[:/].*$", "", value.strip().lower())
     return re.sub(r"^\*?\.", "", made)
 
 

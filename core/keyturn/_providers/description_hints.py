@@ -111,7 +111,7 @@ GENERAL = (
     ("which not every form reads", "write classes such as [A-Z], [0-9] or [ ]"),
     ("is no regular expression", "write a backslash before what stands for itself"),
     ("is for the kind (\\w+)", 'remove it, or write kind = "{found}"'),
-    ("which that setting does not have", "write a name of its choices, as {{{{region[api]}}}}"),
+    ("which that setting does not have", "write a name of its choices, such as {{region[api]}}"),
     ("can't be the name of a setting", "write another name, such as {last}_value"),
     ("must match the pattern|must be -?[0-9]+ or", "write another, or change the pattern or bound"),
     ("must be from", "write a number of this range"),
