@@ -264,7 +264,7 @@ def _default_fix(value: Any, kind: str) -> str:
         return ""
     if not value.strip():
         return "optional = true instead"
-    made = {"url": address, "domain": domain, "label": slug}.get(kind, lambda each: each.strip())
+    made = {"url": address, "domain": domain, "label": slug}.get(kind, str.strip)
     right = made(value)
     return json.dumps(right, ensure_ascii=False) if right and right != value else ""
 

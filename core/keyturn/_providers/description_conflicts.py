@@ -23,6 +23,7 @@ from keyturn._providers.templates import strings_in
 Table = Mapping[str, Any]
 Mistakes = Iterator[tuple[str, str]]
 
+_SENT_BY_NAME = ("client_secret_post", "client_secret_headers")
 # What makes no difference, and with what.
 _ALONE: dict[str, tuple[str, Callable[[Table], object]]] = {
     "authorization_scheme": (
@@ -56,7 +57,6 @@ _ALONE: dict[str, tuple[str, Callable[[Table], object]]] = {
         lambda data: "api_url_field" not in data,
     ),
 }
-_SENT_BY_NAME = ("client_secret_post", "client_secret_headers")
 _KEY_HEADERS = ("kid", "x5t", "x5t#S256", "x5c", "x5u", "jku")
 _OVERRIDES = ("token_url", "api_url", "revocation_url")
 
@@ -100,7 +100,7 @@ def _unused(
 ) -> Mistakes:
     """Yield the settings, the values and the steps that nothing is sent of."""
     used = {word for each in _templates(description) for word in re.findall(r"\w+", each)}
-    for name in _tables(description.get("settings", {})):
+    for name in (str(name) for name, each in _table(description, "settings").items() if each):
         is_sent = name in CREDENTIAL_FIELDS or (name == "scope" and _sends_scope(description))
         is_wrong = any(path.startswith(f"settings.{name}.") for path in known)
         if name in names and not (is_sent or is_wrong or name in used):
@@ -109,9 +109,9 @@ def _unused(
         _sends_scope(description) or "scope" in used
     ):
         yield "scope", f"is sent nowhere: {_where('scope')}, or remove it"
-    values = description.get("values")
+    values = _table(description, "values")
     has_wrong = any(path.startswith("values") for path in known)
-    for name in values if isinstance(values, Mapping) and not has_wrong else ():
+    for name in values if not has_wrong else ():
         others = {**description, "values": {n: each for n, each in values.items() if n != name}}
         is_used = any(name in re.findall(r"\w+", each) for each in _templates(others))
         if f"values.{name}" in own and not is_used:
@@ -121,15 +121,21 @@ def _unused(
             yield step, f"is used nowhere: {_where(f'{step}.{member}')}, or remove it"
 
 
+def _table(description: Table, key: str) -> Table:
+    """Return a table of a description, or an empty one."""
+    table = description.get(key)
+    return table if isinstance(table, Mapping) else {}
+
+
 def _where(name: str) -> str:
     place = "token_url" if name.startswith("discovery") else "parameters"
     return f"write {{{name}}} where its value goes, such as in {place}"
 
 
 def _sends_scope(description: Table) -> bool:
-    previous = description.get("previous")
+    previous = _table(description, "previous")
     return bool(description.get("scope_name", "scope")) or (
-        isinstance(previous, Mapping) and _sends_scope(previous)
+        bool(previous) and _sends_scope(previous)
     )
 
 
@@ -140,23 +146,16 @@ def _templates(description: Table) -> Iterator[str]:
             yield from strings_in(value)
 
 
-def _tables(settings: object) -> Iterator[str]:
-    if isinstance(settings, Mapping):
-        yield from (str(name) for name, table in settings.items() if isinstance(table, Mapping))
-
-
 def _sent_twice(description: Table, names: Table) -> Mistakes:
     name = description.get("scope_name", "scope")
     for table in ("parameters", "query"):
-        given = description.get(table, {})
-        if "scope" in names and name and isinstance(given, Mapping) and name in [*given]:
+        if "scope" in names and name and name in [*_table(description, table)]:
             yield (
                 f"{table}.{name}",
                 'is sent already, from the setting scope: remove it, or write scope_name = ""',
             )
     way = description.get("client_authentication", "")
-    headers = description.get("token_headers", {})
-    for header in headers if isinstance(headers, Mapping) else ():
+    for header in _table(description, "token_headers"):
         if str(header).lower() == "authorization" and str(way).startswith("client_secret_basic"):
             problem = f'is sent already, by client_authentication = "{way}"'
             yield f"token_headers.{header}", f"{problem}: remove it, or authenticate in another way"
@@ -177,8 +176,7 @@ def _wrong_names(description: Table) -> Mistakes:
             problem = f"must be the name of {what} alone (it is {shown(written)})"
             yield datum, f"{problem}; write {json.dumps(right)}"
     for table in ("parameters", "query", "api_query"):
-        given = description.get(table)
-        for name in given if isinstance(given, Mapping) else ():
+        for name in _table(description, table):
             plain = re.sub(r"=.*|[?&\s]", "", str(name))
             if plain != name or not name:
                 yield f"{table}.{name}", f"must be the name of a parameter alone; write {plain}"
@@ -205,9 +203,8 @@ def _addresses(description: Table, names: Table) -> Mistakes:
 def _in_address(found: re.Match[str], description: Table, names: Table) -> str:
     """Return what is wrong with the place of a setting in an address, or an empty string."""
     name, is_first = found[1], found.start() == 0
-    tables = description.get("settings")
-    table = tables.get(name) if isinstance(tables, Mapping) else None
-    kind = table.get("kind", "text") if isinstance(table, Mapping) else ""
+    table = _table(_table(description, "settings"), name)
+    kind = table.get("kind", "text") if table else ""
     if name in _OVERRIDES and name in names:
         return (
             f"names {{{name}}}, which replaces an address as a whole: write the address itself, or "
@@ -241,8 +238,8 @@ def _credentials(description: Table, names: Table) -> Mistakes:
 
 def _claims(description: Table) -> Mistakes:
     """Yield claims that are times, and a header of the JWT in another spelling."""
-    claims = description.get("assertion_claims")
-    for name in ("exp", "iat", "nbf") if isinstance(claims, Mapping) else ():
+    claims = _table(description, "assertion_claims")
+    for name in ("exp", "iat", "nbf"):
         if isinstance(claims.get(name), (int, float)):
             right = "assertion_lifetime, in seconds, instead"
             yield f"assertion_claims.{name}", f"is a time, which each JWT has anew; write {right}"

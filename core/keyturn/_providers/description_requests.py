@@ -78,7 +78,7 @@ def header_mistakes(description: Table) -> Mistakes:
         if not isinstance(given, Mapping):
             continue
         named = given.get("name", given.get("key"))
-        if isinstance(named, str) and given.keys() in ({"name", "value"}, {"key", "value"}):
+        if isinstance(named, str) and {*given} in ({"name", "value"}, {"key", "value"}):
             right = f"{table} = {{ {json.dumps(named)} = … }}"
             yield table, f"has a name and a value as a list of others has them; write {right}"
             continue
