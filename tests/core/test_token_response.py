@@ -240,6 +240,16 @@ def test_code_that_says_no_error_is_none(
     assert read({"error_field": field}, body).access_token == "t0ken"
 
 
+@pytest.mark.parametrize("code", [200, "200", "SUCCESS"])
+def test_code_that_means_success_is_no_error(
+    read: Callable[..., keyturn.Token], code: object
+) -> None:
+    """Each token of a platform that numbers its successes would be taken for an error."""
+    data = {"error_field": "code", "error_codes": {"200": "", "SUCCESS": ""}}
+
+    assert read(data, USUAL | {"code": code}).access_token == "t0ken"
+
+
 ERROR_FIELDS: dict[str, tuple[dict[str, Any], object, type[Exception], str]] = {
     "usual": ({}, {"error": "invalid_client", "error_description": "unknown app"},
               errors.InvalidClient, "invalid_client: unknown app"),

@@ -106,7 +106,7 @@ def code_mistakes(description: Table) -> Mistakes:
         elif own in _CODES and not {*map(str, others)} & _CODES:
             right = ", ".join(f"{json.dumps(str(each))} = {json.dumps(own)}" for each in others)
             yield place, f"is the wrong way round: write {right}"
-        elif isinstance(code, str) and code not in _CODES and (near := _near(code)):
+        elif isinstance(code, str) and code and code not in _CODES and (near := _near(code)):
             yield place, f"{shown(code)} is no code of OAuth: write {json.dumps(near)}"
 
 

@@ -107,7 +107,8 @@ class TokenResponseMapping:
     )
     error_codes: ClassVar[Mapping[str, str]] = datum(
         'The OAuth codes of the platform\'s own codes, such as `{"40013": "invalid_client"}`; they '
-        "count whatever the status is.",
+        'count whatever the status is. An empty one, as in `{"200": ""}`, means that there is no '
+        "error.",
         default=NO_TABLE,
         check=checks.codes,
     )
