@@ -244,8 +244,8 @@ def test_code_that_says_no_error_is_none(
 def test_code_that_means_success_is_no_error(
     read: Callable[..., keyturn.Token], code: object
 ) -> None:
-    """Each token of a platform that numbers its successes would be taken for an error."""
-    data = {"error_field": "code", "error_codes": {"200": "", "SUCCESS": ""}}
+    """Each token of a platform that names its successes would be taken for an error."""
+    data = {"error_field": "code", "success_codes": ("200", "SUCCESS")}
 
     assert read(data, USUAL | {"code": code}).access_token == "t0ken"
 

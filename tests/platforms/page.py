@@ -89,7 +89,7 @@ ABILITIES: dict[str, Ability] = {
     "lifetime from the token's own `exp`": has("lifetime_format", "jwt"),
     "no lifetime in the response": differs("missing_lifetime"),
     "own codes of errors": differs("error_codes"),
-    "a code that means success": lambda each: "" in each.provider.error_codes.values(),
+    "a code that means success": differs("success_codes"),
     "rate limit of the token endpoint": differs("rate_limit"),
     "cap of the margin": differs("max_margin"),
     "API's address in the response": differs("api_url_field"),

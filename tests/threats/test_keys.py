@@ -121,6 +121,7 @@ EFFECTIVE: dict[str, dict[str, Any]] = {
         "error_field": "other",
         "error_description_field": "other",
         "error_codes": {"E1": "invalid_client"},
+        "success_codes": ["200"],
         # What follows matters with an authentication by key or certificate: see its own tests.
         "private_key": None,
         "key_id": None,

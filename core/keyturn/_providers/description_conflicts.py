@@ -101,7 +101,7 @@ def _unused(
     """Yield the settings, the values and the steps that nothing is sent of."""
     used = {word for each in _templates(description) for word in re.findall(r"\w+", each)}
     for name in (str(name) for name, each in _table(description, "settings").items() if each):
-        is_sent = name in CREDENTIAL_FIELDS or (name == "scope" and _sends_scope(description))
+        is_sent = name in CREDENTIAL_FIELDS or name == "scope"
         is_wrong = any(path.startswith(f"settings.{name}.") for path in known)
         if name in names and not (is_sent or is_wrong or name in used):
             yield f"settings.{name}", f"is used nowhere: {_where(name)}, or remove it"
@@ -177,7 +177,7 @@ def _wrong_names(description: Table) -> Mistakes:
             yield datum, f"{problem}; write {json.dumps(right)}"
     for table in ("parameters", "query", "api_query"):
         for name in _table(description, table):
-            plain = re.sub(r"=.*|[?&\s]", "", str(name))
+            plain = str(name).strip().lstrip("?&").rstrip("=")
             if plain != name or not name:
                 yield f"{table}.{name}", f"must be the name of a parameter alone; write {plain}"
 

@@ -275,6 +275,7 @@ _FIXES: dict[str, Callable[[str], Any]] = {
     "token_header": _header,
     "lifetime_header": _header,
     "authorization_query": lambda value: re.split(r"[=&]", value.strip("?& "))[0].replace(" ", "_"),
+    "success_codes": lambda value: re.findall(r"[^,\s]+", value),
     "rejected_codes": lambda value: re.findall(r"[^,\s]+", value),
     "authorization_value": _authorization_value,
 }
@@ -283,6 +284,7 @@ _FIXES_OF_OTHERS: dict[str, Callable[[Any], str]] = {
     "rejected_status": _numbers,
     "token_status": _numbers,
     "rejected_codes": _codes,
+    "success_codes": _codes,
     "body": lambda _: "parameters, with body_format, for what is no string",
     "authorization_query": lambda value: next(map(json.dumps, value), ""),
 }

@@ -33,6 +33,7 @@ _CODE_WORDS = {
     "unavailable": "temporarily_unavailable",
     "retry": "temporarily_unavailable",
 }
+_SUCCESS_WORDS = {"", "success", "ok", "none", "no_error", "succeeded"}
 # No path of JSON has these.
 _NO_PATH = r"[/{}*?!,()<>]|->|::|^@\.|(?:^|\.)-[0-9]|^#\["
 _HEADER = r"(?:response\.)?headers?[.:]\s*([A-Za-z][\w-]*)"
@@ -100,13 +101,15 @@ def code_mistakes(description: Table) -> Mistakes:
     for own, code in codes.items() if isinstance(codes, Mapping) else ():
         place = f"error_codes.{own}"
         others = code if isinstance(code, (list, tuple)) else [code]
-        if own in {"*", "default", "any", "4xx"}:
+        if isinstance(code, str) and snake(code) in _SUCCESS_WORDS:
+            yield place, f"is no error; write success_codes = [{json.dumps(own)}]"
+        elif own in {"*", "default", "any", "4xx"}:
             right = "nothing: other errors count by their status"
             yield place, f"must be a code of the platform; write {right}"
         elif own in _CODES and not {*map(str, others)} & _CODES:
             right = ", ".join(f"{json.dumps(str(each))} = {json.dumps(own)}" for each in others)
             yield place, f"is the wrong way round: write {right}"
-        elif isinstance(code, str) and code and code not in _CODES and (near := _near(code)):
+        elif isinstance(code, str) and code not in _CODES and (near := _near(code)):
             yield place, f"{shown(code)} is no code of OAuth: write {json.dumps(near)}"
 
 

@@ -80,7 +80,8 @@ _KEYS = {
     "grant_type": "grant flow oauth_flow",
     "method": "http_method request_method verb token_method",
     "body_format": "format request_format body_type encoding body_encoding request_body_format",
-    "token_status": "status success_status expected_status status_code success_code",
+    "success_codes": "success_code ok_codes success_values ok_code no_error_codes",
+    "token_status": "status success_status expected_status status_code",
     "media_types": "media_type response_content_type accept_content_types content_types",
     "rate_limit": "rate limit limits ratelimit throttle quota",
     "authorization_header": "token_location add_token_to auth_header header header_name"

@@ -107,8 +107,11 @@ class TokenResponseMapping:
     )
     error_codes: ClassVar[Mapping[str, str]] = datum(
         'The OAuth codes of the platform\'s own codes, such as `{"40013": "invalid_client"}`; they '
-        'count whatever the status is. An empty one, as in `{"200": ""}`, means that there is no '
-        "error.",
+        "count whatever the status is.",
         default=NO_TABLE,
         check=checks.codes,
+    )
+    success_codes: ClassVar[tuple[str, ...]] = datum(
+        "The codes at `error_field` that mean success, such as `200`; 0 and none always do.",
+        default=(),
     )

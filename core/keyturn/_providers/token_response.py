@@ -48,7 +48,7 @@ def read_error(response: Response, mapping: TokenResponseMapping) -> OAuthError 
         return None
     named = str(found) if isinstance(found, (str, int)) else ""
     code = mapping.error_codes.get(named, named)
-    if named and not code:
+    if named in mapping.success_codes:
         return None
     description = field_of(content, mapping.error_description_field)
     if not isinstance(description, str):
