@@ -512,3 +512,63 @@ def test_mistakes_of_other_tools_words_and_spellings_are_reported() -> None:
             wrong.append(f"{text}\nis accepted")
 
     assert not wrong, "\n\n".join(wrong)
+
+
+RIGHT = [
+    'grant_type = "refresh_token"\nparameters = { refresh_token = "{client_secret}" }',
+    'grant_type = "client_credential"',
+    'token_headers = { Content-Type = "application/json" }\nbody_format = "json"',
+    'token_headers = { Content-Type = "application/json" }\ngrant_type = ""',
+    'authorization_value = "Token {token}"\nauthorization_scheme = "Bearer"',
+    'token_field = "response.access_token"',
+    'response_format = "xml"\ntoken_field = "session.@token"',
+    'content_type = "text/xml"\nbody = "<a>{client_id}</a>"',
+    'parameters = { kind = "{{value}}", what = "client_id" }',
+    (
+        'content_type = "application/json"\nbody = \'{{"id": "{client_id}", "at": {now}}}\'\n'
+        '[values.now]\ntime = "epoch"'
+    ),
+    'client_authentication = "client_secret_basic"\ncredentials = "public"\nclient_id_name = "id"',
+]
+
+
+@pytest.mark.parametrize("text", RIGHT)
+def test_what_only_resembles_a_mistake_is_right(text: str) -> None:
+    """A platform that wants just that could not be described."""
+    provider = keyturn.plugins.provider_from_data(tomllib.loads(URL + text), name="acme")
+
+    assert provider.name == "acme"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("bse.toml", "Did you mean base.toml?"),
+        ("base.yaml", "Did you mean base.toml?"),
+        ("./base", "Did you mean ./base.toml?"),
+        ("https://acme.example/base.toml", "must be a file of this machine"),
+        ("none/base.toml", "can't be read"),
+    ],
+)
+def test_misspelt_base_is_found(tmp_path: Path, name: str, words: str) -> None:
+    """An author would compare the names of two files by eye."""
+    (tmp_path / "base.toml").write_text(URL)
+    path = tmp_path / "acme.toml"
+    path.write_text(f'extends = "{name}"')
+    with pytest.raises(errors.ConfigurationError) as caught:
+        keyturn.plugins.provider_from_file(path)
+
+    assert words in str(caught.value)
+
+
+def test_what_is_inherited_is_no_mistake_of_the_description(tmp_path: Path) -> None:
+    """A description that needs less than the one it extends would be refused."""
+    (tmp_path / "base.toml").write_text(
+        URL
+        + 'authorization_scheme = "Token"\nparameters = { a = "{x}" }\n'
+        + '[values.x]\ntemplate = "{client_id}"'
+    )
+    path = tmp_path / "acme.toml"
+    path.write_text('extends = "base.toml"\nauthorization_query = "key"\nparameters.a = "b"')
+
+    assert keyturn.plugins.provider_from_file(path).authorization_query == "key"

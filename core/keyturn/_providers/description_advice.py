@@ -193,7 +193,10 @@ def _advised_setting(problem: Problem, description: Table, name: str, key: str |
         right = f'kind = "{message.split()[2][:-1]}"'
     if message.startswith("must be given if kind is choice"):
         right = 'kind = "choice" too' if value else 'choices = ["…"], or kind = "text"'
-    return Problem(problem.path, with_value(message, given, "" if right == given else right))
+    return Problem(
+        problem.path,
+        with_value(message, given, "" if right == given and isinstance(value, str) else right),
+    )
 
 
 def _known_setting_key(key: str, value: object) -> str:
@@ -251,8 +254,9 @@ def _string_fix(key: str, value: str) -> str:
 
 def _default_fix(value: Any, kind: str) -> str:
     """Return what to write in place of a wrong default, or an empty string."""
-    if isinstance(value, (list, tuple)) and len(value) == 1:
-        value = value[0]
+    if isinstance(value, (list, tuple)):
+        only = value[0] if len(value) == 1 else None
+        return (_default_fix(only, kind) or json.dumps(only)) if isinstance(only, str) else ""
     if isinstance(value, Mapping):
         return "a secret reference in keyturn.toml instead, for each connection"
     if kind == "integer":

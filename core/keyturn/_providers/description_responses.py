@@ -87,8 +87,8 @@ def _lifetimes(description: Table) -> Mistakes:
         right = "a number of seconds, such as 86400"
         yield "missing_lifetime", f"must be finite (it is {missing}); write {right}"
     if form == "jwt" and field in {"exp", "token.exp", "expires_in", "expires_at"}:
-        problem = f"is where a JWT is, whose exp counts (it is {shown(field)}); write nothing, for"
-        yield "lifetime_field", f"{problem} the token itself"
+        problem = f"must be where a JWT is, whose exp counts (it is {shown(field)})"
+        yield "lifetime_field", f"{problem}; remove it if the token is that JWT"
     needed = (missing, description.get("lifetime_header"), form == "jwt")
     if field == "" and not any(needed):
         right = "write missing_lifetime too, the seconds to assume"
