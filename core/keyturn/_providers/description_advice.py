@@ -19,7 +19,7 @@ from keyturn._providers.description_fixes import (
     slug,
     with_value,
 )
-from keyturn._providers.description_hints import GENERAL
+from keyturn._providers.description_hints import GENERAL, SECRET_NAME
 from keyturn._providers.description_tables import (
     advised_step,
     advised_values,
@@ -90,7 +90,10 @@ def _advised_datum(problem: Problem, description: Table, known: set[str]) -> Pro
     is_table = get_origin(kind_of(datum_types()[problem.path])[0]) is Mapping
     right = _table(problem.path, value) if is_table else fix(problem.path, value)
     right += _elsewhere(problem.path, value) if right else ""
-    return Problem(problem.path, with_value(message, "" if is_table else shown(value), right))
+    # What is sent as it stands may be a secret.
+    is_hidden = is_table or problem.path == "body"
+    is_hidden = is_hidden or (problem.path == "authorization_value" and "{" not in str(value))
+    return Problem(problem.path, with_value(message, "" if is_hidden else shown(value), right))
 
 
 def _advised_alone(problem: Problem, description: Table) -> Problem:
@@ -186,9 +189,12 @@ def _advised_setting(problem: Problem, description: Table, name: str, key: str |
         return Problem(problem.path, f"is not known.{_known_setting_key(key, value)}")
     if key == "title" and value is None:
         return Problem(problem.path, f'{message}: write title = "{_title(name)}"')
-    is_secret = table.get("kind") == "secret" and key == "default"
+    is_secret = key == "default" and (
+        table.get("kind") == "secret" or SECRET_NAME.fullmatch(snake(name)) is not None
+    )
     given = "" if is_secret or value is None else shown(value)
-    right = _setting_fix(key, value, str(table.get("kind", "text")))
+    is_plain = is_secret and not isinstance(value, Mapping)
+    right = "" if is_plain else _setting_fix(key, value, str(table.get("kind", "text")))
     if message.startswith("must be") and message.endswith("as the credential of that name is"):
         right = f'kind = "{message.split()[2][:-1]}"'
     if message.startswith("must be given if kind is choice"):
@@ -262,10 +268,9 @@ def _default_fix(value: Any, kind: str) -> str:
     if kind == "integer":
         found = re.fullmatch(r"-?[0-9]{1,15}", str(value).partition(".")[0])
         return found[0] if found and not isinstance(value, bool) else ""
-    if isinstance(value, (bool, int, float, dt.date)):
-        return json.dumps(str(value).lower())
     if not isinstance(value, str):
-        return ""
+        is_plain = isinstance(value, (bool, int, float, dt.date))
+        return json.dumps(str(value).lower()) if is_plain else ""
     if not value.strip():
         return "optional = true instead"
     made = {"url": address, "domain": domain, "label": slug}.get(kind, str.strip)

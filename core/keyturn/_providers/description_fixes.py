@@ -249,7 +249,7 @@ def pattern(value: str) -> str:
 def _authorization_value(value: str) -> str:
     place = r"\$?\{+ *token *(?:\}+|$)|%s|\{\}|<[\w-]+>|\b(?:access_)?token(?=\}?$)"
     made, count = re.subn(place, "{token}", value.strip())
-    return made if count else f"{made} {{token}}"
+    return made if count else f"{made.partition(' ')[0]} {{token}}"
 
 
 def _numbers(value: Any) -> str:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
+# The name of what is a secret.
+SECRET_NAME = re.compile(r"(?:.*_)?(?:password|passwd|secret|api_?key|private_key|passphrase)")
 _EMPTY = ("none|null|n/a|false", '""')
 _PLAIN = 'token_field = "" if the whole body is the token, with media_types for its content type'
 # What to write in place of values of a datum that another datum stands for.

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from keyturn._providers.description_fixes import shown
+from keyturn._providers.description_hints import SECRET_NAME
 from keyturn._providers.description_words import snake
 from keyturn._providers.templates import names_in
 
@@ -32,7 +33,6 @@ _NEEDS = {
 _OF_USERS = {"implicit", "authorization_code", "device_code", "device", "pkce"}
 # A doubled brace, or a placeholder.
 _PLACED = r"\{\{|\}\}|\{\w[\w.|@#-]*(?:\[[\w.-]+\])?(?::json)?\}"
-_SECRET_NAME = re.compile(r"(?:.*_)?(?:password|passwd|secret|api_?key|private_key|passphrase)")
 
 
 def grant_mistakes(description: Table) -> Mistakes:
@@ -90,12 +90,11 @@ def header_mistakes(description: Table) -> Mistakes:
 def _value_problem(table: str, name: str, value: str) -> str:
     """Return what is wrong with the value of a header or a parameter, or an empty string."""
     if table.endswith("_headers") and value != value.strip() and value.isprintable():
-        right = json.dumps(value.strip())
-        return f"must have no spaces around its value (it is {shown(value)}); write {right}"
+        return "must have no spaces around its value; write it without these"
     if re.match(r"(?i)basic\s", value) and {"client_secret", "password"} & names_in(value):
         right = 'client_authentication = "client_secret_basic", or a value with encoding = "base64"'
         return f"is not encoded in Base64; write {right}"
-    if _SECRET_NAME.fullmatch(snake(name)) and value and not re.search(r"[{}$<]", value):
+    if SECRET_NAME.fullmatch(snake(name)) and value and not re.search(r"[{}$<]", value):
         right = f'{{{snake(name)}}}, and [settings.{snake(name)}] kind = "secret", title = "…"'
         return f"is a secret, which is a setting of each connection; write {right}"
     return ""
@@ -111,8 +110,7 @@ def body_mistakes(description: Table) -> Mistakes:
     given = str(description.get("content_type"))
     is_json = "/json" in given or "+json" in given
     if is_json and re.match(r'\s*\{\s*"', body):
-        doubled = re.sub(rf"({_PLACED})|[{{}}]", lambda each: each[1] or each[0] * 2, body)
-        yield "body", f"is a template, in which braces are doubled; write {json.dumps(doubled)}"
+        yield "body", "is a template; write {{ and }} for each brace that is no placeholder's"
     elif is_json and (problem := _json_problem(body)):
         yield "body", f"is no JSON: {problem}"
     elif "xml" in given and (problem := _xml_problem(body)):
