@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from keyturn import errors
-from keyturn._names import did_you_mean, in_one_line
+from keyturn._common.names import did_you_mean, in_one_line
 from keyturn._plugins import loading
 from keyturn._providers.from_data import described_provider
 

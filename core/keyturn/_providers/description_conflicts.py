@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
+from keyturn._common.names import did_you_mean
 from keyturn._http.steps import STEP_NAMES
-from keyturn._names import did_you_mean
 from keyturn._providers.client_authentication import SIGNED
 from keyturn._providers.data import DATA
 from keyturn._providers.description_advice import KNOWN

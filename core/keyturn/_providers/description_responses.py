@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from keyturn._common.names import did_you_mean
 from keyturn._http.error_codes import OAUTH_CODES, RATE_CODES, UNAVAILABLE_CODES
-from keyturn._names import did_you_mean
 from keyturn._providers.data import DATA
 from keyturn._providers.description_fixes import PATH_CHECKS, fix, path, shown, xml_path
 from keyturn._providers.description_hints import SEPARATORS

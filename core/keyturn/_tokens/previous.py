@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from keyturn import errors
+from keyturn._common.redaction import MASK
 from keyturn._http.steps import StepValue, bind, step_value
 from keyturn._http.urls import host_of, is_below, url_problem
 from keyturn._providers.steps import domains_of, steps_of
 from keyturn._providers.token_response import field_of
-from keyturn._redaction import MASK
 from keyturn._secret import Secret
 from keyturn._tokens.token_request import request_token
 from keyturn.stores._resilient import ResilientStore
