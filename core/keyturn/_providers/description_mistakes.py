@@ -88,8 +88,10 @@ def reviewed(
             del by_path[datum]
         by_path[path] = Problem(path, message)
     for path, message in further(description, names, [*by_path], _keys(own or description)):
-        if path == "body" or path.startswith("error_codes."):
-            by_path.pop(path.partition(".")[0], None)
+        if path.startswith("error_codes."):
+            by_path.pop("error_codes", None)
+        if path == "body" and "is not a template" in str(by_path.get(path)):
+            del by_path[path]
         if path in by_path and by_path[path].message in message:
             del by_path[path]  # it says less
         by_path.setdefault(path, Problem(path, message))
