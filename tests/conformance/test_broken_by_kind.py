@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import logging
@@ -30,11 +31,14 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(240)
 sys.path.insert(0, str(Path(__file__).parent))
 KINDS = (
+    "derived",
+    "endpoints",
     "hosts",
     "inputs",
     "isolation",
     "processes",
     "responses",
+    "settings",
     "steps",
     "messages",
     "unusual",
@@ -45,12 +49,23 @@ for _kind in KINDS:
 BASE: Any = importlib.import_module("broken_providers.base")
 GOOD: Any = importlib.import_module("broken_providers.good")
 # Those that the checks of the second process are for.
-ELSEWHERE = {"isolation", "other_process", "nothing_changed", "forgotten_settings"}
+ELSEWHERE = {
+    *("isolation", "other_process", "nothing_changed", "forgotten_settings"),
+    *("dynamic_values", "well_formed_request", "shared_domains"),
+}
 
 
 @pytest.fixture(autouse=True)
-def _restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _restored() -> Iterator[None]:
     """Undo what a broken provider changes for the whole process."""
+    with restored():
+        yield
+
+
+@contextlib.contextmanager
+def restored() -> Iterator[None]:
+    """Undo in the end what broken providers change for the whole process."""
+    monkeypatch = pytest.MonkeyPatch()
     monkeypatch.setattr(json, "dumps", json.dumps)
     request = keyturn.plugins.TokenRequest
     monkeypatch.setattr(request, "redacted", request.redacted)
@@ -61,6 +76,7 @@ def _restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     socket.setdefaulttimeout(timeout)
     os.environ.clear()
     os.environ.update(environment)
+    monkeypatch.undo()
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +88,8 @@ def _one_second_process() -> None:
     for provider, settings in listed:
         with opened(provider, settings, Examples()) as subject:
             subjects.append(subject)
-    elsewhere.start(subjects)
+    with restored():
+        elsewhere.start(subjects)
 
 
 @pytest.mark.usefixtures("_one_second_process")
@@ -123,7 +140,29 @@ IMPORTS = {
     "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)": "the handler of SIGTERM",
     "import os\nos.chdir('/')": "changes the working directory",
     "raise RuntimeError": "raises RuntimeError",
-    "print('hello')": "",
+    "print('hello')": "prints",
+    "import atexit\natexit.register(print)": "the functions of atexit",
+    "import locale\nlocale.setlocale(locale.LC_ALL, '')": "changes the locale",
+    "import signal\nsignal.signal(signal.SIGUSR2, signal.SIG_IGN)": "the handler of SIGUSR2",
+    "import gc\ngc.set_threshold(9999)": "the garbage collector",
+    "import threading\nthreading.excepthook = print": "threading.excepthook",
+    "import logging\nlogging.getLogger('acme').addHandler(logging.StreamHandler())": (
+        "adds a handler to the logger acme"
+    ),
+    "import logging\nlogging.getLogger('acme.b').addHandler(logging.NullHandler())": "",
+    "import logging\nlogging.captureWarnings(True)": "warnings.showwarning",
+    "import decimal\ndecimal.getcontext().prec = 6": "the decimal context",
+    "import os\nos.umask(0o027)": "the umask",
+    "import json\njson.JSONEncoder.default = lambda *a: ''": "JSONEncoder.default",
+    "import json\nimport sys\nsys.modules['acme_json'] = json": "another name, acme_json",
+    "import codecs\ncodecs.register(lambda name: None)": "registers a codec",
+    "import sys\nsys.setswitchinterval(0.1)": "the switch interval",
+    "import multiprocessing\nmultiprocessing.set_start_method('spawn')": "the start method",
+    "import http.client\nhttp.client.HTTPConnection.debuglevel = 1": "debuglevel",
+    "import signal\nsignal.setitimer(signal.ITIMER_REAL, 999)": "sets a timer",
+    "import sys\nsys.addaudithook(lambda *a: None)": "adds an audit hook",
+    "LIMIT = 7": "",
+    "import numbers\nimport decimal": "",
 }
 PROVIDER = """import keyturn
 {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 import hashlib
 import hmac
@@ -59,6 +60,18 @@ def _side(side):
     return {"X-Side": side}
 
 
+class _Basic(keyturn.plugins.DynamicValue):
+    def __init__(self, settings) -> None:
+        self._client, self._secret = settings.client_id, settings.client_secret
+
+    def value(self, now):
+        pair = f"{self._client}:{self._secret.reveal()}"
+        return f"Basic {base64.b64encode(pair.encode()).decode()}"
+
+    def inputs(self):
+        return (self._client, self._secret)
+
+
 @good
 class Revokes(Acme):
     """Revokes with a request of its own, and asks for a scope of its own beside that given."""
@@ -71,6 +84,7 @@ class Revokes(Acme):
         return keyturn.plugins.TokenRequest(
             provider=self.name,
             url=url,
+            extra_headers=(("Authorization", _Basic(settings)),),
             parameters=(
                 ("token", Secret(token.access_token)),
                 ("token_type_hint", "access_token"),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import functools
+import locale
 import os
 import random
+import signal
 import sys
 import threading
 import time
@@ -56,6 +59,8 @@ _OTHERS = {
     "socket.bind": "listens on a port",
     "socket.gethostname": "reads the host's name",
     "builtins.input": "reads the terminal",
+    "sys.addaudithook": "adds an audit hook",
+    "resource.setrlimit": "changes the limits of the process",
 }
 # Without an audit event in each version of Python.
 _CALLS = {
@@ -63,6 +68,9 @@ _CALLS = {
     "threading.Thread.start": "starts a thread",
     "os.stat": "looks at a file",
     "random.seed": "seeds the random numbers of the whole process",
+    "codecs.register": "registers a codec",
+    "locale.setlocale": "changes the locale",
+    "signal.setitimer": "sets a timer of the process",
 }
 _ACTS = _NETWORK | _PROCESSES | _OTHERS
 _LOCAL = {"127.0.0.1", "localhost", "::1", None, b"127.0.0.1", b"localhost"}
@@ -189,6 +197,10 @@ def install() -> None:
     _wrap(time, "sleep", "time.sleep")
     _wrap(threading.Thread, "start", "threading.Thread.start")
     _wrap(random, "seed", "random.seed")
+    _wrap(codecs, "register", "codecs.register")
+    _wrap(locale, "setlocale", "locale.setlocale")
+    if hasattr(signal, "setitimer"):
+        _wrap(signal, "setitimer", "signal.setitimer")
     stat = os.stat
     _wrap(os, "stat", "os.stat")
     for able in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks):
@@ -201,7 +213,8 @@ def _wrap(owner: Any, name: str, event: str) -> None:
 
     @functools.wraps(usual)
     def watched_call(*arguments: Any, **options: Any) -> Any:
-        if _watches:
+        is_asked = event == "locale.setlocale" and arguments[1:] in {(), (None,)}
+        if _watches and not (is_asked and not options):
             _watches[-1].saw(event, arguments)
         return usual(*arguments, **options)
 

@@ -31,6 +31,8 @@ _OTHER_CODES: dict[str, type[errors.KeyturnError]] = {
     "unsupported_grant_type": errors.TokenRequestRefused,
     "temporarily_unavailable": errors.EndpointUnavailable,
 }
+# RFC 6749 section 4.1.2.1 and RFC 8628 section 3.5.
+_TRANSIENT = {"server_error", "temporarily_unavailable", "slow_down"}
 # Pages of servers in front of an application have such words, and mean none of them.
 _PAGE = (
     "Error: invalid_client, unauthorized_client, invalid client or secret, unauthorized, access "
@@ -65,6 +67,15 @@ def oauth_errors(subject: Subject) -> None:
     """The errors of RFC 6749, in the provider's own format, raise the matching errors."""
     documented = {_name(each.get("raises", "")) for each in subject.examples.errors}
     has_own_format = type(subject.effective_provider).read_error is not Provider.read_error
+    for platforms, code in subject.effective_provider.error_codes.items():
+        if (platforms in _TRANSIENT) is not (code in _TRANSIENT) and (
+            platforms in _TRANSIENT or platforms in _CODES
+        ):
+            raise CheckFailed(
+                f"error_codes has {platforms} as {code}: only an error that passes by itself is "
+                "retried.",
+                "let error_codes translate the platform's own codes only.",
+            )
     for code, kind in _CODES.items():
         if has_own_format and kind.__name__ in documented:
             continue  # data may not express it; documented_errors checks the example

@@ -14,17 +14,19 @@ import attrs
 
 from keyturn import errors
 from keyturn._http.steps import STEP_NAMES, known_address
-from keyturn._http.urls import is_below, url_problem
+from keyturn._http.urls import host_of, is_below, url_problem
 from keyturn._providers.calls import translate_errors
 from keyturn._providers.kinds import fields_of
 from keyturn._providers.steps import domains_of, steps_of
 from keyturn.testing.provider_kit import _samples as samples
+from keyturn.testing.provider_kit._elsewhere import elsewhere
 from keyturn.testing.provider_kit._examples import CheckFailed
-from keyturn.testing.provider_kit._source import own_strings
+from keyturn.testing.provider_kit._source import is_data_alone, own_strings
 from keyturn.testing.provider_kit._suffixes import is_shared, registered_domain
+from keyturn.testing.provider_kit._variants import BASE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from keyturn._providers.provider import Provider
     from keyturn._token import Token
@@ -79,6 +81,10 @@ def foreign_api_address(subject: Subject) -> None:
     for depth in _DEPTHS:
         for value in values:
             _try_token(subject, token_with(token, value, depth), domains)
+    for listed in ([_EVIL], [_Anything(_EVIL)], [_Anything(_Anything(_EVIL))]):
+        _try_token(subject, _with_extra(token, _Anything(listed)), domains)
+    for value in values:
+        _try_token(subject, attrs.evolve(token, scope=f"read {value}", token_type=value), domains)
     names = own_strings(subject.provider)
     for value in values:
         _try_token(subject, jwt_with(token, value, names), domains)
@@ -116,6 +122,29 @@ def shared_domains(subject: Subject) -> None:
                     "register a host.",
                     f"let {datum} have the platform's own domain after {{{name}}}.",
                 )
+    if not is_data_alone(subject.provider):
+        _judge_made_hosts(subject)
+
+
+def _judge_made_hosts(subject: Subject) -> None:
+    """Check the hosts that methods make of settings, as those of templates are."""
+    here = elsewhere(subject).here
+    for case, outcome in here.items():
+        name = case.removeprefix("another ")
+        for method in ("token_request", "api_url_for", "revocation_request"):
+            one, other = (_host_of(each.get(method, {})) for each in (here[BASE], outcome))
+            domain = one.partition(".")[2]
+            is_part = one != other and domain == other.partition(".")[2]
+            if is_part and name != case and domain and is_shared(domain, domain):
+                raise CheckFailed(
+                    f"{method} puts the setting {name} before {domain!r}, below which anyone can "
+                    "register a host.",
+                    f"let {method} have the platform's own domain after the setting.",
+                )
+
+
+def _host_of(parts: Mapping[str, str]) -> str:
+    return host_of(parts.get("url") or parts.get("", "").strip("'"))
 
 
 def _steps_of(provider: Provider[Any]) -> Iterator[tuple[str, Provider[Any]]]:
@@ -142,6 +171,7 @@ def _hostile(domains: list[str]) -> Iterator[str]:
         yield f"https://evil{domain}"
         yield f"https://evil.example/{domain}"
         yield f"https://{domain}.evil.example"
+        yield f"https://shop.{domain}.evil.example"
 
 
 def token_with(token: Token, value: str, depth: int) -> Token:
@@ -149,6 +179,10 @@ def token_with(token: Token, value: str, depth: int) -> Token:
     fields = _Anything(value)
     for _ in range(depth - 1):
         fields = _Anything(fields)
+    return _with_extra(token, fields)
+
+
+def _with_extra(token: Token, fields: dict[str, Any]) -> Token:
     changed = attrs.evolve(token)
     object.__setattr__(changed, "extra", MappingProxyType(fields))
     return changed

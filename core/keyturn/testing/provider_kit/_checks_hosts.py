@@ -126,15 +126,17 @@ def _addresses(subject: Subject, changes: dict[str, str]) -> dict[str, str]:
         raise errors.ConfigurationError("rejected:", problems=mistakes)
     provider, request = subject.prepared(settings)
     for header, value in request.headers.items():
-        if not value.isprintable():
+        if not (value.isprintable() and ":" not in header):
             raise CheckFailed(
-                f"the token request's header {header} holds control characters from a setting.",
+                f"the token request's header {header!r} holds control characters from a setting, "
+                "or its name is one.",
                 "let the setting's check reject them.",
             )
     for header, value in _api_headers(provider, settings):
-        if not str(value).isprintable():
+        is_named = ":" not in str(header) or header in {*_authorization_names(provider)}
+        if not (str(value).isprintable() and is_named):
             raise CheckFailed(
-                f"the header {header} of API requests holds control characters from a setting.",
+                f"the header {header!r} of API requests holds control characters from a setting.",
                 "let the setting's check reject them, or api_request_headers.",
             )
     found = {"token endpoint": known_address(request)}
@@ -156,11 +158,13 @@ def _addresses(subject: Subject, changes: dict[str, str]) -> dict[str, str]:
 def _api_headers(provider: Provider[Any], settings: Settings) -> list[tuple[str, str]]:
     """Return the headers of an API request; other checks report what is raised."""
     with contextlib.suppress(Exception):
-        return [
-            provider.authorization(settings, _TOKEN),
-            *provider.api_request_headers(settings, _TOKEN).items(),
-        ]
+        name, value = provider.authorization(settings, _TOKEN)
+        return [(name, value), *provider.api_request_headers(settings, _TOKEN).items()]
     return []
+
+
+def _authorization_names(provider: Provider[Any]) -> tuple[str, str]:
+    return provider.authorization_header, provider.authorization_query
 
 
 def _is_named(name: str, message: str) -> bool:

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from keyturn import errors
 from keyturn._http.urls import host_of
+from keyturn._providers.kinds import fields_of
+from keyturn._providers.provider import Provider
 from keyturn._providers.settings import read
 from keyturn.testing.provider_kit._elsewhere import elsewhere
 from keyturn.testing.provider_kit._examples import CheckFailed
 from keyturn.testing.provider_kit._outcomes import collect, collect_across, collect_reused
-from keyturn.testing.provider_kit._source import is_data_alone
+from keyturn.testing.provider_kit._source import is_data_alone, statement
 from keyturn.testing.provider_kit._templates import FORGETFUL, templates_with
 from keyturn.testing.provider_kit._variants import BASE, LAST, cases
 
@@ -40,6 +43,7 @@ def isolation(subject: Subject) -> None:
         return
     found = elsewhere(subject)
     first = found.here
+    _judge_raised(first)
     again = collect(subject.provider, found.cases[:1], found.reply, found.error)
     for method, part, _ in _differences(first[BASE], again[BASE]):
         raise CheckFailed(
@@ -90,7 +94,7 @@ def import_effects(subject: Subject) -> None:
             f"the import of the provider {what}{f' ({where})' if where else ''}.",
             "leave at the top level of the module only imports, classes, functions and constants; "
             "what a connection needs is a setting.",
-            at=where,
+            at=where or statement(subject.provider, what),
         )
 
 
@@ -100,6 +104,7 @@ def forgotten_settings(subject: Subject) -> None:
         return
     found = elsewhere(subject)
     first = found.here
+    _judge_choices(subject, first)
     for case in found.cases:
         name = case.name.removeprefix("another ")
         _judge_hosts(name, first[BASE], first[case.name])
@@ -111,6 +116,46 @@ def forgotten_settings(subject: Subject) -> None:
                     f"{name} is.",
                     f"let {method} use settings.{name}, or start from super().{method}(…).",
                 )
+
+
+def _judge_raised(here: Mapping[str, Outcome]) -> None:
+    """Check that no method fails for settings that are valid."""
+    for case, outcome in here.items():
+        for method, parts in outcome.items():
+            kind = parts.get("", "").removeprefix("raises ")
+            if parts.get("", "").startswith("raises ") and not hasattr(errors, kind):
+                raise CheckFailed(
+                    f"{method} raises {kind} for {case}, although the settings are valid.",
+                    f"let {method} take all settings that the settings class accepts.",
+                )
+
+
+def _judge_choices(subject: Subject, here: Mapping[str, Outcome]) -> None:
+    """Check that what a user chooses changes something."""
+    provider = subject.provider
+    reads = (provider.read_error, provider.token_rejected, provider.for_settings)
+    if any(
+        getattr(each, "__func__", None) is not getattr(Provider, each.__name__) for each in reads
+    ):
+        return  # what differs may be in responses that are not tried
+    known = {name for rule in provider.settings.rules for name in (*rule.when, rule.setting)}
+    for name, field in fields_of(provider.settings).items():
+        outcomes = [
+            each
+            for case, each in here.items()
+            if case.startswith((f"another {name}", f"{name} as "))
+        ]
+        is_free = name not in known
+        if (
+            field.metadata.get("choices")
+            and is_free
+            and outcomes
+            and all(each == here[BASE] for each in outcomes)
+        ):
+            raise CheckFailed(
+                f"whatever the setting {name} is, no method returns anything else.",
+                f"let a method use settings.{name}, or remove the setting {name}.",
+            )
 
 
 def _judge_hosts(name: str, usual: Outcome, other: Outcome) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import itertools
 import secrets
 from typing import TYPE_CHECKING, Any
@@ -11,9 +12,11 @@ from keyturn._common.redaction import Redaction
 from keyturn._providers.kinds import WrongValueError, convert, fields_of, kind_of
 from keyturn._providers.settings import Settings, read, value_problem
 from keyturn._secret import Secret
+from keyturn.testing.provider_kit._canaries import LETTERS, canary, is_partly_in
 from keyturn.testing.provider_kit._checks_data import PROBES
 from keyturn.testing.provider_kit._examples import CheckFailed
-from keyturn.testing.provider_kit._made_up import secret_settings
+from keyturn.testing.provider_kit._made_up import scope_values, secret_settings
+from keyturn.testing.provider_kit._source import compared
 from keyturn.testing.provider_kit._variants import cases, other_values
 
 if TYPE_CHECKING:
@@ -25,8 +28,7 @@ if TYPE_CHECKING:
 
 _MOST = 100
 _LONGEST = 2000
-# Of a secret that is made up here; how many of its characters are none of a word.
-_CANARY, _FEW = "Canary-", 4
+_DIGESTS = ("md5", "sha1", "sha256", "sha512")
 
 
 def plugin_messages(subject: Subject) -> None:
@@ -46,21 +48,18 @@ def plugin_messages(subject: Subject) -> None:
                 f"let {member} say in one line what is wrong and what to change.",
             )
         is_whole = hidden and Redaction(map(Secret, hidden)).text(text) != text
-        if is_whole or any(_is_partly_in(each, text) for each in hidden):
+        if is_whole or any(_quotes(each, text) for each in hidden):
             raise CheckFailed(
                 f"{what} quotes a secret.", f"let {member} name the setting, and never its value."
             )
 
 
-def _canary() -> str:
-    """Return a secret no part of which is in any word."""
-    return _CANARY + "".join(secrets.choice("QXZJKV") for _ in range(16))
-
-
-def _is_partly_in(secret: str, text: str) -> bool:
-    """Return whether four characters of a secret stand in a string, if it is made up here."""
-    random = secret.removeprefix(_CANARY) if secret.startswith(_CANARY) else ""
-    return any(random[at : at + _FEW] in text for at in range(len(random) - _FEW + 1))
+def _quotes(secret: str, text: str) -> bool:
+    """Return whether a string has a part of a secret that is made up here, or a digest of it."""
+    if not set(secret) <= set(LETTERS):
+        return False
+    digests = (hashlib.new(each, secret.encode(), usedforsecurity=False) for each in _DIGESTS)
+    return is_partly_in(secret, text) or any(each.hexdigest()[:8] in text for each in digests)
 
 
 def _declared(subject: Subject) -> Iterator[tuple[str, Any, tuple[str, ...]]]:
@@ -84,13 +83,13 @@ def _checks(subject: Subject) -> Iterator[tuple[str, Any, tuple[str, ...]]]:
         if check is None:
             continue
         is_secret = kind_of(field.type)[0] is Secret
-        canary = f"canary-{secrets.token_hex(8)}"
+        made = f"canary-{secrets.token_hex(8)}"
         printable = (each for each in PROBES if str(each).isprintable())
-        for probe in (canary, f"{canary} ", *printable):
+        for probe in (made, f"{made} ", *printable):
             value = _converted(field, probe)
             found = None if value is None else check(value)
             if found is not None:
-                hidden = (canary,) if is_secret else ()
+                hidden = (made,) if is_secret else ()
                 yield f"{name}, the setting: what its check returns", found, hidden
 
 
@@ -107,7 +106,7 @@ def _spoken(subject: Subject) -> Iterator[tuple[str, Any, tuple[str, ...]]]:
     for values in _combinations(subject):
         hidden = tuple(str(values[name]) for name in secret_settings(cls) if values.get(name))
         settings = _unchecked(cls, values)
-        problems = list(itertools.islice(iter(settings.problems()), _MOST + 1))
+        problems = _problems(settings)
         yield from (("problems: one of them", each, hidden) for each in problems)
         for each in problems:
             path, colon, message = str(each).partition(": ")
@@ -132,6 +131,21 @@ def _spoken(subject: Subject) -> Iterator[tuple[str, Any, tuple[str, ...]]]:
         yield from (("warnings: one of them", each, hidden) for each in found)
 
 
+def _problems(settings: Settings) -> list[Any]:
+    """Return what `problems` says of settings, which it must leave as they are."""
+    before = dict(vars(settings))
+    found: Any = settings.problems()
+    if isinstance(found, str):
+        raise CheckFailed(
+            "problems returns a string: each of its characters would be a problem.",
+            "let problems return a tuple of strings, or yield each.",
+        )
+    problems = list(itertools.islice(iter(found), _MOST + 1))
+    if vars(settings) != before:
+        raise CheckFailed("problems changes the settings.", "let problems only look at them.")
+    return problems
+
+
 def _warnings(subject: Subject, settings: Settings) -> Any:
     return subject.provider.for_settings(settings).warnings(settings)
 
@@ -144,16 +158,20 @@ def _combinations(subject: Subject) -> Iterator[Mapping[str, Any]]:
     """Yield settings, their secrets such as occur nowhere by chance."""
     names = secret_settings(subject.provider.settings)
     for case in cases(subject):
-        canaries = {name: _canary() for name in names if name in case.values}
+        canaries = {name: canary() for name in names if name in case.values}
         yield {**case.values, **canaries}
-    plain = cases(subject)[0].values
+    plain = dict(cases(subject)[0].values)
+    plain |= {name: canary() for name in names if name in plain}
+    for values in itertools.islice(scope_values(subject.provider), 1):
+        yield {**plain, "scope": values}
     for name, field in fields_of(subject.provider.settings).items():
-        for value in itertools.islice(other_values(subject, name), 2):
+        known = compared(subject.provider).get(name, ())
+        for value in (*itertools.islice(other_values(subject, name), 2), "Made-Up", *known):
             if value_problem(field, value) is None:
                 yield {**plain, name: value}
     for short in ("a", "test", "secret", "password", "changeme", "0000000000"):
-        values = {name: f"{short}" for name in names if name in plain}
-        yield {**plain, **{name: f"{short}-{secrets.token_hex(6)}" for name in values}}
+        given = [name for name in names if name in plain]
+        yield {**plain, **{name: f"{short}-{secrets.token_hex(6)}" for name in given}}
 
 
 def _unchecked(cls: type[Settings], values: Mapping[str, Any]) -> Settings:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from keyturn._providers.provider import Provider
     from keyturn.testing.provider_kit._subject import Subject
 
+# Too many requests; a failure of the server (RFC 9110 section 15.6).
+_LIMITED, _SERVER = 429, 500
 _REJECTION_FIELDS = ("error", "code", "message", "status", "title", "type", "error_code")
 
 
@@ -38,6 +40,12 @@ def token_rejected(subject: Subject) -> None:
                 f"token_rejected returns {type(rejected).__name__} for {response.body[:60]!r}.",
                 "let token_rejected return True when a new token may help, else False.",
             )
+    wrong = (each for each in provider.rejected_status if each == _LIMITED or each >= _SERVER)
+    for status in wrong:
+        raise CheckFailed(
+            f"rejected_status names {status}, which never means the token.",
+            "let rejected_status name the statuses with which the API rejects a token.",
+        )
     for what, response in _declared_rejections(provider):
         if provider.token_rejected(settings, response) is not True:
             raise CheckFailed(

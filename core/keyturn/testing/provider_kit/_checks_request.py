@@ -3,35 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import itertools
 import json
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from keyturn._http.steps import known_address
 from keyturn._http.values import DynamicValue
 from keyturn._providers.checks import header_name
-from keyturn._providers.steps import steps_of
-from keyturn.testing.provider_kit import _samples as samples
-from keyturn.testing.provider_kit._audit import Watch, watched
+from keyturn._secret import Secret
 from keyturn.testing.provider_kit._elsewhere import elsewhere
 from keyturn.testing.provider_kit._examples import CheckFailed, check_keys
-from keyturn.testing.provider_kit._global_state import changed, global_state
-from keyturn.testing.provider_kit._source import is_data_alone, own_classes, own_places
-from keyturn.testing.provider_kit._variants import cases
+from keyturn.testing.provider_kit._source import is_data_alone
 from keyturn.testing.provider_kit._watch import tomorrow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from keyturn._http.request import TokenRequest
-    from keyturn._providers.provider import Provider
-    from keyturn._providers.settings import Settings
-    from keyturn._token import Token
+    from keyturn.testing.provider_kit._outcomes import Outcome
     from keyturn.testing.provider_kit._subject import Subject
 
 HEADER_NAME_REGEX = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -42,10 +30,6 @@ _CHANGING = {
     "{changing}": r".+?",
 }
 _STEP_VALUE_REGEX = re.compile(r"(?:\{|%7B)(?:discovery|previous)\.[\w.-]+(?:\}|%7D)")
-NO_IO = (
-    "let a method use settings, response and token alone; what it reads must be a setting, and "
-    "what is new for each request a keyturn.plugins.DynamicValue."
-)
 _KINDS = {"form": "application/x-www-form-urlencoded", "json": "application/json"}
 
 
@@ -79,6 +63,13 @@ def golden_request(subject: Subject) -> None:
 def well_formed_request(subject: Subject) -> None:
     """The token request goes to an https URL, and its headers are valid."""
     request = subject.request()
+    for kind, pairs in (("parameter", request.parameters), ("header", request.extra_headers)):
+        for name, value in pairs:
+            if not (isinstance(name, str) and isinstance(value, (str, Secret, DynamicValue))):
+                raise CheckFailed(
+                    f"token_request has the {kind} {name!r} as {type(value).__name__}.",
+                    "let token_request give strings, Secrets and keyturn.plugins.DynamicValues.",
+                )
     given = [value for value in subject.values.values() if isinstance(value, str)]
     local = any(value.startswith("http://") for value in given)
     address = known_address(request)
@@ -93,6 +84,21 @@ def well_formed_request(subject: Subject) -> None:
                 f"the token request's header {name!r} or its value is not valid.",
                 "correct token_headers, or the header made in token_request.",
             )
+    if not (local or is_data_alone(subject.provider)):
+        _judge_https(elsewhere(subject).here)
+
+
+def _judge_https(here: Mapping[str, Outcome]) -> None:
+    """Check that no settings lead to an address that is not https."""
+    for case, outcome in here.items():
+        for method in ("token_request", "api_url_for", "revocation_request"):
+            parts = outcome.get(method, {})
+            address = parts.get("url") or parts.get("", "").strip("'")
+            if address.startswith("http:"):
+                raise CheckFailed(
+                    f"{method} returns an address that is not https for {case}: {address}.",
+                    f"let {method} return https addresses only.",
+                )
 
 
 def unambiguous_request(subject: Subject) -> None:
@@ -145,63 +151,6 @@ def token_url_setting(subject: Subject) -> None:
             "token_request ignores the setting token_url.",
             "start from super().token_request(settings), or use "
             "`settings.token_url or self.expand(self.token_url, settings)`.",
-        )
-
-
-def no_input_or_output(subject: Subject) -> None:
-    """The provider's methods use their arguments alone: no file, process, network or variable."""
-    token = subject.token()
-    for method, work in _methods(subject, token):
-        watch = Watch(own_places(subject.provider), is_strict=True)
-        # Other checks report what else is wrong with the method.
-        with watched(watch) as attempts, contextlib.suppress(Exception):
-            work()
-        if attempts:
-            what, where = attempts[0]
-            raise CheckFailed(f"{method} {what}.", NO_IO.replace("a method", method), at=where)
-
-
-def nothing_changed(subject: Subject) -> None:
-    """The provider's methods change neither their arguments nor anything that others share."""
-    token = subject.token()
-    other = cases(subject)[-1].values
-    # Of other settings, so that a change shows that has been made for the usual ones.
-    before = global_state()
-    for settings in (subject.settings(), subject.settings(**other)):
-        for method, work in _methods(subject, token, settings):
-            _judge_changes(subject, method, work, (settings, token))
-    touched = changed(before, global_state())
-    if not is_data_alone(subject.provider):
-        touched += elsewhere(subject).touched
-    for name in touched:
-        raise CheckFailed(
-            f"a method of the provider changes {name}, which the whole process shares.",
-            "let each method change nothing but what it returns.",
-        )
-
-
-def _judge_changes(
-    subject: Subject, method: str, work: Callable[[], object], given: tuple[Settings, Token]
-) -> None:
-    settings, token = given
-
-    def state() -> tuple[dict[str, Any], ...]:
-        own = _state(subject.provider)
-        return attrs.asdict(settings), dict(token.extra), own
-
-    before = state()
-    subject.call(method, work)
-    after = state()
-    for what, one, two in zip(("settings", "token's extra"), before, after, strict=False):
-        if one != two:
-            raise CheckFailed(
-                f"{method} changes the {what}.",
-                f"let {method} use attrs.evolve for a changed copy.",
-            )
-    if before[2] != after[2]:
-        raise CheckFailed(
-            f"{method} changes the provider, which all threads and connections share.",
-            f"keep no state between calls in {method}.",
         )
 
 
@@ -279,38 +228,3 @@ def _pairs(request: TokenRequest) -> list[tuple[str, str, Any]]:
 
 def _stable(value: Any) -> Any:
     return list(value.inputs()) if isinstance(value, DynamicValue) else value
-
-
-def _state(provider: Provider[Any]) -> dict[str, Any]:
-    classes = [vars(each) for each in reversed(own_classes(provider))]
-    own = {name: value for each in (*classes, vars(provider)) for name, value in each.items()}
-    return {name: repr(value) for name, value in own.items() if not name.startswith("__")}
-
-
-def _methods(
-    subject: Subject, token: Token, settings: Settings | None = None
-) -> list[tuple[str, Callable[[], object]]]:
-    """Return each of the provider's methods by its name, ready to be called."""
-    given = settings or subject.settings()
-    provider, response = subject.effective_provider, samples.to_response(subject.sample.response)
-    request = subject.request()
-    error = samples.to_response(samples.error_response(provider, "invalid_client", 401))
-    steps = [
-        (f"token_request of {name}", functools.partial(step.token_request, own))
-        for name, step, own in steps_of(provider, given)
-    ]
-    return [
-        *steps,
-        ("for_settings", lambda: subject.provider.for_settings(given)),
-        ("token_request", lambda: provider.token_request(given)),
-        ("read_token", lambda: provider.read_token(given, response, request)),
-        ("read_error", lambda: provider.read_error(given, error)),
-        ("authorization", lambda: provider.authorization(given, token)),
-        ("api_request_headers", lambda: dict(provider.api_request_headers(given, token))),
-        ("api_url_for", lambda: provider.api_url_for(given, token)),
-        ("token_rejected", lambda: provider.token_rejected(given, error)),
-        ("revocation_request", lambda: provider.revocation_request(given, token)),
-        ("warnings", lambda: list(itertools.islice(provider.warnings(given), 1000))),
-        ("scope", lambda: provider.scope(given)),
-        ("assumed_lifetime", lambda: provider.assumed_lifetime(given)),
-    ]

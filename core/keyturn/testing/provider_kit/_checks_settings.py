@@ -17,11 +17,11 @@ from keyturn._providers.settings import (
     read,
 )
 from keyturn._secret import Secret
-from keyturn.testing.provider_kit._checks_secrets import canaries
+from keyturn.testing.provider_kit._canaries import canaries
 from keyturn.testing.provider_kit._examples import CheckFailed
-from keyturn.testing.provider_kit._source import is_data_alone, own_classes, own_names
+from keyturn.testing.provider_kit._source import compared, is_data_alone, own_classes, own_names
 from keyturn.testing.provider_kit._templates import every_template
-from keyturn.testing.provider_kit._variants import other_values
+from keyturn.testing.provider_kit._variants import cases, other_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -58,6 +58,33 @@ def setting_defaults(subject: Subject) -> None:
                 f"the default of the setting {name} is wrong: it {problem}.",
                 f"correct the default of {name}, or its check.",
             )
+
+
+def settings_alone(subject: Subject) -> None:
+    """What is wrong with settings does not depend on those that were read before."""
+    cls = subject.provider.settings
+    values = [case.values for case in cases(subject)]
+    for name, known in compared(subject.provider).items():
+        for value in known if name in fields_of(cls) else ():
+            _mistakes(cls, {**values[0], name: value})  # what it raises is reported
+    first = [_mistakes(cls, each) for each in values]
+    again = [_mistakes(cls, each) for each in reversed(values)][::-1]
+    if first != again or any(first):
+        names = {mistake.path for each in (*first, *again) for mistake in each} - {""}
+        what = f"the setting {min(names)} is" if names else "settings are"
+        raise CheckFailed(
+            f"{what} right or wrong after others were read: the check, or problems, remembers.",
+            "let checks and problems use the value alone.",
+        )
+    if read(cls, values[0])[0] is read(cls, values[0])[0]:
+        raise CheckFailed(
+            f"{cls.__name__} is the same object whenever it is made, whatever its values.",
+            "leave __new__ of the settings class as it is.",
+        )
+
+
+def _mistakes(cls: type[Settings], values: Mapping[str, Any]) -> list[Any]:
+    return read(cls, values)[1]
 
 
 def _default_problem(field: Any) -> str | None:

@@ -220,6 +220,10 @@ def api_address(subject: Subject) -> None:
             subject.settings(api_url=_MOVED), token
         ),
     )
+    own = subject.settings(api_url=_MOVED)
+    for hostile in (token_with(token, "shop", 1), jwt_with(token, "shop", _names(subject))):
+        with contextlib.suppress(Exception):  # other checks report it
+            moved = subject.provider_for(own).api_url_for(own, hostile) if moved == _MOVED else ""
     if moved != _MOVED:
         raise CheckFailed(
             "api_url_for ignores the setting api_url.",
@@ -241,6 +245,10 @@ def api_address(subject: Subject) -> None:
             f"the API's URL is {address}, but `api` says {wanted}.",
             "correct api_url, api_url_field or api_url_for, or `api`.",
         )
+
+
+def _names(subject: Subject) -> list[str]:
+    return own_strings(subject.provider)
 
 
 def _is_kept(subject: Subject, declared: RateLimit) -> bool:

@@ -16,6 +16,7 @@ from keyturn._http.values import ClientAssertion, DynamicValue, fingerprint_part
 from keyturn._providers.kinds import fields_of, kind_of
 from keyturn._providers.settings import Settings, read
 from keyturn._secret import Secret
+from keyturn.testing.provider_kit._elsewhere import elsewhere
 from keyturn.testing.provider_kit._examples import CheckFailed
 from keyturn.testing.provider_kit._made_up import secret_settings
 from keyturn.testing.provider_kit._outcomes import made, no_randomness
@@ -104,6 +105,13 @@ def dynamic_values(subject: Subject) -> None:
                     f"{kind}.value is made of the secret {name}, but {kind}.secrets returns none.",
                     f"let {kind}.inputs return {name} as a Secret, and leave secrets as it is.",
                 )
+    found = elsewhere(subject) if usual else None
+    if found and set(found.made) & set(found.made_here):
+        raise CheckFailed(
+            f"{', '.join(type(each).__name__ for each in usual.values())}.value counts: another "
+            "process makes the same values again.",
+            "let value use uuid, secrets or keyturn's {uuid} for what no other request has.",
+        )
 
 
 def _own_values(request: TokenRequest) -> Iterator[tuple[str, DynamicValue]]:
@@ -195,7 +203,12 @@ def _sent(subject: Subject, name: str, value: str) -> tuple[str, dict[str, str],
         request = attrs.evolve(request, parameters=tuple(parameters))
         with no_randomness():
             return encode(request, _NOW)
-    except errors.KeyturnError:
+    except errors.KeyturnError as error:
+        if value in str(error):
+            raise CheckFailed(
+                f"token_request raises an error that quotes the secret {name}.",
+                "let token_request name the setting, and never its value.",
+            ) from None
         return None
 
 

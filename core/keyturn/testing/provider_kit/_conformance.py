@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from keyturn._plugins import loading as plugins
 from keyturn._providers.provider import Provider
+from keyturn.testing.provider_kit._causes import Causes
 from keyturn.testing.provider_kit._examples import CheckFailed, Examples
-from keyturn.testing.provider_kit._run import CHECKS, cause, check
+from keyturn.testing.provider_kit._run import CHECKS, failed
 from keyturn.testing.provider_kit._subject import opened
 
 if TYPE_CHECKING:
@@ -76,8 +77,7 @@ class ProviderConformance:
                 raise TypeError(message)
 
 
-# By class and cause the check that was the first to fail.
-_first: dict[tuple[type[ProviderConformance], str], str] = {}
+_causes: dict[type[ProviderConformance], Causes] = {}
 
 
 def _provider(case: ProviderConformance) -> Provider[Any]:
@@ -112,10 +112,10 @@ def _test(name: str) -> Callable[[ProviderConformance], None]:
     def test(self: ProviderConformance) -> None:
         __tracebackhide__ = True  # pytest then shows the message and nothing else
         with subject_of(self) as subject:
-            failure = check(name, subject)
-        if failure is None:
+            found = failed(name, subject, _causes.setdefault(type(self), Causes()))
+        if found is None:
             return
-        first = _first.setdefault((type(self), cause(name, failure)), name)
+        failure, first = found
         if first != name:
             from unittest import SkipTest  # it is slow to import, and needed here only
 

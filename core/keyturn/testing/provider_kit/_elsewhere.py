@@ -19,7 +19,7 @@ from keyturn._plugins.discovery import installed_providers
 from keyturn.testing.provider_kit import _samples as samples
 from keyturn.testing.provider_kit._audit import unwatched
 from keyturn.testing.provider_kit._kept import Kept
-from keyturn.testing.provider_kit._outcomes import collect
+from keyturn.testing.provider_kit._outcomes import collect, varying
 from keyturn.testing.provider_kit._source import is_data_alone, own_places
 from keyturn.testing.provider_kit._variants import cases
 
@@ -34,7 +34,14 @@ if TYPE_CHECKING:
 
 _SECONDS, _MORE = 60.0, 5.0
 # How Python starts, in which this process and that one must differ.
-_OTHER = {"PYTHONHASHSEED": "20261127", "TZ": "Pacific/Kiritimati", "LC_ALL": "C"}
+_OTHER = {
+    "PYTHONHASHSEED": "20261127",
+    "TZ": "Pacific/Kiritimati",
+    "LC_ALL": "C",
+    "USER": "elsewhere",
+    "LOGNAME": "elsewhere",
+    "HOME": "/elsewhere",
+}
 
 
 @attrs.frozen(slots=False)
@@ -49,6 +56,8 @@ class Elsewhere:
         outcomes: What the provider made there, by the case's name.
         effects: What its import did: what, and where.
         touched: What its methods have changed that all code of a process shares.
+        made: What its values that differ each time have made there; as digests.
+        made_here: The first that they have made here.
         problem: Why there are no outcomes; empty if there are some.
     """
 
@@ -59,6 +68,8 @@ class Elsewhere:
     outcomes: Mapping[str, Outcome] = attrs.field(factory=dict)
     effects: Sequence[tuple[str, str]] = ()
     touched: Sequence[str] = ()
+    made: Sequence[str] = ()
+    made_here: Sequence[str] = ()
     problem: str = ""
 
     @functools.cached_property
@@ -84,7 +95,10 @@ def start(subjects: Sequence[Subject]) -> list[Elsewhere]:
         refused = samples.error_response(subject.effective_provider, "invalid_client", 401)
         error = attrs.evolve(samples.to_response(refused), sent_at=reply.sent_at)
         provider = subject.provider
-        made = Elsewhere(provider, cases(subject), reply, error, problem=_problem(provider))
+        problem = _problem(provider)
+        made = Elsewhere(
+            provider, cases(subject), reply, error, problem=problem, made_here=_made_here(subject)
+        )
         found.append(made)
         if not made.problem:
             specifications.append(_specification(made, installed))
@@ -92,6 +106,15 @@ def start(subjects: Sequence[Subject]) -> list[Elsewhere]:
         answers = iter(run_second(specifications) if specifications else ())
     results = [made if made.problem else attrs.evolve(made, **next(answers)) for made in found]
     return [_kept.put(subject, each) for subject, each in zip(subjects, results, strict=True)]
+
+
+def _made_here(subject: Subject) -> Sequence[str]:
+    """Return what values make that differ each time; here the settings given come first."""
+    if is_data_alone(subject.provider):
+        return ()
+    first, *_, last = (case.values for case in cases(subject))
+    is_any = varying(subject.provider, first, 2)
+    return varying(subject.provider, last, 2) if is_any else ()
 
 
 def _problem(provider: Provider[Any]) -> str:

@@ -9,7 +9,7 @@ import attrs
 from keyturn._common.names import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 class CheckFailed(AssertionError):
@@ -19,13 +19,25 @@ class CheckFailed(AssertionError):
         what: What is wrong, as a sentence.
         fix: What to change, as a sentence.
         at: Where to change it: the file and the line, or the key; empty if unknown.
+        is_impure: Whether the provider did what none of its methods must do.
+        ran: The provider's own functions that ran, where the message names none.
     """
 
-    def __init__(self, what: str, fix: str, at: str = "") -> None:
+    def __init__(
+        self,
+        what: str,
+        fix: str,
+        at: str = "",
+        *,
+        is_impure: bool = False,
+        ran: Sequence[str] = (),
+    ) -> None:
         super().__init__(f"{what}\nTo fix: {fix}" + (f"\nAt: {at}" if at else ""))
         self.what = what
         self.fix = fix
         self.at = at
+        self.is_impure = is_impure
+        self.ran = tuple(each.partition(",")[0] for each in ran)
 
 
 @attrs.frozen(kw_only=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
+import faulthandler
+import gc
 import json
 import locale
 import logging
@@ -20,18 +23,20 @@ if TYPE_CHECKING:
 
 # Besides keyturn's own modules: what its requests go through.
 _MODULES = (
-    "builtins",
-    "json",
-    "logging",
-    "os",
-    "random",
-    "socket",
-    "ssl",
-    "time",
-    "urllib.request",
+    *("builtins", "codecs", "decimal", "http.client", "json", "json.decoder", "json.encoder"),
+    *(
+        "logging",
+        "os",
+        "random",
+        "socket",
+        "ssl",
+        "threading",
+        "time",
+        "urllib.request",
+        "warnings",
+    ),
 )
-_CLIENTS = ("httpx", "httpcore", "requests", "aiohttp")
-_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGALRM")
+_CLIENTS = ("httpx", "httpcore", "requests", "aiohttp", "urllib3")
 _CODE = (types.FunctionType, types.BuiltinFunctionType, type)
 _KIT = "keyturn.testing"
 
@@ -45,6 +50,13 @@ def global_state() -> dict[str, object]:
         "sys.meta_path": tuple(map(id, sys.meta_path)),
         "sys.excepthook": id(sys.excepthook),
         "the recursion limit": sys.getrecursionlimit(),
+        "the switch interval": sys.getswitchinterval(),
+        "the garbage collector": (gc.isenabled(), gc.get_threshold()),
+        "the umask": _umask(),
+        "the functions of atexit": getattr(atexit, "_ncallbacks", int)(),
+        "faulthandler": faulthandler.is_enabled(),
+        "sys.stdout": id(sys.stdout),
+        "sys.stderr": id(sys.stderr),
         "socket's default timeout": socket.getdefaulttimeout(),
         "the warning filters": tuple(map(repr, warnings.filters)),
         "the locale": locale.setlocale(locale.LC_ALL),
@@ -52,7 +64,8 @@ def global_state() -> dict[str, object]:
         "json's default decoder": id(json.JSONDecoder.decode),
         "the time zone": time.tzname,
     }
-    for name in ("", "keyturn", "keyturn.plugins", "httpx"):
+    state |= _loaded()
+    for name in ("", "keyturn", "keyturn.plugins", "httpx", "httpcore", "urllib3"):
         logger = logging.getLogger(name)
         shown = f"the logger {name or 'root'}"
         state[shown] = (
@@ -60,13 +73,34 @@ def global_state() -> dict[str, object]:
             tuple(map(id, logger.handlers)),
             tuple(map(id, logger.filters)),
         )
-    for name in _SIGNALS:
-        if hasattr(signal, name):
-            state[f"the handler of {name}"] = str(signal.getsignal(getattr(signal, name)))
+    for each in signal.Signals:
+        state[f"the handler of {each.name}"] = str(signal.getsignal(each))
     for name, module in list(sys.modules.items()):
         if name in {*_MODULES, *_CLIENTS} or _is_keyturn(name):
             state |= _members(name, module)
     return state
+
+
+def _loaded() -> dict[str, object]:
+    """Return what modules share that few programs import."""
+    state: dict[str, object] = {}
+    if "decimal" in sys.modules:
+        state["the decimal context"] = str(sys.modules["decimal"].getcontext())
+    if "multiprocessing" in sys.modules:
+        methods: Any = sys.modules["multiprocessing"]
+        state["the start method of processes"] = methods.get_start_method(allow_none=True)
+    if "asyncio" in sys.modules:
+        policy = getattr(sys.modules["asyncio.events"], "_event_loop_policy", None)
+        state["asyncio's event loop policy"] = policy and id(policy)
+    if "http.client" in sys.modules:
+        state["http.client's debuglevel"] = sys.modules["http.client"].HTTPConnection.debuglevel
+    return state
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def changed(before: dict[str, object], after: dict[str, object]) -> list[str]:

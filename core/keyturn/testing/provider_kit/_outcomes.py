@@ -201,6 +201,24 @@ def shown_value(value: Any) -> str:
     return _shown(value)
 
 
+def varying(provider: Provider[Any], values: Mapping[str, Any], count: int) -> list[str]:
+    """Return the digests of what a provider's own values make, where that differs each time."""
+    settings: Any = read(provider.settings, values)[0]
+    try:
+        request = provider.for_settings(settings).token_request(settings)
+        pairs = (*request.parameters, *request.extra_headers)
+        found: list[str] = []
+        for name, value in pairs:
+            if not isinstance(value, DynamicValue) or type(value).__module__.startswith("keyturn."):
+                continue
+            several = [value.value(_NOW) for _ in range(count)]
+            if len(set(several)) > 1:
+                found += [_digest(f"{name}: {each}") for each in several]
+    except (Exception, SystemExit):  # noqa: BLE001 - other checks report it
+        return []
+    return found
+
+
 def made(value: DynamicValue, now: float = _NOW) -> str:
     """Return what a dynamic value makes where nothing is random."""
     with no_randomness():

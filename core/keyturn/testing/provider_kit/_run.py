@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import traceback
 from typing import TYPE_CHECKING
 
@@ -16,18 +15,26 @@ from keyturn.testing.provider_kit import _checks_hosts as checks_hosts
 from keyturn.testing.provider_kit import _checks_isolation as checks_isolation
 from keyturn.testing.provider_kit import _checks_keys as checks_keys
 from keyturn.testing.provider_kit import _checks_messages as checks_messages
+from keyturn.testing.provider_kit import _checks_methods as checks_methods
 from keyturn.testing.provider_kit import _checks_rejected as checks_rejected
 from keyturn.testing.provider_kit import _checks_request as checks_request
+from keyturn.testing.provider_kit import _checks_revocation as checks_revocation
 from keyturn.testing.provider_kit import _checks_secrets as checks_secrets
 from keyturn.testing.provider_kit import _checks_settings as checks_settings
 from keyturn.testing.provider_kit import _checks_tokens as checks_tokens
 from keyturn.testing.provider_kit import _checks_use as checks_use
 from keyturn.testing.provider_kit import _checks_values as checks_values
 from keyturn.testing.provider_kit._audit import Watch, watched
-from keyturn.testing.provider_kit._checks_request import NO_IO
+from keyturn.testing.provider_kit._causes import Causes, named, raised_at, ran
+from keyturn.testing.provider_kit._checks_methods import NO_IO
 from keyturn.testing.provider_kit._examples import CheckFailed
 from keyturn.testing.provider_kit._limits import Hung, within_limit
-from keyturn.testing.provider_kit._source import location, own_places
+from keyturn.testing.provider_kit._source import (
+    datum_location,
+    is_data_alone,
+    location,
+    own_places,
+)
 from keyturn.testing.provider_kit._subject import opened
 
 if TYPE_CHECKING:
@@ -48,17 +55,18 @@ _IN_ORDER: tuple[Check, ...] = (
     checks_data.settings_read,
     checks_data.schema_of_checks,
     checks_settings.setting_defaults,
+    checks_settings.settings_alone,
     checks_settings.rules_agree,
     checks_settings.unused_names,
     checks_messages.plugin_messages,
+    checks_isolation.import_effects,
     checks_request.golden_request,
     checks_request.well_formed_request,
     checks_request.unambiguous_request,
     checks_request.repeatable_request,
     checks_request.token_url_setting,
-    checks_request.no_input_or_output,
-    checks_request.nothing_changed,
-    checks_isolation.import_effects,
+    checks_methods.no_input_or_output,
+    checks_methods.nothing_changed,
     checks_isolation.isolation,
     checks_isolation.other_process,
     checks_isolation.forgotten_settings,
@@ -72,6 +80,7 @@ _IN_ORDER: tuple[Check, ...] = (
     checks_settings.secret_strings,
     checks_values.exact_credentials,
     checks_secrets.no_secret_in_url,
+    checks_secrets.made_of_secrets,
     checks_secrets.redaction,
     checks_errors.oauth_errors,
     checks_errors.http_errors,
@@ -93,15 +102,8 @@ _IN_ORDER: tuple[Check, ...] = (
     checks_foreign.foreign_api_address,
     checks_foreign.shared_domains,
     checks_rejected.token_rejected,
-    checks_secrets.revocation,
+    checks_revocation.revocation,
 )
-# What is kept between calls shows in several of them, and in other methods than keep it.
-_STATE = {
-    checks_request.nothing_changed.__name__,
-    checks_isolation.isolation.__name__,
-    checks_isolation.other_process.__name__,
-    checks_isolation.forgotten_settings.__name__,
-}
 CHECKS: dict[str, Check] = {check.__name__: check for check in _IN_ORDER}
 """Every check by its name; its docstring says what it proves."""
 
@@ -130,16 +132,44 @@ def check(name: str, subject: Subject) -> CheckFailed | None:
     def work() -> CheckFailed | None:
         with watched(watch) as attempts:
             failure = _failure(name, subject)
-        if attempts and name != checks_request.no_input_or_output.__name__:
+        if attempts and name != checks_methods.no_input_or_output.__name__:
             what, where = attempts[0]
-            return CheckFailed(f"while {name} was checked, the provider {what}.", NO_IO, at=where)
+            said = f"while {name} was checked, the provider {what}."
+            return CheckFailed(said, NO_IO, at=where, is_impure=True)
         return failure
 
     failure = within_limit(work, watch.places)
-    if failure is None or failure.at:
-        return failure
-    at = location(subject.provider, f"{failure.what}\n{failure.fix}")
-    return CheckFailed(failure.what, failure.fix, at)
+    is_final = failure is None or failure.at or isinstance(failure, Hung)
+    return failure if is_final or failure is None else _located(name, subject, failure)
+
+
+def failed(name: str, subject: Subject, causes: Causes) -> tuple[CheckFailed, str] | None:
+    """Run a check; return its failure, and the first check that failed for the same cause.
+
+    Args:
+        name: The check.
+        subject: What it is about.
+        causes: The causes of the failures so far.
+    """
+    failure = check(name, subject)
+    if failure is None:
+        return None
+    if causes.is_impure and not (failure.ran or isinstance(failure, Hung)):
+        functions = ran(subject.provider, lambda: _failure(name, subject))
+        failure.ran = tuple(each.partition(",")[0] for each in functions)
+    return failure, causes.first(name, failure)
+
+
+def _located(name: str, subject: Subject, failure: CheckFailed) -> CheckFailed:
+    """Return a failure that says where it is: at what its message names, or else what has run."""
+    provider, functions = subject.provider, list[str]()
+    what, fix = ("", "") if failure.is_impure else (failure.what, failure.fix)
+    at = location(provider, what)
+    if not at and not is_data_alone(provider):
+        functions = named(ran(provider, lambda: _failure(name, subject)), what)
+        at = functions[-1] if functions else datum_location(provider, what)
+    at = at or location(provider, fix)
+    return CheckFailed(failure.what, failure.fix, at, is_impure=failure.is_impure, ran=functions)
 
 
 def _failure(name: str, subject: Subject) -> CheckFailed | None:
@@ -157,6 +187,7 @@ def _failure(name: str, subject: Subject) -> CheckFailed | None:
         failure = CheckFailed(
             f"{type(error).__name__} was raised in {frame.name}, line {frame.lineno}.",
             "let the provider and its settings class raise nothing there.",
+            at=raised_at(subject.provider, error),
         )
     else:
         return None
@@ -176,13 +207,13 @@ def run(provider: Provider[Any], given: Mapping[str, Any], examples: Examples) -
     """
     failures: dict[str, CheckFailed] = {}
     repeated: dict[str, str] = {}
-    causes: dict[str, str] = {}
+    causes = Causes()
     with opened(provider, given, examples) as subject:
         for name in CHECKS:
-            failure = check(name, subject)
-            if failure is None:
+            found = failed(name, subject, causes)
+            if found is None:
                 continue
-            first = causes.setdefault(cause(name, failure), name)
+            failure, first = found
             if first == name:
                 failures[name] = failure
             else:
@@ -218,10 +249,3 @@ def _raise_for(attempts: list[tuple[str, str]]) -> None:
             hint="Leave only imports, classes, functions and constants at the top level of its "
             "module.",
         )
-
-
-def cause(name: str, failure: CheckFailed) -> str:
-    """Return what stands for the cause of a failure: where it is, or else what it says."""
-    if name in _STATE:
-        return "state"
-    return failure.at.partition(",")[0] or re.sub(r"[0-9]+", "0", failure.what)

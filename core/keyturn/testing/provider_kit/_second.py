@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import datetime as dt
 import importlib
 import importlib.util
+import io
 import json
+import logging
+import os
 import platform
+import socket
 import sys
+import tempfile
 import time
 import traceback
 import uuid
@@ -19,9 +26,11 @@ from keyturn._plugins import loading as plugins
 from keyturn._providers.provider import Provider
 from keyturn.testing.provider_kit._audit import Watch, install, watched
 from keyturn.testing.provider_kit._global_state import changed, global_state
-from keyturn.testing.provider_kit._outcomes import Case, collect_across
+from keyturn.testing.provider_kit._outcomes import Case, collect_across, varying
 
+_KNOWN_LOGGERS: set[str] = set()
 # Another day, month, year, hour and minute.
+_MANY = 64
 _LATER = dt.timedelta(days=401, hours=7, minutes=13)
 
 
@@ -30,8 +39,7 @@ def main() -> None:
     given = json.load(sys.stdin)
     importlib.import_module("keyturn._plugins.events")  # it adds filters to keyturn's loggers
     move_clock()
-    platform.node = lambda: "elsewhere"
-    uuid.getnode = lambda: 1
+    move_host()
     found = [found_of(each) for each in given["providers"]]
     Path(given["out"]).write_text(json.dumps(found), encoding="utf-8")
 
@@ -40,9 +48,17 @@ def found_of(given: dict[str, Any]) -> dict[str, Any]:
     """Return what one provider makes, and what its import did."""
     watch = Watch(tuple(given["places"]), is_strict=True)
     install()
-    before = global_state()
+    for name in _imported(given):
+        with contextlib.suppress(Exception):
+            importlib.import_module(name)  # what others change is not the provider's doing
+    before, modules = global_state(), set(sys.modules)
+    printed = io.StringIO()
     try:
-        with watched(watch) as attempts:
+        with (
+            contextlib.redirect_stdout(printed),
+            contextlib.redirect_stderr(printed),
+            watched(watch) as attempts,
+        ):
             provider = _loaded(given)
     except Exception as raised:  # noqa: BLE001 - it is reported
         last = traceback.extract_tb(raised.__traceback__)[-1]
@@ -54,13 +70,59 @@ def found_of(given: dict[str, Any]) -> dict[str, Any]:
         return {"effects": effects, "problem": f"it can't be loaded ({type(raised).__name__})"}
     loaded = global_state()
     effects = [*attempts, *((f"changes {each}", "") for each in changed(before, loaded))]
+    effects += [(each, "") for each in _additions(modules, printed.getvalue())]
     if provider is None:
         return {"effects": effects, "problem": "its class is not at the top level of its module"}
     cases = [Case(**each) for each in given["cases"]]
     reply, error = (_response(given[name]) for name in ("reply", "error"))
+    # First: a counter begins anew here.
+    repeated = varying(provider, cases[-1].values, _MANY)
     outcomes = collect_across(provider, cases, reply, error)
     touched = changed(loaded, global_state())
-    return {"effects": effects, "outcomes": outcomes, "touched": touched}
+    return {"effects": effects, "outcomes": outcomes, "touched": touched, "made": repeated}
+
+
+def _imported(given: dict[str, Any]) -> list[str]:
+    """Return the modules that a provider's own module imports at its top level."""
+    found: list[str] = []
+    for node in ast.parse(Path(given["file"]).read_bytes()).body:
+        if isinstance(node, ast.Import):
+            found += [each.name for each in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.append(node.module)
+    own = given["module"].partition(".")[0]
+    return [each for each in found if each.partition(".")[0] != own]
+
+
+def _additions(modules: set[str], printed: str) -> list[str]:
+    """Return what an import has added to what all share."""
+    found = ["prints"] if printed else []
+    for name in set(sys.modules) - modules:
+        spec = getattr(sys.modules[name], "__spec__", None)
+        if spec is not None and spec.name in modules:
+            found.append(f"gives the module {spec.name} another name, {name}")
+    for name, logger in logging.root.manager.loggerDict.items():
+        handlers = getattr(logger, "handlers", ())
+        if name not in _KNOWN_LOGGERS and any(
+            type(each) is not logging.NullHandler for each in handlers
+        ):
+            found.append(f"adds a handler to the logger {name}")
+            _KNOWN_LOGGERS.add(name)
+    return found
+
+
+def move_host() -> None:
+    """Let this process seem to be on another host, and another user's."""
+    user: Any = os
+    system: Any = getattr(user, "uname", lambda: None)()
+    platform.node = lambda: "elsewhere"
+    uuid.getnode = lambda: 1
+    tempfile.tempdir = str(Path.cwd())
+    user.getuid = user.geteuid = user.getgid = lambda: 7
+    user.cpu_count = lambda: 97
+    socket.if_nameindex = lambda: [(1, "elsewhere")]
+    if system is not None:
+        user.uname = lambda: user.uname_result((system[0], "elsewhere", *system[2:]))
 
 
 def _loaded(given: dict[str, Any]) -> Provider[Any] | None:

@@ -13,6 +13,7 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from keyturn._providers.provider import Provider
+from keyturn._providers.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +21,16 @@ if TYPE_CHECKING:
 _KEYTURN = "keyturn"
 # Data whose names are words of most messages.
 _COMMON = {"settings", "name", "title", "method", "scope"}
+# Which method makes something of a datum.
+MADE_OF = (
+    ("token_headers", "token_request"),
+    ("parameters", "token_request"),
+    ("token_url", "token_request"),
+    ("api_url", "api_url_for"),
+    ("api_headers", "api_request_headers"),
+    ("revocation_url", "revocation_request"),
+)
+_SHORT_WORD = 3
 _WORD_REGEX = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SETTING_REGEX = re.compile(r"\bsettings? ([a-z][a-z0-9_]*)")
 
@@ -46,6 +57,13 @@ def own_places(provider: Provider[Any]) -> tuple[str, ...]:
     return tuple(found)
 
 
+def own_files(provider: Provider[Any]) -> list[str]:
+    """Return the files in which a provider's own classes are."""
+    modules = (sys.modules.get(cls.__module__) for cls in own_classes(provider))
+    files = (getattr(module, "__file__", None) for module in modules)
+    return [file for file in dict.fromkeys(files) if file]
+
+
 def location(provider: Provider[Any], text: str) -> str:
     """Return what to change of what a message names: member, file and line; empty if unknown.
 
@@ -58,16 +76,43 @@ def location(provider: Provider[Any], text: str) -> str:
         for name in words
         if name in own and issubclass(own[name], Provider) and callable(getattr(Provider, name, 0))
     ]
-    settings = [
-        name for name in _SETTING_REGEX.findall(text) if name in own or _key(provider, name)
-    ]
+    settings = _SETTING_REGEX.findall(text)
     data = [name for name in words if name in own and name not in _COMMON and name[0] != "_"]
-    for name in (*overridden, *settings, *data):
-        line = _line(own[name], name) if name in own else ""
+    first = [name for name in data if text.startswith(name)]
+    for name in (*overridden, *first, *settings, *data):
+        line = _line(own[name], name) if name in own else _setting_line(provider, name)
         if line:
             return f"{name}, {line}"
-    keys = [name for name in words if _key(provider, name)]
-    return next((f"the key {name} of the description" for name in (*settings, *keys)), "")
+    for cls in own_classes(provider):
+        if cls.__name__ in words and (line := _line(cls, "")):
+            return f"{cls.__name__}, {line}"
+    keys = [name for name in (*settings, *words) if _key(provider, name)]
+    return next((f"the key {name} of the description" for name in keys), "")
+
+
+def datum_location(provider: Provider[Any], text: str) -> str:
+    """Return the own datum of which a method that a message names makes something."""
+    words = _WORD_REGEX.findall(text)
+    own = {name: cls for cls in reversed(own_classes(provider)) for name in vars(cls)}
+    found = (name for name, method in MADE_OF if method in words and name in own)
+    return next((f"{name}, {_line(own[name], name)}" for name in found), "")
+
+
+def statement(provider: Provider[Any], effect: str) -> str:
+    """Return the file and line of the statement at a module's top level that has an effect."""
+    words = [each.lower()[:4] for each in _WORD_REGEX.findall(effect) if len(each) > _SHORT_WORD]
+    found: dict[str, str] = {}
+    for file in own_files(provider):
+        for node in getattr(_tree(file), "body", ()):
+            is_string = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+            targets = getattr(node, "targets", ())
+            acts = isinstance(node, (ast.Expr, ast.For, ast.With, ast.If, ast.Try)) or any(
+                isinstance(each, (ast.Attribute, ast.Subscript)) for each in targets
+            )
+            if acts and not is_string:
+                found[f"{Path(file).name}:{node.lineno}"] = ast.unparse(node).lower()
+    fitting = (place for place, code in found.items() if any(word in code for word in words))
+    return next(fitting, next(iter(found), ""))
 
 
 def own_strings(provider: Provider[Any]) -> list[str]:
@@ -81,6 +126,21 @@ def own_strings(provider: Provider[Any]) -> list[str]:
     values += [each for own in functions for each in getattr(own, "__defaults__", None) or ()]
     plain += [each for each in values if isinstance(each, str)]
     return [each for each in dict.fromkeys(plain) if len(each) < 64 and "\n" not in each]
+
+
+def compared(provider: Provider[Any]) -> dict[str, list[Any]]:
+    """Return the constants with which the provider's own code compares each attribute."""
+    found: dict[str, list[Any]] = {}
+    for node in (node for file in own_files(provider) for node in ast.walk(_tree(file))):
+        if not isinstance(node, ast.Compare):
+            continue
+        sides = [node.left, *node.comparators]
+        names = [side.attr for side in sides if isinstance(side, ast.Attribute)]
+        parts = [part for side in sides for part in getattr(side, "elts", [side])]
+        values = [part.value for part in parts if isinstance(part, ast.Constant)]
+        for name in names:
+            found.setdefault(name, []).extend(each for each in values if each is not None)
+    return found
 
 
 def own_names(provider: Provider[Any]) -> set[str]:
@@ -97,6 +157,12 @@ def is_data_alone(provider: Provider[Any]) -> bool:
     return not own_classes(provider)
 
 
+def _setting_line(provider: Provider[Any], name: str) -> str:
+    """Return where a settings class declares a setting, which is no attribute of the class."""
+    lines = (_line(cls, name) for cls in own_classes(provider) if issubclass(cls, Settings))
+    return next(filter(None, lines), "")
+
+
 def _key(provider: Provider[Any], name: str) -> bool:
     """Return whether a description, which has no lines here, gives a datum or a setting."""
     cls = type(provider)
@@ -111,7 +177,8 @@ def _root(cls: type) -> str:
 
 def _line(cls: type, name: str) -> str:
     """Return the file and the line where a class defines a name."""
-    value: Any = inspect.unwrap(getattr(vars(cls)[name], "fget", None) or vars(cls)[name])
+    found: Any = vars(cls).get(name)
+    value: Any = inspect.unwrap(getattr(found, "fget", None) or found)
     value = getattr(value, "__func__", value)
     code = getattr(value, "__code__", None)
     if code is not None:
@@ -125,19 +192,21 @@ def _line(cls: type, name: str) -> str:
 def _assignments(file: str) -> dict[tuple[str, str], int]:
     """Return the lines of all assignments in the classes of a file, by class and name."""
     found: dict[tuple[str, str], int] = {}
-    try:
-        tree = ast.parse("".join(linecache.getlines(file)))
-    except (SyntaxError, ValueError):  # pragma: no cover - it has been imported
-        return found
-    for cls in (each for each in ast.walk(tree) if isinstance(each, ast.ClassDef)):
+    for cls in (each for each in ast.walk(_tree(file)) if isinstance(each, ast.ClassDef)):
         for statement in cls.body:
             targets = statement.targets if isinstance(statement, ast.Assign) else []
             if isinstance(statement, ast.AnnAssign):
                 targets = [statement.target]
+            found[cls.name, ""] = cls.lineno
             for target in targets:
                 if isinstance(target, ast.Name):
                     found[cls.name, target.id] = statement.lineno
     return found
+
+
+@functools.lru_cache(maxsize=64)
+def _tree(file: str) -> ast.AST:
+    return ast.parse("".join(linecache.getlines(file)))
 
 
 def _codes(provider: Provider[Any]) -> Iterator[CodeType]:

@@ -24,10 +24,12 @@ from keyturn._providers.steps import steps_of
 from keyturn._tokens.options import Options, Specification
 from keyturn.stores._memory import MemoryStore
 from keyturn.testing.provider_kit import _samples as samples
+from keyturn.testing.provider_kit._audit import Watch, watched
 from keyturn.testing.provider_kit._endpoint import Endpoint
 from keyturn.testing.provider_kit._examples import CheckFailed, check_keys
 from keyturn.testing.provider_kit._made_up import completed
 from keyturn.testing.provider_kit._pinned import PinnedTransport, step_responses
+from keyturn.testing.provider_kit._source import own_places
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
@@ -249,6 +251,28 @@ def _with_steps(provider: Provider[Any], settings: Settings, request: TokenReque
     return attrs.evolve(request, steps=tuple(steps)) if steps else request
 
 
+def _completed(
+    provider: Provider[Any], given: Mapping[str, Any], directory: Path
+) -> dict[str, Any]:
+    """Return valid settings; their checks reach no other host meanwhile.
+
+    Raises:
+        keyturn.errors.KeyturnError: The settings, or their class, have mistakes.
+    """
+    watch = Watch(own_places(provider))
+    try:
+        with watched(watch):
+            return translate_errors(provider.name, lambda: completed(provider, given, directory))
+    except errors.KeyturnError as error:
+        failure = error
+    for what, where in watch.attempts[:1]:
+        failure = errors.ConfigurationError(
+            f"{provider.name}: a check of its settings {what}.",
+            hint=f"Let checks and problems use the settings alone (at {where}).",
+        )
+    raise failure
+
+
 @contextlib.contextmanager
 def opened(
     provider: Provider[Any], given: Mapping[str, Any], examples: Examples
@@ -264,7 +288,5 @@ def opened(
         keyturn.errors.KeyturnError: The settings, or their class, have mistakes.
     """
     with tempfile.TemporaryDirectory(prefix="keyturn-") as directory, Endpoint() as endpoint:
-        values = translate_errors(
-            provider.name, lambda: completed(provider, given, Path(directory))
-        )
+        values = _completed(provider, given, Path(directory))
         yield Subject(provider=provider, values=values, examples=examples, endpoint=endpoint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from keyturn._providers.kinds import fields_of, kind_of
@@ -10,6 +11,7 @@ from keyturn._secret import Secret
 from keyturn.testing.provider_kit._kept import Kept
 from keyturn.testing.provider_kit._made_up import candidates, scope_values
 from keyturn.testing.provider_kit._outcomes import Case
+from keyturn.testing.provider_kit._source import compared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 BASE, LAST = "the settings given", "other settings altogether"
 # Where what a provider has is moved; they are looked at by other checks.
 _MOVES = {"token_url", "api_url", "revocation_url"}
+
+# Cases besides those that change one setting each.
+_FURTHER = 6
 
 _kept: Kept[list[Case]] = Kept()
 _others_kept: Kept[Mapping[str, Any]] = Kept()
@@ -40,6 +45,7 @@ def _cases(subject: Subject) -> list[Case]:
         found.append(Case(f"another {name}", {**plain, name: value}, "made-up-token-0"))
         if read(subject.provider.settings, {**together, name: value})[0] is not None:
             together[name] = value
+    found += _further(subject, plain)
     for values in scope_values(subject.provider):
         if read(subject.provider.settings, {**plain, "scope": values})[0] is not None:
             found.append(
@@ -49,6 +55,27 @@ def _cases(subject: Subject) -> list[Case]:
     # The last: a second process begins with it.
     found.append(Case(LAST, together, "made-up-token-2"))
     return found
+
+
+def _further(subject: Subject, plain: Mapping[str, Any]) -> Iterator[Case]:
+    """Yield a case for each further choice, and for each value that the provider's code knows."""
+    cls, known = subject.provider.settings, compared(subject.provider)
+    seen = [subject.settings(), *(read(cls, {**plain, **each})[0] for each in _pairs(subject))]
+    left = _FURTHER
+    for name, field in fields_of(cls).items():
+        for value in (*(field.metadata.get("choices") or ()), *known.get(name, ())):
+            settings = None
+            with contextlib.suppress(Exception):  # checks of the settings report it
+                settings, _ = read(cls, {**plain, name: value})
+            if settings is None or settings in seen or not left:
+                continue
+            seen.append(settings)
+            left -= 1
+            yield Case(f"{name} as {value!r}", {**plain, name: value}, "made-up-token-0")
+
+
+def _pairs(subject: Subject) -> list[dict[str, Any]]:
+    return [{name: value} for name, value in varied(subject).items()]
 
 
 def varied(subject: Subject) -> Mapping[str, Any]:

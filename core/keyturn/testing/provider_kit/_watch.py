@@ -87,6 +87,10 @@ def _replaced(owner: Any, name: str, replacement: object) -> Generator[None]:
         setattr(owner, name, original)
 
 
+# What each record has, and what others than the provider may add.
+_USUAL = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
+
+
 class _Messages(logging.Handler):
     """Keeps the message of every record."""
 
@@ -98,6 +102,9 @@ class _Messages(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         self.messages.append((f"the log {record.name}", self._formatter.format(record)))
         self.messages.append((f"an argument in the log {record.name}", repr(record.args)))
+        extra = {name: each for name, each in vars(record).items() if name not in _USUAL}
+        if extra:
+            self.messages.append((f"the extra of the log {record.name}", repr(extra)))
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ _ENTRIES = (
     '{"quoted": "\\"\'`%s{}\\\\"}\r\n \t',
     "ключ 鍵 🗝 e\u0301",
     "007",
+    "a\0b",
     "1e3",
     "null",
     " spaced ",
@@ -76,11 +77,15 @@ class EntryTests(StoreTests):
         long, digits = f"rejected-{self._key}-".ljust(79, "0"), str(secrets.randbelow(10**12))
         keys = [f"{long}a", f"{long}b", long, f"0{digits}", digits, f"{digits}e2", f"{digits}00"]
         keys += [f"a-{self._key}", f"a--{self._key}", f"a{self._key}", f"a-{self._key}-"]
+        keys += [self._key[:8], f"{self._key[:8]}-1"]
         for key in keys:
             store.write(key, key, in_seconds(LONG))
         mixed = [key for key in keys if store.read(key) != key]
-        for key in keys:
+        for number, key in enumerate(keys, 1):
             store.delete(key)
+            if not mixed:
+                lost = [each for each in keys[number:] if store.read(each) != each]
+                require(not lost, "deleting the entry of one key deletes that of another")
         message = (
             "keys are mixed up, such as {!r}: keep keys as strings of 80 characters, unchanged"
         )
@@ -130,7 +135,7 @@ class EntryTests(StoreTests):
     def test_shows_no_entry(self) -> None:
         """Entries hold tokens in clear text: readers of logs and errors would have them."""
         store, shown = self._open(), Shown()
-        entry = f"entry-{secrets.token_hex(16)}"
+        entry = secrets.token_hex(20)
         wrong: Any = "soon"
         with shown.gathered():
             store.write(self._key, entry, in_seconds(LONG))

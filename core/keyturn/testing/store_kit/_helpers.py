@@ -25,6 +25,9 @@ STEPS: Final = {
     "writelines",
 }  # fmt: skip
 _LONGEST_PART = 2000
+# Characters at an end of an entry that show it.
+_PART = 8
+_USUAL = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
 # In a URL, with a password.
 _PASSWORD = re.compile(r"://[^/\s@:]*:[^/\s@]+@")
 
@@ -40,7 +43,9 @@ class Shown(logging.Handler):
         """Gather one record, with its arguments and traceback."""
         # A server in this process that stands in for a real one is not the store.
         if "(process_request_thread)" not in str(record.threadName):
-            self.add(f"the log {record.name!r}", f"{self.format(record)} {record.args!r}")
+            extra = {name: each for name, each in vars(record).items() if name not in _USUAL}
+            shown = f"{self.format(record)} {record.args!r} {extra or ''}"
+            self.add(f"the log {record.name!r}", shown)
 
     def add(self, place: str, text: object) -> None:
         """Gather the two ends of a text."""
@@ -51,8 +56,13 @@ class Shown(logging.Handler):
     def gathered(self) -> Generator[None]:
         """Gather for a `with` block."""
         root, printed = logging.getLogger(), io.StringIO()
-        level = root.level
-        root.addHandler(self)
+        level, call = root.level, logging.Logger.callHandlers
+
+        def seen(logger: logging.Logger, record: logging.LogRecord) -> None:
+            self.handle(record)  # also of loggers that do not propagate
+            call(logger, record)
+
+        setattr(logging.Logger, "callHandlers", seen)  # noqa: B010 - a method of the library
         root.setLevel(logging.DEBUG)
         try:
             with (
@@ -64,7 +74,7 @@ class Shown(logging.Handler):
                 yield
         finally:
             root.setLevel(level)
-            root.removeHandler(self)
+            setattr(logging.Logger, "callHandlers", call)  # noqa: B010 - as above
         self.add("standard output or error", printed.getvalue())
         for each in warned:
             self.add("a warning", each.message)
@@ -72,7 +82,14 @@ class Shown(logging.Handler):
     def places(self, secret: str) -> list[str]:
         """Return where a secret is shown, in any common encoding."""
         redaction = Redaction([Secret(secret)])
-        return sorted({place for place, text in self.texts if redaction.text(text) != text})
+        parts = (secret[:_PART], secret[-_PART:])
+        return sorted(
+            {
+                place
+                for place, text in self.texts
+                if redaction.text(text) != text or any(part in text for part in parts)
+            }
+        )
 
     def passwords(self) -> list[str]:
         """Return where a URL with a password is shown."""

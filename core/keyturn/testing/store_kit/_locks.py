@@ -37,14 +37,18 @@ class LockTests(StoreTests):
         with store.lock(self._key, LONG):  # what is opened once is open
             pass
         peers = self._sharing_peers(store)
-        for peer in peers:
-            peer.send(partial(count, key=self._key, rounds=5))
-        works = [peer.receive for peer in peers]
-        self._require_exclusive(
-            "two processes",
-            [partial(count, store, self._key, 5), *works] if works else [],
-            "keep locks where all processes see them, as `flock` or a row does",
-        )
+        advice = "keep locks where all processes see them, as `flock` or a row does"
+        # A lock that was there before the others were forked, and one that was not.
+        for key in (self._key, f"{self._key}-late"):
+            self._key = key
+            for peer in peers:
+                peer.send(partial(count, key=key, rounds=5))
+            works = [peer.receive for peer in peers]
+            self._require_exclusive(
+                "two processes",
+                [partial(count, store, key, 5), *works] if works else [],
+                advice,
+            )
 
     @once
     def test_locks_of_other_keys_are_free(self) -> None:

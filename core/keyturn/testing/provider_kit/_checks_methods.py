@@ -1,0 +1,138 @@
+"""Checks of what the provider's methods do besides what they return."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from keyturn._providers.settings import read
+from keyturn._providers.steps import steps_of
+from keyturn.testing.provider_kit import _samples as samples
+from keyturn.testing.provider_kit._audit import Watch, watched
+from keyturn.testing.provider_kit._elsewhere import elsewhere
+from keyturn.testing.provider_kit._examples import CheckFailed
+from keyturn.testing.provider_kit._global_state import changed, global_state
+from keyturn.testing.provider_kit._source import is_data_alone, own_classes, own_places
+from keyturn.testing.provider_kit._variants import cases
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from keyturn._providers.provider import Provider
+    from keyturn._providers.settings import Settings
+    from keyturn._token import Token
+    from keyturn.testing.provider_kit._subject import Subject
+
+NO_IO = (
+    "let a method use settings, response and token alone; what it reads must be a setting, and "
+    "what is new for each request a keyturn.plugins.DynamicValue."
+)
+
+
+def no_input_or_output(subject: Subject) -> None:
+    """The provider's methods use their arguments alone: no file, process, network or variable."""
+    cls, every = subject.provider.settings, [case.values for case in cases(subject)]
+    reading = ("problems, or the check of a setting,", _reading(cls, every))
+    token = subject.token()
+    for method, work in (reading, *_methods(subject, token)):
+        watch, printed = Watch(own_places(subject.provider), is_strict=True), io.StringIO()
+        # Other checks report what else is wrong with the method.
+        with (
+            contextlib.redirect_stdout(printed),
+            watched(watch) as attempts,
+            contextlib.suppress(Exception),
+        ):
+            work()
+        if printed.getvalue():
+            attempts.append(("prints", ""))
+        if attempts:
+            what, where = attempts[0]
+            raise CheckFailed(f"{method} {what}.", NO_IO.replace("a method", method), at=where)
+
+
+def nothing_changed(subject: Subject) -> None:
+    """The provider's methods change neither their arguments nor anything that others share."""
+    token = subject.token()
+    other = cases(subject)[-1].values
+    # Of other settings, so that a change shows that has been made for the usual ones.
+    before = global_state()
+    for settings in (subject.settings(), subject.settings(**other)):
+        for method, work in _methods(subject, token, settings):
+            _judge_changes(subject, method, work, (settings, token))
+    touched = changed(before, global_state())
+    if not is_data_alone(subject.provider):
+        touched += elsewhere(subject).touched
+    for name in touched:
+        raise CheckFailed(
+            f"a method of the provider changes {name}, which the whole process shares.",
+            "let each method change nothing but what it returns.",
+        )
+
+
+def _judge_changes(
+    subject: Subject, method: str, work: Callable[[], object], given: tuple[Settings, Token]
+) -> None:
+    settings, token = given
+
+    def state() -> tuple[dict[str, Any], ...]:
+        own = _state(subject.provider)
+        return attrs.asdict(settings), dict(token.extra), own
+
+    before = state()
+    subject.call(method, work)
+    after = state()
+    for what, one, two in zip(("settings", "token's extra"), before, after, strict=False):
+        if one != two:
+            raise CheckFailed(
+                f"{method} changes the {what}.",
+                f"let {method} use attrs.evolve for a changed copy.",
+            )
+    if before[2] != after[2]:
+        raise CheckFailed(
+            f"{method} changes the provider, which all threads and connections share.",
+            f"keep no state between calls in {method}.",
+        )
+
+
+def _state(provider: Provider[Any]) -> dict[str, Any]:
+    classes = [vars(each) for each in reversed(own_classes(provider))]
+    own = {name: value for each in (*classes, vars(provider)) for name, value in each.items()}
+    return {name: repr(value) for name, value in own.items() if not name.startswith("__")}
+
+
+def _methods(
+    subject: Subject, token: Token, settings: Settings | None = None
+) -> list[tuple[str, Callable[[], object]]]:
+    """Return each of the provider's methods by its name, ready to be called."""
+    given = settings or subject.settings()
+    provider, response = subject.effective_provider, samples.to_response(subject.sample.response)
+    request = subject.request()
+    error = samples.to_response(samples.error_response(provider, "invalid_client", 401))
+    steps = [
+        (f"token_request of {name}", functools.partial(step.token_request, own))
+        for name, step, own in steps_of(provider, given)
+    ]
+    return [
+        *steps,
+        ("for_settings", lambda: subject.provider.for_settings(given)),
+        ("token_request", lambda: provider.token_request(given)),
+        ("read_token", lambda: provider.read_token(given, response, request)),
+        ("read_error", lambda: provider.read_error(given, error)),
+        ("authorization", lambda: provider.authorization(given, token)),
+        ("api_request_headers", lambda: dict(provider.api_request_headers(given, token))),
+        ("api_url_for", lambda: provider.api_url_for(given, token)),
+        ("token_rejected", lambda: provider.token_rejected(given, error)),
+        ("revocation_request", lambda: provider.revocation_request(given, token)),
+        ("warnings", lambda: list(itertools.islice(provider.warnings(given), 1000))),
+        ("scope", lambda: provider.scope(given)),
+        ("assumed_lifetime", lambda: provider.assumed_lifetime(given)),
+    ]
+
+
+def _reading(cls: type[Settings], every: list[Any]) -> Callable[[], object]:
+    return lambda: [read(cls, each) for each in every]
