@@ -148,12 +148,9 @@ def test_lifetime_that_is_none_is_refused(
         read(data, USUAL | {"data": {"end": value}})
 
 
-@pytest.mark.parametrize("field", ["", "expires_in"])
-def test_token_ends_when_the_token_itself_says(
-    read: Callable[..., keyturn.Token], field: str
-) -> None:
+def test_token_ends_when_the_token_itself_says(read: Callable[..., keyturn.Token]) -> None:
     """A platform that sends no lifetime would have its tokens renewed by a guess."""
-    data = {"lifetime_format": "jwt", "lifetime_field": field}
+    data = {"lifetime_format": "jwt", "lifetime_field": ""}
     token = jwt_until(NOW + 90, sub="é" * 3)
     bare = {"access_token": "opaque", "token_type": "Bearer", "expires_in": 3600}
 

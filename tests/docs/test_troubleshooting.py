@@ -52,8 +52,8 @@ def _wrong_path(emulator: Any, _port: int) -> None:
 def _fault(kind: str, **given: Any) -> Callable[[Any, int], None]:
     def call(emulator: Any, _port: int) -> None:
         emulator.fault("norce-storm", kind, **given)
-        options = {"store": "memory://", "timeout": 0.3 if kind == "server-error" else 5.0}
-        keyturn.connect("norce-storm", **emulator.settings("norce-storm"), **options).token()
+        account = emulator.settings("norce-storm")
+        keyturn.connect("norce-storm", **account, store="memory://").token()
 
     return call
 
@@ -88,7 +88,7 @@ def _missing_settings(_emulator: Any, _port: int) -> None:
         _wrong_scope,
         _wrong_path,
         _fault("rate-limit"),
-        _fault("server-error"),
+        _fault("server-error", times=3),
         _fault("html"),
         _fault("redirect", location="http://127.0.0.1:9/"),
         _nothing_listens,

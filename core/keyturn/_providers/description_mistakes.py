@@ -143,7 +143,7 @@ def _placeholders(description: Table, names: Table) -> Iterator[tuple[str, str]]
     field = previous.get("token_field", "access_token") if isinstance(previous, Mapping) else ""
     for path, template in _placed(description):
         datum = DATA[path.partition(".")[0]]
-        own = {"token"} if datum.template == "api_request" else set[str]()
+        own = {"token", "token.access_token"} if datum.template == "api_request" else set[str]()
         wrong, right = placeholder(template, known | own)
         if wrong:
             yield path, f"has {wrong}, which is no placeholder: write {right}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -83,9 +82,6 @@ def _lifetimes(description: Table) -> Mistakes:
     """Yield lifetimes that no response can have, or that all lack."""
     form, field = description.get("lifetime_format"), description.get("lifetime_field")
     missing = description.get("missing_lifetime")
-    if isinstance(missing, float) and math.isinf(missing):
-        right = "a number of seconds, such as 86400"
-        yield "missing_lifetime", f"must be finite (it is {missing}); write {right}"
     if form == "jwt" and field in {"exp", "token.exp", "expires_in", "expires_at"}:
         problem = f"must be where a JWT is, whose exp counts (it is {shown(field)})"
         yield "lifetime_field", f"{problem}; remove it if the token is that JWT"
