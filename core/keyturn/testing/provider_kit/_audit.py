@@ -199,8 +199,8 @@ def install() -> None:
     _wrap(random, "seed", "random.seed")
     _wrap(codecs, "register", "codecs.register")
     _wrap(locale, "setlocale", "locale.setlocale")
-    if hasattr(signal, "setitimer"):
-        _wrap(signal, "setitimer", "signal.setitimer")
+    for name in {"setitimer"} & vars(signal).keys():  # Windows has none
+        _wrap(signal, name, f"signal.{name}")
     stat = os.stat
     _wrap(os, "stat", "os.stat")
     for able in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import atexit
+import decimal
 import faulthandler
 import gc
 import json
 import locale
 import logging
+import multiprocessing
 import os
 import signal
 import socket
@@ -63,6 +65,8 @@ def global_state() -> dict[str, object]:
         "logging.disable": logging.root.manager.disable,
         "json's default decoder": id(json.JSONDecoder.decode),
         "the time zone": time.tzname,
+        "the decimal context": str(decimal.getcontext()),
+        "the start method of processes": multiprocessing.get_start_method(allow_none=True),
     }
     state |= _loaded()
     for name in ("", "keyturn", "keyturn.plugins", "httpx", "httpcore", "urllib3"):
@@ -84,11 +88,6 @@ def global_state() -> dict[str, object]:
 def _loaded() -> dict[str, object]:
     """Return what modules share that few programs import."""
     state: dict[str, object] = {}
-    if "decimal" in sys.modules:
-        state["the decimal context"] = str(sys.modules["decimal"].getcontext())
-    if "multiprocessing" in sys.modules:
-        methods: Any = sys.modules["multiprocessing"]
-        state["the start method of processes"] = methods.get_start_method(allow_none=True)
     if "asyncio" in sys.modules:
         policy = getattr(sys.modules["asyncio.events"], "_event_loop_policy", None)
         state["asyncio's event loop policy"] = policy and id(policy)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import datetime as dt
+import functools
 import importlib
 import importlib.util
 import io
@@ -114,15 +115,15 @@ def _additions(modules: set[str], printed: str) -> list[str]:
 def move_host() -> None:
     """Let this process seem to be on another host, and another user's."""
     user: Any = os
-    system: Any = getattr(user, "uname", lambda: None)()
     platform.node = lambda: "elsewhere"
     uuid.getnode = lambda: 1
     tempfile.tempdir = str(Path.cwd())
     user.getuid = user.geteuid = user.getgid = lambda: 7
     user.cpu_count = lambda: 97
     socket.if_nameindex = lambda: [(1, "elsewhere")]
-    if system is not None:
-        user.uname = lambda: user.uname_result((system[0], "elsewhere", *system[2:]))
+    for name in {"uname"} & vars(os).keys():  # Windows has none
+        system, _, *others = user.uname()
+        setattr(user, name, functools.partial(user.uname_result, (system, "elsewhere", *others)))
 
 
 def _loaded(given: dict[str, Any]) -> Provider[Any] | None:
