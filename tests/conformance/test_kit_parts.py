@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import attrs
 import httpx
@@ -23,6 +24,7 @@ from keyturn.testing.provider_kit._subject import opened
 from keyturn.testing.provider_kit._watch import captured_output, tomorrow
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 PLAIN = {"token_url": "https://acme.example/token"}
@@ -400,11 +402,21 @@ def test_short_example_token_is_no_leak() -> None:
         assert failure(name, provider, response={"body": body}, lifetime=60) is None
 
 
-def test_choice_named_token_is_no_secret() -> None:
+def test_choice_named_like_a_token_is_no_secret() -> None:
     """A platform with kinds of tokens to choose from could not be verified."""
-    settings = {"token": {"title": "Token", "kind": "choice", "choices": ["short", "long"]}}
+    plain = {"title": "Kind of token"}
+    choice = plain | {"kind": "choice", "choices": ["short", "long"]}
+    parameters = {"kind": "{kind_of_token}"}
+    found = [
+        failure(
+            "settings_class",
+            provider_from_data(parameters=parameters, settings={"kind_of_token": each}),
+        )
+        for each in (plain, choice)
+    ]
 
-    assert failure("settings_class", provider_from_data(settings=settings)) is None
+    assert "kind_of_token is a secret by its name" in str(found[0])
+    assert found[1] is None
 
 
 def test_documented_secret_in_api_requests_passes() -> None:
@@ -467,3 +479,102 @@ def test_provider_of_a_program_is_tried_for_other_connections_here() -> None:
 
     assert found is not None
     assert "api_request_headers" in str(found)
+
+
+def remembering() -> Any:
+    """Return a check of a setting that accepts each value once."""
+    seen: set[str] = set()
+
+    def check_once(value: str) -> str | None:
+        problem = "is taken" if value in seen else None
+        seen.add(value)
+        return problem
+
+    return check_once
+
+
+class RemembersSettings(keyturn.plugins.ConfidentialSettings):
+    """Settings with a check that remembers."""
+
+    shop: str = keyturn.plugins.setting("Shop", default="", check=remembering())
+
+
+class Remembers(keyturn.plugins.Provider[Any]):
+    """A provider whose settings can't be relied on."""
+
+    name = "acme"
+    settings = RemembersSettings
+    token_url = "https://acme.example/token"
+    api_headers: ClassVar = {"X-Shop": "{shop}"}
+
+
+class Misplaced(keyturn.plugins.Provider[Any]):
+    """A provider with an address without a scheme."""
+
+    name = "acme"
+    settings = keyturn.plugins.ConfidentialSettings
+    token_url = "acme.example/token"
+
+
+@pytest.mark.parametrize(
+    ("provider", "cause"), [(Remembers(), "settings_alone"), (Misplaced(), "data")]
+)
+def test_what_comes_of_wrong_settings_or_data_is_no_cause_of_its_own(
+    provider: Any, cause: str
+) -> None:
+    """An author would look for mistakes in methods that use what is wrong elsewhere."""
+    report = run(provider, {}, Examples())
+
+    assert list(report.failures) == [cause]
+    assert set(report.repeated.values()) == {cause}
+
+
+class ResolvesSettings(keyturn.plugins.ConfidentialSettings):
+    """Settings with problems that depend on the network."""
+
+    def problems(self) -> Iterator[str]:
+        """Yield what is wrong, as a host name says."""
+        socket.gethostbyname("acme.example")
+        yield from ()
+
+
+class Resolves(Many):
+    """A provider whose settings look up a host."""
+
+    settings: Any = ResolvesSettings
+    token_url = "https://acme.example/token"
+
+
+def test_settings_that_use_the_network_are_reported_with_their_line() -> None:
+    """The error would be of the setting, and not say that its check looks up a host."""
+    with pytest.raises(keyturn.errors.ConfigurationError) as raised:
+        run(Resolves(), {}, Examples())
+
+    assert "a check of its settings resolves a host name" in str(raised.value)
+    assert "test_kit_parts.py:" in str(raised.value)
+
+
+PRINTS = """'A provider that does something when it is imported.'
+import keyturn
+LIMITS = {}
+LIMITS["day"] = 7
+print("hello")
+class Acme(keyturn.plugins.Provider):
+    name = "acme"
+    settings = keyturn.plugins.ConfidentialSettings
+    token_url = "https://acme.example/token"
+"""
+
+
+def test_line_of_the_statement_with_an_effect_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An author would have to look for what the import does."""
+    (tmp_path / "acme_prints.py").write_text(PRINTS, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module("acme_prints")
+    found = failure("import_effects", module.Acme())
+
+    assert found is not None
+    assert "the import of the provider prints" in found.what
+    assert found.at == "acme_prints.py:5"
