@@ -17,7 +17,7 @@ from keyturn.testing.provider_kit._examples import CheckFailed
 from keyturn.testing.provider_kit._outcomes import collect, collect_across, collect_reused
 from keyturn.testing.provider_kit._source import is_data_alone, statement
 from keyturn.testing.provider_kit._templates import FORGETFUL, templates_with
-from keyturn.testing.provider_kit._variants import BASE, LAST, cases
+from keyturn.testing.provider_kit._variants import BASE, cases
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -52,7 +52,7 @@ def isolation(subject: Subject) -> None:
         )
     _judge_returned(subject)
     reused = collect_reused(subject.provider, found.cases, found.reply, found.error)
-    for method, part, _ in _differences(first[LAST], reused or first[LAST]):
+    for _, method, part, _ in _all_differences(first, reused):
         raise CheckFailed(
             f"{method} returns another {part} when new settings have the identity of earlier ones.",
             f"let {method} keep nothing by id(settings).",

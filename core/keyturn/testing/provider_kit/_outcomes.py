@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 # The time at which values of a request are made, in epoch seconds.
 _NOW = 1_900_000_000.0
 _MOST = 1000
+# Settings made until one has the place of another; most often the first has it.
+_MOST_PLACES = 50_000
 
 Outcome = dict[str, dict[str, str]]
 """By the method's name, each part of its result as a string; secrets are digests."""
@@ -53,10 +55,19 @@ def collect(
     provider: Provider[Any], cases: Sequence[Case], reply: Response, error: Response
 ) -> dict[str, Outcome]:
     """Return the outcomes of each case, all methods for one after the other."""
-    return {
-        case.name: {name: _parts(each) for name, each in _works(provider, case, reply, error)}
-        for case in cases
-    }
+    used: list[Any] = []  # as long as it lives, no others get its identity
+
+    def outcome(case: Case) -> Outcome:
+        usual = read(provider.settings, case.values)[0]
+
+        def make() -> Any:
+            used.append(copy.copy(usual))
+            return used[-1]
+
+        works = _works(provider, case, reply, error, make)
+        return {name: _parts(each) for name, each in works}
+
+    return {case.name: outcome(case) for case in cases}
 
 
 def collect_across(
@@ -74,26 +85,32 @@ def collect_across(
 
 def collect_reused(
     provider: Provider[Any], cases: Sequence[Case], reply: Response, error: Response
-) -> Outcome | None:
-    """Return the outcome of the last case, whose settings take the place of those of the first.
+) -> dict[str, Outcome]:
+    """Return the outcomes of the first and the last case, for settings in one place of memory.
 
-    What is kept by the identity of settings finds the others'. None if they get no such place.
+    What is kept by the identity of settings finds that of others. Without the last, if its settings
+    do not get the place.
     """
-    place, others = _place(provider, cases[0], reply, error), []
-    for _ in range(_MOST):
+    first, last = cases[0], cases[-1]
+    others: list[object] = []
+    # What is made between this and the next settings may take the place.
+    place, outcome = _place(provider, first, reply, error)
+    for _ in range(_MOST_PLACES):
         others.append(object.__new__(provider.settings))
         if id(others[-1]) == place:
             others.pop()
-            settings: Any = read(provider.settings, cases[-1].values)[0]
-            return _outcome(provider, cases[-1], reply, error, settings)
-    return None
+            settings: Any = read(provider.settings, last.values)[0]
+            reused = _outcome(provider, last, reply, error, settings)
+            return {first.name: outcome, last.name: reused}
+    return {first.name: outcome}
 
 
-def _place(provider: Provider[Any], case: Case, reply: Response, error: Response) -> int:
-    """Use settings, and return the identity that others may have afterwards."""
+def _place(
+    provider: Provider[Any], case: Case, reply: Response, error: Response
+) -> tuple[int, Outcome]:
+    """Use settings; return the identity that others may have afterwards, and the outcome."""
     settings: Any = read(provider.settings, case.values)[0]
-    _outcome(provider, case, reply, error, settings)
-    return id(settings)
+    return id(settings), _outcome(provider, case, reply, error, settings)
 
 
 def _outcome(
