@@ -28,7 +28,7 @@ PAGES: Final = (
     "explanation/measured",
 )
 WIDTHS: Final = {390: 1600, 1280: 1100}
-# Chromium's own windows are 500 pixels wide or more; a frame is as narrow as it is told.
+# Chromium's own windows are 500 pixels wide or more; a frame is as narrow as its style.
 _FRAME: Final = """<!doctype html><body style="margin:0"><script>
 const show = (frame) => document.body.dataset.found =
   frame.contentDocument.documentElement.scrollWidth;

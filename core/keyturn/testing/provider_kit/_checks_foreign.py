@@ -132,7 +132,7 @@ def _judge_made_hosts(subject: Subject) -> None:
     for case, outcome in here.items():
         name = case.removeprefix("another ")
         for method in ("token_request", "api_url_for", "revocation_request"):
-            one, other = (_host_of(each.get(method, {})) for each in (here[BASE], outcome))
+            one, other = (requested_host(each.get(method, {})) for each in (here[BASE], outcome))
             domain = one.partition(".")[2]
             is_part = one != other and domain == other.partition(".")[2]
             if is_part and name != case and domain and is_shared(domain, domain):
@@ -143,7 +143,8 @@ def _judge_made_hosts(subject: Subject) -> None:
                 )
 
 
-def _host_of(parts: Mapping[str, str]) -> str:
+def requested_host(parts: Mapping[str, str]) -> str:
+    """Return the host of the address in what a method returned, by part."""
     return host_of(parts.get("url") or parts.get("", "").strip("'"))
 
 

@@ -12,6 +12,7 @@ from keyturn._http.urls import host_of
 from keyturn._providers.kinds import fields_of
 from keyturn._providers.provider import Provider
 from keyturn._providers.settings import read
+from keyturn.testing.provider_kit._checks_foreign import requested_host
 from keyturn.testing.provider_kit._elsewhere import elsewhere
 from keyturn.testing.provider_kit._examples import CheckFailed
 from keyturn.testing.provider_kit._outcomes import collect, collect_across, collect_reused
@@ -162,17 +163,13 @@ def _judge_hosts(name: str, usual: Outcome, other: Outcome) -> None:
     """Check that the revocation endpoint at the token endpoint's host moves with it."""
     urls = [each.get("token_request", {}).get("url", "") for each in (usual, other)]
     here, there = map(host_of, urls)
-    found = [_host(each.get("revocation_request", {})) for each in (usual, other)]
+    found = [requested_host(each.get("revocation_request", {})) for each in (usual, other)]
     if name != "token_url" and found == [here, here] and here != there:
         raise CheckFailed(
             f"the setting {name} moves the token endpoint to another host, but revocation_request "
             "stays at the first one.",
             f"let revocation_request use settings.{name}.",
         )
-
-
-def _host(parts: Mapping[str, str]) -> str:
-    return host_of(parts.get("url") or parts.get("", "").strip("'"))
 
 
 def _judge_returned(subject: Subject) -> None:

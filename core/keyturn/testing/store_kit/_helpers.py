@@ -37,7 +37,7 @@ class Shown(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
-        self.texts: list[tuple[str, str]] = []
+        self.strings: list[tuple[str, str]] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         """Gather one record, with its arguments and traceback."""
@@ -48,9 +48,9 @@ class Shown(logging.Handler):
             self.add(f"the log {record.name!r}", shown)
 
     def add(self, place: str, text: object) -> None:
-        """Gather the two ends of a text."""
+        """Gather the two ends of a string."""
         shown = str(text)
-        self.texts.append((place, f"{shown[:_LONGEST_PART]} {shown[-_LONGEST_PART:]}"))
+        self.strings.append((place, f"{shown[:_LONGEST_PART]} {shown[-_LONGEST_PART:]}"))
 
     @contextlib.contextmanager
     def gathered(self) -> Generator[None]:
@@ -86,14 +86,14 @@ class Shown(logging.Handler):
         return sorted(
             {
                 place
-                for place, text in self.texts
+                for place, text in self.strings
                 if redaction.text(text) != text or any(part in text for part in parts)
             }
         )
 
     def passwords(self) -> list[str]:
         """Return where a URL with a password is shown."""
-        return sorted({place for place, text in self.texts if _PASSWORD.search(text)})
+        return sorted({place for place, text in self.strings if _PASSWORD.search(text)})
 
 
 def in_seconds(seconds: float) -> float:
