@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import functools
 import gc
 import inspect
@@ -31,7 +32,7 @@ from keyturn._tokens.workers import pool
 from keyturn.stores._memory import MemoryStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
 # Machines differ in speed: no test depends on a duration.
 hypothesis.settings.register_profile("keyturn", deadline=None, max_examples=25)
@@ -99,6 +100,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """Take what has been collected from the sight of the garbage collector: it stays to the end."""
     gc.freeze()
+
+
+# Seconds. pytest-timeout's signal ends a test before, unless the interpreter does not see it: it
+# waits in C, or a test takes the exception of the signal for another.
+HUNG = 150
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Generator[None, object, object]:
+    """End the process of a test that nothing else ends, with the stack of each thread."""
+    faulthandler.dump_traceback_later(HUNG, exit=True, file=sys.__stderr__ or 2)
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 # What the environment of the developer has, users rarely do, and takes half the time of a process.

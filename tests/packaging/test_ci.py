@@ -11,7 +11,10 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 
-PROGRAMS = ("bash", "cat", "env", "grep", "head", "mktemp", "rm", "sleep", "tail", "tee", "touch")
+PROGRAMS = (
+    *("bash", "cat", "env", "grep", "head", "mktemp", "rm", "sleep", "tail", "tee", "timeout"),
+    "touch",
+)
 
 RECORDING_MAKE = """#!/bin/sh
 echo "$* PYTHON=$PYTHON VENV=$VENV PYTEST_ARGS=$PYTEST_ARGS" >> "$CALLS"
@@ -25,6 +28,17 @@ case "$*" in
     *"$FAILING"*) echo "FAILED tests/test_made_up.py::test_it"; exit 1 ;;
     test) echo "=== 3 passed in 0.12s ===" ;;
 esac
+"""
+# A process of the first run of the tests crashes, as pytest-xdist reports it.
+CRASHING_MAKE = """#!/bin/sh
+echo "$*" >> "$CALLS"
+case "$*" in test) ;; *) exit 0 ;; esac
+if [ "$FAILING" = always ] || [ ! -e "$CALLS.once" ]; then
+    touch "$CALLS.once"
+    echo "worker 'gw2' crashed while running 'tests/test_made_up.py::test_it'"
+    exit 1
+fi
+echo "=== 3 passed in 0.12s ==="
 """
 PYTHONS = {
     # Prints its path, as the real one does.
@@ -143,6 +157,18 @@ def test_steps_after_a_failure_run(complete: Run, tmp_path: Path) -> None:
     )
     assert "=== failed: make --keep-going check\n" in failing.output
     assert failing.code != 0
+
+
+@pytest.mark.parametrize("failing", ["once", "always"])
+def test_a_step_whose_process_crashed_runs_again(failing: str, tmp_path: Path) -> None:
+    """An interpreter that hangs once in a hundred runs would be taken for a defect of a change."""
+    run = Run(tmp_path, {"bin/make": CRASHING_MAKE}, failing)
+
+    assert run.calls.count("test") == 2
+    again = "=== a process of its tests hung or crashed, so again: PYTEST_ARGS=--cov make test\n"
+    assert run.output.count(again) == 2
+    assert ("=== failed: PYTEST_ARGS=--cov make test\n" in run.output) is (failing == "always")
+    assert (run.code != 0) is (failing == "always")
 
 
 def test_last_step_demands_coverage(complete: Run) -> None:
