@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import hypothesis
 import pytest
 import trustme
+from _pytest.faulthandler import fault_handler_stderr_fd_key
 
 import keyturn
 from keyturn._clock import Clock
@@ -108,9 +109,10 @@ HUNG = 150
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol() -> Generator[None, object, object]:
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """End the process of a test that nothing else ends, with the stack of each thread."""
-    faulthandler.dump_traceback_later(HUNG, exit=True, file=sys.__stderr__ or 2)
+    stderr = item.config.stash[fault_handler_stderr_fd_key]  # the one that is not captured
+    faulthandler.dump_traceback_later(HUNG, exit=True, file=stderr)
     try:
         return (yield)
     finally:
