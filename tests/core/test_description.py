@@ -224,6 +224,29 @@ def test_scope_is_asked_for(platform: Platform) -> None:
     assert asked.body.endswith(b"&scope=admin")
 
 
+@for_each(
+    ("table", "title", "choices"),
+    [
+        ({}, "My API ID", None),
+        ({"kind": "label"}, "My API ID", None),
+        ({"title": "Given"}, "Given", None),
+        ({"choices": ["a"]}, "My API ID", ["a"]),
+        ({"choices": {"a": "b"}}, "My API ID", ["a"]),
+    ],
+)
+def test_title_and_kind_follow_from_the_name_and_the_choices(
+    table: dict[str, Any], title: str, choices: list[str] | None
+) -> None:
+    """An author would write what each reader can see."""
+    provider = keyturn.plugins.provider_from_data(
+        {**ADDRESS, "settings": {"my_api_id": table}, "parameters": used(["my_api_id"])},
+        name="acme",
+    )
+    schema = provider.settings_schema()["properties"]["my_api_id"]
+
+    assert (schema["title"], schema.get("enum")) == (title, choices)
+
+
 # --- Mistakes ---
 
 
@@ -261,11 +284,10 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     (setting(kind="txt"), KINDS),
     (setting(kind=["text"]), KINDS),
     (setting(title=7), "settings.one.title: must be a string"),
-    ({"settings": {"one": {}}}, "settings.one.title: is required"),
     (setting(description=7), "settings.one.description: must be a string"),
     (setting(optional="no"), "settings.one.optional: must be true or false"),
     (setting(kind="choice"), "settings.one.choices: must be given if kind is choice, and absent"),
-    (setting(choices=["a"]), "settings.one.choices: must be given if kind is choice, and absent"),
+    (setting(kind="text", choices=["a"]), "settings.one.choices: must be given if kind is choice,"),
     *((setting(kind="choice", choices=choices), CHOICES) for choices in
       ([1], "ab", {"a": 1}, {"a": {"b": 1}}, {"a": ["b"]}, 7)),
     *((named(name), f"settings.{name}: {NAME}") for name in
@@ -324,7 +346,6 @@ def test_all_mistakes_are_reported_at_once() -> None:
     assert [mistake.partition(":")[0] for mistake in found] == [
         "titel",
         "settings.class",
-        "settings.class.title",
         *[f"settings.one.{key}" for key in ("kind", "optional", "titel")],
         "token_url",
         "token_status",

@@ -202,8 +202,6 @@ MISTAKES: list[tuple[str, str, str]] = [
       {"string": "text", "password": "secret", "enum": "choice", "bool": "choice", "int": "integer",
        "uri": "url", "hostname": "domain", "path": "file", "Label": "label"}.items()),
     (f'{TENANT_URL}[settings.tenant]\nname = "x"', "settings.tenant.name", "Did you mean title?"),
-    (f'{TENANT_URL}[settings.tenant]\nkind = "label"', "settings.tenant.title",
-     'is required: write title = "Tenant"'),
     (f"{TENANT_URL}{TENANT}required = true", "settings.tenant.required", "optional = true"),
     (f"{TENANT_URL}{TENANT}secret = true", "settings.tenant.secret", 'Write kind = "secret".'),
     (f'{TENANT_URL}{TENANT}optional = "yes"', "settings.tenant.optional", "write true"),

@@ -27,6 +27,7 @@ from keyturn._providers.description_tables import (
     named_in,
 )
 from keyturn._providers.description_words import key_for, kind_for, snake, value_for
+from keyturn._providers.fields import title_of
 from keyturn._providers.kinds import kind_of
 from keyturn._providers.patterns import FORMATS
 from keyturn._providers.setting_tables import CREDENTIALS, KINDS, SETTING_KEYS
@@ -177,7 +178,7 @@ def _advised_setting(problem: Problem, description: Table, name: str, key: str |
     table = tables.get(name) if isinstance(tables, Mapping) else None
     message = problem.message
     if not isinstance(table, Mapping):
-        example = f'[settings.{snake(name)}] title = "{_title(name)}"'
+        example = f'[settings.{snake(name)}] title = "{title_of(snake(name)) or "…"}"'
         return Problem(problem.path, f"{message}: write {example}")
     if key is None:
         right = snake(name)
@@ -187,8 +188,6 @@ def _advised_setting(problem: Problem, description: Table, name: str, key: str |
     value = table.get(key)
     if message.startswith("is not known"):
         return Problem(problem.path, f"is not known.{_known_setting_key(key, value)}")
-    if key == "title" and value is None:
-        return Problem(problem.path, f'{message}: write title = "{_title(name)}"')
     is_secret = key == "default" and (
         table.get("kind") == "secret" or SECRET_NAME.fullmatch(snake(name)) is not None
     )
@@ -206,7 +205,7 @@ def _advised_setting(problem: Problem, description: Table, name: str, key: str |
 
 
 def _known_setting_key(key: str, value: object) -> str:
-    if key in KNOWN and meant_setting(key) != "title":
+    if key in KNOWN and _meant_setting(key) != "title":
         return f" It belongs to the provider: write {key} above the first [settings.…] line."
     if snake(key) in {"required", "mandatory", "nullable"}:
         return " A setting is required; write optional = true for one that is not."
@@ -214,11 +213,11 @@ def _known_setting_key(key: str, value: object) -> str:
         return " A secret reference is no description's: write it in keyturn.toml."
     if snake(key) in {"secret", "sensitive", "is_secret", "masked"} and value is True:
         return ' Write kind = "secret".'
-    known = meant_setting(key)
+    known = _meant_setting(key)
     return f" Did you mean {known}?" if known else ""
 
 
-def meant_setting(key: str) -> str:
+def _meant_setting(key: str) -> str:
     """Return the key of a setting that a key stands for, or an empty string."""
     return key_for(key, SETTING_KEYS, of_setting=True)
 
@@ -281,7 +280,3 @@ def _default_fix(value: Any, kind: str) -> str:
 def _format(value: str) -> str:
     right = value_for("format", value, FORMATS)
     return f'"{right}"' if right else ""
-
-
-def _title(name: str) -> str:
-    return snake(name).replace("_", " ").capitalize() or "…"

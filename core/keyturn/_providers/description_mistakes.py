@@ -8,7 +8,7 @@ from typing import Any
 
 from keyturn._http.steps import STEP_NAMES
 from keyturn._providers.data import DATA
-from keyturn._providers.description_advice import KNOWN, advised, meant_setting
+from keyturn._providers.description_advice import KNOWN, advised
 from keyturn._providers.description_conflicts import further
 from keyturn._providers.description_fixes import shown
 from keyturn._providers.description_hints import UNKNOWN
@@ -110,12 +110,6 @@ def _drop_consequences(description: Table, by_path: dict[str, Problem]) -> None:
     for name in ("token_url", "name"):
         if name in meant and name not in description:
             by_path.pop(name, None)
-    tables = description.get("settings")
-    for name, table in tables.items() if isinstance(tables, Mapping) else ():
-        # What is written under another name is not missing.
-        keys = [*map(str, table)] if isinstance(table, Mapping) else []
-        if any(meant_setting(key) == "title" for key in keys if key != "title"):
-            by_path.pop(f"settings.{name}.title", None)
     _drop_of_tables(description, by_path, meant)
 
 

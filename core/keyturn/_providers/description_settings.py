@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from keyturn._providers.data import DATA, datum_types
-from keyturn._providers.fields import setting
+from keyturn._providers.fields import setting, title_of
 from keyturn._providers.kinds import kind_of
 from keyturn._providers.setting_tables import CREDENTIAL_FIELDS, Field, class_with
 from keyturn._providers.settings import Settings
-
-
-def _title(name: str) -> str:
-    title = re.sub(r"\b(?:api|id|url)\b", lambda match: match[0].upper(), name.replace("_", " "))
-    return title[0].upper() + title[1:]
-
 
 _OPTIONAL_CREDENTIALS: dict[str, Field] = {
     name: (kind_of(field.type)[0] | None, attrs.field(default=None, metadata=field.metadata))
@@ -29,7 +22,7 @@ _DATA_FIELDS: dict[str, Field] = {
     name: (
         datum_types()[name],
         setting(
-            _title(name),
+            title_of(name),
             datum.description,
             default=datum.default,
             check=datum.check or (lambda _: None),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -28,6 +29,12 @@ Text = TypeVar("Text", bound=str | None)
 _LONGEST_DOMAIN = 189
 # The media type that a JSON Schema has for a setting that may be PEM.
 PEM_TYPE = "application/x-pem-file"
+
+
+def title_of(name: str) -> str:
+    """Return a setting's name for people, out of its name in descriptions."""
+    words = re.sub(r"\b(?:api|id|url)\b", lambda word: word[0].upper(), name.replace("_", " "))
+    return words[:1].upper() + words[1:]
 
 
 def setting(

@@ -11,7 +11,7 @@ from keyturn import errors
 from keyturn._http.steps import STEP_NAMES
 from keyturn._providers.checks import between
 from keyturn._providers.client_authentication import NEEDED_SETTINGS
-from keyturn._providers.fields import choice, domain, file, label, pem, setting, url
+from keyturn._providers.fields import choice, domain, file, label, pem, setting, title_of, url
 from keyturn._providers.kinds import REQUIRED, choice_problem, convert, fields_of, kind_of
 from keyturn._providers.patterns import number_check, pattern_problem, text_check
 from keyturn._providers.rules import ABSENT, Rule
@@ -96,7 +96,7 @@ def settings_class(description: Mapping[str, Any], mistakes: list[errors.Problem
         found = list(_setting_problems(key, table))
         mistakes += found
         if not found:
-            fields[key] = _SettingTable(**table).field(key)
+            fields[key] = _SettingTable(**_whole(key, table)).field(key)
         elif str(key).isidentifier() and not (key in _RESERVED_NAMES or hasattr(Settings, key)):
             # One mistake is reported once: templates may name the setting.
             fields.setdefault(key, (str, setting(key)))
@@ -237,6 +237,12 @@ class _SettingTable(Record):
         return {"check": check} if check else {}
 
 
+def _whole(name: str, table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the table of a setting with its title, and with its kind if that follows."""
+    usual = {"title": title_of(name)} | ({"kind": "choice"} if "choices" in table else {})
+    return usual | dict(table)
+
+
 SETTING_KEYS = tuple(fields_of(_SettingTable))
 
 
@@ -249,7 +255,8 @@ def _setting_problems(key: Any, table: Any) -> Iterator[errors.Problem]:
     if not isinstance(table, Mapping):
         yield errors.Problem(path, "must be a table with kind and title")
         return
-    for mistake in read(_SettingTable, table)[1]:
+    whole = _whole(str(key), table)
+    for mistake in read(_SettingTable, whole)[1]:
         yield errors.Problem(f"{path}.{mistake.path}", mistake.message)
     metadata = CREDENTIAL_FIELDS[key].metadata if key in CREDENTIAL_FIELDS else {}
     if metadata.get("check") or "file" in metadata:
@@ -257,7 +264,7 @@ def _setting_problems(key: Any, table: Any) -> Iterator[errors.Problem]:
             yield errors.Problem(
                 f"{path}.{name}", "can't be set: this credential has its own check"
             )
-    kind, _ = KINDS.get(str(table.get("kind", "text")), (None, None))
+    kind, _ = KINDS.get(str(whole.get("kind", "text")), (None, None))
     usual = kind_of(CREDENTIAL_FIELDS[key].type)[0] if key in CREDENTIAL_FIELDS else kind
     if kind and kind is not usual:
         word = "secret" if usual is Secret else "text"
