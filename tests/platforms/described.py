@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import tempfile
 import tomllib
 from pathlib import Path
@@ -37,6 +38,18 @@ class Platform:
         """The description."""
         description: dict[str, Any] = self.data["provider"]
         return description
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines of its description, without blank ones and comments."""
+        lines = description_in(self.path).splitlines()
+        return [each for each in lines if each.strip() and not each.startswith("#")]
+
+    @property
+    def differing_lines(self) -> list[str]:
+        """Those that are no title, address or setting: what differs from RFC 6749."""
+        usual = r"(?:title|token_url|api_url) =|settings\.|\["
+        return [each for each in self.lines if not re.match(usual, each)]
 
     @property
     def setting_tables(self) -> list[dict[str, Any]]:

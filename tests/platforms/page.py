@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import statistics
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -126,6 +127,9 @@ The tests contact no platform. Each platform is a file of `tests/platforms`. All
 alone, in the form that `keyturn.plugins.provider_from_data` takes. «Peculiarities» are the data
 that differ from RFC 6749.
 
+The median description has {lines} lines; without title, addresses and settings, {differing} lines.
+Blank lines and comments do not count.
+
 | platform | authentication | body | peculiarities | source |
 |---|---|---|---|---|
 {rows}
@@ -153,6 +157,8 @@ def page() -> str:
     by_title = sorted(PLATFORMS, key=lambda each: each.provider.title.casefold())
     return HEAD.format(
         all=len(PLATFORMS),
+        lines=statistics.median_low(len(each.lines) for each in PLATFORMS),
+        differing=statistics.median_low(len(each.differing_lines) for each in PLATFORMS),
         rows="\n".join(map(row, by_title)),
         abilities="\n".join(ability(name, by_title) for name in ABILITIES),
         notes="\n".join(map(note, by_title)),

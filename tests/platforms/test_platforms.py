@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import statistics
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -325,6 +326,12 @@ def test_files_are_complete() -> None:
         assert ("{assertion}" in str(example["request"])) == ("assertion" in example)
         for name in ("client_secret", "private_key"):
             assert re.match(r"made-up|\{", example["settings"].get(name, "made-up"))
+
+
+def test_descriptions_are_short() -> None:
+    """An author would have to write what most platforms have in common."""
+    assert statistics.median(len(each.lines) for each in PLATFORMS) <= 9
+    assert statistics.median(len(each.differing_lines) for each in PLATFORMS) <= 4
 
 
 def test_page_says_what_the_files_say() -> None:
