@@ -342,3 +342,67 @@ def test_what_is_no_form_is_refused(form: Any) -> None:
     """An empty row of a database would look like a form with each field left blank."""
     with pytest.raises(keyturn.errors.ConfigurationError, match="must be a mapping or an instance"):
         keyturn.problems("orocommerce", form)
+
+
+STEPS: dict[str, dict[str, Any]] = {
+    "discovery": {
+        "token_url": "{discovery.token_endpoint}",
+        "discovery": {"url": "https://{host}/{part}/.well-known"},
+    },
+    "previous": {
+        "token_url": "https://a.example/token",
+        "parameters": {"first": "{previous.access_token}"},
+        "previous": {"token_url": "https://{host}/{part}/token"},
+    },
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [
+        ({"host": "a.example", "part": "x"}, None),
+        ({"host": "a_b.example", "part": "x"}, {""}),
+        ({"host": "127.1", "part": "x"}, {""}),
+        ({"host": "a.example", "part": ".."}, {"part"}),
+        ({"host": "a.example"}, {"part"}),
+    ],
+)
+def test_address_of_a_step_before_is_checked_as_connect_checks_it(
+    step: str, form: dict[str, str], expected: set[str] | None
+) -> None:
+    """A form would be refused for ever, or accepted and fail with the first token request."""
+    settings = {"host": {"title": "Host"}, "part": {"title": "Part", "optional": True}}
+    data = {"name": "described", "settings": settings, **STEPS[step]}
+    provider = keyturn.plugins.provider_from_data(data)
+    assert reported(provider, SECRET | form) == (expected or set())
+    if expected:
+        with pytest.raises(keyturn.errors.ConfigurationError):
+            keyturn.connect(provider, SECRET | form, store="memory://")
+    else:
+        keyturn.connect(provider, SECRET | form, store="memory://")
+    if expected != {""}:
+        assert refused(validator(schema(provider, "2020-12")), SECRET | form) == (expected or set())
+
+
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [
+        ({}, {"a"}),
+        ({"a": "1"}, set()),
+        ({"b": "1"}, set()),
+        ({"a": "."}, {"a"}),
+        ({"b": ".."}, {"b"}),
+    ],
+)
+def test_part_of_an_address_is_one_of_two_settings(
+    form: dict[str, str], expected: set[str]
+) -> None:
+    """The second could never be given alone, and a path could be shortened by a form."""
+    settings = {name: {"title": name, "optional": True} for name in ("a", "b")}
+    provider = keyturn.plugins.provider_from_data(
+        {"name": "described", "token_url": "https://x.example/{a|b}/token", "settings": settings}
+    )
+    assert reported(provider, SECRET | form) == expected
+    for dialect in ("2020-12", "draft-07"):
+        assert refused(validator(schema(provider, dialect)), SECRET | form) == expected

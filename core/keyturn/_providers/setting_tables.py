@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from keyturn import errors
 from keyturn._http.steps import STEP_NAMES
-from keyturn._providers.checks import between
+from keyturn._providers.checks import between, matches
 from keyturn._providers.client_authentication import NEEDED_SETTINGS
 from keyturn._providers.fields import choice, domain, file, label, pem, setting, title_of, url
 from keyturn._providers.kinds import REQUIRED, choice_problem, convert, fields_of, kind_of
@@ -74,6 +74,12 @@ _KINDS_WITH = {
     "max": ("integer",),
 }
 _LONGEST = 1000
+_ADDRESSES = ("token_url", "api_url", "revocation_url")
+# RFC 3986 section 5.2.4: they are removed from a path with what stands before them.
+_DOTS = matches(r"\.{1,2}", "must be . or ..")
+_PLACEHOLDER = r"\{([^{}]+)\}"
+_NEEDED = "is required for the token endpoint's address"
+_NEEDED_BEFORE = "is required for the address of the request before"
 
 
 def settings_class(description: Mapping[str, Any], mistakes: list[errors.Problem]) -> Any:
@@ -138,13 +144,44 @@ def _usual_scope(description: Mapping[str, Any]) -> dict[str, Field]:
 
 
 def _address_rules(description: Mapping[str, Any], fields: Mapping[str, Field]) -> tuple[Rule, ...]:
-    """Return the rules that require the optional settings which the token endpoint is made of."""
-    names = re.findall(r"\{([a-z0-9_]+)", str(description.get("token_url")))
-    return tuple(
-        Rule(name, "is required for the token endpoint's address", when={"token_url": ABSENT})
-        for name in dict.fromkeys(names)
-        if name in fields and kind_of(fields[name][0])[1]
-    )
+    """Return the rules for settings which addresses are made of.
+
+    Those of the token endpoint, and of steps before it, are required; a part of a path is neither
+    `.` nor `..`.
+    """
+    steps = list(_step_addresses(description))
+    rules = [
+        Rule(names[0], problem, when=dict.fromkeys((*moved, *names[1:]), ABSENT))
+        for url, problem, moved in (
+            (description.get("token_url"), _NEEDED, ("token_url",)),
+            *((each, _NEEDED_BEFORE, ()) for each in steps),
+        )
+        for names in _names_in(url, _PLACEHOLDER)
+        if all(name in fields and kind_of(fields[name][0])[1] for name in names)
+    ]
+    rules += [
+        Rule(name, "must not be . or .., as it is a part of a path", {name: _DOTS}, ABSENT)
+        for url in (*map(description.get, _ADDRESSES), *steps)
+        for names in _names_in(url, rf"[^/]/{_PLACEHOLDER}(?=/|\Z)")
+        for name in names
+        if name in fields and kind_of(fields[name][0])[0] is str
+    ]
+    return tuple(each for number, each in enumerate(rules) if each not in rules[:number])
+
+
+def _step_addresses(description: Any) -> Iterator[object]:
+    """Yield the addresses of the steps before a described request."""
+    for name, key in (("discovery", "url"), ("previous", "token_url")):
+        step = description.get(name)
+        if isinstance(step, Mapping):
+            yield step.get(key)
+            yield from _step_addresses(step)
+
+
+def _names_in(url: object, pattern: str) -> Iterator[tuple[str, ...]]:
+    """Yield the names in each placeholder of an address: several where the first given counts."""
+    for found in re.findall(pattern, str(url)):
+        yield tuple(each.partition("[")[0] for each in found.split("|"))
 
 
 def class_with(

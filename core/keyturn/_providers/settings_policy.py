@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 # Settings of these names replace an endpoint that the provider has, or describe a platform.
 _ADDRESS_SETTINGS = frozenset({"token_url", "api_url", "revocation_url"})
+# What messages call the last request's address.
+ENDPOINT = "token endpoint"
 _NO_ADDRESS = (
     "can't be set under this network policy, as it is an endpoint's address: see "
     "NetworkPolicy.address_settings"
@@ -84,9 +86,29 @@ def settings_problems(
     if forbidden:
         return [Problem(name, problem) for name, problem in forbidden.items()]
     bound = calls.for_settings(provider, settings)
-    request = calls.token_request(bound, settings)
+    requests = dict(token_requests(bound, settings))
+    request = requests[ENDPOINT]
     found = [] if policy.file_settings else list(_used_files(settings, request))
-    return found or list(_host_problems(bound, settings, request, policy))
+    return found or list(_host_problems(bound, settings, requests, policy))
+
+
+def token_requests(
+    provider: Provider[Any], settings: Settings, name: str = ENDPOINT
+) -> Iterator[tuple[str, TokenRequest]]:
+    """Yield the token request, and that of each step before it, with what messages call it.
+
+    Args:
+        provider: The provider, as it behaves for the settings.
+        settings: Its settings.
+        name: What messages call the first one.
+
+    Raises:
+        keyturn.errors.ConfigurationError: The settings make no token request.
+    """
+    yield name, calls.token_request(provider, settings)
+    for step_name, step, own in steps_of(provider, settings):
+        path = f"step {step_name}" if name == ENDPOINT else f"{name}.{step_name}"
+        yield from token_requests(calls.for_settings(step, own), own, path)
 
 
 def _restricted(cls: type[Settings], policy: NetworkPolicy) -> Mapping[str, attrs.Attribute[Any]]:
@@ -111,12 +133,13 @@ def _used_files(settings: Settings, request: TokenRequest) -> Iterator[Problem]:
 
 
 def _host_problems(
-    provider: Provider[Any], settings: Settings, request: TokenRequest, policy: NetworkPolicy
+    provider: Provider[Any],
+    settings: Settings,
+    requests: Mapping[str, TokenRequest],
+    policy: NetworkPolicy,
 ) -> Iterator[Problem]:
     """Yield each host that the policy does not let be reached, once, with the setting it is in."""
-    addresses: dict[str, str | None] = {"token endpoint": request.url}
-    for name, step, own in steps_of(provider, settings):
-        addresses[f"step {name}"] = calls.token_request(calls.for_settings(step, own), own).url
+    addresses: dict[str, str | None] = {name: each.url for name, each in requests.items()}
     # What is wrong with these is reported when they are used.
     with contextlib.suppress(errors.ConfigurationError):
         addresses["API"] = calls.api_url_for(provider, settings, None)

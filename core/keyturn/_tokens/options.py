@@ -10,6 +10,7 @@ import attrs
 from keyturn import errors
 from keyturn._common.names import did_you_mean, escaped
 from keyturn._http.policy import PERMISSIVE, NetworkPolicy
+from keyturn._http.steps import step_value
 from keyturn._http.urls import url_problem
 from keyturn._plugins.loading import provider as find_provider
 from keyturn._providers import calls
@@ -20,6 +21,7 @@ from keyturn._providers.settings_policy import (
     forbidden_settings,
     provider_problem,
     settings_problems,
+    token_requests,
 )
 from keyturn._rate_limit import RateLimit, parse_rate_limit, rate_limit_problem
 from keyturn.errors import Problem
@@ -172,11 +174,13 @@ def problems_under(
         return mistakes
     try:
         forbidden = settings_problems(found, values, policy)
-        request = calls.token_request(calls.for_settings(found, values), values)
+        requests = [*token_requests(calls.for_settings(found, values), values)]
     except errors.ConfigurationError as error:
         return [*error.problems] or [Problem("", error.message)]
-    if problem := url_problem(request.url):
-        return [Problem("", f"the token endpoint's address {problem}.")]
+    for name, request in requests:
+        # The response of a step before may have the address.
+        if (problem := url_problem(request.url)) and not step_value(request.url):
+            return [Problem("", f"the {name}'s address {problem}.")]
     return forbidden
 
 
