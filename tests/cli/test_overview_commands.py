@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib import metadata
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -228,6 +229,22 @@ def test_status_without_a_connection_is_empty(keyturn: Keyturn) -> None:
     """A new installation has no problem to report."""
     assert keyturn("status", "--format", "json").out == "[]\n"
     assert keyturn("status").out == "connection  provider  state  expires  store\n"
+
+
+def test_status_shows_the_others_when_a_connection_has_mistakes(
+    configure: Callable[..., Path], keyturn: Keyturn
+) -> None:
+    """One wrong connection of twenty would hide the state of all."""
+    right = {"provider": "orocommerce", "url": "https://shop.example", "client_id": "made-up"}
+    right["client_secret"] = "s3cret-for-tests"
+    configure(wrong=right | {"timeout": "soon"}, right=right, other={"provider": "orocomerce"})
+
+    result = keyturn("status", "--format", "json")
+
+    rows = {row["connection"]: row["state"] for row in json.loads(result.out)}
+    assert rows == {"other": "ConfigurationError", "right": "none", "wrong": "ConfigurationError"}
+    assert result.code == 2
+    assert result.err.count("connections.wrong.timeout: must be") == 1
 
 
 def test_status_shows_the_others_when_a_secret_is_missing(

@@ -282,6 +282,34 @@ def test_secret_source_that_is_not_installed_disables_no_other_connection(
         assert problem.startswith("connections.oro.client_secret: no secret source is named 'volt'")
 
 
+@pytest.mark.parametrize(
+    ("mistake", "problem"),
+    [
+        ('timeout = "x"', f"timeout: {SECONDS}above 0 and at most 86400"),
+        ("store = 3", "store: must be a string"),
+        ('client_secret = { env = "A", file = "/b" }', "client_secret: must be a reference"),
+        ("side = 3", "side: "),
+        ('urll = "https://shop.example"', "urll: is not a setting of this provider."),
+    ],
+)
+def test_mistake_in_a_connection_disables_no_other_connection(
+    write: Callable[..., Path], caplog: pytest.LogCaptureFixture, mistake: str, problem: str
+) -> None:
+    """One tenant's wrong row would stop a service that does not use it."""
+    broken = ORO.replace('client_secret = { env = "ORO_SECRET" }', mistake).replace("oro]", "bad]")
+    path = write(NORCE + broken)
+
+    for _ in range(2):
+        assert keyturn.load_connection("norce-stage", config=path).name == "norce-stage"
+    assert len(caplog.records) <= 1  # what shows without importing the provider, once
+    assert all(f"connections.bad.{problem}" in each.getMessage() for each in caplog.records)
+    for use in (config.read(path).check, lambda: keyturn.load_connection("bad", config=path)):
+        with pytest.raises(ConfigurationError) as caught:
+            use()
+        found = map(str, caught.value.problems)
+        assert any(each.startswith(f"connections.bad.{problem}") for each in found)
+
+
 def test_check_accepts_a_reference_to_a_key_that_it_does_not_resolve(
     write: Callable[..., Path], register: Callable[..., Path]
 ) -> None:

@@ -156,7 +156,7 @@ def _connection(
     """
     subject = f"connection {name}"
     try:
-        with configuration.open(name) as connection:
+        with configuration.open(name, reports_others=False) as connection:
             request = manager_of(connection).acquisition.latest_request()
             url = request.url
             requests.setdefault(origin(url), request)

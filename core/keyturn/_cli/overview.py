@@ -50,7 +50,7 @@ def status(arguments: argparse.Namespace) -> int:
     """Show the state of each connection's token; no request is sent."""
     configured = configuration(arguments)
     columns = ("state", "expires_in", "store")
-    return _print_connections(arguments, configured, configured.check(), columns, _token_state)
+    return _print_connections(arguments, configured, configured.names(), columns, _token_state)
 
 
 def _print_connections(
@@ -69,7 +69,7 @@ def _print_connections(
     def described(name: str) -> Described:
         row: Row = {"connection": name, "provider": None, **empty, "message": None, "hint": None}
         try:
-            with configured.open(name) as connection:
+            with configured.open(name, reports_others=False) as connection:
                 row["provider"] = connection.provider.name
                 return row | describe(connection), None
         except errors.KeyturnError as error:

@@ -37,10 +37,11 @@ def load_connection(name: str, *, config: str | os.PathLike[str] | None = None) 
     else `$KEYTURN_STORE`, else on disk in the user's cache directory, else in memory; encrypted if
     the file has a `store_key`.
 
-    All problems of the file are reported, whichever connection is loaded. Of the other connections
-    only what shows without importing their providers is checked, and their references to secrets
-    are never resolved. A plugin that is missing, for a provider, a store or a secret source, fails
-    only the connections that need it. `keyturn check` checks all of them.
+    A problem of another connection is logged, and does not stop this one. Of the others only what
+    shows without importing their providers is checked, and their references to secrets are never
+    resolved. What concerns all connections fails each: an unknown key, a setting from the
+    environment that belongs to none, or a secret that is written out where others can read it.
+    `keyturn check` checks all of them.
 
     Args:
         name: The connection's name.
@@ -49,8 +50,8 @@ def load_connection(name: str, *, config: str | os.PathLike[str] | None = None) 
             isn't absolute is searched.
 
     Raises:
-        keyturn.errors.ConfigurationError: The file can't be read, it has problems (all are named,
-            by their paths), or there is no such connection.
+        keyturn.errors.ConfigurationError: The file can't be read, this connection or all of them
+            have problems (all are named, by their paths), or there is no such connection.
     """
     return read(config).open(name)
 

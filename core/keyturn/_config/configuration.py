@@ -1,4 +1,4 @@
-"""All configured connections: their problems, each with its location and none with a value."""
+"""All configured connections: how they are opened, and what they and their stores are."""
 
 from __future__ import annotations
 
@@ -13,18 +13,23 @@ import attrs
 from keyturn import errors
 from keyturn._common.names import did_you_mean, in_one_line
 from keyturn._config.directories import user_directory
-from keyturn._config.providers import chosen_provider, provider_problems
-from keyturn._config.references import RawSetting, reference_problem, resolve_all
-from keyturn._config.setting_values import may_refer, plain, schemas_of
+from keyturn._config.problems import (
+    OPTIONS,
+    key_problems,
+    problems_of,
+    read_settings,
+    references_in,
+    shared_problems,
+)
+from keyturn._config.providers import chosen_provider
+from keyturn._config.references import RawSetting, resolve_all
+from keyturn._config.setting_values import plain
 from keyturn._connection import Connection, make_connection
-from keyturn._providers import calls
-from keyturn._providers import settings as provider_settings
-from keyturn._secret import Secret
 from keyturn._tokens.options import Options, Specification, option_problem
 from keyturn.stores._opening import STORE_VARIABLE, shared_encrypted_store, shared_store
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from keyturn._providers.provider import Provider
@@ -34,16 +39,6 @@ if TYPE_CHECKING:
     RawSettings = Mapping[str, RawSetting]
 
 _logger = logging.getLogger("keyturn.config")
-
-_OPTIONS = ("margin", "timeout", "wait", "rate_limit")
-_OWN = ("provider", "store", *_OPTIONS)
-_PLACEHOLDER = Secret("the secret of a reference that is not resolved")
-# What many providers have: checked where the provider isn't imported.
-_COMMON_SETTINGS = (
-    provider_settings.ClientSettings,
-    provider_settings.KeySettings,
-    provider_settings.CertificateSettings,
-)
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -82,7 +77,20 @@ class Configuration:
         Raises:
             keyturn.errors.ConfigurationError: There are problems; all of them are named.
         """
-        self._raise_if(self._problems(self.connections))
+        found = [
+            *shared_problems(self),
+            *(each for name in self.connections for each in problems_of(self, name)),
+        ]
+        self._raise_if(found)
+        return sorted(self.connections)
+
+    def names(self) -> list[str]:
+        """Return the connections' names, unless there are problems that concern all of them.
+
+        Raises:
+            keyturn.errors.ConfigurationError: There are; all of them are named.
+        """
+        self._raise_if(shared_problems(self))
         return sorted(self.connections)
 
     def provider_of(self, name: str) -> str:
@@ -120,76 +128,33 @@ class Configuration:
             )
         return names[variable_name(name)]
 
-    def open(self, name: str) -> Connection:
-        """Return the connection of a name; see `keyturn.load_connection`."""
+    def open(self, name: str, *, reports_others: bool = True) -> Connection:
+        """Return the connection of a name; see `keyturn.load_connection`.
+
+        Args:
+            name: The connection's name.
+            reports_others: Whether problems of other connections are named too.
+
+        Raises:
+            keyturn.errors.ConfigurationError: As `keyturn.load_connection`.
+        """
         name = self.find(name)
-        self._raise_if(self._problems([name]))
+        problems = [*shared_problems(self), *problems_of(self, name)]
+        rest = [each for each in self.connections if each != name and reports_others]
+        others = [problem for each in rest for problem in problems_of(self, each, is_chosen=False)]
+        if others and not problems:
+            _warn_of_others(str(self._error(others)))
+        self._raise_if(problems and problems + others)
         raw = self.connections[name]
         provider = chosen_provider(raw["provider"].value, self.path)
         settings = functools.partial(self._settings, name, provider)
         specification = Specification(
             provider,
-            settings if _references_in(raw, provider) else settings(),
+            settings if references_in(raw, provider) else settings(),
             name,
-            Options(**{key: plain(raw[key], {"type": "number"}) for key in _OPTIONS if key in raw}),
+            Options(**{key: plain(raw[key], {"type": "number"}) for key in OPTIONS if key in raw}),
         )
         return make_connection(specification, self.open_store(name))
-
-    def _problems(self, chosen: Collection[str]) -> Iterator[errors.Problem]:
-        """Yield all problems; only of the chosen connections the providers are imported."""
-        yield from self.problems
-        yield from self._key_problems()
-        for name, raw in self.connections.items():
-            provider = None
-            if name in chosen and isinstance(getattr(raw.get("provider"), "value", None), str):
-                try:
-                    provider = chosen_provider(raw["provider"].value, self.path)
-                except errors.ConfigurationError as error:
-                    yield from provider_problems(raw["provider"], error)
-            yield from self._form_problems(name, raw, provider, is_chosen=name in chosen)
-            if provider is not None:
-                yield from _read(name, raw, provider, {})[1]
-
-    def _form_problems(
-        self, name: str, raw: RawSettings, provider: Provider[Any] | None, *, is_chosen: bool
-    ) -> Iterator[errors.Problem]:
-        """Yield what is wrong with the form of a connection's settings."""
-        if "provider" not in raw:
-            yield errors.Problem(f"connections.{name}.provider", "is required")
-        schemas = schemas_of(*([provider.settings] if provider else _COMMON_SETTINGS))
-        for setting, each in raw.items():
-            problem = None
-            if setting in _OPTIONS:
-                problem = option_problem(setting, plain(each, {"type": "number"}))
-            elif setting in _OWN:
-                problem = None if isinstance(each.value, str) else "must be a string"
-            elif schemas.get(setting, {}).get("writeOnly"):
-                yield from self._secret_problems(each, is_chosen=is_chosen)
-            elif provider and setting not in schemas:
-                question = did_you_mean(setting, [*schemas, *_OWN])
-                problem = f"is not a setting of this provider.{question}"
-            if problem:
-                yield errors.Problem(each.location, problem)
-
-    def _key_problems(self) -> Iterator[errors.Problem]:
-        for key in self.store_keys:
-            if isinstance(key.value, (dict, str)):
-                yield from self._secret_problems(key, is_chosen=True)
-            else:
-                problem = "must be a reference to a secret, or a list of them"
-                yield errors.Problem(key.location, problem)
-
-    def _secret_problems(self, raw: RawSetting, *, is_chosen: bool) -> Iterator[errors.Problem]:
-        if isinstance(raw.value, dict):
-            # A plugin that is missing disables no connection that does not need it.
-            if message := reference_problem(raw.value, allow_unknown=not is_chosen):
-                yield errors.Problem(raw.location, message)
-        elif isinstance(raw.value, str) and not (self.is_private or raw.from_environment):
-            yield errors.Problem(
-                raw.location,
-                "a secret may be written out only in a file that is yours and closed to others "
-                '(chmod 600); or refer to it, as in { env = "NAME" }',
-            )
 
     def _settings(self, name: str, provider: Provider[Any]) -> Settings:
         """Return a connection's settings, the references in them resolved now.
@@ -199,8 +164,8 @@ class Configuration:
                 not accept what it resolves to.
         """
         raw = self.connections[name]
-        secrets, problems = resolve_all(_references_in(raw, provider), _timeout(raw))
-        settings, mistakes = _read(name, raw, provider, secrets)
+        secrets, problems = resolve_all(references_in(raw, provider), _timeout(raw))
+        settings, mistakes = read_settings(name, raw, provider, secrets)
         if settings is None or problems:
             raise self._error(problems + mistakes)
         return settings
@@ -211,7 +176,7 @@ class Configuration:
         Raises:
             keyturn.errors.ConfigurationError: The store or `store_key` can't be used.
         """
-        self._raise_if(self._key_problems())
+        self._raise_if(key_problems(self))
         raw = self.connections[name] if name else {}
         variable = RawSetting(os.environ.get(STORE_VARIABLE), STORE_VARIABLE)
         chosen = raw.get("store") or self.store or variable
@@ -253,42 +218,6 @@ def _timeout(raw: RawSettings) -> float:
     return usual if option_problem("timeout", given) else given
 
 
-def _references_in(raw: RawSettings, provider: Provider[Any]) -> dict[str, RawSetting]:
-    """Return the settings that refer to a secret."""
-    schemas = schemas_of(provider.settings)
-    return {
-        setting: each
-        for setting, each in raw.items()
-        if isinstance(each.value, dict) and may_refer(schemas.get(setting, {}))
-    }
-
-
-def _read(
-    name: str, raw: RawSettings, provider: Provider[Any], secrets: Mapping[str, Secret]
-) -> tuple[Settings | None, list[errors.Problem]]:
-    """Return a connection's settings, or None, and their problems.
-
-    A reference that `secrets` doesn't resolve is not checked.
-    """
-    schemas = schemas_of(provider.settings)
-    known = [setting for setting in raw if setting in schemas and setting not in _OWN]
-    values = {setting: plain(raw[setting], schemas[setting]) for setting in known}
-    references = _references_in(raw, provider)
-    values |= {setting: secrets.get(setting, _PLACEHOLDER) for setting in references}
-    settings, problems = calls.translate_errors(
-        provider.name,
-        lambda: provider_settings.read(provider.settings, values),
-        provider_settings.given_secrets(provider.settings, values),
-    )
-    paths = {setting: each.location for setting, each in raw.items()}
-    return settings, [
-        errors.Problem(paths.get(each.path, f"connections.{name}.{each.path}"), each.message)
-        for each in problems
-        # A placeholder need not be what the setting demands, such as a key as PEM.
-        if each.path not in references or each.path in secrets
-    ]
-
-
 def _default_store() -> TokenStore:
     """Return the disk store of this user, or the memory of this process where there can be none."""
     directory = user_directory("cache")
@@ -310,3 +239,8 @@ def _warn_of_memory(problem: str) -> None:
         problem,
         STORE_VARIABLE,
     )
+
+
+@functools.cache  # once in a process
+def _warn_of_others(problem: str) -> None:
+    _logger.warning("other connections can't be used: %s", problem)
