@@ -154,7 +154,7 @@ def test_without_a_keyring_the_secret_goes_into_a_file(
         0o600,
     )
 
-    removed = keyturn("connections", "remove", "shop")
+    removed = keyturn("connections", "remove", "shop", "--yes")
     assert (removed.code, removed.out) == (0, "")
     assert not file.exists()
     assert path.read_text() == ""
@@ -233,6 +233,21 @@ def test_keyring_that_fails_is_reported(
     assert result.code == 2
     assert "the keyring failed with RuntimeError" in result.err
     assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "lines", "is_kept"),
+    [((), ["no"], True), ((), [""], True), ((), ["y", "yes"], False), (("--yes",), [], False)],
+)
+def test_connection_is_removed_at_a_terminal_only_if_confirmed(
+    at_terminal: Type, shop: Path, arguments: tuple[str, ...], lines: list[str], *, is_kept: bool
+) -> None:
+    """A mistyped name would cost a connection and its secret."""
+    result = at_terminal("connections", "remove", "shop", *arguments, lines=lines)
+
+    assert result.code == (1 if is_kept else 0), result.err
+    assert ("[connections.shop]" in shop.read_text()) == is_kept
+    assert ("Remove connection shop" in result.err) == bool(lines)
 
 
 @pytest.mark.usefixtures("no_keyring")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from keyturn._cli.about import ABOUT, DOCUMENTATION, KEYTURN
+from keyturn import errors
+from keyturn._cli.about import ABOUT, DOCUMENTATION, KEYTURN, error_page
 from keyturn._cli.parser import make_parser
 from keyturn._cli.table import COMMANDS
 
@@ -48,6 +49,24 @@ def test_documentation_is_where_the_distribution_says() -> None:
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))
 
     assert DOCUMENTATION.startswith(project["project"]["urls"]["Documentation"])
+
+
+@pytest.mark.parametrize(
+    ("error", "page"),
+    [
+        (errors.RateLimited("x", retry_after=1.0), "RateLimited"),
+        (errors.ConfigurationError("x"), "ConfigurationError"),
+        (errors.InvalidClient("x", error="invalid_client"), "InvalidClient"),
+        (errors.TokenRequestRefused("x", error="invalid_grant"), "invalid_grant"),
+        (errors.TokenRequestRefused("x", error="of-its-own"), "TokenRequestRefused"),
+    ],
+)
+def test_error_has_the_address_of_its_page(error: errors.KeyturnError, page: str) -> None:
+    """A user who follows the address would find nothing, or another error."""
+    address = error_page(error)
+
+    assert address == f"{DOCUMENTATION.rpartition('/')[0]}/errors/{page}.html"
+    assert (Path(__file__).parents[2] / f"docs/reference/errors/{page}.md").is_file()
 
 
 def test_each_example_is_one_that_keyturn_takes() -> None:

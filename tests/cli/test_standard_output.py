@@ -107,9 +107,9 @@ def test_closed_standard_output_is_reported_before_a_request_is_sent(
 
     code = main(["token", "shop"])
 
-    assert (code, capsys.readouterr().err) == (
-        2,
-        "keyturn: standard output is closed. Redirect it to /dev/null if need be.\n",
+    assert code == 2
+    assert capsys.readouterr().err.startswith(
+        "keyturn: standard output is closed. Redirect it to /dev/null if need be.\n"
     )
     assert emulator.token_requests("orocommerce") == 0
 

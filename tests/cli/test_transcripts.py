@@ -52,7 +52,8 @@ SESSION: list[tuple[str, list[str]]] = [
     ("keyturn request shop GET /users", []),
     ("keyturn -v token shop --format header", []),
     ("keyturn doctor", []),
-    ("keyturn connections remove stage", []),
+    ("keyturn connections remove stage", ["yes"]),
+    ("keyturn token stage", []),
 ]
 # What differs from one machine, or one run, to another.
 REPLACED = [

@@ -183,6 +183,12 @@ def test_every_field_of_an_event_is_described() -> None:
     ]
 
 
+def error_rows() -> list[list[str]]:
+    """Return the rows of the table of errors, the name of its class first."""
+    found = [row for row in rows(page_text("errors")) if len(row) == 3]
+    return [[re.findall("`(.*?)`", name)[0], *others] for name, *others in found]
+
+
 def test_every_error_is_in_the_table() -> None:
     """A user could not look an error up to handle it."""
     known = {
@@ -190,23 +196,18 @@ def test_every_error_is_in_the_table() -> None:
         for name, member in vars(keyturn.errors).items()
         if inspect.isclass(member) and issubclass(member, keyturn.errors.KeyturnError)
     }
-    described = {row[0].strip("`└ ") for row in rows(page_text("errors"))}
+    described = {row[0] for row in error_rows()}
 
     assert known.keys() == described
 
 
-def error_sections() -> dict[str, str]:
-    """Return the sections of the page on errors, by their headings."""
-    found = re.split(r"^#{2,3} (.+)$", page_text("errors"), flags=re.MULTILINE)[1:]
-    return dict(zip(found[::2], found[1::2], strict=True))
-
-
-def test_every_class_of_error_has_a_section() -> None:
+def test_every_class_of_error_has_a_page() -> None:
     """A user who follows the address of an error would find nothing."""
     members = vars(keyturn.errors).values()
     kinds = {each for each in members if inspect.isclass(each) and issubclass(each, Exception)}
+    pages = {path.stem for path in REFERENCE.glob("errors/*.md")}
 
-    assert {each.__name__ for each in kinds} - error_sections().keys() == set()
+    assert {each.__name__ for each in kinds} | error_codes.OAUTH_CODES <= pages
 
 
 @pytest.mark.parametrize(
@@ -214,9 +215,9 @@ def test_every_class_of_error_has_a_section() -> None:
 )
 def test_every_oauth_code_is_described(code: str) -> None:
     """A user would not find a code, or read of another error than keyturn raises."""
-    sections = error_sections()
-    found = sections.get(code) or next(
-        each for each in sections.values() if f"`{code}`" in each and "The same holds for" in each
+    pages = {path.stem: path.read_text("utf-8") for path in REFERENCE.glob("errors/*.md")}
+    found = pages.get(code) or next(
+        each for each in pages.values() if f"`{code}`" in each and "The same holds for" in each
     )
     raised = error_codes.kind_and_hint(code, 400, "")[0].__name__
     if code in error_codes.UNAVAILABLE_CODES:
@@ -224,7 +225,7 @@ def test_every_oauth_code_is_described(code: str) -> None:
     if code in error_codes.RATE_CODES:
         raised = "RateLimited"
 
-    assert f"raises `{raised}`" in " ".join(found.split())
+    assert f"raises [`{raised}`]({raised}.md)" in " ".join(found.split())
 
 
 def test_every_hook_is_described() -> None:
@@ -259,10 +260,10 @@ def test_token_formats_are_described() -> None:
     assert set(FORMATS) <= described
 
 
-@pytest.mark.parametrize("row", rows(page_text("errors")), ids=lambda row: row[0])
+@pytest.mark.parametrize("row", error_rows(), ids=lambda row: row[0])
 def test_exit_codes_of_errors_are_described(row: list[str]) -> None:
     """A script that relies on the table would handle the wrong error."""
-    kind = getattr(keyturn.errors, row[0].strip("`└ "))
+    kind = getattr(keyturn.errors, row[0])
     more = {"retry_after": 1.0} if kind is keyturn.errors.RateLimited else {}
 
     assert exit_code(kind("made up", **more)) == int(row[2])

@@ -5,10 +5,14 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from keyturn import errors
+from keyturn._http.error_codes import OAUTH_CODES
+
 if TYPE_CHECKING:
     import argparse
 
-DOCUMENTATION: Final = "https://keyturn.github.io/keyturn/reference/command-line.html"
+_REFERENCE: Final = "https://keyturn.github.io/keyturn/reference"
+DOCUMENTATION: Final = f"{_REFERENCE}/command-line.html"
 _EXIT_CODES: Final = """
 exit codes: 0 done, 2 usage or configuration, 3 credentials or scope refused, 4 rate limited,
 5 endpoint or network, 130 interrupted, 1 any other failure
@@ -54,9 +58,10 @@ ABOUT: Final = {
         ("keyturn connections list", "keyturn connections list --format json"),
     ),
     "connections remove": About(
-        "The secrets that keyturn keeps for it are deleted too. Comments and formatting of the "
-        "rest stay. To end its token as well, run keyturn revoke before.",
-        ("keyturn connections remove shop",),
+        "At a terminal it asks whether to. The secrets that keyturn keeps for the connection are "
+        "deleted too. Comments and formatting of the rest stay. To end its token as well, run "
+        "keyturn revoke before.",
+        ("keyturn connections remove shop", "keyturn connections remove shop --yes"),
     ),
     "config path": About(
         "It is the path of --config, else of KEYTURN_CONFIG, else in the user's directory.",
@@ -181,6 +186,13 @@ def about(command: str) -> About:
         return ABOUT.get(command, KEYTURN)
     own = [each for name, each in ABOUT.items() if name.startswith(f"{command} ")]
     return About("", tuple(example for each in own for example in each.examples))
+
+
+def error_page(error: errors.KeyturnError) -> str:
+    """Return the address of the page about an error: about its OAuth code, or its class."""
+    code = getattr(error, "error", None)
+    has_code = type(error) is errors.TokenRequestRefused and code in OAUTH_CODES
+    return f"{_REFERENCE}/errors/{code if has_code else type(error).__name__}.html"
 
 
 def help_ending(command: str) -> str:

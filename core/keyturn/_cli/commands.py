@@ -135,7 +135,10 @@ def in_words(seconds: float) -> str:
 def report(error: Exception) -> int:
     """Report a command's failure, and return its exit code."""
     if isinstance(error, errors.KeyturnError):
+        from keyturn._cli.about import error_page
+
         _say(str(error))
+        _say(f"See {error_page(error)}")
         return exit_code(error)
     if problem := system_failure(error):
         # What has no name is an output: keyturn's own files and connections report by themselves.

@@ -11,7 +11,7 @@ import attrs
 
 from keyturn import _config, errors
 from keyturn._cli import questions
-from keyturn._cli.commands import check_store, in_words, print_rows, report
+from keyturn._cli.commands import DONE, FAILED, check_store, in_words, print_rows, report
 from keyturn._cli.secret_places import discard
 from keyturn._common.names import did_you_mean, escaped
 from keyturn._config.configuration import variable_name
@@ -81,10 +81,15 @@ def connections_list(arguments: argparse.Namespace) -> None:
     print_rows(("connection", "provider", "defined in"), rows, arguments.format, arguments.out)
 
 
-def connections_remove(arguments: argparse.Namespace) -> None:
+def connections_remove(arguments: argparse.Namespace) -> int:
     """Remove a connection from the configuration file, with the secrets kept for it."""
     configured = _config.read(arguments.config)
     name, path = configured.find(arguments.name), configured.file()
+    if not arguments.yes and questions.has_terminal():
+        question = f"Remove connection {name}, and the secrets kept for it (yes, no)"
+        if questions.ask(question, "no", ("yes", "no")) == "no":
+            questions.say("keyturn: nothing is changed.")
+            return FAILED
     change_file(path, lambda text: without_table(text, name))
     others = [
         setting.value
@@ -96,6 +101,7 @@ def connections_remove(arguments: argparse.Namespace) -> None:
         if setting.value not in others and (problem := discard(path, name, setting.value)):
             questions.say(f"keyturn: {escaped(problem)}.")
     questions.say(f"keyturn: connection {name} is removed from {escaped(str(path))}.")
+    return DONE
 
 
 def _ask_provider() -> str:

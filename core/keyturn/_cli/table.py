@@ -91,7 +91,9 @@ COMMANDS: dict[str, Command] = {
     ),
     "connections list": Command("connections", "List the configured connections", _TABLE),
     "connections remove": Command(
-        "connections", "Remove a connection from the configuration file", _NAME
+        "connections",
+        "Remove a connection from the configuration file",
+        {**_NAME, "--yes": {"action": "store_true", "help": "don't ask at a terminal"}},
     ),
     "config": Command("", "Show the configuration", {}),
     "config path": Command("config", "Print where the configuration file is, or would be", {}),
