@@ -2,13 +2,15 @@
 
 The lists of links on the pages named index are the site's navigation. A link that leaves `docs`
 leads to the repository. A comment such as `<!-- site: CHANGELOG.md -->` makes a page show that
-file of the repository instead of its own words.
+file of the repository instead of its own words. Where a comment says that the tests of the pages
+don't run an example, readers of the site see why.
 """
 
 from __future__ import annotations
 
 import posixpath
 import re
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,10 +27,13 @@ _PAGES: Final = {
     "CONTRIBUTING": "contributing",
     "SECURITY": "security-policy",
 }
+# What a comment `<!-- not run: platform -->` stands for; the tests know the same reasons.
+_NOT_RUN: Final = tomllib.loads(Path(__file__).with_name("_not_run.toml").read_text("utf-8"))
 _LOGGER: Final = logging.getLogger(__name__)
 _HEADING_REGEX: Final = re.compile(r"^## (?P<title>.+)$")
 _ITEM_REGEX: Final = re.compile(r"^- \[[^\]]+\]\((?P<target>[\w/.-]+)\.(?:md|rst)\)")
 _INCLUDE_REGEX: Final = re.compile(r"^<!-- site: (?P<file>[A-Z]+\.md) -->$", re.MULTILINE)
+_NOT_RUN_REGEX: Final = re.compile(r"^<!-- not run: (?P<reason>\w+) -->$", re.MULTILINE)
 _OUTSIDE_REGEX: Final = re.compile(r"\]\((?P<path>(?:\.\./)+[^)#\s]+)(?P<anchor>#[^)\s]*)?\)")
 
 
@@ -64,6 +69,12 @@ def _included(repository: Path, name: str) -> str:
     )
 
 
+def _not_run(match: re.Match[str]) -> str:
+    """Return what readers see before an example that the tests of the pages don't run."""
+    reason = _NOT_RUN[match["reason"]]
+    return f"```{{container}} not-run\nNot run with this page: {reason}.\n```" if reason else ""
+
+
 def _read(app: Sphinx, name: str, content: list[str]) -> None:
     directory = Path(app.srcdir, name).parent
     repository = Path(app.srcdir).resolve().parent
@@ -81,6 +92,7 @@ def _read(app: Sphinx, name: str, content: list[str]) -> None:
     if included := _INCLUDE_REGEX.search(content[0]):
         content[0] = _included(repository, included["file"])
     content[0] = _OUTSIDE_REGEX.sub(outside, content[0])
+    content[0] = _NOT_RUN_REGEX.sub(_not_run, content[0])
     if Path(name).name == "index":
         content[0] += "\n".join(navigation(content[0], is_root=name == "index"))
 

@@ -24,19 +24,7 @@ from keyturn._plugins import loading as plugins
 if TYPE_CHECKING:
     import pytest
 
-NOT_RUN = {
-    "before": "code of the library that a reader comes from, as the page says",
-    "packaging": "tests/release and .ci/run install and start what is shown",
-    "kubernetes": "tests/integrated runs kubectl with it",
-    "bazel": "no package registry has a Bazel that fits; the helper is run on the same page",
-    "container": "tests/servers runs it in a root of its own, without an image",
-    "agent": "tests/integrated runs each of these against an agent",
-    "clients": "tests/integrated runs each of these libraries against the emulator",
-    "platform": "tests/integrated runs it in that platform, against the emulator",
-    "niquests": "tests/integrated runs its adapters: it brings another urllib3",
-    "systemd": "tests/servers lets systemd-analyze verify it",
-    "picture": "a figure in text, not output",
-}
+NOT_RUN = tomllib.loads((Path(__file__).parents[2] / "docs/_not_run.toml").read_text("utf-8"))
 SECONDS = 40
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
