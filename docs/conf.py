@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import sys
 import tomllib
@@ -117,12 +118,13 @@ html_theme_options: dict[str, Any] = {
     "navbar_persistent": ["search-button"],
     "navbar_end": ["version-switcher", "theme-switcher"],
     "switcher": {
-        # The newest site's own list: a version that is out stays as it was built.
+        # scripts/site.py writes it, and sets the variable.
         "json_url": f"{html_baseurl}_static/versions.json",
-        "version_match": version,
+        "version_match": os.environ.get("SITE_VERSION", "dev"),
     },
-    # No network while it is built; tests/docs/test_links.py reads the file.
+    # No network while it is built.
     "check_switcher": False,
+    "show_version_warning_banner": True,
     "show_toc_level": 2,
     "navigation_with_keys": False,
     "footer_start": ["copyright"],

@@ -5,7 +5,8 @@ A page is Markdown. A comment, which readers don't see, may precede a block of c
 page ends; `<!-- file: keyturn_acme.py -->` writes the block to a file; `<!-- not run: reason -->`
 is for what can't run here, for one of the reasons in `docs/_not_run.toml`; `<!-- mistakes: … -->`
 is for a configuration that is meant to be wrong. `<!-- exits with: 1 -->` is the status of the last
-command of a block; all others exit with 0. What a page exports in one block is set in those that follow.
+command of a block; all others exit with 0. What a page exports in one block is set in those that
+follow.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import tomllib
 from importlib.util import find_spec
@@ -69,16 +68,6 @@ def test_every_page_is_linked_from_the_contents(pages: list[Any]) -> None:
     begin = {Path(REPOSITORY, "docs", name) for name in ("README.md", "index.md")}
 
     assert documentation.keys() - linked - begin == set()
-
-
-def test_the_version_is_in_the_list_of_versions() -> None:
-    """The site of a release would be missing in the menu of versions."""
-    listed = json.loads((REPOSITORY / "docs/_static/versions.json").read_text(encoding="utf-8"))
-    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]
-
-    assert project["version"] in {each["version"] for each in listed}
-    assert all(each["url"].startswith(URLS["Documentation"]) for each in listed)
-    assert [each["version"] for each in listed if each.get("preferred")] == [listed[0]["version"]]
 
 
 def test_every_public_module_is_in_the_api_reference() -> None:
