@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Write the commands into docs/reference/command-line.md, and the manual page docs/keyturn.1.
+"""Write the commands into docs/reference/command-line.md, and the manual pages in docs/man.
 
-Both are made from the table that the command line is parsed by. Each test run compares them.
+All are made from the table that the command line is parsed by. Each test run compares them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "reference" / "command-line.md"
-MANUAL = ROOT / "docs" / "keyturn.1"
+MANUALS = ROOT / "docs" / "man"
 START, END = "## Commands\n", "\n## Formats of"
 CODES = (
     ("0", "done"),
@@ -71,25 +71,56 @@ def usage(name: str) -> str:
     return " ".join(words)
 
 
-def manual() -> str:
-    """Return the manual page, in the macros of man(7)."""
-    lines = ['.TH KEYTURN 1 "" keyturn "keyturn manual"', ".SH NAME"]
-    lines += [r"keyturn \- turn OAuth 2 client credentials into a valid access token"]
+def manuals() -> dict[str, str]:
+    """Return the manual pages by their file names: keyturn's, and one for each command."""
+    pages = {"keyturn.1": _overview()}
+    for name in _listed_commands():
+        pages[f"{_page_name(name)}.1"] = _manual(name)
+    return pages
+
+
+def _listed_commands() -> list[str]:
+    return [name for name, each in COMMANDS.items() if each.module and each.summary]
+
+
+def _page_name(name: str) -> str:
+    return f"keyturn-{name.replace(' ', '-')}"
+
+
+def _overview() -> str:
+    lines = [*_head("keyturn", "turn OAuth 2 client credentials into a valid access token")]
     lines += [".SH SYNOPSIS", r".B keyturn", r"[\fIOPTION\fR ...] \fICOMMAND\fR ..."]
     lines += [".SH COMMANDS"]
-    for name, command in COMMANDS.items():
-        if command.module and command.summary:
-            lines += [f'.SS "{_escaped(usage(name).replace("…", "..."))}"']
-            lines += [_escaped(f"{command.summary}. {about(name).details}".strip())]
-            lines += list(_manual_arguments(dict(_listed(name))))
-            lines += [".PP", "Examples:"]
-            lines += [f".br\n.B {_escaped(each)}" for each in about(name).examples]
+    for name in _listed_commands():
+        lines += [".TP", rf".BR {_escaped(_page_name(name))} (1)"]
+        lines += [_escaped(f"{COMMANDS[name].summary}.")]
     lines += [".SH OPTIONS", "Before a command or after it:", *_manual_arguments(COMMON)]
     for title, rows in (("EXIT STATUS", CODES), ("FILES", FILES)):
         lines += [f".SH {title}"]
         lines += [line for row in rows for line in (".TP", f".B {row[0]}", _escaped(row[1]))]
-    lines += [".SH SEE ALSO", DOCUMENTATION]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_examples(""), ".SH SEE ALSO", DOCUMENTATION]) + "\n"
+
+
+def _manual(name: str) -> str:
+    summary = COMMANDS[name].summary
+    lines = _head(_page_name(name), f"{summary[0].lower()}{summary[1:]}")
+    lines += [".SH SYNOPSIS", f".B {_escaped(usage(name).replace('…', '...'))}"]
+    lines += [".SH DESCRIPTION", _escaped(f"{summary}. {about(name).details}".strip())]
+    if listed := dict(_listed(name)):
+        lines += [".SH ARGUMENTS", *_manual_arguments(listed)]
+    see_also = [".SH SEE ALSO", ".BR keyturn (1),", f"{DOCUMENTATION}#{_page_name(name)}"]
+    return "\n".join([*lines, *_examples(name), *see_also]) + "\n"
+
+
+def _head(name: str, summary: str) -> list[str]:
+    """Return the beginning of a manual page, in the macros of man(7)."""
+    title = f'.TH {_escaped(name.upper())} 1 "" keyturn "keyturn manual"'
+    return [title, ".SH NAME", rf"{_escaped(name)} \- {_escaped(summary)}"]
+
+
+def _examples(name: str) -> list[str]:
+    examples = [f"{_escaped(each)}" for each in about(name).examples]
+    return [".SH EXAMPLES", ".nf", *examples, ".fi"]
 
 
 def _manual_arguments(arguments: dict[str, dict[str, Any]]) -> Iterator[str]:
@@ -135,4 +166,5 @@ def _escaped(text: str) -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
-    MANUAL.write_text(manual(), encoding="utf-8")
+    for page_name, content in manuals().items():
+        (MANUALS / page_name).write_text(content, encoding="utf-8")
