@@ -33,6 +33,7 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
     "plain": str,
     "JSON": lambda text: text.replace("/", "\\/"),  # as some write it
     "JSON, each character": lambda text: "".join(f"\\u{ord(each):04x}" for each in text),
+    "octal": lambda text: "".join(f"\\{each:03o}" for each in text.encode()),
     "URL": lambda text: urllib.parse.quote(text, safe=""),
     "URL in lower case": lambda text: re.sub(
         "%..", lambda match: match[0].lower(), urllib.parse.quote(text, safe="")

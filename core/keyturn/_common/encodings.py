@@ -16,14 +16,14 @@ _MAX_NESTING = 2
 _HEX = "[0-9A-Fa-f]"
 _NEXT = f"%[89ABab]{_HEX}"
 # One character each: of URLs (RFC 3986, in UTF-8 or Latin-1), of JSON, Python and JavaScript (a
-# pair of surrogates first), and of HTML.
+# pair of surrogates first), of C (octal), and of HTML.
 # Compiled when first used: most processes show no text of a server.
 _ESCAPE = (
     rf"(?P<url>%[CDcd]{_HEX}{_NEXT}|%[Ee]{_HEX}(?:{_NEXT}){{2}}|%[Ff][0-7](?:{_NEXT}){{3}}"
     rf"|%{_HEX}{{2}})"
     rf"|(?P<code>\\u[Dd][89ABab]{_HEX}{{2}}\\u[Dd][C-Fc-f]{_HEX}{{2}}|[\\%]u{_HEX}{{4}}"
     rf"|\\x{_HEX}{{2}})"
-    r"|(?P<short>\\[^ux])"
+    r"|\\(?P<octal>[0-3][0-7]{2})|(?P<short>\\[^ux])"
     rf"|&(?:#[0-9]{{1,7}}|#[Xx]{_HEX}{{1,6}}|[A-Za-z][A-Za-z0-9]{{1,31}});"
 )
 _SHORT_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
@@ -119,6 +119,8 @@ def _unescape(match: re.Match[str]) -> str:
         digits = re.split(r"[\\%][ux]", escape)[1:]
         units = "".join(chr(int(each, 16)) for each in digits)
         return units.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+    if match["octal"]:
+        return chr(int(match["octal"], 8))
     if match["short"]:
         return _SHORT_ESCAPES.get(escape[1], escape[1])
     import html  # 15 ms, for text of a server that failed
