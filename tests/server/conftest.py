@@ -54,6 +54,8 @@ class Api:
         self.token_failure: tuple[int, bytes] | None = None
         # How many requests are to be closed without a response.
         self.drop = 0
+        # What `/v1/raw` sends, byte by byte; an empty one closes the connection.
+        self.raw = [b""]
         self.gate = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
         self._server.daemon_threads = True
@@ -89,7 +91,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _handle(self) -> None:
         api: Api = self.server.api  # type: ignore[attr-defined]
-        body = self._body()
+        if (body := self._body()) is None:
+            self.close_connection = True
+            return
         headers: dict[str, str] = {}
         for name, value in self.headers.items():
             key = name.lower()
@@ -120,7 +124,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _respond_to(self, what: str, body: bytes, api: Api) -> None:
         if what == "redirect":
-            self._respond(302, b"", {"Location": "https://elsewhere.example/"})
+            self._respond(302, b"", {"Location": self.headers.get("X-Location", "")})
+        elif what == "raw":
+            self.wfile.write(api.raw.pop(0))
+            self.close_connection = True
         elif what == "forbidden":
             content = gzip.compress(b'{"errors": [{"code": "UNAUTHORIZED"}]}')
             self._respond(401, content, {"Content-Encoding": "gzip"})
@@ -169,11 +176,14 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
 
-    def _body(self) -> bytes:
+    def _body(self) -> bytes | None:
+        """Return the body; None if the client has not sent the whole of it."""
         if self.headers.get("Transfer-Encoding") != "chunked":
             return self.rfile.read(int(self.headers.get("Content-Length", 0)))
         parts = []
-        while size := int(self.rfile.readline(), 16):
+        while size := int(self.rfile.readline() or b"-1", 16):
+            if size < 0:
+                return None
             parts.append(self.rfile.read(size))
             self.rfile.readline()
         self.rfile.readline()

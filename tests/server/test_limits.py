@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -35,6 +36,37 @@ def test_a_head_that_does_not_come_in(
             assert connection.recv(100) == b""
 
 
+def test_a_body_after_the_response(
+    tmp_path: Path, serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client without the secret could hold a connection for ever by a body that no one reads."""
+    monkeypatch.setattr(http_server, "_HEAD_SECONDS", 0.2)
+    agent = serve(tmp_path / "keyturn.toml", "shop")
+    head = f"POST / HTTP/1.1\r\nHost: {urlsplit(agent.url).netloc}\r\nContent-Length: 99\r\n\r\n"
+    with connected(agent) as connection:
+        connection.sendall(head.encode())
+        response = connection.makefile("rb")
+        assert b" 404 " in response.readline()
+        connection.sendall(b"a")
+        assert response.read().endswith(b"the path.\n")
+
+
+def test_a_connection_that_is_kept(
+    tmp_path: Path, serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection between two requests would have the time of a head alone."""
+    monkeypatch.setattr(http_server, "_HEAD_SECONDS", 0.05)
+    agent = serve(tmp_path / "keyturn.toml", "shop")
+    line = f"GET / HTTP/1.1\r\nHost: {urlsplit(agent.url).netloc}\r\n\r\n"
+    with connected(agent) as connection:
+        for _ in range(2):
+            connection.sendall(line.encode())
+            response = b""
+            while not response.endswith(b"the path.\n"):
+                response += connection.recv(1000)
+            time.sleep(0.1)
+
+
 def test_a_body_that_does_not_come_in(
     tmp_path: Path, serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -57,6 +89,9 @@ def test_connections_at_once(
     held = [connected(agent) for _ in range(3)]
     with agent.client() as client:
         assert client.get("/metrics").status_code == 503
+        held += [connected(agent) for _ in range(3)]
+        with connected(agent) as one_more:
+            assert one_more.recv(100) == b""
     for each in held:
         each.close()
 

@@ -48,7 +48,8 @@ def test_headers_of_one_hop_end_here(client: httpx.Client, api: Any) -> None:
     assert "mine" not in arrived.headers["authorization"]
     assert (arrived.headers["cookie"], arrived.headers["x-end"]) == ("a=1; b=2", "2, 3")
     assert response.headers["x-api"] == "2"
-    assert response.headers["content-security-policy"] == "sandbox"
+    assert response.headers["content-security-policy"] == "default-src 'none'; sandbox"
+    assert response.headers["referrer-policy"] == "no-referrer"
     assert not {"x-hop", "keep-alive"} & {*response.headers}
 
 
@@ -121,16 +122,6 @@ def test_a_401_that_stays(client: httpx.Client, api: Any, what: str) -> None:
     assert len(api.arrived) == 2
 
 
-def test_a_redirect_is_passed_on(client: httpx.Client, api: Any) -> None:
-    """The token would follow a redirect to another host."""
-    client.get("/shop/v1/echo")
-    api.arrived.clear()
-    response = client.get("/shop/v1/redirect")
-    assert response.status_code == 302
-    assert response.headers["location"] == "https://elsewhere.example/"
-    assert len(api.arrived) == 1
-
-
 @pytest.mark.parametrize(
     "target",
     [
@@ -139,8 +130,11 @@ def test_a_redirect_is_passed_on(client: httpx.Client, api: Any) -> None:
         "/\\evil.example/", "/x?url=http://evil.example/../", "/x/", "/", "/%zz", "/a;b=c",
     ],
 )  # fmt: skip
-def test_targets_stay_at_the_origin_as_they_are(served: Any, api: Any, target: str) -> None:
+def test_targets_stay_at_the_origin_as_they_are(
+    client: httpx.Client, served: Any, api: Any, target: str
+) -> None:
     """A path could lead the token to another host, or arrive changed."""
+    client.get("/shop/v1/echo")
     api.arrived.clear()
     response = _get(served, f"/shop{target}")
     assert b" 200 " in response
@@ -148,7 +142,8 @@ def test_targets_stay_at_the_origin_as_they_are(served: Any, api: Any, target: s
 
 
 @pytest.mark.parametrize(
-    "target", ["/a/../b", "/..", "/./a", "/%2e%2E/a", "/a/..%2fb", "/a\\..\\b", "/.%2e"]
+    "target",
+    ["/a/../b", "/..", "/./a", "/%2e%2E/a", "/a/..%2fb", "/a\\..\\b", "/.%2e", "/..;a/b", "/..%3B"],
 )
 def test_dots_in_a_path(served: Any, api: Any, target: str) -> None:
     """A path could mean another connection to a server that resolves it."""
@@ -212,13 +207,15 @@ def test_a_client_that_leaves(
     assert client.get("/shop/v1/echo").status_code == 200
 
 
-def test_a_response_that_ends_early(client: httpx.Client) -> None:
-    """A client would take a part of a response for the whole."""
+def test_a_response_that_ends_early(client: httpx.Client, caplog: pytest.LogCaptureFixture) -> None:
+    """A client would take a part of a response for the whole, or the agent would be blamed."""
     with (
         pytest.raises(httpx.RemoteProtocolError),
         client.stream("GET", "/shop/v1/short") as response,
     ):
         response.read()
+    assert "the API has not completed a response" in caplog.text
+    assert "please report" not in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 import attrs
 from starlette.responses import Response
 
-from keyturn._server.responses import not_found, problem
+from keyturn._server.responses import PRIVATE, not_found, problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from keyturn._secret import Secret
 
 SECRET_HEADER = b"x-keyturn-secret"
+# Bytes of a request's line and headers.
+MAX_HEAD = 32_768
 # What Azure's libraries send the value of IDENTITY_HEADER in.
 IDENTITY_HEADER = b"x-identity-header"
 
@@ -46,13 +48,11 @@ class Access:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
-        refused = self._misdirected(scope) or self._unknown(scope)
+        refused = _malformed(scope) or self._misdirected(scope) or self._unknown(scope)
         await (refused or self.app)(scope, receive, send)
 
     def _misdirected(self, scope: Scope) -> Response | None:
         """Return the response to a request for another host, or from a web page of another."""
-        if not scope["raw_path"].startswith(b"/"):
-            return problem(400, "the request target must be a path that begins with /.")
         if self.hosts is None:
             return None
         found = {name: value.decode("latin-1").lower() for name, value in scope["headers"]}
@@ -65,23 +65,45 @@ class Access:
         return None
 
     def _unknown(self, scope: Scope) -> Response | None:
-        """Return the response to a request without the secret; take it off the path of others."""
+        """Return the response to a request without the secret; take it off those that have it.
+
+        It may be in any header: a browser sends the address of a page on in `Referer`.
+        """
         if self.secret is None:
             return None
         segment, slash, rest = scope["raw_path"][1:].partition(b"/")
         if self._is_secret(segment):
             if not slash:
                 # The page's links are relative to a path that ends with a slash.
-                return Response(status_code=307, headers={"location": f"{segment.decode()}/"})
+                there = {"location": f"{segment.decode()}/", **PRIVATE}
+                return Response(status_code=307, headers=there)
             scope["raw_path"] = b"/" + rest
             scope["path"] = unquote(scope["raw_path"].decode("latin-1"))
         elif not any(self._is_secret(value) for value in _presented(scope)):
             return not_found()
+        known = self.secret.reveal().encode()
+        scope["headers"] = [pair for pair in scope["headers"] if known not in pair[1]]
         return None
 
     def _is_secret(self, value: bytes) -> bool:
         known = self.secret.reveal() if self.secret else ""
         return hmac.compare_digest(value, known.encode())
+
+
+def _malformed(scope: Scope) -> Response | None:
+    """Return the response to a request that another server may understand otherwise."""
+    target, headers = scope["raw_path"] + scope["query_string"], dict(scope["headers"])
+    if not target.startswith(b"/") or b"#" in target:
+        return problem(400, "the request target must be a path that begins with /, without #.")
+    if b"transfer-encoding" in headers and (
+        b"content-length" in headers or scope["http_version"] == "1.0"
+    ):
+        # RFC 9112 section 6.1
+        reason = "Transfer-Encoding must not come with Content-Length, nor with HTTP/1.0."
+        return problem(400, reason, {"connection": "close"})
+    if len(target) + sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEAD:
+        return problem(431, f"the head of a request must have at most {MAX_HEAD} bytes.")
+    return None
 
 
 def _presented(scope: Scope) -> Iterator[bytes]:

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from keyturn._server.token_file import TokenFile
 
 # Connections to the APIs; those that are kept for the next request.
-_LIMITS = httpx.Limits(max_connections=256, max_keepalive_connections=64)
+# Many servers close a connection that is idle for 5 seconds, some at the moment of a request.
+_LIMITS = httpx.Limits(max_connections=256, max_keepalive_connections=64, keepalive_expiry=4.0)
 
 
 class Agent:

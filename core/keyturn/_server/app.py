@@ -9,6 +9,7 @@ from urllib.parse import unquote
 from starlette.routing import Route, Router
 
 from keyturn import errors
+from keyturn._server.api_response import ResponseCut
 from keyturn._server.request_body import ClientGone
 from keyturn._server.responses import NotServed, TooLarge, failure, not_found, problem
 from keyturn._server.token_endpoints import ForwardAuth, TokenEndpoints
@@ -83,6 +84,8 @@ class App:
         except ClientGone:
             _logger.debug("a client has closed its connection")
             response = problem(408, "the body of the request has not come in.")
+        except ResponseCut:
+            raise  # the server ends the connection
         except Exception as error:
             # The server responds with 500, or ends the connection.
             message = "unexpected %s; please report it"

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
+
+from keyturn._http.addresses import address_kind, literal_address
+from keyturn._http.urls import origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,6 +42,16 @@ _FOR_THE_AGENT = frozenset(
     }
 )
 
+# Those that the agent can decode, within a bound, to see whether a response means the token.
+_CODINGS = frozenset({"gzip", "deflate", "identity"})
+# A page of the API that is shown in a browser has the agent's origin: it must run no script, load
+# nothing, and not send on the address that may have the session secret in it.
+_FOR_A_BROWSER = [
+    (b"content-security-policy", b"default-src 'none'; sandbox"),
+    (b"referrer-policy", b"no-referrer"),
+]
+_DOT_SEGMENT = re.compile(r"[/\\]\.\.?(?:[/\\;]|\Z)")
+
 
 def request_headers(received: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     """Return what is passed on of a request's headers, those of one name joined.
@@ -49,16 +64,77 @@ def request_headers(received: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
         name, text = raw.decode("latin-1"), value.decode("latin-1")
         joint = "; " if name == "cookie" else ", "
         passed[name] = f"{passed[name]}{joint}{text}" if name in passed else text
+    if "accept-encoding" in passed:
+        passed["accept-encoding"] = _decodable(passed["accept-encoding"])
     return passed
 
 
-def response_headers(received: RawHeaders) -> RawHeaders:
+def _decodable(accepted: str) -> str:
+    """Return those of the accepted codings that the agent can decode (RFC 9110 section 12.5.3)."""
+    given = [each.strip() for each in accepted.split(",")]
+    known = [each for each in given if each.partition(";")[0].strip().lower() in _CODINGS]
+    return ", ".join(known) or "identity"
+
+
+def response_headers(received: RawHeaders, url: str, port: int | None) -> RawHeaders:
     """Return what is passed on of a response's headers, and what a browser must know.
 
-    A page of the API that is shown in a browser has the agent's origin: it must run no script.
+    Args:
+        received: The response's headers.
+        url: Where the request was sent.
+        port: The agent's port, or None.
     """
     lower = [(name.lower(), value) for name, value in received]
-    return [*_end_to_end(lower, frozenset()), (b"content-security-policy", b"sandbox")]
+    replaced = {b"location", b"referrer-policy"}
+    if any(name == b"transfer-encoding" for name, _ in lower):
+        replaced.add(b"content-length")  # it doesn't count (RFC 9112 section 6.3)
+    passed = [*_end_to_end(lower, frozenset(replaced)), *_FOR_A_BROWSER]
+    for name, value in lower:
+        if name == b"location":
+            place = _location(value.decode("latin-1"), url, port)
+            passed += [] if place is None else [(name, place.encode("latin-1"))]
+    return passed
+
+
+def _location(value: str, url: str, port: int | None) -> str | None:
+    """Return where a redirect leads a client of the agent.
+
+    A place at the API's origin becomes a path that is relative to the request's: an absolute one
+    would lead to another connection, or past the agent. Any other place stays as it is, but no
+    redirect leads into another connection: neither by `..` nor by the agent's own address.
+
+    Args:
+        value: The place, as the API names it.
+        url: Where the request was sent.
+        port: The agent's port, or None.
+    """
+    try:
+        place = urljoin(url, value)
+        parts = urlsplit(place)
+        if _is_loopback(parts.hostname or "") and (parts.port or 80) == port:
+            return None
+        if origin(place) != origin(url):
+            return value
+    except ValueError:
+        return value
+    if has_dots(parts.path):
+        return None
+    up = "../" * (urlsplit(url).path.count("/") - 1) or "./"
+    return up + parts._replace(scheme="", netloc="", path=parts.path[1:]).geturl()
+
+
+def _is_loopback(host: str) -> bool:
+    name = host.rstrip(".")
+    literal = literal_address(name)
+    return address_kind(literal) == "loopback" if literal else name == "localhost"
+
+
+def has_dots(path: str) -> bool:
+    """Return whether a path has a segment that another server may resolve."""
+    plain = path.lower()
+    for escaped, character in (("%2e", "."), ("%2f", "/"), ("%5c", "\\"), ("%3b", ";")):
+        plain = plain.replace(escaped, character)
+    return _DOT_SEGMENT.search(f"/{plain}") is not None
 
 
 def _end_to_end(received: RawHeaders, others: frozenset[bytes]) -> RawHeaders:

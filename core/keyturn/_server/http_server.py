@@ -12,6 +12,7 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from keyturn._server.access import MAX_HEAD
 from keyturn._server.sockets import notify
 
 if TYPE_CHECKING:
@@ -21,12 +22,10 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
-# Bytes of a request's line and headers.
-_MAX_HEAD = 32_768
 # Connections and requests at once; each may hold `keyturn._server.request_body.MAX_KEPT` bytes.
 _MAX_CONNECTIONS = 256
-# Seconds for the head of a request, for a connection without a request, and for requests in
-# progress when the agent ends.
+# Seconds for the head of a request and for a body after the response; for a connection without a
+# request; for requests in progress when the agent ends.
 _HEAD_SECONDS = 15.0
 _IDLE_SECONDS = 60
 GRACE = 20
@@ -34,12 +33,15 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class _Protocol(H11Protocol):
-    """Closes a connection whose request does not come in."""
+    """Closes a connection whose request does not come in, and those that are too many."""
 
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        # Up to twice as many get the response 503.
+        if len(self.connections) > 2 * _MAX_CONNECTIONS:
+            transport.abort()
         self._watch()
 
     def data_received(self, data: bytes) -> None:
@@ -50,9 +52,15 @@ class _Protocol(H11Protocol):
         super().connection_lost(exc)
         self._stop_watch()
 
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.conn.their_state is h11.SEND_BODY:
+            self._watch()
+
     def _watch(self) -> None:
-        """Give the head of a request some seconds from its first byte."""
-        if self.conn.their_state is not h11.IDLE:
+        """Give the head of a request, and a body after the response, some seconds."""
+        states = (self.conn.our_state, self.conn.their_state)
+        if h11.IDLE not in states and states != (h11.DONE, h11.SEND_BODY):
             self._stop_watch()
         elif self._timer is None:
             self._timer = self.loop.call_later(_HEAD_SECONDS, self.transport.close)
@@ -87,7 +95,7 @@ class HttpServer(uvicorn.Server):
             "server_header": False,
             "date_header": False,
             "proxy_headers": False,
-            "h11_max_incomplete_event_size": _MAX_HEAD,
+            "h11_max_incomplete_event_size": MAX_HEAD,
             "limit_concurrency": _MAX_CONNECTIONS,
             "timeout_keep_alive": _IDLE_SECONDS,
             "timeout_graceful_shutdown": GRACE,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import time
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,15 +16,17 @@ import attrs
 import httpx
 
 from keyturn import errors
+from keyturn._server.api_response import ApiResponse, ResponseCut
 from keyturn._server.connections import signs
-from keyturn._server.headers import is_websocket, request_headers, response_headers
+from keyturn._server.headers import has_dots, is_websocket, request_headers, response_headers
 from keyturn._server.request_body import MAX_KEPT, MAX_SILENCE, RequestBody
 from keyturn._server.responses import problem
 from keyturn.integrations._request_auth import areauthorized
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine
 
+    from starlette.responses import Response
     from starlette.types import Receive, Scope, Send
 
     from keyturn._server.connections import ServedConnections
@@ -35,45 +36,23 @@ if TYPE_CHECKING:
 TIMEOUT = httpx.Timeout(10.0, read=300.0, write=MAX_SILENCE)
 # Seconds for which a request waits for a token endpoint that is away, and between two attempts.
 OUTAGE, FIRST_PAUSE, MAX_PAUSE = 20.0, 0.5, 4.0
-# Bytes of a response that may say that the token was refused.
-_MAX_REFUSAL = 1_000_000
 # RFC 9110 section 9.2.2: what a proxy may repeat by itself.
-_IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+_IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 # The API's server may close a kept connection at the moment at which it is used again.
 _CLOSED = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
+# RFC 9110 section 15
+_LAST_STATUS = 599
 _NOT_REPEATED = "x-keyturn-not-repeated"
-_DOTS = frozenset({".", ".."})
+# A response to TRACE would show the token, and CONNECT asks for a tunnel.
+_METHODS_REFUSED = frozenset({"TRACE", "CONNECT"})
 
 _logger = logging.getLogger("keyturn.server")
 _T = TypeVar("_T")
 _pause = asyncio.sleep
 
 
-@attrs.define(eq=False)
-class _Received:
-    """A response of the API.
-
-    Args:
-        response: Its head.
-        chunks: What has not been read yet of its body, as it came.
-        beginning: What has been read.
-    """
-
-    response: httpx.Response
-    chunks: AsyncIterator[bytes]
-    beginning: bytes = b""
-
-    async def read_beginning(self) -> bytes:
-        """Return the beginning of the body, decoded if it is all there is."""
-        async for chunk in self.chunks:
-            self.beginning += chunk
-            if len(self.beginning) > _MAX_REFUSAL:
-                break
-        try:
-            headers = self.response.headers
-            return httpx.Response(200, headers=headers, content=self.beginning).content
-        except httpx.DecodingError:
-            return self.beginning
+class InvalidStatus(httpx.TransportError):
+    """The API's status is none of HTTP, such as 999."""
 
 
 @attrs.frozen(eq=False)
@@ -142,11 +121,8 @@ class ReverseProxy:
             keyturn.errors.KeyturnError: There is no token.
         """
         self._connections.find(name)
-        if is_websocket(scope["headers"]):
-            reason = "WebSocket is not supported: connect to the API, with a token of /-/token/."
-            await problem(501, reason)(scope, receive, send)
-        elif _has_dots(target):
-            await problem(400, "the path must not have . or .. in it.")(scope, receive, send)
+        if refused := _refused(target, scope):
+            await refused(scope, receive, send)
         else:
             body = RequestBody(scope, receive)
             await _while_connected(body, self._pass_on(name, target, scope, body, send))
@@ -171,10 +147,13 @@ class ReverseProxy:
             if auth.needs_body(sent, head.status_code, head.headers):
                 received, is_repeated = await self._renew(exchange, auth, sent, received)
             status = received.response.status_code
-            await _relay(received, send)
+            raw = received.response.headers.raw
+            await received.relay(response_headers(raw, url, scope["server"][1]), send)
         except httpx.TransportError as error:
-            if status:  # the client must notice that the response is not complete
-                raise
+            if status:
+                failure = type(error).__name__
+                _logger.warning("%s: the API has not completed a response: %s", name, failure)
+                raise ResponseCut from None
             status = 504 if isinstance(error, httpx.TimeoutException) else 502
             reason = f"{name}: the API at {exchange.origin} failed: {type(error).__name__}."
             about = {"x-keyturn-error": "APIUnavailable"}
@@ -183,7 +162,7 @@ class ReverseProxy:
             _logger.info("%s: %s: %d", name, exchange.method, status)
             self._observe(name, status, is_repeated, time.monotonic() - began)
 
-    async def _send(self, exchange: _Exchange, sent: AuthorizedRequest) -> _Received:
+    async def _send(self, exchange: _Exchange, sent: AuthorizedRequest) -> ApiResponse:
         """Send a request; once more if a kept connection was closed at that moment."""
         try:
             return await self._send_once(exchange.request(sent))
@@ -192,13 +171,16 @@ class ReverseProxy:
                 raise
         return await self._send_once(exchange.request(sent))
 
-    async def _send_once(self, request: httpx.Request) -> _Received:
+    async def _send_once(self, request: httpx.Request) -> ApiResponse:
         response = await self._client.send(request, stream=True, auth=None)
-        return _Received(response, response.aiter_raw())
+        if response.status_code > _LAST_STATUS:
+            await response.aclose()
+            raise InvalidStatus(str(response.status_code))
+        return ApiResponse(response, response.aiter_raw())
 
     async def _renew(
-        self, exchange: _Exchange, auth: RequestAuth, sent: AuthorizedRequest, first: _Received
-    ) -> tuple[_Received, bool]:
+        self, exchange: _Exchange, auth: RequestAuth, sent: AuthorizedRequest, first: ApiResponse
+    ) -> tuple[ApiResponse, bool]:
         """Return the response to the request with another token, and whether there is one.
 
         Otherwise the API's own response is returned, with a header that says why.
@@ -208,8 +190,8 @@ class ReverseProxy:
             first.response.headers,
             time.time(),
         )
-        body = await first.read_beginning()
         try:
+            body = await first.read_beginning()
             renewed = await _despite_outages(
                 lambda: areauthorized(auth, sent, status, headers, body)
             )
@@ -217,9 +199,12 @@ class ReverseProxy:
             _logger.warning("%s", error)
             headers[_NOT_REPEATED] = f"no other token was acquired: {type(error).__name__}"
             return first, False
+        except BaseException:  # the client has left, or the API has not completed it
+            await first.response.aclose()
+            raise
         if renewed is not None and exchange.body.kept is not None:
             await first.response.aclose()
-            second = await self._send_once(exchange.request(renewed))
+            second = await self._send(exchange, renewed)
             if second.response.status_code == 401 and renewed.token.issued_at < refused_at:
                 # Its token request was under way already: what ended the first may have ended it.
                 again = attrs.evolve(renewed, is_renewed=False)
@@ -235,6 +220,18 @@ class ReverseProxy:
             reason = "the response is not about the token, or there is no other token"
             headers[_NOT_REPEATED] = reason
         return first, False
+
+
+def _refused(target: bytes, scope: Scope) -> Response | None:
+    """Return the response to a request that is not passed on, or None."""
+    if is_websocket(scope["headers"]):
+        reason = "WebSocket is not supported: connect to the API, with a token of /-/token/."
+        return problem(501, reason)
+    if scope["method"].upper() in _METHODS_REFUSED:
+        return problem(405, f"the method {scope['method']} is not supported.")
+    if has_dots(target.partition(b"?")[0].decode("latin-1")):
+        return problem(400, "the path must not have . or .. in it.")
+    return None
 
 
 async def _despite_outages(acquire: Callable[[], Awaitable[_T]]) -> _T:
@@ -259,28 +256,6 @@ def no_cookies() -> CookieJar:
     return CookieJar(DefaultCookiePolicy(allowed_domains=()))
 
 
-async def _relay(received: _Received, send: Send) -> None:
-    """Send a response of the API to the client, as it comes in."""
-    response = received.response
-    headers = response_headers(response.headers.raw)
-    try:
-        await send(
-            {"type": "http.response.start", "status": response.status_code, "headers": headers}
-        )
-        if received.beginning:
-            await _send_body(send, received.beginning)
-        async for chunk in received.chunks:
-            await _send_body(send, chunk)
-        await _send_body(send, b"", more=False)
-    finally:
-        await response.aclose()
-
-
-async def _send_body(send: Send, chunk: bytes, *, more: bool = True) -> None:
-    async with asyncio.timeout(MAX_SILENCE):  # a client may not read
-        await send({"type": "http.response.body", "body": chunk, "more_body": more})
-
-
 async def _while_connected(body: RequestBody, work: Coroutine[Any, Any, None]) -> None:
     """Do the work for as long as the client waits for it."""
     working = asyncio.ensure_future(work)
@@ -294,9 +269,3 @@ async def _while_connected(body: RequestBody, work: Coroutine[Any, Any, None]) -
         if not working.done():
             working.cancel()
             await asyncio.wait({working})
-
-
-def _has_dots(target: bytes) -> bool:
-    """Return whether a path has a segment that another server may resolve."""
-    path = target.partition(b"?")[0].decode("latin-1").lower().replace("%2e", ".")
-    return not _DOTS.isdisjoint(re.split(r"/|%2f|\\|%5c", path))
