@@ -463,31 +463,81 @@ def spawn() -> Iterator[Callable[..., subprocess.Popen[str]]]:
         process.communicate()
 
 
+@pytest.fixture(scope="session")
+def forking_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[object]]:
+    """Give what stands for `sys.executable` in a command: its processes have imported keyturn.
+
+    It is for code and modules (`-c` and `-m`), where the start of Python and imports don't matter.
+    """
+    path = tmp_path_factory.mktemp("forking") / "socket"
+    programs = Path(__file__).with_name("forking")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen(100)
+        server = subprocess.Popen(
+            [sys.executable, programs / "server.py", str(listener.fileno())],
+            stdin=subprocess.PIPE,
+            pass_fds=[listener.fileno()],
+            start_new_session=True,
+        )
+    yield [sys.executable, "-IS", programs / "python.py", path]
+    server.communicate(timeout=30)  # it ends with its input
+
+
+def with_variables(variables: dict[str, str | None]) -> dict[str, str]:
+    """Return the environment with these variables; without those that are None."""
+    return {k: v for k, v in (os.environ | variables).items() if v is not None}
+
+
 @pytest.fixture
-def python(spawn: Callable[..., subprocess.Popen[str]]) -> Callable[..., subprocess.Popen[str]]:
-    """Give a function that starts Python code in a process of its own, ended with the test."""
+def python(
+    spawn: Callable[..., subprocess.Popen[str]], forking_python: list[object]
+) -> Callable[..., subprocess.Popen[str]]:
+    """Give a function that starts Python code in a process of its own, ended with the test.
+
+    It is forked from one that has imported keyturn: `new_python` is where that matters.
+    """
 
     def start(code: str, *arguments: object, **environment: str | None) -> subprocess.Popen[str]:
-        variables = dict(os.environ) | {k: v for k, v in environment.items() if v is not None}
-        for name in [name for name, value in environment.items() if value is None]:
-            variables.pop(name, None)
-        command = [sys.executable, "-c", code, *arguments]
-        return spawn(command, env=variables, stdin=subprocess.DEVNULL)
+        command = [*forking_python, "-c", code, *arguments]
+        return spawn(command, env=with_variables(environment), stdin=subprocess.DEVNULL)
 
     return start
 
 
 @pytest.fixture
-def run_python(python: Callable[..., subprocess.Popen[str]]) -> Callable[..., str]:
-    """Give a function that returns what Python code prints; its failure fails the test."""
+def new_python(spawn: Callable[..., subprocess.Popen[str]]) -> Callable[..., subprocess.Popen[str]]:
+    """Give a function that starts Python code in an interpreter of its own, ended with the test."""
+
+    def start(code: str, *arguments: object, **environment: str | None) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", code, *arguments]
+        return spawn(command, env=with_variables(environment), stdin=subprocess.DEVNULL)
+
+    return start
+
+
+def runner(start: Callable[..., subprocess.Popen[str]]) -> Callable[..., str]:
+    """Return a function that returns what Python code prints; its failure fails the test."""
 
     def run(code: str, *arguments: object, **environment: str | None) -> str:
-        process = python(code, *arguments, **environment)
+        process = start(code, *arguments, **environment)
         output, trouble = process.communicate(timeout=40)
         assert process.returncode == 0, trouble
         return output.strip()
 
     return run
+
+
+@pytest.fixture
+def run_python(python: Callable[..., subprocess.Popen[str]]) -> Callable[..., str]:
+    """Give a function that returns what Python code prints; its failure fails the test."""
+    return runner(python)
+
+
+@pytest.fixture
+def run_new_python(new_python: Callable[..., subprocess.Popen[str]]) -> Callable[..., str]:
+    """Give a function that returns what Python code prints in an interpreter of its own."""
+    return runner(new_python)
 
 
 @pytest.fixture

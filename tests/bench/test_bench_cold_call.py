@@ -95,11 +95,11 @@ with counter.installed():
 
 
 def test_cold_call_of_each_provider_takes_few_python_calls(
-    run_python: Callable[..., str],
+    run_new_python: Callable[..., str],
 ) -> None:
     """Wrappers around wrappers would creep in again, a call here and there."""
     figures = {}
-    for line in run_python(COLD, Path(__file__).parents[2]).splitlines():
+    for line in run_new_python(COLD, Path(__file__).parents[2]).splitlines():
         name, calls, threads = line.split()
         figures[name] = int(calls), int(threads)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -97,11 +96,13 @@ def keyturn(capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
 
 
 @pytest.fixture
-def start(spawn: Callable[..., subprocess.Popen[str]]) -> Callable[..., subprocess.Popen[str]]:
+def start(
+    spawn: Callable[..., subprocess.Popen[str]], forking_python: list[object]
+) -> Callable[..., subprocess.Popen[str]]:
     """Give a function that starts a command in a process of its own, ended with the test."""
 
     def start_process(*arguments: str, **options: Any) -> subprocess.Popen[str]:
-        return spawn([sys.executable, "-m", "keyturn", *arguments], **options)
+        return spawn([*forking_python, "-m", "keyturn", *arguments], **options)
 
     return start_process
 

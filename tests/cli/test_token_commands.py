@@ -257,7 +257,7 @@ def test_forget_makes_the_next_call_request_a_token(emulator: Emulator, keyturn:
 
 @pytest.mark.usefixtures("shop")
 def test_stored_token_is_printed_without_slow_imports(
-    keyturn: Keyturn, run_python: Callable[..., str]
+    keyturn: Keyturn, run_new_python: Callable[..., str]
 ) -> None:
     """A loop in a shell would wait for an HTTP client that it does not use."""
     code = """
@@ -269,7 +269,7 @@ print(sorted(slow & set(sys.modules)))
 """
     token = keyturn("token", "shop").out
 
-    assert run_python(code, COVERAGE_PROCESS_CONFIG=None) == f"{token}[]"
+    assert run_new_python(code, COVERAGE_PROCESS_CONFIG=None) == f"{token}[]"
 
 
 @pytest.mark.parametrize("command", [["check"], ["forget", "shop"]])

@@ -101,9 +101,9 @@ def test_misspelt_attribute_is_reported(name: str, meant: str) -> None:
         type("Acme", (ProviderConformance,), {"helper": 1, name: None})
 
 
-def test_core_does_without_pytest(run_python: Callable[..., str]) -> None:
+def test_core_does_without_pytest(run_new_python: Callable[..., str]) -> None:
     """A program that uses the emulator would need pytest."""
-    names = run_python(
+    names = run_new_python(
         "import keyturn.testing, sys; keyturn.testing.ProviderConformance; "
         "print('pytest' in sys.modules, 'unittest.case' in sys.modules)"
     )

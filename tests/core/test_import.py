@@ -28,7 +28,7 @@ SLOW = [
 ]
 
 
-def test_import_imports_nothing_slow(run_python: Callable[..., str]) -> None:
+def test_import_imports_nothing_slow(run_new_python: Callable[..., str]) -> None:
     """Every command would start slowly, whether it needs a token or not."""
     code = f"""
 import sys
@@ -36,10 +36,10 @@ before = set(sys.modules)  # what measures the tests' coverage imports some of t
 import keyturn
 print(sorted(set({SLOW}) & (set(sys.modules) - before)))
 """
-    assert run_python(code) == "[]"
+    assert run_new_python(code) == "[]"
 
 
-def test_hit_in_memory_needs_no_http_library(run_python: Callable[..., str]) -> None:
+def test_hit_in_memory_needs_no_http_library(run_new_python: Callable[..., str]) -> None:
     """Opening a connection would cost what only a token request needs."""
     code = """
 import sys
@@ -50,7 +50,7 @@ connection = keyturn.connect(
 connection.token_request()
 print({"httpx", "authlib", "ssl", "sqlite3", "asyncio"} & (set(sys.modules) - before))
 """
-    assert run_python(code) == "set()"
+    assert run_new_python(code) == "set()"
 
 
 @for_each("name", keyturn.__all__)

@@ -102,7 +102,7 @@ def test_connection_with_a_shifted_clock_gets_a_token(
 
 
 def test_request_starts_no_thread(
-    run_python: Callable[..., str], serve: Serve, token_response: bytes
+    run_new_python: Callable[..., str], serve: Serve, token_response: bytes
 ) -> None:
     """A thread for each request would cost memory, and fail where no thread is to be had."""
     code = """
@@ -115,10 +115,12 @@ sys.addaudithook(lambda event, _: event == "_thread.start_new_thread" and starte
 transport, request = Transport(), TokenRequest("acme", sys.argv[1])
 print([transport.send(request, 20).status for _ in range(2)], len(started))
 """
-    assert run_python(code, serve(token_response).url) == "[200, 200] 0"
+    assert run_new_python(code, serve(token_response).url) == "[200, 200] 0"
 
 
-def test_fork_while_certificates_are_read_blocks_no_process(run_python: Callable[..., str]) -> None:
+def test_fork_while_certificates_are_read_blocks_no_process(
+    run_new_python: Callable[..., str],
+) -> None:
     """A child would wait for ever for a lock that only a thread of its parent releases."""
     code = """
 import certifi, os, ssl, threading
@@ -154,11 +156,11 @@ print(os.waitpid(child, 0)[1])
 may_end.set()
 thread.join()
 """
-    assert run_python(code) == "0"
+    assert run_new_python(code) == "0"
 
 
 def test_fork_amid_a_request_leaves_the_child_its_own_connections(
-    run_python: Callable[..., str], serve: Serve
+    run_new_python: Callable[..., str], serve: Serve
 ) -> None:
     """A child would use a connection of its parent's, or wait for one."""
     code = """
@@ -191,12 +193,14 @@ thread.join()
 
     path = f"/proc/{os.getpid()}/fd/{reader}"
     try:
-        assert run_python(code, serve(respond).url, path) == "0"
+        assert run_new_python(code, serve(respond).url, path) == "0"
     finally:
         os.close(reader)
 
 
-def test_fingerprint_needs_no_algorithm_that_fips_forbids(run_python: Callable[..., str]) -> None:
+def test_fingerprint_needs_no_algorithm_that_fips_forbids(
+    run_new_python: Callable[..., str],
+) -> None:
     """A host in FIPS mode would get no token at all."""
     code = """
 import hashlib
@@ -208,4 +212,4 @@ hashlib.blake2b = hashlib.blake2s = hashlib.md5 = missing
 from keyturn._http.request import TokenRequest
 print(len(TokenRequest("p", "u").with_fingerprint(b"k" * 32).fingerprint))
 """
-    assert run_python(code) == "64"
+    assert run_new_python(code) == "64"

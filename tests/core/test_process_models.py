@@ -224,9 +224,9 @@ print(sqlite3.connect(f"{where}/cache.db").execute("PRAGMA integrity_check").fet
 """
 
 
-def test_child_leaves_its_parents_database_alone(run_python: RunPython, tmp_path: Path) -> None:
+def test_child_leaves_its_parents_database_alone(run_new_python: RunPython, tmp_path: Path) -> None:
     """A child would roll back what its parent is writing, and damage the store."""
-    printed = run_python(BEGIN + DATABASE, "http://127.0.0.1:9", tmp_path / "store")
+    printed = run_new_python(BEGIN + DATABASE, "http://127.0.0.1:9", tmp_path / "store")
     assert printed.split("\n") == ["0", "{'new'}", "ok"]
 
 
@@ -250,10 +250,10 @@ print(first != second)
 
 
 def test_children_do_not_renew_at_the_same_moment(
-    endpoint: Callable[..., Endpoint], run_python: RunPython, tmp_path: Path
+    endpoint: Callable[..., Endpoint], run_new_python: RunPython, tmp_path: Path
 ) -> None:
     """All workers of one master, which share Python's random numbers, would renew together."""
-    printed = run_python(CHANCE.replace("%r", "%a"), endpoint().url, tmp_path)
+    printed = run_new_python(CHANCE.replace("%r", "%a"), endpoint().url, tmp_path)
     assert printed.split("\n") == ["[0, 0]", "True"]
 
 
@@ -332,13 +332,13 @@ if __name__ == "__main__":
 
 
 def test_multiprocessing_spawn_and_forkserver(
-    endpoint: Callable[..., Endpoint], run_python: RunPython, tmp_path: Path
+    endpoint: Callable[..., Endpoint], run_new_python: RunPython, tmp_path: Path
 ) -> None:
     """A child that is started afresh would get no token, or an error that explains nothing."""
     script = tmp_path / "starts.py"
     script.write_text(STARTS)
     code = "import runpy, sys; runpy.run_path(sys.argv.pop(1), run_name='__main__')"
-    printed = run_python(code, script, endpoint().url).split("\n")
+    printed = run_new_python(code, script, endpoint().url).split("\n")
     assert printed[:2] == ["token-2", "token-3"]
     assert "call keyturn.connect in each process" in printed[2]
 
@@ -379,10 +379,10 @@ asyncio.run(flow())
 
 
 def test_no_thread_to_be_had(
-    endpoint: Callable[..., Endpoint], run_python: RunPython, tmp_path: Path
+    endpoint: Callable[..., Endpoint], run_new_python: RunPython, tmp_path: Path
 ) -> None:
     """Where a container or a user may have one thread, no caller would get a token."""
-    printed = run_python(NO_THREADS, endpoint().url, tmp_path).split("\n")
+    printed = run_new_python(NO_THREADS, endpoint().url, tmp_path).split("\n")
     assert printed[:3] == ["no thread", "token-2", "token-3"]
     assert printed[3:5] == ["token-2", "token-4"]
     assert [each[:13] for each in printed[5:]] == ["Bearer token-"] * 2
@@ -405,12 +405,12 @@ EARLY = "import atexit\natexit.register(lambda: ask(1))\n"
 
 @pytest.mark.parametrize("state", ["used", "unused"])
 def test_token_at_the_end_of_the_interpreter(
-    endpoint: Callable[..., Endpoint], run_python: RunPython, tmp_path: Path, state: str
+    endpoint: Callable[..., Endpoint], run_new_python: RunPython, tmp_path: Path, state: str
 ) -> None:
     """Python 3.12 starts no thread then: an application that says goodbye would get no token."""
     server = endpoint()
     # The first is called after keyturn's own function, as it was registered before.
-    assert len(run_python(EARLY + AT_EXIT, server.url, tmp_path, state).split()) == 4
+    assert len(run_new_python(EARLY + AT_EXIT, server.url, tmp_path, state).split()) == 4
     assert server.requests == 4 + (state == "used")
 
 
@@ -430,10 +430,10 @@ farewell = Farewell()
 
 
 def test_token_while_the_interpreter_clears_its_modules(
-    endpoint: Callable[..., Endpoint], run_python: RunPython, tmp_path: Path
+    endpoint: Callable[..., Endpoint], run_new_python: RunPython, tmp_path: Path
 ) -> None:
     """No other thread runs any more: an object that says goodbye would wait for ever."""
-    assert run_python(FINALIZING, endpoint().url, tmp_path) == "token-2"
+    assert run_new_python(FINALIZING, endpoint().url, tmp_path) == "token-2"
 
 
 SUBINTERPRETER = (
@@ -469,10 +469,10 @@ os._exit(0)
 
 
 def test_isolated_subinterpreter(
-    endpoint: Callable[..., Endpoint], run_python: RunPython, tmp_path: Path
+    endpoint: Callable[..., Endpoint], run_new_python: RunPython, tmp_path: Path
 ) -> None:
     """Such an interpreter refuses threads, or some modules: an error would blame the provider."""
-    printed = run_python(SUBINTERPRETER, endpoint().url, tmp_path / "store")
+    printed = run_new_python(SUBINTERPRETER, endpoint().url, tmp_path / "store")
     assert printed.split() == ["token-1", "token-2"]
 
 
@@ -483,7 +483,7 @@ def test_what_cannot_be_imported_is_reported(monkeypatch: pytest.MonkeyPatch) ->
         Transport().send(TokenRequest("x", "https://x.example/token", ()), 1.0)
 
 
-def test_trio_that_cannot_be_imported_is_not_needed(run_python: RunPython) -> None:
+def test_trio_that_cannot_be_imported_is_not_needed(run_new_python: RunPython) -> None:
     """A library that httpcore imports, and that fails under eventlet, would cost every token."""
     code = """
 import sys
@@ -500,7 +500,7 @@ try:
 except errors.EndpointUnavailable as error:
     print("trio" in sys.modules, error.message)
 """
-    assert "False the token endpoint http://127.0.0.1:9/token failed" in run_python(code)
+    assert "False the token endpoint http://127.0.0.1:9/token failed" in run_new_python(code)
 
 
 def test_uwsgi_forks_amid_no_import(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -538,10 +538,10 @@ print("destroyed")
 
 
 def test_subinterpreter_with_threads_can_end(
-    endpoint: Callable[..., Endpoint], run_python: RunPython, tmp_path: Path
+    endpoint: Callable[..., Endpoint], run_new_python: RunPython, tmp_path: Path
 ) -> None:
     """An interpreter that ends while a worker idles would abort the whole process."""
-    assert run_python(ENDED, endpoint().url, tmp_path).split() == ["token-1", "destroyed"]
+    assert run_new_python(ENDED, endpoint().url, tmp_path).split() == ["token-1", "destroyed"]
 
 
 STOPPED = (

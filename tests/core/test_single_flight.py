@@ -565,6 +565,7 @@ def test_eight_processes_make_one_request(
 
 def test_killed_process_blocks_no_other(
     python: Callable[..., subprocess.Popen[str]],
+    new_python: Callable[..., subprocess.Popen[str]],
     run_python: Callable[..., str],
     serve: Callable[..., RawServer],
     tmp_path: Path,
@@ -585,7 +586,7 @@ def test_killed_process_blocks_no_other(
     server = serve(response)
     code = f"{OPEN}\nprint(connection.token().access_token)"
     arguments = (server.url.removesuffix("/token"), tmp_path / "store")
-    victim = python(code, *arguments)
+    victim = new_python(code, *arguments)
     wait_until(lambda: server.received)
     waiter = python(code, *arguments)
     os.kill(victim.pid, signal.SIGKILL)
@@ -677,9 +678,9 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 
 def test_fork_during_an_import_breaks_no_child(
-    serve: Callable[..., RawServer], token_response: bytes, run_python: Callable[..., str]
+    serve: Callable[..., RawServer], token_response: bytes, run_new_python: Callable[..., str]
 ) -> None:
     """A server that forks while its first token is on its way would have broken workers."""
     server = serve(token_response)
 
-    assert run_python(FORK_DURING_IMPORT, server.url) == "0"
+    assert run_new_python(FORK_DURING_IMPORT, server.url) == "0"

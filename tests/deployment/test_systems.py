@@ -85,7 +85,7 @@ for module, names in ((hashlib, ("md5", "sha1", "blake2b", "blake2s")), (_blake2
 def run(
     serve: Callable[..., RawServer],
     token_response: bytes,
-    python: Callable[..., Any],
+    new_python: Callable[..., Any],
     tmp_path: Any,
 ) -> Callable[..., tuple[Any, str, int]]:
     """Give a function that runs code; it returns the result, the log and the token requests."""
@@ -100,7 +100,7 @@ def run(
         server = serve(token_response)
         given = json.dumps([modules, functions, server.url, str(tmp_path / "store")])
         begin = WITHOUT.replace("import logging\n", first + "import logging\n", 1)
-        process = python(begin + code, given, KEYTURN_STORE=None, HOME=str(tmp_path))
+        process = new_python(begin + code, given, KEYTURN_STORE=None, HOME=str(tmp_path))
         output, trouble = process.communicate(timeout=40)
         assert process.returncode == 0, trouble
         return json.loads(output), trouble, len(server.received)

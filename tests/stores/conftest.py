@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -47,11 +46,13 @@ def store(request: pytest.FixtureRequest) -> TokenStore:
 
 
 @pytest.fixture
-def start(spawn: Callable[..., subprocess.Popen[str]]) -> Callable[..., subprocess.Popen[str]]:
+def start(
+    spawn: Callable[..., subprocess.Popen[str]], forking_python: list[object]
+) -> Callable[..., subprocess.Popen[str]]:
     """Give a function that runs Python code in a process of its own, ended with the test."""
 
     def start_process(code: str, *arguments: object) -> subprocess.Popen[str]:
-        return spawn([sys.executable, "-W", "ignore", "-c", code, *arguments])
+        return spawn([*forking_python, "-W", "ignore", "-c", code, *arguments])
 
     return start_process
 

@@ -127,9 +127,9 @@ def test_lock_excludes_processes(start: Start, disk: DiskStore, directory: Path)
         pass
 
 
-def test_killed_holder_frees_its_lock(start: Start, disk: DiskStore, directory: Path) -> None:
+def test_killed_holder_frees_its_lock(new_python: Start, disk: DiskStore, directory: Path) -> None:
     """A worker killed in the middle of a token request would block all others."""
-    holder = hold(start, HOLDER, directory)
+    holder = hold(new_python, HOLDER, directory)
     holder.send_signal(signal.SIGKILL)
     holder.wait()
     with disk.lock("a", 0.05):
@@ -137,10 +137,10 @@ def test_killed_holder_frees_its_lock(start: Start, disk: DiskStore, directory: 
 
 
 def test_child_does_not_keep_the_lock_of_a_killed_parent(
-    start: Start, disk: DiskStore, directory: Path
+    new_python: Start, disk: DiskStore, directory: Path
 ) -> None:
     """A child forked while the lock was held would keep it for as long as it lives."""
-    holder = hold(start, FORKING_HOLDER, directory)
+    holder = hold(new_python, FORKING_HOLDER, directory)
     holder.send_signal(signal.SIGKILL)
     holder.wait()
     with disk.lock("a", 0.05):

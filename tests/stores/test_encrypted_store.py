@@ -310,11 +310,11 @@ def test_token_comes_though_nothing_can_be_decrypted(
     assert not re.search("token-[12]", caplog.text)
 
 
-def test_module_offers_it_and_no_more(run_python: Callable[..., str]) -> None:
+def test_module_offers_it_and_no_more(run_new_python: Callable[..., str]) -> None:
     """All users would pay for an import of cryptography, or a typing slip would go unnoticed."""
     assert stores.EncryptedStore is EncryptedStore
     assert "EncryptedStore" in dir(stores)
     with pytest.raises(AttributeError, match=r"module 'keyturn\.stores' has no attribute 'X'"):
         _ = stores.X
     code = "import sys, keyturn; keyturn.stores.from_url; print('cryptography' in sys.modules)"
-    assert run_python(code, PYTHONPATH=os.environ.get("PYTHONPATH")).strip() == "False"
+    assert run_new_python(code, PYTHONPATH=os.environ.get("PYTHONPATH")).strip() == "False"

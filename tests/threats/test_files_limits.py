@@ -170,12 +170,12 @@ def test_full_disk_costs_a_warning_and_no_token(
 
 
 def test_processes_killed_while_they_write_leave_a_usable_store(
-    python: Python, customer: Customer, tmp_path: Path
+    new_python: Python, customer: Customer, tmp_path: Path
 ) -> None:
     """A worker that the system kills for want of memory would take the store with it."""
     assert customer.token(tmp_path / "store") == "token-1"
     for writes in range(1, 7):
-        process = python(CONNECT + WRITER, tmp_path / "store")
+        process = new_python(CONNECT + WRITER, tmp_path / "store")
         assert process.stdout is not None
         for _ in range(writes):
             assert process.stdout.readline()

@@ -1,0 +1,251 @@
+"""Forks processes that have imported keyturn: most of what a test's process costs are its imports.
+
+The server listens on the socket that is its first argument, and ends with its standard input. A
+request, which `python.py` sends, is a connection that brings three descriptors, a length, and a
+value of `marshal`: directory, environment and arguments. The response is 1, or 0 if only an
+interpreter of its own can do it; then the exit status. A byte that the client sends is a signal for
+the process; the end of the connection kills it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import builtins
+import contextlib
+import gc
+import importlib
+import marshal
+import os
+import pkgutil
+import runpy
+import selectors
+import signal
+import site
+import socket
+import struct
+import sys
+import threading
+import time
+import warnings
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import FrameType
+
+NUMBER = struct.Struct("=i")
+# What a token and a command need.
+PACKAGES = (
+    *("keyturn", "keyturn._cli", "keyturn._common", "keyturn._config", "keyturn._connection"),
+    *("keyturn._http", "keyturn._plugins", "keyturn._providers", "keyturn._tokens"),
+    "keyturn.stores",
+)
+
+
+class Request(NamedTuple):
+    """What a process is started with."""
+
+    directory: str
+    environment: dict[str, str]
+    arguments: list[str]
+    descriptors: list[int]
+
+    def can_be_forked(self) -> bool:
+        """Whether only the interpreter's start would need its own process."""
+        return (
+            self.arguments[:1] in (["-c"], ["-m"]) or self.arguments[:3] == ["-W", "ignore", "-c"]
+        ) and starting(self.environment) == starting(os.environ)
+
+
+def starting(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that Python, and what it is linked with, read when they start."""
+    names = ("PYTHON", "LC_", "LANG", "LD_", "OPENSSL_")
+    return {
+        name: value
+        for name, value in environment.items()
+        if name.startswith(names) and name != "PYTHONPATH"
+    }
+
+
+def receive(connection: socket.socket) -> Request:
+    """Return the request of a connection."""
+    length, descriptors, _, _ = socket.recv_fds(connection, NUMBER.size, 3)
+    missing, data = NUMBER.unpack(length)[0], b""
+    while missing and (more := connection.recv(missing)):
+        data += more
+        missing -= len(more)
+    directory, environment, arguments = marshal.loads(data)  # noqa: S302 - what our client sent
+    return Request(directory, environment, list(arguments), descriptors)
+
+
+def wake(_: int, __: FrameType | None) -> None:
+    """Have a signal that is otherwise ignored interrupt a wait."""
+
+
+class Server:
+    """Forks a process for each connection, and reports its end."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self._listener = listener
+        self._children: dict[int, socket.socket] = {}
+        self._selector = selectors.DefaultSelector()
+        self._woken, self._wakes = socket.socketpair()
+        for each in (self._woken, self._wakes):
+            each.setblocking(False)  # noqa: FBT003 - its only argument
+        self._selector.register(0, selectors.EVENT_READ, self._end)
+        self._selector.register(listener, selectors.EVENT_READ, self._accept)
+        self._selector.register(self._woken, selectors.EVENT_READ, self._reap)
+        signal.set_wakeup_fd(self._wakes.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, wake)
+
+    def run(self) -> Request:
+        """Serve until the end; return in each child, with its request."""
+        while True:
+            for key, _ in self._selector.select():
+                if request := key.data():
+                    return request  # type: ignore[no-any-return]
+
+    def _end(self) -> None:
+        for process in self._children:
+            os.kill(process, signal.SIGKILL)
+        sys.exit()
+
+    def _accept(self) -> Request | None:
+        connection, _ = self._listener.accept()
+        try:
+            request = receive(connection)
+        except (ConnectionError, struct.error):  # it was killed before it had sent all
+            connection.close()
+            return None
+        process = os.fork() if request.can_be_forked() else None
+        if process == 0:
+            self._leave()
+            connection.close()
+            return request
+        for each in request.descriptors:
+            os.close(each)
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(bytes([bool(process)]))
+        if process:
+            self._children[process] = connection
+            self._selector.register(connection, selectors.EVENT_READ, lambda: self._signal(process))
+        else:
+            connection.close()
+        return None
+
+    def _leave(self) -> None:
+        """Close in a child what is the server's."""
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        self._selector.close()
+        for each in (self._listener, self._woken, self._wakes, *self._children.values()):
+            each.close()
+
+    def _signal(self, process: int) -> None:
+        if process not in self._children:  # it has ended meanwhile
+            return
+        connection = self._children[process]
+        number = b""
+        with contextlib.suppress(ConnectionError):
+            number = connection.recv(1)
+        if not number:
+            self._selector.unregister(connection)
+        os.kill(process, number[0] if number else signal.SIGKILL)
+
+    def _reap(self) -> None:
+        self._woken.recv(4096)
+        for process in list(self._children):
+            ended, status = os.waitpid(process, os.WNOHANG)
+            if ended:
+                connection = self._children.pop(process)
+                with contextlib.suppress(KeyError):
+                    self._selector.unregister(connection)
+                with contextlib.suppress(ConnectionError):
+                    connection.sendall(NUMBER.pack(status))
+                connection.close()
+
+
+def become(request: Request, path: list[str]) -> None:
+    """Give a child what a process is started with, whatever the server has."""
+    os.setsid()
+    os.chdir(request.directory)
+    for number, descriptor in enumerate(request.descriptors):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    os.environ.clear()
+    os.environ.update(request.environment)
+    time.tzset()
+    sys.stdout.reconfigure(line_buffering=sys.stdout.isatty())  # type: ignore[union-attr]
+    extra = os.environ.get("PYTHONPATH")
+    sys.path[:] = [*(extra.split(os.pathsep) if extra else ()), *path]
+    sys.path_importer_cache.clear()
+    importlib.invalidate_caches()
+    site.execsitecustomize()
+
+
+def execute(arguments: list[str]) -> None:
+    """Run code or a module, as Python would."""
+    if arguments[0] == "-W":
+        sys.warnoptions[:] = [arguments[1]]
+        warnings.simplefilter("ignore")
+        del arguments[:2]
+    kind, code, *rest = arguments
+    sys.argv[:] = [kind, *rest]
+    main = sys.modules["__main__"] = ModuleType("__main__")
+    vars(main)["__builtins__"] = builtins
+    sys.path.insert(0, "" if kind == "-c" else str(Path.cwd()))
+    if kind == "-c":
+        exec(compile(code, "<string>", "exec"), vars(main))  # noqa: S102 - a test's code
+    else:
+        runpy.run_module(code, run_name="__main__", alter_sys=True)
+
+
+def status(arguments: list[str]) -> int:
+    """Run code or a module; return the process's exit status."""
+    try:
+        execute(arguments)
+    except SystemExit as error:
+        if error.code is None or isinstance(error.code, int):
+            return error.code or 0
+        sys.stderr.write(f"{error.code}\n")
+    except BaseException as error:  # noqa: BLE001 - it is shown, as Python does
+        own = error.__traceback__ and error.__traceback__.tb_next
+        sys.excepthook(type(error), error.with_traceback(own and own.tb_next), own)
+        if isinstance(error, KeyboardInterrupt):
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGINT)
+    else:
+        return 0
+    return 1
+
+
+def end(number: int) -> None:
+    """End as Python does, but leave what was imported in memory: most of it is the server's."""
+    threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001 - as multiprocessing does
+    atexit._run_exitfuncs()  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - the only way
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(number)
+
+
+def main() -> None:
+    """Import, serve, and run in each child what was requested."""
+    own = 1 + len(os.environ["PYTHONPATH"].split(os.pathsep))
+    path = sys.path[own:]
+    for name in PACKAGES:
+        package = importlib.import_module(name)
+        for module in pkgutil.iter_modules(package.__path__, f"{name}."):
+            if not module.ispkg and not module.name.endswith("__"):
+                importlib.import_module(module.name)
+    gc.collect()
+    gc.freeze()
+    request = Server(socket.socket(fileno=int(sys.argv[1]))).run()
+    become(request, path)
+    end(status(request.arguments))
+
+
+if __name__ == "__main__":
+    main()
