@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -97,14 +98,24 @@ def pages() -> list[Page]:
     return all_pages()
 
 
+@pytest.fixture(scope="session")
+def commands(forking_python: list[object], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory of keyturn's command, as a process that is forked from one that imported it."""
+    directory = tmp_path_factory.mktemp("commands")
+    command = shlex.join(map(str, [*forking_python, "-m", "keyturn"]))
+    (directory / "keyturn").write_text(f'#!/bin/sh\nexec {command} "$@"\n', encoding="utf-8")
+    (directory / "keyturn").chmod(0o700)
+    return directory
+
+
 @pytest.fixture(autouse=True)
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def place(commands: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty working directory, home and environment; plugins written there can be imported."""
     for name in [name for name in os.environ if name.startswith("KEYTURN_")]:
         monkeypatch.delenv(name)
     for name in ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
         monkeypatch.setenv(name, str(tmp_path / name.lower()))
-    monkeypatch.setenv("PATH", f"{TOOLS}:{Path(sys.executable).parent}", prepend=":")
+    monkeypatch.setenv("PATH", f"{commands}:{TOOLS}:{Path(sys.executable).parent}", prepend=":")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
     # pytest as a reader has it: without the plugins of these tests, which take half of its time.
     monkeypatch.setenv("PYTEST_ADDOPTS", "--disable-plugin-autoload -pkeyturn")
