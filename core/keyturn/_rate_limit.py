@@ -10,6 +10,7 @@ from typing import NamedTuple
 import attrs
 
 from keyturn._clock import MAX_TIME
+from keyturn._common.names import shown
 
 # The format of an entry; one of another format is a miss.
 _VERSION = 2
@@ -25,7 +26,7 @@ _PER_MINUTE = {"s": 60.0, "min": 1.0, "h": 1 / 60}
 _TEXT_REGEX = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)/(s|min|h)(?: burst ([0-9]{1,9}))?")
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class RateLimit:
     """How many token requests a token endpoint's host allows.
 
@@ -36,6 +37,8 @@ class RateLimit:
 
     per_minute: float
     burst: int
+
+    __repr__ = shown
 
     @property
     def period(self) -> float:

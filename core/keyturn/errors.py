@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from keyturn._common.names import escaped
+from keyturn._common.names import escaped, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Problem:
     """One mistake in settings, options or a configuration file; its `str` is "path: message".
 
@@ -28,6 +28,8 @@ class Problem:
 
     path: str = attrs.field(converter=escaped)
     message: str = attrs.field(converter=escaped)
+
+    __repr__ = shown
 
     def __str__(self) -> str:
         return f"{self.path}: {self.message}" if self.path else self.message

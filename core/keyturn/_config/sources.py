@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import os
-import selectors
 import stat
 import sys
 import threading
@@ -187,6 +186,8 @@ def _printed(process: subprocess.Popen[bytes], end: float) -> bytes:
     Raises:
         TimeoutError: It has not ended in time.
     """
+    import selectors
+
     if process.stdout is None or sys.platform == "win32":  # pragma: no cover - it has no such wait
         return process.communicate(timeout=max(0.0, end - time.monotonic()))[0]
     printed, output = bytearray(), process.stdout.fileno()

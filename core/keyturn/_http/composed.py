@@ -14,6 +14,7 @@ import attrs
 
 from keyturn import errors
 from keyturn._clock import SYSTEM
+from keyturn._common.names import shown
 from keyturn._http.values import (
     DynamicValue,
     StructuredValue,
@@ -55,7 +56,7 @@ def encoded(text: str, encoding: Encoding) -> str:
     return _ENCODERS[encoding](to_bytes(text))
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class Composed(DynamicValue):
     """A string of several parts, with an encoding or a digest.
 
@@ -72,6 +73,8 @@ class Composed(DynamicValue):
     digest: Digest = ""
     hmac_key: Value | None = None
     encoding: Encoding = ""
+
+    __repr__ = shown
 
     def value(self, now: float) -> str:
         return self.make(now, {})
@@ -121,7 +124,7 @@ def target_of(url: str) -> str:
     return f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class RequestPart(DynamicValue):
     """A part of the request that the value is sent in, for signatures; in headers only.
 
@@ -130,6 +133,8 @@ class RequestPart(DynamicValue):
     """
 
     part: Literal["method", "url", "path", "query", "target", "body"]
+
+    __repr__ = shown
 
     def value(self, now: float) -> str:
         raise errors.ConfigurationError(
@@ -157,7 +162,7 @@ class RequestPart(DynamicValue):
         return (self.part,)
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Json(StructuredValue):
     """A JSON value whose strings may be secrets or dynamic values.
 
@@ -166,6 +171,8 @@ class Json(StructuredValue):
     """
 
     tree: Any = attrs.field(repr=False)
+
+    __repr__ = shown
 
     def value(self, now: float) -> str:
         return json.dumps(self.content(lambda each: reveal(each, now)), separators=(",", ":"))
@@ -184,7 +191,7 @@ class Json(StructuredValue):
         return [each for value in _leaves(self.tree) for each in secrets_in(value)]
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class JsonNumber(StructuredValue):
     """A value that is made when it is sent, as a number of JSON if it has the form of an integer.
 
@@ -193,6 +200,8 @@ class JsonNumber(StructuredValue):
     """
 
     made_of: Value = attrs.field(repr=False)
+
+    __repr__ = shown
 
     def value(self, now: float) -> str:
         return reveal(self.made_of, now)

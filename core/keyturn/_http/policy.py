@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from keyturn import errors
-from keyturn._http.addresses import AddressKind, address_kind, literal_address
+from keyturn._common.names import shown
 from keyturn._http.urls import domain_problem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from keyturn._http.addresses import AddressKind
 
 _LOOPBACK_NAMES = ("localhost",)
 # RFC 6762, ICANN's resolution 2024.07.29.06, RFC 8375: names of local networks.
@@ -23,7 +25,12 @@ def _lower(value: Sequence[str] | None) -> Any:
     return tuple(each.lower() for each in value or ()) if is_list else value
 
 
-@attrs.frozen(kw_only=True)
+def restricts_addresses(policy: NetworkPolicy) -> bool:
+    """Return whether there are addresses that a policy does not let be reached."""
+    return not (policy.private_addresses and policy.loopback)
+
+
+@attrs.frozen(kw_only=True, repr=False)
 class NetworkPolicy:
     """What a connection's settings may name, and which hosts the connection may reach.
 
@@ -60,6 +67,8 @@ class NetworkPolicy:
     address_settings: bool = False
     file_settings: bool = False
 
+    __repr__ = shown
+
     def __attrs_post_init__(self) -> None:
         values = attrs.asdict(self, recurse=False)
         mistakes = [_domains_problem(values.pop("domains"))]
@@ -73,6 +82,9 @@ class NetworkPolicy:
             raise errors.ConfigurationError(
                 f"NetworkPolicy has {len(problems)} mistake(s):", problems=problems
             )
+        if self.domains is not None or restricts_addresses(self):
+            # Here and not at the first check, beside which another thread may fork.
+            import keyturn._http.addresses  # noqa: F401 - for `host_problem`
 
 
 def _domains_problem(domains: Any) -> errors.Problem | None:
@@ -93,11 +105,6 @@ PERMISSIVE = NetworkPolicy(
     private_addresses=True, loopback=True, address_settings=True, file_settings=True
 )
 """Everything is reachable: for settings that the application's own developer wrote."""
-
-
-def restricts_addresses(policy: NetworkPolicy) -> bool:
-    """Return whether there are addresses that a policy does not let be reached."""
-    return not (policy.private_addresses and policy.loopback)
 
 
 def check_host(policy: NetworkPolicy, host: str, endpoint: str) -> None:
@@ -130,6 +137,8 @@ def host_problem(policy: NetworkPolicy, host: str) -> str | None:
     """
     if policy.domains is None and not restricts_addresses(policy):
         return None
+    from keyturn._http.addresses import literal_address
+
     name = host.lower().removesuffix(".")
     try:
         address = literal_address(name)
@@ -155,6 +164,8 @@ def address_problem(policy: NetworkPolicy, address: str, verb: str = "resolves t
     Returns:
         None, or what follows the host in a message, such as "resolves to a loopback address, …".
     """
+    from keyturn._http.addresses import address_kind
+
     return _problem(policy, address_kind(address), verb)
 
 

@@ -14,6 +14,7 @@ import attrs
 
 from keyturn import errors
 from keyturn._clock import SYSTEM
+from keyturn._common.names import shown
 from keyturn._http.composed import NAMED, Json, make, surrogate_error, to_bytes
 from keyturn._http.values import DynamicValue, StructuredValue, Value, fingerprint_parts
 from keyturn._secret import Secret
@@ -36,7 +37,7 @@ _HEADERS: dict[str, dict[str, str]] = {
 _KEPT = 32
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class ClientCertificate:
     """What the client shows when the TLS connection is made (RFC 8705).
 
@@ -51,6 +52,8 @@ class ClientCertificate:
     certificate: str | Secret
     key: str | Secret | None = None
     password: Secret | None = None
+
+    __repr__ = shown
 
 
 @attrs.frozen(repr=False)

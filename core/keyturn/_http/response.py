@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Never
 import attrs
 
 from keyturn import errors
+from keyturn._common.names import shown
 from keyturn._common.redaction import Redaction
 from keyturn._http.error_codes import OAUTH_CODES, RATE_CODES, is_unavailable, kind_and_hint
 from keyturn._rate_limit import whole_seconds
@@ -31,7 +32,7 @@ DEFAULT_RETRY_AFTER = 20.0
 _JSON_TYPE_REGEX = re.compile(r"\s*application/(?:[\w.+-]+\+)?json\s*(?:;|$)", re.IGNORECASE)
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Response:
     """The response of a token endpoint or an API.
 
@@ -46,6 +47,8 @@ class Response:
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     body: bytes = attrs.field(default=b"", repr=False)
     sent_at: float = 0.0
+
+    __repr__ = shown
 
     def json(self) -> Any:
         """Return the body's JSON value, read strictly (RFC 8259), or None when it is not JSON.
@@ -88,7 +91,7 @@ def json_of(body: bytes, encoding: str = "utf-8") -> Any:
         return None
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class OAuthError:
     """The error in a response of an authorization server (RFC 6749 section 5.2).
 
@@ -104,6 +107,8 @@ class OAuthError:
     description: str = attrs.field(default="", repr=False)
     server_fault: bool = False
     client_fault: bool = attrs.field(default=False, eq=False)
+
+    __repr__ = shown
 
 
 # The form of the codes of RFC 6749 section 5.2, and of its extensions.

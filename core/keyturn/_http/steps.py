@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from keyturn._common.names import shown
 from keyturn._http.values import DynamicValue
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ STEP_NAMES = ("discovery", "previous")
 _ADDRESS_REGEX = re.compile(r"\{(discovery|previous)\.([^{}\[\]|:!]+)\}")
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class StepValue(DynamicValue):
     """A value in the response of an earlier step; it is replaced when the request is sent.
 
@@ -37,6 +38,8 @@ class StepValue(DynamicValue):
     step: str
     path: str
     rest: str = ""
+
+    __repr__ = shown
 
     def value(self, now: float) -> str:
         return f"{{{self.step}.{self.path}}}{self.rest}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from keyturn._common.names import shown
 from keyturn._http.values import DynamicValue
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def timezone_problem(name: str) -> str | None:
     return None
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Time(DynamicValue):
     """The time at which a request is sent, or one at a distance from it.
 
@@ -52,6 +53,8 @@ class Time(DynamicValue):
     form: str
     offset: float = 0.0
     zone: str = "UTC"
+
+    __repr__ = shown
 
     def value(self, now: float) -> str:
         import datetime as dt  # few providers need it

@@ -20,7 +20,7 @@ _URL_REGEX = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
-_LOOPBACK_PATTERN = rf"localhost|\[::1\]|127(?:\.{_OCTET}){{3}}"
+_ADDRESS_PATTERN = rf"(?:{_OCTET}(?:\.(?!\Z)|\Z)){{4}}"
 # Some parsers read 127.1, 0x7f.1 or 2130706433 as an IPv4 address, others look the name up.
 _NUMBER_PATTERN = r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)"
 _MAX_HOST = 253
@@ -90,11 +90,11 @@ def url_problem(value: str) -> str | None:
         return "must be a URL such as https://shop.example/path, without user, query or fragment"
     if len(match["host"]) > _MAX_HOST or int(match["port"] or 0) > 65535:
         return "must have a host of at most 253 characters and a port of at most 65535"
-    if re.fullmatch(_NUMBER_PATTERN, match["host"], re.IGNORECASE) and not re.fullmatch(
-        rf"{_OCTET}(?:\.{_OCTET}){{3}}", match["host"]
-    ):
+    host = match["host"].lower()
+    is_number = re.fullmatch(_NUMBER_PATTERN, host)
+    if is_number and not re.fullmatch(_ADDRESS_PATTERN, host):
         return "must have a name as its host, or an IPv4 address of four decimal numbers up to 255"
-    is_loopback = re.fullmatch(_LOOPBACK_PATTERN, match["host"].lower())
+    is_loopback = host in {"localhost", "[::1]"} or (is_number and host.startswith("127."))
     if match["scheme"].lower() != "https" and not is_loopback:
         return "must begin with https:// (http:// is for loopback addresses only)"
     segments = match["path"].lower().replace("%2e", ".").split("/")

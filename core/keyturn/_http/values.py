@@ -16,6 +16,7 @@ import attrs
 
 from keyturn import errors
 from keyturn._clock import SYSTEM
+from keyturn._common.names import shown
 from keyturn._common.once import importing
 from keyturn._common.redaction import Redaction
 from keyturn._common.system_errors import advice, system_failure
@@ -81,7 +82,7 @@ class RandomId(DynamicValue):
         return ()  # a UUID is made of nothing that stays the same
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class BasicCredentials(DynamicValue):
     """The `Authorization` header of HTTP Basic (RFC 7617).
 
@@ -94,6 +95,8 @@ class BasicCredentials(DynamicValue):
     client_id: str
     client_secret: Secret
     form_encoded: bool = True
+
+    __repr__ = shown
 
     def value(self, now: float) -> str:
         return f"Basic {self._pair()}"
@@ -110,7 +113,7 @@ class BasicCredentials(DynamicValue):
         return base64.b64encode(pair.encode()).decode()
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class ClientAssertion(DynamicValue):
     """A JWT that proves who the client is (RFC 7523), with a `jti` that is never used twice.
 
@@ -130,6 +133,8 @@ class ClientAssertion(DynamicValue):
     algorithm: str = "RS256"
     claims: Mapping[str, Value] = attrs.field(factory=dict, repr=False)
     lifetime: float = 300.0
+
+    __repr__ = shown
 
     def value(self, now: float) -> str:
         """Return the signed JWT, whose `iat` is now.

@@ -9,7 +9,7 @@ from typing import Literal, Self
 
 import attrs
 
-from keyturn._common.names import escaped
+from keyturn._common.names import escaped, shown
 from keyturn._plugins.loading import call_plugins
 
 Kind = Literal["token_request", "store_outage", "renewal_failure"]
@@ -42,7 +42,7 @@ for _name in (
     logging.getLogger(_name).addFilter(_escape)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class Event:
     """One thing that happened; it holds no secret.
 
@@ -77,6 +77,8 @@ class Event:
     at: float = 0.0
     method: str | None = None
     url: str | None = None
+
+    __repr__ = shown
 
     def __deepcopy__(self, _: object) -> Self:
         return self  # strings and numbers, which no plugin can change for the next

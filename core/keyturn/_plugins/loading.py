@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 
 from keyturn import errors
-from keyturn._common.names import did_you_mean, escaped
+from keyturn._common.names import did_you_mean, escaped, shown
 from keyturn._common.once import cached_once
 from keyturn._common.system_errors import advice as system_advice
 from keyturn._common.system_errors import system_failure
@@ -41,7 +41,7 @@ T = TypeVar("T")
 _logger = logging.getLogger("keyturn.plugins")
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class ProviderInfo:
     """What is known of an installed provider without importing it.
 
@@ -54,6 +54,8 @@ class ProviderInfo:
     name: str
     distribution: str
     version: str
+
+    __repr__ = shown
 
 
 def providers() -> list[ProviderInfo]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import calendar
 import functools
 import re
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -212,6 +211,8 @@ def _by_pattern(value: str, pattern: str) -> float | None:
 
 def _epoch(moment: dt.datetime) -> float:
     """Return a time in epoch seconds; one without an offset is in UTC."""
+    import calendar  # as above
+
     offset = moment.utcoffset()
     seconds = calendar.timegm(moment.timetuple()) + moment.microsecond / 1e6
     return seconds - (offset.total_seconds() if offset else 0.0)

@@ -93,7 +93,7 @@ def text_check(
     *, pattern: str | None, form: str | None, least: int | None, most: int | None
 ) -> Check | None:
     """Return the check of a string's pattern, format and length, or None without any of them."""
-    rules = [one_line]
+    rules: list[Check] = [one_line]
     if least is not None or most is not None:
         rules.append(_length(least or 0, most))
     if form is not None:

@@ -44,7 +44,7 @@ def _rate_limit(given: RateLimit | str | None) -> Any:
     return (parse_rate_limit(given) if isinstance(given, str) else given) or given
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class Options:
     """How a connection behaves, whatever its provider.
 

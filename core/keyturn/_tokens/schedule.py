@@ -44,7 +44,7 @@ def share(lane: Lane, since_response: float, *, is_pressed: bool) -> int:
     return _LARGE_SHARE if is_recent and not is_pressed else _SHARE
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class _Host:
     name: str
     lane: Lane

@@ -41,7 +41,7 @@ class Postponed(Exception):
     """The host has not responded, and the worker is needed for others: try again later."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Progress:
     """How far work has come, for those who wait for it.
 

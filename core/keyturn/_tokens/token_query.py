@@ -14,7 +14,7 @@ from keyturn._tokens.single_flight import Progress
 from keyturn._tokens.snapshot import TokenSnapshot
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class TokenQuery:
     """Which token is wanted.
 

@@ -27,7 +27,7 @@ LARGEST_SIZE = 300
 _IDLE_SECONDS = 10.0
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class _Seat:
     """Where a worker waits for its next task."""
 
