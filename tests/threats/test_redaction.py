@@ -6,6 +6,7 @@ import base64
 import contextlib
 import hashlib
 import hmac
+import html
 import json
 import logging
 import traceback
@@ -65,6 +66,20 @@ def test_any_secret_is_hidden_in_any_two_encodings(
 
     assert secret not in shown.replace(around, "") or secret in MASK
     assert MASK in shown or secret.strip() == "" or not secret.isprintable()
+
+
+@pytest.mark.parametrize(
+    "encode",
+    [html.escape, lambda text: json.dumps(text)[1:-1], lambda text: text.replace("/", "\\/"), repr],
+)
+@pytest.mark.parametrize("secret", ["s3cr+t/%25&=é", r"s3cr/%2f\u0041<é", "a/&amp;é'%41%42\\"])
+def test_secret_that_looks_escaped_is_hidden_when_it_is_escaped(
+    secret: str, encode: Callable[[str], str]
+) -> None:
+    """Decoding what a server quotes would change the secret itself, which would not be found."""
+    quoted = encode(secret)
+
+    assert quoted not in Redaction([keyturn.Secret(secret)]).text(f"bad <{quoted}> here")
 
 
 def test_part_of_a_long_secret_is_hidden() -> None:

@@ -49,6 +49,7 @@ _PUBLIC = (
     r"|(?:access|refresh|id)_token|token_type|expires_in|error_(?:description|uri)|created_at"
     r"|private_key_jwt|tls_client_auth|\[hidden\]"
 )
+_ESCAPE_REGEX = re.compile(r"%[0-9A-Fa-fu]|\\|&#?\w+;")
 # Case makes no difference, and a form has `+` for a space.
 _FOLDED = {each: each + 32 for each in range(ord("A"), ord("Z") + 1)} | {ord("+"): " "}
 
@@ -69,7 +70,7 @@ class Redaction:
         words = "|".join(map(re.escape, sorted(short, key=len, reverse=True)))
         self._words = re.compile(rf"(?<!\w)(?<!\w')(?:{words})(?!\w)") if words else None
         # As Base64 and hexadecimal digits give them, characters are bytes.
-        forms = {f for each in bare for f in (each, each[::-1], _as_bytes(each))}
+        forms = {f for each in bare for f in (each, each[::-1], _as_bytes(each), *_unescaped(each))}
         folded = {each.translate(_FOLDED) for each in forms if len(each) >= _SHORT}
         self._least = min([*map(len, folded), _PART]) if folded else 0
         self._whole = {each for each in folded if whole or len(each) <= _PART}
@@ -176,6 +177,18 @@ def _parts(bare: str) -> set[str]:
     if scheme.isalpha() and len(rest) >= _PART:
         parts.add(rest)
     return parts - {""}
+
+
+def _unescaped(bare: str) -> list[str]:
+    """Return what decoding makes of a secret that looks as if it had escapes, such as `%25`."""
+    if not _ESCAPE_REGEX.search(bare):
+        return []
+    with importing:
+        from keyturn._common.encodings import views
+
+    # A backslash at its end takes what follows with it.
+    made = {view.text.rstrip("\\") for view in views(bare, 0)}
+    return [*made, *map(_as_bytes, made)]
 
 
 def _short_forms(bare: str) -> tuple[str, str]:
