@@ -156,6 +156,9 @@ TRANSIENT: list[tuple[int, object, str, dict[str, str], type[errors.KeyturnError
     (400, {"error": "slow_down"}, JSON, {}, errors.RateLimited),
     (403, {"error": "rate_limit_exceeded"}, TEXT, {"retry-after": "7"}, errors.RateLimited),
     (429, {"error": "invalid_client"}, JSON, {}, errors.RateLimited),
+    (401, {"error": "SERVER_ERROR"}, JSON, {}, errors.EndpointUnavailable),
+    (401, {"error": "overloaded"}, JSON, {}, errors.EndpointUnavailable),
+    (401, {"error": "Throttled"}, JSON, {}, errors.RateLimited),
 ]
 
 

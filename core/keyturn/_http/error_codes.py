@@ -26,9 +26,25 @@ UNAVAILABLE_CODES = frozenset(
         "internal_server_error",
         "gateway_timeout",
         "request_timeout",
+        "timeout",
+        "unavailable",
+        "backend_error",
+        "overloaded",
+        "busy",
+        "server_busy",
     }
 )
-RATE_CODES = frozenset({"slow_down", "too_many_requests", "rate_limited", "rate_limit_exceeded"})
+RATE_CODES = frozenset(
+    {
+        "slow_down",
+        "too_many_requests",
+        "rate_limited",
+        "rate_limit_exceeded",
+        "request_limit_exceeded",
+        "throttled",
+        "throttling",
+    }
+)
 # Request Timeout and Too Early (RFC 9110 section 15.5.9, RFC 8470 section 5.2).
 _TRANSIENT_STATUSES = frozenset({408, 425})
 # What a 401 does not make a matter of the credentials.

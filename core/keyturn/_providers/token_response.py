@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from keyturn._providers.data import TokenResponseMapping
 
+_USUAL_CODES = OAUTH_CODES | UNAVAILABLE_CODES | RATE_CODES
 # Levels of a response's other fields that are kept.
 _MAX_DEPTH = 32
 _DEFAULT_LIFETIME_FIELD = "expires_in"
@@ -47,9 +48,11 @@ def read_error(response: Response, mapping: TokenResponseMapping) -> OAuthError 
     if found in (None, "", 0, "0", False, [], {}):
         return None
     named = str(found) if isinstance(found, (str, int)) else ""
-    code = mapping.error_codes.get(named, named)
     if named in mapping.success_codes:
         return None
+    # Some platforms write the usual codes in upper case.
+    usual = named.lower() if named.lower() in _USUAL_CODES else named
+    code = mapping.error_codes.get(named, usual)
     description = field_of(content, mapping.error_description_field)
     if not isinstance(description, str):
         description = ""
