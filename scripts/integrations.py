@@ -17,32 +17,31 @@ CLIENT_RESULTS = sorted((RESULTS / "clients").glob("*.json"))
 INTRODUCTION = """# Platforms that keyturn runs in
 
 Each row is from a run of `make test-platforms`. The platform, in its own environment, calls the
-emulator's API with a connection of keyturn. In mid-run, the API revokes all tokens. kubectl calls a
-server of the test, which asks the emulator about each token.
+emulator's API with a keyturn connection. During the run, the API revokes all tokens. kubectl calls
+a test server, which checks each token with the emulator.
 
-- **lines**: how many lines of your code or configuration exist for keyturn alone. Imports are not
-  counted.
-- **401 healed**: whether no caller saw a 401 after the revocation.
-- **parallel**: how many workers called the API at the same time. After the revocation, they caused
-  one token request.
-- **secrets**: where the secret is kept, and what was searched for the secret and the tokens. Each
-  search first finds a secret that was planted there.
+- **lines**: the number of lines of code or configuration that keyturn needs, without imports.
+- **401 hidden**: whether no caller saw a 401 after the revocation.
+- **parallel**: the number of workers that called the API at the same time. After the revocation,
+  they caused one token request.
+- **secrets**: the location of the secret, and the outputs that the test searched for the secret and
+  the tokens. To check the search, the test first finds a secret that it planted.
 """
 CLIENTS = """
 ## Clients that get tokens from the emulator
 
 Each row is from a run of `make test-platforms PLATFORMS=vendors`. The client, without keyturn, gets
-a token of each account from [the emulator](../how-to/test.md), and calls the API with it. It also
+a token for each account from [the emulator](../how-to/test.md), and calls the API with it. It also
 sends a wrong secret. It connects to no other host.
 
-- **accounts**: the providers, and the kinds of client that the emulator has for them.
-- **metadata**: the providers whose metadata configure the client. Norce's are found by the issuer
-  alone; the client has the address of OroCommerce's.
+- **accounts**: the providers, and the emulator's kinds of client for them.
+- **metadata**: the providers whose metadata configure the client. The client finds Norce's metadata
+  by the issuer only; it is given the address of OroCommerce's.
 - **keys**: the providers whose published keys verify the token in this run.
-- **wrong secret**: whether the client shows the words of the provider's error response.
+- **wrong secret**: whether the client shows the message of the provider's error response.
 """
 CLIENTS_HEAD = ("client", "version", "accounts", "metadata", "keys", "wrong secret")
-HEAD = ("platform", "version", "extension point", "lines", "401 healed", "parallel", "secrets")
+HEAD = ("platform", "version", "extension point", "lines", "401 hidden", "parallel", "secrets")
 NOT_INSTALLED: dict[str, str] = {
     "Bazel": "credential helpers need Bazel 7; Debian 12 has 4.2.3, npm has 2.1.0, and PyPI has "
     "none. Tests run `keyturn token --format credential-helper` with the requests and responses of "

@@ -39,7 +39,7 @@ class CommerceLayerSettings(keyturn.plugins.ClientSettings):
     )
     organization: str | None = keyturn.plugins.label(
         "Organization",
-        "The organization's slug; by default it is read from the token.",
+        "The organization's slug; by default keyturn reads it from the token.",
         default=None,
     )
     market: str | None = keyturn.plugins.setting(
@@ -73,17 +73,17 @@ class CommerceLayerSettings(keyturn.plugins.ClientSettings):
     )
     lifetime: int | None = keyturn.plugins.setting(
         "Lifetime",
-        "The token lifetime in seconds that was set for these credentials, if one was set.",
+        "The token lifetime in seconds, if a custom one is set for these credentials.",
         default=None,
         check=keyturn.plugins.between(_MIN_LIFETIME, _MAX_LIFETIME, unit="seconds"),
     )
     require_market: bool = keyturn.plugins.setting(
         "Require a market",
-        "Whether a sales channel without a market is refused; otherwise it is a warning.",
+        "Whether a sales channel without a market is an error; otherwise keyturn logs a warning.",
         default=False,
     )
     domain: str = keyturn.plugins.domain(
-        "Domain", "Where Commerce Layer is.", default="commercelayer.io"
+        "Domain", "The domain of Commerce Layer.", default="commercelayer.io"
     )
 
     rules = (
@@ -152,7 +152,7 @@ class CommerceLayer(keyturn.plugins.Provider[CommerceLayerSettings]):
     revocation_url = "https://auth.{domain}/oauth/revoke"
     body_format = "json"
     api_headers = {"Accept": "application/vnd.api+json"}
-    # 30 in any minute are allowed: burst and refill together stay below that.
+    # The server allows 30 in any minute: burst plus refill must not exceed that.
     rate_limit = keyturn.plugins.RateLimit(per_minute=18, burst=12)
     # The server issues a new token only in the last 15 minutes of the old (comment in js-auth).
     max_margin = 900.0
@@ -162,13 +162,13 @@ class CommerceLayer(keyturn.plugins.Provider[CommerceLayerSettings]):
         return tuple(map(str, settings.typed_scope().selectors))
 
     def assumed_lifetime(self, settings: CommerceLayerSettings) -> float:
-        """Return the lifetime set for the credentials, else the documented one of their kind."""
+        """Return the lifetime set for the credentials, else the documented one for their kind."""
         return float(settings.lifetime or _DEFAULT_LIFETIMES[settings.kind])
 
     def read_error(
         self, settings: CommerceLayerSettings, response: Response
     ) -> keyturn.plugins.OAuthError | None:
-        """Return the error; Commerce Layer's `errors` hold the OAuth code as `title`."""
+        """Return the error; Commerce Layer's `errors` contain the OAuth code as `title`."""
         error = _first_error(response)
         if error is None:
             return super().read_error(settings, response)
@@ -180,14 +180,14 @@ class CommerceLayer(keyturn.plugins.Provider[CommerceLayerSettings]):
         )
 
     def api_url_for(self, settings: CommerceLayerSettings, token: Token | None) -> str | None:
-        """Return the organization's API; the token may name the organization, never the domain."""
+        """Return the organization's API; the token may set the organization, never the domain."""
         organization = settings.organization or _organization(token)
         if settings.api_url or organization is None:
             return settings.api_url
         return f"https://{organization}.{settings.domain}/api"
 
     def token_rejected(self, settings: CommerceLayerSettings, response: Response) -> bool:
-        """Return whether the error is not `UNAUTHORIZED`, a permission that no new token gives."""
+        """Return whether the error is not `UNAUTHORIZED`, a missing permission."""
         del settings
         error = _first_error(response) or {}
         return error.get("code") != "UNAUTHORIZED"
@@ -195,7 +195,7 @@ class CommerceLayer(keyturn.plugins.Provider[CommerceLayerSettings]):
     def warnings(self, settings: CommerceLayerSettings) -> Iterable[str]:
         """Return a warning about a sales channel without a market."""
         if settings.lacks_market():
-            yield "a sales channel is documented to need a market in scope; set market"
+            yield "Commerce Layer documents that a sales channel needs a market; set market"
 
 
 def _first_error(response: Response) -> dict[str, Any] | None:

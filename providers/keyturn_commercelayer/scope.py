@@ -60,7 +60,7 @@ class Selector:
 
 @attrs.frozen
 class Scope:
-    """What a token is for: nothing in particular, or some markets, stock locations and stores.
+    """The scope of a token: empty, or some markets, stock locations and stores.
 
     Args:
         selectors: The selected resources, in the order in which they are sent.

@@ -1,4 +1,4 @@
-"""Any platform: the provider `generic`, described by the settings of the connection itself."""
+"""Any platform: the provider `generic`, which the settings of a connection describe."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ def _rate_problem(value: float) -> str | None:
 
 
 class GenericSettings(keyturn.plugins.DescriptionSettings):
-    """Credentials of any kind, and the data of a provider under their own names."""
+    """Credentials of any kind, and the data of a provider as settings of the same names."""
 
     token_url: str = keyturn.plugins.url("Token URL", "The token endpoint.")
     username: str | None = keyturn.plugins.setting(
-        "User name", "For parameters that name it as {username}.", default=None
+        "User name", "For parameters that contain {username}.", default=None
     )
     password: keyturn.Secret | None = keyturn.plugins.setting(
-        "Password", "For parameters that name it as {password}.", default=None
+        "Password", "For parameters that contain {password}.", default=None
     )
     scope: tuple[str, ...] | None = keyturn.plugins.setting(
-        "Scope", "What the token is for.", default=None
+        "Scope", "The requested scope.", default=None
     )
     per_minute: float | None = keyturn.plugins.setting(
         "Per minute",
-        "Token requests a minute that the token endpoint allows.",
+        "The token requests per minute that the token endpoint allows.",
         default=None,
         check=_rate_problem,
         schema={"exclusiveMinimum": 0},
     )
     burst: int | None = keyturn.plugins.setting(
         "Burst",
-        "Token requests that it allows at once after a pause.",
+        "The token requests that it allows at once after a pause.",
         default=None,
         check=keyturn.plugins.between(1),
     )
@@ -80,7 +80,7 @@ class GenericSettings(keyturn.plugins.DescriptionSettings):
     )
 
     def problems(self) -> Iterator[str]:
-        """Return what is wrong with the description."""
+        """Return the mistakes in the description."""
         try:
             self.described_provider()
         except keyturn.errors.ConfigurationError as error:
@@ -99,7 +99,7 @@ class GenericSettings(keyturn.plugins.DescriptionSettings):
 
 
 class _Description:
-    """A description, equal to every other of equal data."""
+    """A description as a hashable value, which compares by its data."""
 
     def __init__(self, data: dict[str, Any]) -> None:
         self.data, self._key = data, repr(data)
@@ -111,14 +111,14 @@ class _Description:
         return hash(self._key)
 
 
-# Most connections of an application have one of a few descriptions.
+# Most connections of an application share a few descriptions.
 @functools.lru_cache(maxsize=256)
 def _described(description: _Description) -> keyturn.plugins.Provider[Any]:
     return keyturn.plugins.provider_from_data(description.data)
 
 
 class Generic(keyturn.plugins.Provider[GenericSettings]):
-    """A platform without a provider of its own."""
+    """A platform without a separate provider."""
 
     name = "generic"
     title = "Any platform"

@@ -14,22 +14,22 @@ S = TypeVar("S", bound="NorceSettings")
 
 
 class NorceSettings(keyturn.plugins.ConfidentialSettings):
-    """What the settings of both Norce providers have."""
+    """The settings that both Norce providers share."""
 
     application_id: int | None = keyturn.plugins.setting(
         "Application ID",
-        "The number of the application that API requests are for; not part of the token.",
+        "The number of your application, which API requests send; the token does not depend on it.",
         default=None,
         check=keyturn.plugins.between(1),
     )
 
 
 class Norce(keyturn.plugins.Provider[S]):
-    """What both Norce providers have in common, by Norce's page on OAuth2 accounts."""
+    """The data that both Norce providers share, from Norce's page on OAuth2 accounts."""
 
     # "Max 3 requests per minute per IP address, with a possibility to burst 20 more".
     rate_limit = keyturn.plugins.RateLimit(per_minute=3, burst=20)
-    # The page says 3600 in its text, 600 in its example, and that it might change: the shorter.
+    # The page says 3600 in its text, 600 in its example, and that it might change: use the shorter.
     missing_lifetime = 600.0
     # Every API request needs it.
     api_headers = {"ApplicationId": "{application_id}"}

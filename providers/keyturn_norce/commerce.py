@@ -1,4 +1,4 @@
-"""Norce Commerce, at a host of its own for each client, region and environment."""
+"""Norce Commerce, with a separate host for each client, region and environment."""
 
 from __future__ import annotations
 
@@ -24,18 +24,19 @@ class CommerceSettings(NorceSettings):
         ),
     )
     environment: Literal["playground", "stage", "prod"] = keyturn.plugins.setting(
-        "Environment", "It is part of the host, production excepted, and the default scope."
+        "Environment",
+        "The environment, which is part of the host (except for production) and the default scope.",
     )
     scope: tuple[str, ...] | None = keyturn.plugins.setting(
         "Scope",
-        "One or several environment names, when they aren't the environment's own: older accounts "
-        "have `lab` and `production`.",
+        "One or several environment names, if they differ from the environment's name: older "
+        "accounts have `lab` and `production`.",
         default=None,
     )
 
     @property
     def host(self) -> str:
-        """The host of the token endpoint and the API; production has no environment in it."""
+        """The host of the token endpoint and the API; for production, without the environment."""
         environment = "" if self.environment == "prod" else f".{self.environment}"
         return f"{self.client}.api-{self.region}{environment}.norce.tech"
 

@@ -37,7 +37,7 @@ class NorceStorm(Norce[StormSettings]):
     token_url = "https://identity.storm.io/1.0/connect/token"
 
     def api_url_for(self, settings: StormSettings, token: Token | None) -> str | None:
-        """Return the host of the one environment in the scope; that of `qa` is not documented."""
+        """Return the API of the only environment in the scope; the host of `qa` is unknown."""
         del token
         documented = _API_URLS.get(settings.scope[0]) if len(settings.scope) == 1 else None
         return settings.api_url or documented

@@ -1,6 +1,6 @@
 """OroCommerce: the provider `orocommerce`.
 
-JSON at `/oauth2-token`; back-office and storefront are two sides whose tokens don't mix.
+The token request is JSON to `/oauth2-token`. Back-office and storefront refuse each other's tokens.
 """
 
 from __future__ import annotations
@@ -20,21 +20,24 @@ class OroSettings(keyturn.plugins.ConfidentialSettings):
     """The settings of `orocommerce`."""
 
     url: str = keyturn.plugins.url(
-        "Application URL", "Where the application is, such as https://shop.example; may have a path"
+        "Application URL",
+        "The application's address, such as https://shop.example; may have a path.",
     )
     side: Literal["backoffice", "storefront"] = keyturn.plugins.setting(
-        "Side", "The side that the client was made for.", default="backoffice"
+        "Side", "The side that the client was created for.", default="backoffice"
     )
     backend_prefix: str = keyturn.plugins.setting(
         "Back-office prefix",
-        "The path of the back-office, where the application changed it.",
+        "The path of the back-office, if the application does not use the default.",
         default="admin",
         check=keyturn.plugins.matches(
             "[A-Za-z0-9_~-][A-Za-z0-9._~-]*", "must be one segment of a path, such as admin"
         ),
     )
     body_format: Literal["json", "form"] = keyturn.plugins.setting(
-        "Body format", "How the token request is encoded; json is documented.", default="json"
+        "Body format",
+        "The encoding of the token request; OroCommerce documents json.",
+        default="json",
     )
     scope: tuple[str, ...] | None = keyturn.plugins.setting(
         "Scope", "Optional; OroCommerce accepts any.", default=None
@@ -52,12 +55,12 @@ class OroCommerce(keyturn.plugins.Provider[OroSettings]):
     api_headers = {"Accept": "application/vnd.api+json"}
 
     def token_request(self, settings: OroSettings) -> TokenRequest:
-        """Return the token request; its side sets its tokens apart, though the wire is the same."""
+        """Return the token request; `partition` separates the sides, whose requests are equal."""
         request = super().token_request(settings)
         return attrs.evolve(request, body_format=settings.body_format, partition=settings.side)
 
     def read_error(self, settings: OroSettings, response: Response) -> OAuthError | None:
-        """Return the error; `no_encryption_key` is a broken server, not bad credentials."""
+        """Return the error; `no_encryption_key` means a broken server, not wrong credentials."""
         error = super().read_error(settings, response)
         if error is None:
             return None

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 PYTHON = HERE.parents[1] / ".cache/integrated-serve/bin/python"
 SECRET = "made-up-session-secret"
-BEHIND_SERVE = "in `keyturn serve`; the program has the session secret alone"
+BEHIND_SERVE = "in `keyturn serve`; the program has only the session secret"
 READY_WITHIN = 30.0
 
 

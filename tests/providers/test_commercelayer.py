@@ -60,7 +60,7 @@ def test_sales_channel_without_market_is_warned_of(
     assert caplog.text == ""
 
     connection = world.connect("commercelayer", kind="sales_channel", name="shop")
-    assert "shop: a sales channel is documented to need a market" in caplog.text
+    assert "shop: Commerce Layer documents that a sales channel needs a market" in caplog.text
     assert connection.token().access_token == "token-1"
 
 

@@ -13,61 +13,63 @@ class ApiData:
     """The data of a token's use."""
 
     max_margin: ClassVar[float] = datum(
-        "Seconds before the end; the server issues no new token earlier. By default no cap.",
+        "The maximum renewal margin in seconds: the server issues no new token earlier before the "
+        "expiry. By default unlimited.",
         default=float("inf"),
         check=checks.positive,
     )
     api_url: ClassVar[str] = datum(
-        "Where the API is, a template; empty when a setting or the token says it.",
+        "A template of the API's address; empty if it comes from a setting or the token.",
         default="",
         check=checks.address,
         template="address",
     )
     api_url_field: ClassVar[str] = datum(
-        "The path of the API's address in the token's response; empty when it has none.",
+        "The path of the API's address in the token response; empty if the response has none.",
         default="",
         check=checks.optional_path,
     )
     api_domains: ClassVar[tuple[str, ...]] = datum(
-        "The domains below which that address must lie; none for the token endpoint's own host.",
+        "The domains that the address at `api_url_field` must be in; by default the token "
+        "endpoint's own host.",
         default=(),
         check=checks.domains,
     )
     authorization_header: ClassVar[str] = datum(
-        "The header of an API request that carries the token.",
+        "The header of an API request with the token.",
         default="Authorization",
         check=checks.header_name,
     )
     authorization_scheme: ClassVar[str] = datum(
-        "What stands before the token in that header (RFC 6750 section 2.1); may be empty.",
+        "The scheme before the token in that header (RFC 6750 section 2.1); may be empty.",
         default="Bearer",
         check=checks.matches(r"[\x21-\x7e]*", "must be one word, or empty"),
     )
     authorization_value: ClassVar[str] = datum(
-        "The whole value of that header, a template with `{token}` or `{token.PATH}`, such as "
+        "A template of the whole value of that header, with `{token}` or `{token.PATH}`, such as "
         "`SESSION={token}`; empty for the scheme and the token.",
         default="",
         check=checks.header_value_template,
         template="api_request",
     )
     authorization_query: ClassVar[str] = datum(
-        "The query parameter of an API request that carries the token, instead of a header.",
+        "The query parameter of an API request with the token, instead of a header.",
         default="",
         check=checks.matches(r"[\x21-\x7e]*", "must be one word, or empty"),
     )
     api_query: ClassVar[Mapping[str, str]] = datum(
-        "Further query parameters of each API request, templates.",
+        "Templates of further query parameters of each API request.",
         default=NO_TABLE,
         template="api_request",
     )
     rejected_status: ClassVar[frozenset[int]] = datum(
-        "The statuses of an API's response that mean the token (RFC 6750 section 3.1: 401).",
+        "The statuses with which an API refuses a token (RFC 6750 section 3.1: 401).",
         default=frozenset({401}),
         check=checks.each_between(400, 599),
     )
     rejected_codes: ClassVar[tuple[str, ...]] = datum(
-        "The codes in an API's JSON response of any other status, such as 403 or 200, that mean "
-        "the token.",
+        "The codes in an API's JSON response of any other status, such as 403 or 200, that mean a "
+        "refused token.",
         default=(),
     )
     rejected_field: ClassVar[str] = datum(
@@ -76,7 +78,7 @@ class ApiData:
         check=checks.optional_path,
     )
     api_headers: ClassVar[Mapping[str, str]] = datum(
-        "Further headers of each API request, templates. They may name `{token}`, and "
+        "Templates of further headers of each API request. They may contain `{token}`, and "
         "`{request.method}`, `{request.url}`, `{request.path}`, `{request.query}`, "
         "`{request.target}` (path and query) and `{request.body}`.",
         default=NO_TABLE,
@@ -84,7 +86,7 @@ class ApiData:
         template="api_request",
     )
     revocation_url: ClassVar[str] = datum(
-        "The revocation endpoint (RFC 7009), a template; empty when there is none.",
+        "A template of the revocation endpoint (RFC 7009); empty if the provider has none.",
         default="",
         check=checks.address,
         template="address",

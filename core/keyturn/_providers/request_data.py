@@ -25,13 +25,13 @@ class RequestData:
     """The data of a token request."""
 
     name: ClassVar[str] = datum(
-        "The name that users choose it by; also the entry point's.",
+        "The name by which users choose it; the entry point has the same name.",
         check=checks.matches(
             r"[A-Za-z0-9]+(?:[._-]+[A-Za-z0-9]+)*",
             "must have letters, digits and inner . _ or - only",
         ),
     )
-    title: ClassVar[str] = datum("Its name for people.", default="")
+    title: ClassVar[str] = datum("Its display name.", default="")
     token_url: ClassVar[str] = datum(
         "The token endpoint, a template such as `https://{tenant}.acme.example/token`.",
         check=lambda url: checks.required(url) or checks.address(url),
@@ -49,24 +49,24 @@ class RequestData:
         default="client_secret_post",
     )
     client_id_name: ClassVar[str] = datum(
-        "The parameter or header of the client ID; empty when it isn't sent.",
+        "The parameter or header of the client ID; empty to omit it.",
         default="client_id",
     )
     client_secret_name: ClassVar[str] = datum(
-        "The parameter or header of the client secret; empty when it isn't sent.",
+        "The parameter or header of the client secret; empty to omit it.",
         default="client_secret",
     )
     grant_type: ClassVar[str] = datum(
-        "The grant; empty when none is sent.", default="client_credentials"
+        "The grant type; empty to omit it.", default="client_credentials"
     )
     parameters: ClassVar[Mapping[str, Any]] = datum(
-        "Further parameters of the token request, templates. With JSON also numbers, booleans, "
+        "Templates of further parameters of the token request. With JSON, also numbers, booleans, "
         "lists and tables; `{name:json}` is a setting as a number, a boolean or a list.",
         default=NO_TABLE,
         template="json",
     )
     query: ClassVar[Mapping[str, str]] = datum(
-        "Parameters in the URL's query, templates, beside those of the body.",
+        "Templates of parameters in the URL's query, in addition to those of the body.",
         default=NO_TABLE,
         template="token_request",
     )
@@ -76,37 +76,37 @@ class RequestData:
         check=checks.content_type,
     )
     body: ClassVar[str] = datum(
-        "The whole body, a template, instead of all parameters: for XML and others. Its values are "
-        "escaped as `content_type` demands.",
+        "A template of the whole body, instead of parameters: for XML and other formats. keyturn "
+        "escapes its values as `content_type` requires.",
         default="",
         template="token_request",
     )
     values: ClassVar[Mapping[str, Any]] = datum(
-        "Values that templates name as `{name}`: tables with `template` and `encoding`, `digest` "
-        "or `hmac_key`; or with `time`, `offset` and `timezone`.",
+        "Computed values for templates, as `{name}`: tables with `template` and `encoding`, "
+        "`digest` or `hmac_key`; or with `time`, `offset` and `timezone`.",
         default=NO_TABLE,
         check=checks.tables,
     )
     token_headers: ClassVar[Mapping[str, str]] = datum(
-        "Further headers of the token request, templates.",
+        "Templates of further headers of the token request.",
         default=NO_TABLE,
         check=checks.headers,
         template="token_request",
     )
     scope_name: ClassVar[str] = datum(
-        "The parameter of the scope; empty when it isn't sent as one.",
+        "The parameter of the scope; empty to omit it.",
         default="scope",
     )
     assertion_name: ClassVar[str] = datum(
         "The parameter of the signed JWT, with `private_key_jwt` and `client_secret_jwt`; "
-        "`assertion` where the JWT is the grant (RFC 7521 section 4). A JWT that `token_headers`, "
-        "`query`, `body` or `parameters` name, as `{assertion}`, is there instead.",
+        "`assertion` if the JWT is the grant (RFC 7521 section 4). If `token_headers`, `query`, "
+        "`body` or `parameters` contain `{assertion}`, keyturn sends the JWT only there.",
         default="client_assertion",
         check=checks.required,
     )
     assertion_algorithm: ClassVar[str] = datum(
-        "How the JWT is signed (RFC 7518 section 3.1); by default with `RS256`, or with `HS256` "
-        "for `client_secret_jwt`.",
+        "The JWT's signature algorithm (RFC 7518 section 3.1); by default `RS256`, or `HS256` for "
+        "`client_secret_jwt`.",
         default="",
         check=checks.matches(
             r"(?:(?:HS|RS|PS|ES)(?:256|384|512)|ES256K|EdDSA|Ed25519|Ed448)?",
@@ -122,7 +122,7 @@ class RequestData:
         ),
     )
     assertion_audience: ClassVar[str] = datum(
-        "The JWT's `aud`, a template; empty for the token endpoint's address.",
+        "A template of the JWT's `aud`; empty for the token endpoint's address.",
         default="",
         template="token_request",
     )
@@ -133,12 +133,13 @@ class RequestData:
         template="json",
     )
     assertion_lifetime: ClassVar[float] = datum(
-        "Seconds for which the JWT is valid.",
+        "The JWT's lifetime in seconds.",
         default=300.0,
         check=checks.between(1, 86_400, unit="seconds"),
     )
     rate_limit: ClassVar[RateLimit | None] = datum(
-        "How many token requests the token endpoint's host allows; none if none is documented.",
+        "The number of token requests that the token endpoint's host allows; none if no limit is "
+        "documented.",
         default=None,
         check=rate_limit_problem,
     )

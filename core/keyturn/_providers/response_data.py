@@ -30,14 +30,13 @@ class TokenResponseMapping:
     """Where the token, its lifetime and an error stand in responses; by default as in RFC 6749."""
 
     response_format: ClassVar[Literal["json", "xml", "form"]] = datum(
-        "What a response is: `json`; `xml`, where paths name child elements by their local names, "
-        "attributes as `@name`, and an element's own words beside these as `#text`, without the "
-        "root element; or `form` (`application/x-www-form-urlencoded`).",
+        "The format of a response: `json`; `xml`, where paths name child elements by their local "
+        "names, attributes as `@name`, and an element's own text as `#text`, without the root "
+        "element; or `form` (`application/x-www-form-urlencoded`).",
         default="json",
     )
     media_types: ClassVar[tuple[str, ...]] = datum(
-        "Content types of a response with a token, besides those of its format, such as "
-        "`text/plain`; `*` for any.",
+        "Further content types of a response with a token, such as `text/plain`; `*` for any.",
         default=(),
         check=checks.media_types,
     )
@@ -46,52 +45,52 @@ class TokenResponseMapping:
         default="utf-8",
     )
     scope_separator: ClassVar[str] = datum(
-        "What stands between the values of the scope (RFC 6749 section 3.3: a space).",
+        "The separator between the values of the scope (RFC 6749 section 3.3: a space).",
         default=" ",
         check=checks.required,
     )
     scope_format: ClassVar[Literal["string", "array", "ignored"]] = datum(
-        "What `scope` in the response is: a `string`; an `array` of strings, or a string; or "
-        "`ignored`: the requested scope counts.",
+        "The type of `scope` in the response: `string`; `array`, which allows an array of strings "
+        "or a string; or `ignored`, which assumes the requested scope.",
         default="string",
     )
     token_field: ClassVar[str] = datum(
-        "The path of the token in the response; empty when the whole body is the token.",
+        "The path of the token in the response; empty if the whole body is the token.",
         default="access_token",
         check=checks.optional_path,
     )
     token_header: ClassVar[str] = datum(
-        "The response's header that has the token, instead of the body, which may be empty then.",
+        "The response header with the token, instead of the body, which may then be empty.",
         default="",
         check=checks.optional_header_name,
     )
     token_type: ClassVar[str] = datum(
-        "What `token_type` in the response must be, in any case; empty when it doesn't matter.",
+        "The required `token_type` of the response, case-insensitive; empty allows any.",
         default="Bearer",
     )
     lifetime_field: ClassVar[str] = datum(
-        "The path of the lifetime in the response; empty when it isn't read: see "
-        "`missing_lifetime`.",
+        "The path of the lifetime in the response; empty to ignore it: see `missing_lifetime`.",
         default="expires_in",
         check=checks.optional_path,
     )
     lifetime_header: ClassVar[str] = datum(
-        "The response's header that has the lifetime, instead of `lifetime_field`.",
+        "The response header with the lifetime, instead of `lifetime_field`.",
         default="",
         check=checks.optional_header_name,
     )
     lifetime_format: ClassVar[str] = datum(
-        "What it holds: `seconds`, `decimal` (seconds, also as a string such as `3599.0`), "
-        "`milliseconds`, `minutes`, a `duration` (`1h`, `1d12h`, `PT1H`), or `hh:mm`, `hh:mm:ss`, "
-        "`d:hh:mm` or `d:hh:mm:ss`, from now; or the end, as `epoch` (seconds), "
-        "`epoch_milliseconds`, `date` (RFC 3339), `http_date` (RFC 9110 section 5.6.7), or a "
-        "pattern of `strptime` such as `%Y-%m-%d %H:%M:%S`, in UTC. With `jwt` it is the `exp` of "
-        "the token itself, or of the JWT at another `lifetime_field`.",
+        "The format of the lifetime: `seconds`, `decimal` (seconds, also as a string such as "
+        "`3599.0`), `milliseconds`, `minutes`, a `duration` (`1h`, `1d12h`, `PT1H`), or `hh:mm`, "
+        "`hh:mm:ss`, `d:hh:mm` or `d:hh:mm:ss`, from now; or the expiry time, as `epoch` "
+        "(seconds), `epoch_milliseconds`, `date` (RFC 3339), `http_date` (RFC 9110 section "
+        "5.6.7), or a pattern of `strptime` such as `%Y-%m-%d %H:%M:%S`, in UTC. With `jwt`, it "
+        "is the `exp` claim of the token, or of the JWT at another `lifetime_field`.",
         default="seconds",
         check=lifetimes.lifetime_format,
     )
     missing_lifetime: ClassVar[float | None] = datum(
-        "Seconds to assume where the response has no lifetime; none refuses such a response.",
+        "The lifetime in seconds to assume if the response has none; without it, keyturn refuses "
+        "such a response.",
         default=None,
         check=checks.positive,
     )
@@ -106,12 +105,13 @@ class TokenResponseMapping:
         check=checks.path,
     )
     error_codes: ClassVar[Mapping[str, str]] = datum(
-        'The OAuth codes of the platform\'s own codes, such as `{"40013": "invalid_client"}`; they '
-        "count whatever the status is.",
+        'The OAuth codes for the platform\'s own codes, such as `{"40013": "invalid_client"}`; '
+        "they apply to every status.",
         default=NO_TABLE,
         check=checks.codes,
     )
     success_codes: ClassVar[tuple[str, ...]] = datum(
-        "The codes at `error_field` that mean success, such as `200`; 0 and none always do.",
+        "The codes at `error_field` that mean success, such as `200`; 0 or no code always means "
+        "success.",
         default=(),
     )

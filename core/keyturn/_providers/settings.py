@@ -116,15 +116,14 @@ class Settings(Record):
     """
 
     token_url: str | None = url(
-        "Token URL", "The token endpoint, when it isn't where the provider has it.", default=None
+        "Token URL", "The token endpoint, if it differs from the provider's default.", default=None
     )
     api_url: str | None = url(
-        "API URL", "Where the API is, when it isn't where the provider has it.", default=None
+        "API URL", "The API's address, if it differs from the provider's default.", default=None
     )
     revocation_url: str | None = url(
         "Revocation URL",
-        "The revocation endpoint (RFC 7009), when it isn't where the provider has it, beside the "
-        "token endpoint.",
+        "The revocation endpoint (RFC 7009), if it differs from the provider's default.",
         default=None,
     )
 
@@ -151,7 +150,7 @@ class KeySettings(Settings):
         "Private key", "The client's private key as PEM or JWK.", check=private_key
     )
     key_id: str | None = setting(
-        "Key ID", "The key's name (`kid`), where the provider knows several keys.", default=None
+        "Key ID", "The key's name (`kid`), if the client has several keys.", default=None
     )
 
 
@@ -161,12 +160,12 @@ class CertificateSettings(Settings):
     client_id: str = setting("Client ID", "The client's public name.")
     certificate: str = pem(
         "Certificate",
-        "The path of a PEM file with the client's certificate and its chain, or what stands in it.",
+        "The path of a PEM file with the client's certificate and its chain, or the PEM itself.",
     )
     certificate_key: str | None = pem(
         "Certificate key",
-        "The path of a PEM file with its private key, or what stands in it; by default it is "
-        "beside the certificate.",
+        "The path of a PEM file with its private key, or the PEM itself; by default the key is in "
+        "the certificate's file.",
         default=None,
     )
     certificate_password: Secret | None = setting(
