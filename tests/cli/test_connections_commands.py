@@ -124,7 +124,7 @@ def test_init_asks_and_keeps_the_secret_in_the_keyring(
         "Did you mean orocommerce?",
         "Did you mean body_format?",
         "Client secret. The client's secret.",
-        "a token is issued; it expires in 60 min.",
+        "received a token, which expires in 60 min.",
     ):
         assert shown in result.err
     assert account["client_secret"] not in result.err + path.read_text()
@@ -146,7 +146,7 @@ def test_without_a_keyring_the_secret_goes_into_a_file(
     result = at_terminal(*arguments, lines=lines, secrets=(account["client_secret"],))
 
     assert result.code == 0, result.err
-    assert "There is no keyring to keep it in: the package keyring is missing" in result.err
+    assert "The system's keyring can't store it: the package keyring is missing" in result.err
     file = path.parent / "secrets" / "shop-2.client_secret"
     assert added(path, "shop")["client_secret"] == {"file": str(file)}
     assert (file.read_text(), stat.S_IMODE(file.stat().st_mode)) == (
@@ -218,7 +218,7 @@ def test_input_that_ends_changes_nothing(at_terminal: Type, keyring: Keyring, pa
     result = at_terminal(*arguments, lines=["cid", "keyring"], secrets=("s3cret",))
 
     assert (result.code, keyring.passwords, path.exists()) == (2, {}, False)
-    assert "the input has ended; nothing is changed." in result.err
+    assert "the input has ended; nothing was changed." in result.err
 
 
 @pytest.mark.parametrize("priority", [-2, 10])
@@ -301,14 +301,17 @@ SECRET = ["--secret-env", "client_secret=SHOP_SECRET"]
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "there is no terminal to ask for: Provider "),
+        ([], "no terminal is available to ask for it: Provider "),
         (["shop", "orocomerce"], "Did you mean orocommerce?"),
-        (["a b", "orocommerce"], "can't be the name of a connection"),
-        (["taken", "orocommerce"], "a connection is named TAKEN already"),
+        (["a b", "orocommerce"], "is not a valid name for a connection"),
+        (["taken", "orocommerce"], "a connection with the name TAKEN already exists"),
         ([*GIVEN, "--set", "client_secret=s3cret"], "Use --secret-env client_secret=VARIABLE"),
-        ([*GIVEN, "--set", "sied=x"], "'sied' of --set is not known"),
-        ([*GIVEN, "--set", "side"], "--set takes SETTING=VALUE"),
-        ([*GIVEN, "--secret-env", "client_id=X"], "'client_id' of --secret-env is not known"),
+        ([*GIVEN, "--set", "sied=x"], "'sied' of --set is not a known setting"),
+        ([*GIVEN, "--set", "side"], "--set needs SETTING=VALUE"),
+        (
+            [*GIVEN, "--secret-env", "client_id=X"],
+            "'client_id' of --secret-env is not a known setting",
+        ),
         (GIVEN, "connections.shop.client_secret: is required"),
         ([*GIVEN, *SECRET], "SHOP_SECRET is not set"),
         ([*GIVEN, *SECRET, "--set", "timeout=x"], "connections.shop.timeout: "),

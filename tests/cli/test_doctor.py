@@ -52,8 +52,8 @@ def test_everything_that_works_is_ok_and_no_token_is_requested(
 
     assert (code, table.code, table.err) == (0, 0, "")
     assert {row["result"] for row in rows.values()} == {"ok"}
-    assert rows["connection shop"]["found"] == "orocommerce, asks 127.0.0.1"
-    assert rows["configuration"]["found"] == f"{shop}, closed to other users"
+    assert rows["connection shop"]["found"] == "orocommerce, token endpoint at 127.0.0.1"
+    assert rows["configuration"]["found"] == f"{shop}, not readable by other users"
     assert f"store DiskStore {home}/.cache/keyturn" in rows
     assert table.out.splitlines()[0].split() == ["subject", "result", "found"]
     assert [line.split("  ")[0] for line in table.out.splitlines()[1:]] == [*rows]
@@ -146,7 +146,7 @@ def test_store_alone_that_fails_is_a_failure(
     monkeypatch.setenv("KEYTURN_STORE", "memory://")
     code, rows = examine()
     assert (code, rows["store MemoryStore"]["result"]) == (1, "failed")
-    assert "does not return what was written" in rows["store MemoryStore"]["found"]
+    assert "does not return the written entry" in rows["store MemoryStore"]["found"]
 
 
 def test_configuration_is_examined(shop: Path, examine: Any, tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_configuration_is_examined(shop: Path, examine: Any, tmp_path: Path) -> 
     shop.chmod(0o644)
     code, rows = examine()
     assert code == 2
-    assert "open to other users" in rows["configuration"]["found"]
+    assert "readable by other users" in rows["configuration"]["found"]
     assert "chmod 600" in rows["connection shop"]["found"]
 
     shop.chmod(0o600)
@@ -209,7 +209,7 @@ def test_user_without_home_and_name(examine: Any, monkeypatch: pytest.MonkeyPatc
     code, rows = examine()
 
     assert code == 0
-    assert rows["user"]["found"] == f"{os.geteuid()} (without an entry in passwd)"
+    assert rows["user"]["found"] == f"{os.geteuid()} (no passwd entry)"
     assert rows["configuration"]["found"] == "no file"
     for kind, variable in ("config", "KEYTURN_CONFIG"), ("cache", "KEYTURN_STORE"):
         row = rows[f"{kind} directory"]
@@ -239,7 +239,7 @@ def test_system_that_lacks_something(examine: Any, monkeypatch: pytest.MonkeyPat
     assert "user" not in rows
     assert rows["threads"]["result"] == "limited"
     assert "can't start new thread" in rows["threads"]["found"]
-    assert rows["locks of the disk store"]["found"] == "SQLite, as there is no fcntl"
+    assert rows["locks of the disk store"]["found"] == "SQLite, because fcntl is missing"
     assert rows["fork hooks"]["found"].startswith("none")
 
     def forbidden(*_: object) -> None:
@@ -275,8 +275,8 @@ def test_certificates_and_proxies(
     proxy = "proxy.example:3128 of HTTPS_PROXY"
     assert rows["proxy"]["found"] == f"{proxy}, not for localhost"
     found = rows["connection shop"]["found"]
-    assert found == f"orocommerce, asks shop.example through {proxy}"
-    assert rows["connection direct"]["found"] == "orocommerce, asks shop.localhost"
+    assert found == f"orocommerce, token endpoint at shop.example through {proxy}"
+    assert rows["connection direct"]["found"] == "orocommerce, token endpoint at shop.localhost"
     assert rows["certificate authorities"]["result"] == "failed"
     assert "SSL_CERT_FILE" in rows["certificate authorities"]["fix"]
     assert "s3cret" not in str(rows)
@@ -329,7 +329,7 @@ def test_each_token_endpoint_is_connected_to(
     monkeypatch.setenv("KEYTURN_CA_FILE", str(tmp_path / "authority.pem"))
     _, rows = examine()
     found = rows[f"endpoint https://127.0.0.1:{port}"]
-    assert (found["result"], found["found"]) == ("ok", "a connection and TLS; nothing was sent")
+    assert (found["result"], found["found"]) == ("ok", "a connection and TLS; no request was sent")
     assert {*received} <= {b""}
 
 

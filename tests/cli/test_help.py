@@ -126,9 +126,9 @@ def test_misspelt_variable_is_a_warning(
     assert result.code == 0
     assert sorted(result.err.splitlines()) == [
         (
-            "keyturn: WARNING: KEYTURN_CONECTIONS__SHOP__URL is not read. Did you mean "
+            "keyturn: WARNING: keyturn does not read KEYTURN_CONECTIONS__SHOP__URL. Did you mean "
             "KEYTURN_CONNECTIONS__NAME__SETTING?"
         ),
-        "keyturn: WARNING: KEYTURN_STOER is not read. Did you mean KEYTURN_STORE?",
-        "keyturn: WARNING: keyturn_config is not read. Did you mean KEYTURN_CONFIG?",
+        "keyturn: WARNING: keyturn does not read KEYTURN_STOER. Did you mean KEYTURN_STORE?",
+        "keyturn: WARNING: keyturn does not read keyturn_config. Did you mean KEYTURN_CONFIG?",
     ]

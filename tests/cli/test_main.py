@@ -169,7 +169,7 @@ def test_warnings_are_always_shown_and_the_whole_log_on_demand(
 
     result = keyturn("token", "x")
 
-    assert result.err.startswith("keyturn: WARNING: x: a sales channel ")
+    assert result.err.startswith("keyturn: WARNING: x: Commerce Layer documents ")
     assert result.err.count("\n") == 1
     assert result.err in keyturn("-v", "token", "x").err
     assert result.err in keyturn("token", "x", "--verbose").err

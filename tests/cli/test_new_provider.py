@@ -79,7 +79,7 @@ def test_built_in_name_is_rejected(keyturn: Keyturn, directory: Path) -> None:
     result = keyturn("new-provider", "orocommerce")
 
     assert (result.code, result.out) == (2, "")
-    assert "it comes with keyturn. Choose another name.\n" in result.err
+    assert "is already installed, by keyturn. Choose another name.\n" in result.err
     assert list(directory.iterdir()) == []
 
 
@@ -96,7 +96,7 @@ def test_installed_name_is_rejected(
     result = keyturn("new-provider", "acme")
 
     assert (result.code, result.out) == (2, "")
-    assert "comes with acme-tokens. Choose another name, or uninstall acme-tokens." in result.err
+    assert "by acme-tokens. Choose another name, or uninstall acme-tokens." in result.err
     assert list(directory.iterdir()) == [information]
 
 
@@ -105,7 +105,7 @@ def test_installed_package_is_not_taken_over(keyturn: Keyturn, directory: Path) 
     result = keyturn("new-provider", "norce")
 
     assert (result.code, result.out) == (2, "")
-    assert "a package keyturn_norce is installed already. Choose another name.\n" in result.err
+    assert "the package keyturn_norce is already installed. Choose another name.\n" in result.err
     assert list(directory.iterdir()) == []
 
 
@@ -116,7 +116,7 @@ def test_existing_directory_is_not_changed(keyturn: Keyturn, directory: Path) ->
     result = keyturn("new-provider", "acme")
 
     assert (result.code, result.out) == (2, "")
-    assert "keyturn-acme exists already and was not changed. Name another" in result.err
+    assert "keyturn-acme already exists and was not changed. Name another" in result.err
     assert list(directory.rglob("*")) == [directory / "keyturn-acme"]
 
 

@@ -61,10 +61,10 @@ def test_token_that_is_not_known_here_is_no_reason_to_renew(
 @pytest.mark.parametrize(
     ("token", "options", "problem"),
     [
-        ("", (), "visible ASCII characters alone"),
-        ("Authorization: Bearer x", (), "visible ASCII characters alone"),
-        ("tök", (), "visible ASCII characters alone"),
-        ("token", ("--renew",), "neither with --renew"),
+        ("", (), "in visible ASCII characters"),
+        ("Authorization: Bearer x", (), "in visible ASCII characters"),
+        ("tök", (), "in visible ASCII characters"),
+        ("token", ("--renew",), "can't be combined with --renew"),
         ('{"uri": "x"}', ("--format", "credential-helper"), "--format credential-helper"),
     ],
 )

@@ -109,7 +109,7 @@ def test_closed_standard_output_is_reported_before_a_request_is_sent(
 
     assert code == 2
     assert capsys.readouterr().err.startswith(
-        "keyturn: standard output is closed. Redirect it to /dev/null if need be.\n"
+        "keyturn: standard output is closed. Redirect it to /dev/null if you do not need it.\n"
     )
     assert emulator.token_requests("orocommerce") == 0
 

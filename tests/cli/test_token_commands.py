@@ -222,8 +222,8 @@ def test_revoke_ends_the_token_at_the_provider(
     keyturn("token", "x")
     revoked = keyturn("revoke", "x")
 
-    assert (nothing.code, nothing.err) == (0, "there is no token to revoke.\n")
-    assert (revoked.code, revoked.out, revoked.err) == (0, "", "revoked.\n")
+    assert (nothing.code, nothing.err) == (0, "keyturn: no token to revoke.\n")
+    assert (revoked.code, revoked.out, revoked.err) == (0, "", "keyturn: revoked the token.\n")
     assert keyturn("status", "--format", "json").json()[0]["state"] == "none"
     assert [request.path for request in emulator.requests("commercelayer")] == [
         "/oauth/token",
@@ -250,7 +250,7 @@ def test_forget_makes_the_next_call_request_a_token(emulator: Emulator, keyturn:
 
     result = keyturn("forget", "shop")
 
-    assert (result.code, result.out, result.err) == (0, "", "forgotten.\n")
+    assert (result.code, result.out, result.err) == (0, "", "keyturn: discarded the token.\n")
     assert keyturn("token", "shop").out != first.out
     assert emulator.token_requests("orocommerce") == 2
 
@@ -287,7 +287,7 @@ def test_store_that_fails_is_one_warning_and_an_error(
     assert result.err.count("WARNING") == 1
     assert f"shop: the token store DiskStore {place}/store failed to" in result.err
     assert "Check store in the configuration." in result.err
-    assert "forgotten" not in result.err
+    assert "discarded" not in result.err
 
 
 @pytest.mark.parametrize("provider", ["norce-commerce", "orocommerce"])
@@ -304,5 +304,5 @@ def test_forget_discards_rate_limits_when_it_is_asked_to(
 
     assert limited == [4, 4]
     assert (plain.code, still) == (0, 4)
-    assert (cleared.code, cleared.err) == (0, "forgotten.\n")
+    assert (cleared.code, cleared.err) == (0, "keyturn: discarded the token.\n")
     assert keyturn("token", "x").code == 0

@@ -65,8 +65,8 @@ REPLACED = [
     (r"\d+ in this process", "1 in this process"),
     (r"\S+/authority.pem \(SSL_CERT_FILE\): \d+", "certifi: 140"),
     (
-        r"keeps the secrets of connections|none \(.*?\); secrets.*",
-        "keeps the secrets of connections",
+        r"can store the secrets of connections|none \(.*?\); keep secrets.*",
+        "can store the secrets of connections",
     ),
     (r"\b[\w-]+\.[\w-]+\.[\w-]{20,}", "eyJhbGciOi… (the token)"),
     # The progress of a check, which is overwritten.

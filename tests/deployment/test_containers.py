@@ -108,7 +108,7 @@ def test_doctor_says_what_a_container_lacks(
     failing = container(shop | {"KEYTURN_STORE": f"disk://{work}/file"}, ["doctor"])
 
     assert (lacking.code, failing.code) == (0, 1)
-    assert f"{UID} (without an entry in passwd)" in lacking.out
+    assert f"{UID} (no passwd entry)" in lacking.out
     for subject, variable in (("config", "KEYTURN_CONFIG"), ("cache", "KEYTURN_STORE")):
         assert f"\n{subject} directory: Set {variable}, or HOME" in lacking.out
     assert re.search(r"^connection shop +ok", lacking.out, re.MULTILINE)

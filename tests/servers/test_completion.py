@@ -110,7 +110,7 @@ def test_fish_completes(home: Path) -> None:
 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
-        "token\tPrint a token that can be used now",
+        "token\tPrint a usable token",
         "shop\tx",
         "stage",
         "--format=exec-credential",

@@ -1,4 +1,4 @@
-"""The command line: `keyturn COMMAND …`; each command's module is imported when it is called."""
+"""The command line `keyturn COMMAND …`, which imports only the module of the called command."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _INTERRUPTED = 130
-# New objects after which Python looks for garbage; its own default is 700.
+# New objects before a garbage collection; Python's default is 700.
 _GC_THRESHOLD = 100_000
 
 
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: With code 2 for wrong usage, with 0 after `--help` and `--version`.
     """
     if argv is None:
-        # Most commands end soon: looking for garbage would take a tenth of their time.
+        # Most commands end soon: garbage collection would take a tenth of their time.
         gc.set_threshold(_GC_THRESHOLD)
         atexit.register(gc.freeze)
     from keyturn._cli.commands import report, run
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 sys.stdout.flush()
     except KeyboardInterrupt:
         return _INTERRUPTED
-    except BrokenPipeError:  # the reader has what it wants
+    except BrokenPipeError:  # the reader has closed the pipe
         _discard_output()
         return 1
     except Exception as error:  # noqa: BLE001 - a traceback could show values
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _discard_output() -> None:
-    """Keep the interpreter's own flush at exit from failing again."""
+    """Prevent the interpreter's own flush at exit from failing again."""
     try:
         sys.stdout.flush()
     except OSError:

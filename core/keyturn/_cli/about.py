@@ -1,4 +1,4 @@
-"""The commands about keyturn itself, and what every help ends with: details and examples."""
+"""The commands about keyturn itself, and the details and examples of every help text."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ exit codes: 0 done, 2 usage or configuration, 3 credentials or scope refused, 4 
 
 
 class About(NamedTuple):
-    """What a user has to know about a command besides its arguments.
+    """The details of a command besides its arguments.
 
     Args:
         details: Sentences.
-        examples: Command lines; some are for a connection that is named shop.
+        examples: Command lines; some use a connection with the name shop.
     """
 
     details: str
@@ -36,15 +36,15 @@ KEYTURN: Final = About(
 )
 ABOUT: Final = {
     "init": About(
-        "It asks as keyturn connections add does, for a first connection, and creates the "
-        "configuration file.",
+        "It asks the same questions as keyturn connections add, and creates the configuration "
+        "file.",
         ("keyturn init", "keyturn init shop orocommerce"),
     ),
     "connections add": About(
-        "At a terminal it asks for what is not given: each setting by its title and description, "
-        "secrets hidden. A secret goes into the system's keyring, or into a file of this user "
-        "alone; the configuration refers to it. A token is requested before the file is changed. "
-        "Comments and formatting stay.",
+        "At a terminal, it asks for each missing setting by its title and description, and hides "
+        "secrets. It stores a secret in the system's keyring, or in a file that only this user "
+        "can read, and writes a reference into the configuration. It requests a token before it "
+        "changes the file. It keeps comments and formatting.",
         (
             "keyturn connections add shop",
             (
@@ -54,42 +54,43 @@ ABOUT: Final = {
         ),
     ),
     "connections list": About(
-        "No provider is imported and no secret read.",
+        "It imports no provider and reads no secret.",
         ("keyturn connections list", "keyturn connections list --format json"),
     ),
     "connections remove": About(
-        "At a terminal it asks whether to. The secrets that keyturn keeps for the connection are "
-        "deleted too. Comments and formatting of the rest stay. To end its token as well, run "
-        "keyturn revoke before.",
+        "At a terminal, it asks for confirmation. It also deletes the secrets that keyturn "
+        "stored for the connection. It keeps comments and formatting of the rest. To revoke the "
+        "token as well, run keyturn revoke first.",
         ("keyturn connections remove shop", "keyturn connections remove shop --yes"),
     ),
     "config path": About(
-        "It is the path of --config, else of KEYTURN_CONFIG, else in the user's directory.",
+        "The path comes from --config, else from KEYTURN_CONFIG, else it is in the user's "
+        "configuration directory. The file need not exist.",
         ("keyturn config path", '${EDITOR:-vi} "$(keyturn config path)"'),
     ),
     "config show": About(
-        "The source is the file, an environment variable, or the default. No secret is shown, and "
-        "none is read: only the reference to it.",
+        "The source is the file, an environment variable, or the default. It shows references to "
+        "secrets, and neither reads nor shows the secrets.",
         ("keyturn config show", "keyturn config show shop --format json"),
     ),
     "check": About(
-        "All connections are checked at the same time. The exit code is the highest of them. With "
-        "JSON, message and hint say what failed.",
+        "It checks all connections in parallel. The exit code is the highest of all connections. "
+        "In the JSON output, message and hint describe each failure.",
         ("keyturn check", "keyturn check shop --format json"),
     ),
     "status": About(
-        "The state is fresh, stale (valid, and about to be renewed), none, or an error response "
-        "that is cached.",
+        "The state is fresh, stale (valid, renewed at the next use), none, or a cached error "
+        "response.",
         ("keyturn status", "keyturn status --format json"),
     ),
     "doctor": About(
-        "It examines Python, the system, plugins, the configuration, the stores, each connection "
-        "and whether its token endpoint can be connected to. It resolves secret references, a "
-        "command too, and shows no secret.",
+        "It checks Python, the system, plugins, the configuration, the stores, each connection "
+        "and the network connection to its token endpoint. It resolves secret references, "
+        "including commands, and shows no secret. It says what to change.",
         ("keyturn doctor", "keyturn doctor --format json"),
     ),
     "token": About(
-        "Standard output has the token alone, in the format that you choose.",
+        "Standard output contains only the token, in the chosen format.",
         (
             "keyturn token shop",
             "keyturn token shop --format headers | curl --header @- https://shop.example/api",
@@ -97,10 +98,11 @@ ABOUT: Final = {
         ),
     ),
     "explain": About(
-        "It shows what is sent where, why, and what came back.", ("keyturn explain shop",)
+        "It shows the request, its reason, and the response.", ("keyturn explain shop",)
     ),
     "request": About(
-        "Standard output has the response's body. An HTTP status of 400 or more gives exit code 1.",
+        "It writes the response's body to standard output. The exit code is 1 for an HTTP status "
+        "of 400 or more.",
         (
             "keyturn request shop GET /users",
             "keyturn request shop POST /users --data @user.json",
@@ -108,32 +110,60 @@ ABOUT: Final = {
         ),
     ),
     "serve": About(
-        "It runs until it is interrupted, on 127.0.0.1 or on a Unix socket. It prints its address, "
-        "with a new session secret in it unless a file or KEYTURN_SERVE_SECRET has one.",
+        "It runs until it is interrupted, on 127.0.0.1 or on a Unix socket. It prints its "
+        "address. The address contains a new session secret unless a file or KEYTURN_SERVE_SECRET "
+        "sets one.",
         ("keyturn serve --port 8080", "keyturn serve --socket /run/user/1000/keyturn.sock"),
     ),
-    "revoke": About("The token is also forgotten on this side.", ("keyturn revoke shop",)),
+    "revoke": About("It also discards the cached token.", ("keyturn revoke shop",)),
     "forget": About(
-        "A cached error response is forgotten too. With --rate-limits also what the store counts "
-        "for the token endpoint: the rate limit, the pause that the server asked for, and refused "
-        "requests and tokens; for all connections to that host which share the store.",
+        "It also discards a cached error response. With --rate-limits, it also resets the store's "
+        "counts for the token endpoint: the rate limit, the cooldown that the server requested, "
+        "and refused requests and tokens. This affects all connections to that host that share "
+        "the store.",
         ("keyturn forget shop", "keyturn forget shop --rate-limits"),
     ),
-    "providers": About("None of them is imported.", ("keyturn providers",)),
+    "providers": About("It imports none of them.", ("keyturn providers",)),
     "plugins": About(
-        "None of them is imported. The state is ok, conflict, ignored, disabled, too new, too old "
-        "or failed, as far as it shows so.",
+        "It "
+        "imports "
+        "none "
+        "of "
+        "them. "
+        "The "
+        "state "
+        "is "
+        "ok, "
+        "conflict, "
+        "ignored, "
+        "disabled, "
+        "too "
+        "new, "
+        "too "
+        "old "
+        "or "
+        "failed, "
+        "as "
+        "far "
+        "as "
+        "it "
+        "is "
+        "known "
+        "without "
+        "an "
+        "import.",
         ("keyturn plugins", "keyturn plugins --json"),
     ),
     "schema": About(
-        "Forms and editors are made from it.",
+        "Forms and editors can use the schema.",
         ("keyturn schema orocommerce", "keyturn schema ./acme.toml"),
     ),
     "new-provider": About(
         "It overwrites no file.", ("keyturn new-provider acme", "keyturn new-provider acme --data")
     ),
     "verify": About(
-        "The checks use an endpoint of their own on loopback. The exit code is 1 when one fails.",
+        "The checks send requests to their own endpoint on loopback. The exit code is 1 if a "
+        "check fails.",
         ("keyturn verify orocommerce", "keyturn verify ./acme.toml tenant=blue"),
     ),
     "demo": About("It needs no configuration, and takes a few seconds.", ("keyturn demo",)),
@@ -147,7 +177,7 @@ ABOUT: Final = {
     ),
     "completion": About(
         "It completes commands, options, formats, and the names of configured connections and "
-        "installed providers; nothing is sent.",
+        "installed providers. It sends no request.",
         (
             'eval "$(keyturn completion bash)"',
             'eval "$(keyturn completion zsh)"',
@@ -174,14 +204,14 @@ def version(arguments: argparse.Namespace) -> None:
 
 def version_line() -> str:
     """Return keyturn's name and version."""
-    # importlib.metadata takes 40 ms to import: only when the version is asked for.
+    # importlib.metadata takes 40 ms to import.
     from keyturn._plugins.discovery import own_release
 
     return f"keyturn {own_release()}"
 
 
 def about(command: str) -> About:
-    """Return what is to know about a command, about a group, or about keyturn ("")."""
+    """Return the details of a command, of a group, or of keyturn ("")."""
     if command in ABOUT or not command:
         return ABOUT.get(command, KEYTURN)
     own = [each for name, each in ABOUT.items() if name.startswith(f"{command} ")]
@@ -196,7 +226,7 @@ def error_page(error: errors.KeyturnError) -> str:
 
 
 def help_ending(command: str) -> str:
-    """Return the examples of a command, "" for keyturn, and where its documentation is."""
+    """Return the examples of a command or of keyturn (""), and its documentation's address."""
     listed = "".join(f"  {example}\n" for example in about(command).examples)
     codes = "" if command else _EXIT_CODES
     section = f"#keyturn-{command.replace(' ', '-')}" if command else ""

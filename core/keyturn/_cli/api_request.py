@@ -38,7 +38,7 @@ def request(arguments: argparse.Namespace) -> int:
         client = httpx.Client(
             auth=KeyturnAuth(connection),
             timeout=60.0,
-            # Plain http is for loopback only: the token must not pass through a proxy on a network.
+            # Plain http is for loopback only: do not send the token through a proxy.
             mounts={"http://": None},
         )
         headers = [*_content_type(content, arguments.header), *arguments.header]
@@ -56,7 +56,7 @@ def request(arguments: argparse.Namespace) -> int:
                 return FAILED if response.is_error else DONE
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             failure = type(error).__name__
-        # Raised here, not in the handler: httpx's errors hold the request, its token included.
+        # Raised here, not in the handler: httpx's errors contain the request with its token.
         raise errors.EndpointUnavailable(
             f"the API request failed: {failure}.",
             connection=connection.name,
@@ -97,14 +97,14 @@ def _content_type(content: bytes | None, given: list[tuple[str, str]]) -> list[t
 
 
 def _redaction(connection: Connection) -> Redaction:
-    """Return what hides what was sent with an API request."""
+    """Return a redaction for the secrets of an API request."""
     manager = manager_of(connection)
     sent = [Secret(value) for _, value in manager.snapshot.headers[:1]]
     return Redaction([*manager.acquisition.secrets(), *sent])
 
 
 def _writer(out: TextIO) -> Callable[[bytes], object]:
-    """Return what writes a body as it is; to a terminal without control characters."""
+    """Return a function that writes a body unchanged, or to a terminal with escapes."""
     if not out.isatty():
         return out.buffer.write
     decode = codecs.getincrementaldecoder("utf-8")("replace").decode

@@ -1,4 +1,4 @@
-"""What the command line's arguments are converted to, and how a wrong one is reported."""
+"""Conversion of command-line arguments, with error messages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _HEADER_NAME_PATTERN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 
 
 def port(value: str) -> int:
-    """Return a port that three more may follow."""
+    """Return a port, which leaves room for three more."""
     number = int(value)
     if not 0 <= number <= 65535 - 3:
         raise ValueError

@@ -1,4 +1,4 @@
-"""What all commands share: arguments, log, tables, exit codes, and how a failure is reported."""
+"""Functions that all commands share: arguments, log, tables, exit codes, and error reports."""
 
 from __future__ import annotations
 
@@ -49,16 +49,16 @@ def run(argv: Sequence[str]) -> int:
     """
     arguments = make_parser().parse_args(argv)
     if sys.stdout is None:
-        # Printing there would print a token to standard error.
+        # `print` would then print a token to standard error.
         raise errors.ConfigurationError(
-            "standard output is closed.", hint="Redirect it to /dev/null if need be."
+            "standard output is closed.", hint="Redirect it to /dev/null if you do not need it."
         )
     arguments.out = sys.stdout
     module, _, function = arguments.command.partition(":")
     command: Callable[[argparse.Namespace], int | None] = getattr(
         importlib.import_module(f"keyturn._cli.{module}"), function
     )
-    # Standard output is for results alone: what a plugin prints must not get into a `$(…)`.
+    # Standard output is for results only: a plugin's output must not reach a `$(…)`.
     with _logging(arguments.verbose) as log, contextlib.redirect_stdout(sys.stderr):
         arguments.log = log
         warn_of_misspelt()
@@ -81,7 +81,7 @@ def configuration(arguments: argparse.Namespace) -> Configuration:
 
 
 def current_token(connection: Connection) -> Token | None:
-    """Return the usable token that the connection or its store has; no request is sent."""
+    """Return the usable token of the connection or its store, without a request."""
     from keyturn._connection import manager_of
     from keyturn._tokens.snapshot import EMPTY
 
@@ -110,7 +110,7 @@ def describe(connection: Connection, arguments: argparse.Namespace) -> None:
 
 
 def check_store(connection: Connection) -> None:
-    """See that the store did what it was asked to.
+    """Check that the store has not failed.
 
     Raises:
         keyturn.errors.KeyturnError: It failed.
@@ -125,7 +125,7 @@ def check_store(connection: Connection) -> None:
 
 
 def in_words(seconds: float) -> str:
-    """Return a time from now as people read it, such as "in 52 min"."""
+    """Return a duration from now in words, such as "in 52 min"."""
     for most, size, unit in _UNITS:
         if seconds < most:
             return f"in {round(seconds / size)} {unit}"
@@ -141,7 +141,8 @@ def report(error: Exception) -> int:
         _say(f"See {error_page(error)}")
         return exit_code(error)
     if problem := system_failure(error):
-        # What has no name is an output: keyturn's own files and connections report by themselves.
+        # Without a file name, it is the output: keyturn's own files and connections report
+        # themselves.
         name = getattr(error, "filename", None)
         _say(f"{escaped(str(name)) if name else 'the output'}: {problem}. {advice(error)}")
         return FAILED
@@ -191,7 +192,7 @@ def _cell(value: str | int | None) -> str:
 
 @contextlib.contextmanager
 def _logging(verbosity: int) -> Generator[logging.Handler]:
-    """Write keyturn's log to standard error: warnings; with `-v` what happens; with `-vv` all."""
+    """Write keyturn's log to standard error: WARNING; with `-v` INFO; with `-vv` DEBUG."""
     log = logging.StreamHandler(sys.stderr)
     log.setFormatter(logging.Formatter("keyturn: %(levelname)s: %(message)s"))
     logger = logging.getLogger("keyturn")

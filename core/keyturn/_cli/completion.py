@@ -1,4 +1,4 @@
-"""Completion for shells: each asks `keyturn complete` for what may follow what has been typed."""
+"""Shell completion: each shell runs `keyturn complete` with the typed words."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Iterator
 
-# The first line of what a shell gets where file names may follow.
+# The first line of the output if the shell should complete file names.
 _FILES: Final = ":files"
 _FILE_WORDS: Final = {"FILE", "PATH", "DIRECTORY"}
 _METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD")
@@ -71,16 +71,16 @@ def completion(arguments: argparse.Namespace) -> None:
 
 
 def complete(arguments: argparse.Namespace) -> None:
-    """Print what may stand in place of the last word: each value, a tab, and what it is."""
+    """Print the completions of the last word: each value, a tab, and its description."""
     *before, current = arguments.words or [""]
     for value, summary in _candidates(before, current):
         print(f"{value}\t{summary}" if summary else value, file=arguments.out)
 
 
 def _candidates(before: list[str], current: str) -> Iterator[tuple[str, str]]:
-    """Yield the values that may stand in place of the current word, with what they are."""
+    """Yield the completions of the current word, with their descriptions."""
     line = _Line()
-    # bash makes a word of the sign in `--format=json`.
+    # bash splits `--format=json` at the equals sign.
     for word in before:
         if word != "=":
             line.add(word)
@@ -92,13 +92,13 @@ def _candidates(before: list[str], current: str) -> Iterator[tuple[str, str]]:
         line.add(option)
         prefix = f"{option}="
     for value, summary in line.candidates(current):
-        # A name of a third-party plugin must not be able to change a terminal or a shell's words.
+        # The name of a third-party plugin must not control the terminal or the shell.
         if value == _FILES or (value.startswith(current) and value.isprintable()):
             yield f"{prefix}{value}" if value != _FILES else value, summary
 
 
 class _Line:
-    """What has been typed before the current word."""
+    """The words before the current one."""
 
     def __init__(self) -> None:
         self.path = ""
@@ -123,7 +123,7 @@ class _Line:
             self.path = f"{self.path} {word}".lstrip()
 
     def candidates(self, current: str) -> Iterable[tuple[str, str]]:
-        """Return the values that may follow, with what they are."""
+        """Return the possible next values, with their descriptions."""
         if self.option:
             return self._values(*self.option)
         if current.startswith("-"):
@@ -170,7 +170,7 @@ class _Line:
 
 
 def _commands(group: str) -> list[tuple[str, str]]:
-    """Return the commands of a group, or those of no group for ""."""
+    """Return the commands of a group, or those without a group for ""."""
     split = [(*name.rpartition(" "), each.summary) for name, each in COMMANDS.items()]
     return [(word, summary) for path, _, word, summary in split if path == group and summary]
 

@@ -1,4 +1,4 @@
-"""The commands about the configuration: where it is, and where each value comes from."""
+"""The commands about the configuration: its path, and the source of each value."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ _USER: Final = re.compile(r"://[^/\s]*@")
 
 
 def config_path(arguments: argparse.Namespace) -> None:
-    """Print where the configuration file is, or would be."""
+    """Print the path of the configuration file, which need not exist."""
     path = _config.read(arguments.config, may_be_new=True).file()
     print(path, file=arguments.out)
     if not path.exists():
-        print("keyturn: there is no such file; keyturn init creates it.", file=sys.stderr)
+        print("keyturn: this file does not exist; keyturn init creates it.", file=sys.stderr)
 
 
 def config_show(arguments: argparse.Namespace) -> None:
-    """Print each value of the configuration and where it comes from, secrets hidden."""
+    """Print each value of the configuration and its source, with secrets hidden."""
     configured = configuration(arguments)
     names = sorted(configured.connections)
     if arguments.name is not None:
@@ -65,7 +65,7 @@ def _top_level(configured: Configuration) -> Iterator[Row]:
 
 
 def _connection(name: str, configured: Configuration) -> Iterator[Row]:
-    """Yield the values of a connection; of what is not known to be public, not the value."""
+    """Yield the values of a connection; a value that may be secret is hidden."""
     raw = configured.connections[name]
     try:
         provider = chosen_provider(configured.provider_of(name), configured.path)
@@ -107,7 +107,7 @@ def _reference(value: Any) -> str:
 
 def _shown(value: Any) -> str:
     """Return a public value, without a password in a URL."""
-    if isinstance(value, dict):  # a header or a parameter may hold a secret
+    if isinstance(value, dict):  # a header or a parameter may contain a secret
         value = dict.fromkeys(value, MASK)
     shown = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
     return _USER.sub(f"://{MASK}@", shown)

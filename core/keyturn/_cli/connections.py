@@ -35,10 +35,10 @@ _SOURCES: Final = ("env", "file", "keyring")
 
 
 def init(arguments: argparse.Namespace) -> None:
-    """Set up the first connection, with questions at the terminal."""
+    """Set up the first connection interactively."""
     if not questions.has_terminal():
         raise errors.ConfigurationError(
-            "keyturn init asks questions, and there is no terminal.",
+            "keyturn init is interactive and needs a terminal.",
             hint="Use keyturn connections add NAME PROVIDER --set SETTING=VALUE.",
         )
     configured = _config.read(arguments.config, may_be_new=True)
@@ -64,11 +64,11 @@ def connections_add(arguments: argparse.Namespace) -> None:
         if not arguments.no_check:
             _check(_with(configured, name, table), name)
         change_file(path, lambda text: with_table(text, name, table))
-    questions.say(f"keyturn: connection {name} is added to {escaped(str(path))}.")
+    questions.say(f"keyturn: added connection {name} to {escaped(str(path))}.")
 
 
 def connections_list(arguments: argparse.Namespace) -> None:
-    """List the configured connections; no provider is imported, and no secret read."""
+    """List the configured connections, without importing providers or reading secrets."""
     configured = _config.read(arguments.config)
     rows = []
     for name in sorted(configured.connections):
@@ -82,13 +82,13 @@ def connections_list(arguments: argparse.Namespace) -> None:
 
 
 def connections_remove(arguments: argparse.Namespace) -> int:
-    """Remove a connection from the configuration file, with the secrets kept for it."""
+    """Remove a connection from the configuration file, with its stored secrets."""
     configured = _config.read(arguments.config)
     name, path = configured.find(arguments.name), configured.file()
     if not arguments.yes and questions.has_terminal():
-        question = f"Remove connection {name}, and the secrets kept for it (yes, no)"
+        question = f"Remove connection {name} and its stored secrets (yes, no)"
         if questions.ask(question, "no", ("yes", "no")) == "no":
-            questions.say("keyturn: nothing is changed.")
+            questions.say("keyturn: nothing was changed.")
             return FAILED
     change_file(path, lambda text: without_table(text, name))
     others = [
@@ -100,7 +100,7 @@ def connections_remove(arguments: argparse.Namespace) -> int:
     for setting in configured.connections[name].values():
         if setting.value not in others and (problem := discard(path, name, setting.value)):
             questions.say(f"keyturn: {escaped(problem)}.")
-    questions.say(f"keyturn: connection {name} is removed from {escaped(str(path))}.")
+    questions.say(f"keyturn: removed connection {name} from {escaped(str(path))}.")
     return DONE
 
 
@@ -112,20 +112,20 @@ def _ask_provider() -> str:
 
 
 def _require_new(name: str, configured: Configuration) -> None:
-    """Reject a name that can't be a connection's, or is taken.
+    """Check that a name can be a connection's, and is not taken.
 
     Raises:
-        keyturn.errors.ConfigurationError: It is rejected.
+        keyturn.errors.ConfigurationError: It can't, or it is taken.
     """
     if not _config.is_name(name):
         raise errors.ConfigurationError(
-            f"{name!r} can't be the name of a connection.",
-            hint="Give letters, digits and . _ -, 100 at most, a letter or a digit first.",
+            f"{name!r} is not a valid name for a connection.",
+            hint="Use at most 100 letters, digits and . _ -, with a letter or a digit first.",
         )
     for known in configured.connections:
         if variable_name(known) == variable_name(name):
             raise errors.ConfigurationError(
-                f"a connection is named {known} already, in {configured.origin}.",
+                f"a connection with the name {known} already exists in {configured.origin}.",
                 hint=f"Choose another name, or run keyturn connections remove {known}.",
             )
 
@@ -150,7 +150,7 @@ def _given(arguments: argparse.Namespace, properties: Mapping[str, Any]) -> dict
         for setting, target in _pairs(
             f"--secret-{source}", getattr(arguments, f"secret_{source}"), secrets
         ):
-            # A reference names an absolute path, as the working directory may be any.
+            # A reference needs an absolute path, because the working directory may change.
             is_relative = source == "file" and not target.startswith("~")
             found[setting] = {source: str(Path(target).absolute()) if is_relative else target}
     return found
@@ -161,11 +161,11 @@ def _pairs(option: str, given: list[str], known: list[str]) -> Iterator[tuple[st
     for argument in given:
         setting, equals, value = argument.partition("=")
         if not equals or not value:
-            raise errors.ConfigurationError(f"{option} takes SETTING=VALUE.")
+            raise errors.ConfigurationError(f"{option} needs SETTING=VALUE.")
         if setting not in known:
             raise errors.ConfigurationError(
-                f"{setting!r} of {option} is not known; known are {', '.join(known)}."
-                f"{did_you_mean(setting, known)}"
+                f"{setting!r} of {option} is not a known setting; known settings are "
+                f"{', '.join(known)}.{did_you_mean(setting, known)}"
             )
         yield setting, value
 
@@ -174,7 +174,7 @@ def _pairs(option: str, given: list[str], known: list[str]) -> Iterator[tuple[st
 def _discarding(
     path: Path, name: str, table: Mapping[str, Any], given: Mapping[str, Any]
 ) -> Generator[None]:
-    """Delete the secrets that were kept for a connection if it is not added."""
+    """Delete the stored secrets of a connection if it is not added."""
     try:
         yield
     except BaseException:
@@ -185,7 +185,7 @@ def _discarding(
 
 
 def _with(configured: Configuration, name: str, table: Mapping[str, Any]) -> Configuration:
-    """Return a configuration with the new connection alone."""
+    """Return a configuration with only the new connection."""
     raw = {
         setting: RawSetting(value, f"connections.{name}.{setting}")
         for setting, value in table.items()
@@ -196,10 +196,10 @@ def _with(configured: Configuration, name: str, table: Mapping[str, Any]) -> Con
 def _problems(
     configured: Configuration, name: str, table: Mapping[str, Any]
 ) -> Sequence[errors.Problem]:
-    """Return what is wrong with the new connection's settings, for a user to correct.
+    """Return the mistakes in the new connection's settings, for a user to correct.
 
     Raises:
-        keyturn.errors.ConfigurationError: There are problems, and there is no terminal.
+        keyturn.errors.ConfigurationError: Mistakes exist, and the user can't be asked.
     """
     try:
         _with(configured, name, table).check()
@@ -237,8 +237,8 @@ def _check(configured: Configuration, name: str) -> None:
     """Get a token from the new connection.
 
     Raises:
-        keyturn.errors.KeyturnError: There is none.
-        SystemExit: There is none, and the user does not keep the connection.
+        keyturn.errors.KeyturnError: This failed.
+        SystemExit: This failed, and the user does not keep the connection.
     """
     try:
         with configured.open(name) as connection:
@@ -248,9 +248,9 @@ def _check(configured: Configuration, name: str) -> None:
         if not questions.has_terminal():
             raise
         code = report(error)
-        if questions.ask("Add the connection all the same (yes, no)", "no", ("yes", "no")) == "no":
+        if questions.ask("Add the connection anyway (yes, no)", "no", ("yes", "no")) == "no":
             raise SystemExit(code) from None
     else:
         questions.say(
-            f"keyturn: a token is issued; it expires {in_words(token.expires_at - time.time())}."
+            f"keyturn: received a token, which expires {in_words(token.expires_at - time.time())}."
         )

@@ -1,4 +1,4 @@
-"""The demonstration, against the emulator; each step checks what it prints."""
+"""The demonstration, against the emulator; each step checks its result."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ _PROCESSES = 8
 _SLOW = 0.2
 _LIFETIME = 3
 _DEMO_HEADING = """\
-keyturn turns client credentials into a valid access token, exactly when one is needed.
-The four providers are emulated on this machine; no request leaves it.
+keyturn turns client credentials into a valid access token, and requests it only when it is needed.
+This demonstration emulates the four providers on this machine; no request leaves it.
 """
 _ENDING = """
 Next:  keyturn emulate     runs the emulator, and prints a keyturn.toml for it
@@ -43,7 +43,7 @@ Next:  keyturn emulate     runs the emulator, and prints a keyturn.toml for it
 
 
 def demo(arguments: argparse.Namespace) -> int:
-    """Show what keyturn does, against its own emulator, in a few seconds."""
+    """Demonstrate keyturn against its own emulator, in a few seconds."""
     out = arguments.out
     print(_DEMO_HEADING, file=out)
     with tempfile.TemporaryDirectory(prefix="keyturn-") as directory, Emulator() as emulator:
@@ -83,7 +83,7 @@ class _Stage:
         return httpx.get(connection.api_url + path, auth=auth, trust_env=False).status_code
 
     def count(self, expected: int, action: Callable[[], T]) -> T:
-        """Return what an action returns; it must cause so many token requests."""
+        """Return an action's result; it must cause the expected number of token requests."""
         before = self._token_requests()
         result = action()
         requests = self._token_requests() - before
@@ -213,7 +213,7 @@ _STEPS: tuple[tuple[str, Callable[[_Stage], Iterator[str]]], ...] = (
     ("1. Get a token from each provider, by its name, and call its API", _each_provider),
     ("2. Get the same tokens from the store, without a token request", _second_call),
     ("3. Threads that find no token send one token request together", _many_threads),
-    ("4. Processes do so too", _many_processes),
-    ("5. A token is renewed before it expires, and no call waits", _early_renewal),
-    ("6. A token that the API rejects is replaced, and the request is repeated", _rejected_token),
+    ("4. Processes that find no token send one token request together", _many_processes),
+    ("5. keyturn renews a token before it expires, and no call waits", _early_renewal),
+    ("6. keyturn replaces a token that the API rejects, and repeats the request", _rejected_token),
 )

@@ -1,4 +1,4 @@
-"""`keyturn doctor`: what works where keyturn runs, and what to set; no token request is sent."""
+"""`keyturn doctor`: checks of the environment and the configuration, without a token request."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _SECONDS = 5.0
 
 
 def doctor(arguments: argparse.Namespace) -> int:
-    """Report what works where keyturn runs, and what to set; return the highest exit code."""
+    """Check the environment and the configuration; return the highest exit code."""
     findings = [*surroundings(), *_plugins(), *_configured(arguments.config)]
     rows = [attrs.asdict(each) for each in findings]
     if arguments.format == "json":
@@ -57,17 +57,17 @@ def _failure(subject: str, error: errors.KeyturnError) -> Finding:
 
 
 def _plugins() -> Iterator[Finding]:
-    """Yield each third-party provider and plugin, imported as if it were chosen."""
+    """Yield a finding for each third-party provider and plugin, which this imports."""
     try:
         every = [each for each in installed_providers() if not each.is_own]
         every += installed(PLUGINS_GROUP)
         for each in every:
             yield _plugin(each)
-    except errors.ConfigurationError as error:  # KEYTURN_PLUGINS can't be understood
+    except errors.ConfigurationError as error:  # KEYTURN_PLUGINS is invalid
         yield _failure("plugins", error)
         return
     if not every:
-        yield Finding("plugins", "ok", "none but keyturn's own providers")
+        yield Finding("plugins", "ok", "only keyturn's own providers")
 
 
 def _plugin(plugin: Installed) -> Finding:
@@ -78,7 +78,7 @@ def _plugin(plugin: Installed) -> Finding:
 
 
 def _configured(config: str | None) -> Iterator[Finding]:
-    """Yield the configuration, the stores that it chooses, and its connections."""
+    """Yield findings for the configuration, its stores and its connections."""
     try:
         configuration = _config.read(config)
     except errors.ConfigurationError as error:
@@ -92,7 +92,7 @@ def _configured(config: str | None) -> Iterator[Finding]:
     yield from for_each(sorted(requests), lambda origin: _endpoint(origin, requests[origin]))
     if not configuration.connections:
         fix = "Write keyturn.toml, or set KEYTURN_CONNECTIONS__NAME__PROVIDER and its settings."
-        yield Finding("connections", "limited", "none is configured", fix)
+        yield Finding("connections", "limited", "none configured", fix)
 
 
 def _configuration(configuration: Configuration) -> Iterator[Finding]:
@@ -100,16 +100,16 @@ def _configuration(configuration: Configuration) -> Iterator[Finding]:
     if path is None or not path.exists():
         yield Finding("configuration", "ok", f"no file at {path}" if path else "no file")
     elif configuration.is_private:
-        yield Finding("configuration", "ok", f"{path}, closed to other users")
+        yield Finding("configuration", "ok", f"{path}, not readable by other users")
     else:
-        found = f"{path}, open to other users: it may hold secrets as references only"
+        found = f"{path}, readable by other users: it may contain secrets only as references"
         yield Finding("configuration", "ok", found)
     for problem in configuration.problems:
         yield Finding("configuration", "failed", str(problem), f"Correct {problem.path}.", 2)
 
 
 def _stores(configuration: Configuration) -> Iterator[Finding]:
-    """Yield each store that a connection has, or would have, once."""
+    """Yield a finding for each configured store; without connections, for the default store."""
     stores: dict[int, TokenStore] = {}
     names: list[str | None] = [*sorted(configuration.connections)]
     for name in names or [None]:
@@ -124,8 +124,11 @@ def _stores(configuration: Configuration) -> Iterator[Finding]:
 
 
 def _store(store: TokenStore) -> Finding:
-    """Return whether a store keeps an entry and holds a lock."""
-    fix = "Make it usable, or set `store`, or KEYTURN_STORE where `store` is not set, to another."
+    """Check that a store keeps an entry and holds a lock."""
+    fix = (
+        "Make it usable, or choose another store: set `store`, or KEYTURN_STORE if `store` is not "
+        "set."
+    )
     key = f"doctor-{os.urandom(8).hex()}"
     try:
         with store.lock(key, _SECONDS):
@@ -136,23 +139,25 @@ def _store(store: TokenStore) -> Finding:
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a third-party store may raise anything
         return Finding(f"store {place(store)}", "failed", cause(error), fix, FAILED)
     if found != "doctor":
-        problem = "it does not return what was written"
+        problem = "it does not return the written entry"
         return Finding(f"store {place(store)}", "failed", problem, fix, FAILED)
     if isinstance(store, MemoryStore):
         shared = "Set KEYTURN_STORE to share tokens among processes."
-        return Finding(f"store {place(store)}", "limited", "tokens of this process only", shared)
+        return Finding(
+            f"store {place(store)}", "limited", "tokens are not shared with other processes", shared
+        )
     return Finding(f"store {place(store)}", "ok", "writes, reads, deletes and locks")
 
 
 def _connection(
     configuration: Configuration, name: str, requests: dict[str, TokenRequest]
 ) -> Finding:
-    """Return whether a connection's provider, settings and secrets are there.
+    """Check a connection's provider, settings and secrets.
 
     Args:
         configuration: The configuration.
         name: The connection.
-        requests: Gets its token request, by the origin of its token endpoint.
+        requests: Token requests by the origin of their token endpoints; this adds one.
     """
     subject = f"connection {name}"
     try:
@@ -162,17 +167,17 @@ def _connection(
             requests.setdefault(origin(url), request)
             proxy = proxy_for(url) if url.startswith("https:") else None
             through = f" through {proxy}" if proxy else ""
-            found = f"{connection.provider.name}, asks {host_of(url)}{through}"
+            found = f"{connection.provider.name}, token endpoint at {host_of(url)}{through}"
             return Finding(subject, "ok", found)
     except errors.KeyturnError as error:
         return _failure(subject, error)
 
 
 def _endpoint(where: str, request: TokenRequest) -> Finding:
-    """Return whether a token endpoint can be connected to; nothing is sent."""
+    """Check the connection to a token endpoint; no request is sent."""
     try:
         reach(request, _SECONDS)
     except errors.KeyturnError as error:
         return _failure(f"endpoint {where}", error)
     secured = "a connection and TLS" if where.startswith("https:") else "a connection"
-    return Finding(f"endpoint {where}", "ok", f"{secured}; nothing was sent")
+    return Finding(f"endpoint {where}", "ok", f"{secured}; no request was sent")

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 # On Windows, a thread that waits without a limit gets no signal.
 _SIGNAL_PAUSE = 1.0
-_TITLE = "# The emulator of the four providers; its made-up credentials are valid while it runs.\n"
+_TITLE = (
+    "# The emulator of the four providers; its generated credentials are valid while it runs.\n"
+)
 _HEADING = f"""\
 {_TITLE}# keyturn reads secrets only from a file that no other user can open:
 #   keyturn emulate --output emulator.toml & keyturn --config emulator.toml check
@@ -54,7 +56,7 @@ def emulate(arguments: argparse.Namespace) -> None:
 
 @contextlib.contextmanager
 def _ending() -> Generator[threading.Event]:
-    """Give an event that is set when the process is interrupted or terminated."""
+    """Yield an event that is set when the process is interrupted or terminated."""
     ended = threading.Event()
 
     def end(*_: object) -> None:
@@ -86,19 +88,19 @@ def connection_table(name: str, provider: str, settings: Mapping[str, str | int]
 
 
 def _check(output: Path) -> None:
-    """See that a file can be written, and that it replaces nothing but an emulator's.
+    """Check that a file can be written, and that it replaces only an emulator's file.
 
     Raises:
-        keyturn.errors.ConfigurationError: There is no directory for it, or it is another file.
+        keyturn.errors.ConfigurationError: Its directory does not exist, or it is another file.
     """
     if not output.parent.is_dir():
         raise errors.ConfigurationError(
-            f"--output {output} can't be written: there is no directory {output.parent}.",
+            f"--output {output} can't be written: the directory {output.parent} does not exist.",
             hint="Create the directory, or correct --output.",
         )
     if output.is_dir() or (output.exists() and not _is_own(output)):
         raise errors.ConfigurationError(
-            f"--output {output} exists, and keyturn emulate has not written it.",
+            f"--output {output} exists, but keyturn emulate did not write it.",
             hint="Choose another file, or remove this one.",
         )
 
@@ -106,7 +108,7 @@ def _check(output: Path) -> None:
 def _is_own(output: Path) -> bool:
     title = _TITLE.encode()
     if not output.is_file():
-        return False  # reading a pipe could wait
+        return False  # reading a pipe could block
     with output.open("rb") as file:
         return file.read(len(title)) in {b"", title}
 
@@ -120,6 +122,6 @@ def _is_loopback(host: str) -> bool:
 
 def _warning(host: str) -> str:
     return (
-        f"keyturn: warning: the emulator listens on {host}, where other hosts may reach it without "
-        "encryption. keyturn itself accepts http:// URLs of loopback only."
+        f"keyturn: warning: the emulator listens on {host}, where other hosts can reach it without "
+        "encryption. keyturn itself accepts http:// URLs only for loopback."
     )

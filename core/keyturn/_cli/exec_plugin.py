@@ -1,9 +1,10 @@
-"""kubectl runs `keyturn token`: how it shows that a token was refused.
+"""`keyturn token` as a credential plugin of kubectl: how keyturn detects a refused token.
 
-kubectl runs its credential plugin once, and again after a 401, without a word about the reason
+kubectl runs its credential plugin once, and again after a 401, without the reason
 (https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins).
-So if a process of kubectl has got the current token, and asks again, an API has refused it. The
-store has which token a process has got. Other programs may ask again for any other reason.
+So if a kubectl process that already has the current token runs the plugin again, an API has
+refused the token. The store records the token that each kubectl process received. Other programs
+may run the plugin again for other reasons.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ if TYPE_CHECKING:
 
 
 def token_for_kubectl(connection: Connection, stale: Token | None) -> Token:
-    """Return a token, another than the one that the same process of kubectl has got before.
+    """Return a token that differs from the one that the same kubectl process received before.
 
     Args:
         connection: The connection.
-        stale: A token that must not be returned, if that is known.
+        stale: A token that must not be returned, if it is known.
     """
     key = _key_of_kubectl(connection.name)
     if key is None:

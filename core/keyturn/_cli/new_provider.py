@@ -35,7 +35,7 @@ class _Template(string.Template):
 
 
 def new_provider(arguments: argparse.Namespace) -> None:
-    """Write a distribution that can be installed, passes its tests and is listed."""
+    """Write a distribution that can be installed, passes its tests and registers the provider."""
     name: str = arguments.new_name
     _require_usable(name)
     directory = Path(arguments.directory) / f"keyturn-{name}"
@@ -46,27 +46,27 @@ def new_provider(arguments: argparse.Namespace) -> None:
 
 
 def _require_usable(name: str) -> None:
-    """Reject a name that can't be a provider's, or is taken.
+    """Check that a name can be a provider's, and is not taken.
 
     Raises:
-        keyturn.errors.ConfigurationError: It is rejected.
+        keyturn.errors.ConfigurationError: It can't, or it is taken.
     """
     if not _NAME_REGEX.fullmatch(name) or keyword.iskeyword(_capitalized(name)):
         raise errors.ConfigurationError(
-            f"{name!r} can't be the name of a new provider.",
-            hint="Give lower-case letters and digits, 31 at most, a letter first, with single "
+            f"{name!r} is not a valid name for a new provider.",
+            hint="Use at most 31 lower-case letters and digits, a letter first, with single "
             "hyphens between them, such as acme-shop.",
         )
     for plugin in installed_providers():
         if plugin.name == name:
             advice = "" if plugin.is_own else f", or uninstall {plugin.distribution}"
             raise errors.ConfigurationError(
-                f"provider {name} is installed already: it comes with {plugin.distribution}.",
+                f"provider {name} is already installed, by {plugin.distribution}.",
                 hint=f"Choose another name{advice}.",
             )
     if importlib.util.find_spec(_package(name)):
         raise errors.ConfigurationError(
-            f"a package {_package(name)} is installed already.", hint="Choose another name."
+            f"the package {_package(name)} is already installed.", hint="Choose another name."
         )
 
 
@@ -137,7 +137,7 @@ def _write(directory: Path, files: Mapping[Path, str]) -> None:
     except OSError as error:
         problem = f"{error.filename or directory} can't be written: {error.strerror}."
         if isinstance(error, FileExistsError):
-            problem = f"{directory} exists already and was not changed."
+            problem = f"{directory} already exists and was not changed."
         raise errors.ConfigurationError(
             problem, hint="Name another directory with --directory."
         ) from error

@@ -1,4 +1,4 @@
-"""The commands that look at all connections: `check` and `status`."""
+"""The commands for all connections: `check` and `status`."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def check(arguments: argparse.Namespace) -> int:
 
 
 def status(arguments: argparse.Namespace) -> int:
-    """Show the state of each connection's token; no request is sent."""
+    """Show the state of each connection's token, without a request."""
     configured = configuration(arguments)
     columns = ("state", "expires_in", "store")
     return _print_connections(arguments, configured, configured.names(), columns, _token_state)
@@ -62,7 +62,7 @@ def _print_connections(
 ) -> int:
     """Print a row for each connection and return the highest exit code.
 
-    The first of the columns has the class of a connection's error, which goes to standard error.
+    The first column contains the class of a connection's error. The message goes to standard error.
     """
     empty = dict.fromkeys(columns)
 
@@ -97,7 +97,7 @@ def _print(columns: Sequence[str], rows: list[Row], arguments: argparse.Namespac
 
 
 def _checked(connection: Connection) -> Row:
-    """Return what getting a token from a connection results in."""
+    """Return the row of a connection after getting a token from it."""
     before, token = current_token(connection), connection.token()
     check_store(connection)
     is_kept = before is not None and before.access_token == token.access_token
@@ -106,7 +106,7 @@ def _checked(connection: Connection) -> Row:
 
 
 def _token_state(connection: Connection) -> Row:
-    """Return the state of a connection's token, or of an error response that is cached."""
+    """Return the state of a connection's token, or its cached error response."""
     manager = manager_of(connection)
     snapshot, store = manager.peek(), type(manager.store).__name__
     if snapshot is not EMPTY:

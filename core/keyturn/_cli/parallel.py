@@ -1,4 +1,4 @@
-"""Work for each of several names at the same time, with its progress on a terminal."""
+"""Parallel work for several names, with progress on a terminal."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _THREADS: Final = 16
 
 
 def for_each(names: Sequence[str], work: Callable[[str], T], progress: str = "") -> list[T]:
-    """Return what work returns for each name, in their order.
+    """Return the result of a function for each name, in the order of the names.
 
     Args:
         names: The names, each once.
-        work: What is done with one; what it raises is raised.
-        progress: What is counted on standard error if that is a terminal; nothing by default.
+        work: The function; its exceptions are raised.
+        progress: The label of the counter on standard error if that is a terminal; none by default.
     """
     # One iterator for all threads: each name goes to one of them.
     waiting = iter(names)

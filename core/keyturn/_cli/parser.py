@@ -29,7 +29,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose messages change no terminal, and name what is near to what is misspelt."""
+    """A parser that escapes control characters in messages, and suggests the nearest name."""
 
     path = ""
     has_commands = False
@@ -40,7 +40,7 @@ class _Parser(argparse.ArgumentParser):
             self.add_argument(*names.split(), **options)
 
     def add_commands(self, path: str) -> None:
-        """Add the commands whose names begin with a group's; with those of no group for ""."""
+        """Add the commands of a group; the commands without a group for ""."""
         self.has_commands = True
         # Without `prog`, argparse would format the usage to find it.
         commands = self.add_subparsers(
@@ -49,7 +49,7 @@ class _Parser(argparse.ArgumentParser):
         for name, command in COMMANDS.items():
             group, _, word = name.rpartition(" ")
             if group == path:
-                # Help lists what has a `help`, be it None.
+                # argparse lists each command with a `help`, even if it is None.
                 shown: dict[str, Any] = {"help": command.summary} if command.summary else {}
                 commands.add_parser(word, path=name, command=command, **shown)
 
@@ -71,7 +71,7 @@ class _Parser(argparse.ArgumentParser):
         return namespace, surplus
 
     def _check_option(self, argument: str) -> None:
-        """Report an option that is not known; its value, which may be secret, is not shown."""
+        """Report an unknown option, without its value, which may be secret."""
         name = argument.partition("=")[0]
         known = [option for action in self._actions for option in action.option_strings]
         is_short = argument[:2] in known and not argument.startswith("--")
@@ -80,7 +80,7 @@ class _Parser(argparse.ArgumentParser):
             self.error(f"unknown option {name}.{did_you_mean(name, long)}")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
-        """Report a value that is none of an argument's choices."""
+        """Report a value that is not one of an argument's choices."""
         if action.choices is None or value in action.choices:
             return
         question = did_you_mean(str(value), action.choices)
@@ -92,24 +92,24 @@ class _Parser(argparse.ArgumentParser):
         raise argparse.ArgumentError(action, f"invalid choice {value!r}.{question}{known}")
 
     def error(self, message: str) -> NoReturn:
-        """Print what is wrong with the arguments, and exit with code 2."""
+        """Print the mistake in the arguments, and exit with code 2."""
         super().error(escaped(message))
 
     def format_help(self) -> str:
         """Return the help, with examples and the documentation's address."""
         from keyturn._cli.about import about, help_ending
 
-        # Text that a help alone shows is read when it is shown.
+        # Only `--help` needs these strings, so they are imported here.
         self.description = " ".join(filter(None, (self.description, about(self.path).details)))
         return super().format_help() + help_ending(self.path)
 
     def print_help(self, file: Any = None) -> None:
-        """Print the help; argparse's own method ignores that an output is full."""
+        """Print the help; argparse's own method ignores a failed write."""
         print(self.format_help(), end="", file=file)
 
 
 class _CommandParser(_Parser):
-    """The parser of one command, which is made when its command is chosen: each takes 0.3 ms."""
+    """The parser of one command, which is built only if the command is chosen: it takes 0.3 ms."""
 
     def __init__(self, *, path: str, command: Command, **given: Any) -> None:
         self.path = path
@@ -119,7 +119,7 @@ class _CommandParser(_Parser):
     def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, args: Any = None, namespace: Any = None
     ) -> Any:
-        """Make the parser, and parse the arguments."""
+        """Build the parser, and parse the arguments."""
         module, summary, arguments = self._command
         super().__init__(add_help=False, description=f"{summary}.", **self._given)
         self.add_arguments(COMMON)

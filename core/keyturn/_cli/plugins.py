@@ -12,6 +12,6 @@ if TYPE_CHECKING:
 
 
 def plugins(arguments: argparse.Namespace) -> None:
-    """List all plugins and their states; none of them is imported."""
+    """List all plugins and their states, without importing them."""
     rows = [{**each._asdict(), "detail": each.detail or None} for each in plugin_states()]
     print_rows(PluginState._fields, rows, arguments.format, arguments.out)

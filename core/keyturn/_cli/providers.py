@@ -28,7 +28,7 @@ _COLUMNS = ("name", "distribution", "version")
 
 
 def providers(arguments: argparse.Namespace) -> None:
-    """List the installed providers; none of them is imported."""
+    """List the installed providers, without importing them."""
     rows = [{name: getattr(info, name) for name in _COLUMNS} for info in plugins.providers()]
     print_rows(_COLUMNS, rows, arguments.format, arguments.out)
 
@@ -45,7 +45,7 @@ def verify(arguments: argparse.Namespace) -> int:
     from keyturn.testing.provider_kit._run import CHECKS, loaded, run
 
     if not arguments.verbose:
-        # The checks provoke the provider's warnings.
+        # The checks cause the provider's warnings.
         arguments.log.setLevel(logging.CRITICAL)
     provider = loaded(lambda: _chosen(arguments.provider))
     settings = _settings(provider, arguments.settings)
@@ -72,7 +72,7 @@ def _chosen(name: str) -> Provider[Any]:
 
 
 def _outcome(name: str, report: Report) -> str:
-    """Return a check's outcome; one that fails for an earlier one's cause names that one."""
+    """Return a check's outcome; if an earlier check has the same cause, this names that check."""
     if name in report.repeated:
         return f"see {report.repeated[name]}"
     return "failed" if name in report.failures else "passed"

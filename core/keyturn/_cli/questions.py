@@ -1,4 +1,4 @@
-"""Questions at a terminal: each setting of a provider, by its title and description."""
+"""Questions at a terminal, for each setting of a provider, by its title and description."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
     Schema = Mapping[str, Any]
 
-# Asked for even where the provider can do without.
+# Asked for even if the provider does not require them.
 _COMMON: Final = ("client_id", "client_secret")
 _NONE: Final = "none"
-# A pipe or a file is no user.
+# A pipe or a file can't answer questions.
 _NO_TERMINAL: Final = "Give NAME, PROVIDER, --set and --secret-env or --secret-file."
 
 
@@ -36,26 +36,27 @@ def say(message: str) -> None:
 
 
 def ask(question: str, default: str = "", known: Collection[str] = ()) -> str:
-    """Return what the user types.
+    """Return the user's answer.
 
     Args:
-        question: What is asked.
-        default: What an empty line stands for; without it, the question is asked again.
-        known: What may be typed; anything, if it is empty.
+        question: The question.
+        default: The answer for an empty line; without it, the question is repeated.
+        known: The allowed answers; any, if it is empty.
 
     Raises:
-        keyturn.errors.ConfigurationError: There is no terminal, or its input has ended.
+        keyturn.errors.ConfigurationError: No terminal exists, or its input has ended.
     """
     if not has_terminal():
         raise errors.ConfigurationError(
-            f"there is no terminal to ask for: {question}.", hint=_NO_TERMINAL
+            f"a value is missing, and no terminal is available to ask for it: {question}.",
+            hint=_NO_TERMINAL,
         )
     while True:
         shown = f" [{default}]" if default else ""
         print(f"{question}{shown}: ", end="", file=sys.stderr, flush=True)
         line = sys.stdin.readline()
         if not line:
-            raise errors.ConfigurationError("the input has ended; nothing is changed.")
+            raise errors.ConfigurationError("the input has ended; nothing was changed.")
         found = line.strip() or default
         if found and (not known or found in known):
             return found
@@ -65,7 +66,7 @@ def ask(question: str, default: str = "", known: Collection[str] = ()) -> str:
 
 
 def ask_settings(name: str, schema: Schema, table: dict[str, Any], path: Path) -> None:
-    """Add the settings that a connection's table lacks, as the user types them.
+    """Ask for the settings that a connection's table lacks, and add them.
 
     Args:
         name: The connection.
@@ -84,7 +85,7 @@ def ask_settings(name: str, schema: Schema, table: dict[str, Any], path: Path) -
 
 
 def ask_setting(name: str, setting: str, schema: Schema, table: dict[str, Any], path: Path) -> None:
-    """Set one setting as the user types it, or leave it out."""
+    """Ask for one setting and set it, or omit it."""
     own = schema["properties"][setting]
     is_optional = setting not in schema["required"]
     say(f"\n{own['title']}. {own.get('description', '')}".rstrip())
@@ -102,23 +103,23 @@ def _ask_value(own: Schema, *, is_optional: bool) -> Any:
     shown = f" ({', '.join(choices)})" if choices else ""
     known = [*choices, default] if choices else []
     answer = ask(f"{own['title']}{shown}", default, known)
-    # What a provider's default is may change with the provider.
+    # A default is not written, because a later version of the provider may change it.
     return _NONE if is_optional and answer == default else parse(answer, own)
 
 
 def _ask_secret(name: str, setting: str, title: str, path: Path, *, is_optional: bool) -> Any:
-    """Keep a secret that the user types, and return the reference to it."""
+    """Store a secret that the user types, and return the reference to it."""
     problem = keyring_problem()
     places = [*(["keyring"] if problem is None else []), "file", "env"]
     if problem:
-        say(f"There is no keyring to keep it in: {problem}.")
+        say(f"The system's keyring can't store it: {problem}.")
     places += [_NONE] if is_optional else []
-    place = ask(f"Where it is kept ({', '.join(places)})", places[0], places)
+    place = ask(f"Where to store it ({', '.join(places)})", places[0], places)
     if place == _NONE:
         return _NONE
     if place == "env":
         default = f"{name}_{setting}".upper().replace("-", "_").replace(".", "_")
-        return {"env": ask("The environment variable that has it", default)}
+        return {"env": ask("The environment variable with the secret", default)}
     secret = ""
     while not secret:
         secret = getpass.getpass(f"{title} (hidden): ", stream=sys.stderr).strip()

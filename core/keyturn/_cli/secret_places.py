@@ -1,6 +1,6 @@
-"""Where the command line keeps secrets: the keyring, or files beside keyturn.toml.
+"""Secret storage of the command line: the keyring, or files beside keyturn.toml.
 
-The configuration refers to them, and never holds one.
+The configuration contains references to the secrets, never a secret.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _DIRECTORY: Final = "secrets"
 
 
 def keyring_problem() -> str | None:
-    """Return why the system's keyring can't keep a secret, or None."""
+    """Return why the system's keyring can't store a secret, or None."""
     try:
         import keyring
     except ImportError:
         return "the package keyring is missing; install keyturn[keyring]"
     try:
         backend: Any = keyring.get_keyring()
-        # Those that only fail, and those that keep nothing, say so by this number.
+        # A back end that always fails, or that stores nothing, has a priority of 0 or less.
         usable = backend.priority > 0
     except Exception as error:  # noqa: BLE001 - a back end may raise anything
         return f"the keyring failed with {type(error).__name__}"
@@ -39,7 +39,7 @@ def keyring_problem() -> str | None:
 
 
 def keep_in_keyring(name: str, setting: str, secret: Secret) -> Reference:
-    """Keep a connection's secret in the system's keyring, and return the reference to it.
+    """Store a connection's secret in the system's keyring, and return the reference to it.
 
     Raises:
         keyturn.errors.ConfigurationError: The keyring failed.
@@ -60,12 +60,12 @@ def keep_in_keyring(name: str, setting: str, secret: Secret) -> Reference:
     raise errors.ConfigurationError(
         f"the keyring failed with {failure}.",
         connection=name,
-        hint="Unlock it, or keep the secret in a file.",
+        hint="Unlock it, or store the secret in a file.",
     )
 
 
 def keep_in_file(configuration: Path, name: str, setting: str, secret: Secret) -> Reference:
-    """Keep a connection's secret in a file of this user alone, and return the reference to it.
+    """Store a connection's secret in a file for this user only, and return the reference to it.
 
     Raises:
         keyturn.errors.ConfigurationError: The file can't be written.
@@ -83,16 +83,18 @@ def keep_in_file(configuration: Path, name: str, setting: str, secret: Secret) -
         problem = f"the secret can't be written into {directory}: {error.strerror}."
     else:
         return {"file": str(path)}
-    raise errors.ConfigurationError(problem, connection=name, hint="Refer to it by env.")
+    raise errors.ConfigurationError(
+        problem, connection=name, hint="Choose env, and set the environment variable."
+    )
 
 
 def discard(configuration: Path, name: str, reference: Any) -> str | None:
-    """Delete a secret that was kept for a connection; return what prevents it, or None.
+    """Delete a stored secret of a connection; return the problem if this fails, or None.
 
     Args:
         configuration: The path of the configuration file.
         name: The connection.
-        reference: The value of one of its settings; one that keyturn did not keep stays.
+        reference: The value of one of its settings; keyturn deletes only secrets that it stored.
     """
     source, target = next(iter(reference.items())) if isinstance(reference, dict) else ("", "")
     try:
@@ -112,6 +114,6 @@ def _directory(configuration: Path) -> Path:
 
 
 def _free_names(name: str) -> Iterator[str]:
-    """Yield names of entries: another configuration may have a connection of the same name."""
+    """Yield names for entries: another configuration may have a connection with the same name."""
     yield name
     yield from (f"{name}-{number}" for number in itertools.count(2))

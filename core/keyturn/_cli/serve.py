@@ -41,7 +41,7 @@ def serve(arguments: argparse.Namespace) -> None:
         secret = None if listener.is_private else session_secret(_path(arguments.secret_file))
         if secret and secret.is_new and "JOURNAL_STREAM" in os.environ:
             raise errors.ConfigurationError(
-                "a new session secret would be printed to the journal.",
+                "no session secret is set, and a new one would be printed to the journal.",
                 hint="Set KEYTURN_SERVE_SECRET or --secret-file, or use --socket.",
             )
         agent = Agent(configured, listener, secret.value if secret else None, files)
@@ -61,7 +61,7 @@ def _path(given: str | None) -> Path | None:
 
 
 def _check(configured: Configuration) -> None:
-    """Report what is wrong with the configuration; one connection's mistake disables no other.
+    """Print the mistakes in the configuration; a wrong connection does not disable the others.
 
     Raises:
         keyturn.errors.ConfigurationError: No connection is configured.
@@ -76,15 +76,15 @@ def _check(configured: Configuration) -> None:
 
 def _heading(listener: Listener, *, has_secret: bool) -> str:
     who = "requests with the session secret" if has_secret else "this user's requests"
-    return f"keyturn: serving {who} at {listener.url} until it is interrupted (Ctrl-C)."
+    return f"keyturn: serving {who} at {listener.url} until interrupted (Ctrl-C)."
 
 
 def _token_files(given: list[str], configured: Configuration) -> list[TokenFile]:
     """Return the token files that the arguments name.
 
     Raises:
-        keyturn.errors.ConfigurationError: One is no `NAME=PATH`, there is no such connection, or
-            there can be no such file.
+        keyturn.errors.ConfigurationError: An argument is not `NAME=PATH`, the connection does not
+            exist, or the file can't be written.
     """
     from keyturn._server.token_file import TokenFile
 
@@ -93,8 +93,8 @@ def _token_files(given: list[str], configured: Configuration) -> list[TokenFile]
         name, equals, path = argument.partition("=")
         if not equals or name not in configured.connections or not path:
             raise errors.ConfigurationError(
-                f"--token-file {argument} names no configured connection and a path.",
-                hint="It must be NAME=PATH.",
+                f"--token-file {argument} does not consist of a configured connection and a path.",
+                hint="Use NAME=PATH.",
             )
         file = TokenFile(name, Path(path).absolute())
         file.check()

@@ -1,4 +1,4 @@
-"""What of Python and the system keyturn uses: what works, and what to set where something lacks."""
+"""Checks of Python and the system, for `keyturn doctor`."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Finding:
-    """What `keyturn doctor` found out about one thing.
+    """The result of one check of `keyturn doctor`.
 
     Args:
-        subject: The thing.
-        result: `ok`; `limited` if keyturn works, and something is lacking; or `failed`.
-        found: What there is, or what is wrong; never a secret.
-        fix: What to set or to do, unless it is `ok`.
-        code: The exit code that a command which needs it would have.
+        subject: The checked part.
+        result: `ok`; `limited` if keyturn works, but something is missing; or `failed`.
+        found: The state or the mistake; never a secret.
+        fix: What to change, unless the result is `ok`.
+        code: The exit code of a command that needs the subject.
     """
 
     subject: str
@@ -45,7 +45,7 @@ class Finding:
 
 
 def surroundings() -> Iterator[Finding]:
-    """Yield what of Python and the system keyturn uses; nothing is sent."""
+    """Yield a finding for each used part of Python and the system; no request is sent."""
     release = own_release()
     python = f"{platform.python_implementation()} {platform.python_version()}"
     yield Finding("python", "ok", f"{python} on {platform.system()}, keyturn {release}")
@@ -54,7 +54,7 @@ def surroundings() -> Iterator[Finding]:
     yield _hashes()
     yield _threads()
     has_hooks = hasattr(os, "register_at_fork")
-    hooks = "os.register_at_fork" if has_hooks else "none: each process is known by its id"
+    hooks = "os.register_at_fork" if has_hooks else "none: keyturn detects a fork by the process id"
     yield Finding("fork hooks", "ok", hooks)
     yield _clock()
     yield _keyring()
@@ -74,7 +74,7 @@ def _user() -> Iterator[Finding]:
         yield Finding(
             f"{kind} directory",
             "limited",
-            "none, as this user has no home directory",
+            "none, because this user has no home directory",
             f"Set {instead}, or HOME or XDG_{kind.upper()}_HOME to an absolute path.",
         )
 
@@ -83,7 +83,7 @@ def _user_name(user_id: int) -> str:
     try:
         return str(importlib.import_module("pwd").getpwuid(user_id).pw_name)
     except (ImportError, KeyError):
-        return "without an entry in passwd"
+        return "no passwd entry"
 
 
 def _modules() -> Iterator[Finding]:
@@ -94,7 +94,9 @@ def _modules() -> Iterator[Finding]:
         yield Finding("sqlite3", "limited", f"no disk store: {error}", instead)
         return
     yield Finding("sqlite3", "ok", f"SQLite {sqlite3.sqlite_version}")
-    by = "flock (fcntl)" if importlib.util.find_spec("fcntl") else "SQLite, as there is no fcntl"
+    by = (
+        "flock (fcntl)" if importlib.util.find_spec("fcntl") else "SQLite, because fcntl is missing"
+    )
     yield Finding("locks of the disk store", "ok", by)
 
 
@@ -104,7 +106,7 @@ def _hashes() -> Finding:
     except ValueError as error:
         fix = "Allow SHA-256 and HMAC in the configuration of OpenSSL."
         return Finding("hash functions", "failed", f"HMAC with SHA-256: {error}", fix, 1)
-    return Finding("hash functions", "ok", "HMAC with SHA-256; no others are needed")
+    return Finding("hash functions", "ok", "HMAC with SHA-256")
 
 
 def _threads() -> Finding:
@@ -112,27 +114,27 @@ def _threads() -> Finding:
     try:
         thread.start()
     except RuntimeError as error:
-        found = f"none: {error}; token requests are made in the thread of their caller"
+        found = f"none: {error}; token requests run in their caller's thread"
         fix = "Raise the limit of processes (ulimit -u, pids.max, TasksMax)."
         return Finding("threads", "limited", found, fix)
     thread.join()
-    return Finding("threads", "ok", f"{threading.active_count()} in this process, and more start")
+    return Finding("threads", "ok", f"{threading.active_count()} in this process; more can start")
 
 
 def _clock() -> Finding:
-    """Return whether the clock that tokens expire by goes on while the machine is suspended."""
+    """Check whether the clock for token expiry counts suspended time."""
     if hasattr(time, "CLOCK_BOOTTIME"):
         return Finding("clock", "ok", "CLOCK_BOOTTIME, which counts suspended time")
     if platform.system() in {"Darwin", "Windows"}:
         return Finding("clock", "ok", "the monotonic clock, which counts suspended time")
-    fix = "After a pause, an API may refuse a token once: its 401 renews it."
+    fix = "No change is needed: if an API refuses a token after a suspension, keyturn renews it."
     return Finding("clock", "limited", "a monotonic clock that may not count suspended time", fix)
 
 
 def _keyring() -> Finding:
     problem = keyring_problem()
-    found = f"none ({problem}); secrets may be in files, variables or commands"
-    return Finding("keyring", "ok", found if problem else "keeps the secrets of connections")
+    found = f"none ({problem}); keep secrets in files, variables or commands"
+    return Finding("keyring", "ok", found if problem else "can store the secrets of connections")
 
 
 def _authorities() -> Finding:
@@ -142,7 +144,7 @@ def _authorities() -> Finding:
         found = trusted_context().cert_store_stats()["x509_ca"]
     except errors.KeyturnError as error:
         return Finding("certificate authorities", "failed", error.message, error.hint, 2)
-    # Those of a directory are read when they are needed.
+    # OpenSSL reads the certificates of a directory only when it needs them.
     count = f"{source}: {found}" if found or name != "SSL_CERT_DIR" else source
     return Finding("certificate authorities", "ok", count)
 

@@ -1,4 +1,4 @@
-"""All commands: the function that runs each, what it does, and its arguments."""
+"""All commands: the function, the summary and the arguments of each."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Command(NamedTuple):
 
     Args:
         module: The module of `keyturn._cli` with its function; empty for a group.
-        summary: What it does, without a full stop; empty for a command that help does not list.
-        arguments: Its arguments: their names, and what `argparse` takes for each.
+        summary: One sentence without a full stop; empty for a command that help does not list.
+        arguments: The names of its arguments, and `argparse`'s parameters for each.
     """
 
     module: str
@@ -28,7 +28,7 @@ class Command(NamedTuple):
     arguments: Arguments
 
 
-# What stands before a command or after it. Suppressed: the default of a command's parser would
+# The options before or after a command. Suppressed, because the default of a command's parser would
 # replace the value of an option before the command.
 COMMON: Arguments = {
     "-h --help": {"action": "help", "help": "show this help message and exit"},
@@ -40,8 +40,7 @@ COMMON: Arguments = {
     "-v --verbose": {
         "action": "count",
         "default": SUPPRESS,
-        "help": "write what happens to standard error: each step, attempt, retry and pause; "
-        "-vv writes all of the log",
+        "help": "log each step, attempt, retry and pause to standard error; -vv logs everything",
     },
 }
 # Completion offers values by an argument's choices, name and metavar.
@@ -49,7 +48,7 @@ _TABLE: Arguments = {
     "--format": {
         "choices": ("table", "json"),
         "default": "table",
-        "help": "a table for people, or JSON for programs (default: table)",
+        "help": "a table, or JSON for programs (default: table)",
     }
 }
 _NAME: Arguments = {"name": {"metavar": "NAME", "help": "the connection"}}
@@ -71,20 +70,20 @@ _CONNECTION: Arguments = {
             "metavar": f"SETTING={metavar}",
             "action": "append",
             "default": [],
-            "help": f"refer to a secret: {where}",
+            "help": f"a reference to a secret: {where}",
         }
         for source, metavar, where in (
-            ("env", "VARIABLE", "the environment variable that has it"),
-            ("file", "PATH", "the file that has it"),
-            ("keyring", "SERVICE/USER", "the entry of the system's keyring that has it"),
+            ("env", "VARIABLE", "the environment variable with the secret"),
+            ("file", "PATH", "the file with the secret"),
+            ("keyring", "SERVICE/USER", "the entry of the system's keyring with the secret"),
         )
     },
-    "--no-check": {"action": "store_true", "help": "request no token"},
+    "--no-check": {"action": "store_true", "help": "do not request a token"},
 }
 
 # In the order of `keyturn --help`. The name of a command in a group has two words.
 COMMANDS: dict[str, Command] = {
-    "init": Command("connections", "Set up a connection, with questions", _CONNECTION),
+    "init": Command("connections", "Set up a connection interactively", _CONNECTION),
     "connections": Command("", "Add, list or remove connections", {}),
     "connections add": Command(
         "connections", "Add a connection to the configuration file", _CONNECTION
@@ -93,13 +92,13 @@ COMMANDS: dict[str, Command] = {
     "connections remove": Command(
         "connections",
         "Remove a connection from the configuration file",
-        {**_NAME, "--yes": {"action": "store_true", "help": "don't ask at a terminal"}},
+        {**_NAME, "--yes": {"action": "store_true", "help": "do not ask for confirmation"}},
     ),
     "config": Command("", "Show the configuration", {}),
-    "config path": Command("config", "Print where the configuration file is, or would be", {}),
+    "config path": Command("config", "Print the path of the configuration file", {}),
     "config show": Command(
         "config",
-        "Show each value of the configuration, and where it comes from",
+        "Show each value of the configuration and its source",
         {"name": {"metavar": "NAME", "nargs": "?", "help": "show only this connection"}, **_TABLE},
     ),
     "check": Command(
@@ -107,19 +106,19 @@ COMMANDS: dict[str, Command] = {
         "Check the configuration, and get a token for each connection",
         {"name": {"metavar": "NAME", "nargs": "?", "help": "check only this connection"}, **_TABLE},
     ),
-    "status": Command("overview", "Show the state of each token; no request is sent", _TABLE),
+    "status": Command("overview", "Show the state of each token, without a request", _TABLE),
     "doctor": Command(
-        "doctor", "Show what works here, and what to set; no token is requested", _TABLE
+        "doctor", "Check the environment and the configuration, without a token request", _TABLE
     ),
     "token": Command(
         "tokens",
-        "Print a token that can be used now",
+        "Print a usable token",
         {
             "--format": {
                 "choices": tuple(FORMATS),
                 "default": "token",
-                "help": "the token alone, headers, JSON, variables for a shell, or what kubectl or "
-                "Bazel reads (default: token)",
+                "help": "only the token, headers, JSON, shell variables, or the format for "
+                "kubectl or Bazel (default: token)",
             },
             "--renew": {
                 "action": "store_true",
@@ -128,20 +127,23 @@ COMMANDS: dict[str, Command] = {
             "--refused": {
                 "metavar": "-",
                 "choices": ("-",),
-                "help": "read from standard input a token that an API refused; request a new one "
-                "if it is still the current one",
+                "help": "read a token that an API refused from standard input; request a new "
+                "token if it is still the current one",
             },
             **_NAME,
         },
     ),
-    "explain": Command("tokens", "Show how a token is acquired, redacted", _NAME),
+    "explain": Command("tokens", "Show how keyturn acquires a token, without secrets", _NAME),
     "request": Command(
         "api_request",
         "Send an API request with a token",
         {
             **_NAME,
             "method": {"metavar": "METHOD", "help": "the HTTP method, such as GET"},
-            "path": {"metavar": "PATH", "help": "below the API's URL, or a URL of the API"},
+            "path": {
+                "metavar": "PATH",
+                "help": "a path below the API's URL, or a full URL of the API",
+            },
             "-d --data": {
                 "metavar": "DATA",
                 "help": "the request's body; @FILE is a file's content, @- standard input; JSON "
@@ -152,45 +154,47 @@ COMMANDS: dict[str, Command] = {
                 "type": types.header,
                 "action": "append",
                 "default": [],
-                "help": "a header; Accept is the provider's by default",
+                "help": "a header; the provider sets Accept by default",
             },
         },
     ),
     "serve": Command(
         "serve",
-        "Serve tokens, a proxy that adds them, and a status page to programs of this host",
+        "Run an agent for programs on this host: a proxy that adds tokens, tokens, and a status "
+        "page",
         {
             "--port": {
                 "metavar": "PORT",
                 "type": types.port,
                 "default": 0,
-                "help": "of 127.0.0.1 (default: a free one)",
+                "help": "the port on 127.0.0.1 (default: a free port)",
             },
             "--socket": {
                 "metavar": "PATH",
-                "help": "a Unix socket instead, for this user alone",
+                "help": "a Unix socket, instead of a port, for this user only",
             },
             "--secret-file": {
                 "metavar": "PATH",
-                "help": "has the session secret, and is created if there is none (default: "
-                "$KEYTURN_SERVE_SECRET, else a new one, printed)",
+                "help": "the file with the session secret; created if it does not exist (default: "
+                "$KEYTURN_SERVE_SECRET, else a new secret is printed)",
             },
             "--token-file": {
                 "metavar": "NAME=PATH",
                 "action": "append",
                 "default": [],
-                "help": "a file that always has a usable token of a connection",
+                "help": "a file in which the agent keeps a usable token of a connection",
             },
         },
     ),
     "revoke": Command("tokens", "Revoke the token at the provider", _NAME),
     "forget": Command(
         "tokens",
-        "Forget the token on this side",
+        "Discard the cached token, without revoking it",
         {
             "--rate-limits": {
                 "action": "store_true",
-                "help": "also what is counted for its token endpoint, for all who share the store",
+                "help": "also reset the rate limit and counts of its token endpoint, for all "
+                "processes that share the store",
             },
             **_NAME,
         },
@@ -234,20 +238,21 @@ COMMANDS: dict[str, Command] = {
             "settings": {
                 "metavar": "SETTING=VALUE",
                 "nargs": "*",
-                "help": "made-up settings; a required one that is missing is made up",
+                "help": "test values for settings; keyturn generates required settings that are "
+                "missing",
             },
             **_TABLE,
         },
     ),
-    "demo": Command("demo", "Show what keyturn does, against its own emulator", {}),
+    "demo": Command("demo", "Demonstrate keyturn with its own emulator", {}),
     "emulate": Command(
         "emulate",
         "Run the emulator of the four providers",
         {
             "--output": {
                 "metavar": "PATH",
-                "help": "write the keyturn.toml to this file, for this user alone, instead of "
-                "printing it",
+                "help": "write the keyturn.toml to this file, readable by this user only, "
+                "instead of printing it",
             },
             "--host": {
                 "metavar": "HOST",
@@ -264,11 +269,11 @@ COMMANDS: dict[str, Command] = {
             "--lifetime": {
                 "type": types.lifetime,
                 "metavar": "SECONDS",
-                "help": "of all tokens (default: the providers' own)",
+                "help": "the lifetime of all tokens (default: the providers' own)",
             },
             "--stable": {
                 "action": "store_true",
-                "help": "the same client IDs and secrets at each start, which anyone knows",
+                "help": "use the same, publicly known client IDs and secrets at each start",
             },
         },
     ),
@@ -277,7 +282,9 @@ COMMANDS: dict[str, Command] = {
         "Print the script that completes keyturn's arguments in a shell",
         {"shell": {"metavar": "SHELL", "choices": ("bash", "zsh", "fish"), "help": "the shell"}},
     ),
-    "complete": Command("completion", "", {"words": {"nargs": "*", "help": "what was typed"}}),
+    "complete": Command(
+        "completion", "", {"words": {"nargs": "*", "help": "the words that were typed"}}
+    ),
     "help": Command(
         "about",
         "Show the help of keyturn, or of a command",

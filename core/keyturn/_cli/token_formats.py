@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def _header(connection: Connection, _: Token) -> str:
-    """Return the header with the token, for `curl -H @-`, which keeps it off the command line."""
+    """Return the header with the token, for `curl -H @-`, which keeps it out of the arguments."""
     return ": ".join(next(iter(_headers_of(connection).items())))
 
 

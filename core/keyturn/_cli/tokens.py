@@ -22,7 +22,7 @@ _MAX_INPUT = 65_536
 
 
 def token(arguments: argparse.Namespace) -> None:
-    """Print a token that can be used now."""
+    """Print a usable token."""
     with configuration(arguments).open(arguments.name) as connection:
         describe(connection, arguments)
         stale = _unusable_token(arguments, connection)
@@ -33,62 +33,64 @@ def token(arguments: argparse.Namespace) -> None:
 
 
 def explain(arguments: argparse.Namespace) -> None:
-    """Print the redacted transcript of how a token is acquired."""
+    """Print the redacted transcript of a token request."""
     with configuration(arguments).open(arguments.name) as connection:
         print(connection.explain(), end="", file=arguments.out)
 
 
 def revoke(arguments: argparse.Namespace) -> None:
-    """Revoke the token at the provider, if there is one."""
+    """Revoke the current token at the provider, if one exists."""
     with configuration(arguments).open(arguments.name) as connection:
         describe(connection, arguments)
         found = current_token(connection)
         connection.revoke()
-    print("revoked." if found else "there is no token to revoke.", file=sys.stderr)
+    print(
+        "keyturn: revoked the token." if found else "keyturn: no token to revoke.", file=sys.stderr
+    )
 
 
 def forget(arguments: argparse.Namespace) -> None:
-    """Forget the token on this side, and a cached error response; the rate limits if wanted."""
+    """Discard the cached token and error response, and with `--rate-limits` the rate limits."""
     with configuration(arguments).open(arguments.name) as connection:
         describe(connection, arguments)
         connection.forget()
         if arguments.rate_limits:
             manager_of(connection).forget_rate_limits()
         check_store(connection)
-    print("forgotten.", file=sys.stderr)
+    print("keyturn: discarded the token.", file=sys.stderr)
 
 
 def _token(arguments: argparse.Namespace, connection: Connection, stale: Token | None) -> Token:
     if arguments.format != "exec-credential":
         return connection.token(stale=stale)
-    # socket and hashlib are imported when they are needed.
+    # Imported here, because socket and hashlib are slow to import.
     from keyturn._cli.exec_plugin import token_for_kubectl
 
     return token_for_kubectl(connection, stale)
 
 
 def _unusable_token(arguments: argparse.Namespace, connection: Connection) -> Token | None:
-    """Return the token that must not be printed, if there is one."""
+    """Return the token that must not be printed, or None."""
     if arguments.refused is None:
         return current_token(connection) if arguments.renew else None
     if arguments.renew or arguments.format == "credential-helper":
         raise errors.ConfigurationError(
-            "--refused goes neither with --renew nor with --format credential-helper."
+            "--refused can't be combined with --renew or --format credential-helper."
         )
     refused = sys.stdin.read(_MAX_INPUT).strip()
     current = current_token(connection)
     has_spaces = current is not None and " " in current.access_token
     if not re.fullmatch(r"[\x20-\x7e]+" if has_spaces else r"[\x21-\x7e]+", refused):
         raise errors.ConfigurationError(
-            "standard input must hold the refused token: visible ASCII characters alone.",
+            "standard input must contain only the refused token, in visible ASCII characters.",
             connection=connection.name,
-            hint="Pass what keyturn token has printed, without a header's name or scheme.",
+            hint="Pass the output of keyturn token, without a header's name or scheme.",
         )
     return Token(refused, token_type="", expires_at=0.0)
 
 
 def _check_requested_uri(connection: Connection, request: str) -> None:
-    """Reject a credential helper's request for an address that is not the API's.
+    """Check that a credential helper's request is for an address of the API.
 
     Raises:
         keyturn.errors.ConfigurationError: It is not `{"uri": "…"}`.
@@ -102,7 +104,7 @@ def _check_requested_uri(connection: Connection, request: str) -> None:
         uri = None
     if not isinstance(uri, str):
         raise errors.ConfigurationError(
-            'standard input must hold a JSON object such as {"uri": "https://api.example/"}.',
+            'standard input must contain a JSON object such as {"uri": "https://api.example/"}.',
             connection=connection.name,
         )
     RequestAuth(connection).authorize("GET", uri, {})

@@ -1,4 +1,4 @@
-"""Environment variables that are misspelt: a warning, as none of them is read."""
+"""Warnings about misspelt environment variables, which keyturn does not read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from keyturn._common.names import escaped
 
 _PREFIX: Final = "KEYTURN_"
 _CONNECTIONS: Final = "CONNECTIONS"
-# The last four are what `keyturn token --format env` prints.
+# `keyturn token --format env` prints the last four.
 _KNOWN: Final = {
     *("CONFIG", "STORE", "PLUGINS", "FINGERPRINT_KEY", "CA_FILE", "SERVE_SECRET"),
     *("ACCESS_TOKEN", "TOKEN_TYPE", "EXPIRES_AT", "API_URL"),
@@ -22,7 +22,7 @@ _logger = logging.getLogger("keyturn.cli")
 
 
 def warn_of_misspelt() -> None:
-    """Log a warning for each variable whose name is near to one that keyturn reads."""
+    """Log a warning for each variable whose name is similar to one that keyturn reads."""
     for variable in os.environ:
         if variable[: len(_PREFIX)].upper() == _PREFIX:
             name = variable.removeprefix(_PREFIX)
@@ -36,4 +36,4 @@ def _warn(variable: str, name: str) -> None:
     near = get_close_matches(name.upper(), [*_KNOWN, _CONNECTIONS], n=1, cutoff=_SIMILARITY)
     if near:
         meant = f"{_PREFIX}{near[0]}" + ("__NAME__SETTING" if near == [_CONNECTIONS] else "")
-        _logger.warning("%s is not read. Did you mean %s?", escaped(variable), meant)
+        _logger.warning("keyturn does not read %s. Did you mean %s?", escaped(variable), meant)
