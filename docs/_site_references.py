@@ -9,11 +9,13 @@ from __future__ import annotations
 import builtins
 import collections.abc
 import importlib.util
+import re
 import sys
 import types
 import typing
 from typing import TYPE_CHECKING, Any, Final
 
+import attrs
 from docutils import nodes
 from sphinx import addnodes
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
     from sphinx.environment import BuildEnvironment
 
+_DEFAULT_REGEX: Final = re.compile(r"attr_dict\['(?P<name>\w+)'\]\.default")
 _KNOWN: Final = (builtins, typing, collections.abc, types)
 
 
@@ -63,12 +66,22 @@ def _resolve(
 def _qualify(
     _app: Sphinx, _kind: str, _name: str, value: object, _options: object, *given: str | None
 ) -> tuple[str | None, str | None]:
-    """Name the class that a function returns in full, where its module has imported it."""
+    """Show a record's defaults, and name in full the class that a function returns.
+
+    The source of a record's `__init__` has a default only as a look-up.
+    """
     signature, returned = given
+    if isinstance(value, type) and attrs.has(value) and signature:
+        defaults = {each.alias: each.default for each in attrs.fields(value)}
+        signature = _DEFAULT_REGEX.sub(lambda match: _shown(defaults[match["name"]]), signature)
     found = getattr(value, "__globals__", {}).get(returned)
     if isinstance(found, type) and found.__module__.startswith("keyturn."):
         return signature, f"~{found.__module__}.{found.__qualname__}"
     return signature, returned
+
+
+def _shown(default: object) -> str:
+    return "..." if isinstance(default, attrs.Factory) else repr(default)  # type: ignore[arg-type]
 
 
 def _link_code(app: Sphinx, document: nodes.document, name: str) -> None:

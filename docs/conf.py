@@ -132,4 +132,7 @@ html_theme_options: dict[str, Any] = {
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
-html_sidebars = {"index": []}
+# These have no pages of their own section.
+html_sidebars: dict[str, list[str]] = {
+    name: [] for name in ("index", "changelog", "contributing", "security-policy")
+}
