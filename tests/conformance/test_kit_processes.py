@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import threading
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ from keyturn.testing.provider_kit._examples import Examples
 from keyturn.testing.provider_kit._subject import opened
 
 if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable
     from pathlib import Path
 
 SETTINGS = {"client_id": "made-up", "client_secret": "s3cret-for-tests"}
@@ -95,6 +98,22 @@ def test_place_where_nothing_is_known_to_wait_is_left_out(monkeypatch: pytest.Mo
 
     assert failure is not None
     assert failure.at == ""
+
+
+def test_second_process_ends_without_the_first(
+    new_python: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    """A provider that waits for ever would leave a process behind when its check is killed."""
+    module = tmp_path / "waits.py"
+    module.write_text("import threading\nthreading.Event().wait()\n", encoding="utf-8")
+    provider = {"file": str(module), "module": "waits", "entry": "", "places": [], "class": "Waits"}
+    given = {"seconds": 0.5, "providers": [provider], "out": str(tmp_path / "out")}
+    code = f"import io, sys; sys.stdin = io.StringIO({json.dumps(given)!r}); second.main()"
+    process = new_python(f"from keyturn.testing.provider_kit import _second as second; {code}")
+    _, trouble = process.communicate(timeout=40)
+
+    assert process.returncode == 1
+    assert "waits.py" in trouble
 
 
 CLOCKS = """import datetime, time

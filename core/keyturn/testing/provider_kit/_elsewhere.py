@@ -168,7 +168,8 @@ def run_second(specifications: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Run the second process; its input has secrets, and goes through a pipe."""
     with tempfile.TemporaryDirectory(prefix="keyturn-") as directory:
         out = Path(directory) / "found.json"
-        given = json.dumps({"path": sys.path, "out": str(out), "providers": specifications})
+        seconds = _SECONDS + _MORE * len(specifications)
+        given = json.dumps({"out": str(out), "seconds": seconds, "providers": specifications})
         try:
             subprocess.run(
                 [sys.executable, "-m", "keyturn.testing.provider_kit._second"],
@@ -177,7 +178,7 @@ def run_second(specifications: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 stderr=subprocess.DEVNULL,
                 env=_environment(),
                 cwd=directory,
-                timeout=_SECONDS + _MORE * len(specifications),
+                timeout=seconds,
                 check=False,
             )
             found: list[dict[str, Any]] = json.loads(out.read_text(encoding="utf-8"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import datetime as dt
+import faulthandler
 import functools
 import importlib
 import importlib.util
@@ -38,6 +39,8 @@ _LATER = dt.timedelta(days=401, hours=7, minutes=13)
 def main() -> None:
     """Read the specifications of providers, and write what is found."""
     given = json.load(sys.stdin)
+    # The process that waits for this one may be gone by then, and a provider may wait for ever.
+    faulthandler.dump_traceback_later(given["seconds"], exit=True)
     importlib.import_module("keyturn._plugins.events")  # it adds filters to keyturn's loggers
     move_clock()
     move_host()
