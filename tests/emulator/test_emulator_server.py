@@ -6,7 +6,8 @@ import socket
 import struct
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from keyturn.errors import ConfigurationError
 from keyturn.testing import Emulator, ReceivedRequest
+from keyturn.testing.emulator._server import Listener
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -197,6 +199,18 @@ def test_a_client_that_goes_away_is_no_defect(
     emulator.stop()
 
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_client_that_is_gone_before_it_is_accepted_blocks_no_port() -> None:
+    """The thread that accepts for all ports would wait for the next client of this one."""
+    listener = Listener("127.0.0.1", 0, cast("Any", None))
+    with closing(listener.socket):
+        with pytest.raises(BlockingIOError):
+            listener.get_request()
+        with socket.create_connection(("127.0.0.1", listener.port)):
+            connection, _ = listener.get_request()
+            assert connection.getblocking()
+            connection.close()
 
 
 def test_a_defect_is_shown(capfd: pytest.CaptureFixture[str]) -> None:

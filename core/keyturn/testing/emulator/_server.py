@@ -94,6 +94,14 @@ class Listener(ThreadingHTTPServer):
     def server_bind(self) -> None:
         """Bind the port, without a DNS query for this machine's name."""
         socketserver.TCPServer.server_bind(self)
+        # A client may be gone before it is accepted: to wait for the next would block all ports.
+        self.socket.setblocking(False)  # noqa: FBT003 - its only argument
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """Accept a connection; that its port doesn't block is inherited on some systems."""
+        connection, address = super().get_request()
+        connection.setblocking(True)  # noqa: FBT003 - its only argument
+        return connection, address
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Handle a connection's requests on a thread that `server_close` can end."""
