@@ -27,22 +27,17 @@ if TYPE_CHECKING:
 OPTIONS = ("margin", "timeout", "wait", "rate_limit")
 _OWN = ("provider", "store", *OPTIONS)
 _PLACEHOLDER = Secret("the secret of a reference that is not resolved")
-# What many providers have: checked where the provider isn't imported.
-_COMMON_SETTINGS = (
-    provider_settings.ClientSettings,
-    provider_settings.KeySettings,
-    provider_settings.CertificateSettings,
-)
+# The secrets that many providers have: checked where the provider isn't imported.
+COMMON_SECRETS = frozenset({"client_secret", "private_key", "certificate_password"})
 
 
 def shared_problems(configured: Configuration) -> Iterator[Problem]:
     """Yield the problems that concern all connections, such as secrets that others can read."""
     yield from configured.problems
     yield from key_problems(configured)
-    schemas = schemas_of(*_COMMON_SETTINGS)
     for raw in configured.connections.values():
         for setting, each in raw.items():
-            if schemas.get(setting, {}).get("writeOnly"):
+            if setting in COMMON_SECRETS:
                 yield from _exposed(configured, each)
 
 
@@ -73,15 +68,16 @@ def problems_of(configured: Configuration, name: str, *, is_chosen: bool = True)
             found += provider_problems(raw["provider"], error)
     if "provider" not in raw:
         found.append(Problem(f"connections.{name}.provider", "is required"))
-    common = schemas_of(*_COMMON_SETTINGS)
-    schemas = schemas_of(provider.settings) if provider else common
+    schemas = schemas_of(provider.settings) if provider else {}
     for setting, each in raw.items():
         problem = _form_problem(setting, each, schemas, is_known=provider is not None)
         if problem:
             found.append(Problem(each.location, problem))
-        if setting not in _OWN and schemas.get(setting, {}).get("writeOnly"):
+        is_common = setting in COMMON_SECRETS
+        is_secret = schemas.get(setting, {}).get("writeOnly") if provider else is_common
+        if setting not in _OWN and is_secret:
             found += _reference_problems(each, is_chosen=is_chosen)
-            found += [] if setting in common else _exposed(configured, each)
+            found += [] if is_common else _exposed(configured, each)
     return found + (read_settings(name, raw, provider, {})[1] if provider else [])
 
 
