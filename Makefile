@@ -27,7 +27,7 @@ ensure_venv = test -x $(BIN)/python || $(create_venv) || { rm -f $(BIN)/python*;
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run-demo test test-lowest fuzz coverage check check-format check-lint check-types \
-	check-imports check-locks format bench mutants test-servers test-platforms docs build-docs site release-check \
+	check-imports check-locks format bench mutants test-servers test-platforms docs build-docs screenshots site release-check \
 	run-release-check requirements compile-locks clean
 
 help: ## List the targets
@@ -110,6 +110,9 @@ docs: ## Build the documentation site into build/site; a broken link or referenc
 build-docs: $(READY)
 	$(BIN)/python -m sphinx --builder html --nitpicky --fail-on-warning --keep-going --quiet \
 		--doctree-dir .cache/doctrees docs build/site
+
+screenshots: docs ## Look at each page at two widths in Chromium; write pictures of six of them
+	@$(or $(PYTHON),python3) scripts/screenshots.py
 
 site: ## Build the site as it is deployed, with its older versions, into build/versions/site
 	@$(or $(PYTHON),python3) scripts/site.py
