@@ -85,6 +85,24 @@ def test_configuration_with_secrets_is_closed_to_all_but_the_owner_and_an_own_gr
         config.read(path).check()
 
 
+def test_a_credential_of_systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A configuration that systemd passes would be refused: it is root's, with an access list."""
+    path = tmp_path / "keyturn.toml"
+    path.write_text(CONFIG.format(url="https://a.example/token", secret='"s3cret"'))
+    path.chmod(0o440)
+    real = os.fstat
+
+    def as_roots(descriptor: int) -> os.stat_result:
+        return os.stat_result((*real(descriptor)[:4], 0, 0, *real(descriptor)[6:10]))
+
+    monkeypatch.setattr(os, "fstat", as_roots)
+    monkeypatch.setattr(os, "geteuid", lambda: OTHER)
+    monkeypatch.setattr(os, "getegid", lambda: OTHER)
+    monkeypatch.setattr(os, "getgroups", lambda: [OTHER])
+
+    assert config.read(path).check() == ["shop"]
+
+
 @pytest.mark.parametrize("what", ["secret", "configuration"])
 def test_mounted_file_is_read_again_when_it_was_replaced(
     serve: Callable[..., RawServer], token_response: bytes, tmp_path: Path, what: str

