@@ -162,7 +162,7 @@ def test_kubectl_through_the_proxy(
     port: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """kubectl could not call the API through `keyturn serve`, or would meet the 401."""
+    """kubectl could not call the API through `keyturn serve`, or read a token from it."""
     for name, value in (shell.environment | {"KEYTURN_SERVE_SECRET": SECRET}).items():
         monkeypatch.setenv(name, value)
     start(port, sys.executable, "-m", "keyturn", "serve", "--port", port)
@@ -171,9 +171,21 @@ def test_kubectl_through_the_proxy(
 
     survive(shell, lambda: run("sh", "-c", GET, **configuration), "namespace/shop")
 
+    version = run("sh", "-c", VERSION, **configuration)
+    plugin = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "command": "curl",
+        "args": ["--silent", f"http://127.0.0.1:{port}/{SECRET}/-/exec-credential/cluster"],
+        "interactiveMode": "Never",
+    }
+    users = json.dumps([{"name": "cluster", "user": {"exec": plugin}}])
+    run("curl", "--silent", f"{address}/api/v1/namespaces")  # renews the token, which is revoked
+    configuration = shell.kubeconfig(shell.cluster, f"users: {users}\n")
+    assert run("sh", "-c", GET, **configuration) == "namespace/shop"
+
     record(
         platform="kubectl, and `keyturn serve`",
-        version=run("sh", "-c", VERSION, **configuration),
+        version=version,
         extension_point="`cluster.server`",
         lines=1,
         secrets=BEHIND_SERVE,
