@@ -406,3 +406,48 @@ def test_part_of_an_address_is_one_of_two_settings(
     assert reported(provider, SECRET | form) == expected
     for dialect in ("2020-12", "draft-07"):
         assert refused(validator(schema(provider, dialect)), SECRET | form) == expected
+
+
+def _nested(levels: int) -> list[Any]:
+    found: list[Any] = []
+    for _ in range(levels):
+        found = [found]
+    return found
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "x" * 1_000_001,
+        b"x" * 1_000_001,
+        keyturn.Secret("x" * 1_000_001),
+        ["x"] * 10_001,
+        [{str(number): "" for number in range(6000)}] * 2,
+        ["x" * 600_000] * 2,
+        _nested(33),
+        _nested(100_000),
+        10**4000,
+    ],
+    ids=lambda value: type(value).__name__,
+)
+@pytest.mark.parametrize("setting", ["client_id", "client_secret", "environment", "application_id"])
+def test_value_that_is_too_large_is_refused_before_it_is_checked(setting: str, value: Any) -> None:
+    """One tenant's form could keep a process busy for a minute."""
+    form = PROVIDERS["norce-commerce"][1] | {setting: value}
+    problems = keyturn.problems("norce-commerce", form)
+
+    assert [each.path for each in problems] == [setting]
+    assert "must not " in problems[0].message
+    with pytest.raises(keyturn.errors.ConfigurationError, match="must not "):
+        keyturn.connect("norce-commerce", form)
+
+
+def test_names_that_are_too_many_or_too_long_are_reported_in_short() -> None:
+    """A form could make a message of many megabytes."""
+    form = PROVIDERS["norce-commerce"][1] | {
+        f"{number}{'x' * 10_000}": "" for number in range(2000)
+    }
+    problems = keyturn.problems("norce-commerce", form)
+
+    assert len(problems) == 100
+    assert {len(each.path) for each in problems} == {100}

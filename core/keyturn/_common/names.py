@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
+_MAX_MISSPELT = 100
 # `typing` takes 15 ms to import, half of all that `import keyturn` would cost.
 TYPE_CHECKING = False
 
@@ -66,6 +67,8 @@ def did_you_mean(name: str, known: Iterable[str], *, similarity: float = 0.6) ->
     """
     import difflib
 
+    if len(name) > _MAX_MISSPELT:  # the search would take seconds
+        return ""
     spelt = {each.casefold(): each for each in known}
     near = difflib.get_close_matches(name.casefold(), spelt, n=1, cutoff=similarity)
     return f" Did you mean {spelt[near[0]]}?" if near else ""

@@ -12,6 +12,7 @@ from keyturn._common.names import did_you_mean
 from keyturn._common.redaction import Redaction
 from keyturn._http.keys import is_pem
 from keyturn._http.values import defect
+from keyturn._providers.bounds import MAX_NAME, MAX_UNKNOWN, size_problem
 from keyturn._providers.checks import one_line, private_key, scope
 from keyturn._providers.fields import choice, domain, file, label, pem, setting, url
 from keyturn._providers.kinds import (
@@ -200,18 +201,17 @@ def value_problem(field: attrs.Attribute[Any], value: Any) -> str | None:
 def _fill(settings: Record, values: Mapping[str, Any]) -> list[errors.Problem]:
     """Set the fields to values; return every mistake."""
     fields = fields_of(type(settings))
+    unknown = [str(name)[:MAX_NAME] for name in values if name not in fields]
     mistakes = {
-        str(name): f"is not known.{did_you_mean(str(name), fields)}"
-        for name in values
-        if name not in fields
+        name: f"is not known.{did_you_mean(name, fields)}" for name in unknown[:MAX_UNKNOWN]
     }
     takes_forms = isinstance(settings, Settings)
     wrong = set[str]()
     for name, field in fields.items():
-        given = values.get(name, field.default)
+        value = values.get(name, field.default)
         settings.__dict__[name] = field.default
-        value = from_form(given, field) if takes_forms else given
         try:
+            value = from_form(_bounded(value), field) if takes_forms else value
             settings.__dict__[name] = _checked(field, value)
         except WrongValueError as mistake:
             mistakes[name] = str(mistake)
@@ -246,7 +246,8 @@ def given_secrets(cls: type[Record], values: Mapping[str, Any]) -> list[Secret]:
         for name, field in fields
         if kind_of(field.type)[0] is Secret or is_pem(values.get(name))
     ]
-    return [secret for each in given for secret in _secrets_in(each)]
+    # What is too large is never looked at.
+    return [secret for each in given if not size_problem(each) for secret in _secrets_in(each)]
 
 
 def _secrets_in(value: object) -> Iterator[Secret]:
@@ -260,6 +261,17 @@ def _secrets_in(value: object) -> Iterator[Secret]:
     elif isinstance(value, (list, tuple, set, frozenset, dict)):
         for each in chain(value, value.values() if isinstance(value, dict) else ()):
             yield from _secrets_in(each)
+
+
+def _bounded(value: Any) -> Any:
+    """Return a value that is not too large.
+
+    Raises:
+        WrongValueError: It is.
+    """
+    if problem := size_problem(value):
+        raise WrongValueError(problem)
+    return value
 
 
 def _checked(field: attrs.Attribute[Any], value: Any) -> Any:
