@@ -27,7 +27,8 @@ class Token:
             (RFC 6749 section 7.1: compared without regard to case).
         expires_at: When it expires, in epoch seconds by this machine's clock.
         scope: What was granted, space-delimited, or None when neither request nor response has one.
-        extra: The response's other fields, such as `created_at`; never another secret.
+        extra: The response's other fields, such as `created_at`; never another secret. The largest
+            are left out if all of them have more than 65,536 characters of JSON.
         issued_at: When its token request was sent, in epoch seconds by this machine's clock.
     """
 

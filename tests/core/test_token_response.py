@@ -16,6 +16,7 @@ from keyturn._providers.calls import problems
 from keyturn._providers.data import TokenResponseMapping
 from keyturn._providers.lifetimes import LifetimeFormat
 from keyturn._providers.token_response import read_error, read_token
+from keyturn._tokens.entries import TokenEntry, entry_from_json, entry_to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +30,28 @@ JSON = {"content-type": "application/json"}
 USUAL = {"access_token": "t0ken", "token_type": "Bearer", "expires_in": 3600}
 YEAR = 31_536_000.0
 DATE = email.utils.formatdate(NOW, usegmt=True)
+
+
+# --- The whole response ---
+
+
+def test_large_response_fits_into_an_entry(read: Callable[..., keyturn.Token]) -> None:
+    """Each process would make a token request of its own, as none could read the store's entry."""
+    body = USUAL | {"access_token": "t" * 65_536, "small": {"a": "é"}, "scope": "s" * 32_768}
+    token = read({}, body | {"most": "x" * 65_500, "large": "é" * 80_000, "list": ["é"] * 6000})
+
+    assert token.extra.keys() == {"small", "list"}
+    assert token.extra["small"] == {"a": "é"}
+    entry = entry_to_json(TokenEntry(token, "clock", NOW), "fingerprint")
+    stored = entry_from_json(entry, "fingerprint")
+    assert stored is not None
+    assert stored.token.extra == token.extra
+
+
+def test_scope_that_fits_into_no_entry_is_refused(read: Callable[..., keyturn.Token]) -> None:
+    """A response could fill the store of all connections."""
+    with pytest.raises(errors.InvalidTokenResponse, match="scope"):
+        read({}, USUAL | {"scope": "s" * 32_769})
 
 
 # --- The token ---

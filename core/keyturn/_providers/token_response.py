@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any, TypeGuard
 
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 _USUAL_CODES = OAUTH_CODES | UNAVAILABLE_CODES | RATE_CODES
 # Levels of a response's other fields that are kept.
 _MAX_DEPTH = 32
+# Characters: a store's entry has 262,144 at most, encrypted ones included.
+_MAX_SCOPE, _MAX_EXTRA = 32_768, 65_536
+# Bytes of a response; JSON may make six characters of one.
+_LARGE = _MAX_EXTRA // 6
 _DEFAULT_LIFETIME_FIELD = "expires_in"
 _VISIBLE_PATTERN = r"[\x21-\x7e]{1,65536}"
 # RFC 6749 appendix A.12 allows spaces; at an end, they would not arrive.
@@ -113,12 +118,13 @@ def read_token(
     if form == "jwt" and path in {"", _DEFAULT_LIFETIME_FIELD}:
         path, lifetime = field or "token", token
     seconds = lifetime_of(lifetime, form, path or "lifetime", response, missing_lifetime)
+    extra = _without_tokens(fields, token, field.split("."))
     return Token(
         access_token=token,
         token_type=_token_type(fields.get("token_type"), mapping.token_type),
         expires_at=response.sent_at + seconds,
         scope=_scope(fields.get("scope"), requested_scope, mapping),
-        extra=_without_tokens(fields, token, field.split(".")),
+        extra=_bounded(extra) if len(response.body) > _LARGE else extra,
         issued_at=response.sent_at,
     )
 
@@ -230,13 +236,22 @@ def _scope(value: Any, requested: str | None, mapping: TokenResponseMapping) -> 
         scope = " ".join(value.split(mapping.scope_separator))
     elif is_array and all(isinstance(each, str) for each in value):
         scope = " ".join(value)
-    if re.fullmatch(_SCOPE_PATTERN, scope):
+    if len(scope) <= _MAX_SCOPE and re.fullmatch(_SCOPE_PATTERN, scope):
         return scope
     raise errors.InvalidTokenResponse(
         "the response's scope is not a string of scope values.",
         hint='Set scope_separator to what stands between the values; or scope_format to "array" if '
         'this server sends one, or to "ignored".',
     )
+
+
+def _bounded(extra: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields that fit into a store's entry, the largest left out."""
+    left, kept = _MAX_EXTRA, set[str]()
+    for length, name in sorted((len(json.dumps(each)), each[0]) for each in extra.items()):
+        left -= length
+        kept |= {name} if left >= 0 else set()
+    return {name: value for name, value in extra.items() if name in kept}
 
 
 def _without_tokens(content: Any, token: str, path: Sequence[str], levels: int = _MAX_DEPTH) -> Any:
