@@ -108,16 +108,25 @@ def connect(provider: Any, token_url: str, **options: Any) -> keyturn.Connection
     return keyturn.connect(provider, **USUAL | {"token_url": token_url}, **options)
 
 
-@pytest.mark.parametrize("method", ["value", "read_error", "read_token", "authorization"])
+@pytest.mark.parametrize(
+    ("method", "cause"),
+    [
+        ("value", "has not responded"),
+        ("read_error", "a secret reference or the provider's code takes longer"),
+        ("read_token", "a secret reference or the provider's code takes longer"),
+        ("authorization", "a secret reference or the provider's code takes longer"),
+    ],
+)
 def test_slow_provider_is_bounded_and_holds_up_no_other(
-    serve: Serve, token_response: bytes, released: threading.Event, method: str
+    serve: Serve, token_response: bytes, released: threading.Event, method: str, cause: str
 ) -> None:
     """One connection's signature on a slow key store would stop all token requests."""
     slow = Slow(method, lambda: released.wait(30))
     server = serve(token_response)
     ailing = connect(slow, server.url, timeout=0.3)
-    with pytest.raises(errors.EndpointUnavailable, match=r"no token came within 0\.3 s"):
+    with pytest.raises(errors.EndpointUnavailable, match=r"no token came within 0\.3 s") as caught:
         ailing.token()
+    assert cause in caught.value.message
 
     others = connect("orocommerce", server.url, timeout=3, url="https://shop.example")
     assert others.token().access_token == "t0ken"

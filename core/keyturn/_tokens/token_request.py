@@ -162,7 +162,8 @@ def _exchange(
     leash = pool.get().leash(own.host) if progress.is_started else math.inf
     # Those who wait keep the deadline by themselves: resolving a name can't be ended, nor a
     # provider's code that reads the response.
-    progress.step = "request", SYSTEM.monotonic() + seconds
+    until = SYSTEM.monotonic() + seconds
+    progress.step = "request", until
     try:
         response = own.transport.send(request, min(seconds, leash), own.clock, own.options.policy)
     except errors.EndpointUnavailable:
@@ -176,6 +177,7 @@ def _exchange(
             raise Postponed from None
         raise
     progress.lane = "proven"
+    progress.step = "settings", until  # the provider reads the response
     return response
 
 
