@@ -137,10 +137,20 @@ def test_lifetimes_are_made_up_in_every_format(lifetime_format: str) -> None:
         assert failure(name, provider) is None
 
 
+@pytest.mark.parametrize("lifetime_format", ["date", "%Y-%m-%d %H:%M"])
+def test_lifetimes_are_made_up_in_the_time_zone(lifetime_format: str) -> None:
+    """A correct provider would fail for a lifetime that is hours too short."""
+    provider = provider_from_data(lifetime_format=lifetime_format, lifetime_timezone="Asia/Seoul")
+
+    for name in ("lifetime", "short_lifetime"):
+        assert failure(name, provider) is None
+
+
 @pytest.mark.parametrize(
     "data",
     [
         {"token_header": "X-Token", "token_type": ""},
+        {"token_header": "Set-Cookie.SID", "token_type": ""},
         {"lifetime_header": "X-Lifetime"},
         {"lifetime_header": "X-Lifetime", "missing_lifetime": 60, "token_header": "x-token"},
     ],

@@ -388,6 +388,17 @@ def test_assertion_may_be_the_grant_itself(platform: Platform) -> None:
     assert token.claims["exp"] - token.claims["iat"] == 60
 
 
+def test_assertion_has_further_headers(platform: Platform) -> None:
+    """A server that knows no client before needs the certificates, as `x5c`."""
+    data = {"assertion_headers": {"x5c": ["{client_id}-der"], "typ": "acme+jwt"}}
+    request = platform(JWT | data, private_key=KEY).token_request()
+    encoded = json.loads(base64.urlsafe_b64decode(assertion_of(request).partition(".")[0] + "=="))
+
+    assert encoded == {"alg": "RS256", "typ": "acme+jwt", "x5c": ["cid-der"]}
+    plain = platform(JWT, private_key=KEY).token_request()
+    assert plain.fingerprint != request.fingerprint
+
+
 def test_assertion_without_client_id_has_no_issuer() -> None:
     """Servers that know that a claim must be a string refuse null."""
     key = {"private_key": {"kind": "secret", "title": "Key"}}

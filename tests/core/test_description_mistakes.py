@@ -271,6 +271,10 @@ MISTAKES: list[tuple[str, str, str]] = [
     (f'{VALUE}template = "a"\nencoding = "rot13"', "values.x.encoding", '(it is "rot13")'),
     (f'{VALUE}template = "{{client_id}}"\nhmac_key = "{{client_secret}}"', "values.x.digest",
      'write digest = "sha256"'),
+    (f'{VALUE}template = "a"\ndigest = "sha256"\nrsa_key = "b"', "values.x.rsa_key",
+     "Did you mean signing_key?"),
+    (f'{VALUE}template = "a"\ndigest = "sha256"\nsigning_key = "client_secret"',
+     "values.x.signing_key", 'write "{client_secret}"'),
     (f'{VALUE}template = "{{cleint_id}}"', "values.x.template", "Did you mean client_id?"),
     (f'{VALUE}template = "${{client_id}}"', "values.x.template", "write {client_id}"),
     (f'{VALUE}value = "{{client_id}}"', "values", ("x must be a table with template or time."

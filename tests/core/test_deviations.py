@@ -87,6 +87,16 @@ DEVIATIONS: dict[str, tuple[dict[str, Any], bytes, dict[str, Any]]] = {
         b"",
         {"headers": {"x-token": "t0ken"}},
     ),
+    "a token in a cookie": (
+        {"token_header": "set-cookie.SID"},
+        body(access_token=...),
+        {"headers": {"set-cookie": "a=SID=1; Path=/, SID=t0ken; Expires=Wed, 21 Oct 2027, b=2"}},
+    ),
+    "a token in a quoted cookie": (
+        {"token_header": "Set-Cookie.SID"},
+        body(access_token=...),
+        {"headers": {"set-cookie": 'SID="t0ken"; Path=/'}},
+    ),
     "a lifetime in a header": (
         {"lifetime_header": "X-Expires"},
         body(expires_in=...),

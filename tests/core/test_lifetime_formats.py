@@ -104,6 +104,27 @@ def test_lifetime_is_read_as_it_is_written(
     assert token.expires_at == pytest.approx(NOW + lifetime)
 
 
+# Format, value, time zone.
+ZONES = [
+    ("date", "2027-01-15T17:01:30", "Asia/Seoul"),
+    ("date", "2027-01-15T08:01:30Z", "Asia/Seoul"),
+    ("%Y%m%d%H%M%S", "20270115170130", "Asia/Seoul"),
+    ("%Y%m%d%H%M%S", "20270115050130", "America/Sao_Paulo"),
+    ("%Y-%m-%d %H:%M:%S %z", "2027-01-15 08:01:30 +0000", "Asia/Seoul"),
+    ("date", "2027-01-15T09:01:30", "Europe/Berlin"),
+]
+
+
+@for_each(("kind", "value", "zone"), ZONES)
+def test_date_without_offset_is_in_the_time_zone(
+    read: Callable[..., keyturn.Token], kind: str, value: str, zone: str
+) -> None:
+    """A token would be used for hours after its end, or renewed hours early."""
+    data = {"lifetime_format": kind, "lifetime_timezone": zone}
+
+    assert read(data, USUAL | {"expires_in": value}).lifetime == 90
+
+
 FORMATS = (*get_args(LifetimeFormat), "%Y-%m-%d %H:%M:%S")
 NO_LIFETIMES = [None, "", "soon", True, [], {}, 0, "0", -1, "-1", "1e3", "9" * 19, "٣"]
 PAST = [

@@ -12,12 +12,16 @@ from urllib.parse import parse_qs, parse_qsl, quote
 from xml.etree import ElementTree as ET
 
 import pytest
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from hypothesis import given
 from hypothesis import strategies as st
+from joserfc import jwk
 
 import keyturn
 from keyturn import errors
-from keyturn._http.composed import Composed, Json, JsonNumber, RequestPart, encoded
+from keyturn._http.composed import Composed, Json, JsonNumber, RequestPart
+from keyturn._http.encoders import encoded
 from keyturn._http.request import encode
 from keyturn._http.times import Time
 
@@ -33,6 +37,7 @@ NOW = 1_800_000_000.0  # 2027-01-15T08:00:00Z
 SETTINGS: dict[str, Any] = {
     "tenant": {"title": "Tenant", "default": 'a&b "ö" <\'>'},
     "user": {"title": "User", "optional": True},
+    "code": {"default": base64.b64encode(b"decoded").decode()},
     "level": {"kind": "integer", "title": "Level", "default": 7},
     "scope": {"kind": "scope", "title": "Scope", "default": ["a", "b"]},
 }
@@ -79,6 +84,9 @@ VALUES: dict[str, tuple[dict[str, str], str]] = {
     "hex": ({"template": "{tenant}", "encoding": "hex"}, TENANT.encode().hex()),
     "hex in upper case": ({"template": "{tenant}", "encoding": "hex_upper"},
                           TENANT.encode().hex().upper()),
+    "lower": ({"template": "ÄB{tenant}", "encoding": "lower"}, f"äb{TENANT}".lower()),
+    "from Base64": ({"template": "{code}", "encoding": "from_base64"}, "decoded"),
+    "from hex": ({"template": "6f6B", "encoding": "from_hex"}, "ok"),
     "url": ({"template": "{tenant}", "encoding": "url"}, quote(TENANT, safe="")),
     "digest": ({"template": "{client_secret}", "digest": "sha256"},
                hashlib.sha256(SECRET.encode()).hexdigest()),
@@ -403,6 +411,122 @@ def test_sent_values_are_among_the_secrets(platform: Platform) -> None:
     assert {SECRET, pin, f"p-{pin}"} <= secrets
 
 
+def test_key_of_an_hmac_may_be_bytes(platform: Platform) -> None:
+    """A chain of HMACs, or a key that is given in Base64, would need a method."""
+    key = b"\x00\xff\xfe s3cret"
+    values = {
+        "key": {"template": "{client_secret}", "encoding": "from_base64"},
+        "day": {"template": "day", "hmac_key": "{key}", "digest": "sha256", "encoding": "bytes"},
+        "sign": {"template": "{client_id}", "hmac_key": "{day}", "digest": "sha256"},
+    }
+    data = {"values": values, "parameters": {"sign": "{sign}"}, "client_secret_name": ""}
+    request = platform(data, client_secret=b64_of(key)).token_request()
+    day = hmac.digest(key, b"day", "sha256")
+
+    body = parse_qs(encode(request, NOW)[2].decode())
+    assert body["sign"] == [hmac.digest(day, b"cid", "sha256").hex()]
+    assert {b64_of(key), *body["sign"]} <= {each.reveal() for each in request.secrets()}
+
+
+@pytest.mark.parametrize(
+    ("encoding", "problem"),
+    [("from_base64", "is not Base64, which"), ("from_hex", "is not hex, which")],
+)
+def test_value_that_can_not_be_decoded_is_reported(
+    encoding: str, problem: str, platform: Platform
+) -> None:
+    """A user would report a defect of the provider."""
+    values = {"v": {"template": "{client_secret}", "encoding": encoding}}
+    connection = platform({"values": values, "parameters": {"v": "{v}"}}, client_secret="é s3cret")
+
+    with pytest.raises(errors.ConfigurationError, match=problem) as raised:
+        encode(connection.token_request(), NOW)
+    assert "s3cret" not in str(raised.value)
+
+
+def test_bytes_that_are_no_characters_are_not_sent(platform: Platform) -> None:
+    """They would arrive as others."""
+    values = {"v": {"template": "80", "encoding": "from_hex"}}
+    connection = platform({"values": values, "parameters": {"v": "{v}"}})
+
+    with pytest.raises(errors.ConfigurationError, match="surrogate"):
+        encode(connection.token_request(), NOW)
+
+
+def b64_of(content: bytes) -> str:
+    """Return bytes in Base64."""
+    return base64.b64encode(content).decode()
+
+
+def pem_of(key: Any) -> str:
+    """Return a private key as PEM."""
+    encoding = serialization.Encoding.PEM
+    plain = serialization.NoEncryption()
+    return str(key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, plain).decode())
+
+
+SIGNING: dict[str, Any] = {
+    "credentials": "private_key",
+    "token_headers": {"X-Signature": "{signature}"},
+    "values": {
+        "now": {"time": "epoch"},
+        "signature": {
+            "template": "{client_id}|{now}",
+            "digest": "sha256",
+            "signing_key": "{private_key}",
+        },
+    },
+}
+CURVE = ec.generate_private_key(ec.SECP256R1())
+SIGNING_KEYS: dict[str, tuple[Any, str]] = {
+    "a curve's": (CURVE, pem_of(CURVE)),
+    "RSA": (RSA := rsa.generate_private_key(65537, 2048), pem_of(RSA)),
+    "JWK": (CURVE, json.dumps(jwk.ECKey.import_key(pem_of(CURVE)).as_dict(private=True))),
+}
+
+
+@pytest.mark.parametrize(("key", "given"), SIGNING_KEYS.values(), ids=SIGNING_KEYS)
+def test_value_is_signed_with_a_private_key(key: Any, given: str, platform: Platform) -> None:
+    """A bank that wants each request signed would need a method."""
+    request = platform(SIGNING, private_key=given).token_request()
+    _, headers, _ = encode(request, NOW)
+    signature, signed = base64.b64decode(headers["X-Signature"]), f"cid|{NOW:.0f}".encode()
+    algorithm = hashes.SHA256()
+    way = (ec.ECDSA(algorithm),) if key is CURVE else (padding.PKCS1v15(), algorithm)
+
+    key.public_key().verify(signature, signed, *way)
+    assert {given, headers["X-Signature"]} <= {each.reveal() for each in request.secrets()}
+    other = platform(SIGNING, private_key=pem_of(ec.generate_private_key(ec.SECP256R1())))
+    keyed = (each.with_fingerprint(b"k" * 32) for each in (request, other.token_request()))
+    assert len({each.fingerprint for each in keyed}) == 2
+
+
+@pytest.mark.parametrize(
+    ("key", "problem"),
+    [
+        ("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----", r"a value \(ValueError"),
+        (pem_of(ed25519.Ed25519PrivateKey.generate()), r"a value \(TypeError"),
+    ],
+)
+def test_key_that_signs_no_value_is_reported(key: str, problem: str, platform: Platform) -> None:
+    """A user would look for the mistake in the description."""
+    with pytest.raises(errors.ConfigurationError, match=problem) as raised:
+        encode(platform(SIGNING, private_key=key).token_request(), NOW)
+
+    assert "signing_key" in str(raised.value)
+    assert key.splitlines()[1] not in str(raised.value)
+
+
+def test_signing_key_is_no_path(platform: Platform) -> None:
+    """A setting that is no key would be loaded as one, or be shown."""
+    values = SIGNING["values"]["signature"] | {"signing_key": "{client_secret}"}
+    data = {"values": SIGNING["values"] | {"signature": values}, "credentials": "client_secret"}
+
+    with pytest.raises(errors.ConfigurationError, match="it must be a private key as PEM") as shown:
+        encode(platform(SIGNING | data).token_request(), NOW)
+    assert SECRET not in str(shown.value)
+
+
 KEYED: list[dict[str, Any]] = [
     {"template": "{client_secret}", "digest": "sha256"},
     {"template": "{client_secret}", "digest": "sha1"},
@@ -608,11 +732,17 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
      "values.v.digets: is not known. Did you mean digest?"),
     ({"values": {"v": {"time": "epoch", "encoding": "hex"}}}, "values.v.encoding: is not known."),
     ({"values": {"v": TEMPLATE | {"encoding": "base65"}}},
-     "values.v.encoding: must be one of base64, base64url, hex, hex_upper, url (it is"),
+     "values.v.encoding: must be one of base64, base64url, hex, hex_upper, url, lower, "),
     ({"values": {"v": TEMPLATE | {"digest": "sha-256"}}},
      "values.v.digest: must be one of md5, sha1, sha256, sha384, sha512 (it is"),
     ({"values": {"v": TEMPLATE | {"digest": 256}}}, "values.v.digest: must be a string"),
     ({"values": {"v": TEMPLATE | {"hmac_key": "x"}}}, "values.v.digest: is required with hmac_key"),
+    ({"values": {"v": TEMPLATE | {"signing_key": "x"}}},
+     "values.v.digest: is required with signing_key"),
+    ({"values": {"v": TEMPLATE | {"signing_key": "x", "digest": "md5"}}},
+     "values.v.digest: must be one of sha1, sha256, sha384, sha512 with signing_key"),
+    ({"values": {"v": TEMPLATE | {"signing_key": "x", "hmac_key": "x", "digest": "sha1"}}},
+     "values.v.hmac_key: can't stand beside signing_key"),
     ({"values": {"v": {"template": "{w}"}, "w": TEMPLATE}},
      "values.v.template: '{w}' names {w}, which is not a setting"),
     ({"values": {"v": {"template": "{v}"}}}, "values.v.template: '{v}' names {v}, which is not"),

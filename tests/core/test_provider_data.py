@@ -126,13 +126,19 @@ MISTAKES: list[tuple[str, object, str]] = [
     ("parameters", {"client_secret": "x"}, "client_secret is sent already"),
     ("api_headers", {"authorization": "x"}, "authorization carries the token"),
     ("token_field", "error", "can't be the field of an error as well"),
+    *(("assertion_headers", {name: "x"}, "can't be alg, b64 or crit") for name in ("alg", "crit")),
+    ("token_header", "Set-Cookie", "must be the name of a header, or Set-Cookie.NAME for a cookie"),
+    ("token_header", "set-cookie.", "must be the name of a header, or Set-Cookie.NAME for a"),
+    ("lifetime_timezone", "Seoul", "must be a time zone that this system knows"),
+    ("lifetime_timezone", "Asia/Seoul", 'is for lifetime_format "date" or a pattern'),
     *((name, "X Y", "must be the name of a header") for name in
       ("token_header", "lifetime_header")),
     *(("assertion_algorithm", name, "must be an algorithm such as RS256")
       for name in ("none", "HS255", "rs256", "RS255", "RSA")),
     ("assertion_algorithm", "HS256", "HS256 is for client_secret_jwt only"),
     *((name, {"X": "{assertion}"}, "the JWT of private_key_jwt") for name in
-      ("parameters", "token_headers", "query", "api_headers", "assertion_claims")),
+      ("parameters", "token_headers", "query", "api_headers", "assertion_claims",
+       "assertion_headers")),
     *(("token_status", status, "must be from 200 to 299") for status in (0, 199, 300, 400)),
     *(("authorization_header", name, "must be the name of a header") for name in ("", "X Y", "É")),
     *(("authorization_scheme", text, "must be one word, or empty") for text in ("a b", "é", "\n")),

@@ -312,7 +312,20 @@ SETTING = st.dictionaries(
     max_size=3,
 ).map(lambda table: {"title": "A setting", "kind": "string"} | table)
 NAMED = st.dictionaries(
-    st.sampled_from(["template", "encoding", "digest", "hmac_key", "time", "offset", "timezone"]),
+    st.sampled_from(
+        [
+            *(
+                "template",
+                "encoding",
+                "digest",
+                "hmac_key",
+                "signing_key",
+                "time",
+                "offset",
+                "timezone",
+            )
+        ]
+    ),
     TEMPLATES
     | TEXT
     | st.sampled_from(["base64", "hex", "sha256", "md5", "epoch", "%Y", "-1h", "Europe/Stockholm"]),

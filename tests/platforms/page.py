@@ -56,15 +56,19 @@ ABILITIES: dict[str, Ability] = {
     "JWT signed with the secret (`client_secret_jwt`)": has(
         "client_authentication", "client_secret_jwt"
     ),
+    "further headers of the JWT": differs("assertion_headers"),
     "JWT elsewhere than as OAuth's parameter": lambda each: "{assertion}" in str(each.description),
     "client certificate": has("client_authentication", "tls_client_auth"),
     "client certificate beside a secret": lambda each: (
         each.description.get("credentials") == "client_secret_and_certificate"
     ),
     "Base64 of one or several values": value_has(encoding="base64", digest=None),
-    "hash": value_has(digest=..., hmac_key=None),
+    "hash": value_has(digest=..., hmac_key=None, signing_key=None),
     "HMAC": value_has(hmac_key=...),
+    "signature with a private key": value_has(signing_key=...),
     "time, or a day ahead, in the request": value_has(time=...),
+    "bytes as the key of an HMAC": value_has(encoding="bytes"),
+    "value in lower case": value_has(encoding="lower"),
     "hash in upper case": value_has(encoding="hex_upper"),
     "a time as a number": lambda each: ":json}" in str(each.description),
     "requests signed with path and query": lambda each: "{request.target}" in str(each.description),
@@ -76,12 +80,14 @@ ABILITIES: dict[str, Ability] = {
     "token with a space": lambda each: " " in each.example["token"]["access_token"],
     "XML response": has("response_format", "xml"),
     "token in a header of the response": differs("token_header"),
+    "token in a cookie of the response": lambda each: "." in each.provider.token_header,
     "lifetime in a header of the response": differs("lifetime_header"),
     "the whole body is the token": has("token_field", ""),
     "other media type of the response": differs("media_types"),
     "several statuses of success": lambda each: "[" in str(each.description.get("token_status")),
     "lifetime as the end, in epoch time": has("lifetime_format", "epoch", "epoch_milliseconds"),
     "lifetime as a date": has("lifetime_format", "date"),
+    "lifetime as a date of another time zone": differs("lifetime_timezone"),
     "lifetime in milliseconds": has("lifetime_format", "milliseconds"),
     "lifetime in minutes": has("lifetime_format", "minutes"),
     "lifetime as a clock, or a date of own form": lambda each: bool(

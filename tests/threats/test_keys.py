@@ -113,6 +113,7 @@ EFFECTIVE: dict[str, dict[str, Any]] = {
         "token_type": "",
         "lifetime_field": "other",
         "lifetime_format": "milliseconds",
+        "lifetime_timezone": None,  # goes with a format that is a date
         "media_types": "text/plain",
         "response_format": "form",
         "response_encoding": "utf-8-sig",
@@ -131,6 +132,7 @@ EFFECTIVE: dict[str, dict[str, Any]] = {
         "assertion_name": None,
         "assertion_algorithm": None,
         "assertion_key_header": None,
+        "assertion_headers": None,
         "assertion_audience": None,
         "assertion_claims": None,
         "assertion_lifetime": None,

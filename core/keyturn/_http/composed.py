@@ -2,58 +2,26 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import json
 import re
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import quote, quote_plus, urlsplit
+from urllib.parse import urlsplit
 
 import attrs
 
 from keyturn import errors
 from keyturn._clock import SYSTEM
 from keyturn._common.names import shown
-from keyturn._http.values import (
-    DynamicValue,
-    StructuredValue,
-    Value,
-    base64url,
-    fingerprint_parts,
-    reveal,
-)
+from keyturn._http.encoders import BINARY, Encoding, raw, recoded
+from keyturn._http.values import DynamicValue, StructuredValue, Value, fingerprint_parts, reveal
 from keyturn._secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 
-Encoding = Literal["", "base64", "base64url", "hex", "hex_upper", "url", "xml", "json", "form"]
 Digest = Literal["", "md5", "sha1", "sha256", "sha384", "sha512"]
-
-_XML_ESCAPES = str.maketrans(
-    {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&apos;", "\r": "&#13;"}
-)
-_ENCODERS: dict[str, Callable[[bytes], str]] = {
-    "": bytes.decode,
-    "base64": lambda data: base64.b64encode(data).decode(),
-    "base64url": base64url,
-    "hex": bytes.hex,
-    "hex_upper": lambda data: data.hex().upper(),
-    "url": lambda data: quote(data, safe=""),
-    "form": quote_plus,
-    "json": lambda data: json.dumps(data.decode(), ensure_ascii=False)[1:-1],
-    "xml": lambda data: data.decode().translate(_XML_ESCAPES),
-}
-
-
-def encoded(text: str, encoding: Encoding) -> str:
-    """Return a string in an encoding.
-
-    Raises:
-        keyturn.errors.ConfigurationError: It holds a surrogate, which is no character.
-    """
-    return _ENCODERS[encoding](to_bytes(text))
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -63,15 +31,15 @@ class Composed(DynamicValue):
     Args:
         parts: What it is made of.
         name: A value with a name is made once in a request, however often it is sent.
-        digest: The digest of the parts is what is sent, or of all with `hmac_key`, the HMAC.
-        hmac_key: The key of the HMAC (RFC 2104).
+        digest: The digest of the parts is what is sent, or of all with `key`, the HMAC.
+        key: The key of the HMAC (RFC 2104).
         encoding: How the result is encoded.
     """
 
     parts: tuple[Value, ...]
     name: str = ""
     digest: Digest = ""
-    hmac_key: Value | None = None
+    key: Value | None = None
     encoding: Encoding = ""
 
     __repr__ = shown
@@ -91,27 +59,33 @@ class Composed(DynamicValue):
             return found
         sent = "".join(make(part, now, made) for part in self.parts)
         if self.digest:
-            key = None if self.hmac_key is None else to_bytes(make(self.hmac_key, now, made))
-            sent = _ENCODERS[self.encoding](_digest(_raw(sent), self.digest, key))
+            sent = recoded(self.digested(raw(sent), now, made), self.encoding)
         elif self.encoding:
-            sent = _ENCODERS[self.encoding](_raw(sent))
+            sent = recoded(raw(sent), self.encoding)
         if self.name:
             made[self.name] = sent
+        if self.name and self.encoding not in BINARY:
             made.setdefault(NAMED, []).append((self, sent))
         return sent
 
+    def digested(self, content: bytes, now: float, made: MutableMapping[str, Any]) -> bytes:
+        """Return the digest of the parts, or their HMAC; see `make`."""
+        if self.key is None:
+            return hashlib.new(self.digest, content, usedforsecurity=False).digest()
+        return hmac.digest(raw(make(self.key, now, made)), content, self.digest)
+
     def inputs(self) -> Iterable[str | Secret]:
-        key = () if self.hmac_key is None else (self.hmac_key,)
+        key = () if self.key is None else (self.key,)
         found: list[str | Secret] = [self.encoding, self.digest, f"keys: {len(key)}"]
         for part in (*key, *self.parts):
             found += fingerprint_parts(part)
         return found
 
     def secrets(self) -> Iterable[Secret]:
-        parts = (*self.parts, *([] if self.hmac_key is None else [self.hmac_key]))
+        parts = (*self.parts, *([] if self.key is None else [self.key]))
         found = [each for part in parts for each in secrets_in(part)]
-        is_constant = all(map(is_constant_value, parts))
-        return [*found, Secret(self.value(0.0))] if found and is_constant else found
+        is_shown = self.encoding not in BINARY and all(map(is_constant_value, parts))
+        return [*found, Secret(self.value(0.0))] if found and is_shown else found
 
 
 # Where the values by name that were made for a request are, each with what was sent.
@@ -248,44 +222,8 @@ def secrets_in(value: Value) -> Iterable[Secret]:
 def is_constant_value(value: Value) -> bool:
     """Return whether a value is the same each time it is sent."""
     if isinstance(value, Composed):
-        return all(map(is_constant_value, (*value.parts, value.hmac_key or "")))
+        return all(map(is_constant_value, (*value.parts, value.key or "")))
     return not isinstance(value, DynamicValue)
-
-
-def _digest(content: bytes, digest: str, key: bytes | None) -> bytes:
-    if key is not None:
-        return hmac.digest(key, content, digest)
-    return hashlib.new(digest, content, usedforsecurity=False).digest()
-
-
-def to_bytes(text: str) -> bytes:
-    """Return a string in UTF-8.
-
-    Raises:
-        keyturn.errors.ConfigurationError: It holds a surrogate, which is no character.
-    """
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        pass
-    # Raised here, not in the handler: Python's own error holds the string.
-    raise surrogate_error()
-
-
-def surrogate_error() -> errors.ConfigurationError:
-    """Return the error of a value that can't be encoded."""
-    return errors.ConfigurationError(
-        "a value of the token request holds a surrogate, which is no character.",
-        hint="Check the settings that are sent in it.",
-    )
-
-
-def _raw(text: str) -> bytes:
-    # The body of an API request need not be characters.
-    try:
-        return text.encode(errors="surrogateescape")
-    except UnicodeEncodeError:
-        return to_bytes(text)
 
 
 def _mapped(tree: Any, made: Callable[[Value], str]) -> Any:

@@ -15,7 +15,8 @@ import attrs
 from keyturn import errors
 from keyturn._clock import SYSTEM
 from keyturn._common.names import shown
-from keyturn._http.composed import NAMED, Json, make, surrogate_error, to_bytes
+from keyturn._http.composed import NAMED, Json, make
+from keyturn._http.encoders import surrogate_error, to_bytes
 from keyturn._http.values import DynamicValue, StructuredValue, Value, fingerprint_parts
 from keyturn._secret import Secret
 

@@ -34,7 +34,7 @@ def time_problem(form: str) -> str | None:
 def timezone_problem(name: str) -> str | None:
     """Return what is wrong with the name of a time zone, or None."""
     try:
-        _zone(name)
+        zone_of(name)
     except (KeyError, ValueError, OSError):
         return "must be a time zone that this system knows, such as UTC or Europe/Berlin"
     return None
@@ -66,7 +66,7 @@ class Time(DynamicValue):
             from email.utils import formatdate
 
             return formatdate(end, usegmt=True)
-        moment = dt.datetime.fromtimestamp(end, _zone(self.zone))
+        moment = dt.datetime.fromtimestamp(end, zone_of(self.zone))
         if self.form.startswith("rfc3339"):
             precision = "milliseconds" if self.form.endswith("milliseconds") else "seconds"
             return moment.isoformat(timespec=precision).replace("+00:00", "Z")
@@ -76,7 +76,8 @@ class Time(DynamicValue):
         return (self.form, str(self.offset), self.zone)
 
 
-def _zone(name: str) -> dt.tzinfo:
+def zone_of(name: str) -> dt.tzinfo:
+    """Return a time zone by its name."""
     import datetime as dt
 
     if name == "UTC":

@@ -122,6 +122,7 @@ class ClientAssertion(DynamicValue):
             secret.
         key_id: Names the key to the authorization server, if it knows several.
         key_header: The JWT's header that names it (RFC 7515 section 4.1).
+        headers: Further headers of the JWT.
         algorithm: The signature's algorithm (RFC 7518 section 3.1), such as `RS256`.
         claims: The claims besides the times and the `jti`, among them `iss`, `sub` and `aud`.
         lifetime: Seconds for which it is valid.
@@ -130,6 +131,7 @@ class ClientAssertion(DynamicValue):
     private_key: Secret
     key_id: str | None = None
     key_header: str = "kid"
+    headers: Mapping[str, Value] = attrs.field(factory=dict, repr=False)
     algorithm: str = "RS256"
     claims: Mapping[str, Value] = attrs.field(factory=dict, repr=False)
     lifetime: float = 300.0
@@ -143,7 +145,8 @@ class ClientAssertion(DynamicValue):
             keyturn.errors.ConfigurationError: The key can't be read, is larger than 4096 bits, or
                 is of another kind than the algorithm needs.
         """
-        header = {"alg": self.algorithm, "typ": "JWT"}
+        header: dict[str, Any] = {"alg": self.algorithm, "typ": "JWT"}
+        header |= {name: _claim(value, now) for name, value in self.headers.items()}
         if self.key_id is not None:
             header[self.key_header] = self.key_id
         claims = {
@@ -167,7 +170,7 @@ class ClientAssertion(DynamicValue):
 
         return usable(sign, what, hint)
 
-    def _with_secret(self, header: dict[str, str], claims: dict[str, Any]) -> str:
+    def _with_secret(self, header: dict[str, Any], claims: dict[str, Any]) -> str:
         """Return the JWT, signed with an HMAC (RFC 7518 section 3.2), whatever the key's length."""
         parts = [json.dumps(each, separators=(",", ":")).encode() for each in (header, claims)]
         signed = ".".join(map(base64url, parts))
@@ -182,6 +185,8 @@ class ClientAssertion(DynamicValue):
             str(self.lifetime),
             "no key ID" if self.key_id is None else f"={self.key_id}",
         ]
+        for name, value in sorted(self.headers.items()):
+            parts += ["header", name, *fingerprint_parts(value)]
         for name, value in sorted(self.claims.items()):
             if name == "scope" and isinstance(value, str):
                 parts += [name, " ".join(sorted(set(value.split())))]  # their order changes nothing

@@ -253,12 +253,21 @@ _HEADER_NAME = anchored(
 header_name = SchemaCheck(_header_name, {"pattern": _HEADER_NAME})
 # Of a response.
 optional_header_name = matches(f"(?:{_HEADER_NAME_PATTERN})?", "must be the name of a header")
+token_header = matches(
+    rf"(?![Ss][Ee][Tt]-[Cc][Oo][Oo][Kk][Ii][Ee](?:\.?(?![\s\S])))(?:{_HEADER_NAME_PATTERN})?",
+    "must be the name of a header, or Set-Cookie.NAME for a cookie",
+)
 headers = SchemaCheck(
     _headers,
     {
         "propertyNames": {"pattern": _HEADER_NAME},
         "additionalProperties": {"type": "string", "pattern": anchored(r"[\x20-\x7e]*")},
     },
+)
+_OWN_HEADERS = r"(?!(?:alg|b64|crit)(?![\s\S]))[\s\S]+"
+assertion_headers = SchemaCheck(
+    each(matches(_OWN_HEADERS, "can't be alg, b64 or crit")),
+    {"propertyNames": {"pattern": anchored(_OWN_HEADERS)}},
 )
 codes = SchemaCheck(
     _codes,

@@ -93,6 +93,7 @@ def assertion(
         private_key=key,
         key_id=getattr(settings, "key_id", None),
         key_header=provider.assertion_key_header,
+        headers=dict(templates.render_all(provider.assertion_headers, settings, names)),
         algorithm=provider.assertion_algorithm or _ALGORITHMS[way],
         claims={name: value for name, value in claims.items() if value},
         lifetime=provider.assertion_lifetime,

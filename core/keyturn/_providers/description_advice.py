@@ -141,8 +141,16 @@ def _in_table(datum: str, value: Table) -> str:
             return named
     if get_args(kind_of(datum_types()[datum])[0])[1] is not str:
         return ""
-    numbers = {key: each for key, each in value.items() if isinstance(each, (bool, int, float))}
-    return ", ".join(f'{key} = "{json.dumps(each)}"' for key, each in numbers.items())
+    if datum == "error_codes":
+        return ", ".join(f'{key} = "invalid_client"' for key in value)
+    found: list[str] = []
+    for key, each in value.items():
+        only = each[0] if isinstance(each, list) and len(each) == 1 else each
+        if isinstance(only, (bool, int, float)) or only is not each:
+            found.append(
+                f"{key} = {json.dumps(only if isinstance(only, str) else str(only).lower())}"
+            )
+    return ", ".join(found)
 
 
 def _credentials(value: object) -> str:
@@ -166,7 +174,7 @@ def _not_twice(name: str, description: Table) -> str:
 def _elsewhere(datum: str, value: object) -> str:
     """Return where to write what an address can't have."""
     query = re.search(r"\?([^#]+)", value) if isinstance(value, str) else None
-    if not query or DATA[datum].template != "address":
+    if not query or datum not in {"token_url", "api_url"}:
         return ""
     names = ", ".join(each.partition("=")[0] for each in query[1].split("&"))
     return f", and {names} in {'api_query' if datum == 'api_url' else 'query'}"
@@ -230,7 +238,8 @@ def _setting_fix(key: str, value: Any, kind: str) -> str:
             each.get("value", each.get("const")) for each in listed if isinstance(each, Mapping)
         ]
         listed = named if named and all(named) else listed or ["…"]
-        return json.dumps([each if isinstance(each, str) else json.dumps(each) for each in listed])
+        strings = [each if isinstance(each, str) else json.dumps(each) for each in listed]
+        return json.dumps(strings, ensure_ascii=False)
     if key == "optional":
         return _BOOLEANS.get(str(value).lower(), "")
     if key == "default":

@@ -23,6 +23,7 @@ from keyturn._providers.templates import strings_in
 Table = Mapping[str, Any]
 Mistakes = Iterator[tuple[str, str]]
 
+_NAMES = ("client_id_name", "client_secret_name")
 _SENT_BY_NAME = ("client_secret_post", "client_secret_headers")
 # What makes no difference, and with what.
 _ALONE: dict[str, tuple[str, Callable[[Table], object]]] = {
@@ -154,7 +155,22 @@ def _sent_twice(description: Table, names: Table) -> Mistakes:
                 f"{table}.{name}",
                 'is sent already, from the setting scope: remove it, or write scope_name = ""',
             )
-    way = description.get("client_authentication", "")
+    way = str(description.get("client_authentication", ""))
+    sent, has_secret = (
+        [description.get(n, DATA[n].default) for n in _NAMES],
+        "client_secret" in names,
+    )
+    if way in {"", *_SENT_BY_NAME} and has_secret and sent[0] == sent[1] and sent[0]:
+        yield "client_id_name", "is the name of the secret too: write another name for one of them"
+    is_in_body = has_secret and description.get("body_format") != "query"
+    secret = sent[1] if is_in_body and way in {"", "client_secret_post"} else ""
+    if (
+        way in {"", "client_secret_post"}
+        and isinstance(secret, str)
+        and secret in [*_table(description, "query")]
+    ):
+        right = 'remove it, or write client_secret_name = ""'
+        yield f"query.{secret}", f"is sent already, in the body: {right}"
     for header in _table(description, "token_headers"):
         if str(header).lower() == "authorization" and str(way).startswith("client_secret_basic"):
             problem = f'is sent already, by client_authentication = "{way}"'

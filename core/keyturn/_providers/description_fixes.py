@@ -12,6 +12,7 @@ from keyturn._providers import checks
 from keyturn._providers.data import DATA, datum_types
 from keyturn._providers.description_hints import ADVICE
 from keyturn._providers.description_placeholders import ANY_NAME, braced
+from keyturn._providers.description_times import date_pattern, zone
 from keyturn._providers.description_words import CONTENT_TYPES, value_for
 from keyturn._providers.kinds import kind_of
 from keyturn._providers.lifetimes import LifetimeFormat, duration, lifetime_format
@@ -180,6 +181,11 @@ def slug(value: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", value.strip().lower()).strip("-")
 
 
+def _token_header(value: str) -> str:
+    cookie = re.fullmatch(r"(?i)(?:headers?\.)?(?:set-)?cookies?(?:\W+([\w-]+)\W*)?", value.strip())
+    return f"Set-Cookie.{cookie[1] or 'NAME'}" if cookie else _header(value)
+
+
 def _header(value: str) -> str:
     value = re.sub(r"(?i)^headers?\.", "", value)
     return value.partition(":")[0].strip() if ":" in value else re.sub(r"\s+", "-", value.strip())
@@ -209,28 +215,6 @@ def _lifetime_format(value: str) -> str:
     return value_for("lifetime_format", value, get_args(LifetimeFormat))
 
 
-# As other languages write the parts of dates; a minute stands after a colon.
-_DATE_PARTS = {
-    "yyyy": "%Y",
-    "yy": "%y",
-    "mm": "%m",
-    "dd": "%d",
-    "hh": "%H",
-    ":mm": ":%M",
-    "ss": "%S",
-    "sss": "%f",
-}
-
-
-def date_pattern(value: str) -> str:
-    """Return a pattern of `strptime` for one such as `YYYY-MM-DD HH:mm`, or an empty string."""
-    if not re.search("(?i)yyyy.*mm.*dd|dd.*mm.*yyyy", value):
-        return ""
-    made = re.sub(r"['\[\]]", "", value)
-    parts = "(?i)yyyy|yy|:mm|mm|dd|hh|sss|ss"
-    return re.sub(parts, lambda found: _DATE_PARTS[found[0].lower()], made)
-
-
 def pattern(value: str) -> str:
     """Return what to write in place of a pattern that not every form reads in the same way."""
     if pattern_problem(value) is None:
@@ -252,10 +236,11 @@ def _authorization_value(value: str) -> str:
     return made if count else f"{made.partition(' ')[0]} {{token}}"
 
 
-def _numbers(value: Any) -> str:
+def _numbers(value: Any, least: int, most: int) -> str:
     listed = value if isinstance(value, list) else []
     numbers = [int(each) for each in map(str, listed) if re.fullmatch("[0-9]{3}", each)]
-    return json.dumps(numbers) if numbers and len(numbers) == len(listed) else ""
+    fit = [each for each in numbers if least <= each <= most]
+    return json.dumps(fit) if fit and len(numbers) == len(listed) else ""
 
 
 def _codes(value: Any) -> str:
@@ -272,7 +257,8 @@ _FIXES: dict[str, Callable[[str], Any]] = {
     "name": lambda value: re.sub(r"[^A-Za-z0-9._-]+", "-", value.strip()).strip("-._").lower(),
     "lifetime_format": _lifetime_format,
     "content_type": lambda value: value_for("content_type", value, CONTENT_TYPES),
-    "token_header": _header,
+    "token_header": _token_header,
+    "lifetime_timezone": zone,
     "lifetime_header": _header,
     "authorization_query": lambda value: re.split(r"[=&]", value.strip("?& "))[0].replace(" ", "_"),
     "success_codes": lambda value: re.findall(r"[^,\s]+", value),
@@ -281,8 +267,8 @@ _FIXES: dict[str, Callable[[str], Any]] = {
 }
 # Of values that are no strings.
 _FIXES_OF_OTHERS: dict[str, Callable[[Any], str]] = {
-    "rejected_status": _numbers,
-    "token_status": _numbers,
+    "rejected_status": lambda value: _numbers(value, 400, 599),
+    "token_status": lambda value: _numbers(value, 200, 299),
     "rejected_codes": _codes,
     "success_codes": _codes,
     "body": lambda _: "parameters, with body_format, for what is no string",

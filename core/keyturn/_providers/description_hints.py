@@ -42,8 +42,9 @@ ADVICE: dict[str, tuple[tuple[str, str], ...]] = {
     "method": ((r"\W*(?:delete|head|options).*", '"POST", or "GET"'),),
     "missing_lifetime": (
         ("never|forever|unlimited|infinit[ey]|inf|.*Infinity.*|NaN|0|0.0", "86400, for a day"),
-        (r"(?:true|false|none|null|default)", "the seconds to assume, such as 3600"),
+        (r"(?:true|false|none|null|default)|-.*", "the seconds to assume, such as 3600"),
     ),
+    "lifetime_timezone": (("[+-]?[0-9.]+", 'a name such as "Asia/Seoul"'),),
     "max_margin": (("never|none|NaN|0|0.0|-.*", "the seconds, such as 60, or nothing"),),
     "lifetime_format": (
         ("h|hours?|hrs?|days?", '"duration" if the unit is sent too: hours alone can\'t be read'),
@@ -78,7 +79,7 @@ UNKNOWN = (
     (
         (
             "timeout|retry|retries|max_retries|store|cache|margin|policy|wait|verify|verify_ssl"
-            "|ssl|proxy|proxies|user_agent|tls|ca_bundle"
+            "|ssl|tls_verify|ssl_verify|verify_tls|enabled|disabled|proxy|proxies|user_agent|tls|ca_bundle"
         ),
         "It is no matter of a provider, but of each connection or its environment: remove it.",
     ),
@@ -91,7 +92,7 @@ UNKNOWN = (
     ),
     (
         (
-            "schema|comment|version|icon|docs|doc|documentation|documentation_url|description"
+            "schema|comment|version|icon|homepage|logo|website|url|tags|labels|status|support|docs|doc|documentation|documentation_url|description"
             "|category|author|example|examples|notes|help"
         ),
         "Nothing reads it: remove it, or write it as a comment, # …",
@@ -119,7 +120,16 @@ GENERAL = (
     ("can't be the name of a setting", "write another name, such as {last}_value"),
     ("must match the pattern|must be -?[0-9]+ or", "write another, or change the pattern or bound"),
     ("must be from", "write a number of this range"),
-    ("is no JSON|is no XML", "write it as it is sent, with doubled braces"),
+    ("is no JSON", "write it as it is sent, with doubled braces"),
+    ("is no XML", "write it as it is sent, each element with its end"),
+    ("'alg' can't be", "write assertion_algorithm instead"),
+    ("can't be alg, b64", "remove it"),
+    ("is no error code", "write one, such as invalid_client"),
+    ("is for lifetime_format", "write that too, or remove it"),
+    (
+        "the same for all requests",
+        'name a value made of it: [values.id] template = "{{uuid}}"',
+    ),
     ("is made of the request", "write it in token_headers or api_headers"),
     ("is made of the token", "write it in api_headers or api_query"),
     ("needs the setting", "remove credentials: it follows from client_authentication"),

@@ -16,6 +16,7 @@ from keyturn._providers.description_placeholders import placeholder, reference
 from keyturn._providers.description_tables import meant_in_discovery, named_in
 from keyturn._providers.description_words import key_for, snake
 from keyturn._providers.kinds import fields_of
+from keyturn._providers.named_values import TEMPLATES
 from keyturn._providers.templates import strings_in
 from keyturn.errors import Problem
 
@@ -159,7 +160,7 @@ def _placed(description: Table) -> Iterator[tuple[str, str]]:
                 f"{name}.{key}": table[key]
                 for name, table in entries.items()
                 if isinstance(table, Mapping)
-                for key in ("template", "hmac_key")
+                for key in TEMPLATES
                 if key in table
             }
         for key, each in entries.items():

@@ -94,6 +94,8 @@ def _value_problem(table: str, name: str, value: str) -> str:
     if re.match(r"(?i)basic\s", value) and {"client_secret", "password"} & names_in(value):
         right = 'client_authentication = "client_secret_basic", or a value with encoding = "base64"'
         return f"is not encoded in Base64; write {right}"
+    if found := re.search(r"\{\{ *\w+\([^{}\"']*\) *\}\}", value):
+        return f"has {found[0]}, which is sent as it stands; write the name of a value in [values]"
     if SECRET_NAME.fullmatch(snake(name)) and value and not re.search(r"[{}$<]", value):
         right = f'{{{snake(name)}}}, and [settings.{snake(name)}] kind = "secret", title = "…"'
         return f"is a secret, which is a setting of each connection; write {right}"

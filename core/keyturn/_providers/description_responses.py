@@ -54,9 +54,13 @@ def response_mistakes(description: Table) -> Mistakes:
     if right := SEPARATORS.get(str(separator).lower(), ""):
         found = f"must be the character itself (it is {shown(separator)})"
         yield "scope_separator", f'{found}; write "{right}"'
-    codes = description.get("rejected_codes", ())
-    if isinstance(codes, str) and "," in codes:
-        yield "rejected_codes", "must be a list where there are several codes"
+    for datum in ("rejected_codes", "success_codes"):
+        codes = description.get(datum, ())
+        if isinstance(codes, str) and "," in codes:
+            yield datum, "must be a list where there are several codes"
+    if re.fullmatch("[0-9]{2,}", str(description.get("lifetime_field", ""))):
+        right = 'that as missing_lifetime, and lifetime_field = ""'
+        yield "lifetime_field", f"must be a path such as data.expires_in; write {right}"
 
 
 def _paths(description: Table) -> Mistakes:
@@ -65,6 +69,10 @@ def _paths(description: Table) -> Mistakes:
     for datum in (name for name, each in DATA.items() if each.check in PATH_CHECKS):
         written = description.get(datum)
         if not isinstance(written, str) or not written:
+            continue
+        if cookie := re.fullmatch(r"(?i)(?:set-)?cookies?\.([\w-]+)", written):
+            right = f'token_header = "Set-Cookie.{cookie[1]}"'
+            yield datum, f"names a cookie (it is {shown(written)}); write {right} instead"
             continue
         header = f"{datum.removesuffix('_field')}_header"
         if header in DATA and (found := re.fullmatch(_HEADER, written, re.IGNORECASE)):

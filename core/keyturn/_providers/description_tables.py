@@ -10,7 +10,8 @@ from typing import Any
 from keyturn._common.names import did_you_mean
 from keyturn._http.steps import STEP_NAMES
 from keyturn._http.times import TIME_FORMATS
-from keyturn._providers.description_fixes import address, date_pattern, domain, shown, with_value
+from keyturn._providers.description_fixes import address, domain, shown, with_value
+from keyturn._providers.description_times import date_pattern, zone
 from keyturn._providers.description_words import (
     RANDOM_WORDS,
     TIME_WORDS,
@@ -19,7 +20,7 @@ from keyturn._providers.description_words import (
     value_for,
 )
 from keyturn._providers.lifetimes import duration
-from keyturn._providers.named_values import DIGESTS, ENCODINGS, REQUEST_NAMES
+from keyturn._providers.named_values import DIGESTS, ENCODINGS, KEYS, REQUEST_NAMES, TEMPLATES
 from keyturn.errors import Problem
 
 Table = Mapping[str, Any]
@@ -27,8 +28,16 @@ Table = Mapping[str, Any]
 _NO_SETTING = re.compile(r"names \{([^}]*)\}, which is not a setting")
 _NO_STEP = re.compile(r"'[^']*\{(\w+)\.([\w.-]+)\}[^']*' is not a template")
 _TOKENS = {"access_token", "bearer_token", "auth_token", "bearer", "jwt"}
+# What others write before a setting, and names with a meaning of their own.
+_HEADS = {"settings", "setting", "config", "connection"}
+_OWN_NAMES = {
+    "token": ": it is for API requests; a step before has {previous.access_token}",
+    "scope": ": it is sent by itself; remove this one",
+    "private_key": '; write credentials = "private_key"',
+    "certificate": '; write credentials = "certificate"',
+}
 _MEMBERS = {"previous": "access_token", "discovery": "token_endpoint"}
-_VALUE_KEYS = ("template", "encoding", "digest", "hmac_key", "time", "offset", "timezone")
+_VALUE_KEYS = ("template", "encoding", "digest", *KEYS, "time", "offset", "timezone")
 _DISCOVERY_KEYS = ("url", "lifetime", "domains")
 
 
@@ -54,7 +63,8 @@ def name_advice(message: str, names: Collection[str], *, is_api: bool) -> str:
     if head in {"token", "request"}:
         return f"{named}, which only API requests have"
     near = did_you_mean(head, STEP_NAMES)[14:-1]
-    return f"{named}: write {{{near}.{path}}}" if near else message
+    right = f"{near}.{path}" if near else snake(path) if head in _HEADS else ""
+    return f"{named}: write {{{right}}}" if right else message
 
 
 def _meant_name(name: str, names: Collection[str], *, is_api: bool) -> str:
@@ -63,8 +73,8 @@ def _meant_name(name: str, names: Collection[str], *, is_api: bool) -> str:
         return ": a value may only name those above it"
     if (is_api and plain in _TOKENS) or plain in RANDOM_WORDS:
         return f"; write {{{'uuid' if plain in RANDOM_WORDS else 'token'}}}"
-    if name == "token":
-        return ": it is for API requests; a step before has {previous.access_token}"
+    if name in _OWN_NAMES:
+        return _OWN_NAMES[name]
     if name in STEP_NAMES:
         return f"; write {{{name}.{_MEMBERS[name]}}}"
     if plain in TIME_WORDS:
@@ -90,7 +100,7 @@ def advised_values(problem: Problem, description: Table, names: Collection[str])
     value = values[name].get(key)
     if message.startswith("is not known"):
         message = f"is not known.{_meant_key(key, values[name])}"
-    elif key in {"template", "hmac_key"}:
+    elif key in TEMPLATES:
         message = name_advice(message, names, is_api=False)
     elif value is None:
         message = f'{message}; write digest = "sha256"'
@@ -131,7 +141,7 @@ def _right_value(key: str, value: object) -> str:
     if not isinstance(value, str):
         return ""
     if key == "timezone":
-        made = _zone(value)
+        made = zone(value)
     elif key == "time":
         made = value_for("time", value, TIME_FORMATS) or date_pattern(value)
     elif value.lower() in {"", "none", "plain", "raw", "utf-8", "utf8", "ascii", "text"}:
@@ -143,31 +153,19 @@ def _right_value(key: str, value: object) -> str:
     return json.dumps(made) if made else ""
 
 
-def _zone(name: str) -> str:
-    """Return the time zone of a city or of an offset; UTC for others."""
-    import zoneinfo
-
-    if offset := re.fullmatch(r"(?i)(?:UTC|GMT)?([+-])0?([0-9]{1,2})(?::?00)?", name.strip()):
-        # As POSIX has them, the sign is the other one.
-        return f"Etc/GMT{'-' if offset[1] == '+' else '+'}{offset[2]}"
-    zones = sorted(zoneinfo.available_timezones())
-    last = snake(name.rpartition("/")[2])
-    return next((each for each in zones if snake(each.rpartition("/")[2]) == last), "UTC")
-
-
 def value_mistakes(description: Table, names: Collection[str]) -> Iterator[tuple[str, str]]:
     """Yield values that are made of nothing, and members of steps in another spelling."""
     values = description.get("values")
     for name, table in values.items() if isinstance(values, Mapping) else ():
-        key = table.get("hmac_key") if isinstance(table, Mapping) else None
         if isinstance(table, Mapping) and table.get("template") == "":
             yield (
                 f"values.{name}.template",
                 'is empty; write what it is made of, such as "{client_id}"',
             )
-        if key in names:
-            right = json.dumps(f"{{{key}}}")
-            yield f"values.{name}.hmac_key", f"is the name of a setting; write {right}"
+        for key in KEYS if isinstance(table, Mapping) else ():
+            if table.get(key) in names:
+                right = json.dumps(f"{{{table[key]}}}")
+                yield f"values.{name}.{key}", f"is the name of a setting; write {right}"
     for datum in ("token_url", "revocation_url"):
         found = re.match(r"\{discovery\.(\w+)\}", str(description.get(datum, "")))
         if found and snake(found[1]) != found[1] and snake(found[1]) in _ENDPOINTS:
@@ -182,6 +180,8 @@ def advised_step(problem: Problem, description: Table) -> Problem:
     """Return a mistake in a step before the token request, and what to write."""
     step, _, key = problem.path.partition(".")
     value, message = description[step], problem.message
+    if message.startswith("is used nowhere"):
+        return problem
     if not key:
         below = 'url = "https://…"' if step == "discovery" else 'token_url = "https://…"'
         is_list = isinstance(value, list)

@@ -62,6 +62,7 @@ _KEYS = {
     "lifetime_format": "token_expiry_is_time_of_expiration expires_in_format expiry_format"
     " expires_format token_expiry_date_format"
     " expiration_format",
+    "lifetime_timezone": "expires_timezone expiry_timezone expiry_time_zone lifetime_tz",
     "missing_lifetime": "default_lifetime lifetime default_expires_in token_lifetime ttl"
     " default_ttl expires_in_seconds",
     "token_field": "response_access_token access_token_field token_path access_token_name"
@@ -90,6 +91,7 @@ _KEYS = {
     " header_scheme prefix authorization_type",
     "api_domains": "domains allowed_domains api_hosts allowed_hosts",
     "assertion_audience": "audience_claim token_audience jwt_audience assertion_aud",
+    "assertion_headers": "jwt_headers jwt_header assertion_header jose_header",
     "assertion_claims": "claims jwt_claims additional_claims",
     "assertion_algorithm": "algorithm signing_algorithm jwt_algorithm alg signing_alg",
     "assertion_lifetime": "jwt_lifetime assertion_expiry jwt_expiration",
@@ -105,7 +107,8 @@ _INNER_KEYS = {
     "template": "value text string content from source input",
     "encoding": "encode encoded_as",
     "digest": "hash algorithm hash_algorithm alg hashing",
-    "hmac_key": "key secret signing_key hmac_secret hmac secret_key",
+    "hmac_key": "key secret hmac_secret hmac secret_key",
+    "signing_key": "private_key rsa_key sign_key signature_key rsa",
     "time": "timestamp date now format time_format",
     "offset": "delta plus shift",
     "timezone": "tz zone time_zone",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from keyturn import errors
 from keyturn._common.names import did_you_mean
 from keyturn._http.response import MAX_LIFETIME, date_header, http_date, json_of
+from keyturn._http.times import timezone_problem, zone_of
 from keyturn._providers.checks import SchemaCheck, anchored
 
 if TYPE_CHECKING:
@@ -111,8 +112,20 @@ lifetime_format = SchemaCheck(
 )
 
 
+_AREAS = "Africa|America|Antarctica|Arctic|Asia|Atlantic|Australia|Etc|Europe|Indian|Pacific"
+lifetime_timezone = SchemaCheck(
+    timezone_problem, {"pattern": anchored(rf"UTC|(?:{_AREAS})/[A-Za-z0-9_+/-]+")}
+)
+
+
 def lifetime_of(
-    value: Any, form: str, name: str, response: Response, missing_lifetime: float | None
+    value: Any,
+    form: str,
+    name: str,
+    response: Response,
+    missing_lifetime: float | None,
+    *,
+    zone: str = "UTC",
 ) -> float:
     """Return the seconds for which a token lives from when its request was sent.
 
@@ -122,11 +135,12 @@ def lifetime_of(
         name: What it is called in an error.
         response: The response.
         missing_lifetime: Seconds to assume when there is none; None refuses the response.
+        zone: The time zone of a date that names none.
 
     Raises:
         keyturn.errors.InvalidTokenResponse: It is missing, or is not what it must be.
     """
-    number = None if value is None else _number(value, form)
+    number = None if value is None else _number(value, form, zone)
     is_missing = value is None or (form == "jwt" and number is None)
     if is_missing and missing_lifetime is not None:
         return min(missing_lifetime, MAX_LIFETIME)
@@ -179,10 +193,10 @@ def _other_format(value: Any, form: str) -> str:
     return f" (It has the form of lifetime_format {names}.)" if fits else ""
 
 
-def _number(value: Any, form: str) -> float | None:
+def _number(value: Any, form: str, zone: str = "UTC") -> float | None:
     """Return the number that a value stands for in a format, or None."""
     if form not in _PLAIN:
-        read = _READERS.get(form) or functools.partial(_by_pattern, pattern=form)
+        read = _READERS.get(form) or functools.partial(_date, form=form, zone=zone)
         is_readable = isinstance(value, str) and (form == "jwt" or len(value) <= _LONGEST)
         return read(value) if is_readable else None
     pattern = r"[0-9]{1,18}(?:\.[0-9]{1,18})?" if form == "decimal" else r"[0-9]{1,18}"
@@ -191,29 +205,22 @@ def _number(value: Any, form: str) -> float | None:
     return float(value) if is_number or is_digits else None
 
 
-def _date(value: str) -> float | None:
+def _date(value: str, form: str, zone: str) -> float | None:
     import datetime as dt  # only platforms that send a date need it
 
     try:
-        return _epoch(dt.datetime.fromisoformat(value))
+        if form == "date":
+            return _epoch(dt.datetime.fromisoformat(value), zone)
+        return _epoch(dt.datetime.strptime(value, form), zone)  # noqa: DTZ007 - see `_epoch`
     except (ValueError, OverflowError):
         return None
 
 
-def _by_pattern(value: str, pattern: str) -> float | None:
-    import datetime as dt  # as above
-
-    try:
-        return _epoch(dt.datetime.strptime(value, pattern))  # noqa: DTZ007 - see `_epoch`
-    except (ValueError, OverflowError):
-        return None
-
-
-def _epoch(moment: dt.datetime) -> float:
-    """Return a time in epoch seconds; one without an offset is in UTC."""
+def _epoch(moment: dt.datetime, zone: str) -> float:
+    """Return a time in epoch seconds; one without an offset is in the time zone."""
     import calendar  # as above
 
-    offset = moment.utcoffset()
+    offset = (moment if moment.tzinfo else moment.replace(tzinfo=zone_of(zone))).utcoffset()
     seconds = calendar.timegm(moment.timetuple()) + moment.microsecond / 1e6
     return seconds - (offset.total_seconds() if offset else 0.0)
 
@@ -245,7 +252,6 @@ def _added(pattern: str, value: str) -> float | None:
 
 _PLAIN = frozenset({"seconds", "decimal", "milliseconds", "minutes", "epoch", "epoch_milliseconds"})
 _READERS: dict[str, Callable[[str], float | None]] = {
-    "date": _date,
     "jwt": _jwt,
     "duration": duration,
     "http_date": http_date,

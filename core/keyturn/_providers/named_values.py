@@ -1,6 +1,6 @@
 """Values that a provider's data declare by a name, which templates may name: `[values]`.
 
-Each is a template with an encoding, a digest or an HMAC; or the time.
+Each is a template with an encoding, a digest, an HMAC or a signature; or the time.
 """
 
 from __future__ import annotations
@@ -24,10 +24,14 @@ if TYPE_CHECKING:
     from keyturn._providers.datum import TemplateUse
     from keyturn._providers.settings import Settings
 
-ENCODINGS = ("base64", "base64url", "hex", "hex_upper", "url")
+ENCODINGS = (
+    *("base64", "base64url", "hex", "hex_upper", "url", "lower"),
+    *("bytes", "from_base64", "from_hex"),
+)
 DIGESTS = tuple(each for each in get_args(Digest) if each)
-_TEMPLATE_KEYS = ("template", "encoding", "digest", "hmac_key")
-_TEMPLATES = ("template", "hmac_key")
+KEYS = ("hmac_key", "signing_key")
+_TEMPLATE_KEYS = ("template", "encoding", "digest", *KEYS)
+TEMPLATES = ("template", *KEYS)
 _TIME_KEYS = ("time", "offset", "timezone")
 _NAME_PATTERN = r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*"
 _RESERVED = frozenset({"uuid", "assertion", "request", "token", "previous", "discovery"})
@@ -90,18 +94,25 @@ def _value(
     if "time" in table:
         return Time(table["time"], _offset(table) or 0.0, table.get("timezone", "UTC"))
     content = templates.render(table["template"], settings, names)
-    key = templates.render(table["hmac_key"], settings, names) if "hmac_key" in table else None
-    if content is None or ("hmac_key" in table and key is None):
+    given = next((each for each in KEYS if each in table), "")
+    key = templates.render(table[given], settings, names) if given else None
+    if content is None or (given and key is None):
         return None
     if not isinstance(content, DynamicValue) and len(table) == 1:
         return content
-    digest = table.get("digest", "")
-    return Composed(
+    digest, is_signed = table.get("digest", ""), given == "signing_key"
+    usual = "base64" if is_signed else "hex" if digest else ""
+    kind = Composed
+    if is_signed:
+        from keyturn._http.signatures import Signed  # few providers need it
+
+        kind = Signed
+    return kind(
         parts=(content,),
         name=name,
         digest=digest,
-        hmac_key=key,
-        encoding=table.get("encoding", "hex" if digest else ""),
+        key=key,
+        encoding=table.get("encoding", usual),
     )
 
 
@@ -140,9 +151,18 @@ def problems(
                 )
                 if wrong:
                     yield f"{path}.{key}", wrong
-            if "hmac_key" in table and "digest" not in table:
-                yield f"{path}.digest", f"is required with hmac_key: one of {', '.join(DIGESTS)}"
+            yield from _key_problems(path, table)
         known.add(name)
+
+
+def _key_problems(path: str, table: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    keys = [each for each in KEYS if each in table]
+    if len(keys) > 1:
+        yield f"{path}.hmac_key", "can't stand beside signing_key"
+    elif keys and "digest" not in table:
+        yield f"{path}.digest", f"is required with {keys[0]}: one of {', '.join(DIGESTS)}"
+    elif keys == ["signing_key"] and table["digest"] == "md5":
+        yield f"{path}.digest", "must be one of sha1, sha256, sha384, sha512 with signing_key"
 
 
 def _problem(
@@ -150,7 +170,7 @@ def _problem(
 ) -> str | None:
     if not isinstance(value, str):
         return "must be a string"
-    if key in _TEMPLATES:
+    if key in TEMPLATES:
         wrong = templates.problem(value, settings, "token_request", Either(known, names))
         return f"{value!r} {wrong}" if wrong else None
     if key in {"encoding", "digest"}:
@@ -212,7 +232,7 @@ def template_problem(
 def templates_in(values: Mapping[str, Any]) -> list[str]:
     """Return the templates of values."""
     tables = [table for table in values.values() if isinstance(table, Mapping)]
-    return [str(table[key]) for table in tables for key in _TEMPLATES if key in table]
+    return [str(table[key]) for table in tables for key in TEMPLATES if key in table]
 
 
 def _names_of(values: Mapping[str, Any]) -> frozenset[str]:
@@ -235,7 +255,7 @@ def _behind(name: str, values: Mapping[str, Any]) -> frozenset[str]:
         found |= {""} if "time" in table else set[str]()
         earlier = dict(values)
         del earlier[name]
-        for key in _TEMPLATES:
+        for key in TEMPLATES:
             for each in templates.names_in(str(table.get(key, ""))):
                 found |= _behind(each, earlier)
     return frozenset(found)

@@ -29,7 +29,7 @@ from keyturn._secret import Secret
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from keyturn._http.composed import Encoding
+    from keyturn._http.encoders import Encoding
     from keyturn._http.response import OAuthError, Response
     from keyturn._http.values import Value
     from keyturn._providers.discovery import Discovery
@@ -273,7 +273,8 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
     def _names_scope(self) -> bool:
         """Return whether a template of the token request names the scope, or a property of it."""
         data = (self.token_url, self.query, self.parameters, self.body, self.token_headers)
-        written = (*data, self.assertion_audience, self.assertion_claims, self.values)
+        jwt = (self.assertion_audience, self.assertion_headers, self.assertion_claims)
+        written = (*data, *jwt, self.values)
         found = (
             templates.names_in(each) for every in written for each in templates.strings_in(every)
         )

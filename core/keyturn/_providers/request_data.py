@@ -83,7 +83,7 @@ class RequestData:
     )
     values: ClassVar[Mapping[str, Any]] = datum(
         "Computed values for templates, as `{name}`: tables with `template` and `encoding`, "
-        "`digest` or `hmac_key`; or with `time`, `offset` and `timezone`.",
+        "`digest`, `hmac_key` or `signing_key`; or with `time`, `offset` and `timezone`.",
         default=NO_TABLE,
         check=checks.tables,
     )
@@ -120,6 +120,12 @@ class RequestData:
         check=checks.matches(
             r"(?!(?:alg|b64|crit|typ)(?![\s\S]))[\s\S]+", "can't be empty, alg, b64, crit or typ"
         ),
+    )
+    assertion_headers: ClassVar[Mapping[str, Any]] = datum(
+        "Templates of further headers of the JWT, also lists and tables, such as `x5c` or `typ`.",
+        default=NO_TABLE,
+        check=checks.assertion_headers,
+        template="json",
     )
     assertion_audience: ClassVar[str] = datum(
         "A template of the JWT's `aud`; empty for the token endpoint's address.",

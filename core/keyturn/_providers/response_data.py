@@ -22,6 +22,9 @@ def response_problems(data: Any) -> Iterator[tuple[str, str]]:
         usual = {"", getattr(TokenResponseMapping, f"{name}_field")}
         if getattr(data, f"{name}_header") and getattr(data, f"{name}_field") not in usual:
             yield f"{name}_header", f"can't be set beside {name}_field"
+    is_date = data.lifetime_format in {"", "date"} or "%" in data.lifetime_format
+    if data.lifetime_timezone not in {"", "UTC"} and not is_date:
+        yield "lifetime_timezone", 'is for lifetime_format "date" or a pattern such as %Y-%m-%d'
     if data.token_field and data.token_field in {data.error_field, data.error_description_field}:
         yield "token_field", "can't be the field of an error as well"
 
@@ -60,9 +63,10 @@ class TokenResponseMapping:
         check=checks.optional_path,
     )
     token_header: ClassVar[str] = datum(
-        "The response header with the token, instead of the body, which may then be empty.",
+        "The response header with the token, instead of the body, which may then be empty; "
+        "`Set-Cookie.NAME` for a cookie (RFC 6265).",
         default="",
-        check=checks.optional_header_name,
+        check=checks.token_header,
     )
     token_type: ClassVar[str] = datum(
         "The required `token_type` of the response, case-insensitive; empty allows any.",
@@ -83,10 +87,15 @@ class TokenResponseMapping:
         "`3599.0`), `milliseconds`, `minutes`, a `duration` (`1h`, `1d12h`, `PT1H`), or `hh:mm`, "
         "`hh:mm:ss`, `d:hh:mm` or `d:hh:mm:ss`, from now; or the expiry time, as `epoch` "
         "(seconds), `epoch_milliseconds`, `date` (RFC 3339), `http_date` (RFC 9110 section "
-        "5.6.7), or a pattern of `strptime` such as `%Y-%m-%d %H:%M:%S`, in UTC. With `jwt`, it "
-        "is the `exp` claim of the token, or of the JWT at another `lifetime_field`.",
+        "5.6.7), or a pattern of `strptime` such as `%Y-%m-%d %H:%M:%S`. With `jwt`, it is the "
+        "`exp` claim of the token, or of the JWT at another `lifetime_field`.",
         default="seconds",
         check=lifetimes.lifetime_format,
+    )
+    lifetime_timezone: ClassVar[str] = datum(
+        "The time zone of a date that names none, such as `Asia/Seoul`.",
+        default="UTC",
+        check=lifetimes.lifetime_timezone,
     )
     missing_lifetime: ClassVar[float | None] = datum(
         "The lifetime in seconds to assume if the response has none; without it, keyturn refuses "

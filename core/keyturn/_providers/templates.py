@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from keyturn import errors
-from keyturn._http.composed import Composed, Encoding, Json, as_json, encoded
+from keyturn._http.composed import Composed, Json, as_json
+from keyturn._http.encoders import Encoding, encoded
 from keyturn._http.urls import url_problem
 from keyturn._http.values import DynamicValue, RandomId, Value
 from keyturn._providers.kinds import fields_of, kind_of

@@ -117,7 +117,14 @@ def read_token(
         lifetime = response.headers.get(path.lower())
     if form == "jwt" and path in {"", _DEFAULT_LIFETIME_FIELD}:
         path, lifetime = field or "token", token
-    seconds = lifetime_of(lifetime, form, path or "lifetime", response, missing_lifetime)
+    seconds = lifetime_of(
+        lifetime,
+        form,
+        path or "lifetime",
+        response,
+        missing_lifetime,
+        zone=mapping.lifetime_timezone,
+    )
     extra = _without_tokens(fields, token, field.split("."))
     return Token(
         access_token=token,
@@ -141,8 +148,18 @@ def _token_without_field(
 ) -> tuple[object, str]:
     """Return the token that is a header or the whole body, and what it is called."""
     if name := mapping.token_header:
-        return response.headers.get(name.lower()), f"the response's header {name}"
+        return _header(response, name), f"the response's header {name}"
     return _whole_body(response, content), "the response, a token by itself,"
+
+
+def _header(response: Response, name: str) -> str | None:
+    """Return the value of a header, or of a cookie that is set as `Set-Cookie.NAME`."""
+    header, dot, cookie = name.partition(".")
+    if not dot or header.lower() != "set-cookie":
+        return response.headers.get(name.lower())
+    set_cookies = response.headers.get("set-cookie", "")
+    found = re.search(rf'(?:^|,) *{re.escape(cookie)}="?([^",;\s]*)', set_cookies)
+    return found[1] if found else None
 
 
 def _bare(response: Response) -> str:
@@ -184,7 +201,7 @@ def received_tokens(
 ) -> list[Secret]:
     """Return the tokens in a response; of a success, also if it can't be read as JSON."""
     content, field = content_of(response, mapping), mapping.token_field
-    sent = response.headers.get(mapping.token_header.lower()) if mapping.token_header else None
+    sent = _header(response, mapping.token_header) if mapping.token_header else None
     if isinstance(content, (dict, list)):
         found = [sent, field_of(content, field), *_named_tokens(content)]
         return [Secret(str(each)) for each in found if isinstance(each, (str, int)) and each]

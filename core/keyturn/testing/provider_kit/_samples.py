@@ -14,6 +14,7 @@ import attrs
 
 from keyturn._http.response import Response as ReadResponse
 from keyturn._http.response import media_type_of
+from keyturn._http.times import zone_of
 from keyturn._providers import templates
 from keyturn._providers.named_values import templates_in
 from keyturn._providers.response_formats import xml_of
@@ -70,7 +71,7 @@ class Sample:
         form = provider.lifetime_format
         now = int(time.time() if sent_at is None else sent_at)
         now -= now % step(form)
-        value = _lifetime_value(form, seconds, now)
+        value = _lifetime_value(provider, seconds, now)
         response = self.changed(placed(self.content, lifetime_path(provider), value))
         headers = {**response.headers, "Date": formatdate(now, usegmt=True)}
         return attrs.evolve(response, headers=headers)
@@ -103,7 +104,7 @@ def made_up(provider: Provider[Any], api_url: str) -> Sample:
     if name := provider.token_header:
         response = with_header(response, name, TOKEN)
     if name := provider.lifetime_header:
-        value = _lifetime_value(provider.lifetime_format, LIFETIME, int(time.time()))
+        value = _lifetime_value(provider, LIFETIME, int(time.time()))
         response = with_header(response, name, str(value))
     if not lifetime_path(provider):
         lifetime = LIFETIME if provider.lifetime_header else None
@@ -115,13 +116,17 @@ def made_up(provider: Provider[Any], api_url: str) -> Sample:
 
 
 def with_header(response: Response, name: str, value: str) -> Response:
-    """Return a response with another value of a header."""
-    return attrs.evolve(response, headers={**response.headers, name.title(): value})
+    """Return a response with another value of a header, or of a cookie: `Set-Cookie.NAME`."""
+    header, _, cookie = name.partition(".")
+    if cookie:
+        value = f"{cookie}={value}; Path=/; HttpOnly"
+    return attrs.evolve(response, headers={**response.headers, header.title(): value})
 
 
 def without_header(response: Response, name: str) -> Response:
     """Return a response without a header."""
-    kept = {each: value for each, value in response.headers.items() if each != name.title()}
+    header = name.partition(".")[0].title()
+    kept = {each: value for each, value in response.headers.items() if each != header}
     return attrs.evolve(response, headers=kept)
 
 
@@ -213,7 +218,8 @@ def without(content: Any, path: str) -> Any:
     return copied
 
 
-def _lifetime_value(form: str, seconds: float, now: int) -> object:
+def _lifetime_value(provider: Provider[Any], seconds: float, now: int) -> object:
+    form = provider.lifetime_format
     if form in _UNITS:
         number = seconds / _UNITS[form]
         return int(number) if number == int(number) else number
@@ -222,12 +228,15 @@ def _lifetime_value(form: str, seconds: float, now: int) -> object:
     if ":" in form and "%" not in form:
         return _clock(form, int(seconds))
     end = now + seconds
-    moment = dt.datetime.fromtimestamp(end, dt.UTC)
+    moment = dt.datetime.fromtimestamp(end, zone_of(provider.lifetime_timezone))
     if form == "jwt":
         return ".".join(_base64(json.dumps(each)) for each in ({"alg": "none"}, {"exp": end}, 0))
     if "%" in form:
         return moment.strftime(form)
-    dates = {"date": moment.isoformat(), "http_date": formatdate(end, usegmt=True)}
+    dates = {
+        "date": moment.replace(tzinfo=None).isoformat(),
+        "http_date": formatdate(end, usegmt=True),
+    }
     return dates.get(form, end if form == "epoch" else end * 1000)
 
 
