@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from broken_stores import entries, files, locks, processes, shown
+from broken_stores import entries, files, kept, locks, processes, shown
 
-BROKEN = [*entries.BROKEN, *locks.BROKEN, *processes.BROKEN, *files.BROKEN, *shown.BROKEN]
+KINDS = (entries, files, kept, locks, processes, shown)
+BROKEN = [each for kind in KINDS for each in kind.BROKEN]

@@ -107,6 +107,37 @@ class ChangesTheUmask(FileStore):
         super().make_directory()
 
 
+class ChangesTheUmaskForAMoment(FileStore):
+    """Makes the files of other threads private while it writes."""
+
+    def save(self, path: Path, content: str) -> None:
+        """Set the umask, and set it back."""
+        old = os.umask(0o077)
+        try:
+            path.write_text(content)
+        finally:
+            os.umask(old)
+
+
+class ChangesTheDirectory(FileStore):
+    """Lets other threads open files of its own directory."""
+
+    def save(self, path: Path, content: str) -> None:
+        """Write there."""
+        with contextlib.chdir(self.place):
+            super().save(path, content)
+
+
+class Inherited(FileStore):
+    """Gives its locks to the commands of the application."""
+
+    def lock_file(self, key: str) -> int:
+        """Open a file that they inherit."""
+        descriptor = super().lock_file(key)
+        os.set_inheritable(descriptor, True)  # noqa: FBT003 - the only way
+        return descriptor
+
+
 class OpenPort(FileStore):
     """Listens for others on all networks."""
 
@@ -169,6 +200,9 @@ BROKEN = [
         (OpenSocket, "other users may open a socket of the store"),
         (AbstractSocket, "may connect to an abstract socket"),
         (ChangesTheUmask, "the store changes the umask of its process"),
+        (ChangesTheUmaskForAMoment, "changes the umask of its process, if only for a moment"),
+        (ChangesTheDirectory, "changes the working directory of its process"),
+        (Inherited, "inherit the open file"),
         (OpenPort, "other hosts may connect to a socket of the store, at '0.0.0.0'"),
         (NamedByEntries, "the name of a file shows an entry"),
         (ByCommand, "a command that the store runs shows an entry"),

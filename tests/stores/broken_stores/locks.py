@@ -110,6 +110,42 @@ class HidesErrors(MemoryStore):
             yield
 
 
+class ReentrantLocks(PlainLocks):
+    """Gives the lock of a hanging holder to the same thread alone."""
+
+    @contextlib.contextmanager
+    def lock(self, key: str, lease: float) -> Generator[None]:
+        """Hold a lock that its thread may take twice."""
+        lock = self.__dict__.setdefault(f"lock {key}", threading.RLock())
+        if not lock.acquire(timeout=min(lease, 0.1)):
+            raise TimeoutError
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+class TakesEarly(MemoryStore):
+    """Takes a lock when the context manager is made."""
+
+    def lock(self, key: str, lease: float) -> Any:
+        """Return what is entered."""
+        held = super().lock(key, lease)
+        held.__enter__()
+        return contextlib.closing(Closing(held))
+
+
+class Closing:
+    """Frees a lock when it is closed."""
+
+    def __init__(self, held: Any) -> None:
+        self._held = held
+
+    def close(self) -> None:
+        """Free the lock."""
+        self._held.__exit__(None, None, None)
+
+
 class Leases(MemoryStore):
     """Notes until when a lock is held, but not by whom.
 
@@ -225,6 +261,8 @@ BROKEN = [
     row(GivesUpAtOnce, "lock_excludes", "a lock did not come"),
     row(one_lock_for_all, "locks_of_other_keys_are_free", "held with that of another"),
     row(PlainLocks, HANGS, "set `takes_over = False`"),
+    row(ReentrantLocks, HANGS, "set `takes_over = False`"),
+    row(TakesEarly, "waiting_for_a_lock_ends", "takes the lock before its block begins"),
     row(MemoryStore, HANGS, "remove `takes_over = False`", takes_over=False),
     row(StaysLocked, "lock_is_freed_by_an_error", "free it in a `finally`", Exception),
     row(StaysLocked, "lock_is_freed_by_an_error", "free it in a `finally`", KeyboardInterrupt),

@@ -33,6 +33,39 @@ class Talkative(MemoryStore):
         super().write(key, entry, expires_at)
 
 
+class KeepsTheLast(MemoryStore):
+    """Has the last entry in an attribute, which `vars` shows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last: list[tuple[str, bytes]] = []
+
+    def write(self, key: str, entry: str, expires_at: float) -> None:
+        """Keep an entry twice."""
+        self.last = [(key, entry.encode())]
+        super().write(key, entry, expires_at)
+
+
+class KeepsAll(MemoryStore):
+    """Has all entries ever written, in an object of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.history = History()
+
+    def write(self, key: str, entry: str, expires_at: float) -> None:
+        """Keep an entry twice."""
+        self.history.entries.append(entry)
+        super().write(key, entry, expires_at)
+
+
+class History:
+    """What was written."""
+
+    def __init__(self) -> None:
+        self.entries: list[str] = []
+
+
 class ShowsWhatFails(MemoryStore):
     """Shows an entry in an error."""
 
@@ -100,6 +133,8 @@ BROKEN = [
             (Talkative, (warnings.warn,), "an entry is shown in a warning"),
             (ShowsWhatFails, (), "an entry is shown in an error"),
             (ShowsTheLockedEntry, (), "an entry is shown in an error"),
+            (KeepsTheLast, (), "the attribute last still has an entry after its deletion"),
+            (KeepsAll, (), "the attribute history still has an entry after its deletion"),
             (ShowsItself, (), "an entry is shown in repr(store)"),
             (Located, (), "a password is shown in the store's location"),
         ]

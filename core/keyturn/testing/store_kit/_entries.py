@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from keyturn.testing.store_kit._base import StoreTests, once
 from keyturn.testing.store_kit._bounded import require
-from keyturn.testing.store_kit._helpers import LONG, SHORT, Shown, in_seconds
+from keyturn.testing.store_kit._helpers import LONG, SHORT, Shown, attributes_with, in_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,7 +77,7 @@ class EntryTests(StoreTests):
         long, digits = f"rejected-{self._key}-".ljust(79, "0"), str(secrets.randbelow(10**12))
         keys = [f"{long}a", f"{long}b", long, f"0{digits}", digits, f"{digits}e2", f"{digits}00"]
         keys += [f"a-{self._key}", f"a--{self._key}", f"a{self._key}", f"a-{self._key}-"]
-        keys += [self._key[:8], f"{self._key[:8]}-1"]
+        keys += [self._key[:8], f"{self._key[:8]}-1", f"x{long}", f"y{long}"]
         for key in keys:
             store.write(key, key, in_seconds(LONG))
         mixed = [key for key in keys if store.read(key) != key]
@@ -154,6 +154,9 @@ class EntryTests(StoreTests):
         require(not shown.places(entry), message, " and ".join(shown.places(entry)))
         message = "a password is shown in {}: leave it out"
         require(not shown.passwords(), message, " and ".join(shown.passwords()))
+        message = "the attribute {} still has an entry after its deletion: remove it there, too"
+        kept = attributes_with(store.store, entry)
+        require(not kept, message, *kept)
 
     @staticmethod
     def _show_error(shown: Shown, work: Callable[[], object]) -> None:

@@ -29,6 +29,12 @@ ROUNDS = 8
 _OTHERS = 0o077
 _OPEN_FILES = Path("/proc/self/fd")
 _LOOPBACK = re.compile(r"127\.|::1$|localhost$")
+# What all threads of a process share, by the functions that change it.
+_OF_ALL_THREADS = {
+    "umask": "umask",
+    "chdir": "working directory",
+    "fchdir": "working directory",
+}
 _COMMANDS = {"subprocess.Popen", "os.exec", "os.posix_spawn", "os.spawn", "os.system"}
 # Who may write to a file, or make one, is the business of these; not of who calls them.
 _LIBRARY = tuple({str(Path(os.__file__).parent), "<frozen"})
@@ -78,19 +84,44 @@ class Watch:
         self, _: object, event: str, function: Any
     ) -> None:
         """Look at the files after a call, before a later one may close them to others."""
-        if event == "c_return" and function.__name__ in STEPS:
+        if event != "c_return":
+            return
+        if function.__name__ in STEPS:
             self._look(self._paths | self._opened() - self._known)
+        elif function.__name__ in _OF_ALL_THREADS:
+            self._find(
+                f"the store changes the {_OF_ALL_THREADS[function.__name__]} of its process, if "
+                "only for a moment: other threads would use it. Give each file its own path and "
+                "mode"
+            )
 
-    def finish(self) -> list[str]:
-        """Look at all files at the end; return what is wrong."""
-        below = {str(path) for each in self._made for path in Path(each).rglob("*")}
+    def files(self) -> set[str]:
+        """Return what the store has written to, as far as it is noted or lies beside that."""
         beside = {
             str(other)
             for path in self._paths
             for other in Path(path).parent.glob(f"{Path(path).name}*")
         }
-        self._look(self._paths | below | beside)
-        for path in sorted(self._made | below):
+        return self._paths | self._below() | beside
+
+    def look_at_descriptors(self) -> None:
+        """Look at the descriptors of files that the store has open."""
+        with contextlib.suppress(OSError):  # where there is no /proc
+            for each in [*_OPEN_FILES.iterdir()]:
+                with contextlib.suppress(OSError):  # it is closed by now
+                    path = str(each.readlink())
+                    is_new = path.startswith("/") and path not in self._known
+                    if is_new and not _is_of_python(path) and os.get_inheritable(int(each.name)):
+                        self._find(
+                            f"commands that the application runs inherit the open file {path}, "
+                            "and hold its lock: leave descriptors as `os.open` returns them"
+                        )
+
+    def finish(self) -> list[str]:
+        """Look at all files at the end; return what is wrong."""
+        self.look_at_descriptors()
+        self._look(self.files())
+        for path in sorted(self._made | self._below()):
             mode, _ = _status(path)
             if stat.S_ISDIR(mode) and mode & _OTHERS:
                 self._find(
@@ -98,6 +129,9 @@ class Watch:
                     f"{stat.S_IMODE(mode):o}): make it with mode 0o700, whatever the umask"
                 )
         return self.findings
+
+    def _below(self) -> set[str]:
+        return {str(path) for each in self._made for path in Path(each).rglob("*")}
 
     def _look(self, paths: set[str]) -> None:
         for path in sorted(paths):
@@ -168,6 +202,7 @@ def observe(open_store: Callable[[], WatchedStore], key: str, entry: str) -> lis
         store.write(key, entry, in_seconds(LONG))
         with store.lock(key, LONG):
             store.read(key)
+            watch.look_at_descriptors()
         store.write(key, f"{entry}{entry}", in_seconds(LONG))
     finally:
         sys.setprofile(None)

@@ -8,7 +8,8 @@ import logging
 import re
 import time
 import warnings
-from typing import TYPE_CHECKING, Final
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
 
 from keyturn._common.redaction import Redaction
 from keyturn._secret import Secret
@@ -94,6 +95,33 @@ class Shown(logging.Handler):
     def passwords(self) -> list[str]:
         """Return where a URL with a password is shown."""
         return sorted({place for place, text in self.strings if _PASSWORD.search(text)})
+
+
+def attributes_with(store: object, entry: str) -> list[str]:
+    """Return the names of a store's attributes, and of its class's, from which an entry is reached.
+
+    Objects of other modules, such as a connection, are no concern of the store.
+    """
+    module, known = type(store).__module__, set[int]()
+
+    def has(found: Any) -> bool:
+        if isinstance(found, (str, bytes)):
+            return entry in found if isinstance(found, str) else entry.encode() in found
+        if id(found) in known:
+            return False
+        known.add(id(found))
+        if isinstance(found, (list, tuple, set, frozenset, deque)):
+            return any(map(has, [*found]))
+        if isinstance(found, dict):
+            return any(map(has, [*found.items()]))
+        return type(found).__module__ == module and has(dict(_attributes(found)))
+
+    return [name for name, each in _attributes(store) if has(each)]
+
+
+def _attributes(found: Any) -> list[tuple[str, Any]]:
+    holders = [found, *(cls for cls in type(found).__mro__ if cls.__module__ != "builtins")]
+    return [pair for each in holders for pair in [*getattr(each, "__dict__", {}).items()]]
 
 
 def in_seconds(seconds: float) -> float:

@@ -6,10 +6,11 @@ import contextlib
 import itertools
 import time
 from functools import partial
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from keyturn.testing.store_kit._base import StoreTests, once
-from keyturn.testing.store_kit._bounded import WatchedStore, require, together
+from keyturn.testing.store_kit._bounded import WatchedStore, require, start, together
 from keyturn.testing.store_kit._helpers import LONG, SHORT, in_seconds
 from keyturn.testing.store_kit._peers import count, hold, use
 
@@ -58,8 +59,9 @@ class LockTests(StoreTests):
             f"rate-limit-{self._key}",
             *(self._key + end for end in ("-lock", "lock", "-", "0")),
         ]
+        several = [*keys, *(f"{self._key}-{number}" for number in range(10))]
         with store.lock(self._key, LONG):
-            held = [key for key in keys if self._is_held(other, key)]
+            held = [key for key in several if self._is_held(other, key)]
             for key in (self._key, *keys):
                 store.write(key, key, in_seconds(LONG))
             lost = [key for key in (self._key, *keys) if other.read(key) != key]
@@ -77,6 +79,10 @@ class LockTests(StoreTests):
     def test_waiting_for_a_lock_ends(self) -> None:
         """A waiter would wait for ever, or get an unexpected error."""
         store, other = self._open(), self._open()
+        unused = store.store.lock(self._key, LONG)
+        message = "`lock` takes the lock before its block begins: take it in `__enter__`"
+        require(not self._is_held(other), message)
+        del unused
         waits: list[float] = []
         with store.lock(self._key, LONG):
             for each in (store, other):
@@ -106,18 +112,28 @@ class LockTests(StoreTests):
     def test_lock_of_a_hanging_holder_is_taken_over(self) -> None:
         """A hanging holder would block all others, or free another's lock when it resumes."""
         late, store, other = self._open(), self._open(), self._open()
-        hanging = late.lock(self._key, SHORT)
-        hanging.__enter__()
+        entered, resumes = Event(), Event()
+
+        def hang() -> None:
+            with late.lock(self._key, SHORT):
+                entered.set()
+                resumes.wait(6 * LONG)
+
+        hanging = start(hang)
+        hanging.add_done_callback(lambda _: entered.set())
+        entered.wait()
         time.sleep(2 * SHORT)
-        if not self.takes_over:
-            held = self._is_held(store)
-            hanging.__exit__(None, None, None)
-            require(held, "a lock was taken over from its holder: remove `takes_over = False`")
-            return
-        lock = self._taken(
-            store, "hangs", "set `takes_over = False`, or let a lock end with its lease"
-        )
-        hanging.__exit__(None, None, None)
+        try:
+            if not self.takes_over:
+                held = self._is_held(store)
+                require(held, "a lock was taken over from its holder: remove `takes_over = False`")
+                return
+            lock = self._taken(
+                store, "hangs", "set `takes_over = False`, or let a lock end with its lease"
+            )
+        finally:
+            resumes.set()
+            hanging.result()
         still = self._is_held(other)
         lock.__exit__(None, None, None)
         require(still, "a holder whose lease had ended freed another's lock: note who holds it")

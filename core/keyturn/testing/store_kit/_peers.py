@@ -15,7 +15,7 @@ from keyturn.testing.store_kit._bounded import together
 from keyturn.testing.store_kit._helpers import LONG, STEPS, in_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
     from contextlib import AbstractContextManager
 
     from keyturn.stores._base import TokenStore
@@ -107,9 +107,9 @@ def _serve(open_store: Callable[[], Any], operations: Operations, connection: An
         os._exit(1)
 
 
-def use(store: TokenStore, key: str) -> str | None:
+def use(store: TokenStore, key: str, lease: float = LONG) -> str | None:
     """Use each operation but `delete`; return the entry that was there."""
-    with store.lock(f"{key}-use", LONG):
+    with store.lock(f"{key}-use", lease):
         entry = store.read(key)
         store.write(key, "of a peer", in_seconds(LONG))
     return entry
@@ -137,26 +137,51 @@ def count(store: TokenStore, key: str, rounds: int) -> list[tuple[float, float]]
     return held
 
 
+@contextlib.contextmanager
+def _slowed(longest: float) -> Generator[None]:
+    """Slow this thread down for a `with` block, where a write may be torn.
+
+    Args:
+        longest: The longest pause, in seconds.
+    """
+    rng = random.Random(0)  # noqa: S311 - no secret
+
+    def pause(  # pragma: no cover - Python traces no profile function
+        _: object, event: str, function: Any
+    ) -> None:
+        if event == "c_return" and function.__name__ in STEPS and rng.random() < 1 / 2:
+            time.sleep(rng.random() * longest)
+
+    sys.setprofile(pause)
+    try:
+        yield
+    finally:
+        sys.setprofile(None)
+
+
 def write_in_turns(store: TokenStore, key: str, entries: list[str], rounds: int) -> None:
     """Write entries on two threads, each slowed down where a write may be torn."""
 
     def write() -> None:
-        rng = random.Random(0)  # noqa: S311 - no secret
-
-        def pause(  # pragma: no cover - Python traces no profile function
-            _: object, event: str, function: Any
-        ) -> None:
-            if event == "c_return" and function.__name__ in STEPS and rng.random() < 1 / 2:
-                time.sleep(rng.random() / 2000)
-
-        sys.setprofile(pause)
-        try:
+        with _slowed(0.0005):
             for number in range(rounds):
                 store.write(key, entries[number % len(entries)], in_seconds(6 * LONG))
-        finally:
-            sys.setprofile(None)
 
     together(write, write)
+
+
+def write_each(store: TokenStore, keys: list[str]) -> None:
+    """Write an entry at each key, slowed down."""
+    with _slowed(0.004):
+        for key in keys:
+            store.write(key, key, in_seconds(6 * LONG))
+
+
+def delete_each(store: TokenStore, keys: list[str]) -> None:
+    """Delete the entry at each key, slowed down."""
+    with _slowed(0.004):
+        for key in keys:
+            store.delete(key)
 
 
 def write_steps(store: TokenStore, key: str, entry: str, last: int | None = None) -> list[int]:

@@ -6,23 +6,33 @@ import contextlib
 import secrets
 from functools import partial
 from operator import methodcaller
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from keyturn.testing.store_kit._base import StoreTests, once
-from keyturn.testing.store_kit._bounded import require, start
+from keyturn.testing.store_kit._bounded import require, start, together
+from keyturn.testing.store_kit._damage import damage, remains
 from keyturn.testing.store_kit._files import ROUNDS, leftovers, observe
-from keyturn.testing.store_kit._helpers import LONG, in_seconds
-from keyturn.testing.store_kit._peers import write_in_turns, write_steps
+from keyturn.testing.store_kit._helpers import LONG, SHORT, in_seconds
+from keyturn.testing.store_kit._peers import (
+    delete_each,
+    use,
+    write_each,
+    write_in_turns,
+    write_steps,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
+    from keyturn.testing.store_kit._bounded import WatchedStore
     from keyturn.testing.store_kit._peers import Peer
 
 _TURNS = ["a" * 100_000, "b" * 70_000, "c"]
 # Of as many operations, each of which may leave one.
 _LEFTOVERS = ROUNDS // 2
 _TORN_AT_MOST = 12
+# Held at once while a process is forked.
+_LOCKS = 16
 
 
 class ProcessTests(StoreTests):
@@ -43,6 +53,72 @@ class ProcessTests(StoreTests):
             left = self._peer(self._open).ask(partial(leftovers, key=self._key))
             message = "operations leave files, connections or threads open: close them, also after"
             require(left < _LEFTOVERS, f"{message} a lock that did not come")
+
+    @once
+    def test_damaged_files(self) -> None:
+        """A file that was cut would stop the store, or one that another wrote would run code."""
+        if self._has_fork():
+            peer = self._peer(lambda: self._open)
+            findings = peer.ask(partial(damage, key=self._key, entry=secrets.token_hex(16)))
+            require(not findings, "{}", "; ".join(findings))
+
+    @once
+    def test_deletes_from_files(self) -> None:
+        """A backup of the files would have tokens that were revoked."""
+        if self._has_fork():
+            peer = self._peer(lambda: self._open)
+            kept = peer.ask(partial(remains, key=self._key, entry=secrets.token_hex(16)))
+            message = "the file {} still has an entry after its deletion: remove it there, too"
+            require(not kept, message, " and ".join(kept))
+
+    @once
+    def test_fork_with_locks_held(self) -> None:
+        """A forked process would wait for a lock whose holder it does not have."""
+        if not (self.shared and self._has_fork()):
+            return
+        store = self._open()
+        with contextlib.ExitStack() as held:
+            for number in range(_LOCKS):
+                with contextlib.suppress(TimeoutError):  # it is one with that of another key
+                    held.enter_context(store.lock(f"{self._key}-{number}", SHORT))
+            peer = self._peer(lambda: store)
+        try:
+            peer.ask(partial(use, key=self._key, lease=1.0))
+        except (AssertionError, TimeoutError) as error:
+            raise AssertionError(
+                "a process that is forked while others hold locks can't take a free one: make "
+                "locks of threads anew where os.getpid() has changed, or with "
+                f"`os.register_at_fork`. There, {str(error) or 'it did not come in 1 s'}"
+            ) from error
+
+    @once
+    def test_writes_of_other_keys(self) -> None:
+        """An entry would be lost, or a deleted one come back, while another is written."""
+        store, other = self._open(), self._open()
+        keys = [[f"{self._key}-{who}-{number}" for number in range(8)] for who in "ab"]
+        peers = self._sharing_peers(store)
+        users: list[Callable[[Any], object]] = [peer.ask for peer in peers] or [
+            _applied_to(each) for each in (store, other)
+        ]
+
+        def found(work: Callable[..., None]) -> list[str]:
+            works = [
+                partial(user, partial(work, keys=own))
+                for user, own in zip(users, keys, strict=True)
+            ]
+            together(*works)
+            return [key for own in keys for key in own if store.read(key) == key]
+
+        message = "while entries of other keys are {}, {}: change one entry alone, or all under a "
+        message += "lock of processes and threads"
+        try:
+            is_whole = len(found(write_each)) == sum(map(len, keys))
+            require(is_whole, message, "written", "an entry is lost")
+            require(not found(delete_each), message, "deleted", "a deleted entry comes back")
+        finally:
+            for key in (key for own in keys for key in own):
+                with contextlib.suppress(AssertionError):
+                    store.delete(key)
 
     @once
     def test_processes_share_entries(self) -> None:
@@ -114,6 +190,10 @@ def _torn(when: str) -> Generator[None]:
             f"{when}, {failure}: replace an entry in one step, as `os.replace` does with a draft "
             "whose name no other writer uses."
         ) from error
+
+
+def _applied_to(store: WatchedStore) -> Callable[[Callable[[Any], object]], object]:
+    return lambda work: work(store)
 
 
 def _require_whole(entry: str | None) -> None:
