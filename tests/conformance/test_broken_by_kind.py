@@ -41,6 +41,7 @@ KINDS = (
     "settings",
     "steps",
     "messages",
+    "branches",
     "unusual",
     "values",
 )
@@ -161,6 +162,11 @@ IMPORTS = {
     "import http.client\nhttp.client.HTTPConnection.debuglevel = 1": "debuglevel",
     "import signal\nsignal.setitimer(signal.ITIMER_REAL, 999)": "sets a timer",
     "import sys\nsys.addaudithook(lambda *a: None)": "adds an audit hook",
+    "import builtins\nbuiltins.acme = 1": "the names of builtins",
+    "import sys\nsys.dont_write_bytecode = True": "sys.dont_write_bytecode",
+    "import threading\nthreading.setprofile(print)": "the profile function of threads",
+    "import os\nos.nice(1)": "the priority of the process",
+    "import os\nos.register_at_fork(before=print)": "registers what forked processes do",
     "LIMIT = 7": "",
     "import numbers\nimport decimal": "",
 }

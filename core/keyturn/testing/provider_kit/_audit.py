@@ -71,6 +71,7 @@ _CALLS = {
     "codecs.register": "registers a codec",
     "locale.setlocale": "changes the locale",
     "signal.setitimer": "sets a timer of the process",
+    "os.register_at_fork": "registers what forked processes do",
 }
 _ACTS = _NETWORK | _PROCESSES | _OTHERS
 _LOCAL = {"127.0.0.1", "localhost", "::1", None, b"127.0.0.1", b"localhost"}
@@ -201,6 +202,8 @@ def install() -> None:
     _wrap(locale, "setlocale", "locale.setlocale")
     for name in {"setitimer"} & vars(signal).keys():  # Windows has none
         _wrap(signal, name, f"signal.{name}")
+    for name in {"register_at_fork"} & vars(os).keys():  # nor has it this
+        _wrap(os, name, f"os.{name}")
     stat = os.stat
     _wrap(os, "stat", "os.stat")
     for able in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks):

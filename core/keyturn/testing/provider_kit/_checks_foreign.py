@@ -17,18 +17,20 @@ from keyturn._http.steps import STEP_NAMES, known_address
 from keyturn._http.urls import host_of, is_below, url_problem
 from keyturn._providers.calls import translate_errors
 from keyturn._providers.kinds import fields_of
+from keyturn._providers.settings import read
 from keyturn._providers.steps import domains_of, steps_of
 from keyturn.testing.provider_kit import _samples as samples
 from keyturn.testing.provider_kit._elsewhere import elsewhere
 from keyturn.testing.provider_kit._examples import CheckFailed
 from keyturn.testing.provider_kit._source import is_data_alone, own_strings
 from keyturn.testing.provider_kit._suffixes import is_shared, registered_domain
-from keyturn.testing.provider_kit._variants import BASE
+from keyturn.testing.provider_kit._variants import BASE, cases
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from keyturn._providers.provider import Provider
+    from keyturn._providers.settings import Settings
     from keyturn._token import Token
     from keyturn.testing.provider_kit._subject import Subject
 
@@ -44,6 +46,7 @@ _CLAIMS = (
     *("iss", "aud", "azp", "sub", "url", "api", "api_url", "api_base", "base", "base_url", "host"),
     *("domain", "endpoint", "instance_url", "tenant", "org", "realm", "resource", "server", "shop"),
 )
+_DOMAIN_REGEX = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+")
 _PLACEHOLDER_REGEX = re.compile(r"https://[^/]*\{([a-z0-9_]+)(?:\[[^{}]*)?\}\.([^/:{}]+)")
 
 
@@ -88,8 +91,18 @@ def foreign_api_address(subject: Subject) -> None:
     names = own_strings(subject.provider)
     for value in values:
         _try_token(subject, jwt_with(token, value, names), domains)
-    for value in values[:1]:
-        _try_token(subject, jwt_with(token, value, names, depth=2), domains)
+    further = [_EVIL, *_below_shared(names)]
+    inner = [jwt_with(token, value, names).access_token for value in further]
+    tables = [json.dumps(dict.fromkeys((*names, *_CLAIMS), each)) for each in further]
+    inner += [base64.b64encode(each.encode()).decode() for each in tables]
+    further += inner
+    for value in further:
+        _try_token(subject, token_with(token, value, 1), domains)
+    hostile = [jwt_with(token, _EVIL, names, depth) for depth in (1, 2)]
+    hostile += [token_with(token, _EVIL, depth) for depth in (1, 2)]
+    for settings in other_settings(subject):
+        for each in hostile:
+            _try_token(subject, each, domains, settings)
 
 
 def shared_domains(subject: Subject) -> None:
@@ -166,6 +179,21 @@ def own_domains(subject: Subject) -> list[str]:
     return list(dict.fromkeys((*declared, *documents, host, registered_domain(host))))
 
 
+def other_settings(subject: Subject) -> list[Settings]:
+    """Return the settings given, and others that may lead to another branch of a method."""
+    every = [case.values for case in cases(subject)] if not is_data_alone(subject.provider) else []
+    found = [read(subject.provider.settings, each)[0] for each in every[2:]]
+    return [subject.settings(), *(each for each in found if each is not None)]
+
+
+def _below_shared(names: list[str]) -> Iterator[str]:
+    """Yield URLs below the shared domains that the provider's own code names."""
+    for name in names:
+        domain = name.strip(".").lower()
+        if _DOMAIN_REGEX.fullmatch(domain) and is_shared(domain, domain):
+            yield f"https://evil.{domain}"
+
+
 def _hostile(domains: list[str]) -> Iterator[str]:
     """Yield URLs that only look like the platform's own."""
     for domain in domains:
@@ -202,15 +230,19 @@ def jwt_with(token: Token, value: str, names: list[str], depth: int = 1) -> Toke
         content = dict.fromkeys(names[:_MOST], value)
     content = dict.fromkeys(keys[:_MOST] if depth > 1 else keys, content)
     claims = json.dumps(content)
-    parts = (
-        base64.urlsafe_b64encode(each.encode()).decode() for each in ('{"alg":"none"}', claims)
-    )
-    jwt = ".".join([*(each.rstrip("=") for each in parts), "made-up"])
-    return attrs.evolve(token, access_token=jwt)
+    parts = (_base64(each).rstrip("=") for each in ('{"alg":"none"}', claims))
+    return attrs.evolve(token, access_token=".".join([*parts, "made-up"]))
 
 
-def _try_token(subject: Subject, token: Token, domains: list[str]) -> None:
-    provider, settings = subject.effective_provider, subject.settings()
+def _base64(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).decode()
+
+
+def _try_token(
+    subject: Subject, token: Token, domains: list[str], settings: Settings | None = None
+) -> None:
+    settings = settings or subject.settings()
+    provider = subject.provider_for(settings)
 
     def revocation() -> str | None:
         request = provider.revocation_request(settings, token)

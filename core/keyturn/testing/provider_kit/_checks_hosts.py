@@ -10,6 +10,7 @@ from keyturn import errors
 from keyturn._http.steps import known_address
 from keyturn._http.urls import origin, url_problem
 from keyturn._providers.calls import translate_errors
+from keyturn._providers.kinds import fields_of, kind_of
 from keyturn._providers.settings import read
 from keyturn._token import Token
 from keyturn.testing.provider_kit._examples import CheckFailed
@@ -48,6 +49,7 @@ _STRINGS = (
     "http://evil.example",
     "{client_secret}",
 )
+_NUMBERS = (-1, 70_000)
 _URLS = (
     "http://evil.example",
     "https://user@evil.example",
@@ -64,9 +66,12 @@ _TOKEN = Token("made-up-token", "Bearer", 4e9)
 
 def hostile_strings(subject: Subject) -> None:
     """No string that a tenant chooses sends a secret or a token to another host."""
-    for name in string_settings(subject.provider.settings):
+    cls = subject.provider.settings
+    numbers = [name for name, field in fields_of(cls).items() if kind_of(field.type)[0] is int]
+    for name in (*string_settings(cls), *numbers):
         usual = _addresses(subject, _harmless(subject, name))
-        for value in _STRINGS:
+        values: tuple[Any, ...] = _NUMBERS if name in numbers else _STRINGS
+        for value in values:
             try:
                 found = _addresses(subject, {name: value})
             except errors.ConfigurationError as error:
@@ -115,7 +120,7 @@ def _harmless(subject: Subject, name: str) -> dict[str, str]:
     return {} if first is None else {name: first}
 
 
-def _addresses(subject: Subject, changes: dict[str, str]) -> dict[str, str]:
+def _addresses(subject: Subject, changes: dict[str, Any]) -> dict[str, str]:
     """Return the URLs that settings lead to.
 
     Raises:

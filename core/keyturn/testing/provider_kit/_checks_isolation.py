@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from types import GeneratorType
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -16,7 +17,7 @@ from keyturn.testing.provider_kit._checks_foreign import requested_host
 from keyturn.testing.provider_kit._elsewhere import elsewhere
 from keyturn.testing.provider_kit._examples import CheckFailed
 from keyturn.testing.provider_kit._outcomes import collect, collect_across, collect_reused
-from keyturn.testing.provider_kit._source import is_data_alone, statement
+from keyturn.testing.provider_kit._source import is_data_alone, own_classes, statement
 from keyturn.testing.provider_kit._templates import FORGETFUL, templates_with
 from keyturn.testing.provider_kit._variants import BASE, cases
 
@@ -42,6 +43,7 @@ def isolation(subject: Subject) -> None:
     """What a provider makes for one connection does not depend on other connections."""
     if is_data_alone(subject.provider):
         return
+    _judge_iterators(subject)
     found = elsewhere(subject)
     first = found.here
     _judge_raised(first)
@@ -106,6 +108,7 @@ def forgotten_settings(subject: Subject) -> None:
     found = elsewhere(subject)
     first = found.here
     _judge_choices(subject, first)
+    _judge_zeros(first)
     for case in found.cases:
         name = case.name.removeprefix("another ")
         _judge_hosts(name, first[BASE], first[case.name])
@@ -159,17 +162,40 @@ def _judge_choices(subject: Subject, here: Mapping[str, Outcome]) -> None:
             )
 
 
+def _judge_zeros(here: Mapping[str, Outcome]) -> None:
+    """Check that 0 is not taken for a setting that is not given."""
+    for case, outcome in here.items():
+        name = case.removesuffix(" as 0")
+        is_used = here.get(f"another {name}", here[BASE]) != here[BASE]
+        if name != case and is_used and outcome == here[BASE]:
+            raise CheckFailed(
+                f"the setting {name} as 0 is ignored, although other values are not.",
+                f"compare settings.{name} with None; let its check reject 0 if that means nothing.",
+            )
+
+
 def _judge_hosts(name: str, usual: Outcome, other: Outcome) -> None:
     """Check that the revocation endpoint at the token endpoint's host moves with it."""
     urls = [each.get("token_request", {}).get("url", "") for each in (usual, other)]
     here, there = map(host_of, urls)
     found = [requested_host(each.get("revocation_request", {})) for each in (usual, other)]
-    if name != "token_url" and found == [here, here] and here != there:
+    if name != "token_url" and found == [here, here] and there not in {"", here}:
         raise CheckFailed(
             f"the setting {name} moves the token endpoint to another host, but revocation_request "
             "stays at the first one.",
             f"let revocation_request use settings.{name}.",
         )
+
+
+def _judge_iterators(subject: Subject) -> None:
+    """Check that no attribute is used up by the first call."""
+    for cls in own_classes(subject.provider):
+        for name, value in vars(cls).items():
+            if isinstance(value, (GeneratorType, map, filter, zip)):
+                raise CheckFailed(
+                    f"{name} is a {type(value).__name__}: the first call uses it up.",
+                    f"let {name} be a tuple.",
+                )
 
 
 def _judge_returned(subject: Subject) -> None:

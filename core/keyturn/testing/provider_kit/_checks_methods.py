@@ -14,6 +14,7 @@ from keyturn._providers.settings import read
 from keyturn._providers.steps import steps_of
 from keyturn.testing.provider_kit import _samples as samples
 from keyturn.testing.provider_kit._audit import Watch, watched
+from keyturn.testing.provider_kit._checks_values import own_values
 from keyturn.testing.provider_kit._elsewhere import elsewhere
 from keyturn.testing.provider_kit._examples import CheckFailed
 from keyturn.testing.provider_kit._global_state import changed, global_state
@@ -21,13 +22,14 @@ from keyturn.testing.provider_kit._source import is_data_alone, own_classes, own
 from keyturn.testing.provider_kit._variants import cases
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from keyturn._providers.provider import Provider
     from keyturn._providers.settings import Settings
     from keyturn._token import Token
     from keyturn.testing.provider_kit._subject import Subject
 
+_NOW = 1_900_000_000.0
 NO_IO = (
     "let a method use settings, response and token alone; what it reads must be a setting, and "
     "what is new for each request a keyturn.plugins.DynamicValue."
@@ -53,6 +55,15 @@ def no_input_or_output(subject: Subject) -> None:
         if attempts:
             what, where = attempts[0]
             raise CheckFailed(f"{method} {what}.", NO_IO.replace("a method", method), at=where)
+
+    for key, value in own_values(subject.request()):
+        kind = f"{type(value).__name__}.value of the {key}"
+        watch = Watch(own_places(subject.provider), is_strict=True)
+        with watched(watch) as attempts, contextlib.suppress(Exception):
+            value.value(_NOW)
+        # The file of a key may be a setting.
+        for what, where in (each for each in attempts if "file" not in each[0]):
+            raise CheckFailed(f"{kind} {what}.", NO_IO.replace("a method", kind), at=where)
 
 
 def nothing_changed(subject: Subject) -> None:
@@ -84,8 +95,17 @@ def _judge_changes(
         return attrs.asdict(settings), dict(token.extra), own
 
     before = state()
-    subject.call(method, work)
+    with _assigned(subject.provider) as assigned:
+        subject.call(method, work)
     after = state()
+    if before[2] == after[2] and any(
+        repr(vars(subject.provider).get(name)) != value for name, value in assigned
+    ):
+        raise CheckFailed(
+            f"{method} changes an attribute of the provider for a moment, in which other threads "
+            "use it.",
+            f"let {method} use local variables.",
+        )
     for what, one, two in zip(("settings", "token's extra"), before, after, strict=False):
         if one != two:
             raise CheckFailed(
@@ -97,6 +117,27 @@ def _judge_changes(
             f"{method} changes the provider, which all threads and connections share.",
             f"keep no state between calls in {method}.",
         )
+
+
+@contextlib.contextmanager
+def _assigned(provider: Provider[Any]) -> Generator[list[tuple[str, str]]]:
+    """Note which attributes of a provider are set in a `with` block."""
+    cls, noted = type(provider), list[tuple[str, str]]()
+    usual = cls.__setattr__
+
+    def note(self: Any, name: str, value: object) -> None:
+        noted.append((name, repr(value)))
+        usual(self, name, value)
+
+    own = vars(cls).get("__setattr__")
+    cls.__setattr__ = note  # type: ignore[method-assign]
+    try:
+        yield noted
+    finally:
+        if own is None:
+            del cls.__setattr__
+        else:
+            cls.__setattr__ = own  # type: ignore[method-assign]
 
 
 def _state(provider: Provider[Any]) -> dict[str, Any]:

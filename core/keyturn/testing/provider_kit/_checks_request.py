@@ -84,8 +84,21 @@ def well_formed_request(subject: Subject) -> None:
                 f"the token request's header {name!r} or its value is not valid.",
                 "correct token_headers, or the header made in token_request.",
             )
+    _judge_content_type(request)
     if not (local or is_data_alone(subject.provider)):
         _judge_https(elsewhere(subject).here)
+
+
+def _judge_content_type(request: TokenRequest) -> None:
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    found, is_json = headers.get("content-type", ""), request.body.startswith((b"{", b"["))
+    other = _KINDS["form" if is_json else "json"]
+    if request.body_format in _KINDS and found.startswith(other):
+        raise CheckFailed(
+            f"the token request's body is {'' if is_json else 'not '}JSON, but its header "
+            f"Content-Type says {found}.",
+            "correct body_format, or leave Content-Type out of token_headers and token_request.",
+        )
 
 
 def _judge_https(here: Mapping[str, Outcome]) -> None:

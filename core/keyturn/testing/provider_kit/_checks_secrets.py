@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import secrets
 import traceback
 from typing import TYPE_CHECKING, Any
@@ -26,12 +27,15 @@ from keyturn.testing.provider_kit._canaries import (
 from keyturn.testing.provider_kit._examples import CheckFailed
 from keyturn.testing.provider_kit._made_up import secret_settings
 from keyturn.testing.provider_kit._pinned import with_steps
+from keyturn.testing.provider_kit._source import is_data_alone
+from keyturn.testing.provider_kit._variants import cases
 from keyturn.testing.provider_kit._watch import captured_output, plugin_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from keyturn._http.request import TokenRequest
+    from keyturn._token import Token
     from keyturn.testing._messages import ReceivedRequest, Response
     from keyturn.testing.provider_kit._subject import Subject
 
@@ -148,6 +152,10 @@ def redaction(subject: Subject) -> None:
     # keyturn has hidden it there.
     extra = repr(dict(token.extra)).replace(MASK, token.access_token)
     output.append(("the token's extra", extra))
+    if not is_data_alone(subject.provider):
+        with captured_output() as further:
+            further += list(_method_output(subject, changes, token))
+        output += further
     _check_api_headers(subject, changes, hidden)
     made = {**changes, "the token": token.access_token}
     parts = {name: each.partition("+")[0] for name, each in made.items()}
@@ -261,6 +269,34 @@ def _success_output(subject: Subject, changes: dict[str, Any]) -> Iterator[tuple
         connection.headers()
         yield from _reprs(token, connection)
         _ = connection.api_url
+
+
+def _method_output(
+    subject: Subject, changes: Mapping[str, Any], token: Token
+) -> Iterator[tuple[str, str]]:
+    """Call the methods for other settings, too; yield what is wrong with them."""
+    for case in cases(subject):
+        settings: Any = read(subject.provider.settings, {**case.values, **changes})[0]
+        if settings is None:
+            continue
+        provider = subject.provider_for(settings)
+        works: list[Callable[[], object]] = [
+            functools.partial(provider.token_request, settings),
+            *(
+                functools.partial(method, settings, token)
+                for method in (
+                    provider.revocation_request,
+                    provider.api_url_for,
+                    provider.authorization,
+                    provider.api_request_headers,
+                )
+            ),
+        ]
+        for work in works:
+            try:
+                work()
+            except Exception as error:  # noqa: BLE001 - of any kind
+                yield "an error that the provider raises", f"{error} {error.args}"
 
 
 def _reprs(*values: object) -> Iterator[tuple[str, str]]:

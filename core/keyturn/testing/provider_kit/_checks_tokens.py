@@ -29,6 +29,8 @@ _EXACT = f"Made-Up.{'aB3' * 100}~+/_=="
 _GRANTED = "made-up-granted"
 _SHORT = 2.0
 _OTHER = 1234.0
+# More than a day.
+_DAYS = 100_800.0
 # How long ago the request was sent whose response is read, in seconds.
 _AGO = 100.0
 _INVALID_NUMBERS = (0, -1, -3600)
@@ -80,7 +82,13 @@ def token_as_sent(subject: Subject) -> None:
     )
     if subject.token(reply).access_token != _EXACT:
         raise CheckFailed("read_token changes the token.", _AS_RECEIVED)
-    if not isinstance(sample.content, dict) or provider.scope_format == "ignored":
+    if not isinstance(sample.content, dict):
+        return
+    content_type = {"Content-Type": "application/json;charset=UTF-8"}
+    if sample.response.headers.get("Content-Type") == "application/json":
+        with_charset = {**sample.response.headers, **content_type}
+        subject.token(attrs.evolve(sample.response, headers=with_charset))
+    if provider.scope_format == "ignored":
         return
     reply = sample.changed(samples.placed(sample.content, "scope", _GRANTED))
     token = _token_or_none(subject, reply)
@@ -150,7 +158,8 @@ def short_lifetime(subject: Subject) -> None:
             f"a token that lives {short:g} seconds is rejected.",
             "let read_token take every lifetime above 0.",
         )
-    for seconds in {short, other}:
+    long = -(-_DAYS // step) * step
+    for seconds in dict.fromkeys((short, other, long)):
         token = _token_or_none(subject, sample.living(subject.effective_provider, seconds))
         if token is None or abs(token.lifetime - seconds) > _TOLERANCE:
             raise CheckFailed(

@@ -17,19 +17,22 @@ from keyturn._clock import Clock
 from keyturn._http.urls import url_problem
 from keyturn._providers.checks import header_name
 from keyturn.stores._memory import MemoryStore
-from keyturn.testing.provider_kit._checks_foreign import jwt_with, token_with
+from keyturn.testing.provider_kit._checks_foreign import jwt_with, other_settings, token_with
 from keyturn.testing.provider_kit._checks_request import HEADER_NAME_REGEX
 from keyturn.testing.provider_kit._examples import CheckFailed, check_keys
 from keyturn.testing.provider_kit._source import own_strings
 
 if TYPE_CHECKING:
+    from keyturn._providers.settings import Settings
     from keyturn._rate_limit import RateLimit
     from keyturn._token import Token
     from keyturn.testing.provider_kit._subject import Subject
 
 _DOUBLE_REGEX = re.compile(r"(?i)([a-z]+) +\1 ")
 _MOST_SENT = 60
-_LATER = "made-up-token-of-later"
+# The last shows what is cut, encoded or left out of a token (RFC 6750 section 2.1).
+_LONG = f"made-up.{'aB3' * 200}-._~+/_=="
+_OTHERS = ("made-up-token-of-later", _LONG)
 _MOVED = "https://moved.example/made-up"
 
 
@@ -147,7 +150,7 @@ def api_headers(subject: Subject) -> None:
 def _judge_authorization(subject: Subject, token: Token) -> None:
     """Check what carries the token where it is not in a header of the usual form."""
     provider, settings = subject.effective_provider, subject.settings()
-    other = attrs.evolve(token, access_token=_LATER, extra=_others(token.extra))
+    other = attrs.evolve(token, access_token=_OTHERS[0], extra=_others(token.extra))
     (name, value), (_, later) = (
         subject.call("authorization", functools.partial(provider.authorization, settings, each))
         for each in (token, other)
@@ -180,31 +183,41 @@ def token_headers_of_any(subject: Subject) -> None:
     """API requests carry the current token, and no line that a response has made up."""
     provider, token = subject.effective_provider, subject.token()
     settings = subject.settings()
-    other = attrs.evolve(token, access_token=_LATER)
-    for each in (token, other):
+    for each in (token, *(attrs.evolve(token, access_token=other) for other in _OTHERS)):
         carried = subject.call(
             "authorization", functools.partial(provider.authorization, settings, each)
         )
         if each.access_token not in str(carried) and not provider.authorization_value:
+            does = "changes the" if each.access_token == _LONG else "returns an earlier"
             raise CheckFailed(
-                "authorization returns an earlier token.",
-                "let authorization use its argument `token` alone.",
+                f"authorization {does} token.",
+                "let authorization use its argument `token` alone, as it is.",
             )
     line = "made-up\r\nX-Made-Up: 1"
     names = own_strings(subject.provider)
     of_response = [token_with(token, line, depth) for depth in (1, 2)]
     of_claims = [jwt_with(token, line, names, depth) for depth in (1, 2)]
-    for hostile in (*of_response, *of_claims):
+    # The scope has no line breaks, wherever it comes from.
+    of_token = (attrs.evolve(token, token_type=line),)
+    for own in other_settings(subject):
+        for hostile in (*of_response, *of_claims, *of_token):
+            _judge_lines(subject, own, hostile)
+
+
+def _judge_lines(subject: Subject, settings: Settings, hostile: Token) -> None:
+    """Check that no line break of a response is in a header."""
+    provider = subject.provider_for(settings)
+    for method in ("authorization", "api_request_headers"):
         found: list[tuple[str, str]] = []
         # What it raises for unusual fields, other checks report.
         with contextlib.suppress(Exception):
-            found = [provider.authorization(settings, hostile)]
-            found += provider.api_request_headers(settings, hostile).items()
-        if any("\n" in str(value) for _, value in found):
+            made: Any = getattr(provider, method)(settings, hostile)
+            found = [made] if isinstance(made, tuple) else [*made.items()]
+        if any("\n" in f"{name}{value}" for name, value in found):
             raise CheckFailed(
-                "api_request_headers puts a field of the token's response, or a claim of the "
-                "token, into a header, with its line breaks.",
-                "let api_request_headers check what comes from token.extra, or from the token.",
+                f"{method} puts a field of the token's response, or a claim of the token, into a "
+                "header, with its line breaks.",
+                f"let {method} check what comes from the token.",
             )
 
 

@@ -46,6 +46,9 @@ _NEAR = (
     f"{_SECRET} ",
     f" {_SECRET}",
 )
+# Of characters beyond ASCII, for whom they are accepted.
+_WIDE = f"{_SECRET}\ufb01\u00e9"
+_NEAR_WIDE = (_SECRET, f"{_SECRET}fi\u00e9", f"{_SECRET}\ufb01e\u0301", f"{_SECRET}??")
 
 
 def exact_credentials(subject: Subject) -> None:
@@ -57,8 +60,11 @@ def exact_credentials(subject: Subject) -> None:
         usual, other = (_sent(subject, name, value) for value in (_SECRET, _OTHER))
         if usual is None or usual == other:
             continue  # it is none of the request's, or must have a form of its own
-        for value in _NEAR:
-            if _sent(subject, name, value) == usual:
+        pairs = [(value, usual) for value in _NEAR]
+        wide = _sent(subject, name, _WIDE)
+        pairs += [(value, wide) for value in _NEAR_WIDE if wide is not None]
+        for value, sent in pairs:
+            if _sent(subject, name, value) == sent:
                 raise CheckFailed(
                     f"token_request sends the same for two values of {name} that differ in a few "
                     "characters.",
@@ -79,13 +85,13 @@ def exact_credentials(subject: Subject) -> None:
 
 def dynamic_values(subject: Subject) -> None:
     """What is made for each request names all that it is made of, and depends on `now` alone."""
-    usual = dict(_own_values(subject.request()))
+    usual = dict(own_values(subject.request()))
     for key, value in usual.items():
         _judge_value(key, value)
     fields = fields_of(subject.provider.settings)
     for name, other in varied(subject).items():
         try:
-            changed = dict(_own_values(subject.request(**{name: other})))
+            changed = dict(own_values(subject.request(**{name: other})))
         except errors.ConfigurationError:
             continue
         for key in usual.keys() & changed.keys():
@@ -114,7 +120,8 @@ def dynamic_values(subject: Subject) -> None:
         )
 
 
-def _own_values(request: TokenRequest) -> Iterator[tuple[str, DynamicValue]]:
+def own_values(request: TokenRequest) -> Iterator[tuple[str, DynamicValue]]:
+    """Yield the dynamic values of a request whose class is not keyturn's, with their place."""
     for kind, pairs in (("parameter", request.parameters), ("header", request.extra_headers)):
         for name, value in pairs:
             if isinstance(value, DynamicValue) and not type(value).__module__.startswith(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import builtins
 import decimal
 import faulthandler
 import gc
@@ -14,6 +15,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 import types
 import warnings
@@ -55,6 +57,10 @@ def global_state() -> dict[str, object]:
         "the switch interval": sys.getswitchinterval(),
         "the garbage collector": (gc.isenabled(), gc.get_threshold()),
         "the umask": _umask(),
+        "the names of builtins": frozenset(vars(builtins)) - {"_"},
+        "sys.dont_write_bytecode": sys.dont_write_bytecode,
+        "the priority of the process": getattr(os, "nice", int)(0),
+        "the profile function of threads": id(threading.getprofile()),
         "the functions of atexit": getattr(atexit, "_ncallbacks", int)(),
         "faulthandler": faulthandler.is_enabled(),
         "sys.stdout": id(sys.stdout),

@@ -46,6 +46,11 @@ def _cases(subject: Subject) -> list[Case]:
         if read(subject.provider.settings, {**together, name: value})[0] is not None:
             together[name] = value
     found += _further(subject, plain)
+    compared_with = {name: each[0] for name, each in compared(subject.provider).items() if each}
+    both = {**together, **{name: each for name, each in compared_with.items() if name in together}}
+    with contextlib.suppress(Exception):  # checks of the settings report it
+        if both != together and read(subject.provider.settings, both)[0] is not None:
+            found.append(Case("other settings, with values of the code", both, "made-up-token-0"))
     for values in scope_values(subject.provider):
         if read(subject.provider.settings, {**plain, "scope": values})[0] is not None:
             found.append(
@@ -63,7 +68,8 @@ def _further(subject: Subject, plain: Mapping[str, Any]) -> Iterator[Case]:
     seen = [subject.settings(), *(read(cls, {**plain, **each})[0] for each in _pairs(subject))]
     left = _FURTHER
     for name, field in fields_of(cls).items():
-        for value in (*(field.metadata.get("choices") or ()), *known.get(name, ())):
+        zero = (0,) if kind_of(field.type)[0] is int else ()
+        for value in (*(field.metadata.get("choices") or ()), *known.get(name, ()), *zero):
             settings = None
             with contextlib.suppress(Exception):  # checks of the settings report it
                 settings, _ = read(cls, {**plain, name: value})
