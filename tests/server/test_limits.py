@@ -80,6 +80,23 @@ def test_a_body_that_does_not_come_in(
         assert connection.recv(100).startswith(b"HTTP/1.1 408 ")
 
 
+def test_a_client_that_leaves_amid_a_body(
+    tmp_path: Path,
+    serve: Callable[..., Any],
+    caplog: pytest.LogCaptureFixture,
+    wait_until: Callable[..., None],
+) -> None:
+    """A client that leaves would look like a defect of the agent."""
+    agent = serve(tmp_path / "keyturn.toml", "shop")
+    lines = ["POST /-/do HTTP/1.1", f"Host: {urlsplit(agent.url).netloc}"]
+    lines += [f"X-Keyturn-Secret: {agent.secret}", "Content-Length: 9", "", "part"]
+    with caplog.at_level("DEBUG", "keyturn.server"):
+        with connected(agent) as connection:
+            connection.sendall("\r\n".join(lines).encode())
+        wait_until(lambda: "a client has closed its connection" in caplog.text)
+    assert "please report" not in caplog.text
+
+
 def test_connections_at_once(
     tmp_path: Path, serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

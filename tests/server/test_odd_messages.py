@@ -119,6 +119,15 @@ def test_redirects(
     assert len(api.arrived) == 1
 
 
+def test_a_redirect_to_no_url(client: httpx.Client, served: Any) -> None:
+    """A response would be lost, since the agent's own client can't read it."""
+    client.get("/shop/v1/echo")
+    line = "GET /shop/v1/redirect HTTP/1.1"
+    response = raw(served, line, "X-Location: http://[::1", "Connection: close")
+    assert b" 302 " in response
+    assert b"location: http://[::1\r\n" in response
+
+
 def test_a_redirect_is_followed_through_the_agent(served: Any, api: Any) -> None:
     """A program would follow a redirect past the agent, or without the secret."""
     api.arrived.clear()

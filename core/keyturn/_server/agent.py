@@ -10,6 +10,7 @@ import httpx
 
 from keyturn._http.tls import trusted_context
 from keyturn._server.access import Access
+from keyturn._server.api_response import set_location_aside
 from keyturn._server.app import App
 from keyturn._server.connections import ServedConnections
 from keyturn._server.http_server import HttpServer
@@ -95,6 +96,7 @@ def _client() -> httpx.AsyncClient:
         timeout=TIMEOUT,
         limits=_LIMITS,
         cookies=no_cookies(),
+        event_hooks={"response": [set_location_aside]},
         # Plain http is for loopback only: the token must not pass through a proxy on a network.
         mounts={"http://": None},
     )

@@ -27,6 +27,13 @@ class ResponseCut(Exception):
     """A response can't be completed: the connection must end, so that the client notices."""
 
 
+async def set_location_aside(response: httpx.Response) -> None:
+    """Keep where a redirect leads from httpx, which reads it, and fails if it is no URL."""
+    raw = response.headers.raw
+    response.extensions["location"] = [pair for pair in raw if pair[0].lower() == b"location"]
+    response.headers.pop("location", None)
+
+
 @attrs.define(eq=False)
 class ApiResponse:
     """A response of the API.
@@ -40,6 +47,11 @@ class ApiResponse:
     response: httpx.Response
     chunks: AsyncIterator[bytes]
     beginning: bytes = b""
+
+    @property
+    def headers(self) -> RawHeaders:
+        """Its headers."""
+        return [*self.response.headers.raw, *self.response.extensions["location"]]
 
     async def read_beginning(self) -> bytes:
         """Return the beginning of the body, decoded."""

@@ -10,8 +10,7 @@ from starlette.routing import Route, Router
 
 from keyturn import errors
 from keyturn._server.api_response import ResponseCut
-from keyturn._server.request_body import ClientGone
-from keyturn._server.responses import NotServed, TooLarge, failure, not_found, problem
+from keyturn._server.responses import ClientGone, NotServed, TooLarge, failure, not_found, problem
 from keyturn._server.token_endpoints import ForwardAuth, TokenEndpoints
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from keyturn._server.responses import TooLarge
+from keyturn._server.responses import ClientGone, TooLarge
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -16,10 +16,6 @@ if TYPE_CHECKING:
 MAX_KEPT = 1_048_576
 # Seconds for which a client may send nothing.
 MAX_SILENCE = 60.0
-
-
-class ClientGone(Exception):
-    """The client has closed the connection, or sends nothing."""
 
 
 class RequestBody:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
 
 from keyturn import errors
@@ -29,6 +30,10 @@ _STATUSES: dict[type[errors.KeyturnError], int] = {
 
 class NotServed(Exception):
     """There is no such connection, or no such page."""
+
+
+class ClientGone(Exception):
+    """The client has closed the connection, or sends nothing."""
 
 
 class TooLarge(Exception):
@@ -78,10 +83,14 @@ async def body_of(request: Request) -> bytes:
 
     Raises:
         TooLarge: It has more than `MAX_BODY` bytes.
+        ClientGone: The client has gone.
     """
     body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY:
-            raise TooLarge(MAX_BODY)
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_BODY:
+                raise TooLarge(MAX_BODY)
+    except ClientDisconnect:
+        raise ClientGone from None
     return body

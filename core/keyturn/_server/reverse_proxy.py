@@ -147,10 +147,9 @@ class ReverseProxy:
             if auth.needs_body(sent, head.status_code, head.headers):
                 received, is_repeated = await self._renew(exchange, auth, sent, received)
             status = received.response.status_code
-            raw = received.response.headers.raw
             # uvicorn 0.34.0 names no server for a Unix socket.
             _, port = scope["server"] or (None, None)
-            await received.relay(response_headers(raw, url, port), send)
+            await received.relay(response_headers(received.headers, url, port), send)
         except httpx.TransportError as error:
             if status:
                 failure = type(error).__name__
