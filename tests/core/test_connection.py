@@ -308,7 +308,8 @@ def test_closed_connection_does_nothing(world: World) -> None:
     """A connection that was let go of would go on sending token requests."""
     connection = world.connect()
     connection.close()
-    for use in (connection.token, connection.revoke, connection.explain, connection.forget):
+    uses = (connection.token, connection.revoke, connection.explain, connection.forget)
+    for use in (*uses, lambda: connection.invalidate(keyturn.Token("t0ken", "Bearer", 2e9))):
         with pytest.raises(errors.ConfigurationError, match="the connection is closed"):
             use()
     assert world.endpoint.requests == []

@@ -207,6 +207,7 @@ class Connection:
         Raises:
             keyturn.errors.ConfigurationError: A secret reference can't be resolved.
         """
+        self._manager.check_open()
         self._own(self._manager.invalidate, token)
 
     async def ainvalidate(self, token: Token) -> None:
