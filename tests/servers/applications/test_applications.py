@@ -172,7 +172,7 @@ def test_manifest_of_kubernetes_runs_as_it_stands(tmp_path: Path) -> None:
     assert "token endpoint" in results[0].out
     assert "store" in results[1].out.splitlines()[1]
     assert examined.code == 0
-    assert "closed to other users" in examined.out
+    assert "not readable by other users" in examined.out
 
 
 def test_unit_of_systemd_is_verified(tmp_path: Path) -> None:
