@@ -320,7 +320,8 @@ def test_files_are_complete() -> None:
         data, example = platform.data, platform.example
 
         assert data.keys() == {"source", "notes", "provider", "example"}
-        assert data["source"].startswith("https://")
+        assert re.fullmatch(r"https://(?:[a-z0-9-]+\.)+[a-z]{2,}(?:/[\x21-\x7e]*)?", data["source"])
+        assert "example" not in data["source"].split("/")[2]
         assert platform.provider.title
         assert {"settings", "request", "response", "token", "api", "errors"} <= example.keys()
         assert example["errors"], platform.name

@@ -22,7 +22,7 @@ _WHAT = "signing_key: can't sign a value"
 _HINT = "Give the unencrypted private key, of RSA or of an elliptic curve, as PEM or JWK."
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class Signed(Composed):
     """A string whose signature is sent: its `key` is a private key, not that of an HMAC.
 

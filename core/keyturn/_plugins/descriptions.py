@@ -151,7 +151,7 @@ def _extended(description: Table, directory: Traversable | None, chain: tuple[st
         path = place / file
         base: Table = _read(path, chain)
     except _UnreadableError as error:
-        near = _near_file(description["extends"], directory)
+        near = _near_file(description["extends"], directory, chain)
         problem = f"{json.dumps(description['extends'], default=str)} {error}{near}"
     else:
         base = _extended(base, place, (*chain, _identity(path)))
@@ -187,14 +187,15 @@ def _base(name: object, directory: Traversable | None) -> tuple[Traversable, str
     return (place / (folder or "/") if "/" in name else place), file
 
 
-def _near_file(name: object, directory: Traversable | None) -> str:
+def _near_file(name: object, directory: Traversable | None, chain: tuple[str, ...]) -> str:
     """Return which file may be meant by one that is not there."""
     if not isinstance(name, str) or directory is None:
         return ""
     folder, _, file = name.rpartition("/")
     place = directory / folder if folder and not folder.startswith("/") else directory
     try:
-        known = [each.name for each in place.iterdir() if each.name.endswith(_SUFFIX)]
+        others = [each for each in place.iterdir() if _identity(each) not in chain]
+        known = [each.name for each in others if each.name.endswith(_SUFFIX)]
     except OSError:
         return ""
     wanted = f"{re.sub(r'[.](?:toml|yaml|yml|json)$', '', file)}{_SUFFIX}"
