@@ -130,14 +130,16 @@ def _assigned(provider: Provider[Any]) -> Generator[list[tuple[str, str]]]:
         usual(self, name, value)
 
     own = vars(cls).get("__setattr__")
+    restore = (
+        functools.partial(setattr, cls, "__setattr__", own)
+        if own
+        else functools.partial(delattr, cls, "__setattr__")
+    )
     cls.__setattr__ = note  # type: ignore[method-assign]
     try:
         yield noted
     finally:
-        if own is None:
-            del cls.__setattr__
-        else:
-            cls.__setattr__ = own  # type: ignore[method-assign]
+        restore()
 
 
 def _state(provider: Provider[Any]) -> dict[str, Any]:

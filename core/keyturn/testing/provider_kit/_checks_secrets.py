@@ -275,10 +275,9 @@ def _method_output(
     subject: Subject, changes: Mapping[str, Any], token: Token
 ) -> Iterator[tuple[str, str]]:
     """Call the methods for other settings, too; yield what is wrong with them."""
-    for case in cases(subject):
-        settings: Any = read(subject.provider.settings, {**case.values, **changes})[0]
-        if settings is None:
-            continue
+    cls = subject.provider.settings
+    every: list[Any] = [read(cls, {**case.values, **changes})[0] for case in cases(subject)]
+    for settings in (each for each in every if each is not None):
         provider = subject.provider_for(settings)
         works: list[Callable[[], object]] = [
             functools.partial(provider.token_request, settings),
