@@ -30,6 +30,8 @@ def main() -> int:
         page.write(*page.read())
         return 0
     chosen = [each for each in libraries() if each.name in {OURS, *arguments.libraries}]
+    if arguments.update:
+        page.check_same(_place(quick=arguments.quick))
     run = Run(chosen, arguments.rows, quick=arguments.quick)
     results = run.results()
     _print(results, chosen)
@@ -79,13 +81,16 @@ def _row(name: str) -> str:
 
 
 def _machine(chosen: list[Library], *, quick: bool) -> dict[str, Any]:
+    return _place(quick=quick) | {"versions": {each.name: version(each) for each in chosen}}
+
+
+def _place(*, quick: bool) -> dict[str, Any]:
     return {
         "cpus": len(os.sched_getaffinity(0)),
         "processor": _processor(),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "mode": "quick" if quick else "full",
-        "versions": {each.name: version(each) for each in chosen},
     }
 
 

@@ -109,15 +109,25 @@ def write(machine: dict[str, Any], results: Results) -> None:
     CHART.write_text(chart(results), encoding="utf-8")
 
 
-def update(machine: dict[str, Any], results: Results) -> None:
-    """Write results of some rows in place of those that were written before.
+def check_same(machine: dict[str, Any]) -> None:
+    """Check that rows measured now may stand beside those that were written before.
 
     Raises:
         ValueError: Those were measured elsewhere, by another Python, or in another mode.
     """
-    before, all_results = read(RESULTS)
+    before, _ = read(RESULTS)
     if other := [each for each in _COMPARED if before[each] != machine[each]]:
         raise ValueError(f"the results in {RESULTS} differ in {', '.join(other)}: measure all rows")
+
+
+def update(machine: dict[str, Any], results: Results) -> None:
+    """Write results of some rows in place of those that were written before.
+
+    Raises:
+        ValueError: As `check_same`.
+    """
+    check_same(machine)
+    before, all_results = read(RESULTS)
     for row, figures in results.items():
         all_results[row] = {**all_results.get(row, {}), **figures}
     updated = {*before.get("updated", ()), *results}

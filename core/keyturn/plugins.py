@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from keyturn import Event, Secret, Token
+from keyturn import Secret, Token
 from keyturn._common.names import lazy_names, publish
 from keyturn._http.request import ClientCertificate, TokenRequest
 from keyturn._http.response import OAuthError, Response, is_code
@@ -15,19 +15,15 @@ from keyturn._providers.checks import any_matches, between, each_matches, matche
 from keyturn._providers.fields import choice, domain, file, label, setting, url
 from keyturn._providers.provider import Provider
 from keyturn._providers.rules import ABSENT, GIVEN, Rule
-from keyturn._providers.settings import (
-    CertificateSettings,
-    ClientSettings,
-    ConfidentialSettings,
-    KeySettings,
-    Settings,
-)
+from keyturn._providers.settings import ClientSettings, ConfidentialSettings, Settings
 from keyturn._rate_limit import RateLimit
 
 if TYPE_CHECKING:
+    from keyturn import Event
     from keyturn._plugins.descriptions import provider_from_data, provider_from_file
     from keyturn._providers.description_settings import DescriptionSettings
     from keyturn._providers.discovery import Discovery
+    from keyturn._providers.key_settings import CertificateSettings, KeySettings
 
 __all__ = [
     "ABSENT",
@@ -69,10 +65,13 @@ __all__ = [
     "url_problem",
 ]
 
-# Only providers described by data need them, and they take as long to import as Python to start.
+# Few providers need them, and some take as long to import as Python to start.
 _LAZY = {
+    "CertificateSettings": "keyturn._providers.key_settings",
     "DescriptionSettings": "keyturn._providers.description_settings",
     "Discovery": "keyturn._providers.discovery",
+    "Event": "keyturn._plugins.events",
+    "KeySettings": "keyturn._providers.key_settings",
     "provider_from_data": "keyturn._plugins.descriptions",
     "provider_from_file": "keyturn._plugins.descriptions",
 }

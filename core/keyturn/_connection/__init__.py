@@ -13,7 +13,6 @@ from keyturn._http.urls import host_of, url_problem
 from keyturn._tokens.acquisition import Acquisition
 from keyturn._tokens.manager import TokenManager
 from keyturn._tokens.options import specify
-from keyturn._tokens.revoke import revoke
 from keyturn._tokens.single_flight import run_in_thread, run_within
 from keyturn._tokens.snapshot import EMPTY
 from keyturn.stores._resilient import ResilientStore
@@ -235,12 +234,16 @@ class Connection:
             keyturn.errors.ConfigurationError: The provider has no way to revoke a token.
             keyturn.errors.KeyturnError: The provider refused, or did not respond.
         """
+        from keyturn._tokens.revoke import revoke
+
         manager = self._manager
         seconds = manager.acquisition.options.timeout
         self._own(run_within, lambda: revoke(manager), manager.host, seconds)
 
     async def arevoke(self) -> None:
         """Revoke the current token, without blocking the event loop; see `revoke`."""
+        from keyturn._tokens.revoke import revoke
+
         manager = self._manager
         seconds = manager.acquisition.options.timeout
         await run_in_thread(lambda: self._own(revoke, manager), manager.host, seconds)

@@ -146,8 +146,6 @@ class Json(StructuredValue):
 
     tree: Any = attrs.field(repr=False)
 
-    __repr__ = shown
-
     def value(self, now: float) -> str:
         return json.dumps(self.content(lambda each: reveal(each, now)), separators=(",", ":"))
 
@@ -174,8 +172,6 @@ class JsonNumber(StructuredValue):
     """
 
     made_of: Value = attrs.field(repr=False)
-
-    __repr__ = shown
 
     def value(self, now: float) -> str:
         return reveal(self.made_of, now)

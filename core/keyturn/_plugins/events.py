@@ -9,37 +9,13 @@ from typing import Literal, Self
 
 import attrs
 
-from keyturn._common.names import escaped, shown
+from keyturn._common.names import shown
 from keyturn._plugins.loading import call_plugins
 
 Kind = Literal["token_request", "store_outage", "renewal_failure"]
 Reason = Literal["cold", "expiring", "refused", "invalidated"]
 
 _logger = logging.getLogger("keyturn")
-
-
-_formatter = logging.Formatter()
-
-
-def _escape(record: logging.LogRecord) -> bool:
-    """Escape what could forge a line of the log."""
-    message = record.getMessage()
-    if not message.isprintable():
-        record.msg, record.args = escaped(message), ()
-    if record.exc_info:
-        lines = _formatter.formatException(record.exc_info).split("\n")
-        record.exc_text = "\n".join(map(escaped, lines))
-    return True
-
-
-for _name in (
-    "keyturn",
-    "keyturn.integrations",
-    "keyturn.plugins",
-    "keyturn.server",
-    "keyturn.stores",
-):
-    logging.getLogger(_name).addFilter(_escape)
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -84,6 +60,7 @@ class Event:
         return self  # strings and numbers, which no plugin can change for the next
 
 
+Event.__module__ = "keyturn"
 Listener = Callable[[Event], object]
 
 

@@ -12,14 +12,13 @@ from keyturn._http.steps import STEP_NAMES
 from keyturn._providers.checks import between, matches
 from keyturn._providers.client_authentication import NEEDED_SETTINGS
 from keyturn._providers.fields import choice, domain, file, label, pem, setting, title_of, url
+from keyturn._providers.key_settings import CertificateSettings, KeySettings
 from keyturn._providers.kinds import REQUIRED, choice_problem, convert, fields_of, kind_of
 from keyturn._providers.patterns import number_check, pattern_problem, text_check
 from keyturn._providers.rules import ABSENT, Rule
 from keyturn._providers.settings import (
-    CertificateSettings,
     ClientSettings,
     ConfidentialSettings,
-    KeySettings,
     Record,
     Settings,
     read,

@@ -13,7 +13,7 @@ from keyturn._common.redaction import Redaction
 from keyturn._http.keys import is_pem
 from keyturn._http.values import defect
 from keyturn._providers.bounds import MAX_NAME, MAX_UNKNOWN, size_problem
-from keyturn._providers.checks import one_line, private_key, scope
+from keyturn._providers.checks import one_line, scope
 from keyturn._providers.fields import choice, domain, file, label, pem, setting, url
 from keyturn._providers.kinds import (
     REQUIRED,
@@ -141,37 +141,6 @@ class ConfidentialSettings(Settings):
 
     client_id: str = setting("Client ID", "The client's public name.")
     client_secret: Secret = setting("Client secret", "The client's secret.")
-
-
-class KeySettings(Settings):
-    """The settings of a provider whose clients authenticate with a private key (RFC 7523)."""
-
-    client_id: str = setting("Client ID", "The client's public name.")
-    private_key: Secret = setting(
-        "Private key", "The client's private key as PEM or JWK.", check=private_key
-    )
-    key_id: str | None = setting(
-        "Key ID", "The key's name (`kid`), if the client has several keys.", default=None
-    )
-
-
-class CertificateSettings(Settings):
-    """The settings of a provider whose clients have a certificate (mutual TLS, RFC 8705)."""
-
-    client_id: str = setting("Client ID", "The client's public name.")
-    certificate: str = pem(
-        "Certificate",
-        "The path of a PEM file with the client's certificate and its chain, or the PEM itself.",
-    )
-    certificate_key: str | None = pem(
-        "Certificate key",
-        "The path of a PEM file with its private key, or the PEM itself; by default the key is in "
-        "the certificate's file.",
-        default=None,
-    )
-    certificate_password: Secret | None = setting(
-        "Certificate password", "The password of the private key.", default=None
-    )
 
 
 def read(cls: type[R], values: Mapping[str, Any]) -> tuple[R | None, list[errors.Problem]]:

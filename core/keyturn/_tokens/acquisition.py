@@ -1,37 +1,46 @@
 """From a token query to a token: the store, the lock, the token request, and the store again."""
 
+from __future__ import annotations
+
 import contextvars
 import json
 import logging
 import os
-from collections.abc import Callable
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import attrs
 
 from keyturn import errors
-from keyturn._clock import SYSTEM, Clock
-from keyturn._http.request import TokenRequest
+from keyturn._clock import SYSTEM
+from keyturn._common import log_lines  # noqa: F401 - for its filter
+from keyturn._common.once import cached_once, importing
 from keyturn._http.steps import known_address
-from keyturn._http.transport import Transport
 from keyturn._http.urls import url_problem
-from keyturn._plugins.events import Event, Kind, Listener, emit, log
 from keyturn._providers import calls
-from keyturn._providers.provider import Provider
-from keyturn._providers.settings import Settings
 from keyturn._secret import Secret
-from keyturn._token import Token
 from keyturn._tokens.entries import entry_from_json, error_from_entry
 from keyturn._tokens.fingerprint import fingerprint_key
-from keyturn._tokens.index import TokenIndex
-from keyturn._tokens.options import STORE_PATIENCE, Options
-from keyturn._tokens.previous import request_after_steps, with_steps
-from keyturn._tokens.rate_limiter import count_refused
+from keyturn._tokens.options import STORE_PATIENCE
 from keyturn._tokens.snapshot import TokenSnapshot, jitter, plan
-from keyturn._tokens.token_query import Credentials, TokenQuery
-from keyturn._tokens.token_request import request_token
-from keyturn.stores._resilient import ResilientStore, place
+from keyturn._tokens.token_query import Credentials
+from keyturn.stores._resilient import place
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from keyturn._clock import Clock
+    from keyturn._http.request import TokenRequest
+    from keyturn._http.transport import Transport
+    from keyturn._plugins.events import Event, Kind, Listener
+    from keyturn._providers.provider import Provider
+    from keyturn._providers.settings import Settings
+    from keyturn._token import Token
+    from keyturn._tokens.index import TokenIndex
+    from keyturn._tokens.options import Options
+    from keyturn._tokens.token_query import TokenQuery
+    from keyturn.stores._resilient import ResilientStore
 
 _LEASE_EXTRA = 5.0
 # How often a token request starts again because the store's fingerprint key has changed.
@@ -40,6 +49,18 @@ _KEY_CHANGES = 3
 _KEPT_TOKENS = 8
 
 _logger = logging.getLogger("keyturn")
+# What sends token requests, once a token was not found in the store.
+_sending: Any = None
+
+
+@cached_once
+def _load() -> Any:
+    """Import what sends token requests: a token in the store needs none of it."""
+    global _sending  # noqa: PLW0603 - so that a call of this function is saved
+    with importing:
+        from keyturn._tokens import sending
+    _sending = sending
+    return sending
 
 
 @attrs.define(kw_only=True, eq=False, repr=False)
@@ -90,6 +111,8 @@ class Acquisition:
         self.store.on_outage = lambda error: self.note(
             "store_outage", place(self.store.store), error=error
         )
+        if "uwsgi" in sys.modules:  # see `Transport`
+            _load()
         if not callable(self.settings):
             self.resolve()
 
@@ -111,7 +134,7 @@ class Acquisition:
             request = attrs.evolve(request, partition=partition)
         address = request.url
         if provider.previous is not None or provider.discovery is not None:
-            request = with_steps(self, Credentials(provider, settings, request))
+            request = _load().with_steps(self, Credentials(provider, settings, request))
             address = known_address(request)
         problem = url_problem(address)
         if problem:
@@ -203,7 +226,7 @@ class Acquisition:
         """
         fresh_until, usable_until = plan(
             issued_at,
-            token.lifetime,
+            token.expires_at - token.issued_at,
             margin=min(self.options.margin, (self.known or self.resolve()).provider.max_margin),
             # Each process has a moment of its own, so that they do not all renew at once.
             jitter=jitter(f"{fingerprint}:{os.getpid()}"),
@@ -225,7 +248,8 @@ class Acquisition:
             where: The token endpoint's URL, or where the store is.
             fields: The event's other fields.
         """
-        event = Event(
+        events = (_sending or _load()).events
+        event = events.Event(
             kind=kind,
             connection=self.connection,
             provider=self.provider.name,
@@ -233,7 +257,7 @@ class Acquisition:
             at=self.clock.time(),
             **fields,
         )
-        log(event)
+        events.log(event)
         self.events.append((contextvars.copy_context(), event))
 
     def emit_events(self) -> None:
@@ -241,7 +265,7 @@ class Acquisition:
         while self.events:
             # Another worker of this connection may have kept it, in its caller's context.
             context, event = self.events.pop(0)
-            context.run(emit, event, self.on_event)
+            context.run(_sending.events.emit, event, self.on_event)
 
     def _logged(self, found: TokenSnapshot) -> TokenSnapshot:
         where = place(self.store.store)
@@ -273,9 +297,11 @@ class Acquisition:
                 if error is not None:
                     _logger.debug("%s: an error response is cached", self.connection)
                     raise error
+                sending = _sending or _load()
                 if query.refused and found is not None:
-                    count_refused(self.store, self.clock, request.fingerprint)
+                    sending.count_refused(self.store, self.clock, request.fingerprint)
                     self.store.delete(request.fingerprint)
-                request_it = request_after_steps if request.steps else request_token
-                return request_it(self, credentials._replace(request=request), query)
+                send = sending.request_after_steps if request.steps else sending.request_token
+                snapshot: TokenSnapshot = send(self, credentials._replace(request=request), query)
+                return snapshot
         return self._acquire_with(current, credentials, query, key_changes + 1)

@@ -20,11 +20,9 @@ from keyturn._tokens.acquisition import Acquisition
 from keyturn._tokens.additions import Additions, additions_for
 from keyturn._tokens.fingerprint import LOCAL_KEY
 from keyturn._tokens.options import STORE_PATIENCE
-from keyturn._tokens.rate_limiter import forget_refused
 from keyturn._tokens.single_flight import Share
 from keyturn._tokens.snapshot import EMPTY, Headers, TokenSnapshot
 from keyturn._tokens.token_query import TokenQuery
-from keyturn._tokens.token_request import rate_limiter
 
 _MIN_RETRY = 0.05
 _MAX_RETRY = 30.0
@@ -126,9 +124,11 @@ class TokenManager:
 
     def forget_rate_limits(self) -> None:
         """Discard what the store counts for the token endpoint's host, and of refused tokens."""
+        from keyturn._tokens import rate_limiter, token_request
+
         own = self.acquisition
-        rate_limiter(own, own.latest()).clear()
-        forget_refused(own.store, own.latest_request().fingerprint)
+        token_request.rate_limiter(own, own.latest()).clear()
+        rate_limiter.forget_refused(own.store, own.latest_request().fingerprint)
 
     def close(self) -> None:
         """Discard the token here for good; it stays in the store."""

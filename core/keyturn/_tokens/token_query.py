@@ -1,17 +1,21 @@
 """Which token is wanted, and what its request is made of."""
 
-from typing import Any, NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import attrs
 
-from keyturn._http.request import TokenRequest
-from keyturn._http.response import Response
-from keyturn._plugins.events import Reason
-from keyturn._providers.provider import Provider
-from keyturn._providers.settings import Settings
-from keyturn._token import Token
 from keyturn._tokens.single_flight import Progress
-from keyturn._tokens.snapshot import TokenSnapshot
+
+if TYPE_CHECKING:
+    from keyturn._http.request import TokenRequest
+    from keyturn._http.response import Response
+    from keyturn._plugins.events import Reason
+    from keyturn._providers.provider import Provider
+    from keyturn._providers.settings import Settings
+    from keyturn._token import Token
+    from keyturn._tokens.snapshot import TokenSnapshot
 
 
 @attrs.frozen(repr=False)

@@ -28,7 +28,11 @@ from keyturn._secret import Secret
 from keyturn._tokens import entries
 from keyturn._tokens.host_queue import HostQueue
 from keyturn._tokens.options import STORE_PATIENCE
-from keyturn._tokens.rate_limiter import RateLimiter, SharedBuckets, shared_key
+from keyturn._tokens.rate_limiter import (
+    RateLimiter,
+    SharedBuckets,
+    shared_key,
+)
 from keyturn._tokens.single_flight import Postponed
 from keyturn._tokens.snapshot import TokenSnapshot
 from keyturn._tokens.workers import pool

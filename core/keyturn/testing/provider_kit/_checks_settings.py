@@ -6,13 +6,12 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from keyturn._providers.data import DATA
+from keyturn._providers.key_settings import CertificateSettings, KeySettings
 from keyturn._providers.kinds import REQUIRED, WrongValueError, convert, fields_of, kind_of
 from keyturn._providers.provider import Provider
 from keyturn._providers.rules import ABSENT, GIVEN
 from keyturn._providers.settings import (
-    CertificateSettings,
     ClientSettings,
-    KeySettings,
     Settings,
     read,
 )

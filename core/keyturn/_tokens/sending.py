@@ -1,0 +1,8 @@
+"""What acquires a token that the store does not have; see `keyturn._tokens.acquisition`."""
+
+from keyturn._plugins import events
+from keyturn._tokens.previous import request_after_steps, with_steps
+from keyturn._tokens.rate_limiter import count_refused
+from keyturn._tokens.token_request import request_token
+
+__all__ = ["count_refused", "events", "request_after_steps", "request_token", "with_steps"]
