@@ -56,7 +56,7 @@ def test_failure_on_the_way_is_not_keyturns_defect(
     def fail(*_: object) -> None:
         raise failure
 
-    monkeypatch.setattr("keyturn._tokens.acquisition.request_token", fail)
+    monkeypatch.setattr("keyturn._tokens.sending.request_token", fail)
     with pytest.raises(errors.KeyturnError) as caught:
         world.connect().token()
 
