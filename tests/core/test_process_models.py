@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.core.bare_fork import BARE_FORK
 
+import keyturn
 from keyturn import errors
 from keyturn._http.transport import Transport
 from keyturn.plugins import TokenRequest
@@ -509,6 +510,20 @@ def test_uwsgi_forks_amid_no_import(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "keyturn._http.exchange", None)
     with pytest.raises(errors.ConfigurationError, match="can't be imported here"):
         Transport()
+
+
+def test_uwsgi_forks_when_what_sends_requests_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is imported at the first miss elsewhere: a worker forked amid that would wait for ever."""
+    loaded: list[str] = []
+    monkeypatch.setattr("keyturn._tokens.acquisition._load", lambda: loaded.append("all"))
+    form = {"url": "https://shop.example", "client_id": "c", "client_secret": "s3cret"}
+    keyturn.connect("orocommerce", form, store="memory://")
+    assert loaded == []
+
+    monkeypatch.setitem(sys.modules, "uwsgi", sys)
+    keyturn.connect("orocommerce", form, store="memory://")
+
+    assert loaded == ["all"]
 
 
 ENDED = (

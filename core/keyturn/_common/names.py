@@ -47,14 +47,14 @@ def publish(module: str, values: Iterable[object]) -> None:
             value.__module__ = module
 
 
-def shown(instance: Any) -> str:
+def shown(self: Any) -> str:
     """Return the `repr` of an instance of an attrs class; attrs would compile one for each class.
 
     A fifth of Python's own start is what such a method costs at import.
     """
-    fields = [each.name for each in instance.__attrs_attrs__ if each.repr]
-    values = ", ".join(f"{name}={getattr(instance, name)!r}" for name in fields)
-    return f"{type(instance).__name__}({values})"
+    fields = [each.name for each in self.__attrs_attrs__ if each.repr]
+    values = ", ".join(f"{name}={getattr(self, name)!r}" for name in fields)
+    return f"{type(self).__name__}({values})"
 
 
 def did_you_mean(name: str, known: Iterable[str], *, similarity: float = 0.6) -> str:

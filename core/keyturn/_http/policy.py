@@ -84,7 +84,7 @@ class NetworkPolicy:
             )
         if self.domains is not None or restricts_addresses(self):
             # Here and not at the first check, beside which another thread may fork.
-            import keyturn._http.addresses  # noqa: F401 - for `host_problem`
+            import keyturn._http.addresses  # pyright: ignore[reportUnusedImport]  # noqa: F401 - see above
 
 
 def _domains_problem(domains: Any) -> errors.Problem | None:
