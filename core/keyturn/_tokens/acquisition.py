@@ -14,7 +14,7 @@ import attrs
 
 from keyturn import errors
 from keyturn._clock import SYSTEM
-from keyturn._common import log_lines  # noqa: F401 - for its filter
+from keyturn._common import log_lines  # pyright: ignore[reportUnusedImport]  # noqa: F401 - its filter
 from keyturn._common.once import cached_once, importing
 from keyturn._http.steps import known_address
 from keyturn._http.urls import url_problem
