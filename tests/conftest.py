@@ -104,19 +104,27 @@ def pytest_collection_finish() -> None:
 
 
 # Seconds. pytest-timeout's signal ends a test before, unless the interpreter does not see it: it
-# waits in C, or a test takes the exception of the signal for another.
-HUNG = 150
+# waits in C, or a test takes the exception of the signal for another. To set it takes a thread,
+# whose end is waited for: not for each test.
+HUNG, HUNG_AGAIN = 150, 10
+hung_since = -float("inf")
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+def pytest_runtest_protocol(
+    item: pytest.Item, nextitem: pytest.Item | None
+) -> Generator[None, object, object]:
     """End the process of a test that nothing else ends, with the stack of each thread."""
+    global hung_since  # noqa: PLW0603 - a hook has no other place
     stderr = item.config.stash[fault_handler_stderr_fd_key]  # the one that is not captured
-    faulthandler.dump_traceback_later(HUNG, exit=True, file=stderr)
+    if time.monotonic() - hung_since > HUNG_AGAIN:
+        hung_since = time.monotonic()
+        faulthandler.dump_traceback_later(HUNG + HUNG_AGAIN, exit=True, file=stderr)
     try:
         return (yield)
     finally:
-        faulthandler.cancel_dump_traceback_later()
+        if nextitem is None:  # from here on, the process waits for others
+            faulthandler.cancel_dump_traceback_later()
 
 
 # What the environment of the developer has, users rarely do, and takes half the time of a process.
