@@ -8,9 +8,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 from joserfc import jwk, jwt
-from tests.core.test_client_authentication import pem
+from tests.core.test_client_authentication import RSA, pem
 from tests.core.test_mutual_tls import PROVIDER, SecureServer, authority, connect, server
 
 import keyturn
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["authority", "server"]  # fixtures
 
-RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 EC_KEY = ec.generate_private_key(ec.SECP256R1())
 
 
@@ -48,7 +47,7 @@ def problems_of(private_key: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("key", "kind", "algorithm"), [(RSA_KEY, jwk.RSAKey, "RS256"), (EC_KEY, jwk.ECKey, "ES256")]
+    ("key", "kind", "algorithm"), [(RSA, jwk.RSAKey, "RS256"), (EC_KEY, jwk.ECKey, "ES256")]
 )
 def test_assertion_is_signed_with_a_jwk(world: World, key: Any, kind: Any, algorithm: str) -> None:
     """A key that a vault has as JWK would have to be converted by hand."""
@@ -78,10 +77,10 @@ def test_assertion_is_signed_with_a_jwk(world: World, key: Any, kind: Any, algor
 )
 def test_unusable_jwk_is_reported_at_once(changed: dict[str, Any]) -> None:
     """A key that stops all threads, or can't sign, would show at the first request only."""
-    key = json.loads(as_jwk(RSA_KEY, jwk.RSAKey)) | changed
+    key = json.loads(as_jwk(RSA, jwk.RSAKey)) | changed
 
     assert len(problems_of(json.dumps(key))) == 1
-    assert problems_of(as_jwk(RSA_KEY, jwk.RSAKey)) == []
+    assert problems_of(as_jwk(RSA, jwk.RSAKey)) == []
 
 
 @pytest.mark.parametrize("text", ["{not json}", "[]", '"x"', "{" * 20_000 + "}"])

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from hypothesis import given
 from hypothesis import strategies as st
 from joserfc import jwk
+from tests.conftest import for_each
 
 import keyturn
 from keyturn import errors
@@ -795,7 +796,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("data", "words"), MISTAKES)
+@for_each(("data", "words"), MISTAKES)
 def test_mistake_is_reported_when_it_is_loaded(
     platform: Platform, data: dict[str, Any], words: str
 ) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
+from tests.conftest import for_each
 
 import keyturn
 from keyturn import errors
@@ -47,7 +48,7 @@ def reported(provider: keyturn.plugins.Provider[Any]) -> list[str]:
     return list(map(str, problems(provider)))
 
 
-@pytest.mark.parametrize("name", DATA)
+@for_each("name", DATA)
 def test_datum_of_another_type_is_reported(world: World, name: str) -> None:
     """A provider would fail at the first request, somewhere deep inside."""
     provider = world.changed(**{name: object()})
@@ -154,7 +155,7 @@ MISTAKES: list[tuple[str, object, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "value", "words"), MISTAKES)
+@for_each(("name", "value", "words"), MISTAKES)
 def test_mistake_in_a_datum_is_reported(world: World, name: str, value: object, words: str) -> None:
     """It would show at the first request, and then as something else."""
     (problem,) = reported(world.changed(**{name: value}))

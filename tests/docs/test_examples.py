@@ -171,12 +171,13 @@ def shell(script: str) -> tuple[int, str]:
     return process.returncode, output
 
 
-def test_make_targets_exist(page: Any) -> None:
+def test_make_targets_exist(pages: list[Any]) -> None:
     """A new contributor would run a target of make that does not exist."""
     makefile = (Path(__file__).parents[2] / "Makefile").read_text(encoding="utf-8")
-    blocks = "\n".join(block.text for block in page.blocks)
+    blocks = "\n".join(block.text for page in pages for block in page.blocks)
     named = set(re.findall(r"^make ([a-z-]+)", blocks, re.MULTILINE))
 
+    assert named
     assert named <= set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
 
 

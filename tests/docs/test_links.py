@@ -41,17 +41,20 @@ def test_links_of_the_readme_are_absolute(pages: list[Any]) -> None:
     assert [target for target in targets if not target.startswith("https://")] == []
 
 
-def test_links_resolve(page: Any) -> None:
+def test_links_resolve(pages: list[Any]) -> None:
     """A reader would follow a dead link."""
     dead = []
-    for match in LINK_REGEX.finditer(page.text):
-        name, _, anchor = match["target"].partition("#")
-        target = local(name)
-        if target is None and "://" in name:
-            continue
-        target = target or (page.path.parent / name if name else page.path)
-        if not target.is_file() or (anchor and anchor not in anchors(target.read_text("utf-8"))):
-            dead.append(match["target"])
+    for page in pages:
+        for match in LINK_REGEX.finditer(page.text):
+            name, _, anchor = match["target"].partition("#")
+            target = local(name)
+            if target is None and "://" in name:
+                continue
+            target = target or (page.path.parent / name if name else page.path)
+            if not target.is_file() or (
+                anchor and anchor not in anchors(target.read_text("utf-8"))
+            ):
+                dead.append((page.name, match["target"]))
 
     assert dead == []
 

@@ -10,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from joserfc import jwk, jwt
+from tests.conftest import for_each
 from tests.platforms.described import PLATFORMS, Platform
 from tests.platforms.page import ABILITIES, PAGE, page
 
@@ -33,12 +34,8 @@ CHANGING = {
     "{signature}": r"[A-Za-z0-9+/]{342}==",
     "{assertion}": r"(?P<assertion>[\w-]+\.[\w-]+\.[\w-]+)",
 }
-each_platform = pytest.mark.parametrize("platform", PLATFORMS, ids=lambda each: each.name)
-ERRORS = {
-    f"{each.name}-{number}": (each, error)
-    for each in PLATFORMS
-    for number, error in enumerate(each.example["errors"], 1)
-}
+each_platform = for_each("platform", PLATFORMS)
+ERRORS = [(each, error) for each in PLATFORMS for error in each.example["errors"]]
 
 
 CALLED = [each for each in PLATFORMS if each.example["api"].keys() & {"query", "signed"}]
@@ -101,6 +98,7 @@ def responding(world: World, connect: Connect) -> Connect:
     """Give a function that connects to a platform which gives one certain response."""
 
     def responding(platform: Platform, response: dict[str, Any]) -> keyturn.Connection:
+        world.endpoint.requests.clear()
         steps = [each["response"] for each in platform.example.get("previous", ())]
         # After a refusal, the step before is repeated.
         all_responses = [*steps, response, *[*steps[-1:], response] * 4]
@@ -295,7 +293,7 @@ def test_documented_response_of_the_api_means_the_token(
     assert renewed.token.access_token == f"{token}2"
 
 
-@pytest.mark.parametrize(("platform", "error"), ERRORS.values(), ids=ERRORS)
+@for_each(("platform", "error"), ERRORS)
 def test_documented_error_is_understood(
     platform: Platform, error: dict[str, Any], responding: Connect
 ) -> None:
