@@ -204,11 +204,13 @@ class Author:
 
     directory: Path
     environment: dict[str, str]
+    forking_python: list[object]
 
     def run(self, *arguments: str | Path, directory: str = "") -> str:
         """Return the output of a Python module; its failure is an AssertionError."""
+        python = self.forking_python if arguments[0] == "keyturn" else [sys.executable]
         done = subprocess.run(
-            [sys.executable, "-m", *arguments],
+            [*map(str, python), "-m", *arguments],
             cwd=self.directory / directory,
             env=self.environment,
             stdin=subprocess.DEVNULL,
@@ -222,7 +224,7 @@ class Author:
 
 
 @pytest.fixture(scope="module")
-def author(tmp_path_factory: pytest.TempPathFactory) -> Author:
+def author(tmp_path_factory: pytest.TempPathFactory, forking_python: list[object]) -> Author:
     """Write, build and install two distributions, with pip and without network."""
     directory = tmp_path_factory.mktemp("author")
     site = directory / "site"
@@ -233,7 +235,7 @@ def author(tmp_path_factory: pytest.TempPathFactory) -> Author:
         "PYTHONPATH": f"{site}:{HIDDEN}",
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
     }
-    author = Author(directory, kept | more)
+    author = Author(directory, kept | more, forking_python)
     author.run("keyturn", "new-provider", "acme-code")
     author.run("keyturn", "new-provider", "acme-data", "--data")
     pip = ("pip", "--quiet", "--disable-pip-version-check")
