@@ -479,11 +479,14 @@ def forking_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[ob
     """
     path = tmp_path_factory.mktemp("forking") / "socket"
     programs = Path(__file__).with_name("forking")
+    # Coverage is measured in what it forks, each time anew.
+    variables = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE")}
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen(100)
         server = subprocess.Popen(
             [sys.executable, programs / "server.py", str(listener.fileno())],
+            env=variables,
             stdin=subprocess.PIPE,
             pass_fds=[listener.fileno()],
             start_new_session=True,

@@ -177,6 +177,8 @@ def become(request: Request, path: list[str]) -> None:
     os.environ.clear()
     os.environ.update(request.environment)
     time.tzset()
+    if "COVERAGE_PROCESS_CONFIG" in os.environ:  # as pytest-cov sets it
+        importlib.import_module("coverage").process_startup()
     sys.stdout.reconfigure(line_buffering=sys.stdout.isatty())  # type: ignore[union-attr]
     extra = os.environ.get("PYTHONPATH")
     sys.path[:] = [*(extra.split(os.pathsep) if extra else ()), *path]
