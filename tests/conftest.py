@@ -103,10 +103,10 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-# Seconds. pytest-timeout's signal ends a test before, unless the interpreter does not see it: it
-# waits in C, or a test takes the exception of the signal for another. To set it takes a thread,
-# whose end is waited for: not for each test.
-HUNG, HUNG_AGAIN = 150, 10
+# Seconds after the test's own timeout, by which pytest-timeout's signal ends a test, unless the
+# interpreter does not see it: it waits in C, or a test takes the signal's exception for another.
+# To set it takes a thread, whose end is waited for: not for each test.
+HUNG, HUNG_AGAIN = 90, 10
 hung_since = -float("inf")
 
 
@@ -117,9 +117,11 @@ def pytest_runtest_protocol(
     """End the process of a test that nothing else ends, with the stack of each thread."""
     global hung_since  # noqa: PLW0603 - a hook has no other place
     stderr = item.config.stash[fault_handler_stderr_fd_key]  # the one that is not captured
-    if time.monotonic() - hung_since > HUNG_AGAIN:
-        hung_since = time.monotonic()
-        faulthandler.dump_traceback_later(HUNG + HUNG_AGAIN, exit=True, file=stderr)
+    mark = item.get_closest_marker("timeout")
+    if mark or time.monotonic() - hung_since > HUNG_AGAIN:
+        hung_since = -float("inf") if mark else time.monotonic()
+        seconds = float(mark.args[0] if mark else item.config.getini("timeout"))
+        faulthandler.dump_traceback_later(seconds + HUNG + HUNG_AGAIN, exit=True, file=stderr)
     try:
         return (yield)
     finally:
