@@ -30,14 +30,14 @@ def test_connection_is_set_up_used_and_removed_at_a_terminal(
     account = emulator.settings("orocommerce")
     with at_terminal("init", "shop", "orocommerce") as terminal:
         terminal.answer("Client ID: ", account["client_id"])
-        terminal.answer("Where it is kept (file, env) [file]: ", "")
+        terminal.answer("(file, env) [file]: ", "")
         terminal.answer("Client secret (hidden): ", account["client_secret"])
         terminal.answer("Application URL: ", account["url"])
         terminal.answer("Another setting [none]: ", "")
         assert terminal.wait() == 0, terminal.shown
     assert account["client_id"] in terminal.shown
     assert account["client_secret"] not in terminal.shown
-    assert "a token is issued" in terminal.shown
+    assert "it expires in 60 min" in terminal.shown
     directory = home / ".config" / "keyturn"
     secret = directory / "secrets" / "shop.client_secret"
     assert secret.read_text() == account["client_secret"]

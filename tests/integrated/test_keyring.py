@@ -67,7 +67,7 @@ def test_secret_is_typed_kept_used_and_deleted(tmp_path: Path, name: str) -> Non
         secret = account["client_secret"]
         with user.at_terminal("init", "shop", "orocommerce") as terminal:
             terminal.answer("Client ID: ", account["client_id"])
-            terminal.answer("Where it is kept (keyring, file, env) [keyring]: ", "")
+            terminal.answer("(keyring, file, env) [keyring]: ", "")
             terminal.answer("Client secret (hidden): ", secret)
             terminal.answer("Application URL: ", account["url"])
             terminal.answer("Another setting [none]: ", "")
@@ -83,7 +83,7 @@ def test_secret_is_typed_kept_used_and_deleted(tmp_path: Path, name: str) -> Non
         assert user.run("token", "shop").strip()
         assert emulator.token_requests("orocommerce") == 2
 
-        assert "is removed" in user.run("connections", "remove", "shop", "--yes")
+        assert "removed connection shop" in user.run("connections", "remove", "shop", "--yes")
         adding = ("connections", "add", "shop", "orocommerce", "--no-check")
         # Its name is free again: nothing of that name is left in the keyring.
         with user.at_terminal(*adding) as terminal:
