@@ -37,7 +37,7 @@ def test_connection_is_set_up_used_and_removed_at_a_terminal(
         assert terminal.wait() == 0, terminal.shown
     assert account["client_id"] in terminal.shown
     assert account["client_secret"] not in terminal.shown
-    assert "it expires in 60 min" in terminal.shown
+    assert "expires in 60 min" in terminal.shown
     directory = home / ".config" / "keyturn"
     secret = directory / "secrets" / "shop.client_secret"
     assert secret.read_text() == account["client_secret"]
