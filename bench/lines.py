@@ -98,7 +98,7 @@ class Row(NamedTuple):
         full: How often it is measured in a full run.
         who: The libraries that are measured; all of them when empty.
         who_quick: The same in a quick run; `who` when empty.
-        floor: Whether the floor is measured in a process of its own too.
+        floor: Whether the floor is measured in its own process too.
         needs: What a library must support: any of `async`, `request` and `disk`, by spaces.
         whole: Whether whole processes are timed, from outside.
         listener: Whether a plugin listens to events.

@@ -129,7 +129,7 @@ def _able(row: Row, libraries: list[Library], *, quick: bool) -> Iterable[Librar
 
 
 def _measure(step: Step, context: Context) -> dict[str, Any] | None:
-    """Return what a process of its own measures."""
+    """Return what its own process measures."""
     module = FLOOR if step.name == FLOOR else step.library.module
     command: list[str | Path] = [step.library.python, "-m", "bench.measure", module, step.row.name]
     command.append(context.address)

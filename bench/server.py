@@ -1,7 +1,7 @@
-"""The token endpoint and API of the bench, in a process of its own.
+"""The token endpoint and API of the bench, in its own process.
 
 `python -m bench.server` prints its port and ends when its standard input does. `PUT /` with a JSON
-object makes a scenario with a path of its own; below it are `…/token`, `…/api`, `…/counts`, and the
+object makes a scenario with its own path; below it are `…/token`, `…/api`, `…/counts`, and the
 discovery document that some libraries demand. A token holds its serial number and its expiry.
 """
 

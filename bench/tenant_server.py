@@ -1,4 +1,4 @@
-"""The token endpoints of very many tenants, over TLS, in a process of their own.
+"""The token endpoints of very many tenants, over TLS, in their own process.
 
 `python -m bench.tenant_server DIRECTORY` writes its certificate to `ca.pem` there, prints its port,
 and ends when its standard input does. It takes every host below `hosts.test`, and needs 0.2 s for a

@@ -32,7 +32,7 @@ MODULES = (
     "keyturn.testing.provider_kit",
     "keyturn.testing.store_kit",
 )
-# Their libraries are installed in environments of their own.
+# Their libraries are installed in their own environments.
 _NOT_INSTALLED = {
     "airbyte",
     "django",

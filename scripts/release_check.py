@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Check what a release publishes: `make release-check` runs this in an environment of its own.
+"""Check what a release publishes: `make release-check` runs this in its own environment.
 
 It builds the sdist, and the wheel from the sdist, into `dist/`; checks their metadata, contents and
 README; installs each into an empty environment and uses it there; compares the version with the

@@ -2,7 +2,7 @@
 """Build the site as it is deployed, with its older versions: `make site` runs this.
 
 The newest release is at the root of build/versions/site, and each minor version before it in a
-directory of its own, such as `0.3/`. The checked-out commit is in `dev/`; before the first release
+its own directory, such as `0.3/`. The checked-out commit is in `dev/`; before the first release
 it is at the root. Each version is built by `make docs` of its own tag. The menu of versions is the
 file `_static/versions.json` of the root, which the pages of all versions read.
 """

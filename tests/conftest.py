@@ -310,7 +310,7 @@ class World:
 
     @staticmethod
     def land() -> None:
-        """Wait until nothing goes on in the background, for ten seconds at most."""
+        """Wait until nothing continues in the background, for ten seconds at most."""
         end = time.monotonic() + 10
         while pool.get().load():
             assert time.monotonic() < end, "a worker is still busy"
@@ -342,7 +342,7 @@ class RawServer:
     """A TCP server on loopback; a function of the test's deals with each connection.
 
     Args:
-        handle: Gets each connection's socket, on a thread of its own; what it raises because the
+        handle: Gets each connection's socket, on its own thread; what it raises because the
             client has gone is ignored.
     """
 
@@ -506,7 +506,7 @@ def with_variables(variables: dict[str, str | None]) -> dict[str, str]:
 def python(
     spawn: Callable[..., subprocess.Popen[str]], forking_python: list[object]
 ) -> Callable[..., subprocess.Popen[str]]:
-    """Give a function that starts Python code in a process of its own, ended with the test.
+    """Give a function that starts Python code in its own process, ended with the test.
 
     It is forked from one that has imported keyturn: `new_python` is where that matters.
     """
@@ -520,7 +520,7 @@ def python(
 
 @pytest.fixture
 def new_python(spawn: Callable[..., subprocess.Popen[str]]) -> Callable[..., subprocess.Popen[str]]:
-    """Give a function that starts Python code in an interpreter of its own, ended with the test."""
+    """Give a function that starts Python code in its own interpreter, ended with the test."""
 
     def start(code: str, *arguments: object, **environment: str | None) -> subprocess.Popen[str]:
         command = [sys.executable, "-c", code, *arguments]
@@ -549,7 +549,7 @@ def run_python(python: Callable[..., subprocess.Popen[str]]) -> Callable[..., st
 
 @pytest.fixture
 def run_new_python(new_python: Callable[..., subprocess.Popen[str]]) -> Callable[..., str]:
-    """Give a function that returns what Python code prints in an interpreter of its own."""
+    """Give a function that returns what Python code prints in its own interpreter."""
     return runner(new_python)
 
 

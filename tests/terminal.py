@@ -21,7 +21,7 @@ _CONTROLLED: Final = (
 
 
 class Terminal:
-    """A command at a terminal of its own; use it in a `with` statement.
+    """A command at its own terminal; use it in a `with` statement.
 
     Args:
         command: The command.

@@ -1,4 +1,4 @@
-"""What a library adds to an API request, against the same headers set by hand."""
+"""What a library adds to an API request, against the same headers set manually."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def api_request(peer: Peer, context: Context, api: Api) -> Figures | None:
-    """Time an API request against the fastest of those that set the headers by hand."""
+    """Time an API request against the fastest of those that set the headers manually."""
     calls = peer.session(context.scenario(), api)
     return None if calls is None else _figures(compare([calls.ours, *calls.floors, *calls.least]))
 

@@ -73,7 +73,7 @@ class Counter:
 
     def _profile(self, frame: FrameType, event: str, _: Any) -> None:
         if not self._installed:
-            sys.setprofile(None)  # a thread that goes on
+            sys.setprofile(None)  # a thread that continues
         name = frame.f_code.co_filename
         if self._counting and event == "call" and name.startswith(self._package):
             self.calls += 1

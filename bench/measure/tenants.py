@@ -61,7 +61,7 @@ def entries(directory: str) -> int:
 
 
 class Watch:
-    """Notes the most threads and descriptors that this process has meanwhile."""
+    """Notes the most threads and descriptors that this process has in the meantime."""
 
     def __init__(self) -> None:
         self.threads = self.descriptors = 0

@@ -54,7 +54,7 @@ class Requests(NamedTuple):
 
     Args:
         ours: With the library's token; any further header is set on the client.
-        floors: With all headers set by hand, in every way that the HTTP client has.
+        floors: With all headers set manually, in every way that the HTTP client has.
         least: With the least that is correct, if that is measured: an origin, a slot, a clock.
     """
 

@@ -98,7 +98,7 @@ class Keyturn(Peer):
         )
 
     def open_tenants(self, number: int) -> keyturn.Connections:
-        """Return connections of so many ids, each with a host of its own."""
+        """Return connections of so many ids, each with its own host."""
         connections = keyturn.Connections(store=_TENANTS)
         for each in range(number):
             form = {"url": f"https://shop-{each}.example", "client_id": f"c-{each}"}

@@ -1,4 +1,4 @@
-"""Turn OAuth 2 client credentials into a valid access token, exactly when one is needed."""
+"""Turn OAuth 2 client credentials into a valid access token, requested only when it is needed."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ __all__ = [
     "testing",
 ]
 
-# `import keyturn` costs next to nothing: each name is imported when it is first used.
+# `import keyturn` is fast, because each name is imported at its first use.
 __getattr__, __dir__ = lazy_names(
     __name__,
     {

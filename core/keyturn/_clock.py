@@ -1,4 +1,4 @@
-"""The clocks that keyturn reads, in one place, so that a test can bring its own."""
+"""The clocks that keyturn reads, in one place, so that a test can replace them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# On Linux, CLOCK_MONOTONIC stands still while the machine is suspended and CLOCK_BOOTTIME does
-# not (clock_gettime(2)); on macOS, CLOCK_MONOTONIC counts that time.
-# Windows has one that counts it (GetTickCount64), and no clock_gettime.
+# On Linux, CLOCK_MONOTONIC stops while the machine is suspended and CLOCK_BOOTTIME does not
+# (clock_gettime(2)); on macOS, CLOCK_MONOTONIC counts that time. Windows has one that counts it
+# (GetTickCount64), and no clock_gettime.
 _read: Any = getattr(clocks, "clock_gettime", None)
 _id = getattr(clocks, "CLOCK_BOOTTIME", getattr(clocks, "CLOCK_MONOTONIC", None))
-# Without a Python frame: every hit reads it.
+# Without a Python frame, because every cache hit reads it.
 _monotonic: Callable[[], float] = functools.partial(_read, _id) if _read else clocks.monotonic
 
 
@@ -26,13 +26,13 @@ class Clock:
     """Two clocks and a way to wait.
 
     Args:
-        time: Returns epoch seconds. Entries of a store carry these, and nothing else goes by them:
-            this clock can be set.
-        monotonic: Returns seconds that never go back and that count suspended time. Within a
-            process, the expiry of a token is kept on this clock alone.
+        time: Returns epoch seconds. Only entries of a store contain these, because this clock can
+            be set.
+        monotonic: Returns seconds that never decrease and that count suspended time. Within a
+            process, only this clock determines the expiry of a token.
         sleep: Waits for a number of seconds.
-        id: Names this clock, so that a reading of `monotonic` in an entry is used by the process
-            that wrote it (and by its forks), and by no other.
+        id: Identifies this clock, so that only the process that wrote an entry (and its forks) uses
+            the reading of `monotonic` in that entry.
     """
 
     time: Callable[[], float] = clocks.time
@@ -53,5 +53,5 @@ def is_time(value: object) -> bool:
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """Return whether a value of JSON is a number; JSON's true and false are none."""
+    """Return whether a JSON value is a number; true and false are not."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)

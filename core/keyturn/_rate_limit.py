@@ -12,12 +12,12 @@ import attrs
 from keyturn._clock import MAX_TIME
 from keyturn._common.names import shown
 
-# The format of an entry; one of another format is a miss.
+# The format of an entry; an entry of another format is a cache miss.
 _VERSION = 2
-# Seconds for which a store has an entry.
+# Seconds for which a store keeps an entry.
 _KEPT_SECONDS = 3600.0
 _MAX_KEPT_SECONDS = 366 * 86_400.0
-# Buckets of an entry; more than that are those of many accounts with refused requests.
+# The most buckets of an entry; only many accounts with refused requests need more.
 _MOST = 256
 _CLOCK_TOLERANCE = 60.0
 _ROUNDING = 1e-3
@@ -28,10 +28,10 @@ _TEXT_REGEX = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)/(s|min|h)(?: burst ([0-
 
 @attrs.frozen(repr=False)
 class RateLimit:
-    """How many token requests a token endpoint's host allows.
+    """The token requests that a token endpoint's host allows.
 
     Args:
-        per_minute: Token requests a minute in the long run.
+        per_minute: Token requests per minute on average.
         burst: Token requests that may be sent at once after a pause.
     """
 
@@ -47,7 +47,7 @@ class RateLimit:
 
 
 def parse_rate_limit(text: str) -> RateLimit | None:
-    """Return the rate limit that a string such as `3/min burst 20` stands for, else None.
+    """Return the rate limit for a string such as `3/min burst 20`, or None.
 
     Args:
         text: A number, then `/s`, `/min` or `/h`; then ` burst ` and an integer, by default 1.
@@ -61,7 +61,7 @@ def parse_rate_limit(text: str) -> RateLimit | None:
 
 
 def rate_limit_problem(rate_limit: RateLimit) -> str | None:
-    """Return what is wrong with the numbers of a rate limit, or None."""
+    """Return the mistake in the numbers of a rate limit, or None."""
     numbers = (rate_limit.per_minute, rate_limit.burst)
     if not all(type(each) in {int, float} and 0 < each < float("inf") for each in numbers):
         return "must have a per_minute and a burst above 0"
@@ -76,27 +76,27 @@ def whole_seconds(seconds: float) -> int:
 
 
 class TokenBucket(NamedTuple):
-    """What is left of a rate limit.
+    """The state of a rate limit.
 
     Args:
-        tokens: Token requests that may still be sent at once; negative when some are waiting.
-        at: When that was so, in epoch seconds.
+        tokens: Token requests that may still be sent at once; negative if some are waiting.
+        at: The time of this state, in epoch seconds.
     """
 
     tokens: float
     at: float
 
 
-# Each bucket of a host by its limit, and by whose requests it counts: an account's, or "" for all.
+# The buckets of a host by limit and account; the account "" counts the requests of all accounts.
 Buckets = dict[tuple[RateLimit, str], TokenBucket]
 
 
 def refill(rate_limit: RateLimit, bucket: TokenBucket | None, now: float) -> TokenBucket:
-    """Return what is left at `now`, with what came back since `bucket.at`.
+    """Return the bucket at `now`, with the tokens gained since `bucket.at`.
 
     Args:
-        rate_limit: What the host allows.
-        bucket: What was left, or None for a full bucket.
+        rate_limit: The limit of the host.
+        bucket: The earlier state, or None for a full bucket.
         now: The time, in epoch seconds.
     """
     tokens, at = bucket or (rate_limit.burst, now)
@@ -110,30 +110,30 @@ def take(rate_limit: RateLimit, current: TokenBucket) -> tuple[TokenBucket, floa
     """Take one token request out of the bucket.
 
     Args:
-        rate_limit: What the host allows.
-        current: What is left now.
+        rate_limit: The limit of the host.
+        current: The current state.
 
     Returns:
-        What is left then, and the seconds to wait before the request is sent. A caller that does
-        not wait keeps the old bucket: nothing was taken then.
+        The new state, and the seconds to wait before the request is sent. A caller that does not
+        wait keeps the old bucket.
     """
     wait = (1 - current.tokens) * 60.0 / rate_limit.per_minute
-    # A caller that waited as long as it was asked to must not be refused for a rounding error.
+    # A rounding error must not refuse a caller that has waited long enough.
     return TokenBucket(current.tokens - 1, current.at), wait if wait > _ROUNDING else 0.0
 
 
 def cool_down(rate_limit: RateLimit, current: TokenBucket, seconds: float) -> TokenBucket:
-    """Return the bucket after the server asked for a pause of `seconds`: then one is left."""
+    """Return the bucket after the server requested a pause; after it, one request is left."""
     after_pause = 1 - seconds * rate_limit.per_minute / 60.0
     return TokenBucket(min(current.tokens, after_pause), current.at)
 
 
 def to_entry(buckets: Buckets, now: float) -> tuple[str, float]:
-    """Return the store's entry, and until when the store is to have it, in epoch seconds.
+    """Return the store's entry, and its expiry in epoch seconds.
 
     Args:
-        buckets: What is left; of too many, the last ones are kept.
-        now: The time; a bucket that is full by then is left out.
+        buckets: The states; if there are too many, the last ones are kept.
+        now: The time; a bucket that is full at this time is omitted.
     """
     rows, until = [], now + _KEPT_SECONDS
     for (limit, account), (tokens, at) in [*buckets.items()][-_MOST:]:
@@ -145,10 +145,10 @@ def to_entry(buckets: Buckets, now: float) -> tuple[str, float]:
 
 
 def from_entry(entry: str) -> Buckets:
-    """Return the buckets of a store's entry; none when it has a format of another version.
+    """Return the buckets of a store's entry; none if its format has another version.
 
     Raises:
-        ValueError: It is no such entry, or a value in it is out of range.
+        ValueError: The entry is invalid, or a value in it is out of range.
     """
     try:
         fields = json.loads(entry)
@@ -157,9 +157,9 @@ def from_entry(entry: str) -> Buckets:
             fields["buckets"] if fields["v"] == _VERSION else ()
         ):
             lowest = -_MAX_WAIT * per_minute / 60.0
-            # JSON's true and false are numbers in Python.
+            # true and false are integers in Python.
             are_numbers = {*map(type, (per_minute, burst, tokens, at))} <= {int, float}
-            # As floats: larger integers would fail where they meet one.
+            # As floats, because larger integers can't be combined with floats.
             is_limit = 0 < float(per_minute) < math.inf and 0 < float(burst) < math.inf
             if not (are_numbers and is_limit and lowest <= tokens <= burst and 0 <= at <= MAX_TIME):
                 raise ValueError  # noqa: TRY301 - as other damage
@@ -169,4 +169,4 @@ def from_entry(entry: str) -> Buckets:
         pass
     else:
         return found
-    raise ValueError("This is no rate limit's entry.")
+    raise ValueError("The entry is not a rate limit.")

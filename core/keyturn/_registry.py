@@ -1,4 +1,4 @@
-"""Many connections in one process, each under an id of the application's own."""
+"""Many connections in one process, each under an id of the application."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ _MAX_ID = 256
 
 @attrs.frozen(eq=False, repr=False)
 class _Row:
-    """One id's connection.
+    """The connection of one id.
 
     Args:
         connection: The connection.
         index: Lists its tokens.
-        specification: What it is made of.
+        specification: Provider, settings and options.
         is_isolated: Whether it shares no token with another id.
-        earlier: The connections that it has replaced, while others hold them.
+        earlier: The connections that it has replaced, as long as others hold them.
     """
 
     connection: Connection
@@ -56,7 +56,7 @@ class _Row:
     earlier: tuple[weakref.ref[Connection], ...] = ()
 
     def replaced_by(self, row: _Row) -> _Row:
-        """Make all that hold this row's connections use another's; return the other with them."""
+        """Let all holders of this row's connections use another row's; return that row."""
         earlier = (*self.earlier, weakref.ref(self.connection))
         held = [found for found in (each() for each in earlier) if found is not None]
         for each in held:
@@ -65,23 +65,22 @@ class _Row:
 
 
 class Connections:
-    """The connections of a platform, by ids of its own, such as keys of its database.
+    """The connections of a platform, by the platform's ids, such as database keys.
 
     Any number of threads and tasks may use it at once. A forked child has the same connections.
 
-    A connection that is replaced stays usable: its holders, and adapters made from it, use
-    its successor from then on. Requests in progress finish with the token that they began with.
+    A replaced connection stays usable. Its holders, and adapters made from it, use its successor
+    from then on. Requests in progress finish with the token that they started with.
 
     Args:
-        store: Where all tokens live: a token store or its URL; by default `$KEYTURN_STORE`, else
-            the memory of this process.
-        policy: What settings may name, and which hosts the connections may reach. The default is
-            strict, as the settings are an end user's.
+        store: The token store for all tokens, or its URL; by default `$KEYTURN_STORE`, else the
+            memory of this process.
+        policy: Restricts the settings, and the hosts that the connections may reach. The default is
+            strict, because end users write the settings.
         on_event: Called with each `keyturn.Event`, unless `open` is given another; see
             `keyturn.connect`.
-        max_requests: How many token requests of this process are in progress at most, whatever
-            connections send them; the others wait. From 1 to 300, each of which takes a thread;
-            256 by default.
+        max_requests: The maximum number of concurrent token requests of this process, for all
+            connections together; the others wait. From 1 to 300, one thread each; 256 by default.
 
     Raises:
         keyturn.errors.ConfigurationError: An argument can't be used.
@@ -116,7 +115,7 @@ class Connections:
         self._on_event = on_event
         self._is_closed = False
         self._rows: dict[str, _Row] = {}
-        # Of all ids with a connection, or a token request of a closed one in progress.
+        # For all ids with a connection, or with a token request in progress of a closed one.
         self._indexes: weakref.WeakValueDictionary[str, TokenIndex] = weakref.WeakValueDictionary()
         self._lock = PerProcess(threading.Lock)
 
@@ -129,23 +128,23 @@ class Connections:
         isolate: bool = False,
         **options: Any,
     ) -> Connection:
-        """Return the connection of an id; nothing is sent yet.
+        """Return the connection of an id; this sends nothing.
 
         It is the same object while provider, settings and options are the same. When they change,
-        it is replaced.
+        keyturn replaces it.
 
         Args:
-            id: The id, of 1 to 256 characters, whatever they are.
+            id: The id, of 1 to 256 arbitrary characters.
             provider: The provider's name, or a provider.
             settings: The provider's settings, as `keyturn.connect` takes them.
             isolate: Whether it shares no token, and no error response, with an equal connection
                 of another id.
-            options: Those of `keyturn.connect`, except `store` and `policy`. `name`, by default
-                the id, is what messages call the connection.
+            options: The options of `keyturn.connect`, except `store` and `policy`. `name` is the
+                connection's name in messages, by default the id.
 
         Raises:
-            keyturn.errors.ConfigurationError: An argument is wrong (all mistakes are named), or
-                the policy forbids a setting. What the id had stays open.
+            keyturn.errors.ConfigurationError: An argument is wrong, or the policy forbids a
+                setting; `problems` lists all mistakes. An earlier connection of the id stays open.
         """
         _check_id(id)
         defaults: dict[str, Any] = {
@@ -175,9 +174,9 @@ class Connections:
     def problems(
         self, provider: str | Provider[Any], settings: Mapping[str, Any] | Settings
     ) -> list[Problem]:
-        """Return every mistake in settings, such as those of a form, and what the policy forbids.
+        """Return every mistake in settings, such as a form's, and every violation of the policy.
 
-        Nothing is sent, and no name is resolved.
+        This sends nothing, and resolves no name.
 
         Args:
             provider: The provider's name, or a provider.
@@ -189,38 +188,38 @@ class Connections:
         return problems_under(self._policy, provider, settings)
 
     def status(self) -> list[ConnectionStatus]:
-        """Return what this process holds of each connection; nothing is sent, no store is read."""
+        """Return the state of each connection in this process; this sends and reads nothing."""
         return [
             status_of(id, row.specification.provider.name, manager_of(row.connection))
             for id, row in self._rows.copy().items()
         ]
 
     def close(self, id: str | None = None) -> None:
-        """Close one connection, or all of them for good; their tokens stay in the store.
+        """Close one connection, or all of them permanently; their tokens stay in the store.
 
         Args:
-            id: The connection's id; one that isn't open is ignored. By default all are closed, and
-                `open` raises `keyturn.errors.ConfigurationError` from then on.
+            id: The connection's id; an id that isn't open is ignored. By default all connections
+                are closed, and `open` raises `keyturn.errors.ConfigurationError` from then on.
         """
         with self._lock.get():
             self._is_closed = self._is_closed or id is None
             ids = [*self._rows] if id is None else [id]
             rows = [self._rows.pop(each) for each in ids if each in self._rows]
         for row in rows:
-            row.connection.close()  # and with it those it has replaced: they have the same manager
+            row.connection.close()  # and those that it has replaced: they have the same manager
 
     async def aclose(self, id: str | None = None) -> None:
-        """Close one connection, or all of them for good; see `close`."""
+        """Close one connection, or all of them permanently; see `close`."""
         self.close(id)
 
     def remove(self, id: str, *, revoke: bool = False) -> None:
         """Close a connection, and remove its tokens and error responses from the store.
 
-        It needs nothing but the id, which may never have been open in this process. A token stays
-        that another id shares. What other processes hold in their memory stays usable there until
-        it expires, and they store tokens again while they have the connection open.
+        It needs only the id, which may never have been open in this process. A token that another
+        id shares stays. Other processes keep their tokens in memory until the tokens expire, and
+        store tokens again while they have the connection open.
 
-        A token request for the id that is in progress, also in another process, is waited for.
+        It waits for a token request for the id that is in progress, also in another process.
 
         Args:
             id: The connection's id.
@@ -229,7 +228,7 @@ class Connections:
 
         Raises:
             keyturn.errors.ConnectionNotFound: `revoke` is given, and the id isn't open.
-            keyturn.errors.ConfigurationError: The provider has no way to revoke a token.
+            keyturn.errors.ConfigurationError: The provider does not support revocation.
             keyturn.errors.KeyturnError: Revoking failed, and nothing was removed; or the store
                 failed.
         """
@@ -267,7 +266,7 @@ class Connections:
         row = self._rows.get(id)
         if row is None:
             raise errors.ConnectionNotFound(
-                f"no connection of the id {str(id)[:_MAX_ID]!r} is open.",
+                f"no connection with the id {str(id)[:_MAX_ID]!r} is open.",
                 hint="Open it with keyturn.Connections.open.",
             )
         return row.connection
@@ -294,7 +293,7 @@ class Connections:
         self.close()
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("Connections can't be copied or pickled: make them in each process.")
+        raise TypeError("Connections can't be copied or pickled: create them in each process.")
 
     def __repr__(self) -> str:
         return f"<Connections: {len(self)} open>"

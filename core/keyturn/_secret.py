@@ -1,4 +1,4 @@
-"""A value that doesn't show itself."""
+"""A string that is never shown."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NoReturn, final
 
 @final
 class Secret:
-    """A secret string that no `repr`, `str`, format, copy of its attributes or pickle shows.
+    """A string that `repr`, `str`, format, pickling and a copy of the attributes do not show.
 
     Args:
         value: The secret.
@@ -46,7 +46,7 @@ class Secret:
         mine = self.__value.encode(errors="surrogatepass")
         return hmac.compare_digest(mine, other.__value.encode(errors="surrogatepass"))
 
-    # A hash would let a weak secret be tested against it.
+    # A guessed secret could be tested against a hash.
     __hash__ = None  # type: ignore[assignment]
 
     def __setattr__(self, *_: object) -> NoReturn:

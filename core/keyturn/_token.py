@@ -1,4 +1,4 @@
-"""The frozen token: the validated response of a token endpoint."""
+"""The token: the validated response of a token endpoint."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ def _read_only(given: Mapping[str, Any]) -> Mapping[str, Any]:
 
 @attrs.frozen(repr=False)
 class Token:
-    """A valid access token, as the token endpoint gave it.
+    """A valid access token from the token endpoint.
 
     `repr`, `str` and pickling don't show the token; only `access_token` does.
 
     Args:
         access_token: The token itself (RFC 6749 section 1.4).
-        token_type: How it is used, as the provider wrote it, such as `Bearer` or `bearer`
-            (RFC 6749 section 7.1: compared without regard to case).
-        expires_at: When it expires, in epoch seconds by this machine's clock.
-        scope: What was granted, space-delimited, or None when neither request nor response has one.
-        extra: The response's other fields, such as `created_at`; never another secret. The largest
-            are left out if all of them have more than 65,536 characters of JSON.
-        issued_at: When its token request was sent, in epoch seconds by this machine's clock.
+        token_type: Its type as the provider wrote it, such as `Bearer` or `bearer` (RFC 6749
+            section 7.1: case-insensitive).
+        expires_at: Its expiry, in epoch seconds by this machine's clock.
+        scope: The granted scope, space-delimited, or None if neither request nor response has one.
+        extra: The response's other fields, such as `created_at`; never another secret. keyturn omits
+            the largest ones if all of them exceed 65,536 characters of JSON.
+        issued_at: The time of its token request, in epoch seconds by this machine's clock.
     """
 
-    # rich and structlog show each field by itself, whatever the class's own `repr`.
+    # rich and structlog show each field, and ignore the class's own `repr`.
     access_token: str = attrs.field(repr=False)
     token_type: str
     expires_at: float
@@ -57,7 +57,7 @@ class Token:
     __deepcopy__ = __copy__
 
     def __getstate__(self) -> NoReturn:
-        raise TypeError("A Token can't be pickled: let each process use a connection of its own.")
+        raise TypeError("A Token can't be pickled: use a separate connection in each process.")
 
     def __reduce__(self) -> NoReturn:
         self.__getstate__()

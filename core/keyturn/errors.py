@@ -1,7 +1,7 @@
-"""The errors that keyturn raises, and no others.
+"""The errors of keyturn; it raises no others.
 
-Each says what failed, for which connection, and what to do next. None carries a secret: what a
-server or a plugin says has been redacted before. Control characters are escaped.
+Each says what failed, for which connection, and what to do next. None contains a secret: keyturn
+redacts messages of servers and plugins. Control characters are escaped.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ class Problem:
     """One mistake in settings, options or a configuration file; its `str` is "path: message".
 
     Args:
-        path: Where the mistake is, such as `client_secret` or `connections.shop.timeout`; empty
-            when it is in no single place.
-        message: What is wrong there, such as "must not be empty". It holds no secret.
+        path: The location of the mistake, such as `client_secret` or `connections.shop.timeout`;
+            empty if it has no single location.
+        message: The mistake, such as "must not be empty". It contains no secret.
     """
 
     path: str = attrs.field(converter=escaped)
@@ -40,7 +40,7 @@ class KeyturnError(Exception):
 
     Args:
         message: What failed, as a sentence.
-        connection: The name of the connection, when there is one.
+        connection: The name of the connection, or None.
         hint: What to do next, as a sentence.
     """
 
@@ -65,12 +65,12 @@ def _new(cls: type[KeyturnError], *args: Any) -> KeyturnError:
 
 
 class ConfigurationError(KeyturnError):
-    """Settings, an option, a configuration file or a plugin choice can't be used as given.
+    """Settings, an option, a configuration file or a plugin can't be used.
 
     Args:
         message: What failed, as a sentence.
         problems: Every mistake found.
-        connection: The name of the connection, when there is one.
+        connection: The name of the connection, or None.
         hint: What to do next, as a sentence.
     """
 
@@ -90,11 +90,11 @@ class ConfigurationError(KeyturnError):
 
 
 class ProviderNotFound(ConfigurationError):
-    """No installed distribution registers a provider of that name."""
+    """No installed distribution registers a provider with that name."""
 
 
 class ProviderConflict(ConfigurationError):
-    """Two installed distributions register a provider of the same name."""
+    """Two installed distributions register a provider with the same name."""
 
 
 class ProviderLoadError(ConfigurationError):
@@ -102,7 +102,7 @@ class ProviderLoadError(ConfigurationError):
 
 
 class ConnectionNotFound(ConfigurationError, KeyError):
-    """`keyturn.Connections` has no open connection of that id."""
+    """`keyturn.Connections` has no open connection with that id."""
 
 
 class TokenRequestRefused(KeyturnError):
@@ -110,10 +110,9 @@ class TokenRequestRefused(KeyturnError):
 
     Args:
         message: What failed, as a sentence.
-        error: The OAuth error code; empty when the response has none, or when it may quote a
-            secret.
+        error: The OAuth error code; empty if the response has none, or if it may contain a secret.
         status: The HTTP status of the response.
-        connection: The name of the connection, when there is one.
+        connection: The name of the connection, or None.
         hint: What to do next, as a sentence.
     """
 
@@ -140,12 +139,12 @@ class InvalidScope(TokenRequestRefused):
 
 
 class RateLimited(KeyturnError):
-    """The token endpoint's rate limit is reached: the server says so, or the declared limit does.
+    """The rate limit of the token endpoint is reached: the server's limit or the declared one.
 
     Args:
         message: What failed, as a sentence.
         retry_after: Seconds after which a token request may succeed.
-        connection: The name of the connection, when there is one.
+        connection: The name of the connection, or None.
         hint: What to do next, as a sentence.
     """
 
@@ -162,13 +161,14 @@ class RateLimited(KeyturnError):
 
 
 class EndpointUnavailable(KeyturnError):
-    """The token endpoint can't be reached, is too slow, or reports a failure of its own.
+    """The token endpoint can't be reached, is too slow, or reports a server failure.
 
     Args:
         message: What failed, as a sentence.
-        transient: Whether it may pass by itself. keyturn does not retry what does not, such as a
-            certificate that is not trusted, or a proxy that refuses its credentials.
-        connection: The name of the connection, when there is one.
+        transient: Whether a retry may succeed. It is false for causes that a person must fix, such
+            as an untrusted certificate, or a proxy that refuses its credentials. keyturn does not
+            retry these.
+        connection: The name of the connection, or None.
         hint: What to do next, as a sentence.
     """
 
@@ -185,8 +185,8 @@ class EndpointUnavailable(KeyturnError):
 
 
 class InvalidTokenResponse(KeyturnError):
-    """The token endpoint responded, but the response holds no token that can be used."""
+    """The token endpoint responded, but the response contains no usable token."""
 
 
 class ForeignOrigin(KeyturnError):
-    """A request goes to an origin that is not one of the connection's API origins."""
+    """A request's URL is not at the API origin of the connection."""

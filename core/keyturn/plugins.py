@@ -1,4 +1,4 @@
-"""What plugin authors import: providers, their settings, and the hooks."""
+"""The names for plugin authors: providers, their settings, and the hooks."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ __all__ = [
     "url_problem",
 ]
 
-# Few providers need them, and some take as long to import as Python to start.
+# Only providers as data need them, and their import takes as long as the start of Python.
 _LAZY = {
     "CertificateSettings": "keyturn._providers.key_settings",
     "DescriptionSettings": "keyturn._providers.description_settings",

@@ -164,7 +164,7 @@ def test_rows_of_a_later_run_replace_those_before(
 
 
 def test_the_page_in_the_repository_is_that_of_its_results() -> None:
-    """A figure edited by hand, or left from an older run, would pass for a measured one."""
+    """A figure edited manually, or left from an older run, would pass for a measured one."""
     machine, measured = page.read()
 
     assert page.PAGE.read_text(encoding="utf-8") == page.page(machine, measured)

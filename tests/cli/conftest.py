@@ -99,7 +99,7 @@ def keyturn(capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
 def start(
     spawn: Callable[..., subprocess.Popen[str]], forking_python: list[object]
 ) -> Callable[..., subprocess.Popen[str]]:
-    """Give a function that starts a command in a process of its own, ended with the test."""
+    """Give a function that starts a command in its own process, ended with the test."""
 
     def start_process(*arguments: str, **options: Any) -> subprocess.Popen[str]:
         return spawn([*forking_python, "-m", "keyturn", *arguments], **options)

@@ -104,7 +104,7 @@ def added(path: Path, name: str) -> dict[str, Any]:
 def test_init_asks_and_keeps_the_secret_in_the_keyring(
     at_terminal: Type, keyturn: Keyturn, keyring: Keyring, emulator: Emulator, path: Path
 ) -> None:
-    """A new user would have to write TOML by hand, and the secret would stand in it."""
+    """A new user would have to write TOML manually, and the secret would stand in it."""
     account = emulator.settings("orocommerce")
     lines = ["orocomerce", "orocommerce", "", "", account["client_id"], "keyring", account["url"]]
     options = ["bodyformat", "body_format", "form", "none"]
@@ -335,7 +335,7 @@ def test_what_cannot_be_added_is_reported(
 def test_mistake_elsewhere_in_the_file_is_not_asked_for(
     at_terminal: Type, keyring: Keyring, path: Path
 ) -> None:
-    """The user would be asked for ever."""
+    """The user would be asked forever."""
     path.parent.mkdir(parents=True)
     path.write_text("stoer = 'x'\n")
     lines = ["cid", "keyring", "https://shop.example", "none"]
@@ -350,7 +350,7 @@ def test_mistake_elsewhere_in_the_file_is_not_asked_for(
 def test_init_needs_a_terminal_and_a_file(
     keyturn: Keyturn, at_terminal: Type, home: Path, monkeypatch: Any
 ) -> None:
-    """A script would wait for ever; a user without a home would see a defect."""
+    """A script would wait forever; a user without a home would see a defect."""
     assert "connections add NAME PROVIDER" in keyturn("init").err
 
     new = home / "new.toml"

@@ -247,7 +247,7 @@ def author(tmp_path_factory: pytest.TempPathFactory, forking_python: list[object
 
 
 def test_providers_are_listed(author: Author) -> None:
-    """The author would look for a mistake of their own."""
+    """The author would look for their own mistake."""
     listed = json.loads(author.run("keyturn", "providers", "--format", "json"))
 
     assert [row for row in listed if row["distribution"] != "keyturn"] == [

@@ -35,7 +35,7 @@ def refused(monkeypatch: pytest.MonkeyPatch, keyturn: Keyturn) -> Keyturn:
 def test_current_token_is_replaced_and_an_older_one_is_not(
     emulator: Emulator, keyturn: Keyturn, refused: Keyturn
 ) -> None:
-    """Each script that meets one revocation would cause a token request of its own."""
+    """Each script that meets one revocation would cause its own token request."""
     first = keyturn("token", "shop").out
     emulator.revoke_tokens("orocommerce")
 

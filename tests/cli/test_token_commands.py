@@ -180,7 +180,7 @@ def test_credential_helper_is_in_bazels_form(
 def test_credential_helper_serves_only_the_origin_of_the_api(
     credential_helper: Keyturn, uri: str
 ) -> None:
-    """The author of a build file could have the token sent to a host of theirs."""
+    """The author of a build file could have the token sent to their host."""
     result = credential_helper(json.dumps({"uri": uri}))
 
     assert (result.code, result.out) == (2, "")

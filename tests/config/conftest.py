@@ -1,4 +1,4 @@
-"""What the tests of the configuration share: a user of their own, and a way to write files."""
+"""What the tests of the configuration share: their own user, and a way to write files."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def problems(name: str, path: Path | None = None) -> tuple[str, ...]:
 def test_variable_overrides_one_setting(
     write: Callable[..., Path], override: Callable[..., None]
 ) -> None:
-    """A deployment changes one setting without a file of its own."""
+    """A deployment changes one setting without its own file."""
     override(
         "NORCE_STAGE",
         CLIENT_ID="from-the-environment",

@@ -141,7 +141,7 @@ def test_missing_and_unreadable_files_are_errors(tmp_path: Path) -> None:
 
 
 def test_file_that_is_no_regular_one_is_refused(tmp_path: Path) -> None:
-    """A FIFO that no process writes to would keep the application waiting for ever."""
+    """A FIFO that no process writes to would keep the application waiting forever."""
     pipe = tmp_path / "keyturn.toml"
     os.mkfifo(pipe)
 
@@ -341,8 +341,9 @@ def test_written_secret_needs_a_file_that_only_its_owner_can_open(
     """Every user of the host could read the secret."""
     assert problems("norce-stage", write(NORCE, mode)) == (
         (
-            "connections.norce-stage.client_secret: a secret may be written out only in a file "
-            'that is yours and closed to others (chmod 600); or refer to it, as in { env = "NAME" }'
+            "connections.norce-stage.client_secret: a plain secret is allowed only in a file that "
+            "belongs to you and that others can't read (chmod 600); or use a reference, such as { "
+            'env = "NAME" }'
         ),
     )
 

@@ -199,7 +199,7 @@ def test_rotated_secret_needs_no_restart(write: Callable[..., Path], home: Path)
         ('{ command = ["/no/such"] }', "/no/such can't be used: No such file"),
         (
             '{ command = ["printf", "\\\\377"] }',
-            "printf can't be used: what it prints is not UTF-8",
+            "printf can't be used: its output is not UTF-8",
         ),
         ('{ command = ["sleep", "60"] }', "the command sleep took longer than 0.2 s"),
         ("{ vault = 3 }", "no secret source is named 'vault'"),
@@ -290,7 +290,7 @@ def test_any_content_of_a_file_raises_our_error_and_shows_no_value(
     table: dict[str, str],
     real: bool,
 ) -> None:
-    """Users write the file by hand: a value of any type can be anywhere, and be a secret."""
+    """Users write the file manually: a value of any type can be anywhere, and be a secret."""
     if real:
         table["provider"] = '"orocommerce"'
     elif "provider" in table:

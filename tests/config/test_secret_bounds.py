@@ -196,7 +196,7 @@ def test_command_that_is_late_is_ended(
     *,
     has_terminal: bool,
 ) -> None:
-    """Each attempt would leave processes behind; a session of its own locks a password manager."""
+    """Each attempt would leave processes behind; its own session locks a password manager."""
 
     def isatty(_: int) -> bool:
         return has_terminal

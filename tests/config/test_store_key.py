@@ -31,7 +31,7 @@ def emulator() -> Iterator[Emulator]:
 
 @pytest.fixture
 def account(emulator: Emulator, tmp_path: Path) -> str:
-    """Give the table of a connection to the emulator, with a store of its own."""
+    """Give the table of a connection to the emulator, with its own store."""
     settings = emulator.settings("orocommerce") | {
         "provider": "orocommerce",
         "store": f"disk://{tmp_path}/tokens",
@@ -138,7 +138,7 @@ def test_key_in_a_file_that_others_can_read_is_rejected(
     """Every user who can read the file could read the tokens."""
     found = problems(write(f"store_key = '{KEY}'\n{account}", mode=0o644))
 
-    assert any(p.startswith("store_key: a secret may be written out only in") for p in found)
+    assert any(p.startswith("store_key: a plain secret is allowed only in") for p in found)
 
 
 def test_check_finds_problems_without_resolving(write: Callable[..., Path], account: str) -> None:

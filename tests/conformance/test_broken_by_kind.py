@@ -199,7 +199,7 @@ def test_imports_are_watched(tmp_path: Path) -> None:
 
 
 class Waits(BASE.Acme):
-    """Waits for ever."""
+    """Waits forever."""
 
     event = threading.Event()
 

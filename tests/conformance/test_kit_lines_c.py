@@ -55,7 +55,7 @@ class Counts(keyturn.plugins.DynamicValue):
         self._counter, self._is_input, self._settings = itertools.count(), is_input, settings
 
     def value(self, now: float) -> str:
-        """Return what no other call returns, by a way of its own."""
+        """Return what no other call returns, in its own way."""
         return f"{now}-{ssl.RAND_bytes(8).hex()}"
 
     def inputs(self) -> tuple[str | keyturn.Secret, ...]:

@@ -261,7 +261,7 @@ def test_wrong_settings_of_a_check_are_reported() -> None:
 
 
 def test_context_that_changes_the_request_is_reported() -> None:
-    """Each application would need a token of its own, without a visible reason."""
+    """Each application would need its own token, without a visible reason."""
     parameters = {"application": "{application}"}
     settings = {"application": {"title": "Application", "optional": True}}
     provider = provider_from_data(parameters=parameters, settings=settings)

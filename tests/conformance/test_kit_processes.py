@@ -65,7 +65,7 @@ def test_import_that_connects_is_reported() -> None:
 
 
 class Waits(Acme):
-    """Waits for ever in its token request."""
+    """Waits forever in its token request."""
 
     event = threading.Event()
 

@@ -370,9 +370,9 @@ def test_transcript_has_each_step_and_no_secret(platform: Platform) -> None:
         hit = connection.explain()
 
     assert f"> POST {platform.url}/login" in cold
-    assert "step previous: keyturn requests its token." in cold
+    assert "step previous: keyturn requests a token." in cold
     assert "step previous, fingerprint " in hit
-    assert "nothing is sent" in hit
+    assert "keyturn sends no request" in hit
     assert not any(word in cold + hit for word in ("made-up-session", "made-up-token", SECRET))
 
 
@@ -612,7 +612,7 @@ def test_transcript_says_that_a_step_sends_nothing(platform: Platform) -> None:
         connection.invalidate(connection.token())
         shown = connection.explain()
 
-    assert "step previous: nothing is sent." in shown
+    assert "step previous: keyturn sends no request." in shown
     assert platform.paths == ["/login", "/token", "/token"]
 
 
@@ -661,7 +661,7 @@ def test_transcript_hides_what_a_response_gives_for_api_requests(platform: Platf
 
 
 def test_step_that_sends_no_scope_is_not_keyed_by_it(platform: Platform) -> None:
-    """Each scope would cost a login of its own."""
+    """Each scope would cost its own login."""
     store = keyturn.stores.from_url("memory://")
     data = description(platform)
     data["previous"] = {**data["previous"], "scope_name": ""}

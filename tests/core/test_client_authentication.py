@@ -33,7 +33,7 @@ RENAMED = {"client_id_name": "X-App-Id", "client_secret_name": "X-App-Key"}
 
 
 def basic(text: str) -> dict[str, str]:
-    """Return the header of HTTP Basic for credentials encoded by hand."""
+    """Return the header of HTTP Basic for credentials encoded manually."""
     return {"Authorization": f"Basic {base64.b64encode(text.encode()).decode()}"}
 
 
@@ -233,7 +233,7 @@ DATA_OF_ASSERTIONS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, An
 def test_claims_are_the_platforms(
     platform: Platform, data: dict[str, Any], kept: dict[str, Any], changed: dict[str, Any]
 ) -> None:
-    """Platforms require claims of their own; a secret one must arrive unchanged."""
+    """Platforms require their own claims; a secret one must arrive unchanged."""
     settings = {
         "tenant": {"kind": "label", "title": "Tenant", "default": "t"},
         "user": {"title": "User", "optional": True},
@@ -428,7 +428,7 @@ def test_each_sending_has_an_assertion_of_its_own(
 
 
 def test_fingerprint_follows_the_key_and_not_the_jti(platform: Platform) -> None:
-    """A new key would get the old one's tokens, or each request would need a token of its own."""
+    """A new key would get the old one's tokens, or each request would need its own token."""
 
     def fingerprint(data: dict[str, Any] | None = None, **settings: Any) -> str:
         connection = platform(JWT | (data or {}), **{"private_key": KEY} | settings)

@@ -107,7 +107,7 @@ with keyturn.testing.Emulator() as emulator:
 
 
 def test_connections_first_made_in_threads_share_the_memory(run_python: Callable[..., str]) -> None:
-    """Each thread of a server would have a store of its own, hence a token of its own."""
+    """Each thread of a server would have its own store, hence its own token."""
     assert run_python(CROWD) == "1"
 
 
@@ -290,7 +290,7 @@ def test_mapping_reaches_no_option_and_no_reference() -> None:
 
 def test_setting_beside_settings_is_refused() -> None:
     """One of the two values would be ignored."""
-    beside = "is not an option, and settings are given as one value already."
+    beside = "is not an option, and settings are already given as one value."
     assert mistakes(lambda: keyturn.connect(Region(), ROW, client_id="x", timeuot=3, xyz=1)) == [
         f"client_id: {beside}",
         f"timeuot: {beside} Did you mean timeout?",

@@ -116,7 +116,7 @@ def test_failing_renewal_of_a_valid_token_is_logged_and_tried_again_later(
 
     assert connection.token() is first
     world.land()
-    assert "shop: the renewal ahead of time failed" in caplog.text
+    assert "shop: the renewal before expiry failed" in caplog.text
     for _ in range(5):
         assert connection.token() is first
         world.land()
@@ -129,7 +129,7 @@ def test_failing_renewal_of_a_valid_token_is_logged_and_tried_again_later(
 
 
 def test_failing_renewal_of_an_expired_token_is_raised(world: World) -> None:
-    """A caller would get an expired token, or wait for ever."""
+    """A caller would get an expired token, or wait forever."""
     connection = world.connect(name="shop")
     connection.token()
     world.clock.advance(EXPIRED)
@@ -185,7 +185,7 @@ def test_token_that_has_expired_already_is_refused(world: World) -> None:
 
 
 def test_connections_with_the_same_settings_share_a_token(world: World) -> None:
-    """Each object would send a token request of its own."""
+    """Each object would send its own token request."""
     tokens = {world.connect(name=str(number)).token() for number in range(10)}
 
     assert len(tokens) == 1
@@ -305,7 +305,7 @@ def test_refused_token_of_another_connection_is_never_given_back(world: World) -
 
 
 def test_closed_connection_does_nothing(world: World) -> None:
-    """A connection that was let go of would go on sending token requests."""
+    """A connection that was let go of would continue sending token requests."""
     connection = world.connect()
     connection.close()
     uses = (connection.token, connection.revoke, connection.explain, connection.forget)

@@ -153,7 +153,7 @@ def test_tasks_get_what_threads_get(world: World) -> None:
 
 
 def test_system_clock_is_used_by_default(world: World) -> None:
-    """A connection without a clock of its own would not work."""
+    """A connection without its own clock would not work."""
     connection = make_connection(
         Specification(world.plain(), world.connect().settings),
         MemoryStore(),

@@ -87,7 +87,7 @@ def late(messages: dict[str, str], seconds: float) -> list[str]:
 def test_total_deadline_holds(
     transport: Transport, serve: Serve, deadline_errors: DeadlineErrors
 ) -> None:
-    """A server that sends a byte now and then would hold a caller for ever."""
+    """A server that slowly sends single bytes would block a caller forever."""
     urls = {name: serve(behaviour).url for name, behaviour in SLOW.items()}
     messages = deadline_errors(transport, urls, 0.3)
 
@@ -106,7 +106,7 @@ def test_deadline_holds_though_the_connections_clock_stands_still(
 
 
 def test_deadline_holds_while_sending(transport: Transport, serve: Serve) -> None:
-    """A server that does not read a large request would hold a caller for ever."""
+    """A server that does not read a large request would block a caller forever."""
     request = keyturn.plugins.TokenRequest("acme", serve(silent).url, (("a", "x" * LARGE),))
 
     with pytest.raises(errors.EndpointUnavailable, match=r"did not respond within 0\.3 s"):
@@ -206,7 +206,7 @@ def over_tls(server: RawServer) -> str:
 def test_deadline_holds_in_the_handshake(
     trusting: Transport, serve: Serve, failed_request: FailedRequest, behaviour: Behaviour
 ) -> None:
-    """A server that accepts a connection and then stalls would hold a caller for ever."""
+    """A server that accepts a connection and then stalls would block a caller forever."""
     error = failed_request(trusting, over_tls(serve(behaviour)), seconds=0.3)
 
     assert "did not respond within 0.3 s" in str(error)
@@ -219,7 +219,7 @@ def test_deadline_holds_within_tls(
     server_context: ssl.SSLContext,
     secured: Secured,
 ) -> None:
-    """A server that sends a byte now and then would hold a caller for ever."""
+    """A server that slowly sends single bytes would block a caller forever."""
     urls = {name: over_tls(serve(secured(server_context, each))) for name, each in SLOW.items()}
     messages = deadline_errors(trusting, urls, 0.5)
 
@@ -267,7 +267,7 @@ def test_deadline_holds_at_the_proxy(
     scheme: str,
     secured: Secured,
 ) -> None:
-    """A proxy that stalls would hold a caller for ever."""
+    """A proxy that stalls would block a caller forever."""
     proxy = serve(secured(server_context, behaviour) if scheme == "https" else behaviour)
     use_proxy(proxy, scheme)
 
@@ -284,7 +284,7 @@ def test_deadline_holds_through_a_proxy(
     secured: Secured,
     tunnel: Behaviour,
 ) -> None:
-    """A server behind a proxy that sends a byte now and then would hold a caller for ever."""
+    """A server behind a proxy that slowly sends single bytes would block a caller forever."""
     use_proxy(serve(tunnel))
     urls = {name: over_tls(serve(secured(server_context, each))) for name, each in SLOW.items()}
     messages = deadline_errors(trusting, urls, 0.5)

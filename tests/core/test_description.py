@@ -537,7 +537,7 @@ def test_what_is_no_table_is_refused(description: Any, words: str) -> None:
 
 
 def test_file_describes_a_provider(tmp_path: Path) -> None:
-    """A provider without code would need a package of its own."""
+    """A provider without code would need its own package."""
     path = tmp_path / "acme.toml"
     path.write_text('title = "Ácme"\ntoken_url = "https://acme.example/token"', encoding="utf-8")
     provider = keyturn.plugins.provider_from_file(path)

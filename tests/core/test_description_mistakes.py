@@ -467,7 +467,7 @@ def test_file_that_is_no_toml_is_reported_with_the_line(
 
 
 def test_code_that_resembles_none_of_oauth_is_left_as_it_is() -> None:
-    """A platform could have no code of its own, or get a suggestion that means something else."""
+    """A platform's own code would be refused, or get a suggestion with another meaning."""
     codes = {"E1": "zzzzz"}
     provider = keyturn.plugins.provider_from_data(
         {"name": "acme", "token_url": "https://acme.example/token", "error_codes": codes}
@@ -556,7 +556,7 @@ def test_what_only_resembles_a_mistake_is_right(text: str) -> None:
         ("bse.toml", "Did you mean base.toml?"),
         ("base.yaml", "Did you mean base.toml?"),
         ("./base", "Did you mean ./base.toml?"),
-        ("https://acme.example/base.toml", "must be a file of this machine"),
+        ("https://acme.example/base.toml", "must be a local file"),
         ("none/base.toml", "can't be read"),
     ],
 )

@@ -110,11 +110,17 @@ PERMANENT: list[Row] = [
     (403, {"error": "invalid_client"}, JSON, errors.InvalidClient, CREDENTIALS),
     (404, {"error": "not_found"}, JSON, errors.TokenRequestRefused, f"at {URL}: check token_url"),
     (404, b"<html>", HTML, errors.TokenRequestRefused, f"at {URL}: check token_url"),
-    (405, b"", HTML, errors.TokenRequestRefused, f"{URL} does not take this method"),
+    (405, b"", HTML, errors.TokenRequestRefused, f"{URL} does not accept this method"),
     (407, b"", HTML, errors.TokenRequestRefused, "HTTPS_PROXY"),
     (410, b"", HTML, errors.TokenRequestRefused, f"at {URL}"),
     (415, b"", HTML, errors.TokenRequestRefused, "body_format"),
-    (406, b"", HTML, errors.TokenRequestRefused, f"{URL} does not send what was accepted"),
+    (
+        406,
+        b"",
+        HTML,
+        errors.TokenRequestRefused,
+        f"{URL} does not support the accepted content type",
+    ),
     (413, b"", HTML, errors.TokenRequestRefused, f"too large for {URL}"),
     (414, b"", HTML, errors.TokenRequestRefused, "check body_format"),
     (421, b"", HTML, errors.TokenRequestRefused, f"not responsible for {URL}"),
@@ -122,7 +128,13 @@ PERMANENT: list[Row] = [
     (451, b"", HTML, errors.TokenRequestRefused, f"{URL} denies access for legal reasons"),
     (400, b"", HTML, errors.TokenRequestRefused, f"Check token_url ({URL})"),
     (418, b"", HTML, errors.TokenRequestRefused, f"Check token_url ({URL})"),
-    (400, {"error": "own_code"}, JSON, errors.TokenRequestRefused, "permitted to request"),
+    (
+        400,
+        {"error": "own_code"},
+        JSON,
+        errors.TokenRequestRefused,
+        "the permissions of this client",
+    ),
 ]
 
 

@@ -123,7 +123,9 @@ def test_error_of_the_negative_cache_is_the_same_error(
 
     assert type(cached) is kind
     assert (cached.message, cached.error, cached.status) == ("no.", "x", 400)
-    assert cached.hint == ("Fix it. (This response was cached; keyturn asks again in 20 s.)")
+    assert cached.hint == (
+        "Fix it. (This is a cached response; keyturn sends the request again in 20 s.)"
+    )
 
 
 @pytest.mark.parametrize("now", [1000.0, 1029.5])

@@ -277,7 +277,9 @@ def test_log_says_where_a_token_comes_from_and_when_it_is_renewed(
     messages(caplog, logging.DEBUG)
     connection = connect(world, lambda _: None)
     connection.token()
-    assert messages(caplog, logging.DEBUG) == ["shop: the token is in the token store MemoryStore"]
+    assert messages(caplog, logging.DEBUG) == [
+        "shop: using the token from the token store MemoryStore"
+    ]
 
     world.clock.advance(3400)
     world.endpoint.refuse()
@@ -290,7 +292,7 @@ def test_log_says_where_a_token_comes_from_and_when_it_is_renewed(
     connection.invalidate(connection.token())
     with pytest.raises(errors.InvalidClient):
         connection.token()
-    assert messages(caplog, logging.DEBUG) == ["shop: an error response is cached"]
+    assert messages(caplog, logging.DEBUG) == ["shop: using a cached error response"]
 
 
 def test_log_escapes_control_characters(world: World, caplog: pytest.LogCaptureFixture) -> None:

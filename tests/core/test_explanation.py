@@ -124,8 +124,8 @@ def test_nothing_is_sent_while_the_store_holds_a_token() -> None:
     connection = connect("orocommerce", transport, new_store())
     connection.token()
     shown = connection.explain()
-    assert "nothing is sent: the MemoryStore has a token for this fingerprint" in shown
-    assert "it is renewed ahead of its expiry in" in shown
+    assert "keyturn sends no request: the MemoryStore has a token for this fingerprint" in shown
+    assert "it is renewed before its expiry, in" in shown
     assert transport.sent == 1
 
 
@@ -144,7 +144,7 @@ def test_cached_error_response_is_shown_without_a_response() -> None:
     connect("orocommerce", transport, store).explain()
     shown = connect("orocommerce", transport, store).explain()
 
-    assert "nothing was sent" in shown
+    assert "no request was sent" in shown
     assert "response:" not in shown
     assert "InvalidClient" in shown
     assert transport.sent == 1
@@ -160,7 +160,7 @@ def test_cached_error_response_is_shown_without_a_response() -> None:
 def test_token_is_hidden_wherever_it_stands(
     platform: Any, world: Any, data: dict[str, Any], body: str
 ) -> None:
-    """A platform with a response of its own shape would have its tokens in support tickets."""
+    """A platform with its own response shape would have its tokens in support tickets."""
     content_type = TEXT if body == TOKEN else JSON
     world.endpoint.responses.append(
         keyturn.plugins.Response(200, content_type, body.encode(), world.clock.now)

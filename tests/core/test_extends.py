@@ -123,7 +123,7 @@ def test_extended_description_may_extend_another(write: Write) -> None:
 
 
 def test_data_extend_a_file_by_its_absolute_path(write: Write) -> None:
-    """Data would be read relative to whatever directory the process happens to be in."""
+    """Data would be read relative to the current working directory."""
     base = write(base=BASE.replace('"live"', '"{mode}"'))
     data = {"name": "acme", "extends": str(base)}
 
@@ -146,7 +146,7 @@ MISTAKES = [
 
 @pytest.mark.parametrize(("given", "mistake"), MISTAKES)
 def test_what_can_not_be_extended_is_reported(write: Write, given: str, mistake: str) -> None:
-    """Its author would get an error of Python's, or wait for ever."""
+    """Its author would get an error of Python's, or wait forever."""
     path = write(
         broken="\na = x", loop='extends = "acme.toml"', base=BASE, acme=f"extends = {given}"
     )
@@ -191,7 +191,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.mark.usefixtures("package")
 def test_one_distribution_has_many_descriptions() -> None:
-    """Each platform of a vendor would need a distribution of its own."""
+    """Each platform of a vendor would need its own distribution."""
     one, two = keyturn.provider("kt-one"), keyturn.provider("kt-two")
 
     assert ((one.name, one.title), (two.name, two.title)) == (("kt-one", "Acme"), ("kt-two", "Two"))

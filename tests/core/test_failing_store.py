@@ -248,7 +248,7 @@ def test_locks_exclude_threads_without_the_store(present: World) -> None:
 
 
 def test_store_that_is_well_again_knows_what_was_spent(present: World) -> None:
-    """After an outage the requests sent meanwhile, here and elsewhere, would be sent once more."""
+    """After an outage, requests that were sent during the outage would be sent once more."""
     provider = present.changed(rate_limit=RateLimit(per_minute=3, burst=5))
     store = BrokenStore(lambda: present.clock.now, set())
     other = present.connect(provider, store=store, client_id="other")
@@ -257,7 +257,7 @@ def test_store_that_is_well_again_knows_what_was_spent(present: World) -> None:
         present.connect(provider, store=store, client_id=str(number)).token()
     store.broken = set()
     other.token()
-    # Another process has no memory of its own.
+    # Another process does not share the memory.
     elsewhere = _copy(store, present)
     present.connect(provider, store=elsewhere, client_id="elsewhere").token()
     with pytest.raises(errors.RateLimited):

@@ -66,7 +66,7 @@ def test_processes_share_a_token_without_any_setting(
     token_response: bytes,
     tmp_path: Path,
 ) -> None:
-    """Each user account or host would send a token request of its own."""
+    """Each user account or host would send its own token request."""
     server = serve(token_response)
     for home in ("one", "other"):
         (tmp_path / home).mkdir()
@@ -114,7 +114,7 @@ def test_key_that_another_host_replaced_is_used_from_the_next_request_on(world: 
 
 
 def test_key_that_changes_at_each_look_ends_in_a_token(world: World) -> None:
-    """A hostile store would keep a caller for ever."""
+    """A hostile store would keep a caller forever."""
 
     class Changing(MemoryStore):
         number = 0
@@ -154,7 +154,7 @@ def test_host_with_other_store_keys_overwrites_nothing(
 
     assert connection.token().access_token == "token-1"
     assert world.store.read(ENTRY) == sealed
-    assert "list the store_key of the other hosts too" in caplog.text
+    assert "Add the store_key of the other hosts" in caplog.text
     assert fingerprint(world, right) == before
 
 
@@ -168,7 +168,7 @@ def test_host_without_a_store_key_overwrites_nothing(
 
     assert world.connect(name="bare").token().access_token == "token-1"
     assert world.store.read(ENTRY) == sealed
-    assert "list the store_key of the other hosts too" in caplog.text
+    assert "Add the store_key of the other hosts" in caplog.text
     assert fingerprint(world, right) == before
 
 
@@ -192,7 +192,7 @@ DAMAGED = ["", "null", "[]", '{"v": 1}', '{"v": 1, "key": 7}', '{"v": 1, "key": 
 def test_damaged_entry_is_replaced(
     world: World, caplog: pytest.LogCaptureFixture, entry: str
 ) -> None:
-    """No process would share tokens until the entry is deleted by hand."""
+    """No process would share tokens until the entry is deleted manually."""
     world.store.write(ENTRY, entry, float("inf"))
     world.connect().token()
 

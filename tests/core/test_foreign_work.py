@@ -144,7 +144,7 @@ def test_value_that_needs_another_connection_gets_it(serve: Serve, token_respons
 
 
 def test_two_connections_that_need_each_other_end(serve: Serve, token_response: bytes) -> None:
-    """Both would wait for ever, and their workers with them."""
+    """Both would wait forever, and their workers with them."""
     server, connections = serve(token_response), dict[str, keyturn.Connection]()
     both = threading.Barrier(2)
 
@@ -194,7 +194,7 @@ def test_slow_secret_reference_is_bounded(
 
 @pytest.mark.parametrize("part", ["certificate", "certificate_key"])
 def test_certificate_that_is_a_pipe_is_refused_at_once(tmp_path: Path, part: str) -> None:
-    """A thread would wait for ever for what never comes through the pipe."""
+    """A thread would wait forever for what never comes through the pipe."""
     pipe, file = tmp_path / "pipe.pem", tmp_path / "file.pem"
     os.mkfifo(pipe)
     file.touch()

@@ -176,7 +176,7 @@ def test_schema_refuses_what_problems_reports(name: str, dialect: str) -> None:
     check()
 
 
-# With the others it takes long, and they have no kind of setting of their own.
+# With the others it takes long, and they have no setting of their own kind.
 @pytest.mark.parametrize("name", [name for name in PROVIDERS if name not in {"ruled", "generic"}])
 def test_schema_of_one_setting_refuses_what_problems_reports_of_it(name: str) -> None:
     """A single hostile value would be in order for one of the two."""
@@ -371,7 +371,7 @@ STEPS: dict[str, dict[str, Any]] = {
 def test_address_of_a_step_before_is_checked_as_connect_checks_it(
     step: str, form: dict[str, str], expected: set[str] | None
 ) -> None:
-    """A form would be refused for ever, or accepted and fail with the first token request."""
+    """A form would be refused forever, or accepted and fail with the first token request."""
     settings = {"host": {"title": "Host"}, "part": {"title": "Part", "optional": True}}
     data = {"name": "described", "settings": settings, **STEPS[step]}
     provider = keyturn.plugins.provider_from_data(data)

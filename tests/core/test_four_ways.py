@@ -234,7 +234,7 @@ def test_path_may_be_absolute_or_come_from_the_environment(
 
 
 def test_relative_path_without_a_configuration_file_is_refused() -> None:
-    """The file of whatever directory the process is in would be used."""
+    """The file of the current working directory would be used."""
     from keyturn._config.configuration import Configuration
     from keyturn._config.references import RawSetting
 
@@ -242,7 +242,7 @@ def test_relative_path_without_a_configuration_file_is_refused() -> None:
     configuration = Configuration(
         path=None, is_private=False, connections={"x": raw}, store=None, store_keys=(), problems=()
     )
-    with pytest.raises(errors.ConfigurationError, match="relative to the configuration file, and"):
+    with pytest.raises(errors.ConfigurationError, match="relative to the configuration file, but"):
         configuration.open("x")
 
 

@@ -57,7 +57,7 @@ def server(world: World) -> DelayingServer:
 
 
 def ask(world: World, server: DelayingServer, **options: float) -> keyturn.Token:
-    """Return a token of the server's for a client of its own."""
+    """Return a token of the server for its own client."""
     world.endpoint.responses = [server.respond] * 9
     client_id = f"client-{len(world.endpoint.requests)}"
     return world.connect(client_id=client_id, token_url=URL, options=options).token()

@@ -121,7 +121,7 @@ print([transport.send(request, 20).status for _ in range(2)], len(started))
 def test_fork_while_certificates_are_read_blocks_no_process(
     run_new_python: Callable[..., str],
 ) -> None:
-    """A child would wait for ever for a lock that only a thread of its parent releases."""
+    """A child would wait forever for a lock that only a thread of its parent releases."""
     code = """
 import certifi, os, ssl, threading
 from keyturn import errors

@@ -72,7 +72,7 @@ def counting(connections: list[int], behaviour: Behaviour) -> Behaviour:
 def test_next_request_uses_the_same_connection(
     transport: Transport, serve: Serve, token_request: RequestTo, keeps: Behaviour
 ) -> None:
-    """Each of thousands of tenants of one host would make a connection of its own."""
+    """Each of thousands of tenants of one host would make its own connection."""
     connections: list[int] = []
     server = serve(counting(connections, keeps))
     for _ in range(3):
@@ -88,7 +88,7 @@ def test_other_policy_or_trust_uses_another_connection(
     keeps: Behaviour,
     secured: Callable[..., Behaviour],
 ) -> None:
-    """A tenant's request would pass by the checks of its own policy, or of its own authorities."""
+    """A tenant's request would bypass the checks of its policy or of its authorities."""
     connections: list[int] = []
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
@@ -152,7 +152,7 @@ def test_renewed_certificate_is_shown(
 
 
 def once(token_response: bytes, end: Callable[[socket.socket], None]) -> Behaviour:
-    """Return the behaviour of a server that ends the first connection in a way of its own."""
+    """Return the behaviour of a server that ends the first connection in its own way."""
 
     def handle(server: RawServer, connection: socket.socket) -> None:
         is_first = not server.received

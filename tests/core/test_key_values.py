@@ -50,7 +50,7 @@ def problems_of(private_key: str) -> list[str]:
     ("key", "kind", "algorithm"), [(RSA, jwk.RSAKey, "RS256"), (EC_KEY, jwk.ECKey, "ES256")]
 )
 def test_assertion_is_signed_with_a_jwk(world: World, key: Any, kind: Any, algorithm: str) -> None:
-    """A key that a vault has as JWK would have to be converted by hand."""
+    """A key that a vault has as JWK would have to be converted manually."""
     data = {
         "token_url": "https://login.acme.example/token",
         "client_authentication": "private_key_jwt",

@@ -162,7 +162,7 @@ PAST = [
 def test_lifetime_that_is_none_is_refused(
     read: Callable[..., keyturn.Token], kind: str, value: object
 ) -> None:
-    """A token without a known end would be used for ever, or never."""
+    """A token without a known end would be used forever, or never."""
     data = {"lifetime_field": "data.end", "lifetime_format": kind}
 
     with pytest.raises(errors.InvalidTokenResponse, match=r"'s data.end is (missing|not )"):

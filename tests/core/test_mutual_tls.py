@@ -96,7 +96,7 @@ def write(path: Path, certificate: trustme.LeafCert, password: str = "") -> None
 def connect(
     server: SecureServer, provider: keyturn.plugins.Provider[Any] = PROVIDER, **settings: Any
 ) -> keyturn.Connection:
-    """Return a connection to the server, with a transport and a store of its own."""
+    """Return a connection to the server, with its own transport and store."""
     values = provider.settings(client_id="cid", token_url=server.url, **settings)
     store = keyturn.stores.from_url("memory://")
     clock = Clock(sleep=lambda _: None)  # between attempts

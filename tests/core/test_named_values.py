@@ -116,7 +116,7 @@ VALUES: dict[str, tuple[dict[str, str], str]] = {
 
 @pytest.mark.parametrize(("table", "wanted"), VALUES.values(), ids=VALUES)
 def test_value_is_made_of_its_parts(platform: Platform, table: dict[str, str], wanted: str) -> None:
-    """A platform that wants credentials in a form of its own would need a method."""
+    """A platform that wants credentials in its own form would need a method."""
     data: dict[str, Any] = {"values": {"made": table}, "settings": SETTINGS}
     connection = platform(
         data
@@ -241,7 +241,7 @@ def test_value_of_an_absent_setting_is_left_out(platform: Platform) -> None:
 
 
 def test_value_is_made_once_in_a_request(platform: Platform) -> None:
-    """A nonce would differ from the one that is signed; or be the same for ever."""
+    """A nonce would differ from the one that is signed; or be the same forever."""
     values = {
         "nonce": {"template": "{uuid}"},
         "moment": {"time": "epoch"},

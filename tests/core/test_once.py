@@ -11,7 +11,7 @@ from keyturn._common.once import PerProcess, cached_once
 
 
 def test_threads_that_come_together_get_one_value() -> None:
-    """Each would have a store, a key or an HTTP client of its own."""
+    """Each would have its own store, key or HTTP client."""
     begun, second, release = threading.Event(), threading.Event(), threading.Event()
     values: list[object] = []
 
@@ -79,7 +79,7 @@ def test_values_of_other_arguments_do_not_wait() -> None:
 
 
 def test_two_values_that_need_each_other_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two plugins that load each other in two threads would wait for ever."""
+    """Two plugins that load each other in two threads would wait forever."""
     monkeypatch.setattr("keyturn._common.once._CALL_PATIENCE", 0.05)
     met = threading.Barrier(2)
     depth = threading.local()

@@ -291,7 +291,7 @@ def test_error_for_an_unknown_name_suggests_the_nearest(site: Site) -> None:
 
 def test_provider_is_chosen_by_a_string() -> None:
     """A name of another type would end in an error that is none of ours."""
-    with pytest.raises(ConfigurationError, match="chosen by its name"):
+    with pytest.raises(ConfigurationError, match="the name of a provider must be a string"):
         keyturn.provider(7)  # type: ignore[arg-type]
 
 

@@ -203,8 +203,8 @@ def test_strict_context_says_what_to_change(
     [
         ("authority", "its certificate is not trusted (", "PEM file in tls or KEYTURN_CA_FILE."),
         ("name", "its certificate is for another host (", "Check the address; if it is right, "),
-        ("expired", "its certificate is outside its period of validity (", "machine's clock"),
-        ("future", "its certificate is outside its period of validity (", "machine's clock"),
+        ("expired", "its certificate is outside its validity period (", "machine's clock"),
+        ("future", "its certificate is outside its validity period (", "machine's clock"),
     ],
 )
 def test_bad_certificate_is_not_tried_again(
@@ -314,7 +314,7 @@ FLAWS: dict[str, bytes | None] = {
     "key": b"-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----\n",
     "damaged": b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
 }
-NO_PEM = "it holds no certificate as PEM, or a damaged one"
+NO_PEM = "it contains no PEM certificate, or a damaged one"
 
 
 @pytest.mark.parametrize("variable", VARIABLES[:2])
@@ -353,7 +353,7 @@ def test_path_of_the_wrong_kind_is_reported(
     error = failed_request(transport, "https://127.0.0.1:9/token")
 
     is_directory = variable == "SSL_CERT_DIR"
-    cause = "no file in it is named by a hash; run openssl rehash on it"
+    cause = "none of its files is named by a hash; run openssl rehash on it"
     assert isinstance(error, errors.ConfigurationError)
     assert f"({cause if is_directory else 'it is not a regular file'})" in str(error)
     assert f"{variable} must name a {'directory' if is_directory else 'PEM file'} of" in error.hint

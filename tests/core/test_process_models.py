@@ -196,7 +196,7 @@ def test_child_forked_amid_token_requests_gets_its_own_tokens(
     assert (line(process), process.poll()) == ("0", None), process.communicate()
     go_on(process)
     assert len(line(process).split()) == 2
-    # Of the parent, two; of the child, one for the memory store, and one of its own.
+    # Of the parent, two; of the child, one for the memory store, and its own.
     assert server.requests == 4
 
 
@@ -433,7 +433,7 @@ farewell = Farewell()
 def test_token_while_the_interpreter_clears_its_modules(
     endpoint: Callable[..., Endpoint], run_new_python: RunPython, tmp_path: Path
 ) -> None:
-    """No other thread runs any more: an object that says goodbye would wait for ever."""
+    """No other thread runs any more: an object that says goodbye would wait forever."""
     assert run_new_python(FINALIZING, endpoint().url, tmp_path) == "token-2"
 
 
@@ -505,7 +505,7 @@ except errors.EndpointUnavailable as error:
 
 
 def test_uwsgi_forks_amid_no_import(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker that is forked while another thread imports would import the same for ever."""
+    """A worker that is forked while another thread imports would import the same forever."""
     monkeypatch.setitem(sys.modules, "uwsgi", sys)
     monkeypatch.setitem(sys.modules, "keyturn._http.exchange", None)
     with pytest.raises(errors.ConfigurationError, match="can't be imported here"):

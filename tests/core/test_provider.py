@@ -43,7 +43,7 @@ def test_unknown_api_url_must_be_set(world: World) -> None:
     connection = world.connect(world.changed(api_url=""), name="shop")
 
     with pytest.raises(
-        errors.ConfigurationError, match=r"^shop: the API's address is not known\. Set api_url\.$"
+        errors.ConfigurationError, match=r"^shop: the API's address is unknown\. Set api_url\.$"
     ):
         _ = connection.api_url
 

@@ -181,7 +181,7 @@ def test_unusable_proxy_is_reported_by_its_variable(
     error = failed_request(transport, "https://127.0.0.1:9/token")
 
     assert isinstance(error, errors.ConfigurationError)
-    assert "ALL_PROXY is not the URL of a proxy that keyturn can use." in str(error)
+    assert "ALL_PROXY is not a proxy URL that keyturn can use." in str(error)
     assert "pa55" not in str(error)
     assert str(error).isprintable()
 
@@ -345,7 +345,7 @@ def test_token_endpoint_behind_the_proxy_is_named_for_its_own_failure(
     error = failure_of(f"https://127.0.0.1:{server.port}")
 
     assert "failed: TLS failed (wrong version number)." in str(error)
-    assert "there is no TLS at this address" in error.hint
+    assert "this address does not use TLS" in error.hint
 
 
 def test_excluded_host_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -354,7 +354,7 @@ def test_excluded_host_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.0/8")
     error = failure_of("https://127.0.0.1:9")
 
-    assert "no_proxy keeps it from the proxy of HTTPS_PROXY." in error.hint
+    assert "no_proxy excludes it from the proxy of HTTPS_PROXY." in error.hint
 
 
 def test_address_of_ipv6_is_named_in_brackets(
@@ -432,7 +432,7 @@ def test_deadline_holds_at_a_socks_proxy(
     replies: tuple[bytes, ...],
     scheme: str,
 ) -> None:
-    """A SOCKS proxy that stalls would hold a caller for ever."""
+    """A SOCKS proxy that stalls would block a caller forever."""
     proxy = serve(socks(*replies, after=silent))
     monkeypatch.setenv("ALL_PROXY", f"{scheme}://user:pa55@127.0.0.1:{proxy.port}")
     error = failed_request(transport, "https://login.example/token", seconds=0.2)
@@ -446,7 +446,7 @@ def test_deadline_holds_at_a_socks_proxy_that_drips(
     failed_request: FailedRequest,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A SOCKS proxy that sends a byte now and then would hold a caller for ever."""
+    """A SOCKS proxy that slowly sends single bytes would block a caller forever."""
     proxy = serve(socks(NO_AUTHENTICATION, after=dripping))
     monkeypatch.setenv("ALL_PROXY", f"socks5://127.0.0.1:{proxy.port}")
     error = failed_request(transport, "https://login.example/token", seconds=0.2)

@@ -70,7 +70,7 @@ class BucketMachine(RuleBasedStateMachine):
 
     @rule()
     def go_through_the_store(self) -> None:
-        """Another process goes on with what is in the store."""
+        """Another process continues with what is in the store."""
         if self.bucket is not None:
             name = self.rate_limit, ""
             self.bucket = from_entry(to_entry({name: self.bucket}, self.now)[0]).get(name)

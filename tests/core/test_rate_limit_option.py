@@ -185,7 +185,7 @@ def test_damaged_entry_is_reported_and_ignored(
             return '{"v": 2}' if key.startswith("rate-limit-") else super().read(key)
 
     assert tokens(world, 2, store=Damaged(), options={"rate_limit": "6/min burst 4"}) == 2
-    assert "is no rate limit: ignoring it" in caplog.text
+    assert "is not a valid rate limit; ignoring it" in caplog.text
 
 
 def test_slow_limit_is_kept_for_longer_than_an_hour(world: World) -> None:
@@ -261,7 +261,7 @@ def test_wrong_secret_takes_only_a_share_of_the_limit(
 
 @pytest.mark.parametrize("how", ["again", "forget", "another secret"])
 def test_share_of_a_wrong_secret_stays_small(world: World, how: str) -> None:
-    """A tenant that asks all day would use up what comes back meanwhile."""
+    """A tenant that asks all day would use up what comes back in the meantime."""
     provider = world.changed(rate_limit=RATE_LIMIT(per_minute=3, burst=20))
     asking = wrong_secrets(world, how, provider)
     for _ in range(240):
@@ -332,7 +332,7 @@ def test_failing_server_is_not_the_tenants_fault(world: World) -> None:
 
 
 def test_error_response_that_comes_again_is_cached_for_twice_as_long(world: World) -> None:
-    """A wrong secret that is never corrected would be sent twice a minute for ever."""
+    """A wrong secret that is never corrected would be sent twice a minute forever."""
     connection, sent = world.connect(), list[float]()
     began = world.clock.now
     while world.clock.now < began + 15_000:

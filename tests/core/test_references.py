@@ -98,7 +98,7 @@ def test_hundred_callers_resolve_once(vault: Vault, world: World) -> None:
 
 
 def test_rotated_secret_needs_no_restart(vault: Vault, world: World) -> None:
-    """A process would go on with the old secret after its token has expired."""
+    """A process would continue with the old secret after its token has expired."""
     connection = vault.connect()
     connection.token()
     vault.secret = "second-secret"

@@ -30,7 +30,7 @@ def test_error_response_is_cached_for_half_a_minute(world: World) -> None:
             world.connect().token()
         world.clock.advance(2.9)
     assert len(world.endpoint.requests) == 1
-    assert "keyturn asks again in" in caught.value.hint
+    assert "keyturn sends the request again in" in caught.value.hint
     assert (caught.value.error, caught.value.status) == ("invalid_client", 401)
 
     world.clock.advance(2)
@@ -47,7 +47,7 @@ def test_new_secret_is_not_refused_for_the_old_one(world: World) -> None:
 
 
 def test_forgetting_discards_a_cached_error_response_too(world: World) -> None:
-    """Who has mended the account at the provider would have to wait."""
+    """A user who fixed the account at the provider would have to wait."""
     connection = world.connect()
     world.endpoint.refuse()
     with pytest.raises(errors.InvalidClient):
@@ -64,7 +64,7 @@ def test_cached_error_response_does_not_hide_a_token(world: World) -> None:
     world.endpoint.refuse()
     with pytest.raises(errors.InvalidClient):
         connection.token(stale=first)
-    with pytest.raises(errors.InvalidClient, match="was cached"):
+    with pytest.raises(errors.InvalidClient, match="is a cached response"):
         connection.token(stale=first)
     assert len(world.endpoint.requests) == 2
 
@@ -286,7 +286,7 @@ def test_failing_endpoint_is_not_asked_again_before_it_wants(world: World, statu
 
 
 def test_failing_endpoint_is_left_alone_by_all(world: World) -> None:
-    """A caller would hang longer than its timeout, and others would ask meanwhile."""
+    """A caller would hang longer than its timeout, and others would ask in the meantime."""
     world.endpoint.responses.append(world.endpoint.response(503, {}, retry_after="60"))
     with pytest.raises(errors.EndpointUnavailable) as caught:
         world.connect().token()
@@ -377,7 +377,7 @@ def test_clock_that_is_set_during_a_token_request_costs_nothing(world: World, wa
 
 
 def test_token_that_always_ends_on_its_way_is_given_up(world: World) -> None:
-    """The endpoint would be asked for ever, or called a liar."""
+    """The endpoint would be asked forever, or called a liar."""
 
     def response() -> keyturn.plugins.Response:
         token = world.endpoint.token("late", expires_in=5)

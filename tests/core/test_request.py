@@ -329,7 +329,7 @@ def test_lone_surrogate_is_reported_and_not_shown(body_format: Any) -> None:
     """Python's own error would come out, with the secret in it."""
     parameters = (("client_secret", Secret(f"{SECRET}\ud800")),)
     request = TokenRequest("p", "u", parameters, body_format=body_format)
-    with pytest.raises(ConfigurationError, match="holds a surrogate") as caught:
+    with pytest.raises(ConfigurationError, match="contains a surrogate") as caught:
         encode(request, 0.0)
 
     assert caught.value.__context__ is None

@@ -256,7 +256,7 @@ RETRY_AFTER = [
 
 @for_each(("text", "seconds"), RETRY_AFTER)
 def test_retry_after_is_understood(text: str, seconds: float | None) -> None:
-    """keyturn would send requests during the cooldown that a server asked for, or none for ever."""
+    """keyturn would send requests during the cooldown that a server asked for, or none forever."""
     response = keyturn.plugins.Response(429, {"retry-after": text}, sent_at=1_800_000_000.0)
 
     assert retry_after(response) == seconds
@@ -275,7 +275,7 @@ def test_retry_after_date_is_measured_by_the_servers_clock(date: str, seconds: f
 
 @given(st.text())
 def test_retry_after_is_bounded_whatever_it_says(text: str) -> None:
-    """A server could stop a client for ever, or crash it."""
+    """A server could stop a client forever, or crash it."""
     seconds = retry_after(keyturn.plugins.Response(429, {"retry-after": text}))
 
     assert seconds is None or 0 <= seconds <= 3600

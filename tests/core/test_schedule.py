@@ -91,7 +91,7 @@ def test_hosts_that_hang_leave_workers_to_others() -> None:
 
 
 def test_suspect_host_is_probed_by_one_request() -> None:
-    """A host that hangs would keep its eight workers for ever."""
+    """A host that hangs would keep its eight workers forever."""
     schedule = Schedule(256)
     fill(schedule, "h", 20)
     first = take_all(schedule)
@@ -201,7 +201,7 @@ STEPS = st.lists(
 def test_no_task_is_lost_or_done_twice(
     size: int, steps: list[tuple[str, int, Lane | None]]
 ) -> None:
-    """A caller would wait for ever, or the pool grow beyond its bound."""
+    """A caller would wait forever, or the pool grow beyond its bound."""
     schedule = Schedule(size, lambda: 0.0)
     added: list[object] = []
     began: list[Task] = []

@@ -79,7 +79,7 @@ WAYS: list[Callable[[object], object]] = [
 def test_no_way_of_serializing_it_gives_it_away(
     value: object, way: Callable[[object], object]
 ) -> None:
-    """Serializers that don't pickle, such as jsonpickle, ask for its state in ways of their own."""
+    """Serializers that don't pickle, such as jsonpickle, ask for its state in their own ways."""
     with pytest.raises(TypeError, match="can't be pickled"):
         way(value)
 
@@ -229,7 +229,9 @@ GARBAGE = [
 def test_garbage_is_no_token(text: str, caplog: pytest.LogCaptureFixture) -> None:
     """A damaged or planted entry would crash the caller, become its token, or not be noticed."""
     assert entry_from_json(text, KEY) is None
-    assert caplog.messages == [f"the store's entry at {KEY} is no token of that key: ignoring it"]
+    assert caplog.messages == [
+        f"the store's entry at {KEY} is not a valid token for that key; ignoring it"
+    ]
 
 
 def test_good_entry_is_no_garbage() -> None:

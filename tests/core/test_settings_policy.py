@@ -222,7 +222,7 @@ def test_a_tenants_error_quotes_nothing_but_an_oauth_error(
 
 
 def test_the_emulators_policy_reaches_the_emulator_and_nothing_else() -> None:
-    """A test of a platform would need a policy of its own, and could open too much."""
+    """A test of a platform would need its own policy, and could open too much."""
     with keyturn.testing.Emulator() as emulator:
         for provider in emulator.providers:
             settings = emulator.settings(provider)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tests.conftest import RawServer, World
 
 
-# Runs in a process of its own: a connection to a loopback endpoint, tokens kept on disk.
+# Runs in its own process: a connection to a loopback endpoint, tokens kept on disk.
 OPEN = """
 import sys, keyturn
 def open_connection(client_id="cid"):
@@ -172,7 +172,7 @@ def test_failed_renewal_ahead_is_logged_once(
     gate.opened.set()
     world.land()
 
-    assert caplog.text.count("the renewal ahead of time failed") == 1
+    assert caplog.text.count("the renewal before expiry failed") == 1
 
 
 def test_different_keys_do_not_wait_for_each_other(world: World, gate: Gate) -> None:
@@ -276,7 +276,7 @@ def test_waiting_has_an_end(world: World, gate: Gate) -> None:
 
 
 def test_waiter_that_wakes_up_late_gets_no_expired_token(world: World, gate: Gate) -> None:
-    """A blocked event loop, or a machine that slept, would hand out what had ended meanwhile."""
+    """A blocked event loop, or a suspended machine, would return an expired token."""
     connection = world.connect()
     gate.hold()
 
@@ -296,7 +296,7 @@ def test_waiter_that_wakes_up_late_gets_no_expired_token(world: World, gate: Gat
 def test_tokens_that_expire_before_a_caller_gets_them_are_reported(
     world: World, asynchronous: bool
 ) -> None:
-    """A caller would go on for ever, or be given an expired token."""
+    """A caller would continue forever, or be given an expired token."""
 
     def authorization(_: object, __: object, token: keyturn.Token) -> tuple[str, str]:
         world.clock.advance(4000)
@@ -407,7 +407,7 @@ def test_log_handler_that_asks_for_the_token_gets_an_error(world: World) -> None
     finally:
         logging.getLogger("keyturn").removeHandler(handler)
 
-    assert "on the thread that acquires it" in str(caught[0])
+    assert "this thread already acquires this token" in str(caught[0])
 
 
 def test_hundred_threads_with_one_bad_token_renew_it_once(world: World, gate: Gate) -> None:
@@ -492,7 +492,7 @@ def test_fork_during_a_token_request_blocks_no_process(
     fork: str,
     store: str,
 ) -> None:
-    """A child would wait for ever for a worker that only its parent has."""
+    """A child would wait forever for a worker that only its parent has."""
     asked = threading.Event()
 
     def response(server: RawServer, connection: socket.socket) -> None:
@@ -635,7 +635,7 @@ def test_error_response_is_cached_across_processes(
     tmp_path: Path,
     http_response: Callable[..., bytes],
 ) -> None:
-    """A wrong secret in a job that restarts for ever would hammer the token endpoint."""
+    """A wrong secret in a job that restarts forever would hammer the token endpoint."""
     server = serve(http_response({"error": "invalid_client"}, 401))
     code = f"""{OPEN}
 try:

@@ -186,7 +186,7 @@ def test_address_has_the_settings_values(platform: Platform, template: str, addr
 
 
 def test_whole_address_may_be_a_setting(platform: Platform) -> None:
-    """Platforms that each customer runs have no address of their own."""
+    """Platforms that each customer runs have no fixed address."""
     settings = {"url": {"kind": "url", "title": "URL"}}
     data = {"token_url": "{url}/oauth/token", "api_url": "{url}/api", "settings": settings}
     connection = platform(data, url="https://shop.example/de/")

@@ -152,7 +152,7 @@ def test_authorities_of_the_environment_are_trusted(
     monkeypatch: pytest.MonkeyPatch,
     variable: str,
 ) -> None:
-    """A company with an authority of its own would get no token."""
+    """A company with its own authority would get no token."""
     # OpenSSL looks in a directory for a file that is named after the authority.
     file = tmp_path / subject_hash(authority)
     authority.cert_pem.write_to_path(file)

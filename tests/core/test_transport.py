@@ -91,7 +91,7 @@ def test_large_response_is_rejected(
 def test_endless_response_is_rejected(
     transport: Transport, serve: Serve, failed_request: FailedRequest
 ) -> None:
-    """A hostile endpoint could keep a caller waiting for ever."""
+    """A hostile endpoint could keep a caller waiting forever."""
     assert isinstance(failed_request(transport, serve(endless).url), errors.InvalidTokenResponse)
 
 
@@ -130,7 +130,9 @@ def test_decompression_stops_at_the_cap() -> None:
 @pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "x"])
 def test_unexpected_compression_is_rejected(encoding: str) -> None:
     """Compressed bytes would be read as JSON."""
-    with pytest.raises(errors.InvalidTokenResponse, match="Content-Encoding that was not asked"):
+    with pytest.raises(
+        errors.InvalidTokenResponse, match="Content-Encoding that keyturn did not accept"
+    ):
         read_capped([], encoding)
 
 

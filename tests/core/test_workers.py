@@ -314,7 +314,7 @@ def test_idle_workers_end(
 
 
 def test_more_workers_take_what_waits() -> None:
-    """Requests would go on waiting after a platform has raised `max_requests`."""
+    """Requests would keep waiting after a platform has raised `max_requests`."""
     workers, released, second = Workers(1), threading.Event(), threading.Event()
 
     def hang() -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).parents[2]
 UID = 54_321
-# The container's root is a file system of its own (mount_namespaces(7)), in which the system,
+# The container's root is its own file system (mount_namespaces(7)), in which the system,
 # Python and keyturn are mounted read-only, and one directory as it is. Root becomes the unknown
 # user; another user gets its number in a user namespace. Where that isn't allowed, root becomes the
 # unknown user all the same, and for another user, passwd has no entry.

@@ -81,7 +81,7 @@ def test_configuration_with_secrets_is_closed_to_all_but_the_owner_and_an_own_gr
     if accepted:
         assert config.read(path).check() == ["shop"]
         return
-    with pytest.raises(keyturn.errors.ConfigurationError, match="closed to others"):
+    with pytest.raises(keyturn.errors.ConfigurationError, match="that others can't read"):
         config.read(path).check()
 
 

@@ -72,7 +72,7 @@ def test_picture_is_no_wider_than_a_phone(path: Path) -> None:
 
 
 def test_pictures_are_the_drawn_ones() -> None:
-    """A picture that was edited by hand would lose the change when it is drawn again."""
+    """A picture that was edited manually would lose the change when it is drawn again."""
     drawn = runpy.run_path(str(REPOSITORY / "scripts" / "pictures.py"))["PICTURES"]
 
     for name, draw in drawn.items():

@@ -127,9 +127,9 @@ def test_another_host(
         (["--host", ""], "host must not be empty"),
         (["--host", "192.0.2.1"], "can't listen on port 0 of '192.0.2.1'"),
         (["--host", "h" * 300], "can't listen on port 0"),
-        (["--output", "absent/emulator.toml"], "there is no directory"),
-        (["--output", "."], "exists, and keyturn emulate has not written it"),
-        (["--output", "mine.toml"], "exists, and keyturn emulate has not written it"),
+        (["--output", "absent/emulator.toml"], "does not exist"),
+        (["--output", "."], "exists, but keyturn emulate did not write it"),
+        (["--output", "mine.toml"], "exists, but keyturn emulate did not write it"),
     ],
 )
 def test_mistakes_are_reported(
@@ -162,7 +162,7 @@ def test_a_lifetime_is_a_number_of_seconds(lifetime: str, capsys: Any) -> None:
 
 
 def test_a_pipe_is_never_read(tmp_path: Path, capsys: Any) -> None:
-    """The command would wait for ever."""
+    """The command would wait forever."""
     os.mkfifo(tmp_path / "pipe")
 
     assert main(["emulate", "--output", str(tmp_path / "pipe")]) == 2

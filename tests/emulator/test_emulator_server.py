@@ -82,7 +82,7 @@ def test_ports_follow_each_other() -> None:
 
 
 def test_a_taken_port_is_reported_and_nothing_stays_open() -> None:
-    """The error would be another's, and half of the emulator would go on listening."""
+    """The error would be another's, and half of the emulator would continue listening."""
     with Emulator() as emulator:
         _, port = address(emulator, "norce-storm")
         with pytest.raises(ConfigurationError, match=f"can't listen on port {port}"):

@@ -1,4 +1,4 @@
-"""The fixture `keyturn_emulator`, in applications' tests that run in a process of their own."""
+"""The fixture `keyturn_emulator`, in applications' tests that run in their own process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run keyturn in each platform, installed in an environment of its own.
+"""Run keyturn in each platform, installed in its own environment.
 
 Usage: python -m tests.integrated [all | light | PLATFORM ...] [-- ARGUMENTS OF PYTEST]
 """

@@ -87,8 +87,11 @@ def test_settings_of_an_end_user_reach_public_addresses_only(api: Site) -> None:
 @pytest.mark.parametrize(
     ("keys", "problem"),
     [
-        ({}, "needs a connection or a provider"),
-        ({"connection": "shop", "provider": "orocommerce"}, "needs a connection or a provider"),
+        ({}, "needs either a connection or a provider"),
+        (
+            {"connection": "shop", "provider": "orocommerce"},
+            "needs either a connection or a provider",
+        ),
         ({"provider": "orocommerce", "policy": {"lookback": True}}, "keyword argument 'lookback'"),
         ({"provider": "orocommerce", "policy": {"loopback": "yes"}}, "must be True or False"),
         ({"provider": "orocomerce"}, "orocommerce"),

@@ -285,7 +285,7 @@ def main() -> None:
         # The connection's API is this server, which accepts the emulator's tokens.
         os.environ["KEYTURN_CONNECTIONS__SHOP__API_URL"] = url
         for way, (platform, distribution, extension_point) in WAYS.items():
-            # A store of its own: keyturn bounds how often an API's refusals renew a token.
+            # Its own store: keyturn bounds how often an API's refusals renew a token.
             os.environ["KEYTURN_STORE"] = f"disk://{sys.argv[1]}/{way.__name__}"
             rounds: list[dict[str, Any]] = []
             way(url, functools.partial(end_round, rounds, token_requests()))

@@ -1,4 +1,4 @@
-"""An agent in a process of its own, before the emulator, for programs that are not keyturn's."""
+"""An agent in its own process, before the emulator, for programs that are not keyturn's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connections in a Django project; `test_django.py` runs this in an environment of its own."""
+"""Connections in a Django project; `test_django.py` runs this in its own environment."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def emulator() -> Iterator[Emulator]:
 
 @pytest.fixture(autouse=True)
 def _file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, emulator: Emulator) -> None:
-    """Let `keyturn.toml` have a connection of its own."""
+    """Let `keyturn.toml` have its own connection."""
     url = emulator.settings("orocommerce")["url"]
     lines = '[connections.filed]\nprovider = "orocommerce"\nclient_id = "made-up"\n'
     lines += f'url = "{url}"\nclient_secret = {{ env = "FILED_SECRET" }}\n'

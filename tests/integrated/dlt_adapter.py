@@ -95,7 +95,7 @@ def test_source_takes_a_name(api: Site, named: Any) -> None:
 
 
 def test_source_of_the_users_takes_a_name(api: Site, configure: Callable[..., None]) -> None:
-    """A source written by hand couldn't have it as an argument that dlt fills in."""
+    """A source written manually couldn't have it as an argument that dlt fills in."""
     configure("SOURCES__OWN", auth="shop")
     found: list[KeyturnAuth] = []
 
@@ -156,7 +156,7 @@ def test_name_must_be_a_string() -> None:
 
 
 def test_copies_share_their_connection(api: Site, connect: Any) -> None:
-    """dlt copies a source's configuration: each copy would request tokens of its own, or fail."""
+    """dlt copies a source's configuration: each copy would request its own tokens, or fail."""
     auth = KeyturnAuth(connect("orocommerce"))
     for copied in (copy.copy(auth), copy.deepcopy({"auth": auth})["auth"], auth.copy()):
         assert is_authorized(api, copied)

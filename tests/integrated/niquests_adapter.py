@@ -1,7 +1,7 @@
 """The tests of all adapters, for niquests' two kinds of session.
 
 niquests brings another urllib3 than that of requests, so `test_niquests.py` runs this in an
-environment of its own.
+its own environment.
 """
 
 from __future__ import annotations
@@ -237,7 +237,7 @@ class AsyncFile:
 def test_a_file_of_asyncio_is_sent_again_from_where_it_began(
     can_seek: bool, status: int, connect: Any, api: Any
 ) -> None:
-    """An upload would be repeated empty, or a pipe's end with an error of its own."""
+    """An upload would be repeated empty, or the end of a pipe with another error."""
     auth = keyturn.integrations.niquests.AsyncKeyturnAuth(connect())
 
     async def upload() -> Any:

@@ -1,6 +1,6 @@
 """The tests of all adapters, for Scrapy's downloader middleware; each request is a crawl.
 
-`test_scrapy.py` runs this in an environment of its own.
+`test_scrapy.py` runs this in its own environment.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ globals().update(
     shared_tests(test_api_side, *(each for each in MODULES if each is not test_request_auth))
 )
 
-# A body of Scrapy is always in memory, and Twisted resolves names in a way of its own.
+# A body of Scrapy is always in memory, and Twisted resolves names in its own way.
 for name in (
     *("test_upload_stream_keeps_its_response", "test_request_is_signed_with_its_parts"),
     "test_an_api_at_a_forbidden_address_is_not_dialled",

@@ -69,7 +69,7 @@ def read(stream: Any) -> list[Any]:
 
 
 def test_streams_of_a_tap_share_tokens_and_heal(api: Site) -> None:
-    """Each stream would request tokens of its own, or end with a 401."""
+    """Each stream would request its own tokens, or end with a 401."""
     streams = tap(api, TapAuthenticator("orocommerce")).streams
     assert read(streams["users"]) == read(streams["products"]) == [{"line": "fine: "}]
     assert api.token_requests == 1

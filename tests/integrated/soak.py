@@ -112,7 +112,7 @@ def send(url: str, ended: threading.Event, statuses: collections.Counter[str]) -
 
 
 def disturb(api: Api, redis: Redis, seconds: float, process: int) -> list[tuple[int, int]]:
-    """Revoke, fail and restart for so many seconds; return what the agent held meanwhile."""
+    """Revoke, fail and restart for so many seconds; return what the agent held in the meantime."""
     start, samples = time.monotonic(), []
     due = {"revoke": REVOKED_EVERY, "fail": FAILS_EVERY, "restart": RESTARTED_EVERY, "sample": 5.0}
     every = dict(due)
@@ -122,7 +122,7 @@ def disturb(api: Api, redis: Redis, seconds: float, process: int) -> list[tuple[
             if what == "revoke":
                 api.revoke()
             elif what == "fail":
-                # A valid token stays usable meanwhile; keyturn retries what was refused with 503.
+                # A valid token stays usable; keyturn retries a request that was refused with 503.
                 api.token_failure = 503, b"{}"
                 threading.Timer(2.0, lambda: setattr(api, "token_failure", None)).start()
             elif what == "restart":

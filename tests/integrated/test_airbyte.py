@@ -1,4 +1,4 @@
-"""The adapter for Airbyte's CDK, and a connector that uses it, in an environment of their own."""
+"""The adapter for Airbyte's CDK, and a connector that uses it, in their own environment."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_connector_survives_revocations_and_keeps_secrets(tmp_path: Path) -> Non
             (work / command).write_text(done.stdout + done.stderr, encoding="utf-8")
         secrets = secrets_of(emulator)
         requests = emulator.api_requests(PROVIDER)
-        # `check` is a process of its own, with a token of its own.
+        # `check` is its own process, with its own token.
         assert emulator.token_requests(PROVIDER) == 4
     messages = {
         name: [json.loads(line) for line in output.splitlines() if line.startswith("{")]

@@ -1,4 +1,4 @@
-"""The hook for Airflow, in an environment of its own."""
+"""The hook for Airflow, in its own environment."""
 
 from __future__ import annotations
 

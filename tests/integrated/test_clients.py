@@ -1,4 +1,4 @@
-"""Client libraries and frameworks that take keyturn's adapters, in an environment of their own."""
+"""Client libraries and frameworks that take keyturn's adapters, in their own environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The resource for Dagster, in an environment of its own."""
+"""The resource for Dagster, in its own environment."""
 
 from __future__ import annotations
 

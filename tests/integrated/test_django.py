@@ -1,4 +1,4 @@
-"""Django, in an environment of its own: a project under `manage.py runserver`."""
+"""Django, in its own environment: a project under `manage.py runserver`."""
 
 from __future__ import annotations
 

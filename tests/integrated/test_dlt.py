@@ -1,4 +1,4 @@
-"""The adapter for dlt, and pipelines that use it, in an environment of their own."""
+"""The adapter for dlt, and pipelines that use it, in their own environment."""
 
 from __future__ import annotations
 

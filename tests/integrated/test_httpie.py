@@ -1,4 +1,4 @@
-"""HTTPie, in an environment of its own: its plugin, by its entry point."""
+"""HTTPie, in its own environment: its plugin, by its entry point."""
 
 from __future__ import annotations
 

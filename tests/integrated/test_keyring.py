@@ -15,7 +15,7 @@ from keyturn.testing import Emulator
 if TYPE_CHECKING:
     from pathlib import Path
 
-# A session of its own, with the daemon of GNOME's desktop, unlocked by a made-up password.
+# Its own session, with the daemon of GNOME's desktop, unlocked by a made-up password.
 DESKTOP = (
     "dbus-run-session",
     "--",
@@ -32,7 +32,7 @@ BACK_ENDS: dict[str, tuple[str, tuple[str, ...], str]] = {
 
 
 class User:
-    """A user with a keyring, in a home of its own.
+    """A user with a keyring, in its own home.
 
     Args:
         home: The home.
@@ -59,7 +59,7 @@ class User:
 
 @pytest.mark.parametrize("name", sorted(BACK_ENDS))
 def test_secret_is_typed_kept_used_and_deleted(tmp_path: Path, name: str) -> None:
-    """The typed secret would be in a file or on the screen, not be found, or stay for ever."""
+    """The typed secret would be in a file or on the screen, not be found, or stay forever."""
     back_end, session, kept = BACK_ENDS[name]
     user = User(tmp_path, back_end, session)
     with Emulator() as emulator:

@@ -1,4 +1,4 @@
-"""The adapters for niquests, in an environment of their own."""
+"""The adapters for niquests, in their own environment."""
 
 from __future__ import annotations
 

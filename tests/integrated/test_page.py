@@ -26,7 +26,7 @@ def test_the_page(agent: Agent, run: Callable[..., str]) -> None:
     assert report["errors"] == []
     assert report["notices"] == [
         "shop: the token is renewed.",
-        "commercelayer: the token is revoked.",
+        "commercelayer: revoked the token.",
     ]
     assert report["refreshed"]
     assert agent.token() != token

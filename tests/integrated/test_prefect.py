@@ -1,4 +1,4 @@
-"""The block for Prefect, in an environment of its own."""
+"""The block for Prefect, in its own environment."""
 
 from __future__ import annotations
 

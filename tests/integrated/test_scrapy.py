@@ -1,4 +1,4 @@
-"""Scrapy, in an environment of its own."""
+"""Scrapy, in its own environment."""
 
 from __future__ import annotations
 

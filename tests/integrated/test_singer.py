@@ -1,4 +1,4 @@
-"""The adapters for Meltano's Singer SDK, and taps that use them, in an environment of their own."""
+"""The adapters for Meltano's Singer SDK, and taps that use them, in their own environment."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 
 @attrs.frozen
 class Clients:
-    """Runs clients in processes of their own.
+    """Runs clients in their own processes.
 
     Args:
         emulator: The emulator.

@@ -1,4 +1,4 @@
-"""Celery and Dramatiq, in an environment of their own, with workers in several processes."""
+"""Celery and Dramatiq, in their own environment, with workers in several processes."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ TOKEN = f"{CANARY}-1"
 
 
 class Api(Site):
-    """An API that refuses tokens in ways of its own.
+    """An API that refuses tokens in its own ways.
 
     Attributes:
         refusal: The status and the code of a response to a token that is not valid.
@@ -136,7 +136,7 @@ def test_status_renews_the_token(site: Api, client_class: type[Any]) -> None:
 
 
 def test_code_elsewhere_than_the_token_endpoints_renews_the_token() -> None:
-    """An API whose errors are of another form than the token endpoint's would refuse for ever."""
+    """An API whose errors are of another form than the token endpoint's would refuse forever."""
     data = {"rejected_codes": ["110"], "rejected_field": "fault.code"}
     with Api() as site, described(site, **data) as connection:
         auth = RequestAuth(connection)

@@ -222,7 +222,7 @@ def test_requests_hook_and_second_use_on_one_request(connect: Any, api: Any) -> 
 
 
 def test_requests_response_out_of_a_cache(connect: Any, api: Any) -> None:
-    """Else a transport that replays responses, with a request of its own kind, would fail."""
+    """Else a transport that replays responses, with its own kind of request, would fail."""
 
     class Cache(requests.adapters.HTTPAdapter):
         def send(self, *given: Any, **options: Any) -> requests.Response:

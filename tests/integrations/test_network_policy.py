@@ -340,7 +340,7 @@ def test_the_addresses_of_a_name_count_for_ten_seconds(
     monkeypatch: pytest.MonkeyPatch,
     resolved: list[list[str]],
 ) -> None:
-    """Each request would wait for a name server; or a name, once checked, would count for ever."""
+    """Each request would wait for a name server; or a name, once checked, would count forever."""
     now = 1_000.0
     monkeypatch.setattr(_api_address, "SYSTEM", Clock(monotonic=lambda: now))
     connection = connection_to(STRICT)

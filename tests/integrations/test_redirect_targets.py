@@ -22,7 +22,7 @@ METHODS = ("GET", "POST", "PUT", "HEAD")
 
 
 class Plain(keyturn.plugins.Provider[keyturn.plugins.ConfidentialSettings]):
-    """A platform whose token is in a header of its own, and that needs two others."""
+    """A platform whose token is in its own header, and that needs two others."""
 
     name = "plain"
     settings = keyturn.plugins.ConfidentialSettings

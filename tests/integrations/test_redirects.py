@@ -129,7 +129,7 @@ def test_names_of_this_machine(
 def test_redirect_within_the_api(
     connect: Any, api: Any, client_class: type[Any], to: str, method: str
 ) -> None:
-    """Else an API that redirects to another path of its own would see an unknown caller."""
+    """Else an API that redirects to another of its paths would see an unknown caller."""
     to = to.format(url=api.url, host=api.url.removeprefix("http://"))
     reply = client_class(connect()).send(method, redirect(api, to), content=b"body")
     assert (reply.status, reply.body) == (200, b"fine: body")
@@ -207,7 +207,7 @@ def test_callers_own_application_id_is_the_callers(
 
 
 def test_requests_unfollowed_redirect_leaks_nothing(connect: Any, api: Any, elsewhere: Any) -> None:
-    """Else a redirect that the caller follows by hand would carry what we added."""
+    """Else a redirect that the caller follows manually would carry what we added."""
     auth = keyturn.integrations.requests.KeyturnAuth(connect())
     to = redirect(api, f"{elsewhere.url}/open")
     with requests.Session() as session:
@@ -271,7 +271,7 @@ def test_httpx_history_shows_what_was_sent(
 def test_httpx_unfollowed_redirect_leaks_nothing(
     connect: Any, api: Any, elsewhere: Any, library: Any
 ) -> None:
-    """Else a redirect that the caller follows by hand would carry what we added."""
+    """Else a redirect that the caller follows manually would carry what we added."""
     auth = auth_for(library, connect())
     with library.Client(auth=auth) as client:
         following = client.get(redirect(api, f"{elsewhere.url}/open")).next_request
@@ -404,7 +404,7 @@ def test_httpx_upgrade_to_https_leaks_nothing(
 def test_httpx_redirect_within_an_api_without_a_port(
     statuses_of: Any, library: Any, application: int | None
 ) -> None:
-    """Else an API at http's own port would see an unknown caller after a redirect of its own."""
+    """Else an API at http's own port would see an unknown caller after its own redirect."""
     seen: list[tuple[str, str, str]] = []
     response = api_without_port(library, seen, moved="/x")
     assert statuses_of(response, "/moved", application_id=application) == [200]

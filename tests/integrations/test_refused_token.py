@@ -80,7 +80,7 @@ def test_failed_renewal_keeps_the_response(
     api.token_status = 400
     reply = client.send("GET", api.url)
     assert (reply.status, b"INVALID_TOKEN" in reply.body) == (401, True)
-    assert "shop: the API refused the token, and no other was acquired" in caplog.text
+    assert "shop: the API refused the token, and no other could be acquired" in caplog.text
 
 
 def test_failing_token_rejected_keeps_the_response(

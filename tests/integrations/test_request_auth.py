@@ -177,7 +177,7 @@ def test_failed_renewal_is_logged(
     sent = auth.authorize("GET", api.url, {})
     api.token_status = 400
     assert auth.reauthorize(sent, 401, {}, REFUSED) is None
-    assert "shop: the API refused the token, and no other was acquired" in caplog.text
+    assert "shop: the API refused the token, and no other could be acquired" in caplog.text
 
 
 def test_authorized_request_shows_nothing_secret(connect: Any, api: Any) -> None:
@@ -291,7 +291,7 @@ def test_loading_by_name_does_not_block_the_loop(
         loop = asyncio.get_running_loop()
 
         def load_late(name: str) -> keyturn.Connection:
-            # It goes on only after the loop has run another task.
+            # It continues only after the loop has run another task.
             asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loop).result(20)
             turned.set()
             return load(name)

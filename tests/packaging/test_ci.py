@@ -53,7 +53,7 @@ PYENV = {
 
 
 class Run:
-    """A run of `.ci/run` in a directory of its own, where nothing but `make` and Pythons are."""
+    """A run of `.ci/run` in its own directory, where nothing but `make` and Pythons are."""
 
     def __init__(self, directory: Path, programs: dict[str, str], failing: str) -> None:
         for program in PROGRAMS:

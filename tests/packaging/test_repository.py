@@ -83,7 +83,7 @@ def test_registry_would_be_noticed(line: str) -> None:
 
 
 def test_no_lock_file_with_addresses_is_tracked() -> None:
-    """A lock of such a kind would bind everybody to the package index of whoever wrote it."""
+    """A lock of such a kind would bind everybody to the package index of anyone who wrote it."""
     kinds = {"uv.lock", "poetry.lock", "pdm.lock", "package-lock.json", "Gemfile.lock", ".npmrc"}
 
     assert [path for path in tracked_files() if path.name in kinds] == []
@@ -100,7 +100,7 @@ def test_every_requirement_is_hashed(name: str) -> None:
 
 
 def test_lowest_requirements_are_those_of_the_project() -> None:
-    """A lower bound that nobody tries is a guess, and whoever has that version finds out."""
+    """A lower bound that no one tries is a guess, and anyone who has that version finds out."""
     text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
     project = tomllib.loads(text)["project"]
     given = [project["dependencies"], *project["optional-dependencies"].values()]
@@ -117,7 +117,7 @@ def test_lowest_requirements_are_those_of_the_project() -> None:
 
 
 def test_every_ruff_ignore_says_why() -> None:
-    """A rule that is off for a forgotten reason stays off for ever."""
+    """A rule that is off for a forgotten reason stays off forever."""
     text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
     lint = tomllib.loads(text)["tool"]["ruff"]["lint"]
     codes = [*lint["ignore"], *(c for cs in lint["per-file-ignores"].values() for c in cs)]
@@ -128,7 +128,7 @@ def test_every_ruff_ignore_says_why() -> None:
 
 @pytest.mark.parametrize("pattern", [NO_COVER, NOQA], ids=["no cover", "noqa"])
 def test_every_exception_in_the_source_says_why(pattern: re.Pattern[str]) -> None:
-    """A line left out of coverage or lint without a reason hides a line nobody thought about."""
+    """A line left out of coverage or lint without a reason hides a line no one thought about."""
     unexplained = [
         place
         for place, match in lines_matching(pattern, source_files())

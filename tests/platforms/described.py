@@ -85,7 +85,7 @@ class Platform:
 
 
 def description_in(path: Path) -> str:
-    """Return the description in a platform's file, as a file of its own has it."""
+    """Return the description in a platform's file, as its own file has it."""
     text = path.read_text(encoding="utf-8").partition("\n[provider]\n")[2]
     return text.partition("\n[example")[0].replace("\n[provider.", "\n[")
 

@@ -123,7 +123,7 @@ max_margin = 60
 def test_platform_is_described_in_the_configuration(
     load: Callable[[str], keyturn.Connection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A platform without a provider of its own could not be used without code."""
+    """A platform without its own provider could not be used without code."""
     monkeypatch.setenv("ACME_SECRET", SECRET)
     connection = load(FILE)
     request = connection.token_request()

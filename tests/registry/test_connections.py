@@ -26,7 +26,7 @@ OTHER = {"client_secret": "another-s3cret"}
 def test_an_unchanged_row_gives_the_same_connection(
     connections: keyturn.Connections, platform: Platform, row: Row
 ) -> None:
-    """Each job of a platform would request a token of its own."""
+    """Each job of a platform would request its own token."""
     first = connections.open("a", platform.provider, row, timeout=5)
     assert connections.open("a", platform.provider, dict(row), timeout=5) is first
     assert connections.open("a", platform.provider, platform.provider.settings(**row), timeout=5)
@@ -64,7 +64,7 @@ def test_a_changed_row_replaces_the_connection(
 def test_a_held_connection_follows_its_row(
     connections: keyturn.Connections, platform: Platform, row: Row
 ) -> None:
-    """An application that keeps the object would use a rotated secret for ever."""
+    """An application that keeps the object would use a rotated secret forever."""
     first = connections.open("a", platform.provider, row)
     assert platform.owner(first.token()) == ("one", row["client_secret"])
     second = connections.open("a", platform.provider, row | OTHER)
@@ -169,7 +169,7 @@ def test_connections_are_looked_up_as_in_a_mapping(
     with pytest.raises(KeyError) as caught:
         connections["a\x1b[2J"]
     assert isinstance(caught.value, errors.ConfigurationError)
-    assert "no connection of the id 'a\\x1b[2J' is open" in str(caught.value)
+    assert "no connection with the id 'a\\x1b[2J' is open" in str(caught.value)
 
 
 def test_closed_connections_are_closed_for_good(
@@ -389,7 +389,7 @@ def test_an_error_response_is_not_shared_with_an_isolated_connection(
 def test_threads_that_open_the_same_row_get_one_connection(
     connections: keyturn.Connections, platform: Platform, row: Row
 ) -> None:
-    """Two jobs of one tenant would each have a token of their own."""
+    """Two jobs of one tenant would each have their own token."""
     barrier = threading.Barrier(8)
     got: list[keyturn.Connection] = []
 
@@ -459,7 +459,7 @@ def permissive(store: OpenStore) -> keyturn.Connections:
 def test_the_row_that_another_thread_opens_meanwhile_is_replaced_properly(
     permissive: keyturn.Connections, row: Row, was_open: bool
 ) -> None:
-    """A holder of the other thread's connection would use its row for ever."""
+    """A holder of the other thread's connection would use its row forever."""
     provider = Racing()
     if was_open:
         permissive.open("a", provider, row | {"client_id": "before"})
@@ -503,5 +503,5 @@ def test_connections_refuse_to_be_copied(
     connections: keyturn.Connections, copied: Callable[[object], object]
 ) -> None:
     """A copy would fail later, in a way that says nothing."""
-    with pytest.raises(TypeError, match="make them in each process"):
+    with pytest.raises(TypeError, match="create them in each process"):
         copied(connections)

@@ -264,7 +264,7 @@ def write_config(path: Path, api: Api, *names: str, **settings: Any) -> Path:
     path.touch(mode=0o600)
     lines = []
     for name in names:
-        # Each has credentials of its own, and shares its tokens with none.
+        # Each has its own credentials, and shares its tokens with none.
         fields = {"client_id": f"made-up-{next(_number)}", **values}
         lines += [f"[connections.{name}]", *(f"{k} = {json.dumps(v)}" for k, v in fields.items())]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -27,7 +27,7 @@ def connected(agent: Any) -> socket.socket:
 def test_a_head_that_does_not_come_in(
     tmp_path: Path, serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A client that sends nothing, or a part of a request, would hold a connection for ever."""
+    """A client that sends nothing, or a part of a request, would hold a connection forever."""
     monkeypatch.setattr(http_server, "_HEAD_SECONDS", 0.05)
     agent = serve(tmp_path / "keyturn.toml", "shop")
     for sent in (b"", b"GET / HTTP/1.1\r\nHost: x\r\n"):
@@ -39,7 +39,7 @@ def test_a_head_that_does_not_come_in(
 def test_a_body_after_the_response(
     tmp_path: Path, serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A client without the secret could hold a connection for ever by a body that no one reads."""
+    """A client without the secret could hold a connection forever by a body that no one reads."""
     monkeypatch.setattr(http_server, "_HEAD_SECONDS", 0.2)
     agent = serve(tmp_path / "keyturn.toml", "shop")
     head = f"POST / HTTP/1.1\r\nHost: {urlsplit(agent.url).netloc}\r\nContent-Length: 99\r\n\r\n"
@@ -70,7 +70,7 @@ def test_a_connection_that_is_kept(
 def test_a_body_that_does_not_come_in(
     tmp_path: Path, serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A client that stops amid a body would hold a request for ever."""
+    """A client that stops amid a body would hold a request forever."""
     monkeypatch.setattr(request_body, "MAX_SILENCE", 0.05)
     agent = serve(tmp_path / "keyturn.toml", "shop")
     lines = ["POST /shop/v1/echo HTTP/1.1", f"Host: {urlsplit(agent.url).netloc}"]
@@ -119,7 +119,7 @@ def test_an_api_that_is_slow_or_away(
     monkeypatch: pytest.MonkeyPatch,
     refused_port: int,
 ) -> None:
-    """A client would wait for ever, or not learn what failed."""
+    """A client would wait forever, or not learn what failed."""
     monkeypatch.setattr(reverse_proxy.TIMEOUT, "read", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         api_url = f"http://127.0.0.1:{silent.getsockname()[1]}"

@@ -158,7 +158,7 @@ def test_a_status_that_is_none(
 
 
 def test_a_401_that_is_not_complete(client: httpx.Client, api: Any) -> None:
-    """A connection to the API would be kept for ever for a response that is not read."""
+    """A connection to the API would be kept forever for a response that is not read."""
     api.raw = [b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 9\r\n\r\na"]
     response = client.post("/shop/v1/raw", content=b"a")
     assert response.status_code == 502
@@ -199,7 +199,7 @@ def test_a_small_body_that_becomes_a_large_one(coding: str, bits: int, length: i
 
 
 def test_a_client_that_does_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client that never reads would hold a response for ever."""
+    """A client that never reads would hold a response forever."""
     monkeypatch.setattr(api_response, "MAX_SILENCE", 0.01)
 
     async def chunks() -> AsyncIterator[bytes]:

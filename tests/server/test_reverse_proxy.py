@@ -107,18 +107,18 @@ def test_a_401_about_something_else(client: httpx.Client, api: Any) -> None:
     issued = api.issued
     response = client.get("/layer/v1/forbidden")
     assert (response.status_code, response.json()["errors"][0]["code"]) == (401, "UNAUTHORIZED")
-    assert "not about the token" in response.headers["x-keyturn-not-repeated"]
+    assert "does not refuse the token" in response.headers["x-keyturn-not-repeated"]
     assert api.issued == issued
 
 
 @pytest.mark.parametrize("what", ["broken", "long"])
 def test_a_401_that_stays(client: httpx.Client, api: Any, what: str) -> None:
-    """A request would be repeated for ever, or a response that can't be decoded would fail."""
+    """A request would be repeated forever, or a response that can't be decoded would fail."""
     api.arrived.clear()
     with client.stream("GET", f"/d/v1/{what}") as response:
         length = len(b"".join(response.iter_raw()))
     assert (response.status_code, length) == (401, {"broken": 7, "long": 1_200_000}[what])
-    assert "once already" in response.headers["x-keyturn-not-repeated"]
+    assert "already repeated once" in response.headers["x-keyturn-not-repeated"]
     assert len(api.arrived) == 2
 
 
@@ -192,7 +192,7 @@ def test_a_request_is_streamed(client: httpx.Client, api: Any) -> None:
 def test_a_client_that_leaves(
     served: Any, client: httpx.Client, api: Any, wait_until: Callable[..., None]
 ) -> None:
-    """What a client no longer waits for would go on at the API."""
+    """What a client no longer waits for would continue at the API."""
     with client.stream("GET", "/f/v1/parts") as response:
         next(response.iter_raw())
     counted = 'keyturn_proxy_requests_total{connection="f",status="200"} 1.0'

@@ -55,7 +55,7 @@ def test_a_place_that_is_taken(tmp_path: Path) -> None:
             sockets.listening(0, path).__enter__()
         assert first.socket.getsockname() == str(path)
     path.write_text("a file")
-    with pytest.raises(keyturn.errors.ConfigurationError, match="no socket"):
+    with pytest.raises(keyturn.errors.ConfigurationError, match="is not a socket"):
         sockets.listening(0, path).__enter__()
     with pytest.raises(keyturn.errors.ConfigurationError, match="No such file"):
         sockets.listening(0, tmp_path / "nothing" / "socket").__enter__()

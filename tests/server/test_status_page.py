@@ -39,7 +39,7 @@ def test_the_page_shows_each_connection(client: httpx.Client, api: Any) -> None:
     assert "no token" in row_of(client, "shop")
     client.get("/shop/v1/echo")
     row = row_of(client, "shop")
-    for shown in ("generic", "fresh", "59 min", "a token", "there was no token", "no limit"):
+    for shown in ("generic", "fresh", "59 min", "a token", "no token existed", "no limit"):
         assert shown in row
     assert not any(token in client.get("/").text for token in api.valid)
 
@@ -63,10 +63,10 @@ def test_renew_forget_and_revoke(client: httpx.Client, api: Any) -> None:
     assert act(client, "renew", "a") == "a: the token is renewed."
     assert api.issued == issued + 1
     assert "the API refused the token" in row_of(client, "a")
-    assert act(client, "forget", "a") == "a: the token is forgotten on this side."
+    assert act(client, "forget", "a") == "a: discarded the cached token."
     assert "no token" in row_of(client, "a")
     token = client.get("/-/token/a").json()["access_token"]
-    assert act(client, "revoke", "a") == "a: the token is revoked."
+    assert act(client, "revoke", "a") == "a: revoked the token."
     assert token not in api.valid
     assert "no token" in row_of(client, "a")
 
@@ -78,7 +78,7 @@ def test_what_cannot_be_revoked(tmp_path: Path, serve: Callable[..., Any]) -> No
         client.get("/-/token/shop")
         message = act(client, "revoke", "shop")
     assert message.startswith("shop: revoke failed: ConfigurationError: shop: ")
-    assert "no way to revoke" in message
+    assert "does not support revocation" in message
 
 
 def test_a_server_that_issues_the_same_token(
@@ -86,7 +86,7 @@ def test_a_server_that_issues_the_same_token(
 ) -> None:
     """A person would take an unchanged token for a new one."""
     monkeypatch.setattr(api, "new_token", lambda: "made-up-token-0")
-    assert act(client, "renew", "b") == "b: the server issued the same token again."
+    assert act(client, "renew", "b") == "b: the server returned the same token again."
 
 
 def test_a_failing_connection_comes_first(client: httpx.Client, api: Any) -> None:
@@ -118,7 +118,7 @@ def test_search_and_state(client: httpx.Client) -> None:
     """A person could not find one connection among many, nor return to the same view."""
     found = client.get("/?q=SHOP+generic").text
     assert re.findall(r'<th scope="row">(.*?)</th>', found) == ["shop"]
-    assert "No connection is found." in client.get("/?q=nothing").text
+    assert "No connection found." in client.get("/?q=nothing").text
     hostile = client.get("/?q=%3Cscript%3E&state=x&page=999999999&refresh=off").text
     assert "<script>" not in hostile
     response = client.post(

@@ -1,6 +1,6 @@
 """Real authorization servers on loopback, one process each, started when a test first needs it.
 
-Each has credentials of its own, drawn anew for every run, and ends with the run that started it,
+Each has its own credentials, generated for every run, and ends with the run that started it,
 whatever becomes of that run.
 """
 
@@ -170,7 +170,7 @@ def oidc_provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OidcProv
 
 @pytest.fixture
 def rate_limited(oidc_provider: OidcProvider, tmp_path: Path) -> Iterator[RateLimited]:
-    """The same oidc-provider behind an nginx of its own: a burst of 21, then 3 a minute."""
+    """The same oidc-provider behind its own nginx: a burst of 21, then 3 a minute."""
     yield from _rate_limited(oidc_provider, tmp_path, rate="3r/m", delay="nodelay")
 
 
@@ -348,7 +348,7 @@ def node() -> Callable[[str, Any], Any]:
 
 @pytest.fixture
 def start(spawn: Callable[..., subprocess.Popen[str]]) -> Callable[..., subprocess.Popen[str]]:
-    """Give a function that runs Python code in a process of its own, ended with the test."""
+    """Give a function that runs Python code in its own process, ended with the test."""
 
     def start_process(code: str, *arguments: object, **variables: Any) -> subprocess.Popen[str]:
         return spawn([sys.executable, "-c", code, *arguments], env=os.environ | variables)

@@ -21,7 +21,7 @@ EUROPE = "market:code:europe"
 
 
 def integration(server: Doorkeeper, **settings: Any) -> keyturn.Connection:
-    """Return a connection of the confidential client, with a store of its own."""
+    """Return a connection of the confidential client, with its own store."""
     defaults: dict[str, Any] = {
         "kind": "integration",
         "client_id": server.client_id,
@@ -119,7 +119,7 @@ def test_a_crowd_of_threads_makes_one_token_request(doorkeeper: Doorkeeper) -> N
 
 
 def test_a_wrong_secret_is_told_and_not_repeated(doorkeeper: Doorkeeper) -> None:
-    """A wrong secret is an error of its own, which shows no secret and does not hammer."""
+    """A wrong secret is a separate error, which shows no secret and causes no retries."""
     before = doorkeeper.token_requests()
     with integration(doorkeeper, client_secret="s3cret-for-tests") as connection:
         for _ in range(3):
@@ -131,7 +131,7 @@ def test_a_wrong_secret_is_told_and_not_repeated(doorkeeper: Doorkeeper) -> None
 
 
 def test_an_unknown_scope_is_told(doorkeeper: Doorkeeper) -> None:
-    """A scope that the server doesn't know is an error of its own."""
+    """A scope that the server doesn't know is a separate error."""
     with (
         integration(doorkeeper, market="code:atlantis") as connection,
         pytest.raises(keyturn.errors.InvalidScope) as refused,

@@ -23,7 +23,7 @@ SCOPES = ("playground", "stage", "prod")
 
 
 def norce(server: OidcProvider, **settings: Any) -> keyturn.Connection:
-    """Return a connection to the server, with a store of its own."""
+    """Return a connection to the server, with its own store."""
     defaults: dict[str, Any] = {
         "client": "acme",
         "environment": "playground",
@@ -103,7 +103,7 @@ def test_the_second_connection_is_served_from_the_store(oidc_provider: OidcProvi
 
 
 def test_a_wrong_secret_is_told(oidc_provider: OidcProvider) -> None:
-    """A wrong secret is an error of its own, and it isn't shown."""
+    """A wrong secret is a separate error, and it isn't shown."""
     with (
         norce(oidc_provider, client_secret="s3cret-for-tests") as connection,
         pytest.raises(keyturn.errors.InvalidClient) as refused,

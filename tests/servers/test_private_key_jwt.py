@@ -24,7 +24,7 @@ def files(oidc_provider: OidcProvider) -> OidcFiles:
 
 
 def with_key(server: OidcProvider, key: Path, **settings: Any) -> keyturn.Connection:
-    """Return a connection of the client with a key, with a store of its own."""
+    """Return a connection of the client with a key, with its own store."""
     return keyturn.connect(
         "generic",
         client_authentication="private_key_jwt",
@@ -40,7 +40,7 @@ def with_key(server: OidcProvider, key: Path, **settings: Any) -> keyturn.Connec
 def with_certificate(
     server: OidcProvider, files: OidcFiles, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> keyturn.Connection:
-    """Return a connection of the client with a certificate, with a store of its own."""
+    """Return a connection of the client with a certificate, with its own store."""
     monkeypatch.setenv("SSL_CERT_FILE", str(files.directory / "authority.pem"))
     return keyturn.connect(
         "generic",

@@ -200,7 +200,7 @@ def test_microsocks_reports_what_the_host_refuses(
     assert "the proxy did not connect to localhost: connection refused" in str(caught.value)
 
 
-# Each with a port of its own, by which it is recognized at the proxy.
+# Each with its own port, by which it is recognized at the proxy.
 URLS = [
     f"https://{host}:{port}/token"
     for port, host in enumerate(

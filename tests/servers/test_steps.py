@@ -82,7 +82,7 @@ def credentials(server: OidcProvider) -> dict[str, str]:
 
 
 def tokens_of(connections: Sequence[keyturn.Connection]) -> set[str]:
-    """Return the tokens that the connections get at the same time, each in a thread of its own."""
+    """Return the tokens that the connections get at the same time, each in its own thread."""
     with ThreadPoolExecutor(len(connections)) as pool:
         tokens = pool.map(keyturn.Connection.token, connections)
         return {each.access_token for each in tokens}
@@ -166,8 +166,8 @@ def test_explain_shows_both_steps(oidc_provider: OidcProvider) -> None:
         token = connection.token().access_token
 
     assert f"> GET {oidc_provider.url}/.well-known/openid-configuration" in cold
-    assert "step previous: keyturn requests its token." in cold
-    assert "nothing is sent: the MemoryStore has a token" in hit
+    assert "step previous: keyturn requests a token." in cold
+    assert "keyturn sends no request: the MemoryStore has a token" in hit
     for shown in (cold, hit):
         assert "step previous, fingerprint " in shown
         assert shown.count("> POST {discovery.token_endpoint}") == 2

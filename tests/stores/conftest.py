@@ -49,7 +49,7 @@ def store(request: pytest.FixtureRequest) -> TokenStore:
 def start(
     spawn: Callable[..., subprocess.Popen[str]], forking_python: list[object]
 ) -> Callable[..., subprocess.Popen[str]]:
-    """Give a function that runs Python code in a process of its own, ended with the test."""
+    """Give a function that runs Python code in its own process, ended with the test."""
 
     def start_process(code: str, *arguments: object) -> subprocess.Popen[str]:
         return spawn([*forking_python, "-W", "ignore", "-c", code, *arguments])
@@ -59,7 +59,7 @@ def start(
 
 @pytest.fixture
 def run(start: Callable[..., subprocess.Popen[str]]) -> Callable[..., str]:
-    """Give a function that runs Python code in a process of its own and returns what it printed."""
+    """Give a function that runs Python code in its own process and returns what it printed."""
 
     def run_process(code: str, *arguments: object) -> str:
         output, errors = start(code, *arguments).communicate(timeout=30)

@@ -113,7 +113,7 @@ def hold(start: Start, code: str, directory: Path) -> subprocess.Popen[str]:
 
 
 def test_lock_excludes_processes(start: Start, disk: DiskStore, directory: Path) -> None:
-    """Each process would make a token request of its own."""
+    """Each process would make its own token request."""
     holder = hold(start, HOLDER, directory)
     entered = True
     try:

@@ -167,7 +167,7 @@ def test_lock_file_is_never_a_link(directory: Path, tmp_path: Path, disk: DiskSt
 
 
 def test_lock_file_must_be_a_private_file(directory: Path, disk: DiskStore) -> None:
-    """Another user could hold a lock for ever, by opening its file."""
+    """Another user could hold a lock forever, by opening its file."""
     locks = directory / "locks"
     with disk.lock("a", 1):
         pass
@@ -331,7 +331,7 @@ def test_unusable_database_is_moved_aside(
     disk: DiskStore,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """One damaged file would take the store away for ever."""
+    """One damaged file would take the store away forever."""
     victim = tmp_path / "victim"
     victim.write_text("precious")
     directory.mkdir(0o700)
@@ -378,7 +378,7 @@ def test_unexpected_database_is_moved_aside(
 
 @pytest.mark.parametrize("length", [0, 100, 5000])
 def test_truncated_database_is_begun_afresh(length: int, directory: Path, disk: DiskStore) -> None:
-    """A crash of the host would leave a store that fails for ever."""
+    """A crash of the host would leave a store that fails forever."""
     disk.write("a", "entry", 2000)
     os.truncate(directory / "cache.db", length)
     assert disk.read("a") is None
@@ -387,7 +387,7 @@ def test_truncated_database_is_begun_afresh(length: int, directory: Path, disk: 
 
 
 def test_database_that_stays_unusable_raises(directory: Path, disk: DiskStore) -> None:
-    """A store that can't be repaired would try for ever, or seem to succeed."""
+    """A store that can't be repaired would try forever, or seem to succeed."""
     directory.mkdir(0o700)
     (directory / "cache.db").touch(0o600)
     (directory / "cache.db").write_bytes(UNUSABLE["no database"])
@@ -481,7 +481,7 @@ def test_row_of_any_size_is_not_loaded(disk: DiskStore, directory: Path) -> None
 
 
 def test_expired_rows_are_deleted(directory: Path) -> None:
-    """The file would grow for ever, and keep tokens for longer than they are valid."""
+    """The file would grow forever, and keep tokens for longer than they are valid."""
     now = 1000.0
     store = DiskStore(directory, now=lambda: now)
     for number in range(100):
@@ -502,7 +502,7 @@ def test_expired_rows_are_deleted(directory: Path) -> None:
 def test_rows_of_others_are_deleted(
     column: str, value: object, directory: Path, disk: DiskStore
 ) -> None:
-    """A row that no store writes would cause warnings, and fill the disk, for ever."""
+    """A row that no store writes would cause warnings, and fill the disk, forever."""
     disk.write("a", "entry", float("inf"))
     disk.close()
     planted(directory, (f"UPDATE Cache SET {column} = ?", (value,)))  # noqa: S608 - our own
@@ -516,7 +516,7 @@ def test_rows_of_others_are_deleted(
 
 
 def test_threads_leave_no_descriptors(disk: DiskStore) -> None:
-    """Every fetch runs on a thread of its own: a process would run out of descriptors."""
+    """Every fetch runs on its own thread: a process would run out of descriptors."""
 
     def work() -> None:
         disk.write("a", "entry", 2000)

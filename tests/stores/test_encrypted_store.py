@@ -203,7 +203,7 @@ def test_wrong_keys_are_refused_and_not_shown(memory: MemoryStore, wrong: Any) -
 
     assert str(caught.value) == (
         "an encrypted store needs at least one key, and each must be 32 bytes in URL-safe base64. "
-        "keyturn.stores.EncryptedStore.generate_key() makes one."
+        "keyturn.stores.EncryptedStore.generate_key() returns a new key."
     )
     frames = traceback.TracebackException.from_exception(caught.value, capture_locals=True).stack
     assert [frame.name for frame in frames][1:] == ["__init__"]  # and this test's own

@@ -66,7 +66,7 @@ class DiskMachine(StoreMachine):
     """The same with a disk store, which is now and then closed."""
 
     def make_store(self, now: Callable[[], float]) -> TokenStore:
-        """Return a disk store in a directory of its own."""
+        """Return a disk store in its own directory."""
         self.directory = tempfile.TemporaryDirectory()
         self.disk = DiskStore(self.directory.name, now)
         return self.disk
@@ -133,7 +133,7 @@ class TestDiskStore(StoreConformance):
         self.directory = directory
 
     def new_store(self) -> TokenStore:
-        """Return a store with a database connection of its own."""
+        """Return a store with its own database connection."""
         return DiskStore(self.directory)
 
 
@@ -152,7 +152,7 @@ class TestEncryptedDiskStore(TestDiskStore):
     key = EncryptedStore.generate_key()
 
     def new_store(self) -> TokenStore:
-        """Return an encrypted store around one with a database connection of its own."""
+        """Return an encrypted store around one with its own database connection."""
         return EncryptedStore(super().new_store(), self.key)
 
 
@@ -183,6 +183,6 @@ def test_waiting_ends_with_the_builtin_timeout_error(store: TokenStore) -> None:
 @pytest.mark.parametrize("copied", [pickle.dumps, copy.copy, copy.deepcopy])
 def test_a_copy_of_a_store_in_memory_is_refused(copied: Callable[[object], object]) -> None:
     """The user would get Python's own error, about a lock, and not learn what to do instead."""
-    message = "A MemoryStore can't be pickled or copied: open one in each process"
+    message = "A MemoryStore can't be pickled or copied: open a store in each process"
     with pytest.raises(TypeError, match=message):
         copied(MemoryStore())

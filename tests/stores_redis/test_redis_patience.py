@@ -91,7 +91,7 @@ def endless(connection: socket.socket) -> None:
 
 
 def test_a_server_that_drips_is_waited_for_only_so_long(serve: Serve) -> None:
-    """Each byte would renew the patience, and a token wait for the store for ever."""
+    """Each byte would renew the patience, and a token wait for the store forever."""
     server = serve(greeting_first(dripping))
     store = RedisStore(f"redis://127.0.0.1:{server.port}?socket_timeout=0.1")
     failures: list[OSError] = []
@@ -178,7 +178,7 @@ def test_one_late_response_may_be_the_fault_of_this_machine() -> None:
             return str(error.strerror)
 
     late_message = "Redis failed with TimeoutError"
-    alone = "Redis has failed, and is not asked for 5 s"
+    alone = "Redis failed, so it is not called for 5 s"
     assert [read() for _ in range(5)] == [late_message, "None", late_message, late_message, alone]
     assert not outcomes
     now += COOLDOWN
@@ -250,7 +250,7 @@ def test_few_operations_run_at_once_and_waiting_ones_fail_too(
         thread.join()
     assert len(calls) == AT_ONCE
     assert failed.count("Redis failed with ConnectionError") == AT_ONCE
-    assert failed.count("Redis has failed, and is not asked for 5 s") == 6
+    assert failed.count("Redis failed, so it is not called for 5 s") == 6
 
 
 def test_a_child_does_not_wait_for_the_threads_of_its_parent(
@@ -324,7 +324,7 @@ def test_lock_is_freed_when_the_server_responds_again(fails: str) -> None:
 def test_a_lock_without_an_expiry_has_no_holder(
     redis_store: RedisStore, redis_client: redis.Redis
 ) -> None:
-    """A key that was set by hand would cost the whole lease at each renewal, for ever."""
+    """A key that was set manually would cost the whole lease at each renewal, forever."""
     redis_client.set("keyturn:lock:a", "x")
     with redis_store.lock("a", 30):
         assert 0 < redis_client.pttl("keyturn:lock:a") <= 30_000

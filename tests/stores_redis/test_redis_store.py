@@ -59,7 +59,7 @@ class TestConformance(StoreConformance):
         self.url = redis_url
 
     def new_store(self) -> RedisStore:
-        """Return a store with connections of its own."""
+        """Return a store with its own connections."""
         return RedisStore(self.url)
 
 
@@ -76,7 +76,7 @@ def test_entries_are_kept_and_expire(redis_store: RedisStore) -> None:
 
 
 def test_expiry_goes_by_the_clock_of_the_store(redis_url: str) -> None:
-    """A host that was asleep would get a token that ended meanwhile."""
+    """A host that was asleep would get a token that ended in the meantime."""
     now = 1000.0
     store = RedisStore(redis_url, now=lambda: now)
     store.write("a", "entry", 1100.0)
@@ -127,7 +127,7 @@ def test_a_value_of_another_type_is_an_error(
 
 
 def test_lock_excludes(redis_store: RedisStore) -> None:
-    """Two holders would make two token requests; a waiter would wait for ever."""
+    """Two holders would make two token requests; a waiter would wait forever."""
     with redis_store.lock("a", 30), redis_store.lock("b", 30):
         with pytest.raises(TimeoutError) as caught, redis_store.lock("a", 0.02):
             pass
@@ -261,7 +261,7 @@ def test_two_hosts_share_a_token_without_any_setting(
     redis_client: redis.Redis,
     tmp_path: Path,
 ) -> None:
-    """Each host would send token requests of its own until all have the same key by hand."""
+    """Each host would send its own token requests until a user copies the key."""
     server = serve(token_response)
     for host in ("one", "other"):
         (tmp_path / host).mkdir()
@@ -276,6 +276,6 @@ def test_two_hosts_share_a_token_without_any_setting(
 @pytest.mark.parametrize("copied", [pickle.dumps, copy.copy, copy.deepcopy])
 def test_a_copy_is_refused(redis_store: RedisStore, copied: Callable[[object], object]) -> None:
     """The user would get Python's own error, about a lock, or a pickle with the password."""
-    message = "A RedisStore can't be pickled or copied: open one in each process"
+    message = "A RedisStore can't be pickled or copied: open a store in each process"
     with pytest.raises(TypeError, match=message):
         copied(redis_store)

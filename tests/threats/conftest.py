@@ -214,7 +214,7 @@ class Customer:
         )
 
     def token(self, directory: Path, *, stale: bool = False) -> str:
-        """Return a token that may be used now, by a connection of its own."""
+        """Return a token that may be used now, by its own connection."""
         with self.connect(directory) as connection:
             token = connection.token()
             return (connection.token(stale=token) if stale else token).access_token

@@ -233,7 +233,7 @@ def test_refusing_api_with_one_token_does_not_use_up_the_rate_limit(
 def test_refusing_api_does_not_use_up_the_rate_limit_of_many_threads(
     api_of: Callable[..., Api], unauthorized: bytes, send: Send
 ) -> None:
-    """Callers that are refused at the same time would each have a limit of their own."""
+    """Callers that are refused at the same time would each have their own limit."""
     api = api_of("norce-commerce", unauthorized)
     statuses: list[int] = []
 
@@ -450,7 +450,7 @@ def test_redirect_to_another_port_or_scheme_takes_nothing_along(
 
 
 class Badge(keyturn.plugins.Provider[keyturn.plugins.ConfidentialSettings]):
-    """A platform whose token is carried in a header of its own."""
+    """A platform whose token is carried in its own header."""
 
     name = "badge"
     settings = keyturn.plugins.ConfidentialSettings
@@ -463,7 +463,7 @@ class Badge(keyturn.plugins.Provider[keyturn.plugins.ConfidentialSettings]):
 def badge(
     serve: Serve, token_response: bytes, http_response: HttpResponse, elsewhere: RawServer
 ) -> Iterator[tuple[keyturn.Connection, RawServer]]:
-    """Give a connection with a header of its own, and its API, which redirects elsewhere."""
+    """Give a connection with its own header, and its API, which redirects elsewhere."""
     api = serve(moved(http_response, elsewhere.url))
     settings = keyturn.plugins.ConfidentialSettings(
         client_id="cid",

@@ -88,7 +88,7 @@ for arguments in json.loads(sys.argv[1]):
     print(f"\\nexit code {main(arguments)}", flush=True)
 """
 
-# Each in a process of its own, which begins with what every command imports.
+# Each in its own process, which begins with what every command imports.
 RUN_EACH = """
 import json, os, runpy, sys
 import keyturn._cli.commands, keyturn._connection
@@ -141,11 +141,11 @@ class Place:
     canary: Canary
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start a command in a process of its own."""
+        """Start a command in its own process."""
         return self._start("-m", "keyturn", *arguments)
 
     def run(self, code: str, *arguments: str) -> subprocess.Popen[str]:
-        """Start Python code in a process of its own."""
+        """Start Python code in its own process."""
         return self._start("-c", code, *arguments)
 
     def _start(self, *arguments: str) -> subprocess.Popen[str]:
@@ -350,9 +350,9 @@ DEMO_STEPS = [
     "1. Get a token from each provider, by its name, and call its API",
     "2. Get the same tokens from the store, without a token request",
     "3. Threads that find no token send one token request together",
-    "4. Processes do so too",
-    "5. A token is renewed before it expires, and no call waits",
-    "6. A token that the API rejects is replaced, and the request is repeated",
+    "4. Processes that find no token send one token request together",
+    "5. keyturn renews a token before it expires, and no call waits",
+    "6. keyturn replaces a token that the API rejects, and repeats the request",
 ]
 
 
@@ -379,7 +379,7 @@ def test_demo_shows_every_step_and_no_secret(
     assert re.findall(r"[\w.-]{24,}", output + trouble) == []
     arguments = here.arguments.replace(str(here.home), "")
     started = [line for line in arguments.splitlines() if line.startswith("(")]
-    # On Python 3.13 the module starts a process by os.posix_spawn, which is an event of its own.
+    # On Python 3.13 the module starts a process by os.posix_spawn, which is its own event.
     by_module = [line for line in started if line.startswith("('subprocess.Popen'")]
     assert len([line for line in by_module if "'keyturn'" in line]) == 8
     assert [line for line in started if re.search(r"[\w=+-]{24,}", line)] == []

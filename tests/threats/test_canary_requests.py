@@ -280,7 +280,7 @@ def test_renewal_ahead_that_fails_shows_no_canary(
     world.land()
     watch.look_at(token, connection)
 
-    assert "the renewal ahead of time failed" in watch.log.getvalue()
+    assert "the renewal before expiry failed" in watch.log.getvalue()
 
 
 def reset(server: RawServer, connection: socket.socket) -> None:

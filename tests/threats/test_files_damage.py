@@ -120,7 +120,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 def test_damage_costs_one_token_request_at_most(
     customer: Customer, directory: Path, damage: str
 ) -> None:
-    """One damaged file would take the store away for ever, and be reported each time."""
+    """One damaged file would take the store away forever, and be reported each time."""
     DAMAGES[damage](directory)
 
     found = customer.token(directory)
@@ -164,7 +164,7 @@ def test_damage_is_logged_once_and_kept_aside(
 def test_database_truncated_anywhere_costs_one_token_request(
     customer: Customer, directory: Path
 ) -> None:
-    """A host that crashed would leave a store that fails for ever."""
+    """A host that crashed would leave a store that fails forever."""
     whole = (directory / "cache.db").read_bytes()
     for length in [0, 1, 15, 16, 99, 100, 101, *range(512, len(whole), 1024), len(whole) - 1]:
         (directory / "cache.db").write_bytes(whole[:length])

@@ -141,7 +141,7 @@ def test_read_only_store_costs_a_warning_and_no_token(
 def test_place_where_nothing_can_be_made_costs_a_warning_and_no_token(
     run: Callable[..., tuple[Any, str]], tmp_path: Path
 ) -> None:
-    """A service without a home of its own would not start."""
+    """A service without its own home would not start."""
     tmp_path.chmod(0o500)
     try:
         tokens, trouble = run(HELPLESS)

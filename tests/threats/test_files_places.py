@@ -159,7 +159,7 @@ def test_unsafe_place_costs_a_warning_and_no_token(
 def test_warning_names_the_place_and_what_is_wrong_with_it(
     customer: Customer, tmp_path: Path
 ) -> None:
-    """No user could repair it, and every process would make token requests of its own."""
+    """No user could repair it, and every process would make its own token requests."""
     open_directory(tmp_path / "store", "")
     customer.token(tmp_path / "store")
 
@@ -171,7 +171,7 @@ def test_warning_names_the_place_and_what_is_wrong_with_it(
 def test_what_belongs_to_another_user_is_not_used(
     customer: Customer, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its owner could read every token written there, and hand out tokens of their own."""
+    """Its owner could read every token written there, and hand out their own tokens."""
     directory = tmp_path / "store"
     assert customer.token(directory) == "token-1"
     give_away(directory / name, monkeypatch)

@@ -211,7 +211,7 @@ def test_link_to_a_place_that_can_be_replaced_is_warned_of(
 def test_group_of_the_user_alone_is_no_concern(
     customer: Customer, parent: Path, members: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every user of a system that gives each a group of their own would be warned."""
+    """Every user of a system that gives each their own group would be warned."""
     group = foreign_group(parent, monkeypatch)
     parent.chmod(0o775)
     user = SimpleNamespace(pw_name="alice", pw_gid=group)

@@ -1,8 +1,8 @@
 """Forms of tenants that would have keyturn reach this machine, a private network, or a file.
 
 Each row is tried twice: under a policy that forbids nothing, or by a plain client where keyturn
-takes the form under no policy, to see that something is dialled; then under a strict policy, to see
-that nothing is. An audit hook sees each connection of the process, and stops those that would
+takes the form under no policy, to see that a connection is opened; then under a strict policy, to
+see that none is. An audit hook sees each connection of the process, and stops those that would
 leave this machine; a listener on loopback counts the connections that come.
 """
 
@@ -257,7 +257,7 @@ def test_a_literal_host_is_not_dialled(host: str, watch: Watch, listener: Listen
 def test_a_name_is_not_dialled_for_any_of_its_addresses(
     addresses: str, watch: Watch, listener: Listener, resolve: Callable[..., None]
 ) -> None:
-    """A tenant could point a name of their own at an address that the form may not name."""
+    """A tenant could point their own name at an address that the form may not name."""
     resolve("shop.evil.example", addresses.split("+"))
     assert dialled(watch, "orocommerce", oro("shop.evil.example", listener.port))
     count = listener.connections
@@ -379,7 +379,7 @@ def test_a_name_that_changes_after_the_check_is_not_dialled(
 
 
 class AcmeSettings(keyturn.plugins.CertificateSettings):
-    """The settings of a platform with client certificates, and a file of its own kind."""
+    """The settings of a platform with client certificates, and its own kind of file."""
 
     login: str = keyturn.plugins.url("Login")
     client_id: str | None = keyturn.plugins.setting(  # type: ignore[assignment]
@@ -508,7 +508,7 @@ def test_an_api_named_by_the_token_response_is_checked_by_its_name(
 
 
 def option_rows(port: int, place: Path) -> dict[str, Any]:
-    """Return options with which a form would dial, or make files."""
+    """Return options with which a form would connect to, or make files."""
     return {
         "store": f"redis://127.0.0.1:{port}/0",
         "disk": f"disk://{place}/hostile",
@@ -519,7 +519,7 @@ def option_rows(port: int, place: Path) -> dict[str, Any]:
 def test_no_store_is_named_by_a_form(
     row: str, watch: Watch, listener: Listener, tmp_path: Path
 ) -> None:
-    """A tenant could have keyturn dial a Redis of theirs, or make directories."""
+    """A tenant could have keyturn connect to a Redis of theirs, or make directories."""
     url = option_rows(listener.port, tmp_path)[row]
     form = oro("127.0.0.1", 9)
     seen = dialled(watch, "orocommerce", form, store=url)
@@ -563,7 +563,7 @@ def test_no_option_is_in_a_form(
 def test_no_secret_reference_is_in_a_form(
     kind: str, watch: Watch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A tenant could run a command, or have a file or a variable sent to a server of theirs."""
+    """A tenant could run a command, or have a file or a variable sent to their server."""
     (tmp_path / "hostile").write_text("s3cret")
     reference: dict[str, Any] = {
         "command": ["cat", str(tmp_path / "hostile")],
@@ -640,7 +640,7 @@ def test_an_instance_of_settings_is_checked_as_a_form_is(watch: Watch, listener:
 def test_domains_keep_a_form_from_any_other_host(
     watch: Watch, listener: Listener, resolve: Callable[..., None]
 ) -> None:
-    """A tenant could have a secret of the platform's sent to a server of theirs."""
+    """A tenant could have a secret of the platform's sent to their server."""
     resolve("shop.evil.example", ["127.0.0.1"])
     form = oro("shop.evil.example", listener.port)
     policy = attrs.evolve(PERMISSIVE, domains=("*.shop.example", "evil.example"))

@@ -255,7 +255,7 @@ def test_slow_pieces_in_time_are_a_token(
 def test_total_deadline_holds_and_the_next_call_starts_afresh(
     serve: Serve, emulator: keyturn.testing.Emulator, provider: str, relay: Any
 ) -> None:
-    """A network that stalls would hold a caller for ever, or break later calls."""
+    """A network that stalls would block a caller forever, or break later calls."""
     proxy = Proxy(serve, emulator, provider)
     proxy.relay = relay
     options: dict[str, Any] = {"store": keyturn.stores.from_url("memory://"), **proxy.settings}
@@ -286,7 +286,7 @@ def test_single_reset_is_retried(
 
 
 def test_lasting_resets_are_an_error(serve: Serve, emulator: keyturn.testing.Emulator) -> None:
-    """A dead network would be retried for ever."""
+    """A dead network would be retried forever."""
     proxy = Proxy(serve, emulator, "orocommerce")
     proxy.relay = resetting
     with keyturn.connect("orocommerce", store="memory://", **proxy.settings) as connection:
@@ -391,7 +391,8 @@ def test_closed_port_is_reported(scheme: str, host: str, refused_port: int) -> N
     assert isinstance(error, EndpointUnavailable)
     assert str(error).startswith(f"orocommerce: the token endpoint {url} ")
     hints = {
-        "http": "Check that a server listens at this address, which is reached without a proxy.",
+        "http": "Check that a server listens at this address, which keyturn reaches without a "
+        "proxy.",
         "https": "Check the network and the address, and whether HTTPS_PROXY must name a proxy.",
     }
     assert hints[scheme] in error.hint

@@ -69,7 +69,7 @@ def test_token_with_a_time_out_of_range_is_a_miss(
 
     assert world.connect(store=store).token().access_token == "token-2"
     assert world.connect(store=store).token().access_token == "token-2"
-    assert "is no token of that key: ignoring it" in caplog.text
+    assert "is not a valid token for that key; ignoring it" in caplog.text
     assert ODD[number][:60] not in caplog.text or len(number) < 8
 
 
@@ -101,7 +101,7 @@ def test_rate_limit_with_a_number_out_of_range_is_a_miss(
     store.kind = ""
 
     assert first.token(stale=first.token()).access_token == "token-2"
-    assert "is no rate limit: ignoring it" in caplog.text
+    assert "is not a valid rate limit; ignoring it" in caplog.text
 
 
 @pytest.mark.parametrize("number", ODD)

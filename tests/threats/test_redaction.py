@@ -122,7 +122,7 @@ def test_endless_escapes_end() -> None:
 
 
 def provider(world: World, **members: Any) -> Any:
-    """Return a plugin's provider with some methods of its own."""
+    """Return a plugin's provider with some of its own methods."""
     return type("Plugged", (world.plain,), members)()
 
 

@@ -27,7 +27,7 @@ def at_fork(**hooks: Callable[[], object]) -> None:
 
 
 class PerProcess(Generic[T]):
-    """A value of each process: a child has one of its own, whatever forked it.
+    """A separate value for each process, including forked children.
 
     The process is recognized by its id, so that this works where Python's fork hooks do not run,
     as under uWSGI.
@@ -59,7 +59,7 @@ class ForkSafeLock:
     """A lock that a fork, and any other thread, waits for, for at most 5 seconds.
 
     On Python 3.11 to 3.13, a child that is forked while another thread imports a module waits
-    for ever when it imports the same module. The hooks before a fork run in the reverse order of
+    forever when it imports the same module. The hooks before a fork run in the reverse order of
     their registration, and a module that is being imported may ask for a logger: logging's lock
     must be taken after this one.
     """
@@ -103,7 +103,7 @@ class cached_once(Generic[P, T]):  # noqa: N801 - a decorator
         """Return the value for these arguments, making it at the first call."""
         if args not in self._values:
             lock = self._locks.get().setdefault(args, threading.RLock())
-            # Two plugins that load each other would wait for ever.
+            # Two plugins that load each other would wait forever.
             in_turn = lock.acquire(timeout=_CALL_PATIENCE)
             try:
                 if args not in self._values:

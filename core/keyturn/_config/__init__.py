@@ -1,7 +1,7 @@
-"""Connections by name: which of them `keyturn.toml` and the environment define.
+"""Connections by name, from `keyturn.toml` and the environment.
 
-Any value may hold a secret. So each is put into a `RawSetting`, which no `repr` shows, as soon as
-it has been read, and no error is raised from a frame that has held it bare.
+Any value may contain a secret. So keyturn wraps each in a `RawSetting`, which no `repr` shows, as
+soon as it is read, and raises no error from a frame that held the plain value.
 """
 
 from __future__ import annotations
@@ -30,28 +30,27 @@ is_name = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}").fullmatch
 
 
 def load_connection(name: str, *, config: str | os.PathLike[str] | None = None) -> Connection:
-    """Return the connection of a name, as the configuration file and the environment define it.
+    """Return the connection with a name, from the configuration file and the environment.
 
-    A variable such as `KEYTURN_CONNECTIONS__NORCE_STAGE__CLIENT_ID` overrides one setting, or
-    gives it where there is no file. Tokens are kept in the connection's `store`, else the file's,
-    else `$KEYTURN_STORE`, else on disk in the user's cache directory, else in memory; encrypted if
-    the file has a `store_key`.
+    A variable such as `KEYTURN_CONNECTIONS__NORCE_STAGE__CLIENT_ID` overrides one setting, or sets
+    it without a file. Tokens are kept in the connection's `store`, else the file's, else
+    `$KEYTURN_STORE`, else on disk in the user's cache directory, else in memory; encrypted if the
+    file has a `store_key`.
 
-    A problem of another connection is logged, and does not stop this one. Of the others only what
-    shows without importing their providers is checked, and their references to secrets are never
-    resolved. What concerns all connections fails each: an unknown key, a setting from the
-    environment that belongs to none, or a secret that is written out where others can read it.
-    `keyturn check` checks all of them.
+    A mistake in another connection is logged, and does not affect this one. keyturn checks the
+    others without importing their providers or resolving their secret references. Some mistakes
+    affect all connections: an unknown key, a setting from the environment without a connection, or
+    a plain secret in a file that others can read. `keyturn check` checks all connections.
 
     Args:
         name: The connection's name.
         config: The configuration file; by default `$KEYTURN_CONFIG`, else `keyturn.toml` in the
-            user's configuration directory. Neither the working directory nor any directory that
-            isn't absolute is searched.
+            user's configuration directory. The working directory and relative directories are not
+            searched.
 
     Raises:
-        keyturn.errors.ConfigurationError: The file can't be read, this connection or all of them
-            have problems (all are named, by their paths), or there is no such connection.
+        keyturn.errors.ConfigurationError: The file can't be read, the connection does not exist, or
+            the configuration has mistakes (`problems` lists all of them).
     """
     return read(config).open(name)
 
@@ -63,7 +62,7 @@ def read(
 
     Args:
         config: The configuration file; see `keyturn.load_connection`.
-        may_be_new: Whether it need not exist, though it is named.
+        may_be_new: Whether a named file need not exist.
 
     Raises:
         keyturn.errors.ConfigurationError: The file was named and doesn't exist, or can't be read.
@@ -84,15 +83,15 @@ def read(
 
 
 def _load(path: Path, *, optional: bool) -> tuple[dict[str, RawSetting], bool]:
-    """Return the file's top-level values, and whether the file is closed to other users.
+    """Return the file's top-level values, and whether other users can't read the file.
 
-    There need not be an optional file.
+    An optional file need not exist.
     """
     import tomllib
 
     try:
         with open(path, "rb", opener=_without_waiting) as file:
-            # Of the opened file: the path may lead to another one by now.
+            # For the opened file, because the path may lead to another one by now.
             status = os.fstat(file.fileno())
             is_regular = stat.S_ISREG(status.st_mode)
             tables = tomllib.loads(file.read().decode("utf-8-sig") if is_regular else "")
@@ -105,7 +104,7 @@ def _load(path: Path, *, optional: bool) -> tuple[dict[str, RawSetting], bool]:
         position = re.search(r"\(at (line \d+, column \d+|end of document)\)\Z", str(error))
         problem = f"is not TOML{f': {position[1]}' if position else ''}"
     except (UnicodeDecodeError, RecursionError) as error:
-        problem = f"is not UTF-8, or nested too deeply ({type(error).__name__})"
+        problem = f"is not UTF-8, or is nested too deeply ({type(error).__name__})"
     else:
         values = {key: RawSetting(each, _quoted(key)) for key, each in tables.items()}
         if is_regular:
@@ -115,7 +114,7 @@ def _load(path: Path, *, optional: bool) -> tuple[dict[str, RawSetting], bool]:
 
 
 def _without_waiting(path: str, flags: int) -> int:
-    """Open a file; a FIFO that no process writes to would keep its reader waiting for ever."""
+    """Open a file; opening a FIFO without a writer would block forever."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
@@ -139,7 +138,7 @@ def _top_level_problems(top: Mapping[str, RawSetting]) -> Iterator[errors.Proble
 def _take_tables(
     found: object, connections: dict[str, dict[str, RawSetting]]
 ) -> Iterator[errors.Problem]:
-    """Add the file's connections, and yield the problems in doing so."""
+    """Add the file's connections, and yield their problems."""
     if not isinstance(found, dict):
         yield errors.Problem("connections", "must be a table")
         return
@@ -161,7 +160,7 @@ def _take_tables(
 
 
 def _take_overrides(connections: dict[str, dict[str, RawSetting]]) -> Iterator[errors.Problem]:
-    """Add the environment's settings, and yield the problems in doing so."""
+    """Add the environment's settings, and yield their problems."""
     overrides: dict[str, dict[str, RawSetting]] = {}
     for variable in sorted(os.environ):
         if variable.startswith(_OVERRIDE_PREFIX):

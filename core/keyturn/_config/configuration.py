@@ -1,4 +1,4 @@
-"""All configured connections: how they are opened, and what they and their stores are."""
+"""All configured connections and their stores."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ class Configuration:
     """The configured connections.
 
     Args:
-        path: Where the configuration file is, or would be; None if none was named, and this user
-            has no directory for it.
-        is_private: Whether it is closed to other users.
+        path: The path of the configuration file, which need not exist; None if none was named and
+            the user has no configuration directory.
+        is_private: Whether other users can't read it.
         connections: The settings given for each connection, by the connection's name.
         store: The default store's URL, if the file gives one.
-        store_keys: The keys that entries are encrypted with; without one they are not encrypted.
-        problems: The problems that belong to no connection.
+        store_keys: The keys for encrypting entries; without a key they are not encrypted.
+        problems: The problems outside of connections.
     """
 
     path: Path | None
@@ -64,18 +64,19 @@ class Configuration:
 
     @property
     def origin(self) -> str:
-        """Where the connections are defined, as messages call it."""
+        """The source of the connections, for messages."""
         if self.path is not None:
             return f"{self.path} and the environment"
         return "the environment (no file: this user has no home directory; set KEYTURN_CONFIG)"
 
     def check(self) -> list[str]:
-        """Check every connection, its provider included, and return the connections' names.
+        """Check every connection and its provider, and return the connections' names.
 
-        No reference is resolved.
+        This resolves no reference.
 
         Raises:
-            keyturn.errors.ConfigurationError: There are problems; all of them are named.
+            keyturn.errors.ConfigurationError: The configuration has mistakes; `problems` lists
+                them.
         """
         found = [
             *shared_problems(self),
@@ -85,10 +86,10 @@ class Configuration:
         return sorted(self.connections)
 
     def names(self) -> list[str]:
-        """Return the connections' names, unless there are problems that concern all of them.
+        """Return the connections' names, unless a problem affects all of them.
 
         Raises:
-            keyturn.errors.ConfigurationError: There are; all of them are named.
+            keyturn.errors.ConfigurationError: A problem affects all; `problems` lists them.
         """
         self._raise_if(shared_problems(self))
         return sorted(self.connections)
@@ -115,7 +116,7 @@ class Configuration:
         """Return the name of a connection as it is configured.
 
         Raises:
-            keyturn.errors.ConfigurationError: There is no such connection.
+            keyturn.errors.ConfigurationError: The connection does not exist.
         """
         if not isinstance(name, str):
             raise errors.ConfigurationError("a connection's name must be a string.")
@@ -129,11 +130,11 @@ class Configuration:
         return names[variable_name(name)]
 
     def open(self, name: str, *, reports_others: bool = True) -> Connection:
-        """Return the connection of a name; see `keyturn.load_connection`.
+        """Return the connection with a name; see `keyturn.load_connection`.
 
         Args:
             name: The connection's name.
-            reports_others: Whether problems of other connections are named too.
+            reports_others: Whether to log problems of other connections.
 
         Raises:
             keyturn.errors.ConfigurationError: As `keyturn.load_connection`.
@@ -157,11 +158,11 @@ class Configuration:
         return make_connection(specification, self.open_store(name))
 
     def _settings(self, name: str, provider: Provider[Any]) -> Settings:
-        """Return a connection's settings, the references in them resolved now.
+        """Return a connection's settings, with its references resolved.
 
         Raises:
-            keyturn.errors.ConfigurationError: A reference can't be resolved, or the provider does
-                not accept what it resolves to.
+            keyturn.errors.ConfigurationError: A reference can't be resolved, or the provider
+                refuses its value.
         """
         raw = self.connections[name]
         secrets, problems = resolve_all(references_in(raw, provider), _timeout(raw))
@@ -171,7 +172,7 @@ class Configuration:
         return settings
 
     def open_store(self, name: str | None = None) -> TokenStore:
-        """Return the token store of a connection, by default the one of a connection without any.
+        """Return the token store of a connection; without a name, the default store.
 
         Raises:
             keyturn.errors.ConfigurationError: The store or `store_key` can't be used.
@@ -207,19 +208,19 @@ class Configuration:
 
 
 def variable_name(name: str) -> str:
-    """Return a connection's name as environment variables have it."""
+    """Return a connection's name in the form of environment variables."""
     return name.replace("-", "_").replace(".", "_").upper()
 
 
 def _timeout(raw: RawSettings) -> float:
-    """Return the seconds that a connection's references may take, all together."""
+    """Return the time limit in seconds for reading all references of a connection."""
     usual = Options().timeout
     given: float = plain(raw["timeout"], {"type": "number"}) if "timeout" in raw else usual
     return usual if option_problem("timeout", given) else given
 
 
 def _default_store() -> TokenStore:
-    """Return the disk store of this user, or the memory of this process where there can be none."""
+    """Return the disk store of this user, or if it is unusable the memory of this process."""
     directory = user_directory("cache")
     problem = "this user has no home directory."
     if directory:
@@ -243,4 +244,4 @@ def _warn_of_memory(problem: str) -> None:
 
 @functools.cache  # once in a process
 def _warn_of_others(problem: str) -> None:
-    _logger.warning("other connections can't be used: %s", problem)
+    _logger.warning("some other connections can't be used: %s", problem)

@@ -1,4 +1,4 @@
-"""The user's own directories, and whose files may hold secrets."""
+"""The user's directories, and the files that may contain secrets."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 
 
 def user_directory(kind: str) -> Path | None:
-    """Return keyturn's directory for a user's `config` or `cache`, or None if there is none.
+    """Return keyturn's directory for a user's `config` or `cache`, or None without one.
 
-    One that isn't absolute doesn't exist, whichever variable it comes from: below the working
-    directory, others may have put files. platformdirs 4.2 to 4.11 return such a one where the user
-    has neither `HOME` nor an entry in passwd; later releases raise `RuntimeError`.
+    A relative path from any variable is ignored, because others may have put files below the
+    working directory. platformdirs 4.2 to 4.11 return such a one where the user has neither `HOME`
+    nor an entry in passwd; later releases raise `RuntimeError`.
     """
     import platformdirs
 
@@ -27,7 +27,7 @@ def user_directory(kind: str) -> Path | None:
 
 
 def is_private(status: os.stat_result) -> bool:
-    """Return whether a file is closed to all but this user, as far as its mode shows.
+    """Return whether only this user can read a file, by its mode.
 
     A secret of Kubernetes is mounted with mode 0440 and belongs to root and to a group of the
     process (https://kubernetes.io/docs/tasks/configure-pod-container/security-context/). So a group
@@ -35,7 +35,7 @@ def is_private(status: os.stat_result) -> bool:
     credential of systemd belongs to root and its group, and an access list lets this user read it
     (https://systemd.io/CREDENTIALS/).
     """
-    # Windows has no user ids; it closes a user's profile to others by itself.
+    # Windows has no user ids; it protects a user's profile from others.
     if sys.platform == "win32" or not hasattr(os, "geteuid"):
         return True
     mode, is_own = stat.S_IMODE(status.st_mode), status.st_uid == os.geteuid()
@@ -48,15 +48,15 @@ def is_private(status: os.stat_result) -> bool:
 
 
 def replace_file(path: Path, content: str, mode: int = 0o600) -> None:
-    """Replace a file, as a whole, by one that no other user can read.
+    """Replace a file atomically with one that no other user can read.
 
     Args:
         path: The file.
-        content: What it has afterwards.
-        mode: Its mode, if it is another.
+        content: The new content.
+        mode: Another mode.
 
     Raises:
-        OSError: It can't be written; the old one is left as it was.
+        OSError: The file can't be written; the old one is unchanged.
     """
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:

@@ -1,7 +1,7 @@
-"""Changes to the configuration file: one table is added or removed, all else stays as it is.
+"""Changes to the configuration file: one table is added or removed, the rest is unchanged.
 
-The file is not written anew from its values, so comments, order and formatting are kept. Each
-change is checked: what the file means must differ by that table alone.
+keyturn edits the text of the file, so comments, order and formatting stay. It checks each change:
+the values of the file must differ only by that table.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # Seconds to wait for another process that changes the file.
 _PATIENCE: Final = 10.0
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
-# What TOML is made of, as far as it matters where a line begins: strings, comments, brackets.
+# The TOML tokens that may span lines: strings, comments, brackets.
 _TOKEN: Final = re.compile(
     r'"""(?:\\.|[^\\])*?"{3,5}' + r"|'''.*?'{3,5}" + r'|"(?:\\.|[^"\\\n])*"' + r"|'[^'\n]*'"
     r"|#[^\n]*|[\[\]{}]|\n|[^\"'#\[\]{}\n]+",
@@ -33,9 +33,9 @@ _TOKEN: Final = re.compile(
 
 
 def change_file(path: Path, change: Callable[[str], str]) -> None:
-    """Replace the content of a configuration file, as a whole, while no other process does.
+    """Replace the content of a configuration file atomically, under a lock.
 
-    A new file is for this user alone; an existing one keeps its mode.
+    Only this user can read a new file; an existing file keeps its mode.
 
     Args:
         path: The file.
@@ -46,7 +46,7 @@ def change_file(path: Path, change: Callable[[str], str]) -> None:
     """
     from keyturn.stores import _sqlite_lock
 
-    # A link keeps leading to the file.
+    # A symbolic link stays.
     path = type(path)(os.path.realpath(path))
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -71,7 +71,7 @@ def with_table(text: str, name: str, table: Mapping[str, Any]) -> str:
     """Return the content of a configuration file with one more connection, at its end.
 
     Raises:
-        keyturn.errors.ConfigurationError: The file's form does not allow it.
+        keyturn.errors.ConfigurationError: The file's structure does not allow it.
     """
     newline = "\r\n" if "\r\n" in text else "\n"
     lines = [f"[connections.{_key(name)}]"]
@@ -87,18 +87,18 @@ def with_table(text: str, name: str, table: Mapping[str, Any]) -> str:
         if _is_meant(before + added, wanted):
             return before + added
     raise errors.ConfigurationError(
-        "the configuration file's form does not allow to add a table to it.",
-        hint=f"Write this into it: {'; '.join(lines)}",
+        "keyturn can't add a table to this configuration file because of its structure.",
+        hint=f"Add this with an editor: {'; '.join(lines)}",
     )
 
 
 def without_table(text: str, name: str) -> str:
     """Return the content of a configuration file without a connection.
 
-    Comments above a table stay; those within it go with it.
+    Comments above a table stay; comments within it are removed.
 
     Raises:
-        keyturn.errors.ConfigurationError: The connection is not a table of its own.
+        keyturn.errors.ConfigurationError: The connection is not a separate table.
     """
     wanted = _meaning(text)
     connections = wanted.get("connections")
@@ -115,8 +115,8 @@ def without_table(text: str, name: str) -> str:
         if start and _is_meant(kept, wanted):
             return kept
     raise errors.ConfigurationError(
-        f"connection {name} is not a table of its own in the configuration file.",
-        hint=f"Remove connections.{name} there by hand.",
+        f"connection {name} is not a separate table in the configuration file.",
+        hint=f"Remove connections.{name} with an editor.",
     )
 
 
@@ -130,7 +130,7 @@ def _meaning(text: str) -> dict[str, Any]:
         return tomllib.loads(text.removeprefix("\ufeff"))
     except (tomllib.TOMLDecodeError, RecursionError):
         problem = "the configuration file is not TOML."
-    raise errors.ConfigurationError(problem, hint="Run keyturn doctor, which shows where.")
+    raise errors.ConfigurationError(problem, hint="Run keyturn doctor to see the location.")
 
 
 def _is_meant(text: str, wanted: dict[str, Any]) -> bool:
@@ -142,13 +142,13 @@ def _is_meant(text: str, wanted: dict[str, Any]) -> bool:
 
 
 def _comparable(values: dict[str, Any]) -> str:
-    # NaN equals nothing; and an empty table of connections is as good as none.
+    # NaN equals nothing, and an empty table of connections means none.
     shown = {key: each for key, each in values.items() if key != "connections" or each}
     return json.dumps(shown, sort_keys=True, default=repr)
 
 
 def _headers(text: str) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Yield where each table's header line begins, and the keys in it."""
+    """Yield the position of each table's header line, and its keys."""
     depth, line, is_start = 0, 0, True
     for token in _TOKEN.finditer(text):
         found = token[0]
@@ -175,7 +175,7 @@ def _keys(header: str) -> tuple[str, ...]:
 
 
 def _end_of_table(text: str, begin: int, end: int) -> int:
-    """Return where a table ends: before the comment right above the next header."""
+    """Return the end of a table: before the comment right above the next header."""
     lines = text[begin:end].splitlines(keepends=True)
     while end < len(text) and len(lines) > 1 and lines[-1].lstrip().startswith("#"):
         end -= len(lines.pop())
@@ -192,5 +192,5 @@ def _value(value: Any) -> str:
         return f"{{ {', '.join(f'{_key(key)} = {_value(each)}' for key, each in value.items())} }}"
     if isinstance(value, list):
         return f"[{', '.join(map(_value, value))}]"
-    # A string of JSON is one of TOML, but for DEL.
+    # A JSON string is a TOML string, except for DEL.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,6 +1,6 @@
-"""What is wrong with configured connections: of all, and of each by itself.
+"""Problems of the configuration and of each connection.
 
-One connection's problem stops no other one.
+A problem of one connection does not affect the others.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ COMMON_SECRETS = frozenset({"client_secret", "private_key", "certificate_passwor
 
 
 def shared_problems(configured: Configuration) -> Iterator[Problem]:
-    """Yield the problems that concern all connections, such as secrets that others can read."""
+    """Yield the problems that affect all connections, such as secrets that others can read."""
     yield from configured.problems
     yield from key_problems(configured)
     for raw in configured.connections.values():
@@ -42,7 +42,7 @@ def shared_problems(configured: Configuration) -> Iterator[Problem]:
 
 
 def key_problems(configured: Configuration) -> Iterator[Problem]:
-    """Yield the problems of the keys that entries are encrypted with."""
+    """Yield the problems of the encryption keys."""
     for key in configured.store_keys:
         if isinstance(key.value, (dict, str)):
             yield from _exposed(configured, key)
@@ -57,7 +57,7 @@ def problems_of(configured: Configuration, name: str, *, is_chosen: bool = True)
     Args:
         configured: All connections.
         name: The connection's name.
-        is_chosen: Whether it is to be used; if not, its provider is not imported.
+        is_chosen: Whether the connection is used; if not, its provider is not imported.
     """
     raw, provider = configured.connections[name], None
     found: list[Problem] = []
@@ -96,7 +96,7 @@ def read_settings(
 ) -> tuple[Settings | None, list[Problem]]:
     """Return a connection's settings, or None, and their problems.
 
-    A reference that `secrets` doesn't resolve is not checked.
+    An unresolved reference is not checked.
     """
     schemas = schemas_of(provider.settings)
     known = [setting for setting in raw if setting in schemas and setting not in _OWN]
@@ -112,7 +112,7 @@ def read_settings(
     return settings, [
         Problem(paths.get(each.path, f"connections.{name}.{each.path}"), each.message)
         for each in problems
-        # A placeholder need not be what the setting demands, such as a key as PEM.
+        # A placeholder need not be valid for the setting, such as a PEM key.
         if each.path not in references or each.path in secrets
     ]
 
@@ -120,7 +120,7 @@ def read_settings(
 def _form_problem(
     setting: str, raw: RawSetting, schemas: Mapping[str, Any], *, is_known: bool
 ) -> str | None:
-    """Return what is wrong with the form of one value, or None."""
+    """Return the mistake in the type of one value, or None."""
     if setting in OPTIONS:
         return option_problem(setting, plain(raw, {"type": "number"}))
     if setting in _OWN:
@@ -132,7 +132,7 @@ def _form_problem(
 
 
 def _reference_problems(raw: RawSetting, *, is_chosen: bool) -> Iterator[Problem]:
-    # A plugin that is missing disables no connection that does not need it.
+    # A missing plugin does not affect connections that do not need it.
     unknown = not is_chosen
     if isinstance(raw.value, dict) and (
         message := reference_problem(raw.value, allow_unknown=unknown)
@@ -141,10 +141,10 @@ def _reference_problems(raw: RawSetting, *, is_chosen: bool) -> Iterator[Problem
 
 
 def _exposed(configured: Configuration, raw: RawSetting) -> Iterator[Problem]:
-    """Yield what is wrong with a secret that is written out where others can read it."""
+    """Yield the problem of a plain secret in a file that others can read."""
     if isinstance(raw.value, str) and not (configured.is_private or raw.from_environment):
         yield Problem(
             raw.location,
-            "a secret may be written out only in a file that is yours and closed to others "
-            '(chmod 600); or refer to it, as in { env = "NAME" }',
+            "a plain secret is allowed only in a file that belongs to you and that others can't "
+            'read (chmod 600); or use a reference, such as { env = "NAME" }',
         )

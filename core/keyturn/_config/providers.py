@@ -1,4 +1,4 @@
-"""The provider of a connection: an installed one by its name, or a description by its file."""
+"""The provider of a connection: an installed provider, or a description in a file."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def chosen_provider(name: str, configuration: Path | None) -> Provider[Any]:
     """Return the provider that a connection names.
 
     Args:
-        name: Its name; or, with `.toml` at its end, the path of a description, `~` allowed.
-        configuration: The configuration file, which a path is relative to; None without one.
+        name: Its name; or the path of a description that ends in `.toml`, `~` allowed.
+        configuration: The configuration file, to which a path is relative; None without one.
 
     Raises:
-        keyturn.errors.ConfigurationError: There is no such provider, or it can't be used.
+        keyturn.errors.ConfigurationError: The provider does not exist, or can't be used.
     """
     if not name.endswith(_SUFFIX):
         return loading.provider(name)
@@ -36,7 +36,7 @@ def chosen_provider(name: str, configuration: Path | None) -> Provider[Any]:
     absolute = sources.absolute(name)
     if absolute is None and configuration is None:
         raise errors.ConfigurationError(
-            f"{name} is relative to the configuration file, and there is none.",
+            f"{name} is relative to the configuration file, but no file is configured.",
             hint="Set provider to an absolute path.",
         )
     return provider_from_file(absolute or configuration.parent / name)  # type: ignore[union-attr]
@@ -45,7 +45,7 @@ def chosen_provider(name: str, configuration: Path | None) -> Provider[Any]:
 def provider_problems(
     provider: RawSetting, error: errors.ConfigurationError
 ) -> Iterator[errors.Problem]:
-    """Yield what is wrong with a provider; each mistake in a description by itself."""
+    """Yield the problems of a provider; each mistake in a description separately."""
     is_file = str(provider.value).endswith(_SUFFIX)
     if not (is_file and error.problems):
         yield errors.Problem(provider.location, in_one_line(error))

@@ -1,4 +1,4 @@
-"""Settings as they were given, and secret references: where a secret is, instead of itself."""
+"""Raw settings, and secret references, which name the source of a secret."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 @attrs.frozen(eq=False, repr=False)
 class RawSetting:
-    """One setting as it was given; no `repr` shows its value, which may be a secret.
+    """One raw setting; no `repr` shows its value, which may be a secret.
 
     Args:
-        value: What was given.
+        value: The given value.
         location: Its path in the file, or its environment variable.
         from_environment: Whether it comes from a variable, where every value is a string.
     """
@@ -33,11 +33,11 @@ class RawSetting:
 
 
 def reference_problem(reference: Mapping[str, Any], *, allow_unknown: bool = False) -> str | None:
-    """Return what keeps a table from being a secret reference, or None; nothing is resolved.
+    """Return why a table is not a valid secret reference, or None, without resolving it.
 
     Args:
         reference: The table.
-        allow_unknown: Whether a source that is not known is no problem: its plugin is missing.
+        allow_unknown: Whether to allow an unknown source, whose plugin may be missing.
     """
     if len(reference) != 1:
         return f"must be a reference to a secret: a table with one of {', '.join(_SOURCES)}"
@@ -46,7 +46,7 @@ def reference_problem(reference: Mapping[str, Any], *, allow_unknown: bool = Fal
         return _form_problem(source, target)
     if allow_unknown:
         return None
-    # Whether a plugin knows the source shows when it is resolved.
+    # Only resolving shows whether a plugin knows the source.
     has_plugins = plugin_manager().hook.keyturn_secret.get_hookimpls()
     return None if has_plugins else _unknown(source)
 
@@ -54,7 +54,7 @@ def reference_problem(reference: Mapping[str, Any], *, allow_unknown: bool = Fal
 def resolve_all(
     raw: Mapping[str, RawSetting], seconds: float
 ) -> tuple[dict[str, Secret], list[Problem]]:
-    """Return the secrets that settings are or refer to, and the problems that prevent it.
+    """Return the secrets of settings, with references resolved, and the problems.
 
     Args:
         seconds: The time for all of them.
@@ -82,13 +82,13 @@ def resolve_all(
 
 
 def _resolve(reference: Mapping[str, Any], seconds: float) -> Secret | str:
-    """Return a secret, or as a string what prevents it."""
+    """Return a secret, or the problem as a string."""
     ((source, target),) = reference.items()
     if source in _SOURCES:
         found = _SOURCES[source](target, seconds)
     else:
         found = _from_plugins(source, target, seconds)
-    return found or f"the {source} it refers to is empty"
+    return found or f"the secret from {source} is empty"
 
 
 def _form_problem(source: str, target: object) -> str | None:

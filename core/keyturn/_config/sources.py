@@ -35,7 +35,7 @@ _running: PerProcess[dict[Hashable, Future[object]]] = PerProcess(dict)
 
 
 def within(seconds: float, key: Hashable, work: Callable[[], T]) -> T:
-    """Return what `work` returns; it runs on a thread of its own, as it may hang.
+    """Return what `work` returns; it runs on its own thread, as it may hang.
 
     What hangs is not started again: those who ask for the same wait for it.
 
@@ -98,7 +98,7 @@ def absolute(path: str) -> Path | None:
 def from_file(path: str, _: float) -> Secret | str:
     """Return the content of a regular file; no other can be read without a risk of waiting."""
     name = absolute(path) or Path(path)
-    # With this flag neither opening nor reading waits, should it be replaced meanwhile.
+    # With this flag neither opening nor reading waits, should it be replaced in the meantime.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
     try:
         # Before it is opened, which some devices take for an order.
@@ -137,7 +137,7 @@ def _password(entry: str) -> Secret | str:
 
 
 def from_command(command: list[str], seconds: float) -> Secret | str:
-    """Return the first line that a command prints, or all if it is PEM; its status must be 0."""
+    """Return the first line of a command's output, or the whole PEM; its status must be 0."""
     import subprocess
 
     end = time.monotonic() + seconds
@@ -147,14 +147,14 @@ def from_command(command: list[str], seconds: float) -> Secret | str:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            # Without a terminal, all that it starts can be ended with it. A session at a terminal
-            # stays: password managers unlock by session.
+            # Without a terminal, keyturn can end its child processes too. A session at a terminal
+            # stays, because password managers unlock by session.
             start_new_session=not any(map(os.isatty, range(3))),
         )
         try:
             printed = _printed(process, end)
             if len(printed) > MAX_SIZE:
-                return f"the command {command[0]} prints more than {MAX_SIZE} bytes"
+                return f"the command {command[0]} printed more than {MAX_SIZE} bytes"
             status = process.wait(max(0.0, end - time.monotonic()))
         finally:
             _end(process)
@@ -175,16 +175,16 @@ def _first_line(command: str, status: int, printed: bytes) -> Secret | str:
             return Secret(text)
         return Secret(text.partition("\n")[0].removesuffix("\r"))
     except UnicodeDecodeError:
-        return f"the command {command} can't be used: what it prints is not UTF-8"
+        return f"the command {command} can't be used: its output is not UTF-8"
 
 
 def _printed(process: subprocess.Popen[bytes], end: float) -> bytes:
-    """Return what a process prints until it ends, somewhat more than `MAX_SIZE` bytes at most.
+    """Return a process's output, slightly more than `MAX_SIZE` bytes at most.
 
-    What it has started may keep its output open, and is not waited for.
+    Child processes may keep its output open; this does not wait for them.
 
     Raises:
-        TimeoutError: It has not ended in time.
+        TimeoutError: The process did not end in time.
     """
     import selectors
 
@@ -199,7 +199,7 @@ def _printed(process: subprocess.Popen[bytes], end: float) -> bytes:
             left = end - time.monotonic()
             if left <= 0 and not has_ended:
                 raise TimeoutError
-            # What came before its end is there without waiting.
+            # The output before its end is available at once.
             if selector.select(0 if has_ended else min(_TICK, left)):
                 found = os.read(output, MAX_SIZE)
                 printed += found
@@ -211,7 +211,7 @@ def _printed(process: subprocess.Popen[bytes], end: float) -> bytes:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a process that has not ended, and close its output."""
+    """Kill a process that is still running, and close its output."""
     import signal
     import subprocess
 

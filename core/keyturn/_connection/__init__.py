@@ -1,4 +1,4 @@
-"""What users hold: one account at one provider."""
+"""The connection to one account at one provider."""
 
 from __future__ import annotations
 
@@ -45,23 +45,24 @@ class Connection:
 
     Args:
         provider: The provider.
-        settings: Its settings, checked as `keyturn.connect` checks them.
-        store: Where tokens live.
-        name: What messages call the connection; by default the provider's name.
-        on_event: Gets each `keyturn.Event`, on a thread of the worker, when callers have their
-            result; what it raises is logged.
+        settings: Its settings, with the same checks as in `keyturn.connect`.
+        store: The token store.
+        name: The connection's name in messages; by default the provider's name.
+        on_event: Called with each `keyturn.Event`, in a worker's thread, after callers have their
+            result; keyturn logs its exceptions.
 
     Attributes:
-        name: What messages call the connection.
+            name: The connection's name in messages.
 
     Raises:
-        keyturn.errors.ConfigurationError: A setting is wrong or missing; all mistakes are named.
+        keyturn.errors.ConfigurationError: A setting is wrong or missing; `problems` lists all
+            mistakes.
     """
 
     name: str
-    # All that is replaced when the connection has a successor; see `hand_over`.
+    # Replaced when the connection has a successor; see `hand_over`.
     _manager: TokenManager
-    # Not called as `self._now()`: Python would look for such a method first, a tenth of a hit.
+    # Not called as `self._now()`: the method lookup would take a tenth of a cache hit.
     _now: Callable[[], float]
 
     def __init__(
@@ -90,11 +91,11 @@ class Connection:
         """Return a connection.
 
         Args:
-            specification: What it is made of.
-            store: Where tokens live.
+            specification: Provider, settings and options.
+            store: The token store.
             clock: The clocks.
-            transport: Sends its token requests; by default the one of this process.
-            index: Lists the tokens of its id in `keyturn.Connections`.
+            transport: Sends its token requests; by default the transport of this process.
+            index: The list of its id's tokens in `keyturn.Connections`.
             is_isolated: Whether it shares no token with an equal connection of another id.
         """
         provider, settings, name, options, on_event = specification
@@ -119,13 +120,13 @@ class Connection:
 
     @property
     def provider(self) -> Provider[Any]:
-        """The provider; once the settings are resolved, as it behaves for them."""
+        """The provider; after the settings are resolved, the provider for these settings."""
         acquisition = self._manager.acquisition
         return acquisition.known.provider if acquisition.known else acquisition.provider
 
     @property
     def settings(self) -> Settings:
-        """The provider's settings; secret references are resolved if they have not been yet.
+        """The provider's settings; this resolves secret references if necessary.
 
         Raises:
             keyturn.errors.ConfigurationError: A reference can't be resolved.
@@ -133,13 +134,13 @@ class Connection:
         return self._own(self._manager.acquisition.latest).settings
 
     def token(self, stale: Token | None = None) -> Token:
-        """Return a token that may be used now.
+        """Return a usable token.
 
         Args:
-            stale: A token that an API refused; if it is still the current one, it is renewed.
+            stale: A token that an API refused; keyturn renews it if it is still the current one.
 
         Raises:
-            keyturn.errors.KeyturnError: There is no token.
+            keyturn.errors.KeyturnError: No token could be acquired.
         """
         snapshot, now = self._manager.snapshot, self._now
         if stale is None and now() < snapshot.fresh_until:
@@ -147,17 +148,17 @@ class Connection:
         return self._manager.get(stale).token
 
     async def atoken(self, stale: Token | None = None) -> Token:
-        """Return a token that may be used now, without blocking the event loop; see `token`."""
+        """Return a usable token, without blocking the event loop; see `token`."""
         snapshot, now = self._manager.snapshot, self._now
         if stale is None and now() < snapshot.fresh_until:
             return snapshot.token
         return (await self._manager.aget(stale)).token
 
     def headers(self) -> dict[str, str]:
-        """Return what an API request needs: the token's header, and the provider's own headers.
+        """Return the headers of an API request: the token's header, and the provider's own headers.
 
         Raises:
-            keyturn.errors.KeyturnError: There is no token.
+            keyturn.errors.KeyturnError: No token could be acquired.
         """
         snapshot, now = self._manager.snapshot, self._now
         if now() >= snapshot.fresh_until:
@@ -165,7 +166,7 @@ class Connection:
         return dict(snapshot.headers)
 
     async def aheaders(self) -> dict[str, str]:
-        """Return what an API request needs, without blocking the event loop; see `headers`."""
+        """Return the headers of an API request, without blocking the event loop; see `headers`."""
         snapshot, now = self._manager.snapshot, self._now
         if now() >= snapshot.fresh_until:
             snapshot = await self._manager.aget()
@@ -173,18 +174,18 @@ class Connection:
 
     @property
     def api_url(self) -> str:
-        """Where the API is; a token is acquired if it depends on the token.
+        """The API's address; this acquires a token if the address depends on it.
 
         Raises:
-            keyturn.errors.ConfigurationError: The provider does not know where it is.
-            keyturn.errors.KeyturnError: There is no token.
+            keyturn.errors.ConfigurationError: The provider does not know the address.
+            keyturn.errors.KeyturnError: No token could be acquired.
         """
         manager = self._manager
         held = manager.snapshot
         url = self._own(manager.api_url, None if held is EMPTY else held.token)
         if url is None:
             url = self._own(manager.api_url, manager.get().token)
-        problem = "is not known" if url is None else url_problem(url)
+        problem = "is unknown" if url is None else url_problem(url)
         if url is None or problem:
             raise errors.ConfigurationError(
                 f"the API's address {problem}.", connection=self.name, hint="Set api_url."
@@ -201,7 +202,7 @@ class Connection:
         return self._own(self._manager.acquisition.request)
 
     def invalidate(self, token: Token) -> None:
-        """Discard `token` here and in the store, if it is still the current one.
+        """Discard `token` in memory and in the store, if it is still the current one.
 
         Raises:
             keyturn.errors.ConfigurationError: A secret reference can't be resolved.
@@ -214,7 +215,7 @@ class Connection:
         await run_in_thread(lambda: self.invalidate(token))
 
     def forget(self) -> None:
-        """Discard the current token here and in the store, and a cached error response.
+        """Discard the current token in memory and in the store, and a cached error response.
 
         Raises:
             keyturn.errors.ConfigurationError: A secret reference can't be resolved.
@@ -228,11 +229,11 @@ class Connection:
     def revoke(self) -> None:
         """Revoke the current token at the provider (RFC 7009) and discard it.
 
-        Nothing is done when there is no token that may still be used.
+        Without a usable token, this does nothing.
 
         Raises:
-            keyturn.errors.ConfigurationError: The provider has no way to revoke a token.
-            keyturn.errors.KeyturnError: The provider refused, or did not respond.
+            keyturn.errors.ConfigurationError: The provider does not support revocation.
+            keyturn.errors.KeyturnError: The provider refused the request, or did not respond.
         """
         from keyturn._tokens.revoke import revoke
 
@@ -249,10 +250,10 @@ class Connection:
         await run_in_thread(lambda: self._own(revoke, manager), manager.host, seconds)
 
     def explain(self) -> str:
-        """Return the redacted transcript of how this connection gets a token.
+        """Return the redacted transcript of this connection's token request.
 
-        It shows what is sent where and why, and what came back; a token is acquired if there is
-        none. A failure is part of the transcript and is not raised.
+        It shows the request, its reason and the response. This acquires a token if none is usable.
+        A failure is part of the transcript and is not raised.
         """
         from keyturn._tokens.explain import explain
 
@@ -290,7 +291,7 @@ class Connection:
         )
 
     def _own(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Return what `work` returns; its error becomes one of this connection's."""
+        """Call `work`, and set the connection's name in its error."""
         try:
             return work(*args, **kwargs)
         except errors.KeyturnError as error:
@@ -305,14 +306,14 @@ def policy_of(connection: Connection) -> NetworkPolicy:
 
 
 def manager_of(connection: Connection) -> TokenManager:
-    """Return what keeps a connection's token, for the adapters."""
+    """Return a connection's token manager, for the adapters."""
     return connection._manager  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - of this class
 
 
 def hand_over(connection: Connection, successor: Connection) -> None:
-    """Make a connection do what another does, for all that hold it.
+    """Let a connection use the state of its successor, for all its holders.
 
-    What is in progress finishes as it was begun.
+    Requests in progress finish with the earlier state.
     """
     vars(connection).update(vars(successor))
 

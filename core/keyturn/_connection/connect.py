@@ -1,4 +1,4 @@
-"""Making a connection from a provider and settings."""
+"""`keyturn.connect`: a connection from a provider and settings."""
 
 from __future__ import annotations
 
@@ -36,39 +36,39 @@ def connect(
     on_event: Listener | None = None,
     **setting_keywords: Any,
 ) -> Connection:
-    """Return a connection to one account at one provider; nothing is sent yet.
+    """Return a connection to one account at one provider; this sends nothing.
 
     Args:
         provider: The provider's name (`keyturn.providers()` lists them), or a provider.
-        settings: The provider's settings, as a mapping such as a form or a row of a database, or as
-            an instance of its settings class. No option can be in it, and no secret reference.
+        settings: The provider's settings, as a mapping such as a form or a database row, or as an
+            instance of its settings class. It can contain no option and no secret reference.
         store: A token store or its URL; by default `$KEYTURN_STORE`, else the memory of this
             process, which all its connections share.
-        name: What messages call the connection, control characters escaped; by default the
+        name: The connection's name in messages, with control characters escaped; by default the
             provider's name.
-        policy: What the settings may name, and which hosts the connection may reach; by default
-            everything, as the application's own developer writes the settings.
-        margin: Seconds before its end from which a token is renewed; a fifth of the token's
-            lifetime and the provider's cap bound it.
-        timeout: Seconds for a token request, retries included.
-        wait: Seconds to wait at most when the token endpoint's rate limit is used up, or while the
-            server lets a request wait beyond `timeout`; 0 raises `keyturn.errors.RateLimited` at
+        policy: Restricts the settings, and the hosts that the connection may reach; by default
+            everything is allowed, because the application's own developer writes the settings.
+        margin: Seconds before the expiry at which keyturn renews a token; limited by a fifth of the
+            token's lifetime and the provider's `max_margin`.
+        timeout: Seconds for a token request, including retries.
+        wait: Maximum seconds to wait for the token endpoint's rate limit, and for a server that
+            delays a response beyond `timeout`; with 0, `keyturn.errors.RateLimited` is raised at
             once.
-        rate_limit: How many token requests the token endpoint's host allows, instead of what the
-            provider declares: such as `3/min burst 20` (a number, then `/s`, `/min` or `/h`; how
-            many at once, by default 1), a `keyturn.plugins.RateLimit`, or `none` for no limit on
-            this side. The server's own 429 and `Retry-After` count whatever it is.
-        tls: How TLS is done for token requests: a context, or the path of a PEM file of certificate
-            authorities; by default with those of `KEYTURN_CA_FILE`, `SSL_CERT_FILE` or
-            `SSL_CERT_DIR`, or else those of certifi.
-        on_event: Called with each `keyturn.Event` of the connection, on the thread of the worker,
-            after callers have their result. keyturn logs what it raises. It must not block: the
-            worker is lost to token requests meanwhile.
+        rate_limit: The token requests that the token endpoint's host allows, instead of the
+            provider's declared limit: a string such as `3/min burst 20` (a number, then `/s`,
+            `/min` or `/h`; the number at once, by default 1), a `keyturn.plugins.RateLimit`, or
+            `none` for no limit. keyturn always obeys the server's own 429 and `Retry-After`.
+        tls: The TLS configuration for token requests: a context, or the path of a PEM file of
+            certificate authorities; by default the authorities of `KEYTURN_CA_FILE`,
+            `SSL_CERT_FILE` or `SSL_CERT_DIR`, or else those of certifi.
+        on_event: Called with each `keyturn.Event` of the connection, in the worker's thread, after
+            callers have their result. keyturn logs its exceptions. It must not block, because it
+            occupies the worker.
         setting_keywords: The provider's settings, if `settings` is not given.
 
     Raises:
-        keyturn.errors.ConfigurationError: A setting is wrong or missing (all mistakes are named),
-            or forbidden by the policy, or the provider or the store can't be used.
+        keyturn.errors.ConfigurationError: A setting is wrong, missing or forbidden by the policy
+            (`problems` lists all mistakes), or the provider or the store can't be used.
 
     Example:
         >>> import keyturn

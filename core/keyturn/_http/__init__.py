@@ -1,1 +1,1 @@
-"""What goes over the wire: requests, responses, URLs and the transport."""
+"""HTTP: requests, responses, URLs and the transport."""

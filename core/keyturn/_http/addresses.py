@@ -1,4 +1,4 @@
-"""Which addresses are public: the same on every Python, where `ipaddress` alone differs.
+"""Public and other IP addresses, the same on every Python version, unlike `ipaddress`.
 
 The sources are IANA's registries of special-purpose addresses,
 https://www.iana.org/assignments/iana-ipv4-special-registry and
@@ -25,14 +25,14 @@ _EMBEDDING = tuple(
     map(ipaddress.IPv6Network, ("::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96"))
 )
 _GLOBAL_6 = ipaddress.IPv6Network("2000::/3")
-# Protocol assignments with Teredo, documentation, and 6to4: no hosts, or hidden IPv4 addresses.
+# Protocol assignments with Teredo, documentation, and 6to4: not hosts, or hidden IPv4 addresses.
 _SPECIAL_6 = tuple(
     map(ipaddress.IPv6Network, ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"))
 )
 
 
 def address_kind(address: str) -> AddressKind:
-    """Return whether an IP address is one of the public internet, this machine's, or another.
+    """Return whether an IP address is public, a loopback address, or another.
 
     Args:
         address: An IPv4 address of four decimal numbers, or an IPv6 address, also with a scope.
@@ -56,7 +56,7 @@ def address_kind(address: str) -> AddressKind:
 
 
 def literal_address(host: str) -> str | None:
-    """Return the IP address that a host is by itself, or None when it is a name.
+    """Return the IP address that a host literally is, or None for a name.
 
     `getaddrinfo` takes one to four numbers, each decimal, octal or hexadecimal, for an IPv4
     address, as inet_aton does (https://pubs.opengroup.org/onlinepubs/9799919799/).
@@ -65,7 +65,7 @@ def literal_address(host: str) -> str | None:
         host: A host in lower case, without a trailing dot.
 
     Raises:
-        ValueError: It looks like an address, and is none.
+        ValueError: It looks like an address, but is not valid.
     """
     bare = host.removeprefix("[").removesuffix("]")
     if ":" in bare:

@@ -1,4 +1,4 @@
-"""Values made of several parts: strings with an encoding or a digest, and JSON values."""
+"""Composed values: strings with an encoding or digest, and JSON values."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Composed(DynamicValue):
     """A string of several parts, with an encoding or a digest.
 
     Args:
-        parts: What it is made of.
-        name: A value with a name is made once in a request, however often it is sent.
-        digest: The digest of the parts is what is sent, or of all with `key`, the HMAC.
+        parts: The parts.
+        name: A value with a name is computed once per request, even if it is sent several times.
+        digest: The algorithm; the value is the digest of the parts, or with `key` the HMAC.
         key: The key of the HMAC (RFC 2104).
-        encoding: How the result is encoded.
+        encoding: The encoding of the result.
     """
 
     parts: tuple[Value, ...]
@@ -52,7 +52,7 @@ class Composed(DynamicValue):
 
         Args:
             now: The connection's time, in epoch seconds.
-            made: The values by name that were made for the same request, and its parts.
+            made: The named values that were computed for the same request, and its parts.
         """
         if self.name in made:
             found: str = made[self.name]
@@ -88,7 +88,7 @@ class Composed(DynamicValue):
         return [*found, Secret(self.value(0.0))] if found and is_shown else found
 
 
-# Where the values by name that were made for a request are, each with what was sent.
+# The keys of the named values that were computed for a request.
 NAMED = " named"
 
 
@@ -100,10 +100,10 @@ def target_of(url: str) -> str:
 
 @attrs.frozen(repr=False)
 class RequestPart(DynamicValue):
-    """A part of the request that the value is sent in, for signatures; in headers only.
+    """A part of the request that contains the value, for signatures; in headers only.
 
     Args:
-        part: Which it is.
+        part: The part.
     """
 
     part: Literal["method", "url", "path", "query", "target", "body"]
@@ -112,8 +112,8 @@ class RequestPart(DynamicValue):
 
     def value(self, now: float) -> str:
         raise errors.ConfigurationError(
-            f"request.{self.part} is known in headers only.",
-            hint="Name the value in token_headers.",
+            f"request.{self.part} is available in headers only.",
+            hint="Use the value in token_headers.",
         )
 
     def make(self, made: Mapping[str, Any]) -> str:
@@ -153,7 +153,7 @@ class Json(StructuredValue):
         return _mapped(self.tree, made)
 
     def masked(self) -> Json:
-        """Return it with everything replaced that is not to be shown."""
+        """Return a copy with all secrets replaced."""
         return Json(self.content(lambda each: each if isinstance(each, str) else "REDACTED"))
 
     def inputs(self) -> Iterable[str | Secret]:
@@ -165,7 +165,7 @@ class Json(StructuredValue):
 
 @attrs.frozen(repr=False)
 class JsonNumber(StructuredValue):
-    """A value that is made when it is sent, as a number of JSON if it has the form of an integer.
+    """A value that is computed when it is sent, as a JSON number if it is an integer.
 
     Args:
         made_of: The value.
@@ -188,14 +188,14 @@ class JsonNumber(StructuredValue):
 
 
 def as_json(value: Any) -> StructuredValue:
-    """Return a setting or a value that is made when it is sent as JSON has it."""
+    """Return a setting or a dynamic value as a JSON value."""
     if isinstance(value, DynamicValue):
         return JsonNumber(value)
     return Json([*value] if isinstance(value, tuple) else value)
 
 
 def make(value: Value, now: float | None, made: MutableMapping[str, Any]) -> str:
-    """Return a value as it is sent in a request; see `Composed.make`.
+    """Return the string that is sent for a value; see `Composed.make`.
 
     Args:
         value: The value.
@@ -242,7 +242,7 @@ def _leaves(tree: Any) -> Iterator[Value]:
 
 
 def _flat(tree: Any) -> Iterator[str | Secret]:
-    """Yield what a JSON value is made of; their numbers keep the parts of it apart."""
+    """Yield the parts of a JSON value, with their numbers to separate them."""
     if isinstance(tree, dict):
         yield f"table of {len(tree)}"
         for name, each in sorted(tree.items()):

@@ -55,7 +55,7 @@ def encoded(text: str, encoding: Encoding) -> str:
     """Return a string in an encoding.
 
     Raises:
-        keyturn.errors.ConfigurationError: It holds a surrogate, which is no character.
+        keyturn.errors.ConfigurationError: It contains a surrogate, which is not a character.
     """
     return recoded(to_bytes(text), encoding)
 
@@ -73,7 +73,7 @@ def to_bytes(text: str) -> bytes:
     """Return a string in UTF-8.
 
     Raises:
-        keyturn.errors.ConfigurationError: It holds a surrogate, which is no character.
+        keyturn.errors.ConfigurationError: It contains a surrogate, which is not a character.
     """
     try:
         return text.encode()
@@ -94,8 +94,8 @@ def raw(text: str) -> bytes:
 def surrogate_error() -> errors.ConfigurationError:
     """Return the error of a value that can't be encoded."""
     return errors.ConfigurationError(
-        "a value of the token request holds a surrogate, which is no character.",
-        hint="Check the settings that are sent in it.",
+        "a value of the token request contains a surrogate, which is not a character.",
+        hint="Check the settings in it.",
     )
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def encoding_hint(request: TokenRequest) -> str:
-    """Return a hint if servers disagree on how the credentials of HTTP Basic are encoded."""
+    """Return a hint if servers decode the HTTP Basic credentials in different ways."""
     for _, value in request.extra_headers:
         if isinstance(value, BasicCredentials):
             other = attrs.evolve(value, form_encoded=not value.form_encoded)

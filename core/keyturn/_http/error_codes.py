@@ -1,4 +1,4 @@
-"""What an error response means: its status and its code count together."""
+"""The meaning of an error response, from its status and its code."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ OAUTH_CODES = frozenset(
         "invalid_scope",
     }
 )
-# RFC 6749 section 4.1.2.1 has the first two, RFC 8628 section 3.5 has slow_down; the others are
-# what gateways and platforms send.
+# RFC 6749 section 4.1.2.1 has the first two, RFC 8628 section 3.5 has slow_down; gateways and
+# platforms send the others.
 UNAVAILABLE_CODES = frozenset(
     {
         "server_error",
@@ -47,7 +47,7 @@ RATE_CODES = frozenset(
 )
 # Request Timeout and Too Early (RFC 9110 section 15.5.9, RFC 8470 section 5.2).
 _TRANSIENT_STATUSES = frozenset({408, 425})
-# What a 401 does not make a matter of the credentials.
+# Codes that do not mean wrong credentials, even with a 401.
 _NO_CREDENTIALS = frozenset({"invalid_scope", "unsupported_grant_type"})
 
 _Kind = tuple[type[errors.TokenRequestRefused], str]
@@ -58,7 +58,10 @@ _CREDENTIALS: _Kind = (
 )
 _BY_CODE: dict[str, _Kind] = {
     "invalid_client": _CREDENTIALS,
-    "invalid_scope": (errors.InvalidScope, "Check the scope, and that this client was granted it."),
+    "invalid_scope": (
+        errors.InvalidScope,
+        "Check the scope, and that it is granted to this client.",
+    ),
     "unauthorized_client": (
         errors.TokenRequestRefused,
         "Enable the client-credentials grant for this client.",
@@ -73,21 +76,24 @@ _BY_STATUS: dict[int, _Kind] = {
     403: (
         errors.TokenRequestRefused,
         (
-            "{url} denies access: check client_id and client_secret, what this client is permitted "
-            "to request, and whether a firewall or a list of allowed addresses stops this machine."
+            "{url} denies access: check client_id and client_secret, the permissions of this "
+            "client, and whether a firewall or an address allowlist blocks this machine."
         ),
     ),
-    404: (errors.TokenRequestRefused, "Nothing is at {url}: check token_url, the address."),
-    405: (errors.TokenRequestRefused, "{url} does not take this method: check token_url, method."),
+    404: (errors.TokenRequestRefused, "{url} does not exist: check token_url."),
+    405: (
+        errors.TokenRequestRefused,
+        "{url} does not accept this method: check token_url and method.",
+    ),
     407: (
         errors.TokenRequestRefused,
-        "A proxy before {url} demands credentials: set them in HTTPS_PROXY.",
+        "A proxy before {url} requires credentials: set them in HTTPS_PROXY.",
     ),
     406: (
         errors.TokenRequestRefused,
-        "{url} does not send what was accepted: check the header Accept, and token_url.",
+        "{url} does not support the accepted content type: check the header Accept, and token_url.",
     ),
-    410: (errors.TokenRequestRefused, "Nothing is at {url} any more: check token_url."),
+    410: (errors.TokenRequestRefused, "{url} no longer exists: check token_url."),
     413: (errors.TokenRequestRefused, "The request is too large for {url}: check its parameters."),
     414: (
         errors.TokenRequestRefused,
@@ -95,11 +101,11 @@ _BY_STATUS: dict[int, _Kind] = {
     ),
     415: (
         errors.TokenRequestRefused,
-        "{url} does not take this content type: check body_format and token_url.",
+        "{url} does not accept this content type: check body_format and token_url.",
     ),
     421: (
         errors.TokenRequestRefused,
-        "The server is not responsible for {url}: check token_url, and a proxy on the way.",
+        "The server is not responsible for {url}: check token_url and the proxy.",
     ),
     431: (
         errors.TokenRequestRefused,
@@ -107,21 +113,21 @@ _BY_STATUS: dict[int, _Kind] = {
     ),
     451: (
         errors.TokenRequestRefused,
-        "{url} denies access for legal reasons: check from where this machine connects.",
+        "{url} denies access for legal reasons: check the network that this machine connects from.",
     ),
 }
 _OTHER: _Kind = (
     errors.TokenRequestRefused,
-    "Check the connection's settings, and what this client is permitted to request.",
+    "Check the connection's settings, and the permissions of this client.",
 )
 _NO_CODE: _Kind = (
     errors.TokenRequestRefused,
-    "Check token_url ({url}), other settings, and what this client is permitted to request.",
+    "Check token_url ({url}), other settings, and the permissions of this client.",
 )
 
 
 def is_unavailable(code: str, status: int, *, names_pause: bool) -> bool:
-    """Return whether an error response reports a failure that may pass by itself.
+    """Return whether an error response reports a transient failure.
 
     Args:
         code: The OAuth error code, if it has one.
@@ -134,17 +140,19 @@ def is_unavailable(code: str, status: int, *, names_pause: bool) -> bool:
 
 
 def kind_and_hint(code: str, status: int, url: str) -> tuple[type[errors.TokenRequestRefused], str]:
-    """Return the error for a response that does not pass by itself, and what to do next.
+    """Return the class and the hint for an error response that is not transient.
 
     RFC 6749 section 5.2 has 401 for failed client authentication, whatever the code.
 
     Args:
         code: The OAuth error code, if it has one.
         status: Its status.
-        url: What was asked.
+        url: The token endpoint.
     """
     found = None if status == 401 and code not in _NO_CREDENTIALS else _BY_CODE.get(code)
     kind, hint = found or _BY_STATUS.get(status, _OTHER if code else _NO_CODE)
     if status == 407 and url.startswith("http:"):
-        hint = "{url} responds as a proxy does: check token_url, which is reached without a proxy."
+        hint = (
+            "{url} responds like a proxy: check token_url, which keyturn reaches without a proxy."
+        )
     return kind, hint.format(url=url or "the token endpoint")

@@ -1,4 +1,4 @@
-"""One token request over HTTP: by which connection, and the exchange itself."""
+"""One token request over HTTP: the choice of the connection, and the exchange."""
 
 from __future__ import annotations
 
@@ -34,12 +34,13 @@ if TYPE_CHECKING:
 
 _WINDOW_BITS = {"": 0, "identity": 0, "gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
 _HEADERS = {"User-Agent": "keyturn", "Connection": "keep-alive"}
-# The threads that send a token request: httpcore logs nothing there, a response may echo a secret.
+# The threads that send a token request: httpcore must not log there, because a response may echo a
+# secret.
 _thread = threading.local()
 
 for _name in ("httpcore.connection", "httpcore.http11"):
     logging.getLogger(_name).addFilter(lambda _: not getattr(_thread, "sends", False))
-# ssl and httpx would import these in the midst of a request.
+# Otherwise ssl and httpx would import these during a request.
 for _name in ("encodings.idna", "certifi"):
     importlib.import_module(_name)
 
@@ -51,18 +52,18 @@ def exchange(
 
     Args:
         request: What to send.
-        seconds: The time in which the last byte must have come.
+        seconds: The time limit for the complete response.
         clock: The connection's clock.
-        policy: Which addresses may be connected to.
-        trust: Which authorities are trusted.
+        policy: The network policy.
+        trust: The trusted authorities.
     """
     end = SYSTEM.monotonic() + seconds
-    # Provider code and key files take the time of this request; no lock is held.
+    # Provider code and key files use the time of this request; no lock is held.
     target, values, body = encode(request, clock.time())
     url = httpcore.URL(target)
     key, connect = _route(request, url.origin, policy, trust)
     named = {"Host": urlsplit(request.url).netloc, **_HEADERS, **values}
-    # A header's name is the same in any case: the last one counts.
+    # Header names are case-insensitive: the last one counts.
     headers = dict(zip(map(str.lower, named), named.items(), strict=True))
     content = body or (None if request.method == "GET" else b"")
     sent_at, idle = clock.time(), kept_connections.get()
@@ -102,7 +103,7 @@ def exchange(
         failure = unavailable(error, request.url, seconds, kept.network, trust.source)
     finally:
         _thread.sends = False
-    # Raised here, not in the handler: those errors may hold the request, secret included.
+    # Raised here, not in the handler: those errors may contain the request with its secret.
     raise failure
 
 
@@ -111,7 +112,7 @@ def _response(response: httpcore.Response, sent_at: float) -> Response:
     try:
         body = read_capped(response.iter_stream(), received.get("content-encoding", ""))
     except (errors.InvalidTokenResponse, zlib.error, OSError, httpcore.ProtocolError) as error:
-        # The status and headers of an error response, such as Retry-After, count without it.
+        # The status and headers of an error response, such as Retry-After, count without the body.
         if response.status < 300 or is_timeout(error):
             raise
         body = b""
@@ -122,18 +123,18 @@ def read_capped(chunks: Iterable[bytes], encoding: str) -> bytes:
     """Return a body of at most `MAX_BODY` bytes, decompressed step by step.
 
     Args:
-        chunks: The body as it came.
+        chunks: The received body.
         encoding: Its `Content-Encoding`.
 
     Raises:
-        keyturn.errors.InvalidTokenResponse: It is larger, or encoded in another way than gzip or
+        keyturn.errors.InvalidTokenResponse: It is larger, or has an encoding other than gzip or
             deflate.
         zlib.error: It can't be decompressed, or was cut off.
     """
     window_bits = _WINDOW_BITS.get(encoding.strip().lower())
     if window_bits is None:
         raise errors.InvalidTokenResponse(
-            "the token endpoint's response has a Content-Encoding that was not asked for.",
+            "the token endpoint's response has a Content-Encoding that keyturn did not accept.",
             hint="The token endpoint must send it uncompressed, or with gzip or deflate.",
         )
     unpacker = zlib.decompressobj(window_bits) if window_bits else None
@@ -143,7 +144,7 @@ def read_capped(chunks: Iterable[bytes], encoding: str) -> bytes:
         if len(body) > MAX_BODY:
             raise errors.InvalidTokenResponse(
                 f"the token endpoint's response is larger than {MAX_BODY} bytes.",
-                hint="No setting admits that: check token_url.",
+                hint="No setting allows this: check token_url.",
             )
     if body and unpacker is not None and not unpacker.eof:
         raise zlib.error("it ends before its checksum")
@@ -153,9 +154,9 @@ def read_capped(chunks: Iterable[bytes], encoding: str) -> bytes:
 def _route(
     request: TokenRequest, origin: httpcore.Origin, policy: NetworkPolicy, trust: Trust
 ) -> tuple[object, Callable[[], Kept]]:
-    """Return what a connection to the token endpoint must match, and what makes one."""
+    """Return the key of a connection to the token endpoint, and a function that opens one."""
     is_secure = origin.scheme == b"https"
-    # Plain http is for loopback only: it must not pass through a proxy elsewhere.
+    # Plain http is for loopback only: do not use a proxy.
     proxy = proxy_for(request.url) if is_secure else None
     trusted = trust.context() if is_secure else None
     certificate = request.certificate if is_secure else None
@@ -163,7 +164,7 @@ def _route(
     key = origin.scheme, origin.host, origin.port, trusted, proxy, shown, policy
 
     def connect() -> Kept:
-        # A proxy resolves the name by itself.
+        # A proxy resolves the name itself.
         is_checked = policy is not PERMISSIVE and proxy is None
         check = partial(_check_address, policy) if is_checked else None
         network = Network(check, proxy, trusted)
@@ -175,13 +176,13 @@ def _route(
 
 
 def _version(certificate: ClientCertificate) -> object:
-    """Return what changes when a certificate is renewed in place."""
+    """Return a value that changes if a certificate file is renewed."""
     files = (certificate.certificate, certificate.key or certificate.certificate)
     try:
         paths = [each for each in files if isinstance(each, str)]
         return certificate, *(Path(each).stat().st_mtime_ns for each in paths)
     except (OSError, ValueError):
-        return object()  # it can't be read, as connecting reports
+        return object()  # it can't be read, which the connection attempt reports
 
 
 def _check_address(policy: NetworkPolicy, host: str, address: str) -> None:

@@ -1,4 +1,4 @@
-"""Why no response came: what failed, the cause as the system reports it, and what to change."""
+"""Errors without a response: what failed, the system's cause, and what to change."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _REASONS: Mapping[type, str] = {
     zlib.error: "its response can't be decompressed",
 }
 _LATE: Mapping[Step, str] = {
-    "name": "its name is not resolved",
+    "name": "its name could not be resolved",
     "connection": "it does not accept a connection",
     "tunnel": "it opens no tunnel",
     "TLS": "its TLS handshake is not complete",
@@ -38,7 +38,7 @@ _LATE: Mapping[Step, str] = {
 _TIMES = (9, 10)
 _NAMES = (62, 64)
 _STRICT = range(80, 95)
-# What OpenSSL calls a failure that is the same at each attempt.
+# OpenSSL's names of failures that a retry does not fix.
 _LASTING_REGEX = re.compile(
     "ALERT_(?!INTERNAL_ERROR|DECRYPT_ERROR|BAD_RECORD_MAC|USER_CANCELLED)|UNRECOGNIZED_NAME"
     "|VERSION|PROTOCOL|HTTP_REQUEST|TOO_SMALL|UNSAFE_LEGACY"
@@ -49,9 +49,9 @@ class Cause(NamedTuple):
     """Why a request failed.
 
     Args:
-        reason: What the endpoint or the proxy does or has, without naming it.
-        hint: What to change, if that is known.
-        transient: Whether it may pass by itself.
+        reason: The failure of the endpoint or the proxy, without its name.
+        hint: What to change, if it is known.
+        transient: Whether a retry may succeed.
     """
 
     reason: str
@@ -65,12 +65,12 @@ def unavailable(
     """Return keyturn's error for a token request without a response.
 
     Args:
-        error: What httpcore, h11, ssl or the system raised. Its text may quote the request or the
-            response.
+        error: The exception of httpcore, h11, ssl or the system. Its message may quote the request
+            or the response.
         url: The token endpoint.
-        seconds: The time in which the response must have come.
-        network: The request's.
-        trusted: What names the trusted authorities.
+        seconds: The time limit of the response.
+        network: The network of the request.
+        trusted: The name of the source of trusted authorities.
     """
     proxy = network.proxy if network.is_at_proxy else None
     if is_timeout(error):
@@ -91,7 +91,7 @@ def unavailable(
 
 
 def is_timeout(error: BaseException) -> bool:
-    """Return whether the deadline has passed; what the kernel itself reports has a number."""
+    """Return whether the deadline has passed; the kernel's own timeouts have an error number."""
     return isinstance(error, TimeoutError) and error.errno is None
 
 
@@ -119,15 +119,15 @@ def _cause(error: Exception, trusted: str) -> Cause:
 def _certificate(error: ssl.SSLCertVerificationError, trusted: str) -> Cause:
     code, message = error.verify_code, error.verify_message.rstrip(".")
     if code in _TIMES:
-        what = "is outside its period of validity"
+        what = "is outside its validity period"
         hint = "Check this machine's clock; if it is right, the certificate must be renewed."
     elif code in _NAMES:
         what = "is for another host"
         hint = "Check the address; if it is right, the certificate must be issued for it."
     elif code in _STRICT:
-        what = "does not follow RFC 5280, which Python 3.13 demands"
+        what = "does not follow RFC 5280, which Python 3.13 requires"
         hint = (
-            "Issue it anew as RFC 5280 says; or name its authority's PEM file in tls or "
+            "Reissue it according to RFC 5280; or name its authority's PEM file in tls or "
             "KEYTURN_CA_FILE, or pass a context without ssl.VERIFY_X509_STRICT as tls."
         )
     else:
@@ -141,13 +141,13 @@ def _certificate(error: ssl.SSLCertVerificationError, trusted: str) -> Cause:
 
 def _handshake(error: ssl.SSLError) -> Cause:
     name = error.reason or ""
-    # Without the place in Python's source.
+    # Without the location in Python's source.
     report = name.replace("_", " ").lower() or re.sub(r" *\(_ssl.*", "", error.strerror or "")
     hint = ""
     if "CERTIFICATE" in name or "UNKNOWN_CA" in name:
-        hint = "The server demands another client certificate: check the setting certificate."
+        hint = "The server requires another client certificate: check the setting certificate."
     elif "VERSION_NUMBER" in name or name == "HTTP_REQUEST":
-        hint = "Check the scheme and the port: there is no TLS at this address."
+        hint = "Check the scheme and the port: this address does not use TLS."
     transient = not _LASTING_REGEX.search(name)
     return Cause(f"TLS failed ({report or type(error).__name__})", hint, transient)
 
@@ -159,8 +159,11 @@ def _hint(url: str, network: Network) -> str:
         if excluded:
             return f"Check the network and the address; {excluded}."
         if url.startswith("http:"):
-            return "Check that a server listens at this address, which is reached without a proxy."
+            return (
+                "Check that a server listens at this address, which keyturn reaches without a "
+                "proxy."
+            )
         return "Check the network and the address, and whether HTTPS_PROXY must name a proxy."
     if network.is_at_proxy:
         return proxy.hint
-    return f"Check the network and the address, which is reached through the proxy {proxy}."
+    return f"Check the network and the address, which keyturn reaches through the proxy {proxy}."

@@ -1,4 +1,4 @@
-"""Idle connections to token endpoints, kept for a moment for the next tenant of the same one."""
+"""Idle connections to token endpoints, kept shortly for the next request to the same endpoint."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from keyturn._http.network import Network
 
-# Connections of a process, and seconds.
+# The number of connections of a process, and seconds.
 _MOST = 64
 _SECONDS = 20.0
 
@@ -22,10 +22,11 @@ class Kept(NamedTuple):
     """One connection.
 
     Args:
-        key: What may use it: the same endpoint, proxy, trust, certificate and network policy.
+        key: Endpoint, proxy, trust, certificate and network policy; a request with the same key may
+            use it.
         connection: The connection.
         network: Its socket.
-        until: When it is closed, on the system's monotonic clock.
+        until: The time at which it is closed, on the system's monotonic clock.
     """
 
     key: object
@@ -35,10 +36,10 @@ class Kept(NamedTuple):
 
 
 class KeptConnections:
-    """The idle connections of a process; those that are kept for longest give way.
+    """The idle connections of a process; the oldest are closed first.
 
-    They are kept while there is a worker (see `keyturn._tokens.workers`), which ends when it has
-    been idle for some seconds: so none stays open for ever, without a thread or a timer for that.
+    They are kept while a worker exists (see `keyturn._tokens.workers`). A worker ends after some
+    idle seconds, so no connection stays open forever, and no thread or timer is needed.
     """
 
     def __init__(self) -> None:
@@ -61,7 +62,7 @@ class KeptConnections:
             found.network.close()
 
     def put(self, kept: Kept) -> None:
-        """Keep a connection that has become idle, if a worker is there to close it."""
+        """Keep a connection that has become idle, if a worker exists that will close it."""
         with self._lock:
             is_kept = self._workers > 0
             if is_kept:
@@ -73,17 +74,17 @@ class KeptConnections:
             surplus.network.close()
 
     def enter(self) -> None:
-        """Count a worker that begins."""
+        """Count a worker that starts."""
         with self._lock:
             self._workers += 1
 
     def leave(self) -> None:
-        """Count a worker that ends, and close what is too old; the last one leaves nothing."""
+        """Count a worker that ends, and close old connections; the last worker closes all."""
         now = SYSTEM.monotonic()
         with self._lock:
             self._workers -= 1
             surplus = [each for each in self._idle if each.until <= now or not self._workers]
-            del self._idle[: len(surplus)]  # they lie in the order in which they were kept
+            del self._idle[: len(surplus)]  # they are in the order in which they were kept
         for each in surplus:
             each.network.close()
 

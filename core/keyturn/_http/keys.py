@@ -1,4 +1,4 @@
-"""How large a private key may be, seen before a library computes with its numbers.
+"""The maximum size of a private key, checked before a library computes with its numbers.
 
 cryptography checks the numbers of an RSA key when it loads one, holding Python's lock: a key of
 8,676 bits stops every thread for 20 seconds.
@@ -13,7 +13,7 @@ from keyturn._secret import Secret
 
 # Bits of the longest number in a key; RSA keys have 2048 to 4096.
 MAX_BITS = 4096
-# Characters: a key of MAX_BITS has about 3,300, a chain of certificates may stand before it.
+# Characters: a key of MAX_BITS has about 3,300, and a certificate chain may precede it.
 _MAX_LENGTH = 32_768
 _MAX_DEPTH = 8
 UNREADABLE = (
@@ -29,13 +29,13 @@ _KEY_REGEX = re.compile(
 
 
 def is_pem(value: object) -> bool:
-    """Return whether a string is PEM (RFC 7468), and no path of a file."""
+    """Return whether a string is PEM (RFC 7468), and not the path of a file."""
     text = value.reveal() if isinstance(value, Secret) else value
     return isinstance(text, str) and "-----BEGIN " in text
 
 
 def jwk_of(key: str) -> dict[str, Any] | None:
-    """Return a private key that is a JSON Web Key, or None when it is no JSON object."""
+    """Return a private key that is a JSON Web Key, or None if it is not a JSON object."""
     if not key.lstrip().startswith("{"):
         return None
     try:
@@ -46,17 +46,17 @@ def jwk_of(key: str) -> dict[str, Any] | None:
 
 
 def private_key_problem(pem: str) -> str | None:
-    """Return what is wrong with the size of a private key, or None; it is not loaded.
+    """Return the mistake in the size of a private key, or None, without loading the key.
 
     Args:
-        pem: The key as PEM, with whatever stands around it, or as JWK.
+        pem: The key as PEM, with surrounding text, or as JWK.
     """
     if len(pem) > _MAX_LENGTH:
-        return f"must have {_MAX_LENGTH} characters at most"
+        return f"must have at most {_MAX_LENGTH} characters"
     if jwk := jwk_of(pem):
         return _jwk_problem(jwk)
     if "OPENSSH" in pem:
-        return "must be PKCS#8, not OpenSSH's own form: convert it with ssh-keygen -p -m PKCS8"
+        return "must be PKCS#8, not OpenSSH's own format: convert it with ssh-keygen -p -m PKCS8"
     blocks = _KEY_REGEX.findall(pem)
     for content in blocks:
         try:
@@ -64,7 +64,7 @@ def private_key_problem(pem: str) -> str | None:
         except ValueError:  # it is damaged, or has headers, as an encrypted one
             return UNREADABLE
         if _longest_integer(der) > MAX_BITS // 8 + 1:  # a byte for the sign
-            return f"must be a key of {MAX_BITS} bits at most"
+            return f"must be a key of at most {MAX_BITS} bits"
     return None if blocks else UNREADABLE
 
 
@@ -72,10 +72,10 @@ def _jwk_problem(jwk: dict[str, Any]) -> str | None:
     if jwk.get("kty") not in {"RSA", "EC", "OKP"} or not isinstance(jwk.get("d"), str):
         return UNREADABLE
     if "oth" in jwk:
-        return "must be a key of two primes"
+        return "must be a key with two primes"
     numbers = [str(jwk[name]) for name in _NUMBERS if name in jwk]
     is_large = max(map(len, numbers)) > _LONGEST_NUMBER
-    return f"must be a key of {MAX_BITS} bits at most" if is_large else None
+    return f"must be a key of at most {MAX_BITS} bits" if is_large else None
 
 
 def _longest_integer(der: bytes, depth: int = 0) -> int:

@@ -1,7 +1,7 @@
-"""How a request reaches a host: connections, TLS, and one deadline for all of it.
+"""The network of a request: connections, TLS, and one deadline for all of it.
 
-httpx limits each single read by a timeout, so a server that sends a byte now and then can hold a
-caller for ever. httpcore, httpx's transport, takes a network back end
+httpx limits each single read by a timeout, so a server that slowly sends single bytes can block a
+caller forever. httpcore, httpx's transport, takes a network back end
 (https://www.encode.io/httpcore/network-backends/): this one gives every operation the time that
 is left until the deadline, proxies and TLS handshakes included, and needs no thread for that.
 httpcore's own timeouts, an argument of each method, are ignored.
@@ -29,30 +29,30 @@ if TYPE_CHECKING:
 Step = Literal["name", "connection", "tunnel", "TLS", "response"]
 T = TypeVar("T")
 
-# Seconds in which a connection must be made, however long the response may take.
+# Seconds for opening a connection, with any timeout of the response.
 _CONNECT_SECONDS = 10.0
 # Seconds; a timeout of 0 would not wait at all.
 _AT_LEAST = 0.001
 
 
 class Network(httpcore.NetworkBackend):
-    """The network as one connection sees it: the last byte of a response comes in time, or none.
+    """The network of one connection, with a deadline for the complete response.
 
     The time is measured on the system's monotonic clock, never on a connection's own: the kernel
     counts a socket's timeout on the system's clock too, so a clock that a test sets or stops
     neither shortens nor lengthens what a real server may take.
 
     Args:
-        check: Called with the host and each of its addresses before any is connected to.
-        proxy: The proxy to connect through, if there is one.
-        trusted: Which authorities a proxy's certificate must be of.
+        check: Called with the host and each of its addresses before a connection to any of them.
+        proxy: The proxy, or None.
+        trusted: The trusted authorities for a proxy's certificate.
 
     Attributes:
         end: The deadline of the request, on the system's monotonic clock.
-        received: How many bytes of the response have come.
-        proxy: As given.
-        is_at_proxy: Whether there is no tunnel through it yet.
-        step: What is being done, for the message of a failure.
+        received: The number of received bytes of the response.
+        proxy: The proxy, or None.
+        is_at_proxy: Whether the tunnel through the proxy is not open yet.
+        step: The current step, for the message of a failure.
     """
 
     def __init__(
@@ -111,8 +111,8 @@ class Network(httpcore.NetworkBackend):
     def _connected(self, host: str, port: int) -> _Stream:
         """Return a connection to a host.
 
-        `getaddrinfo` takes no timeout: a name server that does not respond can exceed the
-        deadline. No caller waits for that; see `keyturn._tokens.single_flight`.
+        `getaddrinfo` has no timeout, so a name server that does not respond can exceed the
+        deadline. No caller waits for it; see `keyturn._tokens.single_flight`.
         """
         self.step = "name"
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -127,7 +127,7 @@ class Network(httpcore.NetworkBackend):
             connection = connect(addresses, SYSTEM.monotonic() + min(left, _CONNECT_SECONDS))
         except TimeoutError:
             self.left()
-            # With a number, it is no deadline of the request.
+            # With a number, it is not the deadline of the request.
             late = f"no connection within {_CONNECT_SECONDS:g} s"
             raise TimeoutError(errno.ETIMEDOUT, late) from None
         self._sockets.enter_context(connection)
@@ -148,12 +148,12 @@ class _Stream(httpcore.NetworkStream):
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         end = self.network.end
         if self._unsent:
-            # Of the whole of sendall.
+            # The timeout of the whole sendall.
             self._connection.settimeout(max(_AT_LEAST, end - SYSTEM.monotonic()))
             try:
                 self._connection.sendall(self._unsent)
             except ConnectionError as error:
-                self._broken = error  # a server may respond, and close, before it has read all
+                self._broken = error  # a server may respond and close before it has read everything
             self._unsent = b""
         self._connection.settimeout(max(_AT_LEAST, end - SYSTEM.monotonic()))
         received = self._connection.recv(max_bytes)
@@ -219,7 +219,7 @@ class _TLSStream(httpcore.NetworkStream):
         # Many servers close without TLS's own end.
         with contextlib.suppress(ssl.SSLEOFError):
             received = self._run(self._tls.read, max_bytes)
-        # What counts is what TLS carries.
+        # Only the content within TLS counts.
         self.network.received = before + len(received)
         return received
 
@@ -228,14 +228,14 @@ class _TLSStream(httpcore.NetworkStream):
             buffer = buffer[self._run(self._tls.write, buffer) :]
 
     def get_extra_info(self, info: str) -> Any:
-        """Return what the connection does; see `_Stream`."""
+        """Return the result of the connection; see `_Stream`."""
         return self._stream.get_extra_info(info)
 
     def close(self) -> None:
         self._stream.close()
 
     def _run(self, step: Callable[..., T], *arguments: Any) -> T:
-        """Return what a step of TLS returns, with the bytes sent and received that it needs."""
+        """Return the result of a TLS step; send and receive the bytes that it needs."""
         while True:
             try:
                 return step(*arguments)

@@ -1,4 +1,4 @@
-"""PEM that is no file, for OpenSSL by way of Python, which takes paths only."""
+"""Temporary files for PEM values, because Python's ssl accepts only paths."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def pem_file(given: str | Secret | None) -> Generator[str | None]:
-    """Give the path of PEM for a `with` block; what is a path already stays as it is.
+    """Yield the path of PEM for a `with` block; a path is yielded unchanged.
 
-    Another user can't read it: it is in memory where the system has such files, else in a file
-    with the mode 0600, which is removed at the end of the block.
+    Other users can't read it: it is in memory if the system has such files, else in a file with
+    mode 0600, which is removed at the end of the block.
 
     Args:
         given: A path, or PEM as a secret.
@@ -35,7 +35,7 @@ def pem_file(given: str | Secret | None) -> Generator[str | None]:
     with contextlib.ExitStack() as stack:
         path = _in_memory(content, stack)
         if path is None:
-            # Created with the mode 0600, under a name that can not be foreseen.
+            # Created with mode 0600, under an unpredictable name.
             file, path = tempfile.mkstemp(prefix="keyturn-")
             stack.callback(os.unlink, path)
             with open(file, "wb") as written:  # noqa: PTH123 - of a descriptor
@@ -44,7 +44,7 @@ def pem_file(given: str | Secret | None) -> Generator[str | None]:
 
 
 def _in_memory(content: bytes, stack: contextlib.ExitStack) -> str | None:
-    """Return the path of a file in memory that the stack closes, or None where there is none."""
+    """Return the path of a file in memory that the stack closes, or None if it is unsupported."""
     if sys.platform != "linux" or not hasattr(os, "memfd_create"):
         return None
     try:

@@ -1,4 +1,4 @@
-"""Which hosts and addresses a connection may reach, and what its settings may name."""
+"""The network policy: the hosts and addresses of a connection, and limits for its settings."""
 
 from __future__ import annotations
 
@@ -32,29 +32,30 @@ def restricts_addresses(policy: NetworkPolicy) -> bool:
 
 @attrs.frozen(kw_only=True, repr=False)
 class NetworkPolicy:
-    """What a connection's settings may name, and which hosts the connection may reach.
+    """Limits for a connection's settings, and for the hosts that it may reach.
 
     By default only hosts with public addresses are reachable, and settings can name neither a file
-    nor another endpoint than the provider's own. That is what a platform needs whose customers
-    fill in the settings. `keyturn.connect` allows everything by default.
+    nor an endpoint other than the provider's own. Use it if your customers write the settings.
+    `keyturn.connect` allows everything by default.
 
-    keyturn checks the settings when the connection is made, and each resolved address right
-    before it connects to exactly that address. Behind a proxy only names and literal addresses
-    are checked, as the proxy resolves the names.
+    keyturn checks the settings when the connection is opened, and each resolved address right
+    before it connects to exactly that address. Behind a proxy it checks only names and literal
+    addresses, because the proxy resolves the names.
 
     Args:
-        domains: The hosts that are reachable: `shop.example` is that host, `*.norce.tech` is each
-            host below `norce.tech`, at any depth. None is every host.
-        private_addresses: Whether addresses of private networks are reachable, and all others that
-            are not public: link-local ones, such as those of cloud metadata, shared, reserved and
-            multicast ones, and names of local networks, such as `db` and `db.internal`.
-        loopback: Whether this machine is reachable by its loopback addresses.
+        domains: The reachable hosts: `shop.example` is that host, `*.norce.tech` is each host below
+            `norce.tech`, at any depth. None is every host.
+        private_addresses: Whether addresses that are not public are reachable: private, link-local
+            (such as cloud metadata), shared, reserved and multicast addresses, and names of local
+            networks, such as `db` and `db.internal`.
+        loopback: Whether loopback addresses of this machine are reachable.
         address_settings: Whether settings may replace an endpoint of the provider: `token_url`,
             `api_url`, `revocation_url`. The provider `generic` needs it.
         file_settings: Whether settings may name files, such as a client certificate's.
 
     Raises:
-        keyturn.errors.ConfigurationError: A value is of the wrong type, or a domain no pattern.
+        keyturn.errors.ConfigurationError: A value has the wrong type, or a domain is not a valid
+            pattern.
 
     Example:
         >>> import keyturn
@@ -104,7 +105,7 @@ def _domains_problem(domains: Any) -> errors.Problem | None:
 PERMISSIVE = NetworkPolicy(
     private_addresses=True, loopback=True, address_settings=True, file_settings=True
 )
-"""Everything is reachable: for settings that the application's own developer wrote."""
+"""Allows everything, for settings that the application's own developer wrote."""
 
 
 def check_host(policy: NetworkPolicy, host: str, endpoint: str) -> None:
@@ -126,14 +127,14 @@ def check_address(policy: NetworkPolicy, address: str, host: str, endpoint: str)
 
 
 def host_problem(policy: NetworkPolicy, host: str) -> str | None:
-    """Return what keeps a host from being reached, as far as its name shows; nothing is resolved.
+    """Return why a policy forbids a host by its name, or None, without resolving the name.
 
     Args:
         policy: The policy.
-        host: A name, or an address in any form that `getaddrinfo` takes.
+        host: A name, or an address in any form that `getaddrinfo` accepts.
 
     Returns:
-        None, or what follows the host in a message, such as "is a loopback address, …".
+        None, or the rest of a message after the host, such as "is a loopback address, …".
     """
     if policy.domains is None and not restricts_addresses(policy):
         return None
@@ -147,22 +148,22 @@ def host_problem(policy: NetworkPolicy, host: str) -> str | None:
     if address is None and domain_problem(name):
         return "is not a valid host name"
     if policy.domains is not None and not any(_covers(each, name) for each in policy.domains):
-        return "is none of the hosts that the network policy allows: see NetworkPolicy.domains"
+        return "is not one of the hosts that the network policy allows: see NetworkPolicy.domains"
     if address is not None:
         return address_problem(policy, address, "is")
     return _problem(policy, _name_kind(name), "is the name of")
 
 
 def address_problem(policy: NetworkPolicy, address: str, verb: str = "resolves to") -> str | None:
-    """Return what keeps a resolved IP address from being connected to, without naming it.
+    """Return why a policy forbids a resolved IP address, or None; the address is not shown.
 
     Args:
         policy: The policy.
-        address: What `getaddrinfo` returned.
-        verb: How the host of the message leads to the address.
+        address: The result of `getaddrinfo`.
+        verb: The verb between host and address in the message.
 
     Returns:
-        None, or what follows the host in a message, such as "resolves to a loopback address, …".
+        None, or the rest of a message after the host, such as "resolves to a loopback address, …".
     """
     from keyturn._http.addresses import address_kind
 

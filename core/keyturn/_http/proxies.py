@@ -1,4 +1,4 @@
-"""Which proxy the environment names for a token endpoint."""
+"""The proxy for a token endpoint, from the environment."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Proxy:
     """A proxy.
 
     Args:
-        scheme: How it is spoken to; either SOCKS scheme leaves it to the proxy to resolve names.
+        scheme: Its protocol; with both SOCKS schemes the proxy resolves names.
         host: Its name or address.
         port: Its port.
         variable: The environment variable that names it, or the system's settings.
-        user: The user that it is given, empty if there is none.
+        user: The user name for it, or empty.
         password: The user's password.
     """
 
@@ -50,8 +50,8 @@ class Proxy:
 
     @property
     def hint(self) -> str:
-        """What to check when it does not do its part."""
-        return f"Check {self.variable}; NO_PROXY names the hosts that are reached without it."
+        """The hint for a failure of the proxy."""
+        return f"Check {self.variable}; NO_PROXY names the hosts that keyturn reaches without it."
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -62,7 +62,7 @@ def proxy_for(url: str) -> Proxy | None:
     """Return the proxy for an https URL, or None.
 
     `HTTPS_PROXY` or `ALL_PROXY`, also in lower case, or the system's settings, name it.
-    `NO_PROXY` names what is reached directly, as curl reads it: host names with everything below
+    `NO_PROXY` names the directly reached hosts, as for curl: host names with everything below
     them, IP addresses and networks such as `10.0.0.0/8`, or nothing but `*`. As other clients do,
     keyturn also takes a port at the end, and IPv6 addresses in brackets.
 
@@ -77,22 +77,23 @@ def proxy_for(url: str) -> Proxy | None:
 
 
 def is_proxied(url: str) -> bool:
-    """Return whether there is a proxy for an https URL."""
+    """Return whether the environment sets a proxy for an https URL."""
     return bool(_named(url)[1])
 
 
 def exclusion(url: str) -> str:
-    """Return what keeps a URL from the proxy, as part of a sentence; empty if nothing does."""
+    """Return why a URL does not use the proxy, as part of a sentence, or an empty string."""
     kind, proxy, exceptions = _environment()
     if not proxy or not url.startswith("https:"):
         return ""
     return (
-        f"{_variable('no_proxy', exceptions)} keeps it from the proxy of {_variable(kind, proxy)}"
+        f"{_variable('no_proxy', exceptions)} excludes it from the proxy of "
+        f"{_variable(kind, proxy)}"
     )
 
 
 def _named(url: str) -> tuple[str, str]:
-    """Return which variable names the proxy for a URL, and the proxy; it is empty if none does."""
+    """Return the variable that names the proxy for a URL, and the proxy, which may be empty."""
     kind, proxy, exceptions = _environment()
     address = urlsplit(url)
     if proxy and is_excluded(exceptions, address.hostname or "", address.port or 443):
@@ -101,7 +102,7 @@ def _named(url: str) -> tuple[str, str]:
 
 
 def _environment() -> tuple[str, str, str]:
-    """Return which variable names the proxy, the proxy, and what is reached without it."""
+    """Return the variable that names the proxy, the proxy, and its exceptions."""
     found = getproxies()
     kind = "https" if found.get("https") else "all"
     return f"{kind}_proxy", found.get(kind, ""), found.get("no", "")
@@ -137,7 +138,7 @@ def _covers(exception: str, name: str) -> bool:
 
 
 def _variable(name: str, value: str) -> str:
-    """Return the variable of that name, in whatever case it is written, that has a value."""
+    """Return the variable with that name, in upper or lower case, that has a value."""
     named = (each for each in os.environ if each.lower() == name and os.environ[each] == value)
     return next(named, "the system's settings")
 
@@ -157,8 +158,8 @@ def _parsed(url: str, variable: str) -> Proxy:
     except (KeyError, ValueError):
         pass  # it may quote the password
     raise errors.ConfigurationError(
-        f"{variable} is not the URL of a proxy that keyturn can use.",
-        hint="It must be such as http://proxy.example:8080 or http://user:password@proxy.example; "
-        "the scheme is http, https, socks5 or socks5h, and special characters in the user and "
-        "the password are percent-encoded.",
+        f"{variable} is not a proxy URL that keyturn can use.",
+        hint="Use a URL such as http://proxy.example:8080 or http://user:password@proxy.example. "
+        "The scheme is http, https, socks5 or socks5h. Percent-encode special characters in "
+        "the user and the password.",
     )

@@ -1,4 +1,4 @@
-"""Whether a token endpoint can be connected to: its name, a proxy, TLS; no request is sent."""
+"""A check of the connection to a token endpoint: its name, a proxy, TLS; it sends no request."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 def reach(request: TokenRequest, seconds: float) -> None:
-    """Connect to the host of a token request as the request would, and close the connection.
+    """Connect to the host of a token request like the request, and close the connection.
 
     Args:
-        request: Where to connect to.
-        seconds: The time for all of it; a name server that doesn't respond may exceed it.
+        request: The token request.
+        seconds: The time limit; a name server that doesn't respond may exceed it.
 
     Raises:
         keyturn.errors.EndpointUnavailable: It can't be reached.

@@ -1,4 +1,4 @@
-"""The token request: the whole HTTP request to the token endpoint, as one frozen value."""
+"""The token request: the whole HTTP request to the token endpoint, as one immutable value."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ _HEADERS: dict[str, dict[str, str]] = {
 }
 
 
-# How many dynamic values a request remembers that it sent: they can't be shown later either.
+# The number of sent dynamic values that a request remembers, to hide them later.
 _KEPT = 32
 
 
 @attrs.frozen(repr=False)
 class ClientCertificate:
-    """What the client shows when the TLS connection is made (RFC 8705).
+    """The client's certificate for mutual TLS (RFC 8705).
 
     Args:
-        certificate: The path of a PEM file with the certificate, and its chain if there is one; or,
-            as a secret, what stands in such a file.
-        key: The path of the PEM file with its private key, or what stands in it; by default it is
-            beside the certificate.
-        password: What the private key is encrypted with.
+        certificate: The path of a PEM file with the certificate and its chain; or the PEM itself,
+            as a secret.
+        key: The path of a PEM file with its private key, or the PEM itself; by default the key is
+            in the certificate's file.
+        password: The password of the private key.
     """
 
     certificate: str | Secret
@@ -65,22 +65,23 @@ class TokenRequest:
         provider: The provider's name.
         url: The token endpoint.
         parameters: The parameters in the order in which they are sent, without the scope.
-        scope: The scope values, sent as the last parameter when there are any.
-        scope_separator: What stands between them (RFC 6749 section 3.3: a space).
-        scope_name: The name of the scope's parameter; empty when it isn't sent as one.
+        scope: The scope values, sent as the last parameter if there are any.
+        scope_separator: The separator between them (RFC 6749 section 3.3: a space).
+        scope_name: The name of the scope's parameter; empty to omit it.
         method: The HTTP method.
-        body_format: How the parameters are encoded; `query` puts them into the URL's query and
+        body_format: The encoding of the parameters; `query` puts them into the URL's query and
             leaves the body empty.
         extra_headers: Headers besides `Accept`, `Accept-Encoding` and `Content-Type`.
         certificate: The client's certificate, for mutual TLS.
-        partition: What keeps its tokens apart from those of an equal request, such as a side of a
-            shop that the request itself does not name.
-        query_parameters: Parameters in the URL's query, beside those of the body.
+        partition: A value that separates its tokens from those of an equal request, such as the
+            side of a shop that the request does not contain.
+        query_parameters: Parameters in the URL's query, in addition to those of the body.
         content: The whole body, instead of the parameters.
-        response_mapping: A digest of how its response is read: another way may find another token.
-        fingerprint: The key of everything that belongs to this request; see `with_fingerprint`.
+        response_mapping: A digest of the rules for reading its response, because other rules may
+            find another token.
+        fingerprint: The key of the whole request; see `with_fingerprint`.
         steps: The requests whose responses this one needs, by their names; its fingerprint covers
-            all that theirs cover.
+            theirs.
     """
 
     provider: str
@@ -102,21 +103,21 @@ class TokenRequest:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers that are sent; a new dict each time, holding secrets if the request does."""
+        """The headers that are sent; a new dict each time, which may contain secrets."""
         return _encoded(self, SYSTEM.time())[1]
 
     @property
     def body(self) -> bytes:
-        """The body that is sent, secrets included; made anew each time."""
+        """The body that is sent, including secrets; computed each time."""
         return _encoded(self, SYSTEM.time())[2]
 
     @property
     def query(self) -> str:
-        """The query that is sent in the URL, secrets included; empty for most providers."""
+        """The query that is sent in the URL, including secrets; empty for most providers."""
         return _encoded(self, SYSTEM.time())[0]
 
     def secrets(self) -> list[Secret]:
-        """Return every secret in the request, and what was made of secrets and sent last."""
+        """Return every secret in the request, and the last sent values that contain secrets."""
         shown = attrs.astuple(self.certificate) if self.certificate else ()
         found = [each for each in shown if isinstance(each, Secret)]
         found += [Secret(sent) for value, sent in self._made if any(value.secrets())]
@@ -129,7 +130,7 @@ class TokenRequest:
         return found
 
     def redacted(self) -> TokenRequest:
-        """Return the same request with every secret replaced, for showing it."""
+        """Return a copy of the request with every secret replaced, for output."""
         return attrs.evolve(
             self,
             parameters=_masked(self.parameters),
@@ -146,12 +147,12 @@ class TokenRequest:
     def with_fingerprint(self, key: bytes) -> TokenRequest:
         """Return the same request with its fingerprint.
 
-        It is an HMAC with SHA-256 (RFC 2104) over a digest of every effective field, the secret
-        included: a reader of a store who does not hold `key` can't test a guessed secret against
+        It is an HMAC with SHA-256 (RFC 2104) over a digest of every effective field, including the
+        secret. So a reader of a store who does not have `key` can't test a guessed secret against
         it. Equal scopes in another order, and headers in another case, give the same fingerprint.
 
         Args:
-            key: At least 16 random bytes, shared by all that share the store.
+            key: At least 16 random bytes, shared by all processes that share the store.
         """
         return attrs.evolve(self, fingerprint=hmac.digest(key, self._digest, "sha256").hex())
 
@@ -190,12 +191,12 @@ class TokenRequest:
 
     @functools.cached_property
     def _made(self) -> list[tuple[DynamicValue, str]]:
-        """The dynamic values that were made last."""
+        """The last computed dynamic values."""
         return []
 
 
 def encode(request: TokenRequest, now: float) -> tuple[str, dict[str, str], bytes]:
-    """Return the URL, headers and body to send, secrets included; each dynamic value is made once.
+    """Return the URL, headers and body with secrets; each dynamic value is computed once.
 
     Args:
         request: The token request.
@@ -227,11 +228,11 @@ def _encoded(request: TokenRequest, now: float) -> tuple[str, dict[str, str], by
     if request.query_parameters:
         pairs = [(name, _sent(request, each, now, made)) for name, each in request.query_parameters]
         query = "&".join(filter(None, [query, _wire(pairs).decode()]))
-    # What signs the request is in its headers.
+    # Signatures of the request are in its headers.
     made["request"] = request.method, f"{request.url}?{query}" if query else request.url, body
     headers = dict(_HEADERS[request.body_format])
     for name, value in request.extra_headers:
-        # A header's name is the same in any case (RFC 9110 section 5.1).
+        # Header names are case-insensitive (RFC 9110 section 5.1).
         headers.pop(name.title(), None)
         headers[name] = _sent(request, value, now, made)
     return query, headers, body
@@ -276,12 +277,12 @@ def _wire(parameters: list[tuple[str, Any]], *, is_json: bool = False) -> bytes:
         ).encode()
     except UnicodeEncodeError:
         pass
-    # Raised here, not in the handler: Python's own error holds the parameters.
+    # Raised here, not in the handler: Python's own error contains the parameters.
     raise surrogate_error()
 
 
 def _canonical(pairs: Pairs, rename: Callable[[str], str] = str) -> list[list[str | Secret]]:
-    """Return the names and what the values are made of, sorted by the names."""
+    """Return the names and the parts of the values, sorted by the names."""
     canonical: list[list[str | Secret]] = []
     for name, value in pairs:
         canonical.append([rename(name), *fingerprint_parts(value)])
@@ -289,7 +290,7 @@ def _canonical(pairs: Pairs, rename: Callable[[str], str] = str) -> list[list[st
 
 
 def is_authorization(header: str) -> bool:
-    """Return whether a header's value is never shown, whatever it is (RFC 9110 section 11)."""
+    """Return whether a header's value is never shown (RFC 9110 section 11)."""
     return header.lower() in {"authorization", "proxy-authorization", "cookie"}
 
 

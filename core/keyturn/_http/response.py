@@ -1,4 +1,4 @@
-"""Responses of token endpoints and APIs: read strictly, and made an error."""
+"""Responses of token endpoints and APIs: strict parsing, and conversion to errors."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 # The largest body of a token endpoint's response that is read, in bytes after decompression.
 MAX_BODY = 1_048_576
-# The longest lifetime of a token that is believed, in seconds: one year.
+# The longest accepted lifetime of a token, in seconds: one year.
 MAX_LIFETIME = 31_536_000.0
-# The longest cooldown of a token endpoint, in seconds, whatever it demands.
+# The longest cooldown of a token endpoint, in seconds, even if it requests more.
 MAX_RETRY_AFTER = 3600.0
 # The cooldown of a token endpoint that limits the rate and names no time, in seconds.
 DEFAULT_RETRY_AFTER = 20.0
@@ -38,9 +38,9 @@ class Response:
 
     Args:
         status: The HTTP status.
-        headers: The headers, names in lower case.
+        headers: The headers, with lower-case names.
         body: The body, decompressed, at most `MAX_BODY` bytes.
-        sent_at: When the request was sent, in epoch seconds.
+        sent_at: The time of the request, in epoch seconds.
     """
 
     status: int
@@ -51,12 +51,12 @@ class Response:
     __repr__ = shown
 
     def json(self) -> Any:
-        """Return the body's JSON value, read strictly (RFC 8259), or None when it is not JSON.
+        """Return the body's JSON value, read strictly (RFC 8259), or None if it is not JSON.
 
-        These count as not JSON: an encoding other than UTF-8, duplicate names, `NaN`, a number
-        beyond a double's range, an integer of more than 18 digits, and nesting deeper than
-        Python's recursion limit. So do another content type and a byte order mark; but not if the
-        status is that of an error: many gateways label JSON as text.
+        These are not accepted as JSON: an encoding other than UTF-8, duplicate names, `NaN`, a
+        number outside a double's range, an integer of more than 18 digits, and nesting deeper than
+        Python's recursion limit. Another content type and a byte order mark are accepted only with
+        an error status, because many gateways label JSON as text.
         """
         return self._json
 
@@ -68,7 +68,7 @@ class Response:
 
 
 def media_type_of(response: Response) -> str:
-    """Return the content type without its parameters, in lower case; empty when there is none."""
+    """Return the content type without its parameters, in lower case, or an empty string."""
     return response.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
@@ -78,7 +78,7 @@ def has_json_type(response: Response) -> bool:
 
 
 def json_of(body: bytes, encoding: str = "utf-8") -> Any:
-    """Return the JSON value of a body in that encoding, or None; see `Response.json`."""
+    """Return the JSON value of a body in an encoding, or None; see `Response.json`."""
     try:
         return json.loads(
             body.decode(encoding),
@@ -98,9 +98,9 @@ class OAuthError:
     Args:
         code: The error code, such as `invalid_client`.
         description: The server's description of it; not yet safe to show.
-        server_fault: Whether it reports a failure of the server, which may pass by itself.
-        client_fault: Whether it reports a mistake of the client, even if the status is a server
-            error's, as the faults of SOAP have it.
+        server_fault: Whether it reports a failure of the server, which may be transient.
+        client_fault: Whether it reports a mistake of the client, even with the status of a server
+            error, as in SOAP faults.
     """
 
     code: str
@@ -116,7 +116,7 @@ CODE_PATTERN = r"[a-z][a-z0-9_.-]{0,63}"
 
 
 def is_code(value: object) -> bool:
-    """Return whether a value has the form of an OAuth error code."""
+    """Return whether a value has the format of an OAuth error code."""
     return isinstance(value, str) and re.fullmatch(CODE_PATTERN, value) is not None
 
 
@@ -129,16 +129,16 @@ def error_for(
     retry_after_default: float = DEFAULT_RETRY_AFTER,
     only_oauth: bool = False,
 ) -> errors.KeyturnError:
-    """Return keyturn's error for a response that holds no token.
+    """Return keyturn's error for a response without a token.
 
     Args:
-        error: The server's error, if one could be read.
+        error: The server's error, or None if it could not be read.
         response: The whole response.
-        secrets: What must not show in the error's message.
-        url: What was asked, for hints.
-        retry_after_default: The cooldown of a rate-limited endpoint that names none, in seconds.
-        only_oauth: Whether to quote the body only if it is an OAuth error response, since a tenant
-            chooses the server, and how its response is read.
+        secrets: The secrets to hide in the error's message.
+        url: The token endpoint, for hints.
+        retry_after_default: The cooldown in seconds of a rate-limited endpoint that gives none.
+        only_oauth: Whether to quote the body only if it is an OAuth error response, because a
+            tenant chooses the server and the rules for reading its response.
     """
     error = error or OAuthError("")
     status, cooldown = response.status, retry_after(response)
@@ -159,7 +159,7 @@ def error_for(
     if is_transient:
         when = "later" if cooldown is None else f"in {whole_seconds(cooldown)} s"
         return errors.EndpointUnavailable(
-            f"the token endpoint reports a failure of its own ({what}).",
+            f"the token endpoint reports a server failure ({what}).",
             hint=f"Try again {when}; if it lasts, report it to the server's operator.",
         )
     if 300 <= status < 400:
@@ -177,14 +177,14 @@ def error_for(
             hint=hint,
         )
     return errors.InvalidTokenResponse(
-        f"the token endpoint's response holds no token ({what}).",
-        hint=f"If this status comes with a token, set token_status to {status}; else check "
-        "token_url.",
+        f"the token endpoint's response contains no token ({what}).",
+        hint=f"If a response with this status contains a token, set token_status to {status}; else "
+        "check token_url.",
     )
 
 
 def _without_quotes(error: OAuthError, response: Response) -> OAuthError:
-    """Return an error without the server's words, unless they are those of an OAuth error."""
+    """Return an error without the server's message, unless it is an OAuth error."""
     content = response.json() if has_json_type(response) else None
     if isinstance(content, dict) and is_code(content.get("error")):
         return error
@@ -199,7 +199,7 @@ def retry_after(response: Response) -> float | None:
     """
     text = response.headers.get("retry-after", "").strip()
     if re.fullmatch(r"[0-9]+", text):
-        return min(float(text), MAX_RETRY_AFTER)  # infinity when there are hundreds of digits
+        return min(float(text), MAX_RETRY_AFTER)  # infinity if there are hundreds of digits
     date = http_date(text)
     return None if date is None else min(max(0.0, date - date_header(response)), MAX_RETRY_AFTER)
 
@@ -211,8 +211,11 @@ def date_header(response: Response) -> float:
 
 
 def http_date(text: str) -> float | None:
-    """Return a date of HTTP (RFC 9110 section 5.6.7) in epoch seconds, or None."""
-    from email.utils import mktime_tz, parsedate_tz  # 10 ms, for a rare form
+    """Return an HTTP date (RFC 9110 section 5.6.7) in epoch seconds, or None."""
+    from email.utils import (
+        mktime_tz,
+        parsedate_tz,
+    )  # imported here, because it takes 10 ms, for a rare form
 
     try:
         parts = parsedate_tz(text)

@@ -1,4 +1,4 @@
-"""Values of a token request that come from the response of another one, which is sent first."""
+"""Values of a token request that come from the response of an earlier one."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _ADDRESS_REGEX = re.compile(r"\{(discovery|previous)\.([^{}\[\]|:!]+)\}")
 
 @attrs.frozen(repr=False)
 class StepValue(DynamicValue):
-    """A value in the response of an earlier step; it is replaced when the request is sent.
+    """A value from the response of an earlier step; it is inserted when the request is sent.
 
-    The fingerprint covers its place, and that of the step's request: see `TokenRequest.steps`.
+    The fingerprint covers its path, and the step's request: see `TokenRequest.steps`.
 
     Args:
         step: The step's name.
-        path: The path of the value in its response; `access_token` is the token, wherever it is.
-        rest: What stands after the value.
+        path: The path of the value in its response; `access_token` is the token in any field.
+        rest: The text after the value.
     """
 
     step: str
@@ -49,13 +49,13 @@ class StepValue(DynamicValue):
 
 
 def step_value(url: str) -> StepValue | None:
-    """Return the value that an address begins with, or None."""
+    """Return the value at the beginning of an address, or None."""
     match = _ADDRESS_REGEX.match(url)
     return StepValue(match[1], match[2], url[match.end() :]) if match else None
 
 
 def known_address(request: TokenRequest) -> str:
-    """Return a request's address; of one that a step's response has, that of the step."""
+    """Return a request's address; if it comes from a step's response, the step's address."""
     found = step_value(request.url)
     return known_address(dict(request.steps)[found.step]) if found else request.url
 
@@ -65,7 +65,7 @@ def bind(value: Any, found: Callable[[StepValue], Value]) -> Any:
 
     Args:
         value: A request, a value, or a table or list of values.
-        found: Returns what stands in place of one.
+        found: Returns the replacement of a value.
     """
     if isinstance(value, StepValue):
         return found(value)

@@ -1,4 +1,4 @@
-"""TCP connections: to whichever of a host's addresses accepts first (RFC 8305)."""
+"""TCP connections to the first of a host's addresses that accepts (RFC 8305)."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
     Address = tuple[Any, ...]
 
-# Seconds in which an address is alone before the next one is tried too; RFC 8305 section 8.
+# Seconds before the next address is tried too; RFC 8305 section 8.
 _ATTEMPT_DELAY = 0.25
-# How many addresses are tried at once: it bounds a process's descriptors.
+# The most addresses that are tried at once, which limits a process's descriptors.
 _MOST_AT_ONCE = 4
 
 
 class ConnectError(OSError):
-    """No address of a host could be connected to; each cause is named once."""
+    """No address of a host accepted a connection; the message names each cause once."""
 
     def __init__(self, failures: Sequence[OSError]) -> None:
         causes = dict.fromkeys(each.strerror or type(each).__name__ for each in failures)
@@ -31,10 +31,10 @@ class ConnectError(OSError):
 
 
 def in_turn(addresses: Sequence[Address]) -> list[Address]:
-    """Return addresses as they are tried: the families take turns (RFC 8305 section 4).
+    """Return addresses in the order of attempts, with alternating families (RFC 8305 section 4).
 
     Args:
-        addresses: What `getaddrinfo` returned, the preferred one first.
+        addresses: The result of `getaddrinfo`, with the preferred one first.
     """
     first = addresses[0][0]
     families = (
@@ -47,16 +47,16 @@ def in_turn(addresses: Sequence[Address]) -> list[Address]:
 def connect(addresses: Sequence[Address], end: float) -> socket.socket:
     """Return a connection to the first address that accepts one.
 
-    An address that fails leads to the next at once, and one that is silent after a moment: it is
-    still waited for. So a dead address takes a fraction of the time, and no thread.
+    After a failure, the next address is tried at once. After a short time without a response, the
+    next address is tried too. So a dead address uses a fraction of the time, and no thread.
 
     Args:
-        addresses: What `getaddrinfo` returned; at least one.
+        addresses: The result of `getaddrinfo`; at least one.
         end: The deadline, on the system's monotonic clock.
 
     Raises:
         TimeoutError: The deadline has passed.
-        ConnectError: No address can be connected to.
+        ConnectError: No address accepts a connection.
     """
     race = _Race(in_turn(addresses), end)
     try:
@@ -66,17 +66,17 @@ def connect(addresses: Sequence[Address], end: float) -> socket.socket:
 
 
 class _Race:
-    """Attempts to connect, of which the first that succeeds is used.
+    """Attempts to connect, of which the first successful one is used.
 
     Args:
-        addresses: What is tried, one after the other.
+        addresses: The addresses in their order.
         end: The deadline.
     """
 
     def __init__(self, addresses: list[Address], end: float) -> None:
         self._addresses = deque(addresses)
         self._end = end
-        # A short deadline has room for each address too.
+        # A short deadline leaves time for each address too.
         left = end - SYSTEM.monotonic()
         self._delay = min(_ATTEMPT_DELAY, left / (len(addresses) + 1))
         self._failures: list[OSError] = []
@@ -123,7 +123,7 @@ class _Race:
             self._fail(attempt, error)
 
     def _wait(self, seconds: float) -> socket.socket | None:
-        """Return the attempt that has succeeded, if there is one within that time."""
+        """Return the first successful attempt within that time, or None."""
         for key, _ in self._selector.select(seconds) if self._attempts else ():
             attempt: Any = key.fileobj
             code = attempt.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)

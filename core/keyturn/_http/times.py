@@ -22,7 +22,7 @@ _PATTERN = r"(?=[\s\S]*%[A-Za-z])(?:[\x20-\x24\x26-\x7e]|%[YymdjHIMSfz%])+"
 
 
 def time_problem(form: str) -> str | None:
-    """Return what is wrong with the format of a time, or None."""
+    """Return the mistake in the format of a time, or None."""
     if form in TIME_FORMATS or re.fullmatch(_PATTERN, form):
         return None
     return (
@@ -32,7 +32,7 @@ def time_problem(form: str) -> str | None:
 
 
 def timezone_problem(name: str) -> str | None:
-    """Return what is wrong with the name of a time zone, or None."""
+    """Return the mistake in the name of a time zone, or None."""
     try:
         zone_of(name)
     except (KeyError, ValueError, OSError):
@@ -42,12 +42,12 @@ def timezone_problem(name: str) -> str | None:
 
 @attrs.frozen(repr=False)
 class Time(DynamicValue):
-    """The time at which a request is sent, or one at a distance from it.
+    """The time at which a request is sent, with an optional offset.
 
     Args:
         form: One of `TIME_FORMATS`, or a pattern of `strftime`.
         offset: Seconds after the request's time; before it if negative.
-        zone: The time zone of what is no number, by its name.
+        zone: The name of the time zone, for formats that are not numbers.
     """
 
     form: str

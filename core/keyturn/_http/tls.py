@@ -1,4 +1,4 @@
-"""Which certificates a connection trusts, and which it shows."""
+"""The trusted authorities and the client certificate of a connection."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from keyturn._http.values import usable
 if TYPE_CHECKING:
     from keyturn._http.request import ClientCertificate
 
-# Where authorities are named, in the order of precedence.
+# The sources of authorities, in the order of precedence.
 _VARIABLES = ("KEYTURN_CA_FILE", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _HASH_REGEX = re.compile(r"[0-9a-f]{8}\.[0-9]+")
-# Connections with the same file share a context, and with it kept connections.
+# Connections with the same file share a context, and so also kept connections.
 _of_file: weakref.WeakValueDictionary[tuple[str, int], ssl.SSLContext] = (
     weakref.WeakValueDictionary()
 )
 
-# Bytes; all of certifi's authorities together have 0.3 million.
+# Bytes; all of certifi's authorities together have 0.3 million bytes.
 _MAX_AUTHORITIES = 16_777_216
 _MAX_CERTIFICATE = 1_048_576
 
@@ -50,19 +50,19 @@ class Trust:
 
     @property
     def source(self) -> str:
-        """What names the authorities, for messages."""
+        """The name of the source of the authorities, for messages."""
         name, path = trust_source(self._tls)
         return f"{name} ({path})" if path else name
 
     def client_context(self, certificate: ClientCertificate) -> ssl.SSLContext:
-        """Return a new TLS context that shows a client's certificate (RFC 8705 section 2).
+        """Return a new TLS context with a client certificate (RFC 8705 section 2).
 
         Raises:
             keyturn.errors.ConfigurationError: The certificate can't be used.
         """
         if isinstance(self._tls, ssl.SSLContext):
             raise errors.ConfigurationError(
-                "certificate: the option tls is an ssl.SSLContext, which is not changed.",
+                "certificate: the option tls is an ssl.SSLContext, which keyturn does not change.",
                 hint="Load the certificate into that context, or pass the path of a CA file.",
             )
         context = _new_context(self._tls)
@@ -70,7 +70,7 @@ class Trust:
             problem = _file_problem(file, _MAX_CERTIFICATE) if isinstance(file, str) else None
             if problem:
                 raise errors.ConfigurationError(f"certificate: {file} can't be used: it {problem}.")
-        # An empty one keeps OpenSSL from asking at the terminal.
+        # An empty password prevents OpenSSL from asking at the terminal.
         password = certificate.password.reveal() if certificate.password else ""
 
         def load() -> None:
@@ -81,8 +81,9 @@ class Trust:
         usable(
             load,
             f"certificate: {given if isinstance(given, str) else 'the given PEM'} can't be used",
-            "It must be a PEM file with the certificate, and with its private key unless "
-            "certificate_key names that; certificate_password is what that key is encrypted with.",
+            "It must be a PEM file with the certificate and its private key, unless "
+            "certificate_key names the key's file; certificate_password is the password of that "
+            "key.",
         )
         return context
 
@@ -108,7 +109,7 @@ def trusted_context(tls: ssl.SSLContext | str | None = None) -> ssl.SSLContext:
 
 
 def trust_source(tls: ssl.SSLContext | str | None = None) -> tuple[str, str | None]:
-    """Return what names the trusted authorities, and the path that it names.
+    """Return the source of the trusted authorities, and its path.
 
     Args:
         tls: See `Trust`.
@@ -137,7 +138,7 @@ def _new_context(tls: str | None) -> ssl.SSLContext:
         f"{path if name == 'tls' else f'{path}, which {name} names,'} can't be used",
         f"{name} must name a {'PEM file' if is_file else 'directory'} of certificate authorities.",
     )
-    # Python 3.13 rejects certificates that do not follow RFC 5280 to the letter, as those of many
+    # Python 3.13 rejects certificates that do not follow RFC 5280 strictly, such as those of many
     # private authorities. An authority that is named here works as on Python 3.11 and 3.12.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
@@ -151,19 +152,21 @@ def _from_file(path: str) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=path)
     except ssl.SSLError:
         pass
-    raise OSError(errno.EINVAL, "it holds no certificate as PEM, or a damaged one")
+    raise OSError(errno.EINVAL, "it contains no PEM certificate, or a damaged one")
 
 
 def _from_directory(path: str) -> ssl.SSLContext:
-    # OpenSSL itself accepts any path, and looks for files with the hash of a subject as name.
+    # OpenSSL itself accepts any path, and looks for files that are named by the hash of a subject.
     if not any(_HASH_REGEX.fullmatch(each.name) for each in Path(path).iterdir()):
-        raise OSError(errno.EINVAL, "no file in it is named by a hash; run openssl rehash on it")
+        raise OSError(
+            errno.EINVAL, "none of its files is named by a hash; run openssl rehash on it"
+        )
     return ssl.create_default_context(capath=path)
 
 
 def _file_problem(file: str, most: int) -> str | None:
-    """Return what a thread would read for ever, such as a pipe or a disk; None when it is fine."""
-    with suppress(OSError, ValueError):  # which reading it reports
+    """Return why a file can't be read, such as a pipe or a device, which never ends; or None."""
+    with suppress(OSError, ValueError):  # the read reports it
         status = Path(file).stat()
         if not stat.S_ISREG(status.st_mode):
             return "is not a regular file"

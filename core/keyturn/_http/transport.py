@@ -1,4 +1,4 @@
-"""One token request over the wire: capped, timed, never redirected."""
+"""The transport of a token request: bounded size, one deadline, no redirects."""
 
 from __future__ import annotations
 
@@ -27,9 +27,8 @@ if TYPE_CHECKING:
 class Transport:
     """Sends token requests.
 
-    A connection is kept for seconds (see `keyturn._http.kept`), for the tenants of one endpoint
-    that ask at the same time: a token request is rare, and a connection that idles for an hour is
-    closed by then.
+    A connection is kept for some seconds (see `keyturn._http.kept`), for simultaneous requests of
+    several tenants to one endpoint. Token requests are rare, so a longer time would not help.
 
     Args:
         tls: A TLS context, or the path of a PEM file of certificate authorities; by default those
@@ -41,7 +40,7 @@ class Transport:
         self._tls = tls
         self._load = cached_once(self._loaded)
         self._exchange: Callable[..., Response] | None = None
-        if "uwsgi" in sys.modules:  # it forks without Python's hooks, and so amid an import too
+        if "uwsgi" in sys.modules:  # it forks without Python's hooks, and so also during an import
             self._load()
 
     def send(
@@ -51,21 +50,21 @@ class Transport:
         clock: Clock = SYSTEM,
         policy: NetworkPolicy = PERMISSIVE,
     ) -> Response:
-        """Send a token request and return the whole response, whatever its status.
+        """Send a token request and return the whole response, with any status.
 
         Args:
-            request: What to send.
-            seconds: The time in which the last byte must have come. It is measured by the
-                system's clock; see `keyturn._http.network.Network`.
-            clock: Says when the request was sent, and which times a signed assertion has.
-            policy: Which hosts and addresses it may be sent to.
+            request: The token request.
+            seconds: The time limit for the complete response, by the system's clock; see
+                `keyturn._http.network.Network`.
+            clock: The clock for the time of the request and of signed assertions.
+            policy: The network policy.
 
         Raises:
-            keyturn.errors.EndpointUnavailable: No response came, or not in time.
-            keyturn.errors.ConfigurationError: The request can't be sent as it is, or the policy
-                forbids its host.
+            keyturn.errors.EndpointUnavailable: No response arrived in time.
+            keyturn.errors.ConfigurationError: The request can't be sent, or the policy forbids its
+                host.
             keyturn.errors.InvalidTokenResponse: The response is larger than `MAX_BODY` bytes, or
-                compressed in a way that was not asked for.
+                has an encoding that keyturn did not accept.
         """
         problem = url_problem(request.url)
         if problem:
@@ -81,8 +80,8 @@ class Transport:
                 try:
                     exchange, trust = _imported()
                 except (AttributeError, RuntimeError):
-                    # httpcore imports trio where it is installed, and only then: trio can't be
-                    # imported under eventlet, nor in an isolated subinterpreter of Python 3.11.
+                    # httpcore imports trio if it is installed, but trio can't be imported under
+                    # eventlet or in an isolated subinterpreter of Python 3.11.
                     sys.modules["trio"] = None  # type: ignore[assignment]  # it is absent
                     try:
                         exchange, trust = _imported()

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
     from keyturn._http.proxies import Proxy
 
-# The most that a proxy's response to CONNECT may have, in bytes.
+# The largest response of a proxy to CONNECT, in bytes.
 _MAX_HEAD = 16_384
 _STATUS_REGEX = re.compile(rb"HTTP/1\.[01] ([1-9][0-9]{2})(?: [^\r\n]*)?\r?\n")
-# What of 4xx and 5xx may pass by itself.
+# The transient statuses of 4xx and 5xx.
 _TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
 
 _NO_AUTHENTICATION, _PASSWORD = 0, 2
-# RFC 1928 section 6, and whether the failure may pass by itself.
+# RFC 1928 section 6, and whether the failure is transient.
 _REPLIES = {
     1: ("general SOCKS server failure", True),
     2: ("connection not allowed by ruleset", False),
@@ -38,12 +38,12 @@ _REPLIES = {
 
 
 class TunnelError(Exception):
-    """A proxy makes no tunnel.
+    """A proxy did not open a tunnel.
 
     Args:
-        message: What it does instead, such as "refused its credentials (HTTP 407)".
+        message: The cause, such as "refused its credentials (HTTP 407)".
         hint: What to change.
-        transient: Whether the failure may pass by itself.
+        transient: Whether a retry may succeed.
     """
 
     def __init__(self, message: str, *, hint: str = "", transient: bool = False) -> None:
@@ -52,7 +52,7 @@ class TunnelError(Exception):
 
 
 def open_tunnel(stream: httpcore.NetworkStream, proxy: Proxy, host: str, port: int) -> None:
-    """Let a proxy connect to a host, which it resolves by itself.
+    """Let a proxy connect to a host, whose name it resolves itself.
 
     Args:
         stream: The connection to the proxy.
@@ -61,7 +61,7 @@ def open_tunnel(stream: httpcore.NetworkStream, proxy: Proxy, host: str, port: i
         port: Its port.
 
     Raises:
-        TunnelError: The proxy does not.
+        TunnelError: The proxy did not connect.
     """
     if proxy.scheme == "socks5":
         _open_socks(stream, proxy, host, port)
@@ -86,14 +86,14 @@ def _open_http(stream: httpcore.NetworkStream, proxy: Proxy, host: str, port: in
     if status in (401, 407):  # tinyproxy's status for wrong credentials is 401
         raise _refused_credentials(proxy, f"HTTP {status}", head)
     if status >= 300:
-        # What follows the status is the proxy's own text.
+        # The text after the status is the proxy's own.
         raise TunnelError(
             f"responded with HTTP {status}", hint=proxy.hint, transient=status in _TRANSIENT
         )
 
 
 def _head(stream: httpcore.NetworkStream) -> bytes:
-    """Return a response's status line and headers; nothing is read beyond them."""
+    """Return a response's status line and headers, without reading more."""
     received = bytearray()
     while not received.endswith((b"\r\n\r\n", b"\n\n")):
         if len(received) == _MAX_HEAD:
@@ -105,18 +105,21 @@ def _head(stream: httpcore.NetworkStream) -> bytes:
 def _refused_credentials(proxy: Proxy, how: str, head: bytes = b"") -> TunnelError:
     variable = proxy.variable
     if not (proxy.user or proxy.password):
-        message = f"demands credentials ({how}), and {variable} has none"
-        hint = f"Set {variable} to a URL with them: {proxy.scheme}://user:password@proxy.example."
+        message = f"requires credentials ({how}), but {variable} has none"
+        hint = (
+            f"Set {variable} to a URL with credentials: "
+            f"{proxy.scheme}://user:password@proxy.example."
+        )
     else:
         message = f"refused its credentials ({how})"
         hint = (
-            f"Correct the user and the password in {variable}; special characters in them must "
-            "be percent-encoded."
+            f"Correct the user and the password in {variable}, and percent-encode special "
+            "characters in them."
         )
     schemes = re.findall(rb"(?im)^proxy-authenticate:[ \t]*([a-z]{1,20})\b", head)
     if schemes and b"basic" not in map(bytes.lower, schemes):
         offered = ", ".join(dict.fromkeys(each.decode() for each in schemes))
-        hint = f"The proxy takes {offered} only, and keyturn sends Basic: use another proxy."
+        hint = f"The proxy accepts only {offered}, but keyturn sends Basic: use another proxy."
     return TunnelError(message, hint=hint)
 
 
@@ -142,7 +145,7 @@ def _open_socks(stream: httpcore.NetworkStream, proxy: Proxy, host: str, port: i
         cause, transient = _REPLIES.get(reply, (f"reply {reply}", False))
         what = f"did not connect to {host}: {cause}"
         raise TunnelError(what, hint=proxy.hint, transient=transient)
-    # The address that the proxy is bound to, which is of no use.
+    # The address that the proxy is bound to, which is not used.
     _exactly(stream, {1: 4, 4: 16}.get(kind) or _exactly(stream, 1)[0])
     _exactly(stream, 2)
 

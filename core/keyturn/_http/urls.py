@@ -1,6 +1,6 @@
-"""Addresses that a secret or a token may be sent to: one strict grammar, and nothing beside it.
+"""Addresses that a secret or a token may be sent to, with one strict grammar.
 
-URL parsers disagree on odd input, so odd input is refused before any of them sees it.
+URL parsers disagree on unusual input, so keyturn refuses such input before it calls one.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ DOMAIN_PROBLEM = "must be a domain name such as shop.example, without scheme, po
 
 
 def domain_pattern(label: str = _LABEL, longest: int = _MAX_HOST) -> str:
-    """Return a pattern for what `domain_problem` accepts, for JSON Schemas.
+    """Return a pattern for the domains that `domain_problem` accepts, for JSON Schemas.
 
     Args:
         label: The pattern of one label.
-        longest: How many characters it may have.
+        longest: The maximum number of characters.
     """
-    # The last label is no number.
+    # The last label is not a number.
     limits = rf"(?![^:/]{{{longest + 1}}})(?!(?:[^:/]*\.)?(?:[0-9]+|0[Xx][0-9A-Fa-f]*)(?:[:/]|$))"
     return rf"{limits}{label}(?:\.{label})*"
 
 
 def url_pattern(placeholder: str | None = None) -> str:
-    """Return a pattern for what `url_problem` accepts, for JSON Schemas.
+    """Return a pattern for the URLs that `url_problem` accepts, for JSON Schemas.
 
     It means the same in Python and in JavaScript, and needs no flag.
 
     Args:
-        placeholder: The pattern of what may stand in braces for a part of the address, or for the
-            beginning of one.
+        placeholder: The pattern of a placeholder in braces for a part or the beginning of the
+            address.
     """
     braces = rf"\{{{placeholder}\}}"
     either = "" if placeholder is None else f"|{braces}"
@@ -64,13 +64,13 @@ def url_pattern(placeholder: str | None = None) -> str:
 
 
 def label_problem(value: str) -> str | None:
-    """Return what keeps `value` from being one label of a host name, or None when it is one."""
+    """Return why `value` is not one label of a host name, or None."""
     is_label = re.fullmatch(LABEL_PATTERN, value)
     return None if is_label else "must be one host label: 1 to 63 of a-z, 0-9 and inner hyphens"
 
 
 def domain_problem(value: str) -> str | None:
-    """Return what keeps `value` from being a domain name, or None when it is one."""
+    """Return why `value` is not a domain name, or None."""
     is_name = (
         len(value) <= _MAX_HOST
         and re.fullmatch(_DOMAIN_PATTERN, value)
@@ -80,7 +80,7 @@ def domain_problem(value: str) -> str | None:
 
 
 def url_problem(value: str) -> str | None:
-    """Return what keeps `value` from being an address that secrets may be sent to, or None.
+    """Return why `value` is not an address that secrets may be sent to, or None.
 
     Allowed are `https` URLs, and `http` ones of the loopback interface (RFC 8252 section 8.3),
     with an optional port and path; user information, a query, a fragment and `..` are not.
@@ -117,7 +117,7 @@ def origin(url: str) -> str:
 
 
 def host_of(url: str) -> str:
-    """Return the host of a URL accepted by `url_problem`, in lower case; of others an empty one."""
+    """Return the lower-case host of a URL accepted by `url_problem`, else an empty string."""
     match = _URL_REGEX.fullmatch(url)
     return match["host"].lower() if match else ""
 

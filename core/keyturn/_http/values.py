@@ -1,4 +1,4 @@
-"""Values of a token request that are made when it is sent, such as a signed assertion."""
+"""Values of a token request that are computed when it is sent, such as a signed assertion."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-DEFECT = "This is a defect of the provider: report it to the provider's authors."
+DEFECT = "This is a bug in the provider: report it to the provider's authors."
 
-# The kind of key of an algorithm, by its first two letters (RFC 7518 section 3.1, RFC 8037).
+# The key type of an algorithm, by its first two letters (RFC 7518 section 3.1, RFC 8037).
 _KEY_TYPES: dict[str, Literal["RSA", "EC", "OKP"]] = {
     "RS": "RSA",
     "PS": "RSA",
@@ -40,10 +40,10 @@ _KEY_TYPES: dict[str, Literal["RSA", "EC", "OKP"]] = {
 
 
 class DynamicValue(abc.ABC):
-    """A parameter or header of a token request that is made each time the request is sent.
+    """A parameter or header of a token request that is computed for each request.
 
     A subclass implements `value` and `inputs`. Both may read files and take time: keyturn calls
-    them on the thread of the request, within its timeout, and holds no lock.
+    them in the request's thread, within its timeout, and holds no lock.
     """
 
     @abc.abstractmethod
@@ -51,19 +51,19 @@ class DynamicValue(abc.ABC):
         """Return the string to send.
 
         Args:
-            now: The connection's time, in epoch seconds. A timestamp comes from here, never from
+            now: The connection's time, in epoch seconds. Use it for timestamps, instead of
                 `time.time()`.
         """
 
     @abc.abstractmethod
     def inputs(self) -> Iterable[str | Secret]:
-        """Return everything that the value is made of and that stays the same.
+        """Return all constant inputs of the value.
 
-        The fingerprint covers it: two values with equal inputs share one token.
+        The fingerprint covers them: two values with equal inputs share one token.
         """
 
     def secrets(self) -> Iterable[Secret]:
-        """Return what must not show in a message or transcript; by default the secret inputs."""
+        """Return the secrets to hide in messages and transcripts; by default the secret inputs."""
         return [each for each in self.inputs() if isinstance(each, Secret)]
 
 
@@ -79,7 +79,7 @@ class RandomId(DynamicValue):
         return str(uuid.uuid4())
 
     def inputs(self) -> Iterable[str | Secret]:
-        return ()  # a UUID is made of nothing that stays the same
+        return ()  # a UUID has no constant input
 
 
 @attrs.frozen(repr=False)
@@ -89,7 +89,7 @@ class BasicCredentials(DynamicValue):
     Args:
         client_id: The client's identifier.
         client_secret: Its secret.
-        form_encoded: Whether both are form-encoded first, as RFC 6749 section 2.3.1 says.
+        form_encoded: Whether both are form-encoded first, as in RFC 6749 section 2.3.1.
     """
 
     client_id: str
@@ -115,17 +115,17 @@ class BasicCredentials(DynamicValue):
 
 @attrs.frozen(kw_only=True, repr=False)
 class ClientAssertion(DynamicValue):
-    """A JWT that proves who the client is (RFC 7523), with a `jti` that is never used twice.
+    """A JWT that authenticates the client (RFC 7523), with a new `jti` each time.
 
     Args:
         private_key: The client's private key, as PEM or JWK; with HS256, HS384 and HS512, its
             secret.
-        key_id: Names the key to the authorization server, if it knows several.
+        key_id: The key's name at the authorization server, if it knows several keys.
         key_header: The JWT's header that names it (RFC 7515 section 4.1).
         headers: Further headers of the JWT.
         algorithm: The signature's algorithm (RFC 7518 section 3.1), such as `RS256`.
-        claims: The claims besides the times and the `jti`, among them `iss`, `sub` and `aud`.
-        lifetime: Seconds for which it is valid.
+        claims: The claims except the times and the `jti`, among them `iss`, `sub` and `aud`.
+        lifetime: Its lifetime in seconds.
     """
 
     private_key: Secret
@@ -143,7 +143,7 @@ class ClientAssertion(DynamicValue):
 
         Raises:
             keyturn.errors.ConfigurationError: The key can't be read, is larger than 4096 bits, or
-                is of another kind than the algorithm needs.
+                has the wrong type for the algorithm.
         """
         header: dict[str, Any] = {"alg": self.algorithm, "typ": "JWT"}
         header |= {name: _claim(value, now) for name, value in self.headers.items()}
@@ -158,7 +158,10 @@ class ClientAssertion(DynamicValue):
         if self.algorithm.startswith("HS"):
             return self._with_secret(header, claims)
         what = f"private_key: can't sign with {self.algorithm}"
-        hint = "Give the unencrypted private key as PEM or JWK, of the algorithm's kind."
+        hint = (
+            "Give the unencrypted private key as PEM or JWK, with the type that the algorithm "
+            "needs."
+        )
         if problem := private_key_problem(self.private_key.reveal()):
             raise errors.ConfigurationError(f"{what}: it {problem}.", hint=hint)
         with importing:
@@ -171,7 +174,7 @@ class ClientAssertion(DynamicValue):
         return usable(sign, what, hint)
 
     def _with_secret(self, header: dict[str, Any], claims: dict[str, Any]) -> str:
-        """Return the JWT, signed with an HMAC (RFC 7518 section 3.2), whatever the key's length."""
+        """Return the JWT, signed with an HMAC (RFC 7518 section 3.2), for any key length."""
         parts = [json.dumps(each, separators=(",", ":")).encode() for each in (header, claims)]
         signed = ".".join(map(base64url, parts))
         key, digest = self.private_key.reveal().encode(), f"sha{self.algorithm[2:]}"
@@ -189,7 +192,7 @@ class ClientAssertion(DynamicValue):
             parts += ["header", name, *fingerprint_parts(value)]
         for name, value in sorted(self.claims.items()):
             if name == "scope" and isinstance(value, str):
-                parts += [name, " ".join(sorted(set(value.split())))]  # their order changes nothing
+                parts += [name, " ".join(sorted(set(value.split())))]  # their order has no effect
             else:
                 parts += [name, *fingerprint_parts(value)]
         return parts
@@ -208,14 +211,14 @@ def base64url(content: bytes) -> str:
 
 
 class StructuredValue(DynamicValue):
-    """A value that JSON has as more than a string."""
+    """A value that is not only a string in JSON."""
 
     @abc.abstractmethod
     def content(self, made: Callable[[Value], str]) -> Any:
         """Return the JSON value to send.
 
         Args:
-            made: Returns what is sent of a string, a secret or a value in it.
+            made: Returns the sent string for a string, a secret or a value in it.
         """
 
 
@@ -226,7 +229,7 @@ def _claim(value: Value, now: float) -> Any:
 
 
 def reveal(value: Value, now: float | None = None) -> str:
-    """Return a value as it is sent; the caller must keep it out of logs and errors.
+    """Return the sent string of a value; the caller must keep it out of logs and errors.
 
     Args:
         value: The value.
@@ -238,20 +241,20 @@ def reveal(value: Value, now: float | None = None) -> str:
 
 
 def fingerprint_parts(value: Value) -> list[str | Secret]:
-    """Return what a fingerprint covers of a value: of a dynamic one, its class and its inputs."""
+    """Return the parts of a value for a fingerprint; for a dynamic value its class and inputs."""
     if isinstance(value, DynamicValue):
         kind, inputs = type(value), _checked(value, lambda: list(value.inputs()))
-        # Their number keeps them apart from what follows.
+        # Their number separates them from the following parts.
         return ["made", f"{kind.__module__}.{kind.__qualname__}", str(len(inputs)), *inputs]
     return ["given", value]
 
 
 def translate_errors(who: str, work: Callable[[], T]) -> T:
-    """Return what `work` returns; what it raises becomes one of keyturn's errors.
+    """Return the result of `work`, and convert its exceptions to keyturn's errors.
 
     Args:
-        who: Whose code it is, such as "provider acme".
-        work: Runs a plugin's code, and nothing else.
+        who: The owner of the code, such as "provider acme".
+        work: A function that runs only a plugin's code.
 
     Raises:
         keyturn.errors.KeyturnError: `work` failed.
@@ -266,12 +269,12 @@ def translate_errors(who: str, work: Callable[[], T]) -> T:
 
 
 def usable(make: Callable[[], T], what: str, hint: str) -> T:
-    """Return what `make` returns, from what a user has set.
+    """Return the result of `make`, which uses a user's settings.
 
     Args:
-        make: Calls a library, whose messages may hold a secret.
-        what: What fails when it raises an error.
-        hint: What to change then.
+        make: A function that calls a library, whose messages may contain a secret.
+        what: The description of a failure.
+        hint: What to change after a failure.
 
     Raises:
         keyturn.errors.ConfigurationError: `make` failed.
@@ -284,7 +287,7 @@ def usable(make: Callable[[], T], what: str, hint: str) -> T:
 
 
 def defect(who: str, error: BaseException, hint: str = DEFECT) -> errors.KeyturnError:
-    """Return an error for an exception of other code, whose text and frames may hold a secret."""
+    """Return an error for an exception of other code, which may contain a secret."""
     place = traceback.extract_tb(error.__traceback__)[-1]
     problem = system_failure(error)
     return errors.KeyturnError(
@@ -300,6 +303,6 @@ def _checked(value: DynamicValue, make: Callable[[], T]) -> T:
     except errors.KeyturnError as error:
         failure = error
     secrets: Iterable[Secret] = ()
-    with contextlib.suppress(Exception):  # what they are may be what failed
+    with contextlib.suppress(Exception):  # computing their class may be what failed
         secrets = list(value.secrets())
     raise Redaction(secrets).error(failure)

@@ -1,4 +1,4 @@
-"""Descriptions of providers: read from files, and together with what they extend."""
+"""Descriptions of providers: reading files, and extending other descriptions."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ _SUFFIX = ".toml"
 
 
 def provider_from_data(description: Mapping[str, Any], *, name: str | None = None) -> Provider[Any]:
-    """Return the provider that a description describes.
+    """Return the provider for a description.
 
     Args:
-        description: What a TOML file holds: the data of a provider, `credentials`, and `settings`
-            with a table for each setting; see the page «Providers as data» of the reference. Or
-            `settings` is a class derived from `Settings`. A file that it extends is named by its
+        description: The content of a TOML file: the data of a provider, `credentials`, and
+            `settings` with a table for each setting; see the page «Providers as data» of the
+            reference. `settings` may also be a class derived from `Settings`. `extends` needs an
             absolute path.
-        name: The provider's name, if the description does not have it.
+        name: The provider's name, if the description does not contain it.
 
     Raises:
-        keyturn.errors.ConfigurationError: There are mistakes in it; all of them are named.
+        keyturn.errors.ConfigurationError: The description has mistakes; `problems` lists them.
 
     Example:
         >>> import keyturn
@@ -55,11 +55,11 @@ def provider_from_file(path: str | os.PathLike[str], *, name: str | None = None)
     """Return the provider that a TOML file describes; see `provider_from_data`.
 
     Args:
-        path: The file. What it extends is found relative to it.
+        path: The file. Paths in `extends` are relative to it.
         name: The provider's name; by default the one in the file, else the file's without `.toml`.
 
     Raises:
-        keyturn.errors.ConfigurationError: The file can't be read, or there are mistakes in it.
+        keyturn.errors.ConfigurationError: The file can't be read, or the description has mistakes.
     """
     file = Path(path)
     return provider_in(file.parent, file.name, name)
@@ -81,7 +81,7 @@ def provider_in(directory: Traversable, file: str, name: str | None = None) -> P
 
 
 class _UnreadableError(Exception):
-    """A file can't be read, or is no TOML; the message is a sentence without its subject."""
+    """A file can't be read, or is not TOML; the message is a sentence without its subject."""
 
 
 def _read(file: Traversable, chain: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def _read(file: Traversable, chain: tuple[str, ...] = ()) -> dict[str, Any]:
 
     if _identity(file) in chain:
         raise _UnreadableError("leads back to the description itself.")
-    # Opening a FIFO that no process writes to waits for ever.
+    # Opening a FIFO without a writer would block forever.
     if isinstance(file, Path) and file.exists() and not (file.is_file() or file.is_dir()):
         raise _UnreadableError("is not a regular file.")
     try:
@@ -112,19 +112,19 @@ def _read(file: Traversable, chain: tuple[str, ...] = ()) -> dict[str, Any]:
     raise _UnreadableError(f"is not TOML: {problem}")
 
 
-# What `tomllib` reports, and what to write.
+# The messages of `tomllib`, and the corrections.
 _SYNTAX = {
     r"Invalid value": 'a string stands in quotes, as in name = "acme"; true and false don\'t',
     r"Expected '=' after a key": 'write name = "value", and a table\'s name in brackets',
-    r"Cannot (?:overwrite|declare)|twice": "a name stands once only: remove one of the two",
-    r"Unclosed inline table": "a table in braces ends in the line that it begins in",
+    r"Cannot (?:overwrite|declare)|twice": "each name is allowed once: remove one of the two",
+    r"Unclosed inline table": "a table in braces must end in the same line",
     r"Illegal character '\\n'": "close the quotes in this line",
     r"Unescaped '\\'": "write a backslash twice, or the string in single quotes",
 }
 
 
 def _syntax_problem(reported: str, text: str) -> str:
-    """Return a sentence for what `tomllib` reports, with the line."""
+    """Return a sentence for a message of `tomllib`, with the line."""
     what, _, place = reported.partition(" (at ")
     place = place.replace("end of document", f"the end, line {len(text.splitlines()) or 1}")
     hint = next((hint for pattern, hint in _SYNTAX.items() if re.search(pattern, what)), "")
@@ -133,15 +133,15 @@ def _syntax_problem(reported: str, text: str) -> str:
 
 
 def _extended(description: Table, directory: Traversable | None, chain: tuple[str, ...]) -> Table:
-    """Return a description together with what it extends.
+    """Return a description merged with the description that it extends.
 
     Args:
         description: The description.
-        directory: Where its file is; None if it has none.
-        chain: The files that led to it, and its own.
+        directory: The directory of its file; None without a file.
+        chain: The files that extend it, and its own file.
 
     Raises:
-        keyturn.errors.ConfigurationError: What it extends can't be found or read.
+        keyturn.errors.ConfigurationError: The extended description can't be found or read.
     """
     if "extends" not in description:
         return description
@@ -169,7 +169,7 @@ def _base(name: object, directory: Traversable | None) -> tuple[Traversable, str
             'must be a file such as "base.toml", or the name of an installed provider.'
         )
     if "://" in name:
-        raise _UnreadableError("must be a file of this machine: save it there, and write its path.")
+        raise _UnreadableError("must be a local file: save it on this machine, and write its path.")
     if not name.endswith(_SUFFIX) and re.search(r"/|[.](?:yaml|yml|json)$", name):
         raise _UnreadableError("must be a TOML file: write one that ends in .toml.")
     if not name.endswith(_SUFFIX):
@@ -179,8 +179,8 @@ def _base(name: object, directory: Traversable | None) -> tuple[Traversable, str
             raise _UnreadableError(f"can't be extended: {in_one_line(error)}") from None
     if directory is None and not Path(name).is_absolute():
         raise _UnreadableError(
-            "must be an absolute path, or the name of an installed provider: these data are in no "
-            "file that it could be relative to."
+            "must be an absolute path, or the name of an installed provider, because this "
+            "description is not in a file."
         )
     folder, _, file = name.rpartition("/")
     place = Path() if directory is None else directory
@@ -188,7 +188,7 @@ def _base(name: object, directory: Traversable | None) -> tuple[Traversable, str
 
 
 def _near_file(name: object, directory: Traversable | None, chain: tuple[str, ...]) -> str:
-    """Return which file may be meant by one that is not there."""
+    """Return a suggestion for a file that does not exist."""
     if not isinstance(name, str) or directory is None:
         return ""
     folder, _, file = name.rpartition("/")
@@ -210,13 +210,13 @@ def _identity(path: Traversable) -> str:
 
 
 def _merged(base: Table, own: Table) -> dict[str, Any]:
-    """Return a description's tables over those that it extends."""
+    """Return a description's tables merged over the extended ones."""
     merged = _merge(base, own)
     given, inherited = own.get("settings", {}), base.get("settings", {})
     if not (isinstance(given, Mapping) and isinstance(inherited, Mapping)):
         return merged
     removed = {name for name in given.keys() & inherited.keys() if given[name] is False}
-    # Of the two ways to say which scope there is, the description's own counts.
+    # If both declare the scope, the description's own declaration counts.
     removed |= {"scope"} if "scope" in own and "scope" not in given else set()
     if "scope" in given and "scope" not in own:
         merged.pop("scope", None)

@@ -1,4 +1,4 @@
-"""The index of entry points: which plugins are installed, and may be imported."""
+"""The index of entry points: the installed and enabled plugins."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PROVIDERS_GROUP = "keyturn.providers"
 PLUGINS_GROUP = "keyturn.plugins"
 CHOICE_VARIABLE = "KEYTURN_PLUGINS"
-# The modules of keyturn's own providers by their names: as the entry points in pyproject.toml.
+# The modules of keyturn's own providers by name, like the entry points in pyproject.toml.
 BUILT_IN = {
     "commercelayer": "keyturn_commercelayer",
     "generic": "keyturn_generic",
@@ -36,17 +36,17 @@ _logger = logging.getLogger("keyturn.plugins")
 
 
 class Installed(NamedTuple):
-    """A plugin as its distribution's metadata describe it; it is not imported.
+    """A plugin, from its distribution's metadata, without importing it.
 
     Args:
         name: The name of its entry point.
         group: The group of its entry point.
         load: Imports it.
-        distribution: The distribution that registers it, its name normalized.
+        distribution: The distribution that registers it, with a normalized name.
         release: That distribution's version.
         api: The version of the plugin API that it is written for.
-        is_own: Whether it comes with keyturn, whatever its distribution calls itself.
-        value: What its entry point names: a module, and an object in it after a colon.
+        is_own: Whether it is part of keyturn.
+        value: The value of its entry point: a module, and optionally an object after a colon.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Installed(NamedTuple):
         return f"{kind} {self.name} of distribution {self.distribution}"
 
     def version_problem(self) -> tuple[str, str]:
-        """Return what is wrong with its version of the plugin API, and what to do; or two ""."""
+        """Return the problem of its plugin API version, and the hint; or two empty strings."""
         oldest, newest = hooks.OLDEST_API_VERSION, hooks.API_VERSION
         if oldest <= self.api <= newest:
             return "", ""
@@ -72,7 +72,7 @@ class Installed(NamedTuple):
         return f"{problem}, and this keyturn supports {oldest} to {newest}", f"Update {outdated}."
 
 
-# keyturn's own providers by their names; no distribution's metadata is read for them.
+# keyturn's own providers by name, without reading a distribution's metadata.
 OWN_PROVIDERS = {
     name: Installed(
         name,
@@ -94,7 +94,7 @@ def installed(group: str) -> list[Installed]:
     Args:
         group: The group of version 1 of the plugin API.
     """
-    # importlib.metadata takes 40 ms to import: only when plugins are looked for.
+    # importlib.metadata takes 40 ms to import.
     with importing:
         from importlib.metadata import distributions
 
@@ -103,7 +103,7 @@ def installed(group: str) -> list[Installed]:
         try:
             plugins = _plugins_of(distribution, group)
             if plugins:
-                # One distribution may be found twice; as for imports, the first on the path wins.
+                # One distribution may be found twice; the first on the path counts, as for imports.
                 found.setdefault(plugins[0].distribution, plugins)
         except Exception as error:  # noqa: BLE001 - anything may be installed
             where = getattr(distribution, "_path", "a distribution")
@@ -140,10 +140,10 @@ def own_release() -> str:
 
 
 def is_disabled(plugin: Installed) -> bool:
-    """Return whether `KEYTURN_PLUGINS` disables a plugin; keyturn's own never are.
+    """Return whether `KEYTURN_PLUGINS` disables a plugin; it never disables keyturn's own.
 
     Raises:
-        keyturn.errors.ConfigurationError: The variable can't be understood.
+        keyturn.errors.ConfigurationError: The variable is invalid.
     """
     choice = os.environ.get(CHOICE_VARIABLE, "").strip()
     names = [name.strip() for name in choice.split(",")] if choice else []
@@ -152,9 +152,9 @@ def is_disabled(plugin: Installed) -> bool:
         re.fullmatch(_NAME_PATTERN, name) for name in disabled or names
     ):
         raise errors.ConfigurationError(
-            f"the environment variable {CHOICE_VARIABLE} can't be understood.",
-            hint="Set it to the names of the plugins to disable, such as -acme,-vault, or of the "
-            "only ones to enable, such as acme,vault, or to none to enable none.",
+            f"the environment variable {CHOICE_VARIABLE} is invalid.",
+            hint="Set it to the names of the plugins to disable, such as -acme,-vault, or to the "
+            "only plugins to enable, such as acme,vault, or to none to disable all.",
         )
     if plugin.is_own or disabled:
         return plugin.name in disabled and not plugin.is_own

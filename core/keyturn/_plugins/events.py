@@ -1,4 +1,4 @@
-"""Reporting what happens: to the log, to the application's listener and to the plugins."""
+"""Events, reported to the log, to the application's listener and to the plugins."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ _logger = logging.getLogger("keyturn")
 
 @attrs.frozen(kw_only=True, repr=False)
 class Event:
-    """One thing that happened; it holds no secret.
+    """One event; it contains no secret.
 
     Args:
         kind: `token_request` (one for each attempt), `store_outage` (one for each outage), or
-            `renewal_failure` (a valid token could not be renewed ahead of its expiry).
+            `renewal_failure` (a valid token could not be renewed before its expiry).
         connection: The connection's name.
         provider: The provider's name.
-        host: The token endpoint's host; for an outage, where the store is.
-        reason: Why a token was needed: `cold` (there was none that could be used), `expiring`,
-            `refused` (by an API) or `invalidated`.
+        host: The token endpoint's host; for an outage, the store's location.
+        reason: Why a token was needed: `cold` (no usable token existed), `expiring`, `refused` (by
+            an API) or `invalidated`.
         attempt: The number of the attempt, from 1.
-        duration: Seconds that it took.
-        status: The HTTP status, or None when there was no response.
+        duration: The duration in seconds.
+        status: The HTTP status, or None without a response.
         error: The name of the error's class, or None.
-        lifetime: Seconds for which the new token is valid, or None when there is none.
-        at: When it ended, in epoch seconds.
-        method: The HTTP method of the token request, or None when this is about none.
-        url: The token endpoint, without the query, which may hold a secret; or None.
+        lifetime: The lifetime of the new token in seconds, or None without one.
+        at: The time of its end, in epoch seconds.
+        method: The HTTP method of the token request, or None for other events.
+        url: The token endpoint, without the query, which may contain a secret; or None.
     """
 
     kind: Kind
@@ -76,16 +76,18 @@ def log(event: Event) -> None:
 
 
 def emit(event: Event, on_event: Listener | None) -> None:
-    """Report an event; what a listener raises is logged.
+    """Report an event; keyturn logs a listener's exceptions.
 
-    It is called on the worker's thread when the waiters have their result, so that a listener
-    that hangs withholds no token.
+    It is called in the worker's thread after callers have their result, so a listener that hangs
+    does not delay a token.
 
     Args:
-        event: What happened.
+        event: The event.
         on_event: The application's listener.
     """
-    with contextlib.suppress(KeyboardInterrupt):  # by a listener: it is not for this thread
+    with contextlib.suppress(
+        KeyboardInterrupt
+    ):  # raised by a listener: it does not concern this thread
         try:
             if on_event is not None:
                 on_event(event)

@@ -2,8 +2,8 @@
 
 A hook implementation may take fewer arguments than its specification names.
 
-The plugin API has a version. A plugin states it by the entry-point group that it registers in, so
-that it is known before anything is imported: `keyturn.providers` and `keyturn.plugins` are for
+The plugin API has a version. A plugin states it by its entry-point group, so that keyturn knows it
+before an import: `keyturn.providers` and `keyturn.plugins` are for
 version 1, `keyturn.providers.v2` is for version 2, and so on.
 """
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from keyturn.stores._base import TokenStore
 
 PROJECT = "keyturn"
-# The version of the plugin API: of the hooks, and of what a provider may set and override.
+# The version of the plugin API: the hooks, and the attributes and methods of a provider.
 API_VERSION = 1
-# The oldest version of the plugin API that plugins may still be written for.
+# The oldest supported version of the plugin API.
 OLDEST_API_VERSION = 1
 
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -30,7 +30,7 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 class Hooks:
-    """All hooks: of the chosen plugin of `keyturn.providers`, and of all of `keyturn.plugins`."""
+    """All hooks: for the chosen plugin of `keyturn.providers`, and for all of `keyturn.plugins`."""
 
     @hookspec
     def keyturn_provider(self) -> Provider[Any]:
@@ -42,30 +42,30 @@ class Hooks:
         """Return the token store at a URL.
 
         Args:
-            url: The URL as the user gave it; it may hold a password.
+            url: The URL as the user gave it; it may contain a password.
 
         Returns:
-            The store, or None when the URL's scheme is another plugin's.
+            The store, or None if the URL's scheme belongs to another plugin.
         """
 
     @hookspec
     def keyturn_secret(self, source: str, reference: object) -> str | None:
-        """Return the secret that a reference stands for.
+        """Return the secret for a reference.
 
         Args:
             source: The key of the reference `{ source = … }` in the configuration.
-            reference: Its value, of whatever type TOML has.
+            reference: Its value, of any TOML type.
 
         Returns:
-            The secret, or None when the source is another plugin's.
+            The secret, or None if the source belongs to another plugin.
         """
 
     @hookspec
     def keyturn_event(self, event: Event) -> None:
-        """Get an event, on the thread of the worker, when callers have their result.
+        """Receive an event, in the worker's thread, after callers have their result.
 
         Args:
-            event: What happened; it never holds a secret.
+            event: The event; it never contains a secret.
         """
 
 
@@ -74,7 +74,7 @@ PLUGIN_HOOKS = ("keyturn_store", "keyturn_secret", "keyturn_event")
 
 
 def new_manager() -> pluggy.PluginManager:
-    """Return a manager that knows all hooks, and no plugin."""
+    """Return a manager with all hooks and no plugin."""
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(Hooks)
     return manager

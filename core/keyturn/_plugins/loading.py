@@ -43,7 +43,7 @@ _logger = logging.getLogger("keyturn.plugins")
 
 @attrs.frozen(repr=False)
 class ProviderInfo:
-    """What is known of an installed provider without importing it.
+    """The metadata of an installed provider, without importing it.
 
     Args:
         name: The name to choose it by.
@@ -59,10 +59,10 @@ class ProviderInfo:
 
 
 def providers() -> list[ProviderInfo]:
-    """Return the installed providers, sorted by name; none of them is imported.
+    """Return the installed providers, sorted by name, without importing them.
 
-    A provider that can't be used is listed too, and a name that two distributions register is
-    listed twice.
+    The list includes providers that can't be used. A name that two distributions register is listed
+    twice.
 
     Example:
         >>> [info.name for info in providers() if info.distribution == "keyturn"]
@@ -72,7 +72,7 @@ def providers() -> list[ProviderInfo]:
 
 
 def provider(name: str) -> Provider[Any]:
-    """Import and return the provider of a name.
+    """Import and return the provider with a name.
 
     Args:
         name: Its entry point's name in the group `keyturn.providers`.
@@ -80,23 +80,23 @@ def provider(name: str) -> Provider[Any]:
     Raises:
         keyturn.errors.ProviderNotFound: No installed distribution registers that name.
         keyturn.errors.ProviderConflict: Two distributions register that name.
-        keyturn.errors.ProviderLoadError: Its plugin can't be imported or returns no provider, there
-            are mistakes in the provider, it is written for another version of the plugin API, or it
-            is disabled by `KEYTURN_PLUGINS`.
-        keyturn.errors.ConfigurationError: `KEYTURN_PLUGINS` can't be understood.
+        keyturn.errors.ProviderLoadError: Its plugin can't be imported or returns no provider, the
+            provider has mistakes, it is written for another version of the plugin API, or it is
+            disabled by `KEYTURN_PLUGINS`.
+        keyturn.errors.ConfigurationError: `KEYTURN_PLUGINS` is invalid.
 
     Example:
         >>> provider("orocommerce").title
         'OroCommerce'
     """
     if not isinstance(name, str):
-        raise errors.ConfigurationError("a provider is chosen by its name, a string.")
+        raise errors.ConfigurationError("the name of a provider must be a string.")
     return loaded_provider(name)
 
 
 @cached_once
 def loaded_provider(name: str) -> Provider[Any]:
-    """Import and return the provider of a name; see `provider`."""
+    """Import and return the provider with a name; see `provider`."""
     return _attempt(_provider_of, _enabled(name))
 
 
@@ -112,7 +112,7 @@ def _enabled(name: str) -> Installed:
 
 @cached_once
 def plugin_manager() -> pluggy.PluginManager:
-    """Return the manager of the plugins of group `keyturn.plugins`; a broken one is not in it."""
+    """Return the manager of the plugins of group `keyturn.plugins`, without broken ones."""
     manager = hooks.new_manager()
     for plugin in installed(PLUGINS_GROUP):
         try:
@@ -121,12 +121,12 @@ def plugin_manager() -> pluggy.PluginManager:
             else:
                 _attempt(lambda each: _register(manager, each), plugin)
         except errors.ConfigurationError as error:
-            _logger.warning("plugin %s is not used: %s", plugin.name, error)
+            _logger.warning("keyturn does not use plugin %s: %s", plugin.name, error)
     return manager
 
 
 def load_error(plugin: Installed) -> errors.ConfigurationError | None:
-    """Import a plugin of either group, and return what keeps it from being used."""
+    """Import a plugin of either group, and return why it can't be used, or None."""
     is_provider = plugin.group.startswith(PROVIDERS_GROUP)
     try:
         _attempt(
@@ -139,13 +139,13 @@ def load_error(plugin: Installed) -> errors.ConfigurationError | None:
 
 
 def call_plugins(hook: str, wanted: type = object, /, **arguments: Any) -> list[Any]:
-    """Return what each plugin's hook returns, None excepted; a failure is logged.
+    """Return the results of each plugin's hook, except None, and log failures.
 
     They are called one by one, in the order of their entry points' names.
 
     Args:
         hook: The name of a hook of the group `keyturn.plugins`.
-        wanted: What the hook may return besides None; what returns something else has failed.
+        wanted: The type of a result other than None; any other type is a failure.
         arguments: The hook's arguments; none is shown when a plugin fails.
     """
     manager = plugin_manager()
@@ -155,12 +155,12 @@ def call_plugins(hook: str, wanted: type = object, /, **arguments: Any) -> list[
     for number, (name, _) in enumerate(plugins):
         others = every[:number] + every[number + 1 :]
         try:
-            # Copies: what one plugin changes in them the next must not see.
+            # Copies, because a plugin must not change the arguments of the next one.
             returned = manager.subset_hook_caller(hook, others)(**copy.deepcopy(arguments))
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - a plugin may do anything
-            # Without the exception's message: that may hold the arguments.
+            # Without the exception's message, which may contain the arguments.
             place = traceback.extract_tb(error.__traceback__)[-1]
             reported = system_failure(error)
             named = f"{type(error).__name__}{f' ({reported})' if reported else ''}"
@@ -172,7 +172,7 @@ def call_plugins(hook: str, wanted: type = object, /, **arguments: Any) -> list[
             if not wrong:
                 found += results
                 continue
-            problem = f"it returned {wrong[0]}, which is neither {wanted.__name__} nor None"
+            problem = f"it returned {wrong[0]} instead of {wanted.__name__} or None"
         _logger.warning(
             "%s failed in %s: %s. Update it, report it to its authors, or disable it with %s.",
             name,
@@ -184,7 +184,7 @@ def call_plugins(hook: str, wanted: type = object, /, **arguments: Any) -> list[
 
 
 def _attempt(load: Callable[[Installed], T], plugin: Installed) -> T:
-    """Return what `load` makes of a plugin; any failure is raised as ProviderLoadError."""
+    """Return the result of `load` for a plugin; any failure is raised as ProviderLoadError."""
     problem, advice = plugin.version_problem()
     mistakes: tuple[errors.Problem, ...] = ()
     try:
@@ -221,7 +221,7 @@ def _provider_of(plugin: Installed) -> Provider[Any]:
         raise errors.ConfigurationError(
             "its hook keyturn_provider is missing, or does not return a keyturn.plugins.Provider"
         )
-    if not plugin.is_own:  # keyturn's own are checked when keyturn is tested
+    if not plugin.is_own:  # keyturn's own tests check its providers
         from keyturn._providers.calls import problems
 
         if mistakes := problems(found):
@@ -232,7 +232,7 @@ def _provider_of(plugin: Installed) -> Provider[Any]:
 
 
 def _described(package: Any, name: str) -> list[Provider[Any]]:
-    """Return the provider that a file of a package describes, if there is one."""
+    """Return the provider that a file of a package describes, or None."""
     import importlib.resources  # 20 ms, which only such a provider costs
 
     from keyturn._plugins.descriptions import provider_in
@@ -246,7 +246,7 @@ def description_of(name: str) -> Traversable:
     """Return the directory in which an installed provider has its description `NAME.toml`.
 
     Raises:
-        keyturn.errors.ConfigurationError: There is no such provider, or no such file of it.
+        keyturn.errors.ConfigurationError: The provider or its file does not exist.
     """
     import importlib.resources
 
@@ -256,11 +256,11 @@ def description_of(name: str) -> Traversable:
         directory = importlib.resources.files(package)
         if (directory / f"{name}.toml").is_file():
             return directory
-    raise errors.ConfigurationError(f"{plugin} is not described by data.")
+    raise errors.ConfigurationError(f"{plugin} is not described as data.")
 
 
 def _register(manager: pluggy.PluginManager, plugin: Installed) -> None:
-    """Import a plugin, and register it beside the others."""
+    """Import a plugin, and register it with the others."""
     imported, alone = _import(plugin)
     if not any(getattr(alone.hook, name).get_hookimpls() for name in hooks.PLUGIN_HOOKS):
         raise errors.ConfigurationError(
@@ -271,7 +271,7 @@ def _register(manager: pluggy.PluginManager, plugin: Installed) -> None:
 
 
 def _import(plugin: Installed) -> tuple[Any, pluggy.PluginManager]:
-    """Import a plugin; return it, and a manager of it alone, in which it can harm no other."""
+    """Import a plugin; return it with a separate manager, so that it can't affect others."""
     if plugin.api < hooks.API_VERSION:
         warnings.warn(
             f"{escaped(str(plugin))} is written for version {plugin.api} of the plugin API. "
@@ -293,7 +293,7 @@ def _chosen(name: str) -> Installed:
         known = sorted({plugin.name for plugin in every})
         hint = f"Installed: {', '.join(known)}."
         if name.endswith(".toml"):
-            hint = "Pass what keyturn.plugins.provider_from_file returns for that file."
+            hint = "Pass the result of keyturn.plugins.provider_from_file for that file."
         raise errors.ProviderNotFound(
             f"no provider is named {name!r}.{did_you_mean(name, known)}",
             hint=hint,

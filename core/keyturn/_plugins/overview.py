@@ -1,4 +1,4 @@
-"""What is installed, and whether it can be used, as far as that shows without importing it."""
+"""The installed plugins and their states, without importing them."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _KINDS = {
 
 
 class PluginState(NamedTuple):
-    """What is known of an installed plugin.
+    """The state of an installed plugin.
 
     Args:
         kind: `provider`; or `store`, `secret source`, `listener` or several of them; or `plugin`,
-            if that doesn't show.
+            if it is unknown.
         name: The name of its entry point.
         distribution: The distribution that registers it.
         version: That distribution's version.
         api: The version of the plugin API that it is written for.
         state: `ok`, `conflict`, `ignored`, `disabled`, `too new`, `too old` or `failed`.
-        detail: What to do about another state than `ok`, or an empty string.
+        detail: What to do if the state is not `ok`, or an empty string.
     """
 
     kind: str
@@ -44,10 +44,10 @@ class PluginState(NamedTuple):
 
 
 def plugin_states() -> list[PluginState]:
-    """Return all plugins, keyturn's own providers among them; none is imported.
+    """Return all plugins, including keyturn's own providers, without importing them.
 
     Raises:
-        keyturn.errors.ConfigurationError: `KEYTURN_PLUGINS` can't be understood.
+        keyturn.errors.ConfigurationError: `KEYTURN_PLUGINS` is invalid.
     """
     release = discovery.own_release()
     own = [plugin._replace(release=release) for plugin in OWN_PROVIDERS.values()]
@@ -78,7 +78,7 @@ def _state(kind: str, plugin: Installed, providers: list[Installed]) -> PluginSt
 
 
 def _known_state(plugin: Installed, providers: list[Installed]) -> tuple[str, str]:
-    """Return a plugin's state, as its metadata and the environment say it."""
+    """Return a plugin's state, from its metadata and the environment."""
     if plugin in providers and not plugin.is_own and plugin.name in BUILT_IN:
         return "ignored", "the name is built in: uninstall it, or report it to its authors"
     problem, advice = plugin.version_problem()
@@ -94,7 +94,7 @@ def _known_state(plugin: Installed, providers: list[Installed]) -> tuple[str, st
 
 
 def _kinds(source: str | None) -> Iterator[str]:
-    """Yield what a plugin of group `keyturn.plugins` is, by the hooks that its source names."""
+    """Yield the kinds of a plugin of group `keyturn.plugins`, by the hooks in its source."""
     names = set[str]()
     for node in ast.walk(ast.parse(source or "")):
         if isinstance(node, (ast.FunctionDef, ast.alias, ast.Name)):
@@ -105,11 +105,11 @@ def _kinds(source: str | None) -> Iterator[str]:
 
 
 def _source(module: str) -> tuple[str | None, str]:
-    """Return the source of a module that is not imported, and what keeps it from being imported."""
+    """Return the source of a module without importing it, and a problem or an empty string."""
     try:
         spec = _spec(module)
         if spec is None:
-            return None, f"the module {module} is not there: install the distribution again"
+            return None, f"the module {module} does not exist: reinstall the distribution"
         read: Any = getattr(spec.loader, "get_source", None)
         source: str | None = read(module) if read else None
         ast.parse(source or "")
@@ -120,7 +120,7 @@ def _source(module: str) -> tuple[str | None, str]:
 
 
 def _spec(module: str) -> ModuleSpec | None:
-    """Return where a module is; `importlib.util.find_spec` would import its packages."""
+    """Return the path of a module; `importlib.util.find_spec` would import its packages."""
     spec, path = None, None
     name = ""
     for part in module.split("."):

@@ -124,7 +124,7 @@ def _drop_of_tables(
     if "url" in meant_in_discovery(description.get("discovery")):
         by_path.pop("discovery.url", None)
     for step in STEP_NAMES:
-        # What a wrong step would have is not there for templates.
+        # What a wrong step would have does not exist for templates.
         if step in meant or any(path.partition(".")[0] == step for path in by_path):
             named = [path for path, each in by_path.items() if f"{{{step}." in each.message]
             for path in named:

@@ -111,7 +111,7 @@ def choice(
     choices: Mapping[str, str | Mapping[str, str]],
     default: Text = REQUIRED,
 ) -> Text:
-    """Declare a field that is one of several values, each with strings of its own for templates.
+    """Declare a field that is one of several values, each with its own strings for templates.
 
     Args:
         title: Its name for people.

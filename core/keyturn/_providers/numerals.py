@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Below this, each integer has a float of its own.
+# Below this, each integer has its own float.
 _MOST = 10**15 - 1
 _FRACTION = r"(?:\.[0-9]{1,15})?"
 

@@ -72,7 +72,7 @@ def xml_of(body: bytes, encoding: str = "utf-8") -> Any:
     """Return the value of an XML document's root element, or None when it is none.
 
     An element is a table of its child elements by their local names, in a list where several have
-    one name; of its attributes as `@name`; and of its own words as `#text`. One that has neither
+    one name; its attributes as `@name`; and its own text as `#text`. One that has neither
     children nor attributes is a string. A document type counts as no XML, and with it every
     entity but the five of XML itself; so do more than 64 levels.
     """

@@ -96,7 +96,7 @@ def json_schema(
         "type": "object",
         "properties": properties,
         "required": [field.name for field in fields if field.default is REQUIRED],
-        # Airbyte adds properties of its own.
+        # Airbyte adds its own properties.
         "additionalProperties": style == "airbyte",
     }
     # Airbyte forbids `allOf`, `if` and `not` (its connector acceptance tests).

@@ -1,5 +1,5 @@
-"""`keyturn serve`: tokens for programs that are not Python, and a page for people.
+"""`keyturn serve`: tokens for programs in any language, and a status page.
 
-Its modules import Starlette, uvicorn and what else the extra `serve` installs: `keyturn._cli.serve`
+Its modules import Starlette, uvicorn and other packages of the extra `serve`. `keyturn._cli.serve`
 imports them when the command runs.
 """

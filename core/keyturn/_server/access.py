@@ -1,8 +1,8 @@
-"""Who may ask: a session secret, and which `Host` and `Origin` a request must have.
+"""Access control: the session secret, and the required `Host` and `Origin` of a request.
 
-A web page in the user's browser can send requests to a loopback address. It knows no secret, but
-it must not even learn which connections there are: so its requests are refused by their `Origin`
-or `Sec-Fetch-Site`, and those of DNS rebinding by their `Host`.
+A web page in the user's browser can send requests to a loopback address. It knows no secret, but it
+must not even learn the names of connections. So the agent refuses its requests by their `Origin` or
+`Sec-Fetch-Site`, and requests with DNS rebinding by their `Host`.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ if TYPE_CHECKING:
 SECRET_HEADER = b"x-keyturn-secret"
 # Bytes of a request's line and headers.
 MAX_HEAD = 32_768
-# What Azure's libraries send the value of IDENTITY_HEADER in.
+# The header in which Azure's libraries send the value of IDENTITY_HEADER.
 IDENTITY_HEADER = b"x-identity-header"
 
 
 @attrs.frozen(eq=False, repr=False)
 class Access:
-    """An ASGI application that lets only those requests pass that may ask.
+    """An ASGI application that passes only authorized requests.
 
-    The secret is taken off a path that begins with it.
+    It removes the secret from a path that begins with it.
 
     Args:
-        app: What a request that may ask is passed to.
+        app: The application for authorized requests.
         secret: The session secret; None if the mode of a Unix socket decides.
-        hosts: What `Host` may be; None for a Unix socket, which no web page can reach.
+        hosts: The allowed values of `Host`; None for a Unix socket, which no web page can reach.
     """
 
     app: ASGIApp
@@ -52,7 +52,7 @@ class Access:
         await (refused or self.app)(scope, receive, send)
 
     def _misdirected(self, scope: Scope) -> Response | None:
-        """Return the response to a request for another host, or from a web page of another."""
+        """Return the error response to a request for another host or from another page, or None."""
         if self.hosts is None:
             return None
         found = {name: value.decode("latin-1").lower() for name, value in scope["headers"]}
@@ -61,13 +61,13 @@ class Access:
             return problem(421, f"Host must be one of {', '.join(sorted(self.hosts))}.")
         origin, site = found.get(b"origin"), found.get(b"sec-fetch-site", "none")
         if origin not in {None, f"http://{host}"} or site not in {"none", "same-origin"}:
-            return problem(403, "a request of a web page of another origin is refused.")
+            return problem(403, "requests of web pages from another origin are refused.")
         return None
 
     def _unknown(self, scope: Scope) -> Response | None:
-        """Return the response to a request without the secret; take it off those that have it.
+        """Return the error response to a request without the secret; otherwise remove the secret.
 
-        It may be in any header: a browser sends the address of a page on in `Referer`.
+        It may be in any header: a browser sends the address of a page in `Referer`.
         """
         if self.secret is None:
             return None
@@ -102,12 +102,12 @@ def _malformed(scope: Scope) -> Response | None:
         reason = "Transfer-Encoding must not come with Content-Length, nor with HTTP/1.0."
         return problem(400, reason, {"connection": "close"})
     if len(target) + sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEAD:
-        return problem(431, f"the head of a request must have at most {MAX_HEAD} bytes.")
+        return problem(431, f"the request line and headers must have at most {MAX_HEAD} bytes.")
     return None
 
 
 def _presented(scope: Scope) -> Iterator[bytes]:
-    """Yield the secrets that a request's headers hold."""
+    """Yield the secrets in a request's headers."""
     for name, value in scope["headers"]:
         if name in {SECRET_HEADER, IDENTITY_HEADER}:
             yield value

@@ -1,4 +1,4 @@
-"""The agent: what `keyturn serve` runs, from its start to its end."""
+"""The agent of `keyturn serve`, from its start to its end."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from keyturn._server.sockets import Listener
     from keyturn._server.token_file import TokenFile
 
-# Connections to the APIs; those that are kept for the next request.
-# Many servers close a connection that is idle for 5 seconds, some at the moment of a request.
+# The limits for connections to the APIs, and for idle ones. Many servers close a connection after 5
+# idle seconds, some at the moment of a request.
 _LIMITS = httpx.Limits(max_connections=256, max_keepalive_connections=64, keepalive_expiry=4.0)
 
 
@@ -37,8 +37,8 @@ class Agent:
     Args:
         configuration: The configuration.
         listener: The socket.
-        secret: The session secret; None if the socket's mode decides who may ask.
-        token_files: The files that are kept up to date.
+        secret: The session secret; None if the socket's mode controls access.
+        token_files: The token files to update.
 
     Raises:
         keyturn.errors.ConfigurationError: The configuration has problems.
@@ -75,7 +75,7 @@ class Agent:
             self._connections.stop()
 
     def stop(self) -> None:
-        """End, as at a signal; requests in progress finish. Any thread may call it."""
+        """Stop, as after a signal; requests in progress finish. Any thread may call it."""
         self._server.should_exit = True
 
     @contextlib.asynccontextmanager
@@ -90,13 +90,13 @@ class Agent:
 
 
 def _client() -> httpx.AsyncClient:
-    """Return what sends requests to the APIs; it adds nothing, and remembers no cookies."""
+    """Return the HTTP client for the APIs, which adds nothing and stores no cookies."""
     return httpx.AsyncClient(
         verify=trusted_context(),
         timeout=TIMEOUT,
         limits=_LIMITS,
         cookies=no_cookies(),
         event_hooks={"response": [set_location_aside]},
-        # Plain http is for loopback only: the token must not pass through a proxy on a network.
+        # Plain http is for loopback only: do not send the token through a proxy.
         mounts={"http://": None},
     )

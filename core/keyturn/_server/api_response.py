@@ -1,4 +1,4 @@
-"""A response of the API: passed on as it comes in, or read to see whether it means the token."""
+"""A response of the API: streamed to the client, or read to check whether it refuses the token."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
     from keyturn._server.headers import RawHeaders
 
-# Bytes of a response that may say that the token was refused, as it came and decoded.
+# The most bytes of a response that may refuse the token, before and after decoding.
 _MAX_REFUSAL = 1_000_000
 
 
 class ResponseCut(Exception):
-    """A response can't be completed: the connection must end, so that the client notices."""
+    """A response can't be completed: the connection must end, so that the client detects it."""
 
 
 async def set_location_aside(response: httpx.Response) -> None:
@@ -39,9 +39,9 @@ class ApiResponse:
     """A response of the API.
 
     Args:
-        response: Its head.
-        chunks: What has not been read yet of its body, as it came.
-        beginning: What has been read.
+        response: Its status and headers.
+        chunks: The unread part of its body, not decoded.
+        beginning: The part that was read.
     """
 
     response: httpx.Response

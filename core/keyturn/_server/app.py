@@ -26,7 +26,7 @@ _logger = logging.getLogger("keyturn.server")
 
 
 class App:
-    """Passes each request to what responds to it.
+    """Dispatches requests.
 
     `/` is the status page, `/metrics` the metrics, `/-/…` are the agent's own endpoints (no
     connection's name begins with a hyphen), and `/{connection}/…` leads to the API.
@@ -81,13 +81,13 @@ class App:
         except errors.KeyturnError as error:
             response = failure(error)
         except ClientGone:
-            _logger.debug("a client has closed its connection")
-            response = problem(408, "the body of the request has not come in.")
+            _logger.debug("a client closed its connection")
+            response = problem(408, "the body of the request did not arrive in time.")
         except ResponseCut:
             raise  # the server ends the connection
         except Exception as error:
             # The server responds with 500, or ends the connection.
-            message = "unexpected %s; please report it"
+            message = "unexpected %s; this is a bug, please report it"
             _logger.error(message, type(error).__name__)  # noqa: TRY400 - it may have a secret
             raise
         else:

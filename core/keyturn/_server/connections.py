@@ -1,4 +1,4 @@
-"""The connections that are served: opened when they are first asked for, and what happened."""
+"""The served connections, which are opened at the first request, and their last events."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 
 class Served:
-    """One connection that is served.
+    """One served connection.
 
     Args:
         name: Its name.
         provider: Its provider's name.
 
     Attributes:
-        last: Its last token request, if there was one since the start.
+        last: Its last token request since the start, or None.
         problem: Why it can't be opened, or None.
     """
 
@@ -48,11 +48,11 @@ class Served:
 
     @property
     def connection(self) -> Connection | None:
-        """The connection, once it is open."""
+        """The connection, or None until it is open."""
         return self._opened[0] if self._opened else None
 
     async def open(self, configuration: Configuration) -> tuple[Connection, RequestAuth]:
-        """Return the connection, and what authorizes requests to its API.
+        """Return the connection, and the authorization of requests to its API.
 
         Raises:
             keyturn.errors.ConfigurationError: It can't be opened.
@@ -72,10 +72,10 @@ class Served:
         return connection, RequestAuth(connection)
 
     async def origin(self, connection: Connection) -> str:
-        """Return the API's origin, a token acquired if it depends on that.
+        """Return the API's origin; this acquires a token if the origin depends on it.
 
         Raises:
-            keyturn.errors.KeyturnError: It is not known, or there is no token.
+            keyturn.errors.KeyturnError: It is unknown, or no token could be acquired.
         """
         if not self._origin:
             url = await run_in_thread(lambda: connection.api_url, manager_of(connection).host)
@@ -83,7 +83,7 @@ class Served:
         return self._origin
 
     def status(self) -> ConnectionStatus:
-        """Return what this process holds of the connection, without a request."""
+        """Return the state of the connection in this process, without a request."""
         if self._opened is None:
             return ConnectionStatus(
                 id=self.name,
@@ -105,7 +105,7 @@ class ServedConnections:
 
     Args:
         configuration: The configuration.
-        report: Gets each event of the connections, on a worker's thread.
+        report: Called with each event of the connections, in a worker's thread.
     """
 
     def __init__(self, configuration: Configuration, report: Callable[[Event], object]) -> None:
@@ -118,27 +118,27 @@ class ServedConnections:
         return iter(self._all.values())
 
     def find(self, name: str) -> Served:
-        """Return what is served under a name.
+        """Return the served connection with a name.
 
         Raises:
-            NotServed: Nothing is.
+            NotServed: It does not exist.
         """
         if name not in self._all:
             raise NotServed
         return self._all[name]
 
     async def open(self, name: str) -> tuple[Served, Connection, RequestAuth]:
-        """Return what is served under a name, opened.
+        """Return the served connection with a name, opened.
 
         Raises:
-            NotServed: Nothing is.
+            NotServed: It does not exist.
             keyturn.errors.ConfigurationError: It can't be opened.
         """
         served = self.find(name)
         return served, *await served.open(self._configuration)
 
     def start(self) -> None:
-        """Take note of the events of the connections."""
+        """Record the events of the connections."""
         plugin_manager().register(self)
 
     def stop(self) -> None:
@@ -149,7 +149,7 @@ class ServedConnections:
 
     @hookimpl
     def keyturn_event(self, event: Event) -> None:
-        """Take note of an event."""
+        """Record an event."""
         served = self._all.get(event.connection)
         if served is not None and event.kind == "token_request":
             served.last = event
@@ -157,10 +157,10 @@ class ServedConnections:
 
 
 async def signs(connection: Connection) -> bool:
-    """Return whether requests to the API are signed with their body.
+    """Return whether the signature of API requests covers their body.
 
     Raises:
-        keyturn.errors.KeyturnError: There is no token.
+        keyturn.errors.KeyturnError: No token could be acquired.
     """
     await connection.atoken()
     additions = manager_of(connection).snapshot.additions
@@ -168,11 +168,11 @@ async def signs(connection: Connection) -> bool:
 
 
 async def headers_alone(connection: Connection) -> dict[str, str]:
-    """Return the headers of an API request, for programs that add them by themselves.
+    """Return the headers of an API request, for programs that add them themselves.
 
     Raises:
-        keyturn.errors.ConfigurationError: A request needs more than headers that stay the same.
-        keyturn.errors.KeyturnError: There is no token.
+        keyturn.errors.ConfigurationError: A request needs more than constant headers.
+        keyturn.errors.KeyturnError: No token could be acquired.
     """
     headers = await connection.aheaders()
     if manager_of(connection).snapshot.additions:
@@ -185,15 +185,15 @@ async def headers_alone(connection: Connection) -> dict[str, str]:
 
 
 async def usable_token(connection: Connection, refused: str | None) -> Token:
-    """Return a token that may be used now.
+    """Return a usable token.
 
     Args:
         connection: The connection.
-        refused: What names a token that the API refused: the token, the value of the header that
-            had it, or the token's SHA-256 in hexadecimal. If it is the current one, it is renewed.
+        refused: A token that the API refused: the token, the value of its header, or its SHA-256 in
+            hexadecimal. If it is the current one, this renews it.
 
     Raises:
-        keyturn.errors.KeyturnError: There is no token.
+        keyturn.errors.KeyturnError: No token could be acquired.
     """
     token = await connection.atoken()
     if refused and _is_named(refused, token, manager_of(connection).snapshot.headers):

@@ -1,4 +1,4 @@
-"""Which headers a proxy passes on (RFC 9110 section 7.6.1)."""
+"""The headers that a proxy forwards (RFC 9110 section 7.6.1)."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ _HOP_BY_HOP = frozenset(
         b"upgrade",
     }
 )
-# The API's own host is named instead; the server has replied to `Expect` by itself; the others are
-# for the agent, and may hold the session secret or a token.
+# `Host` is replaced with the API's; the server has handled `Expect` itself; the others are for the
+# agent, and may contain the session secret or a token.
 _FOR_THE_AGENT = frozenset(
     {
         b"authorization",
@@ -42,10 +42,10 @@ _FOR_THE_AGENT = frozenset(
     }
 )
 
-# Those that the agent can decode, within a bound, to see whether a response means the token.
+# The codings that the agent can decode to check whether a response refuses the token.
 _CODINGS = frozenset({"gzip", "deflate", "identity"})
-# A page of the API that is shown in a browser has the agent's origin: it must run no script, load
-# nothing, and not send on the address that may have the session secret in it.
+# A page of the API in a browser has the agent's origin. It must run no script, load nothing, and
+# not send its address, which may contain the session secret.
 _FOR_A_BROWSER = [
     (b"content-security-policy", b"default-src 'none'; sandbox"),
     (b"referrer-policy", b"no-referrer"),
@@ -54,10 +54,10 @@ _DOT_SEGMENT = re.compile(r"[/\\]\.\.?(?:[/\\;]|\Z)")
 
 
 def request_headers(received: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Return what is passed on of a request's headers, those of one name joined.
+    """Return the forwarded headers of a request, with headers of the same name joined.
 
     Args:
-        received: The headers, their names in lower case.
+        received: The headers, with lower-case names.
     """
     passed: dict[str, str] = {}
     for raw, value in _end_to_end(list(received), _FOR_THE_AGENT):
@@ -70,18 +70,18 @@ def request_headers(received: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
 
 
 def _decodable(accepted: str) -> str:
-    """Return those of the accepted codings that the agent can decode (RFC 9110 section 12.5.3)."""
+    """Return the accepted codings that the agent can decode (RFC 9110 section 12.5.3)."""
     given = [each.strip() for each in accepted.split(",")]
     known = [each for each in given if each.partition(";")[0].strip().lower() in _CODINGS]
     return ", ".join(known) or "identity"
 
 
 def response_headers(received: RawHeaders, url: str, port: int | None) -> RawHeaders:
-    """Return what is passed on of a response's headers, and what a browser must know.
+    """Return the forwarded headers of a response, and the headers for a browser.
 
     Args:
         received: The response's headers.
-        url: Where the request was sent.
+        url: The URL of the request.
         port: The agent's port, or None.
     """
     lower = [(name.lower(), value) for name, value in received]
@@ -97,15 +97,15 @@ def response_headers(received: RawHeaders, url: str, port: int | None) -> RawHea
 
 
 def _location(value: str, url: str, port: int | None) -> str | None:
-    """Return where a redirect leads a client of the agent.
+    """Return the `Location` of a redirect for a client of the agent.
 
-    A place at the API's origin becomes a path that is relative to the request's: an absolute one
-    would lead to another connection, or past the agent. Any other place stays as it is, but no
-    redirect leads into another connection: neither by `..` nor by the agent's own address.
+    A URL at the API's origin becomes a path relative to the request, because an absolute path would
+    lead to another connection or bypass the agent. Any other URL is unchanged, but no redirect can
+    lead to another connection, neither by `..` nor by the agent's own address.
 
     Args:
-        value: The place, as the API names it.
-        url: Where the request was sent.
+        value: The API's `Location`.
+        url: The URL of the request.
         port: The agent's port, or None.
     """
     try:
@@ -130,7 +130,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def has_dots(path: str) -> bool:
-    """Return whether a path has a segment that another server may resolve."""
+    """Return whether a path has a dot segment that another server may resolve."""
     plain = path.lower()
     for escaped, character in (("%2e", "."), ("%2f", "/"), ("%5c", "\\"), ("%3b", ";")):
         plain = plain.replace(escaped, character)

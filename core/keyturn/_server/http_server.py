@@ -1,4 +1,4 @@
-"""uvicorn, with bounds on what a client may hold, and without a log of its own."""
+"""uvicorn, with limits for clients, and without its own log."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
-# Connections and requests at once; each may hold `keyturn._server.request_body.MAX_KEPT` bytes.
+# The most connections and requests; each may use `keyturn._server.request_body.MAX_KEPT` bytes.
 _MAX_CONNECTIONS = 256
-# Seconds for the head of a request and for a body after the response; for a connection without a
-# request; for requests in progress when the agent ends.
+# Seconds for the request line and headers and for a body after the response; for an idle
+# connection; for requests in progress when the agent stops.
 _HEAD_SECONDS = 15.0
 _IDLE_SECONDS = 60
 GRACE = 20
@@ -33,7 +33,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class _Protocol(H11Protocol):
-    """Closes a connection whose request does not come in, and those that are too many."""
+    """Closes connections whose request does not arrive in time, and surplus connections."""
 
     _timer: asyncio.TimerHandle | None = None
 
@@ -58,7 +58,7 @@ class _Protocol(H11Protocol):
             self._watch()
 
     def _watch(self) -> None:
-        """Give the head of a request, and a body after the response, some seconds."""
+        """Limit the time for the request line and headers, and for a body after the response."""
         states = (self.conn.our_state, self.conn.their_state)
         if h11.IDLE not in states and states != (h11.DONE, h11.SEND_BODY):
             self._stop_watch()
@@ -78,13 +78,13 @@ class HttpServer(uvicorn.Server):
         app: The application.
 
     Attributes:
-        ready: Called when it accepts connections.
+        ready: Called when the server accepts connections.
     """
 
     ready: Callable[[], object]
 
     def __init__(self, app: ASGIApp) -> None:
-        # Its messages could quote a request. What is to be reported is reported by keyturn.
+        # Its messages could quote a request. keyturn logs what is necessary.
         logging.getLogger("uvicorn.error").disabled = True
         config: dict[str, Any] = {
             "http": _Protocol,
@@ -103,19 +103,19 @@ class HttpServer(uvicorn.Server):
         super().__init__(uvicorn.Config(app, **config))
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept connections from now on, and say so."""
+        """Start to accept connections, and call `ready`."""
         await super().startup(sockets=sockets)
         self.ready()
         notify("READY=1")
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept no more connections, and let requests in progress finish."""
+        """Stop accepting connections, and let requests in progress finish."""
         notify("STOPPING=1")
         await super().shutdown(sockets=sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
-        """End at a signal, and do not raise it once more afterwards: the end is a success."""
+        """Stop at a signal, without raising it again afterwards: this is a normal end."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return

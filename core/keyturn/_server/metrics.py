@@ -1,4 +1,4 @@
-"""`/metrics`, as Prometheus reads it."""
+"""`/metrics`, in Prometheus's format."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Metrics:
-    """What is counted of one agent."""
+    """The metrics of one agent."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         own: Any = {"registry": self._registry}
         self._requests = Counter(
             "keyturn_proxy_requests",
-            "Requests passed on to an API, by the status of the response (0: none was received).",
+            "Requests forwarded to an API, by the status of the response (0: no response).",
             ("connection", "status"),
             **own,
         )
         self._seconds = Histogram(
             "keyturn_proxy_request_seconds",
-            "Seconds that requests to an API took.",
+            "Duration of requests to an API in seconds.",
             ("connection",),
             **own,
         )
@@ -56,7 +56,7 @@ class Metrics:
         )
 
     def serve(self, connections: ServedConnections) -> None:
-        """Show what is kept of connections too."""
+        """Add the metrics of the connections' states."""
         self._registry.register(_Tokens(connections))
 
     def report(self, event: Event) -> None:
@@ -66,7 +66,7 @@ class Metrics:
         ).inc()
 
     def observe(self, name: str, status: int, is_repeated: bool, seconds: float) -> None:  # noqa: FBT001 - see ReverseProxy
-        """Count a request that was passed on."""
+        """Count a forwarded request."""
         self._requests.labels(name, str(status)).inc()
         self._seconds.labels(name).observe(seconds)
         if is_repeated:
@@ -79,7 +79,7 @@ class Metrics:
 
 
 class _Tokens(Collector):
-    """What is kept of connections, read when the metrics are."""
+    """The states of connections, collected with each read of the metrics."""
 
     def __init__(self, connections: ServedConnections) -> None:
         self._connections = connections

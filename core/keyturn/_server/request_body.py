@@ -1,4 +1,4 @@
-"""The body of a request that is proxied: streamed, and kept for as long as it may be repeated."""
+"""The body of a proxied request: streamed, and kept as long as the request may be repeated."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope
 
-# Bytes that are kept of one body to repeat the request.
+# The most bytes of a body that are kept to repeat the request.
 MAX_KEPT = 1_048_576
-# Seconds for which a client may send nothing.
+# The longest pause of a client, in seconds.
 MAX_SILENCE = 60.0
 
 
@@ -46,10 +46,10 @@ class RequestBody:
         return b"".join(self._kept)
 
     async def stream(self) -> AsyncGenerator[bytes]:
-        """Yield the body's parts as they come in.
+        """Yield the body's parts as they arrive.
 
         Raises:
-            ClientGone: The client has gone, or sends nothing.
+            ClientGone: The client closed the connection, or sends nothing.
         """
         more = True
         while more:
@@ -78,7 +78,7 @@ class RequestBody:
 
         Raises:
             TooLarge: It has more than `MAX_KEPT` bytes.
-            ClientGone: The client has gone, or sends nothing.
+            ClientGone: The client closed the connection, or sends nothing.
         """
         while self.kept is None:
             async for _ in self.stream():
@@ -87,7 +87,7 @@ class RequestBody:
         return self.kept
 
     async def gone(self) -> None:
-        """Return when the client has gone, after it has sent the whole body."""
+        """Return when the client closes the connection after it has sent the whole body."""
         await self._is_read.wait()
         while (await self.receive())["type"] != "http.disconnect":
             pass

@@ -1,4 +1,4 @@
-"""The responses that the agent makes by itself."""
+"""The agent's own responses."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-# Bytes of a request's body to the agent itself; a proxied one may have any size.
+# The most bytes of a request body to the agent itself; a proxied body may have any size.
 MAX_BODY = 65_536
-# Nothing that holds a token, or a name of a connection, is kept by a cache.
+# A cache must not store tokens or names of connections.
 PRIVATE = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 _STATUSES: dict[type[errors.KeyturnError], int] = {
     errors.RateLimited: 503,
@@ -29,7 +29,7 @@ _STATUSES: dict[type[errors.KeyturnError], int] = {
 
 
 class NotServed(Exception):
-    """There is no such connection, or no such page."""
+    """The connection or the page does not exist."""
 
 
 class ClientGone(Exception):
@@ -40,7 +40,7 @@ class TooLarge(Exception):
     """A request's body is too large.
 
     Args:
-        most: How many bytes it may have.
+        most: The maximum number of bytes.
     """
 
     def __init__(self, most: int) -> None:
@@ -49,14 +49,14 @@ class TooLarge(Exception):
 
 
 def problem(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
-    """Return a response of the agent's own, which says what is wrong."""
+    """Return an error response of the agent."""
     return PlainTextResponse(f"keyturn: {message}\n", status, {**PRIVATE, **(headers or {})})
 
 
 def not_found() -> Response:
-    """Return the one response to a wrong secret, an unknown connection and an unknown page.
+    """Return the same response for a wrong secret, an unknown connection and an unknown page.
 
-    Without the secret, no caller can find out which connections there are.
+    So a caller without the secret can't learn the names of connections.
     """
     return problem(
         404,

@@ -1,7 +1,7 @@
 """The reverse proxy: `/{connection}/…` leads to the API, with a token.
 
-The target of a request is passed on as it came, below the API's origin: nothing in it is decoded,
-and no part of it can name another origin.
+The proxy forwards the target of a request unchanged, below the API's origin. It decodes nothing in
+it, and no part of it can name another origin.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ if TYPE_CHECKING:
     from keyturn._server.connections import ServedConnections
     from keyturn.integrations import AuthorizedRequest, RequestAuth
 
-# Seconds; an API may think for long, and a stream of events may be silent for long.
+# Seconds; an API may respond late, and an event stream may have long pauses.
 TIMEOUT = httpx.Timeout(10.0, read=300.0, write=MAX_SILENCE)
-# Seconds for which a request waits for a token endpoint that is away, and between two attempts.
+# Seconds for which a request waits for an unreachable token endpoint, and between two attempts.
 OUTAGE, FIRST_PAUSE, MAX_PAUSE = 20.0, 0.5, 4.0
-# RFC 9110 section 9.2.2: what a proxy may repeat by itself.
+# RFC 9110 section 9.2.2: the methods that a proxy may repeat.
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
-# The API's server may close a kept connection at the moment at which it is used again.
+# The API's server may close a kept connection when it is used again.
 _CLOSED = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
 # RFC 9110 section 15
 _LAST_STATUS = 599
 _NOT_REPEATED = "x-keyturn-not-repeated"
-# A response to TRACE would show the token, and CONNECT asks for a tunnel.
+# A response to TRACE would show the token, and CONNECT requests a tunnel.
 _METHODS_REFUSED = frozenset({"TRACE", "CONNECT"})
 
 _logger = logging.getLogger("keyturn.server")
@@ -52,12 +52,12 @@ _pause = asyncio.sleep
 
 
 class InvalidStatus(httpx.TransportError):
-    """The API's status is none of HTTP, such as 999."""
+    """The API's status is not an HTTP status, such as 999."""
 
 
 @attrs.frozen(eq=False)
 class _Exchange:
-    """One request, as it is sent to the API.
+    """One request to the API.
 
     Args:
         method: The method.
@@ -89,9 +89,9 @@ class ReverseProxy:
 
     Args:
         connections: The connections.
-        client: Sends them.
-        observe: Called after each with the connection's name, the status (0 if there was none),
-            whether the request was repeated, and the seconds that it took.
+        client: The HTTP client.
+        observe: Called after each request with the connection's name, the status (0 without a
+            response), whether the request was repeated, and the duration in seconds.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class ReverseProxy:
     async def __call__(
         self, name: str, target: bytes, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        """Pass one request on.
+        """Forward one request.
 
         Args:
             name: The connection's name.
@@ -117,8 +117,8 @@ class ReverseProxy:
             send: Sends the response.
 
         Raises:
-            NotServed: There is no such connection.
-            keyturn.errors.KeyturnError: There is no token.
+            NotServed: The connection does not exist.
+            keyturn.errors.KeyturnError: No token could be acquired.
         """
         self._connections.find(name)
         if refused := _refused(target, scope):
@@ -153,7 +153,7 @@ class ReverseProxy:
         except httpx.TransportError as error:
             if status:
                 failure = type(error).__name__
-                _logger.warning("%s: the API has not completed a response: %s", name, failure)
+                _logger.warning("%s: the API did not complete a response: %s", name, failure)
                 raise ResponseCut from None
             status = 504 if isinstance(error, httpx.TimeoutException) else 502
             reason = f"{name}: the API at {exchange.origin} failed: {type(error).__name__}."
@@ -164,7 +164,7 @@ class ReverseProxy:
             self._observe(name, status, is_repeated, time.monotonic() - began)
 
     async def _send(self, exchange: _Exchange, sent: AuthorizedRequest) -> ApiResponse:
-        """Send a request; once more if a kept connection was closed at that moment."""
+        """Send a request; repeat it if a kept connection was closed at that moment."""
         try:
             return await self._send_once(exchange.request(sent))
         except _CLOSED:
@@ -182,9 +182,9 @@ class ReverseProxy:
     async def _renew(
         self, exchange: _Exchange, auth: RequestAuth, sent: AuthorizedRequest, first: ApiResponse
     ) -> tuple[ApiResponse, bool]:
-        """Return the response to the request with another token, and whether there is one.
+        """Return the response to the request with another token, and whether it was repeated.
 
-        Otherwise the API's own response is returned, with a header that says why.
+        Otherwise this returns the API's own response, with a header that says why.
         """
         status, headers, refused_at = (
             first.response.status_code,
@@ -200,46 +200,47 @@ class ReverseProxy:
             _logger.warning("%s", error)
             headers[_NOT_REPEATED] = f"no other token was acquired: {type(error).__name__}"
             return first, False
-        except BaseException:  # the client has left, or the API has not completed it
+        except BaseException:  # the client closed the connection, or the API did not complete it
             await first.response.aclose()
             raise
         if renewed is not None and exchange.body.kept is not None:
             await first.response.aclose()
             second = await self._send(exchange, renewed)
             if second.response.status_code == 401 and renewed.token.issued_at < refused_at:
-                # Its token request was under way already: what ended the first may have ended it.
+                # Its token request was already in progress, and may have failed for the same
+                # reason.
                 again = attrs.evolve(renewed, is_renewed=False)
                 return (await self._renew(exchange, auth, again, second))[0], True
             if second.response.status_code == 401:
-                reason = "it was repeated with another token once already"
+                reason = "it was already repeated once with another token"
                 second.response.headers[_NOT_REPEATED] = reason
             return second, True
         if renewed is not None:
             reason = f"the body is larger than {MAX_KEPT} bytes; the token has been renewed"
             headers[_NOT_REPEATED] = reason
         elif first.response.is_error:
-            reason = "the response is not about the token, or there is no other token"
+            reason = "the response does not refuse the token, or no other token is available"
             headers[_NOT_REPEATED] = reason
         return first, False
 
 
 def _refused(target: bytes, scope: Scope) -> Response | None:
-    """Return the response to a request that is not passed on, or None."""
+    """Return the error response to a request that is not forwarded, or None."""
     if is_websocket(scope["headers"]):
         reason = "WebSocket is not supported: connect to the API, with a token of /-/token/."
         return problem(501, reason)
     if scope["method"].upper() in _METHODS_REFUSED:
         return problem(405, f"the method {scope['method']} is not supported.")
     if has_dots(target.partition(b"?")[0].decode("latin-1")):
-        return problem(400, "the path must not have . or .. in it.")
+        return problem(400, "the path must not contain . or .. segments.")
     return None
 
 
 async def _despite_outages(acquire: Callable[[], Awaitable[_T]]) -> _T:
-    """Return what needs a token; try again while the token endpoint is away for a short time.
+    """Return the result of work that needs a token; retry while the token endpoint is unreachable.
 
     Raises:
-        keyturn.errors.KeyturnError: There is no token.
+        keyturn.errors.KeyturnError: No token could be acquired.
     """
     end, pause = time.monotonic() + OUTAGE, FIRST_PAUSE
     while True:
@@ -253,12 +254,12 @@ async def _despite_outages(acquire: Callable[[], Awaitable[_T]]) -> _T:
 
 
 def no_cookies() -> CookieJar:
-    """Return a cookie jar that keeps nothing: the cookies are the client's."""
+    """Return a cookie jar that stores nothing, because the cookies belong to the client."""
     return CookieJar(DefaultCookiePolicy(allowed_domains=()))
 
 
 async def _while_connected(body: RequestBody, work: Coroutine[Any, Any, None]) -> None:
-    """Do the work for as long as the client waits for it."""
+    """Do the work as long as the client waits for it."""
     working = asyncio.ensure_future(work)
     leaving = asyncio.ensure_future(body.gone())
     try:

@@ -1,4 +1,4 @@
-"""The session secret: given by the environment or by a file, else made."""
+"""The session secret: from the environment or a file, else generated."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 VARIABLE = "KEYTURN_SERVE_SECRET"
-# It must be a segment of a path as it is, and must not be guessed.
+# It must be a valid path segment without encoding, and hard to guess.
 _is_secret = re.compile(r"[A-Za-z0-9_-]{20,200}").fullmatch
 _FORM = "must have 20 to 200 letters, digits, - or _"
 
@@ -26,7 +26,7 @@ class SessionSecret(NamedTuple):
 
     Args:
         value: The secret.
-        is_new: Whether it was made now, so that the user can't know it yet.
+        is_new: Whether it was generated now, so that the user does not know it yet.
     """
 
     value: Secret
@@ -37,12 +37,12 @@ def session_secret(file: Path | None) -> SessionSecret:
     """Return the session secret.
 
     Args:
-        file: The file that has it; it is created if there is none. By default it is in
-            `$KEYTURN_SERVE_SECRET`, else it is made.
+        file: The file with the secret; it is created if it does not exist. By default the secret is
+            in `$KEYTURN_SERVE_SECRET`, else it is generated.
 
     Raises:
         keyturn.errors.ConfigurationError: The file can't be read or created, other users can read
-            it, or the secret is not one.
+            it, or the secret is invalid.
     """
     given = os.environ.get(VARIABLE)
     if file is not None:
@@ -57,7 +57,7 @@ def session_secret(file: Path | None) -> SessionSecret:
 
 
 def _new() -> Secret:
-    # It begins with a letter: no option and no connection's endpoint begins so by accident.
+    # It begins with a letter, so it can't be mistaken for an option or an endpoint.
     return Secret(f"s{secrets.token_urlsafe(32)}")
 
 
@@ -68,7 +68,7 @@ def _read_or_create(file: Path) -> Secret:
         with file.open("rb") as opened:
             if not is_private(os.fstat(opened.fileno())):
                 raise errors.ConfigurationError(
-                    f"other users can read the secret file {file}, or it is another user's.",
+                    f"other users can read the secret file {file}, or it belongs to another user.",
                     hint=f"Run chmod 600 {file}.",
                 ) from None
             return Secret(opened.read(1000).decode("latin-1").strip())
@@ -82,6 +82,6 @@ def _checked(secret: Secret, where: str) -> Secret:
     if not _is_secret(secret.reveal()):
         raise errors.ConfigurationError(
             f"the session secret of {where} {_FORM}.",
-            hint="Make one with: python -c 'import secrets; print(secrets.token_urlsafe(32))'",
+            hint="Generate one with: python -c 'import secrets; print(secrets.token_urlsafe(32))'",
         )
     return secret

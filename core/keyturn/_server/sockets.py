@@ -1,4 +1,4 @@
-"""Where the agent listens: loopback, a Unix socket, or a socket that systemd passes."""
+"""The agent's socket: loopback, a Unix socket, or a socket that systemd passes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from keyturn._common.system_errors import advice, system_failure
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-# sd_listen_fds(3): the first descriptor that is passed.
+# sd_listen_fds(3): the first passed descriptor.
 _FIRST_PASSED = 3
 _BACKLOG = 1024
 # Windows has no such sockets.
@@ -29,9 +29,9 @@ class Listener(NamedTuple):
 
     Args:
         socket: The socket.
-        url: Its address, for people; of a Unix socket its path.
-        hosts: What `Host` may be in a request to it; None for a Unix socket.
-        is_private: Whether the socket's mode lets this user alone connect.
+        url: Its address for output; for a Unix socket its path.
+        hosts: The allowed values of `Host` in a request to it; None for a Unix socket.
+        is_private: Whether the socket's mode allows only this user to connect.
     """
 
     socket: socket.socket
@@ -42,12 +42,11 @@ class Listener(NamedTuple):
 
 @contextlib.contextmanager
 def listening(port: int, path: Path | None) -> Generator[Listener]:
-    """Listen for the length of a `with` block.
+    """Listen for a `with` block.
 
     Args:
-        port: A port of 127.0.0.1; 0 for one that is free.
-        path: Where to create a Unix socket, which this user alone may connect to; instead of the
-            port.
+        port: A port of 127.0.0.1; 0 for a free one.
+        path: The path of a Unix socket to create instead, which only this user may connect to.
 
     Raises:
         keyturn.errors.ConfigurationError: It can't listen there.
@@ -81,7 +80,7 @@ class _CantListen(Exception):
 
 
 def _bound(family: int, address: Any) -> socket.socket:
-    # asyncio sends without delay (TCP_NODELAY) on sockets of this protocol alone.
+    # asyncio sends without delay (TCP_NODELAY) only on sockets of this protocol.
     protocol = 0 if family == _UNIX else socket.IPPROTO_TCP
     listener = socket.socket(family, socket.SOCK_STREAM, protocol)
     try:
@@ -113,30 +112,30 @@ def _unix_socket(path: Path) -> Generator[socket.socket]:
 
 
 def _remove_stale(path: Path) -> None:
-    """Remove a socket on which no process listens any more.
+    """Remove a socket on which no process listens anymore.
 
     Raises:
-        keyturn.errors.ConfigurationError: A process does, or it is no socket.
+        keyturn.errors.ConfigurationError: A process listens on it, or it is not a socket.
     """
     try:
         is_socket = stat.S_ISSOCK(path.lstat().st_mode)
-    except OSError:  # `bind` reports what is wrong
+    except OSError:  # `bind` reports the failure
         return
     with socket.socket(_UNIX, socket.SOCK_STREAM) as client:
         if is_socket and client.connect_ex(str(path)):
             path.unlink()
             return
-    what = "another process listens there" if is_socket else "a file is there that is no socket"
+    what = "another process listens there" if is_socket else "the file exists and is not a socket"
     raise errors.ConfigurationError(
         f"serve can't listen on {path}: {what}.", hint="Choose another --socket, or remove it."
     )
 
 
 def _passed() -> socket.socket | None:
-    """Return the socket that systemd passes (sd_listen_fds(3)), if it passes one.
+    """Return the socket that systemd passes (sd_listen_fds(3)), or None.
 
     Raises:
-        keyturn.errors.ConfigurationError: It passes several, or one that can't be used.
+        keyturn.errors.ConfigurationError: It passes several sockets, or an unusable one.
     """
     number, process = os.environ.pop("LISTEN_FDS", ""), os.environ.pop("LISTEN_PID", "")
     if process != str(os.getpid()):
@@ -144,20 +143,20 @@ def _passed() -> socket.socket | None:
     if number != "1":
         raise errors.ConfigurationError(
             f"systemd passes {number or 'no'} sockets (LISTEN_FDS).",
-            hint="Give the socket unit one ListenStream.",
+            hint="Set exactly one ListenStream in the socket unit.",
         )
     return socket.socket(fileno=_FIRST_PASSED)
 
 
 def _described(listener: socket.socket) -> Listener:
-    """Return a socket with what is to be known of it.
+    """Return a listener for a socket.
 
     Raises:
-        keyturn.errors.ConfigurationError: It is not on the loopback interface.
+        keyturn.errors.ConfigurationError: It does not listen on the loopback interface.
     """
     address = listener.getsockname()
     if listener.family == _UNIX:
-        # Of an abstract socket there is no mode.
+        # An abstract socket has no mode.
         file = Path(address) if isinstance(address, str) and address else None
         mode = file.stat().st_mode if file else _OTHERS
         return Listener(listener, str(file or address), None, not mode & _OTHERS)
@@ -174,7 +173,7 @@ def _described(listener: socket.socket) -> Listener:
 
 
 def notify(state: str) -> None:
-    """Report a state to systemd (sd_notify(3)), if it wants to know.
+    """Report a state to systemd (sd_notify(3)), if it requested that.
 
     Args:
         state: Such as `READY=1`.

@@ -1,4 +1,4 @@
-"""`/`, a status page for people; it needs no script."""
+"""`/`, the status page, which needs no JavaScript."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ _templates = jinja2.Environment(
 
 @attrs.frozen
 class _View:
-    """What of all connections is shown, as the query says.
+    """The view of the page, from the query.
 
     Args:
-        q: The words that are searched for.
-        state: The state that is shown, or an empty string for all.
+        q: The words to search for.
+        state: The state to show, or an empty string for all.
         page: The number of the page, from 1.
         refresh: Whether the page refreshes itself.
     """
@@ -74,14 +74,14 @@ class _View:
 
 @attrs.frozen
 class _Notice:
-    """What came of what a person did."""
+    """The result of an action."""
 
     message: str
     is_error: bool = False
 
 
 class StatusPage:
-    """Shows the connections, and does what its buttons say.
+    """Shows the connections, and runs the actions of its buttons.
 
     Args:
         connections: The connections.
@@ -100,7 +100,7 @@ class StatusPage:
             "content-type": "text/html; charset=utf-8",
             "content-security-policy": f"default-src 'none'; style-src 'sha256-{digest}'; "
             "img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-            # A form's request must have its Origin; the address of the page has the secret.
+            # A form's request must have its Origin; the address of the page contains the secret.
             "referrer-policy": "same-origin",
             "cross-origin-opener-policy": "same-origin",
             "cross-origin-resource-policy": "same-origin",
@@ -136,7 +136,7 @@ class StatusPage:
         return Response(content, headers=headers)
 
     async def act(self, request: Request) -> Response:
-        """Do what a button says, and show what came of it on the page."""
+        """Run a button's action, and show its result on the page."""
         form = parse_qs((await body_of(request)).decode("latin-1"))
         action, name, back = (form.get(each, [""])[-1] for each in ("action", "name", "back"))
         if action not in self._actions:
@@ -160,15 +160,15 @@ async def _renew(connection: Connection) -> str:
     token = await connection.atoken()
     other = await connection.atoken(stale=token)
     if other.access_token == token.access_token:
-        return "the server issued the same token again."
-    return "the token is renewed."
+        return "the server returned the same token again."
+    return "renewed the token."
 
 
 async def _forget(connection: Connection) -> str:
     await connection.aforget()
-    return "the token is forgotten on this side."
+    return "discarded the cached token."
 
 
 async def _revoke(connection: Connection) -> str:
     await connection.arevoke()
-    return "the token is revoked."
+    return "revoked the token."

@@ -1,4 +1,4 @@
-"""What the status page shows of each connection."""
+"""The rows of the status page."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PER_PAGE = 100
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _REASONS = {
-    "cold": "there was no token",
+    "cold": "no token existed",
     "expiring": "the token was about to expire",
     "refused": "the API refused the token",
     "invalidated": "the token was discarded",
@@ -29,16 +29,16 @@ STATES = ("fresh", "stale", "expired", "none", "failing")
 
 @attrs.frozen
 class Row:
-    """One connection, as people read it.
+    """One connection in words.
 
     Args:
         name: Its name.
         provider: Its provider's name.
         state: One of `STATES`.
-        left: How long the token is still valid; empty if there is none.
-        last: When a token was last requested, what came of it, and why.
-        error: Why there is no token, with what to do.
-        limit: What is left of the token endpoint's rate limit.
+        left: The time until the token expires; empty without a token.
+        last: The time, result and reason of the last token request.
+        error: The last error with its hint.
+        limit: The tokens left of the token endpoint's rate limit.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Row:
 
 
 def row(served: Served) -> Row:
-    """Return what this process holds of a connection; nothing is read."""
+    """Return the row of a connection, from the state of this process."""
     status = served.status()
     state = "failing" if status.last_error else status.state
     left = "" if status.seconds_left is None else duration(status.seconds_left)
@@ -68,11 +68,11 @@ def _last(served: Served) -> str:
 
 
 def chosen(rows: Iterable[Row], words: str, state: str) -> list[Row]:
-    """Return the rows that have all the words in name or provider, failing ones first.
+    """Return the rows that contain all words in name or provider, failing ones first.
 
     Args:
         rows: The rows.
-        words: What is searched for, in any case.
+        words: The words to search for, case-insensitively.
         state: One of `STATES`, or an empty string for all.
     """
     wanted = words.casefold().split()
@@ -86,7 +86,7 @@ def chosen(rows: Iterable[Row], words: str, state: str) -> list[Row]:
 
 
 def limit_left(served: Served) -> str:
-    """Return what is left of the token endpoint's rate limit; the store is read."""
+    """Return the tokens left of the token endpoint's rate limit; this reads the store."""
     connection = served.connection
     own = manager_of(connection).acquisition if connection else None
     if own is None or own.known is None:
@@ -99,7 +99,7 @@ def limit_left(served: Served) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a duration as people say it, such as 3 h 20 min."""
+    """Return a duration in words, such as 3 h 20 min."""
     whole = max(0, int(seconds))
     if whole < _MINUTE:
         return f"{whole} s"

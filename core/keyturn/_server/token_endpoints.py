@@ -1,4 +1,4 @@
-"""Endpoints that return a token: for gateways, for libraries, and for tools."""
+"""Endpoints that return a token, for gateways, libraries and tools."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ class TokenEndpoints:
         return _json(token_shapes.plain(token))
 
     async def exec_credential(self, request: Request) -> Response:
-        """Return the token as kubectl reads it."""
+        """Return the token in kubectl's format."""
         _, token = await self._token(request)
         return _json(token_shapes.exec_credential(token))
 
     async def credential_helper(self, request: Request) -> Response:
-        """Return the headers of an API request as Bazel reads them."""
+        """Return the headers of an API request in Bazel's format."""
         _, connection, auth = await self._connections.open(request.path_params["name"])
         try:
             uri = json.loads(await body_of(request))["uri"]
@@ -73,7 +73,7 @@ class TokenEndpoints:
         return _json(token_shapes.credential_helper(sent.token, await headers_alone(connection)))
 
     async def azure(self, request: Request) -> Response:
-        """Return the token as the identity endpoint of Azure App Service does.
+        """Return the token in the format of Azure App Service's identity endpoint.
 
         The path, else the parameter `client_id`, else `resource` names the connection.
         """
@@ -90,7 +90,7 @@ class TokenEndpoints:
         return _json(token_shapes.azure(token, resource, name))
 
     async def google(self, request: Request) -> Response:
-        """Return the token, and what else libraries ask Google's metadata server for."""
+        """Return the token and other data like Google's metadata server."""
         name, path = request.path_params["name"], request.path_params.get("path", "").rstrip("/")
         if request.headers.get("metadata-flavor") != "Google":
             return problem(403, "the header Metadata-Flavor must be Google.")
@@ -101,7 +101,7 @@ class TokenEndpoints:
         if path == _ACCOUNT:
             account = {"aliases": ["default"], "email": "default", "scopes": []}
             return _json(account, headers=_FLAVOR)
-        if not path:  # how a library finds out that there is a metadata server
+        if not path:  # a library detects a metadata server by this header
             return Response(headers=_FLAVOR)
         return not_found()
 
@@ -113,7 +113,7 @@ class TokenEndpoints:
 
 
 class ForwardAuth:
-    """The endpoint that gateways ask before they pass a request on; it may have any method.
+    """The endpoint that gateways call before they forward a request, with any method.
 
     nginx (`auth_request`), Traefik (`forwardAuth`) and Envoy (`ext_authz`) copy the headers of its
     response, which has the status 200, to the request for the API.

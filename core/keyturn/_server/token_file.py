@@ -1,4 +1,4 @@
-"""A token in a file, for programs that read one: replaced as a whole, before the token expires."""
+"""A token file for other programs, replaced atomically before the token expires."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from keyturn._server.connections import ServedConnections
 
-# Seconds between two looks at the token: it may have been renewed because an API refused it.
+# Seconds between two checks of the token, which may be renewed after an API refused it.
 _PAUSE = 1.0
-# Seconds after a failure; keyturn waits longer by itself where the server asked for that.
+# Seconds after a failure; keyturn waits longer if the server requested it.
 _PAUSE_AFTER_FAILURE = 5.0
 
 _logger = logging.getLogger("keyturn.server")
@@ -28,7 +28,7 @@ _logger = logging.getLogger("keyturn.server")
 
 @attrs.frozen
 class TokenFile:
-    """A file that always has a token which may be used.
+    """A file with a usable token.
 
     Args:
         name: The connection's name.
@@ -39,21 +39,21 @@ class TokenFile:
     path: Path
 
     def check(self) -> None:
-        """See that there can be such a file.
+        """Check that the file can be written.
 
         Raises:
-            keyturn.errors.ConfigurationError: There is no directory for it.
+            keyturn.errors.ConfigurationError: Its directory does not exist.
         """
         if not self.path.parent.is_dir() or self.path.is_dir():
             raise errors.ConfigurationError(
-                f"the token file {self.path} can't be written: there is no such directory, or it "
-                "is one.",
+                f"the token file {self.path} can't be written: its directory does not exist, or "
+                "the path is a directory.",
                 connection=self.name,
                 hint="Correct --token-file NAME=PATH.",
             )
 
     def write(self, token: str) -> None:
-        """Replace the file by one that has the token alone, which no other user can read."""
+        """Replace the file with one that contains only the token, readable by this user only."""
         replace_file(self.path, token)
 
     async def keep(self, connections: ServedConnections) -> None:
@@ -69,7 +69,7 @@ class TokenFile:
                     written, problem = token, ""
             except (errors.KeyturnError, OSError) as error:
                 pause = _PAUSE_AFTER_FAILURE
-                # A hint counts the seconds: it differs each time.
+                # Without the hint, whose seconds differ each time.
                 found = getattr(error, "message", "") or _described(error)
                 if found != problem:  # once, not every few seconds
                     problem = found

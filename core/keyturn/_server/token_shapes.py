@@ -1,4 +1,4 @@
-"""A token in the shapes that libraries and tools read without code."""
+"""A token in the formats of libraries and tools."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ Shape = dict[str, Any]
 
 
 def plain(token: Token) -> Shape:
-    """Return a token as `keyturn token --format json` prints it."""
+    """Return a token in the format of `keyturn token --format json`."""
     fields = ("access_token", "token_type", "expires_at", "scope")
     return {name: getattr(token, name) for name in fields}
 
 
 def azure(token: Token, resource: str, client_id: str) -> Shape:
-    """Return a token as the identity endpoint of Azure App Service does.
+    """Return a token in the format of Azure App Service's identity endpoint.
 
     https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference
 
     Args:
         token: The token.
-        resource: What the library asked for.
+        resource: The requested resource.
         client_id: The name of the connection.
     """
     return {
@@ -40,7 +40,7 @@ def azure(token: Token, resource: str, client_id: str) -> Shape:
 
 
 def google(token: Token) -> Shape:
-    """Return a token as Google's metadata server does.
+    """Return a token in the format of Google's metadata server.
 
     https://cloud.google.com/compute/docs/access/authenticate-workloads#applications
     """
@@ -52,18 +52,18 @@ def google(token: Token) -> Shape:
 
 
 def exec_credential(token: Token) -> Shape:
-    """Return what kubectl expects (its page «client-go credential plugins»)."""
+    """Return a token in kubectl's format (its page «client-go credential plugins»)."""
     status = {"token": token.access_token, "expirationTimestamp": _rfc3339(token)}
     version = "client.authentication.k8s.io/v1"
     return {"apiVersion": version, "kind": "ExecCredential", "status": status}
 
 
 def credential_helper(token: Token, headers: Mapping[str, str]) -> Shape:
-    """Return what Bazel expects (its proposal «Credential Helpers»).
+    """Return headers in Bazel's format (its proposal «Credential Helpers»).
 
     Args:
         token: The token.
-        headers: What an API request with it needs.
+        headers: The headers of an API request.
     """
     return {
         "headers": {name: [value] for name, value in headers.items()},

@@ -1,1 +1,1 @@
-"""How a token is acquired and kept."""
+"""Acquiring and keeping tokens."""

@@ -1,4 +1,4 @@
-"""From a token query to a token: the store, the lock, the token request, and the store again."""
+"""Acquiring a token: read the store, take the lock, send the token request, write the store."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ if TYPE_CHECKING:
     from keyturn.stores._resilient import ResilientStore
 
 _LEASE_EXTRA = 5.0
-# How often a token request starts again because the store's fingerprint key has changed.
+# The most restarts of a token request because the store's fingerprint key has changed.
 _KEY_CHANGES = 3
-# Of a chain of three steps, the tokens of two renewals and more.
+# Enough for the tokens of two renewals of a chain of three steps.
 _KEPT_TOKENS = 8
 
 _logger = logging.getLogger("keyturn")
@@ -70,10 +70,10 @@ class Acquisition:
     Args:
         provider: The provider.
         settings: Its settings, which never change; or a function that resolves secret references
-            and returns the settings of now.
-        store: Where entries live.
+            and returns the current settings.
+        store: The token store.
         transport: Sends the token requests.
-        options: How the connection behaves.
+        options: The options of the connection.
         clock: The clocks.
         connection: The connection's name, for errors, events and the log.
         on_event: The application's listener.
@@ -81,12 +81,12 @@ class Acquisition:
         is_isolated: Whether it shares no token with an equal connection of another id.
 
     Attributes:
-        known: The credentials that were used last; None when settings were not resolved yet.
+        known: The last used credentials; None if settings were not resolved yet.
         host: The token endpoint's host and port; the connection's name until they are known.
         tokens: The last access tokens, which a server may still quote.
 
     Raises:
-        keyturn.errors.KeyturnError: The settings make no token request.
+        keyturn.errors.KeyturnError: The settings do not give a valid token request.
     """
 
     provider: Provider[Any]
@@ -100,7 +100,7 @@ class Acquisition:
     index: TokenIndex | None = None
     is_isolated: bool = False
     known: Credentials | None = attrs.field(default=None, init=False)
-    # No deque: an empty one would be a fifth of an idle connection's memory.
+    # Not a deque, because an empty one would be a fifth of an idle connection's memory.
     events: list[tuple[contextvars.Context, Event]] = attrs.field(factory=list, init=False)
     host: str = attrs.field(default="", init=False)
     # The last tokens: a server may quote an earlier one.
@@ -117,7 +117,7 @@ class Acquisition:
             self.resolve()
 
     def resolve(self) -> Credentials:
-        """Return the credentials of now: secret references are read again.
+        """Return the current credentials; this reads secret references again.
 
         Raises:
             keyturn.errors.KeyturnError: A reference can't be resolved.
@@ -147,19 +147,19 @@ class Acquisition:
         return self.known
 
     def latest(self) -> Credentials:
-        """Return the credentials that were used last; they are resolved if there are none."""
+        """Return the last used credentials, or resolve them."""
         return self.known or self.resolve()
 
     def acquire(self, query: TokenQuery) -> TokenSnapshot:
         """Return a token, from the store or else from the token endpoint.
 
         Args:
-            query: Which token is wanted.
+            query: The token query.
 
         Raises:
             keyturn.errors.RateLimited: Besides the token endpoint's own reasons, an API refused
                 too many tokens in the last minutes.
-            keyturn.errors.KeyturnError: There is no token.
+            keyturn.errors.KeyturnError: No token could be acquired.
         """
         key = fingerprint_key(self.store, self.clock)
         query.progress.step = "settings", SYSTEM.monotonic() + self.options.timeout
@@ -194,13 +194,13 @@ class Acquisition:
         return [each.with_fingerprint(key).fingerprint for each in requests]
 
     def secrets(self, *more: object) -> list[Secret]:
-        """Return what must not be shown: of the connection, and of `calls.secrets_in`'s sources."""
+        """Return the secrets of the connection, and those from `calls.secrets_in`."""
         provider, settings, request = self.latest()
         known = calls.secrets_in(provider, settings, request, *more)
         return [*known, *map(Secret, self.tokens)]
 
     def stored(self, request: TokenRequest) -> TokenSnapshot | None:
-        """Return the store's token for a token request, if it may still be used."""
+        """Return the store's token for a token request, if it is usable."""
         key = request.fingerprint
         stored = self.store.read(key)
         entry = None if stored is None else entry_from_json(stored, key)
@@ -212,23 +212,23 @@ class Acquisition:
         return snapshot if now < snapshot.usable_until else None
 
     def refused(self, request: TokenRequest) -> errors.TokenRequestRefused | None:
-        """Return the error response that the store keeps for a token request."""
+        """Return the cached error response for a token request."""
         entry = self.store.read(f"refused-{request.fingerprint}")
         return None if entry is None else error_from_entry(entry, self.clock.time())
 
     def plan(self, token: Token, issued_at: float, fingerprint: str) -> TokenSnapshot:
-        """Decide when a token is renewed, and until when it is used.
+        """Compute the renewal time and the last time of use of a token.
 
         Args:
             token: The token.
-            issued_at: When its token request was sent, on the monotonic clock.
+            issued_at: The time of its token request, on the monotonic clock.
             fingerprint: The key of its token request.
         """
         fresh_until, usable_until = plan(
             issued_at,
             token.expires_at - token.issued_at,
             margin=min(self.options.margin, (self.known or self.resolve()).provider.max_margin),
-            # Each process has a moment of its own, so that they do not all renew at once.
+            # Each process has a different renewal time, so that they do not all renew at once.
             jitter=jitter(f"{fingerprint}:{os.getpid()}"),
         )
         if token.access_token not in self.tokens:
@@ -244,8 +244,8 @@ class Acquisition:
         """Log an event, and keep it until `emit_events`.
 
         Args:
-            kind: What happened.
-            where: The token endpoint's URL, or where the store is.
+            kind: The kind of event.
+            where: The token endpoint's URL, or the store's location.
             fields: The event's other fields.
         """
         events = (_sending or _load()).events
@@ -261,15 +261,15 @@ class Acquisition:
         self.events.append((contextvars.copy_context(), event))
 
     def emit_events(self) -> None:
-        """Report what happened; see `keyturn._plugins.events`."""
+        """Report the kept events; see `keyturn._plugins.events`."""
         while self.events:
-            # Another worker of this connection may have kept it, in its caller's context.
+            # Another worker of this connection may have kept it, with its caller's context.
             context, event = self.events.pop(0)
             context.run(_sending.events.emit, event, self.on_event)
 
     def _logged(self, found: TokenSnapshot) -> TokenSnapshot:
         where = place(self.store.store)
-        _logger.debug("%s: the token is in the token store %s", self.connection, where)
+        _logger.debug("%s: using the token from the token store %s", self.connection, where)
         return found
 
     def _acquire_with(
@@ -295,7 +295,7 @@ class Acquisition:
                     return self._logged(found)
                 error = self.refused(request)
                 if error is not None:
-                    _logger.debug("%s: an error response is cached", self.connection)
+                    _logger.debug("%s: using a cached error response", self.connection)
                     raise error
                 sending = _sending or _load()
                 if query.refused and found is not None:

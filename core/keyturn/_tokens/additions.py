@@ -1,4 +1,4 @@
-"""What some providers' API requests have besides headers that stay the same."""
+"""Query parameters and per-request headers of some providers' API requests."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class Additions:
 
     Args:
         query: Names and values of query parameters.
-        token_parameter: The name of the one that carries the token; empty when a header does.
+        token_parameter: The name of the parameter with the token; empty if a header has it.
         signed: Returns the headers that depend on the method, the URL and the body.
-        secrets: The values of the query that hold the token or another secret.
+        secrets: The values of the query that contain the token or another secret.
     """
 
     query: Pairs
@@ -65,7 +65,7 @@ def _name(parameter: str) -> str:
 
 
 def additions_for(credentials: Credentials, token: Token, clock: Clock) -> Additions:
-    """Return what a provider's API requests with a token have besides their usual headers.
+    """Return the query parameters and per-request headers of a provider's API requests.
 
     Args:
         credentials: The connection's.

@@ -1,6 +1,6 @@
-"""What a store keeps: tokens, checked like a response when they are read, and the negative cache.
+"""Entries of a store: tokens, which are checked like a response, and the negative cache.
 
-Error responses that do not change by themselves are cached, so that they are not repeated.
+The negative cache keeps permanent error responses, so that keyturn does not repeat the requests.
 """
 
 import json
@@ -15,14 +15,14 @@ from keyturn._http.response import MAX_LIFETIME
 from keyturn._rate_limit import whole_seconds
 from keyturn._token import Token
 
-# The format of the entries; one of another format is a miss.
+# The format of the entries; an entry of another format is a cache miss.
 _VERSION = 1
 _MAX_LENGTH = 262_144
 _MAX_TYPE_LENGTH = 256
-# Of visible ASCII characters, and of spaces within (RFC 6749 appendix A.12).
+# Visible ASCII characters, and inner spaces (RFC 6749 appendix A.12).
 _VISIBLE_REGEX = re.compile(r"(?! )[\x20-\x7e]+(?<! )")
 _CLOCK_TOLERANCE = 60.0
-# Seconds for which an error response is cached: twice as long each time that it comes again.
+# Seconds for which an error response is cached: doubled each time that it repeats.
 _CACHED_SECONDS = 30.0
 _MAX_CACHED_SECONDS = 3600.0
 _LOWEST_STATUS, _HIGHEST_STATUS = 100, 599
@@ -30,18 +30,18 @@ _KINDS: dict[str, type[errors.TokenRequestRefused]] = {
     kind.__name__: kind
     for kind in (errors.InvalidClient, errors.InvalidScope, errors.TokenRequestRefused)
 }
-_CACHED_HINT = "(This response was cached; keyturn asks again in {} s.)"
+_CACHED_HINT = "(This is a cached response; keyturn sends the request again in {} s.)"
 
 _logger = logging.getLogger("keyturn")
 
 
 class TokenEntry(NamedTuple):
-    """What a store keeps of a token.
+    """The entry of a token.
 
     Args:
         token: The token, with wall-clock times.
-        clock: The id of the clock that `issued` was read from.
-        issued: When the token request was sent, on that clock's `monotonic`.
+        clock: The id of the clock of `issued`.
+        issued: The time of the token request, on that clock's `monotonic`.
     """
 
     token: Token
@@ -49,10 +49,10 @@ class TokenEntry(NamedTuple):
     issued: float
 
     def age(self, clock: str, now: float, time: float) -> float:
-        """Return the seconds since the token request, infinitely many if they can't be known.
+        """Return the seconds since the token request; infinity if they are unknown.
 
-        A token from the future means that the clock was set back: nothing is known of how long
-        it is still valid. A difference of a minute between two hosts is tolerated.
+        A token from the future means that the clock was set back, so the time that is left is
+        unknown. A difference of a minute between two hosts is allowed.
 
         Args:
             clock: The id of the reader's clock; its own entries do not depend on the wall clock.
@@ -66,7 +66,7 @@ class TokenEntry(NamedTuple):
 
 
 def entry_to_json(entry: TokenEntry, fingerprint: str) -> str:
-    """Return what a store keeps; it names its own key, as a check when it is read."""
+    """Return the store's entry; it contains its own key, as a check when it is read."""
     token = entry.token
     return json.dumps(
         {
@@ -85,9 +85,9 @@ def entry_to_json(entry: TokenEntry, fingerprint: str) -> str:
 
 
 def entry_from_json(stored: str, fingerprint: str) -> TokenEntry | None:
-    """Return the entry that a store keeps; None when it has a format of another version.
+    """Return a store's entry; None if its format has another version.
 
-    One that is not for `fingerprint`, or has a value out of range, is logged and is None too.
+    An entry that is not for `fingerprint`, or has a value out of range, is logged and is None too.
     """
     try:
         fields = json.loads(stored if len(stored) <= _MAX_LENGTH else "")
@@ -100,7 +100,9 @@ def entry_from_json(stored: str, fingerprint: str) -> TokenEntry | None:
             return entry
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         pass
-    _logger.warning("the store's entry at %s is no token of that key: ignoring it", fingerprint)
+    _logger.warning(
+        "the store's entry at %s is not a valid token for that key; ignoring it", fingerprint
+    )
     return None
 
 
@@ -120,12 +122,12 @@ def _is_sane(entry: TokenEntry) -> bool:
 def error_to_entry(
     error: errors.TokenRequestRefused, now: float, previous: str | None = None
 ) -> tuple[str, float]:
-    """Return the store's entry that keeps `error`, and until when the store is to have it.
+    """Return the store's entry for `error`, and its expiry in epoch seconds.
 
     Args:
-        error: What the token endpoint responded.
-        now: When it did, in epoch seconds.
-        previous: The entry of the error response before it.
+        error: The error response of the token endpoint.
+        now: The time of the response, in epoch seconds.
+        previous: The entry of the previous error response.
     """
     seconds = _CACHED_SECONDS
     fields = _fields(previous)
@@ -137,12 +139,12 @@ def error_to_entry(
 
 
 def error_from_entry(entry: str, now: float) -> errors.TokenRequestRefused | None:
-    """Return the error that an entry keeps, or None when it is too old or can't be read."""
+    """Return the error in an entry, or None if it is too old or can't be read."""
     fields = _fields(entry)
     if fields is None:
         return None
     left = fields["until"] - now
-    # What lies further ahead was written before the clock was set back.
+    # A later time was written before the clock was set back.
     if not 0 < left <= fields["seconds"]:
         return None
     return _KINDS[fields["kind"]](
@@ -154,9 +156,9 @@ def error_from_entry(entry: str, now: float) -> errors.TokenRequestRefused | Non
 
 
 def _fields(entry: str | None) -> dict[str, Any] | None:
-    """Return what an entry of the negative cache holds; None when it can't be read.
+    """Return the content of an entry of the negative cache; None if it can't be read.
 
-    None too when it has a format of another version; one with a value out of range is logged.
+    It is also None if its format has another version. A value out of range is logged.
     """
     if entry is None:
         return None
@@ -177,5 +179,5 @@ def _fields(entry: str | None) -> dict[str, Any] | None:
             return fields
     except (ValueError, TypeError, KeyError, RecursionError):
         pass
-    _logger.warning("a cached error response in the store can't be read: ignoring it")
+    _logger.warning("a cached error response in the store can't be read; ignoring it")
     return None

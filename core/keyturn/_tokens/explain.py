@@ -1,4 +1,4 @@
-"""The redacted transcript of how a connection gets a token: what is sent where, why, what came."""
+"""The redacted transcript of a token request: the request, its reason and the response."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _HIDDEN = "********"
 _MAX_LEVELS = 32
 _LONG = 12
 _SHOWN_HEADERS = ("content-type", "retry-after", "location", "www-authenticate")
-# Members of a response that are no secret and show what happened; of all others the name is shown.
+# Members of a response that are not secret; for all others, only the name is shown.
 _SHOWN_MEMBERS = frozenset(
     {
         "token_type",
@@ -57,11 +57,11 @@ _SHOWN_MEMBERS = frozenset(
 
 
 def explain(own: Acquisition, manager: TokenManager) -> str:
-    """Return the transcript; a token is acquired if there is none, and a failure is shown.
+    """Return the transcript; this acquires a token if none is usable, and shows a failure.
 
     Args:
-        own: Acquires the connection's tokens.
-        manager: Knows the headers of an API request.
+        own: The acquisition of the connection's tokens.
+        manager: The token manager, for the headers of an API request.
     """
     request = own.request()
     provider, settings, _ = own.latest()
@@ -89,7 +89,7 @@ def explain(own: Acquisition, manager: TokenManager) -> str:
 
 
 def _step_requests(own: Acquisition, request: TokenRequest, shown: set[str]) -> Iterator[str]:
-    """Yield what the steps before a token request send, the first one first, and each once."""
+    """Yield the requests of the steps before a token request, each once, in their order."""
     key = fingerprint_key(own.store, own.clock)
     for name, step in step_acquisitions(own, own.latest()) if request.steps else ():
         step_request = step.latest().request.with_fingerprint(key)
@@ -102,7 +102,7 @@ def _step_requests(own: Acquisition, request: TokenRequest, shown: set[str]) -> 
 
 
 def _step_outcomes(query: TokenQuery, shown: set[str]) -> Iterator[str]:
-    """Yield what the steps before a token request came to, those that it shares once."""
+    """Yield the outcomes of the steps before a token request, each once."""
     for name, step, step_query in query.steps:
         fingerprint = step.latest_request().fingerprint
         if fingerprint in shown and not step_query.exchanges:
@@ -110,10 +110,10 @@ def _step_outcomes(query: TokenQuery, shown: set[str]) -> Iterator[str]:
         shown.add(fingerprint)
         yield from _step_outcomes(step_query, shown)
         if step_query.exchanges:
-            yield f"step {name}: keyturn requests its token."
+            yield f"step {name}: keyturn requests a token."
             yield from _response_lines(step, *step_query.exchanges[-1])
         else:
-            yield f"step {name}: nothing is sent."
+            yield f"step {name}: keyturn sends no request."
 
 
 def _request_lines(provider: Provider[Any], shown: TokenRequest) -> Iterator[str]:
@@ -130,18 +130,18 @@ def _outcome_lines(own: Acquisition, manager: TokenManager, request: TokenReques
     stored = own.stored(request)
     if stored is not None:
         return [
-            f"nothing is sent: the {store} has a token for this fingerprint.",
+            f"keyturn sends no request: the {store} has a token for this fingerprint.",
             *_token_lines(own, manager, stored),
         ]
     query = TokenQuery()
-    received: list[str] = []  # nothing if another process was faster
+    received: list[str] = []  # none if another process was faster
     try:
         seconds = own.options.timeout + own.options.wait
         acquired = run_within(partial(own.acquire, query), own.host, seconds)
         outcome = _token_lines(own, manager, acquired)
     except errors.KeyturnError as error:
         sent = isinstance(error, errors.EndpointUnavailable)
-        received = ["no response was received." if sent else "nothing was sent."]
+        received = ["no response was received." if sent else "no request was sent."]
         outcome = [f"outcome: {type(error).__name__}: {error}"]
     if query.exchanges:
         received = _response_lines(own, *query.exchanges[-1])
@@ -157,7 +157,7 @@ def _response_lines(own: Acquisition, request: TokenRequest, response: Response)
     provider, headers = own.latest().provider, response.headers
     secrets = own.secrets(request, response)
     if is_success(response, provider.token_status):
-        # What isn't shown may be a token that nothing names: another member may repeat it.
+        # A hidden value may be a token in an unknown member, which another member may repeat.
         secrets += map(Secret, _unshown(content_of(response, provider)))
     redaction = Redaction(secrets)
     return [
@@ -177,13 +177,13 @@ def _body(response: Response, provider: Provider[Any], redaction: Redaction) -> 
         return json.dumps(_shown(content, redaction))
     body = response.body.decode("utf-8", "replace")
     if succeeded:
-        # No JSON, but perhaps a token, which nothing names: it is a long word.
+        # Not JSON, but it may contain a token, so long words are hidden.
         body = re.sub(rf"[\w.~+/=-]{{{_LONG},}}", _MASK, body)
     return redaction.printable(body) or "(nothing)"
 
 
 def _unshown(value: Any, member: str = "", levels: int = _MAX_LEVELS) -> Iterator[str]:
-    """Yield the strings that a transcript doesn't show, those of a few letters excepted."""
+    """Yield the strings that a transcript doesn't show, except short ones."""
     if levels and isinstance(value, (dict, list)):
         pairs = value.items() if isinstance(value, dict) else ((member, each) for each in value)
         for name, each in pairs:
@@ -210,7 +210,7 @@ def _shown(value: Any, redaction: Redaction, member: str = "", levels: int = _MA
 def _token_lines(own: Acquisition, manager: TokenManager, snapshot: TokenSnapshot) -> list[str]:
     token = snapshot.token
     redaction, provider = Redaction(own.secrets(token)), own.latest().provider
-    # A response's own values are shown neither there nor here.
+    # Values of the response are not shown here either.
     values = Redaction([*own.secrets(token), *map(Secret, _unshown(dict(token.extra)))])
     headers = dict(manager.prepare(token)[0])
     query = provider.authorization_query
@@ -218,7 +218,7 @@ def _token_lines(own: Acquisition, manager: TokenManager, snapshot: TokenSnapsho
     hidden = {name.lower(), provider.authorization_header.lower()}
     left = snapshot.fresh_until - manager.now()
     when = (
-        f"ahead of its expiry in {left:.0f} s" if left > 0 else "in the background by the next call"
+        f"before its expiry, in {left:.0f} s" if left > 0 else "in the background by the next call"
     )
     return [
         redaction.text(f"outcome: a {token.token_type} token, scope {token.scope or '(none)'}."),
@@ -228,7 +228,7 @@ def _token_lines(own: Acquisition, manager: TokenManager, snapshot: TokenSnapsho
         *([f"  > ?{redaction.text(query)}={_HIDDEN}"] if query else []),
         *(
             f"  > {redaction.text(header)}: "
-            # From any form of it, the token could be decoded.
+            # The token could be decoded from any form of it.
             f"{_HIDDEN if header.lower() in hidden or is_authorization(header) else shown}"
             for header, shown in ((each, values.text(value)) for each, value in headers.items())
         ),

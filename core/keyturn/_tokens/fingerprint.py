@@ -1,8 +1,8 @@
-"""The key of the fingerprints, which all who share a store have without being configured.
+"""The key of the fingerprints, which all processes that share a store have without configuration.
 
-A fingerprint covers the client's secret and appears in store keys, file names and transcripts. So
-that no reader can test a guessed secret against it, it is keyed with random bytes: an entry of the
-store itself. See SECURITY.md for what a reader of a store that is not encrypted can do.
+A fingerprint covers the client's secret and appears in store keys, file names and transcripts. It
+is keyed with random bytes, so that a reader can't test a guessed secret against it. The key is an
+entry of the store itself. SECURITY.md describes what a reader of an unencrypted store can do.
 """
 
 import base64
@@ -21,28 +21,28 @@ from keyturn.stores._resilient import FAILED, ResilientStore, place
 VARIABLE = "KEYTURN_FINGERPRINT_KEY"
 # The store's key of the entry.
 ENTRY = "fingerprint-key"
-# The format of the entry; one of another format is left as it is.
+# The format of the entry; an entry of another format is not changed.
 VERSION = 1
 _SIZE = 32
 _SHORTEST = 16
 _LEASE = 5.0
 _KEPT_SECONDS = 366 * 86_400.0
 _ENTRY_REGEX = re.compile(r"[A-Za-z0-9_-]{43}")
-# A random key of this process, for what leaves it by no way.
+# A random key of this process, for fingerprints that never leave it.
 LOCAL_KEY = os.urandom(_SIZE)
 
 _logger = logging.getLogger("keyturn")
 
 
 def fingerprint_key(store: ResilientStore, clock: Clock, *, again: bool = False) -> bytes:
-    """Return the key of the fingerprints of a store's entries, creating it if there is none.
+    """Return the key of the fingerprints of a store's entries, and create it if it is missing.
 
-    While the store fails, or when its entry can't be read, it is a random key of this process.
+    While the store fails, or if its entry can't be read, this is a random key of this process.
 
     Args:
         store: The store.
         clock: The clocks.
-        again: Whether the entry is read again, though this process knows it.
+        again: Whether to read the entry again, even if this process knows it.
 
     Raises:
         keyturn.errors.ConfigurationError: `KEYTURN_FINGERPRINT_KEY` is too short.
@@ -64,8 +64,8 @@ def fingerprint_key(store: ResilientStore, clock: Clock, *, again: bool = False)
 def _given_key(given: str) -> bytes:
     if len(given) < _SHORTEST:
         raise errors.ConfigurationError(
-            f"the environment variable {VARIABLE} has fewer than {_SHORTEST} characters, so it "
-            "could be guessed, and secrets with it.",
+            f"the environment variable {VARIABLE} has fewer than {_SHORTEST} characters, so the "
+            "key and the secrets could be guessed.",
             hint="Set it to the output of: "
             'python -c "import secrets; print(secrets.token_urlsafe(32))"',
         )
@@ -73,7 +73,7 @@ def _given_key(given: str) -> bytes:
 
 
 def _created(store: ResilientStore, clock: Clock) -> bytes:
-    """Return a new key, or the one that another process has created meanwhile."""
+    """Return a new key, or the key that another process created in the meantime."""
     with store.lock(ENTRY, _LEASE):
         found = _key_in(store, store.stored(ENTRY))
         if found is not None:
@@ -87,7 +87,7 @@ def _created(store: ResilientStore, clock: Clock) -> bytes:
 
 
 def _key_in(store: ResilientStore, entry: object) -> bytes | None:
-    """Return the key in an entry; None when a new one may be written in its place."""
+    """Return the key in an entry; None if a new one may replace it."""
     if entry is FAILED:
         return LOCAL_KEY
     if not isinstance(entry, str):
@@ -104,19 +104,19 @@ def _key_in(store: ResilientStore, entry: object) -> bytes | None:
         return base64.urlsafe_b64decode(f"{encoded}=")
     if isinstance(version, int) and version != VERSION:
         return LOCAL_KEY  # another version of keyturn uses it
-    message = "the entry %s of the token store %s is damaged: a new one is written"
+    message = "the entry %s of the token store %s is damaged; writing a new one"
     _logger.warning(message, ENTRY, place(store.store))
     return None
 
 
 def _unreadable(store: ResilientStore) -> bytes:
-    """Return this process's key in place of one that is encrypted for others.
+    """Return this process's key instead of one that it can't decrypt.
 
-    A new one, written over it, would part this process from all that have the right store key.
+    It is not overwritten, because other hosts with the right store key use it.
     """
     _logger.warning(
-        "the entry %s of the token store %s can't be decrypted, so this process shares no tokens: "
-        "list the store_key of the other hosts too, or delete that entry if its key is lost",
+        "the entry %s of the token store %s can't be decrypted, so this process shares no tokens. "
+        "Add the store_key of the other hosts, or delete that entry if its key is lost",
         ENTRY,
         place(store.store),
     )

@@ -1,7 +1,8 @@
-"""Hosts that let requests wait instead of refusing them, as nginx's `limit_req` does by default.
+"""Hosts that delay requests instead of refusing them, as nginx's `limit_req` does by default.
 
-A request that timed out counts as still queued there: another one would queue behind it. So the
-host then gets one request at a time, from all who share the store, until it responds promptly.
+keyturn assumes that a request that timed out is still in the server's queue, and that another one
+would queue behind it. So all processes that share the store send the host one request at a time,
+until it responds promptly.
 """
 
 from __future__ import annotations
@@ -24,15 +25,15 @@ if TYPE_CHECKING:
 QUEUED = RateLimit(per_minute=1 / 60, burst=1), "queued"
 _TURN = RateLimit(per_minute=6000, burst=1), "turn"
 _LEASE = 5.0
-# Between two looks at whether it is one's turn, in seconds.
+# Seconds between two checks for a caller's turn.
 _TICK = 0.25
-# A response within this share of the timeout is prompt; as much must be left when a turn comes.
+# A response within this share of the timeout is prompt. The same share must be left at a turn.
 _PROMPT = 0.5
 
 
 @attrs.define(eq=False, repr=False)
 class HostQueue:
-    """Whose turn it is to send a request to a host that has let one wait until it timed out.
+    """The turns of callers for a host that delayed a request until it timed out.
 
     Args:
         shared: The host's buckets.
@@ -40,7 +41,7 @@ class HostQueue:
         timeout: Seconds for a token request.
 
     Attributes:
-        is_probe: Whether the request in progress is the one that may be sent there.
+        is_probe: Whether the request in progress is the only allowed one.
     """
 
     shared: SharedBuckets
@@ -49,13 +50,13 @@ class HostQueue:
     is_probe: bool = attrs.field(default=False, init=False)
 
     def enter(self, wait: float) -> float:
-        """Wait for one's turn, and return the seconds waited.
+        """Wait for a turn, and return the seconds waited.
 
         Args:
-            wait: Seconds to wait at most, besides what the timeout allows.
+            wait: Maximum seconds to wait, in addition to the timeout.
 
         Raises:
-            keyturn.errors.EndpointUnavailable: It did not come in time.
+            keyturn.errors.EndpointUnavailable: The turn did not come in time.
         """
         clock, patience = self.shared.clock, wait + _PROMPT * self.timeout
         began = clock.monotonic()
@@ -63,18 +64,18 @@ class HostQueue:
             waited = clock.monotonic() - began
             if waited >= patience:
                 raise errors.EndpointUnavailable(
-                    f"{origin(self.url)} let a token request wait until it timed out, so one "
-                    "request at a time is sent there; another is in progress.",
+                    f"{origin(self.url)} delayed a token request until it timed out, so keyturn "
+                    "sends one request at a time to it; another request is in progress.",
                     hint="Try again later. If the server queues requests, raise timeout or wait.",
                 )
             clock.sleep(min(_TICK, patience - waited))
         return clock.monotonic() - began
 
     def leave(self, responded_in: float | None, *, is_late: bool) -> None:
-        """Let the next have its turn.
+        """End this turn.
 
         Args:
-            responded_in: Seconds until the response came; None if none came.
+            responded_in: Seconds until the response; None without a response.
             is_late: Whether the request timed out.
         """
         was_probe, self.is_probe = self.is_probe, False
@@ -88,7 +89,8 @@ class HostQueue:
             else:
                 buckets[QUEUED] = TokenBucket(0.0, self.shared.clock.time())
             if was_probe:
-                # What is queued already needs time: the next probe must not wait behind it.
+                # Requests in the server's queue need time: the next probe must not wait behind
+                # them.
                 self._keep_turn(buckets, self.timeout if is_late else 0.0)
 
     def _take_turn(self, seconds: float) -> bool:

@@ -1,7 +1,7 @@
-"""Which ids have tokens in a store, so that all of one can be removed with nothing but the id.
+"""The index of the tokens of each id in a store, so that they can be removed by the id alone.
 
-An entry for each id lists the fingerprints of its tokens, and one for each fingerprint lists the
-ids that share its token. Both are written before the token, under the fingerprint's lock.
+One entry for each id lists the fingerprints of its tokens. One entry for each fingerprint lists the
+ids that share its token. keyturn writes both before the token, under the fingerprint's lock.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from keyturn.stores._resilient import FAILED, ResilientStore, place
 if TYPE_CHECKING:
     from keyturn._clock import Clock
 
-# The format of the entries; one of another format is a miss.
+# The format of the entries; an entry of another format is a cache miss.
 _VERSION = 1
 _MAX_TOKENS = 64
 _MAX_SHARERS = 256
@@ -29,7 +29,7 @@ _DIGEST_REGEX = re.compile(r"[0-9a-f]{64}")
 _LEASE = 5.0
 # A token request in another process holds the fingerprint's lock.
 _REMOVAL_LEASE = 45.0
-# What precedes a fingerprint in the keys of a store's entries about it.
+# The prefixes of a fingerprint in the keys of a store's entries about it.
 _PREFIXES = ("", "refused-", "forced-", "sharers-")
 
 _logger = logging.getLogger("keyturn")
@@ -42,8 +42,8 @@ class TokenIndex:
     Args:
         store: The store.
         clock: The clocks.
-        id: The id. It is hashed, so that none can forge another's key.
-        is_removed: Whether the id's tokens were removed; no other is stored then.
+        id: The id. It is hashed, so that an id can't produce another id's key.
+        is_removed: Whether the id's tokens were removed; no token is stored then.
     """
 
     store: ResilientStore
@@ -52,7 +52,7 @@ class TokenIndex:
     is_removed: bool = attrs.field(default=False, init=False)
 
     def lists(self, fingerprint: str, until: float) -> bool:
-        """Return whether the index has a token until a time (epoch seconds)."""
+        """Return whether the index lists a token until a time (epoch seconds)."""
         in_both = ((self._key, fingerprint), (f"sharers-{fingerprint}", self._digest))
         return all(self._read(key).get(member, 0.0) >= until for key, member in in_both)
 
@@ -61,19 +61,19 @@ class TokenIndex:
 
         Args:
             fingerprint: The key of its token request.
-            until: When it expires, in epoch seconds.
+            until: Its expiry, in epoch seconds.
 
         Raises:
-            keyturn.errors.ConfigurationError: The id's tokens were removed meanwhile.
+            keyturn.errors.ConfigurationError: The id's tokens were removed in the meantime.
         """
         with self.store.lock(self._key, _LEASE):
             dropped = self._include(self._key, fingerprint, until, _MAX_TOKENS)
-        for each in dropped:  # none may be left that is not listed
+        for each in dropped:  # every token in the store must be listed
             self._delete(each)
-        # Only now: a removal either finds the new entry, or is noticed here.
+        # Checked after the write: a removal either finds the new entry, or is detected here.
         if self.is_removed:
             self._unlist(fingerprint)
-            raise errors.ConfigurationError("the connection was removed meanwhile.")
+            raise errors.ConfigurationError("the connection was removed in the meantime.")
         self._include(f"sharers-{fingerprint}", self._digest, until, _MAX_SHARERS)
 
     def is_shared(self, fingerprint: str) -> bool:
@@ -81,11 +81,10 @@ class TokenIndex:
         return bool(self._sharers(fingerprint))
 
     def remove(self) -> None:
-        """Remove the id's tokens and error responses from the store, but for shared ones.
+        """Remove the id's tokens and error responses from the store, except shared ones.
 
         Raises:
-            keyturn.errors.KeyturnError: The store fails, or can't read the entry; it can be
-                repeated then.
+            keyturn.errors.KeyturnError: The store failed, or can't read the entry; try again then.
         """
         self.is_removed = True
         is_unreadable = getattr(self.store.store, "is_unreadable", None)
@@ -99,7 +98,7 @@ class TokenIndex:
             failed = True
         if failed:
             raise errors.KeyturnError(
-                f"the token store {place(self.store.store)} failed, so tokens may be left in it "
+                f"the token store {place(self.store.store)} failed, so tokens may remain in it "
                 "until they expire.",
                 hint="Remove the connection again when the store works.",
             )
@@ -113,7 +112,7 @@ class TokenIndex:
         return f"connection-{self._digest}"
 
     def _withdraw(self, fingerprint: str) -> bool:
-        """Remove a token, or this id from those that share it; return whether the store did."""
+        """Remove a token, or this id from the ids that share it; return whether this succeeded."""
         others = self._sharers(fingerprint)
         if others:
             self._write(f"sharers-{fingerprint}", others)
@@ -123,7 +122,7 @@ class TokenIndex:
         return True
 
     def _delete(self, fingerprint: str) -> bool:
-        """Remove all entries about a token; return whether the store did."""
+        """Remove all entries about a token; return whether this succeeded."""
         failed = [each for each in _PREFIXES if not self.store.delete(f"{each}{fingerprint}")]
         return not failed
 
@@ -134,13 +133,13 @@ class TokenIndex:
             self._write(self._key, listed)
 
     def _sharers(self, fingerprint: str) -> dict[str, float]:
-        """Return the other ids that share a token, and until when."""
+        """Return the other ids that share a token, with their expiry."""
         now, own = self.clock.time(), self._digest
         listed = self._read(f"sharers-{fingerprint}")
         return {each: until for each, until in listed.items() if until > now and each != own}
 
     def _include(self, key: str, member: str, until: float, most: int) -> set[str]:
-        """Add a member to an entry; return those that are dropped, since there are too many."""
+        """Add a member to an entry; return the surplus members that this removes."""
         now, listed = self.clock.time(), self._read(key)
         if listed.get(member, 0.0) >= until:
             return set()
@@ -160,14 +159,16 @@ class TokenIndex:
         try:
             return self._checked(key)
         except ValueError:
-            _logger.warning("the store's entry at %s is no index of tokens: ignoring it", key)
+            _logger.warning(
+                "the store's entry at %s is not a valid index of tokens; ignoring it", key
+            )
             return {}
 
     def _checked(self, key: str) -> dict[str, float]:
-        """Return the members of an entry, and until when each is listed.
+        """Return the members of an entry, with their expiry.
 
         Raises:
-            ValueError: It is no such entry, or a value in it is out of range.
+            ValueError: The entry is invalid, or a value in it is out of range.
         """
         found: dict[str, float] = {}
         for entry in self.store.entries(key):
@@ -179,7 +180,7 @@ class TokenIndex:
                     continue
             except (TypeError, LookupError, RecursionError):
                 pass
-            raise ValueError("This is no index of tokens.")
+            raise ValueError("The entry is not an index of tokens.")
         return found
 
 

@@ -1,4 +1,4 @@
-"""What a connection does with its token: keep it, renew it ahead of its expiry, and discard it."""
+"""The token manager of a connection: it keeps, renews and discards the token."""
 
 import contextlib
 import copy
@@ -27,10 +27,10 @@ from keyturn._tokens.token_query import TokenQuery
 _MIN_RETRY = 0.05
 _MAX_RETRY = 30.0
 _SPREAD = 0.25
-# A token may expire before its waiter wakes up; more often than this, nothing helps.
+# A token may expire before its waiter wakes up; after this many times, waiting is useless.
 _WAITS = 4
 
-# Not the module's own, whose state forks without Python's hooks share.
+# Not `random`'s own functions, whose state forks without Python's hooks share.
 _random = random.SystemRandom()
 _logger = logging.getLogger("keyturn")
 
@@ -42,10 +42,10 @@ class TokenManager:
 
     Attributes:
         acquisition: Acquires the tokens.
-        snapshot: The current token; `keyturn._tokens.snapshot.EMPTY` when there is none.
+        snapshot: The current token; `keyturn._tokens.snapshot.EMPTY` without one.
         now: Returns the time on the connection's monotonic clock.
         store: The token store.
-        last_error: Why no token could be acquired the last time, or None.
+        last_error: The error of the last attempt to acquire a token, or None.
     """
 
     def __init__(self, acquisition: Acquisition) -> None:
@@ -62,9 +62,9 @@ class TokenManager:
                 fingerprint,
                 options,
                 acquisition.clock.id,
-                acquisition.index,  # each id lists its tokens by itself
+                acquisition.index,  # each id lists its tokens separately
             )
-        # A token that was wanted before the current one was discarded is not kept.
+        # A token that was requested before the current one was discarded is not kept.
         self._generation = 0
         self._is_invalidated = False
         self._process = os.getpid()
@@ -72,7 +72,7 @@ class TokenManager:
         self.last_error: str | None = None
 
     def get(self, stale: Token | None = None) -> TokenSnapshot:
-        """Return a token that may be used now; see `keyturn.Connection.token`."""
+        """Return a usable token; see `keyturn.Connection.token`."""
         found, asked_at = self._find(stale), SYSTEM.monotonic()
         for _ in range(_WAITS):
             if isinstance(found, TokenSnapshot):
@@ -84,7 +84,7 @@ class TokenManager:
         raise self._too_late()
 
     async def aget(self, stale: Token | None = None) -> TokenSnapshot:
-        """Return a token that may be used now, without blocking the event loop."""
+        """Return a usable token, without blocking the event loop."""
         found, asked_at = self._find(stale), SYSTEM.monotonic()
         for _ in range(_WAITS):
             if isinstance(found, TokenSnapshot):
@@ -95,9 +95,9 @@ class TokenManager:
         raise self._too_late()
 
     def peek(self) -> TokenSnapshot:
-        """Return the token of this connection or of the store; `EMPTY` if none may be used.
+        """Return the token of this connection or of the store; `EMPTY` if none is usable.
 
-        Nothing is sent.
+        This sends nothing.
         """
         self.check_open()
         held = self.snapshot
@@ -106,7 +106,7 @@ class TokenManager:
         return self.acquisition.stored(self.acquisition.latest_request()) or EMPTY
 
     def invalidate(self, token: Token) -> None:
-        """Discard `token` here and in the store, if it is still the current one."""
+        """Discard `token` in memory and in the store, if it is still the current one."""
         if self.snapshot is EMPTY or _is_same(self.snapshot.token, token):
             self._discard()
         request = self.acquisition.latest_request()
@@ -115,7 +115,7 @@ class TokenManager:
             self.acquisition.store.delete(request.fingerprint)
 
     def forget(self) -> None:
-        """Discard what is kept here and in the store: a token, an error response."""
+        """Discard the token and the cached error response, in memory and in the store."""
         self.check_open()
         self._discard()
         for key in self.acquisition.fingerprints():
@@ -123,7 +123,7 @@ class TokenManager:
             self.acquisition.store.delete(f"refused-{key}")
 
     def forget_rate_limits(self) -> None:
-        """Discard what the store counts for the token endpoint's host, and of refused tokens."""
+        """Reset the store's counts for the token endpoint's host, and of refused tokens."""
         from keyturn._tokens import rate_limiter, token_request
 
         own = self.acquisition
@@ -131,7 +131,7 @@ class TokenManager:
         rate_limiter.forget_refused(own.store, own.latest_request().fingerprint)
 
     def close(self) -> None:
-        """Discard the token here for good; it stays in the store."""
+        """Close the manager, and discard the token in memory; it stays in the store."""
         self._is_closed = True
         self._discard()
 
@@ -145,12 +145,12 @@ class TokenManager:
             raise self._own(errors.ConfigurationError("the connection is closed."))
 
     def prepare(self, token: Token) -> tuple[Headers, Additions | None]:
-        """Return what an API request with a token needs; see `TokenSnapshot`."""
+        """Return the headers of an API request with a token; see `TokenSnapshot`."""
         own = self.acquisition
         known = provider, settings, _ = own.known or own.resolve()
         name, value = calls.authorization(provider, settings, token)
         others = calls.api_request_headers(provider, settings, token)
-        # A header's name is the same in any case.
+        # Header names are case-insensitive.
         named = dict(zip(map(str.lower, others), others.items(), strict=True))
         query = provider.authorization_query
         named.pop("" if query else name.lower(), None)
@@ -160,19 +160,19 @@ class TokenManager:
         return headers, None
 
     def api_url(self, token: Token | None) -> str | None:
-        """Return where the API is, as far as settings and token determine it."""
+        """Return the API's address, if settings and token determine it."""
         return calls.api_url_for(*self.acquisition.latest()[:2], token)
 
     def token_rejected(self, response: Response) -> bool:
-        """Return whether an API's 401 response means the token."""
+        """Return whether an API's response refuses the token."""
         return calls.token_rejected(*self.acquisition.latest()[:2], response)
 
     def _own(self, failure: BaseException) -> errors.KeyturnError:
-        """Return an error for one caller: one raised in two threads mixes their tracebacks."""
+        """Return a copy of an error for one caller: threads must not share a traceback."""
         if isinstance(failure, errors.KeyturnError):
             own = copy.copy(failure)
-        else:  # neither a provider nor a store has raised it
-            own = defect("the token request", failure, "This is a defect of keyturn: report it.")
+        else:  # neither a provider nor a store raised it
+            own = defect("the token request", failure, "This is a bug in keyturn: report it.")
         own.connection = self.acquisition.connection
         return own
 
@@ -182,10 +182,9 @@ class TokenManager:
         return self.acquisition.host
 
     def _left(self, share: Share, asked_at: float) -> float:
-        """Return the seconds after which to look at a share again; 0 when it is overdue.
+        """Return the seconds until the next check of a share; 0 if it is overdue.
 
-        Nothing that is still to be sent can be overdue before that: no caller waits too long, and
-        none needs a timer.
+        A request can't be overdue before that, so no caller waits too long, and no timer is needed.
         """
         now, progress, options = SYSTEM.monotonic(), share.progress, self.acquisition.options
         due = asked_at + options.timeout + options.wait
@@ -196,7 +195,7 @@ class TokenManager:
         return max(0.0, min(due, now + options.timeout) + single_flight.GRACE - now)
 
     def _find(self, stale: Token | None) -> TokenSnapshot | Share:
-        """Return a token that may be used now, or a share of the work for one."""
+        """Return a usable token, or a share of the work for one."""
         if self._is_closed:
             self.check_open()
         if stale is not None and not isinstance(stale, Token):
@@ -209,7 +208,7 @@ class TokenManager:
                 TokenQuery(held.token, reason="invalidated" if self._is_invalidated else "cold")
             )
         if now >= held.fresh_until and self._process != os.getpid():
-            # Workers forked from one parent that had a token would all renew it at once.
+            # Workers that were forked from one parent with a token would all renew it at once.
             self._process = os.getpid()
             spread = _random.random() * _SPREAD
             self._postpone(held, spread * (held.usable_until - now))
@@ -232,9 +231,9 @@ class TokenManager:
             )
         except single_flight.ReentrantCallError:
             failure = errors.ConfigurationError(
-                "a token is requested on the thread that acquires it.",
-                hint="Call no connection from a handler of keyturn's log, nor from a provider's "
-                "method.",
+                "this thread already acquires this token, so it can't wait for it.",
+                hint="Do not call a connection from a handler of keyturn's log or from a "
+                "provider's method.",
             )
         raise self._own(failure)
 
@@ -257,12 +256,12 @@ class TokenManager:
         if generation == self._generation:
             self._is_invalidated, self._process = False, os.getpid()
             self.snapshot = snapshot
-            if generation != self._generation:  # by another thread, just now
+            if generation != self._generation:  # by another thread
                 self.snapshot = EMPTY
         return snapshot
 
     def _checked(self, share: Share) -> TokenSnapshot | Share:
-        """Return a token, or a share of another if it has expired before its waiter woke up."""
+        """Return a token, or a share of a new one if it expired before its waiter woke up."""
         options = self.acquisition.options
         if share.done():
             failure = share.exception()
@@ -290,18 +289,18 @@ class TokenManager:
         self.snapshot = EMPTY
 
     def _report_renewal(self, failure: BaseException) -> None:
-        """Report a renewal ahead of the expiry that has failed: no caller waits for it."""
+        """Report a failed renewal before the expiry, for which no caller waits."""
         own = self.acquisition
-        _logger.warning("%s: the renewal ahead of time failed: %s", own.connection, failure)
+        _logger.warning("%s: the renewal before expiry failed: %s", own.connection, failure)
         url, error = own.latest().request.url, type(failure).__name__
         own.note("renewal_failure", url, url=url, reason="expiring", error=error)
         seconds = failure.retry_after if isinstance(failure, errors.RateLimited) else _MAX_RETRY
         self._postpone(self.snapshot, seconds)
 
     def _postpone(self, held: TokenSnapshot, seconds: float) -> bool:
-        """Put off the renewal, by at most a quarter of the time that is left.
+        """Postpone the renewal, by at most a quarter of the time that is left.
 
-        Return whether it was: another thread may have replaced the token meanwhile.
+        Return whether it was postponed: another thread may have replaced the token.
         """
         if held is EMPTY or self.snapshot is not held:
             return False

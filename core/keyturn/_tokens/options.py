@@ -1,4 +1,4 @@
-"""What a connection is made of: provider, settings and options, checked."""
+"""The checked parts of a connection: provider, settings and options."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from keyturn._plugins.events import Listener
 
 _OPTIONS = ("margin", "timeout", "wait", "rate_limit", "tls")
-# Seconds before its expiry from which a token is renewed.
+# Seconds before the expiry at which a token is renewed.
 DEFAULT_MARGIN = 300.0
-# Seconds for the store's operations and short locks, whose holders may be gone.
+# Seconds for the store's operations and short locks, whose holders may have died.
 STORE_PATIENCE = 15.0
 _MAX_SECONDS = 86_400.0
 
@@ -46,18 +46,18 @@ def _rate_limit(given: RateLimit | str | None) -> Any:
 
 @attrs.frozen(kw_only=True, repr=False)
 class Options:
-    """How a connection behaves, whatever its provider.
+    """The options of a connection, which do not depend on its provider.
 
     Args:
-        margin: Seconds before its expiry from which a token is renewed; a fifth of the token's
-            lifetime and the provider's maximum bound it.
-        timeout: Seconds for a token request, retries included.
-        wait: Seconds to wait at most when the token endpoint's rate limit is used up, or while the
-            server lets a request wait beyond `timeout`; 0 raises `keyturn.errors.RateLimited` at
+        margin: Seconds before the expiry at which a token is renewed; limited by a fifth of the
+            token's lifetime and the provider's `max_margin`.
+        timeout: Seconds for a token request, including retries.
+        wait: Maximum seconds to wait for the token endpoint's rate limit, and for a server that
+            delays a response beyond `timeout`; with 0, `keyturn.errors.RateLimited` is raised at
             once.
-        rate_limit: How many token requests the token endpoint's host allows, instead of what the
-            provider declares; `none` when it limits nothing.
-        policy: Which hosts the connection may reach.
+        rate_limit: The token requests that the token endpoint's host allows, instead of the
+            provider's declared limit; `none` for no limit.
+        policy: The hosts that the connection may reach.
         tls: A TLS context, or the path of a PEM file of certificate authorities.
     """
 
@@ -72,15 +72,15 @@ class Options:
 
 
 class Specification(NamedTuple):
-    """What a connection is made of, its store excepted, checked.
+    """The checked parts of a connection, without its store.
 
     Args:
         provider: The provider.
         settings: Its settings; or a function that resolves secret references and returns the
-            settings of now, or raises `keyturn.errors.ConfigurationError`.
-        name: What messages call the connection; by default the provider's name.
-        options: How it behaves.
-        on_event: Gets each event.
+            current settings, or raises `keyturn.errors.ConfigurationError`.
+        name: The connection's name in messages; by default the provider's name.
+        options: The options.
+        on_event: Called with each event.
     """
 
     provider: Provider[Any]
@@ -100,7 +100,7 @@ def specify(
     on_event: Listener | None = None,
     **given: Any,
 ) -> Specification:
-    """Return what a connection is made of.
+    """Return the checked parts of a connection.
 
     Args:
         provider: See `keyturn.connect`.
@@ -141,11 +141,11 @@ def specify(
 def problems(
     provider: str | Provider[Any], settings: Mapping[str, Any] | Settings
 ) -> list[Problem]:
-    """Return every mistake in settings, such as those of a form; nothing is sent.
+    """Return every mistake in settings, such as a form's; this sends nothing.
 
     Args:
         provider: The provider's name, or a provider.
-        settings: As `keyturn.connect` takes them.
+        settings: The settings, as for `keyturn.connect`.
 
     Raises:
         keyturn.errors.ConfigurationError: The provider can't be used.
@@ -163,9 +163,9 @@ def problems(
 def problems_under(
     policy: NetworkPolicy, provider: str | Provider[Any], settings: Mapping[str, Any] | Settings
 ) -> list[Problem]:
-    """Return every mistake in settings, and what a policy forbids in them; see `problems`."""
+    """Return every mistake in settings, and every violation of a policy; see `problems`."""
     found = _provider(provider)
-    # For `connect`, None stands for keywords; a form can't be None.
+    # For `connect`, None means keywords; a form can't be None.
     form: Any = settings
     if form is None:
         form = ()
@@ -178,14 +178,14 @@ def problems_under(
     except errors.ConfigurationError as error:
         return [*error.problems] or [Problem("", error.message)]
     for name, request in requests:
-        # The response of a step before may have the address.
+        # The address may come from the response of an earlier step.
         if (problem := url_problem(request.url)) and not step_value(request.url):
             return [Problem("", f"the {name}'s address {problem}.")]
     return forbidden
 
 
 def _provider(provider: str | Provider[Any]) -> Provider[Any]:
-    """Return the provider of a name, or one that was given, checked as a named one is."""
+    """Return the provider with a name, or check a given provider in the same way."""
     if not isinstance(provider, Provider):
         return find_provider(provider)
     mistakes = calls.translate_errors(
@@ -205,14 +205,14 @@ def _read(
     keywords: Mapping[str, Any],
     policy: NetworkPolicy,
 ) -> tuple[Settings | None, list[Problem]]:
-    """Return settings that are given as one value or as keywords, or every mistake in them."""
+    """Return the settings from one value or from keywords, or every mistake in them."""
     unusable = provider_problem(provider, policy)
     if unusable:
         return None, [unusable]
     fields = fields_of(provider.settings)
     known, problem = (
         [*OPTION_NAMES],
-        "is not an option, and settings are given as one value already.",
+        "is not an option, and settings are already given as one value.",
     )
     if given is None:
         known += fields
@@ -245,7 +245,7 @@ def _read(
 
 
 def option_problem(name: str, value: object) -> str | None:
-    """Return what is wrong with a value for the option of that name, or None."""
+    """Return the mistake in the value of an option, or None."""
     if name == "rate_limit":
         return _rate_limit_problem(value)
     if name == "tls":

@@ -1,7 +1,7 @@
-"""Chains of token requests: a request whose values the response of another one has.
+"""Chains of token requests: a request that needs values of another request's response.
 
-Each step is acquired as a connection's token is: it has its own entry, lock, rate limit, negative
-cache and events. A token in the store needs nothing of the steps before it.
+keyturn acquires each step like a connection's token, with its own entry, lock, rate limit, negative
+cache and events. To use a token in the store, keyturn does not need the earlier steps.
 """
 
 from __future__ import annotations
@@ -37,9 +37,10 @@ _CODES = frozenset({"invalid_token", "invalid_grant", "invalid_request"})
 def request_after_steps(
     own: Acquisition, credentials: Credentials, query: TokenQuery
 ) -> TokenSnapshot:
-    """Acquire what the steps before a token request give, and send it; see `request_token`.
+    """Acquire the tokens of the earlier steps, and send a token request; see `request_token`.
 
-    A token of the step before that the endpoint refuses is renewed once, and the request repeated.
+    If the endpoint refuses the token of the previous step, this renews it once and repeats the
+    request.
     """
     options, clock, request = own.options, own.clock, credentials.request
     end = clock.monotonic() + options.timeout + options.wait
@@ -70,10 +71,10 @@ def acquire_steps(
     """Return the tokens of the steps before a token request, by their names.
 
     Args:
-        own: For whom.
-        credentials: What the request is made of.
-        query: Which token is wanted; its `steps` get what is done.
-        refused: A token of the step before, which is of no use.
+        own: The acquisition of the connection.
+        credentials: The credentials of the request.
+        query: The token query; its `steps` record the steps.
+        refused: A refused token of the previous step.
     """
     tokens: dict[str, Token] = {}
     for name, acquisition in step_acquisitions(own, credentials):
@@ -103,13 +104,13 @@ def acquire_steps(
 
 
 def step_acquisitions(own: Acquisition, credentials: Credentials) -> list[tuple[str, Acquisition]]:
-    """Return what acquires the token of each step before a token request, by the step's name."""
+    """Return the acquisition of each earlier step of a token request, by the step's name."""
     provider, settings, _ = credentials
     return [(name, _step(own, name, *step)) for name, *step in steps_of(provider, settings)]
 
 
 def _step(own: Acquisition, name: str, provider: Any, settings: Any) -> Acquisition:
-    is_public = name == "discovery"  # a document is no tenant's
+    is_public = name == "discovery"  # a document belongs to no tenant
     step = type(own)(
         provider=provider,
         settings=settings,
@@ -127,7 +128,7 @@ def _step(own: Acquisition, name: str, provider: Any, settings: Any) -> Acquisit
 
 
 def with_steps(own: Acquisition, credentials: Credentials) -> TokenRequest:
-    """Return a token request that knows the requests of the steps before it."""
+    """Return a token request with the requests of its earlier steps."""
     steps = [
         (name, acquisition.latest().request)
         for name, acquisition in step_acquisitions(own, credentials)
@@ -136,7 +137,7 @@ def with_steps(own: Acquisition, credentials: Credentials) -> TokenRequest:
 
 
 def bound_request(credentials: Credentials, tokens: Mapping[str, Token]) -> TokenRequest:
-    """Return a token request with the values of other steps in place.
+    """Return a token request with the values of other steps inserted.
 
     Raises:
         keyturn.errors.InvalidTokenResponse: A value is missing.
@@ -156,14 +157,15 @@ def bound_request(credentials: Credentials, tokens: Mapping[str, Token]) -> Toke
         if isinstance(content, bool) or not isinstance(content, (str, int)):
             raise errors.InvalidTokenResponse(
                 f"the response of {requests[value.step].url} has no {value.path}.",
-                hint=f"Check {value.step} and what names {{{value.step}.{value.path}}}.",
+                hint=f"Check {value.step}, and the data that contain "
+                f"{{{value.step}.{value.path}}}.",
             )
         if MASK in str(content):
             raise errors.InvalidTokenResponse(
-                f"{value.path} in the response of {requests[value.step].url} holds a secret that "
-                "was sent, or the token: keyturn keeps neither there.",
-                hint=f"Name the setting instead of {{{value.step}.{value.path}}}, or the token as "
-                f"{{{value.step}.access_token}}.",
+                f"{value.path} in the response of {requests[value.step].url} contains a secret "
+                "that was sent, or the token, which keyturn does not store as a value.",
+                hint=f"Use the setting instead of {{{value.step}.{value.path}}}, or "
+                f"{{{value.step}.access_token}} for the token.",
             )
         made = f"{content}{value.rest}"
         return made if value.step == "discovery" else Secret(made)
@@ -183,7 +185,7 @@ def bound_request(credentials: Credentials, tokens: Mapping[str, Token]) -> Toke
 
 
 def _check_address(url: str, source: str, domains: tuple[str, ...], what: str) -> None:
-    """Check an address out of a response as one out of settings, and where it leads.
+    """Check an address from a response like one from settings, and its domain.
 
     Raises:
         keyturn.errors.ConfigurationError: A secret must not be sent there.
@@ -196,21 +198,21 @@ def _check_address(url: str, source: str, domains: tuple[str, ...], what: str) -
         problem = f"is not below {' or '.join(domains) or host_of(source)}"
     raise errors.ConfigurationError(
         f"the address {what} in the response of {source} {problem}.",
-        hint="Check that response; name the domains of its addresses as `domains` beside its "
-        "address.",
+        hint="Check that response, or set `domains` of that step to the domains of its addresses.",
     )
 
 
 def _check_time(own: Acquisition, query: TokenQuery) -> None:
     if query.deadline is not None and own.clock.monotonic() >= query.deadline:
         raise errors.EndpointUnavailable(
-            "no time is left for the token request: the steps before it took all of timeout.",
+            "no time is left for the token request, because the earlier steps used the whole "
+            "timeout.",
             hint="Try again, or raise timeout.",
         )
 
 
 def _means_token(error: errors.TokenRequestRefused, request: TokenRequest) -> bool:
-    """Return whether an error response means the token of the step before."""
+    """Return whether an error response refuses the token of the previous step."""
     if error.error == "invalid_client":
-        return not request.secrets()  # nothing else could be wrong
+        return not request.secrets()  # nothing else could be the cause
     return error.error in _CODES or error.status == 401

@@ -1,4 +1,4 @@
-"""Rate limits kept in the store, so that all who share it keep them together."""
+"""Rate limits in the store, which all processes that share it keep together."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from keyturn._rate_limit import Buckets
     from keyturn.stores._resilient import ResilientStore
 
-# No limit by itself: its bucket holds nothing but the pauses that the server asked for, to the
-# hundredth of a second.
+# Not a real limit: its bucket only contains the pauses that the server requested, to the hundredth
+# of a second.
 _COOLDOWN = RateLimit(per_minute=6000, burst=1)
-# An API that answers 401 for ever must not use up the token endpoint's rate limit.
+# An API that always responds with 401 must not exhaust the token endpoint's rate limit.
 _REFUSED = RateLimit(per_minute=2, burst=5)
-# What one account's refused requests may take of a declared limit, in the long run and at once.
+# The share of a declared limit for one account's refused requests, on average and at once.
 _SHARE = 0.1
 _BURST_SHARE = 0.25
 _FEWEST = 3
@@ -39,10 +39,10 @@ _logger = logging.getLogger("keyturn")
 
 @attrs.frozen(eq=False, repr=False)
 class SharedBuckets:
-    """Token buckets in one entry of the store, counted by all who share it.
+    """Token buckets in one entry of the store, shared by all processes that use it.
 
     Args:
-        store: Where they are kept.
+        store: The store.
         clock: The clocks.
         key: The store's key.
     """
@@ -52,18 +52,20 @@ class SharedBuckets:
     key: str
 
     def read(self) -> Buckets:
-        """Return what was left in each bucket that was used lately."""
+        """Return the state of each recently used bucket."""
         found: Buckets = {}
         for entry in self.store.entries(self.key):
             try:
                 buckets = rate_limit.from_entry(entry)
             except ValueError:
-                message = "the store's entry at %s is no rate limit: ignoring it"
+                message = "the store's entry at %s is not a valid rate limit; ignoring it"
                 _logger.warning(message, self.key)
                 continue
             for name, bucket in buckets.items():
                 known = found.setdefault(name, bucket)
-                if known is not bucket:  # the stricter one: a store that failed missed requests
+                if (
+                    known is not bucket
+                ):  # the stricter one, because a store that failed did not count all requests
                     now = self.clock.time()
                     both = [rate_limit.refill(name[0], each, now) for each in (known, bucket)]
                     found[name] = min(both)
@@ -74,15 +76,15 @@ class SharedBuckets:
 
         Args:
             limit: The bucket's limit.
-            account: Whose requests it counts; by default all.
-            wait: The longest pause, in seconds; nothing is taken for a longer one.
+            account: The account whose requests it counts; by default all.
+            wait: The maximum wait in seconds; for a longer one, nothing is taken.
         """
         with self.locked() as buckets:
             known = buckets.get((limit, account))
             current = rate_limit.refill(limit, known, self.clock.time())
             left, pause = rate_limit.take(limit, current)
             if pause <= wait:
-                buckets.pop((limit, account), None)  # the last that was used is the last
+                buckets.pop((limit, account), None)  # the most recently used bucket is the last
                 buckets[limit, account] = left
         return pause
 
@@ -96,7 +98,7 @@ class SharedBuckets:
 
     @contextlib.contextmanager
     def locked(self) -> Generator[Buckets]:
-        """Give the buckets, locked for a `with` block; those that it changes are written."""
+        """Yield the buckets, locked for a `with` block, and write changed ones."""
         with self.store.lock(self.key, _LEASE):
             buckets = self.read()
             before = list(buckets.items())
@@ -107,15 +109,15 @@ class SharedBuckets:
 
 @attrs.frozen(eq=False, repr=False)
 class RateLimiter:
-    """How many token requests may be sent to a host, counted by all who share the store.
+    """The rate limiter of a host, shared by all processes that share the store.
 
     Args:
-        shared: What is counted.
-        url: The token endpoint, whose host the limit belongs to.
-        limit: The limit, if there is one. Without it nothing is counted: only the server's own
-            429 responses and `Retry-After` count.
-        account: Returns whose requests they are, so that refused ones take no more than a share.
-        queue: Whose turn it is, if the host lets requests wait.
+        shared: The shared buckets.
+        url: The token endpoint; the limit belongs to its host.
+        limit: The limit, or None. Without a limit, only the server's own 429 responses and
+            `Retry-After` count.
+        account: Returns the account of the requests, so that refused ones use only a share.
+        queue: The turns of callers, if the host delays requests.
     """
 
     shared: SharedBuckets
@@ -128,19 +130,19 @@ class RateLimiter:
         """Take one token request out of the rate limit, and wait until it may be sent.
 
         Args:
-            wait: Seconds to wait at most.
+            wait: Maximum seconds to wait.
 
         Returns:
-            The seconds waited.
+                The seconds waited.
 
         Raises:
-            keyturn.errors.RateLimited: The wait would be longer, or the token endpoint refused
-                too many requests of this account; nothing was taken.
-            keyturn.errors.EndpointUnavailable: The host gets one request at a time, and others
-                took too long.
+            keyturn.errors.RateLimited: The wait would be longer, or the token endpoint refused too
+                many requests of this account; nothing was taken.
+            keyturn.errors.EndpointUnavailable: The host gets one request at a time, and others took
+                too long.
         """
         pause, now, known = 0.0, self.shared.clock.time(), self.shared.read()
-        # Without the lock at first, since all of a crowd may have to be refused.
+        # Without the lock at first, because many callers may have to be refused.
         for (limit, account), bucket in known.items():
             if bucket.tokens >= 1:
                 continue
@@ -159,7 +161,7 @@ class RateLimiter:
         return pause + self.queue.enter(wait - pause) if QUEUED in known else pause
 
     def cool_down(self, seconds: float) -> None:
-        """Send no token request to the host for some seconds, since it asked for that."""
+        """Block token requests to the host for some seconds, as it requested."""
         limits = [_COOLDOWN, self.limit]
         self.shared.cool_down(filter(None, limits), seconds)
 
@@ -171,24 +173,24 @@ class RateLimiter:
             self.shared.take(share, self._digest(self.limit))
 
     def clear(self) -> None:
-        """Forget what is counted for the host, for all who share the store."""
+        """Reset the counts for the host, for all processes that share the store."""
         self.shared.store.delete(self.shared.key)
 
     def _digest(self, limit: RateLimit) -> str:
-        """Return what stands for the account, whose share is one of that limit."""
+        """Return the key of the account's share of that limit."""
         named = f"{limit.per_minute} {limit.burst}\n{self.account()}"
         return hashlib.sha256(named.encode()).hexdigest()[:32]
 
 
 @functools.lru_cache(maxsize=1024)
 def shared_key(url: str) -> str:
-    """Return the key of what belongs to a token endpoint's host."""
+    """Return the store's key for a token endpoint's host."""
     return f"rate-limit-{hashlib.sha256(origin(url).encode()).hexdigest()[:32]}"
 
 
 def _limited(seconds: float) -> errors.RateLimited:
     return errors.RateLimited(
-        "the token endpoint's rate limit, or the pause that it asked for, allows no token request "
+        "the token endpoint's rate limit, or the pause that it requested, allows no token request "
         "now.",
         retry_after=seconds,
         hint=f"Try again in {whole_seconds(seconds)} s, or let keyturn wait with wait=seconds.",
@@ -197,15 +199,15 @@ def _limited(seconds: float) -> errors.RateLimited:
 
 def _too_many_refused(seconds: float) -> errors.RateLimited:
     return errors.RateLimited(
-        "the token endpoint refused the last requests with this connection's settings, so no "
-        "other is sent now: the rate limit is shared with other connections.",
+        "the token endpoint refused the last requests with this connection's settings, so keyturn "
+        "sends no other now: the rate limit is shared with other connections.",
         retry_after=seconds,
         hint=f"Correct the settings; try again in {whole_seconds(seconds)} s.",
     )
 
 
 def forget_refused(store: ResilientStore, fingerprint: str) -> None:
-    """Forget how many tokens an API refused."""
+    """Reset the count of tokens that an API refused."""
     store.delete(_forced_key(fingerprint))
 
 
@@ -214,10 +216,10 @@ def _forced_key(fingerprint: str) -> str:
 
 
 def count_refused(store: ResilientStore, clock: Clock, fingerprint: str) -> None:
-    """Count a token that an API refused before its expiry; too many are not replaced.
+    """Count a token that an API refused before its expiry, and limit their number.
 
     Args:
-        store: Where they are counted.
+        store: The store of the count.
         clock: The clocks.
         fingerprint: The key of the token request.
 
@@ -227,7 +229,7 @@ def count_refused(store: ResilientStore, clock: Clock, fingerprint: str) -> None
     seconds = SharedBuckets(store, clock, _forced_key(fingerprint)).take(_REFUSED)
     if seconds > 0:
         raise errors.RateLimited(
-            "the API keeps refusing new tokens, so no other is requested now.",
+            "the API keeps refusing new tokens, so keyturn requests no other now.",
             retry_after=seconds,
-            hint=f"Look at the API's responses; try again in {whole_seconds(seconds)} s.",
+            hint=f"Check the API's responses; try again in {whole_seconds(seconds)} s.",
         )

@@ -1,4 +1,4 @@
-"""Ending a token at its provider (RFC 7009)."""
+"""Revocation of a token at its provider (RFC 7009)."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 def revoke(manager: TokenManager) -> None:
-    """Revoke the current token and discard it; nothing is done when there is none.
+    """Revoke the current token and discard it, if one exists.
 
     Raises:
-        keyturn.errors.ConfigurationError: The provider has no way to revoke a token.
+        keyturn.errors.ConfigurationError: The provider does not support revocation.
         keyturn.errors.KeyturnError: The provider refused, or did not respond.
     """
     own, snapshot = manager.acquisition, manager.peek()
@@ -33,8 +33,9 @@ def revoke(manager: TokenManager) -> None:
     request = calls.revocation_request(provider, settings, snapshot.token)
     if request is None:
         raise errors.ConfigurationError(
-            f"{provider.name} has no way to revoke a token.",
-            hint="connection.forget() discards it on this side; it expires by itself.",
+            f"{provider.name} does not support revocation of tokens.",
+            hint="connection.forget() discards the cached token; the token stays valid until it "
+            "expires.",
         )
     if step_value(request.url):
         credentials = own.latest()

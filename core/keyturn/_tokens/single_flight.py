@@ -34,7 +34,7 @@ _SLOW_HINT = "Check the network. If the server lets requests wait, raise timeout
 
 
 class ReentrantCallError(RuntimeError):
-    """The worker asks for its own result, for which it would wait for ever."""
+    """The worker asks for its own result, for which it would wait forever."""
 
 
 class Postponed(Exception):
@@ -48,7 +48,7 @@ class Progress:
     Args:
         is_started: Whether a worker does it; until then it is queued.
         worker: The thread that does it.
-        step: What goes on (settings are resolved, the store is used, or a request was sent), and
+        step: What continues (settings are resolved, the store is used, or a request was sent), and
             when that must be done, on the system's monotonic clock; None at first.
         lane: What the last exchange with the host came to.
     """
@@ -80,7 +80,7 @@ class _Flight(NamedTuple):
 
 
 class _State:
-    """What goes on in this process.
+    """What continues in this process.
 
     Attributes:
         workers: Those of this process.
@@ -233,7 +233,7 @@ def overdue(progress: Progress, host: str, seconds: float) -> errors.EndpointUna
 def run_within(work: Callable[[], T], host: str, seconds: float) -> T:
     """Return what `work` returns on a worker's thread, if it does so in time.
 
-    The work goes on when it does not: resolving a name can't be ended.
+    The work continues when it does not: resolving a name can't be ended.
 
     Args:
         work: What blocks, and keeps the deadline by itself where it can.
@@ -283,7 +283,7 @@ async def wait(future: Future[Any], seconds: float | None) -> None:
 
     A cancelled task leaves the future as it is.
     """
-    trio = sys.modules.get("trio")  # a task of its own must have imported it
+    trio = sys.modules.get("trio")  # a trio task must have imported it
     if trio is not None and _is_task_of(trio):
         done = trio.Event()
         _call_when_done(future, trio.lowlevel.current_trio_token().run_sync_soon, done.set)

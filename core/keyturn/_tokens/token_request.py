@@ -279,7 +279,7 @@ def _limit(
 def _account(own: Acquisition, credentials: Credentials) -> str:
     """Return whose requests these are: it stays the same when a secret changes.
 
-    It is the connection's name, if it has one of its own; else the settings that are no secret.
+    It is the connection's name, if one is set; else the settings that are not secret.
     """
     if own.connection != credentials.provider.name:
         return own.connection

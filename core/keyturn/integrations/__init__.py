@@ -1,6 +1,6 @@
-"""Adapters that let HTTP clients take their tokens from a connection, and what they are built on.
+"""Adapters that add a connection's token to the requests of HTTP clients, and their base.
 
-Each adapter is a module named after its client, imported when it is first used:
+Each adapter is a module named after its client, imported on first use:
 `keyturn.integrations.aiohttp`, `.airbyte`, `.airflow`, `.dagster`, `.django`, `.dlt`, `.httpie`,
 `.httpx`, `.httpx2`, `.niquests`, `.prefect`, `.requests`, `.scrapy`, `.singer` and `.urllib3`.
 `RequestAuth` is for the authors of others. `keyturn.integrations.opentelemetry` reports token

@@ -1,4 +1,4 @@
-"""What Airflow reads of keyturn without importing Airflow: its connection type, and the form of it.
+"""The metadata for Airflow, without importing it: the connection type and its form.
 
 Airflow finds it by the entry point `apache_airflow_provider`.
 """
@@ -19,7 +19,7 @@ def get_provider_info() -> dict[str, Any]:
     return {
         "package-name": "keyturn",
         "name": "keyturn",
-        "description": "A valid access token whenever one is needed.",
+        "description": "OAuth 2 access tokens from client credentials.",
         "connection-types": [
             {
                 "connection-type": "keyturn",
@@ -37,13 +37,13 @@ def get_provider_info() -> dict[str, Any]:
 
 
 def _fields() -> dict[str, Any]:
-    """Return the fields of all installed providers, those of `generic` last."""
+    """Return the fields of all installed providers, with those of `generic` last."""
     schemas = {}
     for each in sorted(providers(), key=lambda info: (info.name == "generic", info.name)):
         try:
             schemas[each.name] = provider(each.name).settings_schema()["properties"]
         except errors.ConfigurationError:
-            continue  # a broken plugin must not hide the others
+            continue  # a broken plugin must not hide other providers
     choice = {"type": "string", "enum": [*schemas]}
     fields: dict[str, Any] = {"provider": {"label": "Provider", "schema": choice}}
     users: dict[str, list[str]] = {}
@@ -58,7 +58,7 @@ def _fields() -> dict[str, Any]:
 
 
 def _schema(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return what Airflow's form needs of a setting's schema: each field may be left blank."""
+    """Return the schema of a setting for Airflow's form, in which each field may be empty."""
     is_boolean = "boolean" in schema["type"]
     drawn: dict[str, Any] = {"type": ["boolean" if is_boolean else "string", "null"]}
     return drawn | ({"format": "password"} if schema.get("writeOnly") else {})

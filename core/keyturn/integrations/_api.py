@@ -1,4 +1,4 @@
-"""Where a connection's tokens may go, and which responses may mean them."""
+"""The API of a connection: the origin for its tokens, and the responses that refuse them."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _LONGEST_ERROR = 1_000_000
 
 
 class Api(NamedTuple):
-    """Where a connection's tokens may go.
+    """The API of a connection.
 
     Args:
         manager: Manages the tokens. A connection of `keyturn.Connections` gets another with its
             successor.
         origin: The API's origin.
         address: The API's host, under a policy that restricts addresses.
-        rejections: The statuses that mean the token.
-        has_codes: Whether a response of another status may mean it, by its error's code.
+        rejections: The statuses that refuse the token.
+        has_codes: Whether a response of another status may refuse it, by its error code.
     """
 
     manager: TokenManager
@@ -36,11 +36,11 @@ class Api(NamedTuple):
     has_codes: bool
 
     def is_at(self, url: str) -> bool:
-        """Return whether a URL leads to the API's origin, as each parser reads it."""
+        """Return whether a URL leads to the API's origin, for every URL parser."""
         return url.startswith(f"{self.origin}/") or origin_of(url) == self.origin
 
     def may_mean_token(self, status: int, headers: Mapping[str, str]) -> bool:
-        """Return whether a response may mean the token; its body decides then."""
+        """Return whether a response may refuse the token, so that its body must be read."""
         if status in self.rejections or not self.has_codes:
             return status in self.rejections
         lower = {name.lower(): value for name, value in headers.items()}

@@ -1,4 +1,4 @@
-"""Whether an API's host may be connected to under a network policy: what its name resolves to.
+"""Checks of the API's host under a network policy: the addresses that its name resolves to.
 
 The client of the application connects, not keyturn. httpx and httpx2 report each new connection to
 a function of the request's (https://www.encode.io/httpcore/extensions/#trace), which can stop it
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from keyturn._connection import Connection
     from keyturn._http.policy import NetworkPolicy
 
-# For how many seconds the addresses of a name count as checked.
+# Seconds for which the addresses of a name count as checked.
 _CHECKED_SECONDS = 10.0
 
 
@@ -49,7 +49,7 @@ class ApiAddress:
     def ensure(self) -> None:
         """Check what the host resolves to, unless that was checked within the last seconds.
 
-        A proxy that the environment names resolves the host by itself.
+        A proxy from the environment resolves the host itself.
 
         Raises:
             keyturn.errors.KeyturnError: As `resolve`.
@@ -103,7 +103,7 @@ class ApiAddress:
             return
         raise errors.EndpointUnavailable(
             f"the API's host {self.host} can't be resolved ({problem}).",
-            hint="Its addresses must be known to be checked under a network policy.",
+            hint="The network policy needs its addresses.",
         )
 
 
@@ -119,7 +119,7 @@ def check_for(connection: Connection, address: str, host: str) -> None:
 
 @contextlib.contextmanager
 def _named(connection: str) -> Generator[None]:
-    """Let errors say whose they are."""
+    """Set the connection's name in errors."""
     try:
         yield
     except errors.KeyturnError as error:
@@ -175,7 +175,7 @@ class Trace:
 
 
 class AsyncTrace(Trace):
-    """Does the same as `Trace` without blocking the event loop."""
+    """Like `Trace`, without blocking the event loop."""
 
     async def __call__(self, name: str, info: Mapping[str, Any]) -> None:  # type: ignore[override]
         """Check a connection before it is made, and before anything is sent on it."""

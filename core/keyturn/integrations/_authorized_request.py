@@ -1,4 +1,4 @@
-"""An API request with a token: where it goes, which headers it has, and what shows of them."""
+"""An API request with a token: its URL and headers, whose secrets no `repr` shows."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ class AuthorizedRequest:
     """An API request with a connection's token.
 
     Args:
-        url: Where to send it. It differs from the given one if the provider adds to the query,
-            such as the token; its query doesn't show in a `repr`.
-        headers: All headers to send: the caller's, and those that keyturn adds. Their values
-            don't show in a `repr`.
+        url: The URL to send it to. It differs from the given URL if the provider adds query
+            parameters, such as the token; `repr` does not show its query.
+        headers: All headers to send: the caller's, and those that keyturn adds. `repr` does not
+            show their values.
         added: The headers that keyturn adds, names and values; the token's comes first, unless
             the token is in the query. A client must not copy them when it follows a redirect.
         given: The caller's headers.
         token: The token in it.
         is_renewed: Whether the API has refused another token for this request.
         method: The HTTP method.
-        body: The body, where it is in memory.
+        body: The body, if it is in memory.
         given_url: The caller's URL.
         query: The query parameters that keyturn adds, names and values.
-        token_header: The name of the header that carries the token; empty if none does.
+        token_header: The name of the header with the token; empty if no header has it.
     """
 
     url: str = attrs.field(repr=_without_query)

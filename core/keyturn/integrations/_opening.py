@@ -1,4 +1,4 @@
-"""Opening a connection whose settings a platform keeps in its own store."""
+"""Opening a connection whose settings a platform stores itself."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class OpenedConnection:
-    """A connection that is opened when it is first used; a copy opens its own."""
+    """A connection that is opened on first use; a copy opens its own."""
 
     def __init__(self) -> None:
         self._connection: Connection | None = None
@@ -42,13 +42,13 @@ class OpenedConnection:
 def open_connection(
     name: str, provider: str, settings: Mapping[str, Any], **options: Any
 ) -> Connection:
-    """Return a connection to the account that a platform has the settings of.
+    """Return a connection to an account whose settings a platform stores.
 
-    All processes of a user share its tokens, as those of `keyturn.load_connection`: in the store of
+    All processes of a user share its tokens, as with `keyturn.load_connection`: in the store of
     `keyturn.toml`, else of `$KEYTURN_STORE`, else in the user's cache directory.
 
     Args:
-        name: What messages call it; without a provider, the name of a configured connection.
+        name: Its name in messages; without a provider, the name of a configured connection.
         provider: The provider's name, or an empty string.
         settings: Its settings.
         options: Options of `keyturn.connect`.
@@ -103,7 +103,7 @@ def check_shown(name: str, provider: str, shown: Mapping[str, Any], hint: str) -
     keys = [key for key, each in shown.items() if isinstance(each, str) and "PRIVATE KEY" in each]
     if found := sorted({*misplaced, *keys}):
         raise errors.ConfigurationError(
-            f"{', '.join(found)}: a secret would be shown where it is set.",
+            f"{', '.join(found)}: the platform would show this secret.",
             connection=name or provider,
             hint=hint,
         )

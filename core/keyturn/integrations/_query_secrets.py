@@ -1,4 +1,4 @@
-"""Hides what was sent in the query of API requests from the logs of the clients.
+"""Hides secret query parameters of API requests in the clients' logs.
 
 They log the URLs of requests: httpx and httpx2 at INFO, urllib3 and what is built on it at DEBUG,
 and at WARNING when it retries. urllib3 has no way to add to a URL after that.
@@ -38,7 +38,7 @@ class _QueryFilter(logging.Filter):
         self._redaction = Redaction()
 
     def hide(self, snapshot: TokenSnapshot, secrets: tuple[Secret, ...]) -> None:
-        """Hide secrets from now on, until the snapshot's token is no longer referred to."""
+        """Hide secrets from now on, until no reference to the snapshot's token remains."""
         token = snapshot.token
         if id(token) not in self._secrets:
             self._secrets[id(token)] = secrets
@@ -65,6 +65,6 @@ _filter = _QueryFilter()
 
 
 def hide_in_logs(snapshot: TokenSnapshot) -> None:
-    """Hide what a request with a token has in its query; without such a request nothing changes."""
+    """Hide the secret query parameters of a request, with a filter that this adds if necessary."""
     if snapshot.additions and snapshot.additions.secrets:
         _filter.hide(snapshot, snapshot.additions.secrets)

@@ -1,4 +1,4 @@
-"""What every adapter is built on: where a token may go, which headers, and what a 401 means."""
+"""The base of every adapter: the origin for tokens, the headers, and the meaning of a 401."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ logger = logging.getLogger("keyturn.integrations")
 class RequestAuth:
     """Authorizes the requests to one connection's API, and no others.
 
-    An adapter for a client is built on it. It calls `authorize` before it sends a request, and
-    `reauthorize` with the response. What is added travels with one request: an adapter must not
-    let its client copy `AuthorizedRequest.added` to a redirected request, but calls `authorize`
-    again for that one.
+    It is the base of an adapter for a client. The adapter calls `authorize` before it sends a
+    request, and `reauthorize` with the response. The added headers belong to one request: the
+    adapter must not let its client copy `AuthorizedRequest.added` to a redirected request, and
+    calls `authorize` again for that request.
 
     Args:
-        connection: Where the tokens come from: a connection, or the name of a configured one. A
-            name is resolved by `keyturn.load_connection` when it is first used, and can be pickled
-            and copied; a connection can't.
+        connection: A connection, or the name of a configured one. `keyturn.load_connection`
+            resolves a name on first use. With a name, this object can be pickled and copied; with a
+            connection, it can't.
 
     Raises:
-        keyturn.errors.ConfigurationError: It is neither of them.
+        keyturn.errors.ConfigurationError: The argument is neither of them.
 
     Example:
         >>> import keyturn
@@ -71,7 +71,7 @@ class RequestAuth:
         """The connection.
 
         Raises:
-            keyturn.errors.ConfigurationError: No connection of that name can be loaded.
+            keyturn.errors.ConfigurationError: The connection with that name can't be loaded.
         """
         if self._connection is None:
             from keyturn import load_connection  # the package imports this module
@@ -83,18 +83,18 @@ class RequestAuth:
     def authorize(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
     ) -> AuthorizedRequest:
-        """Return a request with what an API request needs.
+        """Return a request with the token and the provider's headers.
 
         Args:
             method: The HTTP method.
-            url: Where the request goes.
-            headers: The caller's headers, in any case. `Authorization`, or another header that
-                carries the provider's token, is replaced; all others stay. `Accept: */*` doesn't
-                count as the caller's.
-            body: The body, where it is in memory: some providers sign requests with it.
+            url: The URL of the request.
+            headers: The caller's headers, in upper or lower case. keyturn replaces `Authorization`,
+                or another header with the provider's token, and keeps all others. `Accept: */*`
+                doesn't count as the caller's.
+            body: The body, if it is in memory, because some providers sign it.
 
         Returns:
-            The request. Its URL has what the provider adds to the query.
+            The request. Its URL includes the query parameters that the provider adds.
 
         Raises:
             keyturn.errors.ConfigurationError: The connection's network policy forbids the API's
@@ -111,9 +111,9 @@ class RequestAuth:
     async def aauthorize(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
     ) -> AuthorizedRequest:
-        """Return a request with what an API request needs; see `authorize`.
+        """Return a request with the token and the provider's headers; see `authorize`.
 
-        It doesn't block the event loop, whether of asyncio or trio.
+        It doesn't block the event loop of asyncio or trio.
         """
         api = await self._aapi_for(url)
         if api.address and self.resolves:
@@ -124,11 +124,11 @@ class RequestAuth:
     def needs_body(self, sent: AuthorizedRequest, status: int, headers: Mapping[str, str]) -> bool:
         """Return whether `reauthorize` may return a request, and so needs a response's body.
 
-        It is so for the statuses that mean the token, by default 401. With `rejected_codes`, it is
-        so for all JSON responses of up to a million bytes.
+        This is true for the statuses that refuse the token, by default 401. With `rejected_codes`,
+        it is true for all JSON responses of up to a million bytes.
 
         Args:
-            sent: What was sent.
+            sent: The sent request.
             status: The response's status.
             headers: The response's headers, in any case.
         """
@@ -143,20 +143,20 @@ class RequestAuth:
         """Return the request with another token, after the API has refused the first one.
 
         Args:
-            sent: What was sent.
+            sent: The sent request.
             status: The response's status.
             headers: The response's headers, in any case.
             body: The response's body.
 
         Returns:
-            None when the response doesn't mean the token, when the request has been sent with
-            another token already, or when there is no other token. The caller then gets the API's
-            own response; a failed renewal is logged.
+            None if the response doesn't refuse the token, if the request has already been sent with
+            another token, or if no other token is available. The caller then gets the API's own
+            response; a failed renewal is logged.
         """
         if not self.needs_body(sent, status, headers):
             return None
         with self._logged_failure():
-            # The connection may have been replaced meanwhile by one to another API.
+            # The connection may have been replaced by one to another API.
             manager = self._api_for(sent.url).manager
             if _is_rejected(manager, status, headers, body):
                 return renewed(sent, manager.get(sent.token))
@@ -221,7 +221,7 @@ class RequestAuth:
             yield
         except errors.KeyturnError as error:
             logger.warning(
-                "%s: the API refused the token, and no other was acquired: %s",
+                "%s: the API refused the token, and no other could be acquired: %s",
                 self.connection.name,
                 error,
             )
@@ -230,8 +230,9 @@ class RequestAuth:
         if isinstance(self._source, str):
             return type(self), (self._source,)
         raise TypeError(
-            f"{self._source!r} can't be pickled or copied, nor can an adapter made from it: it "
-            "holds a secret. Make the adapter from the name of a configured connection."
+            f"{self._source!r} can't be pickled or copied, nor can an adapter made from it, "
+            "because it contains a secret. Create the adapter from the name of a configured "
+            "connection."
         )
 
     def __repr__(self) -> str:
@@ -243,7 +244,7 @@ def api_for(auth: RequestAuth, url: str) -> Api:
 
     Raises:
         keyturn.errors.ForeignOrigin: The URL doesn't lead to the API's origin.
-        keyturn.errors.KeyturnError: The API's address is not known.
+        keyturn.errors.KeyturnError: The API's address is unknown.
     """
     return auth._api_for(url)  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - of this module
 
@@ -260,11 +261,11 @@ async def areauthorized(
     headers: Mapping[str, str],
     body: bytes,
 ) -> AuthorizedRequest | None:
-    """Return the request with another token if the response means the token.
+    """Return the request with another token if the response refuses the token.
 
     Args:
-        auth: What has authorized the request.
-        sent: What was sent, for which `needs_body` is true.
+        auth: The authorization of the request.
+        sent: The sent request, for which `needs_body` is true.
         status: The response's status.
         headers: The response's headers, in any case.
         body: The response's body.
@@ -276,7 +277,7 @@ async def areauthorized(
 
 
 class Adapter:
-    """What the adapters have in common: where their tokens come from, and how they are copied.
+    """The common base of the adapters: the source of their tokens, and copying.
 
     Args:
         connection: A connection, or the name of a configured one.

@@ -29,24 +29,24 @@ if TYPE_CHECKING:
 class KeyturnAuth(Adapter):
     """Adds a connection's token, and the provider's own headers, to requests for its API.
 
-    A caller's `Authorization` is replaced, and so is `Accept: */*`, which aiohttp sends by itself;
-    all other headers of the caller stay. After a 401 that means the token, the token is renewed
-    and the request is sent once more. The API's own response is returned when the body is not in
-    memory as bytes, string, JSON or a plain form, or when there is no other token. This reads the
-    whole body of a 401: `read()`, `text()` and `json()` of the response give it, its `content`
+    keyturn replaces a caller's `Authorization`, and `Accept: */*`, which aiohttp sends by default;
+    it keeps all other headers of the caller. After a 401 for a refused token, keyturn renews the
+    token and sends the request once more. The API's own response is returned when the body is not
+    in memory as bytes, string, JSON or a plain form, or when there is no other token. This reads
+    the whole body of a 401: `read()`, `text()` and `json()` of the response give it, its `content`
     doesn't.
 
-    aiohttp calls a middleware for each redirect. A redirected request has what is added here only
-    if it leads to the API's origin, and has not been elsewhere on its way. List it first, so that
-    it is called by the task that makes the request. aiohttp takes user information off a URL
+    aiohttp calls a middleware for each redirect. A redirected request has the added headers only if
+    it leads to the API's origin, and no earlier redirect led elsewhere. List it first, so that it
+    is called by the task that makes the request. aiohttp takes user information off a URL
     beforehand; it counts as a caller's `Authorization`.
 
     Args:
-        connection: Where the tokens come from: a connection, or the name of a configured one.
-            Made from a name, it can be pickled and copied.
+        connection: A connection, or the name of a configured one. An adapter made from a name can
+            be pickled and copied.
 
     Raises:
-        keyturn.errors.ForeignOrigin: A request doesn't lead to the API's origin (RFC 6454); it
+        keyturn.errors.ForeignOrigin: The URL is not at the API's origin (RFC 6454); the request
             isn't sent.
         keyturn.errors.ConfigurationError: Another client than aiohttp uses it.
         keyturn.errors.KeyturnError: No token can be acquired.
@@ -87,7 +87,7 @@ class KeyturnAuth(Adapter):
         return self._send(request, *handler)
 
     async def _send(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
-        # Without this attribute of aiohttp's, each request would be a call of its own, and one
+        # Without this attribute of aiohttp's, each request would be its own call, and one
         # that is redirected to another origin would be refused.
         call, task = getattr(request, "_timer", request), asyncio.current_task()
         is_redirected = self._calls.get(task) is call
@@ -101,7 +101,7 @@ class KeyturnAuth(Adapter):
         except errors.ForeignOrigin:
             if not is_redirected:
                 raise
-            # Another host must not choose what is done with the token: it doesn't come back.
+            # Another host must not control requests with the token, so it is not added again.
             self._left[task] = call
             return await handler(request)
         _apply(request, sent)
@@ -140,10 +140,10 @@ class PolicyResolver(aiohttp.abc.AbstractResolver):
 
     aiohttp connects to the addresses that it returns, so that a DNS answer which changes after the
     check (DNS rebinding) has no effect. It checks all names of the session, redirects included;
-    aiohttp does not ask it about addresses that are written out, and does not close it.
+    aiohttp does not call it for literal IP addresses, and does not close it.
 
     Args:
-        connection: Whose `keyturn.NetworkPolicy` counts: a connection, or the name of a configured
+        connection: The connection with the `keyturn.NetworkPolicy`, or the name of a configured
             one.
 
     Example:
@@ -178,5 +178,5 @@ class PolicyResolver(aiohttp.abc.AbstractResolver):
         return found
 
     async def close(self) -> None:
-        """Release what aiodns holds, where aiohttp resolves by it; call it after the session."""
+        """Release the resources of aiodns, if aiohttp uses it; call this after the session ends."""
         await self._resolver.close()

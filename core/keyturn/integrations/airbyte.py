@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False, repr=False)
 class KeyturnAuthenticator(KeyturnAuth, DeclarativeAuthenticator):
-    """Adds a connection's token to a connector's requests; it follows the rules of requests'.
+    """Adds a connection's token to a connector's requests, like the adapter for requests.
 
     It is a `CustomAuthenticator` of a manifest, whose `class_name` is
     `keyturn.integrations.airbyte.KeyturnAuthenticator`, and whose `provider` or `connection` says
@@ -38,10 +38,10 @@ class KeyturnAuthenticator(KeyturnAuth, DeclarativeAuthenticator):
     Args:
         connection: A connection, or the name of a configured one.
         provider: The provider's name instead, with the settings of `config`. The connector's
-            specification is, or has the properties of, its `settings_schema(dialect="draft-07",
+            specification contains the properties of its `settings_schema(dialect="draft-07",
             style="airbyte")`.
         policy: Arguments of a `keyturn.NetworkPolicy`, for the settings of `config`.
-        config: The connector's configuration; the CDK gives it to what a manifest names.
+        config: The connector's configuration; the CDK passes it to classes that a manifest names.
 
     Raises:
         keyturn.errors.ConfigurationError: Neither connection nor provider is given, or both; or
@@ -65,7 +65,7 @@ class KeyturnAuthenticator(KeyturnAuth, DeclarativeAuthenticator):
     ) -> None:
         if (connection is None) == (provider is None):
             raise errors.ConfigurationError(
-                "the authenticator needs a connection or a provider, and not both.",
+                "the authenticator needs either a connection or a provider.",
                 hint="Set connection or provider beside class_name in the manifest.",
             )
         if provider is not None:
@@ -73,18 +73,18 @@ class KeyturnAuthenticator(KeyturnAuth, DeclarativeAuthenticator):
                 provider, known_settings(provider, config or {}), policy=_policy(policy or {})
             )
         super().__init__(connection)  # type: ignore[arg-type]
-        # Several threads read partitions, each with requests of its own.
+        # Several threads read partitions, each with its own requests.
         self._last = threading.local()
         self._masked: Token | None = None
 
     @property
     def auth_header(self) -> str:
-        """Empty, since the CDK would copy a header to any URL."""
+        """Empty, because the CDK would copy a header to any URL."""
         return ""
 
     @property
     def token(self) -> str:
-        """Empty, since keyturn adds the token."""
+        """Empty, because keyturn adds the token."""
         return ""
 
     def __call__(self, r: PreparedRequest, *given: object) -> PreparedRequest:
@@ -95,10 +95,10 @@ class KeyturnAuthenticator(KeyturnAuth, DeclarativeAuthenticator):
         return request
 
     def refresh_and_set_access_token(self) -> None:
-        """Renew the token of this thread's last request, unless that has been done.
+        """Renew the token of this thread's last request, unless it has been renewed.
 
         The CDK calls it for the action `REFRESH_TOKEN_THEN_RETRY`, after a 401 that keyturn has not
-        healed.
+        handled.
 
         Raises:
             keyturn.errors.KeyturnError: No token can be acquired.
@@ -111,7 +111,7 @@ class KeyturnAuthenticator(KeyturnAuth, DeclarativeAuthenticator):
         return final
 
     def _mask(self, request: PreparedRequest) -> None:
-        """Let the CDK mask what a request carries, as its own authenticators do."""
+        """Let the CDK mask the request's token, as its own authenticators do."""
         sent = getattr(request, "authorized", None)
         if sent and sent.token is not self._masked:
             self._masked = sent.token

@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 
 class KeyturnHook(BaseHook):
-    """A connection of the type `keyturn`, in Airflow's own store.
+    """A connection of type `keyturn`, in Airflow's own store.
 
     Airflow's login and password are the settings `client_id` and `client_secret`. The provider's
     name and its other settings are in the extra. All secrets are masked in the logs of tasks.
 
     Args:
-        keyturn_conn_id: The ID of Airflow's connection; it is read when it is first used. Only it
-            and the options are pickled.
+        keyturn_conn_id: The ID of Airflow's connection, which is read on first use. Only the ID and
+            the options are pickled.
         options: Options of `keyturn.connect`.
     """
 
@@ -90,7 +90,7 @@ class KeyturnHook(BaseHook):
             self.connection.token()
         except errors.KeyturnError as error:
             return False, str(error)
-        return True, "The provider has issued a token."
+        return True, "The provider issued a token."
 
     def _open(self, stored: Any) -> Connection:
         """Return the connection that Airflow's own describes."""
@@ -100,7 +100,7 @@ class KeyturnHook(BaseHook):
         provider = extra.pop("provider", None)
         if not isinstance(provider, str) or not provider:
             raise errors.ConfigurationError(
-                "Airflow's connection names no provider.",
+                "Airflow's connection has no provider.",
                 connection=name,
                 hint="Choose a provider in the connection's form, or set provider in the extra.",
             )

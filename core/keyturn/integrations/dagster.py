@@ -20,11 +20,11 @@ class KeyturnResource(_opening.ApiClients, ConfigurableResource[Any]):
     when a run needs the resource, in each process.
 
     Args:
-        name: The name of a configured connection, which has all settings; or, with `provider`,
-            what messages call the connection.
+        name: The name of a configured connection, which has all settings; or, with `provider`, the
+            connection's name in messages.
         provider: The provider's name.
-        settings: The provider's settings that are no secrets.
-        secrets: Those that are, each as a `dagster.EnvVar`.
+        settings: The provider's settings that are not secret.
+        secrets: The secret settings, each as a `dagster.EnvVar`.
 
     Raises:
         keyturn.errors.ConfigurationError: A secret is in `settings`, which Dagster shows.
@@ -34,10 +34,10 @@ class KeyturnResource(_opening.ApiClients, ConfigurableResource[Any]):
 
     name: str = Field(default="", description="The name of a configured connection.")
     provider: str = Field(default="", description="The provider's name.")
-    settings: dict[str, Any] = Field(default={}, description="Settings that are no secrets.")
+    settings: dict[str, Any] = Field(default={}, description="Settings that are not secret.")
     secrets: dict[str, str] = Field(
         default={},
-        description="Settings that are secrets, from environment variables.",
+        description="Secret settings, from environment variables.",
         repr=False,
         json_schema_extra={"dagster__is_secret": True},
     )

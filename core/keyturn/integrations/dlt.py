@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @configspec(init=False)
 class KeyturnAuth(AuthConfigBase):
-    """Adds a connection's token to dlt's requests for its API; it follows the rules of requests'.
+    """Adds a connection's token to dlt's requests for its API, like the adapter for requests.
 
     It is for `RESTClient(auth=…)`, and for `auth` of a `rest_api_source`, which also takes
     `{"type": "keyturn", "connection": "shop"}`, once this module has been imported. Without
@@ -39,12 +39,12 @@ class KeyturnAuth(AuthConfigBase):
     Raises:
         keyturn.errors.ConfigurationError: dlt has neither a `connection`, nor a `provider` with
             its `settings`; or it has both; or a setting is wrong.
-        keyturn.errors.ForeignOrigin: A request doesn't lead to the API's origin (RFC 6454); it
+        keyturn.errors.ForeignOrigin: The URL is not at the API's origin (RFC 6454); the request
             isn't sent.
         keyturn.errors.KeyturnError: No token can be acquired.
     """
 
-    # dlt reads these annotations as types: with another spelling it knows them not.
+    # dlt reads these annotations as types, and does not support another spelling.
     connection: Optional[str] = None  # noqa: UP045 - dlt's
     provider: Optional[str] = None  # noqa: UP045 - dlt's
     settings: Optional[Annotated[Dict[str, Any], SecretSentinel]] = None  # noqa: UP006, UP045 - dlt's
@@ -59,7 +59,7 @@ class KeyturnAuth(AuthConfigBase):
             self.resolve()
 
     def parse_native_representation(self, native_value: Any) -> None:
-        """Take a string of dlt's configuration as a connection's name; dlt calls it."""
+        """Use a string of dlt's configuration as a connection's name; dlt calls this."""
         if not isinstance(native_value, str):
             raise errors.ConfigurationError("keyturn needs the name of a connection, a string.")
         self.connection = native_value

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 class KeyturnPlugin(AuthPlugin):  # type: ignore[misc]  # HTTPie has no types
     """Adds the token of a configured connection: `http --auth-type keyturn --auth shop URL`.
 
-    It follows the rules of `keyturn.integrations.requests.KeyturnAuth`. HTTPie prints stars for
-    what is added, and keeps the connection's name in its session files.
+    It follows the rules of `keyturn.integrations.requests.KeyturnAuth`. HTTPie prints asterisks for
+    the added values, and stores the connection's name in its session files.
     """
 
     name = "keyturn"

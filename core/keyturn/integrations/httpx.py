@@ -14,21 +14,21 @@ class _Headers(OneRequestHeaders, httpx.Headers):
 class KeyturnAuth(Flow, httpx.Auth):
     """Adds a connection's token, and the provider's own headers, to requests for its API.
 
-    A caller's `Authorization` is replaced, and so is `Accept: */*`, which httpx sends by itself;
-    all other headers of the caller stay. After a 401 that means the token, the token is renewed
-    and the request is sent once more. The API's own response is returned when the body is a stream
-    (a form with files is one), or when there is no other token.
+    keyturn replaces a caller's `Authorization`, and `Accept: */*`, which httpx sends by default; it
+    keeps all other headers of the caller. After a 401 for a refused token, keyturn renews the token
+    and sends the request once more. The API's own response is returned when the body is a stream (a
+    form with files is one), or when there is no other token.
 
-    What is added here belongs to one request: httpx doesn't copy it to a redirected one. A request
+    The added headers belong to one request: httpx doesn't copy it to a redirected one. A request
     that was redirected within the API is sent again with it if its method is GET, HEAD or OPTIONS,
     or if the API refused it. Like httpx' own authentication, this reads the whole body of a 401.
 
     Args:
-        connection: Where the tokens come from: a connection, or the name of a configured one.
-            Made from a name, it can be pickled and copied.
+        connection: A connection, or the name of a configured one. An adapter made from a name can
+            be pickled and copied.
 
     Raises:
-        keyturn.errors.ForeignOrigin: A request doesn't lead to the API's origin (RFC 6454); it
+        keyturn.errors.ForeignOrigin: The URL is not at the API's origin (RFC 6454); the request
             isn't sent.
         keyturn.errors.ConfigurationError: Another client than httpx uses it.
         keyturn.errors.KeyturnError: No token can be acquired.

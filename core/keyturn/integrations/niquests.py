@@ -67,7 +67,7 @@ def _own(request: Any) -> _Request:
 
 
 class _Base(Adapter):
-    """What both adapters do; they differ in how they wait."""
+    """The common base of both adapters, which differ in how they wait."""
 
     _client = "niquests"
 
@@ -93,7 +93,7 @@ class _Base(Adapter):
 class KeyturnAuth(_Base, AuthBase):
     """Adds a connection's token, and the provider's own headers, to requests of `niquests.Session`.
 
-    A caller's `Authorization` is replaced, and so is `Accept: */*`, which niquests sends by
+    keyturn replaces a caller's `Authorization`, and `Accept: */*`, which niquests sends by
     itself; all other headers of the caller stay. After a 401 that means the token, the token is
     renewed and the request is sent once more, a file as its body from where it began. The API's own
     response is returned when the body can't be sent again, or when there is no other token.
@@ -102,11 +102,11 @@ class KeyturnAuth(_Base, AuthBase):
     been elsewhere on its way. This reads the whole body of a 401, also with `stream=True`.
 
     Args:
-        connection: Where the tokens come from: a connection, or the name of a configured one.
-            Made from a name, it can be pickled and copied.
+        connection: A connection, or the name of a configured one. An adapter made from a name can
+            be pickled and copied.
 
     Raises:
-        keyturn.errors.ForeignOrigin: A request doesn't lead to the API's origin (RFC 6454); it
+        keyturn.errors.ForeignOrigin: The URL is not at the API's origin (RFC 6454); the request
             isn't sent.
         keyturn.errors.ConfigurationError: Another library, or an `AsyncSession`, uses it.
         keyturn.errors.KeyturnError: No token can be acquired.
@@ -126,7 +126,7 @@ class KeyturnAuth(_Base, AuthBase):
                 request.replace_headers(self._auth.authorize(*_arguments(request)))
 
     def _responded(self, response: Response, **options: Any) -> Response:
-        """Return the response, or the one to the request sent again with another token."""
+        """Return the response, or the response to the request with another token."""
         if isinstance(response, AsyncResponse):
             raise errors.ConfigurationError(
                 "keyturn.integrations.niquests.KeyturnAuth is for niquests.Session, not for "
@@ -149,14 +149,14 @@ class KeyturnAuth(_Base, AuthBase):
 
 
 class AsyncKeyturnAuth(_Base, AsyncAuthBase):
-    """Does the same for `niquests.AsyncSession`, without blocking the event loop.
+    """Adds a connection's token to requests of `niquests.AsyncSession`; see `KeyturnAuth`.
 
     Args:
-        connection: Where the tokens come from: a connection, or the name of a configured one.
-            Made from a name, it can be pickled and copied.
+        connection: A connection, or the name of a configured one. An adapter made from a name can
+            be pickled and copied.
 
     Raises:
-        keyturn.errors.ForeignOrigin: A request doesn't lead to the API's origin (RFC 6454); it
+        keyturn.errors.ForeignOrigin: The URL is not at the API's origin (RFC 6454); the request
             isn't sent.
         keyturn.errors.ConfigurationError: Another library uses it.
         keyturn.errors.KeyturnError: No token can be acquired.
@@ -176,7 +176,7 @@ class AsyncKeyturnAuth(_Base, AsyncAuthBase):
                 request.replace_headers(await self._auth.aauthorize(*_arguments(request)))
 
     async def _responded(self, response: AsyncResponse, **options: Any) -> AsyncResponse:
-        """Return the response, or the one to the request sent again with another token."""
+        """Return the response, or the response to the request with another token."""
         if sent := self._may_mean_token(response):
             content = await response.content or b""
             status, headers = response.status_code, response.headers
@@ -227,7 +227,7 @@ def _is_in_memory(request: PreparedRequest) -> bool:
 
 
 def _rewound(request: PreparedRequest) -> bool:
-    """Return whether the body can be sent again; a file is put back to where it began."""
+    """Return whether the body can be sent again; this rewinds a file."""
     try:
         if not _is_in_memory(request):
             rewind_body(request)

@@ -4,8 +4,8 @@
 those of one connection. Only OpenTelemetry's API is imported: without its SDK, nothing is recorded.
 
 The span of a token request follows the semantic conventions for HTTP client spans, and its parent
-is the caller's span. The metrics have names of their own, since the conventions' metric
-`http.client.request.duration` demands the server's address, of which there may be thousands.
+is the caller's span. The metrics have separate names, because the conventions' metric
+`http.client.request.duration` requires the server's address, which may have thousands of values.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _SCOPE = "keyturn"
 _SCHEMA = "https://opentelemetry.io/schemas/1.30.0"
-# In seconds; those that the semantic conventions advise for the duration of HTTP requests.
+# In seconds; recommended by the semantic conventions for the duration of HTTP requests.
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 _NANOSECONDS = 1_000_000_000
 _DEFAULT_PORTS = {"https": 443, "http": 80}
@@ -39,10 +39,10 @@ class Instrumentation:
     """Reports events as spans and metrics: the `on_event` of `keyturn.connect`.
 
     Args:
-        tracer_provider: What the spans go to; by default OpenTelemetry's global one.
-        meter_provider: What the metrics go to; by default OpenTelemetry's global one.
-        per_connection: Whether metrics name the connection and the server. Each connection then
-            has time series of its own.
+        tracer_provider: The provider for the spans; by default OpenTelemetry's global one.
+        meter_provider: The provider for the metrics; by default OpenTelemetry's global one.
+        per_connection: Whether metrics name the connection and the server. Each connection then has
+            separate time series.
 
     Example:
         >>> import keyturn
@@ -74,7 +74,7 @@ class Instrumentation:
         self._failures = meter.create_counter(
             "keyturn.renewal.failures",
             "{failure}",
-            "Renewals ahead of a token's expiry that failed.",
+            "Failed renewals before a token's expiry.",
         )
         self._outages = meter.create_counter(
             "keyturn.store.outages", "{outage}", "Outages of token stores."
@@ -139,8 +139,8 @@ def instrument(
     A second call replaces the first.
 
     Args:
-        tracer_provider: What the spans go to; by default OpenTelemetry's global one.
-        meter_provider: What the metrics go to; by default OpenTelemetry's global one.
+        tracer_provider: The provider for the spans; by default OpenTelemetry's global one.
+        meter_provider: The provider for the metrics; by default OpenTelemetry's global one.
         per_connection: Whether metrics name the connection and the server; see `Instrumentation`.
     """
     uninstrument()

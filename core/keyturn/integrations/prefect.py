@@ -23,11 +23,11 @@ class KeyturnConnection(_opening.ApiClients, Block):
     not saved can't be pickled.
 
     Args:
-        name: The name of a configured connection, which has all settings; or, with `provider`,
-            what messages call the connection.
+        name: The name of a configured connection, which has all settings; or, with `provider`, the
+            connection's name in messages.
         provider: The provider's name.
-        settings: The provider's settings that are no secrets.
-        secrets: Those that are.
+        settings: The provider's settings that are not secret.
+        secrets: The secret settings.
 
     Raises:
         keyturn.errors.ConfigurationError: A secret is in `settings`, which Prefect shows.
@@ -35,17 +35,17 @@ class KeyturnConnection(_opening.ApiClients, Block):
 
     _block_type_name: ClassVar[str | None] = "Keyturn Connection"
     _block_type_slug: ClassVar[str | None] = "keyturn-connection"
-    _description: ClassVar[str | None] = "A valid access token whenever one is needed."
+    _description: ClassVar[str | None] = "OAuth 2 access tokens from client credentials."
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
     name: str = Field(default="", description="The name of a configured connection.")
     provider: str = Field(default="", description="The provider's name.")
     settings: dict[str, Any] = Field(
-        default_factory=dict, description="Settings that are no secrets."
+        default_factory=dict, description="Settings that are not secret."
     )
     secrets: SecretDict = Field(
-        default_factory=lambda: SecretDict({}), description="Settings that are secrets."
+        default_factory=lambda: SecretDict({}), description="Secret settings."
     )
     _opened: _opening.OpenedConnection = PrivateAttr(default_factory=_opening.OpenedConnection)
 
@@ -71,8 +71,8 @@ class KeyturnConnection(_opening.ApiClients, Block):
             return _load, (type(self), self._block_document_name)
         if self.secrets.get_secret_value():
             raise TypeError(
-                "a block with secrets can't be pickled before it is saved: it holds them. Save it, "
-                "or give the name of a configured connection."
+                "a block with secrets can't be pickled before it is saved, because it contains "
+                "them. Save it, or use the name of a configured connection."
             )
         load = functools.partial(
             type(self), name=self.name, provider=self.provider, settings=self.settings

@@ -100,7 +100,7 @@ def _own(request: Any, auth: RequestAuth) -> _Request:
 class KeyturnAuth(Adapter, AuthBase):
     """Adds a connection's token, and the provider's own headers, to requests for its API.
 
-    A caller's `Authorization` is replaced, and so is `Accept: */*`, which requests sends by
+    keyturn replaces a caller's `Authorization`, and `Accept: */*`, which requests sends by
     itself; all other headers of the caller stay. After a 401 that means the token, the token is
     renewed and the request is sent once more, a file as its body from where it began. The API's own
     response is returned when the body can't be sent again, or when there is no other token.
@@ -110,11 +110,11 @@ class KeyturnAuth(Adapter, AuthBase):
     401, also with `stream=True`.
 
     Args:
-        connection: Where the tokens come from: a connection, or the name of a configured one.
-            Made from a name, it can be pickled and copied.
+        connection: A connection, or the name of a configured one. An adapter made from a name can
+            be pickled and copied.
 
     Raises:
-        keyturn.errors.ForeignOrigin: A request doesn't lead to the API's origin (RFC 6454); it
+        keyturn.errors.ForeignOrigin: The URL is not at the API's origin (RFC 6454); the request
             isn't sent.
         keyturn.errors.ConfigurationError: A library other than requests uses it, such as niquests.
         keyturn.errors.KeyturnError: No token can be acquired.

@@ -56,7 +56,7 @@ class KeyturnMiddleware:
     Raises:
         keyturn.errors.ConfigurationError: Another middleware stands between it and the downloader,
             Scrapy does not use asyncio, or the setting is not a connection.
-        keyturn.errors.ForeignOrigin: A request with a connection of its own does not lead to the
+        keyturn.errors.ForeignOrigin: A request with its own connection does not lead to the
             API's origin (RFC 6454); it isn't sent.
         keyturn.errors.KeyturnError: No token can be acquired.
     """

@@ -82,13 +82,13 @@ class KeyturnPoolManager(_Manager):
 
     Args:
         connection: Where the tokens come from: a connection, or the name of a configured one.
-            Made from a name, it can be pickled and copied; the copy has connections of its own.
+            Made from a name, it can be pickled and copied; the copy has its own connections.
         num_pools: As for `urllib3.PoolManager`.
         headers: As for `urllib3.PoolManager`.
         options: Further arguments of `urllib3.PoolManager`.
 
     Raises:
-        keyturn.errors.ForeignOrigin: A request doesn't lead to the API's origin (RFC 6454); it
+        keyturn.errors.ForeignOrigin: The URL is not at the API's origin (RFC 6454); the request
             isn't sent.
         keyturn.errors.ConfigurationError: `connection` is neither of them.
         keyturn.errors.KeyturnError: No token can be acquired.
@@ -131,14 +131,14 @@ class KeyturnProxyManager(_Manager, ProxyManager):
 
     Args:
         connection: Where the tokens come from: a connection, or the name of a configured one.
-            Made from a name, it can be pickled and copied; the copy has connections of its own.
+            Made from a name, it can be pickled and copied; the copy has its own connections.
         proxy_url: As for `urllib3.ProxyManager`.
         num_pools: As for `urllib3.ProxyManager`.
         headers: As for `urllib3.ProxyManager`.
         options: Further arguments of `urllib3.ProxyManager`, such as `proxy_headers`.
 
     Raises:
-        keyturn.errors.ForeignOrigin: A request doesn't lead to the API's origin (RFC 6454); it
+        keyturn.errors.ForeignOrigin: The URL is not at the API's origin (RFC 6454); the request
             isn't sent.
         keyturn.errors.ConfigurationError: `connection` is neither of them; or
             `use_forwarding_for_https` would show the token to the proxy.

@@ -1,4 +1,4 @@
-"""Token stores: where tokens live between calls."""
+"""Token stores, which keep tokens between calls."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _find, __dir__ = lazy_names(
 
 
 def __getattr__(name: str) -> Any:
-    # sqlite3, cryptography and redis are imported when they are needed.
+    # sqlite3, cryptography and redis are imported on first use.
     with importing:
         found = _find(name)
     found.__module__ = __name__  # as users import it

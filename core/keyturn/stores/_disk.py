@@ -1,4 +1,4 @@
-"""The token store that processes of one user on one host share: private files, and their locks."""
+"""The token store for the processes of one user on one host: private files and locks."""
 
 import errno
 import os
@@ -23,14 +23,13 @@ from keyturn.stores._private_files import (
 )
 from keyturn.stores._string_cache import PATIENCE, StringCache
 
-# The longest entry that is kept, in bytes of UTF-8.
+# The longest entry, in bytes of UTF-8.
 LONGEST_ENTRY: Final = 256 * 1024
 _DATABASE: Final = "cache.db"
 # Held while the database is created, opened or moved aside.
 _LOCK: Final = "opening.lock"
 _WRITES_PER_PURGE = 64
-# What comes out of diskcache and SQLite when the contents of the file make no sense to them; what
-# fails for other reasons is an OSError.
+# Exceptions of diskcache and SQLite for invalid file contents; other failures are OSErrors.
 _UNUSABLE = (sqlite3.DatabaseError, TypeError, ValueError)
 
 _Result = TypeVar("_Result")
@@ -39,24 +38,24 @@ _Result = TypeVar("_Result")
 class DiskStore:
     """Entries in a directory that no other user can read, for any number of threads and processes.
 
-    The directory (mode 0700) and its files (0600) are created when they are first needed. One that
-    is a symbolic link, belongs to another user or is open to others is refused. A database that
-    can't be read, was emptied or has other tables than keyturn's is moved aside to
-    `cache.db.corrupt`, with a warning in the log, and begun afresh.
+    The store creates the directory (mode 0700) and its files (0600) at the first use. It refuses a
+    directory or file that is a symbolic link, belongs to another user or is open to others. If the
+    database can't be read, was emptied or has tables that aren't keyturn's, the store moves it to
+    `cache.db.corrupt`, logs a warning, and creates a new one.
 
     Every operation may raise `OSError`: the directory is refused, or the disk is full or read-only.
-    It is a `TimeoutError` when another writer has kept the database busy for two seconds.
+    It raises `TimeoutError` if another writer has kept the database busy for two seconds.
 
     Args:
-        directory: Where to keep the entries; a relative path is taken from the present working
-            directory, and `~` means nothing special.
-        now: The clock that expiry is measured by, in epoch seconds.
+        directory: The directory of the entries; a relative path is relative to the current working
+            directory, and `~` is not expanded.
+        now: The clock for expiry, in epoch seconds.
     """
 
     def __init__(
         self, directory: str | os.PathLike[str], now: Callable[[], float] = time.time
     ) -> None:
-        # resolve() would follow a symbolic link, which is to be refused.
+        # resolve() would follow a symbolic link, which must be refused.
         self.directory = Path(os.path.abspath(directory))  # noqa: PTH100 - as said
         self.location = str(self.directory)
         self._path = self.directory / _DATABASE
@@ -76,8 +75,8 @@ class DiskStore:
             ValueError: The entry is longer than `LONGEST_ENTRY` bytes.
         """
         if len(entry.encode()) > LONGEST_ENTRY:
-            raise ValueError(f"An entry may have {LONGEST_ENTRY} bytes.")
-        # diskcache's own expiry goes by its own clock; the tag's column is free for ours.
+            raise ValueError(f"An entry may have at most {LONGEST_ENTRY} bytes.")
+        # diskcache's own expiry uses its own clock, so the tag column has the expiry.
         self._run(key, lambda cache: cache.set(key, entry, tag=float(expires_at)))
         # The first write purges too: a process may write only once.
         if self._writes % _WRITES_PER_PURGE == 0:
@@ -90,20 +89,19 @@ class DiskStore:
 
     @contextmanager
     def lock(self, key: str, lease: float) -> Generator[None]:
-        """Hold the lock of `key` among threads and processes for the length of a `with` block.
+        """Hold the lock of `key` among threads and processes for a `with` block.
 
-        The lock is the kernel's (`flock`, or SQLite's where there is no `fcntl`), which frees it
-        when the holder dies. It can't be taken from a holder that lives: one that hangs costs each
-        waiter `lease` seconds and a `TimeoutError`, after which the waiter does its work without
-        the lock.
+        It is a kernel lock (`flock`, or SQLite's lock if Python has no `fcntl`), which the kernel
+        frees when the holder dies. It can't be taken from a living holder: if the holder hangs,
+        each waiter gets a `TimeoutError` after `lease` seconds, and continues without the lock.
 
         Args:
             key: The lock's key.
             lease: The longest wait for the lock, in seconds.
 
         Raises:
-            TimeoutError: `lease` seconds of waiting did not bring the lock.
-            ValueError: The key has other characters than a key may have.
+            TimeoutError: The lock was not free within `lease` seconds.
+            ValueError: The key has invalid characters.
         """
         _check_key(key)
         with locked(self.directory, f"{key}.lock", lease, below="locks"):
@@ -126,7 +124,7 @@ class DiskStore:
                 self._set_aside(error)
                 return operation(self._opened())
         except BaseException:
-            self._disconnect()  # Whatever state it is in, the next operation begins anew.
+            self._disconnect()  # The next operation opens it again, in any state.
             raise
         finally:
             mutex.release()

@@ -1,4 +1,4 @@
-"""Entries that can't be read or changed without the key, in any other store."""
+"""Encryption of the entries of any other store."""
 
 import base64
 import secrets
@@ -21,24 +21,24 @@ _NONCE_SIZE: Final = 12
 
 
 class EncryptedStore:
-    """A token store whose entries are encrypted before another store gets them.
+    """A token store that encrypts entries before it passes them to another store.
 
-    An entry is encrypted and authenticated with AES-256-GCM (NIST SP 800-38D) and a random nonce
-    of 96 bits, and bound to its key in the store. One that was changed, moved to another key in
-    the store, or not encrypted with any of the `keys`, is a miss, with a warning in the log.
-    The other store still sees keys, times of expiry and lengths; and an older entry that is put
-    back in its own place can't be distinguished from the present one.
+    Entries are encrypted and authenticated with AES-256-GCM (NIST SP 800-38D) and a random nonce of
+    96 bits, and bound to their key in the store. An entry that was changed, moved to another key,
+    or not encrypted with one of the `keys` is a cache miss, and is logged as a warning.
 
-    Whatever the other store raises comes through.
+    The other store still sees keys, expiry times and lengths. An older entry that is restored at
+    its own key can't be distinguished from the current one. Exceptions of the other store are
+    passed on.
 
     Args:
-        store: Where the encrypted entries live.
-        keys: The encryption key, or several while one replaces another: the first encrypts, all
-            decrypt. Each is URL-safe base64 of 32 bytes (RFC 4648 section 5), with or without the
-            padding, as `generate_key` makes it.
+        store: The store of the encrypted entries.
+        keys: The encryption key, or several keys during a rotation: the first encrypts, all
+            decrypt. Each is URL-safe base64 of 32 bytes (RFC 4648 section 5), with or without
+            padding, like the result of `generate_key`.
 
     Raises:
-        keyturn.errors.ConfigurationError: There is no key, or one is of another form.
+        keyturn.errors.ConfigurationError: A key is missing or invalid.
 
     Example:
         >>> import keyturn
@@ -58,7 +58,7 @@ class EncryptedStore:
             raise errors.ConfigurationError(
                 "an encrypted store needs at least one key, and each must be 32 bytes in URL-safe "
                 "base64.",
-                hint="keyturn.stores.EncryptedStore.generate_key() makes one.",
+                hint="keyturn.stores.EncryptedStore.generate_key() returns a new key.",
             )
         self._store = store
         self.location = f"on {place(store)}"
@@ -69,7 +69,7 @@ class EncryptedStore:
         return _encoded(secrets.token_bytes(_KEY_SIZE))
 
     def read(self, key: str) -> str | None:
-        """Return the entry at `key`, or None when there is none that can be decrypted."""
+        """Return the entry at `key`, or None if it does not exist or can't be decrypted."""
         sealed = self._store.read(key)
         entry = None if sealed is None else self._unsealed(key, sealed)
         if entry is None is not sealed:
@@ -96,11 +96,11 @@ class EncryptedStore:
         self._store.delete(key)
 
     def lock(self, key: str, lease: float) -> AbstractContextManager[None]:
-        """Hold the other store's lock of `key` for the length of a `with` block.
+        """Hold the other store's lock of `key` for a `with` block.
 
         Args:
             key: The lock's key.
-            lease: How long the lock may be held, and the longest wait for it, in seconds.
+            lease: The maximum time in seconds to hold the lock, and to wait for it.
 
         Returns:
             The other store's context manager.

@@ -19,8 +19,8 @@ class MemoryStore:
     A forked child starts with a copy of the entries and with every lock free.
 
     Args:
-        now: The clock that expiry is measured by, in epoch seconds.
-        monotonic: The clock that shows when the other one was set back.
+        now: The clock for expiry, in epoch seconds.
+        monotonic: A monotonic clock, to detect that the other one was set back.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class MemoryStore:
         return entry if self._now() < until and self._monotonic() < until_monotonic else None
 
     def write(self, key: str, entry: str, expires_at: float) -> None:
-        """Keep `entry` at `key` until `expires_at` (epoch seconds), replacing what was there."""
+        """Keep `entry` at `key` until `expires_at` (epoch seconds), replacing an earlier entry."""
         now, monotonic = self._now(), self._monotonic()
         with self._locks.get()[0]:
             self._entries[key] = entry, expires_at, monotonic + expires_at - now
@@ -67,8 +67,8 @@ class MemoryStore:
 
         Args:
             key: The lock's key.
-            lease: How long the lock may be held, in seconds, after which a waiter takes it; also
-                the longest wait for it.
+            lease: The maximum time in seconds to hold the lock, after which a waiter takes it, and
+                to wait for it.
 
         Raises:
             TimeoutError: `lease` seconds of waiting did not bring the lock.
@@ -83,7 +83,7 @@ class MemoryStore:
                 deadline = time.monotonic() + lease
                 while (now := time.monotonic()) < lock.held_until:
                     if now >= deadline:
-                        raise TimeoutError(f"The lock of {key} did not come in {lease:g} s.")
+                        raise TimeoutError(f"The lock of {key} was not free within {lease:g} s.")
                     lock.wait(min(lock.held_until, deadline) - now)
                 lock.holder, lock.held_until = holder, now + lease
             yield

@@ -1,4 +1,4 @@
-"""The token store at a URL, and which one a connection uses."""
+"""The token store at a URL, and the default store of a connection."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from keyturn._secret import Secret
     from keyturn.stores import TokenStore
 
-# The environment variable that names the token store's URL when none is given.
+# The environment variable with the URL of the default token store.
 STORE_VARIABLE = "KEYTURN_STORE"
 _NEEDED = {
     "sqlite3": "Python's module sqlite3; use memory:// or redis://.",
@@ -30,10 +30,10 @@ def from_url(url: str) -> TokenStore:
     Args:
         url: `memory://` for a new store in this process; `disk:///var/cache/x` for a directory;
             `redis://host:6379/0`, `rediss://…` (TLS) or `unix:///path/to/socket` for a Redis or
-            Valkey server; anything else is offered to the plugins of the group `keyturn.plugins`.
+            Valkey server; any other scheme is passed to the plugins of the group `keyturn.plugins`.
 
     Raises:
-        keyturn.errors.ConfigurationError: It is no URL that an installed store understands.
+        keyturn.errors.ConfigurationError: No installed store supports the URL.
 
     Example:
         >>> store = from_url("memory://")
@@ -56,8 +56,8 @@ def from_url(url: str) -> TokenStore:
     )
     if found:
         return found[0]
-    # Without "://", it may be any part of the URL, its password included.
-    shown = f"of the scheme {scheme[:20]!r}" if separator else "without ://"
+    # Without "://", it may be any part of the URL, including its password.
+    shown = f"with the scheme {scheme[:20]!r}" if separator else "without ://"
     raise errors.ConfigurationError(
         f"no token store is known for a URL {shown}.",
         hint="Use memory://, disk:///absolute/path, redis://host:6379/0, or install a plugin "
@@ -79,7 +79,7 @@ def _store(name: str, argument: str) -> TokenStore:
 
 
 def open_store(store: str | TokenStore | None) -> TokenStore:
-    """Return the token store of `connect`'s argument of that name."""
+    """Return the token store for `connect`'s argument `store`."""
     if store is None:
         store = os.environ.get(STORE_VARIABLE) or None
     if store is None:
@@ -105,7 +105,7 @@ def shared_encrypted_store(store: TokenStore, keys: Sequence[Secret]) -> TokenSt
     belongs to one store object.
 
     Raises:
-        keyturn.errors.ConfigurationError: There is no key, or one is of another form.
+        keyturn.errors.ConfigurationError: A key is missing or invalid.
     """
     for inner, used, encrypted in _encrypted_stores:
         if inner is store and used == keys:

@@ -1,4 +1,4 @@
-"""The token store that several hosts share: a Redis or Valkey server."""
+"""The token store for several hosts: a Redis or Valkey server."""
 
 import errno
 import os
@@ -22,7 +22,7 @@ from keyturn.stores._resilient import cause
 LONGEST_ENTRY: Final = 256 * 1024
 # Seconds after which a server that doesn't connect or respond counts as failed.
 PATIENCE: Final = 1.0
-# Seconds for which a server that failed is not asked.
+# Seconds for which a failed server is not called.
 COOLDOWN: Final = 5.0
 _LONGEST_VALUE = LONGEST_ENTRY + 32
 _LONGEST_KEPT = 400 * 86_400.0
@@ -68,19 +68,20 @@ _Result = TypeVar("_Result")
 class RedisStore:
     """Entries on a server that any number of threads, processes and hosts share.
 
-    Everything is below `keyturn:` in the server's database. Locks hold as far as the server does:
-    one that loses its memory, or is replaced by a replica, forgets who held them.
+    All keys begin with `keyturn:`. Locks are lost if the server loses its memory or is replaced by
+    a replica.
 
-    Every operation may raise `OSError`: the server is gone, too slow, full, read-only, or refuses
-    the password. A server that can't be reached, or twice in a row doesn't respond within
-    `PATIENCE`, is then not called for `COOLDOWN` seconds, so that it can't delay every token:
-    operations fail at once meanwhile. One late response may be the fault of a busy machine.
+    Every operation may raise `OSError`: the server is unreachable, too slow, full, read-only, or
+    refuses the password. If the server can't be reached, or does not respond within `PATIENCE`
+    twice in a row, the store does not call it for `COOLDOWN` seconds, so that it can't delay every
+    token. During that time, operations fail at once. A single late response may be caused by a busy
+    machine.
 
     Args:
-        server: A URL of the scheme `redis`, `rediss` (TLS) or `unix`, whose query may hold
+        server: A URL with the scheme `redis`, `rediss` (TLS) or `unix`, whose query may contain
             redis-py's options (https://redis.readthedocs.io/en/stable/connections.html); or a
-            redis-py client, which must not decode responses, and brings its own timeouts.
-        now: The clock that expiry is measured by, in epoch seconds.
+            redis-py client, which must not decode responses, and has its own timeouts.
+        now: The clock for expiry, in epoch seconds.
 
     Raises:
         keyturn.errors.ConfigurationError: The URL can't be used.
@@ -104,7 +105,7 @@ class RedisStore:
 
     @property
     def location(self) -> str:
-        """Where the server is, for messages."""
+        """The server's address, for messages."""
         options = self._client.connection_pool.connection_kwargs
         address = f"{options.get('host')}:{options.get('port', _PORT)}"
         return str(options.get("path") or address)
@@ -113,13 +114,13 @@ class RedisStore:
         """Return the entry at `key`, or None when there is none or it has expired.
 
         Raises:
-            ValueError: What is there was not written by a store of this kind.
+            ValueError: The entry was not written by a store of this kind.
         """
         value = self._ask(lambda: self._client.getrange(f"keyturn:{key}", 0, _LONGEST_VALUE))
         if not value:
             return None
         if len(value) > _LONGEST_VALUE or not isinstance(value, bytes):
-            raise ValueError("This is no entry.")
+            raise ValueError("The value is not an entry.")
         expires_at, _, entry = value.decode().partition(" ")
         return entry if self._now() < float(expires_at) else None
 
@@ -148,8 +149,8 @@ class RedisStore:
 
         Args:
             key: The lock's key.
-            lease: How long the lock may be held, in seconds, after which a waiter takes it; also
-                the longest wait for it.
+            lease: The maximum time in seconds to hold the lock, after which a waiter takes it, and
+                to wait for it.
 
         Raises:
             TimeoutError: `lease` seconds of waiting did not bring the lock, now or earlier: the
@@ -216,7 +217,7 @@ class RedisStore:
         was_suspected = self._is_suspected
         try:
             if self._is_cooling_down():  # perhaps since this one began to wait for its place
-                raise OSError(errno.EIO, f"Redis has failed, and is not asked for {COOLDOWN:g} s")
+                raise OSError(errno.EIO, f"Redis failed, so it is not called for {COOLDOWN:g} s")
             result = operation()
             self._is_suspected = False
             self._release_others()
@@ -295,6 +296,6 @@ def _client(url: str) -> redis.Redis:
         return redis.Redis(connection_pool=pool)
     raise errors.ConfigurationError(
         "the token store's Redis URL can't be used.",
-        hint="Its form is redis://user:password@host:6379/0, with user and password "
-        "percent-encoded, or unix:///path/to/socket; rediss:// is Redis over TLS.",
+        hint="Use redis://user:password@host:6379/0, with percent-encoded user and password, or "
+        "unix:///path/to/socket; rediss:// is Redis over TLS.",
     )

@@ -1,4 +1,4 @@
-"""A store that fails costs one warning an outage and an extra token request, never an exception."""
+"""A store whose failures cause one warning per outage and extra requests, but no exception."""
 
 import contextlib
 import json
@@ -48,19 +48,18 @@ _kept: list[TokenStore] = []
 
 
 class ResilientStore:
-    """A token store that never raises: what fails is done in this process's memory.
+    """A token store that never raises: failed operations use this process's memory.
 
     So a process keeps its tokens, rate limits and negative cache while its store is down, for all
-    connections with that store. What is in memory comes before what is in the store, and what the
-    store failed to delete isn't read from it, until the store takes a later entry of that key.
-
-    An outage is logged when it begins and when it ends, not once for each operation.
+    connections with that store. Entries in memory precede those in the store. An entry that the
+    store failed to delete is ignored until the store writes a later entry at that key. keyturn logs
+    the begin and the end of an outage, not each operation.
 
     Args:
         store: The store that may fail.
 
     Attributes:
-        on_outage: Gets the name of the error's class when an outage begins.
+        on_outage: Called with the name of the error's class when an outage begins.
     """
 
     def __init__(self, store: TokenStore) -> None:
@@ -93,7 +92,7 @@ class ResilientStore:
             entry = self.store.read(key)
         except ValueError:
             # The store works, but something else wrote that entry.
-            message = "the token store %s has an entry at %s that can't be read: ignoring it"
+            message = "the token store %s has an unreadable entry at %s; ignoring it"
             _logger.warning(message, place(self.store), key)
             return None
         except (Exception, SystemExit) as error:  # noqa: BLE001 - as in `_attempt`
@@ -200,7 +199,7 @@ def _merged(memory: MemoryStore, key: str, stored: object) -> list[str]:
 
 
 def place(store: TokenStore) -> str:
-    """Return where a store is, as far as it says so: a directory or a host, without a password."""
+    """Return a store's class and its `location`: a directory or a host, without a password."""
     shown = f"{type(store).__name__} {getattr(store, 'location', '')}".rstrip()
     return escaped(_USER_REGEX.sub(f"://{MASK}@", shown))
 

@@ -118,7 +118,7 @@ class StringDisk(diskcache.Disk):  # type: ignore[misc]
         return value
 
     def remove(self, file_path: object) -> None:
-        """Delete no file, since no row has one of its own."""
+        """Delete no file, because rows have no files."""
 
 
 class StringCache(diskcache.Cache):  # type: ignore[misc]

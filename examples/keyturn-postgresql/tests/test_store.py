@@ -13,7 +13,7 @@ class TestPostgresqlStore(StoreConformance):
     """Every behaviour that a store must have."""
 
     def new_store(self) -> PostgresqlStore:
-        """Return a store with a connection of its own."""
+        """Return a store with its own connection."""
         return PostgresqlStore(os.environ["KEYTURN_POSTGRESQL_URL"])
 
 

@@ -74,7 +74,7 @@ class _Basic(keyturn.plugins.DynamicValue):
 
 @good
 class Revokes(Acme):
-    """Revokes with a request of its own, and asks for a scope of its own beside that given."""
+    """Revokes with its own request, and requests its own scope in addition to the given one."""
 
     def scope(self, settings):
         return ("openid", *super().scope(settings))
@@ -121,7 +121,7 @@ class Regional(Acme):
 
 @good
 class ReadsErrors(Acme):
-    """Reads the errors of a platform with codes of its own, and logs."""
+    """Reads the errors of a platform with its own codes, and logs."""
 
     def read_error(self, settings, response):
         content = response.json()
@@ -190,7 +190,7 @@ class Digests(Acme):
 
 @good
 class InCookie(Acme):
-    """Sends the token in a header of its own, with the settings beside it."""
+    """Sends the token in its own header, with the settings beside it."""
 
     authorization_header = "X-Acme-Session"
     authorization_scheme = ""
@@ -214,7 +214,7 @@ class _Login(Acme):
 
 @good
 class Exchanges(Acme):
-    """Exchanges the token of a step of its own, at another host."""
+    """Exchanges the token of its own step, at another host."""
 
     token_url = "https://{tenant}.acme.example/exchange"
     parameters = {"assertion": "{previous.access_token}", "session": "{previous.session.id}"}
@@ -259,7 +259,7 @@ class SignsDifferently(Acme):
 
 @good
 class InQuery(Acme):
-    """Sends the token in the query, and knows a rejected one by codes of its own."""
+    """Sends the token in the query, and knows a rejected one by its own codes."""
 
     authorization_query = "access_token"
     api_query = {"version": "7"}
@@ -287,7 +287,7 @@ class OfValues(Acme):
 
 @good
 class OfBody(Acme):
-    """Sends a body of its own format beside a query, and reads XML."""
+    """Sends its own body format beside a query, and reads XML."""
 
     client_authentication = "client_secret_basic"
     grant_type = ""

@@ -35,7 +35,7 @@ def _any(look):
 
 
 def _checked(check):
-    """Return a provider with a setting that has a check of its own."""
+    """Return a provider with a setting that has its own check."""
 
     class ShopSettings(Acme.settings):
         shop: str = setting("Shop", default="a", check=check)
@@ -117,7 +117,7 @@ class RegionSettings(Acme.settings):
 
 
 def _regional(method, make):
-    """Return a provider with a region, and a method of its own."""
+    """Return a provider with a region, and its own method."""
     namespace = {"settings": RegionSettings, method: make}
     return at_top(__name__, type("Regional", (Acme,), namespace))
 

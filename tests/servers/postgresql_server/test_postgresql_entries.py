@@ -141,7 +141,7 @@ def test_what_is_stored_is_nobody_elses(server: Any, store: Any) -> None:
 
 
 def test_what_has_expired_is_swept(server: Any, open_store: Callable[..., Any]) -> None:
-    """The table would grow for ever, and keep what is never read."""
+    """The table would grow forever, and keep what is never read."""
     now = 1000.0
     store = open_store(server.socket_url, now=lambda: now)
     for number in range(3):

@@ -91,7 +91,7 @@ def test_a_token_comes(
 def test_a_server_that_hangs_is_not_called_again(
     server: Any, open_store: Callable[..., Any]
 ) -> None:
-    """libpq waits for a response for ever, and every renewal would with it, one after the other."""
+    """libpq waits for a response forever, and every renewal would with it, one after the other."""
     store = open_store(server.url)
     store.write("a", "entry", float("inf"))
     server.hang()

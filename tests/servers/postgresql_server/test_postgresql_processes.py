@@ -143,7 +143,7 @@ def hold(start: Start, server: Any, lease: float) -> subprocess.Popen[str]:
 
 
 def test_processes_make_one_token_request(start: Start, server: Any) -> None:
-    """Each of eight processes would request a token of its own."""
+    """Each of eight processes would request its own token."""
     with Emulator() as emulator:
         settings = json.dumps(emulator.settings("orocommerce"))
         emulator.fault("orocommerce", "slow", times=8, seconds=0.2)
@@ -179,7 +179,7 @@ def test_processes_create_the_tables_at_once(start: Start, server: Any) -> None:
 
 
 def test_lock_excludes_processes(start: Start, server: Any, store: Any) -> None:
-    """Each process would make a token request of its own."""
+    """Each process would make its own token request."""
     holder = hold(start, server, 30)
     with pytest.raises(TimeoutError), store.lock("a", 0.03):
         pass
@@ -189,7 +189,7 @@ def test_lock_excludes_processes(start: Start, server: Any, store: Any) -> None:
 
 
 def test_killed_holder_is_overcome_within_its_lease(start: Start, server: Any, store: Any) -> None:
-    """A worker killed in the middle of a token request would block all others for ever."""
+    """A worker killed in the middle of a token request would block all others forever."""
     holder = hold(start, server, 0.3)
     holder.send_signal(signal.SIGKILL)
     holder.wait()

@@ -104,7 +104,7 @@ def test_celery(server: Endpoint, program: Program) -> None:
     program.start(server, [sys.executable, *worker], **variables)
     client = program.folder / "client"
     client.mkdir()
-    asking = type(program)(program._spawn, client)  # noqa: SLF001 - with a log of its own
+    asking = type(program)(program._spawn, client)  # noqa: SLF001 - with its own log
     printed = asking.python(server, "-c", SHOW, **variables, FOLDER=str(program.folder))
     program.end()
 

@@ -27,7 +27,7 @@ def gunicorn(port: int, *options: object) -> list[object]:
 
 
 def uwsgi(port: int, *options: object) -> list[object]:
-    """Return the command of Debian's uWSGI, which brings an interpreter of its own."""
+    """Return the command of Debian's uWSGI, which brings its own interpreter."""
     program = shutil.which("uwsgi_python3") or pytest.fail("uWSGI is missing: make test-servers")
     if sys.version_info[:2] != (3, 11):
         pytest.fail("Debian 12's uWSGI needs an environment of Python 3.11")
@@ -43,7 +43,7 @@ def uwsgi(port: int, *options: object) -> list[object]:
 def test_gunicorn_workers_share_a_store(
     endpoint: StartEndpoint, program: Program, port: int, worker: str
 ) -> None:
-    """Each worker would send a token request of its own, or hang in its kind of thread."""
+    """Each worker would send its own token request, or hang in its kind of thread."""
     server = endpoint()
     store = f"disk://{program.folder}/store"
     process = program.start(server, gunicorn(port, "-k", worker), STORE=store)
@@ -90,7 +90,7 @@ def test_celery_children_forked_amid_a_token_request(
         "import tasks; r = [tasks.ask.delay() for _ in range(6)]; "
         "print(*(each.get(timeout=30) for each in r), sep='\\n')"
     )
-    asking = type(program)(program._spawn, client)  # noqa: SLF001 - with a log of its own
+    asking = type(program)(program._spawn, client)  # noqa: SLF001 - with its own log
     printed = asking.python(held, "-c", asks, FOLDER=str(program.folder))
     held.release()
     program.end()

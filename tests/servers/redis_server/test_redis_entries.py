@@ -45,7 +45,7 @@ class TestRedisStore(StoreConformance):
         self.url = server.url
 
     def new_store(self) -> RedisStore:
-        """Return a store with connections of its own."""
+        """Return a store with its own connections."""
         return RedisStore(self.url)
 
 

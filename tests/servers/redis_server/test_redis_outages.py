@@ -143,7 +143,7 @@ def test_the_store_is_used_again_after_an_outage(server: Any) -> None:
     now += COOLDOWN
     assert (
         translate_errors.read("a") == "entry"
-    )  # what was written meanwhile, this process remembers
+    )  # what was written in the meantime, this process remembers
     assert store.read("a") is None
     translate_errors.write("a", "entry", float("inf"))
     assert store.read("a") == "entry"

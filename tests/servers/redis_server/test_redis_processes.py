@@ -100,7 +100,7 @@ def hold(start: Start, server: Any, lease: float) -> subprocess.Popen[str]:
 def test_hosts_make_one_token_request(
     start: Start, server: Any, tmp_path: Path, keys: list[str], requests: int
 ) -> None:
-    """Each of eight hosts would request a token of its own, unless their keys differ."""
+    """Each of eight hosts would request its own token, unless their keys differ."""
     with Emulator() as emulator:
         settings = json.dumps(emulator.settings("orocommerce"))
         emulator.fault("orocommerce", "slow", times=8, seconds=0.2)
@@ -126,7 +126,7 @@ def test_hosts_make_one_token_request(
 
 
 def test_lock_excludes_processes(start: Start, server: Any, store: RedisStore) -> None:
-    """Each process would make a token request of its own."""
+    """Each process would make its own token request."""
     holder = hold(start, server, 30)
     with pytest.raises(TimeoutError), store.lock("a", 0.03):
         pass
@@ -138,7 +138,7 @@ def test_lock_excludes_processes(start: Start, server: Any, store: RedisStore) -
 def test_killed_holder_is_overcome_within_its_lease(
     start: Start, server: Any, store: RedisStore
 ) -> None:
-    """A worker killed in the middle of a token request would block all others for ever."""
+    """A worker killed in the middle of a token request would block all others forever."""
     holder = hold(start, server, 0.3)
     holder.send_signal(signal.SIGKILL)
     holder.wait()

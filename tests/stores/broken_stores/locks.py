@@ -53,7 +53,7 @@ class PlainLocks(MemoryStore):
     """Locks by one of Python's own locks, which knows no lease.
 
     Args:
-        keys: Whether each key has a lock of its own.
+        keys: Whether each key has its own lock.
     """
 
     def __init__(self, *, keys: bool = True) -> None:
@@ -198,7 +198,7 @@ class WaitsLate(MemoryStore):
 
     @contextlib.contextmanager
     def lock(self, key: str, lease: float) -> Generator[None]:
-        """Wait for a time of its own."""
+        """Wait for its own time."""
         with super().lock(key, max(lease, 0.3)):
             yield
 

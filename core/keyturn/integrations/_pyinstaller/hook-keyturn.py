@@ -5,7 +5,7 @@ from __future__ import annotations
 from PyInstaller.utils.hooks import collect_data_files, collect_entry_point, collect_submodules
 
 # Adapters and the kits for tests are there if the application imports them: they would bring every
-# client and tool that is installed where it is built. The command line has a hook of its own.
+# client and tool that is installed where it is built. The command line has its own hook.
 _APART = (
     "keyturn.__main__",
     "keyturn._cli",

@@ -1,4 +1,4 @@
-"""What a provider's code does besides computing: seen, and stopped, by an audit hook (PEP 578)."""
+"""Side effects of a provider's code, detected and blocked by an audit hook (PEP 578)."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ _IMPORTING = "<frozen importlib._bootstrap>"
 
 @attrs.define
 class Watch:
-    """What to look at, and what was seen.
+    """The scope and the findings of the audit.
 
     Args:
         places: The files and directories of the provider's own code.
@@ -99,7 +99,7 @@ class Watch:
     )
 
     def saw(self, event: str, arguments: tuple[Any, ...]) -> None:
-        """Note an event of the provider's own code, or of a thread of its own.
+        """Record an event of the provider's own code, or of its threads.
 
         Raises:
             PermissionError: The event must not happen.
@@ -118,7 +118,7 @@ class Watch:
         raise PermissionError(what)
 
     def read_variable(self, name: str) -> None:
-        """Note that the provider's own code reads an environment variable."""
+        """Record that the provider's own code reads an environment variable."""
         where = culprit(self.places) if self.is_strict else ""
         if where:
             self.attempts.append((f"reads the environment variable {name}", where))
@@ -155,7 +155,7 @@ def line_in(frame: FrameType | None, places: tuple[str, ...]) -> str:
 
 @contextlib.contextmanager
 def watched(watch: Watch) -> Generator[list[tuple[str, str]]]:
-    """Stop what a provider must not do, and yield the list of its attempts."""
+    """Block forbidden actions of a provider, and yield the list of its attempts."""
     install()
     _watches.append(watch)
     try:
@@ -167,7 +167,7 @@ def watched(watch: Watch) -> Generator[list[tuple[str, str]]]:
 
 @contextlib.contextmanager
 def unwatched() -> Generator[None]:
-    """Let the kit itself do for a while what a provider must not."""
+    """Allow the kit itself, for a `with` block, actions that a provider must not do."""
     paused, _watches[:] = _watches[:], []
     try:
         yield
@@ -176,13 +176,13 @@ def unwatched() -> Generator[None]:
 
 
 def forget() -> None:
-    """Watch nothing any more, where a check that hangs still does."""
+    """Stop the audit of a check that hangs."""
     _watches.clear()
 
 
 @functools.cache
 def install() -> None:
-    """Install the hook, which can't be removed, and which costs little where nothing is watched."""
+    """Install the hook, which can't be removed, and which is cheap while no audit is active."""
     hook: Any = _hook
     hook.__cantrace__ = True  # sys.addaudithook: debuggers and coverage see it
     sys.addaudithook(hook)
@@ -211,7 +211,7 @@ def install() -> None:
 
 
 def _wrap(owner: Any, name: str, event: str) -> None:
-    """Let a function report its calls; it stays so, and costs little where nothing is watched."""
+    """Let a function report its calls permanently, which is cheap while no audit is active."""
     usual: Callable[..., Any] = getattr(owner, name)
 
     @functools.wraps(usual)

@@ -1,4 +1,4 @@
-"""Secrets that occur nowhere by chance, and whether they are shown, in whatever form."""
+"""Unique secrets, and the search for them in any encoding."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ _FEW = 4
 
 
 def canary() -> str:
-    """Return a secret no three characters of which are in any word."""
+    """Return a secret of which no three characters occur in any word."""
     return "".join(secrets.choice(LETTERS) for _ in range(24))
 
 
 def is_partly_in(secret: str, text: str) -> bool:
-    """Return whether some characters of a canary stand in a string."""
+    """Return whether a string contains some characters of a canary."""
     return any(secret[at : at + _FEW] in text for at in range(len(secret) - _FEW + 1))
 
 
 def canaries(subject: Subject) -> dict[str, Any]:
-    """Return secrets that occur nowhere by chance, where a made-up one is valid."""
+    """Return unique secrets for settings that accept a generated one."""
     changes: dict[str, Any] = {}
     for name in secret_settings(subject.provider.settings):
         for made in (f"{canary()}+7", canary()):
@@ -51,7 +51,7 @@ def canaries(subject: Subject) -> dict[str, Any]:
 
 
 def forms_of(text: str) -> list[str]:
-    """Return a string in the encodings in which it may be shown."""
+    """Return the possible encodings of a string."""
     plain = [text, quote(text, safe=""), quote_plus(text), json.dumps(text)[1:-1]]
     return [*plain, *encoded(text), text.encode().hex(), text.encode().hex().upper()]
 

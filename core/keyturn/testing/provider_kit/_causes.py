@@ -1,4 +1,4 @@
-"""Failures that have one cause: which of a provider's own functions a failure comes from."""
+"""The causes of failures: the provider's function that a failure comes from."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def raised_at(provider: Provider[Any], error: BaseException) -> str:
 
 @contextlib.contextmanager
 def _noting(provider: Provider[Any], names: dict[str, str]) -> Generator[None]:
-    """Note the calls of a provider's own functions in a `with` block, on every thread."""
+    """Record the calls of a provider's own functions in a `with` block, in every thread."""
     with contextlib.ExitStack() as stack:
         for cls in _classes(provider):
             for name, value in list(vars(cls).items()):
@@ -150,7 +150,7 @@ def _classes(provider: Provider[Any]) -> list[type]:
 
 
 def _noted(value: Any, names: dict[str, str]) -> Any:
-    """Return a function or property that notes its calls; None for anything else."""
+    """Return a function or property that records its calls; None for anything else."""
     if isinstance(value, property) and value.fget is not None:
         return property(_noted(value.fget, names))
     if not isinstance(value, types.FunctionType) or value.__name__ == "__init_subclass__":

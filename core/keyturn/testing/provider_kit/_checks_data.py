@@ -51,7 +51,7 @@ PROBES: tuple[Any, ...] = (
 
 
 def data(subject: Subject) -> None:
-    """The provider's data are of the right kind, and its name can be typed."""
+    """The provider's data have the right types, and its name is valid."""
     provider = subject.effective_provider
     if not _NAME_REGEX.fullmatch(provider.name):
         raise CheckFailed(
@@ -69,7 +69,7 @@ def data(subject: Subject) -> None:
 
 
 def settings_class(subject: Subject) -> None:
-    """Settings that are secrets by their names are secrets."""
+    """Settings with the names of secrets are secrets."""
     fields = attrs.fields(attrs.resolve_types(subject.provider.settings))
     for field in fields:
         is_open_string = kind_of(field.type)[0] is str and not field.metadata.get("choices")
@@ -101,7 +101,7 @@ def schema(subject: Subject) -> None:
 
 
 def settings_read(subject: Subject) -> None:
-    """What the schema requires is required, and all mistakes are reported at once."""
+    """The schema's required settings are required, and all mistakes are reported at once."""
     cls, values = subject.provider.settings, subject.values
     required = subject.call("settings_schema", subject.provider.settings_schema)["required"]
     for name in required:
@@ -118,7 +118,7 @@ def settings_read(subject: Subject) -> None:
 
 
 def schema_of_checks(subject: Subject) -> None:
-    """What the check of a setting refuses, its JSON Schema refuses, and nothing else."""
+    """The JSON Schema of a setting refuses the same values as its check."""
     cls = subject.provider.settings
     found = subject.call("settings_schema", subject.provider.settings_schema)["properties"]
     for name, field in fields_of(cls).items():

@@ -92,7 +92,7 @@ def oauth_errors(subject: Subject) -> None:
 
 
 def error_inside_200(subject: Subject) -> None:
-    """A response with an error never gives a token, whatever its status and its other fields."""
+    """A response with an error never gives a token, with any status and other fields."""
     provider, content = subject.effective_provider, subject.sample.content
     if not isinstance(content, dict):
         return
@@ -112,7 +112,7 @@ def error_inside_200(subject: Subject) -> None:
 
 
 def http_errors(subject: Subject) -> None:
-    """Responses without an error code raise the error that their status stands for."""
+    """Responses without an error code raise the error for their status."""
     empty = Response(401, b"", {"Content-Type": "application/json"})
     limited = json_response(429, {})
     waiting = attrs.evolve(limited, headers={**limited.headers, "Retry-After": "7"})
@@ -156,7 +156,7 @@ def documented_errors(subject: Subject) -> None:
 
 
 def read_error_method(subject: Subject) -> None:
-    """`read_error` finds no error in a token response, and accepts responses of any form."""
+    """`read_error` finds no error in a token response, and accepts any response."""
     provider, settings = subject.effective_provider, subject.settings()
     good = samples.to_response(subject.sample.response)
     if subject.call("read_error", lambda: provider.read_error(settings, good)) is not None:

@@ -69,7 +69,7 @@ class _Anything(dict[str, Any]):
 
 
 def foreign_api_address(subject: Subject) -> None:
-    """A response can't send API or revocation requests, with their token, to a foreign host."""
+    """A response can't direct API or revocation requests, with their token, to another host."""
     domains = own_domains(subject)
     values = (_EVIL, *_hostile(domains), *_SLUGS)
     for value in values:
@@ -106,7 +106,7 @@ def foreign_api_address(subject: Subject) -> None:
 
 
 def shared_domains(subject: Subject) -> None:
-    """No token goes to a domain below which anyone can register a host."""
+    """No token is sent to a domain in which anyone can register a host."""
     provider = subject.effective_provider
     host = urlsplit(known_address(subject.request())).hostname or ""
     for domain in provider.api_domains:

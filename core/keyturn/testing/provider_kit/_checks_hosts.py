@@ -88,7 +88,7 @@ def hostile_strings(subject: Subject) -> None:
 
 
 def hostile_secrets(subject: Subject) -> None:
-    """No secret can end a header and begin another."""
+    """No secret can inject a header."""
     for name in secret_settings(subject.provider.settings):
         for value in ("a\r\nX-Made-Up: 1", "made-up-s3cret\n"):
             if read(subject.provider.settings, {**subject.values, name: value})[0] is not None:
@@ -97,7 +97,7 @@ def hostile_secrets(subject: Subject) -> None:
 
 
 def hostile_urls(subject: Subject) -> None:
-    """A setting that is a URL takes plain https URLs only."""
+    """A URL setting accepts only plain https URLs."""
     for name in url_settings(subject.provider.settings):
         for address in _URLS:
             _, mistakes = read(subject.provider.settings, {**subject.values, name: address})

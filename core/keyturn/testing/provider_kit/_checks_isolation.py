@@ -40,7 +40,7 @@ _SAME = (
 
 
 def isolation(subject: Subject) -> None:
-    """What a provider makes for one connection does not depend on other connections."""
+    """The results of a provider for one connection do not depend on other connections."""
     if is_data_alone(subject.provider):
         return
     _judge_iterators(subject)
@@ -74,7 +74,7 @@ def isolation(subject: Subject) -> None:
 
 
 def other_process(subject: Subject) -> None:
-    """A process with another hash seed, host name and clock makes the same of the settings."""
+    """A process with another hash seed, host name and clock gives the same results."""
     if is_data_alone(subject.provider):
         return
     found = elsewhere(subject)
@@ -91,7 +91,7 @@ def other_process(subject: Subject) -> None:
 
 
 def import_effects(subject: Subject) -> None:
-    """Importing the provider does nothing but define it."""
+    """The import of the provider has no side effects."""
     for what, where in elsewhere(subject).effects:
         raise CheckFailed(
             f"the import of the provider {what}{f' ({where})' if where else ''}.",
@@ -102,7 +102,7 @@ def import_effects(subject: Subject) -> None:
 
 
 def forgotten_settings(subject: Subject) -> None:
-    """A setting that a template of the provider names changes what is made of the template."""
+    """A setting in a template of the provider changes the result of the template."""
     if is_data_alone(subject.provider):
         return
     found = elsewhere(subject)

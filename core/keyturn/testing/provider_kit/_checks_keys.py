@@ -58,7 +58,7 @@ def fingerprint(subject: Subject) -> None:
 
 
 def scope_order(subject: Subject) -> None:
-    """The same scope values in another order are the same token."""
+    """The same scope values in another order share one token."""
     field = attrs.fields_dict(subject.provider.settings).get("scope")
     if field is None:
         return
@@ -81,7 +81,7 @@ def scope_order(subject: Subject) -> None:
 
 
 def scope_values_sent(subject: Subject) -> None:
-    """The values of scope are sent as they are given, and no others with them."""
+    """Exactly the given values of scope are sent, unchanged."""
     given: Any = subject.call("scope", lambda: subject.effective_provider.scope(subject.settings()))
     if not (isinstance(given, tuple) and all(isinstance(each, str) for each in given)):
         raise CheckFailed(

@@ -32,7 +32,7 @@ _DIGESTS = ("md5", "sha1", "sha256", "sha512")
 
 
 def plugin_messages(subject: Subject) -> None:
-    """What the provider says is one line, is not empty, and quotes no secret."""
+    """The provider's messages have one line, are not empty, and contain no secret."""
     for what, text, hidden in itertools.chain(
         _declared(subject), _checks(subject), _spoken(subject)
     ):

@@ -37,7 +37,7 @@ NO_IO = (
 
 
 def no_input_or_output(subject: Subject) -> None:
-    """The provider's methods use their arguments alone: no file, process, network or variable."""
+    """The provider's methods use only their arguments: no file, process, network or variable."""
     cls, every = subject.provider.settings, [case.values for case in cases(subject)]
     reading = ("problems, or the check of a setting,", _reading(cls, every))
     token = subject.token()
@@ -67,7 +67,7 @@ def no_input_or_output(subject: Subject) -> None:
 
 
 def nothing_changed(subject: Subject) -> None:
-    """The provider's methods change neither their arguments nor anything that others share."""
+    """The provider's methods change neither their arguments nor any shared state."""
     token = subject.token()
     other = cases(subject)[-1].values
     # Of other settings, so that a change shows that has been made for the usual ones.

@@ -26,7 +26,7 @@ _REJECTION_FIELDS = ("error", "code", "message", "status", "title", "type", "err
 
 
 def token_rejected(subject: Subject) -> None:
-    """`token_rejected` returns True or False for a 401 response of any form."""
+    """`token_rejected` returns True or False for any 401 response."""
     provider, settings = subject.effective_provider, subject.settings()
     contents: tuple[Any, ...] = (None, [], {}, 7, "string", {"errors": [7]}, {"error": []})
     unusual = [json_response(401, content) for content in contents]

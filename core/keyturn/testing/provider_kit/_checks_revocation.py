@@ -26,7 +26,7 @@ _TOKEN = f"made-up.revoked.{'aB3' * 100}~+/_=="
 
 
 def revocation(subject: Subject) -> None:
-    """A revocation request goes to an https URL, and holds the token as a secret."""
+    """A revocation request goes to an https URL, and contains the token as a secret."""
     provider, settings = subject.effective_provider, subject.settings()
     token = attrs.evolve(subject.token(), access_token=_TOKEN)
     request = subject.call(

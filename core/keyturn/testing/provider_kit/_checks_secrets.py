@@ -44,7 +44,7 @@ _LONG = 12
 
 
 def no_secret_in_url(subject: Subject) -> None:
-    """No secret is in the URL, nor in what is shown of the token request."""
+    """No secret is in the URL, or in the redacted token request."""
     changes = canaries(subject)
     request = subject.request(**changes)
     for each in with_steps(request):
@@ -78,7 +78,7 @@ def _judge_shown(subject: Subject, request: TokenRequest, changes: Mapping[str, 
 
 
 def made_of_secrets(subject: Subject) -> None:
-    """What is computed from a secret is hidden, as the secret is."""
+    """A value that is computed from a secret is hidden, like the secret."""
     for name in canaries(subject):
         one, other = (
             _plain(subject.request(**{name: value})) for value in (canary(), f"{canary()}-longer")

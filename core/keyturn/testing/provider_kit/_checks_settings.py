@@ -42,7 +42,7 @@ _KNOWN = {
 
 
 def setting_defaults(subject: Subject) -> None:
-    """A setting's default is of its type and passes its check; a secret has none."""
+    """A setting's default has the right type and passes its check; a secret has no default."""
     for name, field in fields_of(subject.provider.settings).items():
         if field.default is REQUIRED or field.default is None:
             continue
@@ -60,7 +60,7 @@ def setting_defaults(subject: Subject) -> None:
 
 
 def settings_alone(subject: Subject) -> None:
-    """What is wrong with settings does not depend on those that were read before."""
+    """The mistakes in settings do not depend on settings that were read before."""
     cls = subject.provider.settings
     values = [case.values for case in cases(subject)]
     for name, known in compared(subject.provider).items():
@@ -171,7 +171,7 @@ def _can_be(subject: Subject, name: str, value: Any) -> bool:
 
 
 def unused_names(subject: Subject) -> None:
-    """Each setting, and each name that the provider's class has, is used by something."""
+    """Each setting, and each attribute of the provider's class, is used."""
     provider = subject.provider
     used = own_names(provider) | {
         name
@@ -201,7 +201,7 @@ def unused_names(subject: Subject) -> None:
 
 
 def secret_strings(subject: Subject) -> None:
-    """What the token request treats as a secret is a secret among the settings."""
+    """A value that is secret in the token request is a secret setting."""
     fields = fields_of(subject.provider.settings)
     # A made-up secret may be equal to another made-up setting.
     changes = canaries(subject)

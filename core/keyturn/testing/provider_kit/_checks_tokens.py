@@ -42,7 +42,7 @@ _NO_OBJECTS: tuple[Any, ...] = ([], None, "made-up", 7)
 
 
 def lifetime(subject: Subject) -> None:
-    """A token lives as long as its response says, counted from its request."""
+    """A token has the lifetime of its response, counted from its request."""
     sample, token = subject.sample, subject.token()
     wanted = sample.lifetime
     if wanted is None and sample.is_made_up:
@@ -66,7 +66,7 @@ _AS_RECEIVED = "let read_token return the token as it is received."
 
 
 def token_as_sent(subject: Subject) -> None:
-    """The token and its scope are those of the response, to the character."""
+    """The token and its scope are exactly those of the response."""
     sample, provider = subject.sample, subject.effective_provider
     if name := provider.token_header:
         reply = samples.with_header(sample.response, name, _EXACT)
@@ -147,7 +147,7 @@ def bad_lifetimes(subject: Subject) -> None:
 
 
 def short_lifetime(subject: Subject) -> None:
-    """A token of two seconds can be used; each lives as long as its response says."""
+    """A token of two seconds is usable, and each token has the lifetime of its response."""
     sample, field = subject.sample, samples.lifetime_path(subject.effective_provider)
     if field_of(sample.content, field) is None:
         return

@@ -37,7 +37,7 @@ _MOVED = "https://moved.example/made-up"
 
 
 def rate_limit(subject: Subject) -> None:
-    """The declared rate limit is kept before anything is sent, for all clients of a host."""
+    """The declared rate limit is kept before a request is sent, for all clients of a host."""
     declared = subject.effective_provider.rate_limit
     if declared is None:
         subject.note("rate_limit: none is declared.")
@@ -88,7 +88,7 @@ def sync_and_async(subject: Subject) -> None:
 
 
 def api_headers(subject: Subject) -> None:
-    """An API request carries the token in the declared header, and its headers are valid."""
+    """An API request has the token in the declared header, and its headers are valid."""
     provider, token = subject.effective_provider, subject.token()
     check_keys("`api`", subject.examples.api or {}, others="url headers")
     connection = subject.connect()
@@ -180,7 +180,7 @@ def _others(content: Any) -> Any:
 
 
 def token_headers_of_any(subject: Subject) -> None:
-    """API requests carry the current token, and no line that a response has made up."""
+    """API requests have the current token, and no header that a response injects."""
     provider, token = subject.effective_provider, subject.token()
     settings = subject.settings()
     for each in (token, *(attrs.evolve(token, access_token=other) for other in _OTHERS)):

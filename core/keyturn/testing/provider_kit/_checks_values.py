@@ -52,7 +52,7 @@ _NEAR_WIDE = (_SECRET, f"{_SECRET}fi\u00e9", f"{_SECRET}\ufb01e\u0301", f"{_SECR
 
 
 def exact_credentials(subject: Subject) -> None:
-    """Credentials are sent as they are: no character is lost, changed or encoded twice."""
+    """Credentials are sent unchanged: no character is lost, changed or encoded twice."""
     cls = subject.provider.settings
     for name in ("client_id", *secret_settings(cls)):
         if name not in subject.values:
@@ -84,7 +84,7 @@ def exact_credentials(subject: Subject) -> None:
 
 
 def dynamic_values(subject: Subject) -> None:
-    """What is made for each request names all that it is made of, and depends on `now` alone."""
+    """A `DynamicValue` declares all its inputs, and depends only on them and on `now`."""
     usual = dict(own_values(subject.request()))
     for key, value in usual.items():
         _judge_value(key, value)
@@ -143,7 +143,7 @@ def _judge_value(key: str, value: DynamicValue) -> None:
             f"{kind}.value of the {key} returns {type(first).__name__}.",
             f"let {kind}.value return a string.",
         )
-    if made(value) != first:  # it is random by a way of its own, or reads a clock
+    if made(value) != first:  # it is random in its own way, or reads a clock
         with stopped(type(value)):
             reads_clock = made(value) == made(value)
     else:

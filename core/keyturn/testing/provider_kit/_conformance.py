@@ -24,7 +24,7 @@ _LIKENESS = 0.8
 
 
 class ProviderConformance:
-    """The tests that every provider must pass; a subclass names the provider and gives examples.
+    """The tests that every provider must pass; a subclass sets the provider and examples.
 
     pytest collects a subclass whose name begins with `Test`; with `unittest`, derive it from
     `unittest.TestCase` as well. The tests send requests to loopback only.
@@ -48,11 +48,11 @@ class ProviderConformance:
     provider: ClassVar[str | Provider[Any]]
     """The provider's name, or the provider."""
     settings: ClassVar[Mapping[str, Any]] = {}
-    """Plain settings; missing required ones are made up."""
+    """Plain settings; the kit generates missing required ones."""
     request: ClassVar[Mapping[str, Any] | None] = None
     """The documented token request for them: `method`, `url`, `query`, `headers`, `body`."""
     response: ClassVar[Mapping[str, Any] | None] = None
-    """A documented response with a token: `status`, `headers`, `body`; by default made up."""
+    """A documented response with a token: `status`, `headers`, `body`; by default generated."""
     lifetime: ClassVar[float | None] = None
     """The lifetime in seconds of the token in `response`."""
     errors: ClassVar[Sequence[Mapping[str, Any]]] = ()
@@ -62,10 +62,10 @@ class ProviderConformance:
     context: ClassVar[AbstractSet[str]] = frozenset()
     """The settings that tokens do not depend on."""
     others: ClassVar[Mapping[str, Any]] = {}
-    """Second values of settings, where none can be made up."""
+    """Second values of settings, if the kit can't generate them."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Raise for an attribute that is a misspelt one of the above."""
+        """Raise an error for a misspelt attribute."""
         super().__init_subclass__(**kwargs)
         known = [*ProviderConformance.__annotations__, *(f"test_{name}" for name in CHECKS)]
         for name, value in vars(cls).items():
@@ -95,7 +95,7 @@ def _provider(case: ProviderConformance) -> Provider[Any]:
 
 
 def subject_of(case: ProviderConformance) -> AbstractContextManager[Subject]:
-    """Give the provider of a class, with its settings and examples, and the endpoint listening."""
+    """Yield the provider of a class, with its settings and examples, while the endpoint listens."""
     examples = Examples(
         request=case.request,
         response=case.response,

@@ -1,4 +1,4 @@
-"""A limited time for each check: a provider that waits for ever ends no test run."""
+"""A limited time for each check: a provider that waits forever ends no test run."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def within_limit(
     """Return what `work` returns, or a failure if it does not end in time.
 
     Args:
-        work: Runs on a thread of its own.
+        work: Runs on its own thread.
         places: The files of the provider's own code, to say where it waits.
     """
     found: list[CheckFailed | None] = []

@@ -228,7 +228,7 @@ def run(provider: Provider[Any], given: Mapping[str, Any], examples: Examples) -
 
 
 def loaded(load: Callable[[], Provider[Any]]) -> Provider[Any]:
-    """Return the provider that `load` imports, which reaches no other host meanwhile.
+    """Return the provider that `load` imports, which reaches no other host in the meantime.
 
     Raises:
         keyturn.errors.ConfigurationError: It has tried to, or there is no provider.

@@ -153,7 +153,7 @@ def own_names(provider: Provider[Any]) -> set[str]:
 
 
 def is_data_alone(provider: Provider[Any]) -> bool:
-    """Return whether a provider has no code of its own."""
+    """Return whether a provider has no code."""
     return not own_classes(provider)
 
 

@@ -254,7 +254,7 @@ def _with_steps(provider: Provider[Any], settings: Settings, request: TokenReque
 def _completed(
     provider: Provider[Any], given: Mapping[str, Any], directory: Path
 ) -> dict[str, Any]:
-    """Return valid settings; their checks reach no other host meanwhile.
+    """Return valid settings; their checks reach no other host in the meantime.
 
     Raises:
         keyturn.errors.KeyturnError: The settings, or their class, have mistakes.

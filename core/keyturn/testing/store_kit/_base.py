@@ -51,7 +51,7 @@ class StoreTests:
     _reported: ClassVar[dict[str, str]] = {}
 
     def __init_subclass__(cls) -> None:
-        """Give each class a record of its own of what its tests have reported."""
+        """Give each class its own record of what its tests have reported."""
         super().__init_subclass__()
         cls._reported = {}
 

@@ -76,7 +76,7 @@ class Operations:
         return done.result()
 
     def forget(self) -> None:
-        """Forget what is in progress, in a process that was forked meanwhile."""
+        """Forget what is in progress, in a process that was forked in the meantime."""
         self._ends.clear()
 
 
@@ -128,7 +128,7 @@ class WatchedStore:
 
 
 def start(work: Callable[[], T]) -> Future[T]:
-    """Call a function on a thread of its own, which does not keep the process from ending."""
+    """Call a function on its own thread, which does not keep the process from ending."""
     done: Future[T] = Future()
 
     def run() -> None:

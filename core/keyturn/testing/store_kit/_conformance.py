@@ -10,7 +10,7 @@ from keyturn.testing.store_kit._processes import ProcessTests
 class StoreConformance(EntryTests, LockTests, ProcessTests):
     """Tests that every token store must pass.
 
-    pytest collects a subclass whose name begins with `Test`. The tests use keys of their own,
+    pytest collects a subclass whose name begins with `Test`. The tests use their own keys,
     leave only expired entries, and take a few seconds. An operation that has not ended after ten
     seconds fails its test. A test whose cause another has reported is skipped. Where there is no
     fork (Windows), the tests of several processes do nothing.

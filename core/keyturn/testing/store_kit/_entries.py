@@ -43,7 +43,7 @@ class EntryTests(StoreTests):
 
     @once
     def test_returns_what_was_written(self) -> None:
-        """keyturn ignores a changed entry: every process would request tokens of its own."""
+        """keyturn ignores a changed entry: every process would request its own tokens."""
         store, other = self._open(), self._open()
         for entry in _ENTRIES:
             store.write(self._key, entry, in_seconds(LONG))

@@ -1,4 +1,4 @@
-"""The tests of a store's locks: one holder at a time, and none for ever."""
+"""The tests of a store's locks: one holder at a time, and none forever."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class LockTests(StoreTests):
 
     @once
     def test_lock_excludes_processes(self) -> None:
-        """Each worker process would make a token request of its own."""
+        """Each worker process would make its own token request."""
         store = self._open()
         with store.lock(self._key, LONG):  # what is opened once is open
             pass
@@ -77,7 +77,7 @@ class LockTests(StoreTests):
 
     @once
     def test_waiting_for_a_lock_ends(self) -> None:
-        """A waiter would wait for ever, or get an unexpected error."""
+        """A waiter would wait forever, or get an unexpected error."""
         store, other = self._open(), self._open()
         unused = store.store.lock(self._key, LONG)
         message = "`lock` takes the lock before its block begins: take it in `__enter__`"

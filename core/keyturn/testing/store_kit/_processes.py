@@ -122,7 +122,7 @@ class ProcessTests(StoreTests):
 
     @once
     def test_processes_share_entries(self) -> None:
-        """Each process would request tokens of its own, or use those that another revoked."""
+        """Each process would request its own tokens, or use those that another revoked."""
         store = self._open()
         for peer in self._sharing_peers(store):
             for step in ("first", "second"):

@@ -122,8 +122,8 @@ def _conninfo(url: str) -> keyturn.Secret:
 
 @contextmanager
 def _limited(connection: psycopg.Connection[Row]) -> Generator[None]:
-    """Cut a connection that is still busy after `PATIENCE`: libpq itself waits for ever."""
-    # A descriptor of its own, since libpq may close the other one meanwhile.
+    """Cut a connection that is still busy after `PATIENCE`: libpq itself waits forever."""
+    # Its own descriptor, since libpq may close the other one in the meantime.
     with socket.socket(fileno=os.dup(connection.fileno())) as wire:
         timer = threading.Timer(PATIENCE, _cut, [wire])
         timer.start()

@@ -98,7 +98,7 @@ class PostgresqlStore:
 
         The lock is a row that says until when it is held, by the database's clock: the only one
         that all hosts agree on. (An advisory lock would end with its holder's session, but a holder
-        that hangs would keep it for ever, and one behind a pool of connections might lose it.)
+        that hangs would keep it forever, and one behind a pool of connections might lose it.)
 
         Args:
             key: The lock's key.

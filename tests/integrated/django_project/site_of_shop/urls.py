@@ -23,7 +23,7 @@ def users(_: HttpRequest) -> HttpResponse:
 
 
 async def users_async(_: HttpRequest) -> HttpResponse:
-    """Call the API without a thread of its own."""
+    """Call the API without its own thread."""
     connection = connections["own"]
     async with httpx.AsyncClient(auth=KeyturnAuth(connection)) as client:
         response = await client.get(f"{connection.api_url}/users")
