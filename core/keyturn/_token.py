@@ -27,8 +27,8 @@ class Token:
             section 7.1: case-insensitive).
         expires_at: Its expiry, in epoch seconds by this machine's clock.
         scope: The granted scope, space-delimited, or None if neither request nor response has one.
-        extra: The response's other fields, such as `created_at`; never another secret. keyturn omits
-            the largest ones if all of them exceed 65,536 characters of JSON.
+        extra: The response's other fields, such as `created_at`; never another secret. The
+            largest ones are omitted if all of them exceed 65,536 characters of JSON.
         issued_at: The time of its token request, in epoch seconds by this machine's clock.
     """
 

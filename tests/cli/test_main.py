@@ -187,7 +187,7 @@ def test_log_shows_what_happens_on_demand(
     stored = keyturn("-vv", "token", "x")
 
     sent = [f"keyturn: INFO: x: token request {number} to 127.0.0.1 (cold)" for number in (1, 2, 3)]
-    retrying = "keyturn: INFO: x: retrying in N s: the token endpoint reports a failure of its own "
+    retrying = "keyturn: INFO: x: retrying in N s: the token endpoint reports a server failure "
     used = f"keyturn: INFO: x: provider orocommerce, token store DiskStore {home}/.cache/keyturn"
     steps = [f"keyturn: INFO: connections are configured in {path} and the environment"]
     lines = [re.sub(r"[0-9.]+ s\b", "N s", line) for line in retried.err.splitlines()]

@@ -181,7 +181,7 @@ def test_rotated_secret_needs_no_restart(write: Callable[..., Path], home: Path)
         ("{ env = 3 }", "env must be a string"),
         ('{ env = "" }', "env must be a string"),
         ('{ env = "NOT_SET" }', "the environment variable NOT_SET is not set"),
-        ('{ env = "EMPTY" }', "the env it refers to is empty"),
+        ('{ env = "EMPTY" }', "the secret from env is empty"),
         ('{ file = "relative" }', "file must be an absolute path"),
         ('{ file = "~no-such-user/x" }', "file must be an absolute path"),
         ('{ file = "/a\\u0000" }', "file must be an absolute path"),
@@ -195,7 +195,7 @@ def test_rotated_secret_needs_no_restart(write: Callable[..., Path], home: Path)
         ('{ command = "pass norce" }', "command must be a list of strings"),
         ('{ command = ["pass", 3] }', "command must be a list of strings"),
         ('{ command = ["false"] }', "the command false failed with status 1"),
-        ('{ command = ["true"] }', "the command it refers to is empty"),
+        ('{ command = ["true"] }', "the secret from command is empty"),
         ('{ command = ["/no/such"] }', "/no/such can't be used: No such file"),
         (
             '{ command = ["printf", "\\\\377"] }',

@@ -68,8 +68,8 @@ def shell(script: str) -> str:
 @pytest.mark.parametrize(
     ("reference", "seconds", "problem"),
     [
-        ('{ command = ["yes"] }', 20, "prints more than 65536 bytes"),
-        (shell(f"printf {CANARY}; cat /dev/zero"), 20, "prints more than 65536 bytes"),
+        ('{ command = ["yes"] }', 20, "printed more than 65536 bytes"),
+        (shell(f"printf {CANARY}; cat /dev/zero"), 20, "printed more than 65536 bytes"),
         (shell(f"echo {CANARY}; exec sleep 60"), 0.3, "took longer than 0.3 s"),
         (shell(f"trap '' TERM; echo {CANARY}; sleep 60"), 0.3, "took longer than 0.3 s"),
         (shell(f"echo {CANARY}; exec >&-; sleep 60"), 0.3, "took longer than 0.3 s"),

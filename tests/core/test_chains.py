@@ -714,7 +714,9 @@ def test_value_of_a_step_that_repeats_a_secret_is_not_sent_masked(platform: Plat
     platform.login_fields = {"account": {"id": f"of {SECRET}"}}
     with (
         connect(description(platform)) as connection,
-        pytest.raises(InvalidTokenResponse, match=r"account\.id in the response of .*/login holds"),
+        pytest.raises(
+            InvalidTokenResponse, match=r"account\.id in the response of .*/login contains"
+        ),
     ):
         connection.token()
 

@@ -441,7 +441,7 @@ def test_rate_limit_may_be_written_as_in_the_options() -> None:
 SYNTAX: list[tuple[bytes, str]] = [
     (b"title = acme\n", "is not TOML: line 1, column 9: Invalid value: a string stands in quotes"),
     (b"a = 1\ntitle: 'acme'\n", "line 2, column 6: Expected '=' after a key in a key/value pair"),
-    (b"a = 1\n\na = 2\n", "line 3, column 6: Cannot overwrite a value: a name stands once only"),
+    (b"a = 1\n\na = 2\n", "line 3, column 6: Cannot overwrite a value: each name is allowed once"),
     (b"[settings.a]\n[settings.a]\n", "line 2, column 12: Cannot declare settings.a twice"),
     (b"title = 'acme", 'is not TOML: the end, line 1: Expected "\'"'),
     (b"a = { b = 1,\n c = 2 }\n", "line 1"),

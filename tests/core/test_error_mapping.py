@@ -85,7 +85,7 @@ def test_407_of_an_address_that_no_proxy_serves_names_no_variable(world: World) 
     connection = world.connect(token_url="http://127.0.0.1:9/token")
     with pytest.raises(errors.TokenRequestRefused) as caught:
         connection.token()
-    assert "http://127.0.0.1:9/token responds as a proxy does" in caught.value.hint
+    assert "http://127.0.0.1:9/token responds like a proxy" in caught.value.hint
     assert "HTTPS_PROXY" not in caught.value.hint
 
 
@@ -108,11 +108,23 @@ PERMANENT: list[Row] = [
     (403, b"", TEXT, errors.TokenRequestRefused, f"{URL} denies access"),
     (403, {"error": "own_code"}, JSON, errors.TokenRequestRefused, f"{URL} denies access"),
     (403, {"error": "invalid_client"}, JSON, errors.InvalidClient, CREDENTIALS),
-    (404, {"error": "not_found"}, JSON, errors.TokenRequestRefused, f"at {URL}: check token_url"),
-    (404, b"<html>", HTML, errors.TokenRequestRefused, f"at {URL}: check token_url"),
+    (
+        404,
+        {"error": "not_found"},
+        JSON,
+        errors.TokenRequestRefused,
+        f"{URL} does not exist: check",
+    ),
+    (
+        404,
+        b"<html>",
+        HTML,
+        errors.TokenRequestRefused,
+        f"{URL} does not exist: check",
+    ),
     (405, b"", HTML, errors.TokenRequestRefused, f"{URL} does not accept this method"),
     (407, b"", HTML, errors.TokenRequestRefused, "HTTPS_PROXY"),
-    (410, b"", HTML, errors.TokenRequestRefused, f"at {URL}"),
+    (410, b"", HTML, errors.TokenRequestRefused, f"{URL} no longer exists"),
     (415, b"", HTML, errors.TokenRequestRefused, "body_format"),
     (
         406,

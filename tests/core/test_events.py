@@ -237,7 +237,7 @@ def test_log_has_a_line_for_each_token_request(
         connect(world, lambda _: None).token()
         world.land()
 
-    retrying = "the token endpoint reports a failure of its own (HTTP 503)."
+    retrying = "the token endpoint reports a server failure (HTTP 503)."
     assert caplog.messages == [
         "shop: token request 1 to shop.acme.example (cold): EndpointUnavailable in 0.000 s",
         f"shop: retrying in {world.clock.slept[0]:.1f} s: {retrying}",

@@ -137,7 +137,7 @@ MISTAKES = [
     ('"acme.toml"', 'extends: "acme.toml" leads back to the description itself.'),
     ('"loop.toml"', 'extends: "acme.toml" leads back to the description itself.'),
     ('"broken.toml"', 'extends: "broken.toml" is not TOML: line 2, column 5: Invalid value'),
-    ('"orocommerce"', "provider orocommerce of distribution keyturn is not described by data."),
+    ('"orocommerce"', "provider orocommerce of distribution keyturn is not described as data."),
     ('"orocomerce"', "no provider is named 'orocomerce'. Did you mean orocommerce?"),
     ('["base.toml"]', 'extends: ["base.toml"] must be a file such as "base.toml", or the name'),
     ('""', 'extends: "" must be a file such as "base.toml", or the name'),
@@ -209,7 +209,7 @@ def test_description_extends_an_installed_one(
     assert keyturn.plugins.provider_from_data(data, name="third").title == "Third"
 
     (found,) = mistakes_in(write(acme='extends = "kt-py"'))
-    assert "kt-py of distribution keyturn-two is not described by data" in found
+    assert "kt-py of distribution keyturn-two is not described as data" in found
     monkeypatch.setenv("KEYTURN_PLUGINS", "none")
     (found,) = mistakes_in(path)
     assert "is disabled by the environment variable KEYTURN_PLUGINS" in found

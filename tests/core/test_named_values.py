@@ -836,7 +836,9 @@ def test_request_part_outside_a_request_is_reported() -> None:
     """A provider in Python that sends a signature in a claim would sign nothing."""
     part = RequestPart("body")
     for value in (part, Composed(parts=(part,))):
-        with pytest.raises(errors.ConfigurationError, match=r"request\.body is known in headers"):
+        with pytest.raises(
+            errors.ConfigurationError, match=r"request\.body is available in headers"
+        ):
             value.value(NOW)
 
 

@@ -368,7 +368,7 @@ def test_plugins_are_reported_of_events_and_no_secret(site: Site) -> None:
     assert "s3cret" not in noted
 
 
-ALONE = "is not used: plugin broken of distribution keyturn-broken can't be used: "
+ALONE = "keyturn does not use plugin broken: plugin broken of distribution keyturn-broken can't be used: "
 FAILED = "plugin broken of distribution keyturn-broken failed in keyturn_event"
 UNHASHABLE = """
 import keyturn
@@ -571,8 +571,8 @@ def test_wrong_result_is_logged_and_ignored(
     assert secrets() == ["right"]
     (warning,) = warnings_of(caplog)
     assert warning == (
-        f"plugin a of distribution keyturn-a failed in keyturn_secret: it returned {kind}, which "
-        "is neither str nor None. Update it, report it to its authors, or disable it with "
+        f"plugin a of distribution keyturn-a failed in keyturn_secret: it returned {kind} "
+        "instead of str or None. Update it, report it to its authors, or disable it with "
         "KEYTURN_PLUGINS."
     )
 
@@ -720,16 +720,14 @@ def test_choice_that_cannot_be_understood_is_refused(
     monkeypatch.setenv("KEYTURN_PLUGINS", choice)
     for name in ("acme", "orocommerce"):
         here.install(f"keyturn-{name}", GOOD, name)
-        with pytest.raises(
-            ConfigurationError, match="KEYTURN_PLUGINS can't be understood"
-        ) as caught:
+        with pytest.raises(ConfigurationError, match="KEYTURN_PLUGINS is invalid") as caught:
             keyturn.provider(name)
         assert "-acme,-vault" in caught.value.hint
     caplog.clear()
     emit(EVENT, None)
 
     assert not hasattr(sys, "imported")
-    assert "KEYTURN_PLUGINS can't be understood" in warnings_of(caplog)[0]
+    assert "KEYTURN_PLUGINS is invalid" in warnings_of(caplog)[0]
     assert [info.name for info in keyturn.providers()] == sorted([*BUILT_IN, "acme"])
 
 
@@ -751,7 +749,7 @@ def test_plugin_of_a_newer_version_is_reported_before_its_import(
         "API, and this keyturn supports 1 to 1. Update keyturn."
     )
     assert str(caught.value) == "provider " + shown.format(2)
-    assert warnings_of(caplog) == ["plugin new is not used: plugin " + shown.format(3)]
+    assert warnings_of(caplog) == ["keyturn does not use plugin new: plugin " + shown.format(3)]
 
 
 def test_plugin_of_an_older_version_works_and_warns(

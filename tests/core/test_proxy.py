@@ -254,8 +254,8 @@ REFUSED = b"HTTP/1.1 407 Proxy Authentication Required\r\n"
             "user:pa55@",
             (
                 "the proxy refused its credentials (HTTP 407) (127.0.0.1:{port} of HTTPS_PROXY). "
-                "Correct the user and the password in HTTPS_PROXY; special characters in them must "
-                "be percent-encoded."
+                "Correct the user and the password in HTTPS_PROXY, and percent-encode special "
+                "characters in them."
             ),
             1,
         ),
@@ -266,16 +266,16 @@ REFUSED = b"HTTP/1.1 407 Proxy Authentication Required\r\n"
             REFUSED + b"Content-Length: 3\r\n\r\nno!",
             "",
             (
-                "the proxy demands credentials (HTTP 407), and HTTPS_PROXY has none "
+                "the proxy requires credentials (HTTP 407), but HTTPS_PROXY has none "
                 "(127.0.0.1:{port} of HTTPS_PROXY). "
-                "Set HTTPS_PROXY to a URL with them: http://user:password@proxy.example."
+                "Set HTTPS_PROXY to a URL with credentials: http://user:password@proxy.example."
             ),
             1,
         ),
         (
             REFUSED + b"Proxy-Authenticate: Negotiate\r\nproxy-authenticate: NTLM\r\n\r\n",
             "user:pa55@",
-            "The proxy takes Negotiate, NTLM only, and keyturn sends Basic: use another proxy.",
+            "The proxy accepts only Negotiate, NTLM, but keyturn sends Basic: use another proxy.",
             1,
         ),
         (b"HTTP/1.1 403 \x1b[2Jpa55\r\n\r\n", "", "responded with HTTP 403 (127", 1),
@@ -285,7 +285,7 @@ REFUSED = b"HTTP/1.1 407 Proxy Authentication Required\r\n"
             "",
             (
                 "the proxy responded with HTTP 502 (127.0.0.1:{port} of HTTPS_PROXY). "
-                "Check HTTPS_PROXY; NO_PROXY names the hosts that are reached without it."
+                "Check HTTPS_PROXY; NO_PROXY names the hosts that keyturn reaches without it."
             ),
             3,
         ),
@@ -462,9 +462,9 @@ def test_deadline_holds_at_a_socks_proxy_that_drips(
             (b"\x05\xff",),
             "",
             (
-                "the proxy demands credentials (SOCKS 5), and ALL_PROXY has none "
+                "the proxy requires credentials (SOCKS 5), but ALL_PROXY has none "
                 "(127.0.0.1:{port} of ALL_PROXY). "
-                "Set ALL_PROXY to a URL with them: socks5://user:password@"
+                "Set ALL_PROXY to a URL with credentials: socks5://user:password@"
             ),
             1,
         ),
@@ -478,7 +478,7 @@ def test_deadline_holds_at_a_socks_proxy_that_drips(
             ),
             1,
         ),
-        ((PASSWORD,), "", "the proxy demands credentials (SOCKS 5)", 1),
+        ((PASSWORD,), "", "the proxy requires credentials (SOCKS 5)", 1),
         (
             (NO_AUTHENTICATION, b"\x05\x02" + SUCCEEDED[2:]),
             "",

@@ -168,7 +168,7 @@ def test_each_host_is_checked_and_named_once() -> None:
     policy = NetworkPolicy(domains=("login.example",))
     form |= {"login": "https://login.example", "last": "https://LAST.example"}
     found = problems_under(policy, provider, form)
-    assert [str(each).partition(" is none")[0] for each in found] == [
+    assert [str(each).partition(" is not one")[0] for each in found] == [
         "the API's host internal.acme.example",
         "last: the revocation endpoint's host last.example",
     ]

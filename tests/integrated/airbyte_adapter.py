@@ -212,5 +212,5 @@ def test_name_can_be_pickled_and_copied(connect: Any) -> None:
         pickle.loads(pickle.dumps(authenticator)),  # noqa: S301 - our own
     ):
         assert isinstance(copied, KeyturnAuthenticator)
-    with pytest.raises(TypeError, match="holds a secret"):
+    with pytest.raises(TypeError, match="contains a secret"):
         pickle.dumps(KeyturnAuthenticator(connect()))

@@ -161,7 +161,7 @@ def test_copies_share_their_connection(api: Site, connect: Any) -> None:
     for copied in (copy.copy(auth), copy.deepcopy({"auth": auth})["auth"], auth.copy()):
         assert is_authorized(api, copied)
     assert api.token_requests == 1
-    with pytest.raises(TypeError, match="holds a secret"):
+    with pytest.raises(TypeError, match="contains a secret"):
         pickle.dumps(auth)
 
 

@@ -214,7 +214,7 @@ def test_a_response_that_ends_early(client: httpx.Client, caplog: pytest.LogCapt
         client.stream("GET", "/shop/v1/short") as response,
     ):
         response.read()
-    assert "the API has not completed a response" in caplog.text
+    assert "the API did not complete a response" in caplog.text
     assert "please report" not in caplog.text
 
 

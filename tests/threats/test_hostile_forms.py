@@ -475,7 +475,7 @@ def test_a_revocation_endpoint_named_by_the_token_response_is_checked(
             with pytest.raises(keyturn.errors.KeyturnError) as caught:
                 connection.revoke()
         assert ("10.0.0.1" in seen) is is_dialled
-    assert "host revoke.evil.example is none of the hosts" in str(caught.value)
+    assert "host revoke.evil.example is not one of the hosts" in str(caught.value)
 
 
 def test_a_proxy_is_dialled_for_names_only(
@@ -504,7 +504,7 @@ def test_an_api_named_by_the_token_response_is_checked_by_its_name(
     with watch() as seen:
         reported = use(Acme(), form, policy, timeout=5)
     assert set(seen) <= {"127.0.0.1", "::1"}
-    assert "the API's host a.tenants.example is none of the hosts" in reported
+    assert "the API's host a.tenants.example is not one of the hosts" in reported
 
 
 def option_rows(port: int, place: Path) -> dict[str, Any]:
@@ -648,7 +648,7 @@ def test_domains_keep_a_form_from_any_other_host(
     with watch() as seen:
         reported = use("orocommerce", form, policy)
     assert seen == []
-    assert "url: the token endpoint's host shop.evil.example is none of the hosts" in reported
+    assert "url: the token endpoint's host shop.evil.example is not one of the hosts" in reported
 
 
 def test_there_are_enough_rows() -> None:

@@ -80,7 +80,7 @@ _BY_STATUS: dict[int, _Kind] = {
             "client, and whether a firewall or an address allowlist blocks this machine."
         ),
     ),
-    404: (errors.TokenRequestRefused, "{url} does not exist: check token_url."),
+    404: (errors.TokenRequestRefused, "{url} does not exist: check the address, token_url."),
     405: (
         errors.TokenRequestRefused,
         "{url} does not accept this method: check token_url and method.",

@@ -49,7 +49,7 @@ class _Request(PreparedRequest):
             self.has_left = True
 
     def authorize(self) -> None:
-        """Replace our headers by those for its URL, if it may have any.
+        """Replace keyturn's headers with those for its URL, if it may have any.
 
         Raises:
             keyturn.errors.ForeignOrigin: The URL doesn't lead to the API's origin.
@@ -73,12 +73,12 @@ class _Request(PreparedRequest):
             self.__dict__["url"] = sent.url
 
     def prepare_auth(self, auth: Any, url: str = "") -> None:
-        """Add other authentication, but for that of `.netrc`, which requests reads at redirects."""
+        """Add other authentication, except from `.netrc`, which requests reads at redirects."""
         if self.authorized is None or not isinstance(auth, tuple):
             super().prepare_auth(auth, url)
 
     def copy(self) -> _Request:
-        """Return a copy to the same URL; it is authorized anew when another is set."""
+        """Return a copy to the same URL; another URL causes a new authorization."""
         copied = _own(super().copy(), self.auth)
         copied.authorized, copied.has_left = self.authorized, self.has_left
         return copied
@@ -100,14 +100,14 @@ def _own(request: Any, auth: RequestAuth) -> _Request:
 class KeyturnAuth(Adapter, AuthBase):
     """Adds a connection's token, and the provider's own headers, to requests for its API.
 
-    keyturn replaces a caller's `Authorization`, and `Accept: */*`, which requests sends by
-    itself; all other headers of the caller stay. After a 401 that means the token, the token is
-    renewed and the request is sent once more, a file as its body from where it began. The API's own
-    response is returned when the body can't be sent again, or when there is no other token.
+    keyturn replaces a caller's `Authorization`, and `Accept: */*`, which requests sends by default;
+    it keeps all other headers of the caller. After a 401 for a refused token, keyturn renews the
+    token and sends the request once more, and rewinds a file in its body. It returns the API's own
+    response if the body can't be sent again, or if no other token is available.
 
-    A redirected request has what is added here only if it leads to the API's origin, and has not
-    been elsewhere on its way. Like requests' own authentication, this reads the whole body of a
-    401, also with `stream=True`.
+    A redirected request has the added headers only if it leads to the API's origin, and no earlier
+    redirect led elsewhere. Like requests' own authentication, this reads the whole body of a 401,
+    also with `stream=True`.
 
     Args:
         connection: A connection, or the name of a configured one. An adapter made from a name can
@@ -143,7 +143,7 @@ class KeyturnAuth(Adapter, AuthBase):
         return r
 
     def _responded(self, response: Response, **options: Any) -> Response:
-        """Return the response, or the one to the request sent again with another token.
+        """Return the response, or the response to the request with another token.
 
         requests calls this for each response to a request, redirects included.
         """
@@ -172,14 +172,14 @@ class KeyturnAuth(Adapter, AuthBase):
 
 
 def _body(body: Any) -> bytes | None:
-    """Return a body that is in memory; one that is absent is empty."""
+    """Return a body in memory; an absent body is empty."""
     if body is None or isinstance(body, bytes):
         return body or b""
     return body.encode() if isinstance(body, str) else None
 
 
 def _rewound(request: PreparedRequest) -> bool:
-    """Return whether the body can be sent again; a file is put back to where it began."""
+    """Return whether the body can be sent again; this rewinds a file."""
     try:
         if not isinstance(request.body, (bytes, str, type(None))):
             rewind_body(request)
@@ -191,15 +191,15 @@ def _rewound(request: PreparedRequest) -> bool:
 class PolicyAdapter(HTTPAdapter):
     """Connects a session, and refuses addresses that a connection's policy forbids.
 
-    It checks the address that it has connected to before anything is sent, not even the beginning
-    of TLS, so that a DNS answer which changes after another check (DNS rebinding) has no effect.
-    It checks all hosts that it is mounted for, redirects included. Behind a proxy, which resolves
-    names by itself, it checks nothing.
+    It checks the connected address before it sends anything, even before TLS. So a DNS answer that
+    changes after another check (DNS rebinding) has no effect. It checks all hosts that it is
+    mounted for, including redirects. Behind a proxy, which resolves names itself, it checks
+    nothing.
 
     Args:
-        connection: Whose `keyturn.NetworkPolicy` counts: a connection, or the name of a configured
+        connection: The connection with the `keyturn.NetworkPolicy`, or the name of a configured
             one.
-        options: Those of `requests.adapters.HTTPAdapter`.
+        options: The options of `requests.adapters.HTTPAdapter`.
 
     Example:
         >>> import keyturn, requests
@@ -216,7 +216,7 @@ class PolicyAdapter(HTTPAdapter):
         super().__init__(**options)
 
     def init_poolmanager(self, *given: Any, **options: Any) -> None:
-        """Make the pools of connections; requests calls it."""
+        """Create the connection pools; requests calls this."""
         super().init_poolmanager(*given, **options)
         usual = self.poolmanager.pool_classes_by_scheme
         self.poolmanager.pool_classes_by_scheme = {

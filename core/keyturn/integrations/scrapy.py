@@ -42,13 +42,13 @@ class KeyturnMiddleware:
     which must lead to its API, or None. Each is a connection, or the name of a configured one; a
     request with a name can be written to the disk.
 
-    A caller's `Authorization` is replaced, and so is the `Accept` of Scrapy's default settings; all
-    other headers of the caller stay. After a 401 that means the token, the token is renewed and the
-    request is scheduled once more.
+    keyturn replaces a caller's `Authorization`, and the `Accept` of Scrapy's default settings; it
+    keeps all other headers of the caller. After a 401 for a refused token, keyturn renews the token
+    and schedules the request once more.
 
-    What is added is in the request only while it is sent: not when Scrapy copies it to redirect or
-    retry it, logs it, or writes it to the HTTP cache or the job directory. A redirected request has
-    it only if it leads to the API's origin, and has not been elsewhere on its way.
+    The added headers are in the request only while it is sent: not when Scrapy copies it to
+    redirect or retry it, logs it, or writes it to the HTTP cache or the job directory. A redirected
+    request has them only if it leads to the API's origin, and no earlier redirect led elsewhere.
 
     Args:
         crawler: The crawler whose requests it authorizes.
@@ -78,7 +78,7 @@ class KeyturnMiddleware:
         """
         if not is_asyncio_available():
             raise errors.ConfigurationError(
-                "keyturn.integrations.scrapy needs asyncio, and Scrapy runs another reactor.",
+                "keyturn.integrations.scrapy needs asyncio, but Scrapy runs another reactor.",
                 hint="Remove the setting TWISTED_REACTOR.",
             )
         known = crawler.settings.get_component_priority_dict_with_base("DOWNLOADER_MIDDLEWARES")
@@ -87,7 +87,7 @@ class KeyturnMiddleware:
         if after:
             raise errors.ConfigurationError(
                 f"the downloader middleware {after[-1]} comes after {cls.__name__}, and would get "
-                "requests that have a token.",
+                "requests with a token.",
                 hint="Give KeyturnMiddleware the highest number of DOWNLOADER_MIDDLEWARES.",
             )
         return cls(crawler)
@@ -121,7 +121,7 @@ class KeyturnMiddleware:
             _set_url(request, authorized.url)
 
     async def process_response(self, request: Request, response: Response) -> Request | Response:
-        """Return a response, or the request once more, after a 401 that means the token."""
+        """Return a response, or after a 401 for a refused token the request once more."""
         sent = self._restore(request)
         is_renewed = request.meta.pop(_IS_RENEWED, False)
         if sent is None:
@@ -137,7 +137,7 @@ class KeyturnMiddleware:
         return response
 
     def process_exception(self, request: Request, exception: Exception) -> None:  # noqa: ARG002 - Scrapy's
-        """Remove what was added to a request that could not be sent; Scrapy may send it again."""
+        """Remove the added headers of a request that failed; Scrapy may send it again."""
         self._restore(request)
 
     def _auth(self, connection: Connection | str) -> RequestAuth:
@@ -146,7 +146,7 @@ class KeyturnMiddleware:
         return self._auths[connection]
 
     def _restore(self, request: Request) -> _Sent | None:
-        """Remove what was added to a request; return None if nothing was."""
+        """Remove the added headers of a request; return None if there are none."""
         sent = self._sent.pop(request, None)
         if sent:
             request.headers = sent.headers
@@ -156,7 +156,7 @@ class KeyturnMiddleware:
 
 
 def _plain(headers: Headers) -> dict[str, str]:
-    """Return headers as strings; what Scrapy's default settings accept is no caller's choice."""
+    """Return headers as strings, without the `Accept` of Scrapy's default settings."""
     plain = {str(name): str(value) for name, value in headers.to_unicode_dict().items()}
     if plain.get("Accept") == DEFAULT_REQUEST_HEADERS["Accept"]:
         plain["Accept"] = "*/*"

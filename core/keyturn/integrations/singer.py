@@ -17,16 +17,16 @@ _PREPARED = "keyturn_prepared"
 
 
 class KeyturnAuthenticator(KeyturnAuth):
-    """Adds a connection's token to a stream's requests; it follows the rules of requests'.
+    """Adds a connection's token to a stream's requests, like the adapter for requests.
 
     It is the class attribute `authenticator` of a `RESTStream`, for a connection that is not of the
     tap's settings. The SDK hands over each request twice; it is authorized once.
 
     Args:
-        connection: Where the tokens come from: a connection, or the name of a configured one.
+        connection: A connection, or the name of a configured one.
 
     Raises:
-        keyturn.errors.ForeignOrigin: A request doesn't lead to the API's origin (RFC 6454); it
+        keyturn.errors.ForeignOrigin: The URL is not at the API's origin (RFC 6454); the request
             isn't sent.
         keyturn.errors.KeyturnError: No token can be acquired.
     """
@@ -54,7 +54,7 @@ class TapAuthenticator:
 
     Raises:
         keyturn.errors.ConfigurationError: When a stream first uses it: a setting of the tap is
-            wrong, or there is no such provider.
+            wrong, or the provider does not exist.
     """
 
     def __init__(self, provider: str) -> None:

@@ -33,7 +33,7 @@ _CALL = "keyturn_call"
 
 
 class _Call:
-    """A caller's request, and those that it is redirected to.
+    """A caller's request, and its redirected requests.
 
     Attributes:
         url: The URL of the latest of them.
@@ -47,7 +47,7 @@ class _Call:
 
 
 class _Manager(PoolManager):
-    """What both managers do."""
+    """The common base of both managers."""
 
     _auth: RequestAuth
     _options: Mapping[str, Any]
@@ -71,18 +71,18 @@ class _Manager(PoolManager):
 class KeyturnPoolManager(_Manager):
     """A `urllib3.PoolManager` that adds a connection's token to requests for its API.
 
-    It adds the provider's own headers too. A caller's `Authorization` is replaced; all other
-    headers of the caller stay. After a 401 that means the token, the token is renewed and the
-    request is sent once more, a file as its body from where it began. The API's own response is
-    returned when the body can't be sent again, or when there is no other token.
+    It adds the provider's own headers too. keyturn replaces a caller's `Authorization`, and keeps
+    all other headers of the caller. After a 401 for a refused token, keyturn renews the token and
+    sends the request once more, and rewinds a file in its body. It returns the API's own response
+    if the body can't be sent again, or if no other token is available.
 
-    urllib3's redirects don't copy what is added here. A redirected request has it only if it leads
-    to the API's origin, and has not been elsewhere on its way. Under a network policy, each address
+    urllib3's redirects don't copy the added headers. A redirected request has them only if it leads
+    to the API's origin, and no earlier redirect led elsewhere. Under a network policy, each address
     is checked when urllib3 has connected to it, before anything is sent.
 
     Args:
-        connection: Where the tokens come from: a connection, or the name of a configured one.
-            Made from a name, it can be pickled and copied; the copy has its own connections.
+        connection: A connection, or the name of a configured one. A manager made from a name can be
+            pickled and copied; the copy has its own connections.
         num_pools: As for `urllib3.PoolManager`.
         headers: As for `urllib3.PoolManager`.
         options: Further arguments of `urllib3.PoolManager`.
@@ -90,7 +90,7 @@ class KeyturnPoolManager(_Manager):
     Raises:
         keyturn.errors.ForeignOrigin: The URL is not at the API's origin (RFC 6454); the request
             isn't sent.
-        keyturn.errors.ConfigurationError: `connection` is neither of them.
+        keyturn.errors.ConfigurationError: `connection` is neither a connection nor a name.
         keyturn.errors.KeyturnError: No token can be acquired.
 
     Example:
@@ -127,11 +127,11 @@ class KeyturnProxyManager(_Manager, ProxyManager):
     """A `urllib3.ProxyManager` that does the same as `KeyturnPoolManager`, through a proxy.
 
     To an API with https it opens a tunnel, in which the proxy sees neither token nor headers. A
-    network policy counts by name only: the proxy resolves the names by itself.
+    network policy checks names only, because the proxy resolves them.
 
     Args:
-        connection: Where the tokens come from: a connection, or the name of a configured one.
-            Made from a name, it can be pickled and copied; the copy has its own connections.
+        connection: A connection, or the name of a configured one. A manager made from a name can be
+            pickled and copied; the copy has its own connections.
         proxy_url: As for `urllib3.ProxyManager`.
         num_pools: As for `urllib3.ProxyManager`.
         headers: As for `urllib3.ProxyManager`.
@@ -140,7 +140,7 @@ class KeyturnProxyManager(_Manager, ProxyManager):
     Raises:
         keyturn.errors.ForeignOrigin: The URL is not at the API's origin (RFC 6454); the request
             isn't sent.
-        keyturn.errors.ConfigurationError: `connection` is neither of them; or
+        keyturn.errors.ConfigurationError: `connection` is neither a connection nor a name; or
             `use_forwarding_for_https` would show the token to the proxy.
         keyturn.errors.KeyturnError: No token can be acquired.
     """
@@ -158,7 +158,7 @@ class KeyturnProxyManager(_Manager, ProxyManager):
         if options.get("use_forwarding_for_https"):
             raise errors.ConfigurationError(
                 "use_forwarding_for_https would show the token to the proxy.",
-                hint="Leave it out: keyturn opens a tunnel.",
+                hint="Omit it: keyturn opens a tunnel.",
             )
         self._options = {
             "proxy_url": proxy_url,
@@ -174,7 +174,7 @@ class KeyturnProxyManager(_Manager, ProxyManager):
 
 
 class _Authorizing(HTTPConnectionPool):
-    """Adds what an API request needs, where urllib3 knows the host that it connects to."""
+    """Adds the headers of an API request, when urllib3 knows the host that it connects to."""
 
     keyturn_auth: RequestAuth
 

@@ -28,7 +28,7 @@ _SETTING = "KEYTURN_CONNECTIONS"
 
 
 class ConnectionHandler:
-    """The connections of a project, by their names; each is opened when it is first used.
+    """The connections of a project, by their names; each is opened on first use.
 
     They are those of the setting `KEYTURN_CONNECTIONS`, a dictionary of dictionaries that have the
     keys of a table in `keyturn.toml`, and those of `keyturn.toml` and the environment itself. All
@@ -50,11 +50,11 @@ class ConnectionHandler:
         self._opened: dict[str, Connection] = {}
 
     def __getitem__(self, name: str) -> Connection:
-        """Return the connection of a name.
+        """Return the connection with a name.
 
         Raises:
-            keyturn.errors.ConfigurationError: There is no such connection, or the configuration has
-                mistakes; all of them are named.
+            keyturn.errors.ConfigurationError: The connection does not exist, or the configuration
+                has mistakes; `problems` lists them.
         """
         found = self._opened.get(name)
         if found is None:
@@ -70,15 +70,15 @@ class ConnectionHandler:
         return iter(sorted(_configuration().connections))
 
     def check(self) -> None:
-        """Check the configuration; no secret is read, and nothing is sent.
+        """Check the configuration, without reading secrets or sending requests.
 
         Raises:
-            keyturn.errors.ConfigurationError: It has mistakes; all of them are named.
+            keyturn.errors.ConfigurationError: It has mistakes; `problems` lists them.
         """
         _configuration().check()
 
     def close_all(self) -> None:
-        """Close the connections that have been opened; each is opened anew when it is used."""
+        """Close the open connections; each is opened again on its next use."""
         while self._opened:
             self._opened.popitem()[1].close()
 

@@ -1,4 +1,4 @@
-"""The emulator: four listeners, and the methods by which a test controls them."""
+"""The emulator: four listeners, and the methods that control them in tests."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ORIGINS = (NorceCommerce, NorceStorm, OroCommerce, CommerceLayer)
 
 
 class Emulator:
-    """An HTTP server on loopback that behaves as the four providers' documents say.
+    """An HTTP server on loopback that follows the documentation of the four providers.
 
     Each provider has a port, clients with random credentials, a token endpoint with the
     documented rate limit, and an API with products to fetch. Commerce Layer has a revocation
@@ -41,15 +41,15 @@ class Emulator:
     and the fault's options), `POST /-/revoke-tokens` and `GET /-/counts`.
 
     Args:
-        port: The port of the first provider; the others' follow in the order of `providers`. 0
-            takes any that are free.
+        port: The port of the first provider; the others follow in the order of `providers`. 0
+            chooses free ports.
         host: The name or IPv4 address of this machine to listen on, which is also the host of the
             URLs; with `0.0.0.0`, for a container, they have 127.0.0.1. Connections of keyturn
             accept http URLs of loopback only.
         lifetime: The tokens' lifetime in seconds, from 1 to 2147483647; None for the documented
             ones.
-        stable: Whether the client IDs and secrets are the same for every emulator; anyone knows
-            them. By default they are random.
+        stable: Whether the client IDs and secrets are the same for every emulator; these are
+            public. By default they are random.
         rate_limits: Whether the documented rate limits are kept.
         now: Returns the time in epoch seconds, for lifetimes, rate limits and the overlap of
             Commerce Layer's tokens.
@@ -151,10 +151,7 @@ class Emulator:
 
     @property
     def policy(self) -> NetworkPolicy:
-        """A network policy under which the emulator is reachable with its settings.
-
-        Besides this machine, it allows what a strict one allows.
-        """
+        """A network policy that allows the emulator with its settings, and is strict otherwise."""
         from keyturn import NetworkPolicy
 
         return NetworkPolicy(loopback=True, address_settings=True)
@@ -172,7 +169,7 @@ class Emulator:
         return self._service(provider).origin.resource(variant)
 
     def token_requests(self, provider: str) -> int:
-        """Return the number of token requests that arrived, rejected ones included.
+        """Return the number of token received requests, including rejected ones.
 
         Raises:
             keyturn.errors.ConfigurationError: The provider is unknown.
@@ -180,7 +177,7 @@ class Emulator:
         return self._service(provider).token_requests
 
     def api_requests(self, provider: str) -> int:
-        """Return the number of API requests that arrived, rejected ones included.
+        """Return the number of API received requests, including rejected ones.
 
         Raises:
             keyturn.errors.ConfigurationError: The provider is unknown.
@@ -218,7 +215,7 @@ class Emulator:
         self._service(provider).revoke_tokens()
 
     def fault(self, provider: str, kind: str, *, times: int = 1, **options: Any) -> None:
-        """Misbehave on the next token requests.
+        """Make the next token requests fail.
 
         Args:
             provider: One of `providers`.
