@@ -202,7 +202,7 @@ def test_log_shows_what_happens_on_demand(
         f"{sent[2]}: a token for N s in N s",
     ]
     assert quiet.err.splitlines() == [*steps, f"{used}; the cached token expires in 60 min"]
-    assert "keyturn: DEBUG: x: the token is in the token store DiskStore " in stored.err
+    assert "keyturn: DEBUG: x: using the token from the token store DiskStore " in stored.err
     assert settings["client_secret"] not in retried.err + stored.err
 
 

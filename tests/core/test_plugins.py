@@ -368,7 +368,10 @@ def test_plugins_are_reported_of_events_and_no_secret(site: Site) -> None:
     assert "s3cret" not in noted
 
 
-ALONE = "keyturn does not use plugin broken: plugin broken of distribution keyturn-broken can't be used: "
+ALONE = (
+    "keyturn does not use plugin broken: plugin broken of distribution keyturn-broken "
+    "can't be used: "
+)
 FAILED = "plugin broken of distribution keyturn-broken failed in keyturn_event"
 UNHASHABLE = """
 import keyturn

@@ -60,7 +60,7 @@ def test_renew_forget_and_revoke(client: httpx.Client, api: Any) -> None:
     """A person could not do from the page what the command line does."""
     client.get("/-/token/a")
     issued = api.issued
-    assert act(client, "renew", "a") == "a: the token is renewed."
+    assert act(client, "renew", "a") == "a: renewed the token."
     assert api.issued == issued + 1
     assert "the API refused the token" in row_of(client, "a")
     assert act(client, "forget", "a") == "a: discarded the cached token."
