@@ -25,7 +25,7 @@ def test_the_page(agent: Agent, run: Callable[..., str]) -> None:
     assert report["violations"] == []
     assert report["errors"] == []
     assert report["notices"] == [
-        "shop: the token is renewed.",
+        "shop: renewed the token.",
         "commercelayer: revoked the token.",
     ]
     assert report["refreshed"]
