@@ -371,7 +371,7 @@ def test_connection_of_the_environment_is_listed_and_not_removed(
     monkeypatch.setenv("KEYTURN_CONNECTIONS__SHOP__PROVIDER", "orocommerce")
 
     assert "shop        orocommerce  the environment" in keyturn("connections", "list").out
-    assert "by hand" in keyturn("connections", "remove", "shop").err
+    assert "with an editor" in keyturn("connections", "remove", "shop").err
     assert "Did you mean shop?" in keyturn("connections", "remove", "shpo").err
     assert not path.exists()
 

@@ -90,7 +90,7 @@ def test_comment_above_a_table_is_its_own() -> None:
 )
 def test_form_that_cannot_be_changed_is_reported(text: str) -> None:
     """The file would be damaged, or the user believe that it was changed."""
-    with pytest.raises(ConfigurationError, match=r"connections\.shop there by hand"):
+    with pytest.raises(ConfigurationError, match=r"connections\.shop with an editor"):
         without_table(text, "shop")
 
 

@@ -74,7 +74,7 @@ def test_secrets_are_refused_where_a_platform_shows_them() -> None:
     shown = {"client_secret": "made-up", "certificate_key": "-----BEGIN PRIVATE KEY-----x"}
     with pytest.raises(keyturn.errors.ConfigurationError) as caught:
         _opening.check_shown("shop", "generic", shown, "Put it into secrets.")
-    assert "certificate_key, client_secret: a secret" in str(caught.value)
+    assert "certificate_key, client_secret: the platform would show" in str(caught.value)
     _opening.check_shown("shop", "generic", {"certificate_key": "/etc/key.pem"}, "")
     _opening.check_shown("shop", "", {}, "")
 

@@ -368,7 +368,7 @@ def test_hostile_organization_in_a_token_is_never_used(world: World, slug: objec
     world.endpoint.responses.append(world.endpoint.token(jwt(**claims)))
     connection = world.connect("commercelayer", **EUROPE)
 
-    with pytest.raises(keyturn.errors.ConfigurationError, match=r"is not known\. Set api_url"):
+    with pytest.raises(keyturn.errors.ConfigurationError, match=r"is unknown\. Set api_url"):
         _ = connection.api_url
 
 

@@ -220,7 +220,7 @@ def test_a_client_of_ones_own(redis_url: str, redis_client: redis.Redis) -> None
     assert store.read("a") == "entry"
     with (
         redis.Redis.from_url(redis_url, decode_responses=True) as decoding,
-        pytest.raises(ValueError, match="no entry"),
+        pytest.raises(ValueError, match="not an entry"),
     ):
         RedisStore(decoding).read("a")
 

@@ -204,7 +204,7 @@ def test_nothing_is_sent_to_a_host_that_only_a_token_names(
     telling: keyturn.Connection, hostile: RawServer
 ) -> None:
     """An attacker who writes a token, or gets keyturn to take it, would be sent the real ones."""
-    with pytest.raises(ConfigurationError, match=r"is not known\. Set api_url\."):
+    with pytest.raises(ConfigurationError, match=r"is unknown\. Set api_url\."):
         _ = telling.api_url
     with pytest.raises(KeyturnError):
         requests.get(

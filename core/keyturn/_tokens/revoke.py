@@ -34,8 +34,8 @@ def revoke(manager: TokenManager) -> None:
     if request is None:
         raise errors.ConfigurationError(
             f"{provider.name} does not support revocation of tokens.",
-            hint="connection.forget() discards the cached token; the token stays valid until it "
-            "expires.",
+            hint="To discard the cached token, use `keyturn forget` or connection.forget(); the "
+            "token stays valid until it expires.",
         )
     if step_value(request.url):
         credentials = own.latest()
