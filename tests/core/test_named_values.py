@@ -508,6 +508,7 @@ def test_value_is_signed_with_a_private_key(key: Any, given: str, platform: Plat
         ("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----", r"a value \(ValueError"),
         (pem_of(ed25519.Ed25519PrivateKey.generate()), r"a value \(TypeError"),
     ],
+    ids=["no key", "another algorithm"],
 )
 def test_key_that_signs_no_value_is_reported(key: str, problem: str, platform: Platform) -> None:
     """A user would look for the mistake in the description."""
