@@ -51,7 +51,7 @@ test-lowest: ## Run the tests with the lowest versions of the dependencies that 
 	@$(MAKE) --no-print-directory test VENV=.cache/lowest LOCK=lowest \
 		PYTEST_ARGS='$(foreach each,$(NOT_LOWEST),--ignore=tests/$(each)) $(PYTEST_ARGS)'
 
-fuzz: $(READY) ## Give each parser whatever it may get, for ten minutes each (FUZZ_SECONDS=600 FUZZ=response)
+fuzz: $(READY) ## Fuzz each parser, for ten minutes each (FUZZ_SECONDS=600 FUZZ=response)
 	@$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS) $(FUZZ)
 
 coverage: ## Run the tests; every line and branch of core and providers must be covered
