@@ -76,7 +76,10 @@ class Database(FileStore):
 
     def run(self, statement: str, *values: Any) -> Any:
         """Run a statement, and return the first row."""
-        with contextlib.closing(sqlite3.connect(self.place / "db", 10)) as database, database:
+        with (
+            contextlib.closing(sqlite3.connect(self.place / "db", timeout=10)) as database,
+            database,
+        ):
             return database.execute(statement, values).fetchone()
 
     def read(self, key: str) -> str | None:
