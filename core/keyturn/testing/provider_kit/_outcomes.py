@@ -94,13 +94,14 @@ def collect_reused(
     """
     first, last = cases[0], cases[-1]
     values = vars(read(provider.settings, last.values)[0])
+    found: dict[str, Outcome] = {}
     for _ in range(_MOST_TIMES):  # what another thread makes meanwhile may take the place
-        place, outcome = _place(provider, first, reply, error)
+        place, found[first.name] = _place(provider, first, reply, error)
         if settings := _at(place, provider.settings):
             vars(settings).update(values)
-            reused = _outcome(provider, last, reply, error, settings)
-            return {first.name: outcome, last.name: reused}
-    return {first.name: outcome}
+            found[last.name] = _outcome(provider, last, reply, error, settings)
+            break
+    return found
 
 
 def _place(
