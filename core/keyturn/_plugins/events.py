@@ -85,9 +85,8 @@ def emit(event: Event, on_event: Listener | None) -> None:
         event: The event.
         on_event: The application's listener.
     """
-    with contextlib.suppress(
-        KeyboardInterrupt
-    ):  # raised by a listener: it does not concern this thread
+    # Raised by a listener, it does not concern this thread.
+    with contextlib.suppress(KeyboardInterrupt):
         try:
             if on_event is not None:
                 on_event(event)

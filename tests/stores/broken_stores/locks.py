@@ -56,15 +56,17 @@ class PlainLocks(MemoryStore):
         keys: Whether each key has its own lock.
     """
 
+    _make: Any = staticmethod(threading.Lock)
+
     def __init__(self, *, keys: bool = True) -> None:
         super().__init__()
         self._keys = keys
-        self._plain: dict[str, threading.Lock] = {}
+        self._plain: dict[str, Any] = {}
 
     @contextlib.contextmanager
     def lock(self, key: str, lease: float) -> Generator[None]:
         """Hold a lock that its holder alone gives back."""
-        lock = self._plain.setdefault(key if self._keys else "", threading.Lock())
+        lock = self._plain.setdefault(key if self._keys else "", self._make())
         if not lock.acquire(timeout=min(lease, 0.1)):
             raise TimeoutError
         try:
@@ -113,16 +115,7 @@ class HidesErrors(MemoryStore):
 class ReentrantLocks(PlainLocks):
     """Gives the lock of a hanging holder to the same thread alone."""
 
-    @contextlib.contextmanager
-    def lock(self, key: str, lease: float) -> Generator[None]:
-        """Hold a lock that its thread may take twice."""
-        lock = self.__dict__.setdefault(f"lock {key}", threading.RLock())
-        if not lock.acquire(timeout=min(lease, 0.1)):
-            raise TimeoutError
-        try:
-            yield
-        finally:
-            lock.release()
+    _make = staticmethod(threading.RLock)
 
 
 class TakesEarly(MemoryStore):

@@ -41,10 +41,7 @@ class ProcessTests(StoreTests):
     @once
     def test_files_are_private(self) -> None:
         """Other users of the host would read tokens, or take locks."""
-        if self._has_fork():
-            peer = self._peer(lambda: self._open)
-            findings = peer.ask(partial(observe, key=self._key, entry=secrets.token_hex(16)))
-            require(not findings, "{}", "; ".join(findings))
+        self._require_none(observe, "{}", "; ")
 
     @once
     def test_leaves_nothing_open(self) -> None:
@@ -57,19 +54,13 @@ class ProcessTests(StoreTests):
     @once
     def test_damaged_files(self) -> None:
         """A file that was cut would stop the store, or one that another wrote would run code."""
-        if self._has_fork():
-            peer = self._peer(lambda: self._open)
-            findings = peer.ask(partial(damage, key=self._key, entry=secrets.token_hex(16)))
-            require(not findings, "{}", "; ".join(findings))
+        self._require_none(damage, "{}", "; ")
 
     @once
     def test_deletes_from_files(self) -> None:
         """A backup of the files would have tokens that were revoked."""
-        if self._has_fork():
-            peer = self._peer(lambda: self._open)
-            kept = peer.ask(partial(remains, key=self._key, entry=secrets.token_hex(16)))
-            message = "the file {} still has an entry after its deletion: remove it there, too"
-            require(not kept, message, " and ".join(kept))
+        message = "the file {} still has an entry after its deletion: remove it there, too"
+        self._require_none(remains, message, " and ")
 
     @once
     def test_fork_with_locks_held(self) -> None:
@@ -170,6 +161,13 @@ class ProcessTests(StoreTests):
                 peer.kill()
                 _require_whole(store.read(self._key))
                 store.write(self._key, _TURNS[0], in_seconds(6 * LONG))
+
+    def _require_none(self, look: Callable[..., list[str]], message: str, joint: str) -> None:
+        """Require that a peer, which opens the store itself, finds nothing."""
+        if self._has_fork():
+            peer = self._peer(lambda: self._open)
+            found = peer.ask(partial(look, key=self._key, entry=secrets.token_hex(16)))
+            require(not found, message, joint.join(found))
 
     def _steps(self, peers: Sequence[Peer]) -> list[int]:
         """Return the numbers of some calls after which a write is interrupted."""
