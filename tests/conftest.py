@@ -21,6 +21,7 @@ import hypothesis
 import pytest
 import trustme
 from _pytest.faulthandler import fault_handler_stderr_fd_key
+from tests.hidden.traced_threads import trace_threads_in_turn
 
 import keyturn
 from keyturn._clock import Clock
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 # Machines differ in speed: no test depends on a duration.
 hypothesis.settings.register_profile("keyturn", deadline=None, max_examples=25)
 hypothesis.settings.load_profile("keyturn")
+
+trace_threads_in_turn()
 
 # Most of what a test makes is gone when it ends, without the garbage collector.
 gc.set_threshold(10_000, 20, 20)

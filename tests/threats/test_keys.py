@@ -423,14 +423,9 @@ class Crowd:
 
 @pytest.fixture
 def impatient() -> Iterator[None]:
-    """Let threads take turns ten times as often.
-
-    Not under a tracer, such as coverage's: CPython 3.11 fails to start a thread while another one,
-    which an audit hook of an earlier test has interrupted, is installing its own.
-    """
+    """Let threads take turns ten times as often."""
     usual = sys.getswitchinterval()
-    if sys.gettrace() is None:
-        sys.setswitchinterval(usual / 10)
+    sys.setswitchinterval(usual / 10)
     yield
     sys.setswitchinterval(usual)
 
