@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 import typing
+from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -15,6 +16,7 @@ from tests.conftest import for_each
 import keyturn
 from keyturn import errors
 from keyturn._providers.data import datum_types
+from keyturn._providers.setting_tables import SETTING_KEYS
 from keyturn._providers.settings import read
 
 if TYPE_CHECKING:
@@ -289,10 +291,10 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     (setting(kind="choice"), "settings.one.choices: must be given if kind is choice, and absent"),
     (setting(kind="text", choices=["a"]), "settings.one.choices: must be given if kind is choice,"),
     *((setting(kind="choice", choices=choices), CHOICES) for choices in
-      ([1], "ab", {"a": 1}, {"a": {"b": 1}}, {"a": ["b"]}, 7)),
+      ([1], [date(2026, 1, 1)], "ab", {"a": 1}, {"a": {"b": 1}}, {"a": ["b"]}, 7)),
     *((named(name), f"settings.{name}: {NAME}") for name in
       ("token_url", "api_url", "problems", "self", "uuid", "class", "Upper", "_x", "a__b", "a_",
-       "1a", "a-b", "", "é", "ﬁ")),
+       "1a", "a-b", "", "é", "ﬁ", None)),
     *((named(name), f"settings.{name}: can't be the name of a setting: keyturn.connect takes it")
       for name in ("store", "timeout", "provider")),
     (named("client_secret"),
@@ -315,6 +317,11 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
      "client_authentication: needs the setting client_secret"),
     ({"client_authentication": "private_key_jwt", "credentials": "none"},
      "client_authentication: needs the setting private_key"),
+    ({"client_authentication": "client_secret_jwt", "credentials": "public"},
+     "credentials: let client_secret be absent, which client_authentication = "),
+    ({"client_authentication": "tls_client_auth",
+      "settings": {"certificate": {"kind": "file", "title": "Certificate", "optional": True}}},
+     "settings.certificate: let certificate be absent, which client_authentication = "),
 ]  # fmt: skip
 
 
@@ -402,14 +409,18 @@ TEMPLATES = st.sampled_from(
 ODD_TEXTS = st.text(max_size=8) | st.sampled_from(
     ["{", "{a_choice[x]}", "https://{a_label}.example"]
 )
-ODD = (
+ODD_VALUES = (
     st.none()
     | st.booleans()
     | st.integers(-1, 400)
     | st.floats()
     | ODD_TEXTS
-    | st.lists(ODD_TEXTS, max_size=1)
-    | st.dictionaries(ODD_TEXTS, ODD_TEXTS, max_size=1)
+    | st.sampled_from([date(2026, 11, 27), time(12), datetime(2026, 11, 27, tzinfo=UTC)])  # of TOML
+)
+ODD = (
+    ODD_VALUES
+    | st.lists(ODD_VALUES, max_size=2)
+    | st.dictionaries(ODD_TEXTS, ODD_VALUES | st.lists(ODD_VALUES, max_size=1), max_size=1)
 )
 LIKELY: dict[str, st.SearchStrategy[Any]] = {
     "Mapping": st.dictionaries(st.sampled_from(["a", "X-B"]), TEMPLATES),
@@ -432,7 +443,8 @@ def likely(kind: object) -> st.SearchStrategy[Any]:
 
 TABLES = st.fixed_dictionaries(
     {"title": st.just("Made up") | ODD},
-    optional={
+    optional=dict.fromkeys([key for key in SETTING_KEYS if key != "title"], ODD)
+    | {
         "kind": st.sampled_from(["label", "url", "domain", "secret", "choice", "integer", "scope"]),
         "default": ODD,
         "optional": st.booleans() | ODD,
@@ -475,7 +487,11 @@ def made_up(provider: keyturn.plugins.Provider[Any]) -> dict[str, Any]:
     return {name: given_values[name] for name in schema["required"]}
 
 
-@pytest.mark.parametrize("odd", [{}, [], [{}], {"a": {}}, 7, -1.5, True, "x y", ""], ids=repr)
+@pytest.mark.parametrize(
+    "odd",
+    [{}, [], [{}], {"a": {}}, 7, -1.5, True, None, "x y", "", date(2026, 11, 27), [time(12)]],
+    ids=repr,
+)
 def test_one_odd_datum_is_reported(odd: object) -> None:
     """A mistake in one datum would be an error of Python's, or be reported for another datum."""
     usual = {

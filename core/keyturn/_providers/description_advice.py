@@ -238,7 +238,9 @@ def _setting_fix(key: str, value: Any, kind: str) -> str:
             each.get("value", each.get("const")) for each in listed if isinstance(each, Mapping)
         ]
         listed = named if named and all(named) else listed or ["…"]
-        strings = [each if isinstance(each, str) else json.dumps(each) for each in listed]
+        strings = [
+            each if isinstance(each, str) else json.dumps(each, default=str) for each in listed
+        ]
         return json.dumps(strings, ensure_ascii=False)
     if key == "optional":
         return _BOOLEANS.get(str(value).lower(), "")

@@ -9,7 +9,7 @@ from typing import Any
 
 from keyturn._common.names import did_you_mean
 from keyturn._http.steps import STEP_NAMES
-from keyturn._providers.client_authentication import SIGNED
+from keyturn._providers.client_authentication import NEEDED_SETTINGS, SIGNED
 from keyturn._providers.data import DATA
 from keyturn._providers.description_advice import KNOWN
 from keyturn._providers.description_fields import setting_mistakes
@@ -243,6 +243,11 @@ def _credentials(description: Table, names: Table) -> Mistakes:
     if way.startswith("client_secret_basic") and "client_secret" not in names:
         problem = f'have no client_secret, which client_authentication = "{way}" sends'
         yield "credentials", f"{problem}: remove credentials, or write another way to authenticate"
+    needed = NEEDED_SETTINGS.get(way, "")
+    if needed in names and names[needed].default is None:
+        place = f"settings.{needed}" if needed in _table(description, "settings") else "credentials"
+        problem = f'let {needed} be absent, which client_authentication = "{way}" needs'
+        yield place, f"{problem}: remove it, and {needed} is required"
     for name in DATA if way not in SIGNED else ():
         if name.startswith("assertion_") and description.get(name, DATA[name].default) not in (
             DATA[name].default,

@@ -236,6 +236,10 @@ def _authorization_value(value: str) -> str:
     return made if count else f"{made.partition(' ')[0]} {{token}}"
 
 
+def _written(value: object) -> str:
+    return json.dumps(value, default=str)
+
+
 def _numbers(value: Any, least: int, most: int) -> str:
     listed = value if isinstance(value, list) else []
     numbers = [int(each) for each in map(str, listed) if re.fullmatch("[0-9]{3}", each)]
@@ -245,7 +249,7 @@ def _numbers(value: Any, least: int, most: int) -> str:
 
 def _codes(value: Any) -> str:
     listed = value if isinstance(value, list) else [value]
-    return json.dumps([each if isinstance(each, str) else json.dumps(each) for each in listed])
+    return json.dumps([each if isinstance(each, str) else _written(each) for each in listed])
 
 
 _FIXES: dict[str, Callable[[str], Any]] = {
@@ -272,5 +276,7 @@ _FIXES_OF_OTHERS: dict[str, Callable[[Any], str]] = {
     "rejected_codes": _codes,
     "success_codes": _codes,
     "body": lambda _: "parameters, with body_format, for what is no string",
-    "authorization_query": lambda value: next(map(json.dumps, value), ""),
+    "authorization_query": lambda value: (
+        next(map(_written, [*value]), "") if isinstance(value, (list, Mapping)) else ""
+    ),
 }

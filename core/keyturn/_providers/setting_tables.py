@@ -102,12 +102,18 @@ def settings_class(description: Mapping[str, Any], mistakes: list[errors.Problem
         mistakes += found
         if not found:
             fields[key] = _SettingTable(**_whole(key, table)).field(key)
-        elif str(key).isidentifier() and not (key in _RESERVED_NAMES or hasattr(Settings, key)):
+        elif _is_free(key):
             # One mistake is reported once: templates may name the setting.
             fields.setdefault(key, (str, setting(key)))
     if "scope" not in tables:
         fields |= _usual_scope(description)
     return class_with(CREDENTIALS[credentials], fields, _address_rules(description, fields))
+
+
+def _is_free(key: object) -> bool:
+    """Return whether a class of settings can have an attribute of this name."""
+    is_name = isinstance(key, str) and key.isidentifier()
+    return is_name and not (key in _RESERVED_NAMES or hasattr(Settings, str(key)))
 
 
 def scope_problem(description: Mapping[str, Any]) -> str | None:
