@@ -1,6 +1,6 @@
-"""Providers that each have one typical mistake.
+"""Providers with one typical mistake each.
 
-Each names the check that must catch it, and what the message must name.
+Each entry names the check that must catch the mistake, and the text that the message must contain.
 """
 
 # ruff: noqa: ANN001, ANN201, ANN202, ARG001, D101, D102, D103, RUF012, SIM105 - the mistakes are the point
@@ -45,7 +45,7 @@ class AcmeSettings(keyturn.plugins.ConfidentialSettings):
 
 
 class Acme(keyturn.plugins.Provider[Any]):
-    """Right in every way."""
+    """A correct provider."""
 
     name = "acme"
     title = "Acme"
@@ -62,9 +62,9 @@ class Broken:
     Args:
         what: What is wrong with it.
         check: The check that must catch it.
-        message: What the message must name.
+        message: What the failure's message must contain.
         provider: The provider.
-        examples: What a conformance class for it would say, besides the usual.
+        examples: Attributes that its conformance class sets besides the usual ones.
     """
 
     what: str
@@ -78,7 +78,7 @@ BROKEN: list[Broken] = []
 
 
 def broken(what: str, check: str, message: str, **examples: Any):
-    """Add a class, or what a function returns, to the list."""
+    """Add a class, or the class that a function returns, to the list."""
 
     def add(made: Any) -> Any:
         BROKEN.append(
@@ -331,7 +331,7 @@ class JoinedScope(Acme):
 
 
 def with_shop_in_host(made):
-    """Return a provider whose token endpoint's host is made from its setting `shop` unchecked."""
+    """Return a provider that puts its setting `shop` unchecked into the token endpoint's host."""
 
     def token_request(self, settings):
         request = Acme.token_request(self, settings)
@@ -588,7 +588,7 @@ class NoKind(Acme):
     pass
 
 
-# Use
+# API requests
 
 
 @broken("the token's header twice", "api_headers", "api_request_headers returns authorization")
@@ -749,7 +749,7 @@ class RaisesAnything(Acme):
         return read_mapped_token(response)
 
 
-# In use
+# Connections
 
 
 @broken("a rate_limit for each client", "rate_limit", "the same for all settings")
@@ -845,7 +845,7 @@ class OddFields(Acme):
 
 
 def believing(believes):
-    """Return Acme with an API address that is made of a field of the response."""
+    """Return Acme with an API address that is built from a field of the response."""
 
     def api_url_for(self, settings, token):
         found = token.extra.get("instance_url") if token else None
@@ -932,7 +932,7 @@ broken(
 )(Acme)
 
 
-# More of tokens, defects and secrets
+# More defects of tokens and secrets
 
 
 @broken(

@@ -14,7 +14,7 @@ from keyturn.testing import ProviderConformance
 
 
 def broken_module() -> Any:
-    """Return the module of the broken providers, under a name that nothing else has."""
+    """Return the module of the broken providers, under a unique name."""
     name = "broken providers"
     path = Path(__file__).with_name("broken.py")
     spec = importlib.util.spec_from_file_location(name, path)
@@ -33,7 +33,7 @@ CHECKS = [name for name in vars(ProviderConformance) if name.startswith("test_")
 
 
 def case(provider: Any, **examples: Any) -> ProviderConformance:
-    """Return the tests of a provider, with the usual examples and others."""
+    """Return a test case for a provider: the usual examples and the given ones."""
     usual = {"settings": BROKEN.SETTINGS, "request": BROKEN.GOLDEN, "context": {"side"}}
     namespace = {"provider": provider, **usual, **examples}
     tests: ProviderConformance = type("Case", (ProviderConformance,), namespace)()
@@ -42,7 +42,7 @@ def case(provider: Any, **examples: Any) -> ProviderConformance:
 
 @pytest.mark.parametrize("broken", BROKEN.BROKEN, ids=lambda each: each.what.replace(" ", "-"))
 def test_broken_provider_is_caught(broken: Any) -> None:
-    """An author would publish that provider."""
+    """An author could publish this broken provider without a warning."""
     tests = case(broken.provider, **broken.examples)
     with pytest.raises(AssertionError, match=re.escape(broken.message)):
         getattr(tests, f"test_{broken.check}")()
@@ -50,5 +50,5 @@ def test_broken_provider_is_caught(broken: Any) -> None:
 
 @pytest.mark.parametrize("check", CHECKS)
 def test_correct_provider_passes(check: str) -> None:
-    """The table above would prove nothing if the provider it varies were broken itself."""
+    """The test above would prove nothing if the provider that it varies were broken itself."""
     getattr(case(ACME), check)()

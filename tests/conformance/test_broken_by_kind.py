@@ -1,4 +1,4 @@
-"""The conformance kit catches each broken provider of every kind, and accepts unusual good ones."""
+"""The conformance kit catches each broken provider, and accepts unusual correct ones."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ for _kind in KINDS:
     importlib.import_module(f"broken_providers.{_kind}")
 BASE: Any = importlib.import_module("broken_providers.base")
 GOOD: Any = importlib.import_module("broken_providers.good")
-# Those that the checks of the second process are for.
+# The checks that use the second process.
 ELSEWHERE = {
     *("isolation", "other_process", "nothing_changed", "forgotten_settings"),
     *("dynamic_values", "well_formed_request", "shared_domains"),
@@ -65,7 +65,7 @@ def _restored() -> Iterator[None]:
 
 @contextlib.contextmanager
 def restored() -> Iterator[None]:
-    """Undo in the end what broken providers change for the whole process."""
+    """Undo, at the end, what broken providers change for the whole process."""
     monkeypatch = pytest.MonkeyPatch()
     monkeypatch.setattr(json, "dumps", json.dumps)
     request = keyturn.plugins.TokenRequest
@@ -82,7 +82,7 @@ def restored() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def _one_second_process() -> None:
-    """Try all that a second process must look at in one."""
+    """Start one second process for all providers, instead of one for each."""
     listed = [(each.provider, each.settings) for each in BASE.BROKEN if each.check in ELSEWHERE]
     listed += [(each, BASE.SETTINGS) for each in GOOD.GOOD]
     subjects = []
@@ -96,7 +96,7 @@ def _one_second_process() -> None:
 @pytest.mark.usefixtures("_one_second_process")
 @pytest.mark.parametrize("broken", BASE.BROKEN, ids=lambda each: each.what.replace(" ", "-"))
 def test_broken_provider_is_caught(broken: Any) -> None:
-    """An author would publish that provider."""
+    """An author could publish this broken provider without a warning."""
     with opened(broken.provider, broken.settings, Examples()) as subject:
         failure = kit.check(broken.check, subject)
 
@@ -105,16 +105,16 @@ def test_broken_provider_is_caught(broken: Any) -> None:
 
 
 def test_every_check_catches_something() -> None:
-    """A check that never fails is useless."""
+    """A check that catches no broken provider would be useless."""
     others = importlib.import_module("broken").BROKEN
     caught = {each.check for each in (*BASE.BROKEN, *others)}
 
-    # The import's own test is below.
+    # import_effects has its own test below.
     assert set(kit.CHECKS) - caught == {"import_effects"}
 
 
 def test_there_are_enough_of_each_kind() -> None:
-    """A kind of defect would be tried by one example only."""
+    """A kind of defect would be tried with one or two examples only."""
     counts = {kind: sum(each.kind == kind for each in BASE.BROKEN) for kind in KINDS}
 
     assert min(counts.values()) >= 10
@@ -179,8 +179,8 @@ class Acme(keyturn.plugins.Provider):
 """
 
 
-def test_imports_are_watched(tmp_path: Path) -> None:
-    """A provider would do something in each process that only lists it."""
+def test_import_with_a_side_effect_is_reported(tmp_path: Path) -> None:
+    """Each process that only lists the provider would run that side effect."""
     reply = {"status": 200, "headers": {}, "body": "{}", "sent_at": 0.0}
     case = {"name": "a", "values": {"client_id": "a", "client_secret": "a"}, "token": "a"}
     specifications = []
@@ -209,8 +209,8 @@ class Waits(BASE.Acme):
         return super().api_request_headers(settings, token)
 
 
-def test_provider_that_waits_for_ever_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test run would never end, and its log would not say why."""
+def test_provider_that_never_returns_fails_its_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test run would never end, and its log would not show why."""
     monkeypatch.setattr(limits, "SECONDS", 0.5)
     with opened(Waits(), BASE.SETTINGS, Examples()) as subject:
         failure = kit.check("hostile_strings", subject)
@@ -221,7 +221,7 @@ def test_provider_that_waits_for_ever_ends_the_run(monkeypatch: pytest.MonkeyPat
 
 
 def test_rule_of_an_unknown_setting_is_reported() -> None:
-    """The error would be a KeyError of keyturn's own."""
+    """The author would see a KeyError from inside keyturn."""
     provider = importlib.import_module("broken_providers.messages").WITH_UNKNOWN_RULE()
     with pytest.raises(keyturn.errors.ConfigurationError, match="name kimd, which is no setting"):
         kit.run(provider, BASE.SETTINGS, Examples())
@@ -229,8 +229,8 @@ def test_rule_of_an_unknown_setting_is_reported() -> None:
 
 @pytest.mark.usefixtures("_one_second_process")
 @pytest.mark.parametrize("provider", GOOD.GOOD, ids=lambda each: type(each).__name__)
-def test_unusual_provider_is_accepted(provider: Any) -> None:
-    """An author would change what is right."""
+def test_unusual_correct_provider_passes(provider: Any) -> None:
+    """An author would have to change a correct provider."""
     report = kit.run(provider, BASE.SETTINGS, Examples())
 
     assert {name: str(failure) for name, failure in report.failures.items()} == {}

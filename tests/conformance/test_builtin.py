@@ -43,7 +43,7 @@ def third_party_provider() -> keyturn.plugins.Provider[Any]:
 
 @pytest.fixture(scope="module", autouse=True)
 def _one_second_process() -> None:
-    """Try all classes of this module in one second process, instead of one for each."""
+    """Start one second process for all classes of this module, instead of one for each."""
     classes: list[Any] = [each for name, each in globals().items() if name.startswith("Test")]
     with contextlib.ExitStack() as stack:
         start([stack.enter_context(subject_of(each())) for each in classes])
@@ -109,7 +109,7 @@ class TestOroCommerce(ProviderConformance):
 
 
 class TestCommerceLayer(ProviderConformance):
-    """The provider `commercelayer`, its scope made of markets and stock locations."""
+    """The provider `commercelayer`, with a scope made of markets and stock locations."""
 
     provider = "commercelayer"
     settings = {"kind": "integration", "market": "code:europe", **CREDENTIALS}
@@ -136,12 +136,12 @@ class TestCommerceLayer(ProviderConformance):
         }
     ]
     context = {"organization", "require_market"}
-    # The least that may be set is what is assumed already.
+    # The lowest lifetime allowed is the default, so the second value must be higher.
     others = {"lifetime": 9000}
 
 
 class TestCommerceLayerScope(ProviderConformance):
-    """The provider `commercelayer` with its scope as a whole."""
+    """The provider `commercelayer`, with the scope given as a whole."""
 
     provider = "commercelayer"
     settings = {
@@ -164,7 +164,7 @@ class TestCommerceLayerScope(ProviderConformance):
 
 
 class TestGeneric(ProviderConformance):
-    """The provider `generic`; what it declares for API requests is no part of the key."""
+    """The provider `generic`; what it declares for API requests is not part of the cache key."""
 
     provider = "generic"
     settings = {
@@ -190,7 +190,7 @@ class TestGeneric(ProviderConformance):
     lifetime = 3600
     errors = [INVALID_CLIENT]
     api = {"url": "https://acme.example/api", "headers": BEARER}
-    # With HTTP Basic there are neither names of parameters nor keys.
+    # With HTTP Basic, parameter names and keys are not sent.
     context = {
         *("client_id_name", "client_secret_name", "private_key", "key_id", "certificate_key"),
         *("certificate_password", "per_minute", "burst", "token_status", "revocation_url"),

@@ -96,12 +96,12 @@ def test_missing_provider_is_reported(attributes: dict[str, Any], message: str) 
     [("setings", "settings"), ("reqest", "request"), ("test_api_adress", "test_api_address")],
 )
 def test_misspelt_attribute_is_reported(name: str, meant: str) -> None:
-    """An unused example would seem to pass."""
+    """A misspelt example would never be checked, and the test would still pass."""
     with pytest.raises(TypeError, match=f"Did you mean {meant}"):
         type("Acme", (ProviderConformance,), {"helper": 1, name: None})
 
 
-def test_core_does_without_pytest(run_new_python: Callable[..., str]) -> None:
+def test_core_works_without_pytest(run_new_python: Callable[..., str]) -> None:
     """A program that uses the emulator would need pytest."""
     names = run_new_python(
         "import keyturn.testing, sys; keyturn.testing.ProviderConformance; "
@@ -123,7 +123,7 @@ WHOLE = {"client_secret": "b", **WITHOUT_SECRET}
 def test_documented_body_may_be_a_table_of_json(
     body_format: str, body: dict[str, Any], *, failed: bool
 ) -> None:
-    """An author would have to write JSON as a string, in the order that keyturn sends it in."""
+    """An author would have to write JSON as a string, with the members in keyturn's order."""
     provider = keyturn.plugins.provider_from_data(
         {"token_url": "https://acme.example/token", "body_format": body_format}, name="acme"
     )
@@ -141,14 +141,14 @@ def test_documented_body_may_be_a_table_of_json(
 
 
 class Unread(keyturn.plugins.Provider[Any]):
-    """Reads no token."""
+    """A provider whose read_token raises."""
 
     name = "acme"
     settings = keyturn.plugins.ConfidentialSettings
     token_url = "https://acme.example/token"
 
     def read_token(self, settings: Any, response: Any, request: Any) -> keyturn.Token:
-        """Raise an exception of Python's own."""
+        """Raise an exception that keyturn does not know."""
         raise ZeroDivisionError
 
 

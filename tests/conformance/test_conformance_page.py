@@ -1,4 +1,4 @@
-"""The page on conformance says what the kit does."""
+"""The page on conformance describes every check and every attribute."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def cells() -> list[list[str]]:
 
 
 def test_every_check_is_described() -> None:
-    """An author could not look up what a check that failed is about."""
+    """An author could not look up a check that failed."""
     listed = [(row[0].strip("`"), row[1]) for row in cells() if len(row) == 3]
 
     assert listed == [(name, check.__doc__) for name, check in CHECKS.items()]
 
 
 def test_every_attribute_is_described() -> None:
-    """An attribute that the page leaves out is never set."""
+    """An author would not know that the attribute exists."""
     listed = {row[0].strip("`") for row in cells() if len(row) == 2}
 
     assert listed == set(ProviderConformance.__annotations__)

@@ -1,4 +1,4 @@
-"""What the audit hook of the provider kit stops, seen from the process that it runs in."""
+"""The audit hook of the provider kit, tried inside this process."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _listener() -> socket.socket:
 
 
 def test_reaches_the_allowed_address_only() -> None:
-    """A provider's check could not reach its own endpoint, or could reach any other."""
+    """A check could not reach its own endpoint, or a provider could reach any other."""
     with _listener() as allowed, _listener() as other:
         watch = Watch((), allowed.getsockname())
         with watched(watch) as attempts:
@@ -39,8 +39,8 @@ def test_reaches_the_allowed_address_only() -> None:
     assert attempts == [("connects to another host", "")]
 
 
-def test_lets_threads_of_others_connect() -> None:
-    """A thread that ran before the check would be stopped, and blamed on the provider."""
+def test_other_threads_may_connect() -> None:
+    """A thread that ran before the check would be stopped, and the provider would be blamed."""
     go, reached = threading.Event(), threading.Event()
     with _listener() as other:
 
@@ -58,7 +58,7 @@ def test_lets_threads_of_others_connect() -> None:
     assert attempts == []
 
 
-def test_looks_at_files_only_where_it_is_strict() -> None:
+def test_opening_a_file_is_stopped_only_in_a_strict_check() -> None:
     """A check that is not strict would stop a provider's code that reads a file."""
     with watched(Watch((__file__,))) as attempts, open(__file__, encoding="utf-8"):  # noqa: PTH123 - the event
         pass
@@ -72,7 +72,7 @@ def test_looks_at_files_only_where_it_is_strict() -> None:
 
 
 class Unequal(keyturn.plugins.ConfidentialSettings):
-    """Equal to nothing."""
+    """Settings that are equal to nothing, not even themselves."""
 
     def __eq__(self, other: object) -> bool:
         """Return False for all."""
@@ -82,7 +82,7 @@ class Unequal(keyturn.plugins.ConfidentialSettings):
 
 
 class Says(keyturn.plugins.ConfidentialSettings):
-    """Settings with a problem of no setting in particular."""
+    """Settings with a problem that names no setting."""
 
     side: str | None = keyturn.plugins.setting("Side", default=None)
 
@@ -99,7 +99,7 @@ class Tenant(keyturn.plugins.ConfidentialSettings):
 
 
 class Acme(keyturn.plugins.Provider[Any]):
-    """Right in every way."""
+    """A correct provider."""
 
     name = "acme"
     settings: Any = keyturn.plugins.ConfidentialSettings
@@ -107,7 +107,7 @@ class Acme(keyturn.plugins.Provider[Any]):
 
 
 class RaisesInHeaders(Acme):
-    """Raises where it makes the headers of API requests."""
+    """A provider that raises while it builds the headers of API requests."""
 
     settings = Tenant
     token_url = "https://{tenant}.acme.example/oauth/token"
@@ -129,7 +129,7 @@ def test_headers_that_raise_are_not_reported_as_hostile() -> None:
         assert subject.provider.name == "acme"
 
 
-def test_settings_that_equal_nothing_are_reported() -> None:
+def test_settings_unequal_to_themselves_are_reported() -> None:
     """Settings that differ from themselves would pass."""
     provider = Acme()
     provider.settings = Unequal
@@ -140,8 +140,8 @@ def test_settings_that_equal_nothing_are_reported() -> None:
         isolation._judge_equality(subject)  # noqa: SLF001 - alone, without the calls before it
 
 
-def test_problem_of_no_setting_in_particular_is_accepted() -> None:
-    """A problem of several settings would have to name one of them."""
+def test_problem_that_names_no_setting_is_accepted() -> None:
+    """Each problem would have to name a setting, even one that concerns several."""
     provider = Acme()
     provider.settings = Says
     with _subject(provider) as subject:
@@ -158,10 +158,10 @@ def test_effects_of_an_import_are_reported(monkeypatch: pytest.MonkeyPatch) -> N
         isolation.import_effects(subject)
 
 
-def test_value_of_another_case_is_reported_by_another_check(
+def test_value_of_another_tenant_is_left_to_the_isolation_check(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A provider that mixes up tenants would be blamed for its processes."""
+    """A provider that mixes up tenants would be reported as one that differs between processes."""
 
     class Own(keyturn.plugins.Provider[keyturn.plugins.ConfidentialSettings]):
         def scope(self, settings: keyturn.plugins.ConfidentialSettings) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What the checks of tokens and values, and the second process, do in rare cases."""
+"""Rare cases of the checks of tokens and values, and of the second process."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SETTINGS = {"client_id": "made-up", "client_secret": "s3cret-for-tests"}
 
 
 class Acme(keyturn.plugins.Provider[Any]):
-    """Right in every way."""
+    """A correct provider."""
 
     name = "acme"
     settings = keyturn.plugins.ConfidentialSettings
@@ -33,29 +33,29 @@ class Acme(keyturn.plugins.Provider[Any]):
 
 
 class IgnoresScope(Acme):
-    """Takes no scope from the response."""
+    """Reads no scope from the response."""
 
     scope_format = "ignored"
 
 
 class Picky(Acme):
-    """Accepts one client only."""
+    """Accepts one client ID only."""
 
     def token_request(self, settings: Any) -> keyturn.plugins.TokenRequest:
-        """Reject every other client."""
+        """Raise for every other client ID."""
         if settings.client_id != SETTINGS["client_id"]:
             raise keyturn.errors.ConfigurationError("no such client")
         return super().token_request(settings)
 
 
 class Counts(keyturn.plugins.DynamicValue):
-    """Differs with each call."""
+    """A value that differs with each call."""
 
     def __init__(self, settings: Any, *, is_input: bool) -> None:
         self._counter, self._is_input, self._settings = itertools.count(), is_input, settings
 
     def value(self, now: float) -> str:
-        """Return what no other call returns, in its own way."""
+        """Return another string each time, from random bytes that are not Python's."""
         return f"{now}-{ssl.RAND_bytes(8).hex()}"
 
     def inputs(self) -> tuple[str | keyturn.Secret, ...]:
@@ -66,7 +66,7 @@ class Counts(keyturn.plugins.DynamicValue):
 
 
 class Sends(Acme):
-    """Sends a count."""
+    """Sends a value that differs each time."""
 
     is_input = False
 
@@ -78,19 +78,19 @@ class Sends(Acme):
 
 
 class SendsUnstable(Sends):
-    """Its value has other inputs each time."""
+    """Sends a value whose inputs differ each time."""
 
     is_input = True
 
 
 def failure(name: str, provider: keyturn.plugins.Provider[Any], **given: Any) -> CheckFailed | None:
-    """Return what a check finds wrong with a provider."""
+    """Return the failure of one check of a provider, or None."""
     with opened(provider, SETTINGS, Examples(**given)) as subject:
         return check(name, subject)
 
 
-def test_response_whose_token_is_elsewhere_is_left_to_other_checks() -> None:
-    """The check would put a second token beside the provider's own."""
+def test_response_that_lacks_the_token_is_left_to_other_checks() -> None:
+    """The check would add a token of its own to a response that has one elsewhere."""
     assert (
         failure("token_as_sent", Acme(), response={"status": 200, "body": {"session": "made-up"}})
         is None
@@ -98,22 +98,22 @@ def test_response_whose_token_is_elsewhere_is_left_to_other_checks() -> None:
 
 
 def test_ignored_scope_is_not_compared() -> None:
-    """A provider without scopes would have to read one."""
+    """A provider that reads no scope would have to read one."""
     assert failure("token_as_sent", IgnoresScope()) is None
 
 
 def test_rejected_settings_are_not_compared() -> None:
-    """A provider that rejects settings would fail the check of its values."""
+    """A provider that rejects some settings would fail the check of its values."""
     assert failure("dynamic_values", Picky()) is None
 
 
 def test_inputs_that_differ_each_time_are_caught() -> None:
-    """No token of such a connection would be found again."""
+    """Such a connection would never find its cached token again."""
     assert "returns something else each time" in str(failure("dynamic_values", SendsUnstable()))
 
 
 def test_value_that_differs_each_time_is_accepted() -> None:
-    """A nonce from another source than Python's would be taken for a use of the clock."""
+    """A nonce from outside Python's random module would be reported as a use of the clock."""
     assert failure("dynamic_values", Sends()) is None
 
 
@@ -126,7 +126,7 @@ def test_provider_of_the_main_module_has_no_second_process() -> None:
     assert "not in a module" in found.problem
 
 
-def test_installed_name_that_fails_to_load_leads_to_the_module(
+def test_provider_is_imported_from_its_module_if_the_installed_name_fails_to_load(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A broken plugin of the same name would hide the provider."""
@@ -138,7 +138,7 @@ def test_installed_name_that_fails_to_load_leads_to_the_module(
     assert found.outcomes
 
 
-def test_failed_second_process_is_a_problem_of_each_provider() -> None:
+def test_failed_second_process_is_reported_for_each_provider() -> None:
     """The report would end with a traceback of the kit."""
     found = elsewhere.run_second([{}, {}])
 
@@ -147,8 +147,8 @@ def test_failed_second_process_is_a_problem_of_each_provider() -> None:
     ] * 2
 
 
-def test_module_of_an_unknown_package_is_loaded_by_its_file(tmp_path: Path) -> None:
-    """A provider imported by its file would not be found again."""
+def test_module_of_an_unknown_package_is_loaded_from_its_file(tmp_path: Path) -> None:
+    """A provider that was imported from a file could not be checked in the second process."""
     path = tmp_path / "acme.py"
     path.write_text("Acme = None\n", encoding="utf-8")
     given = {"entry": "", "module": "unknown_acme.acme", "file": str(path), "class": "Acme"}
@@ -157,8 +157,8 @@ def test_module_of_an_unknown_package_is_loaded_by_its_file(tmp_path: Path) -> N
     assert found[0]["problem"] == "its class is not at the top level of its module"
 
 
-def test_oldest_value_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kit would keep what it found for every provider of a long run."""
+def test_oldest_result_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory would grow with each provider of a long run."""
     monkeypatch.setattr(kept, "_MOST", 1)
     values: kept.Kept[int] = kept.Kept()
     with (

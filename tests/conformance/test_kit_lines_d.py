@@ -1,4 +1,4 @@
-"""The provider kit with settings, responses and classes of less usual forms."""
+"""The provider kit with unusual settings, responses and classes."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _XML = "<r><token>made-up-token</token><life>3600</life></r>"
 
 
 class LimitedSettings(keyturn.plugins.ConfidentialSettings):
-    """Settings of which not every combination is right."""
+    """Settings of which some combinations are rejected."""
 
     side: str = keyturn.plugins.setting("Side", default="front")
     shelf: str = keyturn.plugins.setting("Shelf", default="top")
     scope: tuple[str, ...] | None = keyturn.plugins.setting("Scope", default=None)
 
     def problems(self) -> Iterator[str]:
-        """Yield what does not go together."""
+        """Yield the combination that is rejected."""
         if self.side != "front" and self.shelf != "top":
             yield "shelf: only the front has other shelves."
         if len(self.scope or ()) > _MOST_SCOPES:
@@ -41,7 +41,7 @@ class LimitedSettings(keyturn.plugins.ConfidentialSettings):
 
 
 class Limited(keyturn.plugins.Provider[Any]):
-    """Right in every way."""
+    """A correct provider."""
 
     name = "acme"
     settings = LimitedSettings
@@ -51,18 +51,18 @@ class Limited(keyturn.plugins.Provider[Any]):
 
 
 class AddsUp(Limited):
-    """Keeps the scope values of all connections."""
+    """Collects the scope values of all connections."""
 
     _seen: ClassVar[dict[str, None]] = {}
 
     def scope(self, settings: Any) -> tuple[str, ...]:
-        """Return the values of this connection and of earlier ones."""
+        """Return the scope values of this connection and of all earlier ones."""
         self._seen.update(dict.fromkeys(super().scope(settings)))
         return tuple(self._seen)[:_MOST_SCOPES]
 
 
 class OfProcess(Limited):
-    """Sends the number of the process."""
+    """Sends the process ID."""
 
     def token_request(self, settings: Any) -> keyturn.plugins.TokenRequest:
         """Return the usual request with another header."""
@@ -72,14 +72,14 @@ class OfProcess(Limited):
 
 
 class WrongDomain(Limited):
-    """Has a wrong datum below an assignment of two names."""
+    """Has a wrong datum below an assignment to two names."""
 
     _first, _second = "a", "b"
     api_domains: ClassVar[Any] = ("not a domain",)
 
 
 LIMITED, OF_PROCESS, ADDS_UP = Limited(), OfProcess(), AddsUp()
-# As Python has them.
+# Values that JSON does not have.
 GIVEN: tuple[dict[str, Any], ...] = (
     {"client_secret": Secret("s3cret-for-tests")},
     {"scope": ("read", "write")},
@@ -88,7 +88,7 @@ GIVEN: tuple[dict[str, Any], ...] = (
 
 @pytest.fixture(scope="module", autouse=True)
 def _one_second_process() -> None:
-    """Try all that a second process must look at in one."""
+    """Start one second process for all cases, instead of one for each."""
     with contextlib.ExitStack() as stack:
         tried = [(LIMITED, {}), (ADDS_UP, {}), *product((LIMITED, OF_PROCESS), GIVEN)]
         elsewhere.start(
@@ -100,7 +100,7 @@ def _one_second_process() -> None:
 
 
 def failure(name: str, provider: keyturn.plugins.Provider[Any], **settings: Any) -> str:
-    """Return what a check finds wrong with a provider; empty if nothing."""
+    """Return the failure of one check of a provider; empty if it passes."""
     with opened(provider, SETTINGS | settings, Examples()) as subject:
         found = kit.check(name, subject)
     return "" if found is None else str(found)
@@ -113,19 +113,19 @@ def test_settings_that_exclude_each_other_are_varied_one_by_one(name: str) -> No
 
 
 def test_fewer_scope_values_are_tried_where_many_are_rejected() -> None:
-    """A provider with a limit of scope values would mix those of its tenants unseen."""
+    """A provider that limits the number of scope values could mix those of its tenants unseen."""
     assert "scope returns another" in failure("isolation", ADDS_UP)
 
 
 @pytest.mark.parametrize("settings", GIVEN)
-def test_settings_as_python_has_them_reach_the_second_process(settings: dict[str, Any]) -> None:
+def test_secrets_and_tuples_reach_the_second_process(settings: dict[str, Any]) -> None:
     """A conformance class with a Secret or a tuple would fail, or skip the second process."""
     assert failure("other_process", LIMITED, **settings) == ""
     assert "header X-Made-Up" in failure("other_process", OF_PROCESS, **settings)
 
 
-def test_line_is_named_below_an_assignment_of_several_names() -> None:
-    """An author would not learn where the wrong datum is."""
+def test_line_is_named_below_an_assignment_to_several_names() -> None:
+    """The failure would name the wrong line, and the author would look there."""
     assert "At: api_domains, test_kit_lines_d.py:" in failure("data", WrongDomain())
 
 

@@ -1,4 +1,4 @@
-"""The parts of the conformance kit that the other files don't reach."""
+"""Parts of the conformance kit that the other files don't reach."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ REQUEST = {"method": "POST", "url": "https://acme.example/token"}
 
 
 def provider_from_data(**data: Any) -> keyturn.plugins.Provider[Any]:
-    """Return a plain provider with other data."""
+    """Return a provider declared as data, with the given changes."""
     return keyturn.plugins.provider_from_data(PLAIN | data, name="acme")
 
 
 def failure(
     name: str, provider: keyturn.plugins.Provider[Any], **examples: Any
 ) -> CheckFailed | None:
-    """Return what a check finds wrong with a provider."""
+    """Return the failure of one check of a provider, or None."""
     with opened(provider, {}, Examples(**examples)) as subject:
         return check(name, subject)
 
@@ -67,8 +67,8 @@ class Many(keyturn.plugins.Provider[ManySettings]):
     token_url = "https://{label}.acme.example/token"
 
 
-def test_settings_of_every_kind_are_made_up() -> None:
-    """`keyturn verify` would require settings that it can make up."""
+def test_settings_of_every_kind_are_generated() -> None:
+    """`keyturn verify` would ask for settings that it can generate."""
     with opened(Many(), {"number": 9}, Examples()) as subject:
         values = subject.values
 
@@ -87,7 +87,7 @@ def test_settings_of_every_kind_are_made_up() -> None:
     }
 
 
-def test_setting_that_cannot_be_made_up_is_named() -> None:
+def test_setting_that_cannot_be_generated_is_named() -> None:
     """An author would not know which setting to give."""
     impossible = keyturn.plugins.setting(
         "Impossible", check=lambda value: f"must not be {len(value)} long"
@@ -101,7 +101,7 @@ def test_setting_that_cannot_be_made_up_is_named() -> None:
 
 
 @pytest.mark.parametrize("algorithm", ["RS256", "PS256", "ES256", "ES384", "Ed25519", "Ed448"])
-def test_made_up_key_can_sign(algorithm: str) -> None:
+def test_generated_key_can_sign(algorithm: str) -> None:
     """A provider with signed assertions could not be verified."""
     provider = provider_from_data(
         client_authentication="private_key_jwt", assertion_algorithm=algorithm
@@ -129,8 +129,8 @@ def test_endpoint_survives_any_client() -> None:
 @pytest.mark.parametrize(
     "lifetime_format", [*get_args(LifetimeFormat), "%Y-%m-%d %H:%M", "%d %b %Y"]
 )
-def test_lifetimes_are_made_up_in_every_format(lifetime_format: str) -> None:
-    """A correct provider would fail for its lifetimes."""
+def test_lifetimes_are_generated_in_every_format(lifetime_format: str) -> None:
+    """A correct provider would fail the checks of lifetimes."""
     provider = provider_from_data(lifetime_format=lifetime_format, lifetime_field="data.0.end")
 
     for name in ("lifetime", "short_lifetime", "bad_lifetimes", "missing_lifetime"):
@@ -138,7 +138,7 @@ def test_lifetimes_are_made_up_in_every_format(lifetime_format: str) -> None:
 
 
 @pytest.mark.parametrize("lifetime_format", ["date", "%Y-%m-%d %H:%M"])
-def test_lifetimes_are_made_up_in_the_time_zone(lifetime_format: str) -> None:
+def test_lifetimes_are_generated_in_the_time_zone_of_the_provider(lifetime_format: str) -> None:
     """A correct provider would fail for a lifetime that is hours too short."""
     provider = provider_from_data(lifetime_format=lifetime_format, lifetime_timezone="Asia/Seoul")
 
@@ -156,15 +156,15 @@ def test_lifetimes_are_made_up_in_the_time_zone(lifetime_format: str) -> None:
     ],
 )
 def test_token_and_lifetime_may_be_in_headers(data: dict[str, Any]) -> None:
-    """A correct provider would fail for the body that its response does not need."""
+    """A correct provider would fail for a body that its response does not need."""
     provider = provider_from_data(**data)
 
     for name in ("token_as_sent", "lifetime", "missing_lifetime", "faults"):
         assert failure(name, provider) is None
 
 
-def test_token_of_a_header_that_is_changed_fails() -> None:
-    """The kit would pass a provider whose tokens no API takes."""
+def test_provider_that_changes_the_token_of_a_header_fails() -> None:
+    """The kit would pass a provider whose tokens no API accepts."""
     provider = provider_from_data(token_header="X-Token")
 
     def read_token(self: Any, *given: Any) -> keyturn.Token:
@@ -175,7 +175,7 @@ def test_token_of_a_header_that_is_changed_fails() -> None:
     assert "read_token changes the token" in str(failure("token_as_sent", provider))
 
 
-def test_code_and_message_in_one_field() -> None:
+def test_code_and_message_may_share_a_field() -> None:
     """The message would overwrite the code of a made-up error."""
     provider = provider_from_data(error_field="error", error_description_field="error.message")
 
@@ -190,7 +190,7 @@ def test_whole_body_is_a_token() -> None:
         assert failure(name, provider) is None
 
 
-def test_files_of_the_kit_itself_are_no_matter(tmp_path: Path) -> None:
+def test_files_of_the_kit_and_of_other_threads_are_not_reported(tmp_path: Path) -> None:
     """Other threads, and the kit's own work, would fail while a check runs."""
     path = tmp_path / "a"
     path.write_text("a", encoding="utf-8")
@@ -205,7 +205,7 @@ def test_files_of_the_kit_itself_are_no_matter(tmp_path: Path) -> None:
     assert path.read_text(encoding="utf-8") == "a"
 
 
-def test_tomorrow_is_over_afterwards() -> None:
+def test_clock_is_restored_after_a_check_of_tomorrow() -> None:
     """The process would keep a wrong clock."""
     before = time.time()
     with tomorrow():
@@ -214,11 +214,11 @@ def test_tomorrow_is_over_afterwards() -> None:
     assert time.time() - before < 86_400
 
 
-def test_what_is_logged_and_printed_is_seen(capsys: pytest.CaptureFixture[str]) -> None:
-    """A secret in a log, or printed, would be overlooked."""
+def test_logged_and_printed_output_is_captured(capsys: pytest.CaptureFixture[str]) -> None:
+    """A secret that is logged or printed would be overlooked."""
     with captured_output() as output:
         logging.getLogger("acme").debug("a %s", "canary")
-        print("another canary")  # noqa: T201 - that is what is seen
+        print("another canary")  # noqa: T201 - the output to capture
     seen = dict(output)
 
     assert seen["the log acme"] == "a canary"
@@ -227,7 +227,7 @@ def test_what_is_logged_and_printed_is_seen(capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().out == ""
 
 
-def test_defect_in_a_method_is_reported_as_one() -> None:
+def test_defect_in_a_method_is_reported_for_that_method() -> None:
     """The settings would be blamed for it."""
 
     class Raising(Many):
@@ -254,14 +254,14 @@ def test_unexpected_error_is_a_failure() -> None:
     assert any("not today" in each.what for each in report.failures.values())
 
 
-def test_wrong_settings_of_a_check_are_reported() -> None:
-    """A check that changes settings would fail without a message."""
+def test_invalid_settings_of_a_check_are_reported() -> None:
+    """A check that tries invalid settings would fail without a message."""
     with opened(Many(), {}, Examples()) as subject, pytest.raises(CheckFailed, match="number:"):
         subject.settings(number="many")
 
 
-def test_context_that_changes_the_request_is_reported() -> None:
-    """Each application would need its own token, without a visible reason."""
+def test_context_setting_that_changes_the_request_is_reported() -> None:
+    """Each application would need a token of its own, for no visible reason."""
     parameters = {"application": "{application}"}
     settings = {"application": {"title": "Application", "optional": True}}
     provider = provider_from_data(parameters=parameters, settings=settings)
@@ -280,8 +280,8 @@ def test_secret_for_api_requests_alone_passes() -> None:
 
 
 @pytest.mark.parametrize("kind", ["text", "scope"])
-def test_scope_may_be_of_either_kind(kind: Literal["text", "scope"]) -> None:
-    """The order of scopes would go unchecked where the setting is a string."""
+def test_scope_may_be_a_string_or_a_tuple(kind: Literal["text", "scope"]) -> None:
+    """The order of scope values would go unchecked where the setting is a string."""
     settings = {"scope": {"title": "Scope", "kind": kind, "optional": True}}
 
     assert failure("scope_order", provider_from_data(settings=settings)) is None
@@ -303,7 +303,7 @@ def test_addresses_on_this_machine_may_be_http() -> None:
         assert check("revocation", subject) is None
 
 
-def test_large_rate_limit_is_judged_without_sending() -> None:
+def test_large_rate_limit_is_checked_without_sending() -> None:
     """A check of a rate limit of thousands would take minutes."""
     provider = provider_from_data(rate_limit={"per_minute": 6000, "burst": 1000})
     with opened(provider, {}, Examples()) as subject:
@@ -311,8 +311,8 @@ def test_large_rate_limit_is_judged_without_sending() -> None:
         assert subject.endpoint.received == []
 
 
-def test_rate_limit_of_a_provider_without_clients_is_kept() -> None:
-    """A provider whose settings have no client ID would seem to have no rate limit."""
+def test_rate_limit_of_a_provider_without_client_id_is_found() -> None:
+    """A provider without a client ID would seem to have no rate limit."""
     settings = {"api_key": {"title": "API key", "kind": "secret"}}
     provider = provider_from_data(
         credentials="none",
@@ -325,7 +325,7 @@ def test_rate_limit_of_a_provider_without_clients_is_kept() -> None:
 
 
 def test_api_address_in_the_response_is_followed() -> None:
-    """A provider whose responses name the API's address would have to give an example."""
+    """An author would have to give an example although the response names the API's address."""
     for domains in ([], ["acme.example"]):
         provider = provider_from_data(api_url_field="instance_url", api_domains=domains)
         for name in ("api_address", "foreign_api_address"):
@@ -367,7 +367,7 @@ def test_rejected_value_is_not_varied() -> None:
         assert any("not varied: side." in note for note in subject.notes)
 
 
-def test_only_scope_there_is_has_no_order() -> None:
+def test_fixed_scope_has_no_order_to_check() -> None:
     """A platform with one fixed scope could not be verified."""
     settings = {"scope": {"title": "Scope", "kind": "choice", "choices": ["read"]}}
     with opened(provider_from_data(settings=settings), {}, Examples()) as subject:
@@ -377,8 +377,8 @@ def test_only_scope_there_is_has_no_order() -> None:
         ]
 
 
-def test_token_may_be_anywhere_if_the_provider_reads_it() -> None:
-    """A provider whose responses data can't describe could not be checked with an example."""
+def test_example_token_may_be_anywhere_if_the_provider_reads_it() -> None:
+    """A provider that reads its response in code could not be checked with an example."""
 
     class Reads(Many):
         def read_token(
@@ -404,15 +404,15 @@ def test_token_type_may_be_absent() -> None:
     assert failure("lifetime", provider_from_data(token_type="")) is None
 
 
-def test_short_example_token_is_no_leak() -> None:
-    """A token of one letter would seem to be shown everywhere."""
+def test_short_example_token_is_not_reported_as_leaked() -> None:
+    """A token of one letter would seem to appear everywhere."""
     body = {"access_token": "t", "token_type": "Bearer", "expires_in": 60}
     for name in ("redaction", "revocation"):
         provider = provider_from_data(revocation_url="https://acme.example/revoke")
         assert failure(name, provider, response={"body": body}, lifetime=60) is None
 
 
-def test_choice_named_like_a_token_is_no_secret() -> None:
+def test_choice_named_token_kind_is_not_a_secret() -> None:
     """A platform with kinds of tokens to choose from could not be verified."""
     plain = {"title": "Kind of token"}
     choice = plain | {"kind": "choice", "choices": ["short", "long"]}
@@ -448,19 +448,19 @@ def test_interrupt_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class OfList(keyturn.plugins.Provider[Any]):
-    """A provider whose API requests carry the second of the parts of a token."""
+    """A provider whose API requests carry the second part of a token."""
 
     name = "of-list"
     settings = keyturn.plugins.ConfidentialSettings
     token_url = "https://acme.example/token"
 
     def authorization(self, settings: Any, token: keyturn.Token) -> tuple[str, str]:
-        """Return the header."""
+        """Return the authorization header."""
         return "Authorization", f"Parts {token.extra['parts'][1]}"
 
 
-def test_authorization_may_be_made_of_a_list() -> None:
-    """A good provider would be accused: the later token's list is another one."""
+def test_authorization_may_use_a_list() -> None:
+    """A correct provider would fail, because the later token has another list."""
     content = {"access_token": "t", "token_type": "Bearer", "expires_in": 60, "parts": ["a", "b"]}
     response = {"status": 200, "body": content}
 
@@ -468,7 +468,7 @@ def test_authorization_may_be_made_of_a_list() -> None:
 
 
 class KeepsLast(Many):
-    """A provider of a program, which a second process can't import; it keeps the last label."""
+    """A provider of the main program, which a second process can't import; keeps the last label."""
 
     __module__ = "__main__"
     last = ""
@@ -479,12 +479,12 @@ class KeepsLast(Many):
         return super().token_request(settings)
 
     def api_request_headers(self, settings: Any, token: keyturn.Token) -> dict[str, str]:
-        """Return a header of the connection that requested a token last."""
+        """Return a header with the label of the connection that requested a token last."""
         return {"X-Label": self.last}
 
 
-def test_provider_of_a_program_is_tried_for_other_connections_here() -> None:
-    """It would pass with what it keeps of another connection: no second process can try it."""
+def test_provider_of_the_main_program_is_checked_for_isolation_in_this_process() -> None:
+    """It would pass with another connection's label, as no second process can import it."""
     found = failure("isolation", KeepsLast())
 
     assert found is not None
@@ -504,13 +504,13 @@ def remembering() -> Any:
 
 
 class RemembersSettings(keyturn.plugins.ConfidentialSettings):
-    """Settings with a check that remembers."""
+    """Settings with a check that accepts each value once."""
 
     shop: str = keyturn.plugins.setting("Shop", default="", check=remembering())
 
 
 class Remembers(keyturn.plugins.Provider[Any]):
-    """A provider whose settings can't be relied on."""
+    """A provider whose settings give another result each time."""
 
     name = "acme"
     settings = RemembersSettings
@@ -519,7 +519,7 @@ class Remembers(keyturn.plugins.Provider[Any]):
 
 
 class Misplaced(keyturn.plugins.Provider[Any]):
-    """A provider with an address without a scheme."""
+    """A provider with an address that lacks its scheme."""
 
     name = "acme"
     settings = keyturn.plugins.ConfidentialSettings
@@ -529,10 +529,10 @@ class Misplaced(keyturn.plugins.Provider[Any]):
 @pytest.mark.parametrize(
     ("provider", "cause"), [(Remembers(), "settings_alone"), (Misplaced(), "data")]
 )
-def test_what_comes_of_wrong_settings_or_data_is_no_cause_of_its_own(
+def test_consequence_of_wrong_settings_or_data_is_not_reported_by_itself(
     provider: Any, cause: str
 ) -> None:
-    """An author would look for mistakes in methods that use what is wrong elsewhere."""
+    """An author would look for the mistake in a method that is correct."""
     report = run(provider, {}, Examples())
 
     assert list(report.failures) == [cause]
@@ -543,20 +543,20 @@ class ResolvesSettings(keyturn.plugins.ConfidentialSettings):
     """Settings with problems that depend on the network."""
 
     def problems(self) -> Iterator[str]:
-        """Yield what is wrong, as a host name says."""
+        """Yield a problem if a host name can't be resolved."""
         socket.gethostbyname("acme.example")
         yield from ()
 
 
 class Resolves(Many):
-    """A provider whose settings look up a host."""
+    """A provider whose settings resolve a host name."""
 
     settings: Any = ResolvesSettings
     token_url = "https://acme.example/token"
 
 
 def test_settings_that_use_the_network_are_reported_with_their_line() -> None:
-    """The error would be of the setting, and not say that its check looks up a host."""
+    """The failure would not say that the check of a setting resolves a host name."""
     with pytest.raises(keyturn.errors.ConfigurationError) as raised:
         run(Resolves(), {}, Examples())
 
@@ -576,10 +576,10 @@ class Acme(keyturn.plugins.Provider):
 """
 
 
-def test_line_of_the_statement_with_an_effect_is_named(
+def test_line_of_an_import_with_a_side_effect_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An author would have to look for what the import does."""
+    """An author would have to search for the line."""
     (tmp_path / "acme_prints.py").write_text(PRINTS, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     module = importlib.import_module("acme_prints")

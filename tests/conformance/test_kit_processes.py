@@ -1,4 +1,4 @@
-"""How the provider kit watches, waits for and repeats what providers do."""
+"""How the provider kit watches providers, limits their time and repeats them in a process."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SETTINGS = {"client_id": "made-up", "client_secret": "s3cret-for-tests"}
 
 
 class Acme(keyturn.plugins.Provider[Any]):
-    """Right in every way."""
+    """A correct provider."""
 
     name = "acme"
     settings = keyturn.plugins.ConfidentialSettings
@@ -55,7 +55,7 @@ def test_connection_to_another_host_fails_every_check() -> None:
 
 
 def test_import_that_connects_is_reported() -> None:
-    """The command `keyturn verify` would import what connects to other hosts."""
+    """`keyturn verify` would import code that connects to other hosts, and report nothing."""
 
     def load() -> Any:
         socket.create_connection(("192.0.2.1", 9), timeout=1).close()
@@ -76,7 +76,7 @@ class Waits(Acme):
 
 
 def test_check_that_hangs_ends_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The checks after it would wait as long each."""
+    """Each check after it would wait as long."""
     monkeypatch.setattr(limits, "SECONDS", 0.5)
     report = kit.run(Waits(), SETTINGS, Examples())
     Waits.event.set()
@@ -85,8 +85,8 @@ def test_check_that_hangs_ends_the_report(monkeypatch: pytest.MonkeyPatch) -> No
     assert report.request is None
 
 
-def test_place_where_nothing_is_known_to_wait_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A failure would name a line that is not the provider's own."""
+def test_failure_without_a_known_line_names_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failure would name a line outside the provider."""
     monkeypatch.setattr(limits, "SECONDS", 0.1)
     event = threading.Event()
 
@@ -100,10 +100,10 @@ def test_place_where_nothing_is_known_to_wait_is_left_out(monkeypatch: pytest.Mo
     assert failure.at == ""
 
 
-def test_second_process_ends_without_the_first(
+def test_second_process_ends_when_its_parent_is_killed(
     new_python: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
-    """A provider that waits for ever would leave a process behind when its check is killed."""
+    """A killed check of a provider that waits forever would leave a process behind."""
     module = tmp_path / "waits.py"
     module.write_text("import threading\nthreading.Event().wait()\n", encoding="utf-8")
     provider = {"file": str(module), "module": "waits", "entry": "", "places": [], "class": "Waits"}
@@ -133,8 +133,8 @@ class Acme(keyturn.plugins.Provider):
 """
 
 
-def test_every_clock_is_another_one_in_the_second_process(tmp_path: Path) -> None:
-    """A provider that keeps the day of its import would pass."""
+def test_clocks_differ_in_the_second_process(tmp_path: Path) -> None:
+    """A provider that keeps the date of its import would pass."""
     path = tmp_path / "acme_clocks.py"
     path.write_text(CLOCKS, encoding="utf-8")
     reply = {"status": 200, "headers": {}, "body": "{}", "sent_at": 0.0}

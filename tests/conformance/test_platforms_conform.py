@@ -12,7 +12,7 @@ from keyturn.testing.provider_kit._examples import Examples
 from keyturn.testing.provider_kit._run import run
 
 PLATFORMS = Path(__file__).parents[1] / "platforms"
-# Of each way of authentication, body, and kind of response one.
+# One for each kind of authentication, body and response.
 NAMES = (
     "abn-amro",
     "auth0",
@@ -29,10 +29,10 @@ NAMES = (
 
 @pytest.mark.parametrize("name", NAMES)
 def test_platform_conforms(name: str) -> None:
-    """The kit would require what real platforms don't do."""
+    """The kit would reject what real platforms require."""
     platform = tomllib.loads((PLATFORMS / f"{name}.toml").read_text(encoding="utf-8"))
     example = platform["example"]
-    # Keys and certificates, for which the examples have placeholders, are made up.
+    # Keys and certificates are generated: the examples have placeholders for them.
     given = example["settings"].items()
     settings = {key: value for key, value in given if str(value)[0] != "{"}
     report = run(
@@ -51,7 +51,7 @@ def test_platform_conforms(name: str) -> None:
 
 
 def test_platform_without_a_lifetime_conforms() -> None:
-    """A token endpoint that names no lifetime could not be described and checked."""
+    """A token endpoint whose responses have no lifetime could not be declared and checked."""
     description = {
         "token_url": "https://login.acme.example/token",
         "lifetime_field": "",

@@ -1,4 +1,4 @@
-"""`keyturn verify`: the conformance kit for those without tests."""
+"""`keyturn verify`: the conformance kit for authors who write no tests."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ optional = true
 
 @pytest.fixture
 def acme(tmp_path: Path) -> str:
-    """Give the path of a description."""
+    """Return the path of a provider's description."""
     path = tmp_path / "acme.toml"
     path.write_text(ACME, encoding="utf-8")
     return str(path)
 
 
 def test_description_is_verified(acme: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """An author without Python could not know whether the description is right."""
+    """An author who does not use Python could not check a description."""
     assert main(["verify", acme, "tenant=blue", "client_id=made-up"]) == 0
     output, errors = capsys.readouterr()
 
@@ -58,7 +58,7 @@ def test_description_is_verified(acme: str, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_failure_is_reported(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """An author would learn that a check fails, but not what to change."""
+    """An author would see that a check fails, but not what to change."""
     broken = tmp_path / "broken.toml"
     revocation = 'revocation_url = "https://acme.example/revoke"'
     text = ACME.partition("[settings.number]")[0].replace("{number}", "7")
@@ -73,8 +73,8 @@ def test_failure_is_reported(capsys: pytest.CaptureFixture[str], tmp_path: Path)
     assert "notes:" not in output
 
 
-def test_json_says_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A program would have to read a table."""
+def test_json_has_the_same_results(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A program would have to parse a table."""
     path = tmp_path / "acme.toml"
     data = 'token_url = "https://acme.example/token"\nbody_format = "query"\nmethod = "GET"\n'
     path.write_text(f"max_margin = 86400\n{data}", encoding="utf-8")
@@ -119,7 +119,7 @@ def test_settings_have_the_types_of_the_schema(
 def test_wrong_usage_is_reported(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A script could not distinguish a wrong provider from a wrong call."""
+    """A script could not distinguish a wrong provider from a wrong command line."""
     assert main(["verify", *arguments]) == 2
     assert message in capsys.readouterr().err
 
@@ -133,8 +133,10 @@ def test_invalid_toml_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "is not TOML: the end, line 1: Invalid value" in capsys.readouterr().err
 
 
-def test_missing_request_is_omitted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The command would end in the middle, its table not yet printed."""
+def test_request_that_cannot_be_made_is_omitted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The command would fail before it prints the rest of the table."""
     path = tmp_path / "acme.toml"
     data = 'token_url = "https://{tenant}.example/token"\n[settings.tenant]\ntitle = "Tenant"\n'
     path.write_text(data, encoding="utf-8")

@@ -1,1 +1,1 @@
-"""Providers that each have one defect, by kind; each obtains a token before the defect shows."""
+"""Providers that each have one defect, by kind; each can obtain a token."""

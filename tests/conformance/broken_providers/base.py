@@ -1,4 +1,4 @@
-"""What the broken providers vary: a provider that is right, and how one is listed."""
+"""The correct provider that the broken ones vary, and the list of broken providers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SETTINGS = {
 
 
 class AcmeSettings(keyturn.plugins.ConfidentialSettings):
-    """The settings of a provider that is right."""
+    """The settings of the correct provider."""
 
     tenant: str = keyturn.plugins.label("Tenant", "Your name at Acme.")
     side: str = keyturn.plugins.setting("Side", "A side of the shop.", default="front")
@@ -30,7 +30,7 @@ class AcmeSettings(keyturn.plugins.ConfidentialSettings):
 
 
 class Acme(keyturn.plugins.Provider[Any]):
-    """A provider that is right in every way."""
+    """A provider without a mistake."""
 
     name = "acme"
     title = "Acme"
@@ -73,7 +73,7 @@ def at_top(module: str, cls: type) -> type:
 
 
 def broken(what: str, check: str, message: str, **settings: Any) -> Callable[[Any], Any]:
-    """List a class, or what a function returns."""
+    """Add a class, or the class that a function returns, to the list."""
 
     def add(made: Any) -> Any:
         kind = made.__module__.rpartition(".")[2]

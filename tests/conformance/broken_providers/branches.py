@@ -1,4 +1,4 @@
-"""Defects in a branch that few settings lead to, or that few tokens and responses show."""
+"""Defects in branches that only a few settings, tokens or responses reach."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is computed from secrets and tokens, and shown."""
+"""Values that are computed from secrets and tokens, and become visible."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NUMBERS = itertools.count(1)
 
 
 def _with(kind, make):
-    """Return a provider whose request has one more value, made of the settings."""
+    """Return a provider whose request has one more value, computed from the settings."""
 
     def token_request(self, settings):
         request = Acme.token_request(self, settings)

@@ -1,4 +1,4 @@
-"""Revocations, addresses of APIs, and errors that go wrong."""
+"""Mistakes in revocation requests, API addresses and errors."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ for _what, _message, _change in (
 
 
 def _addressed(find):
-    """Return a provider that takes the API's address from a token."""
+    """Return a provider that reads the API's address from a token."""
 
     def api_url_for(self, settings, token):
         found = None if settings.api_url or token is None else find(token)

@@ -1,4 +1,4 @@
-"""Providers that do something unusual, and are right."""
+"""Providers that do something unusual, and are correct."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GOOD = []
 
 
 def good(cls):
-    """List a class."""
+    """Add a class to the list."""
     GOOD.append(cls())
     return cls
 
@@ -42,7 +42,7 @@ class _Signature(keyturn.plugins.DynamicValue):
 
 @good
 class Signs(Acme):
-    """Signs its token requests, and caches by all that matters."""
+    """Signs its token requests, and lists the inputs of the signature."""
 
     client_secret_name = ""
 
@@ -74,7 +74,7 @@ class _Basic(keyturn.plugins.DynamicValue):
 
 @good
 class Revokes(Acme):
-    """Revokes with its own request, and requests its own scope in addition to the given one."""
+    """Revokes with its own request, and always requests a scope value of its own."""
 
     def scope(self, settings):
         return ("openid", *super().scope(settings))
@@ -138,7 +138,7 @@ class ReadsErrors(Acme):
 
 @good
 class Tolerant(Acme):
-    """Takes its lifetime from a field of the platform's own, where there is one."""
+    """Reads the lifetime from a field of the platform's own, where the response has one."""
 
     missing_lifetime = 900.0
 
@@ -152,7 +152,7 @@ class Tolerant(Acme):
 
 @good
 class OfResponse(Acme):
-    """Takes the API's address from the response, below its own domain."""
+    """Reads the API's address from the response, and accepts only its own domain."""
 
     api_url = ""
     api_url_field = "instance_url"
@@ -177,7 +177,7 @@ _BACK = _Back()
 
 @good
 class Digests(Acme):
-    """Keeps a digest of a public setting in the partition, and lists values in a fixed order."""
+    """Has a digest of a public setting in the partition, and lists values in a fixed order."""
 
     def token_request(self, settings):
         request = super().token_request(settings)
@@ -190,7 +190,7 @@ class Digests(Acme):
 
 @good
 class InCookie(Acme):
-    """Sends the token in its own header, with the settings beside it."""
+    """Sends the token in its own header, and settings in another one."""
 
     authorization_header = "X-Acme-Session"
     authorization_scheme = ""
@@ -214,7 +214,7 @@ class _Login(Acme):
 
 @good
 class Exchanges(Acme):
-    """Exchanges the token of its own step, at another host."""
+    """Exchanges the token of its own first step at another host."""
 
     token_url = "https://{tenant}.acme.example/exchange"
     parameters = {"assertion": "{previous.access_token}", "session": "{previous.session.id}"}
@@ -223,7 +223,7 @@ class Exchanges(Acme):
 
 @good
 class Discovers(Acme):
-    """Has its endpoints in a document."""
+    """Reads its endpoints from a discovery document."""
 
     discovery = keyturn.plugins.Discovery(
         "https://{tenant}.acme.example/.well-known/openid-configuration"
@@ -270,7 +270,7 @@ class InQuery(Acme):
 
 @good
 class OfValues(Acme):
-    """Makes values of settings, with a time, a digest and an encoding."""
+    """Computes values from settings, with a time, a digest and an encoding."""
 
     values = {
         "pair": {"template": "{client_id}:{side}", "encoding": "base64"},
@@ -287,7 +287,7 @@ class OfValues(Acme):
 
 @good
 class OfBody(Acme):
-    """Sends its own body format beside a query, and reads XML."""
+    """Sends its own body format and a query, and reads XML."""
 
     client_authentication = "client_secret_basic"
     grant_type = ""
@@ -302,7 +302,7 @@ class OfBody(Acme):
 
 @good
 class OfSession(Acme):
-    """Sends another field of the token's response with each API request."""
+    """Sends another field of the token response with each API request."""
 
     authorization_value = "Session {token.session.id}"
     api_headers = {"X-Side": "{side}", "X-Shop": "{token.shop}"}
@@ -310,7 +310,7 @@ class OfSession(Acme):
 
 @good
 class OfTokenDigest(Acme):
-    """Sends the token in Basic, and a digest of it in a header."""
+    """Sends the token with Basic authentication, and a digest of it in a header."""
 
     values = {
         "pair": {"template": "{tenant}:{token}", "encoding": "base64"},
@@ -334,7 +334,7 @@ class _Discovered(Acme):
 
 @good
 class AfterDiscovered(Acme):
-    """Exchanges the token of a step whose address stands in a document."""
+    """Exchanges the token of a step whose address comes from a discovery document."""
 
     previous = _Discovered()
     parameters = {"assertion": "{previous.access_token}"}

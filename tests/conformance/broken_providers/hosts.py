@@ -1,4 +1,4 @@
-"""Tokens and secrets for hosts that are not the platform's, and lines for headers."""
+"""Tokens and secrets that are sent to other hosts, and values that add header lines."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _claims(token):
 
 
 def _claiming(read):
-    """Return a provider that takes the API's address from claims of the token."""
+    """Return a provider that reads the API's address from claims of the token."""
 
     def api_url_for(self, settings, token):
         if settings.api_url or token is None or token.access_token.count(".") != 2:

@@ -1,4 +1,4 @@
-"""What a provider reads, reaches or changes beside its arguments."""
+"""Providers that read, reach or change something other than their arguments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is made for one tenant is seen by another."""
+"""Providers that show one tenant's values to another."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class WarnsOnce(Acme):
 
 
 class RememberingSettings(Acme.settings):
-    """Settings with a property that remembers."""
+    """Settings with a property that keeps its first value."""
 
     _first = []
 
@@ -122,7 +122,7 @@ class RevokesForFirst(Acme):
 
 
 class EqualSettings(Acme.settings):
-    """Settings that compare too little."""
+    """Settings that compare too few fields."""
 
     def __eq__(self, other):
         return isinstance(other, EqualSettings) and self.client_id == other.client_id

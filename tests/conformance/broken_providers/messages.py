@@ -1,4 +1,4 @@
-"""What a provider says, and settings that do not go together."""
+"""Mistakes in the messages of a provider, and settings that contradict each other."""
 
 from __future__ import annotations
 

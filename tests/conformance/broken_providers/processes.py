@@ -1,4 +1,4 @@
-"""What differs from one process to the next."""
+"""Values that differ from one process to the next."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Responses that are read as what they are not."""
+"""Responses that are misread."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .base import Acme, broken
 
 
 def _erring(read):
-    """Return a provider that finds its own error in responses."""
+    """Return a provider that finds an error of its own in responses."""
 
     def read_error(self, settings, response):
         return read(response) or Acme.read_error(self, settings, response)

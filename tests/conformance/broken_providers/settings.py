@@ -1,4 +1,4 @@
-"""Settings whose checks and choices go wrong in some cases."""
+"""Settings whose checks and choices are wrong in some cases."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .base import Acme, at_top, broken
 _USED = set()
 _HOSTS = {}
 for _region in ("eu", "us", "ap"):
-    _HOSTS[_region] = lambda tenant: f"https://{tenant}.{_region}.acme.example"  # noqa: B023 - wrong
+    _HOSTS[_region] = lambda tenant: f"https://{tenant}.{_region}.acme.example"  # noqa: B023 - the mistake
 
 
 def _unused_so_far(value):
@@ -96,7 +96,7 @@ broken("a variable in problems", "no_input_or_output", "the environment variable
 
 
 class SameSettings(Acme.settings):
-    """One object for all."""
+    """Settings that are one object for all connections."""
 
     _one = []
 

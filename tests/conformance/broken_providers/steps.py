@@ -1,4 +1,4 @@
-"""Chains of token requests, discovery, and further data of requests to tokens and APIs."""
+"""Chains of token requests, discovery, and additional data in requests for tokens and to APIs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NONCES = itertools.count()
 
 
 class Login(Acme):
-    """The step before: a login whose token is exchanged."""
+    """The first step: a login whose token is exchanged."""
 
     token_url = "https://login.acme.example/token"
 
@@ -37,7 +37,7 @@ def _chained(step, **data):
 
 
 def _login(change):
-    """Return a step with another token request."""
+    """Return a first step with another token request."""
 
     def token_request(self, settings):
         return change(Login.token_request(self, settings), settings)

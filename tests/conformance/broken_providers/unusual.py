@@ -1,4 +1,4 @@
-"""Defects that show in one rare place only."""
+"""Defects that show in one rare case only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Credentials and scopes that are not sent as they are, and values that hide their inputs."""
+"""Credentials and scopes that are changed before they are sent; values that hide inputs."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ broken("a secret encoded twice", "exact_credentials", "encoded twice")(
 
 
 class _Value(keyturn.plugins.DynamicValue):
-    """A value that is right, for the settings that it is made of."""
+    """A correct value, for the settings that it is computed from."""
 
     def __init__(self, settings) -> None:
         self.settings = settings
