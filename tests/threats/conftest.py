@@ -1,4 +1,4 @@
-"""Canaries with a watch over all that can be seen from outside, and customers of disk stores."""
+"""Canaries, a watch over all visible output, and clients of a disk store."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 ENCODINGS: dict[str, Callable[[str], str]] = {
     "plain": str,
-    "JSON": lambda text: text.replace("/", "\\/"),  # as some write it
+    "JSON": lambda text: text.replace("/", "\\/"),  # some encoders escape the slash
     "JSON, each character": lambda text: "".join(f"\\u{ord(each):04x}" for each in text),
     "octal": lambda text: "".join(f"\\{each:03o}" for each in text.encode()),
     "URL": lambda text: urllib.parse.quote(text, safe=""),
@@ -59,7 +59,7 @@ def encoded(text: str) -> str:
 
 
 def cores(text: str) -> set[str]:
-    """Return what is the same in each Base64 of a string, whatever stands before and after it."""
+    """Return the part of a string's Base64 that is the same whatever stands before and after it."""
     data = text.encode()
     whole = [encoded("x" * before + text)[-(-before * 8 // 6) :] for before in range(3)]
     lengths = [(before + len(data)) * 8 // 6 - -(-before * 8 // 6) for before in range(3)]
@@ -68,7 +68,7 @@ def cores(text: str) -> set[str]:
 
 
 class Canary:
-    """What must not be seen: a secret and a token, as they are and as they are encoded."""
+    """A secret and a token that must not be visible, neither plainly nor encoded."""
 
     client_id = "cid"
     secret = "c4nary+s3cret/1"
@@ -82,20 +82,20 @@ class Canary:
             encode(each) for name, encode in ENCODINGS.items() for each in bare if "B" not in name
         }
         self.forms = {*plain, *(core for each in bare for core in cores(each))}
-        # What a response quotes of what it was sent, and of the token that it gave.
+        # Quotes of the request and of the issued token, as a server may repeat them.
         self.quoted_secret = " ".join(encode(self.secret) for encode in ENCODINGS.values())
         self.quoted = f"{self.quoted_secret} " + " ".join(
             encode(self.token) for encode in ENCODINGS.values()
         )
 
     def in_text(self, text: str) -> list[str]:
-        """Return the lines of a string that hold a canary."""
+        """Return the lines of a string that contain a canary."""
         found = [form for form in self.forms if form in text]
         return [line for line in text.splitlines() if any(form in line for form in found)]
 
 
 class Watch:
-    """Gathers whatever can be seen from outside."""
+    """Collects everything that is visible from outside."""
 
     def __init__(self, canary: Canary, output: pytest.CaptureFixture[str]) -> None:
         self.canary = canary
@@ -106,34 +106,34 @@ class Watch:
 
     @keyturn.plugins.hookimpl
     def keyturn_event(self, event: keyturn.Event) -> None:
-        """Note an event."""
+        """Record an event."""
         self._events.append(event)
         self.look_at(event, attrs.asdict(event))
 
     def look_at(self, *values: object) -> None:
-        """Take note of all that values show without a request for it by name."""
+        """Record what values show when they are printed, formatted or inspected."""
         for value in values:
             shown = [repr(value), str(value), f"{value}", ascii(value), pprint.pformat(value)]
             self.seen += [*shown, repr(getattr(value, "__dict__", ""))]
 
     def look_at_copies(self, *values: object) -> None:
-        """Take note of what copies and pickles of values show, where there can be any."""
+        """Record what copies and pickles of values show, where they can be made."""
         for value in values:
             for copied in (copy.copy, copy.deepcopy, pickle.dumps):
                 try:
                     self.look_at(copied(value))
-                except Exception as error:  # noqa: BLE001 - what can't be copied gives away nothing
+                except Exception as error:  # noqa: BLE001 - a value that can't be copied leaks nothing
                     self.look_at(error, error.args)
 
     def look_into(self, settings: attrs.AttrsInstance) -> None:
-        """Take note of what settings show to one who dumps all of their fields."""
+        """Record what a dump of all fields of settings shows."""
         self.look_at(settings, attrs.asdict(settings), attrs.astuple(settings))
         self.look_at_copies(settings)
         self.seen.append(json.dumps(attrs.asdict(settings), default=str))
         self.seen.append(json.dumps(attrs.asdict(settings), default=repr))
 
     def look_at_error(self, error: BaseException) -> None:
-        """Take note of an error, of what is behind it, and of its tracebacks with locals."""
+        """Record an error, its causes, and its tracebacks with local variables."""
         shown = traceback.TracebackException.from_exception(error, capture_locals=True)
         self.seen.append("".join(shown.format()))
         behind: BaseException | None = error
@@ -145,12 +145,12 @@ class Watch:
 
     @property
     def events(self) -> list[keyturn.Event]:
-        """All events of the token requests so far: workers report them after the token."""
+        """All events of the token requests so far; they may arrive after the token."""
         World.land()
         return self._events
 
     def check(self) -> None:
-        """Nothing that was seen may hold a canary."""
+        """Check that nothing recorded contains a canary."""
         assert all(isinstance(event, keyturn.Event) for event in self.events)
         self.seen += self.output.readouterr()
         found = self.canary.in_text("\n".join([*self.seen, self.log.getvalue()]))
@@ -158,7 +158,7 @@ class Watch:
 
 
 class _WithArguments(logging.Formatter):
-    """Formats a record with what structured loggers send: its arguments, and frames with locals."""
+    """Formats a record as structured loggers do: with its arguments, and frames with locals."""
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
         error: BaseException = ei[1]
@@ -168,13 +168,13 @@ class _WithArguments(logging.Formatter):
 
 @pytest.fixture
 def canary() -> Canary:
-    """Give the canaries."""
+    """Return the canaries."""
     return Canary()
 
 
 @pytest.fixture
 def watch(canary: Canary, capfd: pytest.CaptureFixture[str]) -> Iterator[Watch]:
-    """Give a watch over all logs at DEBUG level, over events and what is printed."""
+    """Return a watch over all logs at DEBUG level, over events and over printed output."""
     watch = Watch(canary, capfd)
     handler = logging.StreamHandler(watch.log)
     handler.setFormatter(_WithArguments("%(name)s %(message)s %(args)r"))
@@ -195,7 +195,7 @@ class Customer:
 
     Args:
         endpoint: The token endpoint.
-        log: What was logged.
+        log: The log records.
     """
 
     def __init__(self, endpoint: RawServer, log: pytest.LogCaptureFixture) -> None:
@@ -203,7 +203,7 @@ class Customer:
         self._log = log
 
     def connect(self, directory: Path) -> keyturn.Connection:
-        """Return a connection with a store opened afresh, as another process would."""
+        """Return a connection with a newly opened store, as another process would."""
         return keyturn.connect(
             "commercelayer",
             kind="integration",
@@ -227,12 +227,12 @@ class Customer:
 
     @property
     def records(self) -> list[logging.LogRecord]:
-        """What was logged, warnings and above."""
+        """The log records of level WARNING and above."""
         return [record for record in self._log.records if record.levelno >= logging.WARNING]
 
     @property
     def warnings(self) -> list[str]:
-        """What was warned of."""
+        """The messages of the warnings."""
         return [record.getMessage() for record in self.records]
 
 
@@ -242,7 +242,7 @@ def customer(
     http_response: Callable[..., bytes],
     caplog: pytest.LogCaptureFixture,
 ) -> Customer:
-    """Give a customer, and its token endpoint."""
+    """Yield a customer and its token endpoint."""
 
     def response(server: RawServer, connection: socket.socket) -> None:
         server.read_request(connection)

@@ -1,4 +1,4 @@
-"""A hostile API, one that refuses all tokens, another host: what they get, and what they cost."""
+"""Adapters with a hostile API: where tokens are sent, and how many token requests are made."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Send: TypeAlias = "Callable[..., tuple[int, bytes]]"
 Serve: TypeAlias = "Callable[[Any], RawServer]"
 HttpResponse: TypeAlias = "Callable[..., bytes]"
 
-# The most renewals that an API's 401 responses cause at once; two a minute come back.
+# The most renewals that an API's 401 responses cause at once; two more each minute.
 FORCED = 5
 # Loading the usual certificates takes 30 ms for each client.
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -145,20 +145,20 @@ def send_by_urllib3(
     ids=["httpx", "httpx-async", "httpx2", "aiohttp", "requests", "urllib3"],
 )
 def send(request: pytest.FixtureRequest) -> Send:
-    """Each way of sending a request with an adapter."""
+    """Send a request with the adapter that the parameter names."""
     way: Send = request.param
     return way
 
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[keyturn.testing.Emulator]:
-    """Give an emulator without rate limits, so that keyturn's own limit shows."""
+    """Yield an emulator without rate limits, so that only keyturn's own limit applies."""
     with keyturn.testing.Emulator(rate_limits=False) as running:
         yield running
 
 
 class Api:
-    """An API of the test's own, whose tokens the emulator issues."""
+    """A hostile API, whose tokens the emulator issues."""
 
     def __init__(
         self, serve: Serve, emulator: keyturn.testing.Emulator, provider: str, response: bytes
@@ -176,12 +176,12 @@ class Api:
 
     @property
     def token_requests(self) -> int:
-        """How many token requests the test has caused."""
+        """Return how many token requests the test has caused."""
         return self._emulator.token_requests(self._provider) - self._before
 
     def _handle(self, server: RawServer, connection: socket.socket) -> None:
         if connection.recv(1, socket.MSG_PEEK) == b"\x16":
-            return  # the beginning of TLS
+            return  # a TLS handshake
         request = server.read_request(connection)
         while b"chunked" in request and not request.endswith(b"\r\n0\r\n\r\n"):
             request += connection.recv(65_536)
@@ -190,37 +190,37 @@ class Api:
 
 @pytest.fixture
 def api_of(serve: Serve, emulator: keyturn.testing.Emulator) -> Callable[[str, bytes], Api]:
-    """Give a function that makes an API with the tokens of a provider."""
+    """Return a function that makes an API with the tokens of a provider."""
     return lambda provider, response: Api(serve, emulator, provider, response)
 
 
 @pytest.fixture
 def unauthorized(http_response: HttpResponse) -> bytes:
-    """Give the response of an API that refuses every token."""
+    """Return the response of an API that rejects every token."""
     fields = {"errors": [{"code": "INVALID_TOKEN", "status": "401"}]}
     return http_response(fields, 401, connection="close")
 
 
 @pytest.mark.parametrize("provider", ["norce-commerce", "orocommerce"])
-def test_refusing_api_does_not_use_up_the_rate_limit(
+def test_api_that_rejects_every_token_does_not_use_up_the_rate_limit(
     api_of: Callable[..., Api], unauthorized: bytes, send: Send, provider: str
 ) -> None:
-    """Each refused request would be a token request; those use up the rate limit."""
+    """Each rejected API request would cost a token request, until the rate limit is used up."""
     api = api_of(provider, unauthorized)
     replies = [send(api.connection, "GET", f"{api.url}/x") for _ in range(16)]
 
     assert {status for status, _ in replies} == {401}
     assert all(b"INVALID_TOKEN" in body for _, body in replies)
-    # One comes back in half a minute: enough for a slow machine.
+    # The limit returns one token in half a minute: enough for a slow machine.
     assert 1 + FORCED <= api.token_requests <= 1 + FORCED + 4
     # One renewal each: no request was sent a third time.
     assert len(api.server.received) == 16 + api.token_requests - 1
 
 
-def test_refusing_api_with_one_token_does_not_use_up_the_rate_limit(
+def test_api_that_rejects_a_repeated_token_does_not_use_up_the_rate_limit(
     api_of: Callable[..., Api], unauthorized: bytes, send: Send
 ) -> None:
-    """Commerce Layer gives the same token again: every 401 would request it once more."""
+    """Commerce Layer returns the same token again: every 401 would request it once more."""
     api = api_of("commercelayer", unauthorized)
     replies = [send(api.connection, "GET", f"{api.url}/x") for _ in range(16)]
 
@@ -230,10 +230,10 @@ def test_refusing_api_with_one_token_does_not_use_up_the_rate_limit(
     assert len(api.server.received) == 16
 
 
-def test_refusing_api_does_not_use_up_the_rate_limit_of_many_threads(
+def test_api_that_rejects_every_token_does_not_use_up_the_rate_limit_of_many_threads(
     api_of: Callable[..., Api], unauthorized: bytes, send: Send
 ) -> None:
-    """Callers that are refused at the same time would each have their own limit."""
+    """Callers that are rejected at the same time would each have their own limit."""
     api = api_of("norce-commerce", unauthorized)
     statuses: list[int] = []
 
@@ -249,8 +249,8 @@ def test_refusing_api_does_not_use_up_the_rate_limit_of_many_threads(
     assert api.token_requests <= 1 + FORCED + 4
 
 
-def test_limit_of_renewals_lasts(world: World) -> None:
-    """An API that refuses all tokens would use up the rate limit slowly instead of at once."""
+def test_limit_of_renewals_holds_over_time(world: World) -> None:
+    """An API that rejects all tokens would use up the rate limit slowly instead of at once."""
     connection = world.connect()
     limits: list[keyturn.errors.RateLimited] = []
     for _ in range(1000):
@@ -264,11 +264,13 @@ def test_limit_of_renewals_lasts(world: World) -> None:
     assert all(0 < each.retry_after <= 30 for each in limits)
     assert all("keeps refusing new tokens" in str(each) for each in limits)
     assert len(limits) >= 1000 - FORCED - 2 * 60 - 1
-    # In an hour: the first, those at once, two a minute; and one for the token's expiry.
+    # In an hour: the first token, the renewals at once, two a minute, and one at the expiry.
     assert len(world.endpoint.requests) <= 1 + FORCED + 2 * 60 + 1
 
 
-def test_missing_permission_never_renews(emulator: keyturn.testing.Emulator, send: Send) -> None:
+def test_forbidden_response_never_renews_the_token(
+    emulator: keyturn.testing.Emulator, send: Send
+) -> None:
     """Every forbidden request would cost a token request that cannot help."""
     before = emulator.token_requests("commercelayer")
     with keyturn.connect(
@@ -281,10 +283,10 @@ def test_missing_permission_never_renews(emulator: keyturn.testing.Emulator, sen
     assert emulator.token_requests("commercelayer") == before + 1
 
 
-def test_upload_that_cannot_be_sent_again_keeps_its_response(
+def test_upload_that_cannot_be_sent_again_returns_its_response(
     api_of: Callable[..., Api], http_response: HttpResponse, send: Send
 ) -> None:
-    """A body that is used up would raise the client's own error, or go out empty."""
+    """The client would raise its own error for a body that is used up, or send an empty one."""
     refused = http_response(b"the API's own words", 401, connection="close")
     api = api_of("orocommerce", refused)
     replies = [send(api.connection, "POST", f"{api.url}/x", [b"once ", b"only"]) for _ in range(20)]
@@ -294,17 +296,17 @@ def test_upload_that_cannot_be_sent_again_keeps_its_response(
     assert api.token_requests <= 1 + FORCED + 1
 
 
-# --- where a token goes, and where it doesn't ---
+# --- hosts that may get a token, and hosts that may not ---
 
 
 @pytest.fixture
 def elsewhere(serve: Serve, http_response: HttpResponse) -> RawServer:
-    """Give another host."""
+    """Yield another host."""
     return serve(http_response(b"elsewhere", connection="close"))
 
 
 def leaked(server: RawServer, api: Api) -> list[bytes]:
-    """Return the requests that took something of ours to another host."""
+    """Return the requests to another host that contained a token or a secret."""
     token = api.connection.token().access_token.encode()
     return [
         request
@@ -327,7 +329,7 @@ def leaked(server: RawServer, api: Api) -> list[bytes]:
         "HTTP://{other}\\@{home}/page/2",
     ],
 )
-def test_pagination_link_to_elsewhere_is_not_followed(
+def test_pagination_link_to_another_host_gets_no_token(
     api_of: Callable[..., Api],
     http_response: HttpResponse,
     elsewhere: RawServer,
@@ -347,7 +349,7 @@ def test_pagination_link_to_elsewhere_is_not_followed(
         ForeignOrigin,
         httpx.InvalidURL,
         httpx2.InvalidURL,
-        ValueError,  # aiohttp's, for user information beside a header
+        ValueError,  # aiohttp raises it for user information beside a header
         requests.exceptions.InvalidURL,
     )
     with pytest.raises(refused):
@@ -364,7 +366,7 @@ def moved(http_response: HttpResponse, to: str, status: int = 307) -> bytes:
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_redirect_over_several_hops_takes_nothing_along(
+def test_redirect_over_several_hops_takes_no_token_along(
     api_of: Callable[..., Api],
     http_response: HttpResponse,
     elsewhere: RawServer,
@@ -372,7 +374,7 @@ def test_redirect_over_several_hops_takes_nothing_along(
     status: int,
     method: str,
 ) -> None:
-    """What a first redirect within the API keeps, a second one out of it would give away."""
+    """A token kept at a first redirect, within the API, would leave it at the second one."""
     api = api_of("norce-commerce", b"")
 
     def response(request: bytes) -> bytes:
@@ -388,10 +390,10 @@ def test_redirect_over_several_hops_takes_nothing_along(
     assert api.token_requests == 1
 
 
-def test_callers_own_authorization_does_not_come_back_on_another_host(
+def test_callers_own_authorization_does_not_return_on_another_host(
     api_of: Callable[..., Api], http_response: HttpResponse, elsewhere: RawServer, send: Send
 ) -> None:
-    """A stale token that the caller set would be sent where ours is not."""
+    """A token that the caller set would be sent to another host."""
     api = api_of("norce-commerce", moved(http_response, elsewhere.url))
     headers = {"Authorization": "Bearer own", "ApplicationId": "7"}
     send(api.connection, "GET", f"{api.url}/x", headers=headers)
@@ -402,14 +404,14 @@ def test_callers_own_authorization_does_not_come_back_on_another_host(
     assert token not in elsewhere.received[0]
 
 
-def test_error_response_of_a_redirected_host_renews_nothing(
+def test_error_response_after_a_redirect_renews_nothing(
     api_of: Callable[..., Api],
     serve: Serve,
     http_response: HttpResponse,
     unauthorized: bytes,
     send: Send,
 ) -> None:
-    """Another host could make us renew tokens, or be sent a new one."""
+    """Another host could make keyturn renew tokens, or receive a new one."""
     other = serve(unauthorized)
     api = api_of("norce-commerce", moved(http_response, other.url))
     replies = [send(api.connection, "GET", f"{api.url}/x") for _ in range(5)]
@@ -420,14 +422,14 @@ def test_error_response_of_a_redirected_host_renews_nothing(
 
 
 @pytest.mark.parametrize("to", ["https://{home}/x", "http://localhost:{port}/x", "//{other}/x"])
-def test_redirect_to_another_port_or_scheme_takes_nothing_along(
+def test_redirect_to_another_port_or_scheme_takes_no_token_along(
     api_of: Callable[..., Api],
     http_response: HttpResponse,
     elsewhere: RawServer,
     send: Send,
     to: str,
 ) -> None:
-    """Another service on the API's host would be sent the token."""
+    """Another service on the API's host would get the token."""
     api = api_of("norce-commerce", b"")
     home = api.url.removeprefix("http://")
     other = f"127.0.0.1:{elsewhere.port}"
@@ -450,7 +452,7 @@ def test_redirect_to_another_port_or_scheme_takes_nothing_along(
 
 
 class Badge(keyturn.plugins.Provider[keyturn.plugins.ConfidentialSettings]):
-    """A platform whose token is carried in its own header."""
+    """A platform that expects the token in its own header."""
 
     name = "badge"
     settings = keyturn.plugins.ConfidentialSettings
@@ -463,7 +465,7 @@ class Badge(keyturn.plugins.Provider[keyturn.plugins.ConfidentialSettings]):
 def badge(
     serve: Serve, token_response: bytes, http_response: HttpResponse, elsewhere: RawServer
 ) -> Iterator[tuple[keyturn.Connection, RawServer]]:
-    """Give a connection with its own header, and its API, which redirects elsewhere."""
+    """Yield a connection with its own header, and an API that redirects to another host."""
     api = serve(moved(http_response, elsewhere.url))
     settings = keyturn.plugins.ConfidentialSettings(
         client_id="cid",

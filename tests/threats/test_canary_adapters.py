@@ -1,4 +1,4 @@
-"""A canary token in API requests, through every HTTP client: its logs and errors don't show it."""
+"""A canary token in API requests through every HTTP client: no log and no error shows it."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ ERRORS = (
     httpx.HTTPError,
     httpx2.HTTPError,
     aiohttp.ClientError,
-    TimeoutError,  # aiohttp's, for all of a request
+    TimeoutError,  # aiohttp's, for the whole request
     requests.RequestException,
     urllib3.exceptions.HTTPError,
 )
@@ -129,14 +129,14 @@ ERRORS = (
 
 @pytest.fixture(params=CLIENTS.values(), ids=CLIENTS)
 def get(request: pytest.FixtureRequest) -> Callable[[keyturn.Connection, str], int]:
-    """Give a function that sends a GET request through a connection's adapter."""
+    """Return a function that sends a GET request through a connection's adapter."""
     client: Callable[[keyturn.Connection, str], int] = request.param
     return client
 
 
 @pytest.fixture
 def site(canary: Canary, serve: Callable[..., RawServer]) -> RawServer:
-    """Give a server with a token endpoint, and an API that behaves as its paths are named."""
+    """Yield a server with a token endpoint, and an API that behaves as its paths say."""
 
     def response(server: RawServer, connection: socket.socket) -> None:
         path = server.read_request(connection).split()[1]
@@ -170,7 +170,7 @@ def http_response(status: int, body: str, headers: str = "") -> bytes:
 
 @pytest.fixture
 def connection(canary: Canary, site: RawServer) -> keyturn.Connection:
-    """Give a connection with the canary secret to that server."""
+    """Return a connection to that server, with the canary secret."""
     return keyturn.connect(
         "orocommerce",
         store=MemoryStore(),
@@ -194,7 +194,7 @@ def test_successful_request_shows_no_canary(
     assert get(connection, f"{connection.api_url}/{path}") == status
     watch.look_at(connection)
 
-    # It did carry the token, or there was nothing to show.
+    # The request carried the token; otherwise the test would prove nothing.
     assert watch.canary.token.encode() in site.received[1]
 
 
@@ -206,7 +206,7 @@ def test_failed_request_shows_no_canary(
     get: Callable[[keyturn.Connection, str], int],
     path: str,
 ) -> None:
-    """A client's error, or a crash report with its frames' locals, would hold the token."""
+    """A client's error, or a crash report with local variables, would contain the token."""
     with pytest.raises(ERRORS) as caught:
         get(connection, f"{connection.api_url}/{path}")
     watch.look_at_error(caught.value)
@@ -214,7 +214,7 @@ def test_failed_request_shows_no_canary(
     assert watch.canary.token.encode() in site.received[1]
 
 
-def test_foreign_request_shows_no_canary(
+def test_request_to_another_host_shows_no_canary(
     watch: Watch,
     connection: keyturn.Connection,
     get: Callable[[keyturn.Connection, str], int],
@@ -227,7 +227,7 @@ def test_foreign_request_shows_no_canary(
 
 
 def test_adapters_show_no_canary(watch: Watch, connection: keyturn.Connection) -> None:
-    """Clients and sessions are printed, copied and pickled, their authentication with them."""
+    """Printing, copying or pickling a client or session would show its token."""
     connection.token()
     modules = (for_httpx, for_httpx2, for_aiohttp, for_requests)
     adapters = [module.KeyturnAuth(connection) for module in modules]

@@ -1,4 +1,4 @@
-"""A canary secret and a canary token, in every command: on no output, in no process's arguments."""
+"""A canary secret and token in every command: not in its output, nor in process arguments."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Serve = Callable[..., RawServer]
 
-# Every process that Python starts, however it does so, writes its arguments to one file.
+# Every Python process writes its arguments, and those of its children, to one file.
 AUDIT = """
 import os, sys
 log = os.open(os.environ["AUDIT_LOG"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -36,7 +36,7 @@ def note(event, arguments):
 sys.addaudithook(note)
 os.write(log, (repr(sys.orig_argv) + "\\n").encode())
 """
-# A secret's own command records what every user can read of the process that started it.
+# A secret's own command records the arguments of its parent, which every user can read.
 PRINT_SECRET = 'cat "/proc/$PPID/cmdline" >>"$AUDIT_LOG"; printf "%s\\n" "$SHOP_SECRET"'
 CONFIGURATION = """
 [connections.shop]
@@ -77,9 +77,9 @@ OTHERS = [
     ["doctor", "--format", "json"],
     ["schema", "generic"],
 ]
-# The exit codes that are right; a token endpoint may be over its rate limit.
+# The expected exit codes; a token endpoint may have reached its rate limit.
 CODES = {"fine": {0}, "half": {0, 1, 3}, "refused": {0, 3}, "broken": {0, 4, 5}}
-# One process for many commands: most of a command's time goes into imports.
+# One process for many commands, because imports take most of a command's time.
 RUN_ALL = """
 import io, json, sys
 from keyturn._cli import main
@@ -88,7 +88,7 @@ for arguments in json.loads(sys.argv[1]):
     print(f"\\nexit code {main(arguments)}", flush=True)
 """
 
-# Each in its own process, which begins with what every command imports.
+# Each in a process of its own, forked after the common imports.
 RUN_EACH = """
 import json, os, runpy, sys
 import keyturn._cli.commands, keyturn._connection
@@ -120,7 +120,7 @@ def responses(canary: Canary, kind: str, path: bytes) -> bytes:
     if kind == "fine":
         return http_response(200, '{"data": []}')
     error = {"errors": [{"title": "invalid_token", "detail": canary.quoted}]}
-    # The command prints an API's response; the headers are not shown.
+    # The command prints an API's response body, but not its headers.
     return http_response(403, json.dumps(error) if path == b"/oauth/revoke" else "{}")
 
 
@@ -164,7 +164,7 @@ class Place:
         return (self.home / "arguments.log").read_text(encoding="utf-8").replace("\0", " ")
 
     def check_files(self) -> None:
-        """No file may hold the secret, nor a token that other users can read."""
+        """Check that no file contains the secret, nor a token that other users can read."""
         given = {self.home / "keyturn.toml", self.home / "secret"}
         for path in {path for path in self.home.rglob("*") if path.is_file()} - given:
             text = path.read_bytes().decode("latin-1")
@@ -174,7 +174,7 @@ class Place:
 
 @pytest.fixture
 def place(canary: Canary, serve: Serve, tmp_path: Path) -> Callable[..., Place]:
-    """Give a function that makes a user's home, connected to a server of a kind."""
+    """Return a function that makes a user's home, connected to a server of a kind."""
 
     def make(kind: str, source: str = "env") -> Place:
         def response(server: RawServer, connection: socket.socket) -> None:
@@ -193,7 +193,8 @@ def place(canary: Canary, serve: Serve, tmp_path: Path) -> Callable[..., Place]:
             "command": json.dumps(PRINT_SECRET),
             "secret": canary.secret,
         }
-        # A broken response is retried until the timeout; the others must not reach it.
+        # A broken response is retried until the timeout; other responses must not reach the
+        # timeout.
         seconds = 0.5 if kind == "broken" else 20
         text = CONFIGURATION.format(url=url, secret=SOURCES[source] % known, seconds=seconds)
         (home / "keyturn.toml").write_text(text, encoding="utf-8")
@@ -234,7 +235,7 @@ def prime(url: str, canary: Canary, home: Path) -> None:
 
 @pytest.fixture
 def finish() -> Iterator[Callable[..., tuple[str, str]]]:
-    """Give a function that waits for a process and returns its output, ended with the test."""
+    """Return a function that waits for a process and returns its output."""
     processes: list[subprocess.Popen[str]] = []
 
     def wait(process: subprocess.Popen[str], given: str = "") -> tuple[str, str]:
@@ -300,7 +301,7 @@ def test_commands_show_no_canary_for_any_response(
     here.check_files()
 
 
-def test_secret_of_any_source_is_on_no_command_line(
+def test_secret_of_any_source_is_not_on_a_command_line(
     place: Callable[..., Place],
     finish: Callable[..., tuple[str, str]],
     canary: Canary,
@@ -313,7 +314,7 @@ def test_secret_of_any_source_is_on_no_command_line(
 
     assert output.count("InvalidClient") == output.count("exit code 3") == len(SOURCES)
     assert canary.in_text(output + trouble + here.arguments) == []
-    assert "-c \nimport io, json" in here.arguments  # as the secret's own command recorded
+    assert "-c \nimport io, json" in here.arguments  # as recorded by the secret's own command
 
 
 MISTAKES = {
@@ -326,12 +327,12 @@ MISTAKES = {
 }
 
 
-def test_mistake_in_the_configuration_shows_no_canary(
+def test_error_in_the_configuration_shows_no_canary(
     place: Callable[..., Place],
     finish: Callable[..., tuple[str, str]],
     canary: Canary,
 ) -> None:
-    """A message about a wrong file must not quote its content, which may be the secret."""
+    """The message about a wrong file would quote its content, which may be the secret."""
     here = place("refused", "written")
     text = (here.home / "keyturn.toml").read_text(encoding="utf-8")
     arguments = []
@@ -359,7 +360,7 @@ DEMO_STEPS = [
 def test_demo_shows_every_step_and_no_secret(
     place: Callable[..., Place], finish: Callable[..., Any]
 ) -> None:
-    """A new user runs it first; it is published, and its processes get no secret by argument."""
+    """A new user publishes the output of the demo: it would contain a secret."""
     here = place("fine")
     here.environment.update(
         {"KEYTURN_CONNECTIONS__X__CLIENT_ID": "made-up", "TMPDIR": str(here.home)}
@@ -375,11 +376,11 @@ def test_demo_shows_every_step_and_no_secret(
     assert "eyJ" not in output
     assert not list(here.home.glob("keyturn-*"))
     assert here.canary.in_text(output + trouble + here.arguments) == []
-    # The emulated clients' secrets and tokens are made anew each time: long runs, all of them.
+    # The emulated clients' secrets and tokens are random: long strings of word characters.
     assert re.findall(r"[\w.-]{24,}", output + trouble) == []
     arguments = here.arguments.replace(str(here.home), "")
     started = [line for line in arguments.splitlines() if line.startswith("(")]
-    # On Python 3.13 the module starts a process by os.posix_spawn, which is its own event.
+    # From Python 3.13 on, subprocess uses os.posix_spawn, which has an audit event of its own.
     by_module = [line for line in started if line.startswith("('subprocess.Popen'")]
     assert len([line for line in by_module if "'keyturn'" in line]) == 8
     assert [line for line in started if re.search(r"[\w=+-]{24,}", line)] == []
@@ -388,12 +389,12 @@ def test_demo_shows_every_step_and_no_secret(
 def test_emulator_logs_neither_secrets_nor_tokens(
     place: Callable[..., Place], finish: Callable[..., Any]
 ) -> None:
-    """The user wants the printed credentials; what its clients send and get must not show."""
+    """The log of the emulator would contain what its clients send and receive."""
     here = place("fine")
     process = here.start("-v", "emulate")
     assert process.stderr is not None
     assert process.stdout is not None
-    first = process.stderr.readline()  # after all else is printed
+    first = process.stderr.readline()  # after all other output
     printed = os.read(process.stdout.fileno(), 65_536).decode()
     settings = tomllib.loads(printed)["connections"]["orocommerce"]
     provider = settings.pop("provider")
@@ -421,10 +422,10 @@ pathlib.Path(os.environ["HOME"], "leak").write_text(secret)
 """
 
 
-def test_leak_of_a_command_would_be_found(
+def test_leak_of_a_command_is_detected(
     place: Callable[..., Place], finish: Callable[..., tuple[str, str]], canary: Canary
 ) -> None:
-    """The tests above would prove nothing."""
+    """The tests above would prove nothing if a leak were not detected."""
     here = place("refused")
     output, trouble = finish(here.run(LEAK, canary.secret))
 

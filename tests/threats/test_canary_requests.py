@@ -1,4 +1,4 @@
-"""A canary secret and a canary token on every path of a connection: nothing shows them."""
+"""A canary secret and token on every path of a connection: nothing shows them."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ USUAL_SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 
-# Unlike the usual one it has the form of an error code.
+# Unlike the usual secret, this one looks like an error code.
 CODE = "c4nary-s3cret-1"
 
 
 @pytest.fixture
 def canary(request: pytest.FixtureRequest, canary: Canary) -> Canary:
-    """Give the canaries; a test that names a secret gets it in place of the usual one."""
+    """Return the canaries; a test can replace the usual secret."""
     secret = getattr(request, "param", canary.secret)
     plain: type[Canary] = type("PlainCanary", (type(canary),), {"secret": secret})
     return plain()
@@ -51,7 +51,7 @@ def canary(request: pytest.FixtureRequest, canary: Canary) -> Canary:
 
 @pytest.fixture
 def connect(canary: Canary) -> Callable[..., keyturn.Connection]:
-    """Give a function that returns a connection with the canary secret."""
+    """Return a function that returns a connection with the canary secret."""
 
     def connect_to(provider: str, address: str, **settings: Any) -> keyturn.Connection:
         return keyturn.connect(
@@ -78,7 +78,7 @@ def http(
 
 
 def usual(canary: Canary, **fields: object) -> dict[str, object]:
-    """Return the fields of a response with the canary token, or with others."""
+    """Return the fields of a response with the canary token, with some replaced."""
     token = {"access_token": canary.token, "token_type": "Bearer", "expires_in": 3600}
     return token | fields
 
@@ -109,7 +109,7 @@ FAILURES: dict[str, Callable[[Canary], bytes]] = {
     "garbage": lambda c: c.quoted.encode(),
     "bad gzip": lambda c: http(c.quoted, headers="Content-Encoding: gzip\r\n"),
     "nothing": lambda _: b"",
-    # The HTTP library's own logs hold the response's headers.
+    # The HTTP library's own logs contain the response's headers.
     "Retry-After": lambda c: http({}, 429, f"Retry-After: {c.secret}\r\n"),
     "Location": lambda c: http(
         "", 307, f"Location: https://evil.example/?{c.quoted.replace(' ', '&')}\r\n"
@@ -120,7 +120,7 @@ FAILURES: dict[str, Callable[[Canary], bytes]] = {
 }
 
 
-# Named, since the tests' own frames are part of the tracebacks that they look at.
+# A named function: the tracebacks that are checked contain the tests' own frames.
 @pytest.mark.parametrize(
     ("provider", "failure", "canary"),
     [
@@ -147,7 +147,7 @@ def test_failure_shows_no_canary(
     failure: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A server that quotes what it was sent would put the secret into logs and reports."""
+    """A server that quotes the request would put the secret into logs and reports."""
     monkeypatch.setattr("keyturn._tokens.token_request._BACKOFF", 0.001)
 
     def response(server: RawServer, opened: socket.socket) -> None:
@@ -187,7 +187,7 @@ def test_success_shows_no_canary(
     serve: Serve,
     provider: str,
 ) -> None:
-    """A log at DEBUG level would hold a token for an hour."""
+    """A log at DEBUG level would contain a valid token."""
     response = http(usual(canary, refresh_token=canary.token, id_token=canary.token))
     connection = connect(provider, serve(response).url)
     del response
@@ -246,13 +246,13 @@ def test_fields_one_by_one_show_no_canary(
     watch.look_at(shown)
 
 
-def test_value_with_a_secret_cannot_be_pickled(
+def test_object_with_a_secret_cannot_be_pickled(
     watch: Watch,
     canary: Canary,
     connect: Callable[..., keyturn.Connection],
     serve: Serve,
 ) -> None:
-    """A pickle in a queue, a cache or a crash report would hold the secret."""
+    """A pickle in a queue, a cache or a crash report would contain the secret."""
     connection = connect("orocommerce", serve(http(usual(canary))).url)
     secret = keyturn.Secret(canary.secret)
     held = [secret, connection.token(), connection.settings, connection.token_request(), connection]
@@ -263,10 +263,10 @@ def test_value_with_a_secret_cannot_be_pickled(
             watch.look_at_error(caught.value)
 
 
-def test_renewal_ahead_that_fails_shows_no_canary(
+def test_early_renewal_that_fails_shows_no_canary(
     watch: Watch, canary: Canary, world: World
 ) -> None:
-    """No caller waits for that renewal: its error gets into the log."""
+    """No caller waits for that renewal: its error is logged, and could show the secret."""
     error = {"error": "invalid_client", "error_description": canary.quoted}
     world.endpoint.responses += [
         world.endpoint.token(canary.token),
@@ -284,13 +284,13 @@ def test_renewal_ahead_that_fails_shows_no_canary(
 
 
 def reset(server: RawServer, connection: socket.socket) -> None:
-    """Reset the connection once the request is there."""
+    """Reset the connection after the request."""
     server.read_request(connection)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def hang(server: RawServer, connection: socket.socket) -> None:
-    """Say nothing once the request is there."""
+    """Send nothing after the request."""
     server.read_request(connection)
     server.ended.wait(30)
 
@@ -303,7 +303,7 @@ def test_network_failure_shows_no_canary(
     behaviour: object,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The HTTP library's errors hold the whole request."""
+    """The HTTP library's errors contain the whole request."""
     monkeypatch.setattr("keyturn._tokens.token_request._BACKOFF", 0.001)
     connection = connect("orocommerce", serve(behaviour).url, timeout=0.3)
     with pytest.raises(errors.EndpointUnavailable) as caught:
@@ -315,7 +315,7 @@ def test_network_failure_shows_no_canary(
 def test_basic_authentication_shows_no_canary(
     watch: Watch, canary: Canary, serve: Serve, world: World
 ) -> None:
-    """The encoded pair of id and secret is as good as the secret."""
+    """The encoded ID and secret would be visible; they are easily decoded."""
     provider = type("Basic", (world.plain,), {"client_authentication": "client_secret_basic"})()
     error = {"error": "invalid_client", "error_description": canary.quoted_secret}
     server = serve(http(error, 401))
@@ -333,7 +333,7 @@ def test_basic_authentication_shows_no_canary(
 def test_revocation_shows_no_canary(
     watch: Watch, canary: Canary, connect: Callable[..., keyturn.Connection], serve: Serve
 ) -> None:
-    """A refused revocation quotes the token."""
+    """An error response to a revocation could quote the token into a log."""
 
     def refuse(server: RawServer, connection: socket.socket) -> None:
         body = {"errors": [{"title": "unauthorized_client", "detail": canary.quoted}]}
@@ -367,7 +367,7 @@ MISTAKES: dict[str, Callable[[Canary], dict[str, Any]]] = {
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_mistake_in_settings_shows_no_canary(watch: Watch, canary: Canary, mistake: str) -> None:
-    """A secret in the wrong field, or with its line's end, would get into a log."""
+    """A secret in the wrong field, or with a line end, would get into a log."""
     with pytest.raises(errors.ConfigurationError) as caught:
         keyturn.connect("orocommerce", client_id=canary.client_id, **MISTAKES[mistake](canary))
 
@@ -384,7 +384,7 @@ def test_unknown_provider_shows_no_canary(watch: Watch, canary: Canary) -> None:
 
 @pytest.mark.parametrize("store", ["nonsense://", "memory://x"])
 def test_unusable_store_shows_no_canary(watch: Watch, canary: Canary, store: str) -> None:
-    """A store's address holds a password, and so does a traceback with locals."""
+    """A store's URL contains a password, which a traceback with locals would show."""
     with pytest.raises(errors.ConfigurationError) as caught:
         keyturn.connect(
             "orocommerce",
@@ -397,8 +397,8 @@ def test_unusable_store_shows_no_canary(watch: Watch, canary: Canary, store: str
     watch.look_at(str(caught.value), vars(caught.value))
 
 
-def test_watch_would_see_a_canary(watch: Watch, canary: Canary) -> None:
-    """The tests above would prove nothing."""
+def test_watch_detects_a_canary(watch: Watch, canary: Canary) -> None:
+    """The tests above would prove nothing if a canary were not detected."""
     for encode in ENCODINGS.values():
         for hidden in (canary.secret, canary.token):
             assert canary.in_text(f"...{encode(hidden)}...") != []

@@ -1,4 +1,4 @@
-"""Who can write to an encrypted store chooses no token and breaks no call."""
+"""An attacker who can write to an encrypted store can't choose a token or break a call."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from keyturn.stores._base import TokenStore
 
-# Written out, since the names of parametrized tests hold them.
+# Constants, because the names of parametrized tests contain them.
 KEY = "YSBtYWRlLXVwIGtleSwgZ29vZCBmb3IgdGVzdHMgMDE"
 NEW_KEY = "YSBtYWRlLXVwIGtleSwgZ29vZCBmb3IgdGVzdHMgMDI"
 FOR_EVER = float("inf")
@@ -31,7 +31,7 @@ FOR_EVER = float("inf")
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[keyturn.testing.Emulator]:
-    """Give an emulator that responds to each request."""
+    """Yield an emulator that responds to each request."""
     with keyturn.testing.Emulator(rate_limits=False) as running:
         yield running
 
@@ -40,7 +40,7 @@ def emulator() -> Iterator[keyturn.testing.Emulator]:
 def open_side(
     emulator: keyturn.testing.Emulator,
 ) -> Callable[[TokenStore, str], keyturn.Connection]:
-    """Give a function that opens a connection to one side of a shop."""
+    """Return a function that opens a connection for one client."""
 
     def open_connection(store: TokenStore, side: str) -> keyturn.Connection:
         settings = emulator.settings("orocommerce", side=side)
@@ -63,7 +63,7 @@ def client_of(connection: keyturn.Connection) -> str:
     return client
 
 
-# --- where the key comes from ---
+# --- sources of the key ---
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def keyring(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_key_from_any_source_opens_the_same_entries(
     emulator: keyturn.testing.Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The key could be kept in one place only, or be another one in each."""
+    """A key from a file, a command or a keyring would decrypt nothing written by the others."""
     monkeypatch.setenv("MADE_UP_KEY", KEY)
     key_file = tmp_path / "key"
     key_file.write_text(f"{KEY}\n", encoding="utf-8")
@@ -127,18 +127,18 @@ def test_rotation_costs_no_token_request(
     assert open_side(both, "backoffice").token() == old
     renewed = open_side(both, "backoffice").token(stale=old)
 
-    # The next one is encrypted with the new key alone.
+    # The next entry is encrypted with the new key alone.
     assert open_side(EncryptedStore(memory, NEW_KEY), "backoffice").token() == renewed
     assert emulator.token_requests("orocommerce") == before + 2
     assert open_side(EncryptedStore(memory, KEY), "backoffice").token() != renewed
 
 
-# --- who can write to the store ---
+# --- an attacker who can write to the store ---
 
 
 @pytest.fixture(scope="module")
 def sealed(open_side: Callable[[TokenStore, str], keyturn.Connection]) -> dict[str, str]:
-    """Give all entries of an encrypted store after a token of each side was obtained."""
+    """Return all entries of an encrypted store, after a token of each client was obtained."""
     memory = keyturn.stores.from_url("memory://")
     store = EncryptedStore(memory, KEY)
     connections = [open_side(store, side) for side in ("backoffice", "storefront")]
@@ -151,7 +151,7 @@ def sealed(open_side: Callable[[TokenStore, str], keyturn.Connection]) -> dict[s
 
 
 def planted(entries: dict[str, str]) -> TokenStore:
-    """Return an encrypted store into which an attacker has put entries."""
+    """Return an encrypted store with entries that an attacker has replaced."""
     memory = keyturn.stores.from_url("memory://")
     for key, entry in entries.items():
         memory.write(key, entry, FOR_EVER)
@@ -163,7 +163,7 @@ def test_tampered_entry_is_a_miss(
     open_side: Callable[[TokenStore, str], keyturn.Connection],
     sealed: dict[str, str],
 ) -> None:
-    """An attacker who can write to the store could change a token, its scope or its end."""
+    """An attacker who can write to the store could change a token, its scope or its expiry."""
 
     @given(st.data())
     def check(data: st.DataObject) -> None:
@@ -185,7 +185,7 @@ def test_untouched_entry_is_a_hit(
     open_side: Callable[[TokenStore, str], keyturn.Connection],
     sealed: dict[str, str],
 ) -> None:
-    """The other tests here would hold for a store that never finds anything."""
+    """The other tests here would pass for a store that never finds anything."""
     before = emulator.token_requests("orocommerce")
     for side in ("backoffice", "storefront"):
         connection = open_side(planted(sealed), side)
@@ -214,7 +214,7 @@ def test_swapped_entries_are_misses(
 def test_entry_of_another_kind_is_a_miss(
     open_side: Callable[[TokenStore, str], keyturn.Connection], sealed: dict[str, str]
 ) -> None:
-    """A token in the place of a cached error or of a rate limit would keep all from theirs."""
+    """A token in place of a cached error or a rate limit would block every caller."""
     key, entry = next(iter(sealed.items()))
     elsewhere = {f"{prefix}-{key}": entry for prefix in ("refused", "forced", "rate_limit")}
     connection = open_side(planted(elsewhere), "backoffice")
@@ -223,8 +223,8 @@ def test_entry_of_another_kind_is_a_miss(
 
 
 @given(st.text(max_size=40))
-def test_entry_in_the_clear_is_a_miss(planted_string: str) -> None:
-    """An attacker who can write to the store would choose the token by leaving it unencrypted."""
+def test_unencrypted_entry_is_a_miss(planted_string: str) -> None:
+    """An attacker who can write to the store could choose the token by not encrypting it."""
     settings = {"client_id": "cid", "client_secret": "made-up", "url": "https://shop.example"}
     key = keyturn.connect("orocommerce", **settings).token_request().fingerprint
     entry = {

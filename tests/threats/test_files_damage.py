@@ -1,4 +1,4 @@
-"""A disk store that is damaged, planted, full or read-only: nothing is believed, a token comes."""
+"""A disk store that is damaged, malicious, full or read-only: it is ignored, and a token comes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Bomb:
-    """Something that makes a directory when it is unpickled."""
+    """An object that makes a directory when it is unpickled."""
 
     def __init__(self, marker: Path) -> None:
         self.marker = marker
@@ -40,9 +40,9 @@ def directory(customer: Customer, tmp_path: Path) -> Path:
 
 
 def execute(directory: Path, statement: str, *parameters: object) -> None:
-    """Run SQL in the database of a store, behind its back."""
+    """Run SQL in the database of a store, outside keyturn."""
     with closing(sqlite3.connect(directory / "cache.db")) as database:
-        database.execute("PRAGMA synchronous = OFF")  # no wait for the disk
+        database.execute("PRAGMA synchronous = OFF")  # without fsync
         with database:
             database.execute(statement, parameters)
 
@@ -55,19 +55,19 @@ def write_header(directory: Path, offset: int, value: bytes) -> None:
 
 
 def replace(directory: Path, content: bytes) -> None:
-    """Put something else in place of the database."""
+    """Replace the database by something else."""
     (directory / "cache.db").write_bytes(content)
 
 
 def rebuild(directory: Path, *statements: str) -> None:
-    """Put another database in place of the store's."""
+    """Replace the database by another database."""
     (directory / "cache.db").write_bytes(b"")
     for statement in statements:
         execute(directory, statement)
 
 
 def alter(directory: Path, *statements: str) -> None:
-    """Change what a store's database is made of, and take its token away."""
+    """Change the schema of a store's database, and remove its token."""
     for statement in ("DELETE FROM Cache", *statements):
         execute(directory, statement)
 
@@ -120,7 +120,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 def test_damage_costs_one_token_request_at_most(
     customer: Customer, directory: Path, damage: str
 ) -> None:
-    """One damaged file would take the store away forever, and be reported each time."""
+    """One damaged file would disable the store forever, and be reported each time."""
     DAMAGES[damage](directory)
 
     found = customer.token(directory)
@@ -150,7 +150,7 @@ LOGGED = [
 def test_damage_is_logged_once_and_kept_aside(
     customer: Customer, directory: Path, damage: str
 ) -> None:
-    """No user could find out what damages the file, or why each process requests a token."""
+    """No user could find the cause of the damage, or why each process requests a token."""
     DAMAGES[damage](directory)
     damaged = (directory / "cache.db").read_bytes()
     for _ in range(2):
@@ -174,13 +174,13 @@ def test_database_truncated_anywhere_costs_one_token_request(
 
 @pytest.mark.parametrize("companion", ["cache.db-journal", "cache.db-wal", "cache.db-shm"])
 @pytest.mark.parametrize("content", ["noise", "a link", "a directory", "a torn journal"])
-def test_companion_left_by_a_torn_write_costs_one_token_request(
+def test_file_left_by_a_torn_write_costs_one_token_request(
     customer: Customer, directory: Path, tmp_path: Path, companion: str, content: str
 ) -> None:
-    """SQLite takes back what the journal names; a planted one must not reach outside."""
+    """SQLite restores what a journal names; a malicious one could reach files outside."""
     victim = tmp_path / "victim"
     victim.write_bytes(b"precious")
-    magic = bytes.fromhex("d9d505f920a163d7")  # a rollback journal's
+    magic = bytes.fromhex("d9d505f920a163d7")  # as in a rollback journal
     if content == "a link":
         (directory / companion).symlink_to(victim)
     elif content == "a directory":
@@ -198,10 +198,10 @@ def test_companion_left_by_a_torn_write_costs_one_token_request(
 
 @pytest.mark.parametrize("raw", [0, 1])
 @pytest.mark.parametrize("mode", [0, 1, 2, 3, 4, 5, "4"])
-def test_planted_row_runs_reads_and_deletes_nothing(
+def test_malicious_row_runs_reads_and_deletes_nothing(
     customer: Customer, directory: Path, tmp_path: Path, mode: object, raw: int
 ) -> None:
-    """A prepared database would run code (CVE-2025-69872), or show or delete a file."""
+    """A malicious database could run code (CVE-2025-69872), or show or delete a file."""
     bomb = pickle.dumps(Bomb(tmp_path / "marker"))
     outside = tmp_path / "outside"
     outside.write_bytes(bomb)
@@ -210,7 +210,7 @@ def test_planted_row_runs_reads_and_deletes_nothing(
     insert = "INSERT INTO Cache (key, raw, mode, value, filename, tag) VALUES (?, ?, ?, ?, ?, 1e12)"
     for value, filename in product((entry, bomb, None), names):
         if (raw, mode, value, filename) == (1, 1, entry, None):
-            continue  # which is the entry as it was
+            continue  # the entry, unchanged
         execute(directory, "DELETE FROM Cache")
         execute(directory, insert, customer.fingerprint, raw, mode, value, filename)
         found = customer.token(directory)
@@ -221,8 +221,8 @@ def test_planted_row_runs_reads_and_deletes_nothing(
     assert not (tmp_path / "marker").exists()
 
 
-def test_row_planted_into_an_open_store_deletes_nothing(directory: Path, tmp_path: Path) -> None:
-    """The next write would delete whatever file the row names."""
+def test_malicious_row_in_an_open_store_deletes_nothing(directory: Path, tmp_path: Path) -> None:
+    """The next write would delete the file that the row names."""
     victim = tmp_path / "victim"
     victim.write_bytes(b"precious")
     store = keyturn.stores.from_url(f"disk://{directory}")
@@ -237,8 +237,8 @@ def test_row_planted_into_an_open_store_deletes_nothing(directory: Path, tmp_pat
 @pytest.mark.parametrize(
     "change", ["raw = 0", "raw = NULL", "expire_time = -9e999", "tag = -9e999", "tag = 'x'"]
 )
-def test_row_that_is_not_ours_is_logged(customer: Customer, directory: Path, change: str) -> None:
-    """A token would be lost, and no user could find out why it was requested again."""
+def test_invalid_row_is_logged(customer: Customer, directory: Path, change: str) -> None:
+    """No user could find out why a token was requested again."""
     statement = f"UPDATE Cache SET {change} WHERE key = ?"  # noqa: S608 - our own
     execute(directory, statement, customer.fingerprint)
 
@@ -250,14 +250,16 @@ def test_row_that_is_not_ours_is_logged(customer: Customer, directory: Path, cha
 
 
 def entry_of(directory: Path, key: str) -> str:
-    """Return the entry that a store holds at a key."""
+    """Return the entry of a store for a key."""
     with closing(sqlite3.connect(directory / "cache.db")) as database:
         statement = "SELECT value FROM Cache WHERE key = ?"
         return str(database.execute(statement, (key,)).fetchone()[0])
 
 
-def test_planted_key_is_not_unpickled(customer: Customer, directory: Path, tmp_path: Path) -> None:
-    """A row whose key is a pickle would run code when the keys are looked through."""
+def test_key_of_a_malicious_row_is_not_unpickled(
+    customer: Customer, directory: Path, tmp_path: Path
+) -> None:
+    """A row whose key is a pickle would run code when the keys are read."""
     bomb = pickle.dumps(Bomb(tmp_path / "marker"))
     insert = "INSERT INTO Cache (key, raw, mode, value, filename) VALUES (?, 0, 4, ?, ?)"
     execute(directory, insert, bomb, bomb, "../outside")
@@ -269,8 +271,10 @@ def test_planted_key_is_not_unpickled(customer: Customer, directory: Path, tmp_p
     assert (tmp_path / "outside").exists()
 
 
-def test_planted_settings_lead_nowhere(customer: Customer, directory: Path, tmp_path: Path) -> None:
-    """A prepared database would choose where tokens are kept, and what becomes of them."""
+def test_malicious_settings_of_the_database_have_no_effect(
+    customer: Customer, directory: Path, tmp_path: Path
+) -> None:
+    """A malicious database could choose where tokens are stored, and delete them."""
     (tmp_path / "elsewhere").mkdir()
     settings: dict[str, object] = {
         "eviction_policy": "least-recently-stored",
@@ -308,8 +312,8 @@ ENTRIES: dict[str, Callable[[dict[str, Any]], object]] = {
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
-def test_planted_entry_is_a_miss(customer: Customer, directory: Path, entry: str) -> None:
-    """A prepared entry would put a header of its author's into every API request."""
+def test_malicious_entry_is_a_miss(customer: Customer, directory: Path, entry: str) -> None:
+    """A malicious entry could put its own header into every API request."""
     key = customer.fingerprint
     planted = ENTRIES[entry](json.loads(entry_of(directory, key)))
     execute(directory, "UPDATE Cache SET value = ? WHERE key = ?", json.dumps(planted), key)
@@ -319,8 +323,8 @@ def test_planted_entry_is_a_miss(customer: Customer, directory: Path, entry: str
 
 
 @pytest.mark.parametrize("text", ["", "{", "null", "[" * 100_000, '{"a": 1, "a": 2}', "\0"])
-def test_planted_string_is_a_miss(customer: Customer, directory: Path, text: str) -> None:
-    """What no store ever wrote would end the application that reads it."""
+def test_invalid_string_is_a_miss(customer: Customer, directory: Path, text: str) -> None:
+    """A string that is no entry would end the application that reads it."""
     execute(directory, "UPDATE Cache SET value = ?", text)
 
     assert customer.token(directory) == "token-2"

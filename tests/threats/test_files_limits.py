@@ -1,4 +1,4 @@
-"""A disk store that can't be written, is torn by SIGKILL, or is opened by a crowd at once."""
+"""A disk store that can't be written, is killed during a write, or is opened by many processes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 CROWD = 24
 
-# What the processes have in common: a connection to the store and the endpoint of the arguments.
+# Common code of the processes: it connects to the store and the endpoint of the arguments.
 CONNECT = """
 import json, os, sys
 import keyturn
@@ -43,15 +43,15 @@ def tokens_of(times):
             tokens.append(token.access_token)
         return tokens
 """
-# Root may write anywhere by its capabilities (capabilities(7)); this process gives them up.
+# Root may write anywhere because of its capabilities (capabilities(7)); this process drops them.
 HELPLESS = """
 import ctypes
 libc = ctypes.CDLL(None, use_errno=True)
 assert libc.capset((ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()) == 0
 print(json.dumps([tokens_of(2), tokens_of(2)]))
 """
-# A file system of 64 KiB in a mount namespace of this process's own (mount_namespaces(7)); where
-# that isn't allowed, no file may grow (getrlimit(2)).
+# A file system of 64 KiB in its own mount namespace (mount_namespaces(7)). Where namespaces aren't
+# allowed, the size of files is limited (getrlimit(2)).
 FULL = """
 import ctypes, resource
 libc = ctypes.CDLL(None, use_errno=True)
@@ -83,7 +83,7 @@ while True:
         store.write("other", "x" * size, float("inf"))
         print(size, flush=True)
 """
-# One process that has everything imported becomes many, which is quicker than many beginnings.
+# One process imports everything and forks, which is faster than starting many.
 MANY = """
 keyturn.provider("commercelayer"), connect().token_request().body
 import httpx, diskcache
@@ -105,7 +105,7 @@ print(json.dumps([os.read(child, 1000).decode() for child in children]))
 
 @pytest.fixture
 def run(python: Python, customer: Customer, tmp_path: Path) -> Callable[..., tuple[Any, str]]:
-    """Give a function that runs code on the store in a process; its result and its warnings."""
+    """Return a function that runs code on a store in a process; its result and its warnings."""
 
     def run_code(code: str, *arguments: object) -> tuple[Any, str]:
         port = customer.endpoint.port
@@ -121,7 +121,7 @@ def run(python: Python, customer: Customer, tmp_path: Path) -> Callable[..., tup
 def test_read_only_store_costs_a_warning_and_no_token(
     run: Callable[..., tuple[Any, str]], customer: Customer, tmp_path: Path, parts: list[str]
 ) -> None:
-    """An image's file system is often read-only; the application would not start there."""
+    """An application in a container with a read-only file system would not start."""
     assert customer.token(tmp_path / "store") == "token-1"
     for part in parts:
         (tmp_path / part).chmod((tmp_path / part).stat().st_mode & ~stat.S_IWUSR)
@@ -138,10 +138,10 @@ def test_read_only_store_costs_a_warning_and_no_token(
     assert "Traceback" not in trouble
 
 
-def test_place_where_nothing_can_be_made_costs_a_warning_and_no_token(
+def test_directory_that_cannot_be_made_costs_a_warning_and_no_token(
     run: Callable[..., tuple[Any, str]], tmp_path: Path
 ) -> None:
-    """A service without its own home would not start."""
+    """A service without its own home directory would not start."""
     tmp_path.chmod(0o500)
     try:
         tokens, trouble = run(HELPLESS)
@@ -156,7 +156,7 @@ def test_place_where_nothing_can_be_made_costs_a_warning_and_no_token(
 def test_full_disk_costs_a_warning_and_no_token(
     run: Callable[..., tuple[Any, str]], tmp_path: Path
 ) -> None:
-    """A full disk would take down the applications that could go on without it."""
+    """A full disk would stop applications that could continue without the store."""
     (tmp_path / "store").mkdir(0o700)
     (before, during, after), trouble = run(FULL)
 
@@ -172,14 +172,14 @@ def test_full_disk_costs_a_warning_and_no_token(
 def test_processes_killed_while_they_write_leave_a_usable_store(
     new_python: Python, customer: Customer, tmp_path: Path
 ) -> None:
-    """A worker that the system kills for want of memory would take the store with it."""
+    """A worker killed by the system for lack of memory would damage the store."""
     assert customer.token(tmp_path / "store") == "token-1"
     for writes in range(1, 7):
         process = new_python(CONNECT + WRITER, tmp_path / "store")
         assert process.stdout is not None
         for _ in range(writes):
             assert process.stdout.readline()
-        process.send_signal(signal.SIGKILL)  # while it is about the next write
+        process.send_signal(signal.SIGKILL)  # during the next write
         process.wait()
         assert customer.token(tmp_path / "store") == "token-1"
     assert customer.token(tmp_path / "store", stale=True) == "token-2"
@@ -187,10 +187,10 @@ def test_processes_killed_while_they_write_leave_a_usable_store(
 
 
 @pytest.mark.parametrize("state", ["none", "damaged"])
-def test_crowd_that_opens_a_store_first_makes_one_token_request(
+def test_processes_that_open_a_new_store_together_make_one_token_request(
     run: Callable[..., tuple[Any, str]], customer: Customer, tmp_path: Path, state: str
 ) -> None:
-    """Workers that start together would each make the store, and a token request."""
+    """Workers that start together would each create the store, and request a token."""
     if state == "damaged":
         (tmp_path / "store").mkdir(0o700)
         (tmp_path / "store" / "cache.db").touch(0o600)

@@ -1,4 +1,4 @@
-"""A disk store where it should not be: a warning, nothing touched outside, and the token comes."""
+"""A disk store at an unsafe place: a warning, no change outside the store, and a token."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OTHER_UID = 65_534
 
 @pytest.fixture(params=[0o000, 0o077], ids=["umask 000", "umask 077"])
 def umask(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Set an umask that forbids nothing, then one that forbids much."""
+    """Set a umask that removes no permission, then one that removes many."""
     before = os.umask(request.param)
     yield
     os.umask(before)
@@ -47,36 +47,36 @@ def test_files_are_the_users_own_whatever_the_umask(customer: Customer, tmp_path
 
 
 def link_directory(directory: Path, _: str) -> None:
-    """Put a symbolic link where the directory should be."""
+    """Make the directory a symbolic link."""
     (directory.parent / "elsewhere").mkdir(0o700)
     directory.symlink_to("elsewhere")
 
 
 def dangling_directory(directory: Path, _: str) -> None:
-    """Put a symbolic link to nowhere where the directory should be."""
+    """Make the directory a symbolic link to a path that does not exist."""
     directory.symlink_to("elsewhere")
 
 
 def file_for_directory(directory: Path, _: str) -> None:
-    """Put a file where the directory should be."""
+    """Create a file at the path of the directory."""
     directory.touch(0o600)
 
 
 def open_directory(directory: Path, _: str) -> None:
-    """Create the directory as one that others may list."""
+    """Create a directory that others may list."""
     directory.mkdir()
     directory.chmod(0o750)
 
 
 def link_database(directory: Path, _: str) -> None:
-    """Put a symbolic link where the database should be."""
+    """Make the database a symbolic link."""
     directory.mkdir(0o700)
     (directory.parent / "elsewhere").touch(0o600)
     (directory / "cache.db").symlink_to("../elsewhere")
 
 
 def dangling_database(directory: Path, _: str) -> None:
-    """Put a symbolic link to nowhere where the database should be."""
+    """Make the database a symbolic link to a path that does not exist."""
     directory.mkdir(0o700)
     (directory / "cache.db").symlink_to("../elsewhere")
 
@@ -89,33 +89,33 @@ def open_database(directory: Path, _: str) -> None:
 
 
 def directory_for_database(directory: Path, _: str) -> None:
-    """Put a directory where the database should be."""
+    """Create a directory at the path of the database."""
     (directory / "cache.db").mkdir(0o700, parents=True)
     directory.chmod(0o700)
 
 
 def pipe_for_database(directory: Path, _: str) -> None:
-    """Put a pipe where the database should be; who opens it hangs."""
+    """Create a pipe at the path of the database; opening it blocks."""
     directory.mkdir(0o700)
     os.mkfifo(directory / "cache.db", 0o600)
 
 
 def link_locks(directory: Path, _: str) -> None:
-    """Put a symbolic link where the directory of the locks should be."""
+    """Make the directory of the locks a symbolic link."""
     directory.mkdir(0o700)
     (directory.parent / "elsewhere").mkdir(0o700)
     (directory / "locks").symlink_to("../elsewhere")
 
 
 def link_lock(directory: Path, fingerprint: str) -> None:
-    """Put a symbolic link where the token's lock file should be."""
+    """Make the token's lock file a symbolic link."""
     (directory / "locks").mkdir(0o700, parents=True)
     directory.chmod(0o700)
     (directory / "locks" / f"{fingerprint}.lock").symlink_to("../../elsewhere")
 
 
 def directory_for_lock(directory: Path, fingerprint: str) -> None:
-    """Put a directory where the token's lock file should be."""
+    """Create a directory at the path of the token's lock file."""
     (directory / "locks" / f"{fingerprint}.lock").mkdir(0o700, parents=True)
     (directory / "locks").chmod(0o700)
     directory.chmod(0o700)
@@ -142,7 +142,7 @@ UNSAFE = [
 def test_unsafe_place_costs_a_warning_and_no_token(
     plant: Plant, customer: Customer, tmp_path: Path
 ) -> None:
-    """Tokens would be written where others read them, or over a file that an attacker chooses."""
+    """Tokens would be written to a place that others can read, or over another file."""
     plant(tmp_path / "store", customer.fingerprint)
     elsewhere = tmp_path / "elsewhere"
     before = elsewhere.is_dir(), elsewhere.exists()
@@ -156,10 +156,8 @@ def test_unsafe_place_costs_a_warning_and_no_token(
         assert elsewhere.read_bytes() == b""
 
 
-def test_warning_names_the_place_and_what_is_wrong_with_it(
-    customer: Customer, tmp_path: Path
-) -> None:
-    """No user could repair it, and every process would make its own token requests."""
+def test_warning_names_the_path_and_its_problem(customer: Customer, tmp_path: Path) -> None:
+    """No user could fix it, and every process would make its own token requests."""
     open_directory(tmp_path / "store", "")
     customer.token(tmp_path / "store")
 
@@ -168,10 +166,10 @@ def test_warning_names_the_place_and_what_is_wrong_with_it(
 
 
 @pytest.mark.parametrize("name", ["", "cache.db", "locks"])
-def test_what_belongs_to_another_user_is_not_used(
+def test_file_of_another_user_is_not_used(
     customer: Customer, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its owner could read every token written there, and hand out their own tokens."""
+    """Its owner could read every token written there, and return their own tokens."""
     directory = tmp_path / "store"
     assert customer.token(directory) == "token-1"
     give_away(directory / name, monkeypatch)
@@ -186,7 +184,7 @@ def test_what_belongs_to_another_user_is_not_used(
 
 
 def give_away(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a path belong to another user; who isn't root becomes that other user instead."""
+    """Change the owner of a path; without root, change the current user instead."""
     if os.geteuid() == 0:
         os.chown(path, OTHER_UID, OTHER_UID)
     else:
@@ -194,8 +192,10 @@ def give_away(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o1777])
-def test_parent_that_is_writable_by_all(customer: Customer, tmp_path: Path, mode: int) -> None:
-    """Others could put their own store there; one below /tmp, which is sticky, is safe."""
+def test_parent_directory_writable_by_all_is_reported_unless_it_is_sticky(
+    customer: Customer, tmp_path: Path, mode: int
+) -> None:
+    """Other users could replace the store by their own."""
     parent = tmp_path / "parent"
     (parent / "between").mkdir(parents=True)
     parent.chmod(mode)
@@ -207,7 +207,7 @@ def test_parent_that_is_writable_by_all(customer: Customer, tmp_path: Path, mode
     check_warnings(customer, advice * 2 * (mode == 0o777))
     before_the_attack = len(customer.warnings)
     assert stat.S_IMODE((parent / "store").stat().st_mode) == 0o700
-    # Where the parent isn't sticky, any user can put another directory in its place.
+    # Unless the parent is sticky, any user can replace the directory.
     (parent / "store").rename(parent / "moved")
     (parent / "theirs").mkdir(0o700)
     shutil.copy(parent / "moved" / "cache.db", parent / "theirs" / "cache.db")
@@ -220,15 +220,13 @@ def test_parent_that_is_writable_by_all(customer: Customer, tmp_path: Path, mode
 
 
 def check_warnings(customer: Customer, expected: list[str]) -> None:
-    """Check that each warning holds the expected words, and that there is no other."""
+    """Check that the warnings are the expected ones, in that order."""
     assert len(customer.warnings) == len(expected)
     assert all(each in warning for each, warning in zip(expected, customer.warnings, strict=True))
 
 
-def test_database_that_is_linked_from_elsewhere_is_not_written(
-    customer: Customer, tmp_path: Path
-) -> None:
-    """A hard link would let others of the user's databases be written to, or tokens be kept."""
+def test_database_with_a_hard_link_is_not_written(customer: Customer, tmp_path: Path) -> None:
+    """A hard link could make keyturn write to another database, or keep tokens for another user."""
     directory, victim = tmp_path / "store", tmp_path / "victim.db"
     directory.mkdir(0o700)
     with closing(sqlite3.connect(victim)) as database, database:
@@ -242,9 +240,7 @@ def test_database_that_is_linked_from_elsewhere_is_not_written(
     assert customer.warnings != []
 
 
-def test_lock_that_is_linked_from_elsewhere_is_not_written(
-    customer: Customer, tmp_path: Path
-) -> None:
+def test_lock_file_with_a_hard_link_is_not_written(customer: Customer, tmp_path: Path) -> None:
     """Taking the lock would empty a file that another user chooses."""
     victim = tmp_path / "victim"
     victim.touch(0o600)
@@ -257,13 +253,15 @@ def test_lock_that_is_linked_from_elsewhere_is_not_written(
     assert victim.read_text(encoding="utf-8") == "precious"
 
 
-def test_directory_deleted_under_a_live_connection(customer: Customer, tmp_path: Path) -> None:
-    """A cleaner of caches would end an application, or leave a file that no other process sees."""
+def test_directory_deleted_while_a_connection_is_open_is_created_again(
+    customer: Customer, tmp_path: Path
+) -> None:
+    """Cleaning a cache would end an application, or leave a file that no other process sees."""
     directory = tmp_path / "store"
     with customer.connect(directory) as live:
         first = live.token()
         shutil.rmtree(directory)
-        assert live.token() == first  # it is held, and still valid
+        assert live.token() == first  # from memory, still valid
         second = live.token(stale=first)
         assert customer.token(directory) == second.access_token
         shutil.rmtree(directory)
@@ -279,8 +277,8 @@ def test_directory_deleted_under_a_live_connection(customer: Customer, tmp_path:
     ]
 
 
-def test_warnings_come_from_the_store_alone(customer: Customer, tmp_path: Path) -> None:
-    """A warning that is not below keyturn's logger can't be filtered."""
+def test_warnings_come_from_the_logger_of_the_store(customer: Customer, tmp_path: Path) -> None:
+    """Users filter by logger: a warning outside keyturn's loggers could not be filtered."""
     file_for_directory(tmp_path / "store", "")
     customer.token(tmp_path / "store")
 

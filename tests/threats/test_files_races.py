@@ -1,4 +1,4 @@
-"""A disk store whose directory is replaced while it is used, or can be replaced by other users."""
+"""A disk store whose directory is replaced during use, or can be replaced by other users."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 OTHER_ID = 65_534
 
-# At each call that Python reports (PEP 578), the directory is replaced once: by a link to another
-# one, by one that all may read, and by nothing. What is in the other one is what others can read.
+# At each audit event (PEP 578), the directory is replaced once: by a link to another one, by one
+# that all may read, or by nothing. The content of the other one is what others can read.
 RACES = """
 import os, pathlib, shutil, sys
 from keyturn.stores._disk import DiskStore
@@ -80,10 +80,10 @@ for kind in ("link", "directory", "nothing"):
 
 
 @pytest.mark.timeout(60)
-def test_directory_that_is_replaced_amid_an_operation_gets_no_token(
+def test_directory_replaced_during_an_operation_gets_no_token(
     run_python: Callable[..., str], tmp_path: Path
 ) -> None:
-    """Another user who wins a race would read every token."""
+    """Another user who wins the race could read every token."""
     tmp_path.chmod(0o777)
     shown = run_python(RACES, tmp_path).splitlines()
 
@@ -94,10 +94,10 @@ def test_directory_that_is_replaced_amid_an_operation_gets_no_token(
     ]
 
 
-def test_database_that_is_replaced_while_it_is_opened_is_not_used(
+def test_database_replaced_while_it_is_opened_is_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SQLite takes a path: between the check and its opening, the path may come to name another."""
+    """SQLite takes a path: another file could be at that path after the check."""
     store, directory = DiskStore(tmp_path / "store"), tmp_path / "store"
     theirs = DiskStore(tmp_path / "theirs")
     theirs.write("a", "theirs", float("inf"))
@@ -123,7 +123,7 @@ def test_database_that_is_replaced_while_it_is_opened_is_not_used(
     store.close()
 
 
-def test_open_files_are_found_by_path_where_the_system_lists_none(
+def test_open_files_are_found_by_path_without_a_list_of_descriptors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The store could not be used on macOS."""
@@ -137,15 +137,15 @@ def test_open_files_are_found_by_path_where_the_system_lists_none(
 
 @pytest.fixture
 def no_umask() -> Iterator[None]:
-    """Set an umask that forbids nothing."""
+    """Set a umask that removes no permission."""
     before = os.umask(0)
     yield
     os.umask(before)
 
 
 @pytest.mark.usefixtures("no_umask")
-def test_parents_are_created_for_the_user_alone(tmp_path: Path) -> None:
-    """Others could put their own directory in the store's place."""
+def test_parent_directories_are_created_for_the_user_alone(tmp_path: Path) -> None:
+    """Other users could replace the store by their own directory."""
     (tmp_path / "real").mkdir(0o700)
     (tmp_path / "link").symlink_to("real")
     store = DiskStore(tmp_path / "link" / "a" / "b" / "store")
@@ -161,17 +161,17 @@ def test_parents_are_created_for_the_user_alone(tmp_path: Path) -> None:
 
 @pytest.fixture
 def parent(tmp_path: Path) -> Path:
-    """Give a directory that is no other user's concern yet."""
+    """Return a directory to which no other user has access yet."""
     (tmp_path / "parent").mkdir(0o755)
     return tmp_path / "parent"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a directory away")
 @pytest.mark.parametrize("mode", [0o755, 0o1777])
-def test_parent_that_belongs_to_another_user_is_warned_of(
+def test_parent_directory_of_another_user_is_reported(
     customer: Customer, parent: Path, mode: int
 ) -> None:
-    """Its owner can put another directory in the store's place, sticky or not."""
+    """Its owner can replace the store's directory, whether or not the parent is sticky."""
     parent.chmod(mode)
     os.chown(parent, OTHER_ID, OTHER_ID)
 
@@ -182,10 +182,10 @@ def test_parent_that_belongs_to_another_user_is_warned_of(
 
 
 @pytest.mark.parametrize(("mode", "warned"), [(0o775, True), (0o1775, False), (0o2770, True)])
-def test_parent_that_its_group_may_write_to_is_warned_of(
+def test_parent_directory_writable_by_a_group_is_reported(
     customer: Customer, parent: Path, mode: int, warned: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The members of the group can put another directory in the store's place."""
+    """The members of the group can replace the store's directory."""
     group = foreign_group(parent, monkeypatch)
     parent.chmod(mode)
 
@@ -194,10 +194,10 @@ def test_parent_that_its_group_may_write_to_is_warned_of(
     assert [expected in each for each in customer.warnings] == [True] * warned
 
 
-def test_link_to_a_place_that_can_be_replaced_is_warned_of(
+def test_link_to_an_unsafe_parent_directory_is_reported(
     customer: Customer, tmp_path: Path, parent: Path
 ) -> None:
-    """A link above the store would hide who may write where the store really is."""
+    """A link above the store would hide who may write to the real directory."""
     (parent / "real").mkdir(0o700)
     parent.chmod(0o777)
     (tmp_path / "link").symlink_to(parent / "real")
@@ -208,10 +208,10 @@ def test_link_to_a_place_that_can_be_replaced_is_warned_of(
 
 
 @pytest.mark.parametrize("members", [[], ["alice"], ["alice", "bob"]])
-def test_group_of_the_user_alone_is_no_concern(
+def test_private_group_of_the_user_is_not_reported(
     customer: Customer, parent: Path, members: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every user of a system that gives each their own group would be warned."""
+    """Every user of a system with private groups would get a warning."""
     group = foreign_group(parent, monkeypatch)
     parent.chmod(0o775)
     user = SimpleNamespace(pw_name="alice", pw_gid=group)
@@ -224,7 +224,7 @@ def test_group_of_the_user_alone_is_no_concern(
 
 
 def foreign_group(path: Path, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Let a directory belong to a group that no user is known to have for himself."""
+    """Change a directory's group to one that is not known to be private."""
     if os.geteuid() == 0:
         os.chown(path, 0, OTHER_ID)
     monkeypatch.setattr(pwd, "getpwuid", lambda _: {}["no such user"])

@@ -1,4 +1,4 @@
-"""The fuzzer finds what is wrong, and the threat model names tests that exist."""
+"""The fuzzer finds defects, and the threat model names tests that exist."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROWS = re.findall(
 )
 
 
-def test_fuzzer_finds_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fuzzer_finds_a_defect(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fuzzer that finds nothing would prove nothing."""
 
     def target(number: int) -> None:
@@ -40,15 +40,15 @@ def test_fuzzer_finds_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("text", ["s3cret-for-tests", "t0ken-of-the-fuzzer", "a\x1b", "\u202e"])
-def test_fuzzer_sees_what_must_not_be_shown(text: str) -> None:
-    """A leak would pass."""
+def test_fuzzer_detects_a_shown_secret(text: str) -> None:
+    """A secret in an error message would go unnoticed by the fuzzer."""
     with pytest.raises(AssertionError):
         shown(text)
 
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_parser_raises_only_our_errors(name: str) -> None:
-    """The caller would get an error that is not keyturn's; `make fuzz` tries many more inputs."""
+    """The caller would get an error that is not keyturn's; `make fuzz` tries more inputs."""
     target, given = TARGETS[name]
     count, failure = fuzz(target, given, 1, 0, batch=5)
 
@@ -58,12 +58,12 @@ def test_parser_raises_only_our_errors(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "path"), ROWS)
 def test_each_attempt_of_the_threat_model_has_its_test(name: str, path: str) -> None:
-    """SECURITY.md would promise what no test shows."""
+    """SECURITY.md would name a test that does not exist."""
     tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
 
     assert name in {each.name for each in tree.body if isinstance(each, ast.FunctionDef)}
 
 
 def test_threat_model_lists_attempts_of_each_attacker() -> None:
-    """The rows could not be read, and the test above would show nothing."""
+    """The table could not be parsed, and the test above would check nothing."""
     assert len(ROWS) >= 30

@@ -1,9 +1,9 @@
-"""Forms of tenants that would have keyturn reach this machine, a private network, or a file.
+"""Forms of tenants that try to make keyturn reach this machine, a private network or a file.
 
-Each row is tried twice: under a policy that forbids nothing, or by a plain client where keyturn
-takes the form under no policy, to see that a connection is opened; then under a strict policy, to
-see that none is. An audit hook sees each connection of the process, and stops those that would
-leave this machine; a listener on loopback counts the connections that come.
+Each row is tried twice. The first time shows that a connection is opened: under a policy that
+forbids nothing, or, where keyturn never accepts the form, by a plain client. The second time shows
+that a strict policy prevents it. An audit hook sees each connection of the process, and stops
+those to other machines; a listener on loopback counts the connections that arrive.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 CREDENTIALS = {"client_id": "cid", "client_secret": "s3cret-for-tests"}
 STRICT = NetworkPolicy()
-# Strict but for what the form needs to be looked at further.
+# Strict, except for what must be allowed so that the next check is reached.
 WITH_ADDRESSES = NetworkPolicy(address_settings=True)
 ON_LOOPBACK = NetworkPolicy(address_settings=True, loopback=True)
 PUBLIC = "8.8.8.8"
@@ -39,7 +39,7 @@ LOOPBACK = ("127.", "0.0.0.0", "::1", "::ffff:127.")  # noqa: S104 - nothing lis
 
 
 class Watch:
-    """What the process does while it is watched, seen by an audit hook."""
+    """What an audit hook sees of this process while the watch is on."""
 
     def __init__(self) -> None:
         self.seen: list[str] = []
@@ -48,7 +48,7 @@ class Watch:
 
     @contextlib.contextmanager
     def __call__(self) -> Iterator[list[str]]:
-        """Give the list of what is seen from now on."""
+        """Yield the list of what the hook sees from now on."""
         self.seen, self._is_on = [], True
         try:
             yield self.seen
@@ -71,14 +71,14 @@ class Watch:
 
 @pytest.fixture(scope="module")
 def watch() -> Watch:
-    """Give the watch over this process; a hook stays until it ends."""
-    # Short timeouts have no time for the authorities that a process reads once.
+    """Return the watch over this process; an audit hook can't be removed."""
+    # Load the certificate authorities now: a short timeout is too short for that.
     use("orocommerce", oro("127.0.0.1", 9), PERMISSIVE, timeout=5)
     return Watch()
 
 
 class Listener:
-    """Counts connections; what is not TLS gets a token that names an internal API."""
+    """Counts connections; a client without TLS gets a token that names an internal API."""
 
     def __init__(self) -> None:
         self.connections = 0
@@ -106,7 +106,7 @@ class Listener:
     def _respond(self, connection: socket.socket) -> None:
         stream = connection.makefile("rb")
         with contextlib.suppress(OSError), stream:
-            if not stream.peek(1)[:1].isalpha():  # a record of TLS begins with another byte
+            if not stream.peek(1)[:1].isalpha():  # a TLS record begins with another byte
                 return
             length = 0
             while (line := stream.readline().lower()).strip():
@@ -120,7 +120,7 @@ class Listener:
 
 @pytest.fixture
 def listener() -> Iterator[Listener]:
-    """Give a listener on loopback, ended with the test."""
+    """Yield a listener on loopback."""
     started = Listener()
     yield started
     started.close()
@@ -128,7 +128,7 @@ def listener() -> Iterator[Listener]:
 
 @pytest.fixture
 def resolve(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Give a function that sets what a name resolves to, each time it is asked for."""
+    """Return a function that sets what a name resolves to, for each lookup in turn."""
     known: dict[str, list[list[str]]] = {}
     real = socket.getaddrinfo
 
@@ -155,16 +155,16 @@ def resolve(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 def is_public(seen: str) -> bool:
-    """Return whether what was seen is a connection to a public address."""
+    """Return whether the hook saw a connection to a public address."""
     with contextlib.suppress(ValueError):
         return ipaddress.ip_address(seen.partition("%")[0]) == ipaddress.ip_address(PUBLIC)
     return False
 
 
 def use(provider: Any, form: Any, policy: NetworkPolicy, **options: Any) -> str:
-    """Fill in a form, ask for a token, and call the API; return what was reported.
+    """Connect with a form, get a token, and call the API; return what was reported.
 
-    What no policy forbids is tried again until the timeout; what one forbids is reported at once.
+    Failures of the network are retried until the timeout; what a policy forbids is not.
     """
     quick = {"store": "memory://", "timeout": 0.2 if policy == PERMISSIVE else 20} | options
     try:
@@ -181,7 +181,7 @@ def use(provider: Any, form: Any, policy: NetworkPolicy, **options: Any) -> str:
 
 
 def dialled(watch: Watch, provider: Any, form: Any, **options: Any) -> list[str]:
-    """Return what is connected to under no policy; a busy machine may take long until it is."""
+    """Return what is connected to without a policy; retries with longer timeouts."""
     for seconds in SECONDS:
         with watch() as seen:
             use(provider, form, PERMISSIVE, timeout=seconds, **options)
@@ -197,7 +197,7 @@ LITERALS = [
     "192.0.2.1", "192.88.99.1", "198.18.0.1", "203.0.113.1", "224.0.0.1", "240.0.0.1",
     "255.255.255.255", "[::1]", "localhost", "LocalHost",
 ]  # fmt: skip
-# What a public name of a tenant's own may resolve to.
+# Addresses that a tenant's own public name may resolve to.
 RESOLVED = [
     "127.0.0.1", "127.8.8.8", "0.0.0.0", "10.0.0.1", "172.16.0.1", "192.168.0.1",  # noqa: S104
     "169.254.169.254", "169.254.170.2", "100.64.0.1", "100.100.100.200", "192.0.0.192",
@@ -207,7 +207,7 @@ RESOLVED = [
     "100::1", "fc00::1", "fd00:ec2::254", "fe80::1", "fec0::1", "ff02::1", "8.8.8.8+127.0.0.1",
     "127.0.0.1+8.8.8.8", "8.8.8.8+::1", "2606:4700::1111+10.0.0.1",
 ]  # fmt: skip
-# What `getaddrinfo` takes for loopback, and keyturn for no host of a URL.
+# Strings that `getaddrinfo` takes for loopback; keyturn accepts none of them as a host.
 NEVER_TAKEN = [
     "2130706433",
     "0x7f000001",
@@ -242,7 +242,7 @@ def oro(host: str, port: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("host", LITERALS)
-def test_a_literal_host_is_not_dialled(host: str, watch: Watch, listener: Listener) -> None:
+def test_literal_address_is_not_dialled(host: str, watch: Watch, listener: Listener) -> None:
     """A tenant could reach this machine, the private network, or the cloud's metadata."""
     assert dialled(watch, "orocommerce", oro(host, listener.port))
     count = listener.connections
@@ -254,10 +254,10 @@ def test_a_literal_host_is_not_dialled(host: str, watch: Watch, listener: Listen
 
 
 @pytest.mark.parametrize("addresses", RESOLVED)
-def test_a_name_is_not_dialled_for_any_of_its_addresses(
+def test_name_is_not_dialled_if_any_of_its_addresses_is_forbidden(
     addresses: str, watch: Watch, listener: Listener, resolve: Callable[..., None]
 ) -> None:
-    """A tenant could point their own name at an address that the form may not name."""
+    """A tenant could point their own name at an address that the form may not contain."""
     resolve("shop.evil.example", addresses.split("+"))
     assert dialled(watch, "orocommerce", oro("shop.evil.example", listener.port))
     count = listener.connections
@@ -270,10 +270,10 @@ def test_a_name_is_not_dialled_for_any_of_its_addresses(
 
 
 @pytest.mark.parametrize("host", NEVER_TAKEN)
-def test_another_form_of_an_address_is_not_dialled(
+def test_unusual_form_of_an_address_is_not_dialled(
     host: str, watch: Watch, listener: Listener
 ) -> None:
-    """A form that only the resolver reads as an address would get round the check."""
+    """A form that only the resolver reads as an address would bypass the check."""
     with watch() as seen, contextlib.suppress(OSError):
         socket.create_connection((host, listener.port), 5).close()
     assert seen
@@ -290,10 +290,10 @@ def test_another_form_of_an_address_is_not_dialled(
 
 
 @pytest.mark.parametrize("url", URLS_NEVER_TAKEN)
-def test_a_url_with_more_than_a_host_is_not_dialled(
+def test_url_with_more_than_a_host_is_not_dialled(
     url: str, watch: Watch, listener: Listener
 ) -> None:
-    """Parsers disagree on where such a URL leads."""
+    """Parsers disagree about the host of such a URL, so the check could be bypassed."""
     url = url.format(port=listener.port)
     with watch() as seen:
         httpx.post(url, timeout=5)
@@ -306,7 +306,7 @@ def test_a_url_with_more_than_a_host_is_not_dialled(
 
 @pytest.mark.parametrize("provider", ["norce-commerce", "norce-storm", "orocommerce", "generic"])
 @pytest.mark.parametrize("setting", ["token_url", "api_url", "revocation_url"])
-def test_no_endpoint_of_a_provider_is_replaced(
+def test_endpoint_of_a_provider_is_not_replaced_by_a_form(
     provider: str, setting: str, watch: Watch, listener: Listener
 ) -> None:
     """A tenant could have a token request, or an API request, sent to any address."""
@@ -330,8 +330,10 @@ def test_no_endpoint_of_a_provider_is_replaced(
 
 
 @pytest.mark.parametrize("missing", [{}, {"client_id": 7}, {"scope": "\u00e9"}])
-def test_generic_needs_addresses_and_says_so_once(missing: dict[str, Any]) -> None:
-    """A tenant would correct one setting after the other for a provider that can't be used."""
+def test_generic_provider_without_address_settings_reports_one_problem(
+    missing: dict[str, Any],
+) -> None:
+    """A tenant would correct one setting after another for a provider that can't be used."""
     with pytest.raises(keyturn.errors.ConfigurationError) as caught:
         keyturn.connect("generic", missing, policy=STRICT)
     assert [problem.path for problem in caught.value.problems] == ["token_url"]
@@ -342,10 +344,10 @@ REDIRECTS = ["10.0.0.1", "169.254.169.254", "[::ffff:10.0.0.1]", "192.168.0.1"]
 
 
 @pytest.mark.parametrize("target", REDIRECTS)
-def test_a_redirect_of_the_token_endpoint_is_not_followed(
+def test_redirect_of_the_token_endpoint_is_not_followed(
     target: str, watch: Watch, listener: Listener
 ) -> None:
-    """A token endpoint of the tenant's own would choose where the request goes."""
+    """A tenant's token endpoint could choose where the request goes."""
     listener.head = f"307 X\r\nlocation: http://{target}/latest/meta-data"
     here = f"http://127.0.0.1:{listener.port}/token"
     with watch() as seen, contextlib.suppress(httpx.ConnectError):
@@ -361,10 +363,10 @@ def test_a_redirect_of_the_token_endpoint_is_not_followed(
 
 
 @pytest.mark.parametrize("inside", ["127.0.0.1", "::1", "10.0.0.1", "169.254.169.254"])
-def test_a_name_that_changes_after_the_check_is_not_dialled(
+def test_name_that_changes_after_the_check_is_not_dialled(
     inside: str, watch: Watch, listener: Listener, resolve: Callable[..., None]
 ) -> None:
-    """DNS rebinding: what was checked must be what is connected to."""
+    """With DNS rebinding, keyturn would connect to an address that was not checked."""
     form = oro("shop.evil.example", listener.port)
     resolve("shop.evil.example", [PUBLIC], [inside])
     assert is_public(dialled(watch, "orocommerce", form)[0])
@@ -379,7 +381,7 @@ def test_a_name_that_changes_after_the_check_is_not_dialled(
 
 
 class AcmeSettings(keyturn.plugins.CertificateSettings):
-    """The settings of a platform with client certificates, and its own kind of file."""
+    """Settings with a client certificate, and with a file that only the provider knows."""
 
     login: str = keyturn.plugins.url("Login")
     client_id: str | None = keyturn.plugins.setting(  # type: ignore[assignment]
@@ -393,7 +395,7 @@ class AcmeSettings(keyturn.plugins.CertificateSettings):
 
 
 class Acme(keyturn.plugins.Provider[AcmeSettings]):
-    """A platform that returns the address of its API with the token, from its own network."""
+    """A platform that returns the address of its API, in its own network, with the token."""
 
     name = "acme"
     settings = AcmeSettings
@@ -412,10 +414,10 @@ class Acme(keyturn.plugins.Provider[AcmeSettings]):
 
 
 @pytest.mark.parametrize("inside", ["10.0.0.1", "169.254.169.254", "fd00::1", "100.64.0.1"])
-def test_an_api_named_by_the_token_response_is_not_dialled(
+def test_api_named_by_the_token_response_is_not_dialled(
     inside: str, watch: Watch, listener: Listener, resolve: Callable[..., None]
 ) -> None:
-    """A tenant's server would send the application's API requests into the private network."""
+    """A tenant's server could send the application's API requests into the private network."""
     resolve("a.tenants.example", [inside])
     listener.body = listener.body[:-1] + b',"api":"https://a.tenants.example"}'
     form = {"login": f"http://127.0.0.1:{listener.port}"}
@@ -429,10 +431,10 @@ def test_an_api_named_by_the_token_response_is_not_dialled(
 
 
 @pytest.mark.parametrize("inside", ["10.0.0.1", "169.254.169.254"])
-def test_a_revocation_endpoint_is_not_dialled(
+def test_revocation_endpoint_is_not_dialled(
     inside: str, watch: Watch, listener: Listener, resolve: Callable[..., None]
 ) -> None:
-    """A tenant would have a request sent into the private network when a token is revoked."""
+    """A tenant could have a request sent into the private network when a token is revoked."""
     resolve("revoke.evil.example", [inside])
     here = f"http://127.0.0.1:{listener.port}/token"
     form = CREDENTIALS | {"token_url": here, "revocation_url": "https://revoke.evil.example/x"}
@@ -449,19 +451,19 @@ def test_a_revocation_endpoint_is_not_dialled(
 
 
 class Revoking(Acme):
-    """A platform whose revocation endpoint is known once there is a token."""
+    """A platform whose revocation endpoint depends on the token."""
 
     def revocation_request(
         self, settings: AcmeSettings, token: keyturn.Token
     ) -> keyturn.plugins.TokenRequest:
-        """Return a request to an endpoint that no setting names."""
+        """Return a request to an endpoint that is not in the settings."""
         return self.revocation_to(f"https://{token.extra['api']}/x", settings, token)
 
 
-def test_a_revocation_endpoint_named_by_the_token_response_is_checked(
+def test_revocation_endpoint_named_by_the_token_response_is_checked(
     watch: Watch, listener: Listener, resolve: Callable[..., None]
 ) -> None:
-    """A host that is not in the domains would get the token, directly or through a proxy."""
+    """A host outside the allowed domains would get the token, directly or through a proxy."""
     resolve("revoke.evil.example", ["10.0.0.1"])
     listener.body = listener.body[:-1] + b',"api":"revoke.evil.example"}'
     form = {"login": f"http://localhost:{listener.port}"}
@@ -478,10 +480,10 @@ def test_a_revocation_endpoint_named_by_the_token_response_is_checked(
     assert "host revoke.evil.example is not one of the hosts" in str(caught.value)
 
 
-def test_a_proxy_is_dialled_for_names_only(
+def test_proxy_is_dialled_for_names_only(
     watch: Watch, listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Behind a proxy no token would come, or the proxy would reach what the policy forbids."""
+    """No token would come through a proxy, or the proxy would reach a forbidden address."""
     listener.head = "502 X"
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{listener.port}")
     with watch() as seen:
@@ -494,7 +496,7 @@ def test_a_proxy_is_dialled_for_names_only(
     assert seen == []
 
 
-def test_an_api_named_by_the_token_response_is_checked_by_its_name(
+def test_host_of_an_api_named_by_the_token_response_is_checked(
     watch: Watch, listener: Listener
 ) -> None:
     """A domain that the platform does not allow would get the token."""
@@ -508,7 +510,7 @@ def test_an_api_named_by_the_token_response_is_checked_by_its_name(
 
 
 def option_rows(port: int, place: Path) -> dict[str, Any]:
-    """Return options with which a form would connect to, or make files."""
+    """Return options with which a form would open a connection or make files."""
     return {
         "store": f"redis://127.0.0.1:{port}/0",
         "disk": f"disk://{place}/hostile",
@@ -516,10 +518,10 @@ def option_rows(port: int, place: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("row", ["store", "disk"])
-def test_no_store_is_named_by_a_form(
+def test_form_cannot_name_a_store(
     row: str, watch: Watch, listener: Listener, tmp_path: Path
 ) -> None:
-    """A tenant could have keyturn connect to a Redis of theirs, or make directories."""
+    """A tenant could make keyturn connect to their Redis, or make directories."""
     url = option_rows(listener.port, tmp_path)[row]
     form = oro("127.0.0.1", 9)
     seen = dialled(watch, "orocommerce", form, store=url)
@@ -547,10 +549,10 @@ def test_no_store_is_named_by_a_form(
         ("wait", 86_400),
     ],
 )
-def test_no_option_is_in_a_form(
+def test_form_cannot_set_an_option(
     option: str, value: object, watch: Watch, listener: Listener
 ) -> None:
-    """A tenant could lift the policy, or hold workers for a day."""
+    """A tenant could lift the policy, or block workers for a day."""
     assert dialled(watch, "orocommerce", oro("127.0.0.1", listener.port))
     for policy in (STRICT, PERMISSIVE):
         with watch() as seen:
@@ -560,7 +562,7 @@ def test_no_option_is_in_a_form(
 
 
 @pytest.mark.parametrize("kind", ["command", "file", "env"])
-def test_no_secret_reference_is_in_a_form(
+def test_form_cannot_contain_a_secret_reference(
     kind: str, watch: Watch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A tenant could run a command, or have a file or a variable sent to their server."""
@@ -592,7 +594,7 @@ def test_no_secret_reference_is_in_a_form(
 @pytest.mark.parametrize(
     "setting", ["certificate", "certificate_key", "bundle", "undeclared", "generic"]
 )
-def test_no_file_is_named_by_a_form(
+def test_form_cannot_name_a_file(
     setting: str, watch: Watch, listener: Listener, tmp_path: Path
 ) -> None:
     """A tenant could find out which files exist, or use the platform's own certificate."""
@@ -623,8 +625,8 @@ def test_no_file_is_named_by_a_form(
     assert "see NetworkPolicy.file_settings" in existing
 
 
-def test_an_instance_of_settings_is_checked_as_a_form_is(watch: Watch, listener: Listener) -> None:
-    """A platform that makes the settings itself would lose the policy."""
+def test_settings_object_is_checked_like_a_form(watch: Watch, listener: Listener) -> None:
+    """A platform that creates the settings object itself would bypass the policy."""
     from keyturn_orocommerce import OroSettings
 
     for form, path in (
@@ -637,10 +639,10 @@ def test_an_instance_of_settings_is_checked_as_a_form_is(watch: Watch, listener:
         assert [problem.path for problem in caught.value.problems] == [path]
 
 
-def test_domains_keep_a_form_from_any_other_host(
+def test_form_cannot_name_a_host_outside_the_domains(
     watch: Watch, listener: Listener, resolve: Callable[..., None]
 ) -> None:
-    """A tenant could have a secret of the platform's sent to their server."""
+    """A tenant could have a secret of the platform sent to their server."""
     resolve("shop.evil.example", ["127.0.0.1"])
     form = oro("shop.evil.example", listener.port)
     policy = attrs.evolve(PERMISSIVE, domains=("*.shop.example", "evil.example"))
@@ -651,7 +653,7 @@ def test_domains_keep_a_form_from_any_other_host(
     assert "url: the token endpoint's host shop.evil.example is not one of the hosts" in reported
 
 
-def test_there_are_enough_rows() -> None:
-    """Rows would get lost unnoticed."""
+def test_no_row_is_lost() -> None:
+    """Rows of the tables above could disappear unnoticed."""
     rows = {*LITERALS, *(f"name {each}" for each in RESOLVED), *NEVER_TAKEN, *URLS_NEVER_TAKEN}
     assert len(rows) >= 80

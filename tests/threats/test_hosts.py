@@ -1,4 +1,4 @@
-"""Who names a tenant, a region, a shop's address, or writes a token, chooses no host."""
+"""A tenant's name, a region, a shop's address or a token can't choose another host."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ URLS = settings_with(url_pattern())
 
 @pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fail the test if a host is looked up or connected to."""
+    """Fail the test on a DNS lookup or a connection."""
 
     def refuse(*_: object, **__: object) -> None:
         pytest.fail("something was sent")
@@ -103,8 +103,8 @@ def problems(provider: str, **given_: object) -> tuple[str, ...]:
     return tuple(map(str, caught.value.problems))
 
 
-def test_every_setting_that_names_a_host_is_known_here() -> None:
-    """A new setting could name a host, and no test would try to break it."""
+def test_every_setting_that_is_part_of_a_host_is_tested() -> None:
+    """A new setting could choose a host, and no test would try it."""
     assert set(LABELS + DOMAINS) == {
         ("norce-commerce", "client"),
         ("norce-commerce", "region"),
@@ -117,10 +117,10 @@ def test_every_setting_that_names_a_host_is_known_here() -> None:
 @pytest.mark.usefixtures("no_network")
 @for_each(("provider", "setting"), LABELS + DOMAINS)
 @for_each("value", HOST_VALUES)
-def test_hostile_host_value_is_refused_by_its_setting(
+def test_hostile_host_value_is_rejected_by_its_setting(
     provider: str, setting: str, value: str
 ) -> None:
-    """Who chooses a tenant's name would get the secret sent to a host of their choice."""
+    """A user who chooses a tenant's name could have the secret sent to any host."""
     (problem,) = problems(provider, **{setting: value})
 
     assert problem.startswith(f"{setting}: must be ")
@@ -130,8 +130,8 @@ def test_hostile_host_value_is_refused_by_its_setting(
 @pytest.mark.usefixtures("no_network")
 @for_each(("provider", "setting"), URLS)
 @for_each("value", URL_VALUES)
-def test_hostile_url_is_refused_by_its_setting(provider: str, setting: str, value: str) -> None:
-    """The secret would be sent in the clear, or where another parser thinks it should go."""
+def test_hostile_url_is_rejected_by_its_setting(provider: str, setting: str, value: str) -> None:
+    """The secret would be sent unencrypted, or to a host that another parser reads."""
     (problem,) = problems(provider, **{setting: value})
 
     assert problem.startswith(f"{setting}: must ")
@@ -140,8 +140,8 @@ def test_hostile_url_is_refused_by_its_setting(provider: str, setting: str, valu
 
 @pytest.mark.usefixtures("no_network")
 @pytest.mark.parametrize("value", HOST_VALUES)
-def test_hostile_value_in_a_configuration_file_is_refused(tmp_path: Path, value: str) -> None:
-    """What `connect` refuses would come in by the file."""
+def test_hostile_value_in_a_configuration_file_is_rejected(tmp_path: Path, value: str) -> None:
+    """A value that `connect` rejects would be accepted from the configuration file."""
     path = tmp_path / "keyturn.toml"
     path.write_text(
         '[connections.x]\nprovider = "norce-commerce"\nenvironment = "stage"\nclient_id = "cid"\n'
@@ -156,8 +156,8 @@ def test_hostile_value_in_a_configuration_file_is_refused(tmp_path: Path, value:
 
 
 @given(st.text(max_size=70) | st.from_regex(r"[a-z0-9.@:/#?%\\\[\]-]{1,70}", fullmatch=True))
-def test_any_tenant_gives_its_own_host_or_none(tenant: str) -> None:
-    """An unforeseen name of a tenant would lead to another host."""
+def test_name_of_a_tenant_gives_its_own_host_or_an_error(tenant: str) -> None:
+    """A tenant's name that was not foreseen could lead to another host."""
     settings = CREDENTIALS | NEEDED["norce-commerce"] | {"client": tenant}
     try:
         url = keyturn.connect("norce-commerce", **settings).token_request().url
@@ -177,7 +177,7 @@ def jwt(header: dict[str, object], claims: dict[str, object]) -> str:
 
 @pytest.fixture
 def hostile(serve: Callable[..., RawServer]) -> RawServer:
-    """Give a server that only a token names."""
+    """Yield a server that only a token names."""
     return serve(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
 
@@ -188,7 +188,7 @@ def telling(
     http_response: Callable[..., bytes],
     hostile: RawServer,
 ) -> Iterator[keyturn.Connection]:
-    """Give a connection whose token names the hostile server wherever a token can name one."""
+    """Return a connection whose token names the hostile server in each place that is read."""
     url = hostile.url.removesuffix("/token")
     named = request.param.format(url=url, host=url.removeprefix("http://"))
     claims = {"iss": named, "aud": named, "organization": {"slug": named}, "api": named}
@@ -200,10 +200,10 @@ def telling(
         yield connection
 
 
-def test_nothing_is_sent_to_a_host_that_only_a_token_names(
+def test_host_that_only_a_token_names_gets_no_request(
     telling: keyturn.Connection, hostile: RawServer
 ) -> None:
-    """An attacker who writes a token, or gets keyturn to take it, would be sent the real ones."""
+    """An attacker who can forge one token would be sent the valid ones."""
     with pytest.raises(ConfigurationError, match=r"is unknown\. Set api_url\."):
         _ = telling.api_url
     with pytest.raises(KeyturnError):
@@ -216,12 +216,12 @@ def test_nothing_is_sent_to_a_host_that_only_a_token_names(
     ):
         client.get(hostile.url)
     telling.explain()
-    telling.revoke()  # at the configured host
+    telling.revoke()  # to the configured host
 
     assert hostile.received == []
 
 
-def test_token_that_names_an_organization_leads_below_the_configured_domain(
+def test_token_that_names_an_organization_leads_to_the_configured_domain(
     serve: Callable[..., RawServer], http_response: Callable[..., bytes], hostile: RawServer
 ) -> None:
     """The domain in a token's `iss` would be taken for Commerce Layer's."""
@@ -241,7 +241,7 @@ def test_token_that_names_an_organization_leads_below_the_configured_domain(
 def test_api_address_that_a_provider_takes_from_a_token_is_checked(
     world: World, address: str
 ) -> None:
-    """A plugin that believes its tokens would send them anywhere."""
+    """A plugin that trusts its tokens would send them to any host."""
 
     def api_url_for(_: object, __: object, token: keyturn.Token | None) -> str | None:
         return None if token is None else address

@@ -1,4 +1,4 @@
-"""Two accounts never share a token, however their settings are chosen."""
+"""Two accounts never share a token, whatever their settings are."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 HttpResponse: TypeAlias = "Callable[..., bytes]"
 Serve: TypeAlias = "Callable[..., RawServer]"
 
-# --- what is part of the key ---
+# --- the cache key ---
 
 USUAL: dict[str, dict[str, Any]] = {
     "norce-commerce": {
@@ -49,7 +49,7 @@ USUAL: dict[str, dict[str, Any]] = {
         "client_secret": "s3cret",
     },
 }
-# Another value for each setting that changes what a token is, or where it comes from …
+# Another value for each setting that changes the token …
 EFFECTIVE: dict[str, dict[str, Any]] = {
     "norce-commerce": {
         "client_id": "other",
@@ -91,29 +91,29 @@ EFFECTIVE: dict[str, dict[str, Any]] = {
         "client_secret": "other",
         "token_url": "https://other.example/token",
         "scope": "read",
-        "scope_name": None,  # matters with a scope
+        "scope_name": None,  # only with a scope
         "scope_separator": ",",
-        "method": None,  # matters together with the next
+        "method": None,  # only with body_format
         "body_format": "json",
         "client_authentication": "client_secret_basic",
         "client_id_name": "other",
         "client_secret_name": "other",
-        "username": None,  # this and the next matter where a parameter or header has them
+        "username": None,  # only where a parameter or header uses it; so does the next
         "password": None,
         "grant_type": "other",
         "parameters": {"a": "b"},
         "token_headers": {"X-A": "b"},
         "query": {"a": "b"},
-        "body": None,  # goes with the next
+        "body": None,  # only with content_type
         "content_type": "application/vnd.acme+json",
-        "values": None,  # matter where a parameter, header or body has them
+        "values": None,  # only where a parameter, header or body uses them
         "token_field": "id_token",
         "token_header": "X-Token",
         "lifetime_header": "X-Lifetime",
         "token_type": "",
         "lifetime_field": "other",
         "lifetime_format": "milliseconds",
-        "lifetime_timezone": None,  # goes with a format that is a date
+        "lifetime_timezone": None,  # only with a lifetime_format that is a date
         "media_types": "text/plain",
         "response_format": "form",
         "response_encoding": "utf-8-sig",
@@ -123,7 +123,7 @@ EFFECTIVE: dict[str, dict[str, Any]] = {
         "error_description_field": "other",
         "error_codes": {"E1": "invalid_client"},
         "success_codes": ["200"],
-        # What follows matters with an authentication by key or certificate: see its own tests.
+        # The rest applies to authentication by key or certificate, which has its own tests.
         "private_key": None,
         "key_id": None,
         "certificate": None,
@@ -138,7 +138,7 @@ EFFECTIVE: dict[str, dict[str, Any]] = {
         "assertion_lifetime": None,
     },
 }
-# … and for each that doesn't: tokens are shared between them.
+# … and for each setting that doesn't: connections that differ in them share tokens.
 ELSEWHERE = {
     "api_url": "https://other.example",
     "revocation_url": "https://other.example/revoke",
@@ -151,16 +151,16 @@ CONTEXT: dict[str, dict[str, Any]] = {
         **ELSEWHERE,
         "organization": "other",
         "require_market": True,
-        "stock_location": None,  # needs a market, which is effective
+        "stock_location": None,  # needs a market, which changes the token
     },
     "generic": {
         **ELSEWHERE,
-        "per_minute": None,  # goes with the next
+        "per_minute": None,  # only with burst
         "burst": None,
         "max_margin": 7.0,
         "token_status": 201,
         "api_url_field": "url",
-        "api_domains": None,  # goes with the one above
+        "api_domains": None,  # only with api_url_field
         "authorization_header": "X-Token",
         "authorization_scheme": "Token",
         "authorization_value": "Token {token}",
@@ -175,7 +175,7 @@ CONTEXT: dict[str, dict[str, Any]] = {
 
 
 def fingerprint(provider: str, **settings: object) -> str:
-    """Return the key of a connection."""
+    """Return the cache key of a connection."""
     return keyturn.connect(provider, **(USUAL[provider] | settings)).token_request().fingerprint
 
 
@@ -189,22 +189,26 @@ def changes(table: dict[str, dict[str, Any]]) -> list[tuple[str, str, object]]:
     ]
 
 
-def test_every_setting_is_known_to_matter_or_not() -> None:
-    """A new setting could be left out of the key, and two accounts share a token."""
+def test_every_setting_is_in_one_of_the_tables() -> None:
+    """A new setting could be left out of the key, and two accounts would share a token."""
     for provider in USUAL:
         names = set(keyturn.provider(provider).settings_schema()["properties"])
         assert names == EFFECTIVE[provider].keys() | CONTEXT[provider].keys()
 
 
 @for_each(("provider", "setting", "value"), changes(EFFECTIVE))
-def test_effective_setting_gives_another_key(provider: str, setting: str, value: object) -> None:
+def test_setting_that_changes_the_token_gives_another_key(
+    provider: str, setting: str, value: object
+) -> None:
     """Two accounts would share a token."""
     assert fingerprint(provider) != fingerprint(provider, **{setting: value})
 
 
 @for_each(("provider", "setting", "value"), changes(CONTEXT))
-def test_context_of_a_call_gives_the_same_key(provider: str, setting: str, value: object) -> None:
-    """One account would request one more token for each application."""
+def test_setting_of_api_requests_gives_the_same_key(
+    provider: str, setting: str, value: object
+) -> None:
+    """Two applications with one account would each request a token."""
     assert fingerprint(provider) == fingerprint(provider, **{setting: value})
 
 
@@ -218,7 +222,7 @@ def test_stock_location_gives_another_key() -> None:
     assert len(keys) == 4
 
 
-# Whatever could end a value or begin the next one, and letters to put before and after it.
+# Characters that could end a value or begin the next one, and letters to put around them.
 STRINGS = st.text('ab&=:,;"[]{}\\/%+|-', min_size=1, max_size=4)
 LABELS = st.text("ab", min_size=1, max_size=2)
 SCOPES = st.lists(st.text("ab:,[]|+", min_size=1, max_size=3), min_size=1, max_size=3)
@@ -241,7 +245,7 @@ FIELDS = ["client_id", "client_secret", "client", "region", "environment", "scop
 def test_keys_are_equal_only_for_equal_accounts(
     one: dict[str, Any], other: dict[str, Any], taken: set[str]
 ) -> None:
-    """A user who chooses a tenant's name or a client id could make it run into the next field."""
+    """A user who chooses a tenant's name could get another account's key, and its token."""
     other = one | {name: other[name] for name in taken}
     same = one | {"scope": set(one["scope"])} == other | {"scope": set(other["scope"])}
 
@@ -250,7 +254,7 @@ def test_keys_are_equal_only_for_equal_accounts(
 
 @given(ACCOUNTS, st.permutations(["client_id", "client_secret", "client", "region"]))
 def test_swapped_settings_give_another_key(account: dict[str, Any], order: list[str]) -> None:
-    """An account whose id is another one's secret, or tenant its region, would get its token."""
+    """An account whose ID is another's secret, or whose tenant is another's region, would match."""
     names = ["client_id", "client_secret", "client", "region"]
     swapped = {"client_id": "b", "client_secret": "a", "client": "b", "region": "a"}
     values = [swapped[name] for name in order]
@@ -262,8 +266,8 @@ def test_swapped_settings_give_another_key(account: dict[str, Any], order: list[
 
 
 @given(ACCOUNTS, st.randoms())
-def test_order_of_scopes_gives_the_same_key(account: dict[str, Any], shuffler: Any) -> None:
-    """One account would hold several tokens, and request them too often."""
+def test_order_of_scope_values_gives_the_same_key(account: dict[str, Any], shuffler: Any) -> None:
+    """One account would have several tokens, and request them too often."""
     scope = [*account["scope"], *account["scope"][:1]]
     shuffler.shuffle(scope)
 
@@ -302,26 +306,26 @@ class Named(keyturn.plugins.Provider[NamedSettings]):
 
 
 def named(tenant: str, environment: str, client_id: str, secret: str, *scope: str) -> str:
-    """Return how a token begins that was issued for these settings."""
+    """Return the beginning of a token that was issued for these settings."""
     return "/".join(["", tenant, environment, client_id, secret, "+".join(scope), ""])
 
 
 ACCOUNT = ("a", "b", "x", "y", "r", "w")
 SWAPPED = [
     ACCOUNT,
-    ("a", "b", "y", "x", "r", "w"),  # client id and secret
-    ("b", "a", "x", "y", "r", "w"),  # tenant and environment
-    ("x", "b", "a", "y", "r", "w"),  # tenant and client id
+    ("a", "b", "y", "x", "r", "w"),  # client ID and secret swapped
+    ("b", "a", "x", "y", "r", "w"),  # tenant and environment swapped
+    ("x", "b", "a", "y", "r", "w"),  # tenant and client ID swapped
     ("a", "b", "x", "y", "r"),  # a narrower scope
-    ("a", "b", "x", "y", "w"),  # another one
-    ("ab", "c", "x", "y", "r", "w"),  # what runs into the next field
+    ("a", "b", "x", "y", "w"),  # another scope
+    ("ab", "c", "x", "y", "r", "w"),  # a value that contains a separator
     ("a", "bc", "x", "y", "r", "w"),
 ]
 
 
 @pytest.fixture
 def issuer(serve: Serve, http_response: HttpResponse) -> RawServer:
-    """Give a token endpoint that writes into each token what was in the request."""
+    """Yield a token endpoint that writes the request's values into each token."""
     numbers = itertools.count()
 
     def issue(server: RawServer, connection: socket.socket) -> None:
@@ -331,7 +335,7 @@ def issuer(serve: Serve, http_response: HttpResponse) -> RawServer:
         account = (tenant, environment, fields["client_id"], fields["client_secret"])
         number = next(numbers)
         token = named(*account, *fields["scope"].split()) + str(number)
-        # Every third token ends while the test runs.
+        # Every third token expires while the test runs.
         seconds = 1 if number % 3 == 0 else 3600
         fields = {"access_token": token, "token_type": "Bearer", "expires_in": seconds}
         connection.sendall(http_response(fields, connection="close"))
@@ -340,7 +344,7 @@ def issuer(serve: Serve, http_response: HttpResponse) -> RawServer:
 
 
 def opened(account: tuple[str, ...], issuer: RawServer, store: TokenStore) -> keyturn.Connection:
-    """Return a new connection to an account."""
+    """Return a new connection for an account."""
     tenant, environment, client_id, secret, *scope = account
     settings = NamedSettings(
         tenant=tenant,
@@ -371,7 +375,7 @@ class Crowd:
         self.members = [(connect(account), named(*account)) for account in SWAPPED * 2]
 
     def run(self, threads: int, rounds: int) -> None:
-        """Have each thread call `token` of every connection so many times in a row."""
+        """Let each thread call `token` of every connection that many times in a row."""
         workers = [
             threading.Thread(target=self._work, args=(random.Random(number), rounds))  # noqa: S311 - no secret
             for number in range(threads)
@@ -416,14 +420,14 @@ class Crowd:
                 mine[place] = self.connect(account), expected
                 token = mine[place][0].token()
         except keyturn.errors.RateLimited:
-            pass  # tokens that are refused again and again are not replaced
+            pass  # a token that is rejected again and again is not replaced
         if not token.access_token.startswith(expected):
             self.wrong.append(f"{token.access_token} for {expected}, {way}")
 
 
 @pytest.fixture
 def impatient() -> Iterator[None]:
-    """Let threads take turns ten times as often."""
+    """Switch between threads ten times as often."""
     usual = sys.getswitchinterval()
     sys.setswitchinterval(usual / 10)
     yield
@@ -431,7 +435,7 @@ def impatient() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_swapped_accounts_never_see_each_others_token_for_a_million_calls(
+def test_accounts_with_swapped_settings_never_share_a_token_in_a_million_calls(
     issuer: RawServer,
 ) -> None:
     """Under load, one customer would act in the name of another."""
@@ -446,10 +450,10 @@ def test_swapped_accounts_never_see_each_others_token_for_a_million_calls(
 
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("encrypted", [False, True], ids=["disk", "encrypted disk"])
-def test_swapped_accounts_never_see_each_others_token_on_disk(
+def test_accounts_with_swapped_settings_never_share_a_token_on_disk(
     issuer: RawServer, tmp_path: Path, encrypted: bool
 ) -> None:
-    """Entries of a store that processes share would be mistaken for each other."""
+    """A process could read another account's token from a shared store."""
     disk = keyturn.stores.from_url(f"disk://{tmp_path}/tokens")
     store = EncryptedStore(disk, EncryptedStore.generate_key()) if encrypted else disk
     crowd = Crowd(lambda account: opened(account, issuer, store), renew_every=20)
@@ -460,8 +464,8 @@ def test_swapped_accounts_never_see_each_others_token_on_disk(
     assert len(issuer.received) >= 20
 
 
-def test_each_account_has_its_own_token_to_begin_with(issuer: RawServer) -> None:
-    """Accounts that had one token for all would pass for right by chance."""
+def test_each_account_starts_with_its_own_token(issuer: RawServer) -> None:
+    """The tests above would also pass if all accounts had the same token."""
     store = keyturn.stores.from_url("memory://")
     tokens = {opened(account, issuer, store).token().access_token for account in SWAPPED * 2}
 

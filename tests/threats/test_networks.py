@@ -1,4 +1,4 @@
-"""Networks between keyturn and a token endpoint: slow, broken, or hostile."""
+"""Slow, broken and hostile networks between keyturn and a token endpoint."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ RESPONSES = {
 def connected(url: str, seconds: float = 20.0) -> keyturn.Connection:
     """Return a connection to a plain provider whose token endpoint is at `url`.
 
-    Below a quarter of a second nothing is tried a second time.
+    With a timeout below a quarter of a second, nothing is retried.
     """
     return keyturn.connect(
         "orocommerce",
@@ -61,7 +61,7 @@ def connected(url: str, seconds: float = 20.0) -> keyturn.Connection:
 
 
 def failure(connection: keyturn.Connection) -> KeyturnError:
-    """Return the error of a token request that must fail, behind which no secret hides."""
+    """Return the error of a failed token request, after a check that it shows no secret."""
     with pytest.raises(KeyturnError) as caught:
         connection.token()
     error: BaseException | None = caught.value
@@ -75,19 +75,19 @@ def failure(connection: keyturn.Connection) -> KeyturnError:
 
 
 def reset(connection: socket.socket) -> None:
-    """Let the connection end with a reset, as when a machine dies."""
+    """Reset the connection, as when a machine crashes."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-# --- torn responses ---
+# --- incomplete responses ---
 
 
 @pytest.mark.parametrize("end", [reset, lambda _: None], ids=["reset", "hang-up"])
 @pytest.mark.parametrize("shape", RESPONSES)
-def test_response_torn_at_any_byte_is_no_token(
+def test_response_cut_off_at_any_byte_is_an_error(
     serve: Serve, shape: str, end: Callable[[socket.socket], None]
 ) -> None:
-    """Half a response would be used, or the caller get a library's own error."""
+    """Half a response would be used, or the caller would get another library's error."""
     response = RESPONSES[shape]
     sent = 0
 
@@ -98,7 +98,7 @@ def test_response_torn_at_any_byte_is_no_token(
             end(connection)
 
     server = serve(tear)
-    # Only the end of the connection shows that such a body is complete.
+    # The end of such a body is marked by the end of the connection only.
     may_look_whole = shape == "ended by the connection" and end is not reset
     while sent < len(response):
         error = failure(connected(server.url, 0.2))
@@ -115,8 +115,8 @@ PIECES = st.binary(max_size=3) | st.sampled_from(
 EDITS = st.lists(st.tuples(st.integers(0, 250), st.integers(0, 9), PIECES), min_size=1, max_size=3)
 
 
-def test_mutated_bytes_on_the_wire_give_a_token_or_one_of_our_errors(serve: Serve) -> None:
-    """Bytes that are hardly HTTP would raise the HTTP client's own errors."""
+def test_mutated_bytes_give_a_token_or_an_error_of_keyturn(serve: Serve) -> None:
+    """For bytes that are not HTTP, the caller would get an error of the HTTP client."""
     response = b""
 
     def reply(server: RawServer, connection: socket.socket) -> None:
@@ -159,13 +159,13 @@ def upstream(url: str, request: bytes) -> bytes:
 
 
 def whole(server: RawServer, connection: socket.socket, response: bytes) -> None:
-    """Pass the response on."""
+    """Forward the response."""
     del server
     connection.sendall(response)
 
 
 def byte_by_byte(server: RawServer, connection: socket.socket, response: bytes) -> None:
-    """Pass the response on in packets of one byte."""
+    """Forward the response in packets of one byte."""
     del server
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     for number in range(len(response)):
@@ -173,13 +173,13 @@ def byte_by_byte(server: RawServer, connection: socket.socket, response: bytes) 
 
 
 def hang(server: RawServer, connection: socket.socket, response: bytes, *, sent: int = 0) -> None:
-    """Pass on a part of the response, then nothing."""
+    """Forward a part of the response, then nothing."""
     connection.sendall(response[:sent])
     server.ended.wait(30)
 
 
 def drip(server: RawServer, connection: socket.socket, response: bytes) -> None:
-    """Pass on a byte now and then, each soon enough for a timeout of single reads."""
+    """Forward a byte now and then, each before a read timeout."""
     for number in range(len(response)):
         connection.sendall(response[number : number + 1])
         if server.ended.wait(0.02):
@@ -187,22 +187,22 @@ def drip(server: RawServer, connection: socket.socket, response: bytes) -> None:
 
 
 def after_headers(server: RawServer, connection: socket.socket, response: bytes) -> None:
-    """Pass on the headers, then nothing."""
+    """Forward the headers, then nothing."""
     hang(server, connection, response, sent=response.index(b"\r\n\r\n") + 4)
 
 
 def in_headers(server: RawServer, connection: socket.socket, response: bytes) -> None:
-    """Pass on half of the headers, then nothing."""
+    """Forward half of the headers, then nothing."""
     hang(server, connection, response, sent=response.index(b"\r\n\r\n") // 2)
 
 
 def before_last_byte(server: RawServer, connection: socket.socket, response: bytes) -> None:
-    """Pass on all but a byte, then nothing."""
+    """Forward all bytes but the last, then nothing."""
     hang(server, connection, response, sent=len(response) - 1)
 
 
 def resetting(server: RawServer, connection: socket.socket, response: bytes) -> None:
-    """Pass on half of the response, then a reset."""
+    """Forward half of the response, then reset the connection."""
     del server
     connection.sendall(response[: len(response) // 2])
     reset(connection)
@@ -226,16 +226,16 @@ class Proxy:
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[keyturn.testing.Emulator]:
-    """Give an emulator without rate limits."""
+    """Yield an emulator without rate limits."""
     with keyturn.testing.Emulator(rate_limits=False) as running:
         yield running
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_slow_pieces_in_time_are_a_token(
+def test_response_in_slow_pieces_gives_a_token(
     serve: Serve, emulator: keyturn.testing.Emulator, provider: str
 ) -> None:
-    """A network of small packets would give no token."""
+    """A network that sends small packets would give no token."""
     proxy = Proxy(serve, emulator, provider)
     proxy.relay = byte_by_byte
     with keyturn.connect(provider, store="memory://", **proxy.settings) as connection:
@@ -252,7 +252,7 @@ def test_slow_pieces_in_time_are_a_token(
         ("orocommerce", drip),
     ],
 )
-def test_total_deadline_holds_and_the_next_call_starts_afresh(
+def test_timeout_covers_the_whole_request_and_the_next_call_starts_anew(
     serve: Serve, emulator: keyturn.testing.Emulator, provider: str, relay: Any
 ) -> None:
     """A network that stalls would block a caller forever, or break later calls."""
@@ -261,7 +261,7 @@ def test_total_deadline_holds_and_the_next_call_starts_afresh(
     options: dict[str, Any] = {"store": keyturn.stores.from_url("memory://"), **proxy.settings}
     with keyturn.connect(provider, timeout=0.2, **options) as connection:
         assert "did not respond within 0." in str(failure(connection))
-    assert len(proxy.server.received) <= 1  # none if this machine was too slow to send it
+    assert len(proxy.server.received) <= 1  # empty if this machine was too slow to send it
 
     proxy.relay = whole
     with keyturn.connect(provider, **options) as connection:
@@ -272,7 +272,7 @@ def test_total_deadline_holds_and_the_next_call_starts_afresh(
 def test_single_reset_is_retried(
     serve: Serve, emulator: keyturn.testing.Emulator, provider: str
 ) -> None:
-    """The caller would get an error for a connection that is reset once."""
+    """The caller would get an error after a single reset."""
     proxy = Proxy(serve, emulator, provider)
 
     def once(server: RawServer, connection: socket.socket, response: bytes) -> None:
@@ -285,8 +285,8 @@ def test_single_reset_is_retried(
     assert len(proxy.server.received) == 2
 
 
-def test_lasting_resets_are_an_error(serve: Serve, emulator: keyturn.testing.Emulator) -> None:
-    """A dead network would be retried forever."""
+def test_repeated_resets_are_an_error(serve: Serve, emulator: keyturn.testing.Emulator) -> None:
+    """keyturn would retry forever when the network is down."""
     proxy = Proxy(serve, emulator, "orocommerce")
     proxy.relay = resetting
     with keyturn.connect("orocommerce", store="memory://", **proxy.settings) as connection:
@@ -294,10 +294,10 @@ def test_lasting_resets_are_an_error(serve: Serve, emulator: keyturn.testing.Emu
     assert len(proxy.server.received) == 3
 
 
-def test_stalled_network_leaves_the_event_loop_alone(
+def test_stalled_network_does_not_block_the_event_loop(
     serve: Serve, emulator: keyturn.testing.Emulator
 ) -> None:
-    """All other tasks would stop while a token endpoint stalls."""
+    """All other tasks would wait while a token endpoint stalls."""
     proxy = Proxy(serve, emulator, "orocommerce")
     proxy.relay = hang
 
@@ -316,7 +316,7 @@ def test_stalled_network_leaves_the_event_loop_alone(
     assert asyncio.run(talk()) > 1
 
 
-# --- hostile networks, and none ---
+# --- hostile or missing networks ---
 
 TOKENS = """
 import sys, keyturn
@@ -350,7 +350,7 @@ def secured(certificate: trustme.LeafCert) -> Behaviour:
     return handle
 
 
-def test_only_the_right_certificate_gets_the_secret(
+def test_server_without_a_valid_certificate_gets_no_secret(
     serve: Serve, run_python: Callable[..., str], tmp_path: Path
 ) -> None:
     """The secret would be sent to an attacker between client and server."""
@@ -384,7 +384,7 @@ def test_only_the_right_certificate_gets_the_secret(
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.255.255.255", "[::1]", "localhost"])
 def test_closed_port_is_reported(scheme: str, host: str, refused_port: int) -> None:
-    """The user would not learn that no server listens there."""
+    """The user would not see that no server listens there."""
     url = f"{scheme}://{host}:{refused_port}/token"
     error = failure(connected(url, 0.2))
 
@@ -399,7 +399,7 @@ def test_closed_port_is_reported(scheme: str, host: str, refused_port: int) -> N
 
 
 def test_unknown_host_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The user would not learn that the host's name is wrong."""
+    """The user would not see that the host's name is wrong."""
 
     def unknown(*_: object, **__: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
@@ -412,8 +412,8 @@ def test_unknown_host_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "the name servers of this machine" in error.hint
 
 
-def test_reset_while_sending_is_no_end_of_the_response(serve: Serve) -> None:
-    """A response that was cut off would count as complete, since the reset is reported once."""
+def test_reset_while_sending_does_not_complete_the_response(serve: Serve) -> None:
+    """A response that was cut off would count as complete, as a reset is reported only once."""
 
     def cut(server: RawServer, connection: socket.socket) -> None:
         del server

@@ -1,4 +1,4 @@
-"""What a server, a plugin or a user gives is shown without secrets, and changes no terminal."""
+"""Messages of servers, plugins and users are shown without secrets and control characters."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ ESCAPED = r"a\nb\x1b[2J\x7f\x9b\u202e\u2066\u200b\u2028"
 
 
 @pytest.mark.parametrize("encode", ENCODINGS.values(), ids=ENCODINGS)
-def test_secret_is_hidden_in_each_encoding_and_its_neighbours_are_not(
+def test_secret_is_hidden_in_each_encoding_and_other_text_is_not(
     encode: Callable[[str], str], canary: Canary
 ) -> None:
-    """A server that quotes what it was sent would put the secret into logs."""
+    """A server that quotes the request would put the secret into logs."""
     redaction = Redaction([keyturn.Secret(SECRET)])
     shown = redaction.printable(f"wrong: <{encode(SECRET)}> is unknown")
 
@@ -57,7 +57,7 @@ def test_secret_is_hidden_in_each_encoding_and_its_neighbours_are_not(
 def test_any_secret_is_hidden_in_any_two_encodings(
     secret: str, around: str, encodings: list[Callable[[str], str]]
 ) -> None:
-    """A secret of unusual characters, or one that was quoted twice, would show."""
+    """A secret with unusual characters, or one that was encoded twice, would be shown."""
     secret = secret.encode(errors="replace").decode()
     quoted = secret
     for encode in encodings:
@@ -73,10 +73,8 @@ def test_any_secret_is_hidden_in_any_two_encodings(
     [html.escape, lambda text: json.dumps(text)[1:-1], lambda text: text.replace("/", "\\/"), repr],
 )
 @pytest.mark.parametrize("secret", ["s3cr+t/%25&=é", r"s3cr/%2f\u0041<é", "a/&amp;é'%41%42\\"])
-def test_secret_that_looks_escaped_is_hidden_when_it_is_escaped(
-    secret: str, encode: Callable[[str], str]
-) -> None:
-    """Decoding what a server quotes would change the secret itself, which would not be found."""
+def test_secret_that_looks_escaped_is_hidden(secret: str, encode: Callable[[str], str]) -> None:
+    """Decoding would change the secret itself, so it would not be found."""
     quoted = encode(secret)
 
     assert quoted not in Redaction([keyturn.Secret(secret)]).text(f"bad <{quoted}> here")
@@ -92,8 +90,8 @@ def test_part_of_a_long_secret_is_hidden() -> None:
     assert redaction.text(f"bad: {secret[100:110]}") == f"bad: {secret[100:110]}"
 
 
-def test_short_secret_is_hidden_as_a_word_and_leaves_messages_readable() -> None:
-    """A user with a weak secret would read holes instead of messages, or see the secret."""
+def test_short_secret_is_hidden_as_a_word_only() -> None:
+    """With a weak secret, messages would be unreadable, or show the secret."""
     redaction = Redaction([keyturn.Secret("a"), keyturn.Secret("t1")])
 
     assert redaction.text("can't use a=1 in t1: data-t1, YQ==") == (
@@ -103,8 +101,8 @@ def test_short_secret_is_hidden_as_a_word_and_leaves_messages_readable() -> None
     assert redaction.value({"a": ["a", 1, None, True]}) == {MASK: [MASK, 1, None, True]}
 
 
-def test_every_decoding_knows_where_it_stands() -> None:
-    """Something else than the secret would be hidden."""
+def test_every_decoding_keeps_positions() -> None:
+    """Other text than the secret would be hidden."""
     text = "x%C3%A9\\u00e9&eacute;%e9\\ud83d\\ude00 " + ENCODINGS["hexadecimal"]("héllo, wörld")
     text += f" {'wörld'.encode('utf-16').hex()}"
     for view in views(text, least=4):
@@ -114,20 +112,20 @@ def test_every_decoding_knows_where_it_stands() -> None:
     assert any(view.text.startswith("xéééé😀 ") for view in views(text, least=4))
 
 
-def test_endless_escapes_end() -> None:
-    """A server could keep a process busy with escapes of escapes."""
+def test_nested_escapes_end() -> None:
+    """A server could keep a process busy with nested escapes."""
     nested = "%" + "25" * 400 + "41"
 
     assert Redaction([keyturn.Secret(SECRET)]).text(nested) == nested
 
 
 def provider(world: World, **members: Any) -> Any:
-    """Return a plugin's provider with some of its own methods."""
+    """Return a plugin's provider with the given methods."""
     return type("Plugged", (world.plain,), members)()
 
 
 def raising(kind: type[Exception]) -> dict[str, Callable[..., Any]]:
-    """Return a method of each kind that quotes all that it was given."""
+    """Return a method of each kind that quotes its arguments."""
 
     def fail(_: object, settings: Any, *given: Any) -> Any:
         quoted = [settings.client_secret.reveal()]
@@ -170,19 +168,19 @@ def test_error_of_a_plugin_shows_no_secret(
 
 
 class Quoting(AcmeSettings):
-    """Settings that quote what is secret in what is wrong with them."""
+    """Settings that quote a secret in their problems."""
 
     pin: keyturn.Secret = keyturn.plugins.setting(
         "PIN", check=lambda pin: f"{ENCODINGS['Basic'](pin.reveal())} and {UNSAFE}"
     )
 
     def problems(self) -> list[str]:
-        """Quote the secret, once the PIN is right."""
+        """Quote the secret if the PIN is right."""
         return [f"client_secret: not {self.client_secret.reveal()}"]
 
 
-def test_problem_that_quotes_a_secret_hides_it(world: World, canary: Canary) -> None:
-    """A form would show the secret to anyone who sees the page, or who reads its log."""
+def test_problem_that_quotes_a_secret_is_shown_without_it(world: World, canary: Canary) -> None:
+    """A form would show the secret to anyone who sees the page or reads the log."""
     form = {"client_id": "x", "client_secret": SECRET, "pin": SECRET, SECRET: 1}
     found = keyturn.problems(provider(world, settings=Quoting), form)
     with pytest.raises(errors.ConfigurationError) as caught:
@@ -258,7 +256,7 @@ RESPONSES: dict[str, object] = {
 def test_transcript_of_any_response_shows_no_secret(
     response: object, secret: str, world: World, canary: Canary, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A transcript pasted into a ticket would hand out the secret, or end in a RecursionError."""
+    """A transcript pasted into a ticket would show the secret, or end in a RecursionError."""
     is_success = "error" not in str(response)
     world.endpoint.responses.append(world.endpoint.response(200 if is_success else 400, response))
     connection = world.connect(client_secret=secret)
@@ -271,8 +269,8 @@ def test_transcript_of_any_response_shows_no_secret(
     assert "\ud800" not in shown
 
 
-def test_authorization_is_never_shown(world: World) -> None:
-    """The token can be decoded from it, whatever its form."""
+def test_authorization_header_is_never_shown(world: World) -> None:
+    """The token could be decoded from it."""
 
     def authorization(*given: Any) -> tuple[str, str]:
         token = given[-1]
@@ -303,10 +301,10 @@ def test_authorization_is_never_shown(world: World) -> None:
         assert hidden not in shown
 
 
-def test_name_of_a_connection_changes_no_terminal(
+def test_name_of_a_connection_cannot_control_a_terminal(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A tenant's name would forge lines of the log, or move the cursor."""
+    """A tenant's name could forge lines of the log, or move the cursor."""
     caplog.set_level("DEBUG")
     events: list[keyturn.Event] = []
     connection = keyturn.connect(
@@ -324,8 +322,8 @@ def test_name_of_a_connection_changes_no_terminal(
         keyturn.connect(world.plain(), name=5, client_id="x")  # type: ignore[arg-type]
 
 
-def test_planted_error_response_changes_no_terminal(world: World) -> None:
-    """Who can write the store could forge lines of the log."""
+def test_stored_error_response_cannot_control_a_terminal(world: World) -> None:
+    """An attacker who can write to the store could forge lines of the log."""
     world.endpoint.responses += [world.endpoint.response(401, {"error": "invalid_client"})] * 2
     connection = world.connect()
     with pytest.raises(errors.InvalidClient):
@@ -343,8 +341,8 @@ def test_planted_error_response_changes_no_terminal(world: World) -> None:
 
 
 @pytest.mark.parametrize("where", ["client_id", "client_secret", "scope", "token_url"])
-def test_surrogate_in_a_setting_is_one_of_our_errors(where: str, world: World) -> None:
-    """The caller would get a UnicodeEncodeError, whose text holds the value."""
+def test_surrogate_in_a_setting_is_an_error_of_keyturn(where: str, world: World) -> None:
+    """The caller would get a UnicodeEncodeError, whose message contains the value."""
     usual = {"client_id": "x", "client_secret": SECRET, where: "https://a.example/\ud800"}
     for way in ("client_secret_basic", "client_secret_basic_raw", "client_secret_post"):
         plugged = provider(world, client_authentication=way)
@@ -353,8 +351,8 @@ def test_surrogate_in_a_setting_is_one_of_our_errors(where: str, world: World) -
     assert keyturn.Secret("\ud800") == keyturn.Secret("\ud800")
 
 
-def test_traceback_in_the_log_changes_no_terminal(caplog: pytest.LogCaptureFixture) -> None:
-    """A plugin that fails at its import could hide or forge lines of the log."""
+def test_traceback_in_the_log_cannot_control_a_terminal(caplog: pytest.LogCaptureFixture) -> None:
+    """A plugin that fails at import could hide or forge lines of the log."""
     failure = ValueError(UNSAFE)
     logging.getLogger("keyturn.plugins").warning("failed", exc_info=failure)
     lines = caplog.text.splitlines()

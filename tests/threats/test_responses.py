@@ -1,4 +1,4 @@
-"""A token endpoint that sends anything at all: what the caller gets, and what it costs.
+"""A token endpoint that sends invalid responses: what the caller gets, and at what cost.
 
 The tests of the documentation run the first table of `docs/reference/responses.md`. The page's
 other tables are run here, each row through `keyturn.connect`.
@@ -46,7 +46,7 @@ GOOD = b'{"access_token":"abc","token_type":"Bearer","expires_in":3600}'
 
 
 def table(title: str) -> list[list[str]]:
-    """Return the rows of the table below a title of the page, without its head."""
+    """Return the rows of the table below a heading of the page, without its head."""
     section = PAGE.read_text(encoding="utf-8").partition(f"## {title}\n")[2].partition("\n## ")[0]
     lines = re.findall(r"^\|(.*)\|$", section, re.MULTILINE)
     return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)] for line in lines[2:]]
@@ -59,7 +59,7 @@ def connected(provider: str, url: str, seconds: float) -> keyturn.Connection:
 
 
 def check(connection: keyturn.Connection, outcome: str) -> None:
-    """Check that a connection's caller gets what a cell of the page says."""
+    """Check that the caller gets what a cell of the page says."""
     if outcome.startswith("a token"):
         assert re.fullmatch("abc|a{65536}", connection.token().access_token)
         return
@@ -72,14 +72,14 @@ def check(connection: keyturn.Connection, outcome: str) -> None:
 
 
 def filled(field: str, value: str | bytes) -> bytes:
-    """Return the body of a usual response with the JSON of one field as given."""
+    """Return the body of a usual response with the given JSON for one field."""
     fields = json.loads(GOOD) | {field: "@"}
     given = value if isinstance(value, bytes) else value.encode()
     return json.dumps(fields).encode().replace(b'"@"', given)
 
 
 def pumped(megabytes: int, window_bits: int) -> bytes:
-    """Return that many megabytes of spaces, compressed; the end, never reached, is missing.
+    """Return that many megabytes of spaces, compressed, without the end of the stream.
 
     After a full flush each further megabyte is compressed to the same bytes.
     """
@@ -91,7 +91,7 @@ def pumped(megabytes: int, window_bits: int) -> bytes:
 
 
 GZIP = zlib.MAX_WBITS | 16
-# Each row: what stands in the page, headers besides the usual ones (None: left out), the body.
+# Each row: the page's words for the body, extra headers (None: left out), the body.
 BODIES: dict[str, tuple[dict[str, str | None], Callable[[], bytes]]] = {
     "10 MB of JSON": ({}, lambda: filled("x", f'"{"a" * 10_000_000}"')),
     "a page of 10 MB": ({"content_type": "text/html"}, lambda: b"<p>Hello</p>" * 900_000),
@@ -136,8 +136,8 @@ BODIES: dict[str, tuple[dict[str, str | None], Callable[[], bytes]]] = {
 CUT_OFF = "a token cut off after any of its bytes"
 
 
-def test_every_row_that_cannot_be_written_out_is_run() -> None:
-    """The page would promise what no test tries, or omit what one tries."""
+def test_every_row_that_cannot_be_literal_is_run() -> None:
+    """The page would describe a response that no test tries, or omit one."""
     rows = [row[0] for row in table("Responses that this page can't quote")]
 
     assert rows == [*BODIES, CUT_OFF]
@@ -147,18 +147,18 @@ def test_every_row_that_cannot_be_written_out_is_run() -> None:
 def test_unusual_body_is_read_as_documented(
     serve: Serve, http_response: HttpResponse, what: str, outcome: str
 ) -> None:
-    """A hostile response would fill the memory, crash the caller or be taken for a token."""
+    """A hostile response would fill the memory, end the caller or be read as a token."""
     headers, body = BODIES[what]
     response = http_response(body(), **{k: v for k, v in headers.items() if v is not None})
     if headers.get("content_length", "") is None:
         response = re.sub(rb"content-length: \d+\r\n", b"", response, count=1)
-    # The failures that are tried again need not be tried for long.
+    # Failures that are retried need not be retried for long.
     seconds = 0.3 if "Unavailable" in outcome else 20.0
 
     check(connected("orocommerce", serve(response).url, seconds), outcome)
 
 
-# Each row: the page's words for the body, headers besides the usual ones, the body.
+# Each row: the page's words for the body, extra headers, the body.
 UNREADABLE: dict[str, tuple[dict[str, str], Callable[[], bytes]]] = {
     "an invalid gzip": ({"content_encoding": "gzip"}, lambda: GOOD),
     "a gzip that is cut off": ({"content_encoding": "gzip"}, lambda: gzip.compress(GOOD)[:-4]),
@@ -170,15 +170,15 @@ ERROR_RESPONSES = table("Error responses with an unreadable body")
 
 
 def test_every_unreadable_error_response_is_run() -> None:
-    """The page would promise what no test tries, or omit what one tries."""
+    """The page would describe a response that no test tries, or omit one."""
     assert {row[0] for row in ERROR_RESPONSES} == set(UNREADABLE)
 
 
 @pytest.mark.parametrize("row", ERROR_RESPONSES, ids=lambda row: " ".join(row[:3]))
-def test_error_response_counts_though_its_body_cannot_be_read(
+def test_error_response_without_a_readable_body_counts(
     serve: Serve, http_response: HttpResponse, row: list[str]
 ) -> None:
-    """Each call would send three requests to a server, whatever cooldown it demands."""
+    """Each call would send three requests to a server, despite its Retry-After."""
     body, status, header, outcome, requests = row
     headers, make = UNREADABLE[body]
     name, colon, value = header.strip("`()").partition(": ")
@@ -192,7 +192,9 @@ def test_error_response_counts_though_its_body_cannot_be_read(
     assert len(server.received) == int(requests)
 
 
-def test_token_cut_off_after_any_byte_is_none(serve: Serve, http_response: HttpResponse) -> None:
+def test_response_cut_off_at_any_byte_gives_no_token(
+    serve: Serve, http_response: HttpResponse
+) -> None:
     """Half a token would be used."""
     bodies = iter([GOOD[:length] for length in range(len(GOOD))])
 
@@ -231,7 +233,7 @@ print(token(bomb))
 """
 
 
-def test_bomb_is_refused_with_little_memory(
+def test_compression_bomb_is_rejected_with_little_memory(
     serve: Serve, http_response: HttpResponse, token_response: bytes, run_python: Callable[..., str]
 ) -> None:
     """A response of 200 KB would fill the memory of the machine."""
@@ -246,7 +248,7 @@ def test_bomb_is_refused_with_little_memory(
 def test_response_of_a_provider_is_read_as_documented(
     serve: Serve, http_response: HttpResponse, row: list[str]
 ) -> None:
-    """A provider's own errors would be misread, and the user get the wrong advice."""
+    """A provider's own errors would be misread, and the user would get the wrong advice."""
     provider, status, kind, body, outcome = row
     text = body.split("`")[1]
     response = http_response(text.encode(), int(status), content_type=kind.strip("`"))
@@ -256,7 +258,7 @@ def test_response_of_a_provider_is_read_as_documented(
 
 
 @pytest.mark.parametrize("provider", NEEDED)
-def test_secret_never_goes_to_a_second_host(
+def test_secret_is_never_sent_to_a_second_host(
     serve: Serve, http_response: HttpResponse, token_response: bytes, provider: str
 ) -> None:
     """An attacker who makes a token endpoint redirect would get the secret."""
@@ -287,8 +289,8 @@ def test_secret_never_goes_to_a_second_host(
 
 
 @pytest.mark.parametrize("provider", NEEDED)
-def test_redirecting_emulator_gets_no_second_request(provider: str, serve: Serve) -> None:
-    """A provider's own requests would follow a redirect that others do not."""
+def test_redirect_of_the_emulator_is_not_followed(provider: str, serve: Serve) -> None:
+    """The token requests of a provider would follow a redirect."""
     other = serve(b"")
     with keyturn.testing.Emulator() as emulator:
         emulator.fault(provider, "redirect", location=other.url)
@@ -307,7 +309,7 @@ def test_narrower_scope_is_logged(
     caplog: pytest.LogCaptureFixture,
     granted: str,
 ) -> None:
-    """The user would never learn why an API refuses, or get no token though there is one."""
+    """The user would not learn why an API rejects the token, or would get no token."""
     server = serve(http_response(json.loads(GOOD) | {"scope": granted}))
     settings = (
         CREDENTIALS | NEEDED["orocommerce"] | {"scope": "read write", "token_url": server.url}
@@ -319,7 +321,7 @@ def test_narrower_scope_is_logged(
     assert (f"granted the scope {granted!r}" in caplog.text) == bool(granted)
 
 
-# --- fuzzing: whatever comes, only our errors come out ---
+# --- fuzzing: only keyturn's own errors are raised ---
 
 ORO_ERROR = b'{"error":"invalid_client","error_description":"failed","hint":"x","message":"failed"}'
 LAYER_ERROR = (
@@ -373,7 +375,7 @@ STATUSES = st.sampled_from([200, 200, 200, 201, 204, 302, 400, 401, 403, 408, 42
 
 
 class Canned:
-    """Stands in for the network, with one response."""
+    """A transport with one fixed response."""
 
     def __init__(self, response: keyturn.plugins.Response) -> None:
         self.response = response
@@ -406,10 +408,10 @@ def responding(provider: str, response: keyturn.plugins.Response) -> keyturn.Con
     body=MUTATED,
     retry_after=st.text(max_size=12) | st.integers().map(str),
 )
-def test_mutated_response_gives_a_token_or_one_of_our_errors(
+def test_mutated_response_gives_a_token_or_an_error_of_keyturn(
     provider: str, status: int, kind: str, body: bytes, retry_after: str
 ) -> None:
-    """A hostile response would crash the caller, or make a token out of nothing."""
+    """A hostile response would raise another error, or be read as a token."""
     headers = {"content-type": kind, "retry-after": retry_after}
     connection = responding(provider, keyturn.plugins.Response(status, headers, body, time.time()))
     try:
@@ -417,7 +419,7 @@ def test_mutated_response_gives_a_token_or_one_of_our_errors(
     except keyturn.errors.KeyturnError as error:
         shown = str(error)
         assert shown.startswith(f"{provider}: ")
-        # A reader that raises is reported as a provider's defect.
+        # A read_token that raises is reported as a defect of the provider.
         assert "is a defect" not in shown
         assert shown.isprintable()
         assert SECRET not in shown
@@ -445,10 +447,10 @@ SHAPES: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("shape", SHAPES)
 @settings(max_examples=25)
 @given(status=STATUSES, kind=TYPES, body=MUTATED, date=st.text(max_size=30))
-def test_mutated_response_of_any_shape_gives_a_token_or_one_of_our_errors(
+def test_mutated_response_gives_a_token_or_an_error_under_any_mapping(
     shape: str, status: int, kind: str, body: bytes, date: str
 ) -> None:
-    """A third-party provider that is data alone would crash on a hostile response."""
+    """A provider declared as data would raise another error for a hostile response."""
     plain = responding("orocommerce", keyturn.plugins.Response(status, {}, b""))
     provider = type("Shaped", (keyturn.plugins.Provider,), {
         "name": "shaped", "token_url": "https://shop.example/token",
@@ -476,10 +478,10 @@ def test_mutated_response_of_any_shape_gives_a_token_or_one_of_our_errors(
 @settings(max_examples=25)
 @given(status=st.sampled_from([200, 401, 403, 500]), kind=TYPES, body=MUTATED)
 @pytest.mark.parametrize("provider", NEEDED)
-def test_mutated_api_response_reaches_the_caller_unchanged(
+def test_mutated_api_response_is_returned_unchanged(
     provider: str, status: int, kind: str, body: bytes
 ) -> None:
-    """An API's hostile 401 would crash the adapter that judges it."""
+    """A hostile 401 response of an API would raise in the adapter."""
     endpoint = keyturn.plugins.Response(
         200, {"content-type": "application/json"}, LAYER_TOKEN, time.time()
     )

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from tests.conftest import World
 
 LIMIT = keyturn.plugins.RateLimit(per_minute=3, burst=20)
-# The members of each list of a rate limit's entry.
+# The members of a bucket in the entry of a rate limit.
 BUCKET = ("per_minute", "burst", "account", "tokens", "at")
-# As JSON has them.
+# Numbers as JSON may contain them.
 ODD = {
     "10^400": f"1{'0' * 400}",
     "-10^400": f"-1{'0' * 400}",
@@ -37,13 +37,13 @@ ODD = {
 }
 
 
-class Planted(MemoryStore):
-    """A store in which one number of the entries of one kind is replaced."""
+class Tampered(MemoryStore):
+    """A store that replaces one number in entries of one kind."""
 
     kind = field = number = ""
 
     def write(self, key: str, entry: str, expires_at: float) -> None:
-        """Keep an entry, changed if it is of that kind."""
+        """Write an entry, changed if it is of that kind."""
         fields: dict[str, Any] = json.loads(entry)
         if self.kind and key.startswith(self.kind):
             if "buckets" in fields:
@@ -60,8 +60,8 @@ class Planted(MemoryStore):
 def test_token_with_a_time_out_of_range_is_a_miss(
     world: World, caplog: pytest.LogCaptureFixture, field: str, number: str
 ) -> None:
-    """An attacker with a shared Redis would end each application with an OverflowError."""
-    store = Planted(lambda: world.clock.now)
+    """An attacker with access to a shared Redis could end applications with an OverflowError."""
+    store = Tampered(lambda: world.clock.now)
     fingerprint = world.connect().token_request().fingerprint
     store.kind, store.field, store.number = fingerprint, field, ODD[number]
     assert world.connect(store=store).token().access_token == "token-1"
@@ -75,11 +75,9 @@ def test_token_with_a_time_out_of_range_is_a_miss(
 
 @pytest.mark.parametrize("number", ODD)
 @pytest.mark.parametrize("field", ["per_minute", "burst"])
-def test_rate_limit_that_no_connection_has_concerns_none(
-    world: World, field: str, number: str
-) -> None:
-    """An OverflowError would come out while the entry is there."""
-    provider, store = world.changed(rate_limit=LIMIT), Planted(lambda: world.clock.now)
+def test_rate_limit_without_a_connection_is_ignored(world: World, field: str, number: str) -> None:
+    """Calls would raise an OverflowError while such an entry exists."""
+    provider, store = world.changed(rate_limit=LIMIT), Tampered(lambda: world.clock.now)
     store.kind, store.field, store.number = "rate-limit-", field, ODD[number]
     first = world.connect(provider, store=store)
     first.token()
@@ -93,8 +91,8 @@ def test_rate_limit_that_no_connection_has_concerns_none(
 def test_rate_limit_with_a_number_out_of_range_is_a_miss(
     world: World, caplog: pytest.LogCaptureFixture, field: str, number: str
 ) -> None:
-    """No token would come for three years."""
-    provider, store = world.changed(rate_limit=LIMIT), Planted(lambda: world.clock.now)
+    """An attacker could keep callers from a token for years."""
+    provider, store = world.changed(rate_limit=LIMIT), Tampered(lambda: world.clock.now)
     store.kind, store.field, store.number = "rate-limit-", field, ODD[number]
     first = world.connect(provider, store=store)
     first.token()
@@ -109,8 +107,8 @@ def test_rate_limit_with_a_number_out_of_range_is_a_miss(
 def test_error_response_with_a_number_out_of_range_is_a_miss(
     world: World, caplog: pytest.LogCaptureFixture, field: str, number: str
 ) -> None:
-    """One entry would keep an account out, or end the application that reads it."""
-    store = Planted(lambda: world.clock.now)
+    """One entry could block an account, or end the application that reads it."""
+    store = Tampered(lambda: world.clock.now)
     store.kind, store.field, store.number = "refused-", field, ODD[number]
     world.endpoint.refuse()
     with pytest.raises(keyturn.errors.InvalidClient):
@@ -123,8 +121,8 @@ def test_error_response_with_a_number_out_of_range_is_a_miss(
 def test_error_response_of_another_version_is_a_miss_without_a_warning(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Two versions of keyturn that share a Redis during a rollout would fill the log."""
-    store = Planted(lambda: world.clock.now)
+    """Two versions of keyturn that share a Redis during an upgrade would fill the log."""
+    store = Tampered(lambda: world.clock.now)
     store.kind, store.field, store.number = "refused-", "v", "2"
     world.endpoint.refuse()
     with pytest.raises(keyturn.errors.InvalidClient):
