@@ -38,7 +38,7 @@ class Result:
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give a user's home where nothing is configured yet."""
+    """Return a user's home without any configuration."""
     for variable in list(os.environ):
         if variable.startswith(("KEYTURN_", "XDG_")):
             monkeypatch.delenv(variable)
@@ -51,14 +51,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
-    """Give a running emulator."""
+    """Yield a running emulator."""
     with Emulator() as running:
         yield running
 
 
 @pytest.fixture
 def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
-    """Give a function that writes keyturn.toml, by name and settings, provider included."""
+    """Return a function that writes keyturn.toml, from names and settings with their providers."""
     path = tmp_path / "keyturn.toml"
 
     def write(**connections: dict[str, Any]) -> Path:
@@ -76,13 +76,13 @@ def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
 
 @pytest.fixture
 def shop(emulator: Emulator, configure: Callable[..., Path]) -> Path:
-    """Configure the connection `shop` to the emulator's OroCommerce."""
+    """Configure the connection `shop` for the emulator's OroCommerce."""
     return configure(shop={"provider": "orocommerce", **emulator.settings("orocommerce")})
 
 
 @pytest.fixture
 def keyturn(capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
-    """Give a function that runs a command in this process."""
+    """Return a function that runs a command in this process."""
 
     def run(*arguments: str) -> Result:
         try:
@@ -99,7 +99,7 @@ def keyturn(capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
 def start(
     spawn: Callable[..., subprocess.Popen[str]], forking_python: list[object]
 ) -> Callable[..., subprocess.Popen[str]]:
-    """Give a function that starts a command in its own process, ended with the test."""
+    """Yield a function that starts a command in its own process, which ends with the test."""
 
     def start_process(*arguments: str, **options: Any) -> subprocess.Popen[str]:
         return spawn([*forking_python, "-m", "keyturn", *arguments], **options)
@@ -109,7 +109,7 @@ def start(
 
 @pytest.fixture
 def register(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
-    """Give a function that installs a distribution with these entry points, without modules."""
+    """Return a function that registers a distribution with these entry points, without modules."""
 
     def write(entry_points: str) -> Path:
         site = tmp_path / "site"

@@ -1,4 +1,4 @@
-"""What shells complete; tests/servers runs the scripts in bash, zsh and fish."""
+"""The values that shells complete; tests/servers runs the scripts in bash, zsh and fish."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def complete(keyturn: Keyturn) -> Complete:
-    """Give a function that returns the values offered for the last word."""
+    """Return a function that returns the values offered for the last word."""
 
     def values(*words: str) -> list[str]:
         result = keyturn("complete", "--", *words)
@@ -68,17 +68,17 @@ def two(configure: Callable[..., Path], emulator: Emulator) -> Path:
         (["demo", ""], []),
     ],
 )
-def test_what_may_follow_is_offered(
+def test_possible_values_are_offered(
     complete: Complete, words: list[str], values: list[str]
 ) -> None:
-    """A user would have to know all commands, options, formats and names."""
+    """A user would have to remember all commands, options, formats and names."""
     assert complete(*words) == values
 
 
-def test_connections_are_those_of_the_configuration_that_is_named(
+def test_connections_of_the_named_configuration_are_offered(
     complete: Complete, two: Path, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Names of another file would be offered; completion would fail, or send a request."""
+    """Names of another file would be offered, or completion would fail or send a request."""
     monkeypatch.delenv("KEYTURN_CONFIG")
 
     assert complete("token", "") == []
@@ -89,16 +89,18 @@ def test_connections_are_those_of_the_configuration_that_is_named(
     assert emulator.token_requests("orocommerce") == 0
 
 
-def test_hostile_name_is_not_offered(complete: Complete, register: Callable[..., Path]) -> None:
-    """The name of a third-party plugin could change a terminal."""
+def test_name_with_control_characters_is_not_offered(
+    complete: Complete, register: Callable[..., Path]
+) -> None:
+    """The name of a third-party plugin could control a terminal."""
     register("[keyturn.providers]\nfine = made_up\nx\x1b[2J = made_up\n")
 
     assert "fine" in complete("schema", "")
     assert not [name for name in complete("schema", "") if "\x1b" in name]
 
 
-def test_script_of_each_shell_is_printed(keyturn: Keyturn) -> None:
-    """A shell would have nothing to run."""
+def test_script_for_each_shell_is_printed(keyturn: Keyturn) -> None:
+    """A shell would have no completion script to run."""
     for shell in "bash", "zsh", "fish":
         assert "keyturn" in keyturn("completion", shell).out
     assert "Did you mean fish?" in keyturn("completion", "fsh").err

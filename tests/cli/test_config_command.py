@@ -43,7 +43,7 @@ private_key = { a = 1, b = "s3cret-9" }
 def test_each_value_is_shown_with_its_source(
     keyturn: Keyturn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A user could not see why a value is not the one in the file; a secret would be shown."""
+    """A user could not see why a value differs from the file; or a secret would be shown."""
     path = tmp_path / "keyturn.toml"
     path.write_text(CONTENT)
     monkeypatch.setenv("KEYTURN_CONFIG", str(path))
@@ -84,7 +84,7 @@ def test_each_value_is_shown_with_its_source(
 def test_path_of_the_configuration_is_printed(
     keyturn: Keyturn, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An editor could not be opened with it; a user not find the file."""
+    """A script could not open the file in an editor, and a user would not find it."""
     usual = f"{home}/.config/keyturn/keyturn.toml\n"
     new = keyturn("config", "path")
     (home / "own.toml").touch()
@@ -97,10 +97,10 @@ def test_path_of_the_configuration_is_printed(
     assert keyturn("config", "path").code == 2
 
 
-def test_store_is_that_of_the_file_or_the_default(
+def test_store_from_the_file_or_the_default_is_shown(
     keyturn: Keyturn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The store would not be known that tokens are kept in."""
+    """A user would not know where tokens are stored."""
     assert "the user's cache directory, else memory  default" in keyturn("config", "show").out
     path = tmp_path / "keyturn.toml"
     path.write_text('store = "memory://"\n')

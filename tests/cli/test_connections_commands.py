@@ -1,4 +1,4 @@
-"""`keyturn init` and `keyturn connections`: questions, secrets, one token request, the file."""
+"""`keyturn init` and `keyturn connections`: questions, secrets, a token request, the file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Keyring(ModuleType):
-    """Stands in for the package keyring, which the locked environment lacks."""
+    """Replaces the package keyring, which the locked environment lacks."""
 
     def __init__(self, priority: float = 5) -> None:
         super().__init__("keyring")
@@ -43,7 +43,7 @@ class Keyring(ModuleType):
         return self.passwords.get((service, user))
 
     def set_password(self, service: str, user: str, password: str) -> None:
-        """Keep a password."""
+        """Store a password."""
         if self.priority > 9:
             raise RuntimeError
         self.passwords[service, user] = password
@@ -54,22 +54,22 @@ class Keyring(ModuleType):
 
 
 class Input(io.StringIO):
-    """What a user types at a terminal."""
+    """Typed input of a user at a terminal."""
 
     def isatty(self) -> bool:
-        """Say that it is one."""
+        """Return that it is a terminal."""
         return True
 
 
 @pytest.fixture
 def path(home: Path) -> Path:
-    """Return where the user's keyturn.toml is."""
+    """Return the path of the user's keyturn.toml."""
     return home / ".config" / "keyturn" / "keyturn.toml"
 
 
 @pytest.fixture
 def keyring(monkeypatch: pytest.MonkeyPatch) -> Keyring:
-    """Give the user a keyring."""
+    """Install a keyring for the user."""
     made_up = Keyring()
     monkeypatch.setitem(sys.modules, "keyring", made_up)
     return made_up
@@ -77,13 +77,13 @@ def keyring(monkeypatch: pytest.MonkeyPatch) -> Keyring:
 
 @pytest.fixture
 def no_keyring(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have no package keyring."""
+    """Make the package keyring missing."""
     monkeypatch.setitem(sys.modules, "keyring", None)
 
 
 @pytest.fixture
 def at_terminal(keyturn: Keyturn, monkeypatch: pytest.MonkeyPatch) -> Type:
-    """Give a function that runs a command at a terminal where lines are typed."""
+    """Return a function that runs a command at a terminal with typed lines."""
 
     def run(*arguments: str, lines: list[str], secrets: tuple[str, ...] = ()) -> Result:
         hidden = iter(secrets)
@@ -101,10 +101,10 @@ def added(path: Path, name: str) -> dict[str, Any]:
     return table
 
 
-def test_init_asks_and_keeps_the_secret_in_the_keyring(
+def test_init_asks_and_stores_the_secret_in_the_keyring(
     at_terminal: Type, keyturn: Keyturn, keyring: Keyring, emulator: Emulator, path: Path
 ) -> None:
-    """A new user would have to write TOML manually, and the secret would stand in it."""
+    """A new user would have to write TOML manually, with the secret in it."""
     account = emulator.settings("orocommerce")
     lines = ["orocomerce", "orocommerce", "", "", account["client_id"], "keyring", account["url"]]
     options = ["bodyformat", "body_format", "form", "none"]
@@ -134,10 +134,10 @@ def test_init_asks_and_keeps_the_secret_in_the_keyring(
 
 
 @pytest.mark.usefixtures("no_keyring")
-def test_without_a_keyring_the_secret_goes_into_a_file(
+def test_without_a_keyring_the_secret_is_stored_in_a_file(
     at_terminal: Type, keyturn: Keyturn, emulator: Emulator, path: Path
 ) -> None:
-    """On a server nothing could be set up, or the secret would be open to others."""
+    """No connection could be set up on a server, or its secret would be readable by others."""
     account = emulator.settings("orocommerce")
     (path.parent / "secrets").mkdir(parents=True)
     (path.parent / "secrets" / "shop.client_secret").write_text("another's")
@@ -164,7 +164,7 @@ def test_without_a_keyring_the_secret_goes_into_a_file(
 def test_secret_may_be_in_the_environment(
     at_terminal: Type, keyring: Keyring, emulator: Emulator, path: Path, monkeypatch: Any
 ) -> None:
-    """A container's secret would have to be copied into a file."""
+    """The secret of a container would have to be copied into a file."""
     keyring.priority = -1
     account = emulator.settings("commercelayer")
     monkeypatch.setenv("MY_SHOP_CLIENT_SECRET", account["client_secret"])
@@ -178,8 +178,10 @@ def test_secret_may_be_in_the_environment(
     assert emulator.token_requests("commercelayer") == 0
 
 
-def test_wrong_setting_is_asked_again(at_terminal: Type, keyring: Keyring, path: Path) -> None:
-    """One mistake would lose all that was typed; an optional secret could not be left out."""
+def test_invalid_setting_is_asked_for_again(
+    at_terminal: Type, keyring: Keyring, path: Path
+) -> None:
+    """One mistake would discard all answers; or an optional secret could not be left out."""
     lines = ["cid", "none", "sales_channel", "token_url", "http://shop.example", "none"]
     again = ["https://shop.example/token"]
     arguments = ("connections", "add", "shop", "commercelayer", "--no-check")
@@ -197,10 +199,10 @@ def test_wrong_setting_is_asked_again(at_terminal: Type, keyring: Keyring, path:
 
 
 @pytest.mark.parametrize(("answer", "code"), [("no", 3), ("yes", 0)])
-def test_connection_that_gets_no_token_is_added_only_if_wanted(
+def test_connection_without_a_token_is_added_only_if_confirmed(
     at_terminal: Type, keyring: Keyring, emulator: Emulator, path: Path, answer: str, code: int
 ) -> None:
-    """A mistyped secret would show at night; or its copy stay in the keyring."""
+    """A mistyped secret would be noticed late, or its copy would stay in the keyring."""
     account = emulator.settings("orocommerce")
     lines = [account["client_id"], "keyring", account["url"], "none", answer]
     arguments = ("connections", "add", "shop", "orocommerce")
@@ -212,7 +214,7 @@ def test_connection_that_gets_no_token_is_added_only_if_wanted(
     assert "wr0ng" not in result.err
 
 
-def test_input_that_ends_changes_nothing(at_terminal: Type, keyring: Keyring, path: Path) -> None:
+def test_end_of_input_changes_nothing(at_terminal: Type, keyring: Keyring, path: Path) -> None:
     """A secret would stay in the keyring for a connection that does not exist."""
     arguments = ("connections", "add", "shop", "orocommerce")
     result = at_terminal(*arguments, lines=["cid", "keyring"], secrets=("s3cret",))
@@ -225,7 +227,7 @@ def test_input_that_ends_changes_nothing(at_terminal: Type, keyring: Keyring, pa
 def test_keyring_that_fails_is_reported(
     at_terminal: Type, keyring: Keyring, path: Path, priority: int
 ) -> None:
-    """A locked keyring would end in a traceback."""
+    """A locked keyring would cause a traceback."""
     keyring.priority = priority
     arguments = ("connections", "add", "shop", "orocommerce")
     result = at_terminal(*arguments, lines=["cid", "keyring"], secrets=("s3cret",))
@@ -239,10 +241,10 @@ def test_keyring_that_fails_is_reported(
     ("arguments", "lines", "is_kept"),
     [((), ["no"], True), ((), [""], True), ((), ["y", "yes"], False), (("--yes",), [], False)],
 )
-def test_connection_is_removed_at_a_terminal_only_if_confirmed(
+def test_connection_is_removed_at_a_terminal_only_after_confirmation(
     at_terminal: Type, shop: Path, arguments: tuple[str, ...], lines: list[str], *, is_kept: bool
 ) -> None:
-    """A mistyped name would cost a connection and its secret."""
+    """A mistyped name would delete a connection and its secret."""
     result = at_terminal("connections", "remove", "shop", *arguments, lines=lines)
 
     assert result.code == (1 if is_kept else 0), result.err
@@ -252,7 +254,7 @@ def test_connection_is_removed_at_a_terminal_only_if_confirmed(
 
 @pytest.mark.usefixtures("no_keyring")
 def test_secret_file_that_cannot_be_written_is_reported(at_terminal: Type, path: Path) -> None:
-    """The user must see which directory, and what else there is."""
+    """A user would not see which directory can't be written, and which alternatives exist."""
     path.parent.mkdir(parents=True)
     (path.parent / "secrets").touch()
     arguments = ("connections", "add", "shop", "orocommerce")
@@ -265,7 +267,7 @@ def test_secret_file_that_cannot_be_written_is_reported(at_terminal: Type, path:
 def test_connection_is_added_without_a_terminal(
     keyturn: Keyturn, emulator: Emulator, path: Path, tmp_path: Path, monkeypatch: Any
 ) -> None:
-    """A script could set up nothing; comments of the file would be lost."""
+    """A script could not add a connection, or comments of the file would be lost."""
     account = emulator.settings("norce-commerce")
     path.parent.mkdir(parents=True)
     path.write_text("# by hand\n[connections.other]  # mine\nprovider = 'x'")
@@ -318,10 +320,10 @@ SECRET = ["--secret-env", "client_secret=SHOP_SECRET"]
         ([*GIVEN, "--secret-keyring", "client_secret=x"], "must be of the form service/user"),
     ],
 )
-def test_what_cannot_be_added_is_reported(
+def test_connection_that_cannot_be_added_is_reported(
     keyturn: Keyturn, path: Path, arguments: list[str], message: str
 ) -> None:
-    """A script would leave a connection that does not work, or a secret in its arguments."""
+    """A script would add a connection that does not work, or with a secret in its arguments."""
     path.parent.mkdir(parents=True)
     path.write_text("[connections.TAKEN]\n")
     result = keyturn("connections", "add", *arguments)
@@ -332,10 +334,10 @@ def test_what_cannot_be_added_is_reported(
     assert path.read_text() == "[connections.TAKEN]\n"
 
 
-def test_mistake_elsewhere_in_the_file_is_not_asked_for(
+def test_error_in_another_connection_is_reported_and_not_asked_for(
     at_terminal: Type, keyring: Keyring, path: Path
 ) -> None:
-    """The user would be asked forever."""
+    """The command would ask for a value again and again."""
     path.parent.mkdir(parents=True)
     path.write_text("stoer = 'x'\n")
     lines = ["cid", "keyring", "https://shop.example", "none"]
@@ -350,7 +352,7 @@ def test_mistake_elsewhere_in_the_file_is_not_asked_for(
 def test_init_needs_a_terminal_and_a_file(
     keyturn: Keyturn, at_terminal: Type, home: Path, monkeypatch: Any
 ) -> None:
-    """A script would wait forever; a user without a home would see a defect."""
+    """A script would wait forever; a user without a home would see a traceback."""
     assert "connections add NAME PROVIDER" in keyturn("init").err
 
     new = home / "new.toml"
@@ -364,10 +366,10 @@ def test_init_needs_a_terminal_and_a_file(
     assert "Set KEYTURN_CONFIG, or --config, to a file." in result.err
 
 
-def test_connection_of_the_environment_is_listed_and_not_removed(
+def test_connection_from_the_environment_is_listed_and_not_removed(
     keyturn: Keyturn, path: Path, monkeypatch: Any
 ) -> None:
-    """A user would look for it in the file."""
+    """A user would search the file for it."""
     monkeypatch.setenv("KEYTURN_CONNECTIONS__SHOP__PROVIDER", "orocommerce")
 
     assert "shop        orocommerce  the environment" in keyturn("connections", "list").out
@@ -376,10 +378,10 @@ def test_connection_of_the_environment_is_listed_and_not_removed(
     assert not path.exists()
 
 
-def test_secret_that_cannot_be_deleted_is_named_and_a_shared_one_stays(
+def test_secret_that_cannot_be_deleted_is_named_and_a_shared_secret_is_kept(
     keyturn: Keyturn, keyring: Keyring, path: Path
 ) -> None:
-    """A copy would stay in the keyring unnoticed; another connection lose its secret."""
+    """A secret would stay in the keyring unnoticed, or another connection would lose its secret."""
     path.parent.mkdir(parents=True)
     entries = {"a": "keyturn/a/x", "b": "keyturn/a/x", "c": "keyturn/c/x", "d": "other/x"}
     path.write_text(

@@ -1,4 +1,4 @@
-"""What `keyturn connections add` and `remove` do to keyturn.toml: all else stays as it is."""
+"""`keyturn connections add` and `remove` change only their own table in keyturn.toml."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Keyturn = Callable[..., Result]
 
-# Pieces of a file that each stand alone, and that could be taken for what they are not.
+# Pieces of a file that are complete by themselves, and easily misread.
 PIECES = [
     "# a comment\n",
     "\n",
@@ -55,13 +55,13 @@ TABLES = st.dictionaries(st.sampled_from(["provider", "url", "a b", "x-y", "é"]
 def test_only_the_named_table_is_added_and_removed(
     pieces: list[str], position: int, table: dict[str, Any], name: str
 ) -> None:
-    """Another connection, a comment or a format that a user has chosen would be lost."""
+    """Another connection, a comment or the user's formatting would be lost."""
     text = "".join(pieces)
     added = with_table(text, name, table)
 
     assert added.startswith(text)
     assert tomllib.loads(added)["connections"][name] == table
-    # Wherever the table is, nothing but the table goes.
+    # Wherever the table is, only the table is removed.
     own = added[len(text) :].strip() + "\n"
     before, after = "".join(pieces[:position]), "".join(pieces[position:])
     if after.startswith("["):
@@ -69,8 +69,8 @@ def test_only_the_named_table_is_added_and_removed(
     assert without_table(added, name).rstrip() == text.rstrip()
 
 
-def test_comment_above_a_table_is_its_own() -> None:
-    """The comment of the next table would go with the removed one."""
+def test_comment_above_a_table_belongs_to_that_table() -> None:
+    """The comment of the next table would be removed too."""
     text = "# one\n[connections.a]\nx = 1\n# within\n\n# two\n# lines\n[connections.b]\ny = 1\n"
 
     assert without_table(text, "a") == "# one\n# two\n# lines\n[connections.b]\ny = 1\n"
@@ -88,8 +88,8 @@ def test_comment_above_a_table_is_its_own() -> None:
         "connections = 1",
     ],
 )
-def test_form_that_cannot_be_changed_is_reported(text: str) -> None:
-    """The file would be damaged, or the user believe that it was changed."""
+def test_file_that_cannot_be_changed_safely_is_reported(text: str) -> None:
+    """The file would be damaged, or the user would believe that it was changed."""
     with pytest.raises(ConfigurationError, match=r"connections\.shop with an editor"):
         without_table(text, "shop")
 
@@ -98,13 +98,13 @@ def test_form_that_cannot_be_changed_is_reported(text: str) -> None:
     "text", ["connections = { a = {} }", "connections = 1", "[connections.shop]"]
 )
 def test_table_that_cannot_be_added_is_reported(text: str) -> None:
-    """As above."""
+    """The file would be damaged, or the user would believe that it was changed."""
     with pytest.raises(ConfigurationError, match=r"\[connections\.shop\]; x = 1"):
         with_table(text, "shop", {"x": 1})
 
 
-def test_file_that_is_not_toml_is_left_alone(tmp_path: Path) -> None:
-    """A mistake in it would become a loss."""
+def test_invalid_toml_file_is_not_changed(tmp_path: Path) -> None:
+    """A syntax error in the file would cause a loss of data."""
     path = tmp_path / "keyturn.toml"
     for content in b"[", b"\xff", b"x = " + b"[" * 5000:
         path.write_bytes(content)
@@ -114,7 +114,7 @@ def test_file_that_is_not_toml_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_file_is_replaced_as_a_whole_with_its_mode_and_link(tmp_path: Path) -> None:
-    """A reader would see half a file; a group lose its file; a link become a copy."""
+    """A reader would see half a file, a group would lose access, or a link would become a copy."""
     directory = tmp_path / "new" / "directory"
     path = directory / "keyturn.toml"
     change_file(path, lambda text: with_table(text, "a", {"x": "\ufeff"}))
@@ -132,7 +132,7 @@ def test_file_is_replaced_as_a_whole_with_its_mode_and_link(tmp_path: Path) -> N
 
 
 def test_writers_wait_for_each_other(tmp_path: Path) -> None:
-    """Of two connections that are added at once, one would be lost."""
+    """Of two connections that are added at the same time, one would be lost."""
     path = tmp_path / "keyturn.toml"
 
     def add(number: int) -> None:
@@ -148,7 +148,7 @@ def test_writers_wait_for_each_other(tmp_path: Path) -> None:
 
 
 def test_file_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
-    """The user must see which file, and what to set."""
+    """A user would not see which file can't be written, and which setting to change."""
     (tmp_path / "file").touch()
     with pytest.raises(ConfigurationError, match="can't be changed: File exists"):
         change_file(tmp_path / "file" / "keyturn.toml", str)

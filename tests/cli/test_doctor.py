@@ -1,4 +1,4 @@
-"""`keyturn doctor`: what works where keyturn runs, what to set, and no token request."""
+"""`keyturn doctor` shows what works and which setting to change, without a token request."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def examine(keyturn: Keyturn) -> Callable[..., tuple[int, dict[str, dict[str, Any]]]]:
-    """Give a function that returns the exit code of `doctor`, and its rows by their subjects."""
+    """Return a function that returns the exit code of `doctor`, and its rows by their subjects."""
 
     def run(*options: str) -> tuple[int, dict[str, dict[str, Any]]]:
         result = keyturn(*options, "doctor", "--format", "json")
@@ -46,7 +46,7 @@ def examine(keyturn: Keyturn) -> Callable[..., tuple[int, dict[str, dict[str, An
 def test_everything_that_works_is_ok_and_no_token_is_requested(
     emulator: Emulator, shop: Path, keyturn: Keyturn, examine: Any, home: Path
 ) -> None:
-    """A diagnosis would use up a rate limit, fail where all is well, or show a secret."""
+    """A diagnosis would use the rate limit, fail on a healthy system, or show a secret."""
     code, rows = examine()
     table = keyturn("doctor")
 
@@ -62,7 +62,7 @@ def test_everything_that_works_is_ok_and_no_token_is_requested(
 
 
 def test_new_installation_has_no_failure(keyturn: Keyturn, examine: Any) -> None:
-    """A new user would look for a mistake that there isn't."""
+    """A new user would search for a problem that does not exist."""
     code, rows = examine()
 
     assert code == 0
@@ -71,10 +71,10 @@ def test_new_installation_has_no_failure(keyturn: Keyturn, examine: Any) -> None
     assert "keyturn.toml" in rows["connections"]["fix"]
 
 
-def test_each_connection_and_its_store_is_examined(
+def test_each_connection_and_its_store_are_checked(
     emulator: Emulator, configure: Callable[..., Path], examine: Any, tmp_path: Path
 ) -> None:
-    """One connection that can't work would hide the others, or not be named."""
+    """One broken connection would hide the others, or would not be named."""
     right = {"provider": "orocommerce", **emulator.settings("orocommerce")}
     (tmp_path / "file").touch()
     path = configure(
@@ -108,10 +108,8 @@ def test_each_connection_and_its_store_is_examined(
 
 
 @pytest.mark.parametrize("option", ["timeout", "margin", "wait", "rate_limit", "store"])
-def test_option_that_is_wrong_is_named(
-    option: str, configure: Callable[..., Path], examine: Any
-) -> None:
-    """A mistake in the file would be reported as one of keyturn."""
+def test_invalid_option_is_named(option: str, configure: Callable[..., Path], examine: Any) -> None:
+    """A mistake in the file would be reported as a defect of keyturn."""
     configure(shop={"provider": "orocommerce", "url": "https://shop.example", option: ["x"]})
     code, rows = examine()
 
@@ -120,10 +118,10 @@ def test_option_that_is_wrong_is_named(
 
 
 @pytest.mark.parametrize("store_key", ["5", "[]", "{}", "1979-05-27"])
-def test_store_key_that_is_wrong_is_named(
+def test_invalid_store_key_is_named(
     store_key: str, configure: Callable[..., Path], examine: Any
 ) -> None:
-    """As above, for what is no reference to a secret."""
+    """A store key that is not a secret reference would be reported as a defect of keyturn."""
     path = configure(shop={"provider": "orocommerce", "url": "https://shop.example"})
     path.write_text(f"store_key = {store_key}\n{path.read_text()}")
     code, rows = examine()
@@ -132,7 +130,7 @@ def test_store_key_that_is_wrong_is_named(
     assert "store_key: must be a reference" in rows["store of shop"]["found"]
 
 
-def test_store_alone_that_fails_is_a_failure(
+def test_failure_of_a_store_alone_is_a_failure(
     examine: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A script that checks a host would not notice that its processes share no tokens."""
@@ -149,8 +147,8 @@ def test_store_alone_that_fails_is_a_failure(
     assert "does not return the written entry" in rows["store MemoryStore"]["found"]
 
 
-def test_configuration_is_examined(shop: Path, examine: Any, tmp_path: Path) -> None:
-    """The mistake in a file would have to be found by trial."""
+def test_configuration_is_checked(shop: Path, examine: Any, tmp_path: Path) -> None:
+    """The mistake in a file would have to be found by trial and error."""
     code, rows = examine("--config", str(tmp_path / "nonesuch.toml"))
     assert code == 2
     assert "nonesuch.toml can't be read: No such file" in rows["configuration"]["found"]
@@ -171,7 +169,7 @@ def test_configuration_is_examined(shop: Path, examine: Any, tmp_path: Path) -> 
 def test_plugins_are_imported_and_each_failure_is_named(
     register: Callable[..., Path], examine: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A plugin that can't be used would show only as a warning, or as a missing store."""
+    """A broken plugin would only show as a warning, or as a missing store."""
     site = register(
         "[keyturn.providers]\nacme = made_up_provider\n"
         "[keyturn.plugins]\nvault = made_up_vault\ngood = made_up_good\n"
@@ -199,7 +197,7 @@ def test_plugins_are_imported_and_each_failure_is_named(
 
 
 def test_user_without_home_and_name(examine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A container's user would not see which variable gives keyturn a directory."""
+    """A container's user would not see which variable sets a directory for keyturn."""
 
     def missing(_: int) -> None:
         raise KeyError
@@ -221,8 +219,10 @@ def test_user_without_home_and_name(examine: Any, monkeypatch: pytest.MonkeyPatc
     assert rows["store MemoryStore"]["result"] == "limited"
 
 
-def test_system_that_lacks_something(examine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Python that lacks a module, or a host that allows no thread, would have to be guessed."""
+def test_missing_parts_of_the_system_are_reported(
+    examine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A user would have to guess that Python lacks a module, or that no thread can start."""
 
     def fail(*_: object) -> None:
         raise RuntimeError("can't start new thread")
@@ -253,10 +253,10 @@ def test_system_that_lacks_something(examine: Any, monkeypatch: pytest.MonkeyPat
     assert "redis://" in rows["sqlite3"]["fix"]
 
 
-def test_certificates_and_proxies(
+def test_certificates_and_proxies_are_shown_without_passwords(
     examine: Any, configure: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A proxy's password would be shown, or the wrong file of certificates not be named."""
+    """A proxy's password would be shown, or the wrong certificate file would not be named."""
     account = {"provider": "orocommerce", "client_id": "a", "client_secret": "made-up"}
     configure(
         shop=account | {"url": "https://shop.example"},
@@ -301,7 +301,7 @@ def test_each_token_endpoint_is_connected_to(
     tmp_path: Path,
     refused_port: int,
 ) -> None:
-    """A firewall, or a certificate that is not trusted, would show at the first token request."""
+    """A firewall, or an untrusted certificate, would be noticed at the first token request."""
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
@@ -333,8 +333,8 @@ def test_each_token_endpoint_is_connected_to(
     assert {*received} <= {b""}
 
 
-def test_clock_and_keyring_are_examined(examine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A laptop that was suspended, or a missing keyring, would have to be guessed."""
+def test_clock_and_keyring_are_checked(examine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A suspended laptop, or a missing keyring, would not be named as the cause."""
     _, rows = examine()
     assert rows["clock"]["found"] == "CLOCK_BOOTTIME, which counts suspended time"
     assert rows["keyring"]["result"] == "ok"

@@ -1,4 +1,4 @@
-"""`keyturn token --format exec-credential`, as kubectl runs it: again after a 401."""
+"""`keyturn token --format exec-credential`, as kubectl runs it, repeatedly after a 401."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NO_PROCESS = 2**31 - 2
 
 @pytest.fixture
 def ask(monkeypatch: pytest.MonkeyPatch, keyturn: Keyturn) -> Ask:
-    """Give a function that runs keyturn as the plugin of a process, and returns the token."""
+    """Return a function that runs keyturn as the plugin of a process, and returns the token."""
 
     def token(pid: int, name: str = "shop", *options: str) -> str:
         monkeypatch.setattr("os.getppid", lambda: pid)
@@ -38,7 +38,7 @@ def ask(monkeypatch: pytest.MonkeyPatch, keyturn: Keyturn) -> Ask:
 
 @pytest.fixture
 def start_kubectl(tmp_path: Path) -> Iterator[Callable[[], int]]:
-    """Give a function that starts a process of this name, and returns its pid."""
+    """Return a function that starts a process of this name, and returns its process ID."""
     program = tmp_path / "kubectl"
     program.symlink_to(sys.executable)
     with contextlib.ExitStack() as processes:
@@ -49,7 +49,7 @@ def start_kubectl(tmp_path: Path) -> Iterator[Callable[[], int]]:
             process = processes.enter_context(
                 subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
             )
-            # It has the name when it prints.
+            # It has the name once it prints.
             assert process.stdout is not None
             process.stdout.read(1)
             processes.callback(process.communicate)
@@ -59,10 +59,10 @@ def start_kubectl(tmp_path: Path) -> Iterator[Callable[[], int]]:
 
 
 @pytest.mark.usefixtures("shop")
-def test_kubectl_that_asks_again_gets_another_token(
+def test_kubectl_that_asks_again_gets_a_new_token(
     emulator: Emulator, ask: Ask, start_kubectl: Callable[[], int]
 ) -> None:
-    """kubectl would get the refused token until its renewal point, or each kubectl a new one."""
+    """kubectl would get the rejected token again, or each kubectl would get a new one."""
     kubectl, other = start_kubectl(), start_kubectl()
     first = ask(kubectl)
     assert ask(other) == first
@@ -71,7 +71,7 @@ def test_kubectl_that_asks_again_gets_another_token(
     second = ask(kubectl)
 
     assert second != first
-    # It met the same revocation.
+    # The same revocation affected this process.
     assert ask(other) == second
     assert emulator.token_requests("orocommerce") == 2
     assert ask(other) != second
@@ -86,7 +86,7 @@ def test_other_programs_get_the_same_token(emulator: Emulator, ask: Ask) -> None
 
 
 @pytest.mark.usefixtures("shop")
-def test_renew_is_one_request(
+def test_renew_sends_one_request(
     emulator: Emulator, ask: Ask, start_kubectl: Callable[[], int]
 ) -> None:
     """`--renew` would request two tokens, or none."""
@@ -103,7 +103,7 @@ def test_kubectl_may_use_two_connections(
     ask: Ask,
     start_kubectl: Callable[[], int],
 ) -> None:
-    """A connection's token would be taken for refused when another's is asked for, or never."""
+    """A request for one connection's token would be read as a rejection of another's."""
     kubectl, sides = start_kubectl(), ("backoffice", "storefront")
     settings = {side: emulator.settings("orocommerce", side=side) for side in sides}
     configure(**{side: {"provider": "orocommerce", **settings[side]} for side in sides})

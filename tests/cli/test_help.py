@@ -1,4 +1,4 @@
-"""Help, versions, and the names that are meant where one is misspelt."""
+"""Help, versions, and suggestions for misspelt names."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def test_keyturn_alone_prints_its_help(keyturn: Keyturn) -> None:
-    """A new user types the name alone, and would see an error."""
+    """A new user who types the name alone would see an error."""
     alone = keyturn()
 
     assert (alone.code, alone.err) == (0, "")
@@ -34,7 +34,7 @@ def test_keyturn_alone_prints_its_help(keyturn: Keyturn) -> None:
 
 @pytest.mark.parametrize("name", [name for name, each in COMMANDS.items() if each.summary])
 def test_help_of_each_command_describes_everything(keyturn: Keyturn, name: str) -> None:
-    """A user would have to guess what an argument means, and how the command is called."""
+    """A user would have to guess the meaning of an argument, and the syntax of the command."""
     found = keyturn("help", *name.split())
 
     assert (found.code, found.err) == (0, "")
@@ -44,8 +44,8 @@ def test_help_of_each_command_describes_everything(keyturn: Keyturn, name: str) 
     assert all(options["help"] for options in COMMANDS[name].arguments.values())
 
 
-def test_documentation_is_where_the_distribution_says() -> None:
-    """A user would be sent to an address of an older site."""
+def test_documentation_address_is_the_one_in_the_metadata() -> None:
+    """A user would be sent to an outdated address."""
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))
 
     assert DOCUMENTATION.startswith(project["project"]["urls"]["Documentation"])
@@ -62,14 +62,14 @@ def test_documentation_is_where_the_distribution_says() -> None:
     ],
 )
 def test_error_has_the_address_of_its_page(error: errors.KeyturnError, page: str) -> None:
-    """A user who follows the address would find nothing, or another error."""
+    """The address in a message would lead to a missing page, or to another error."""
     address = error_page(error)
 
     assert address == f"{DOCUMENTATION.rpartition('/')[0]}/errors/{page}.html"
     assert (Path(__file__).parents[2] / f"docs/reference/errors/{page}.md").is_file()
 
 
-def test_each_example_is_one_that_keyturn_takes() -> None:
+def test_each_example_is_valid() -> None:
     """A user would copy an example that fails."""
     for each in (KEYTURN, *ABOUT.values()):
         for example in each.examples:
@@ -92,8 +92,10 @@ def test_each_example_is_one_that_keyturn_takes() -> None:
         (["token", "shop", "x\x1b"], "unexpected argument 'x\\x1b'."),
     ],
 )
-def test_what_is_meant_is_named(keyturn: Keyturn, arguments: list[str], message: str) -> None:
-    """A user would have to look up what the misspelt word should be."""
+def test_misspelt_word_gets_a_suggestion(
+    keyturn: Keyturn, arguments: list[str], message: str
+) -> None:
+    """A user would have to look up the right spelling."""
     result = keyturn(*arguments)
 
     assert (result.code, result.out) == (2, "")
@@ -101,15 +103,15 @@ def test_what_is_meant_is_named(keyturn: Keyturn, arguments: list[str], message:
     assert "s3cret" not in result.err
 
 
-def test_options_may_be_shortened_as_long_as_they_are_clear(shop: Path, keyturn: Keyturn) -> None:
-    """A check for misspelt options would reject what worked before."""
+def test_unambiguous_abbreviation_of_an_option_is_accepted(shop: Path, keyturn: Keyturn) -> None:
+    """Existing scripts with shortened options would fail."""
     assert keyturn("--conf", str(shop), "-v", "token", "shop", "--form", "json").code == 0
 
 
 def test_misspelt_variable_is_a_warning(
     keyturn: Keyturn, monkeypatch: pytest.MonkeyPatch, shop: Path
 ) -> None:
-    """A store that is misspelt is not used, and nothing shows it; another program's is fine."""
+    """A misspelt variable would be ignored silently; or another program's would cause a warning."""
     variables = {
         "KEYTURN_STOER": "memory://",
         "KEYTURN_CONECTIONS__SHOP__URL": "s3cret",

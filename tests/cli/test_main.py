@@ -1,4 +1,4 @@
-"""What all commands have in common: options, exit codes, errors, interruption."""
+"""Common behaviour of all commands: options, exit codes, errors, interruption."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def test_version_is_printed(keyturn: Keyturn) -> None:
-    """A report of a defect needs the version."""
+    """A user could not name the version when they report a defect."""
     result = keyturn("--version")
 
     assert result.code == 0
@@ -38,7 +38,7 @@ def test_version_is_printed(keyturn: Keyturn) -> None:
 def test_version_is_unknown_without_metadata(
     keyturn: Keyturn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A bundled application would report a defect of keyturn."""
+    """A bundled application would report a missing version as a defect of keyturn."""
 
     def missing(name: str) -> None:
         raise metadata.PackageNotFoundError(name)
@@ -59,7 +59,7 @@ def test_version_is_unknown_without_metadata(
     ],
 )
 def test_wrong_usage_is_an_error(keyturn: Keyturn, arguments: tuple[str, ...]) -> None:
-    """A script with a mistyped command must stop."""
+    """A script with a mistyped command would continue."""
     result = keyturn(*arguments)
 
     assert (result.code, result.out) == (2, "")
@@ -69,7 +69,7 @@ def test_wrong_usage_is_an_error(keyturn: Keyturn, arguments: tuple[str, ...]) -
 def test_configuration_is_named_before_or_after_the_command(
     shop: Path, keyturn: Keyturn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Users write the option in both positions; a default must not replace its value."""
+    """One position of the option would be ignored: users write it in both."""
     monkeypatch.delenv("KEYTURN_CONFIG")
 
     assert keyturn("--config", str(shop), "token", "shop").code == 0
@@ -99,7 +99,7 @@ def test_exit_code_depends_on_the_error(
     code: int,
     message: str,
 ) -> None:
-    """A script decides by the code whether to stop, to wait or to try again."""
+    """A script could not decide whether to stop, to wait or to try again."""
     configure(x={"provider": "orocommerce", **emulator.settings("orocommerce"), **settings})
     if fault:
         emulator.fault("orocommerce", fault, times=3)
@@ -115,7 +115,7 @@ def test_exit_code_depends_on_the_error(
 def test_other_errors_of_keyturn_have_code_1(
     shop: Path, keyturn: Keyturn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A provider's defect is not a mistake of the user."""
+    """A defect of a provider would be reported as a mistake of the user."""
 
     def fail(*_: object) -> None:
         raise ZeroDivisionError("s3cret-for-tests")
@@ -130,7 +130,7 @@ def test_other_errors_of_keyturn_have_code_1(
 
 
 def test_unexpected_error_shows_no_value(keyturn: Keyturn, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A traceback may hold secrets, and does not help a user."""
+    """The traceback would show secrets, and would not help a user."""
 
     def fail(*_: object) -> None:
         raise ZeroDivisionError("s3cret-for-tests")
@@ -148,7 +148,7 @@ def test_unexpected_error_shows_no_value(keyturn: Keyturn, monkeypatch: pytest.M
 def test_interruption_has_the_code_that_shells_use(
     keyturn: Keyturn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A loop in a shell ends at Ctrl-C only if the exit code says so."""
+    """A loop in a shell would not end at Ctrl-C."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
@@ -162,7 +162,7 @@ def test_interruption_has_the_code_that_shells_use(
 def test_warnings_are_always_shown_and_the_whole_log_on_demand(
     emulator: Emulator, configure: Callable[..., Path], keyturn: Keyturn
 ) -> None:
-    """A user must see a warning without an option, and the rest of the log only with it."""
+    """A user would miss a warning, or see the whole log each time."""
     settings = emulator.settings("commercelayer", kind="sales_channel", market=None)
     settings.pop("market")
     configure(x={"provider": "commercelayer", **settings})
@@ -175,7 +175,7 @@ def test_warnings_are_always_shown_and_the_whole_log_on_demand(
     assert result.err in keyturn("token", "x", "--verbose").err
 
 
-def test_log_shows_what_happens_on_demand(
+def test_log_shows_each_step_on_demand(
     emulator: Emulator, configure: Callable[..., Path], keyturn: Keyturn, home: Path
 ) -> None:
     """A user could not see why a token takes two seconds, or where it comes from."""
@@ -209,7 +209,7 @@ def test_log_shows_what_happens_on_demand(
 def test_traceback_of_a_broken_plugin_is_shown_on_demand(
     keyturn: Keyturn, register: Callable[..., Path]
 ) -> None:
-    """A user can't use the traceback, and the plugin's authors need it."""
+    """The authors of a plugin need the traceback, and users don't."""
     site = register("[keyturn.providers]\nbroken = broken_plugin\n")
     (site / "broken_plugin.py").write_text("import no_such_module_for_tests")
 
@@ -222,7 +222,7 @@ def test_traceback_of_a_broken_plugin_is_shown_on_demand(
 
 
 def test_closed_pipe_is_reported_by_the_exit_code_alone(start: Start) -> None:
-    """`keyturn providers | head -1` must not print an error."""
+    """`keyturn providers | head -1` would print an error."""
     process = start("providers")
     assert process.stdout is not None
     process.stdout.close()
@@ -235,7 +235,7 @@ def test_closed_pipe_is_reported_by_the_exit_code_alone(start: Start) -> None:
 def test_no_secret_is_on_the_command_line_or_in_the_output(
     emulator: Emulator, configure: Callable[..., Path], start: Start
 ) -> None:
-    """Every user of a host can read command lines; logs are kept for years."""
+    """Every user of a host can read command lines, and logs are kept for years."""
     secret = emulator.settings("orocommerce")["client_secret"]
     configure(x={"provider": "orocommerce", **emulator.settings("orocommerce")})
 
@@ -247,7 +247,7 @@ def test_no_secret_is_on_the_command_line_or_in_the_output(
 def test_emulate_runs_until_it_is_terminated(
     start: Start, tmp_path: Path, keyturn: Keyturn
 ) -> None:
-    """Its output must be a configuration that works unchanged."""
+    """The configuration that it prints would need changes before it works."""
     process = start("emulate")
     assert process.stdout is not None
     path = tmp_path / "emulator.toml"
@@ -277,7 +277,7 @@ def _address(lines: list[str]) -> str:
 
 
 def test_emulate_ends_at_an_interruption(start: Start) -> None:
-    """Ctrl-C is how it is meant to be ended."""
+    """Ctrl-C, the usual way to stop it, would end with an error."""
     process = start("emulate")
     assert process.stdout is not None
     process.stdout.readline()
@@ -287,7 +287,7 @@ def test_emulate_ends_at_an_interruption(start: Start) -> None:
 
 
 def test_port_that_is_taken_is_reported(keyturn: Keyturn, emulator: Emulator) -> None:
-    """A user who starts it twice must see why it does not run."""
+    """A user who starts it twice would not see why it does not run."""
     port = emulator.settings("orocommerce")["url"].rpartition(":")[2].partition("/")[0]
 
     result = keyturn("emulate", "--port", port)
@@ -298,7 +298,7 @@ def test_port_that_is_taken_is_reported(keyturn: Keyturn, emulator: Emulator) ->
 def test_demo_fails_when_a_step_fails(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The demo must not show a result that keyturn did not reach."""
+    """The demo would show a result that keyturn did not reach."""
     monkeypatch.setattr("keyturn._cli.demo._STEPS", _first_step())
     monkeypatch.setattr("keyturn._cli.demo.KeyturnAuth", lambda _: httpx.Auth())
 
@@ -316,8 +316,8 @@ def _first_step() -> tuple[Any, ...]:
     return _demo._STEPS[:1]  # noqa: SLF001 - the other steps take seconds
 
 
-def test_module_is_the_command() -> None:
-    """`python -m keyturn` works where the command is not on the path."""
+def test_module_runs_the_command() -> None:
+    """`python -m keyturn` would fail where the command is not on the path."""
     done = subprocess.run(
         [sys.executable, "-m", "keyturn", "--version"],
         capture_output=True,

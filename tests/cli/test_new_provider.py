@@ -43,7 +43,7 @@ ODD_NAMES = [
 
 @pytest.fixture(autouse=True)
 def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give an empty working directory."""
+    """Return an empty working directory."""
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)
@@ -75,7 +75,7 @@ def test_malformed_name_is_rejected(keyturn: Keyturn, directory: Path, name: str
 
 
 def test_built_in_name_is_rejected(keyturn: Keyturn, directory: Path) -> None:
-    """The author would learn only from users that keyturn ignores the provider."""
+    """keyturn would ignore the provider, and the author would not know."""
     result = keyturn("new-provider", "orocommerce")
 
     assert (result.code, result.out) == (2, "")
@@ -86,7 +86,7 @@ def test_built_in_name_is_rejected(keyturn: Keyturn, directory: Path) -> None:
 def test_installed_name_is_rejected(
     keyturn: Keyturn, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither of two distributions with the same provider name can be used."""
+    """Two distributions would have the same provider name, and neither could be used."""
     information = directory / "acme_tokens-1.dist-info"
     information.mkdir()
     (information / "METADATA").write_text("Metadata-Version: 2.1\nName: Acme_Tokens\nVersion: 1\n")
@@ -100,8 +100,10 @@ def test_installed_name_is_rejected(
     assert list(directory.iterdir()) == [information]
 
 
-def test_installed_package_is_not_taken_over(keyturn: Keyturn, directory: Path) -> None:
-    """Installing the new package would overwrite files of keyturn's own."""
+def test_package_of_another_distribution_is_not_overwritten(
+    keyturn: Keyturn, directory: Path
+) -> None:
+    """Installing the new package would overwrite files of keyturn."""
     result = keyturn("new-provider", "norce")
 
     assert (result.code, result.out) == (2, "")
@@ -121,7 +123,7 @@ def test_existing_directory_is_not_changed(keyturn: Keyturn, directory: Path) ->
 
 
 def test_directory_that_cannot_be_written_is_named(keyturn: Keyturn, directory: Path) -> None:
-    """A traceback does not show which directory is wrong."""
+    """A user would see a traceback that does not name the directory."""
     (directory / "file").touch()
 
     result = keyturn("new-provider", "acme", "--directory", "file")
@@ -131,7 +133,7 @@ def test_directory_that_cannot_be_written_is_named(keyturn: Keyturn, directory: 
 
 
 def test_written_files_are_listed(keyturn: Keyturn, directory: Path) -> None:
-    """A script that uses the files must find them."""
+    """A script that uses the files could not find them."""
     result = keyturn("new-provider", "acme", "--directory", "some/where")
 
     assert result.code == 0
@@ -161,7 +163,7 @@ def test_provider_name_is_in_every_file(
 
 
 def test_code_is_short_and_fully_typed(keyturn: Keyturn, directory: Path) -> None:
-    """Authors copy what the template does."""
+    """Authors would copy untyped or long code from the template."""
     keyturn("new-provider", "acme")
     source = (directory / "keyturn-acme/src/keyturn_acme/__init__.py").read_text("utf-8")
     functions = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)]
@@ -179,7 +181,7 @@ def test_code_is_short_and_fully_typed(keyturn: Keyturn, directory: Path) -> Non
         ("1.4.2", ["1.4.2", "1.9"], ["1.3", "2.0"]),
     ],
 )
-def test_keyturn_is_bounded_by_its_policy(
+def test_dependency_on_keyturn_has_an_upper_bound(
     keyturn: Keyturn,
     directory: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -188,7 +190,7 @@ def test_keyturn_is_bounded_by_its_policy(
     good: list[str],
     bad: list[str],
 ) -> None:
-    """A release of keyturn that changes the plugin API would break a plugin without a bound."""
+    """A release of keyturn with another plugin API would break the plugin."""
     monkeypatch.setattr(metadata, "version", lambda _: version)
 
     keyturn("new-provider", "acme")
@@ -225,11 +227,11 @@ class Author:
 
 @pytest.fixture(scope="module")
 def author(tmp_path_factory: pytest.TempPathFactory, forking_python: list[object]) -> Author:
-    """Write, build and install two distributions, with pip and without network."""
+    """Write, build and install two distributions, with pip and without a network."""
     directory = tmp_path_factory.mktemp("author")
     site = directory / "site"
     kept = {n: v for n, v in os.environ.items() if not n.startswith(("KEYTURN_", "COVERAGE"))}
-    # The tests need pytest alone.
+    # The tests need only pytest.
     more = {
         "HOME": str(directory),
         "PYTHONPATH": f"{site}:{HIDDEN}",
@@ -247,7 +249,7 @@ def author(tmp_path_factory: pytest.TempPathFactory, forking_python: list[object
 
 
 def test_providers_are_listed(author: Author) -> None:
-    """The author would look for their own mistake."""
+    """The author would look for a mistake of their own."""
     listed = json.loads(author.run("keyturn", "providers", "--format", "json"))
 
     assert [row for row in listed if row["distribution"] != "keyturn"] == [
@@ -257,8 +259,8 @@ def test_providers_are_listed(author: Author) -> None:
 
 
 @pytest.mark.parametrize("kind", ["code", "data"])
-def test_tests_pass(author: Author, kind: str) -> None:
-    """An author who starts with a failing test does not know its cause."""
+def test_generated_tests_pass(author: Author, kind: str) -> None:
+    """An author would start with a failing test that they did not write."""
     printed = author.run("pytest", "-p", "no:cacheprovider", directory=f"keyturn-acme-{kind}")
 
     assert " passed in " in printed
@@ -267,7 +269,7 @@ def test_tests_pass(author: Author, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["code", "data"])
 def test_provider_is_verified(author: Author, kind: str) -> None:
-    """The command and the tests must find the same."""
+    """The command would find a mistake that the tests miss, or the reverse."""
     report = json.loads(author.run("keyturn", "verify", f"acme-{kind}", "--format", "json"))
 
     assert {check["outcome"] for check in report["checks"]} == {"passed"}

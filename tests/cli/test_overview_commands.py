@@ -37,7 +37,7 @@ def three(emulator: Emulator, configure: Callable[..., Path]) -> None:
 
 
 def test_providers_are_listed(keyturn: Keyturn) -> None:
-    """A new user must see which providers there are."""
+    """A new user would not see which providers exist."""
     table = keyturn("providers")
     rows = keyturn("providers", "--format", "json").json()
 
@@ -48,14 +48,14 @@ def test_providers_are_listed(keyturn: Keyturn) -> None:
 
 
 def test_built_in_providers_are_those_that_keyturn_registers() -> None:
-    """A built-in provider would not be found where no metadata is, or be found twice."""
+    """A built-in provider would be missing without metadata, or be listed twice."""
     points = metadata.distribution("keyturn").entry_points.select(group="keyturn.providers")
 
     assert {point.name: point.value for point in points} == discovery.BUILT_IN
 
 
 def test_schema_is_json_schema(keyturn: Keyturn) -> None:
-    """Forms and editors are generated from it."""
+    """Forms and editors that use the schema would not work."""
     schema = keyturn("schema", "commercelayer").json()
 
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
@@ -63,7 +63,7 @@ def test_schema_is_json_schema(keyturn: Keyturn) -> None:
 
 
 def test_schema_of_an_unknown_provider_is_an_error(keyturn: Keyturn) -> None:
-    """A user who mistyped the name must see the right one."""
+    """A user who mistyped the name would not see the right one."""
     result = keyturn("schema", "orocomerce")
 
     assert (result.code, result.out) == (2, "")
@@ -72,7 +72,7 @@ def test_schema_of_an_unknown_provider_is_an_error(keyturn: Keyturn) -> None:
 
 @pytest.mark.usefixtures("three")
 def test_check_tries_every_connection(emulator: Emulator, keyturn: Keyturn) -> None:
-    """One wrong secret must not hide the state of the connections after it."""
+    """One wrong secret would hide the state of the connections after it."""
     keyturn("token", "right")
     requests = emulator.token_requests("orocommerce")
 
@@ -109,7 +109,7 @@ def test_check_tries_every_connection(emulator: Emulator, keyturn: Keyturn) -> N
 def test_check_shows_its_progress_on_a_terminal_only(
     keyturn: Keyturn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A user would wait without a sign of life; a log would be full of half lines."""
+    """A user would wait without any output; or a log would be full of incomplete lines."""
     quiet = keyturn("check")
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     shown, one = keyturn("check"), keyturn("status")
@@ -120,8 +120,8 @@ def test_check_shows_its_progress_on_a_terminal_only(
 
 
 @pytest.mark.usefixtures("three")
-def test_check_needs_no_thread(keyturn: Keyturn, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a host that allows no more threads, nothing could be checked."""
+def test_check_works_without_threads(keyturn: Keyturn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a host where no more threads can start, nothing could be checked."""
 
     class NoThread:
         def __init__(self, **_: object) -> None:
@@ -140,10 +140,10 @@ def test_check_needs_no_thread(keyturn: Keyturn, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.usefixtures("three")
-def test_defect_while_connections_are_checked_is_reported(
+def test_defect_during_a_check_is_reported(
     keyturn: Keyturn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A defect in a thread would be lost, and its connection be missing in the table."""
+    """A defect in a thread would be lost, and its connection would be missing in the table."""
 
     def fail(*_: object) -> None:
         raise ZeroDivisionError
@@ -159,14 +159,14 @@ def test_defect_while_connections_are_checked_is_reported(
     ("seconds", "words"),
     [(3.2, "in 3 s"), (119, "in 119 s"), (3120, "in 52 min"), (7300, "in 2 h"), (9e5, "in 10 d")],
 )
-def test_times_are_in_words(seconds: float, words: str) -> None:
-    """A person would have to divide seconds."""
+def test_durations_are_in_words(seconds: float, words: str) -> None:
+    """A user would have to convert seconds."""
     assert in_words(seconds) == words
 
 
 @pytest.mark.usefixtures("three")
 def test_check_of_one_connection_tries_only_that_one(emulator: Emulator, keyturn: Keyturn) -> None:
-    """A check after a change must not fail because of another connection."""
+    """A check after a change would fail because of another connection."""
     result = keyturn("check", "right", "--format", "json")
 
     assert result.code == 0
@@ -179,7 +179,7 @@ def test_check_of_one_connection_tries_only_that_one(emulator: Emulator, keyturn
 def test_check_finds_the_problems_of_all_connections(
     configure: Callable[..., Path], keyturn: Keyturn
 ) -> None:
-    """No request must be sent before the file is right."""
+    """A token request would be sent although the file has mistakes."""
     configure(
         one={"provider": "orocommerce", "client_id": "made-up"},
         two={"provider": "commercelayer", "client_id": "made-up"},
@@ -202,7 +202,7 @@ def test_check_without_a_connection_is_an_error(keyturn: Keyturn, home: Path) ->
 
 @pytest.mark.usefixtures("three")
 def test_status_sends_nothing(emulator: Emulator, keyturn: Keyturn) -> None:
-    """A status must not use up a rate limit, nor acquire a token."""
+    """`keyturn status` would use the rate limit, or request a token."""
     keyturn("token", "right")
     keyturn("token", "wrong")
     requests = emulator.token_requests("orocommerce")
@@ -226,12 +226,12 @@ def test_status_sends_nothing(emulator: Emulator, keyturn: Keyturn) -> None:
 
 
 def test_status_without_a_connection_is_empty(keyturn: Keyturn) -> None:
-    """A new installation has no problem to report."""
+    """A new installation would be reported as a problem."""
     assert keyturn("status", "--format", "json").out == "[]\n"
     assert keyturn("status").out == "connection  provider  state  expires  store\n"
 
 
-def test_status_shows_the_others_when_a_connection_has_mistakes(
+def test_status_shows_the_others_when_a_connection_is_invalid(
     configure: Callable[..., Path], keyturn: Keyturn
 ) -> None:
     """One wrong connection of twenty would hide the state of all."""
@@ -250,7 +250,7 @@ def test_status_shows_the_others_when_a_connection_has_mistakes(
 def test_status_shows_the_others_when_a_secret_is_missing(
     emulator: Emulator, configure: Callable[..., Path], keyturn: Keyturn
 ) -> None:
-    """On a host that lacks one secret, the state of the other connections must show."""
+    """On a host that lacks one secret, the state of the other connections would be hidden."""
     right = {"provider": "orocommerce", **emulator.settings("orocommerce")}
     path = configure(right=right)
     lacking = {"provider": '"orocommerce"', "url": '"https://shop.example"', "client_id": '"x"'}

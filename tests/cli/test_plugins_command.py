@@ -1,4 +1,4 @@
-"""`keyturn plugins`: what is installed, and its state, without importing any of it."""
+"""`keyturn plugins` lists installed plugins and their state, without importing them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Site:
         self._directory = directory
 
     def install(self, distribution: str, points: str, **modules: str) -> None:
-        """Install a distribution with entry points, and modules; each says if it is imported."""
+        """Install a distribution with entry points and modules; a module prints its import."""
         information = self._directory / f"{distribution.replace('-', '_')}-1.2.dist-info"
         information.mkdir()
         metadata = f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.2\n"
@@ -50,7 +50,7 @@ class Site:
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
-    """An empty directory on the path."""
+    """Return an empty directory on the path."""
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delenv("KEYTURN_PLUGINS", raising=False)
     return Site(tmp_path)
@@ -66,7 +66,7 @@ def listed(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[tuple[st
 def test_every_plugin_is_listed_with_its_state_and_none_is_imported(
     site: Site, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An operator could not see what is installed without running it."""
+    """An operator could not see what is installed without running its code."""
     one = "[keyturn.providers]\n"
     site.install(
         "kt-good",
@@ -118,8 +118,8 @@ def test_every_plugin_is_listed_with_its_state_and_none_is_imported(
     assert not {name for name in set(sys.modules) - before if name.startswith("kt_")}
 
 
-def test_table_is_for_people(capsys: pytest.CaptureFixture[str], site: Site) -> None:
-    """A list that only programs can read would be no help at a terminal."""
+def test_table_is_readable(capsys: pytest.CaptureFixture[str], site: Site) -> None:
+    """The list would be readable for programs only."""
     assert main(["plugins"]) == 0
     lines = capsys.readouterr().out.splitlines()
 
@@ -130,7 +130,7 @@ def test_table_is_for_people(capsys: pytest.CaptureFixture[str], site: Site) -> 
     assert not site.marker.exists()
 
 
-def test_choice_that_is_none_is_reported(
+def test_unusable_selection_is_reported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Every plugin would seem to be enabled."""

@@ -1,4 +1,4 @@
-"""`keyturn token --refused -` and `--format headers`: what scripts need after a 401."""
+"""`keyturn token --refused -` and `--format headers`, which scripts use after a 401."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def refused(monkeypatch: pytest.MonkeyPatch, keyturn: Keyturn) -> Keyturn:
-    """Give a function that reports a refused token on standard input."""
+    """Return a function that reports a rejected token on standard input."""
 
     def call(token: str, *options: str) -> Result:
         monkeypatch.setattr("sys.stdin", io.StringIO(token))
@@ -35,7 +35,7 @@ def refused(monkeypatch: pytest.MonkeyPatch, keyturn: Keyturn) -> Keyturn:
 def test_current_token_is_replaced_and_an_older_one_is_not(
     emulator: Emulator, keyturn: Keyturn, refused: Keyturn
 ) -> None:
-    """Each script that meets one revocation would cause its own token request."""
+    """Each script affected by one revocation would make its own token request."""
     first = keyturn("token", "shop").out
     emulator.revoke_tokens("orocommerce")
 
@@ -47,7 +47,7 @@ def test_current_token_is_replaced_and_an_older_one_is_not(
 
 
 @pytest.mark.usefixtures("shop")
-def test_token_that_is_not_known_here_is_no_reason_to_renew(
+def test_unknown_token_is_no_reason_to_renew(
     emulator: Emulator, keyturn: Keyturn, refused: Keyturn
 ) -> None:
     """A script could use up the rate limit with any input."""
@@ -68,10 +68,10 @@ def test_token_that_is_not_known_here_is_no_reason_to_renew(
         ('{"uri": "x"}', ("--format", "credential-helper"), "--format credential-helper"),
     ],
 )
-def test_input_that_is_no_token(
+def test_input_without_a_token_is_an_error(
     emulator: Emulator, refused: Keyturn, token: str, options: tuple[str, ...], problem: str
 ) -> None:
-    """A script with a mistake would get the refused token again, and never learn why."""
+    """A script with a mistake would get the rejected token again, and not learn why."""
     result = refused(token, *options)
 
     assert (result.code, result.out) == (2, "")
@@ -79,16 +79,16 @@ def test_input_that_is_no_token(
     assert emulator.token_requests("orocommerce") == 0
 
 
-def test_a_token_is_not_taken_from_the_arguments(shop: Path, keyturn: Keyturn) -> None:
+def test_token_is_not_read_from_the_arguments(shop: Path, keyturn: Keyturn) -> None:
     """Every user of the machine could read it in the list of processes."""
     del shop
     assert keyturn("token", "shop", "--refused", "s3cr3t").code == 2
 
 
-def test_headers_are_all_that_a_request_needs(
+def test_headers_format_has_all_headers_of_an_api_request(
     emulator: Emulator, configure: Callable[..., Path], keyturn: Keyturn
 ) -> None:
-    """Norce's API answers 400 to a request without ApplicationId."""
+    """Norce's API responds with 400 to a request without ApplicationId."""
     settings = emulator.settings("norce-commerce") | {"application_id": "1042"}
     configure(shop={"provider": "norce-commerce", **settings})
 
@@ -100,7 +100,7 @@ def test_headers_are_all_that_a_request_needs(
 
 
 @pytest.mark.usefixtures("shop")
-def test_token_with_a_space_is_taken(
+def test_token_with_a_space_is_accepted(
     monkeypatch: pytest.MonkeyPatch, emulator: Emulator, keyturn: Keyturn, refused: Keyturn
 ) -> None:
     """A script could not report the token of a platform whose tokens have spaces."""
@@ -113,7 +113,7 @@ def test_token_with_a_space_is_taken(
 
 
 @pytest.mark.parametrize("form", ["header", "headers"])
-def test_token_of_the_query_is_no_header(
+def test_token_of_a_query_is_not_a_header(
     emulator: Emulator, configure: Callable[..., Path], keyturn: Keyturn, form: str
 ) -> None:
     """A script would send API requests without a token."""

@@ -36,7 +36,7 @@ def test_path_is_relative_to_the_api(
     provider: str,
     slash: str,
 ) -> None:
-    """Standard output must hold only the body, for `| jq`."""
+    """Other output would be mixed with the body, and `| jq` would fail."""
     configure(x={"provider": provider, **emulator.settings(provider)})
 
     result = keyturn("request", "x", "get", slash + emulator.resource(provider).lstrip("/"))
@@ -48,7 +48,7 @@ def test_path_is_relative_to_the_api(
 
 @pytest.mark.usefixtures("shop")
 def test_absolute_url_of_the_api_is_accepted(emulator: Emulator, keyturn: Keyturn) -> None:
-    """An API's response links to its next page by an absolute URL."""
+    """A next-page link, which is an absolute URL, could not be requested."""
     url = emulator.settings("orocommerce")["url"]
 
     assert keyturn("request", "shop", "GET", f"{url}/admin/api/users?page=2").code == 0
@@ -60,7 +60,7 @@ def test_absolute_url_of_the_api_is_accepted(emulator: Emulator, keyturn: Keytur
     ["https://evil.example/", "http://127.0.0.1:1/x", "ftp://x/", "http://[", "https://x:99999/"],
 )
 def test_url_of_another_origin_is_rejected(emulator: Emulator, keyturn: Keyturn, url: str) -> None:
-    """A link that an attacker put into the data must not get the token."""
+    """A link that an attacker put into the data would get the token."""
     result = keyturn("request", "shop", "GET", url)
 
     assert (result.code, result.out) == (2, "")
@@ -70,7 +70,7 @@ def test_url_of_another_origin_is_rejected(emulator: Emulator, keyturn: Keyturn,
 
 @pytest.mark.usefixtures("shop")
 def test_data_and_headers_are_sent(emulator: Emulator, keyturn: Keyturn) -> None:
-    """A request that changes data has a body and a content type."""
+    """A request that changes data would lack its body or its content type."""
     arguments = ["-d", '{"a": 1}', "-H", "Content-Type: text/x", "-H", "Accept:text/y"]
 
     keyturn("request", "shop", "POST", "users", *arguments)
@@ -85,7 +85,7 @@ def test_data_and_headers_are_sent(emulator: Emulator, keyturn: Keyturn) -> None
 def test_data_comes_from_a_file_or_from_standard_input(
     emulator: Emulator, keyturn: Keyturn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Data that is large, or secret, would have to stand in the arguments; its type be given."""
+    """Large or secret data would have to be in the arguments, or have a wrong content type."""
     file = tmp_path / "order.json"
     file.write_bytes(b'{"a": 1}\n')
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a=\xff\r\n")))
@@ -113,7 +113,7 @@ def test_data_comes_from_a_file_or_from_standard_input(
 def test_data_that_cannot_be_read_is_reported(
     emulator: Emulator, keyturn: Keyturn, name: str
 ) -> None:
-    """A request without its body would be another one than the user meant."""
+    """A request would be sent without its body."""
     result = keyturn("request", "shop", "POST", "users", "-d", f"@{name}")
 
     assert (result.code, result.out) == (2, "")
@@ -123,7 +123,7 @@ def test_data_that_cannot_be_read_is_reported(
 
 @pytest.mark.usefixtures("shop")
 def test_error_of_the_api_is_an_error_of_the_command(keyturn: Keyturn) -> None:
-    """A script must notice the failure, and see the API's response."""
+    """A script would not notice the failure, or would not see the API's response."""
     result = keyturn("request", "shop", "GET", "no/such/thing")
 
     assert (result.code, result.err) == (1, "HTTP 404 Not Found\n")
@@ -133,7 +133,7 @@ def test_error_of_the_api_is_an_error_of_the_command(keyturn: Keyturn) -> None:
 def test_api_that_cannot_be_reached_is_reported(
     emulator: Emulator, configure: Callable[..., Path], keyturn: Keyturn, path: str
 ) -> None:
-    """The user must look at the network, not at the credentials; httpx's errors hold the token."""
+    """A user would check the credentials, not the network; or an error would show the token."""
     settings = emulator.settings("orocommerce") | {"api_url": "http://127.0.0.1:1/api"}
     configure(x={"provider": "orocommerce", **settings})
 
@@ -144,15 +144,15 @@ def test_api_that_cannot_be_reached_is_reported(
 
 
 @pytest.mark.parametrize("header", ["Accept", ":x", "a: \n", "ä: x"])
-def test_malformed_header_is_wrong_usage(keyturn: Keyturn, header: str) -> None:
-    """Without the header, the request would be another one than the user meant."""
+def test_malformed_header_is_a_usage_error(keyturn: Keyturn, header: str) -> None:
+    """A request would be sent without the header."""
     result = keyturn("request", "x", "GET", "users", "-H", header)
 
     assert result.code == 2
     assert "argument -H/--header" in result.err
 
 
-def test_reason_of_a_server_changes_no_terminal_and_shows_no_token(
+def test_reason_phrase_of_a_server_cannot_control_a_terminal_or_show_a_token(
     serve: Callable[..., RawServer],
     http_response: Callable[..., bytes],
     configure: Callable[..., Path],
@@ -186,10 +186,10 @@ def test_reason_of_a_server_changes_no_terminal_and_shows_no_token(
 
 
 @pytest.mark.usefixtures("shop")
-def test_wrong_arguments_show_no_value_and_change_no_terminal(
+def test_invalid_arguments_are_reported_without_values_and_control_characters(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A header's value may be secret, and an argument may come from elsewhere."""
+    """A secret header value would be shown, or an argument could control the terminal."""
     for arguments in (["-H", "X-Key: s3cret\x1b[2J"], ["\x1b[2J"]):
         with pytest.raises(SystemExit):
             main(["request", "shop", "GET", "users", *arguments])

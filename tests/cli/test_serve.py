@@ -1,4 +1,4 @@
-"""`keyturn serve` as a process: arguments, secrets, signals, and what systemd passes."""
+"""`keyturn serve` as a process: arguments, secrets, signals, socket activation by systemd."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-# Passes a socket as systemd does, as descriptor 3 of the process whose number is in LISTEN_PID.
+# Passes a socket as systemd does: descriptor 3, for the process ID in LISTEN_PID.
 PASS_SOCKET = """
 import os, sys
 os.dup2(int(sys.argv[1]), 3)
@@ -34,10 +34,10 @@ os.execv(sys.executable, [sys.executable, "-m", "keyturn", "serve"])
 
 
 @pytest.mark.usefixtures("shop")
-def test_a_process(
+def test_command_serves_tokens_until_a_signal(
     start: Callable[..., subprocess.Popen[str]], emulator: Any, tmp_path: Path
 ) -> None:
-    """The secret would show in the log or in the arguments, or a signal would be a failure."""
+    """The secret would be in the log or in the arguments, or a signal would be a failure."""
     file = tmp_path / "token"
     process = start("-v", "serve", "--token-file", f"shop={file}", stdin=None)
     assert process.stdout is not None
@@ -57,8 +57,10 @@ def test_a_process(
 
 
 @pytest.mark.usefixtures("shop")
-def test_systemd(tmp_path: Path, spawn: Callable[..., subprocess.Popen[str]]) -> None:
-    """A unit with a socket of systemd's would not start, or never become ready."""
+def test_socket_of_systemd_is_used_and_readiness_is_reported(
+    tmp_path: Path, spawn: Callable[..., subprocess.Popen[str]]
+) -> None:
+    """A systemd unit with a socket would not start, or would never become ready."""
     path, states = tmp_path / "socket", tmp_path / "notify"
     with (
         socket.socket(socket.AF_UNIX) as listener,
@@ -85,10 +87,10 @@ def test_systemd(tmp_path: Path, spawn: Callable[..., subprocess.Popen[str]]) ->
 
 
 @pytest.mark.usefixtures("shop")
-def test_signals(
+def test_signals_end_the_command_and_handlers_are_restored(
     keyturn: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The command would end by the signal itself, and leave its own handlers behind."""
+    """The signal itself would kill the command, or its handlers would remain installed."""
     monkeypatch.setenv("KEYTURN_SERVE_SECRET", "made-up-session-secret")
     before = signal.getsignal(signal.SIGTERM)
     path = tmp_path / "socket"
@@ -109,7 +111,7 @@ def _is_reachable(path: Path) -> bool:
 
 
 def _terminate_when_ready(path: Path) -> None:
-    # httpx would leave its socket open at each attempt that fails.
+    # httpx would leave a socket open at each failed attempt.
     while not _is_reachable(path):
         time.sleep(0.02)
     with httpx.Client(transport=httpx.HTTPTransport(uds=str(path))) as client:
@@ -118,10 +120,10 @@ def _terminate_when_ready(path: Path) -> None:
 
 
 @pytest.mark.usefixtures("shop")
-def test_wrong_arguments(
+def test_wrong_arguments_are_reported_at_the_start(
     keyturn: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A mistake would show only when a token is wanted, or a secret would get into the journal."""
+    """A mistake would show at the first token request, or a secret would get into the journal."""
     for argument in ("shop", "nothing=/tmp/x", "shop=", f"shop={tmp_path}/nothing/token"):
         result = keyturn("serve", "--token-file", argument)
         assert result.code == 2
@@ -132,10 +134,10 @@ def test_wrong_arguments(
     assert re.search("printed to the journal.*--secret-file", result.err)
 
 
-def test_no_connection(
+def test_command_without_a_usable_connection_fails(
     keyturn: Callable[..., Any], configure: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An agent would run that can serve nothing, or one mistake would disable all connections."""
+    """A useless agent would run, or one mistake would disable all connections."""
     configure()
     result = keyturn("serve")
     assert result.code == 2
@@ -145,7 +147,7 @@ def test_no_connection(
     assert "not-installed" in keyturn("serve").err
 
 
-def test_packages_that_are_missing(
+def test_missing_packages_are_reported(
     keyturn: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The command would fail with a traceback where the extra is not installed."""

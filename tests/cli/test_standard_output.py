@@ -1,4 +1,4 @@
-"""Standard output holds results alone, and tables have no control characters."""
+"""Standard output contains only results, and tables have no control characters."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def keyturn_event(event):
 def test_output_of_an_installed_plugin_is_not_in_the_token(
     start: Start, register: Callable[..., Path]
 ) -> None:
-    """`$(keyturn token NAME)` would hold more than the token, and go into a header."""
+    """`$(keyturn token NAME)` would contain other output, which would be sent in a header."""
     site = register("[keyturn.plugins]\nnoisy = noisy\n")
     (site / "noisy.py").write_text(NOISY_PLUGIN)
     environment = os.environ | {"PYTHONPATH": f"{site}:{HIDDEN}"}
@@ -75,7 +75,7 @@ def test_output_of_a_provider_is_not_in_the_result(
     silent = orocommerce.token_request
 
     def noisy(*given: Any) -> Any:
-        print("noise")  # noqa: T201 - as a plugin does by mistake
+        print("noise")  # noqa: T201 - the mistake of a plugin
         return silent(*given)
 
     monkeypatch.setattr(orocommerce, "token_request", noisy)
@@ -89,7 +89,7 @@ def test_output_of_a_provider_is_not_in_the_result(
 
 
 def test_standard_output_is_restored_after_a_command(keyturn: Keyturn) -> None:
-    """A program that calls `main` would print to standard error from then on."""
+    """A program that calls `main` would print to standard error afterwards."""
     out = sys.stdout
 
     for command in ("status", "check"):  # the second fails: nothing is configured

@@ -39,14 +39,14 @@ COMMANDS = [
 
 @pytest.fixture
 def output(monkeypatch: pytest.MonkeyPatch) -> Iterator[Output]:
-    """Give a function that makes a descriptor the standard output, as the interpreter does."""
+    """Return a function that makes a descriptor the standard output, as the interpreter does."""
     with contextlib.ExitStack() as opened:
 
         def use(descriptor: int) -> None:
             out = opened.enter_context(io.TextIOWrapper(open(descriptor, "wb")))  # noqa: SIM115
             monkeypatch.setattr(sys, "stdout", out)
 
-        yield use  # at the end each is flushed, which must not fail
+        yield use  # closing flushes each, which must not fail
 
 
 def run(arguments: list[str]) -> int:
@@ -62,7 +62,7 @@ def run(arguments: list[str]) -> int:
 def test_full_output_is_reported(
     output: Output, capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:
-    """A user would report a full disk as a defect; a script would take nothing for a token."""
+    """A user would report a full disk as a defect; a script would read no output as a token."""
     output(os.open("/dev/full", os.O_WRONLY))
 
     assert run(arguments) == 1
@@ -73,10 +73,10 @@ def test_full_output_is_reported(
 
 @pytest.mark.usefixtures("shop")
 @pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
-def test_reader_that_has_gone_is_no_failure_to_report(
+def test_reader_that_exits_early_is_not_an_error(
     output: Output, capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:
-    """`keyturn … | head` would end with a message about a defect."""
+    """`keyturn … | head` would print a message about a defect."""
     reader, writer = os.pipe()
     os.close(reader)
     output(writer)
@@ -89,7 +89,7 @@ def test_reader_that_has_gone_is_no_failure_to_report(
 def test_standard_error_may_be_closed_or_full(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *, is_closed: bool
 ) -> None:
-    """A message would be in the place of the token, or a traceback would follow it."""
+    """A message would replace the token, or be followed by a traceback."""
     with io.TextIOWrapper(io.FileIO("/dev/full", "w"), write_through=True) as full:  # type: ignore[type-var]
         monkeypatch.setattr(sys, "stderr", None if is_closed else full)
         assert run(["token", "shop"]) == 2
@@ -109,7 +109,7 @@ def test_standard_error_may_be_closed_or_full(
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
-def test_failure_of_the_system_is_no_defect(
+def test_failure_of_the_system_is_not_reported_as_a_defect(
     keyturn: Keyturn, monkeypatch: pytest.MonkeyPatch, error: Exception, words: str
 ) -> None:
     """A user would report a full disk, or a missing permission, as a defect of keyturn."""
@@ -127,10 +127,10 @@ def test_failure_of_the_system_is_no_defect(
     assert "s3cret" not in result.err
 
 
-def test_error_of_no_known_number_is_a_defect(
+def test_error_without_a_known_number_is_reported_as_a_defect(
     keyturn: Keyturn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An error that the system did not report would be blamed on it."""
+    """A defect of keyturn would be reported as a failure of the system."""
 
     def fail(*_: object) -> None:
         raise OSError("s3cret")
@@ -142,7 +142,7 @@ def test_error_of_no_known_number_is_a_defect(
 
 @pytest.mark.usefixtures("shop")
 def test_configuration_that_cannot_be_read_is_named(keyturn: Keyturn, tmp_path: Path) -> None:
-    """A user could not see which file, nor why."""
+    """A user could not see which file is unreadable, and why."""
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     for path, words in [
         (tmp_path, "Is a directory"),

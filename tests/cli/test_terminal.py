@@ -23,10 +23,8 @@ def at_terminal(*arguments: str) -> Terminal:
     return Terminal(sys.executable, "-c", code, *arguments, environment=os.environ)
 
 
-def test_connection_is_set_up_used_and_removed_at_a_terminal(
-    emulator: Emulator, home: Path
-) -> None:
-    """The typed secret would be shown, or a question would wait for something else."""
+def test_connection_is_added_used_and_removed_at_a_terminal(emulator: Emulator, home: Path) -> None:
+    """The typed secret would be shown, or a question would block."""
     account = emulator.settings("orocommerce")
     with at_terminal("init", "shop", "orocommerce") as terminal:
         terminal.answer("Client ID: ", account["client_id"])

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def credential_helper(monkeypatch: pytest.MonkeyPatch, keyturn: Keyturn) -> Keyturn:
-    """Give a function that calls the connection `shop` as a credential helper."""
+    """Return a function that calls the connection `shop` as a credential helper."""
 
     def call(request: str) -> Result:
         monkeypatch.setattr("sys.stdin", io.StringIO(request))
@@ -37,10 +37,10 @@ def credential_helper(monkeypatch: pytest.MonkeyPatch, keyturn: Keyturn) -> Keyt
 
 
 @pytest.mark.parametrize("provider", Emulator.providers)
-def test_token_of_each_provider(
+def test_token_of_each_provider_is_printed(
     emulator: Emulator, configure: Callable[..., Path], keyturn: Keyturn, provider: str
 ) -> None:
-    """Standard output must hold only the token, for `$(keyturn token NAME)`."""
+    """Other output would be in the value of `$(keyturn token NAME)`."""
     configure(x={"provider": provider, **emulator.settings(provider)})
 
     first, second = keyturn("token", "x"), keyturn("token", "x")
@@ -54,7 +54,7 @@ def test_token_of_each_provider(
 
 @pytest.mark.usefixtures("shop")
 def test_renew_requests_another_token(emulator: Emulator, keyturn: Keyturn) -> None:
-    """After a client's permissions have changed, its old token still has the old ones."""
+    """After a client's permissions change, a user would still get the old token."""
     assert keyturn("token", "shop", "--renew").code == 0
     first = keyturn("token", "shop")
 
@@ -67,10 +67,10 @@ def test_renew_requests_another_token(emulator: Emulator, keyturn: Keyturn) -> N
 
 
 @pytest.mark.usefixtures("shop")
-def test_end_waits_only_for_events_that_are_not_reported_yet(
+def test_exit_waits_only_for_unreported_events(
     monkeypatch: pytest.MonkeyPatch, keyturn: Keyturn
 ) -> None:
-    """Every command that requests a token would end a second late: its process waits twice."""
+    """Every command that requests a token would end a second late."""
     monkeypatch.setattr("keyturn._tokens.single_flight._EXIT_PATIENCE", 3600)
 
     assert keyturn("token", "shop").code == 0
@@ -78,7 +78,7 @@ def test_end_waits_only_for_events_that_are_not_reported_yet(
 
 
 class Hangs:
-    """An event listener that hangs until the test ends."""
+    """An event listener that blocks until the test ends."""
 
     ended = threading.Event()
 
@@ -89,10 +89,10 @@ class Hangs:
 
 
 @pytest.mark.usefixtures("shop")
-def test_listener_that_hangs_does_not_keep_a_command(
+def test_listener_that_hangs_does_not_delay_a_command(
     monkeypatch: pytest.MonkeyPatch, keyturn: Keyturn, request: pytest.FixtureRequest
 ) -> None:
-    """A script that needs a token would wait for a plugin that has nothing to do with it."""
+    """A script that needs a token would wait for an unrelated plugin."""
     monkeypatch.setattr("keyturn._tokens.single_flight._EXIT_PATIENCE", 0.01)
     listener = Hangs()
     request.addfinalizer(functools.partial(plugin_manager().unregister, listener))
@@ -104,16 +104,16 @@ def test_listener_that_hangs_does_not_keep_a_command(
 
 
 @pytest.mark.usefixtures("shop")
-def test_header_is_in_curls_form(keyturn: Keyturn) -> None:
-    """`keyturn token NAME --format header | curl -H @- URL` keeps the token off command lines."""
+def test_header_format_can_be_read_by_curl(keyturn: Keyturn) -> None:
+    """`keyturn token NAME --format header | curl -H @- URL` would not work."""
     token = keyturn("token", "shop").out
 
     assert keyturn("token", "shop", "--format", "header").out == f"Authorization: Bearer {token}"
 
 
 @pytest.mark.usefixtures("shop")
-def test_json_has_all_that_a_script_needs(keyturn: Keyturn) -> None:
-    """A script that keeps the token must know when it expires."""
+def test_json_format_has_the_token_and_its_expiry(keyturn: Keyturn) -> None:
+    """A script that caches the token would not know when it expires."""
     found = keyturn("token", "shop", "--format", "json").json()
 
     assert sorted(found) == ["access_token", "expires_at", "scope", "token_type"]
@@ -123,7 +123,7 @@ def test_json_has_all_that_a_script_needs(keyturn: Keyturn) -> None:
 
 @pytest.mark.usefixtures("shop")
 def test_env_is_safe_for_a_shell(emulator: Emulator, keyturn: Keyturn) -> None:
-    """The shell that reads the output must not run what a server put into a response."""
+    """A shell that reads the output could run text from a server's response."""
     assignments = keyturn("token", "shop", "--format", "env").out
     script = assignments + 'printf "%s|" "$KEYTURN_ACCESS_TOKEN" "$KEYTURN_TOKEN_TYPE"\n'
     script += 'printf "%s|" "$KEYTURN_API_URL" "$KEYTURN_EXPIRES_AT"'
@@ -144,8 +144,8 @@ def test_env_is_safe_for_a_shell(emulator: Emulator, keyturn: Keyturn) -> None:
 
 
 @pytest.mark.usefixtures("shop")
-def test_exec_credential_is_in_kubectls_form(keyturn: Keyturn) -> None:
-    """A Kubernetes client accepts only its own form, with the expiry as in RFC 3339."""
+def test_exec_credential_has_the_format_of_kubectl(keyturn: Keyturn) -> None:
+    """A Kubernetes client would reject the credential or its expiry."""
     found = keyturn("token", "shop", "--format", "exec-credential").json()
 
     assert (found["apiVersion"], found["kind"]) == (
@@ -159,10 +159,10 @@ def test_exec_credential_is_in_kubectls_form(keyturn: Keyturn) -> None:
 
 
 @pytest.mark.usefixtures("shop")
-def test_credential_helper_is_in_bazels_form(
+def test_credential_helper_has_the_format_of_bazel(
     emulator: Emulator, credential_helper: Keyturn, keyturn: Keyturn
 ) -> None:
-    """Bazel expects lists of header values, and the API may need other headers too."""
+    """Bazel would reject the headers, or the API would miss one."""
     url = emulator.settings("orocommerce")["url"]
 
     found = credential_helper(json.dumps({"uri": f"{url}/admin/api/users?page=1"})).json()
@@ -192,7 +192,7 @@ def test_credential_helper_serves_only_the_origin_of_the_api(
 def test_credential_helper_rejects_a_malformed_request(
     credential_helper: Keyturn, request_: str
 ) -> None:
-    """Without an address, the token could go to any host."""
+    """Without an address in its request, the token could go to any host."""
     result = credential_helper(request_)
 
     assert (result.code, result.out) == (2, "")
@@ -201,7 +201,7 @@ def test_credential_helper_rejects_a_malformed_request(
 
 @pytest.mark.usefixtures("shop")
 def test_explain_shows_the_exchange_and_no_secret(emulator: Emulator, keyturn: Keyturn) -> None:
-    """Support must see what is sent, and must not see the secret."""
+    """Support staff would miss what was sent, or see the secret."""
     settings = emulator.settings("orocommerce")
 
     result = keyturn("explain", "shop")
@@ -212,10 +212,10 @@ def test_explain_shows_the_exchange_and_no_secret(emulator: Emulator, keyturn: K
     assert keyturn("token", "shop").out.rstrip() not in result.out
 
 
-def test_revoke_ends_the_token_at_the_provider(
+def test_revoke_invalidates_the_token_at_the_provider(
     emulator: Emulator, configure: Callable[..., Path], keyturn: Keyturn
 ) -> None:
-    """A token that leaked must stop being valid."""
+    """A token that leaked would stay valid."""
     configure(x={"provider": "commercelayer", **emulator.settings("commercelayer")})
 
     nothing = keyturn("revoke", "x")
@@ -245,7 +245,7 @@ def test_revoke_fails_when_the_provider_cannot_revoke(keyturn: Keyturn) -> None:
 
 @pytest.mark.usefixtures("shop")
 def test_forget_makes_the_next_call_request_a_token(emulator: Emulator, keyturn: Keyturn) -> None:
-    """After a user has fixed the client at the provider, the cached error must not remain."""
+    """After a user has fixed the client at the provider, the cached error would remain."""
     first = keyturn("token", "shop")
 
     result = keyturn("forget", "shop")
@@ -273,10 +273,10 @@ print(sorted(slow & set(sys.modules)))
 
 
 @pytest.mark.parametrize("command", [["check"], ["forget", "shop"]])
-def test_store_that_fails_is_one_warning_and_an_error(
+def test_failing_store_is_one_warning_and_an_error(
     shop: Path, keyturn: Keyturn, command: list[str]
 ) -> None:
-    """An operator would believe that hosts share tokens, or that a token is gone."""
+    """An operator would believe that hosts share tokens, or that a token was discarded."""
     place = shop.parent / "file"
     place.touch()
     shop.write_text(f'store = "disk://{place}/store"\n{shop.read_text()}')
@@ -291,10 +291,10 @@ def test_store_that_fails_is_one_warning_and_an_error(
 
 
 @pytest.mark.parametrize("provider", ["norce-commerce", "orocommerce"])
-def test_forget_discards_rate_limits_when_it_is_asked_to(
+def test_forget_discards_rate_limits_on_request(
     emulator: Emulator, configure: Callable[..., Path], keyturn: Keyturn, provider: str
 ) -> None:
-    """A pause that was asked for, or planted, would last for days, whatever the operator does."""
+    """A long cooldown, or one stored by an attacker, would last for days."""
     configure(x={"provider": provider, **emulator.settings(provider)})
     emulator.fault(provider, "rate-limit", retry_after=3600)
     limited = [keyturn("token", "x").code for _ in range(2)]

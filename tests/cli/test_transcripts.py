@@ -1,6 +1,6 @@
-"""The transcript of the commands, as a user at a terminal sees them: a test and a documentation.
+"""The transcript of the commands at a terminal, which is a test and part of the documentation.
 
-`WRITE_TRANSCRIPTS=1 python -m pytest tests/cli/test_transcripts.py` writes it anew after an
+`WRITE_TRANSCRIPTS=1 python -m pytest tests/cli/test_transcripts.py` rewrites it after an
 intended change.
 """
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 TRANSCRIPT = Path(__file__).parents[2] / "docs" / "reference" / "transcripts" / "commands.txt"
 SECRET = "(typed, not shown)"
-# Each command, and what the user types at its questions.
+# Each command, and the user's typed answers.
 SESSION: list[tuple[str, list[str]]] = [
     ("keyturn version", []),
     ("keyturn tokn shop", []),
@@ -55,7 +55,7 @@ SESSION: list[tuple[str, list[str]]] = [
     ("keyturn connections remove stage", ["yes"]),
     ("keyturn token stage", []),
 ]
-# What differs from one machine, or one run, to another.
+# Text that differs between machines or runs.
 REPLACED = [
     (r"127\.0\.0\.1:\d+", "127.0.0.1:9002"),
     (r"CPython \S+ on \S+ keyturn \S+", "CPython 3.13.0 on Linux, keyturn 0.1.0"),
@@ -75,22 +75,22 @@ REPLACED = [
 
 
 class Screen(io.StringIO):
-    """A terminal: all that is shown, in its order; and, as Python has it, bytes too."""
+    """A terminal that records all output in order, as text and as bytes."""
 
     def isatty(self) -> bool:
-        """Say that it is one."""
+        """Return that it is a terminal."""
         return True
 
 
 class Keyboard:
-    """What a user types, which the terminal shows."""
+    """Typed input, which the terminal shows."""
 
     def __init__(self, lines: list[str], screen: Screen) -> None:
         self._lines = iter(lines)
         self._screen = screen
 
     def isatty(self) -> bool:
-        """Say that it is one."""
+        """Return that it is a terminal."""
         return True
 
     def readline(self) -> str:
@@ -102,7 +102,7 @@ class Keyboard:
 
 @pytest.fixture
 def sessions(emulator: Emulator, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Give all that the terminal shows, one command after the other."""
+    """Return all output of the terminal, one command after the other."""
     account = emulator.settings("orocommerce")
     monkeypatch.chdir(home)
     monkeypatch.setenv("STAGE_SECRET", account["client_secret"])
@@ -133,7 +133,7 @@ def sessions(emulator: Emulator, home: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def _usual(shown: str, home: Path) -> str:
-    """Return what a terminal shows, the same on each machine."""
+    """Return the output of a terminal without what differs between machines."""
     shown = shown.replace(str(home), "~")
     for pattern, usual in REPLACED:
         shown = re.sub(pattern, usual, shown, flags=re.MULTILINE)
@@ -148,7 +148,7 @@ def _usual(shown: str, home: Path) -> str:
 
 
 def _aligned(lines: list[str]) -> list[str]:
-    """Return the lines of a table, each column as wide as it is after replacements."""
+    """Return the lines of a table, with its columns aligned again after replacements."""
     cells = [re.split(r" {2,}", line) for line in lines]
     widths = [max(map(len, column)) for column in itertools.zip_longest(*cells, fillvalue="")]
     return [
@@ -157,8 +157,8 @@ def _aligned(lines: list[str]) -> list[str]:
     ]
 
 
-def test_commands_show_what_the_transcript_shows(sessions: Iterator[str]) -> None:
-    """A reader would see other output than the documentation shows; or a secret be in it."""
+def test_output_of_the_commands_is_the_transcript(sessions: Iterator[str]) -> None:
+    """The documentation would show outdated output, or output with a secret."""
     shown = "\n".join(sessions)
     if os.environ.get("WRITE_TRANSCRIPTS"):
         TRANSCRIPT.write_text(shown, encoding="utf-8")

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).parents[2]
 UID = 54_321
-# The container's root is its own file system (mount_namespaces(7)), in which the system,
-# Python and keyturn are mounted read-only, and one directory as it is. Root becomes the unknown
-# user; another user gets its number in a user namespace. Where that isn't allowed, root becomes the
-# unknown user all the same, and for another user, passwd has no entry.
+# The container's root is a file system of its own (mount_namespaces(7)). The system, Python and
+# keyturn are mounted in it read-only, and one directory writable. Root changes to a user ID without
+# an entry in passwd; another user gets that ID in a user namespace. Where namespaces aren't
+# allowed, root changes to that ID too, and for another user the entry in passwd is hidden.
 ENTER = """
 import ctypes, json, os, sys
 
@@ -111,7 +111,7 @@ def without_namespaces(uid, groups):
 
 enter(**json.loads(sys.argv[1]))
 """
-# One process starts, and each command runs in a fork of it.
+# One process starts, and forks for each command.
 COMMANDS = """
 import json, logging, tempfile
 import keyturn, keyturn._cli.tokens, keyturn._config, keyturn.stores._disk, platformdirs
@@ -165,26 +165,26 @@ class Result:
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[Emulator]:
-    """Give a running emulator."""
+    """Yield a running emulator."""
     with Emulator() as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def account(emulator: Emulator) -> dict[str, Any]:
-    """Give the settings of an account at the emulator's OroCommerce, and the provider's name."""
+    """Return the settings of an account at the emulator's OroCommerce, and the provider's name."""
     return {"provider": "orocommerce", **emulator.settings("orocommerce")}
 
 
 @pytest.fixture(scope="module")
 def shop(account: dict[str, Any]) -> dict[str, str]:
-    """Give the variables that define the connection `shop`."""
+    """Return the variables that define the connection `shop`."""
     return {f"KEYTURN_CONNECTIONS__SHOP__{name.upper()}": str(account[name]) for name in account}
 
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the only directory that the container's commands can write to; they run there."""
+    """Return the only directory that the container's commands can write to; they run there."""
     directory = tmp_path_factory.mktemp("work")
     directory.chmod(0o1777)
     return directory
@@ -200,20 +200,20 @@ def open_container(
     groups: Sequence[int] = (),
     volumes: Sequence[tuple[str, str | None, str]] = (),
 ) -> Generator[Callable[..., Result]]:
-    """Give a function that runs a command of keyturn in a container.
+    """Return a function that runs a command of keyturn in a container.
 
-    It takes the command's variables, its arguments, and Python code that runs before.
+    It takes the command's variables, its arguments, and Python code that runs first.
 
     Args:
         account: Settings with which a token is acquired before the first command.
         root: An empty directory.
-        work: The working directory, the only one that can be written.
-        uid: The number of the user and its group.
-        groups: Its other groups.
-        volumes: For each, its path, and the directory that is mounted there, read-only; or None and
-            the options of the tmpfs that is mounted there.
+        work: The working directory, the only writable one.
+        uid: The ID of the user and of its group.
+        groups: The IDs of its other groups.
+        volumes: For each, its path and the directory to mount there read-only; or its path, None
+            and the options of a tmpfs to mount there.
     """
-    # Not the clone itself, which root alone can enter where `mktemp -d` made it.
+    # Not the clone itself: only root can enter the directory of `mktemp -d`.
     kept = [str(each) for each in REPOSITORY.iterdir() if each.is_dir()]
     given = {"root": str(root), "uid": uid, "groups": groups, "kept": kept}
     with subprocess.Popen(
@@ -240,6 +240,6 @@ def open_container(
 def container(
     account: dict[str, Any], work: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[..., Result]]:
-    """Give a function that runs a command in a container; see `open_container`."""
+    """Return a function that runs a command in a container; see `open_container`."""
     with open_container(account, tmp_path_factory.mktemp("root"), work) as run:
         yield run

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).parents[2]
 BUILT_IN = ["commercelayer", "generic", "norce-commerce", "norce-storm", "orocommerce"]
-# The application; where the other libraries are comes last, and only there, as from a bundle.
+# The application. The libraries come last in the path, and from one directory, as in a bundle.
 MAIN = """
 import json, sys
 sys.path.append(sys.argv[1])
@@ -55,7 +55,7 @@ print(json.dumps([tokens, problem]))
 
 @pytest.fixture
 def libraries(tmp_path: Path) -> Path:
-    """Give a directory with the installed libraries, without any distribution's metadata."""
+    """Return a directory with the installed libraries, without any distribution's metadata."""
     directory = tmp_path / "libraries"
     directory.mkdir()
     for path in Path(sysconfig.get_path("purelib")).iterdir():
@@ -71,7 +71,7 @@ def test_zipapp_without_metadata_gets_tokens(
     libraries: Path,
     tmp_path: Path,
 ) -> None:
-    """A bundled application would find no provider, and no module that is imported by its name."""
+    """A bundled application would find no provider, and no module that is imported by name."""
     for package in (REPOSITORY / "core" / "keyturn", *(REPOSITORY / "providers").iterdir()):
         if package.is_dir():
             ignore = shutil.ignore_patterns("__pycache__")
@@ -96,10 +96,10 @@ def test_zipapp_without_metadata_gets_tokens(
     assert "Did you mean orocommerce?" in problem
 
 
-def test_hook_for_pyinstaller_names_every_module_and_file(
+def test_hook_for_pyinstaller_lists_every_module_and_file(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A frozen application would lack what keyturn imports by its name."""
+    """A frozen application would lack modules that keyturn imports by name."""
     (point,) = importlib.metadata.entry_points(group="pyinstaller40", name="hook-dirs")
     (directory,) = point.load()()
 

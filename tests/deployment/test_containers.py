@@ -1,4 +1,4 @@
-"""No home, no name, a root that can't be written: a token comes, or one line says what to set."""
+"""A container without home and user name, and with a read-only root, gets a token."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from tests.deployment.conftest import Result
 
-# As platformdirs 4.2 to 4.11 behave for a user without a home.
+# How platformdirs 4.2 to 4.11 behave for a user without a home.
 OLD_PLATFORMDIRS = """
 platformdirs.user_config_dir = lambda name: "~/.config/" + name
 platformdirs.user_cache_dir = lambda name: "~/.cache/" + name
@@ -33,7 +33,7 @@ RELATIVE = [
 
 @pytest.fixture
 def trap(work: Path) -> Path:
-    """Put configurations below the working directory; a command of theirs makes the file."""
+    """Put configurations below the working directory; a command in them creates the marker file."""
     marker = work / "marker"
     for place in ("~/.config", "config", "home/.config", ".config", "."):
         path = work / place / "keyturn"
@@ -50,7 +50,7 @@ def trap(work: Path) -> Path:
 def test_user_without_home_and_name_gets_a_token(
     container: Callable[..., Result], shop: dict[str, str], trap: Path, setup: str
 ) -> None:
-    """A service in a container would get no token, or run a command that others left there."""
+    """A service in a container would get no token, or run a command from another user's file."""
     before = {*trap.parent.rglob("*")}
     for place in RELATIVE:
         result = container(shop | place, ["token", "shop"], setup)
@@ -75,10 +75,10 @@ OUTAGES = {
 
 
 @pytest.mark.parametrize("path", OUTAGES)
-def test_outage_is_one_warning_with_the_path_and_the_variable(
+def test_store_that_cannot_be_written_is_one_warning_with_the_path_and_the_variable(
     container: Callable[..., Result], shop: dict[str, str], work: Path, path: str
 ) -> None:
-    """One command in a read-only root would print a warning for each operation of its store."""
+    """One command on a read-only root would print a warning for each operation of its store."""
     (work / "file").touch()
     variables = {name: value.format(work=work) for name, value in OUTAGES[path].items()}
     result = container(shop | variables, ["token", "shop"])
@@ -89,20 +89,20 @@ def test_outage_is_one_warning_with_the_path_and_the_variable(
     assert "KEYTURN_STORE" in result.err
 
 
-def test_store_in_the_only_directory_that_can_be_written(
+def test_store_in_the_only_writable_directory(
     container: Callable[..., Result], shop: dict[str, str], work: Path
 ) -> None:
-    """A container with a volume for it could not keep its tokens there."""
+    """A container could not keep its tokens in a volume that is mounted for them."""
     for store in ({"XDG_CACHE_HOME": f"{work}/cache"}, {"KEYTURN_STORE": f"disk://{work}/store"}):
         results = [container(shop | store, ["token", "shop"]) for _ in range(2)]
         assert {(result.code, result.err) for result in results} == {(0, "")}
         assert len({result.out for result in results}) == 1
 
 
-def test_doctor_says_what_a_container_lacks(
+def test_doctor_names_the_variables_to_set_in_a_container(
     container: Callable[..., Result], shop: dict[str, str], work: Path
 ) -> None:
-    """An operator would have to guess which of the variables a container needs."""
+    """An operator would have to guess which variables a container needs."""
     (work / "file").touch()
     lacking = container(shop, ["doctor"])
     failing = container(shop | {"KEYTURN_STORE": f"disk://{work}/file"}, ["doctor"])

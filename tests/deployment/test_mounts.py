@@ -1,4 +1,4 @@
-"""Configurations and secrets as Kubernetes mounts them: links, a group, and replaced at once."""
+"""Configurations and secrets as Kubernetes mounts them: links, a group, atomic replacement."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ client_id = "cid"
 client_secret = {secret}
 """
 OTHER = 54_322
-# (mode, whether the file is another user's, whether its group is one of this user's, accepted)
+# (mode, whether another user owns the file, whether this user is in its group, accepted)
 FILES = [
     (0o440, True, True, True),
     (0o640, True, True, True),
@@ -45,7 +45,7 @@ FILES = [
 
 
 def mount(directory: Path, version: int, **files: str) -> None:
-    """Write files as Kubernetes' AtomicWriter does, and let their links show them at once."""
+    """Write files as Kubernetes' AtomicWriter does, and switch their links at once."""
     data = directory / f"..2026_11_26_0{version}"
     data.mkdir(parents=True)
     for name, content in files.items():
@@ -58,7 +58,7 @@ def mount(directory: Path, version: int, **files: str) -> None:
 
 
 @pytest.mark.parametrize(("mode", "is_others", "in_group", "accepted"), FILES)
-def test_configuration_with_secrets_is_closed_to_all_but_the_owner_and_an_own_group(
+def test_configuration_with_secrets_is_readable_by_the_owner_and_an_own_group_only(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     mode: int,
@@ -66,7 +66,7 @@ def test_configuration_with_secrets_is_closed_to_all_but_the_owner_and_an_own_gr
     in_group: bool,
     accepted: bool,
 ) -> None:
-    """A mounted configuration would be refused, or one that other users can read be accepted."""
+    """A mounted configuration would be rejected, or one that other users can read be accepted."""
     path = tmp_path / "keyturn.toml"
     path.write_text(CONFIG.format(url="https://a.example/token", secret='"s3cret"'))
     path.chmod(mode)
@@ -85,8 +85,8 @@ def test_configuration_with_secrets_is_closed_to_all_but_the_owner_and_an_own_gr
         config.read(path).check()
 
 
-def test_a_credential_of_systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A configuration that systemd passes would be refused: it is root's, with an access list."""
+def test_credential_of_systemd_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A credential of systemd would be rejected: root owns it, and an access list opens it."""
     path = tmp_path / "keyturn.toml"
     path.write_text(CONFIG.format(url="https://a.example/token", secret='"s3cret"'))
     path.chmod(0o440)
@@ -104,7 +104,7 @@ def test_a_credential_of_systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("what", ["secret", "configuration"])
-def test_mounted_file_is_read_again_when_it_was_replaced(
+def test_replaced_file_is_read_again(
     serve: Callable[..., RawServer], token_response: bytes, tmp_path: Path, what: str
 ) -> None:
     """A rotated secret would not be used before a restart."""

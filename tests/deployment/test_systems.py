@@ -1,4 +1,4 @@
-"""Pythons that lack a module or a function: a token comes, or the error names what is missing."""
+"""keyturn on a Python that lacks a module or a function: it works, or names what is missing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import RawServer
 
-# Modules that can't be imported, and functions that aren't there, from the start.
+# Removes modules and functions before keyturn is imported.
 WITHOUT = """
 import hashlib, hmac, json, os, signal, sys, time
 
@@ -88,7 +88,7 @@ def run(
     new_python: Callable[..., Any],
     tmp_path: Any,
 ) -> Callable[..., tuple[Any, str, int]]:
-    """Give a function that runs code; it returns the result, the log and the token requests."""
+    """Return a function that runs code; it returns the result, the log and the token requests."""
 
     def run_code(
         code: str,
@@ -111,7 +111,7 @@ def run(
 def test_python_without_sqlite_keeps_tokens_in_memory(
     run: Callable[..., tuple[Any, str, int]],
 ) -> None:
-    """Such a Python would get no token, or see a ModuleNotFoundError."""
+    """A Python without sqlite3 would get no token, or a ModuleNotFoundError."""
     (*tokens, problem), log, _ = run(SQLITE, modules=("_sqlite3",))
 
     assert tokens == ["t0ken"] * 3
@@ -125,7 +125,7 @@ def test_python_without_sqlite_keeps_tokens_in_memory(
 def test_system_without_fcntl_and_fork_hooks_keeps_tokens_on_disk(
     run: Callable[..., tuple[Any, str, int]],
 ) -> None:
-    """Windows would get no token, or no store that processes share."""
+    """On Windows, no token would be issued, or no store would be shared between processes."""
     tokens, log, requests = run(
         WINDOWS,
         modules=("fcntl", "pwd", "grp", "resource"),
@@ -140,7 +140,7 @@ def test_system_without_fcntl_and_fork_hooks_keeps_tokens_on_disk(
 
 
 def test_host_in_fips_mode_gets_a_token(run: Callable[..., tuple[Any, str, int]]) -> None:
-    """A hash that FIPS 140 doesn't approve would end each token request, and each import."""
+    """A hash that FIPS 140 doesn't approve would fail each token request, or each import."""
     tokens, log, requests = run(WINDOWS, first=FIPS)
 
     assert (tokens, log, requests) == (["t0ken"] * 3, "", 2)

@@ -1,12 +1,14 @@
-"""What the tests of the documentation need: its pages, their blocks, and a clean environment.
+"""Fixtures for the tests of the documentation: pages, their blocks, and a clean environment.
 
 A page is Markdown. A comment, which readers don't see, may precede a block of code:
-`<!-- terminal: 2 -->` is for a command that runs in another terminal, as the page says, until the
-page ends; `<!-- file: keyturn_acme.py -->` writes the block to a file; `<!-- not run: reason -->`
-is for what can't run here, for one of the reasons in `docs/_not_run.toml`; `<!-- mistakes: … -->`
-is for a configuration that is meant to be wrong. `<!-- exits with: 1 -->` is the status of the last
-command of a block; all others exit with 0. What a page exports in one block is set in those that
-follow.
+
+- `<!-- terminal: 2 -->`: a command that runs in another terminal until the page ends.
+- `<!-- file: keyturn_acme.py -->`: the block is written to that file.
+- `<!-- not run: reason -->`: the block can't run here, for a reason in `docs/_not_run.toml`.
+- `<!-- mistakes: … -->`: a configuration with intended mistakes.
+- `<!-- exits with: 1 -->`: the exit status of the block's last command; all others exit with 0.
+
+Variables that one block exports are set in the blocks after it.
 """
 
 from __future__ import annotations
@@ -94,13 +96,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def pages() -> list[Page]:
-    """All pages at once."""
+    """Return all pages."""
     return all_pages()
 
 
 @pytest.fixture(scope="session")
 def commands(forking_python: list[object], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory of keyturn's command, as a process that is forked from one that imported it."""
+    """A directory with a command `keyturn`, which forks a process that has already imported it."""
     directory = tmp_path_factory.mktemp("commands")
     command = shlex.join(map(str, [*forking_python, "-m", "keyturn"]))
     (directory / "keyturn").write_text(f'#!/bin/sh\nexec {command} "$@"\n', encoding="utf-8")
@@ -110,14 +112,14 @@ def commands(forking_python: list[object], tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture(autouse=True)
 def place(commands: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty working directory, home and environment; plugins written there can be imported."""
+    """Return an empty working directory, home and environment; plugins there can be imported."""
     for name in [name for name in os.environ if name.startswith("KEYTURN_")]:
         monkeypatch.delenv(name)
     for name in ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
         monkeypatch.setenv(name, str(tmp_path / name.lower()))
     monkeypatch.setenv("PATH", f"{commands}:{TOOLS}:{Path(sys.executable).parent}", prepend=":")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
-    # pytest as a reader has it: without the plugins of these tests, which take half of its time.
+    # pytest without the plugins of these tests, which take half of its time.
     monkeypatch.setenv("PYTEST_ADDOPTS", "--disable-plugin-autoload -pkeyturn")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
@@ -145,8 +147,8 @@ def place(commands: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
 
 
 def forget_process() -> None:
-    """Clear what keyturn caches for the length of a process."""
+    """Clear what keyturn caches for the lifetime of a process."""
     World.land()
     for cached in (plugins.loaded_provider, plugins.plugin_manager):
         cached.cache_clear()
-    keyturn.stores._opening.shared_store.cache_clear()  # noqa: SLF001 - only these tests need to
+    keyturn.stores._opening.shared_store.cache_clear()  # noqa: SLF001 - only these tests clear it

@@ -1,4 +1,4 @@
-"""The examples in docstrings do what they show."""
+"""The examples in docstrings work."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 class Finder(doctest.DocTestFinder):
     """Finds the examples of all classes and functions that a module defines.
 
-    What is public has the `__module__` under which users import it, so doctest's own finder would
-    look for its examples there.
+    The `__module__` of a public name is the module that users import it from, so doctest's own
+    finder would look for its examples there.
     """
 
     def _from_module(self, module: ModuleType | None, object: Any) -> bool:  # noqa: A002 - doctest's
@@ -54,12 +54,12 @@ def definitions(module: ModuleType) -> list[Definition]:
 
 
 def modules() -> list[str]:
-    """Return the names of all modules of core and providers, programs excepted."""
+    """Return the names of all modules of core and providers, except programs."""
     names = list(PACKAGES)
     for package in PACKAGES:
         path = importlib.import_module(package).__path__
         names += [info.name for info in pkgutil.walk_packages(path, f"{package}.")]
-    # The second are PyInstaller's, and the others' platforms are not installed.
+    # Modules of platforms that are not installed; PyInstaller imports its hooks by itself.
     elsewhere = (
         r"airbyte|airflow|dagster|django(\.apps)?|dlt|_?httpie|niquests|prefect|scrapy|singer"
     )

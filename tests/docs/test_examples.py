@@ -30,12 +30,12 @@ OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
 class PageRun:
-    """One page's examples, which share names, files and environment.
+    """The examples of one page, which share names, files and environment.
 
     Args:
         directory: Their working directory.
         environment: Sets an environment variable until the test ends.
-        other_terminals: Ends what blocks for another terminal have started.
+        other_terminals: Stops the processes that blocks for another terminal have started.
     """
 
     def __init__(
@@ -68,13 +68,13 @@ class PageRun:
             config.read().check()
 
     def close(self) -> None:
-        """Stop the emulators that the page's Python left running, as the end of Python would."""
+        """Stop the emulators that the page's Python left running, as Python does at its exit."""
         for each in self._names.values():
             if isinstance(each, keyturn.testing.Emulator):
                 each.stop()
 
     def _start(self, text: str) -> None:
-        """Run a command as in another terminal: until the page ends."""
+        """Run a command in another terminal, until the page ends."""
         command = ["/bin/bash", "-c", f"exec {text.removeprefix('$ ')}"]
         started = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
@@ -85,7 +85,7 @@ class PageRun:
         assert "until it is interrupted" in started.stderr.readline()
 
     def _shell(self, text: str) -> tuple[int, str]:
-        """Run a script; what it exports stays for the blocks that follow, as in one terminal."""
+        """Run a script; the variables that it exports are set for the blocks after it."""
         exported = self._directory / ".exported"
         status, output = shell(f'{text}\nenv -0 >"{exported}"')
         if status == 0:
@@ -118,7 +118,7 @@ class PageRun:
             found, self._printed = self._shell(command)
             if expected:
                 self._compare(expected)
-            # A reader who runs it sees the status that the page says, or 0.
+            # The exit status is the one that the page states, or 0.
             assert found == statuses.pop(0), f"{command} exits with {found}: {self._printed}"
 
     def _compare(self, expected: str) -> None:
@@ -136,8 +136,8 @@ class PageRun:
             self._set_variable("KEYTURN_CONFIG", str(path))
 
     def _install(self, project: dict[str, Any]) -> None:
-        """Register a distribution's entry points, as its installation would."""
-        World.land()  # no worker reports an event from before to the new plugin
+        """Register a distribution's entry points, as an installation does."""
+        World.land()  # let no worker report an earlier event to the new plugin
         information = self._directory / f"{project['name'].replace('-', '_')}-1.dist-info"
         information.mkdir()
         metadata = f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: 1\n"
@@ -147,7 +147,7 @@ class PageRun:
             f"[{group}]\n{name} = {module}" for group, e in groups for name, module in e.items()
         ]
         (information / "entry_points.txt").write_text("\n".join(lines), encoding="utf-8")
-        # A process that starts after the installation finds it.
+        # A process that starts after the installation finds the distribution.
         plugins.plugin_manager.cache_clear()
 
 
@@ -165,13 +165,13 @@ def shell(script: str) -> tuple[int, str]:
         try:
             output, _ = process.communicate(timeout=SECONDS)
         finally:
-            # Processes that the script left, such as an emulator in the background.
+            # Processes that the script started in the background, such as an emulator.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
     return process.returncode, output
 
 
-def test_make_targets_exist(pages: list[Any]) -> None:
+def test_make_targets_in_the_documentation_exist(pages: list[Any]) -> None:
     """A new contributor would run a target of make that does not exist."""
     makefile = (Path(__file__).parents[2] / "Makefile").read_text(encoding="utf-8")
     blocks = "\n".join(block.text for page in pages for block in page.blocks)
@@ -181,9 +181,11 @@ def test_make_targets_exist(pages: list[Any]) -> None:
     assert named <= set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
 
 
-def test_examples(page: Any, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_example_does_what_its_page_says(
+    page: Any, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A reader would copy an example that does not do what it shows."""
-    # The pattern finds no indented block.
+    # An indented block would not be found, so there must be none.
     assert page.text.count("```") == 2 * len(page.blocks)
     with contextlib.ExitStack() as other_terminals:
         run = PageRun(place, monkeypatch.setenv, other_terminals)
@@ -197,7 +199,7 @@ def test_examples(page: Any, place: Path, monkeypatch: pytest.MonkeyPatch) -> No
             except Exception as error:
                 error.add_note(f"at {page.name}, line {block.line}")
                 raise
-    # What a page's Python leaves open is reported here; it would be by any later test.
+    # An unclosed resource of the page is reported here, not by a later test.
     if any(block.language == "python" for block in page.blocks):
         del run
         gc.collect()

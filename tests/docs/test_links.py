@@ -16,7 +16,7 @@ LINK_REGEX = re.compile(r"!?\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 
 
 def anchors(text: str) -> set[str]:
-    """Return the anchors of a page's headings, as GitHub makes them."""
+    """Return the anchors of a page's headings, as GitHub generates them."""
     outside = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
     headings = re.findall(r"^#+ (.*)$", outside, re.MULTILINE)
     kept = [re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings]
@@ -24,7 +24,7 @@ def anchors(text: str) -> set[str]:
 
 
 def local(address: str) -> Path | None:
-    """Return the file behind an address of the site or of the repository, and None for others."""
+    """Return the file of an address of the site or the repository, and None for other addresses."""
     if address.startswith(URLS["Documentation"]):
         page = address.removeprefix(URLS["Documentation"]).removesuffix("html") or "index."
         return REPOSITORY / "docs" / f"{page}md"
@@ -34,15 +34,15 @@ def local(address: str) -> Path | None:
 
 
 def test_links_of_the_readme_are_absolute(pages: list[Any]) -> None:
-    """A link would lead nowhere on a package index, which shows the README by itself."""
+    """A link would be broken on a package index, which shows the README alone."""
     readme = next(page for page in pages if page.name == "README.md")
     targets = [match["target"] for match in LINK_REGEX.finditer(readme.text)]
 
     assert [target for target in targets if not target.startswith("https://")] == []
 
 
-def test_links_resolve(pages: list[Any]) -> None:
-    """A reader would follow a dead link."""
+def test_links_lead_to_existing_files_and_anchors(pages: list[Any]) -> None:
+    """A reader would follow a broken link."""
     dead = []
     for page in pages:
         for match in LINK_REGEX.finditer(page.text):
@@ -60,7 +60,7 @@ def test_links_resolve(pages: list[Any]) -> None:
 
 
 def test_every_page_is_linked_from_the_contents(pages: list[Any]) -> None:
-    """A reader would not find a page: the site's navigation is made of these links."""
+    """A reader would not find a page: the navigation of the site is made of these links."""
     documentation = {page.path: page for page in pages if page.name.startswith("docs/")}
     contents = [page for page in documentation.values() if page.path.name == "index.md"]
     linked = {

@@ -1,4 +1,4 @@
-"""The pictures of the documentation: they are the drawn ones, and their words have their place."""
+"""The pictures of the documentation are up to date, and their text is readable."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 IMAGES = REPOSITORY / "docs" / "images"
-# Of the size of the font: the mean width of a character, a little more than in common fonts.
+# Relative to the font size: the mean width of a character, slightly above that of common fonts.
 MEAN_WIDTH = 0.56
 SIZES = {"title": 17, "small": 12}
 
 
 class Words(NamedTuple):
-    """Where the words of a picture are."""
+    """A text of a picture and its place."""
 
     text: str
     left: float
@@ -27,9 +27,9 @@ class Words(NamedTuple):
 
 
 def words(path: Path) -> list[Words]:
-    """Return the words of a picture with their estimated places."""
+    """Return the texts of a picture with their estimated places."""
     found = []
-    for each in ET.parse(path).getroot().iter():  # noqa: S314 - our own
+    for each in ET.parse(path).getroot().iter():  # noqa: S314 - our own file
         if not each.tag.endswith("}text") or not each.text:
             continue
         width = len(each.text) * MEAN_WIDTH * SIZES.get(each.get("class", ""), 13)
@@ -43,8 +43,8 @@ PICTURES = sorted(IMAGES.glob("*.svg"))
 
 
 @pytest.mark.parametrize("path", PICTURES, ids=lambda path: path.name)
-def test_words_are_within_the_picture(path: Path) -> None:
-    """A reader would see a word that is cut off."""
+def test_text_is_within_the_picture(path: Path) -> None:
+    """A reader would see text that is cut off."""
     _, _, width, height = map(float, ET.parse(path).getroot().get("viewBox", "").split())  # noqa: S314
 
     found = words(path)
@@ -54,7 +54,7 @@ def test_words_are_within_the_picture(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", PICTURES, ids=lambda path: path.name)
-def test_words_do_not_overlap(path: Path) -> None:
+def test_texts_do_not_overlap(path: Path) -> None:
     """A reader could not read two captions at one place."""
     pairs = itertools.combinations(words(path), 2)
 
@@ -67,11 +67,11 @@ def test_words_do_not_overlap(path: Path) -> None:
 
 @pytest.mark.parametrize("path", PICTURES, ids=lambda path: path.name)
 def test_picture_is_no_wider_than_a_phone(path: Path) -> None:
-    """A browser on a phone would shrink the words until they can not be read."""
-    assert float(ET.parse(path).getroot().get("width", "0")) <= 400  # noqa: S314 - our own
+    """A browser on a phone would shrink the text until it is unreadable."""
+    assert float(ET.parse(path).getroot().get("width", "0")) <= 400  # noqa: S314 - our own file
 
 
-def test_pictures_are_the_drawn_ones() -> None:
+def test_pictures_are_those_that_the_script_draws() -> None:
     """A picture that was edited manually would lose the change when it is drawn again."""
     drawn = runpy.run_path(str(REPOSITORY / "scripts" / "pictures.py"))["PICTURES"]
 

@@ -47,7 +47,7 @@ def rows(text: str) -> list[list[str]]:
 
 
 def settings_table(provider: str) -> str:
-    """Return the table of a provider's settings as the reference must have it."""
+    """Return the table of a provider's settings as the reference page must show it."""
     schema = keyturn.provider(provider).settings_schema()
     lines = ["| setting | kind | what it is |", "|---|---|---|"]
     for name, field in schema["properties"].items():
@@ -80,7 +80,7 @@ def _type(field: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_settings_are_those_of_the_schema(provider: str) -> None:
+def test_settings_on_the_page_are_those_of_the_schema(provider: str) -> None:
     """A user would not find a setting, or set one that does not exist."""
     assert settings_table(provider) in page_text("settings")
 
@@ -101,7 +101,7 @@ def test_every_public_name_is_described(module: ModuleType) -> None:
 
 
 def default_of(datum: Datum) -> str:
-    """Return a datum's default as the reference has it."""
+    """Return a datum's default in the notation of the reference page."""
     if datum.default is attrs.NOTHING:
         return "required"
     if isinstance(datum.default, str):
@@ -110,8 +110,8 @@ def default_of(datum: Datum) -> str:
     return f"`{datum.default:g}`" if is_number else "none"
 
 
-def test_data_of_a_provider_are_the_declared_ones() -> None:
-    """The page would describe a datum, or its default, in another way than the code."""
+def test_provider_data_on_the_page_are_the_declared_ones() -> None:
+    """The page would describe a datum, or its default, differently from the code."""
     table = {row[0]: row[1:3] for row in rows(page_text("api")) if len(row) == 4}
     declared = {f"`{name}`": [default_of(each), each.description] for name, each in DATA.items()}
 
@@ -122,8 +122,8 @@ LINK_REGEX = re.compile(r"\[[\w-]+\]\(([\w./-]+)\)")
 
 
 @for_each("name", [*DATA, "settings"])
-def test_each_datum_of_a_provider_has_a_real_user(name: str) -> None:
-    """A datum would be there that no platform needs, or have no example."""
+def test_each_provider_datum_has_a_real_example(name: str) -> None:
+    """A datum could exist that no platform needs, or that has no example."""
     row = next(row for row in rows(page_text("api")) if f"`{name}`" in row[0] and len(row) == 4)
     linked = [(REFERENCE / link).read_text(encoding="utf-8") for link in LINK_REGEX.findall(row[3])]
 
@@ -175,7 +175,7 @@ def test_every_option_of_connect_is_described() -> None:
 
 
 def test_every_field_of_an_event_is_described() -> None:
-    """An author of a listener would not find a field, or read one that does not exist."""
+    """An author of a listener would miss a field, or read one that does not exist."""
     text = page_text("hooks").partition("### Events")[2]
 
     assert [row[0].strip("`") for row in rows(text.partition("\n## ")[0])] == [
@@ -190,7 +190,7 @@ def error_rows() -> list[list[str]]:
 
 
 def test_every_error_is_in_the_table() -> None:
-    """A user could not look an error up to handle it."""
+    """A user could not look up how to handle an error."""
     known = {
         name: member
         for name, member in vars(keyturn.errors).items()
@@ -202,7 +202,7 @@ def test_every_error_is_in_the_table() -> None:
 
 
 def test_every_class_of_error_has_a_page() -> None:
-    """A user who follows the address of an error would find nothing."""
+    """The address in an error message would lead to a missing page."""
     members = vars(keyturn.errors).values()
     kinds = {each for each in members if inspect.isclass(each) and issubclass(each, Exception)}
     pages = {path.stem for path in REFERENCE.glob("errors/*.md")}
@@ -213,8 +213,8 @@ def test_every_class_of_error_has_a_page() -> None:
 @pytest.mark.parametrize(
     "code", sorted(error_codes.OAUTH_CODES | error_codes.UNAVAILABLE_CODES | error_codes.RATE_CODES)
 )
-def test_every_oauth_code_is_described(code: str) -> None:
-    """A user would not find a code, or read of another error than keyturn raises."""
+def test_every_oauth_error_code_is_described(code: str) -> None:
+    """A user would miss a code, or read about another error than keyturn raises."""
     pages = {path.stem: path.read_text("utf-8") for path in REFERENCE.glob("errors/*.md")}
     found = pages.get(code) or next(
         each for each in pages.values() if f"`{code}`" in each and "The same holds for" in each
@@ -228,7 +228,7 @@ def test_every_oauth_code_is_described(code: str) -> None:
     assert f"raises [`{raised}`]({raised}.md)" in " ".join(found.split())
 
 
-def test_every_hook_is_described() -> None:
+def test_every_plugin_hook_is_described() -> None:
     """A plugin's author would not find a hook."""
     named = {name for name in vars(hooks.Hooks) if name.startswith("keyturn_")}
 
@@ -240,12 +240,12 @@ def test_every_key_of_a_connection_is_described() -> None:
     described = {row[0].strip("`") for row in rows(page_text("configuration"))}
     options = {field.name for field in attrs.fields(Options)}
 
-    # A policy is for settings that do not come from the configuration; tls takes an object.
+    # A policy is for settings from outside the configuration; tls takes an object.
     assert (options - {"policy", "tls"}) | {"store", "provider"} <= described
 
 
-def test_page_and_manual_pages_of_the_command_line_are_current() -> None:
-    """A user would miss a command or an option; `python scripts/command_line.py` writes them."""
+def test_pages_of_the_command_line_are_current() -> None:
+    """A page would lack a command or an option; `python scripts/command_line.py` writes them."""
     script = runpy.run_path(str(REFERENCE.parents[1] / "scripts" / "command_line.py"))
     text = page_text("command-line")
 
@@ -262,7 +262,7 @@ def test_token_formats_are_described() -> None:
 
 
 @pytest.mark.parametrize("row", error_rows(), ids=lambda row: row[0])
-def test_exit_codes_of_errors_are_described(row: list[str]) -> None:
+def test_exit_codes_on_the_page_are_those_of_the_errors(row: list[str]) -> None:
     """A script that relies on the table would handle the wrong error."""
     kind = getattr(keyturn.errors, row[0])
     more = {"retry_after": 1.0} if kind is keyturn.errors.RateLimited else {}
@@ -272,7 +272,7 @@ def test_exit_codes_of_errors_are_described(row: list[str]) -> None:
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Give the address of a token endpoint, and the response that it sends."""
+    """Yield the URL of a token endpoint, and the response that it sends."""
     response: dict[str, Any] = {}
 
     class Handler(BaseHTTPRequestHandler):
@@ -299,7 +299,7 @@ RESPONSES = [row for row in rows(page_text("responses")) if re.fullmatch(r"\d{3}
 
 
 @pytest.mark.parametrize("row", RESPONSES, ids=[f"{r[0]} {r[2][:40]}" for r in RESPONSES])
-def test_responses_lead_to_what_the_table_says(
+def test_responses_raise_the_errors_in_the_table(
     row: list[str], endpoint: tuple[str, dict[str, Any]]
 ) -> None:
     """Code that relies on the table would handle the wrong error."""
@@ -326,7 +326,7 @@ def test_responses_lead_to_what_the_table_says(
 
 
 def test_integrations_are_those_of_the_last_runs() -> None:
-    """The page would claim what no run has shown."""
+    """The page would list results of integrations that no test run has shown."""
     script = runpy.run_path(str(REFERENCE.parents[1] / "scripts" / "integrations.py"))
 
     assert page_text("integrations") == script["page"]()

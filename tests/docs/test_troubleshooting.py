@@ -1,4 +1,4 @@
-"""The messages that users see are on the page that explains them."""
+"""The troubleshooting page has the messages that keyturn shows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ACCOUNT: dict[str, Any] = {"client_id": "made-up", "client_secret": "made-up"}
 
 
 def messages() -> dict[str, re.Pattern[str]]:
-    """Return each message on the page, and a pattern in which an ellipsis is anything."""
+    """Return each message on the page, and a pattern in which an ellipsis matches any text."""
     found = re.findall(r"^\| `([^`]+)` \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     return {
         each: re.compile(".*".join(map(re.escape, each.split("…"))), re.DOTALL) for each in found
@@ -27,7 +27,7 @@ def messages() -> dict[str, re.Pattern[str]]:
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[keyturn.testing.Emulator]:
-    """Run the emulator."""
+    """Yield a running emulator."""
     with keyturn.testing.Emulator() as running:
         yield running
 
@@ -98,7 +98,7 @@ def _missing_settings(_emulator: Any, _port: int) -> None:
         _missing_settings,
     ],
 )
-def test_message_is_on_the_page(
+def test_message_is_on_the_troubleshooting_page(
     fail: Callable[[Any, int], None], emulator: keyturn.testing.Emulator, refused_port: int
 ) -> None:
     """A user would search for the message that they see, and not find it."""

@@ -1,4 +1,4 @@
-"""An emulator with a fixed clock, and the documented token request of each provider."""
+"""An emulator with a clock set by tests, and the documented token request of each provider."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Requester:
         self.http = http
 
     def token(self, provider: str, **variant: Any) -> httpx.Response:
-        """Send the documented token request, with settings changed by the variant."""
+        """Send the documented token request, with the settings that the variant changes."""
         settings = self.emulator.settings(provider, **variant)
         names = ("client_id", "client_secret", "scope")
         body = {"grant_type": "client_credentials"}
@@ -69,40 +69,40 @@ class Requester:
 
 
 def decode(part: str) -> dict[str, Any]:
-    """Return one part of a JWT."""
+    """Return one part of a JWT, decoded."""
     value: dict[str, Any] = json.loads(base64.urlsafe_b64decode(part + "==="))
     return value
 
 
 @pytest.fixture(scope="session")
 def http() -> Iterator[httpx.Client]:
-    """Give an HTTP client that knows no proxy."""
+    """Yield an HTTP client that ignores proxies."""
     with httpx.Client(trust_env=False) as client:
         yield client
 
 
 @pytest.fixture
 def clock() -> FakeClock:
-    """Give a clock that stands still."""
+    """Return a clock that does not advance by itself."""
     return FakeClock()
 
 
 @pytest.fixture
 def emulator(clock: FakeClock) -> Iterator[Emulator]:
-    """Give a running emulator."""
+    """Yield a running emulator."""
     with Emulator(now=clock) as running:
         yield running
 
 
 @pytest.fixture
 def requester(emulator: Emulator, http: httpx.Client) -> Requester:
-    """Give what sends requests to the emulator."""
+    """Return a helper that sends requests to the emulator."""
     return Requester(emulator, http)
 
 
 @pytest.fixture
 def jwt() -> Callable[[str], tuple[dict[str, Any], dict[str, Any]]]:
-    """Give a function that takes header and claims out of a JWT."""
+    """Return a function that decodes the header and the claims of a JWT."""
 
     def parts(access_token: str) -> tuple[dict[str, Any], dict[str, Any]]:
         header, claims, _ = access_token.split(".")

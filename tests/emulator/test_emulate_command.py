@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def output(tmp_path: Path) -> Path:
-    """Give the path of the configuration."""
+    """Return the path of the configuration."""
     return tmp_path / "emulator.toml"
 
 
 @pytest.fixture
 def emulate(output: Path, wait_until: Any) -> Emulate:
-    """Give a function that runs the command until its file is there and something is done."""
+    """Return a function that runs the command until its file exists and a function returns."""
 
     def run(*arguments: str, then: Callable[[dict[str, Any]], object] = bool) -> dict[str, Any]:
         before = output.read_bytes() if output.exists() else b""
@@ -65,10 +65,10 @@ def lifetimes(connections: dict[str, Any]) -> list[float]:
     return seconds
 
 
-def test_the_file_has_all_connections_for_this_user_alone(
+def test_file_has_all_connections_and_is_private(
     emulate: Emulate, output: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A script could not start the emulator and use it, or would show its secrets to others."""
+    """A script could not start the emulator and use it, or other users could read its secrets."""
     seconds: list[float] = []
     connections = emulate("--lifetime", "77", then=lambda them: seconds.extend(lifetimes(them)))
 
@@ -81,10 +81,10 @@ def test_the_file_has_all_connections_for_this_user_alone(
     assert "warning" not in err
 
 
-def test_credentials_are_the_same_on_request(emulate: Emulate) -> None:
-    """What is configured once, in another program, would have to be copied at each start.
+def test_credentials_stay_the_same_on_request(emulate: Emulate) -> None:
+    """Credentials configured in another program would have to be copied at each start.
 
-    Each start replaces the file of the one before.
+    Each start replaces the file of the previous one.
     """
 
     def credentials(*arguments: str) -> list[tuple[str, str]]:
@@ -104,10 +104,10 @@ def test_credentials_are_the_same_on_request(emulate: Emulate) -> None:
         ("0.0.0.0", "127.0.0.1", True),  # noqa: S104 - as in a container
     ],
 )
-def test_another_host(
+def test_host_can_be_chosen_and_is_shown(
     host: str, shown: str, warns: bool, emulate: Emulate, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A container's emulator could not be reached, or others could reach it unnoticed."""
+    """A container's emulator could not be reached, or other hosts could reach it unnoticed."""
     statuses: list[int] = []
 
     def use(connections: dict[str, Any]) -> None:
@@ -139,7 +139,7 @@ def test_mistakes_are_reported(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A user's own keyturn.toml would be lost, or a mistake end in a traceback."""
+    """A user's own keyturn.toml would be lost, or a mistake would cause a traceback."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.toml").write_text("[connections.mine]")
 
@@ -152,8 +152,8 @@ def test_mistakes_are_reported(
 
 
 @pytest.mark.parametrize("lifetime", ["0", "-1", "1.5", "2147483648", "x"])
-def test_a_lifetime_is_a_number_of_seconds(lifetime: str, capsys: Any) -> None:
-    """Tokens would have a lifetime that no server gives."""
+def test_lifetime_must_be_a_valid_number_of_seconds(lifetime: str, capsys: Any) -> None:
+    """Tokens would have a lifetime that no server uses."""
     with pytest.raises(SystemExit) as ended:
         main(["emulate", f"--lifetime={lifetime}"])
 
@@ -161,7 +161,7 @@ def test_a_lifetime_is_a_number_of_seconds(lifetime: str, capsys: Any) -> None:
     assert "--lifetime" in capsys.readouterr().err
 
 
-def test_a_pipe_is_never_read(tmp_path: Path, capsys: Any) -> None:
+def test_pipe_is_never_read(tmp_path: Path, capsys: Any) -> None:
     """The command would wait forever."""
     os.mkfifo(tmp_path / "pipe")
 
@@ -169,10 +169,10 @@ def test_a_pipe_is_never_read(tmp_path: Path, capsys: Any) -> None:
     assert "exists" in capsys.readouterr().err
 
 
-def test_no_draft_is_left_when_the_file_cannot_be_written(
+def test_temporary_file_is_removed_when_the_file_cannot_be_written(
     output: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    """Secrets would stay in a file that nothing names."""
+    """Secrets would stay in a temporary file."""
     monkeypatch.setattr("os.replace", _full)
 
     assert main(["emulate", "--output", str(output)]) == 1

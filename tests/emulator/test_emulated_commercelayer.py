@@ -1,4 +1,4 @@
-"""Commerce Layer, as emulated."""
+"""The emulator of Commerce Layer."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def revoke(emulator: Emulator, http: httpx.Client, token: str, **variant: Any) -
     return http.post(url, json={name: value for name, value in body.items() if value})
 
 
-def test_an_integration_gets_a_token(requester: Any, clock: Any) -> None:
-    """The response would lack what the documents name."""
+def test_integration_gets_a_token(requester: Any, clock: Any) -> None:
+    """The response would lack a documented field."""
     fields = requester.token(CL).json()
 
     assert isinstance(fields.pop("access_token"), str)
@@ -37,7 +37,7 @@ def test_an_integration_gets_a_token(requester: Any, clock: Any) -> None:
     }
 
 
-def test_a_sales_channel_needs_no_secret(emulator: Emulator, requester: Any) -> None:
+def test_sales_channel_needs_no_secret(emulator: Emulator, requester: Any) -> None:
     """A public client would need a secret that it doesn't have."""
     assert "client_secret" not in emulator.settings(CL, kind="sales_channel")
 
@@ -46,8 +46,8 @@ def test_a_sales_channel_needs_no_secret(emulator: Emulator, requester: Any) -> 
     assert (fields["expires_in"], fields["scope"]) == (14_400, "market:code:europe")
 
 
-def test_a_sales_channel_without_market_gets_a_token_without_scope(requester: Any) -> None:
-    """What may happen at the real server could not be tested."""
+def test_sales_channel_without_market_gets_a_token_without_scope(requester: Any) -> None:
+    """A sales channel without a market, as the real server allows, could not be tested."""
     response = requester.token(CL, kind="sales_channel")
 
     assert response.status_code == 200
@@ -55,7 +55,7 @@ def test_a_sales_channel_without_market_gets_a_token_without_scope(requester: An
 
 
 @pytest.mark.parametrize("kind", ["integration", "sales_channel"])
-def test_the_token_names_organization_and_kind(
+def test_token_names_organization_and_kind(
     kind: str, emulator: Emulator, requester: Any, jwt: Any
 ) -> None:
     """The API's URL could not be read from the token."""
@@ -84,7 +84,7 @@ def test_the_token_names_organization_and_kind(
         ),
     ],
 )
-def test_the_token_names_the_markets_in_scope(
+def test_token_names_the_markets_in_scope(
     scope: str, markets: list[str], locations: list[str], requester: Any, jwt: Any
 ) -> None:
     """A storefront that reads its market from the token could not be tested."""
@@ -99,8 +99,8 @@ def test_the_token_names_the_markets_in_scope(
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
-def test_no_client_takes_the_issuer_for_unknown(name: str, http: httpx.Client, jwt: Any) -> None:
-    """The vendor's client would send secrets to the real host: it knows `https://auth.…` only."""
+def test_issuer_is_no_host_of_commerce_layer(name: str, http: httpx.Client, jwt: Any) -> None:
+    """The vendor's client knows only real hosts, and would send the secret to one of them."""
     with Emulator(host=name) as emulator:
         settings = emulator.settings(CL)
         port = httpx.URL(settings["token_url"]).port
@@ -117,7 +117,7 @@ def test_no_client_takes_the_issuer_for_unknown(name: str, http: httpx.Client, j
     assert issuers == [f"https://auth.localhost:{port}", "https://auth.shop.localhost:8443"]
 
 
-def test_the_keys_verify_a_token(emulator: Emulator, http: httpx.Client, requester: Any) -> None:
+def test_keys_verify_a_token(emulator: Emulator, http: httpx.Client, requester: Any) -> None:
     """A program that verifies tokens could not be tested."""
     url = emulator.settings(CL)["api_url"].removesuffix("/api")
     keys = KeySet.import_key_set(http.get(f"{url}/.well-known/jwks.json").json())
@@ -137,7 +137,7 @@ def test_scopes_may_be_separated_by_commas(requester: Any) -> None:
 def test_surplus_parameters_are_ignored(
     emulator: Emulator, http: httpx.Client, requester: Any
 ) -> None:
-    """The vendor's command line sends some that the server doesn't read, of any type."""
+    """The vendor's command line sends parameters that the server does not read."""
     settings = emulator.settings(CL)
     client = {key: settings[key] for key in ("client_id", "client_secret")}
     surplus = {"slug": "emulated", "domain": "localhost", "list": ["a"], "number": 7}
@@ -152,7 +152,7 @@ def test_surplus_parameters_are_ignored(
     assert requester.api(CL, token.json()["access_token"]).status_code == 401
 
 
-def test_scripts_of_any_website_may_send_requests(emulator: Emulator, http: httpx.Client) -> None:
+def test_cross_origin_requests_are_allowed(emulator: Emulator, http: httpx.Client) -> None:
     """A storefront in a browser could not get a token."""
     settings = emulator.settings(CL, kind="sales_channel")
     website = {"Origin": "https://shop.example"}
@@ -175,7 +175,7 @@ def test_scripts_of_any_website_may_send_requests(emulator: Emulator, http: http
     assert allowed.headers["access-control-allow-headers"] == "content-type"
     assert "access-control-allow-headers" not in plain.headers
     assert emulator.token_requests(CL) == 2
-    # Without these headers it is no such request.
+    # Without these headers it is not a preflight request.
     assert http.options(url).status_code == 405
     assert http.options(url, headers=website).status_code == 405
 
@@ -201,10 +201,10 @@ def test_scripts_of_any_website_may_send_requests(emulator: Emulator, http: http
         ({"scope": 5}, 400, "invalid_request"),
     ],
 )
-def test_errors_have_a_shape_of_their_own(
+def test_errors_have_their_own_format(
     variant: dict[str, Any], status: int, title: str, requester: Any
 ) -> None:
-    """A client that knows only the shape of RFC 6749 would pass its tests."""
+    """A client that knows only the errors of RFC 6749 would pass its tests."""
     response = requester.token(CL, **variant)
 
     [error] = response.json()["errors"]
@@ -217,7 +217,7 @@ def test_errors_have_a_shape_of_their_own(
         "unauthorized_client": "The client is not authorized to perform this request",
     }
     assert error["detail"].startswith(starts[title])
-    # Clients that show a challenge instead of the error show the same words.
+    # Clients that show the challenge instead of the error show the same message.
     assert (error["detail"] in response.headers.get("www-authenticate", "")) is (status == 401)
     assert error["code"] == {400: "BAD_REQUEST", 401: "UNAUTHORIZED", 403: "FORBIDDEN"}[status]
 
@@ -232,12 +232,12 @@ def test_errors_have_a_shape_of_their_own(
         "store:code:europe_store",
     ],
 )
-def test_good_scopes_are_granted(scope: str, requester: Any) -> None:
+def test_documented_scopes_are_granted(scope: str, requester: Any) -> None:
     """A documented scope would be rejected."""
     assert requester.token(CL, scope=scope).json()["scope"] == scope
 
 
-def test_an_unknown_grant_is_refused(emulator: Emulator, http: httpx.Client) -> None:
+def test_unknown_grant_is_rejected(emulator: Emulator, http: httpx.Client) -> None:
     """The emulator would issue tokens for anything."""
     response = http.post(emulator.settings(CL)["token_url"], data={"grant_type": "password"})
 
@@ -246,7 +246,7 @@ def test_an_unknown_grant_is_refused(emulator: Emulator, http: httpx.Client) -> 
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b"[" * 100_000, b"1" * 5000, b"\xff"])
-def test_malformed_json_is_refused_by_the_framework(
+def test_malformed_json_gets_the_error_of_the_framework(
     body: bytes, emulator: Emulator, http: httpx.Client
 ) -> None:
     """An `error` that is no OAuth code could not be tested."""
@@ -260,8 +260,8 @@ def test_malformed_json_is_refused_by_the_framework(
     assert response.json() == {"status": 400, "error": "Bad Request"}
 
 
-def test_the_same_token_comes_back_until_its_last_minutes(requester: Any, clock: Any) -> None:
-    """A client that loops in the overlap would pass its tests."""
+def test_same_token_is_returned_until_its_last_minutes(requester: Any, clock: Any) -> None:
+    """A client that requests tokens in a loop until the overlap would pass its tests."""
     first = requester.token(CL).json()
 
     clock.time += 7200 - 901
@@ -274,7 +274,7 @@ def test_the_same_token_comes_back_until_its_last_minutes(requester: Any, clock:
     assert new["expires_in"] == 7200
 
 
-def test_the_overlap_is_one_of_client_and_scope(requester: Any) -> None:
+def test_overlap_is_separate_for_each_client_and_scope(requester: Any) -> None:
     """Two connections would share one token."""
     variants: tuple[dict[str, str], ...] = (
         {},
@@ -285,8 +285,8 @@ def test_the_overlap_is_one_of_client_and_scope(requester: Any) -> None:
     assert len({requester.access_token(CL, **variant) for variant in variants}) == 3
 
 
-def test_tokens_shorter_than_the_overlap_are_always_new(emulator: Emulator, requester: Any) -> None:
-    """The rule, taken literally, leaves nothing to hand back."""
+def test_token_shorter_than_the_overlap_is_always_new(emulator: Emulator, requester: Any) -> None:
+    """The emulator would return a token that is about to expire."""
     emulator.set_lifetime(CL, 2)
 
     first, second = requester.token(CL).json(), requester.token(CL).json()
@@ -296,7 +296,7 @@ def test_tokens_shorter_than_the_overlap_are_always_new(emulator: Emulator, requ
 
 
 def test_requests_while_blocked_prolong_the_block(requester: Any, clock: Any) -> None:
-    """A client that hammers would get through in its tests."""
+    """A client that ignores Retry-After would pass its tests."""
     assert [requester.token(CL).status_code for _ in range(31)] == [200] * 30 + [429]
     for _ in range(60):
         clock.time += 1.9
@@ -310,10 +310,10 @@ def test_requests_while_blocked_prolong_the_block(requester: Any, clock: Any) ->
 
 
 @pytest.mark.parametrize("variant", [{}, {"kind": "sales_channel"}])
-def test_a_revoked_token_is_refused(
+def test_revoked_token_is_rejected(
     variant: dict[str, str], emulator: Emulator, http: httpx.Client, requester: Any
 ) -> None:
-    """A revocation that does nothing would pass its tests."""
+    """A client whose revocation has no effect would pass its tests."""
     token = requester.access_token(CL, **variant)
     assert requester.api(CL, token).status_code == 200
 
@@ -343,7 +343,7 @@ def test_only_its_own_client_revokes_a_token(
     assert requester.api(CL, token).status_code == 200
 
 
-def test_a_revocation_names_a_token(emulator: Emulator, http: httpx.Client) -> None:
+def test_revocation_without_a_token_is_an_error(emulator: Emulator, http: httpx.Client) -> None:
     """A revocation without a token (RFC 7009 section 2.1) would look like a success."""
     assert revoke(emulator, http, "").status_code == 400
     url = emulator.settings(CL)["token_url"].replace("/token", "/revoke")
@@ -351,10 +351,10 @@ def test_a_revocation_names_a_token(emulator: Emulator, http: httpx.Client) -> N
     assert http.get(url).status_code == 405
 
 
-def test_the_api_tells_a_bad_token_from_a_missing_permission(
+def test_api_distinguishes_a_bad_token_from_a_missing_permission(
     emulator: Emulator, http: httpx.Client, requester: Any
 ) -> None:
-    """A client that renews its token for want of a permission would pass its tests."""
+    """A client that renews its token for a missing permission would pass its tests."""
     url = emulator.settings(CL)["api_url"]
     headers = {"Authorization": f"Bearer {requester.access_token(CL)}"}
 
@@ -371,10 +371,10 @@ def test_the_api_tells_a_bad_token_from_a_missing_permission(
 
 
 @pytest.mark.parametrize("kind", ["integration", "sales_channel"])
-def test_a_client_reads_about_itself(
+def test_client_reads_its_own_organization(
     kind: str, emulator: Emulator, http: httpx.Client, requester: Any
 ) -> None:
-    """The vendor's command line could not log in: it shows the organization's name."""
+    """The vendor's command line could not log in, because it shows the organization's name."""
     url = emulator.settings(CL)["api_url"]
     headers = {"Authorization": f"Bearer {requester.access_token(CL, kind=kind)}"}
 
@@ -387,8 +387,8 @@ def test_a_client_reads_about_itself(
     assert http.get(f"{url}/organization").status_code == 401
 
 
-def test_the_api_gives_the_markets(requester: Any) -> None:
-    """The protected resource would not be reachable as documented."""
+def test_api_returns_the_markets(requester: Any) -> None:
+    """The protected resource would differ from its documentation."""
     response = requester.api(CL, requester.access_token(CL))
 
     assert response.headers["content-type"] == "application/vnd.api+json"

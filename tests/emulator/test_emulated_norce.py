@@ -1,4 +1,4 @@
-"""Norce Commerce and Norce Storm, as emulated."""
+"""The emulators of Norce Commerce and Norce Storm."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.parametrize("provider", NORCE)
 
 
 def form(emulator: Emulator, provider: str, **changes: str) -> dict[str, str]:
-    """Return the form of a token request; a field changed to nothing is left out."""
+    """Return the form of a token request; a field with an empty value is left out."""
     settings = emulator.settings(provider)
     scope = settings.get("scope", "playground")
     names = ("client_id", "client_secret")
@@ -30,10 +30,10 @@ def form(emulator: Emulator, provider: str, **changes: str) -> dict[str, str]:
     return {name: value for name, value in fields.items() if value}
 
 
-def test_the_documented_request_gets_the_documented_response(
+def test_documented_request_gets_the_documented_response(
     provider: str, emulator: Emulator, http: httpx.Client
 ) -> None:
-    """A form with the credentials in it would not get a token for an hour."""
+    """A correct request would get no token, or one with another lifetime."""
     settings = emulator.settings(provider)
 
     response = http.post(settings["token_url"], data=form(emulator, provider))
@@ -47,19 +47,19 @@ def test_the_documented_request_gets_the_documented_response(
     assert fields == {"expires_in": 3600, "token_type": "Bearer", "scope": scope}
 
 
-def test_the_token_is_the_documented_jwt(provider: str, requester: Any, jwt: Any) -> None:
-    """Code that relies on claims that the real tokens don't have would pass its tests."""
+def test_token_is_the_documented_jwt(provider: str, requester: Any, jwt: Any) -> None:
+    """Code that relies on claims that real tokens don't have would pass its tests."""
     header, claims = jwt(requester.access_token(provider, scope="lab production"))
 
     assert (header["typ"], header["alg"]) == ("at+jwt", "RS256")
     assert set(claims) == DOCUMENTED_CLAIMS
     assert claims["scope"] == ["Staging", "Production"]
     assert (claims["nbf"], claims["exp"]) == (1_700_000_000, 1_700_000_000 + 3600)
-    # The key's two names are forms of one digest.
+    # The two identifiers of the key are forms of one digest.
     assert base64.urlsafe_b64decode(f"{header['x5t']}=").hex().upper() == header["kid"]
 
 
-def test_discovery_leads_to_the_key(
+def test_discovery_document_leads_to_the_key(
     provider: str, emulator: Emulator, http: httpx.Client, requester: Any
 ) -> None:
     """A program that verifies tokens could not be tested."""
@@ -77,19 +77,21 @@ def test_discovery_leads_to_the_key(
 
 
 def test_two_tokens_of_one_second_differ(provider: str, requester: Any) -> None:
-    """A token that was revoked would be handed out again."""
+    """A client would get a revoked token again."""
     assert requester.access_token(provider) != requester.access_token(provider)
 
 
-def test_json_is_not_understood(provider: str, emulator: Emulator, http: httpx.Client) -> None:
+def test_json_body_is_rejected(provider: str, emulator: Emulator, http: httpx.Client) -> None:
     """A client that sends Norce JSON would pass its tests, and fail at Norce."""
     response = http.post(emulator.settings(provider)["token_url"], json=form(emulator, provider))
 
     assert (response.status_code, response.json()) == (400, {"error": "invalid_request"})
 
 
-def test_basic_is_not_understood(provider: str, emulator: Emulator, http: httpx.Client) -> None:
-    """The documents want the credentials in the body."""
+def test_basic_authentication_is_rejected(
+    provider: str, emulator: Emulator, http: httpx.Client
+) -> None:
+    """A client that sends no credentials in the body would pass its tests, and fail at Norce."""
     settings = emulator.settings(provider)
     credentials = (settings["client_id"], settings["client_secret"])
     body = form(emulator, provider, client_id="", client_secret="")
@@ -113,14 +115,14 @@ def test_basic_is_not_understood(provider: str, emulator: Emulator, http: httpx.
         ({"scope": ""}, "invalid_scope"),
     ],
 )
-def test_every_error_is_a_400(
+def test_every_error_has_status_400(
     provider: str,
     changes: dict[str, str],
     error: str,
     emulator: Emulator,
     http: httpx.Client,
 ) -> None:
-    """A client that judges by the status, not by the code, would pass its tests."""
+    """A client that reads the status and not the code would pass its tests."""
     response = http.post(
         emulator.settings(provider)["token_url"], data=form(emulator, provider, **changes)
     )
@@ -131,10 +133,10 @@ def test_every_error_is_a_400(
 @pytest.mark.parametrize(
     "body", [b"grant_type=a&grant_type=b", b"grant_type=\xff", b"&".join([b"a=b"] * 200)]
 )
-def test_a_form_that_cannot_be_read_is_refused(
+def test_malformed_form_is_rejected(
     provider: str, body: bytes, emulator: Emulator, http: httpx.Client
 ) -> None:
-    """A repeated parameter (RFC 6749 section 3.2) would be taken for one of the two."""
+    """A repeated parameter (RFC 6749 section 3.2) would be accepted."""
     response = http.post(
         emulator.settings(provider)["token_url"],
         content=body,
@@ -144,10 +146,10 @@ def test_a_form_that_cannot_be_read_is_refused(
     assert (response.status_code, response.json()) == (400, {"error": "invalid_request"})
 
 
-def test_the_rate_limit_is_three_a_minute_and_a_burst(
+def test_rate_limit_is_three_a_minute_with_a_burst(
     provider: str, emulator: Emulator, requester: Any, clock: Any
 ) -> None:
-    """A client without a rate_limit of its own would never see a 429 in its tests."""
+    """A client that exceeds the rate limit would not see a 429 in its tests."""
     assert [requester.token(provider).status_code for _ in range(22)] == [200] * 21 + [429]
 
     clock.time += 20
@@ -159,8 +161,8 @@ def test_the_rate_limit_is_three_a_minute_and_a_burst(
     assert emulator.token_requests(provider) == 25
 
 
-def test_the_rate_limit_counts_for_one_provider(provider: str, requester: Any) -> None:
-    """One provider's crowd would block the other."""
+def test_rate_limit_is_separate_for_each_provider(provider: str, requester: Any) -> None:
+    """Many requests to one provider would block the other."""
     other = next(name for name in NORCE if name != provider)
     for _ in range(22):
         requester.token(other)
@@ -168,8 +170,8 @@ def test_the_rate_limit_counts_for_one_provider(provider: str, requester: Any) -
     assert requester.token(provider).status_code == 200
 
 
-def test_rate_limits_can_be_left_out(provider: str, http: httpx.Client) -> None:
-    """A test of something else would run into a limit."""
+def test_rate_limits_can_be_switched_off(provider: str, http: httpx.Client) -> None:
+    """Tests of other behaviour would exceed a limit."""
     with Emulator(rate_limits=False) as emulator:
         url = emulator.settings(provider)["token_url"]
         body = form(emulator, provider)
@@ -177,10 +179,10 @@ def test_rate_limits_can_be_left_out(provider: str, http: httpx.Client) -> None:
         assert {http.post(url, data=body).status_code for _ in range(30)} == {200}
 
 
-def test_the_api_takes_the_token_with_an_application_id(
+def test_api_accepts_the_token_with_an_application_id(
     provider: str, emulator: Emulator, requester: Any
 ) -> None:
-    """The protected resource would not be reachable as documented."""
+    """The protected resource would differ from its documentation."""
     response = requester.api(provider, requester.access_token(provider))
 
     assert response.json()["Application"]["Id"] == "7"
@@ -188,19 +190,19 @@ def test_the_api_takes_the_token_with_an_application_id(
 
 
 @pytest.mark.parametrize("application_id", ["", "seven", "7.0", "²"])
-def test_the_application_id_must_be_an_integer(
+def test_application_id_must_be_an_integer(
     provider: str, application_id: str, requester: Any
 ) -> None:
-    """A connection that forgets the header would pass its tests."""
+    """A client that omits the header would pass its tests."""
     header = {"ApplicationId": application_id.encode("latin-1")}
 
     assert requester.api(provider, requester.access_token(provider), header).status_code == 400
 
 
-def test_a_token_ends_with_its_lifetime(
+def test_token_expires_at_the_end_of_its_lifetime(
     provider: str, emulator: Emulator, requester: Any, clock: Any
 ) -> None:
-    """A client that hands out expired tokens would pass its tests."""
+    """A client that uses expired tokens would pass its tests."""
     emulator.set_lifetime(provider, 2)
     token = requester.access_token(provider)
 
@@ -210,9 +212,7 @@ def test_a_token_ends_with_its_lifetime(
     assert requester.api(provider, token).status_code == 401
 
 
-def test_the_api_rejects_what_is_not_a_token(
-    provider: str, emulator: Emulator, requester: Any
-) -> None:
+def test_api_rejects_an_invalid_token(provider: str, emulator: Emulator, requester: Any) -> None:
     """The resource would not be protected."""
     good = requester.access_token(provider)
     assert requester.api(provider, "made-up").status_code == 401

@@ -1,4 +1,4 @@
-"""OroCommerce, as emulated."""
+"""The emulator of OroCommerce."""
 
 from __future__ import annotations
 
@@ -20,14 +20,16 @@ def endpoint(emulator: Emulator) -> str:
 
 
 def credentials(emulator: Emulator) -> dict[str, str]:
-    """Return the back-office client's id and secret."""
+    """Return the back-office client's ID and secret."""
     settings = emulator.settings("orocommerce")
     return {name: settings[name] for name in ("client_id", "client_secret")}
 
 
 @pytest.mark.parametrize("way", ["json", "form", "basic"])
-def test_each_way_to_ask_gets_a_token(way: str, emulator: Emulator, http: httpx.Client) -> None:
-    """JSON is what is documented; form and Basic work at the real server too."""
+def test_each_documented_request_format_gets_a_token(
+    way: str, emulator: Emulator, http: httpx.Client
+) -> None:
+    """A request format that the real server accepts would be rejected."""
     mine = credentials(emulator)
     ways: dict[str, dict[str, Any]] = {
         "json": {"json": GRANT | mine},
@@ -41,8 +43,8 @@ def test_each_way_to_ask_gets_a_token(way: str, emulator: Emulator, http: httpx.
     assert fields == {"token_type": "Bearer", "expires_in": 3599}
 
 
-def test_the_token_is_a_jwt_with_float_times(emulator: Emulator, requester: Any, jwt: Any) -> None:
-    """A client that takes the times for integers would pass its tests."""
+def test_token_is_a_jwt_with_fractional_times(emulator: Emulator, requester: Any, jwt: Any) -> None:
+    """A client that reads the times as integers would pass its tests."""
     header, claims = jwt(requester.access_token("orocommerce"))
 
     assert header["alg"] == "RS256"
@@ -51,7 +53,7 @@ def test_the_token_is_a_jwt_with_float_times(emulator: Emulator, requester: Any,
 
 
 def test_any_scope_is_accepted_and_none_is_returned(requester: Any) -> None:
-    """A client that compares the scopes would pass its tests."""
+    """A client that compares the scopes would pass its tests, and fail at the real server."""
     assert "scope" not in requester.token("orocommerce", scope="anything at all").json()
 
 
@@ -65,7 +67,7 @@ def test_any_scope_is_accepted_and_none_is_returned(requester: Any) -> None:
         ({"scope": 5}, 400, "invalid_request"),
     ],
 )
-def test_errors_are_those_of_the_source(
+def test_errors_are_those_of_the_source_code(
     changes: dict[str, Any], status: int, error: str, emulator: Emulator, http: httpx.Client
 ) -> None:
     """Bad credentials, a bad request and a broken server would look alike."""
@@ -77,7 +79,7 @@ def test_errors_are_those_of_the_source(
     fields = response.json()
     assert (response.status_code, fields["error"]) == (status, error)
     assert fields["message"] == fields["error_description"]
-    # The words are those of the server, which users search for.
+    # The messages are those of the server, which users search for.
     starts, hint = {
         "invalid_client": ("Client authentication failed", False),
         "invalid_request": ("The request is missing a required parameter, includes an", True),
@@ -85,15 +87,15 @@ def test_errors_are_those_of_the_source(
     }[error]
     assert fields["message"].startswith(starts)
     assert ("hint" in fields) == hint
-    # Some clients show a challenge instead of the error.
+    # Some clients show the challenge instead of the error.
     assert "www-authenticate" not in response.headers
 
 
 @pytest.mark.parametrize("header", ["Basic !!!", "Basic /w==", "Basic ü", "Basic", "Digest x"])
-def test_an_unreadable_authorization_is_an_unknown_client(
+def test_malformed_authorization_is_an_unknown_client(
     header: str, emulator: Emulator, http: httpx.Client
 ) -> None:
-    """A header that can't be decoded would break the connection."""
+    """A header that can't be decoded would end the connection without a response."""
     response = http.post(
         endpoint(emulator), data=GRANT, headers={b"Authorization": header.encode("latin-1")}
     )
@@ -102,8 +104,8 @@ def test_an_unreadable_authorization_is_an_unknown_client(
     assert response.headers["www-authenticate"].startswith("Basic ")
 
 
-def test_a_broken_server_says_so(emulator: Emulator, requester: Any) -> None:
-    """The two failures that are not the credentials' fault could not be tested."""
+def test_broken_server_returns_its_documented_errors(emulator: Emulator, requester: Any) -> None:
+    """The two failures that are not caused by credentials could not be tested."""
     emulator.fault("orocommerce", "no-encryption-key")
     emulator.fault("orocommerce", "server-error")
 
@@ -114,8 +116,8 @@ def test_a_broken_server_says_so(emulator: Emulator, requester: Any) -> None:
 
 
 @pytest.mark.parametrize("side", ["backoffice", "storefront"])
-def test_tokens_of_the_two_sides_do_not_mix(side: str, requester: Any) -> None:
-    """A connection that shares a token between the sides would pass its tests."""
+def test_tokens_of_back_office_and_storefront_are_separate(side: str, requester: Any) -> None:
+    """A client that uses one token for both would pass its tests."""
     other = {"backoffice": "storefront", "storefront": "backoffice"}[side]
     token = requester.access_token("orocommerce", side=side)
 
@@ -124,8 +126,8 @@ def test_tokens_of_the_two_sides_do_not_mix(side: str, requester: Any) -> None:
     assert (rejected.status_code, rejected.content) == (401, b"")
 
 
-def test_an_expired_or_unknown_token_gets_an_empty_401(requester: Any, clock: Any) -> None:
-    """A client that looks for a reason in the body would pass its tests."""
+def test_expired_or_unknown_token_gets_an_empty_401(requester: Any, clock: Any) -> None:
+    """A client that reads a reason from the body would pass its tests."""
     token = requester.access_token("orocommerce")
     clock.time += 3599
 
@@ -135,7 +137,7 @@ def test_an_expired_or_unknown_token_gets_an_empty_401(requester: Any, clock: An
         assert response.headers["www-authenticate"] == "Bearer"
 
 
-def test_accept_chooses_the_api_type(requester: Any) -> None:
+def test_accept_header_selects_the_api(requester: Any) -> None:
     """A client that overwrites the caller's `Accept` would pass its tests."""
     token = requester.access_token("orocommerce")
     json_api = requester.api("orocommerce", token, {"Accept": "application/vnd.api+json"})
@@ -147,12 +149,12 @@ def test_accept_chooses_the_api_type(requester: Any) -> None:
 
 
 def test_there_is_no_rate_limit(requester: Any) -> None:
-    """The bundle has none."""
+    """The emulator would return a 429, which OroCommerce never does."""
     assert {requester.token("orocommerce").status_code for _ in range(40)} == {200}
 
 
-def test_another_path_is_not_found(emulator: Emulator, http: httpx.Client) -> None:
-    """A client that loses the application URL's path would pass its tests."""
+def test_unknown_path_is_not_found(emulator: Emulator, http: httpx.Client) -> None:
+    """A client that drops the application URL's path would pass its tests."""
     url = endpoint(emulator).replace("/shop", "")
 
     assert http.post(url, json=GRANT | credentials(emulator)).status_code == 404
@@ -173,7 +175,7 @@ def test_metadata_names_the_token_endpoint(
 
 
 def test_surplus_parameters_are_ignored(emulator: Emulator, http: httpx.Client) -> None:
-    """Programs that send more than is documented work at the real server."""
+    """Programs that send more than the documented parameters would fail."""
     surplus = {"audience": ["a"], "number": 7, "scope": None}
 
     response = http.post(endpoint(emulator), json=GRANT | credentials(emulator) | surplus)

@@ -27,7 +27,7 @@ CODES = {"T-SHIRT-BLACK", "CAP-PLUM", "HOODIE-SAND"}
 
 @pytest.fixture
 def get(emulator: Emulator) -> Iterator[Callable[..., httpx.Response]]:
-    """Give a function that sends a GET request to a provider's API, through an adapter."""
+    """Return a function that sends a GET request to a provider's API, through an adapter."""
     client = httpx.Client(trust_env=False)
 
     def send(
@@ -43,7 +43,7 @@ def get(emulator: Emulator) -> Iterator[Callable[..., httpx.Response]]:
 
 
 def pages(get: Any, provider: str, path: str, **variant: str) -> list[Any]:
-    """Return all pages of a list, by their links."""
+    """Return all pages of a list, by following its links."""
     found = [get(provider, path, **variant).json()]
     while following := found[-1].get("@odata.nextLink") or found[-1].get("links", {}).get("next"):
         found.append(get(provider, following, **variant).json())
@@ -51,7 +51,7 @@ def pages(get: Any, provider: str, path: str, **variant: str) -> list[Any]:
 
 
 def attributes(found: list[Any], name: str) -> list[str]:
-    """Return an attribute of all items of JSON:API's pages."""
+    """Return an attribute of all items on the pages of a JSON:API list."""
     return [each["attributes"][name] for page in found for each in page["data"]]
 
 
@@ -64,10 +64,10 @@ def attributes(found: list[Any], name: str) -> list[str]:
         ("orocommerce", "/products", {"side": "storefront"}, "sku"),
     ],
 )
-def test_all_products_are_on_the_pages_of_json_api(
+def test_pages_of_json_api_contain_all_products(
     provider: str, path: str, variant: dict[str, str], name: str, get: Any
 ) -> None:
-    """An application that reads a catalogue could not be tested, or would lose a page."""
+    """An application that reads a catalogue could not be tested, or would miss a page."""
     found = pages(get, provider, path, **variant)
 
     assert [len(page["data"]) for page in found] == [10, 10, 4]
@@ -79,7 +79,7 @@ def test_all_products_are_on_the_pages_of_json_api(
     assert single["data"] == found[0]["data"][3]
 
 
-def test_the_query_api_pages_by_next_links(get: Any) -> None:
+def test_query_api_has_next_links(get: Any) -> None:
     """A client of OData could not be tested."""
     skus = pages(get, "norce-commerce", f"{QUERY}/ProductSkus")
     rest = pages(get, "norce-commerce", f"{QUERY.upper()}/products?$skip=5&$top=12")
@@ -102,7 +102,7 @@ def test_storm_lists_its_products(get: Any) -> None:
     assert {each["PartNo"] for page in found for each in page["Items"]} > CODES
 
 
-def test_a_market_has_the_skus_that_it_sells(get: Any) -> None:
+def test_market_has_the_skus_that_it_sells(get: Any) -> None:
     """A storefront that shows all products in each market would pass its tests."""
     channel = {"kind": "sales_channel", "market": "code:usa"}
     market = pages(get, "commercelayer", "/skus?page[size]=25", **channel)
@@ -115,7 +115,7 @@ def test_a_market_has_the_skus_that_it_sells(get: Any) -> None:
     assert (missing.status_code, missing.json()["errors"][0]["code"]) == (404, "RECORD_NOT_FOUND")
 
 
-def test_products_of_the_two_sides_need_tokens_of_their_own(
+def test_products_of_back_office_and_storefront_need_separate_tokens(
     requester: Any, emulator: Emulator, http: httpx.Client, get: Any
 ) -> None:
     """A storefront that uses the back-office's token would pass its tests."""
@@ -138,10 +138,10 @@ def test_products_of_the_two_sides_need_tokens_of_their_own(
     assert (plain["id"], plain["sku"]) == (24, "CAP-PLUM")
 
 
-def test_the_query_api_needs_an_application_id(
+def test_query_api_needs_an_application_id(
     requester: Any, emulator: Emulator, http: httpx.Client
 ) -> None:
-    """A client that forgets the header would pass its tests."""
+    """A client that omits the header would pass its tests."""
     url = emulator.settings("norce-commerce")["api_url"]
     bearer = {"Authorization": f"Bearer {requester.access_token('norce-commerce')}"}
     products = f"{url}{QUERY}/Products"
@@ -152,7 +152,7 @@ def test_the_query_api_needs_an_application_id(
 
     assert [status(products), status(products, ApplicationId="")] == [400, 400]
     assert status(products, ApplicationId="7") == 200
-    # The Query API alone knows this name.
+    # Only the Query API uses this name.
     assert status(products, application_id="7") == 200
     resource = url + emulator.resource("norce-commerce")
     assert status(resource, application_id="7") == 400
@@ -173,8 +173,8 @@ def test_the_query_api_needs_an_application_id(
         ("norce-storm", f"{STORM}?pageSize=0", 400),
     ],
 )
-def test_what_is_not_served_is_an_error(provider: str, path: str, status: int, get: Any) -> None:
-    """A parameter without effect would look like one that has it."""
+def test_unsupported_parameter_is_an_error(provider: str, path: str, status: int, get: Any) -> None:
+    """A parameter without effect would seem to work."""
     assert get(provider, path).status_code == status
 
 

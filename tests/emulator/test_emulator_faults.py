@@ -1,4 +1,4 @@
-"""What the emulator does wrong on request, and how it is driven from another process."""
+"""The faults of the emulator, and its control from another process."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ each_provider = pytest.mark.parametrize("provider", Emulator.providers)
 
 @each_provider
 @pytest.mark.parametrize("retry_after", [None, 7, "Fri, 31 Dec 2049 23:59:59 GMT", "soon"])
-def test_rate_limit(provider: str, retry_after: Any, emulator: Emulator, requester: Any) -> None:
-    """A client's reading of `Retry-After` could not be tested."""
+def test_rate_limit_fault(
+    provider: str, retry_after: Any, emulator: Emulator, requester: Any
+) -> None:
+    """A client's handling of `Retry-After` could not be tested."""
     options = {} if retry_after is None else {"retry_after": retry_after}
     emulator.fault(provider, "rate-limit", **options)
 
@@ -31,7 +33,7 @@ def test_rate_limit(provider: str, retry_after: Any, emulator: Emulator, request
 
 
 @each_provider
-def test_server_error(provider: str, emulator: Emulator, requester: Any) -> None:
+def test_server_error_fault(provider: str, emulator: Emulator, requester: Any) -> None:
     """A failing server could not be tested."""
     emulator.fault(provider, "server-error")
 
@@ -39,8 +41,8 @@ def test_server_error(provider: str, emulator: Emulator, requester: Any) -> None
 
 
 @each_provider
-def test_html(provider: str, emulator: Emulator, requester: Any) -> None:
-    """A page with status 200, as of a login or a firewall, could not be tested."""
+def test_html_fault(provider: str, emulator: Emulator, requester: Any) -> None:
+    """A page with status 200, as from a login page or a firewall, could not be tested."""
     emulator.fault(provider, "html")
 
     response = requester.token(provider)
@@ -51,7 +53,7 @@ def test_html(provider: str, emulator: Emulator, requester: Any) -> None:
 
 
 @each_provider
-def test_malformed_json(provider: str, emulator: Emulator, requester: Any) -> None:
+def test_malformed_json_fault(provider: str, emulator: Emulator, requester: Any) -> None:
     """A response that was cut off could not be tested."""
     emulator.fault(provider, "malformed-json")
 
@@ -63,7 +65,7 @@ def test_malformed_json(provider: str, emulator: Emulator, requester: Any) -> No
 
 
 @each_provider
-def test_hang_up(provider: str, emulator: Emulator, requester: Any) -> None:
+def test_hang_up_fault(provider: str, emulator: Emulator, requester: Any) -> None:
     """A connection closed without a response could not be tested."""
     emulator.fault(provider, "hang-up")
 
@@ -73,8 +75,8 @@ def test_hang_up(provider: str, emulator: Emulator, requester: Any) -> None:
 
 
 @each_provider
-def test_redirect(provider: str, emulator: Emulator, requester: Any) -> None:
-    """A redirect that carries the secret to another origin could not be tested."""
+def test_redirect_fault(provider: str, emulator: Emulator, requester: Any) -> None:
+    """A redirect of the secret to another origin could not be tested."""
     location = "http://localhost:1/elsewhere"
     emulator.fault(provider, "redirect", location=location)
 
@@ -83,7 +85,7 @@ def test_redirect(provider: str, emulator: Emulator, requester: Any) -> None:
     assert (response.status_code, response.headers["location"]) == (307, location)
 
 
-def test_slow_comes_before_an_ordinary_response(emulator: Emulator, requester: Any) -> None:
+def test_slow_fault_ends_with_an_ordinary_response(emulator: Emulator, requester: Any) -> None:
     """A slow server would look like a broken one."""
     emulator.fault("norce-storm", "slow", seconds=0.01)
 
@@ -91,7 +93,7 @@ def test_slow_comes_before_an_ordinary_response(emulator: Emulator, requester: A
 
 
 def test_stop_does_not_wait_for_a_slow_response(emulator: Emulator) -> None:
-    """A test of a time-out would last as long as the fault."""
+    """A test of a timeout would last as long as the fault."""
     emulator.fault("norce-storm", "slow", seconds=3600)
 
     with pytest.raises(httpx.ReadTimeout):
@@ -99,10 +101,10 @@ def test_stop_does_not_wait_for_a_slow_response(emulator: Emulator) -> None:
     emulator.stop()
 
 
-def test_a_fault_applies_to_as_many_requests_of_one_provider(
+def test_fault_applies_to_the_requested_number_of_requests_of_one_provider(
     emulator: Emulator, requester: Any
 ) -> None:
-    """A fault would leak into what is tested next."""
+    """A fault would remain for the next test."""
     emulator.fault("norce-storm", "server-error", times=2)
     emulator.fault("norce-storm", "html")
 
@@ -113,7 +115,7 @@ def test_a_fault_applies_to_as_many_requests_of_one_provider(
 
 
 def test_api_requests_have_no_faults(emulator: Emulator, requester: Any) -> None:
-    """A fault would be used up before the token request that it was meant for."""
+    """A fault would be used up before the token request that it is for."""
     token = requester.access_token("orocommerce")
     emulator.fault("orocommerce", "server-error")
 
@@ -139,7 +141,7 @@ def test_api_requests_have_no_faults(emulator: Emulator, requester: Any) -> None
         ("rate-limit", {"retry_after": "1\r\nSet-Cookie: a=b"}, "printable ASCII"),
     ],
 )
-def test_a_wrong_fault_is_rejected(
+def test_invalid_fault_is_rejected(
     kind: str, options: dict[str, Any], message: str, emulator: Emulator
 ) -> None:
     """A misspelt fault would silently test nothing."""
@@ -147,15 +149,15 @@ def test_a_wrong_fault_is_rejected(
         emulator.fault("orocommerce", kind, **options)
 
 
-def test_a_fault_of_one_provider_is_no_fault_of_another(emulator: Emulator) -> None:
-    """Norce has no encryption key to lose."""
+def test_fault_of_one_provider_is_unknown_to_another(emulator: Emulator) -> None:
+    """A fault that Norce can't have could be requested for it, without an effect."""
     with pytest.raises(ConfigurationError, match="norce-storm has no fault 'no-encryption-key'"):
         emulator.fault("norce-storm", "no-encryption-key")
 
 
 @pytest.fixture
 def control(emulator: Emulator, http: httpx.Client) -> Callable[..., httpx.Response]:
-    """Give a function that sends a request to the control plane of Norce Storm's port."""
+    """Return a function that sends a request to the control plane on Norce Storm's port."""
     base = emulator.settings("norce-storm")["api_url"]
 
     def send(method: str, name: str, **arguments: Any) -> httpx.Response:
@@ -167,7 +169,7 @@ def control(emulator: Emulator, http: httpx.Client) -> Callable[..., httpx.Respo
 def test_another_process_requests_a_fault(
     control: Callable[..., httpx.Response], requester: Any
 ) -> None:
-    """`keyturn emulate` could not be made to misbehave."""
+    """Faults could not be requested from `keyturn emulate`."""
     body = {"kind": "rate-limit", "times": 2, "retry_after": 3}
 
     assert control("POST", "fault", json=body).status_code == 204
@@ -180,10 +182,10 @@ def test_another_process_requests_a_fault(
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[]", b"{}", b'{"kind":"meteor"}', b'{"kind":"html","origin":1}']
 )
-def test_another_process_is_told_what_is_wrong(
+def test_invalid_fault_from_another_process_is_reported(
     body: bytes, control: Callable[..., httpx.Response]
 ) -> None:
-    """A mistake would look like a fault that never came."""
+    """A mistake would look like a fault without an effect."""
     response = control("POST", "fault", content=body)
 
     assert response.status_code == 400
@@ -202,10 +204,10 @@ def test_another_process_revokes_and_counts(
     assert control("GET", "counts").json() == {"token_requests": 1, "api_requests": 1}
 
 
-def test_the_control_plane_has_three_doors(
+def test_control_plane_has_three_paths(
     emulator: Emulator, control: Callable[..., httpx.Response]
 ) -> None:
-    """A misspelt path would be taken for an API request."""
+    """A misspelt path would be handled as an API request."""
     assert control("GET", "fault").status_code == 405
     assert control("POST", "counts").status_code == 405
     assert control("GET", "moon").status_code == 404

@@ -1,4 +1,4 @@
-"""The emulated rate limits, over any times."""
+"""The emulated rate limits, for any times of requests."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ gaps = st.lists(st.floats(0, 90) | st.just(0.0), min_size=1, max_size=200)
 
 
 def admitted(limit: LeakyBucket | SlidingWindow, times: list[float]) -> list[float]:
-    """Return the times of the requests that are let through."""
+    """Return the times of the requests that are admitted."""
     return [now for now in times if limit.admits(now)]
 
 
 def running_times(gaps: list[float]) -> list[float]:
-    """Return epoch seconds that lie so far apart."""
+    """Return epoch seconds with these intervals."""
     times = [1_700_000_000.0]
     for gap in gaps:
         times.append(times[-1] + gap)
@@ -24,8 +24,8 @@ def running_times(gaps: list[float]) -> list[float]:
 
 
 @given(gaps=gaps)
-def test_the_bucket_never_admits_more_than_rate_and_burst(gaps: list[float]) -> None:
-    """The documented limit would be another."""
+def test_bucket_never_admits_more_than_rate_and_burst(gaps: list[float]) -> None:
+    """The emulated limit would differ from the documented one."""
     through = admitted(LeakyBucket(per_minute=3, burst=20), running_times(gaps))
 
     for first, start in enumerate(through):
@@ -34,8 +34,8 @@ def test_the_bucket_never_admits_more_than_rate_and_burst(gaps: list[float]) -> 
 
 
 @given(gaps=gaps)
-def test_the_window_never_admits_more_than_its_limit(gaps: list[float]) -> None:
-    """The documented limit would be another."""
+def test_window_never_admits_more_than_its_limit(gaps: list[float]) -> None:
+    """The emulated limit would differ from the documented one."""
     through = admitted(SlidingWindow(per_minute=30), running_times(gaps))
 
     for start in through:

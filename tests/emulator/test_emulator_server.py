@@ -1,4 +1,4 @@
-"""The emulator as a server: addresses, threads, bad requests, records."""
+"""The emulator as a server: addresses, threads, malformed requests, records."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ def address(emulator: Emulator, provider: str) -> tuple[str, int]:
 
 
 def exchange(where: tuple[str, int], request: bytes) -> bytes:
-    """Send raw bytes, and return what comes back."""
+    """Send raw bytes, and return the response."""
     with socket.create_connection(where, timeout=10) as connection:
         connection.sendall(request)
         connection.shutdown(socket.SHUT_WR)
         return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
-def test_no_thread_is_left_behind(http: httpx.Client) -> None:
-    """A test suite would collect threads."""
+def test_no_thread_remains_after_stop(http: httpx.Client) -> None:
+    """A test suite would accumulate threads."""
     before = set(threading.enumerate())
     emulator = Emulator()
     with emulator:
@@ -56,7 +56,7 @@ def test_no_thread_is_left_behind(http: httpx.Client) -> None:
         socket.create_connection(where)
 
 
-def test_it_starts_once_and_again_on_the_same_ports() -> None:
+def test_emulator_restarts_on_the_same_ports() -> None:
     """An outage, and its end, could not be tested."""
     with Emulator() as emulator:
         where = [address(emulator, name) for name in emulator.providers]
@@ -68,21 +68,21 @@ def test_it_starts_once_and_again_on_the_same_ports() -> None:
         assert exchange(where[0], b"GET / HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 404")
 
 
-def test_ports_follow_each_other() -> None:
-    """`keyturn emulate --port N` would not listen where it says."""
+def test_ports_are_consecutive() -> None:
+    """`keyturn emulate --port N` would not listen on the documented ports."""
     for port in range(21_000, 22_000, 10):
         try:
             with Emulator(port=port) as emulator:
                 ports = [address(emulator, name)[1] for name in emulator.providers]
         except ConfigurationError:
-            continue  # taken by another program
+            continue  # used by another program
         break
 
     assert ports == [port, port + 1, port + 2, port + 3]
 
 
-def test_a_taken_port_is_reported_and_nothing_stays_open() -> None:
-    """The error would be another's, and half of the emulator would continue listening."""
+def test_port_in_use_is_reported_and_nothing_stays_open() -> None:
+    """The error would not name the port, or some servers would continue to listen."""
     with Emulator() as emulator:
         _, port = address(emulator, "norce-storm")
         with pytest.raises(ConfigurationError, match=f"can't listen on port {port}"):
@@ -92,17 +92,17 @@ def test_a_taken_port_is_reported_and_nothing_stays_open() -> None:
 
 
 @pytest.mark.parametrize("provider", Emulator.providers)
-def test_it_listens_on_loopback_alone(provider: str, emulator: Emulator) -> None:
+def test_emulator_listens_on_loopback_only(provider: str, emulator: Emulator) -> None:
     """Other hosts on the network could use it."""
     host, port = address(emulator, provider)
 
     assert host == "127.0.0.1"
-    # A server bound to all addresses would respond at the next one too.
+    # A server bound to all addresses would respond at the next address too.
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.2", port), timeout=10)
 
 
-def test_a_hundred_clients_at_once_are_served() -> None:
+def test_hundred_clients_at_once_are_served() -> None:
     """The emulator itself, not an emulated rate limit, would reject many clients."""
     with Emulator(rate_limits=False) as emulator:
         chosen = emulator.settings("norce-storm")
@@ -158,13 +158,13 @@ def test_a_hundred_clients_at_once_are_served() -> None:
         (b"nonsense\r\n\r\n", 400),
     ],
 )
-def test_a_bad_request_gets_an_response_and_no_traceback(
+def test_malformed_request_gets_a_response_and_no_traceback(
     request_bytes: bytes,
     status: int,
     emulator: Emulator,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """A client's defect would look like one of the emulator's."""
+    """A client's defect would look like one of the emulator."""
     response = exchange(address(emulator, "norce-storm"), request_bytes)
     emulator.stop()
 
@@ -172,7 +172,7 @@ def test_a_bad_request_gets_an_response_and_no_traceback(
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_body_in_chunks_is_read(emulator: Emulator) -> None:
+def test_chunked_body_is_read(emulator: Emulator) -> None:
     """Clients that send bodies of unknown length could not be tested."""
     chunks = b"4 ;name=value\r\ngran\r\nA\r\nt_type=abc\r\n0\r\nTrailer: x\r\n\r\n"
     following = b"GET /moon HTTP/1.1\r\n\r\n"
@@ -186,14 +186,14 @@ def test_a_body_in_chunks_is_read(emulator: Emulator) -> None:
     assert responses.count(b"HTTP/1.1") == 2
 
 
-def test_a_client_that_goes_away_is_no_defect(
+def test_client_that_disconnects_is_not_an_error(
     emulator: Emulator, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Every time-out of a client would print a traceback."""
+    """Every timeout of a client would print a traceback."""
     where = address(emulator, "norce-storm")
     with socket.create_connection(where) as connection:
         connection.sendall(b"POST /1.0/connect/token HTTP/1.1\r\nContent-Length: 9\r\n\r\n")
-        # Closed with a reset, in the midst of the body.
+        # Closed with a reset, in the middle of the body.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     assert exchange(where, b"GET / HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 404")
     emulator.stop()
@@ -201,7 +201,7 @@ def test_a_client_that_goes_away_is_no_defect(
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_client_that_is_gone_before_it_is_accepted_blocks_no_port() -> None:
+def test_client_that_disconnects_before_it_is_accepted_does_not_block_a_port() -> None:
     """The thread that accepts for all ports would wait for the next client of this one."""
     listener = Listener("127.0.0.1", 0, cast("Any", None))
     with closing(listener.socket):
@@ -213,7 +213,7 @@ def test_a_client_that_is_gone_before_it_is_accepted_blocks_no_port() -> None:
             connection.close()
 
 
-def test_a_defect_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
+def test_defect_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
     """A defect of the emulator, or of a test's clock, would look like a network failure."""
 
     def broken() -> float:
@@ -230,7 +230,7 @@ def test_a_defect_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
 
 @pytest.fixture
 def unlimited() -> Iterator[Emulator]:
-    """Give an emulator without rate limits, under the real clock."""
+    """Yield an emulator without rate limits, with the real clock."""
     with Emulator(rate_limits=False) as running:
         yield running
 
@@ -252,10 +252,10 @@ BODIES = st.one_of(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(body=BODIES, form=st.booleans(), provider=st.sampled_from(Emulator.providers))
-def test_no_body_breaks_the_token_endpoint(
+def test_malformed_body_gets_an_error_response(
     unlimited: Emulator, http: httpx.Client, body: bytes, form: bool, provider: str
 ) -> None:
-    """An unexpected body would end in a traceback, or in a token, instead of an error."""
+    """An unexpected body would cause a traceback, or be accepted."""
     chosen = unlimited.settings(provider)
     media_type = "application/x-www-form-urlencoded" if form else "application/json"
 
@@ -268,8 +268,8 @@ def test_no_body_breaks_the_token_endpoint(
     assert response.status_code in {400, 401}
 
 
-def test_requests_are_recorded_as_they_arrived(emulator: Emulator, http: httpx.Client) -> None:
-    """What a client puts on the wire could not be checked."""
+def test_requests_are_recorded_as_received(emulator: Emulator, http: httpx.Client) -> None:
+    """A test could not check what a client sends."""
     url = emulator.settings("norce-storm")["api_url"]
     http.post(f"{url}/moon?full=1", content=b"body", headers={"X-Tenant": "Acme"})
 
@@ -316,8 +316,8 @@ def test_wrong_arguments_are_rejected(call: Any, message: str, emulator: Emulato
         call(emulator)
 
 
-def test_a_lifetime_for_all_providers(http: httpx.Client) -> None:
-    """A renewal would take an hour to test."""
+def test_lifetime_applies_to_all_providers(http: httpx.Client) -> None:
+    """A test of a renewal would take an hour."""
     with Emulator(lifetime=1) as emulator:
         for name in Emulator.providers:
             chosen = emulator.settings(name)

@@ -1,4 +1,4 @@
-"""The fixture `keyturn_emulator`, in applications' tests that run in their own process."""
+"""The fixture `keyturn_emulator` in tests of applications, each run in its own process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PLUGIN = "keyturn.testing._pytest_plugin"
-# `coverage`, if it measures this process, imports none of them.
+# `coverage`, if it measures this process, imports none of these.
 TESTS = """
 import sys
 
@@ -43,16 +43,16 @@ def test_application(keyturn_emulator, test):
 
 
 def test_pytest_finds_the_plugin() -> None:
-    """An application's tests would not have the fixture without a line of configuration."""
+    """The tests of an application would need a line of configuration for the fixture."""
     (point,) = importlib.metadata.entry_points(group="pytest11", name="keyturn")
 
     assert point.value == PLUGIN
 
 
-def test_each_test_has_an_emulator_of_its_own(
+def test_each_test_has_its_own_emulator(
     python: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
-    """One test would see another's tokens and faults, or all of pytest would start slowly."""
+    """One test would see another's tokens and faults, or pytest would start slowly."""
     (tmp_path / "test_application.py").write_text(TESTS, encoding="utf-8")
     code = "import pytest, sys; sys.exit(pytest.main(sys.argv[1:]))"
     plugins = ["-p", "no:cacheprovider", "-p", "xdist", "-p", PLUGIN]
