@@ -15,22 +15,15 @@ import attrs
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-# Those that are installed and run within half a minute, for continuous integration.
+# Platforms whose installation and tests take less than half a minute, for CI.
 LIGHT = ("clients", "niquests", "workers")
-# The files of tests of a platform that has others than `test_PLATFORM.py`.
+# The test files of a platform that has others than `test_PLATFORM.py`.
 TESTS = {"serve": ("consumers", "gateways", "page", "systemd")}
 
 
 @attrs.frozen
 class Outcome:
-    """What became of a platform.
-
-    Args:
-        platform: Its name.
-        result: `passed`, `not installed`, or `failed`.
-        install_seconds: How long its installation took.
-        test_seconds: How long its tests took.
-    """
+    """The result of a platform's tests."""
 
     platform: str
     result: str
@@ -39,7 +32,7 @@ class Outcome:
 
 
 def platforms(given: list[str]) -> list[str]:
-    """Return the platforms to run; `all` of them have tests or a list of packages."""
+    """Return the platforms to run: those named, or `all` that have tests or a list of packages."""
     known = sorted(TESTS.keys() | {path.stem for path in HERE.glob("*.txt")})
     groups = {"all": known, "light": list(LIGHT)}
     names = [name for each in given or ["all"] for name in groups.get(each, [each])]

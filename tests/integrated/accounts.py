@@ -1,4 +1,4 @@
-"""The emulator's accounts, as a client that is not keyturn needs them."""
+"""The emulator's accounts, in the form that clients other than keyturn need."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ VARIANTS: tuple[tuple[str, dict[str, str]], ...] = (
 
 
 def accounts(emulator: Emulator) -> list[dict[str, Any]]:
-    """Return each account: what its provider gives to a user, and where its metadata are."""
+    """Return each account: what a provider gives to a user, and the address of its metadata."""
     return [_account(emulator, provider, variant) for provider, variant in VARIANTS]
 
 
@@ -63,7 +63,7 @@ def _account(emulator: Emulator, provider: str, variant: dict[str, str]) -> dict
 
 
 def _addresses(token_url: str, provider: str, role: str) -> dict[str, str | None]:
-    """Return the issuer, and the addresses of its metadata and keys where it publishes them."""
+    """Return the issuer, and the addresses of its metadata and keys, if it publishes them."""
     if provider.startswith("norce"):
         issuer = token_url.removesuffix("connect/token")
         metadata = f"{issuer}.well-known/openid-configuration"
@@ -76,7 +76,7 @@ def _addresses(token_url: str, provider: str, role: str) -> dict[str, str | None
 
 
 def _messages(account: dict[str, Any]) -> dict[str, str]:
-    """Return the bodies of token requests, and a header, for a client that has no OAuth."""
+    """Return the bodies of token requests, and a header, for a client without OAuth support."""
     fields = {"grant_type": "client_credentials"}
     fields |= {
         name: account[name] for name in ("client_id", "client_secret", "scope") if account[name]
@@ -90,12 +90,12 @@ def _messages(account: dict[str, Any]) -> dict[str, str]:
 
 @contextlib.contextmanager
 def over_tls(port: int, directory: Path, *names: str) -> Generator[tuple[int, Path]]:
-    """Serve a port of this machine over TLS, too.
+    """Also serve a port of this machine over TLS.
 
     Args:
         port: The port.
-        directory: Where the authority's certificate is written.
-        names: The names that the certificate is for.
+        directory: The directory to which the authority's certificate is written.
+        names: The host names of the certificate.
 
     Yields:
         The port with TLS, and the authority's certificate.
@@ -119,7 +119,7 @@ def _accept(listener: socket.socket, context: ssl.SSLContext, port: int) -> None
 
 
 def _relay(plain: socket.socket, context: ssl.SSLContext, port: int) -> None:
-    """Pass a connection on, a request and its response at a time."""
+    """Forward a connection, one request and its response at a time."""
     with (
         contextlib.suppress(OSError),
         context.wrap_socket(plain, server_side=True) as outside,

@@ -14,7 +14,7 @@ from tests.integrated.requests_based import all_tests
 from keyturn.errors import ConfigurationError
 
 with warnings.catch_warnings():
-    # The CDK has classes that warn of themselves when they are defined.
+    # The CDK has deprecated classes, which warn when they are defined.
     warnings.simplefilter("ignore")
     from airbyte_cdk.models import FailureType
     from airbyte_cdk.sources.declarative.auth.declarative_authenticator import (
@@ -49,7 +49,7 @@ globals().update(all_tests(KeyturnAuthenticator))
 
 @pytest.fixture(autouse=True)
 def no_secrets() -> None:
-    """Let the CDK forget what it masks."""
+    """Let the CDK forget the values that it masks."""
     update_secrets([])
 
 
@@ -98,13 +98,13 @@ def test_settings_of_an_end_user_reach_public_addresses_only(api: Site) -> None:
     ],
 )
 def test_mistake_in_the_manifest_is_named(api: Site, keys: dict[str, Any], problem: str) -> None:
-    """The connector's developer would see a TypeError of keyturn's code."""
+    """The connector's developer would see a TypeError from inside keyturn."""
     with pytest.raises(ConfigurationError, match=problem):
         declared(api, **keys)
 
 
 class Users(HttpStream):
-    """A stream in Python."""
+    """A stream written in Python."""
 
     primary_key = "id"
     cache_filename = "users.sqlite"
@@ -115,7 +115,7 @@ class Users(HttpStream):
 
     @property
     def use_cache(self) -> bool:
-        """Responses are kept, with their requests."""
+        """Cache responses, with their requests."""
         return True
 
     @property
@@ -135,7 +135,7 @@ class Users(HttpStream):
         yield {"id": response.text}
 
 
-# Of the cache that the CDK makes.
+# The cache that the CDK creates.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_stream_in_python_heals_and_its_cache_has_no_token(
     api: Site, connect: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -170,7 +170,7 @@ def test_tokens_are_masked_as_the_cdks_own(api: Site, connect: Any) -> None:
 
 
 class RefreshThenRetry(HttpStatusErrorHandler):
-    """Does after a 401 what connectors for OAuth do."""
+    """Refreshes the token and retries after a 401, as OAuth connectors do."""
 
     def __init__(self) -> None:
         action = ResponseAction.REFRESH_TOKEN_THEN_RETRY
@@ -178,12 +178,12 @@ class RefreshThenRetry(HttpStatusErrorHandler):
         super().__init__(LOGGER, error_mapping={401: refused}, max_retries=3)
 
     def interpret_response(self, response_or_exception: Any = None) -> ErrorResolution:
-        """Return what to do."""
+        """Return the action for a response."""
         return super().interpret_response(response_or_exception)
 
 
 def test_renewal_of_the_cdk_ends(api: Site, connect: Any) -> None:
-    """An API that refuses every token would cause token requests without an end."""
+    """An API that rejects every token would cause an endless series of token requests."""
     http = HttpClient(
         "users", LOGGER, RefreshThenRetry(), authenticator=KeyturnAuthenticator(connect())
     )
@@ -193,7 +193,7 @@ def test_renewal_of_the_cdk_ends(api: Site, connect: Any) -> None:
 
 
 def test_renewal_of_the_cdk_asks_for_one_token(api: Site, connect: Any) -> None:
-    """A token that another worker has renewed already would be renewed once more."""
+    """A token that another worker has renewed would be renewed again."""
     connection = connect("orocommerce")
     authenticator = KeyturnAuthenticator(connection)
     http = HttpClient("users", LOGGER, authenticator=authenticator)
@@ -209,7 +209,7 @@ def test_name_can_be_pickled_and_copied(connect: Any) -> None:
     authenticator = KeyturnAuthenticator("shop")
     for copied in (
         copy.deepcopy(authenticator),
-        pickle.loads(pickle.dumps(authenticator)),  # noqa: S301 - our own
+        pickle.loads(pickle.dumps(authenticator)),  # noqa: S301 - pickled here
     ):
         assert isinstance(copied, KeyturnAuthenticator)
     with pytest.raises(TypeError, match="contains a secret"):

@@ -21,7 +21,7 @@ from tests.integrated import conftest, leaks, results
 
 import keyturn
 
-# Airflow reads them when it is imported.
+# Airflow reads these variables when it is imported.
 HOME = tempfile.TemporaryDirectory()
 os.environ |= {
     "AIRFLOW_HOME": HOME.name,
@@ -49,24 +49,24 @@ DAG = Path(__file__).with_name("airflow_dag.py")
 CANARY = "made-up-canary-of-airflow"
 WORKERS = 4
 start, port = conftest.start, conftest.port
-conftest.READY_WITHIN = 180.0  # the servers import much
-# Airflow uses what it deprecates.
+conftest.READY_WITHIN = 180.0  # the servers import many modules
+# Airflow itself uses deprecated features.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 @pytest.fixture
 def emulator(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Emulator]:
-    """Give a running emulator; tokens are kept in a directory."""
+    """Yield a running emulator; tokens are stored in a directory."""
     monkeypatch.setenv("KEYTURN_STORE", f"disk://{tmp_path / 'tokens'}")
     with keyturn.testing.Emulator() as running:
         yield running
 
 
 def connection(emulator: Emulator, **changed: Any) -> dict[str, Any]:
-    """Return Airflow's connection to the emulator, as its form writes it."""
+    """Return Airflow's connection to the emulator, as its form submits it."""
     settings = emulator.settings("orocommerce")
     login, password = settings.pop("client_id"), settings.pop("client_secret")
-    # The form sends the fields of other providers too, without a value.
+    # The form also sends the fields of other providers, without a value.
     extra = {"provider": "orocommerce", "environment": None, "market": "", **settings, **changed}
     return {
         "conn_type": "keyturn",
@@ -78,12 +78,12 @@ def connection(emulator: Emulator, **changed: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def stored(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have `shop` among Airflow's connections, for this process."""
+    """Add `shop` to Airflow's connections, for this process."""
     monkeypatch.setenv("AIRFLOW_CONN_SHOP", json.dumps(connection(emulator)))
 
 
 def run(*command: Any) -> str:
-    """Run a program; return what it prints."""
+    """Run a program; return its output."""
     done = subprocess.run(
         [BIN / command[0], *map(str, command[1:])],
         check=False,
@@ -104,7 +104,7 @@ def server(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> str:
-    """Give the URL of a running Airflow that has `shop` in its database, and a DAG."""
+    """Yield the URL of a running Airflow that has `shop` in its database, and a DAG."""
     monkeypatch.delenv("PYTHONPATH", raising=False)  # it hides modules that the servers need
     url = f"http://127.0.0.1:{port}"
     place = tmp_path / "meeting-place"
@@ -131,7 +131,7 @@ def server(
 
 @pytest.fixture
 def triggerer(server: str) -> Iterator[str]:
-    """Have a triggerer running; give the URL of Airflow."""
+    """Start a triggerer; yield the URL of Airflow."""
     log = Path(HOME.name) / "triggerer.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -146,7 +146,7 @@ def triggerer(server: str) -> Iterator[str]:
 
 
 def pages(url: str) -> dict[str, str]:
-    """Return what the pages of Airflow show: they get it from these."""
+    """Return the data that the pages of Airflow show."""
     with httpx.Client(base_url=url, trust_env=False, timeout=60) as client:
         token = client.get("/auth/token").json()["access_token"]
         client.headers["Authorization"] = f"Bearer {token}"
@@ -166,13 +166,13 @@ def pages(url: str) -> dict[str, str]:
 def test_a_run_with_parallel_tasks_heals_and_keeps_its_secrets(
     emulator: Emulator, triggerer: str
 ) -> None:
-    """A task would fail at a revoked token, or Airflow would store or show a credential."""
+    """A task would fail after a revocation, or Airflow would store or show a credential."""
     output = run("python", DAG)
     shown = pages(triggerer)
     returned = [json.loads(each)["value"] for path, each in shown.items() if "xcom" in path]
     assert returned == [200] * (WORKERS + 3)
-    assert emulator.api_requests("orocommerce") > WORKERS + 3  # some met a 401
-    # The first one, and one after each of the three revocations.
+    assert emulator.api_requests("orocommerce") > WORKERS + 3  # some got a 401
+    # The first token, and one after each of the three revocations.
     assert emulator.token_requests("orocommerce") == 4
 
     settings = emulator.settings("orocommerce")
@@ -194,7 +194,7 @@ def test_a_run_with_parallel_tasks_heals_and_keeps_its_secrets(
     assert leaks.leaks([settings["client_id"]], home / "airflow.db", home / "logs") != []
     leaks.assert_finds(secrets, home)
     assert leaks.leaks(secrets, home) == []
-    # Airflow masks in its logs what a task prints, and not on the terminal of `dag.test`.
+    # Airflow masks a task's output in its logs, but not on the terminal of `dag.test`.
     printed = [line for line in output.splitlines() if "secret: " not in line]
     assert len(printed) > 100
     places = {"output": "\n".join(printed), **shown}
@@ -213,7 +213,7 @@ def test_a_run_with_parallel_tasks_heals_and_keeps_its_secrets(
 
 @pytest.mark.usefixtures("stored")
 def test_a_hook_serves_code_in_one_process(emulator: Emulator) -> None:
-    """Tests of tasks, which users run in their own process, would fail."""
+    """A user's tests of tasks, which run in one process, would fail."""
     hook = KeyturnHook("shop", timeout=10)
     with hook.get_conn() as session, hook.client(timeout=10) as client:
         url = f"{hook.connection.api_url}/users"
@@ -224,7 +224,7 @@ def test_a_hook_serves_code_in_one_process(emulator: Emulator) -> None:
     assert emulator.token_requests("orocommerce") == 2
 
     secret = emulator.settings("orocommerce")["client_secret"]
-    for copied in (copy.deepcopy(hook), pickle.loads(pickle.dumps(hook))):  # noqa: S301 - the hook's own
+    for copied in (copy.deepcopy(hook), pickle.loads(pickle.dumps(hook))):  # noqa: S301 - pickled by the hook
         assert copied.connection is not hook.connection
         assert copied.connection.token() == hook.connection.token()
     assert secret.encode() not in pickle.dumps(hook)
@@ -233,7 +233,7 @@ def test_a_hook_serves_code_in_one_process(emulator: Emulator) -> None:
 
 @pytest.mark.usefixtures("stored")
 def test_a_trigger_sends_a_request_and_is_serialised_without_secrets(emulator: Emulator) -> None:
-    """A deferred task would fail at a revoked token, or the database would hold a secret."""
+    """A deferred task would fail after a revocation, or the database would hold a secret."""
 
     async def run_trigger(trigger: KeyturnTrigger) -> list[Any]:
         return [event.payload async for event in trigger.run()]
@@ -251,7 +251,7 @@ def test_a_trigger_sends_a_request_and_is_serialised_without_secrets(emulator: E
 
 
 def test_the_form_tests_its_connection(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The button `Test` would accept wrong credentials, or not say what is wrong."""
+    """The button `Test` would accept wrong credentials, or not show the error."""
     monkeypatch.setenv("AIRFLOW_CONN_SHOP", json.dumps(connection(emulator)))
     assert KeyturnHook("shop").test_connection()[0] is True
     wrong = connection(emulator) | {"password": CANARY}
@@ -265,7 +265,7 @@ def test_the_form_tests_its_connection(emulator: Emulator, monkeypatch: pytest.M
 def test_no_secret_is_where_airflow_shows_it(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Airflow's pages would show a secret of the extra whose name it does not know as one."""
+    """Airflow's pages would show a secret of `extra` whose name Airflow does not mask."""
     key = f"-----BEGIN PRIVATE KEY-----{CANARY}"
     for changed, expected in (
         ({"certificate_key": key}, "certificate_key"),

@@ -1,4 +1,4 @@
-"""What a user of Airflow writes: a DAG whose tasks call an API, four of them at the same time."""
+"""A user's DAG for Airflow, whose tasks call an API, four of them at the same time."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ WAIT = 120  # seconds
 
 
 def revoke(*_: object) -> None:
-    """Have the API revoke all tokens."""
+    """Make the API revoke all tokens."""
     httpx.post(os.environ["REVOKE"], trust_env=False).raise_for_status()
 
 
 @task
 def before() -> int:
-    """Call the API; then it revokes all tokens. The secret is printed, and the client ID."""
+    """Call the API, which then revokes all tokens. Print the secret and the client ID."""
     hook = KeyturnHook("shop")
     stored = hook.get_connection("shop")
     sys.stdout.write(f"secret: {stored.password}, in: {stored.get_uri()}, ID: {stored.login}\n")

@@ -1,4 +1,4 @@
-"""Calls an API by each client library, eight calls at a time, and revokes the tokens in between.
+"""Calls an API with each client library, eight calls at a time, and revokes tokens between.
 
 For each, it prints a JSON object. The generated client `shop_client` is found by PYTHONPATH.
 """
@@ -45,11 +45,11 @@ if TYPE_CHECKING:
     Report = Callable[[list[str]], None]
 
 CALLS = 8
-# Seconds; a busy machine is slow.
+# Seconds; long enough for a busy machine.
 TIMEOUT = 60
 CONTROL = httpx.Client(timeout=TIMEOUT, trust_env=False)
 QUERY = gql.gql("{ users }")
-# What marks a line of the user's code that exists for keyturn alone.
+# Marks a line of the user's code that only keyturn needs.
 MARK = "# for keyturn"
 
 
@@ -64,8 +64,8 @@ def in_tasks(session: Callable[[], Any], report: Report) -> None:
     """Call in eight tasks, twice.
 
     Args:
-        session: Returns an async context manager, which gives a coroutine function that calls.
-        report: Gets what the calls return.
+        session: Returns an async context manager of a coroutine function that calls the API.
+        report: Is called with the results of the calls.
     """
 
     async def talk() -> None:
@@ -221,7 +221,7 @@ def by_mcp(api: str, report: Report) -> None:
 
 
 def shop_of(request: fastapi.Request) -> Any:
-    """Return the client that the application has opened."""
+    """Return the client that the application opened."""
     return request.app.state.shop
 
 
@@ -266,26 +266,26 @@ WAYS = {
 
 
 def token_requests() -> int:
-    """Return how many token requests have arrived at the emulator."""
+    """Return the number of token requests that the emulator has received."""
     counts = CONTROL.get(os.environ["SHOP_REVOKE"].replace("revoke-tokens", "counts")).json()
     return int(counts["token_requests"])
 
 
 def end_round(rounds: list[dict[str, Any]], before: int, statuses: list[str]) -> None:
-    """Record what a library has met, and how many tokens it has cost; revoke all tokens."""
+    """Record a library's responses and its number of token requests; revoke all tokens."""
     rounds.append({"statuses": statuses, "token_requests": token_requests() - before})
     CONTROL.post(os.environ["SHOP_REVOKE"])
 
 
 def main() -> None:
-    """Call the API by each library."""
-    # mcp has configured it.
+    """Call the API with each library."""
+    # mcp has configured logging, so it is configured again.
     logging.basicConfig(level=logging.DEBUG, force=True)
     with serving_api(f"{os.environ['SHOP_API']}/users") as url:
         # The connection's API is this server, which accepts the emulator's tokens.
         os.environ["KEYTURN_CONNECTIONS__SHOP__API_URL"] = url
         for way, (platform, distribution, extension_point) in WAYS.items():
-            # Its own store: keyturn bounds how often an API's refusals renew a token.
+            # A store of its own, because the store limits how often 401 responses renew a token.
             os.environ["KEYTURN_STORE"] = f"disk://{sys.argv[1]}/{way.__name__}"
             rounds: list[dict[str, Any]] = []
             way(url, functools.partial(end_round, rounds, token_requests()))

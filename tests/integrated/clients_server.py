@@ -1,4 +1,4 @@
-"""An API of several kinds that accepts the tokens which the emulator's own API accepts."""
+"""An API of several kinds that accepts the same tokens as the emulator's own API."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ async def rest(_: object) -> Response:
 
 
 class Guarded:
-    """Passes a request on, if the emulator's API accepts its token.
+    """Forwards a request if the emulator's API accepts its token.
 
     Args:
         app: The application.
-        api: The URL of a resource that the token is tried at.
+        api: The URL of a resource with which the token is checked.
     """
 
     def __init__(self, app: Any, api: str) -> None:
@@ -48,7 +48,7 @@ class Guarded:
         self._client = httpx.AsyncClient(timeout=60, trust_env=False)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Respond, with the emulator's own 401 if it refuses the token."""
+        """Respond; with the emulator's own 401 if it rejects the token."""
         if scope["type"] == "http":
             given = {name.decode(): value.decode() for name, value in scope["headers"]}
             sent = {name: given[name] for name in ("authorization",) if name in given}
@@ -64,7 +64,7 @@ class Guarded:
 
 @contextlib.contextmanager
 def serving(app: Any) -> Iterator[str]:
-    """Serve an application in a thread; give its address."""
+    """Serve an application in a thread; yield its address."""
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -79,7 +79,7 @@ def serving(app: Any) -> Iterator[str]:
 
 @contextlib.contextmanager
 def serving_api(api: str) -> Iterator[str]:
-    """Serve REST, GraphQL and MCP; give the address.
+    """Serve REST, GraphQL and MCP; yield the address.
 
     Args:
         api: The URL of a resource of the emulator.

@@ -1,4 +1,4 @@
-"""An agent in its own process, before the emulator, for programs that are not keyturn's."""
+"""An agent in its own process, with the emulator behind it, for programs other than keyturn's."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ READY_WITHIN = 30.0
 
 @attrs.frozen
 class Agent:
-    """A running agent, and what it serves.
+    """A running agent, and the API that it serves.
 
     Args:
         url: Its address, without the secret.
@@ -68,17 +68,17 @@ class Agent:
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Iterator[Shop]:
-    """Give a connection `shop` to an emulator, for the programs of a platform."""
+    """Return a connection `shop` to an emulator, for the programs of a platform."""
     with Emulator() as emulator:
         yield Shop.at(emulator, tmp_path)
 
 
 @pytest.fixture
 def adapter_tests(tmp_path: Path) -> Callable[..., None]:
-    """Give a function that runs the tests of an adapter, which must cover all of it."""
+    """Return a function that runs the tests of an adapter, which must reach 100 % coverage."""
 
     def run_tests(name: str, *others: str, seconds: float = 280) -> None:
-        """Run NAME_adapter.py in its environment, for this module of adapters and others."""
+        """Run NAME_adapter.py in its environment; measure the coverage of the given modules."""
         modules = [f"keyturn.integrations.{each}" for each in (name, *others)]
         python = HERE.parents[1] / f".cache/integrated-{name}/bin/python"
         covered = (
@@ -91,7 +91,7 @@ def adapter_tests(tmp_path: Path) -> Callable[..., None]:
         sources = [HERE.parents[1] / f"core/{module.replace('.', '/')}" for module in modules]
         paths = [source if source.is_dir() else f"{source}.py" for source in sources]
         types = (python, "-m", "mypy", "--strict", "--follow-imports=silent", *paths)
-        # What the tests set for their own processes is for the environment of the tests.
+        # Environment variables of the test are passed to that environment.
         names = {"HOME", "PATH", "RESULTS"}
         variables = {name: value for name, value in os.environ.items() if name in names}
         variables |= {"COVERAGE_FILE": str(tmp_path / "coverage")}
@@ -111,7 +111,7 @@ def adapter_tests(tmp_path: Path) -> Callable[..., None]:
 
 
 def configuration(emulator: Emulator, extra: int = 0) -> str:
-    """Return a configuration of a connection to each provider, and of others to OroCommerce."""
+    """Return a configuration with a connection to each provider, and extra ones to OroCommerce."""
     tables = {name: (name, emulator.settings(name)) for name in emulator.providers}
     tables["shop"] = "orocommerce", emulator.settings("orocommerce")
     for number in range(extra):
@@ -130,8 +130,8 @@ def running_agent(
     """Run an agent, and the emulator behind it.
 
     Args:
-        directory: Where its files are.
-        extra: How many further connections it serves.
+        directory: The directory for its files.
+        extra: The number of further connections that it serves.
         arguments: Arguments of `keyturn serve`.
     """
     config = directory / "keyturn.toml"
@@ -158,7 +158,7 @@ def running_agent(
 
 @pytest.fixture(scope="module")
 def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
-    """Give an agent that serves five connections."""
+    """Yield an agent that serves five connections."""
     with running_agent(tmp_path_factory.mktemp("agent")) as running:
         yield running
 
@@ -167,7 +167,7 @@ def survive(agent: Agent, call: Callable[[], str]) -> dict[str, Any]:
     """Call eight times at once, before and after the API has revoked all tokens.
 
     Returns:
-        What of a row is shown by this; see `tests.integrated.results.record`.
+        The fields of a row that this shows; see `tests.integrated.results.record`.
     """
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(lambda _: call(), range(8))) == ["200"] * 8
@@ -180,7 +180,7 @@ def survive(agent: Agent, call: Callable[[], str]) -> dict[str, Any]:
 
 @pytest.fixture
 def run() -> Callable[..., str]:
-    """Give a function that runs a program, and returns what it prints."""
+    """Return a function that runs a program, and returns its output."""
 
     def start(*command: Any, given: str = "", **variables: str) -> str:
         program = shutil.which(str(command[0])) or _not_installed(str(command[0]))
@@ -202,11 +202,11 @@ def run() -> Callable[..., str]:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., None]]:
-    """Give a function that starts a server, and waits until it listens; it ends with the test."""
+    """Yield a function that starts a server, and waits until it listens; it ends with the test."""
     processes: list[subprocess.Popen[bytes]] = []
 
     def start_server(port: int, *command: Any, log: Path = tmp_path / "log") -> None:
-        # Debian's nginx is where only root's PATH leads.
+        # Debian installs nginx in a directory that is only in root's PATH.
         path = f"{PYTHON.parent}:{os.environ['PATH']}:/usr/sbin"
         program = shutil.which(str(command[0]), path=path) or _not_installed(str(command[0]))
         with log.open("wb") as output:
@@ -234,7 +234,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., None]]:
 
 
 def wait_for(url: str) -> None:
-    """Wait until a server responds; one that has begun to listen need not be ready yet."""
+    """Wait until a server responds; a server that listens may not be ready yet."""
     end = time.monotonic() + READY_WITHIN
     while time.monotonic() < end:
         with contextlib.suppress(httpx.TransportError):
@@ -246,7 +246,7 @@ def wait_for(url: str) -> None:
 
 @pytest.fixture
 def port() -> int:
-    """Give a port that is free."""
+    """Return a free port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         number: int = listener.getsockname()[1]
         return number

@@ -42,7 +42,7 @@ start, port = conftest.start, conftest.port
 
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
-    """Give a running emulator."""
+    """Yield a running emulator."""
     with keyturn.testing.Emulator() as running:
         yield running
 
@@ -51,7 +51,7 @@ def emulator() -> Iterator[Emulator]:
 def home(
     emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[Path, dict[str, str]]:
-    """Give Dagster's directory and the environment of its processes, set for this one too."""
+    """Return Dagster's directory and its processes' environment, which is also set here."""
     directory = tmp_path / "home"
     place = tmp_path / "meeting-place"
     settings = emulator.settings("orocommerce")
@@ -87,7 +87,7 @@ def test_a_run_with_parallel_steps_heals_and_keeps_its_secrets(
     start: Callable[..., None],
     port: int,
 ) -> None:
-    """A step would fail at a revoked token, or Dagster would store or show a credential."""
+    """A step would fail after a revocation, or Dagster would store or show a credential."""
     directory, _ = home
     job = [BIN / "dagster", "job", "execute", "-f", DEFINITIONS, "-j", "run"]
     done = subprocess.run(job, check=False, capture_output=True, text=True, timeout=240)
@@ -95,9 +95,9 @@ def test_a_run_with_parallel_steps_heals_and_keeps_its_secrets(
     assert done.returncode == 0, output
     assert "RUN_SUCCESS" in output
     names = ["before", *(f"worker_{number}" for number in range(WORKERS))]
-    values = [pickle.loads((directory / "storage" / name).read_bytes()) for name in names]  # noqa: S301 - Dagster's own
+    values = [pickle.loads((directory / "storage" / name).read_bytes()) for name in names]  # noqa: S301 - pickled by Dagster
     assert values == [200] * len(names)
-    assert emulator.api_requests("orocommerce") > len(names)  # some met a 401
+    assert emulator.api_requests("orocommerce") > len(names)  # some got a 401
     assert emulator.token_requests("orocommerce") == 2
     secrets = leaks.secrets_of(emulator)
     assert len(secrets) == 3
@@ -106,7 +106,7 @@ def test_a_run_with_parallel_steps_heals_and_keeps_its_secrets(
     page = httpx.post(
         f"http://127.0.0.1:{port}/graphql", json={"query": QUERY}, trust_env=False, timeout=60
     ).text
-    assert emulator.settings("orocommerce")["client_id"] in page  # what is no secret is shown
+    assert emulator.settings("orocommerce")["client_id"] in page  # not a secret
     assert "made-up-careless-canary" not in page
     assert "Started execution of run" in page
 
@@ -126,7 +126,7 @@ def test_a_run_with_parallel_steps_heals_and_keeps_its_secrets(
 
 @pytest.mark.usefixtures("home")
 def test_a_resource_serves_assets_in_one_process(emulator: Emulator) -> None:
-    """Tests of assets, which users run in their own process, would fail."""
+    """A user's tests of assets, which run in one process, would fail."""
     seen: list[int] = []
 
     @dagster.asset
@@ -155,7 +155,7 @@ def test_a_resource_serves_assets_in_one_process(emulator: Emulator) -> None:
 
 @pytest.mark.usefixtures("home")
 def test_a_wrong_setting_fails_the_run_before_the_step() -> None:
-    """The step would begin, and fail at its first request."""
+    """The step would start, and fail at its first request."""
     ran: list[KeyturnResource] = []
 
     @dagster.asset
@@ -172,7 +172,7 @@ def test_a_wrong_setting_fails_the_run_before_the_step() -> None:
 def test_a_resource_may_name_a_configured_connection(
     emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is in keyturn.toml would have to be repeated in Dagster."""
+    """The settings in keyturn.toml would have to be repeated in Dagster."""
     config = tmp_path / "keyturn.toml"
     config.touch(mode=0o600)
     config.write_text(conftest.configuration(emulator), encoding="utf-8")
@@ -184,7 +184,7 @@ def test_a_resource_may_name_a_configured_connection(
 
 @pytest.mark.usefixtures("home")
 def test_no_secret_is_where_dagster_shows_it() -> None:
-    """The web server would show a secret that is among the settings, and a log the resource."""
+    """The web server would show a secret among the settings, or a log would show the resource's."""
     canary = "made-up-canary"
     key = "-----BEGIN PRIVATE KEY-----"
     for name, value in {"client_secret": canary, "certificate_key": f"{key}{canary}"}.items():

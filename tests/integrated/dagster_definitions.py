@@ -1,4 +1,4 @@
-"""What a user of Dagster writes: assets that call an API, four of them at the same time."""
+"""A user's assets for Dagster, which call an API, four of them at the same time."""
 
 import json
 import os
@@ -17,7 +17,7 @@ WAIT = 120  # seconds
 
 
 def meet(number: int) -> None:
-    """Wait until all workers are here."""
+    """Wait until all workers have arrived."""
     place = Path(os.environ["MEETING_PLACE"])
     (place / str(number)).touch()
     end = time.monotonic() + WAIT
@@ -28,7 +28,7 @@ def meet(number: int) -> None:
 
 @dagster.asset
 def before(context: dagster.AssetExecutionContext, shop: KeyturnResource) -> int:
-    """Call the API; then it revokes all tokens. The resource is logged."""
+    """Call the API, which then revokes all tokens. Log the resource."""
     with shop.client() as client:
         status = client.get("users").status_code
     context.log.info("%r", shop)
@@ -52,8 +52,7 @@ def worker(number: int) -> dagster.AssetsDefinition:
 SECRETS = {"client_secret": dagster.EnvVar("SHOP_SECRET")}
 # What the user writes:
 shop = KeyturnResource(provider="orocommerce", settings=SETTINGS, secrets=SECRETS)
-# End of what the user writes.
-# A secret that is written out, against the documentation.
+# End of what the user writes. A literal secret, which the documentation advises against.
 careless = KeyturnResource(
     provider="orocommerce", settings=SETTINGS, secrets={"client_secret": "made-up-careless-canary"}
 )

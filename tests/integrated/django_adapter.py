@@ -26,14 +26,14 @@ django.setup()
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[Emulator]:
-    """Give the API."""
+    """Yield the API."""
     with Emulator() as running:
         yield running
 
 
 @pytest.fixture(autouse=True)
 def _file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, emulator: Emulator) -> None:
-    """Let `keyturn.toml` have its own connection."""
+    """Put a connection of its own into `keyturn.toml`."""
     url = emulator.settings("orocommerce")["url"]
     lines = '[connections.filed]\nprovider = "orocommerce"\nclient_id = "made-up"\n'
     lines += f'url = "{url}"\nclient_secret = {{ env = "FILED_SECRET" }}\n'
@@ -44,7 +44,7 @@ def _file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, emulator: Emulator) -
 
 @pytest.fixture
 def tables(emulator: Emulator) -> dict[str, Any]:
-    """Give a value of `KEYTURN_CONNECTIONS`."""
+    """Return a value of `KEYTURN_CONNECTIONS`."""
     return {"shop": {"provider": "orocommerce", **emulator.settings("orocommerce")}}
 
 
@@ -60,7 +60,7 @@ def test_connections_of_settings_and_file(tables: dict[str, Any]) -> None:
 def test_secret_as_reference_and_as_secret(
     tables: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A project that keeps its secret elsewhere than in its settings could not refer to it."""
+    """A project that stores its secret outside its settings could not refer to it."""
     secret = tables["shop"]["client_secret"]
     monkeypatch.setenv("SHOP_SECRET", secret)
     for given in ({"env": "SHOP_SECRET"}, keyturn.Secret(secret)):
@@ -70,7 +70,7 @@ def test_secret_as_reference_and_as_secret(
 
 
 def test_changed_settings_open_another_connection(tables: dict[str, Any]) -> None:
-    """A test would call the API of the settings before, or with a closed connection."""
+    """A test would call the API of the previous settings, or use a closed connection."""
     with override_settings(KEYTURN_CONNECTIONS=tables):
         before = connections["shop"]
         with override_settings(DEBUG=True):
@@ -84,9 +84,9 @@ def test_changed_settings_open_another_connection(tables: dict[str, Any]) -> Non
 def test_two_threads_share_the_first_connection(
     tables: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The connection that comes second would stay open, without a user."""
+    """The second connection would stay open, without a user."""
     with override_settings(KEYTURN_CONNECTIONS=tables):
-        opening, opened = type(keyturn.integrations.django._configuration()), []  # noqa: SLF001 - its subclass
+        opening, opened = type(keyturn.integrations.django._configuration()), []  # noqa: SLF001 - to patch its subclass
         usual = opening.open
 
         def twice(self: Any, name: str) -> keyturn.Connection:
@@ -134,13 +134,13 @@ def test_unreadable_file_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_unknown_name_names_the_setting() -> None:
-    """A developer would look for the connection in another place."""
+    """A developer would look for the connection in the wrong place."""
     with pytest.raises(keyturn.errors.ConfigurationError, match="KEYTURN_CONNECTIONS of the"):
         connections["nothing"]
 
 
 def test_process_ends_with_connections_open(tables: dict[str, Any]) -> None:
-    """A management command would not end, or end with warnings of what it left open."""
+    """A management command would not end, or end with warnings about open connections."""
     program = (
         "from django.conf import settings\n"
         f"settings.configure(KEYTURN_CONNECTIONS={tables!r})\n"

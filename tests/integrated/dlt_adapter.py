@@ -29,7 +29,7 @@ globals().update(all_tests(KeyturnAuth))
 
 @pytest.fixture
 def configure(api: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]:
-    """Give a function that sets fields in dlt's configuration, and configure keyturn's `shop`."""
+    """Return a function that sets fields in dlt's configuration, and configure keyturn's `shop`."""
     settings = {
         "url": api.url,
         "client_id": "made-up",
@@ -57,7 +57,7 @@ def configure(api: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cal
 
 def source(api: Site, auth: Any) -> Any:
     """Return a REST API source with this authentication."""
-    # The site's body is no JSON.
+    # The body of the site's response is not JSON.
     ignored = [{"status_code": 200, "action": "ignore"}]
     endpoint = {"path": "x", "paginator": "single_page", "response_actions": ignored}
     resources = [{"name": "x", "endpoint": endpoint}]
@@ -89,13 +89,13 @@ def test_source_is_configured_by_dlt(
 @pytest.mark.parametrize("named", [{"type": "keyturn", "connection": "shop"}, KeyturnAuth("shop")])
 @pytest.mark.usefixtures("configure")
 def test_source_takes_a_name(api: Site, named: Any) -> None:
-    """dlt would reject the keys, or look for the connection in its own configuration."""
+    """dlt would reject the name, or look for the connection in its own configuration."""
     assert list(source(api, named)) == []
     assert api.api_requests[0].headers["authorization"].startswith("Bearer ")
 
 
 def test_source_of_the_users_takes_a_name(api: Site, configure: Callable[..., None]) -> None:
-    """A source written manually couldn't have it as an argument that dlt fills in."""
+    """A source function could not have the authentication as an argument that dlt injects."""
     configure("SOURCES__OWN", auth="shop")
     found: list[KeyturnAuth] = []
 
@@ -111,7 +111,7 @@ def test_source_of_the_users_takes_a_name(api: Site, configure: Callable[..., No
 def test_client_takes_what_dlt_has_not_resolved_yet(
     api: Site, configure: Callable[..., None]
 ) -> None:
-    """A REST client's authentication would fail, since dlt resolves that of its sources only."""
+    """A REST client's authentication would fail, as dlt resolves only that of its sources."""
     configure("CREDENTIALS", connection="shop")
     rest_client = RESTClient(api.url, auth=KeyturnAuth())
     assert rest_client.get("x").status_code == 200
@@ -130,7 +130,7 @@ def test_client_takes_what_dlt_has_not_resolved_yet(
 def test_incomplete_configuration_is_an_error(
     api: Site, configure: Callable[..., None], fields: dict[str, str]
 ) -> None:
-    """A source would run without authentication, or with another account than the user means."""
+    """A source would run without authentication, or with another account than intended."""
     configure(**fields)
     with pytest.raises(ConfigurationError, match="must have a connection, or a provider") as caught:
         source(api, {"type": "keyturn"})
@@ -140,7 +140,7 @@ def test_incomplete_configuration_is_an_error(
 def test_wrong_setting_is_an_error_that_shows_no_secret(
     api: Site, configure: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The secret would show where dlt logs the error."""
+    """dlt would log an error with the secret."""
     configure(provider="orocommerce")
     given = json.dumps({"url": "no URL", "client_secret": CANARY})
     monkeypatch.setenv("SOURCES__SHOP__CREDENTIALS__SETTINGS", given)
@@ -150,7 +150,7 @@ def test_wrong_setting_is_an_error_that_shows_no_secret(
 
 
 def test_name_must_be_a_string() -> None:
-    """A mistake in dlt's configuration would show as an error of keyturn's code."""
+    """A mistake in dlt's configuration would raise a TypeError from inside keyturn."""
     with pytest.raises(ConfigurationError, match="the name of a connection, a string"):
         KeyturnAuth().parse_native_representation(1)
 
@@ -167,14 +167,14 @@ def test_copies_share_their_connection(api: Site, connect: Any) -> None:
 
 @pytest.mark.usefixtures("configure")
 def test_pickle_has_the_name_only(api: Site) -> None:
-    """A job that is sent to another process would carry credentials, or fail."""
+    """A job that is sent to another process would contain credentials, or fail."""
     auth = KeyturnAuth("shop")
     assert is_authorized(api, auth)
     pickled = pickle.dumps(auth)
     assert CANARY.encode() not in pickled
     assert b"made-up-token-canary" not in pickled
-    assert is_authorized(api, pickle.loads(pickled))  # noqa: S301 - our own
-    assert pickle.loads(pickle.dumps(KeyturnAuth())).connection is None  # noqa: S301 - our own
+    assert is_authorized(api, pickle.loads(pickled))  # noqa: S301 - pickled here
+    assert pickle.loads(pickle.dumps(KeyturnAuth())).connection is None  # noqa: S301 - pickled here
 
 
 def test_settings_do_not_show(api: Site, configure: Callable[..., None]) -> None:

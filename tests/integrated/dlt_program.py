@@ -1,6 +1,6 @@
-"""Loads the emulator's users by dlt in three ways, while the API revokes the tokens.
+"""Loads the emulator's users with dlt in three ways, while the API revokes the tokens.
 
-It prints what each run showed, as JSON. The working directory has dlt's secrets and
+It prints the results of each run as JSON. The working directory has dlt's secrets and
 configuration, and keyturn's, written by `test_dlt.py`.
 """
 
@@ -49,7 +49,7 @@ def resources() -> list[Any]:
 
 
 def by_secrets(emulator: RevokingEmulator, api_url: str) -> Any:
-    """Return a source that dlt gives provider and settings from its secrets."""
+    """Return a source whose provider and settings dlt reads from its secrets."""
     Path(".dlt/secrets.toml").write_text(
         "[sources.shop.credentials]\n"
         f'provider = "{PROVIDER}"\n'
@@ -78,7 +78,7 @@ def by_name(emulator: RevokingEmulator, api_url: str) -> Any:
 
 
 def by_client(emulator: RevokingEmulator, api_url: str) -> Any:
-    """Return a source of dlt's REST client, whose workers meet the revocation all at once."""
+    """Return a source with dlt's REST client, whose workers get a 401 at the same time."""
     connection = keyturn.connect(PROVIDER, emulator.shop())
     client = RESTClient(api_url, auth=KeyturnAuth(connection))
     all_at_once = threading.Barrier(WORKERS, lambda: emulator.revoke_tokens(PROVIDER), timeout=60)

@@ -1,4 +1,4 @@
-"""The environments of the platforms, which `install` makes, and programs in them."""
+"""The virtual environments of the platforms, which `install` creates, and their programs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def binaries(name: str) -> Path:
 def in_environment(
     name: str, directory: Path, *command: Any, **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a Python module in an environment, and return what it prints.
+    """Run a Python module in an environment, and return its output.
 
     Args:
         name: The environment's name.

@@ -1,4 +1,4 @@
-"""As much of the Kubernetes API as `kubectl get namespaces` needs, with tokens of the emulator."""
+"""The part of the Kubernetes API for `kubectl get namespaces`, with tokens of the emulator."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ REASONS = {401: "Unauthorized", 404: "NotFound"}
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Admits each request whose token a resource of the emulator admits."""
+    """Accepts each request whose token a resource of the emulator accepts."""
 
     protocol_version = "HTTP/1.1"
     resource: str
 
     def do_GET(self) -> None:
-        """Send a document, or a failure as Kubernetes does."""
+        """Send a document, or an error as Kubernetes does."""
         headers = {"Authorization": self.headers.get("Authorization", "")}
         status = httpx.get(self.resource, headers=headers, trust_env=False).status_code
         document = DOCUMENTS.get(self.path.partition("?")[0])
@@ -71,7 +71,7 @@ def kubernetes(resource: str, directory: Path) -> Generator[tuple[str, Path]]:
 
     Args:
         resource: The URL of the resource of the emulator.
-        directory: Where the certificate of the server's authority is written.
+        directory: The directory to which the certificate of the server's authority is written.
 
     Yields:
         The server's address, and that certificate.

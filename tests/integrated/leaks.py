@@ -1,4 +1,4 @@
-"""Where a secret or a token shows: in files, output and pages, plain or encoded."""
+"""Finds secrets and tokens in files, output and pages, plain or encoded."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def secrets_of(emulator: Emulator, provider: str = "orocommerce") -> list[str]:
 
 
 def leaks(secrets: Iterable[str], *places: Path | str | bytes) -> list[str]:
-    """Return where one of the secrets shows.
+    """Return the places that contain one of the secrets.
 
     Args:
-        secrets: Values that must not show, in a common encoding neither.
-        places: Strings, bytes, files, and directories that are searched with all that is in them.
+        secrets: Values that must not appear, neither plain nor in a common encoding.
+        places: Strings, bytes, files, and directories, which are searched with all their files.
 
     Returns:
         The files, and `output` for strings and bytes, each once.
@@ -44,7 +44,7 @@ def leaks(secrets: Iterable[str], *places: Path | str | bytes) -> list[str]:
 
 
 def assert_finds(secrets: Iterable[str], directory: Path) -> None:
-    """Assert that `leaks` finds each secret when it is planted: else finding none shows nothing."""
+    """Assert that `leaks` finds each secret in a file; otherwise an empty result means nothing."""
     for number, secret in enumerate(secrets):
         for kind, form in enumerate(sorted(_forms(secret))):
             planted = directory / f"planted-{number}-{kind}"
@@ -56,7 +56,8 @@ def assert_finds(secrets: Iterable[str], directory: Path) -> None:
 
 def _forms(secret: str) -> set[bytes]:
     plain = secret.encode()
-    # Base64 of a longer string that holds it, at each offset, without what depends on the rest.
+    # Base64 of a longer string that contains it, at each offset, without the characters that depend
+    # on the rest.
     encoded = {
         base64.b64encode(b"x" * offset + plain)[(0, 2, 3)[offset] : -4] for offset in range(3)
     }

@@ -1,7 +1,7 @@
 """The tests of all adapters, for niquests' two kinds of session.
 
-niquests brings another urllib3 than that of requests, so `test_niquests.py` runs this in an
-its own environment.
+niquests installs another urllib3 than requests, so `test_niquests.py` runs this in an environment
+of its own.
 """
 
 from __future__ import annotations
@@ -81,12 +81,12 @@ class AsyncNiquests(Client):
 
 @pytest.fixture(params=[Niquests, AsyncNiquests], ids=["niquests", "niquests-async"])
 def client_class(request: pytest.FixtureRequest) -> type[Client]:
-    """Each kind of session."""
+    """Return each kind of session."""
     return request.param
 
 
 class Recorder:
-    """Sends nothing, and records where niquests would connect to."""
+    """Sends nothing, and records the addresses that niquests would connect to."""
 
     def __init__(self, walker: walkers.Walker) -> None:
         self._walker = walker
@@ -171,7 +171,7 @@ class AsyncWalked(walkers.Walker):
 
 @pytest.fixture(params=[Walked, AsyncWalked], ids=["niquests", "niquests-async"])
 def walker(request: pytest.FixtureRequest) -> Iterator[walkers.Walker]:
-    """Each kind of session."""
+    """Return each kind of session."""
     made: walkers.Walker = request.param()
     yield made
     made.close()
@@ -180,7 +180,7 @@ def walker(request: pytest.FixtureRequest) -> Iterator[walkers.Walker]:
 # niquests leaves the connection open when a hook raises an error.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_the_adapter_for_requests_refuses_niquests(connect: Any, api: Any) -> None:
-    """It worked until the first 401, and then failed with an AttributeError (niquests)."""
+    """The adapter would work until the first 401, and then raise an AttributeError."""
     auth = keyturn.integrations.requests.KeyturnAuth(connect())
     with niquests.Session() as session, pytest.raises(keyturn.errors.ConfigurationError) as caught:
         session.get(api.url, auth=auth)
@@ -200,7 +200,7 @@ def test_the_adapter_for_requests_refuses_niquests(connect: Any, api: Any) -> No
 def test_niquests_multiplexed_heals_and_leaks_nothing(
     connect: Any, api: Any, elsewhere: Any
 ) -> None:
-    """A lazy response would be the 401, or a redirect of it would take the token along."""
+    """The caller would get the 401 as a lazy response, or its redirect would carry the token."""
     auth = keyturn.integrations.niquests.KeyturnAuth(connect())
     with niquests.Session(multiplexed=True) as session:
         session.auth = auth
@@ -213,17 +213,17 @@ def test_niquests_multiplexed_heals_and_leaks_nothing(
 
 
 class AsyncFile:
-    """A file of asyncio, which is read from where it stands."""
+    """An asynchronous file, which is read from its current position."""
 
     def __init__(self, *, can_seek: bool) -> None:
         self.can_seek, self.at, self.content = can_seek, 1, b"-body"
 
     async def tell(self) -> int:
-        """Return where it stands."""
+        """Return the current position."""
         return self.at
 
     async def seek(self, to: int) -> None:
-        """Go to another place."""
+        """Set the position."""
         if not self.can_seek:
             raise OSError("this is a pipe")
         self.at = to
@@ -237,7 +237,7 @@ class AsyncFile:
 def test_a_file_of_asyncio_is_sent_again_from_where_it_began(
     can_seek: bool, status: int, connect: Any, api: Any
 ) -> None:
-    """An upload would be repeated empty, or the end of a pipe with another error."""
+    """An empty body would be sent again, or a pipe would raise another error."""
     auth = keyturn.integrations.niquests.AsyncKeyturnAuth(connect())
 
     async def upload() -> Any:
@@ -252,7 +252,7 @@ def test_a_file_of_asyncio_is_sent_again_from_where_it_began(
 
 
 def test_another_library_is_refused(connect: Any, api: Any) -> None:
-    """A session of requests would send its first 401 to code that can't read it."""
+    """A session of requests would pass its first 401 to code that can't read it."""
     auth = keyturn.integrations.niquests.KeyturnAuth(connect())
     with (
         requests.Session() as session,
@@ -262,7 +262,7 @@ def test_another_library_is_refused(connect: Any, api: Any) -> None:
 
 
 def test_a_prepared_request_can_be_sent_twice(connect: Any, api: Any) -> None:
-    """It would be healed twice, or a header that the caller replaced would be taken away."""
+    """It would be handled twice, or a header that the caller replaced would be removed."""
     auth = keyturn.integrations.niquests.KeyturnAuth(connect())
     with niquests.Session() as session:
         prepared = auth(session.prepare_request(niquests.Request("GET", api.url, auth=auth)))

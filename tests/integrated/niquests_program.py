@@ -1,4 +1,4 @@
-"""Calls the emulator's API by niquests, eight times at once, twice; in between, tokens end."""
+"""Calls the emulator's API with niquests, eight calls at once, twice; revokes tokens between."""
 
 from __future__ import annotations
 

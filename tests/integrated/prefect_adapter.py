@@ -20,7 +20,7 @@ from tests.integrated import conftest, leaks, results
 
 import keyturn
 
-# Prefect reads them when it is imported.
+# Prefect reads these variables when it is imported.
 HOME = tempfile.TemporaryDirectory()
 os.environ |= {
     "PREFECT_HOME": HOME.name,
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 BIN = Path(sys.executable).parent
 CANARY = "made-up-canary"
 start, port = conftest.start, conftest.port
-conftest.READY_WITHIN = 180.0  # the server imports much
-# Prefect leaves connections to its server, and loops of its threads, to the end of the process.
+conftest.READY_WITHIN = 180.0  # the server imports many modules
+# Prefect closes connections to its server, and event loops of threads, only at exit.
 pytestmark = pytest.mark.filterwarnings(
     "ignore::pytest.PytestUnraisableExceptionWarning",
     "ignore::ResourceWarning",
@@ -53,7 +53,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 @pytest.fixture
 def emulator(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Emulator]:
-    """Give a running emulator; tokens are kept in a directory."""
+    """Yield a running emulator; tokens are stored in a directory."""
     monkeypatch.setenv("KEYTURN_STORE", f"disk://{tmp_path / 'tokens'}")
     with keyturn.testing.Emulator() as running:
         yield running
@@ -61,7 +61,7 @@ def emulator(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Emulat
 
 @pytest.fixture
 def server(start: Callable[..., None], port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Give the URL of a server of Prefect, to which this process talks."""
+    """Yield the URL of a Prefect server, which this process uses."""
     monkeypatch.delenv("PYTHONPATH", raising=False)  # it hides modules that the server needs
     start(port, BIN / "prefect", "server", "start", "--host", "127.0.0.1", "--port", port)
     url = f"http://127.0.0.1:{port}/api"
@@ -80,7 +80,7 @@ def block(emulator: Emulator) -> KeyturnConnection:
 
 
 def pages(url: str) -> str:
-    """Return what the pages of Prefect's server show: they get it from these."""
+    """Return the data that the pages of Prefect's server show."""
     shown = ""
     for name in ("block_documents", "block_types", "flow_runs", "task_runs", "logs", "artifacts"):
         response = httpx.post(f"{url}/{name}/filter", json={}, trust_env=False, timeout=60)
@@ -90,7 +90,7 @@ def pages(url: str) -> str:
 
 
 def all_pages(url: str, log: str) -> str:
-    """Return the pages when they have a line of the log: Prefect sends its lines after a while."""
+    """Return the pages once they have a certain log line: Prefect sends its log with a delay."""
     end = time.monotonic() + conftest.READY_WITHIN
     while log not in (page := pages(url)):
         assert time.monotonic() < end, page
@@ -105,7 +105,7 @@ def test_a_run_with_parallel_tasks_heals_and_keeps_its_secrets(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """A task would fail at a revoked token, or Prefect would store or show a credential."""
+    """A task would fail after a revocation, or Prefect would store or show a credential."""
     url = emulator.settings("orocommerce")["url"]
     monkeypatch.setenv("REVOKE", f"{url.removesuffix('/shop')}/-/revoke-tokens")
     block(emulator).save("shop")
@@ -113,22 +113,22 @@ def test_a_run_with_parallel_tasks_heals_and_keeps_its_secrets(
     assert shop.connection.name == "shop"
 
     assert prefect_flow.run(shop) == [200] * prefect_flow.WORKERS
-    assert emulator.api_requests("orocommerce") > prefect_flow.WORKERS + 1  # some met a 401
+    assert emulator.api_requests("orocommerce") > prefect_flow.WORKERS + 1  # some got a 401
     assert emulator.token_requests("orocommerce") == 2
 
     pickled = cloudpickle.dumps(shop)
-    with pickle.loads(pickled).client() as client:  # noqa: S301 - the block's own
+    with pickle.loads(pickled).client() as client:  # noqa: S301 - pickled by the block
         assert client.get("users").status_code == 200
 
     async def load() -> str:
-        return str(pickle.loads(pickled).connection.name)  # noqa: S301 - the block's own
+        return str(pickle.loads(pickled).connection.name)  # noqa: S301 - pickled by the block
 
     assert asyncio.run(load()) == "shop"
 
     secrets = leaks.secrets_of(emulator)
     page, output = all_pages(server, "The block is KeyturnConnection"), "".join(capfd.readouterr())
     client_id = emulator.settings("orocommerce")["client_id"]
-    assert client_id in page  # what is no secret is shown
+    assert client_id in page  # not a secret
     home = Path(HOME.name)
     assert leaks.leaks([client_id], home / "prefect.db", output) != []
     assert list((home / "storage").iterdir()) != []
@@ -147,7 +147,7 @@ def test_a_run_with_parallel_tasks_heals_and_keeps_its_secrets(
 
 
 def test_a_block_serves_code_without_a_server(emulator: Emulator) -> None:
-    """Tests of tasks, which users run without a server, would fail."""
+    """A user's tests of tasks, which run without a server, would fail."""
     shop = block(emulator)
 
     async def call() -> int:
@@ -165,20 +165,20 @@ def test_a_block_serves_code_without_a_server(emulator: Emulator) -> None:
 def test_a_block_may_name_a_configured_connection(
     emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is in keyturn.toml would have to be repeated in Prefect."""
+    """The settings in keyturn.toml would have to be repeated in Prefect."""
     config = tmp_path / "keyturn.toml"
     config.touch(mode=0o600)
     config.write_text(conftest.configuration(emulator), encoding="utf-8")
     monkeypatch.setenv("KEYTURN_CONFIG", str(config))
-    named = pickle.loads(cloudpickle.dumps(KeyturnConnection(name="shop")))  # noqa: S301 - the block's own
+    named = pickle.loads(cloudpickle.dumps(KeyturnConnection(name="shop")))  # noqa: S301 - pickled by the block
     with named.client() as client:
         assert client.get("users").status_code == 200
-    copied = pickle.loads(cloudpickle.dumps(named))  # noqa: S301 - the block's own
+    copied = pickle.loads(cloudpickle.dumps(named))  # noqa: S301 - pickled by the block
     assert copied.connection.name == "shop"
 
 
 def test_no_secret_is_where_prefect_shows_it(emulator: Emulator) -> None:
-    """A page or a log would show a secret that is among the settings, and a pickle all."""
+    """A page, a log or a pickle would show a secret among the settings."""
     key = f"-----BEGIN PRIVATE KEY-----{CANARY}"
     for name, value in {"client_secret": CANARY, "certificate_key": key}.items():
         with pytest.raises(keyturn.errors.ConfigurationError) as caught:

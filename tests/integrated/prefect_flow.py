@@ -1,4 +1,4 @@
-"""What a user of Prefect writes: a flow whose tasks call an API, four of them at the same time."""
+"""A user's flow for Prefect, whose tasks call an API, four of them at the same time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ together = threading.Barrier(WORKERS, timeout=120)
 
 @task(persist_result=True)
 def before(shop: KeyturnConnection) -> KeyturnConnection:
-    """Call the API; then it revokes all tokens. The block is logged, and its result is stored."""
+    """Call the API, which then revokes all tokens. Log the block, and store its result."""
     with shop.client() as client:
         client.get("users").raise_for_status()
     get_run_logger().info("The block is %r, its client ID %s", shop, shop.settings["client_id"])
@@ -35,7 +35,7 @@ def worker(shop: KeyturnConnection, _: int) -> int:
 
 @flow(task_runner=ThreadPoolTaskRunner(max_workers=WORKERS), persist_result=True)
 def run(given: KeyturnConnection) -> list[int]:
-    """Call the API by a block that is loaded, and by one that is a parameter."""
+    """Call the API with a block that is loaded, and with one that is a parameter."""
     before(given)
     # What the user writes:
     shop = KeyturnConnection.load("shop")

@@ -1,4 +1,4 @@
-"""The tests of all adapters, for one that requests uses."""
+"""The tests of all adapters, for an adapter that is used through requests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def all_tests(auth: Any) -> dict[str, Any]:
-    """Return the tests of all adapters, and their fixtures for a class of authentication."""
+    """Return the tests of all adapters, with their fixtures for a class of authentication."""
 
     @pytest.fixture
     def client_class() -> type[conftest.Client]:

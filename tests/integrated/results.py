@@ -1,4 +1,4 @@
-"""What the runs of platforms showed: `scripts/integrations.py` makes a page of it."""
+"""The results of the platforms' runs, from which `scripts/integrations.py` makes a page."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-# Continuous integration writes them elsewhere: the page's versions are those of the last whole run.
+# CI writes them to another directory: the page shows the versions of the last complete run.
 DIRECTORY = Path(os.environ.get("RESULTS", Path(__file__).parent / "results"))
 START, END = "# What the user writes:", "# End of what the user writes."
 
@@ -27,17 +27,17 @@ def record(
     secrets: str,
     command: str = "make test-platforms",
 ) -> None:
-    """Write the row of a platform; call it at the end of a test, with what the run has shown.
+    """Write the row of a platform; call it at the end of a test, with the results of the run.
 
     Args:
         platform: The platform's name.
         version: Its version in this run.
-        extension_point: What of the platform takes the adapter, in backquotes.
-        lines: The lines of the user's code that exist for keyturn alone; see `lines_of`.
-        healed: Whether no caller saw a 401 after the API had revoked all tokens in mid-run.
+        extension_point: The parameter or class of the platform for the adapter, in backquotes.
+        lines: The number of lines of the user's code that only keyturn needs; see `lines_of`.
+        healed: Whether no caller got a 401 after the API had revoked all tokens during the run.
         parallel: How many workers called the API at the same time, with one token request.
-        secrets: Where the secret is kept, and what was searched for secret and tokens.
-        command: The command that runs it again.
+        secrets: The place of the secret, and the output that was searched for secrets and tokens.
+        command: The command that repeats the run.
     """
     row = {
         "platform": platform,
@@ -66,10 +66,10 @@ def record_client(
     Args:
         client: The client's name.
         version: Its version in this run.
-        accounts: Those whose API it has called, by `name`.
+        accounts: The accounts whose API it has called, by `name`.
         discovered: The providers whose metadata it has found.
         verified: The providers whose tokens were verified with the published keys.
-        lost: The providers whose errors it does not show.
+        lost: The providers whose error messages it does not show.
     """
     row = {
         "client": client,
@@ -91,6 +91,6 @@ def _write(directory: Path, name: str, row: Mapping[str, object]) -> None:
 
 
 def lines_of(program: Path) -> int:
-    """Return how many lines a program has between the lines `START` and `END`, empty ones aside."""
+    """Return the number of lines between `START` and `END` in a program, without empty ones."""
     lines = [line.strip() for line in program.read_text(encoding="utf-8").splitlines()]
     return sum(map(bool, lines[lines.index(START) + 1 : lines.index(END)]))

@@ -1,4 +1,4 @@
-"""The emulator, whose API revokes tokens in mid-run."""
+"""The emulator, whose API revokes tokens during a run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class RevokingEmulator(Emulator):
         return self.settings(PROVIDER)
 
     def _now(self) -> float:
-        # It asks for the time when it checks a token.
+        # The emulator reads the clock when it checks a token.
         due = self.api_requests(PROVIDER) if self.after else 0
         if due in self.after:
             self.after.remove(due)

@@ -38,14 +38,14 @@ globals().update(
     shared_tests(test_api_side, *(each for each in MODULES if each is not test_request_auth))
 )
 
-# A body of Scrapy is always in memory, and Twisted resolves names in its own way.
+# Scrapy keeps a body in memory, and Twisted resolves names in its own way.
 for name in (
-    *("test_upload_stream_keeps_its_response", "test_request_is_signed_with_its_parts"),
-    "test_an_api_at_a_forbidden_address_is_not_dialled",
+    *("test_upload_of_a_stream_returns_its_response", "test_request_is_signed_over_its_parts"),
+    "test_api_at_a_forbidden_address_is_not_dialled",
 ):
     del globals()[name]
 MIDDLEWARE = "keyturn.integrations.scrapy.KeyturnMiddleware"
-# What must not be found where Scrapy keeps requests and responses.
+# Must not be found where Scrapy stores requests and responses.
 OURS = CANARY.encode(), b"Applicationid"
 SETTINGS: dict[str, Any] = {
     "DOWNLOADER_MIDDLEWARES": {MIDDLEWARE: 1000},
@@ -57,7 +57,7 @@ SETTINGS: dict[str, Any] = {
 
 @pytest.fixture(scope="session", autouse=True)
 def _reactor() -> Iterator[None]:
-    """Run the reactor, which can be started once in a process, in a thread."""
+    """Run the reactor, which a process can start only once, in a thread."""
     from twisted.internet import reactor
 
     running: Any = reactor
@@ -69,7 +69,7 @@ def _reactor() -> Iterator[None]:
 
 
 class OneRequest(Spider):
-    """Sends requests, and keeps what becomes of them."""
+    """Sends requests, and keeps their results."""
 
     name = "one"
 
@@ -125,12 +125,12 @@ class Scrapy(Client):
 
 @pytest.fixture(params=[Scrapy], ids=["scrapy"])
 def client_class(request: pytest.FixtureRequest) -> type[Client]:
-    """The only client."""
+    """Return the only client."""
     return request.param
 
 
 class Walked(walkers.Walker):
-    """The downloader middlewares of a crawl; what they would download is recorded."""
+    """Calls the downloader middlewares of a crawl, and records what they would download."""
 
     adapter = "scrapy"
     failures = IgnoreRequest, ValueError
@@ -141,7 +141,7 @@ class Walked(walkers.Walker):
         self._middlewares = DownloaderMiddlewareManager.from_crawler(crawler)
 
     def auth(self, connection: keyturn.Connection) -> Any:
-        """Return the connection, which goes into the request."""
+        """Return the connection, which is set in the request."""
         return connection
 
     def send(self, auth: Any, method: str, url: str) -> None:
@@ -166,14 +166,14 @@ class Walked(walkers.Walker):
 
 @pytest.fixture(params=[Walked], ids=["scrapy"])
 def walker(request: pytest.FixtureRequest) -> walkers.Walker:
-    """The only client."""
+    """Return the only client."""
     made: walkers.Walker = request.param()
     return made
 
 
 @pytest.fixture
 def shop(api: Site, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Give the name of a connection that the environment defines."""
+    """Return the name of a connection that the environment defines."""
     settings = {
         "provider": "norce-commerce",
         "client": "acme",
@@ -191,7 +191,7 @@ def shop(api: Site, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_setting_is_for_requests_to_the_api(api: Site, elsewhere: Site, shop: str) -> None:
-    """A spider that follows links to other sites would fail at each, or take the token there."""
+    """A spider that follows links to other sites would fail at each, or send the token there."""
     off = Request(f"{api.url}/open", meta={"keyturn_connection": None})
     requests = (Request(f"{api.url}/x"), Request(f"{elsewhere.url}/open"), off)
     outcomes = crawl(*requests, KEYTURN_CONNECTION=shop)
@@ -212,13 +212,13 @@ def test_a_site_does_not_lead_into_the_api(api: Site, elsewhere: Site, shop: str
 
 
 def test_nothing_without_a_connection(api: Site) -> None:
-    """A project whose settings list the middleware for one spider would stop all others."""
+    """A project that lists the middleware for one spider would stop all other spiders."""
     assert [outcome.status for outcome in crawl(Request(f"{api.url}/open"))] == [200]
     assert "authorization" not in api.api_requests[0].headers
 
 
 def test_parallel_requests_are_renewed_once(api: Site, shop: str) -> None:
-    """Each of eight requests that meet a revoked token would cost a token request."""
+    """Each of eight requests with a revoked token would cost a token request."""
     requests = [Request(f"{api.url}/{number}") for number in range(8)]
     middle = Request(f"{api.url}/open", priority=-1)
     usual = api.response
@@ -237,7 +237,7 @@ def test_parallel_requests_are_renewed_once(api: Site, shop: str) -> None:
 
 
 def test_compressed_error_means_the_token(api: Site, connect: Any) -> None:
-    """A 401 whose code Scrapy has not decompressed yet would be final."""
+    """A compressed 401 would not be read, and the token would not be renewed."""
     usual, refused = api.response, [401]
 
     def response(arrived: Any) -> Any:
@@ -257,7 +257,7 @@ def test_compressed_error_means_the_token(api: Site, connect: Any) -> None:
 
 
 def test_disk_holds_no_token(api: Site, shop: str, tmp_path: Path) -> None:
-    """The job directory or the HTTP cache would hold tokens, as their requests' headers."""
+    """The job directory or the HTTP cache would contain tokens in request headers."""
     settings = {
         "KEYTURN_CONNECTION": shop,
         "HTTPCACHE_ENABLED": True,
@@ -286,16 +286,16 @@ def test_disk_holds_no_token(api: Site, shop: str, tmp_path: Path) -> None:
 
 
 def test_request_with_a_name_can_be_written(api: Site, shop: str) -> None:
-    """A crawl that is paused and resumed would lose its requests."""
+    """A paused crawl would lose its requests when it is resumed."""
     request = Request(f"{api.url}/x", meta={"keyturn_connection": shop})
-    copied = pickle.loads(pickle.dumps(request.to_dict()))  # noqa: S301 - written here
+    copied = pickle.loads(pickle.dumps(request.to_dict()))  # noqa: S301 - pickled here
     (outcome,) = crawl(Request(copied["url"], meta=copied["meta"]))
 
     assert (outcome.status, copied["meta"]) == (200, {"keyturn_connection": "shop"})
 
 
 def test_unsent_request_holds_no_token(connect: Any, api: Site) -> None:
-    """A request that failed, and is logged or sent again by the spider, would hold the token."""
+    """A failed request, which the spider may log or send again, would contain the token."""
     with Site() as gone:
         url = gone.url
     request = Request(url, meta={"keyturn_connection": connect(api_url=url)})
@@ -321,7 +321,7 @@ def test_unsent_request_holds_no_token(connect: Any, api: Site) -> None:
     ],
 )
 def test_mistakes_stop_the_crawl(settings: dict[str, Any], problem: str) -> None:
-    """The HTTP cache would hold tokens, or all requests fail without a reason."""
+    """The HTTP cache would contain tokens, or all requests would fail without a reason."""
     with pytest.raises(keyturn.errors.ConfigurationError) as caught:
         crawl(Request("http://127.0.0.1:9/"), **settings)
 
@@ -329,7 +329,7 @@ def test_mistakes_stop_the_crawl(settings: dict[str, Any], problem: str) -> None
 
 
 def test_other_reactors_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each request would fail with an error of asyncio's."""
+    """Each request would fail with an error of asyncio."""
     monkeypatch.setattr("keyturn.integrations.scrapy.is_asyncio_available", lambda: False)
     with pytest.raises(keyturn.errors.ConfigurationError, match="needs asyncio"):
         crawl(Request("http://127.0.0.1:9/"))

@@ -1,4 +1,4 @@
-"""A spider that calls the emulator's API eight times at once, twice; in between, tokens end."""
+"""A spider that sends eight API requests at once, twice; tokens are revoked between."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Users(scrapy.Spider):
             yield scrapy.Request(os.environ["SHOP_REVOKE"], self.again, method="POST")
 
     def again(self, _: object) -> Iterator[Any]:
-        """Call the API eight times with tokens that are revoked."""
+        """Send eight API requests with a revoked token."""
         for number in range(CALLS):
             url = f"{os.environ['SHOP_API']}/users?after={number}"
             yield scrapy.Request(url, lambda response: {"status": response.status})

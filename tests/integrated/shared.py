@@ -1,4 +1,4 @@
-"""The tests that hold for the adapter of each client."""
+"""The tests that every adapter must pass."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ MODULES: tuple[ModuleType, ...] = (
 
 
 def shared_tests(*modules: ModuleType) -> dict[str, Any]:
-    """Return the fixtures, and the tests that are for each client.
+    """Return the fixtures, and the tests that every adapter must pass.
 
     Args:
-        modules: The modules that have them; without any, all of `MODULES`.
+        modules: The modules with the tests; by default all of `MODULES`.
     """
     return {
         name: value

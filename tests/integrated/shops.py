@@ -1,4 +1,4 @@
-"""A connection `shop` to the emulator, as a platform's own configuration has it."""
+"""A connection `shop` to the emulator, for a platform's configuration."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Shop:
 
     Args:
         emulator: The emulator.
-        directory: The working directory of programs; all that is in it is searched for leaks.
+        directory: The working directory of programs; all of its files are searched for leaks.
         variables: The environment variables.
     """
 
@@ -39,7 +39,7 @@ class Shop:
 
     @classmethod
     def at(cls, emulator: Emulator, directory: Path) -> Shop:
-        """Write a configuration; return what programs need."""
+        """Write a configuration; return a shop for programs."""
         settings = emulator.settings("orocommerce")
         secret = settings.pop("client_secret")
         lines = ["[connections.shop]", 'provider = "orocommerce"']
@@ -64,16 +64,16 @@ class Shop:
 
     @property
     def token_requests(self) -> int:
-        """How many token requests have arrived."""
+        """The number of token requests so far."""
         return self.emulator.token_requests("orocommerce")
 
     def run(self, environment: str, *command: Any, status: int = 0, **variables: str) -> str:
-        """Run a program of an environment; return what it prints, to both outputs.
+        """Run a program of an environment; return its standard output and standard error.
 
         Args:
             environment: The environment's name: `scrapy` for `.cache/integrated-scrapy`.
             command: The program, of the environment's `bin`, and its arguments.
-            status: The exit status that it must have.
+            status: The expected exit status.
             variables: Further environment variables.
         """
         program = binaries(environment) / str(command[0])

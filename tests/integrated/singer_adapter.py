@@ -81,7 +81,7 @@ def test_streams_of_a_tap_share_tokens_and_heal(api: Site) -> None:
 def test_request_is_authorized_once(
     api: Site, connect: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The SDK calls the authenticator twice a request: a signature would be made for nothing."""
+    """The SDK calls the authenticator twice a request, so a signature would be made for nothing."""
     calls: list[str] = []
     original = RequestAuth.authorize
 
@@ -98,7 +98,7 @@ def test_request_is_authorized_once(
         assert authenticator(prepared) is prepared
         assert calls == [f"{api.url}/x"]
         assert session.send(prepared).status_code == 200
-        # The SDK repeats it after a failure: it must have the token of now.
+        # The SDK repeats the request after a failure, which must use the current token.
         connection.invalidate(connection.token())
         for _ in range(2):
             authenticator(prepared)
@@ -110,7 +110,7 @@ def test_request_is_authorized_once(
 
 
 def test_authenticator_of_the_class_is_what_was_set() -> None:
-    """Tools that look at a stream's class would fail."""
+    """Tools that read a stream's class would fail."""
     authenticator = TapAuthenticator("orocommerce")
 
     class Stream:
@@ -121,7 +121,7 @@ def test_authenticator_of_the_class_is_what_was_set() -> None:
 
 
 def test_schema_of_the_tap_marks_the_secret_and_takes_other_settings(api: Site) -> None:
-    """The SDK would show the secret, or refuse the tap's own settings."""
+    """The SDK would show the secret, or reject the tap's own settings."""
     made = tap(api, TapAuthenticator("orocommerce"))
     properties = made.config_jsonschema["properties"]
     assert [name for name, each in properties.items() if each.get("secret")] == ["client_secret"]
@@ -133,7 +133,7 @@ def test_schema_of_the_tap_marks_the_secret_and_takes_other_settings(api: Site) 
 def test_wrong_secret_does_not_show(
     api: Site, capsys: Any, caplog: pytest.LogCaptureFixture, secret: str
 ) -> None:
-    """The SDK quotes a value that its schema refuses, in its log."""
+    """The SDK logs a value that its schema rejects, which may be the secret."""
     with pytest.raises(Exception, match=r".") as caught:
         read(tap(api, TapAuthenticator("orocommerce"), client_secret=secret).streams["users"])
     output = capsys.readouterr()
@@ -144,7 +144,7 @@ def test_wrong_secret_does_not_show(
 
 def test_name_can_be_copied(connect: Any) -> None:
     """A tap whose streams are copied would fail."""
-    for copied in (copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))):  # noqa: S301 - ours
+    for copied in (copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))):  # noqa: S301 - pickled here
         assert isinstance(copied(KeyturnAuthenticator("shop")), KeyturnAuthenticator)
         assert isinstance(copied(TapAuthenticator("orocommerce")), TapAuthenticator)
     with pytest.raises(TypeError, match="contains a secret"):

@@ -17,7 +17,7 @@ PAGES = 25
 
 
 class Pages(BasePageNumberPaginator):
-    """Gives `PAGES` pages."""
+    """Has `PAGES` pages."""
 
     def has_more(self, response: requests.Response) -> bool:
         """Return whether another page follows."""
@@ -52,7 +52,7 @@ class Users(RESTStream[int]):
 
 
 class Admins(Users):
-    """The same once more, as another stream."""
+    """The users again, as another stream."""
 
     name = "admins"
 

@@ -1,10 +1,10 @@
-"""A soak of `keyturn serve`: no request is lost, and memory and descriptors stay flat.
+"""A soak test of `keyturn serve`: no request is lost, and memory and descriptors stay constant.
 
 Usage: python -m tests.integrated.soak [--seconds 600]
 
 Sixteen clients send requests through the agent for the whole time. Meanwhile the tokens are revoked
-every few seconds, the token endpoint fails at times, and the Redis that the agent shares its tokens
-in is killed and started again. It needs `redis-server`, which `make test-servers` installs.
+every few seconds, the token endpoint fails now and then, and the Redis of the agent's token store
+is killed and started again. It needs `redis-server`, which `make test-servers` installs.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Redis:
 
 @contextlib.contextmanager
 def agent(config: Path) -> Generator[tuple[str, int]]:
-    """Run the agent; give its address and its process number."""
+    """Run the agent; yield its address and its process ID."""
     command = [sys.executable, "-m", "keyturn", "--config", str(config), "serve"]
     process = subprocess.Popen(
         command,
@@ -84,13 +84,13 @@ def agent(config: Path) -> Generator[tuple[str, int]]:
 
 
 def held(process: int) -> tuple[int, int]:
-    """Return the memory of a process, in KiB, and its open descriptors."""
+    """Return the memory of a process in KiB, and its number of open descriptors."""
     pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
     return pages * 4, len(list(Path(f"/proc/{process}/fd").iterdir()))
 
 
 def send(url: str, ended: threading.Event, statuses: collections.Counter[str]) -> None:
-    """Send requests until the end, and count what came back."""
+    """Send requests until the end, and count the responses."""
     chosen = random.SystemRandom()
     headers = {"X-Keyturn-Secret": SECRET}
     with httpx.Client(base_url=url, headers=headers, trust_env=False, timeout=60) as client:
@@ -112,7 +112,7 @@ def send(url: str, ended: threading.Event, statuses: collections.Counter[str]) -
 
 
 def disturb(api: Api, redis: Redis, seconds: float, process: int) -> list[tuple[int, int]]:
-    """Revoke, fail and restart for so many seconds; return what the agent held in the meantime."""
+    """Revoke, fail and restart for that many seconds; return the agent's resources meanwhile."""
     start, samples = time.monotonic(), []
     due = {"revoke": REVOKED_EVERY, "fail": FAILS_EVERY, "restart": RESTARTED_EVERY, "sample": 5.0}
     every = dict(due)
@@ -122,7 +122,7 @@ def disturb(api: Api, redis: Redis, seconds: float, process: int) -> list[tuple[
             if what == "revoke":
                 api.revoke()
             elif what == "fail":
-                # A valid token stays usable; keyturn retries a request that was refused with 503.
+                # A valid token stays usable; keyturn retries a token request after a 503.
                 api.token_failure = 503, b"{}"
                 threading.Timer(2.0, lambda: setattr(api, "token_failure", None)).start()
             elif what == "restart":
@@ -136,7 +136,7 @@ def disturb(api: Api, redis: Redis, seconds: float, process: int) -> list[tuple[
 
 
 def main() -> int:
-    """Run the soak, and return 1 if a request was lost or what is held grew."""
+    """Run the soak; return 1 if a request was lost or if memory or descriptors grew."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=600.0)
     seconds = parser.parse_args().seconds

@@ -33,13 +33,13 @@ CATALOG = {
 
 @pytest.mark.timeout(300)
 def test_airbyte_does_what_all_adapters_do(adapter_tests: Callable[[str], None]) -> None:
-    """A connector would leak a token in a redirect, or the adapter have code that no test runs."""
+    """A connector would leak a token in a redirect, or the adapter would have untested code."""
     adapter_tests("airbyte")
 
 
 @pytest.mark.timeout(300)
 def test_connector_survives_revocations_and_keeps_secrets(tmp_path: Path) -> None:
-    """A sync would meet the 401s of revoked tokens, or show credentials in messages or state."""
+    """A sync would fail after a revocation, or show credentials in messages or state."""
     work, config = tmp_path / "work", tmp_path / "config.json"
     work.mkdir()
     (work / "catalog.json").write_text(json.dumps(CATALOG), encoding="utf-8")
@@ -57,7 +57,7 @@ def test_connector_survives_revocations_and_keeps_secrets(tmp_path: Path) -> Non
             (work / command).write_text(done.stdout + done.stderr, encoding="utf-8")
         secrets = secrets_of(emulator)
         requests = emulator.api_requests(PROVIDER)
-        # `check` is its own process, with its own token.
+        # `check` runs in its own process, with its own token.
         assert emulator.token_requests(PROVIDER) == 4
     messages = {
         name: [json.loads(line) for line in output.splitlines() if line.startswith("{")]

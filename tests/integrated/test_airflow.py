@@ -12,5 +12,5 @@ if TYPE_CHECKING:
 
 @pytest.mark.timeout(1000)
 def test_airflow_runs_with_the_hook(adapter_tests: Callable[..., None]) -> None:
-    """A run would fail at a revoked token, or Airflow would store or show its secret."""
+    """A run would fail after a revocation, or Airflow would store or show its secret."""
     adapter_tests("airflow", seconds=900)

@@ -1,4 +1,4 @@
-"""Client libraries and frameworks that take keyturn's adapters, in their own environment."""
+"""Client libraries and frameworks with keyturn's adapters, in their own environment."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ DOCUMENT = {
 def test_parallel_calls_survive_a_revocation_with_one_token_request(
     shop: Shop, tmp_path: Path
 ) -> None:
-    """Users of these libraries would meet the 401, or each call would request a token."""
+    """Users of these libraries would get a 401, or each call would request a token."""
     (shop.directory / "shop.json").write_text(json.dumps(DOCUMENT), encoding="utf-8")
     shop.run("clients", "openapi-python-client", "generate", "--path", "shop.json")
     paths = f"{shop.directory}/shop-client:{ROOT}"
-    # Stores may hold tokens, and are not searched.
+    # Stores may contain tokens, and are not searched.
     command = ("python", HERE / "clients_program.py", tmp_path / "stores")
     output = shop.run("clients", *command, PYTHONPATH=paths)
     rows = [json.loads(line) for line in output.splitlines() if line.startswith('{"platform"')]

@@ -1,4 +1,4 @@
-"""Programs and libraries that use `keyturn serve` as its page says, without code of keyturn's."""
+"""Programs and libraries without keyturn that use `keyturn serve` as its page describes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ for credentials in (compute_engine.Credentials(), google.auth.default()[0]):
 
 
 def test_curl(agent: Agent, run: Callable[..., str], tmp_path: Path) -> None:
-    """A script with curl could not call the API, or would meet the 401 of a revoked token."""
+    """A script with curl could not call the API, or would get the 401 of a revoked token."""
     headers = tmp_path / "headers"
     headers.write_text(f"X-Keyturn-Secret: {SECRET}\n")
     status = ["--silent", "--output", "/dev/null", "--write-out", "%{http_code}"]
@@ -72,7 +72,7 @@ def test_node(agent: Agent, run: Callable[..., str]) -> None:
 
 
 def test_php(agent: Agent, run: Callable[..., str]) -> None:
-    """A program in PHP could not call the API, by its streams or by its curl."""
+    """A program in PHP could not call the API, through streams or through curl."""
     url = f"{agent.url}/shop{agent.path}"
 
     def call() -> str:
@@ -85,14 +85,14 @@ def test_php(agent: Agent, run: Callable[..., str]) -> None:
 
 
 def test_azure_identity(agent: Agent, run: Callable[..., str]) -> None:
-    """azure-identity could not read the token by its variables alone."""
+    """azure-identity could not read the token when only its variables are set."""
     variables = {"IDENTITY_ENDPOINT": f"{agent.url}/-/azure/shop", "IDENTITY_HEADER": SECRET}
     assert run(PYTHON, "-c", AZURE, **variables).split() == [agent.token()] * 3
     record_reader(run, "azure-identity", "`IDENTITY_ENDPOINT`, `IDENTITY_HEADER`")
 
 
 def test_google_auth(agent: Agent, run: Callable[..., str]) -> None:
-    """google-auth could not read the token by its variables alone."""
+    """google-auth could not read the token when only its variables are set."""
     place = f"{agent.host}/{SECRET}/-/google/shop"
     variables = {"GCE_METADATA_HOST": place, "GCE_METADATA_IP": place}
     assert run(PYTHON, "-c", GOOGLE, **variables).split() == [agent.token()] * 2
@@ -100,7 +100,7 @@ def test_google_auth(agent: Agent, run: Callable[..., str]) -> None:
 
 
 def record_reader(run: Callable[..., str], library: str, point: str) -> None:
-    """Record a library that reads a token, and does not learn that an API refused it."""
+    """Record a library that reads a token, but does not report a rejected one."""
     code = f"import importlib.metadata as m; print(m.version({library!r}))"
     shown = {"lines": 0, "healed": False, "parallel": 1, "secrets": BEHIND_SERVE}
     version = run(PYTHON, "-c", code)

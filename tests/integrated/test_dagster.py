@@ -12,5 +12,5 @@ if TYPE_CHECKING:
 
 @pytest.mark.timeout(600)
 def test_dagster_runs_with_the_resource(adapter_tests: Callable[..., None]) -> None:
-    """A run would fail at a revoked token, or Dagster would store or show its secret."""
+    """A run would fail after a revocation, or Dagster would store or show its secret."""
     adapter_tests("dagster", seconds=500)

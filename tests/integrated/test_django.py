@@ -23,7 +23,7 @@ PROJECT = HERE / "django_project"
 
 @pytest.mark.timeout(300)
 def test_connections_in_django(adapter_tests: Callable[[str], None]) -> None:
-    """A project would share no connection, or `manage.py check` miss a mistake."""
+    """Views would not share a connection, or `manage.py check` would miss a mistake."""
     adapter_tests("django")
 
 
@@ -31,7 +31,7 @@ def test_connections_in_django(adapter_tests: Callable[[str], None]) -> None:
 def test_a_site_survives_a_revocation(
     shop: Shop, start: Callable[..., None], port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Views would meet the 401s of revoked tokens, or Django's pages of errors show the secret."""
+    """Views would get a 401 after a revocation, or Django's error pages would show the secret."""
     account = shop.emulator.settings("orocommerce")
     project = {"SHOP_URL": account["url"], "SHOP_CLIENT": account["client_id"]}
     manage = PROJECT / "manage.py"

@@ -30,13 +30,13 @@ bucket_url = "bucket"
 
 @pytest.mark.timeout(300)
 def test_dlt_does_what_all_adapters_do(adapter_tests: Callable[[str], None]) -> None:
-    """dlt would leak a token in a redirect, or the adapter have code that no test runs."""
+    """dlt would leak a token in a redirect, or the adapter would have untested code."""
     adapter_tests("dlt")
 
 
 @pytest.mark.timeout(300)
 def test_pipelines_survive_revocations_and_keep_secrets(tmp_path: Path) -> None:
-    """A load would meet the 401s of revoked tokens, or leave credentials in its files or logs."""
+    """A load would fail after a revocation, or leave credentials in its files or logs."""
     (tmp_path / ".dlt").mkdir()
     (tmp_path / ".dlt/config.toml").write_text(CONFIGURATION, encoding="utf-8")
     done = in_environment(

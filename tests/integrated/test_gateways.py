@@ -1,4 +1,4 @@
-"""Gateways that let `keyturn serve` add the token, configured as its page says."""
+"""Gateways that get the token from `keyturn serve`, configured as its page describes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_nginx(
     port: int,
     tmp_path: Path,
 ) -> None:
-    """nginx could not add the token, or would pass the 401 of a revoked token on."""
+    """nginx could not add the token, or would return the 401 of a revoked token."""
     locations, through = blocks("nginx")
     base = agent.path.rpartition("/")[0]
     own = (
@@ -60,7 +60,7 @@ def test_nginx(
 def test_traefik(
     agent: Agent, start: Callable[..., None], run: Callable[..., str], port: int, tmp_path: Path
 ) -> None:
-    """Traefik could not add the token, or not send requests through the agent."""
+    """Traefik could not add the token, or could not send requests through the agent."""
     forwarded, through = (
         text.replace("127.0.0.1:8123", agent.host).replace("SECRET", SECRET)
         for text in blocks("yaml")
@@ -101,7 +101,7 @@ def test_traefik(
 def test_envoy(
     start: Callable[..., None], run: Callable[..., str], port: int, tmp_path: Path
 ) -> None:
-    """Envoy, which sends its client's Host, could not add the token."""
+    """Envoy, which sends its client's Host header, could not add the token."""
     configuration, socket = tmp_path / "envoy.yaml", tmp_path / "socket"
     with running_agent(tmp_path, arguments=("--socket", str(socket))) as agent:
         api_port = agent.api.rpartition(":")[2]
@@ -123,18 +123,18 @@ def test_envoy(
 
 
 def blocks(language: str) -> list[str]:
-    """Return the page's configurations in a language: first that which asks for the token."""
+    """Return the page's configurations in a language; the first one requests the token."""
     found: list[str] = re.findall(rf"```{language}\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
     return found
 
 
 def lines_in(text: str) -> int:
-    """Return how many lines a configuration has."""
+    """Return the number of lines of a configuration."""
     return text.strip().count("\n") + 1
 
 
 def browser(url: str, at_once: int = 8) -> Callable[[], str]:
-    """Return what calls as the browser of a user would, so many at the same time."""
+    """Return a function that sends that many requests at once, as a browser would."""
     headers = {"Origin": "https://shop.example", "Authorization": "Bearer the-user's"}
     headers["Sec-Fetch-Site"] = "cross-site"
     gate = threading.Barrier(at_once)

@@ -1,4 +1,4 @@
-"""HTTPie, in its own environment: its plugin, by its entry point."""
+"""HTTPie in its own environment, with the plugin from its entry point."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ MODULES = [ROOT / f"core/keyturn/integrations/{name}.py" for name in ("httpie", 
 
 
 class Http:
-    """Runs HTTPie, and measures what of the plugin it runs.
+    """Runs HTTPie, and measures the coverage of the plugin.
 
     Args:
         shop: The connection.
-        directory: Where tokens and measurements are, which is not searched for tokens.
+        directory: The directory for tokens and measurements, which is not searched for tokens.
     """
 
     def __init__(self, shop: Shop, directory: Path) -> None:
@@ -35,7 +35,7 @@ class Http:
         }
 
     def __call__(self, *arguments: Any, status: int = 0) -> str:
-        """Run it; return what it prints."""
+        """Run HTTPie; return its output."""
         measured = (
             "coverage",
             "run",
@@ -48,7 +48,7 @@ class Http:
         return self._shop.run("httpie", *measured, *arguments, status=status, **self._variables)
 
     def check_covered(self) -> None:
-        """Assert that each line and branch of the plugin has run."""
+        """Assert that each line and branch of the plugin was executed."""
         self._shop.run("httpie", "coverage", "combine", "--quiet", **self._variables)
         which = f"--include={','.join(map(str, MODULES))}"
         report = ("report", "--fail-under=100", "--show-missing", which)
@@ -57,13 +57,13 @@ class Http:
 
 @pytest.fixture
 def http(shop: Shop, tmp_path: Path) -> Http:
-    """Give HTTPie."""
+    """Return a runner of HTTPie."""
     return Http(shop, tmp_path)
 
 
 @pytest.mark.timeout(240)
 def test_calls_survive_a_revocation(shop: Shop, http: Http) -> None:
-    """A script would meet the 401 of a revoked token, or its output or session show the token."""
+    """A script would get a 401 after a revocation, or its output or session would show a token."""
     url = f"{shop.variables['SHOP_API']}/users"
     outputs: list[str] = []
 
@@ -80,10 +80,11 @@ def test_calls_survive_a_revocation(shop: Shop, http: Http) -> None:
             assert shop.token_requests == number
             shop.emulator.revoke_tokens("orocommerce")
     outputs.append(http("--offline", *OPTIONS, "shop:", url))
-    # A session has the name, so that the command line needs none.
+    # A session stores the name, so that the command line needs none.
     session = shop.directory / "session-0.json"
     assert json.loads(session.read_text("utf-8"))["auth"] == {"type": "keyturn", "raw_auth": "shop"}
-    # HTTPie has an Accept of its own for JSON; OroCommerce wants another, but a user's is kept.
+    # HTTPie sends its own Accept header for JSON. OroCommerce needs another one, which a user's
+    # replaces.
     for accept, options in (("application/vnd.api+json", ()), ("text/csv", ("Accept:text/csv",))):
         assert "405" in http("--headers", *OPTIONS, "shop", "POST", url, "name=value", *options)
         assert shop.emulator.requests("orocommerce")[-1].headers["accept"] == accept
@@ -104,7 +105,7 @@ def test_calls_survive_a_revocation(shop: Shop, http: Http) -> None:
 
 
 def check_mistakes(http: Http) -> None:
-    """Assert that another host gets nothing, and that no secret is accepted."""
+    """Assert that another host gets no token, and that no secret is accepted."""
     elsewhere = "http://127.0.0.1:9/"
     foreign = http(*OPTIONS, "shop", elsewhere, status=1)
     assert "ForeignOrigin: shop: http://127.0.0.1:9 is not the API's origin" in foreign
@@ -114,6 +115,6 @@ def check_mistakes(http: Http) -> None:
 
 @pytest.mark.timeout(240)
 def test_types(shop: Shop) -> None:
-    """The modules would not fit the types of HTTPie's environment."""
+    """The modules would not match the types in HTTPie's environment."""
     configured = ("--config-file", ROOT / "pyproject.toml")
     shop.run("httpie", "python", "-m", "mypy", *configured, *MODULES, MYPYPATH=f"{ROOT}/core")

@@ -15,7 +15,7 @@ from keyturn.testing import Emulator
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Its own session, with the daemon of GNOME's desktop, unlocked by a made-up password.
+# A session of its own, with the daemon of GNOME's desktop, unlocked with a made-up password.
 DESKTOP = (
     "dbus-run-session",
     "--",
@@ -24,7 +24,7 @@ DESKTOP = (
     ('printf made-up | gnome-keyring-daemon --unlock --components=secrets >/dev/null\n"$@"\nexit'),
     "keyturn",
 )
-# The class of each, its session, and where it keeps secrets.
+# The class of each keyring, the session to run in, and the place of its secrets.
 BACK_ENDS: dict[str, tuple[str, tuple[str, ...], str]] = {
     "desktop": ("keyring.backends.SecretService.Keyring", DESKTOP, "keyrings/login.keyring"),
     "file": ("keyrings.alt.file.PlaintextKeyring", (), "python_keyring/keyring_pass.cfg"),
@@ -32,12 +32,12 @@ BACK_ENDS: dict[str, tuple[str, tuple[str, ...], str]] = {
 
 
 class User:
-    """A user with a keyring, in its own home.
+    """A user with a keyring, and a home directory.
 
     Args:
         home: The home.
         back_end: The class of the keyring's back end.
-        session: What a command runs in.
+        session: The command line that starts a session.
     """
 
     def __init__(self, home: Path, back_end: str, session: tuple[str, ...]) -> None:
@@ -51,7 +51,7 @@ class User:
         return Terminal(*command, environment=self._environment)
 
     def run(self, *arguments: str) -> str:
-        """Return what keyturn shows, without questions."""
+        """Return the output of keyturn without questions."""
         with self.at_terminal(*arguments) as terminal:
             assert terminal.wait() == 0, terminal.shown
             return terminal.shown
@@ -59,7 +59,7 @@ class User:
 
 @pytest.mark.parametrize("name", sorted(BACK_ENDS))
 def test_secret_is_typed_kept_used_and_deleted(tmp_path: Path, name: str) -> None:
-    """The typed secret would be in a file or on the screen, not be found, or stay forever."""
+    """The typed secret would be in a file or on the screen, not be found, or never be deleted."""
     back_end, session, kept = BACK_ENDS[name]
     user = User(tmp_path, back_end, session)
     with Emulator() as emulator:
@@ -85,7 +85,7 @@ def test_secret_is_typed_kept_used_and_deleted(tmp_path: Path, name: str) -> Non
 
         assert "removed connection shop" in user.run("connections", "remove", "shop", "--yes")
         adding = ("connections", "add", "shop", "orocommerce", "--no-check")
-        # Its name is free again: nothing of that name is left in the keyring.
+        # Its name is free again: the keyring has no entry of that name.
         with user.at_terminal(*adding) as terminal:
             terminal.answer("Client ID: ", account["client_id"])
             terminal.answer("[keyring]: ", "")

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 @pytest.mark.timeout(300)
 def test_niquests_does_what_all_adapters_do(adapter_tests: Callable[[str], None]) -> None:
-    """niquests would leak a token in a redirect, or the adapters have code that no test runs."""
+    """niquests would leak a token in a redirect, or the adapters would have untested code."""
     adapter_tests("niquests")
 
 
 @pytest.mark.timeout(120)
 def test_parallel_calls_survive_a_revocation(shop: Shop) -> None:
-    """A program with niquests would meet the 401, or each call request a token."""
+    """A program with niquests would get a 401, or each call would request a token."""
     program = HERE / "niquests_program.py"
     output = shop.run("niquests", "python", program)
     lines = [line for line in output.splitlines() if line.startswith("200 ")]

@@ -1,4 +1,4 @@
-"""The status page of `keyturn serve` in Chromium: without a script, by the keyboard, and axe."""
+"""The status page of `keyturn serve` in Chromium: without a script, by keyboard, with axe."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.timeout(180)
 def test_the_page(agent: Agent, run: Callable[..., str]) -> None:
-    """A person could not read or use the page, in the dark, by keyboard or by a screen reader."""
+    """A user could not read or use the page in dark mode, by keyboard or with a screen reader."""
     token = agent.token()
     httpx.get(f"{agent.secret_url}/-/token/commercelayer", trust_env=False)
     given = json.dumps({"url": agent.secret_url})
@@ -34,7 +34,7 @@ def test_the_page(agent: Agent, run: Callable[..., str]) -> None:
 
 @pytest.mark.timeout(300)
 def test_five_thousand_connections(tmp_path: Path, run: Callable[..., str]) -> None:
-    """The page of a platform with many connections would be slow, or lead nowhere."""
+    """The page of a platform with many connections would be slow, or have broken links."""
     with running_agent(tmp_path, extra=5000) as agent:
         given = json.dumps({"url": agent.secret_url, "search": "tenant-4321"})
         report = json.loads(run("node", "browse.mjs", given=given, CHROMIUM=_chromium()))

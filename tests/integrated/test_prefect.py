@@ -12,5 +12,5 @@ if TYPE_CHECKING:
 
 @pytest.mark.timeout(600)
 def test_prefect_runs_with_the_block(adapter_tests: Callable[..., None]) -> None:
-    """A run would fail at a revoked token, or Prefect would store or show its secret."""
+    """A run would fail after a revocation, or Prefect would store or show its secret."""
     adapter_tests("prefect", seconds=500)

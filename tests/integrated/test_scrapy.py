@@ -20,13 +20,13 @@ SPIDER = HERE / "scrapy_spider.py"
 
 @pytest.mark.timeout(300)
 def test_scrapy_does_what_all_adapters_do(adapter_tests: Callable[[str], None]) -> None:
-    """Scrapy would leak a token in a redirect, or the middleware have code that no test runs."""
+    """Scrapy would leak a token in a redirect, or the middleware would have untested code."""
     adapter_tests("scrapy")
 
 
 @pytest.mark.timeout(300)
 def test_a_crawl_survives_a_revocation(shop: Shop) -> None:
-    """A crawl would meet the 401s of revoked tokens, or show its tokens on the disk or in logs."""
+    """A crawl would fail after a revocation, or store its tokens on the disk or in logs."""
     log = shop.run(
         *("scrapy", "scrapy", "runspider", SPIDER, "--output", "items.jsonl"),
         *("--set", "JOBDIR=job", "--set", "HTTPCACHE_ENABLED=1", "--loglevel", "DEBUG"),

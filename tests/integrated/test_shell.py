@@ -1,4 +1,4 @@
-"""The command line's formats, each with the program that reads it."""
+"""The command line's formats, each read by the program that they are for."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ VERSION = "kubectl version --client | sed -n 's/Client Version: v//p'"
 
 @attrs.frozen
 class Shell:
-    """What a script needs.
+    """The environment of a script.
 
     Args:
         emulator: The emulator, whose OroCommerce is the connection `shop`.
         cluster: The address of the Kubernetes API, which is the connection `cluster`.
-        directory: Where files are.
+        directory: The directory for files.
         environment: The variables.
     """
 
@@ -53,7 +53,7 @@ class Shell:
 
         Args:
             server: The address of the API.
-            users: The part of the configuration that has the user `cluster`.
+            users: The part of the configuration that defines the user `cluster`.
         """
         cluster = {"server": server}
         if server.startswith("https:"):
@@ -65,7 +65,7 @@ class Shell:
             "contexts": [{"name": "cluster", "context": {"cluster": "cluster", "user": "cluster"}}],
             "current-context": "cluster",
         }
-        # A value of YAML may be JSON.
+        # A YAML value may be JSON.
         lines = [f"{name}: {json.dumps(value)}\n" for name, value in others.items()]
         path = self.directory / "kubeconfig"
         path.write_text("".join(lines) + users, encoding="utf-8")
@@ -74,7 +74,7 @@ class Shell:
 
 @pytest.fixture
 def shell(tmp_path: Path) -> Iterator[Shell]:
-    """Give what a script needs."""
+    """Return the environment of a script."""
     with Emulator() as emulator:
         settings = emulator.settings(PROVIDER)
         with connect(PROVIDER, **settings) as connection:
@@ -103,7 +103,7 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
 
 
 def survive(shell: Shell, call: Callable[[], str], expected: str) -> None:
-    """Call eight times at once, before and after a revocation; see that one token is requested."""
+    """Call eight times at once, before and after a revocation; check for one token request."""
     with ThreadPoolExecutor(8) as pool:
         for number in (1, 2):
             assert list(pool.map(lambda _: call(), range(8))) == [expected] * 8
@@ -113,7 +113,7 @@ def survive(shell: Shell, call: Callable[[], str], expected: str) -> None:
 
 @pytest.mark.timeout(240)
 def test_curl(shell: Shell, run: Callable[..., str]) -> None:
-    """A script with curl would meet the 401 of a revoked token, or each script request a token."""
+    """A script with curl would get the 401 of a revoked token, or each would request a token."""
     with connect(PROVIDER, **shell.emulator.settings(PROVIDER)) as connection:
         url = connection.api_url + shell.emulator.resource(PROVIDER)
     variables = shell.environment | {"URL": url}
@@ -132,9 +132,9 @@ def test_curl(shell: Shell, run: Callable[..., str]) -> None:
 
 @pytest.mark.timeout(240)
 def test_kubectl(shell: Shell, run: Callable[..., str]) -> None:
-    """kubectl could not call the API, or would get the refused token until its renewal point.
+    """kubectl could not call the API, or would get the rejected token until its renewal point.
 
-    kubectl passes a 401 on, after it has run keyturn again: the command that meets it fails.
+    After a 401, kubectl runs keyturn again, but does not repeat its request: the command fails.
     """
     text = PAGE.read_text("utf-8")
     (block,) = re.findall(r"```yaml\nusers:\n(.*?)```", text, re.DOTALL)
@@ -179,7 +179,7 @@ def test_kubectl_through_the_proxy(
         "interactiveMode": "Never",
     }
     users = json.dumps([{"name": "cluster", "user": {"exec": plugin}}])
-    run("curl", "--silent", f"{address}/api/v1/namespaces")  # renews the token, which is revoked
+    run("curl", "--silent", f"{address}/api/v1/namespaces")  # renews the revoked token
     configuration = shell.kubeconfig(shell.cluster, f"users: {users}\n")
     assert run("sh", "-c", GET, **configuration) == "namespace/shop"
 

@@ -23,16 +23,16 @@ TAP = "tests.integrated.singer_tap"
 
 @pytest.mark.timeout(300)
 def test_singer_does_what_all_adapters_do(adapter_tests: Callable[[str], None]) -> None:
-    """A tap would leak a token in a redirect, or the adapters have code that no test runs."""
+    """A tap would leak a token in a redirect, or the adapters would have untested code."""
     adapter_tests("singer")
 
 
 @pytest.mark.timeout(300)
 def test_taps_survive_revocations_and_keep_secrets(tmp_path: Path) -> None:
-    """A tap would meet the 401s of revoked tokens, or show credentials in its output or state."""
+    """A tap would fail after a revocation, or show credentials in its output or state."""
     work = tmp_path / "work"
     work.mkdir()
-    # In the tap's own environment variables, as Meltano sets them.
+    # The settings are in the tap's environment variables, as Meltano sets them.
     with RevokingEmulator(12, 100) as emulator:
         variables = {f"TAP_SHOP_{key.upper()}": str(each) for key, each in emulator.shop().items()}
         variables |= {"KEYTURN_STORE": f"disk://{tmp_path}/tokens", "TAP_SHOP_LOGLEVEL": "DEBUG"}

@@ -1,4 +1,4 @@
-"""`keyturn serve` as systemd runs it: its socket, its readiness, and the unit of its page."""
+"""`keyturn serve` under systemd: socket activation, readiness, and the unit on its page."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_systemd(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """systemd could not pass its socket, or would wait for a unit that is ready."""
+    """systemd could not pass its socket, or would never see the unit as ready."""
     [unit] = re.findall(r"```ini\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
     program = str(Path(sys.executable).with_name("keyturn"))
     file = tmp_path / "keyturn.service"

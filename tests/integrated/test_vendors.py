@@ -1,4 +1,4 @@
-"""Clients that are not keyturn, those of the vendors among them, with the emulator."""
+"""Clients other than keyturn, including the vendors' own, with the emulator."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HERE = Path(__file__).parent
 PYTHON = HERE.parents[1] / ".cache/integrated-vendors/bin/python"
 VENDORS = HERE / "vendors"
 MODULES = VENDORS / "node_modules"
-# What each vendor's server says of a wrong secret.
+# The messages of each vendor's server for a wrong secret.
 WORDS = {
     "norce-commerce": "invalid_client",
     "norce-storm": "invalid_client",
@@ -57,7 +57,7 @@ class Clients:
     def run(
         self, *command: str | Path, given: str = "", status: int = 0, **variables: str
     ) -> tuple[str, str]:
-        """Run a program that reaches no other host than this machine; return what it prints."""
+        """Run a program that can reach only this machine; return its output."""
         done = subprocess.run(
             command,
             check=False,
@@ -85,7 +85,7 @@ class Clients:
     def report(
         self, *command: str | Path, among: Sequence[dict[str, Any]], **variables: str
     ) -> list[dict[str, Any]]:
-        """Run a program that prints what it sees of accounts, and check that."""
+        """Run a program that prints its results for each account, and check them."""
         output, _ = self.run(*command, given=json.dumps(among), **variables)
         shown: list[dict[str, Any]] = json.loads(output)
         for account, seen in zip(among, shown, strict=True):
@@ -96,14 +96,14 @@ class Clients:
         return shown
 
     def looked_up(self) -> set[str]:
-        """Return the names that programs of Node.js have looked up."""
+        """Return the host names that programs of Node.js have resolved."""
         names = self.directory / "names"
         return set(names.read_text("utf-8").split()) if names.exists() else set()
 
 
 @pytest.fixture
 def clients(tmp_path: Path) -> Iterator[Clients]:
-    """Give what runs clients with an emulator."""
+    """Return a runner of clients with an emulator."""
     with Emulator() as emulator:
         yield Clients(emulator, tmp_path)
 
@@ -115,7 +115,7 @@ def claims_of(token: str) -> dict[str, Any]:
 
 
 def client_of(token: str) -> tuple[str, str | None]:
-    """Return the client that a token names, and its kind if that is in the token."""
+    """Return the client that the token names, and its kind if the token contains it."""
     claims = claims_of(token)
     if "application" in claims:
         return claims["application"]["client_id"], claims["application"]["kind"]
@@ -123,19 +123,19 @@ def client_of(token: str) -> tuple[str, str | None]:
 
 
 def version(package: str) -> str:
-    """Return the version of a package of Node.js."""
+    """Return the version of a Node.js package."""
     found: str = json.loads((MODULES / package / "package.json").read_text("utf-8"))["version"]
     return found
 
 
 def words_of(seen: dict[str, Any]) -> str:
-    """Return what the vendor's server says of a wrong secret, for an account."""
+    """Return the message of the vendor's server for a wrong secret of an account."""
     return WORDS[seen["name"].split()[0]]
 
 
 @pytest.mark.parametrize("client", ["oauth4webapi", "openid-client"])
 def test_clients_that_discover(client: str, clients: Clients) -> None:
-    """A program with discovery would need another configuration with the emulator."""
+    """A program with discovery would need a special configuration for the emulator."""
     shown = clients.report("node", VENDORS / f"{client}.mjs", among=clients.accounts)
 
     assert all(words_of(seen) in seen["error"] for seen in shown), shown
@@ -164,9 +164,9 @@ def test_clients_of_node(client: str, clients: Clients) -> None:
     [("authlib", "unsupported_token_type"), ("requests-oauthlib", "missing_token")],
 )
 def test_clients_of_python(client: str, lost: str, clients: Clients) -> None:
-    """A program could not be tried, or the errors of its servers would look better than they are.
+    """A program could not be tried, or the table would claim errors that it does not show.
 
-    Both clients read the errors of RFC 6749 alone: Commerce Layer's are lost.
+    Both clients read only errors of RFC 6749, so those of Commerce Layer are lost.
     """
     program = (PYTHON, VENDORS / "python_clients.py", client)
     shown = clients.report(*program, among=clients.accounts)
@@ -188,7 +188,7 @@ def https(clients: Clients) -> Iterator[tuple[str, dict[str, str]]]:
     """Serve Commerce Layer over TLS at names below localhost.
 
     Yields:
-        The domain of both names, with a port; and the variables of a program that trusts it.
+        The domain of both names with a port, and the variables of a program that trusts it.
     """
     port = urlsplit(of_commercelayer(clients)[0]["token_url"]).port
     assert port is not None
@@ -214,7 +214,7 @@ def test_js_auth(clients: Clients) -> None:
 
 
 def test_js_auth_in_a_browser(clients: Clients) -> None:
-    """A shop's page could not be tried: a browser would refuse what the emulator sends."""
+    """A shop's page could not be tried: a browser would reject the emulator's response."""
     with https(clients) as (domain, variables):
         among = [{**of_commercelayer(clients)[1], "domain": domain}]
         browser = {"CHROMIUM": shutil.which("chromium") or "", **variables}
@@ -230,7 +230,7 @@ def test_js_auth_in_a_browser(clients: Clients) -> None:
 
 @pytest.mark.timeout(240)
 def test_command_line_of_commercelayer(clients: Clients) -> None:
-    """The vendor's command line could not log in, get or revoke a token."""
+    """The vendor's command line could not log in, or could not get or revoke a token."""
     package = "@commercelayer/cli"
     program = ("node", MODULES / package / "bin/run.js")
     integration, channel = of_commercelayer(clients)
@@ -242,7 +242,7 @@ def test_command_line_of_commercelayer(clients: Clients) -> None:
         _, failure = clients.run(
             *login, own[0], own[1], "wrong", "--alias", "bad", status=2, **variables
         )
-        # It wraps its lines.
+        # The command wraps its lines.
         assert words_of(integration) in failure.replace(" \u203a ", " ")
         output, _ = clients.run(*login, *own, "--alias", "shop", **variables)
         assert "Login successful!" in output
@@ -259,7 +259,7 @@ def test_command_line_of_commercelayer(clients: Clients) -> None:
         revoke = (*program, "token:revoke", token, *shop, *own)
         output, _ = clients.run(*revoke, **variables)
         assert "successfully revoked" in output
-        # A token that is revoked already is revoked again (RFC 7009 section 2.2).
+        # A token that is already revoked is revoked again (RFC 7009 section 2.2).
         clients.run(*revoke, **variables)
     requests = clients.emulator.requests("commercelayer")
     revoked = [request for request in requests if request.path == "/oauth/revoke"]

@@ -22,7 +22,7 @@ SECONDS = 30
 
 
 def run_tasks(shop: Shop, application: str, worker: tuple[str, ...], **variables: str) -> str:
-    """Run an application's tasks in its workers; return what the workers print."""
+    """Run an application's tasks in its workers; return the output of the workers."""
     variables |= {"PYTHONPATH": str(ROOT)}
     log = shop.directory / "worker.log"
     with log.open("wb") as output:
@@ -51,7 +51,7 @@ def run_tasks(shop: Shop, application: str, worker: tuple[str, ...], **variables
 
 @pytest.mark.timeout(240)
 def test_celery(shop: Shop, tmp_path: Path) -> None:
-    """Tasks would meet the 401, each process request a token, or a message or a log show one."""
+    """Tasks would get a 401, each process would request a token, or a message would show one."""
     for name in ("queue", "processed", "control", "results"):
         (shop.directory / name).mkdir()
     worker = ("celery", "--app", "tests.integrated.celery_app", "worker", "--loglevel", "DEBUG")
@@ -75,7 +75,7 @@ def test_celery(shop: Shop, tmp_path: Path) -> None:
 
 @pytest.mark.timeout(240)
 def test_dramatiq(shop: Shop, tmp_path: Path, start: Callable[..., None], port: int) -> None:
-    """Tasks would meet the 401, each process request a token, or a message or a log show one."""
+    """Tasks would get a 401, each process would request a token, or a message would show one."""
     (shop.directory / "redis").mkdir()
     keep = ("--appendonly", "yes", "--dir", shop.directory / "redis")
     start(port, "redis-server", "--port", port, *keep)

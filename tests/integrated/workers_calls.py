@@ -1,4 +1,4 @@
-"""What the tasks of Celery and Dramatiq do: call the API, eight processes or threads at once."""
+"""The tasks of Celery and Dramatiq: eight processes or threads call the API at once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ API = os.environ["SHOP_API"]
 
 
 def wait_until(condition: Callable[[], object]) -> None:
-    """Wait."""
+    """Wait until a condition holds."""
     end = time.monotonic() + SECONDS
     while not condition():
         if time.monotonic() > end:
@@ -27,7 +27,7 @@ def wait_until(condition: Callable[[], object]) -> None:
 
 
 def call(part: str, number: int, auth: httpx.Auth) -> None:
-    """Call the API when eight tasks are ready to; write the status to a file."""
+    """Call the API once eight tasks are ready; write the status to a file."""
     Path(f"ready-{part}-{number}").touch()
     wait_until(lambda: len(list(Path().glob(f"ready-{part}-*"))) == CALLS)
     status = httpx.get(f"{API}/users", auth=auth, timeout=SECONDS).status_code
@@ -36,7 +36,7 @@ def call(part: str, number: int, auth: httpx.Auth) -> None:
 
 
 def main(enqueue: Callable[[str, int], object]) -> None:
-    """Let tasks call the API, twice, and revoke all tokens in between."""
+    """Let tasks call the API, twice, and revoke all tokens between."""
     for part in ("before", "after"):
         for number in range(CALLS):
             enqueue(part, number)

@@ -1,4 +1,4 @@
-"""An API with a token endpoint, another host, and five HTTP clients that do the same."""
+"""An API with a token endpoint, another host, and the HTTP clients under one interface."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 @attrs.frozen
 class Arrived:
-    """A request as a server saw it; header names in lower case."""
+    """A request as a server received it; header names in lower case."""
 
     method: str
     path: str
@@ -45,8 +45,8 @@ class Site:
     """An HTTP server on loopback: a token endpoint, and an API that accepts its latest tokens.
 
     Args:
-        host: The address that it listens at.
-        port: The port; 0 is a free one.
+        host: The address that it listens on.
+        port: The port; 0 for any free port.
     """
 
     def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
@@ -74,16 +74,16 @@ class Site:
 
     @property
     def api_requests(self) -> list[Arrived]:
-        """What arrived, token requests excepted."""
+        """All requests except token requests."""
         return [request for request in self.requests if request.path != "/token"]
 
     @property
     def token_requests(self) -> int:
-        """How many token requests arrived."""
+        """The number of token requests."""
         return len(self.requests) - len(self.api_requests)
 
     def forget_tokens(self) -> None:
-        """Refuse all tokens issued so far."""
+        """Reject all tokens issued so far."""
         self.valid.clear()
 
     def response(self, request: Arrived) -> tuple[int, dict[str, str], bytes]:
@@ -125,7 +125,7 @@ class _IPv6Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    wbufsize = -1  # head and body of a response in one packet
+    wbufsize = -1  # send head and body in one packet
 
     def do_GET(self) -> None:
         """Respond to a request of any method."""
@@ -161,7 +161,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @attrs.frozen
 class Reply:
-    """What a client's caller gets."""
+    """The response that a client's caller gets."""
 
     status: int
     body: bytes
@@ -169,7 +169,7 @@ class Reply:
 
 
 class Client:
-    """One way of sending requests with a connection's `KeyturnAuth`."""
+    """A client that sends requests with a connection's `KeyturnAuth`."""
 
     name: ClassVar[str]
     sees_user_information: ClassVar[bool] = True
@@ -184,7 +184,7 @@ class Client:
         self.auth: Any = getattr(keyturn.integrations, self.name).KeyturnAuth(connection)
 
     def send(self, method: str, url: str, *, stream: bool = False, **options: Any) -> Reply:
-        """Send a request that follows redirects; `stream` reads the response afterwards."""
+        """Send a request and follow redirects; with `stream`, read the response afterwards."""
         raise NotImplementedError
 
     def upload(self, body: bytes) -> Any:
@@ -328,33 +328,33 @@ CLIENTS = {
 
 @pytest.fixture(params=CLIENTS.values(), ids=CLIENTS)
 def client_class(request: pytest.FixtureRequest) -> type[Client]:
-    """Each of the clients."""
+    """Return each of the client classes."""
     return request.param
 
 
 @pytest.fixture(params=[httpx, httpx2], ids=["httpx", "httpx2"])
 def library(request: pytest.FixtureRequest) -> Any:
-    """Each of the two libraries with one interface."""
+    """Return each of the two libraries with the same interface, httpx and httpx2."""
     return request.param
 
 
 @pytest.fixture
 def api() -> Iterator[Site]:
-    """The API, with its token endpoint."""
+    """Yield the API, with its token endpoint."""
     with Site() as site:
         yield site
 
 
 @pytest.fixture
 def elsewhere() -> Iterator[Site]:
-    """Another host."""
+    """Yield another host."""
     with Site() as site:
         yield site
 
 
 @pytest.fixture
 def connect(api: Site) -> Iterator[Callable[..., keyturn.Connection]]:
-    """Open connections whose API and token endpoint are the `api` fixture's."""
+    """Return a function that opens connections to the `api` fixture's API and token endpoint."""
     needed: dict[str, dict[str, Any]] = {
         "norce-commerce": {"client": "acme", "environment": "stage", "application_id": 1042},
         "orocommerce": {"url": api.url},

@@ -1,4 +1,4 @@
-"""What a redirect's `Location` may be: what URL parsers disagree on, and what is right."""
+"""Values of a redirect's `Location`: those that URL parsers disagree on, and valid ones."""
 
 from __future__ import annotations
 
@@ -184,10 +184,10 @@ ALWAYS = (
 
 
 def steps(seed: int, count: int, home: str) -> Iterator[list[Step]]:
-    """Yield responses that redirect, in the order in which they follow one another.
+    """Yield sequences of responses that redirect, each in its order.
 
     Args:
-        seed: The same seed yields the same.
+        seed: The same seed yields the same sequences.
         count: How many to yield.
         home: The API's host and port.
     """

@@ -1,4 +1,4 @@
-"""How an API gets the token, and which of its responses mean it, as a description says."""
+"""A declared provider: how an API gets the token, and which API responses reject it."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ TOKEN = f"{CANARY}-1"
 
 
 class Api(Site):
-    """An API that refuses tokens in its own ways.
+    """An API that rejects tokens in its own ways.
 
     Attributes:
-        refusal: The status and the code of a response to a token that is not valid.
+        refusal: The status and the code of a response to an invalid token.
     """
 
     refusal = 403, "TOKEN_EXPIRED"
@@ -52,13 +52,13 @@ class Api(Site):
 
 @pytest.fixture
 def site() -> Iterator[Api]:
-    """Give the API."""
+    """Yield the API."""
     with Api() as api:
         yield api
 
 
 def described(site: Api, **data: Any) -> keyturn.Connection:
-    """Return a connection to the API of a provider with these data."""
+    """Return a connection to the API of a provider that is declared with these data."""
     description = {
         "name": "acme",
         "token_url": f"{site.url}/token",
@@ -87,8 +87,8 @@ def query_of(request: Arrived) -> dict[str, list[str]]:
         ({"authorization_header": "Cookie", "authorization_value": "S={token}"}, f"S={TOKEN}"),
     ],
 )
-def test_value_is_made_of_token_and_settings(site: Api, data: Any, header: str) -> None:
-    """An API that takes neither a scheme nor the bare token would refuse every request."""
+def test_header_value_is_made_of_token_and_settings(site: Api, data: Any, header: str) -> None:
+    """An API that takes neither a scheme nor the bare token would reject every request."""
     name = data.get("authorization_header", "Authorization")
     with described(site, **data) as connection:
         assert connection.headers() == {name: header}
@@ -97,8 +97,8 @@ def test_value_is_made_of_token_and_settings(site: Api, data: Any, header: str) 
     assert CANARY not in shown
 
 
-def test_value_with_a_missing_part_is_an_error(site: Api) -> None:
-    """The API would get half a value, and refuse it for another reason."""
+def test_header_value_with_a_missing_part_is_an_error(site: Api) -> None:
+    """The API would get an incomplete value, and reject it with a misleading reason."""
     with (
         described(site, authorization_value="{token.account.name} {token}") as connection,
         pytest.raises(ConfigurationError, match=r"needs token\.account\.name"),
@@ -107,7 +107,7 @@ def test_value_with_a_missing_part_is_an_error(site: Api) -> None:
 
 
 @pytest.mark.parametrize("refusal", [(403, "TOKEN_EXPIRED"), (200, "TOKEN_EXPIRED")])
-def test_response_with_a_code_renews_the_token(
+def test_response_with_a_declared_code_renews_the_token(
     site: Api, client_class: type[Any], refusal: tuple[int, str]
 ) -> None:
     """A token that was revoked would fail every request until it expires."""
@@ -124,8 +124,10 @@ def test_response_with_a_code_renews_the_token(
     assert site.token_requests == 2
 
 
-def test_status_renews_the_token(site: Api, client_class: type[Any]) -> None:
-    """A 403 that means the token would be final."""
+def test_response_with_a_declared_status_renews_the_token(
+    site: Api, client_class: type[Any]
+) -> None:
+    """A 403 that rejects the token would never renew it."""
     with described(site, rejected_status=[401, 403]) as connection:
         client = client_class(connection)
         client.send("GET", f"{site.url}/x")
@@ -135,8 +137,8 @@ def test_status_renews_the_token(site: Api, client_class: type[Any]) -> None:
     assert site.token_requests == 2
 
 
-def test_code_elsewhere_than_the_token_endpoints_renews_the_token() -> None:
-    """An API whose errors are of another form than the token endpoint's would refuse forever."""
+def test_code_in_the_apis_own_field_renews_the_token() -> None:
+    """An API with another error format than the token endpoint would reject every request."""
     data = {"rejected_codes": ["110"], "rejected_field": "fault.code"}
     with Api() as site, described(site, **data) as connection:
         auth = RequestAuth(connection)
@@ -148,7 +150,7 @@ def test_code_elsewhere_than_the_token_endpoints_renews_the_token() -> None:
 
 
 def test_other_responses_are_not_read() -> None:
-    """A download would be held in memory for an error's code that it can't have."""
+    """A large download would be held in memory to search it for an error code."""
     with Api() as site, described(site, rejected_codes=["TOKEN_EXPIRED"]) as connection:
         auth = RequestAuth(connection)
         sent = auth.authorize("GET", site.url, {})
@@ -163,14 +165,14 @@ def test_other_responses_are_not_read() -> None:
 def test_token_in_the_query(
     site: Api, client_class: type[Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The API would get no token, or twice one, or the caller's query would be lost."""
+    """The API would get no token or two, or the caller's query would be lost."""
     data = {"authorization_query": "key", "api_query": {"who": "{client_id}"}}
     site.refusal = 401, ""
     with described(site, **data) as connection:
         client = client_class(connection)
         with caplog.at_level(logging.DEBUG):
             logging.getLogger("planted").debug("/x?key=%s", TOKEN)
-            assert CANARY in caplog.text  # it would be found
+            assert CANARY in caplog.text  # the log does capture tokens
             caplog.clear()
             client.send("GET", f"{site.url}/x?a=b%20c&key=old")
             site.forget_tokens()
@@ -188,7 +190,9 @@ def test_token_in_the_query(
     assert "?key=" in shown
 
 
-def test_redirect_takes_no_token_in_the_query_elsewhere(site: Api, client_class: type[Any]) -> None:
+def test_redirect_to_another_host_carries_no_token_in_the_query(
+    site: Api, client_class: type[Any]
+) -> None:
     """Another host would get the token; or the API's own redirect would lack it."""
     with Site() as elsewhere, described(site, authorization_query="key") as connection:
         client = client_class(connection)
@@ -200,8 +204,8 @@ def test_redirect_takes_no_token_in_the_query_elsewhere(site: Api, client_class:
     assert query_of(site.api_requests[-1]) == {"a": ["b"], "key": [TOKEN]}
 
 
-def test_request_is_signed_with_its_parts(site: Api, client_class: type[Any]) -> None:
-    """An API that checks what was signed would refuse every request."""
+def test_request_is_signed_over_its_parts(site: Api, client_class: type[Any]) -> None:
+    """An API that checks the signature would reject every request."""
     headers = {"X-Sign": "{request.method} {request.path}?{request.query} {request.body} {token}"}
     with described(site, api_headers=headers) as connection:
         client = client_class(connection)
@@ -220,12 +224,12 @@ def test_request_is_signed_with_its_parts(site: Api, client_class: type[Any]) ->
     ]
 
 
-def test_log_call_that_does_not_fit_harms_no_caller(
+def test_invalid_log_call_raises_nothing(
     site: Api, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A mistake in a client's log call would be raised where it logs, not reported by logging."""
+    """A mistake in a client's log call would raise in the caller."""
     logger = logging.getLogger("httpx2")
-    monkeypatch.setattr(logger, "propagate", False)  # pytest's handler raises what doesn't fit
+    monkeypatch.setattr(logger, "propagate", False)  # pytest's handler raises for invalid arguments
     monkeypatch.setattr(logger, "handlers", [logging.StreamHandler()])
     with described(site, authorization_query="key") as connection:
         RequestAuth(connection).authorize("GET", f"{site.url}/x", {})
@@ -249,8 +253,8 @@ def test_log_call_that_does_not_fit_harms_no_caller(
         ({"rejected_status": "x"}, "must be an integer or a list of integers"),
     ],
 )
-def test_mistakes_are_reported(site: Api, data: dict[str, Any], problem: str) -> None:
-    """The mistake would show as an API that refuses all requests."""
+def test_invalid_declarations_are_reported(site: Api, data: dict[str, Any], problem: str) -> None:
+    """The author would see only an API that rejects all requests."""
     with pytest.raises(ConfigurationError) as caught:
         described(site, **data)
 

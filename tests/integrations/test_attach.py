@@ -1,4 +1,4 @@
-"""To which requests an adapter adds the token and the provider's headers."""
+"""Requests to which an adapter adds the token and the provider's headers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CANARY = "made-up-token-canary"
 def test_attaches_token_and_provider_headers(
     connect: Any, api: Any, client_class: type[Any]
 ) -> None:
-    """Else the API would refuse every request, or not know the application."""
+    """The API would reject every request, or not know the application."""
     reply = client_class(connect()).send("GET", f"{api.url}/x?a=b")
     headers = api.api_requests[0].headers
     assert (reply.status, api.token_requests) == (200, 1)
@@ -30,7 +30,7 @@ def test_attaches_token_and_provider_headers(
 def test_provider_without_headers_of_its_own(
     connect: Any, api: Any, client_class: type[Any]
 ) -> None:
-    """Else a provider that needs `Authorization` alone, as most do, would be sent without it."""
+    """A provider that needs only `Authorization`, as most do, would get a request without it."""
     given = {"Authorization": "Basic c3RhbGU=", "X-Own": "kept"}
     client_class(connect(application_id=None)).send("GET", api.url, headers=given)
     headers = api.api_requests[0].headers
@@ -39,14 +39,16 @@ def test_provider_without_headers_of_its_own(
 
 
 def test_one_token_serves_many_requests(connect: Any, api: Any, client_class: type[Any]) -> None:
-    """Else each API request would cost a token request."""
+    """Each API request would cost a token request."""
     client = client_class(connect())
     assert [client.send("GET", api.url).status for _ in range(3)] == [200] * 3
     assert api.token_requests == 1
 
 
-def test_callers_own_headers(connect: Any, api: Any, client_class: type[Any]) -> None:
-    """Else a caller's choice would be lost, or a stale `Authorization` of theirs kept."""
+def test_callers_own_headers_are_kept_except_for_authorization(
+    connect: Any, api: Any, client_class: type[Any]
+) -> None:
+    """A caller's header would be lost, or their outdated `Authorization` would be sent."""
     given = {
         "authorization": "Basic c3RhbGU=",
         "APPLICATIONID": "7",
@@ -61,10 +63,10 @@ def test_callers_own_headers(connect: Any, api: Any, client_class: type[Any]) ->
 
 
 @pytest.mark.parametrize("provider", ["orocommerce", "commercelayer"])
-def test_accept_replaces_the_clients_default_only(
+def test_accept_header_replaces_the_clients_default_only(
     connect: Any, api: Any, client_class: type[Any], provider: str
 ) -> None:
-    """Else OroCommerce would use another API type than the documented one, or the caller's."""
+    """OroCommerce would select the wrong API type, or the caller's choice would be lost."""
     client = client_class(connect(provider))
     client.send("GET", api.url)
     client.send("GET", api.url, headers={"Accept": "application/json"})
@@ -72,10 +74,10 @@ def test_accept_replaces_the_clients_default_only(
     assert accepted == ["application/vnd.api+json", "application/json"]
 
 
-def test_foreign_host_is_refused(
+def test_foreign_host_is_rejected(
     connect: Any, api: Any, elsewhere: Any, client_class: type[Any]
 ) -> None:
-    """Else a pagination link to another host would carry the token there."""
+    """A pagination link to another host would take the token there."""
     client = client_class(connect(name="shop"))
     with pytest.raises(ForeignOrigin) as caught:
         client.send("GET", f"{elsewhere.url}/page/2?secret=hidden")
@@ -98,10 +100,10 @@ OTHER_ORIGINS = [
 
 
 @pytest.mark.parametrize("url", OTHER_ORIGINS)
-def test_other_origins_are_refused(
+def test_other_origins_are_rejected(
     connect: Any, api: Any, client_class: type[Any], url: str
 ) -> None:
-    """Else another scheme, host or port, or a confusing address, would get the token."""
+    """Another scheme, host or port, or a URL that parsers read differently, would get the token."""
     host = api.url.removeprefix("http://")
     port = host.rpartition(":")[2]
     client = client_class(connect())
@@ -111,10 +113,10 @@ def test_other_origins_are_refused(
     assert api.requests == []
 
 
-def test_other_origins_are_refused_at_any_time(
+def test_other_origins_are_rejected_after_a_request_to_the_api(
     connect: Any, api: Any, client_class: type[Any]
 ) -> None:
-    """Else what an adapter remembers of a request to the API would let the next one go astray."""
+    """An adapter that caches the API's origin could send a later token to another host."""
     host = api.url.removeprefix("http://")
     port = host.rpartition(":")[2]
     client = client_class(connect())
@@ -126,10 +128,10 @@ def test_other_origins_are_refused_at_any_time(
 
 
 @pytest.mark.parametrize("before", [0, 1], ids=["first", "later"])
-def test_user_information_never_goes_along(
+def test_user_information_of_a_url_is_never_sent(
     connect: Any, api: Any, client_class: type[Any], before: int
 ) -> None:
-    """Else the URL's author would choose whom the API sees, or an error would show it."""
+    """The author of a URL could choose the user that the API sees, or an error would show it."""
     client = client_class(connect())
     for _ in range(before):
         client.send("GET", f"{api.url}/x")
@@ -143,34 +145,38 @@ def test_user_information_never_goes_along(
 
 
 def test_api_address_may_have_a_path(connect: Any, api: Any, client_class: type[Any]) -> None:
-    """Else an API below a path could not page through addresses of its own host."""
+    """An API below a path could not have pages at other paths of its host."""
     client = client_class(connect(api_url=f"{api.url}/shop/api"))
     assert client.send("GET", f"{api.url.upper()}/other").status == 200
 
 
-def test_address_known_by_the_token_only(connect: Any, api: Any, client_class: type[Any]) -> None:
-    """Else an API's URL that only the token contains would not be found, or no error raised."""
+def test_api_address_may_come_from_the_token(
+    connect: Any, api: Any, client_class: type[Any]
+) -> None:
+    """The URL of an API that only the token contains would not be found."""
     client = client_class(connect("commercelayer", organization=None, api_url=None))
     with pytest.raises(KeyturnError, match=r"Set api_url\."):
         client.send("GET", f"{api.url}/x")
     assert (api.token_requests, api.api_requests) == (1, [])
 
 
-def test_no_token_no_request(connect: Any, api: Any, client_class: type[Any]) -> None:
-    """Else a request would go out without a token, or another error than ours come out."""
+def test_request_without_a_token_is_not_sent(
+    connect: Any, api: Any, client_class: type[Any]
+) -> None:
+    """A request would be sent without a token, or the caller would get another library's error."""
     api.token_status = 401
     with pytest.raises(keyturn.errors.InvalidClient):
         client_class(connect()).send("GET", api.url)
     assert api.api_requests == []
 
 
-def test_token_does_not_show(
+def test_token_is_not_in_logs_and_representations(
     connect: Any,
     api: Any,
     client_class: type[Any],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Else the token would be in logs at DEBUG, or in what a debugger or a traceback prints."""
+    """The token would be in DEBUG logs, or in the output of a debugger or a traceback."""
     client = client_class(connect())
     with caplog.at_level(logging.DEBUG):
         client.send("GET", f"{api.url}/x")
@@ -181,14 +187,14 @@ def test_token_does_not_show(
             client.send("GET", "http://127.0.0.1:1/")
     error = "".join(traceback.format_exception(caught.value))
     shown = f"{caplog.text}{client.auth!r}{vars(client.auth)}{error}{caught.value!r}"
-    # Only asyncio logs what aiohttp does.
+    # Only asyncio logs the traffic of aiohttp.
     loggers = {record.name.partition(".")[0] for record in caplog.records}
     assert {"httpcore", "httpcore2", "urllib3", "asyncio", "scrapy"} & loggers
     assert CANARY not in shown
 
 
-def test_discarded_token_is_not_sent_again(connect: Any, api: Any, client_class: type[Any]) -> None:
-    """Else an adapter that has sent a token would send it after its expiry too."""
+def test_expired_token_is_not_sent_again(connect: Any, api: Any, client_class: type[Any]) -> None:
+    """An adapter that has sent a token would send it after its expiry too."""
     connection = connect()
     client = client_class(connection)
     client.send("GET", api.url)
@@ -199,7 +205,7 @@ def test_discarded_token_is_not_sent_again(connect: Any, api: Any, client_class:
 
 
 def test_httpx_callers_repeated_header_is_replaced(connect: Any, api: Any, library: Any) -> None:
-    """Else the second of two `Authorization` headers of the caller would be sent, or an error."""
+    """The caller's second `Authorization` header would be sent, or would raise an error."""
     auth = getattr(keyturn.integrations, library.__name__).KeyturnAuth(connect())
     given = [("Authorization", "Basic b25l"), ("authorization", "Basic dHdv")]
     with library.Client(auth=auth) as client:
@@ -207,8 +213,8 @@ def test_httpx_callers_repeated_header_is_replaced(connect: Any, api: Any, libra
     assert api.api_requests[0].headers["authorization"] == f"Bearer {CANARY}-1"
 
 
-def test_requests_hook_and_second_use_on_one_request(connect: Any, api: Any) -> None:
-    """Else a token that a hook has replaced would be taken for ours, or a response read twice."""
+def test_requests_hook_and_second_use_of_one_request(connect: Any, api: Any) -> None:
+    """A token set by a hook would be replaced, or a response would be read twice."""
     auth = keyturn.integrations.requests.KeyturnAuth(connect())
     prepared = requests.Request("GET", api.url, auth=auth).prepare()
     prepared.prepare_auth(auth)
@@ -221,8 +227,8 @@ def test_requests_hook_and_second_use_on_one_request(connect: Any, api: Any) -> 
     assert api.token_requests == 1
 
 
-def test_requests_response_out_of_a_cache(connect: Any, api: Any) -> None:
-    """Else a transport that replays responses, with its own kind of request, would fail."""
+def test_requests_response_from_a_cache(connect: Any, api: Any) -> None:
+    """A transport that replays responses, with its own request class, would fail."""
 
     class Cache(requests.adapters.HTTPAdapter):
         def send(self, *given: Any, **options: Any) -> requests.Response:

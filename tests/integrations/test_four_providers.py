@@ -1,4 +1,4 @@
-"""The adapters against the emulator: each provider's own API and its own 401."""
+"""The adapters with the emulator: each provider's own API and its own 401."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[Any]:
-    """One emulator for all of them, since making its key takes a while."""
+    """Yield one emulator for all tests, because generating its key is slow."""
     with keyturn.testing.Emulator() as running:
         yield running
 
@@ -22,10 +22,10 @@ def emulator() -> Iterator[Any]:
 @pytest.mark.parametrize(
     "provider", ["norce-commerce", "norce-storm", "orocommerce", "commercelayer"]
 )
-def test_calls_the_api_and_heals_a_revoked_token(
+def test_adapter_calls_the_api_and_renews_a_revoked_token(
     emulator: Any, client_class: type[Any], provider: str
 ) -> None:
-    """Else the adapter would not work with this provider's API, or not know its 401."""
+    """The adapter would not work with this provider's API, or not recognize its 401."""
     store = keyturn.stores.from_url("memory://")
     before = emulator.token_requests(provider)
     with keyturn.connect(provider, store=store, **emulator.settings(provider)) as connection:

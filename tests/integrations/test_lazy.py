@@ -1,4 +1,4 @@
-"""Adapters are there by name, and imported only then."""
+"""Adapters are imported by name, and only when they are used."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ print(*sorted(libraries & set(sys.modules)))
 
 @pytest.mark.parametrize("library", ["aiohttp", "httpx", "httpx2", "requests", "urllib3"])
 def test_adapter_is_imported_when_it_is_named(library: str) -> None:
-    """A program that uses one client would have to have the others installed, and import them."""
+    """A program that uses one client would need all others installed."""
     command = [sys.executable, "-c", PROGRAM, library]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     needed = "requests urllib3" if library == "requests" else library

@@ -1,4 +1,4 @@
-"""Requests to an API under a network policy: what its host resolves to is checked."""
+"""API requests under a network policy: the addresses of the host are checked."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PUBLIC, HERE = ["8.8.8.8"], ["127.0.0.1"]
 
 @pytest.fixture
 def listener(serve: Callable[..., RawServer]) -> RawServer:
-    """Give a server that notes what it gets, and closes each connection."""
+    """Yield a server that records what it receives, and closes each connection."""
 
     def note(server: RawServer, connection: socket.socket) -> None:
         connection.settimeout(5)
@@ -48,7 +48,7 @@ def listener(serve: Callable[..., RawServer]) -> RawServer:
 
 @pytest.fixture
 def resolved(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """Give the addresses of the API's host, for each time it is resolved; the last ones stay."""
+    """Return the API's addresses for each lookup in turn; the last ones repeat."""
     rounds: list[list[str]] = []
     real = socket.getaddrinfo
 
@@ -68,7 +68,7 @@ def resolved(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
 @pytest.fixture
 def connection_to(world: World, listener: RawServer) -> Callable[..., keyturn.Connection]:
-    """Give a function that connects under a policy; tokens come without network."""
+    """Return a function that connects under a policy; tokens come without a network."""
 
     def connect(
         policy: NetworkPolicy, api_url: str = f"https://{HOST}:{listener.port}"
@@ -83,12 +83,12 @@ def send(client_class: type[Client], connection: keyturn.Connection) -> Exceptio
     """Send a request to the API; return what the client raises."""
     try:
         client_class(connection).send("GET", f"{connection.api_url}/x")
-    except Exception as error:  # noqa: BLE001 - each client's own
+    except Exception as error:  # noqa: BLE001 - each client raises its own
         return error
     return None
 
 
-def test_an_api_at_a_forbidden_address_is_not_dialled(
+def test_api_at_a_forbidden_address_is_not_dialled(
     client_class: type[Client],
     connection_to: Callable[..., keyturn.Connection],
     listener: RawServer,
@@ -111,7 +111,7 @@ def test_an_api_at_a_forbidden_address_is_not_dialled(
     assert len(listener.received) == count
 
 
-def test_one_forbidden_address_of_several_is_enough(
+def test_one_forbidden_address_is_enough_to_reject_a_name(
     client_class: type[Client],
     connection_to: Callable[..., keyturn.Connection],
     listener: RawServer,
@@ -123,14 +123,14 @@ def test_one_forbidden_address_of_several_is_enough(
     assert listener.received == []
 
 
-def test_a_name_that_changes_after_the_check_gets_no_request(
+def test_name_that_changes_after_the_check_gets_no_request(
     library: Any,
     connection_to: Callable[..., keyturn.Connection],
     listener: RawServer,
     resolved: list[list[str]],
     wait_until: Callable[[Callable[[], object]], None],
 ) -> None:
-    """DNS rebinding would get round the check, as the client resolves the name once more."""
+    """DNS rebinding would bypass the check, as the client resolves the name again."""
     connection = connection_to(STRICT)
     module: Any = getattr(keyturn.integrations, library.__name__)
     auth = module.KeyturnAuth(connection)
@@ -148,17 +148,17 @@ def test_a_name_that_changes_after_the_check_gets_no_request(
         resolved[:] = [PUBLIC, HERE]
         with pytest.raises(ConfigurationError, match="resolves to a loopback address"):
             way()
-        wait_until(lambda: len(listener.received) == number)  # noqa: B023 - called right here
-    assert listener.received == [b"", b""]  # not even the beginning of TLS
+        wait_until(lambda: len(listener.received) == number)  # noqa: B023 - called before the loop continues
+    assert listener.received == [b"", b""]  # no TLS handshake either
 
 
-def test_a_resolver_keeps_aiohttp_from_a_name_that_changes(
+def test_resolver_protects_aiohttp_from_a_name_that_changes(
     connection_to: Callable[..., keyturn.Connection],
     listener: RawServer,
     resolved: list[list[str]],
     wait_until: Callable[[Callable[[], object]], None],
 ) -> None:
-    """DNS rebinding would get round the check, as the client resolves the name once more."""
+    """DNS rebinding would bypass the check, as the client resolves the name again."""
     connection = connection_to(STRICT)
     module = keyturn.integrations.aiohttp
 
@@ -183,13 +183,13 @@ def test_a_resolver_keeps_aiohttp_from_a_name_that_changes(
     assert len(listener.received) == count
 
 
-def test_an_adapter_keeps_requests_from_a_name_that_changes(
+def test_adapter_protects_requests_from_a_name_that_changes(
     connection_to: Callable[..., keyturn.Connection],
     listener: RawServer,
     resolved: list[list[str]],
     wait_until: Callable[[Callable[[], object]], None],
 ) -> None:
-    """DNS rebinding would get round the check, as the client resolves the name once more."""
+    """DNS rebinding would bypass the check, as the client resolves the name again."""
     connection = connection_to(STRICT)
     module = keyturn.integrations.requests
     with requests.Session() as session:
@@ -200,16 +200,16 @@ def test_an_adapter_keeps_requests_from_a_name_that_changes(
             session.get(f"{connection.api_url}/x", timeout=10)
     assert str(caught.value).startswith(f"norce-storm: the API's host {HOST} resolves to a loop")
     wait_until(lambda: listener.received)
-    assert listener.received == [b""]  # not even the beginning of TLS
+    assert listener.received == [b""]  # no TLS handshake either
 
 
-def test_a_pool_manager_keeps_urllib3_from_a_name_that_changes(
+def test_pool_manager_protects_urllib3_from_a_name_that_changes(
     connection_to: Callable[..., keyturn.Connection],
     listener: RawServer,
     resolved: list[list[str]],
     wait_until: Callable[[Callable[[], object]], None],
 ) -> None:
-    """DNS rebinding would get round the check, as the client resolves the name once more."""
+    """DNS rebinding would bypass the check, as the client resolves the name again."""
     connection = connection_to(STRICT)
     with keyturn.integrations.urllib3.KeyturnPoolManager(connection, timeout=10) as manager:
         resolved[:] = [PUBLIC, HERE]
@@ -217,13 +217,13 @@ def test_a_pool_manager_keeps_urllib3_from_a_name_that_changes(
             manager.request("GET", f"{connection.api_url}/x")
     assert str(caught.value).startswith(f"norce-storm: the API's host {HOST} resolves to a loop")
     wait_until(lambda: listener.received)
-    assert listener.received == [b""]  # not even the beginning of TLS
+    assert listener.received == [b""]  # no TLS handshake either
 
 
-def test_an_adapter_lets_requests_reach_allowed_addresses(
+def test_adapter_lets_requests_reach_allowed_addresses(
     connect: Callable[..., keyturn.Connection], api: Site
 ) -> None:
-    """The policy would keep a session from what it allows."""
+    """The policy would block a session from an address that it allows."""
     here = api.url.replace("127.0.0.1", "localhost")
     connection = connect(policy=ON_LOOPBACK, api_url=here)
     module = keyturn.integrations.requests
@@ -234,10 +234,10 @@ def test_an_adapter_lets_requests_reach_allowed_addresses(
             assert session.get(f"{here}/x", timeout=10).content == b"fine: "
 
 
-def test_a_resolver_returns_allowed_addresses(
+def test_resolver_returns_allowed_addresses(
     connect: Callable[..., keyturn.Connection], api: Site
 ) -> None:
-    """The policy would keep a session from what it allows."""
+    """The policy would block a session from an address that it allows."""
     here = api.url.replace("127.0.0.1", "localhost")
     connection = connect(policy=ON_LOOPBACK, api_url=here)
     module = keyturn.integrations.aiohttp
@@ -258,10 +258,10 @@ def test_a_resolver_returns_allowed_addresses(
     assert asyncio.run(use()) == b"fine: "
 
 
-def test_a_task_of_trio_is_checked_too(
+def test_task_of_trio_is_checked_too(
     connection_to: Callable[..., keyturn.Connection], resolved: list[list[str]]
 ) -> None:
-    """The check would wait for an event loop of asyncio."""
+    """The check would need an event loop of asyncio, and fail under trio."""
     resolved.append(HERE)
     connection = connection_to(STRICT)
     auth = keyturn.integrations.httpx.KeyturnAuth(connection)
@@ -274,10 +274,10 @@ def test_a_task_of_trio_is_checked_too(
         trio.run(use)
 
 
-def test_an_allowed_address_gets_its_requests(
+def test_allowed_address_gets_its_requests(
     client_class: type[Client], connect: Callable[..., keyturn.Connection], api: Site
 ) -> None:
-    """A policy would keep an adapter from what it allows."""
+    """A policy would block an adapter from an address that it allows."""
     here = api.url.replace("127.0.0.1", "localhost")
     connection = connect(policy=ON_LOOPBACK, api_url=here)
     client = client_class(connection)
@@ -286,10 +286,10 @@ def test_an_allowed_address_gets_its_requests(
     assert len(api.api_requests) == 2
 
 
-def test_a_trace_of_the_callers_own_is_called_too(
+def test_trace_of_the_caller_is_called_too(
     library: Any, connect: Callable[..., keyturn.Connection], api: Site
 ) -> None:
-    """A caller's own measurements would stop without a word."""
+    """A caller's own trace of httpx requests would be replaced."""
     connection = connect(policy=ON_LOOPBACK)
     module: Any = getattr(keyturn.integrations, library.__name__)
     auth = module.KeyturnAuth(connection)
@@ -314,14 +314,14 @@ def test_a_trace_of_the_callers_own_is_called_too(
 
 
 @pytest.mark.parametrize("name", ["httpx", "requests"])
-def test_a_proxy_resolves_the_name_by_itself(
+def test_proxy_resolves_the_name_itself(
     name: str,
     connection_to: Callable[..., keyturn.Connection],
     serve: Callable[..., RawServer],
     monkeypatch: pytest.MonkeyPatch,
     resolved: list[list[str]],
 ) -> None:
-    """Where only a proxy knows the names of the internet, no request would be sent."""
+    """No request would be sent where only a proxy can resolve public names."""
     assert resolved == []  # nothing is resolved here
     proxy = serve(b"HTTP/1.1 502 X\r\ncontent-length: 0\r\n\r\n")
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
@@ -334,13 +334,13 @@ def test_a_proxy_resolves_the_name_by_itself(
 
 
 @pytest.mark.parametrize("way", ["authorize", "aauthorize"])
-def test_the_addresses_of_a_name_count_for_ten_seconds(
+def test_checked_addresses_are_cached_for_ten_seconds(
     way: str,
     connection_to: Callable[..., keyturn.Connection],
     monkeypatch: pytest.MonkeyPatch,
     resolved: list[list[str]],
 ) -> None:
-    """Each request would wait for a name server; or a name, once checked, would count forever."""
+    """Each request would wait for a DNS lookup; or a checked name would be trusted forever."""
     now = 1_000.0
     monkeypatch.setattr(_api_address, "SYSTEM", Clock(monotonic=lambda: now))
     connection = connection_to(STRICT)
@@ -360,10 +360,10 @@ def test_the_addresses_of_a_name_count_for_ten_seconds(
         authorize()
 
 
-def test_a_name_that_cannot_be_resolved_gets_no_token(
+def test_unresolvable_name_gets_no_token(
     connection_to: Callable[..., keyturn.Connection], resolved: list[list[str]]
 ) -> None:
-    """A name server of the tenant's would fail for the check, and respond to the client."""
+    """A tenant's DNS server could fail for the check, and respond to the client."""
     assert resolved == []
     connection = connection_to(STRICT)
     with pytest.raises(EndpointUnavailable) as caught:
@@ -381,7 +381,7 @@ def test_a_name_that_cannot_be_resolved_gets_no_token(
         ("https://api.example", NetworkPolicy(domains=("*.shop.example",)), "domains"),
     ],
 )
-def test_a_forbidden_host_is_no_api(
+def test_forbidden_host_is_not_accepted_as_api(
     api_url: str,
     policy: NetworkPolicy,
     option: str,

@@ -1,4 +1,4 @@
-"""Spans and metrics of token requests, as OpenTelemetry's own SDK gets them."""
+"""Spans and metrics of token requests, as the OpenTelemetry SDK receives them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SECRET = "s3cret-for-tests"
 
 
 class Recorded:
-    """What an application's SDK would export."""
+    """The spans and metrics that an application's SDK would export."""
 
     def __init__(self) -> None:
         self._spans, self._metrics = InMemorySpanExporter(), InMemoryMetricReader()
@@ -70,7 +70,7 @@ class Recorded:
 
 @pytest.fixture
 def recorded() -> Recorded:
-    """Give providers that keep spans and metrics in memory."""
+    """Return providers that keep spans and metrics in memory."""
     return Recorded()
 
 
@@ -93,7 +93,7 @@ def connect(world: World, listener: Any, **given: Any) -> Connection:
         ),
         given.pop("store", world.store),
         clock=world.clock.clock,
-        transport=world.endpoint,  # type: ignore[arg-type]  # it needs `send` alone
+        transport=world.endpoint,  # type: ignore[arg-type]  # it needs only `send`
     )
 
 
@@ -128,7 +128,7 @@ def test_span_follows_the_conventions_of_http_clients(world: World, recorded: Re
 
 
 def test_each_attempt_is_a_span(world: World, recorded: Recorded) -> None:
-    """A retry would not show, nor why it was needed."""
+    """A retry, and its reason, would not be visible."""
     world.endpoint.responses += [
         world.endpoint.response(503, {}),
         keyturn.errors.EndpointUnavailable("the token endpoint failed: No route to host."),
@@ -151,18 +151,18 @@ def test_each_attempt_is_a_span(world: World, recorded: Recorded) -> None:
 
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
-    """Give a running emulator."""
+    """Yield a running emulator."""
     with Emulator() as running:
         yield running
 
 
 def ask_directly(connection: Connection) -> None:
-    """Ask for a token."""
+    """Get a token."""
     connection.token()
 
 
 def ask_in_a_task(connection: Connection) -> None:
-    """Ask for a token in a task of asyncio."""
+    """Get a token in a task of asyncio."""
 
     async def ask() -> None:
         await asyncio.create_task(connection.atoken())
@@ -171,7 +171,7 @@ def ask_in_a_task(connection: Connection) -> None:
 
 
 @pytest.mark.parametrize("ask", [ask_directly, ask_in_a_task])
-def test_parent_of_a_span_is_the_callers(
+def test_parent_of_a_span_is_the_span_of_the_caller(
     emulator: Emulator, instrumented: Recorded, world: World, ask: Callable[[Connection], None]
 ) -> None:
     """A trace would not show that a slow page waited for a token."""
@@ -190,7 +190,7 @@ def test_parent_of_a_span_is_the_callers(
 
 
 def test_span_belongs_to_the_caller_that_caused_it(world: World, recorded: Recorded) -> None:
-    """A trace would show the token request of another, if two of a connection are under way."""
+    """A trace would show another caller's token request, if a connection has two in progress."""
     second_is_done = threading.Event()
     connection = connect(world, Instrumentation(**recorded.providers))
     held = connection.token()
@@ -215,7 +215,7 @@ def test_span_belongs_to_the_caller_that_caused_it(world: World, recorded: Recor
     with recorded.tracer.start_as_current_span("second"):
         manager_of(connection).acquisition.store.on_outage(
             "OSError"
-        )  # what a failing store of another call does
+        )  # as a failing store of another call does
         connection._manager.acquisition.emit_events()  # noqa: SLF001 - as another worker does when it ends
     second_is_done.set()
     thread.join(10)
@@ -257,10 +257,10 @@ def test_metrics_count_and_time_token_requests(world: World, recorded: Recorded)
 
 
 @pytest.mark.parametrize(("per_connection", "series"), [(False, 1), (True, 50)])
-def test_series_of_metrics_are_bounded(
+def test_number_of_metric_series_is_bounded(
     world: World, recorded: Recorded, *, per_connection: bool, series: int
 ) -> None:
-    """Thousands of tenants would make as many time series."""
+    """Thousands of tenants would create as many time series."""
     listener = Instrumentation(**recorded.providers, per_connection=per_connection)
     for number in range(50):
         connect(world, listener, name=f"tenant-{number}", store=MemoryStore()).token()
@@ -302,7 +302,7 @@ def test_outages_and_failed_renewals_are_counted(world: World, recorded: Recorde
 
 
 def test_plain_http_has_its_own_port(world: World, recorded: Recorded) -> None:
-    """A span would name a server that was not asked."""
+    """A span would name the wrong port."""
     listener = Instrumentation(**recorded.providers)
     for url in ("http://127.0.0.1/token", "http://127.0.0.1:8080/token"):
         settings = world.connect(token_url=url).settings
@@ -310,7 +310,7 @@ def test_plain_http_has_its_own_port(world: World, recorded: Recorded) -> None:
             Specification(world.plain(), settings, on_event=listener),
             world.store,
             clock=world.clock.clock,
-            transport=world.endpoint,  # type: ignore[arg-type]  # it needs `send` alone
+            transport=world.endpoint,  # type: ignore[arg-type]  # it needs only `send`
         ).token()
     world.land()
 
@@ -319,7 +319,7 @@ def test_plain_http_has_its_own_port(world: World, recorded: Recorded) -> None:
 
 
 def test_no_secret_is_reported(world: World, recorded: Recorded) -> None:
-    """Traces are kept for weeks, and read by many."""
+    """Secrets would be in traces, which are stored for weeks and read by many."""
     provider = world.changed(body_format="query", method="GET")
     connection = make_connection(
         Specification(
@@ -329,7 +329,7 @@ def test_no_secret_is_reported(world: World, recorded: Recorded) -> None:
         ),
         world.store,
         clock=world.clock.clock,
-        transport=world.endpoint,  # type: ignore[arg-type]  # it needs `send` alone
+        transport=world.endpoint,  # type: ignore[arg-type]  # it needs only `send`
     )
     world.endpoint.refuse(400, SECRET)
     with pytest.raises(keyturn.errors.TokenRequestRefused):
@@ -365,8 +365,8 @@ def test_every_connection_is_reported_once(
     assert len(recorded.spans()) == 1
 
 
-def test_only_the_api_is_imported() -> None:
-    """A library that exports by itself would have to be installed with keyturn."""
+def test_only_the_opentelemetry_api_is_imported() -> None:
+    """The OpenTelemetry SDK would have to be installed with keyturn."""
     program = """
 import sys
 import keyturn

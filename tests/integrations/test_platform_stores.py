@@ -1,4 +1,4 @@
-"""What adapters for platforms share, which keep a connection's settings in their own store."""
+"""The common part of adapters for platforms that store a connection's settings themselves."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_a_connection_is_opened_once_and_again_by_a_copy() -> None:
-    """Each use would acquire a token, or a copied job would take secrets along."""
+def test_connection_is_opened_once_and_a_copy_opens_it_again() -> None:
+    """Each use would request a token, or a copied job would contain secrets."""
     opened = _opening.OpenedConnection()
     settings = {"url": "https://shop.example", "client_id": "a", "client_secret": "made-up"}
 
@@ -55,22 +55,22 @@ def test_clients_lead_to_the_api(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         assert emulator.token_requests("orocommerce") == 1
 
 
-def test_only_the_providers_settings_are_taken() -> None:
-    """A platform's own settings would be mistakes, or reach options of the connection."""
+def test_only_settings_of_the_provider_are_read() -> None:
+    """A platform's own settings would be errors, or set options of the connection."""
     settings = {"url": "https://shop.example", "client_id": "a", "client_secret": "made-up"}
     beside = {"start_date": "2026-01-01", "timeout": 0.0, "store": "elsewhere"}
 
     assert _opening.known_settings("orocommerce", settings | beside) == settings
 
 
-def test_without_a_provider_it_is_a_configured_connection() -> None:
-    """The name would be taken for a label, and the error blame the provider."""
+def test_name_without_a_provider_is_a_configured_connection() -> None:
+    """The name would be ignored, and the error would be about a missing provider."""
     with pytest.raises(keyturn.errors.ConfigurationError, match="no connection is named 'shop'"):
         _opening.open_connection("shop", "", {})
 
 
-def test_secrets_are_refused_where_a_platform_shows_them() -> None:
-    """A web page would show a secret that was put among the settings."""
+def test_secrets_are_rejected_where_a_platform_shows_them() -> None:
+    """A web page would show a secret that was entered as an ordinary setting."""
     shown = {"client_secret": "made-up", "certificate_key": "-----BEGIN PRIVATE KEY-----x"}
     with pytest.raises(keyturn.errors.ConfigurationError) as caught:
         _opening.check_shown("shop", "generic", shown, "Put it into secrets.")
@@ -79,10 +79,10 @@ def test_secrets_are_refused_where_a_platform_shows_them() -> None:
     _opening.check_shown("shop", "", {}, "")
 
 
-def test_airflow_gets_a_form_of_all_providers_that_work(
+def test_airflow_gets_a_form_of_every_working_provider(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One broken plugin would take the connection type away, or a secret be drawn in plain."""
+    """One broken plugin would disable the connection type, or a secret field would be readable."""
     package = tmp_path / "broken-1.0.dist-info"
     package.mkdir()
     (package / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")

@@ -1,4 +1,4 @@
-"""Any `Location`: where a client itself goes decides, and only the API gets what we add."""
+"""For any `Location`, only the API gets keyturn's headers, wherever the client goes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import keyturn
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# How often each client is redirected; for a longer run, such as KEYTURN_LOCATIONS=20000.
+# The number of redirects for each client; KEYTURN_LOCATIONS=20000 runs longer.
 COUNT = int(os.environ.get("KEYTURN_LOCATIONS", "150"))
 SEED = int(os.environ.get("KEYTURN_SEED", "13"))
 OURS = ("made-up-token-canary", "applicationid: 7", "accept: application/vnd.made-up+json")
@@ -22,7 +22,7 @@ METHODS = ("GET", "POST", "PUT", "HEAD")
 
 
 class Plain(keyturn.plugins.Provider[keyturn.plugins.ConfidentialSettings]):
-    """A platform whose token is in its own header, and that needs two others."""
+    """A platform with the token in its own header, and two more required headers."""
 
     name = "plain"
     settings = keyturn.plugins.ConfidentialSettings
@@ -36,20 +36,20 @@ class Plain(keyturn.plugins.Provider[keyturn.plugins.ConfidentialSettings]):
 
 
 class Usual(Plain):
-    """The same with the usual header."""
+    """The same platform with the usual header."""
 
     authorization_header = "Authorization"
     authorization_scheme = "Bearer"
 
 
 def ours(hop: Hop) -> list[str]:
-    """Return what of ours is in a request."""
+    """Return which of keyturn's headers are in a request."""
     return [each for each in OURS if each in hop.headers]
 
 
 @pytest.fixture(params=WALKERS.values(), ids=WALKERS)
 def walker(request: pytest.FixtureRequest) -> Iterator[Walker]:
-    """Give each client."""
+    """Return each client."""
     made: Walker = request.param()
     yield made
     made.close()
@@ -74,10 +74,10 @@ def auth_for(walker: Walker, api: Any, provider: Plain, origin: str) -> Any:
     [(Plain(), "localhost:8080"), (Usual(), "127.0.0.1:80")],
     ids=["own header", "usual header"],
 )
-def test_only_the_api_gets_what_is_added(
+def test_only_the_api_gets_the_added_headers(
     api: Any, walker: Walker, provider: Plain, home: str
 ) -> None:
-    """A `Location` that the client and we read differently would take the token elsewhere."""
+    """A `Location` that the client and keyturn read differently would take the token elsewhere."""
     host, port = home.split(":")
     origin = f"http://{home}".removesuffix(":80")
     auth = auth_for(walker, api, provider, origin)
@@ -86,7 +86,7 @@ def test_only_the_api_gets_what_is_added(
         method = METHODS[number % 4] if number % 3 else "GET"
         url = f"{origin}/first"
         bare = walker.walk(None, method, url, *moves)
-        # What is sent once more, with what a redirect has lost, has an ordinary response.
+        # The request that is sent again after a redirect has an ordinary response.
         sent = walker.walk(auth, method, url, *moves[: len(bare)])
         try:
             check(walker, ("http", host, int(port)), method, bare, sent)
@@ -101,7 +101,7 @@ def test_only_the_api_gets_what_is_added(
 def check(
     walker: Walker, home: tuple[str, str, int], method: str, bare: list[Hop], sent: list[Hop]
 ) -> None:
-    """Compare the requests that a client sends with an adapter with those without one."""
+    """Compare a client's requests with an adapter to those without one."""
     assert [hop.origin for hop in sent[: len(bare)]] == [hop.origin for hop in bare]
     assert [hop.url for hop in sent[: len(bare)]] == [hop.url for hop in bare]
     assert ours(sent[0]) == list(OURS)
@@ -121,7 +121,7 @@ def check(
 
 
 def test_check_finds_a_leak(api: Any, walker: Walker) -> None:
-    """The test above would pass whatever an adapter does."""
+    """The test above would pass even if an adapter leaks the token."""
     home = "http", "localhost", 8080
     auth = auth_for(walker, api, Plain(), "http://localhost:8080")
     moves = Step(307, "/x"), Step(307, "http://evil.example/")

@@ -1,4 +1,4 @@
-"""Which headers a redirected request has."""
+"""The headers of a request that was redirected."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def auth_for(library: Any, connection: keyturn.Connection) -> Any:
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_redirect_elsewhere_leaks_nothing(
+def test_redirect_to_another_host_leaks_nothing(
     connect: Any, api: Any, elsewhere: Any, client_class: type[Any], status: int
 ) -> None:
-    """Else the target of a redirect would get the token and the application id."""
+    """The target of a redirect would get the token and the application ID."""
     client = client_class(connect())
     for method in ("GET", "POST"):
         client.send(method, redirect(api, f"{elsewhere.url}/open", status))
@@ -46,10 +46,10 @@ def test_redirect_elsewhere_leaks_nothing(
         assert CANARY not in str(arrived)
 
 
-def test_redirect_elsewhere_after_renewal_leaks_nothing(
+def test_redirect_to_another_host_after_renewal_leaks_nothing(
     connect: Any, api: Any, elsewhere: Any, client_class: type[Any]
 ) -> None:
-    """Else the request that is sent again would leak what the first one keeps."""
+    """The renewed request would leak the token that the first one does not."""
     client = client_class(connect())
     client.send("GET", api.url)
     api.forget_tokens()
@@ -58,19 +58,19 @@ def test_redirect_elsewhere_after_renewal_leaks_nothing(
     assert not {"authorization", "applicationid"} & elsewhere.requests[0].headers.keys()
 
 
-def test_refusal_by_another_host_renews_nothing(
+def test_rejection_by_another_host_renews_nothing(
     connect: Any, api: Any, elsewhere: Any, client_class: type[Any]
 ) -> None:
-    """Else another host could make us renew tokens, or be sent one."""
+    """Another host could make keyturn renew tokens, or receive one."""
     reply = client_class(connect()).send("GET", redirect(api, f"{elsewhere.url}/never"))
     assert (reply.status, reply.url) == (401, f"{elsewhere.url}/never")
     assert (api.token_requests, len(elsewhere.requests)) == (1, 1)
 
 
-def test_redirect_there_and_back_stays_bare(
+def test_redirect_to_another_host_and_back_carries_no_token(
     connect: Any, api: Any, elsewhere: Any, client_class: type[Any]
 ) -> None:
-    """Else another host could choose what is done at the API with our token."""
+    """Another host could choose what is done at the API with the token."""
     back = f"{elsewhere.url}/open/redirect?status=307&to={quote(f'{api.url}/x', safe='')}"
     reply = client_class(connect()).send("GET", redirect(api, back))
     assert (reply.status, reply.url, api.token_requests) == (401, f"{api.url}/x", 1)
@@ -92,10 +92,10 @@ NAMES = (
 )
 
 
-def test_names_of_this_machine(
+def test_other_names_of_this_machine_get_no_token(
     connect: Any, api: Any, elsewhere: Any, client_class: type[Any]
 ) -> None:
-    """Else another service of this machine, or the same by another name, would get the token."""
+    """Another service of this machine would get the token, or the API under another name."""
     client = client_class(connect())
     host = api.url.removeprefix("http://")
     port, other = int(host.rpartition(":")[2]), elsewhere.url.rpartition(":")[2]
@@ -126,30 +126,30 @@ def test_names_of_this_machine(
 
 @pytest.mark.parametrize("to", ["{url}/needs-application", "/needs-application", "//{host}/x"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_redirect_within_the_api(
+def test_redirect_within_the_api_keeps_its_headers(
     connect: Any, api: Any, client_class: type[Any], to: str, method: str
 ) -> None:
-    """Else an API that redirects to another of its paths would see an unknown caller."""
+    """An API that redirects to another of its paths would reject the request."""
     to = to.format(url=api.url, host=api.url.removeprefix("http://"))
     reply = client_class(connect()).send(method, redirect(api, to), content=b"body")
     assert (reply.status, reply.body) == (200, b"fine: body")
     assert api.token_requests == 1
 
 
-def test_redirect_within_the_api_of_a_plain_provider(
+def test_redirect_within_the_api_of_a_plain_provider_keeps_its_headers(
     connect: Any, api: Any, client_class: type[Any]
 ) -> None:
-    """Else the provider's `Accept` would be lost at the redirect."""
+    """The provider's `Accept` would be lost at the redirect."""
     client_class(connect("orocommerce")).send("GET", redirect(api, "/x"))
     first, *bare, last = [request.headers["accept"] for request in api.api_requests]
     assert first == last == "application/vnd.api+json"
     assert bare == (["*/*"] if client_class.follows_bare else [])
 
 
-def test_redirect_within_the_api_to_an_open_resource(
+def test_redirect_to_a_public_resource_of_the_api_keeps_its_headers(
     connect: Any, api: Any, client_class: type[Any]
 ) -> None:
-    """Else an API that also serves guests would respond as to a guest."""
+    """An API that also serves anonymous clients would not know the caller."""
     assert client_class(connect()).send("GET", redirect(api, "/open")).status == 200
     sent = [request.headers for request in api.api_requests]
     assert sent[-1]["authorization"] == f"Bearer {CANARY}-1"
@@ -160,7 +160,7 @@ def test_redirect_within_the_api_to_an_open_resource(
 def test_httpx_redirected_post_is_not_sent_twice(
     connect: Any, api: Any, library: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Else an order would be placed twice, or as a guest without a word in the log."""
+    """An order would be placed twice, or anonymously without a log message."""
     auth = auth_for(library, connect(name="shop"))
     with library.Client(auth=auth, follow_redirects=True) as client:
         assert client.post(redirect(api, "/open"), content=b"order").status_code == 200
@@ -168,10 +168,10 @@ def test_httpx_redirected_post_is_not_sent_twice(
     assert "shop: a redirected POST request succeeded without the token" in caplog.text
 
 
-def test_refusal_after_redirect_within_the_api(
+def test_rejection_after_a_redirect_within_the_api_renews_the_token(
     connect: Any, api: Any, client_class: type[Any]
 ) -> None:
-    """Else a token revoked between two hops would not be renewed."""
+    """A token revoked between two redirects would not be renewed."""
     reply = client_class(connect()).send("GET", redirect(api, "/never"))
     assert (reply.status, api.token_requests) == (401, 2)
 
@@ -185,10 +185,10 @@ def test_refusal_after_redirect_within_the_api(
         "http://LOCALHOST:{port}/open",
     ],
 )
-def test_confusing_redirects_leak_nothing(
+def test_ambiguous_redirects_leak_nothing(
     connect: Any, api: Any, elsewhere: Any, client_class: type[Any], to: str
 ) -> None:
-    """Else an address that parsers read differently would carry the token to another host."""
+    """A URL that parsers read differently would take the token to another host."""
     port = elsewhere.url.rpartition(":")[2]
     to = to.format(host=api.url.removeprefix("http://"), port=port)
     with contextlib.suppress(*client_class.failures):
@@ -197,17 +197,19 @@ def test_confusing_redirects_leak_nothing(
     assert "applicationid" not in str(elsewhere.requests)
 
 
-def test_callers_own_application_id_is_the_callers(
+def test_callers_own_application_id_is_kept(
     connect: Any, api: Any, client_class: type[Any]
 ) -> None:
-    """Else a header that the caller set would be replaced on the way by the connection's."""
+    """A header that the caller set would be replaced at a redirect."""
     given = {"ApplicationId": "7"}
     client_class(connect()).send("GET", redirect(api, "/x"), headers=given)
     assert {request.headers["applicationid"] for request in api.api_requests} == {"7"}
 
 
-def test_requests_unfollowed_redirect_leaks_nothing(connect: Any, api: Any, elsewhere: Any) -> None:
-    """Else a redirect that the caller follows manually would carry what we added."""
+def test_requests_redirect_followed_manually_leaks_nothing(
+    connect: Any, api: Any, elsewhere: Any
+) -> None:
+    """A redirect that the caller follows manually would carry keyturn's headers."""
     auth = keyturn.integrations.requests.KeyturnAuth(connect())
     to = redirect(api, f"{elsewhere.url}/open")
     with requests.Session() as session:
@@ -221,7 +223,7 @@ def test_requests_unfollowed_redirect_leaks_nothing(connect: Any, api: Any, else
 def test_requests_redirect_within_the_api_ignores_netrc(
     connect: Any, api: Any, elsewhere: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else what requests finds in a file would replace the token at a redirect, and only there."""
+    """An entry of .netrc would replace the token at a redirect."""
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login user password made-up", encoding="utf-8")
     monkeypatch.setenv("NETRC", str(netrc))
@@ -234,7 +236,7 @@ def test_requests_redirect_within_the_api_ignores_netrc(
 
 
 def test_requests_copies_of_a_request_leak_nothing(connect: Any, api: Any, elsewhere: Any) -> None:
-    """Else a request that is sent again elsewhere, or its history, would carry what we added."""
+    """A request that is sent again elsewhere, or its history, would carry keyturn's headers."""
     auth = keyturn.integrations.requests.KeyturnAuth(connect())
     with requests.Session() as session:
         prepared = session.prepare_request(
@@ -256,7 +258,7 @@ def test_requests_copies_of_a_request_leak_nothing(connect: Any, api: Any, elsew
 def test_httpx_history_shows_what_was_sent(
     connect: Any, api: Any, elsewhere: Any, library: Any
 ) -> None:
-    """Else a user would look for the cause of a 401 in headers that were not sent."""
+    """A user would look for the cause of a 401 in headers that were not sent."""
     auth = auth_for(library, connect())
     with library.Client(auth=auth, follow_redirects=True) as client:
         request = client.build_request("GET", redirect(api, f"{elsewhere.url}/open"))
@@ -268,10 +270,10 @@ def test_httpx_history_shows_what_was_sent(
     assert CANARY not in str(elsewhere.requests)
 
 
-def test_httpx_unfollowed_redirect_leaks_nothing(
+def test_httpx_redirect_followed_manually_leaks_nothing(
     connect: Any, api: Any, elsewhere: Any, library: Any
 ) -> None:
-    """Else a redirect that the caller follows manually would carry what we added."""
+    """A redirect that the caller follows manually would carry keyturn's headers."""
     auth = auth_for(library, connect())
     with library.Client(auth=auth) as client:
         following = client.get(redirect(api, f"{elsewhere.url}/open")).next_request
@@ -282,8 +284,10 @@ def test_httpx_unfollowed_redirect_leaks_nothing(
     assert not {"authorization", "applicationid"} & arrived.headers.keys()
 
 
-def test_httpx_hooks_and_transports_see_usual_headers(connect: Any, api: Any, library: Any) -> None:
-    """Else a hook, or a transport in a user's tests, would not see what is sent."""
+def test_httpx_hooks_and_transports_see_the_added_headers(
+    connect: Any, api: Any, library: Any
+) -> None:
+    """A hook, or a transport in a user's tests, would not see the headers that are sent."""
     seen: list[Any] = []
     shown: list[str] = []
 
@@ -305,7 +309,7 @@ def test_httpx_hooks_and_transports_see_usual_headers(connect: Any, api: Any, li
     assert plain["APPLICATIONID"] == plain.get("ApplicationId") == "1042"
     assert plain.get_list("ApplicationId") == ["1042"]
     assert "applicationid" in plain
-    assert "applicationid" in plain.keys()  # noqa: SIM118 - each way of reading is meant
+    assert "applicationid" in plain.keys()  # noqa: SIM118 - each way of reading is tested
     assert ("applicationid", "1042") in plain.items()
     assert ("applicationid", "1042") in plain.multi_items()
     assert "1042" in plain.values()
@@ -321,7 +325,7 @@ def test_httpx_hooks_and_transports_see_usual_headers(connect: Any, api: Any, li
 
 
 def test_httpx_sends_again_only_after_a_redirect(connect: Any, api: Any, library: Any) -> None:
-    """Else a request whose hook takes a header away would be sent twice."""
+    """A request whose hook removes a header would be sent twice."""
 
     def hook(request: Any) -> None:
         del request.headers["ApplicationId"]
@@ -332,10 +336,10 @@ def test_httpx_sends_again_only_after_a_redirect(connect: Any, api: Any, library
     assert len(api.api_requests) == 1
 
 
-def test_httpx_refusal_by_the_https_port_renews_nothing(
+def test_httpx_rejection_by_the_https_port_renews_nothing(
     connect: Any, api: Any, library: Any
 ) -> None:
-    """Else an origin that httpx takes for the same one, with https, could make us renew."""
+    """A port that httpx takes for the same origin could make keyturn renew the token."""
 
     def response(request: Any) -> Any:
         if request.url.scheme == "https":
@@ -351,7 +355,7 @@ def test_httpx_refusal_by_the_https_port_renews_nothing(
 
 @pytest.fixture(params=["threads", "tasks"])
 def statuses_of(request: pytest.FixtureRequest, library: Any, connect: Any) -> Any:
-    """Give a function that sends one request, or it several times, to an API at `origin`."""
+    """Return a function that sends one request, or several, to an API at `origin`."""
 
     def send(
         response: Any, path: str, *, origin: str = "http://localhost", times: int = 1, **given: Any
@@ -374,7 +378,7 @@ def statuses_of(request: pytest.FixtureRequest, library: Any, connect: Any) -> A
 
 
 def api_without_port(library: Any, seen: list[tuple[str, str, str]], **redirects: str) -> Any:
-    """Return a handler that is an API at http://localhost, and other hosts; it records requests."""
+    """Return a handler for an API at http://localhost, and other hosts; it records requests."""
 
     def response(request: Any) -> Any:
         application = request.headers.get("ApplicationId", "")
@@ -391,20 +395,20 @@ def api_without_port(library: Any, seen: list[tuple[str, str, str]], **redirects
 def test_httpx_upgrade_to_https_leaks_nothing(
     statuses_of: Any, library: Any, application: int | None
 ) -> None:
-    """Else the https port, which httpx takes for the same origin as http's, would get the token."""
+    """The https port, which httpx takes for the same origin as http's, would get the token."""
     seen: list[tuple[str, str, str]] = []
     response = api_without_port(library, seen, moved="https://localhost/x")
-    # Only a token that has been used before goes the quick way.
+    # The fast path is used only for a token that was sent before.
     statuses_of(response, "/moved", times=3, application_id=application)
     assert [authorization for _, authorization, _ in seen[::2]] == [f"Bearer {CANARY}-1"] * 3
     assert seen[1::2] == [("https://localhost/x", "", "")] * 3
 
 
 @pytest.mark.parametrize("application", [1042, None])
-def test_httpx_redirect_within_an_api_without_a_port(
+def test_httpx_redirect_within_an_api_without_a_port_keeps_its_headers(
     statuses_of: Any, library: Any, application: int | None
 ) -> None:
-    """Else an API at http's own port would see an unknown caller after its own redirect."""
+    """An API at the default port would reject the request after its own redirect."""
     seen: list[tuple[str, str, str]] = []
     response = api_without_port(library, seen, moved="/x")
     assert statuses_of(response, "/moved", application_id=application) == [200]
@@ -413,8 +417,10 @@ def test_httpx_redirect_within_an_api_without_a_port(
 
 
 @pytest.mark.parametrize("origin", ["https://localhost", "http://localhost:8080"])
-def test_httpx_redirect_within_other_apis(statuses_of: Any, library: Any, origin: str) -> None:
-    """Else httpx would copy the token at some origins: it can be relied on at none."""
+def test_httpx_redirect_within_apis_at_other_ports_keeps_its_headers(
+    statuses_of: Any, library: Any, origin: str
+) -> None:
+    """httpx would copy the token at some origins, although no origin can rely on that."""
     seen: list[tuple[str, str, str]] = []
     response = api_without_port(library, seen, moved="/x")
     statuses = statuses_of(response, "/moved", origin=origin, times=2, application_id=None)
@@ -425,10 +431,10 @@ def test_httpx_redirect_within_other_apis(statuses_of: Any, library: Any, origin
 
 
 @pytest.mark.parametrize("way", ["https://localhost/back", "http://elsewhere.example/back"])
-def test_httpx_redirect_there_and_back_without_a_port_stays_bare(
+def test_httpx_redirect_to_another_host_and_back_carries_no_token_without_a_port(
     statuses_of: Any, library: Any, way: str
 ) -> None:
-    """Else another host could choose what is done at such an API with our token."""
+    """Another host could choose what is done at such an API with the token."""
     seen: list[tuple[str, str, str]] = []
     response = api_without_port(library, seen, moved=way, back="http://localhost/x")
     assert statuses_of(response, "/moved") == [401]
@@ -436,8 +442,10 @@ def test_httpx_redirect_there_and_back_without_a_port_stays_bare(
     assert {*seen[1][1:], *seen[2][1:]} == {""}
 
 
-def test_httpx_request_sent_twice_without_a_port(statuses_of: Any, library: Any) -> None:
-    """Else a request that the caller sends a second time would lose the application id."""
+def test_httpx_request_sent_twice_without_a_port_keeps_its_headers(
+    statuses_of: Any, library: Any
+) -> None:
+    """A request that the caller sends a second time would lose the application ID."""
     seen: list[tuple[str, str, str]] = []
     assert statuses_of(api_without_port(library, seen), "/", times=2) == [200, 200]
     assert seen == [("http://localhost/", f"Bearer {CANARY}-1", "1042")] * 2
@@ -446,10 +454,10 @@ def test_httpx_request_sent_twice_without_a_port(statuses_of: Any, library: Any)
 @pytest.mark.parametrize(
     ("own", "sent_again"), [("Basic b3du", []), (None, [None])], ids=["replaced", "removed"]
 )
-def test_httpx_hook_has_the_last_word_on_authorization(
+def test_httpx_hook_may_replace_authorization(
     connect: Any, library: Any, own: str | None, sent_again: list[None]
 ) -> None:
-    """Else what a caller's hook decides would be overruled."""
+    """A header that a caller's hook sets would be replaced."""
     seen: list[str | None] = []
 
     def hook(request: Any) -> None:
@@ -473,7 +481,7 @@ def test_httpx_hook_has_the_last_word_on_authorization(
 
 
 def aiohttp_statuses(auth: Any, *urls: str, **options: Any) -> list[int]:
-    """Send requests one after the other in one task; return their status, 0 for an error."""
+    """Send requests one after another in one task; return their status, 0 for an error."""
 
     async def status(session: aiohttp.ClientSession, url: str) -> int:
         try:
@@ -489,8 +497,10 @@ def aiohttp_statuses(auth: Any, *urls: str, **options: Any) -> list[int]:
     return asyncio.run(talk())
 
 
-def test_aiohttp_forgets_redirects(connect: Any, api: Any, elsewhere: Any) -> None:
-    """Else what one request was redirected to would be open to, or closed for, all that follow."""
+def test_aiohttp_forgets_redirects_after_each_request(
+    connect: Any, api: Any, elsewhere: Any
+) -> None:
+    """The target of one redirect would be allowed, or blocked, for all later requests."""
     auth = keyturn.integrations.aiohttp.KeyturnAuth(connect())
     back = f"{elsewhere.url}/open/redirect?status=307&to={quote(f'{api.url}/x', safe='')}"
     urls = (
@@ -505,10 +515,10 @@ def test_aiohttp_forgets_redirects(connect: Any, api: Any, elsewhere: Any) -> No
 
 
 @pytest.mark.parametrize("header", ["Location", "URI"])
-def test_aiohttp_redirects_by_another_header(
+def test_aiohttp_redirect_by_another_header_carries_no_token(
     connect: Any, api: Any, elsewhere: Any, monkeypatch: pytest.MonkeyPatch, header: str
 ) -> None:
-    """Else another host could use the header that aiohttp also obeys to come back with a token."""
+    """Another host could use a header that aiohttp also obeys to return with a token."""
     responses = [(302, {header: f"{api.url}/x"}, b"")]
     monkeypatch.setattr(elsewhere, "response", lambda _: responses[0])
     auth = keyturn.integrations.aiohttp.KeyturnAuth(connect())
@@ -517,10 +527,10 @@ def test_aiohttp_redirects_by_another_header(
 
 
 @pytest.mark.parametrize("headers", [{}, {"Location": "http://[odd/"}])
-def test_aiohttp_redirect_to_nowhere(
+def test_aiohttp_redirect_without_a_target_raises_its_error(
     connect: Any, api: Any, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]
 ) -> None:
-    """Else another error than aiohttp's own would come out, or the next request fail."""
+    """The caller would get another error than aiohttp's, or the next request would fail."""
     auth = keyturn.integrations.aiohttp.KeyturnAuth(connect())
     usual = api.response
     moved = 302, headers, b""
@@ -529,8 +539,8 @@ def test_aiohttp_redirect_to_nowhere(
     assert statuses == [0 if headers else 302, 200]
 
 
-def test_aiohttp_forgets_a_redirect_to_a_dead_host(connect: Any, api: Any) -> None:
-    """Else a later request of the same task would go to that host, instead of being refused."""
+def test_aiohttp_forgets_a_redirect_to_an_unreachable_host(connect: Any, api: Any) -> None:
+    """A later request of the same task would go to that host, instead of being rejected."""
     auth = keyturn.integrations.aiohttp.KeyturnAuth(connect())
     with socket.create_server(("127.0.0.1", 0)) as server:
         dead = f"http://127.0.0.1:{server.getsockname()[1]}"
@@ -548,16 +558,16 @@ def test_aiohttp_forgets_a_redirect_to_a_dead_host(connect: Any, api: Any) -> No
     assert errors == [aiohttp.ClientConnectorError, keyturn.errors.ForeignOrigin]
 
 
-def test_aiohttp_redirect_back_stays_bare_when_a_connection_is_lost(
+def test_aiohttp_redirect_back_carries_no_token_after_a_lost_connection(
     connect: Any, api: Any, elsewhere: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else the hop that aiohttp makes again over a new connection would take the token along."""
+    """The redirect that aiohttp repeats on a new connection would carry the token."""
     auth = keyturn.integrations.aiohttp.KeyturnAuth(connect())
     usual, lost = api.response, iter(["once"])
 
     def response(arrived: Any) -> Any:
         if arrived.path == "/x" and next(lost, None):
-            raise ConnectionAbortedError  # the handler ends, and the connection with it
+            raise ConnectionAbortedError  # the handler ends and closes the connection
         return usual(arrived)
 
     monkeypatch.setattr(api, "response", response)

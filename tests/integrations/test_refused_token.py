@@ -1,4 +1,4 @@
-"""What an adapter does after a 401."""
+"""How an adapter handles a 401."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 CANARY = "made-up-token-canary"
 
 
-def test_refused_token_is_renewed_once(connect: Any, api: Any, client_class: type[Any]) -> None:
-    """Else a token that was revoked would make every request fail until it expires."""
+def test_rejected_token_is_renewed_once(connect: Any, api: Any, client_class: type[Any]) -> None:
+    """A revoked token would make every request fail until it expires."""
     client = client_class(connect())
     client.send("GET", api.url)
     api.forget_tokens()
@@ -34,16 +34,20 @@ def test_refused_token_is_renewed_once(connect: Any, api: Any, client_class: typ
     assert second.headers["applicationid"] == "1042"
 
 
-def test_streamed_response_is_renewed_too(connect: Any, api: Any, client_class: type[Any]) -> None:
-    """Else a download would fail with a 401 that the same request without streaming survives."""
+def test_token_of_a_streamed_request_is_renewed_too(
+    connect: Any, api: Any, client_class: type[Any]
+) -> None:
+    """A download would fail with a 401, where the same request without streaming succeeds."""
     client = client_class(connect())
     client.send("GET", api.url)
     api.forget_tokens()
     assert client.send("GET", api.url, stream=True).body == b"fine: "
 
 
-def test_api_that_always_refuses(connect: Any, api: Any, client_class: type[Any]) -> None:
-    """Else an API that refuses all tokens would use up the token endpoint's rate limit."""
+def test_api_that_always_rejects_gets_one_renewed_request(
+    connect: Any, api: Any, client_class: type[Any]
+) -> None:
+    """An API that rejects all tokens would use up the token endpoint's rate limit."""
     client = client_class(connect())
     replies = [client.send("GET", f"{api.url}/never") for _ in range(8)]
     assert [reply.status for reply in replies] == [401] * 8
@@ -53,16 +57,16 @@ def test_api_that_always_refuses(connect: Any, api: Any, client_class: type[Any]
 
 
 def test_missing_permission_renews_nothing(connect: Any, api: Any, client_class: type[Any]) -> None:
-    """Else a missing permission, which no new token gives, would cost token requests."""
+    """A missing permission, which a new token does not change, would cost token requests."""
     reply = client_class(connect("commercelayer")).send("GET", f"{api.url}/forbidden")
     assert (reply.status, b"UNAUTHORIZED" in reply.body) == (401, True)
     assert (api.token_requests, len(api.api_requests)) == (1, 1)
 
 
-def test_same_token_again_keeps_the_response(
+def test_same_token_again_returns_the_response(
     connect: Any, api: Any, client_class: type[Any]
 ) -> None:
-    """Else a server that returns the same token again would get two requests for nothing."""
+    """A server that returns the same token again would get two useless requests."""
     client = client_class(connect())
     client.send("GET", api.url)
     api.same_token = True
@@ -70,10 +74,10 @@ def test_same_token_again_keeps_the_response(
     assert (reply.status, api.token_requests, len(api.api_requests)) == (401, 2, 2)
 
 
-def test_failed_renewal_keeps_the_response(
+def test_failed_renewal_returns_the_response(
     connect: Any, api: Any, client_class: type[Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Else the API's own response would be hidden by an error of the token endpoint's."""
+    """An error of the token endpoint would hide the API's own response."""
     client = client_class(connect(name="shop"))
     client.send("GET", api.url)
     api.forget_tokens()
@@ -83,14 +87,14 @@ def test_failed_renewal_keeps_the_response(
     assert "shop: the API refused the token, and no other could be acquired" in caplog.text
 
 
-def test_failing_token_rejected_keeps_the_response(
+def test_failing_token_rejected_returns_the_response(
     connect: Any,
     api: Any,
     client_class: type[Any],
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Else a plugin's own exception would come out of every request that an API refuses."""
+    """A plugin's exception would be raised by every request that an API rejects."""
 
     def judge(*_: object) -> bool:
         message = "hidden"
@@ -104,19 +108,21 @@ def test_failing_token_rejected_keeps_the_response(
     assert "hidden" not in caplog.text
 
 
-def test_upload_stream_keeps_its_response(connect: Any, api: Any, client_class: type[Any]) -> None:
-    """Else a body that is used up would raise StreamConsumed, or be sent again empty."""
+def test_upload_of_a_stream_returns_its_response(
+    connect: Any, api: Any, client_class: type[Any]
+) -> None:
+    """A body that is used up would raise StreamConsumed, or would be sent empty."""
     client = client_class(connect())
     client.send("GET", api.url)
     api.forget_tokens()
     reply = client.send("POST", f"{api.url}/x", content=client.upload(b"once"))
     assert (reply.status, b"INVALID_TOKEN" in reply.body) == (401, True)
-    # The token is renewed for the requests to come.
+    # The token is renewed for later requests.
     assert (api.token_requests, api.api_requests[-1].body) == (2, b"once")
 
 
 def test_many_clients_one_renewal(connect: Any, api: Any, client_class: type[Any]) -> None:
-    """Else all requests that were under way with the old token would each renew it."""
+    """All requests in progress with the old token would each renew it."""
     connection = connect()
     clients = [client_class(connection) for _ in range(4)]
     clients[0].send("GET", api.url)
@@ -134,10 +140,10 @@ def test_many_clients_one_renewal(connect: Any, api: Any, client_class: type[Any
     assert api.token_requests == 2
 
 
-def test_token_renewed_by_another_is_taken_over(
+def test_token_renewed_by_another_process_is_used(
     connect: Any, api: Any, client_class: type[Any]
 ) -> None:
-    """Else a token that another process has just renewed would be renewed once more."""
+    """A token that another process has just renewed would be renewed again."""
     store, client_id = keyturn.stores.from_url("memory://"), "shared"
     first, second = (connect(store=store, client_id=client_id) for _ in range(2))
     clients = [client_class(connection) for connection in (first, second)]
@@ -148,7 +154,7 @@ def test_token_renewed_by_another_is_taken_over(
 
 
 def test_requests_sends_a_file_again(connect: Any, api: Any, tmp_path: Path) -> None:
-    """Else an upload of a file would go out empty, or from the wrong place, the second time."""
+    """An uploaded file would be empty, or start in the middle, the second time."""
     path = tmp_path / "upload"
     path.write_bytes(b"skipped|sent")
     auth = keyturn.integrations.requests.KeyturnAuth(connect())
@@ -162,7 +168,7 @@ def test_requests_sends_a_file_again(connect: Any, api: Any, tmp_path: Path) -> 
 
 
 def test_requests_history_carries_no_token(connect: Any, api: Any) -> None:
-    """Else a cache of responses, which redacts the last request only, would store a valid token."""
+    """A cache of responses, which redacts only the last request, would store a valid token."""
     auth = keyturn.integrations.requests.KeyturnAuth(connect("orocommerce"))
     requests.get(api.url, auth=auth, timeout=10)
     api.forget_tokens()
@@ -174,8 +180,8 @@ def test_requests_history_carries_no_token(connect: Any, api: Any) -> None:
     assert reply.request.headers["Authorization"] == "Bearer made-up-token-canary-2"
 
 
-def test_requests_prepared_once_sent_often(connect: Any, api: Any) -> None:
-    """Else a prepared request that is kept and sent again would be stuck with its first token."""
+def test_requests_prepared_request_may_be_sent_often(connect: Any, api: Any) -> None:
+    """A prepared request that is sent again would keep its first token."""
     auth = keyturn.integrations.requests.KeyturnAuth(connect())
     with requests.Session() as session:
         prepared = session.prepare_request(requests.Request("GET", api.url, auth=auth))
@@ -185,8 +191,8 @@ def test_requests_prepared_once_sent_often(connect: Any, api: Any) -> None:
     assert api.token_requests == 3
 
 
-def test_requests_leaves_its_pool_clean(connect: Any, api: Any) -> None:
-    """Else each 401 would leave a connection open."""
+def test_requests_returns_connections_to_its_pool(connect: Any, api: Any) -> None:
+    """Each 401 would leave a connection open."""
     auth = keyturn.integrations.requests.KeyturnAuth(connect())
     with requests.Session() as session:
         adapter = requests.adapters.HTTPAdapter(pool_maxsize=1, pool_block=True)
@@ -197,7 +203,7 @@ def test_requests_leaves_its_pool_clean(connect: Any, api: Any) -> None:
 
 
 def test_urllib3_sends_a_file_again(connect: Any, api: Any, tmp_path: Path) -> None:
-    """Else an upload of a file would go out empty, or from the wrong place, the second time."""
+    """An uploaded file would be empty, or start in the middle, the second time."""
     path = tmp_path / "upload"
     path.write_bytes(b"skipped|sent")
     with keyturn.integrations.urllib3.KeyturnPoolManager(connect()) as manager:
@@ -209,8 +215,8 @@ def test_urllib3_sends_a_file_again(connect: Any, api: Any, tmp_path: Path) -> N
     assert (reply.status, reply.data) == (200, b"fine: sent")
 
 
-def test_urllib3_leaves_its_pool_clean(connect: Any, api: Any) -> None:
-    """Else each 401 would hold the only connection, or its response could not be read."""
+def test_urllib3_returns_connections_to_its_pool(connect: Any, api: Any) -> None:
+    """Each 401 would block the only connection, or its response could not be read."""
     manager = keyturn.integrations.urllib3.KeyturnPoolManager(
         connect(), maxsize=1, block=True, timeout=5
     )
@@ -226,10 +232,10 @@ def test_urllib3_leaves_its_pool_clean(connect: Any, api: Any) -> None:
             assert b"INVALID_TOKEN" in reply.read()
 
 
-def test_urllib3_retries_with_the_same_token(
+def test_urllib3_retries_carry_the_token(
     connect: Any, api: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else a request that urllib3 retries by itself would be sent bare."""
+    """A request that urllib3 retries by itself would be sent without a token."""
     usual, statuses = api.response, iter([503])
 
     def response(arrived: Any) -> Any:
@@ -244,8 +250,8 @@ def test_urllib3_retries_with_the_same_token(
     assert sent == [f"Bearer {CANARY}-1"] * 2
 
 
-def test_httpx_leaves_its_pool_clean(connect: Any, api: Any, library: Any) -> None:
-    """Else each 401 would hold a connection of the pool until none is left."""
+def test_httpx_returns_connections_to_its_pool(connect: Any, api: Any, library: Any) -> None:
+    """Each 401 would use up a connection of the pool until none is left."""
     auth = getattr(keyturn.integrations, library.__name__).KeyturnAuth(connect())
     limits = library.Limits(max_connections=1)
     with library.Client(auth=auth, limits=limits, timeout=5) as client:
@@ -255,8 +261,8 @@ def test_httpx_leaves_its_pool_clean(connect: Any, api: Any, library: Any) -> No
                 assert b"INVALID_TOKEN" in reply.read()
 
 
-def test_httpx_form_with_files_keeps_its_response(connect: Any, api: Any, library: Any) -> None:
-    """Else a file that httpx streams would be sent again without its content."""
+def test_httpx_form_with_files_returns_its_response(connect: Any, api: Any, library: Any) -> None:
+    """A file that httpx streams would be sent again without its content."""
     auth = getattr(keyturn.integrations, library.__name__).KeyturnAuth(connect())
     with library.Client(auth=auth) as client:
         client.get(api.url)
@@ -265,10 +271,10 @@ def test_httpx_form_with_files_keeps_its_response(connect: Any, api: Any, librar
     assert (reply.status_code, api.token_requests) == (401, 2)
 
 
-def test_token_dependent_header_is_renewed_too(
+def test_header_derived_from_the_token_is_renewed_too(
     connect: Any, api: Any, client_class: type[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else the second try would carry what the provider derived from the refused token."""
+    """The second request would carry a header derived from the rejected token."""
     connection = connect()
     monkeypatch.setattr(
         connection.provider,
@@ -286,7 +292,7 @@ def test_token_dependent_header_is_renewed_too(
 def post_with_refused_tokens(
     connection: keyturn.Connection, api: Any, bodies: list[dict[str, Any]]
 ) -> list[int]:
-    """Post bodies with aiohttp, each with a token that was revoked; return the statuses."""
+    """Post bodies with aiohttp, each with a revoked token; return the statuses."""
 
     async def status(session: aiohttp.ClientSession, body: dict[str, Any]) -> int:
         api.forget_tokens()
@@ -302,16 +308,16 @@ def post_with_refused_tokens(
     return asyncio.run(talk())
 
 
-def test_aiohttp_sends_again_what_is_in_memory(connect: Any, api: Any) -> None:
-    """Else a revoked token would fail a request that could as well be sent again."""
+def test_aiohttp_sends_a_body_in_memory_again(connect: Any, api: Any) -> None:
+    """A revoked token would fail a request although it can be sent again."""
     bodies = [{}, {"data": "text"}, {"json": ["value"]}, {"data": {"field": "value"}}]
     assert post_with_refused_tokens(connect(), api, bodies) == [200] * 4
     sent = [request.body for request in api.api_requests]
     assert sent[::2] == sent[1::2] == [b"", b"text", b'["value"]', b"field=value"]
 
 
-def test_aiohttp_sends_no_file_again(connect: Any, api: Any, tmp_path: Path) -> None:
-    """Else a file that aiohttp has closed would go out empty, or raise its error."""
+def test_aiohttp_does_not_send_a_file_again(connect: Any, api: Any, tmp_path: Path) -> None:
+    """A file that aiohttp has closed would be sent empty, or raise an error."""
     path = tmp_path / "upload"
     path.write_bytes(b"sent")
     form = aiohttp.FormData({"file": io.BytesIO(b"sent")})
@@ -321,8 +327,8 @@ def test_aiohttp_sends_no_file_again(connect: Any, api: Any, tmp_path: Path) -> 
     assert [b"sent" in request.body for request in api.api_requests] == [True] * 3
 
 
-def test_aiohttp_leaves_its_pool_clean(connect: Any, api: Any) -> None:
-    """Else each 401 would hold a connection of the pool until none is left."""
+def test_aiohttp_returns_connections_to_its_pool(connect: Any, api: Any) -> None:
+    """Each 401 would use up a connection of the pool until none is left."""
     auth = keyturn.integrations.aiohttp.KeyturnAuth(connect())
 
     async def talk() -> list[bytes]:

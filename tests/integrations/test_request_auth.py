@@ -1,4 +1,4 @@
-"""`RequestAuth`, which every adapter is built on."""
+"""`RequestAuth`, the base of every adapter."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ADAPTERS = ["httpx", "httpx2", "requests", "aiohttp"]
 
 
 class Sync:
-    """Calls the methods that block."""
+    """Calls the blocking methods."""
 
     def __init__(self, connection: keyturn.Connection | str) -> None:
         self.auth = RequestAuth(connection)
@@ -43,7 +43,7 @@ class Sync:
 
 
 class Async(Sync):
-    """Calls the methods for tasks of asyncio."""
+    """Calls the async methods in a task of asyncio."""
 
     def authorize(self, *given: Any) -> AuthorizedRequest:
         """Call `aauthorize`."""
@@ -55,7 +55,7 @@ class Async(Sync):
 
 
 class Trio(Sync):
-    """Calls the methods for tasks of trio."""
+    """Calls the async methods in a task of trio."""
 
     def authorize(self, *given: Any) -> AuthorizedRequest:
         """Call `aauthorize`."""
@@ -68,13 +68,13 @@ class Trio(Sync):
 
 @pytest.fixture(params=[Sync, Async, Trio])
 def auth_class(request: pytest.FixtureRequest) -> type[Sync]:
-    """Each way of calling it."""
+    """Return each way to call it."""
     way: type[Sync] = request.param
     return way
 
 
 def test_adds_token_and_provider_headers(connect: Any, api: Any, auth_class: type[Sync]) -> None:
-    """Else an API request would lack what it needs, or lose what the caller chose."""
+    """An API request would lack a required header, or lose a header of the caller."""
     given = {"authorization": "Basic c3RhbGU=", "X-Own": "kept"}
     sent = auth_class(connect()).authorize("GET", f"{api.url}/x", given)
     added = {"Authorization": f"Bearer {CANARY}-1", "ApplicationId": "1042"}
@@ -83,8 +83,8 @@ def test_adds_token_and_provider_headers(connect: Any, api: Any, auth_class: typ
     assert sent.headers == {"X-Own": "kept"} | added
 
 
-def test_callers_headers_stay(connect: Any, api: Any) -> None:
-    """Else the caller couldn't choose a media type or an application for one request."""
+def test_callers_headers_are_kept(connect: Any, api: Any) -> None:
+    """The caller could not set a media type or an application for one request."""
     auth = RequestAuth(connect("orocommerce"))
     accepts = [
         auth.authorize("GET", api.url, given).headers
@@ -98,23 +98,23 @@ def test_callers_headers_stay(connect: Any, api: Any) -> None:
     assert (chosen.headers["applicationid"], "ApplicationId" in chosen.headers) == ("*/*", False)
 
 
-def test_given_headers_are_not_changed(connect: Any, api: Any) -> None:
-    """Else headers that the caller uses for other requests would carry the token."""
+def test_given_headers_are_not_modified(connect: Any, api: Any) -> None:
+    """Headers that the caller uses for other requests would carry the token."""
     given = {"X-Own": "kept"}
     RequestAuth(connect()).authorize("GET", api.url, given)
     assert given == {"X-Own": "kept"}
 
 
 @pytest.mark.parametrize("url", ["https://elsewhere.example/", "/x", "", "http://[", "mailto:x"])
-def test_other_urls_are_refused(connect: Any, api: Any, auth_class: type[Sync], url: str) -> None:
-    """Else the token would go to another host, or a token request be sent for nothing."""
+def test_other_urls_are_rejected(connect: Any, api: Any, auth_class: type[Sync], url: str) -> None:
+    """The token would go to another host, or a token request would be made for nothing."""
     with pytest.raises(ForeignOrigin, match=r"shop: .*the token was not attached"):
         auth_class(connect(name="shop")).authorize("GET", url, {})
     assert api.requests == []
 
 
-def test_only_one_form_of_origin_is_accepted(connect: Any, api: Any) -> None:
-    """Else a URL that parsers read differently would pass."""
+def test_unambiguous_urls_of_the_origin_only_are_accepted(connect: Any, api: Any) -> None:
+    """A URL that parsers read differently would be accepted."""
     home = "http://localhost:8080"
     auth = RequestAuth(connect("orocommerce", url=home, api_url=None))
     pieces = ["//", "http:", "localhost", "evil.example", ":80", "8080", *"/\\@:#?.[]%\t x"]
@@ -129,11 +129,11 @@ def test_only_one_form_of_origin_is_accepted(connect: Any, api: Any) -> None:
                 assert rest[:1] in ("", "/", "?", "#")
 
     check()
-    assert api.token_requests == 1  # one form was accepted
+    assert api.token_requests == 1  # at least one URL was accepted
 
 
-def test_refused_token_is_renewed_once(connect: Any, api: Any, auth_class: type[Sync]) -> None:
-    """Else a revoked token would fail each request, or one request renew it repeatedly."""
+def test_rejected_token_is_renewed_once(connect: Any, api: Any, auth_class: type[Sync]) -> None:
+    """A revoked token would fail each request, or one request would renew it repeatedly."""
     auth = auth_class(connect())
     first = auth.authorize("GET", f"{api.url}/x", {"X-Own": "kept"})
     second = auth.reauthorize(first, 401, {"Content-Type": "application/json"}, REFUSED)
@@ -152,15 +152,17 @@ def test_refused_token_is_renewed_once(connect: Any, api: Any, auth_class: type[
 def test_other_statuses_renew_nothing(
     connect: Any, api: Any, auth_class: type[Sync], status: int
 ) -> None:
-    """Else each failed request would cost a token request."""
+    """Each failed request would cost a token request."""
     auth = auth_class(connect())
     sent = auth.authorize("GET", api.url, {})
     assert auth.reauthorize(sent, status, {}, REFUSED) is None
     assert api.token_requests == 1
 
 
-def test_provider_decides_what_a_401_means(connect: Any, api: Any, auth_class: type[Sync]) -> None:
-    """Else a missing permission, which no other token gives, would cost token requests."""
+def test_provider_decides_whether_a_401_rejects_the_token(
+    connect: Any, api: Any, auth_class: type[Sync]
+) -> None:
+    """A missing permission, which no other token has, would cost token requests."""
     auth = auth_class(connect("commercelayer"))
     sent = auth.authorize("GET", api.url, {})
     body = b'{"errors": [{"code": "UNAUTHORIZED"}]}'
@@ -172,7 +174,7 @@ def test_provider_decides_what_a_401_means(connect: Any, api: Any, auth_class: t
 def test_failed_renewal_is_logged(
     connect: Any, api: Any, auth_class: type[Sync], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Else the API's response would be lost in an error of the token endpoint."""
+    """An error of the token endpoint would hide the API's response."""
     auth = auth_class(connect(name="shop"))
     sent = auth.authorize("GET", api.url, {})
     api.token_status = 400
@@ -180,8 +182,8 @@ def test_failed_renewal_is_logged(
     assert "shop: the API refused the token, and no other could be acquired" in caplog.text
 
 
-def test_authorized_request_shows_nothing_secret(connect: Any, api: Any) -> None:
-    """Else a log or a crash report would contain the token."""
+def test_representation_of_an_authorized_request_shows_no_secret(connect: Any, api: Any) -> None:
+    """A log or a crash report would contain the token."""
     auth = RequestAuth(connect())
     sent = auth.authorize("GET", f"{api.url}/x?key=hidden", {"Cookie": "hidden"})
     shown = f"{sent!r}{sent.headers!r}{sent.added!r}{auth!r}{vars(auth)!r}"
@@ -192,14 +194,14 @@ def test_authorized_request_shows_nothing_secret(connect: Any, api: Any) -> None
 
 @pytest.mark.parametrize("name", [*ADAPTERS, "RequestAuth"])
 @pytest.mark.parametrize("wrong", [None, 7, {"client_id": "x"}])
-def test_wrong_argument_is_refused_at_once(name: str, wrong: Any) -> None:
-    """Else the first request would fail with an AttributeError."""
+def test_wrong_argument_is_rejected_at_once(name: str, wrong: Any) -> None:
+    """The first request would fail with an AttributeError."""
     with pytest.raises(ConfigurationError, match="needs a connection or its name"):
         maker(name)(wrong)
 
 
 def test_public_classes_show_their_public_names() -> None:
-    """Else users would see, and import, the name of a private module."""
+    """Users would see, and import, the name of a private module."""
     assert repr(RequestAuth) == "<class 'keyturn.integrations.RequestAuth'>"
     assert repr(AuthorizedRequest) == "<class 'keyturn.integrations.AuthorizedRequest'>"
     for name in ADAPTERS:
@@ -217,7 +219,7 @@ def maker(name: str) -> Any:
 
 @pytest.fixture
 def configured(api: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Configure a connection to the `api` fixture; give its name."""
+    """Configure a connection to the `api` fixture; return its name."""
     path = tmp_path / "keyturn.toml"
     path.write_text(
         f"""
@@ -240,15 +242,15 @@ def configured(api: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str
 
 
 def test_connection_by_name(api: Any, configured: str, client_class: type[Any]) -> None:
-    """Else code that is copied to other processes couldn't use an adapter."""
+    """Code that is copied to other processes could not use an adapter."""
     client = client_class(configured)
     assert api.requests == []
     assert [client.send("GET", api.url).status for _ in range(2)] == [200, 200]
     assert {request.headers["applicationid"] for request in api.api_requests} == {"1042"}
 
 
-def test_unknown_name_fails_when_it_is_used(configured: str, auth_class: type[Sync]) -> None:
-    """Else a wrong name would stop a program that doesn't use it, or raise another error."""
+def test_unknown_name_fails_at_its_first_use(configured: str, auth_class: type[Sync]) -> None:
+    """A wrong name would stop a program that does not use it, or raise another error."""
     auth = auth_class(f"{configured}-2")
     with pytest.raises(ConfigurationError, match="shop-2"):
         auth.authorize("GET", "https://shop.example/", {})
@@ -261,7 +263,7 @@ def test_unknown_name_fails_when_it_is_used(configured: str, auth_class: type[Sy
 def test_adapter_made_from_a_name_can_be_copied(
     api: Any, configured: str, client_class: type[Any], copied: Callable[[Any], Any]
 ) -> None:
-    """Else Dask, Airflow or multiprocessing couldn't hand an adapter to a worker."""
+    """Dask, Airflow or multiprocessing could not pass an adapter to a worker."""
     client = client_class(configured)
     client.send("GET", api.url)
     client.auth = copied(client.auth)
@@ -272,18 +274,18 @@ def test_adapter_made_from_a_name_can_be_copied(
 
 @pytest.mark.parametrize("name", [*ADAPTERS, "RequestAuth", "urllib3"])
 @pytest.mark.parametrize("copied", [copy.deepcopy, pickle.dumps])
-def test_adapter_made_from_a_connection_refuses_copies(
+def test_adapter_made_from_a_connection_cannot_be_copied(
     connect: Any, name: str, copied: Callable[[Any], Any]
 ) -> None:
-    """Else the copy would hold the secret, or an unclear error about locks come out."""
+    """The copy would contain the secret, or a confusing error about locks would be raised."""
     with pytest.raises(TypeError, match="name of a configured connection"):
         copied(maker(name)(connect()))
 
 
-def test_loading_by_name_does_not_block_the_loop(
+def test_loading_by_name_does_not_block_the_event_loop(
     configured: str, api: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else a slow disk or secret source would stop all tasks of an event loop."""
+    """A slow disk or secret source would block all tasks of an event loop."""
     turned = asyncio.Event()
     load = keyturn.load_connection
 
@@ -291,7 +293,7 @@ def test_loading_by_name_does_not_block_the_loop(
         loop = asyncio.get_running_loop()
 
         def load_late(name: str) -> keyturn.Connection:
-            # It continues only after the loop has run another task.
+            # It continues only after the event loop has run another task.
             asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loop).result(20)
             turned.set()
             return load(name)
@@ -303,10 +305,10 @@ def test_loading_by_name_does_not_block_the_loop(
     assert turned.is_set()
 
 
-def test_no_thread_left_for_the_origin(
+def test_origin_is_read_without_a_thread_when_no_thread_can_start(
     connect: Any, api: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else a process at its limit of threads couldn't send a request that needs none."""
+    """A process at its limit of threads could not send a request that needs none."""
     connection = connect()
     connection.token()
 
@@ -320,8 +322,10 @@ def test_no_thread_left_for_the_origin(
 
 
 @pytest.mark.parametrize("client_class", [each for each in CLIENTS.values() if each.takes_auth])
-def test_another_client_is_refused(connect: Any, api: Any, client_class: type[Any]) -> None:
-    """Else the first request would fail with a TypeError about calls, or be sent bare."""
+def test_client_of_another_adapter_is_rejected(
+    connect: Any, api: Any, client_class: type[Any]
+) -> None:
+    """The first request would fail with a confusing TypeError, or be sent without a token."""
     connection = connect(name="shop")
     client = client_class(connection)
     for name in set(ADAPTERS) - {client.name}:
@@ -336,8 +340,8 @@ def test_another_client_is_refused(connect: Any, api: Any, client_class: type[An
 
 
 @pytest.mark.parametrize("name", ADAPTERS)
-def test_client_without_an_adapter_is_refused(connect: Any, name: str) -> None:
-    """Else niquests, which has the interface of requests, would fail at the first 401."""
+def test_client_without_an_adapter_is_rejected(connect: Any, name: str) -> None:
+    """niquests, which has the interface of requests, would fail at the first 401."""
 
     class PreparedRequest:
         url = "https://shop.example/"

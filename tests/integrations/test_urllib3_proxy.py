@@ -21,12 +21,12 @@ API = "http://localhost:9"
 
 @pytest.fixture
 def http(connect: Any, api: Any) -> KeyturnProxyManager:
-    """Give a manager whose proxy is the `api` fixture."""
+    """Yield a manager whose proxy is the `api` fixture."""
     return KeyturnProxyManager(connect(api_url=API), api.url, timeout=10)
 
 
 def test_request_through_a_proxy_is_renewed(http: KeyturnProxyManager, api: Any) -> None:
-    """A program behind a proxy could not call the API, or would meet the 401."""
+    """A program behind a proxy could not call the API, or would get the 401."""
     with http:
         assert http.request("GET", f"{API}/x?a=b").data == b"fine: "
         api.forget_tokens()
@@ -36,15 +36,17 @@ def test_request_through_a_proxy_is_renewed(http: KeyturnProxyManager, api: Any)
     assert api.api_requests[0].headers["applicationid"] == "1042"
 
 
-def test_other_origins_are_refused(http: KeyturnProxyManager, api: Any) -> None:
-    """The proxy would take the token to another host."""
+def test_other_origins_are_rejected(http: KeyturnProxyManager, api: Any) -> None:
+    """The proxy would send the token to another host."""
     with http, pytest.raises(keyturn.errors.ForeignOrigin):
         http.request("GET", "http://localhost:99/x")
     assert api.requests == []
 
 
-def test_redirect_through_a_proxy(http: KeyturnProxyManager, api: Any) -> None:
-    """The target of a redirect would get the token, or the API's own redirect lack it."""
+def test_redirect_through_a_proxy_is_handled_like_any_other(
+    http: KeyturnProxyManager, api: Any
+) -> None:
+    """The target of a redirect would get the token, or the API's own redirect would lack it."""
     with http:
         for to in ("http://elsewhere.example/open", f"{API}/x"):
             url = f"{API}/redirect?status=307&to={quote(to, safe='')}"
@@ -55,7 +57,7 @@ def test_redirect_through_a_proxy(http: KeyturnProxyManager, api: Any) -> None:
     assert api.api_requests[-1].headers["authorization"] == f"Bearer {CANARY}-1"
 
 
-def test_tunnel_shows_nothing_to_the_proxy(connect: Any) -> None:
+def test_proxy_sees_no_token_in_a_tunnel(connect: Any) -> None:
     """The proxy would see the token of an API with https."""
     received: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -81,14 +83,14 @@ def test_tunnel_shows_nothing_to_the_proxy(connect: Any) -> None:
     assert b"pplication" not in received[0]
 
 
-def test_forwarding_of_https_is_refused(connect: Any) -> None:
+def test_forwarding_of_https_is_rejected(connect: Any) -> None:
     """The proxy would see the token of an API with https."""
     with pytest.raises(keyturn.errors.ConfigurationError, match="use_forwarding_for_https"):
         KeyturnProxyManager(connect(), "http://127.0.0.1:9", use_forwarding_for_https=True)
 
 
-def test_copies_made_from_a_name() -> None:
-    """A worker could not get the manager, or get one without its proxy."""
+def test_copies_of_a_manager_made_from_a_name_work() -> None:
+    """A worker could not copy the manager, or its copy would bypass the proxy."""
     made = KeyturnProxyManager("shop", "http://127.0.0.1:9", proxy_headers={"X-Who": "made-up"})
-    copied = pickle.loads(pickle.dumps(made))  # noqa: S301 - written here
+    copied = pickle.loads(pickle.dumps(made))  # noqa: S301 - pickled here
     assert (copied.proxy.url, copied.proxy_headers) == (made.proxy.url, {"X-Who": "made-up"})

@@ -1,6 +1,6 @@
-"""Each client as one that follows redirects, and what it sends on its way.
+"""The clients under one interface that follows redirects and records each request.
 
-A new adapter gets the tests of `test_redirect_targets.py` by an entry in `WALKERS`.
+An entry in `WALKERS` runs the tests of `test_redirect_targets.py` for a new adapter.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Step:
 
     Args:
         status: Its status.
-        location: Where it leads to.
-        header: The header that says so.
+        location: The value of the header.
+        header: The name of the header that redirects.
     """
 
     status: int
@@ -52,7 +52,7 @@ class Hop:
 
     Args:
         origin: Scheme, host and port that the client connects to.
-        url: The URL as the client has it.
+        url: The URL as the client writes it.
         headers: All header names and values in one string, in lower case.
     """
 
@@ -61,7 +61,7 @@ class Hop:
     headers: str
 
     def is_plainly_at(self, home: tuple[str, str, int]) -> bool:
-        """Whether the URL names an origin and no user, as each parser reads it."""
+        """Return whether each parser reads this origin from the URL, and no user information."""
         scheme, host, port = home
         usual = {host} if PORTS[scheme] == port else set[str]()
         try:
@@ -81,9 +81,9 @@ class Walker:
 
     Attributes:
         adapter: The name of its adapter's module.
-        follows_bare: Whether a redirect within the API is followed without our headers first.
-        failures: What the client raises for a redirect that it can't follow.
-        has_failed: Whether it did.
+        follows_bare: Whether a redirect within the API is first followed without keyturn's headers.
+        failures: The exceptions of the client for a redirect that it can't follow.
+        has_failed: Whether it raised one of them.
     """
 
     adapter: str
@@ -101,7 +101,7 @@ class Walker:
         Args:
             auth: What `auth` returns, or None.
             method: The method.
-            url: Where it is sent first.
+            url: The first URL.
             steps: The first responses, one for each request; all others have status 200.
         """
         self.hops: list[Hop] = []
@@ -123,7 +123,7 @@ class Walker:
         return self.steps[len(self.hops) - 1] if len(self.hops) <= len(self.steps) else Step(200)
 
     def close(self) -> None:
-        """Release what is held."""
+        """Release all resources."""
 
 
 class Httpx(Walker):
@@ -212,7 +212,7 @@ class Requests(Walker):
 
 
 class _Recorder(HTTPAdapter):
-    """Sends nothing, and records where requests would connect to."""
+    """Sends nothing, and records the addresses that requests would connect to."""
 
     def __init__(self, walker: Requests) -> None:
         super().__init__()
@@ -220,10 +220,10 @@ class _Recorder(HTTPAdapter):
 
     def send(self, request: PreparedRequest, *_: Any, **__: Any) -> requests.Response:
         """Record a request, and return its response."""
-        # Before requests 2.32, an adapter gets the pool by the URL alone.
+        # Before requests 2.32, an adapter gets the pool by the URL only.
         by_request = getattr(self, "get_connection_with_tls_context", None)
         url = request.url or ""
-        pool: Any = by_request(request, True) if by_request else self.get_connection(url)  # noqa: FBT003 - its name differs
+        pool: Any = by_request(request, True) if by_request else self.get_connection(url)  # noqa: FBT003 - the argument's name differs between versions
         origin = pool.scheme, pool.host, pool.port or PORTS[pool.scheme]
         step = self._walker.response(Hop(origin, url, flat(request.headers.items())))
         response = requests.Response()
@@ -250,7 +250,7 @@ class Aiohttp(Walker):
         self._runner.run(self._send(auth, method, url))
 
     def close(self) -> None:
-        """End connections, server and event loop."""
+        """Close connections, server and event loop."""
         self._runner.run(self._stop())
         self._runner.close()
 
@@ -315,7 +315,7 @@ class Urllib3(Walker):
             manager.request(method, url, body=b"body")
 
     def _recorded(self, manager: urllib3.PoolManager) -> urllib3.PoolManager:
-        """Return a manager whose pools record where they would connect to, and send nothing."""
+        """Return a manager whose pools record the addresses, and send nothing."""
         walker, follow = self, manager.urlopen
 
         def urlopen(method: str, url: str, redirect: bool = True, **options: Any) -> Any:  # noqa: FBT002 - urllib3's

@@ -1,7 +1,7 @@
 """Real authorization servers on loopback, one process each, started when a test first needs it.
 
 Each has its own credentials, generated for every run, and ends with the run that started it,
-whatever becomes of that run.
+even if that run is killed.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ class Doorkeeper:
 
     Args:
         url: Its address, without a trailing slash.
-        client_id: The confidential client's id.
+        client_id: The confidential client's ID.
         client_secret: The confidential client's secret.
-        public_client_id: The id of the client that has no secret.
-        log: The file it logs to.
+        public_client_id: The ID of the client that has no secret.
+        log: The log file.
     """
 
     url: str
@@ -53,7 +53,7 @@ class Doorkeeper:
     log: Path
 
     def token_requests(self) -> int:
-        """Return how many token requests it has got."""
+        """Return the number of token requests so far."""
         return self.log.read_text().count('Started POST "/oauth/token"')
 
     @property
@@ -63,20 +63,13 @@ class Doorkeeper:
 
     @property
     def api_url(self) -> str:
-        """The API that responses a 401 in the words of Commerce Layer."""
+        """The API, whose 401 responses have the form of Commerce Layer's."""
         return f"{self.url}/api"
 
 
 @attrs.frozen
 class OidcFiles:
-    """What the other clients of an oidc-provider need.
-
-    Args:
-        tls_url: The server's address over TLS, without a trailing slash.
-        directory: Has `RSA.pem`, `EC.pem` and `OKP.pem`, the private keys of the client whose ID
-            ends in `-key`; `client.pem`, the certificate of the one whose ID ends in
-            `-certificate`; `unregistered.pem`, one that no client has; and `authority.pem`.
-    """
+    """Files for the other clients of an oidc-provider."""
 
     tls_url: str
     directory: Path
@@ -88,9 +81,9 @@ class OidcProvider:
 
     Args:
         url: Its address, without a trailing slash.
-        client_id: The client's id.
+        client_id: The client's ID.
         client_secret: The client's secret.
-        files: Where its TLS address, keys and certificates are.
+        files: Its TLS address, keys and certificates.
     """
 
     url: str
@@ -105,11 +98,11 @@ class OidcProvider:
 
     @property
     def api_url(self) -> str:
-        """The API, which wants an `ApplicationId`."""
+        """The API, which requires an `ApplicationId`."""
         return f"{self.url}/commerce"
 
     def requests(self) -> list[str]:
-        """Return status, path and grant type of each request so far, as the server logged them."""
+        """Return status, path and grant type of each request so far, from the server's log."""
         lines = (self.files.directory / "log").read_text().splitlines()
         return [line[8:].rstrip() for line in lines if line.startswith("request ")]
 
@@ -119,14 +112,14 @@ class RateLimited(OidcProvider):
     """An oidc-provider behind an nginx that limits its token endpoint.
 
     Args:
-        log: Where nginx notes the status of each token request.
+        log: The file in which nginx logs the status of each token request.
     """
 
     log: Path
 
     def statuses(self) -> list[int]:
         """Return the statuses of the responses to all token requests so far."""
-        # nginx notes a request after its response, and before it turns to the next.
+        # nginx logs a request after its response, and before it handles the next one.
         httpx.get(self.url, trust_env=False)
         return [int(line) for line in self.log.read_text().split()]
 
@@ -139,14 +132,14 @@ def doorkeeper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doorkeeper]
 
 @pytest.fixture(scope="session")
 def reusing_doorkeeper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doorkeeper]:
-    """Doorkeeper with `reuse_access_token`: the same token again for as long as it is valid."""
+    """Doorkeeper with `reuse_access_token`: it returns the same token as long as it is valid."""
     log = tmp_path_factory.mktemp("reusing-doorkeeper") / "log"
     yield from _doorkeeper(log, {"REUSE_ACCESS_TOKEN": "1"})
 
 
 @pytest.fixture(scope="session")
 def oidc_provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OidcProvider]:
-    """oidc-provider, which understands form bodies only."""
+    """oidc-provider, which accepts only form bodies."""
     if not (HERE / "oidc-provider/node_modules/oidc-provider").is_dir():
         _not_installed("oidc-provider")
     port, tls_port = _free_port(), _free_port()
@@ -176,7 +169,7 @@ def rate_limited(oidc_provider: OidcProvider, tmp_path: Path) -> Iterator[RateLi
 
 @pytest.fixture
 def delaying(oidc_provider: OidcProvider, tmp_path: Path) -> Iterator[RateLimited]:
-    """The same behind an nginx that delays what is more than one request in two seconds."""
+    """The same behind an nginx that delays all requests above one in two seconds."""
     yield from _rate_limited(oidc_provider, tmp_path, rate="30r/m", delay="")
 
 
@@ -210,7 +203,7 @@ def _doorkeeper(log: Path, environment: Mapping[str, str] | None = None) -> Iter
         public_client_id=f"public-{secrets.token_hex(4)}",
         log=log,
     )
-    # One thread, since there is one database connection.
+    # One thread, because there is one database connection.
     options = ["--environment", "production", "--threads", "1:1", "--bind"]
     with _running(
         ["puma", *options, f"tcp://127.0.0.1:{port}", str(HERE / "doorkeeper/config.ru")],
@@ -235,7 +228,7 @@ def _running(
     log: Path,
     environment: Mapping[str, str] | None = None,
 ) -> Generator[None]:
-    # The kernel ends the server even if this process is killed and can't.
+    # The kernel ends the server even if this process is killed.
     mortal = [_program("setpriv"), "--pdeathsig", "KILL", "--"]
     program = _program(command[0])
     with log.open("wb") as output:
@@ -262,7 +255,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) ->
             httpx.get(f"http://127.0.0.1:{port}/", trust_env=False)
             return
         time.sleep(0.02)
-    command = " ".join(map(str, process.args))  # type: ignore[arg-type]  # a list it was
+    command = " ".join(map(str, process.args))  # type: ignore[arg-type]  # it was a list
     pytest.fail(f"not ready: {command}\n{log.read_text(errors='replace')}")
 
 
@@ -278,7 +271,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _write_keys(directory: Path) -> str:
-    """Write a client's keys, and certificates; return the public keys as a JWK set."""
+    """Write a client's keys and certificates; return the public keys as a JWK set."""
     keys = {
         "RSA": jwk.RSAKey.generate_key(2048),
         "EC": jwk.ECKey.generate_key("P-256"),
@@ -300,7 +293,7 @@ def _write_keys(directory: Path) -> str:
 
 
 def _secret() -> str:
-    # What a form, a URL, JSON or a header would take for something else must arrive as it is.
+    # Characters with a special meaning in a form, a URL, JSON or a header must arrive unchanged.
     return f'{secrets.token_urlsafe(24)} +%2B&=:;"\\/~'
 
 
@@ -311,7 +304,7 @@ def _free_port() -> int:
 
 
 def _program(name: str) -> str:
-    # Debian's nginx is where only root's PATH leads.
+    # Debian installs nginx in a directory that is only in root's PATH.
     return shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin") or _not_installed(name)
 
 
@@ -321,7 +314,7 @@ def _not_installed(server: str) -> NoReturn:
 
 @pytest.fixture
 def node() -> Callable[[str, Any], Any]:
-    """Give a function that runs a script of tests/servers/forms on JSON, and returns its JSON."""
+    """Return a function that runs a script of tests/servers/forms on JSON, and returns its JSON."""
     if not (HERE / "forms/node_modules/ajv").is_dir():
         _not_installed("the packages of tests/servers/forms")
 
@@ -348,7 +341,7 @@ def node() -> Callable[[str, Any], Any]:
 
 @pytest.fixture
 def start(spawn: Callable[..., subprocess.Popen[str]]) -> Callable[..., subprocess.Popen[str]]:
-    """Give a function that runs Python code in its own process, ended with the test."""
+    """Yield a function that runs Python code in its own process, which ends with the test."""
 
     def start_process(code: str, *arguments: object, **variables: Any) -> subprocess.Popen[str]:
         return spawn([sys.executable, "-c", code, *arguments], env=os.environ | variables)

@@ -25,7 +25,7 @@ LOAD = {
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Configure the connections shop and stage, and have keyturn on the path."""
+    """Configure the connections shop and stage, and put keyturn on the path."""
     configuration = tmp_path / ".config" / "keyturn" / "keyturn.toml"
     configuration.parent.mkdir(parents=True)
     configuration.write_text('[connections.shop]\nprovider = "x"\n[connections.stage]\n')
@@ -55,7 +55,7 @@ class Terminal:
         os.close(other)
 
     def type(self, keys: str, until: str) -> str:
-        """Type keys, and return what is shown until it has what is expected."""
+        """Type keys, and return the output up to the expected text."""
         os.write(self._own, keys.encode())
         shown, end = "", time.monotonic() + 20
         while until not in shown:
@@ -73,12 +73,12 @@ class Terminal:
 
 @pytest.mark.parametrize("shell", SETUP)
 def test_shell_completes_at_a_terminal(shell: str, home: Path) -> None:
-    """The script would have a mistake that only the shell finds."""
+    """The script would have a mistake that only a real shell shows."""
     terminal = Terminal(shell, home)
     try:
         load = f'{LOAD[shell]}; eval "$(keyturn completion {shell})"; echo load""ed\r'
         terminal.type(load, "loaded")
-        # Each Tab completes a word; then the line is printed instead of run.
+        # Each Tab completes a word; then the line is printed and not run.
         terminal.type("keyturn tok\t", "keyturn token ")
         terminal.type("sh\t", "shop ")
         terminal.type("--form\t", "--format ")
@@ -90,7 +90,7 @@ def test_shell_completes_at_a_terminal(shell: str, home: Path) -> None:
 
 
 def test_fish_completes(home: Path) -> None:
-    """As above."""
+    """The script would have a mistake that only a real shell shows."""
     script = "\n".join(
         [
             "keyturn completion fish | source",

@@ -1,4 +1,4 @@
-"""The main job against Doorkeeper: JSON bodies, the family of Commerce Layer and OroCommerce."""
+"""The main use with Doorkeeper: JSON bodies, as for Commerce Layer and OroCommerce."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def integration(server: Doorkeeper, **settings: Any) -> keyturn.Connection:
 
 
 def markets(connection: keyturn.Connection) -> httpx.Response:
-    """Return the API's response to one request that carries the connection's token."""
+    """Return the API's response to one request with the connection's token."""
     with httpx.Client(auth=KeyturnAuth(connection), trust_env=False) as client:
         return client.get(f"{connection.api_url}/markets")
 
 
 def revoke_behind_its_back(server: Doorkeeper, token: keyturn.Token) -> None:
-    """Revoke a token without the connection's knowledge."""
+    """Revoke a token outside the connection."""
     request = {
         "client_id": server.client_id,
         "client_secret": server.client_secret,
@@ -52,7 +52,7 @@ def revoke_behind_its_back(server: Doorkeeper, token: keyturn.Token) -> None:
 
 
 def test_an_integration_reaches_the_api(doorkeeper: Doorkeeper) -> None:
-    """The main job: from client credentials to a response of the protected API."""
+    """The main use, from client credentials to a response of the API, would not work."""
     with integration(doorkeeper) as connection:
         token = connection.token()
         assert (token.token_type.lower(), token.scope) == ("bearer", EUROPE)
@@ -63,7 +63,7 @@ def test_an_integration_reaches_the_api(doorkeeper: Doorkeeper) -> None:
 
 
 def test_an_integration_reaches_the_api_async(doorkeeper: Doorkeeper) -> None:
-    """The same without blocking an event loop."""
+    """The main use would not work, or would block the event loop."""
 
     async def send() -> httpx.Response:
         async with (
@@ -76,7 +76,7 @@ def test_an_integration_reaches_the_api_async(doorkeeper: Doorkeeper) -> None:
 
 
 def test_a_sales_channel_needs_no_secret(doorkeeper: Doorkeeper) -> None:
-    """A public client's token is given for its id alone, and opens the API."""
+    """A public client, which has no secret, would get no token."""
     with integration(
         doorkeeper,
         kind="sales_channel",
@@ -88,8 +88,8 @@ def test_a_sales_channel_needs_no_secret(doorkeeper: Doorkeeper) -> None:
         assert markets(connection).status_code == 200
 
 
-def test_a_stock_location_goes_with_its_market(doorkeeper: Doorkeeper) -> None:
-    """Both parts of a scope must reach the server in the form it understands."""
+def test_a_stock_location_is_sent_with_its_market(doorkeeper: Doorkeeper) -> None:
+    """One of the two parts of a scope would not reach the server."""
     with integration(doorkeeper, stock_location="code:eu_warehouse") as connection:
         assert connection.token().scope == f"{EUROPE} stock_location:code:eu_warehouse"
 
@@ -98,7 +98,7 @@ def test_a_stock_location_goes_with_its_market(doorkeeper: Doorkeeper) -> None:
 def test_the_second_connection_is_served_from_the_store(
     doorkeeper: Doorkeeper, tmp_path: Path, kind: str
 ) -> None:
-    """Doorkeeper gives a new token to each request: the same one again was kept."""
+    """The token would not be stored: Doorkeeper returns another token for each request."""
     url = "memory://" if kind == "memory" else f"disk://{tmp_path / 'tokens'}"
     store = keyturn.stores.from_url(url)
     before = doorkeeper.token_requests()
@@ -109,7 +109,7 @@ def test_the_second_connection_is_served_from_the_store(
 
 
 def test_a_crowd_of_threads_makes_one_token_request(doorkeeper: Doorkeeper) -> None:
-    """Threads that all find no token must not all request one."""
+    """Each of the threads that find no token would request one."""
     before = doorkeeper.token_requests()
     with integration(doorkeeper) as connection, ThreadPoolExecutor(16) as threads:
         futures = [threads.submit(connection.token) for _ in range(32)]
@@ -118,8 +118,8 @@ def test_a_crowd_of_threads_makes_one_token_request(doorkeeper: Doorkeeper) -> N
     assert doorkeeper.token_requests() == before + 1
 
 
-def test_a_wrong_secret_is_told_and_not_repeated(doorkeeper: Doorkeeper) -> None:
-    """A wrong secret is a separate error, which shows no secret and causes no retries."""
+def test_a_wrong_secret_is_reported_and_not_repeated(doorkeeper: Doorkeeper) -> None:
+    """A wrong secret would be shown, or sent again."""
     before = doorkeeper.token_requests()
     with integration(doorkeeper, client_secret="s3cret-for-tests") as connection:
         for _ in range(3):
@@ -130,8 +130,8 @@ def test_a_wrong_secret_is_told_and_not_repeated(doorkeeper: Doorkeeper) -> None
     assert doorkeeper.token_requests() == before + 1
 
 
-def test_an_unknown_scope_is_told(doorkeeper: Doorkeeper) -> None:
-    """A scope that the server doesn't know is a separate error."""
+def test_an_unknown_scope_is_reported(doorkeeper: Doorkeeper) -> None:
+    """A scope that the server does not know would be reported as another error."""
     with (
         integration(doorkeeper, market="code:atlantis") as connection,
         pytest.raises(keyturn.errors.InvalidScope) as refused,
@@ -140,8 +140,8 @@ def test_an_unknown_scope_is_told(doorkeeper: Doorkeeper) -> None:
     assert (refused.value.error, refused.value.status) == ("invalid_scope", 400)
 
 
-def test_a_revoked_token_opens_nothing(doorkeeper: Doorkeeper) -> None:
-    """Revocation must reach the server, and the token must be gone here as well."""
+def test_a_revoked_token_is_rejected(doorkeeper: Doorkeeper) -> None:
+    """The token would stay valid at the server, or in the cache."""
     with integration(doorkeeper) as connection:
         headers = connection.headers()
         revoked = connection.token()
@@ -154,7 +154,7 @@ def test_a_revoked_token_opens_nothing(doorkeeper: Doorkeeper) -> None:
 
 
 def test_a_public_client_revokes(doorkeeper: Doorkeeper) -> None:
-    """A revocation request without a secret must be one that the server accepts."""
+    """The server would reject a revocation request without a secret."""
     with integration(
         doorkeeper,
         kind="sales_channel",
@@ -167,8 +167,8 @@ def test_a_public_client_revokes(doorkeeper: Doorkeeper) -> None:
         assert response.status_code == 401
 
 
-def test_a_401_is_healed(doorkeeper: Doorkeeper) -> None:
-    """A token that was revoked elsewhere is renewed once, and the caller sees no 401."""
+def test_a_401_renews_the_token(doorkeeper: Doorkeeper) -> None:
+    """The caller would get a 401 after the token was revoked by another program."""
     with integration(doorkeeper) as connection:
         first = connection.token()
         revoke_behind_its_back(doorkeeper, first)
@@ -179,8 +179,10 @@ def test_a_401_is_healed(doorkeeper: Doorkeeper) -> None:
         assert doorkeeper.token_requests() == before + 1
 
 
-def test_the_same_token_again_is_no_error_and_no_loop(reusing_doorkeeper: Doorkeeper) -> None:
-    """A server that returns a valid token again gets one request for each call that insists."""
+def test_the_same_token_again_is_no_error_and_causes_no_loop(
+    reusing_doorkeeper: Doorkeeper,
+) -> None:
+    """The caller would get an error, or each call would send requests in a loop."""
     with integration(reusing_doorkeeper) as connection:
         before = reusing_doorkeeper.token_requests()
         first = connection.token()
@@ -192,8 +194,8 @@ def test_the_same_token_again_is_no_error_and_no_loop(reusing_doorkeeper: Doorke
     assert reusing_doorkeeper.token_requests() == before + 2
 
 
-def test_a_401_is_healed_where_tokens_are_reused(reusing_doorkeeper: Doorkeeper) -> None:
-    """A revoked token is not handed out again, so one renewal heals here too."""
+def test_a_401_renews_the_token_where_tokens_are_reused(reusing_doorkeeper: Doorkeeper) -> None:
+    """The caller would get a 401 at a server that reuses valid tokens."""
     with integration(reusing_doorkeeper, market="id:yzkWXfgHQS") as connection:
         first = connection.token()
         revoke_behind_its_back(reusing_doorkeeper, first)
@@ -203,7 +205,7 @@ def test_a_401_is_healed_where_tokens_are_reused(reusing_doorkeeper: Doorkeeper)
 
 @pytest.mark.parametrize("body_format", ["json", "form"])
 def test_orocommerce_reaches_its_api(doorkeeper: Doorkeeper, body_format: str) -> None:
-    """From the application's URL alone to a response of its back-office API."""
+    """OroCommerce would need more settings than the application's URL and credentials."""
     with (
         keyturn.connect(
             "orocommerce",
@@ -221,6 +223,6 @@ def test_orocommerce_reaches_its_api(doorkeeper: Doorkeeper, body_format: str) -
 
         first = connection.token()
         revoke_behind_its_back(doorkeeper, first)
-        # OroCommerce's 401 has an empty body, which must be enough to renew.
+        # OroCommerce's 401 has an empty body, which must be enough to renew the token.
         assert client.get(f"{connection.api_url}/products").status_code == 200
         assert connection.token().access_token != first.access_token

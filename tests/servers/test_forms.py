@@ -1,4 +1,4 @@
-"""Forms in JavaScript: Ajv, and react-jsonschema-form in Chromium, see what keyturn sees."""
+"""Forms in JavaScript: Ajv, and react-jsonschema-form in Chromium, accept what keyturn accepts."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ DIALECTS = ["2020-12", "draft-07"]
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("provider", RIGHT)
-def test_ajv_refuses_what_keyturn_refuses(node: Node, provider: str, dialect: Any) -> None:
-    """A form in a browser would take what the server refuses, or show it at another field."""
+def test_ajv_rejects_what_keyturn_rejects(node: Node, provider: str, dialect: Any) -> None:
+    """A form in a browser would accept what the server rejects, or mark another field."""
     schema = keyturn.provider(provider).settings_schema(dialect=dialect)
     names = [*schema["properties"], "unknown"]
     forms = [RIGHT[provider], {}, SECRET, {"kind": "integration", "stock_location": "id:x"}]
@@ -51,8 +51,8 @@ def test_ajv_refuses_what_keyturn_refuses(node: Node, provider: str, dialect: An
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_form_is_drawn_and_shows_each_mistake_at_its_field(node: Node, dialect: Any) -> None:
-    """A customer would see no field, a secret in the clear, or not what to correct."""
+def test_form_is_shown_with_each_error_at_its_field(node: Node, dialect: Any) -> None:
+    """A user would miss a field, see a secret, or not see what to correct."""
     schema = keyturn.provider("commercelayer").settings_schema(dialect=dialect)
     office, sales = {"kind": "integration"}, {"kind": "sales_channel", "client_id": "made-up"}
     forms: list[dict[str, Any]] = [
@@ -66,7 +66,7 @@ def test_form_is_drawn_and_shows_each_mistake_at_its_field(node: Node, dialect: 
 
     for form, result in zip(forms, results, strict=True):
         filled = form["values"] | form["typed"]
-        # The empty name is the form's own: Ajv reports each broken rule there too.
+        # The empty name stands for the whole form, where Ajv reports each broken rule again.
         shown = {name for name in result["errors"] if name}
         assert shown == {each.path for each in keyturn.problems("commercelayer", filled)}
         assert result["fields"].keys() == schema["properties"].keys()
@@ -80,8 +80,8 @@ def test_form_is_drawn_and_shows_each_mistake_at_its_field(node: Node, dialect: 
 
 
 @pytest.mark.parametrize("provider", ["norce-commerce", "norce-storm", "orocommerce"])
-def test_form_of_each_provider_can_be_filled_in(node: Node, provider: str) -> None:
-    """A customer could not type what a provider needs."""
+def test_form_of_each_provider_can_be_completed(node: Node, provider: str) -> None:
+    """A user could not enter a setting that the provider requires."""
     schema = keyturn.provider(provider).settings_schema()
     chosen = {name: RIGHT[provider][name] for name in ("environment",) if name in RIGHT[provider]}
     typed = {name: value for name, value in RIGHT[provider].items() if name not in chosen}

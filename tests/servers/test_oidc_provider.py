@@ -1,4 +1,4 @@
-"""The main job against oidc-provider: form bodies and nothing else, the family of Norce."""
+"""The main use with oidc-provider: form bodies only, as for Norce."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def norce(server: OidcProvider, **settings: Any) -> keyturn.Connection:
 
 
 def test_norce_commerce_reaches_the_api(oidc_provider: OidcProvider) -> None:
-    """The main job: from client credentials to a response of the protected API."""
+    """The main use, from client credentials to a response of the API, would not work."""
     with (
         norce(oidc_provider) as connection,
         httpx.Client(auth=KeyturnAuth(connection), trust_env=False) as client,
@@ -50,7 +50,7 @@ def test_norce_commerce_reaches_the_api(oidc_provider: OidcProvider) -> None:
 
 
 def test_norce_commerce_reaches_the_api_async(oidc_provider: OidcProvider) -> None:
-    """The same without blocking an event loop, and with `aheaders` in place of the adapter."""
+    """The main use would not work with `aheaders`, or would block the event loop."""
 
     async def send() -> list[int]:
         async with (
@@ -65,8 +65,8 @@ def test_norce_commerce_reaches_the_api_async(oidc_provider: OidcProvider) -> No
     assert asyncio.run(send()) == [200, 200]
 
 
-def test_norce_storm_gets_its_token_where_it_is_told(oidc_provider: OidcProvider) -> None:
-    """The other Norce provider speaks to the same family of servers."""
+def test_norce_storm_gets_its_token_from_the_configured_url(oidc_provider: OidcProvider) -> None:
+    """The second Norce provider would not work with this kind of server."""
     with keyturn.connect(
         "norce-storm",
         scope="production",
@@ -77,19 +77,19 @@ def test_norce_storm_gets_its_token_where_it_is_told(oidc_provider: OidcProvider
     ) as connection:
         token = connection.token()
     assert token.access_token
-    # The server drops a scope that it doesn't know. A response without a scope means the one that
-    # was requested (RFC 6749 section 5.1).
+    # The server drops a scope that it does not know. Without a scope in the response, the requested
+    # one applies (RFC 6749 section 5.1).
     assert token.scope == "production"
 
 
-def test_several_scopes_come_back(oidc_provider: OidcProvider) -> None:
-    """Scopes are a space-delimited list on the wire."""
+def test_several_scopes_are_granted(oidc_provider: OidcProvider) -> None:
+    """A scope of several values would not be sent as a space-delimited list."""
     with norce(oidc_provider, scope=SCOPES) as connection:
         assert set((connection.token().scope or "").split()) == set(SCOPES)
 
 
 def test_the_second_connection_is_served_from_the_store(oidc_provider: OidcProvider) -> None:
-    """The server gives a new token to each request: the same again was kept, for its scope."""
+    """The token would not be stored: the server returns another token for each request."""
     store = keyturn.stores.from_url("memory://")
     with (
         norce(oidc_provider, store=store) as first,
@@ -102,8 +102,8 @@ def test_the_second_connection_is_served_from_the_store(oidc_provider: OidcProvi
         assert other_scope.token().access_token != token
 
 
-def test_a_wrong_secret_is_told(oidc_provider: OidcProvider) -> None:
-    """A wrong secret is a separate error, and it isn't shown."""
+def test_a_wrong_secret_is_reported(oidc_provider: OidcProvider) -> None:
+    """A wrong secret would be reported as another error, or shown."""
     with (
         norce(oidc_provider, client_secret="s3cret-for-tests") as connection,
         pytest.raises(keyturn.errors.InvalidClient) as refused,
@@ -112,8 +112,8 @@ def test_a_wrong_secret_is_told(oidc_provider: OidcProvider) -> None:
     assert "s3cret-for-tests" not in str(refused.value)
 
 
-def test_a_401_is_healed(oidc_provider: OidcProvider) -> None:
-    """A token that was revoked elsewhere is renewed once, and the caller sees no 401."""
+def test_a_401_renews_the_token(oidc_provider: OidcProvider) -> None:
+    """The caller would get a 401 after the token was revoked by another program."""
     with (
         norce(oidc_provider) as connection,
         httpx.Client(auth=KeyturnAuth(connection), trust_env=False) as client,
@@ -134,8 +134,8 @@ def test_a_401_is_healed(oidc_provider: OidcProvider) -> None:
         assert connection.token().access_token != first.access_token
 
 
-def test_the_rate_limit_is_kept_on_this_side(rate_limited: RateLimited) -> None:
-    """What the documented limit allows goes through; what is more never reaches the server."""
+def test_the_rate_limit_is_not_exceeded(rate_limited: RateLimited) -> None:
+    """Requests within the limit would wait, or requests above it would be sent."""
     store = keyturn.stores.from_url("memory://")
     scopes = [scope for count in (1, 2, 3) for scope in itertools.combinations(SCOPES, count)]
     connections = [norce(rate_limited, store=store, scope=scope) for scope in scopes]
@@ -151,8 +151,8 @@ def test_the_rate_limit_is_kept_on_this_side(rate_limited: RateLimited) -> None:
     assert rate_limited.statuses() == [200] * 20
 
 
-def test_a_429_is_understood(rate_limited: RateLimited) -> None:
-    """A limit that others have used up is reported as one, although the response is plain HTML."""
+def test_a_429_is_reported_as_a_rate_limit(rate_limited: RateLimited) -> None:
+    """A limit that others have used up would be reported as an invalid HTML response."""
     request = {
         "grant_type": "client_credentials",
         "client_id": rate_limited.client_id,
@@ -166,11 +166,11 @@ def test_a_429_is_understood(rate_limited: RateLimited) -> None:
             with pytest.raises(keyturn.errors.RateLimited) as refused:
                 connection.token()
             assert refused.value.retry_after > 0
-    # The first 429 starts a cooldown: another request would not help.
+    # The first 429 starts a cooldown, so another request would fail at once.
     assert rate_limited.statuses() == [200] * 21 + [429]
 
 
-# A process of the crowd: it asks again after each failure, until it has a token.
+# One of many processes; it retries after each failure until it has a token.
 ASKER = """
 import sys
 import keyturn
@@ -192,8 +192,8 @@ while True:
 """
 
 
-def test_crowd_at_a_server_that_delays(delaying: RateLimited, tmp_path: Path) -> None:
-    """Each would give up, ask again and queue behind requests that have no caller any more."""
+def test_many_callers_at_a_server_that_delays(delaying: RateLimited, tmp_path: Path) -> None:
+    """Each would time out, retry and queue behind requests without a caller."""
     scopes = [" ".join(each) for count in (1, 2) for each in itertools.combinations(SCOPES, count)]
     given = (delaying.token_url, delaying.client_id, delaying.client_secret)
     options = (f"disk://{tmp_path / 'store'}", "3", "20")
@@ -216,5 +216,5 @@ def test_crowd_at_a_server_that_delays(delaying: RateLimited, tmp_path: Path) ->
     assert [out for out, _ in results] == ["Bearer\n"] * 6
     statuses = delaying.statuses()
     assert statuses.count(200) == 6
-    # nginx notes 499 for a client that has left.
+    # nginx logs 499 for a client that has disconnected.
     assert 499 not in statuses

@@ -1,4 +1,4 @@
-"""Clients with a private key or a certificate, against oidc-provider, which checks them."""
+"""Clients with a private key or a certificate, verified by oidc-provider."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def files(oidc_provider: OidcProvider) -> OidcFiles:
-    """Give the keys and certificates of the server's clients."""
+    """Return the keys and certificates of the server's clients."""
     return oidc_provider.files
 
 
@@ -53,7 +53,7 @@ def with_certificate(
 
 
 def test_assertion_gives_tokens(oidc_provider: OidcProvider, files: OidcFiles) -> None:
-    """The server sees to it that no `jti` comes twice: each token request needs a new one."""
+    """The server accepts each `jti` once: a second token request would be rejected."""
     with with_key(oidc_provider, files.directory / "RSA.pem", scope="stage") as connection:
         first = connection.token()
         second = connection.token(stale=first)
@@ -62,8 +62,8 @@ def test_assertion_gives_tokens(oidc_provider: OidcProvider, files: OidcFiles) -
     assert first.scope == "stage"
 
 
-def test_assertion_that_was_used_is_refused(oidc_provider: OidcProvider, files: OidcFiles) -> None:
-    """If the server took it again, the test above would prove nothing."""
+def test_used_assertion_is_rejected(oidc_provider: OidcProvider, files: OidcFiles) -> None:
+    """The test above would prove nothing if the server accepted it again."""
     request = with_key(oidc_provider, files.directory / "RSA.pem").token_request()
     body = request.body
 
@@ -76,30 +76,32 @@ def test_assertion_that_was_used_is_refused(oidc_provider: OidcProvider, files: 
     assert send(request.body).status_code == 200
 
 
-def test_revocation_has_an_assertion_too(oidc_provider: OidcProvider, files: OidcFiles) -> None:
-    """A token could be obtained, and not be revoked."""
+def test_revocation_is_sent_with_an_assertion(
+    oidc_provider: OidcProvider, files: OidcFiles
+) -> None:
+    """A token could be requested, but not revoked."""
     with with_key(oidc_provider, files.directory / "RSA.pem") as connection:
         token = connection.token()
         connection.revoke()
         assert connection.token().access_token != token.access_token
 
 
-# joserfc advises against EdDSA's general name, which is the one that servers know.
+# joserfc advises against the general name EdDSA, which is the one that servers know.
 @pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 @pytest.mark.parametrize(
     ("algorithm", "kind"), [("PS256", "RSA"), ("ES256", "EC"), ("EdDSA", "OKP")]
 )
-def test_other_algorithms(
+def test_other_algorithms_are_verified(
     oidc_provider: OidcProvider, files: OidcFiles, algorithm: str, kind: str
 ) -> None:
-    """A signature that only this side can verify is none."""
+    """A server could not verify the signature."""
     key = files.directory / f"{kind}.pem"
     with with_key(oidc_provider, key, assertion_algorithm=algorithm) as connection:
         assert connection.token().access_token
 
 
-def test_key_of_somebody_else_is_refused(oidc_provider: OidcProvider, tmp_path: Path) -> None:
-    """The server would take any assertion."""
+def test_key_of_another_client_is_rejected(oidc_provider: OidcProvider, tmp_path: Path) -> None:
+    """The tests above would prove nothing if the server accepted any assertion."""
     key = tmp_path / "key.pem"
     key.write_bytes(jwk.RSAKey.generate_key(2048).as_pem(private=True))
 
@@ -110,15 +112,15 @@ def test_key_of_somebody_else_is_refused(oidc_provider: OidcProvider, tmp_path: 
 def test_certificate_gives_a_token(
     oidc_provider: OidcProvider, files: OidcFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """RFC 8705 section 2.1: the TLS connection is what proves who the client is."""
+    """RFC 8705 section 2.1: a client that authenticates by its TLS certificate would fail."""
     with with_certificate(oidc_provider, files, "client", monkeypatch) as connection:
         assert connection.token().access_token
 
 
-def test_certificate_of_another_client_is_refused(
+def test_certificate_of_another_client_is_rejected(
     oidc_provider: OidcProvider, files: OidcFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The server would take any certificate of the authority's."""
+    """The test above would prove nothing if the server accepted any certificate."""
     with (
         with_certificate(oidc_provider, files, "unregistered", monkeypatch) as connection,
         pytest.raises(errors.InvalidClient),

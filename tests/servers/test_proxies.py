@@ -1,4 +1,4 @@
-"""Real proxies, and what curl makes of `NO_PROXY`."""
+"""Real proxies, and how curl reads `NO_PROXY`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Spawn = Callable[..., subprocess.Popen[str]]
 
 VARIABLES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy")
-# curl 7.88 compares addresses of IPv6 as strings: their networks are left to the ordinary tests.
+# curl 7.88 compares IPv6 addresses as strings; the unit tests cover IPv6 networks.
 EXCEPTIONS = [
     "*",
     "other.example,*",
@@ -64,7 +64,7 @@ EXCEPTIONS = [
 
 @pytest.fixture(autouse=True)
 def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Remove what the environment says of proxies."""
+    """Remove the proxy variables from the environment."""
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
 
@@ -77,7 +77,7 @@ def program(name: str) -> str:
 
 
 def free_port() -> int:
-    """Return a port on which nothing listens."""
+    """Return a free port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
     return port
@@ -96,10 +96,10 @@ def wait_for(port: int) -> None:
 
 @pytest.fixture
 def tinyproxy(spawn: Spawn, tmp_path: Path) -> int:
-    """Give the port of an HTTP proxy that demands a password."""
+    """Yield the port of an HTTP proxy that requires a password."""
     port = free_port()
     configuration = tmp_path / "tinyproxy.conf"
-    # It takes letters and digits only.
+    # It accepts only letters and digits.
     configuration.write_text(f"Port {port}\nListen 127.0.0.1\nBasicAuth user pa55\n")
     command = [program("tinyproxy"), "-d", "-c", configuration]
     spawn(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -109,7 +109,7 @@ def tinyproxy(spawn: Spawn, tmp_path: Path) -> int:
 
 @pytest.fixture
 def microsocks(spawn: Spawn) -> int:
-    """Give the port of a SOCKS proxy that demands a password."""
+    """Yield the port of a SOCKS proxy that requires a password."""
     port = free_port()
     command = [program("microsocks"), "-i", "127.0.0.1", "-p", port, "-u", "us@er", "-P", "pa55:"]
     spawn(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -119,7 +119,7 @@ def microsocks(spawn: Spawn) -> int:
 
 @pytest.fixture
 def endpoint(serve: Serve, token_response: bytes, tmp_path: Path) -> tuple[str, str]:
-    """Give the address of a token endpoint with TLS, and the file of its authority."""
+    """Return the address of a token endpoint with TLS, and the file of its authority."""
     authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.cert_pem.write_to_path(tmp_path / "authority.pem")
     authority.issue_cert("localhost").configure_cert(context)
@@ -139,20 +139,20 @@ def token(endpoint: tuple[str, str]) -> str:
         return connection.token().access_token
 
 
-def test_tinyproxy_passes_a_token_request(
+def test_tinyproxy_forwards_a_token_request(
     tinyproxy: int, endpoint: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A network that demands a proxy with a password would give no token."""
+    """No token would come in a network that requires a proxy with a password."""
     monkeypatch.setenv("HTTPS_PROXY", f"http://user:pa55@127.0.0.1:{tinyproxy}")
 
     assert token(endpoint) == "t0ken"
 
 
 @pytest.mark.parametrize("credentials", ["", "user:wr0ng@"])
-def test_tinyproxy_refuses_wrong_credentials(
+def test_tinyproxy_rejects_wrong_credentials(
     tinyproxy: int, endpoint: tuple[str, str], monkeypatch: pytest.MonkeyPatch, credentials: str
 ) -> None:
-    """The user would not learn that the proxy's password is wrong."""
+    """The user would not see that the proxy's password is wrong."""
     monkeypatch.setenv("HTTPS_PROXY", f"http://{credentials}127.0.0.1:{tinyproxy}")
     with pytest.raises(errors.EndpointUnavailable, match="credentials") as caught:
         token(endpoint)
@@ -163,20 +163,20 @@ def test_tinyproxy_refuses_wrong_credentials(
 
 
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h"])
-def test_microsocks_passes_a_token_request(
+def test_microsocks_forwards_a_token_request(
     microsocks: int, endpoint: tuple[str, str], monkeypatch: pytest.MonkeyPatch, scheme: str
 ) -> None:
-    """A network that demands a SOCKS proxy with a password would give no token."""
+    """No token would come in a network that requires a SOCKS proxy with a password."""
     monkeypatch.setenv("ALL_PROXY", f"{scheme}://us%40er:pa55%3A@127.0.0.1:{microsocks}")
 
     assert token(endpoint) == "t0ken"
 
 
 @pytest.mark.parametrize("credentials", ["", "us%40er:wr0ng@"])
-def test_microsocks_refuses_wrong_credentials(
+def test_microsocks_rejects_wrong_credentials(
     microsocks: int, endpoint: tuple[str, str], monkeypatch: pytest.MonkeyPatch, credentials: str
 ) -> None:
-    """The user would not learn that the proxy's password is wrong."""
+    """The user would not see that the proxy's password is wrong."""
     monkeypatch.setenv("ALL_PROXY", f"socks5h://{credentials}127.0.0.1:{microsocks}")
     with pytest.raises(errors.EndpointUnavailable, match="credentials") as caught:
         token(endpoint)
@@ -186,13 +186,13 @@ def test_microsocks_refuses_wrong_credentials(
     assert "wr0ng" not in str(caught.value)
 
 
-def test_microsocks_reports_what_the_host_refuses(
+def test_microsocks_reports_a_failed_connection_to_the_host(
     microsocks: int,
     monkeypatch: pytest.MonkeyPatch,
     endpoint: tuple[str, str],
     refused_port: int,
 ) -> None:
-    """The user would look for the fault at the proxy."""
+    """The user would look for the cause at the proxy."""
     monkeypatch.setenv("ALL_PROXY", f"socks5h://us%40er:pa55%3A@127.0.0.1:{microsocks}")
     with pytest.raises(errors.EndpointUnavailable) as caught:
         token((f"https://localhost:{refused_port}", endpoint[1]))
@@ -200,7 +200,7 @@ def test_microsocks_reports_what_the_host_refuses(
     assert "the proxy did not connect to localhost: connection refused" in str(caught.value)
 
 
-# Each with its own port, by which it is recognized at the proxy.
+# Each has its own port, which identifies it at the proxy.
 URLS = [
     f"https://{host}:{port}/token"
     for port, host in enumerate(
@@ -209,8 +209,8 @@ URLS = [
 ]
 
 
-def test_no_proxy_is_read_as_curl_reads_it(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What curl reaches directly would be sent through the proxy, or the other way round."""
+def test_no_proxy_is_read_as_by_curl(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host that curl reaches directly would be requested through the proxy, or the reverse."""
     proxy = serve(b"HTTP/1.1 403 X\r\n\r\n")
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
     addresses = [part for port in (2, 3, 4) for part in ("--resolve", f"*:{port}:127.0.0.1")]

@@ -1,4 +1,4 @@
-"""Shell scripts with curl and the command line, against the emulator."""
+"""Shell scripts that use curl and the command line, with the emulator."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PROVIDER = "norce-commerce"
-# As a script may do it: a request, and after a 401 one more with another token.
+# A script that sends a request, and after a 401 one more with another token.
 SCRIPT = """
 set -eu
 call() {
@@ -37,14 +37,14 @@ echo "$status"
 
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
-    """Give a running emulator."""
+    """Yield a running emulator."""
     with Emulator() as running:
         yield running
 
 
 @pytest.fixture
 def environment(emulator: Emulator, tmp_path: Path) -> dict[str, str]:
-    """Give the variables of a script whose connection `shop` is the emulator's Norce Commerce."""
+    """Return the variables of a script whose connection `shop` is the emulator's Norce Commerce."""
     settings = {"provider": PROVIDER, **emulator.settings(PROVIDER)}
     api = keyturn.connect(PROVIDER, **emulator.settings(PROVIDER)).api_url
     lines = [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
@@ -59,7 +59,7 @@ def environment(emulator: Emulator, tmp_path: Path) -> dict[str, str]:
 
 
 def run(script: str, environment: dict[str, str]) -> str:
-    """Return what a script prints."""
+    """Return the output of a script."""
     return subprocess.run(
         ["sh", "-c", script],  # noqa: S607 - any POSIX shell
         capture_output=True,
@@ -71,13 +71,15 @@ def run(script: str, environment: dict[str, str]) -> str:
 
 
 def test_curl_gets_all_headers(emulator: Emulator, environment: dict[str, str]) -> None:
-    """The API would refuse each request of a script."""
+    """The API would reject each request of a script."""
     assert run(SCRIPT, environment) == "200"
     assert emulator.token_requests(PROVIDER) == 1
 
 
-def test_eight_scripts_meet_one_revocation(emulator: Emulator, environment: dict[str, str]) -> None:
-    """Norce allows three token requests a minute: scripts would end with exit code 4."""
+def test_eight_scripts_renew_a_revoked_token_once(
+    emulator: Emulator, environment: dict[str, str]
+) -> None:
+    """Norce allows three token requests a minute: most scripts would end with exit code 4."""
     refused = run("keyturn token shop", environment)
     emulator.revoke_tokens(PROVIDER)
     scripts = [(SCRIPT, environment | {"REFUSED": refused})] * 8

@@ -1,4 +1,4 @@
-"""What the servers themselves do without keyturn: what the other tests here rest on."""
+"""The behaviour of the servers without keyturn, on which the other tests rely."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EUROPE = "market:code:europe"
 
 @pytest.fixture
 def http() -> Iterator[httpx.Client]:
-    """A client that takes nothing from the environment."""
+    """An HTTP client that ignores the environment."""
     with httpx.Client(trust_env=False) as client:
         yield client
 
@@ -29,7 +29,7 @@ def credentials(server: Doorkeeper | OidcProvider) -> dict[str, str]:
 
 
 def token_from(response: httpx.Response) -> dict[str, Any]:
-    """Return the token response, which must be one."""
+    """Return the token response, which must be successful."""
     assert response.status_code == 200, response.text
     token: dict[str, Any] = response.json()
     return token
@@ -39,7 +39,7 @@ def token_from(response: httpx.Response) -> dict[str, Any]:
 def test_doorkeeper_reads_json_and_forms(
     doorkeeper: Doorkeeper, http: httpx.Client, body: str
 ) -> None:
-    """Doorkeeper would be no stand-in for Commerce Layer if it did not read a JSON body."""
+    """Without JSON bodies, Doorkeeper could not stand in for Commerce Layer."""
     request: Any = {body: {**GRANT, **credentials(doorkeeper), "scope": EUROPE}}
     token = token_from(http.post(doorkeeper.token_url, **request))
     assert token["access_token"]
@@ -47,31 +47,31 @@ def test_doorkeeper_reads_json_and_forms(
     assert (token["token_type"], token["expires_in"], token["scope"]) == ("Bearer", 7200, EUROPE)
 
 
-def test_doorkeeper_wants_the_right_secret(doorkeeper: Doorkeeper, http: httpx.Client) -> None:
-    """A server that accepts any secret could not judge what keyturn sends."""
+def test_doorkeeper_requires_the_right_secret(doorkeeper: Doorkeeper, http: httpx.Client) -> None:
+    """A server that accepts any secret would not test the secret that keyturn sends."""
     wrong = {**GRANT, **credentials(doorkeeper), "client_secret": "s3cret-for-tests"}
     response = http.post(doorkeeper.token_url, json=wrong)
     assert (response.status_code, response.json()["error"]) == (401, "invalid_client")
 
 
-def test_doorkeeper_wants_no_secret_of_a_public_client(
+def test_doorkeeper_requires_no_secret_of_a_public_client(
     doorkeeper: Doorkeeper, http: httpx.Client
 ) -> None:
-    """A sales channel has no secret, and its token lives for four hours."""
+    """A sales channel has no secret, and its token is valid for four hours."""
     request = {**GRANT, "client_id": doorkeeper.public_client_id, "scope": EUROPE}
     token = token_from(http.post(doorkeeper.token_url, json=request))
     assert token["expires_in"] == 14400
 
 
-def test_doorkeeper_refuses_an_unknown_scope(doorkeeper: Doorkeeper, http: httpx.Client) -> None:
-    """Without this error response no test could show what becomes of a bad scope."""
+def test_doorkeeper_rejects_an_unknown_scope(doorkeeper: Doorkeeper, http: httpx.Client) -> None:
+    """The error for an unknown scope could not be tested."""
     request = {**GRANT, **credentials(doorkeeper), "scope": "market:code:atlantis"}
     response = http.post(doorkeeper.token_url, json=request)
     assert (response.status_code, response.json()["error"]) == (400, "invalid_scope")
 
 
 def test_doorkeeper_serves_both_apis(doorkeeper: Doorkeeper, http: httpx.Client) -> None:
-    """The protected resources must open for a token, and report its absence as documented."""
+    """The APIs would not accept a token, or not report a missing one as documented."""
     token = token_from(
         http.post(f"{doorkeeper.url}/oauth2-token", json={**GRANT, **credentials(doorkeeper)})
     )
@@ -88,7 +88,7 @@ def test_doorkeeper_serves_both_apis(doorkeeper: Doorkeeper, http: httpx.Client)
 
 
 def test_doorkeeper_revokes(doorkeeper: Doorkeeper, http: httpx.Client) -> None:
-    """Revocation must take effect at the API at once, and response with an empty object."""
+    """Revocation would take effect late, or would not return an empty object."""
     client = credentials(doorkeeper)
     token = token_from(http.post(doorkeeper.token_url, json={**GRANT, **client}))["access_token"]
     response = http.post(f"{doorkeeper.url}/oauth/revoke", json={**client, "token": token})
@@ -100,10 +100,10 @@ def test_doorkeeper_revokes(doorkeeper: Doorkeeper, http: httpx.Client) -> None:
     assert response.json() == {"active": False}
 
 
-def test_doorkeeper_gives_a_new_token_or_the_same(
+def test_doorkeeper_returns_a_new_token_or_the_same(
     doorkeeper: Doorkeeper, reusing_doorkeeper: Doorkeeper, http: httpx.Client
 ) -> None:
-    """The two variants must differ in just this: whether a second request gives a new token."""
+    """The two variants would not differ in the token of a second request."""
     given = {}
     before = reusing_doorkeeper.token_requests()
     for server in (doorkeeper, reusing_doorkeeper):
@@ -115,7 +115,7 @@ def test_doorkeeper_gives_a_new_token_or_the_same(
 
 
 def test_oidc_provider_reads_forms_only(oidc_provider: OidcProvider, http: httpx.Client) -> None:
-    """oidc-provider would be no stand-in for Norce if it read a JSON body."""
+    """An oidc-provider that reads JSON could not stand in for Norce."""
     request = {**GRANT, **credentials(oidc_provider), "scope": "playground"}
     token = token_from(http.post(oidc_provider.token_url, data=request))
     assert token["access_token"]
@@ -125,10 +125,10 @@ def test_oidc_provider_reads_forms_only(oidc_provider: OidcProvider, http: httpx
     assert (response.status_code, response.json()["error"]) == (400, "invalid_request")
 
 
-def test_oidc_provider_wants_the_right_secret(
+def test_oidc_provider_requires_the_right_secret(
     oidc_provider: OidcProvider, http: httpx.Client
 ) -> None:
-    """A server that accepts any secret could not judge what keyturn sends."""
+    """A server that accepts any secret would not test the secret that keyturn sends."""
     wrong = {**GRANT, **credentials(oidc_provider), "client_secret": "s3cret-for-tests"}
     response = http.post(oidc_provider.token_url, data=wrong)
     assert (response.status_code, response.json()["error"]) == (401, "invalid_client")
@@ -146,13 +146,13 @@ def test_oidc_provider_wants_the_right_secret(
 def test_oidc_provider_drops_unknown_scopes(
     oidc_provider: OidcProvider, http: httpx.Client, requested: str, granted: str | None
 ) -> None:
-    """Known scopes come back as requested; a token is issued without an unknown one."""
+    """A known scope would not be granted, or an unknown one would cause an error."""
     request = {**GRANT, **credentials(oidc_provider), "scope": requested}
     assert token_from(http.post(oidc_provider.token_url, data=request)).get("scope") == granted
 
 
 def test_oidc_provider_protects_its_api(oidc_provider: OidcProvider, http: httpx.Client) -> None:
-    """The API must open for a token with an application id, and for neither alone."""
+    """The API would accept a request without a token, or without an application ID."""
     client = credentials(oidc_provider)
     request = {**GRANT, **client, "scope": "playground"}
     token = token_from(http.post(oidc_provider.token_url, data=request))["access_token"]
@@ -178,7 +178,7 @@ def test_oidc_provider_protects_its_api(oidc_provider: OidcProvider, http: httpx
 
 
 def test_nginx_limits_the_token_endpoint(rate_limited: RateLimited, http: httpx.Client) -> None:
-    """After 21 token requests nginx responses for the server: 429, in HTML, without Retry-After."""
+    """A 429 in HTML and without Retry-After could not be tested."""
     request = {**GRANT, **credentials(rate_limited)}
     responses = [http.post(rate_limited.token_url, data=request) for _ in range(22)]
     assert [response.status_code for response in responses] == [200] * 21 + [429]

@@ -1,4 +1,4 @@
-"""Token requests of two steps at oidc-provider: endpoints are discovered, a token is exchanged."""
+"""Token requests in two steps at oidc-provider: endpoints are discovered, a token is exchanged."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ REFUSED = f"400 {TOKEN_PATH} {EXCHANGE}"
 
 @pytest.fixture
 def requests(oidc_provider: OidcProvider) -> Callable[[], list[str]]:
-    """Give a function that returns the server's log since it was last called."""
+    """Return a function that returns the server's log since its last call."""
     seen = len(oidc_provider.requests())
 
     def since() -> list[str]:
@@ -40,7 +40,7 @@ def requests(oidc_provider: OidcProvider) -> Callable[[], list[str]]:
 
 
 def described(server: OidcProvider) -> keyturn.plugins.AnyProvider:
-    """Return the provider: a token of two scopes is exchanged for one of a single scope."""
+    """Return a provider that exchanges a token of two scopes for one of a single scope."""
     endpoints = {
         "token_url": "{discovery.token_endpoint}",
         "discovery": {"url": f"{server.url}/.well-known/openid-configuration"},
@@ -72,7 +72,7 @@ def described(server: OidcProvider) -> keyturn.plugins.AnyProvider:
 def connect(
     server: OidcProvider, store: keyturn.stores.Store, access: str = "stage"
 ) -> keyturn.Connection:
-    """Return a connection of the server's client."""
+    """Return a connection for the server's client."""
     return keyturn.connect(described(server), credentials(server) | {"access": access}, store=store)
 
 
@@ -89,7 +89,7 @@ def tokens_of(connections: Sequence[keyturn.Connection]) -> set[str]:
 
 
 def first_token(server: OidcProvider, store: keyturn.stores.Store) -> str:
-    """Return the token of the first step, as a connection to that step alone finds it."""
+    """Return the token of the first step, from a connection for that step only."""
     step = described(server).previous
     assert step is not None
     with keyturn.connect(step, credentials(server) | {"access": "none"}, store=store) as connection:
@@ -99,7 +99,7 @@ def first_token(server: OidcProvider, store: keyturn.stores.Store) -> str:
 def test_each_step_is_requested_once(
     oidc_provider: OidcProvider, requests: Callable[[], list[str]]
 ) -> None:
-    """Each thread would log in for itself, or the API would get the token of the first step."""
+    """Each thread would log in, or the API would get the token of the first step."""
     store = keyturn.stores.from_url("memory://")
     connections = [connect(oidc_provider, store) for _ in range(THREADS)]
     assert len(tokens_of(connections)) == 1
@@ -112,10 +112,10 @@ def test_each_step_is_requested_once(
         each.close()
 
 
-def test_each_step_is_kept_by_itself(
+def test_each_step_is_cached_by_itself(
     oidc_provider: OidcProvider, requests: Callable[[], list[str]]
 ) -> None:
-    """A token of another scope, or a renewed one, would cost a request of each step again."""
+    """A token of another scope, or a renewed one, would cost a request for each step again."""
     store = keyturn.stores.from_url("memory://")
     with (
         connect(oidc_provider, store) as stage,
@@ -158,7 +158,7 @@ def test_revoked_first_token_is_renewed_once(
 
 
 def test_explain_shows_both_steps(oidc_provider: OidcProvider) -> None:
-    """A user would not see which step fails, or a token would stand in a bug report."""
+    """A user would not see which step fails, or a token would be in a bug report."""
     store = keyturn.stores.from_url("memory://")
     with connect(oidc_provider, store) as connection:
         cold = connection.explain()

@@ -1,4 +1,4 @@
-"""A project with views that call an API by a connection of keyturn's, sync and async."""
+"""A project with views that call an API through a connection, sync and async."""
 
 from __future__ import annotations
 

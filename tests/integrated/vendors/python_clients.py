@@ -1,4 +1,4 @@
-"""Gets a token of each account with a client of Python, and calls the API with it."""
+"""Requests a token of each account with a Python client, and calls the API with it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ CLIENTS: dict[str, Callable[[Account], tuple[str, int]]] = {
 
 
 def main() -> None:
-    """Print, for each account, what a client shows of it."""
+    """Print the results of a client for each account."""
     use = CLIENTS[sys.argv[1]]
     shown: list[dict[str, Any]] = []
     for account in json.load(sys.stdin):

@@ -1,4 +1,4 @@
-"""An application that PyInstaller freezes: prints tokens, the providers and keyturn's version."""
+"""An application that PyInstaller freezes; prints tokens, the providers and keyturn's version."""
 
 from __future__ import annotations
 

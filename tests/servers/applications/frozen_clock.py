@@ -1,4 +1,4 @@
-"""Acquires and renews tokens while freezegun holds every clock that it can."""
+"""Requests and renews tokens while freezegun freezes every clock that it can."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Applications as they are bundled and deployed: by PyInstaller, and as the page «Deploy» shows."""
+"""Bundled and deployed applications: by PyInstaller, and as the page «Deploy» shows."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ REPOSITORY = HERE.parents[2]
 PACKAGES = REPOSITORY / ".cache" / "applications"
 PAGE = (REPOSITORY / "docs" / "how-to" / "deploy.md").read_text(encoding="utf-8")
 BUILT_IN = "commercelayer generic norce-commerce norce-storm orocommerce"
-# What happens to be installed beside keyturn, and would be searched for long.
+# Packages that may be installed beside keyturn, and are slow to analyse.
 UNUSED = [
     *("IPython", "aiohttp", "anyio", "click", "httpcore2", "httpx2", "hypothesis", "numpy"),
     *("opentelemetry", "pygments", "pytest", "requests", "rich", "setuptools", "tkinter", "trio"),
@@ -40,7 +40,7 @@ def blocks(language: str) -> list[str]:
 
 
 def run(*command: object, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run a command with the installed packages."""
+    """Run a command with the installed packages in its path."""
     if not PACKAGES.is_dir():
         pytest.fail("the packages of tests/servers/applications are missing: make test-servers")
     return subprocess.run(
@@ -58,7 +58,7 @@ def run(*command: object, **variables: str) -> subprocess.CompletedProcess[str]:
 def test_application_frozen_by_pyinstaller_gets_tokens(
     serve: Callable[..., RawServer], token_response: bytes, tmp_path: Path
 ) -> None:
-    """A frozen application would lack modules, or the providers once its metadata are removed."""
+    """A frozen application would lack modules; without metadata, it would lack providers."""
     places = ["--distpath", tmp_path, "--workpath", tmp_path / "work", "--specpath", tmp_path]
     excluded = [word for name in UNUSED for word in ("--exclude-module", name)]
     command = [sys.executable, "-m", "PyInstaller", "--log-level", "ERROR", *places, *excluded]
@@ -81,7 +81,7 @@ def test_application_frozen_by_pyinstaller_gets_tokens(
 def test_clocks_that_freezegun_holds_cost_no_token(
     serve: Callable[..., RawServer], http_response: Callable[..., bytes], tmp_path: Path
 ) -> None:
-    """A test suite that freezes time would get no token, or one for each call."""
+    """A test suite that freezes time would get no token, or a new one for each call."""
 
     def respond(server: RawServer, connection: Any) -> None:
         server.read_request(connection)
@@ -98,7 +98,7 @@ def test_clocks_that_freezegun_holds_cost_no_token(
 
 
 def mount_secret(directory: Path, content: dict[str, str], mode: int, group: int) -> None:
-    """Write a secret as Kubernetes mounts it: links to files of root and of a group."""
+    """Write a secret as Kubernetes mounts it: links to files owned by root and a group."""
     data = directory / "..2026_11_26"
     data.mkdir(parents=True)
     for name, value in content.items():
@@ -111,7 +111,7 @@ def mount_secret(directory: Path, content: dict[str, str], mode: int, group: int
 
 
 def image() -> tuple[dict[str, str], list[str], str]:
-    """Return the variables, the command and the user of the page's container image."""
+    """Return the variables, the command and the user of the container image on the page."""
     (text,) = blocks("Dockerfile")
     lines = [line.split(maxsplit=1) for line in text.splitlines()]
     assert {name for name, _ in lines} <= {"FROM", "RUN", "ENV", "USER", "CMD"}
@@ -121,7 +121,7 @@ def image() -> tuple[dict[str, str], list[str], str]:
 
 
 def test_manifest_of_kubernetes_runs_as_it_stands(tmp_path: Path) -> None:
-    """An operator would copy a manifest in which no token comes, or each start logs a warning."""
+    """An operator would copy a manifest that gets no token, or logs a warning at each start."""
     sys.path.append(str(PACKAGES))
     yaml: Any = __import__("yaml")
     sys.path.remove(str(PACKAGES))
@@ -147,7 +147,7 @@ def test_manifest_of_kubernetes_runs_as_it_stands(tmp_path: Path) -> None:
                 mounted.append((mount["mountPath"], str(source), ""))
             else:
                 assert volume["emptyDir"]["medium"] == "Memory"
-                # As fsGroup makes it; only a group that is mapped can be named.
+                # As fsGroup sets it; a process can set only a group that is mapped.
                 group = f",gid={user['fsGroup']}" if os.geteuid() == 0 else ""
                 mounted.append((mount["mountPath"], None, f"mode=2777{group}"))
         for name in ("root", "work"):

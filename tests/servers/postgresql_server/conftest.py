@@ -1,6 +1,6 @@
-"""A real PostgreSQL server on loopback and a Unix socket, and the example's plugin, installed.
+"""A real PostgreSQL server on loopback and a Unix socket, and the example's installed plugin.
 
-The server ends with the run that started it, whatever becomes of that run.
+The server ends with the run that started it, even if that run is killed.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ READY_WITHIN = 20.0
 
 
 class PostgresqlServer:
-    """A PostgreSQL server, at a port that stays the same when it is restarted.
+    """A PostgreSQL server, whose port stays the same when it is restarted.
 
-    It refuses to run as root, and then runs as Debian's user `postgres`.
+    PostgreSQL refuses to run as root; under root, it runs as Debian's user `postgres`.
 
     Args:
-        directory: For its data, its socket and its log.
+        directory: The directory for its data, its socket and its log.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -52,7 +52,7 @@ class PostgresqlServer:
             shutil.chown(directory, "postgres", "postgres")
         password = directory / "password"
         password.write_text(PASSWORD)
-        # The plainest encoding a database can have: it knows ASCII alone.
+        # The simplest encoding that a database can have, which knows only ASCII.
         options = ["--encoding=SQL_ASCII", "--locale=C", "--auth-local=trust", "--no-sync"]
         options += ["--auth-host=scram-sha-256", f"--pwfile={password}", "--username=keyturn"]
         made = subprocess.run(
@@ -64,7 +64,7 @@ class PostgresqlServer:
         assert made.returncode == 0, made.stderr
 
     def start(self) -> None:
-        """Start it, unless it runs, and wait until it responses."""
+        """Start it, unless it runs, and wait until it responds."""
         if self._process is not None:
             return
         settings = {
@@ -91,25 +91,25 @@ class PostgresqlServer:
         pytest.fail(f"PostgreSQL did not start:\n{self.log()}")
 
     def run(self, statement: LiteralString, *values: object) -> list[Any]:
-        """Run a statement in another session than the store's, and return the first column."""
+        """Run a statement in a session of its own, and return the first column."""
         with psycopg.connect(self.socket_url, autocommit=True) as connection:
             cursor = connection.execute(statement, values or None)
             return [row[0] for row in cursor.fetchall()] if cursor.description else []
 
     def log(self) -> str:
-        """Return what it has logged."""
+        """Return the content of its log."""
         return (self._directory / "log").read_text(errors="replace")
 
     def hang(self) -> None:
-        """Stop all of its processes, which then take connections and say nothing."""
+        """Suspend all of its processes, which then accept connections and do not respond."""
         self._signal_all(signal.SIGSTOP)
 
     def go_on(self) -> None:
-        """Let it go on after `hang`."""
+        """Resume its processes after `hang`."""
         self._signal_all(signal.SIGCONT)
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> None:
-        """End it; by default as a restart does, which disconnects all clients."""
+        """Stop it; by default as a restart does, which disconnects all clients."""
         if self._process is None:
             return
         self.go_on()
@@ -131,7 +131,7 @@ class PostgresqlServer:
 
     @staticmethod
     def _command(program: str, *arguments: str) -> list[str]:
-        # Debian keeps them where no PATH leads.
+        # Debian installs the commands in a directory that is in no PATH.
         found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{program}"))
         setpriv = shutil.which("setpriv")
         if not found or setpriv is None:
@@ -139,7 +139,7 @@ class PostgresqlServer:
         identity = ["--reuid=postgres", "--regid=postgres", "--clear-groups"]
         return [
             *([setpriv, *identity, "--"] if os.getuid() == 0 else []),
-            # The kernel ends the server even if this process is killed and can't.
+            # The kernel ends the server even if this process is killed.
             *(setpriv, "--pdeathsig", "QUIT", "--"),
             *(str(found[-1]), *arguments),
         ]
@@ -147,8 +147,8 @@ class PostgresqlServer:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[PostgresqlServer]:
-    """Give the server of the whole run."""
-    # pytest's own directories are this user's alone, and it may have to run as another.
+    """Yield the server, which runs for all tests."""
+    # Only this user can read pytest's own directories, and the server may run as another user.
     with tempfile.TemporaryDirectory(prefix="keyturn-postgresql-") as directory:
         running = PostgresqlServer(Path(directory))
         try:
@@ -160,7 +160,7 @@ def cluster() -> Iterator[PostgresqlServer]:
 
 @pytest.fixture
 def server(cluster: PostgresqlServer) -> Iterator[PostgresqlServer]:
-    """Give the server, running and empty."""
+    """Return the server, running and empty."""
     cluster.start()
     cluster.run("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
     yield cluster
@@ -169,14 +169,14 @@ def server(cluster: PostgresqlServer) -> Iterator[PostgresqlServer]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Install the plugin into a directory, from which this process can import it, and others."""
+    """Install the plugin into a directory on the path of this process and its children."""
     directory = tmp_path_factory.mktemp("installed")
     options = ["--quiet", "--no-index", "--no-deps", "--no-build-isolation", "--target", directory]
     subprocess.run([sys.executable, "-m", "pip", "install", *options, EXAMPLE], check=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(directory)
         patch.setenv("PYTHONPATH", str(directory))
-        # A process that begins after the installation knows nothing older.
+        # A process that starts after the installation has no older cache.
         plugin_manager.cache_clear()
         yield
     plugin_manager.cache_clear()
@@ -184,13 +184,13 @@ def _installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture
 def stores() -> Any:
-    """Give the module of the installed store."""
+    """Return the module of the installed store."""
     return importlib.import_module("keyturn_postgresql.store")
 
 
 @pytest.fixture
 def open_store(stores: Any) -> Iterator[Callable[..., Any]]:
-    """Give a function that opens a store, closed with the test."""
+    """Return a function that opens a store, which is closed after the test."""
     opened = []
 
     def open_one(url: str, **options: Any) -> Any:
@@ -204,5 +204,5 @@ def open_store(stores: Any) -> Iterator[Callable[..., Any]]:
 
 @pytest.fixture
 def store(server: PostgresqlServer, open_store: Callable[..., Any]) -> Any:
-    """Give a store on that server, its clock standing at 1000."""
+    """Return a store on that server, whose clock stays at 1000."""
     return open_store(server.socket_url, now=lambda: 1000.0)

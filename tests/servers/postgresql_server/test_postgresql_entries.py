@@ -1,4 +1,4 @@
-"""The example's PostgreSQL store on a real server does what every store does, and leaks nothing."""
+"""The example's PostgreSQL store on a real server behaves like every store, and leaks nothing."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def _load(path: Path) -> Any:
 
 
 every_store = _load(EVERY_STORE)
-# What holds for memory and disk holds here: they take this directory's fixture `store`.
+# The tests of memory and disk stores also hold here; they use this directory's fixture `store`.
 globals().update(
     {name: test for name, test in vars(every_store).items() if name.startswith("test_")}
 )
 
 
 def test_machine(server: Any, open_store: Callable[..., Any]) -> None:
-    """A sequence of operations would give another result than a dictionary does."""
+    """A sequence of operations would give another result than with a dictionary."""
 
     class PostgresqlMachine(every_store.StoreMachine):  # type: ignore[misc]  # it is loaded by path
         def make_store(self, now: Callable[[], float]) -> Any:
@@ -57,7 +57,7 @@ def test_machine(server: Any, open_store: Callable[..., Any]) -> None:
 
 
 def test_the_examples_own_tests_pass(server: Any) -> None:
-    """A copy of the example would begin with tests that fail."""
+    """A copy of the example would start with failing tests."""
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"],
         cwd=EXAMPLE,
@@ -70,10 +70,10 @@ def test_the_examples_own_tests_pass(server: Any) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_plugin_is_asked_for_its_schemes_alone(
+def test_the_plugin_accepts_its_own_schemes_only(
     server: Any, stores: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A plugin that takes foreign URLs, or imports psycopg for them, harms every other."""
+    """A plugin that accepts foreign URLs, or imports psycopg for them, harms all other plugins."""
     for url in (server.url, server.url.replace("postgresql:", "postgres:")):
         store = keyturn.stores.from_url(url)
         assert isinstance(store, stores.PostgresqlStore)
@@ -85,7 +85,7 @@ def test_the_plugin_is_asked_for_its_schemes_alone(
     assert caplog.text == ""
 
 
-def test_other_plugins_do_not_wait_for_psycopg(start: Callable[..., Any]) -> None:
+def test_other_plugins_do_not_import_psycopg(start: Callable[..., Any]) -> None:
     """Every program with this plugin installed would take longer to start."""
     code = """
 import sys, keyturn
@@ -117,7 +117,7 @@ def test_an_unusable_url_is_not_shown(stores: Any, url: str) -> None:
 
 
 def test_the_password_is_not_shown(server: Any, open_store: Callable[..., Any]) -> None:
-    """A store that is printed, or its attributes, would show the password."""
+    """Printing a store or its attributes would show the password."""
     store = open_store(server.url)
     store.write("a", "entry", float("inf"))
     database = vars(store)["_database"]
@@ -126,8 +126,8 @@ def test_the_password_is_not_shown(server: Any, open_store: Callable[..., Any]) 
     assert "entry" not in repr(vars(database)["_connection"])
 
 
-def test_what_is_stored_is_nobody_elses(server: Any, store: Any) -> None:
-    """Tokens would be open to other users of the database, or live on in its backups and log."""
+def test_other_users_cannot_read_entries(server: Any, store: Any) -> None:
+    """Tokens would be readable by other users of the database, or be in its backups and log."""
     store.write("a", "entry", 2000)
     with store.lock("a", 30):
         tables = "FROM pg_class WHERE relname LIKE 'keyturn%' AND relkind = 'r'"
@@ -136,12 +136,12 @@ def test_what_is_stored_is_nobody_elses(server: Any, store: Any) -> None:
             b"keyturn_locks",
         ]
         assert server.run(f"SELECT relpersistence {tables}") == [b"u", b"u"]
-        assert server.run(f"SELECT relacl {tables}") == [None, None]  # the owner's alone
+        assert server.run(f"SELECT relacl {tables}") == [None, None]  # only the owner has access
     assert server.run("SELECT count(*) FROM keyturn_locks") == [0]
 
 
-def test_what_has_expired_is_swept(server: Any, open_store: Callable[..., Any]) -> None:
-    """The table would grow forever, and keep what is never read."""
+def test_expired_entries_are_deleted(server: Any, open_store: Callable[..., Any]) -> None:
+    """The table would grow forever with entries that are never read."""
     now = 1000.0
     store = open_store(server.socket_url, now=lambda: now)
     for number in range(3):
@@ -151,8 +151,8 @@ def test_what_has_expired_is_swept(server: Any, open_store: Callable[..., Any]) 
     assert server.run("SELECT key::bytea FROM keyturn_entries ORDER BY 1") == [b"a-2", b"b"]
 
 
-def test_a_table_that_was_dropped_is_made_again(server: Any, store: Any) -> None:
-    """A database that was set up anew would cost each process a warning for every token."""
+def test_a_dropped_table_is_created_again(server: Any, store: Any) -> None:
+    """After a database was recreated, each process would warn for every token."""
     store.write("a", "entry", 2000)
     server.run("DROP TABLE keyturn_entries, keyturn_locks")
     assert store.read("a") is None
@@ -161,8 +161,8 @@ def test_a_table_that_was_dropped_is_made_again(server: Any, store: Any) -> None
     assert store.read("a") == "entry"
 
 
-def test_a_role_may_do_without_the_right_to_create(server: Any, store: Any) -> None:
-    """A user of the tables would need more rights than an administrator likes to give."""
+def test_a_role_needs_no_right_to_create_tables(server: Any, store: Any) -> None:
+    """A role would need more rights than an administrator may want to grant."""
     store.write("a", "entry", 2000)
     server.run("DROP ROLE IF EXISTS guest; CREATE ROLE guest LOGIN")
     server.run("GRANT USAGE ON SCHEMA public TO guest")
@@ -179,7 +179,7 @@ def test_a_role_may_do_without_the_right_to_create(server: Any, store: Any) -> N
 
 
 def test_threads_share_one_connection(server: Any, open_store: Callable[..., Any]) -> None:
-    """Each renewal would open a connection, of which a server has a hundred."""
+    """Each renewal would open a connection, and a server usually allows a hundred."""
     store = open_store(server.socket_url)
     connections = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'keyturn'"
     results = []

@@ -1,4 +1,4 @@
-"""A PostgreSQL server that is not well: each trouble costs a warning, and the token comes."""
+"""A PostgreSQL server with a failure: each failure costs a warning, and the token comes."""
 
 from __future__ import annotations
 
@@ -19,40 +19,40 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
-    """Give an emulator without rate limits."""
+    """Yield an emulator without rate limits."""
     with Emulator(rate_limits=False) as running:
         yield running
 
 
 def stopped(server: Any) -> str:
-    """Return the URL of a server that has ended."""
+    """Return the URL of a stopped server."""
     server.stop()
     return str(server.url)
 
 
 def hanging(server: Any) -> str:
-    """Return the URL of a server that accepts connections and says nothing."""
+    """Return the URL of a server that accepts connections and does not respond."""
     server.hang()
     return str(server.url)
 
 
 def wrong_password(server: Any) -> str:
-    """Return a URL with another password than the server's."""
+    """Return a URL with a wrong password."""
     return re.sub(r"s3cret", "not-s3cret", server.url)
 
 
 def without_database(server: Any) -> str:
-    """Return the URL of a database that isn't there."""
+    """Return the URL of a database that does not exist."""
     return str(server.url) + "-elsewhere"
 
 
 def read_only(server: Any) -> str:
-    """Return a URL of sessions that may not write."""
+    """Return a URL for read-only sessions."""
     return f"{server.url}?options=-cdefault_transaction_read_only%3Don"
 
 
 def without_rights(server: Any) -> str:
-    """Return a URL of a schema that isn't there, in which no table can be made."""
+    """Return a URL of a schema that does not exist, so that no table can be created."""
     return f"{server.url}?options=-csearch_path%3Dnowhere"
 
 
@@ -75,7 +75,7 @@ def test_a_token_comes(
     trouble: Callable[[Any], str],
     reason: str,
 ) -> None:
-    """A server that is not well would take every program with it that shares tokens there."""
+    """A failing server would stop every program that shares tokens through it."""
     settings = emulator.settings("orocommerce")
     store = open_store(trouble(server))
     with keyturn.connect("orocommerce", **settings, store=store) as connection:
@@ -91,7 +91,7 @@ def test_a_token_comes(
 def test_a_server_that_hangs_is_not_called_again(
     server: Any, open_store: Callable[..., Any]
 ) -> None:
-    """libpq waits for a response forever, and every renewal would with it, one after the other."""
+    """libpq waits forever for a response: every renewal would block, one after another."""
     store = open_store(server.url)
     store.write("a", "entry", float("inf"))
     server.hang()
@@ -102,10 +102,10 @@ def test_a_server_that_hangs_is_not_called_again(
         pass
 
 
-def test_a_slow_statement_is_noticed(
+def test_a_slow_statement_ends_at_its_timeout(
     server: Any, open_store: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A table that another session has locked would hold up every renewal."""
+    """A table that another session has locked would block every renewal."""
     monkeypatch.setattr("keyturn_postgresql.database.PATIENCE", 0.2)
     store = open_store(server.socket_url)
     store.write("a", "entry", float("inf"))
@@ -124,7 +124,7 @@ def test_a_restart_costs_no_warning(
     store.write("a", "entry", float("inf"))
     server.stop(number)
     server.start()
-    # What no log has kept is gone after a crash.
+    # After a crash, an unlogged table is empty.
     assert store.read("a") == ("entry" if number == signal.SIGINT else None)
     with store.lock("a", 30):
         server.stop(number)
@@ -132,9 +132,9 @@ def test_a_restart_costs_no_warning(
 
 
 def test_a_lost_response_costs_no_lock(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A connection that breaks just after the lock was taken would lock its own holder out."""
+    """A connection that breaks just after the lock was taken would lock out its own holder."""
     database = vars(store)["_database"]
-    send = database._send  # noqa: SLF001 - the server can't be made to break off right there
+    send = database._send  # noqa: SLF001 - the server can't be made to disconnect at that point
 
     def send_and_lose_the_response(statement: str, values: Any) -> Any:
         monkeypatch.undo()
@@ -156,7 +156,7 @@ def test_a_lost_response_costs_no_lock(store: Any, monkeypatch: pytest.MonkeyPat
 def test_the_store_is_used_again_after_an_outage(
     server: Any, open_store: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server that was away for a moment would never be used again."""
+    """After a short outage, the server would never be used again."""
     monkeypatch.setattr("keyturn_postgresql.database.COOLDOWN", 0.0)
     store = ResilientStore(open_store(server.url))
     store.write("a", "entry", float("inf"))
@@ -169,10 +169,10 @@ def test_the_store_is_used_again_after_an_outage(
 
 
 @pytest.mark.parametrize("nonsense", [b"\xff\xfe", b"null", b"{}", b"", b"[1e400]"])
-def test_a_token_comes_from_beside_nonsense(
+def test_invalid_entries_are_ignored(
     server: Any, emulator: Emulator, open_store: Callable[..., Any], nonsense: bytes
 ) -> None:
-    """An entry of another writer would be taken for a token, a rate limit or an error response."""
+    """Another writer's entry would be read as a token, a rate limit or an error response."""
     settings = emulator.settings("norce-commerce", environment="stage")
     store = open_store(server.url)
     with keyturn.connect("norce-commerce", **settings, store=store) as connection:

@@ -1,4 +1,4 @@
-"""The example's PostgreSQL store among processes: crowds, rate limits, killed holders, forks."""
+"""Processes that share the example's PostgreSQL store: many at once, killed holders, forks."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def line(process: subprocess.Popen[str]) -> str:
 
 
 def run_together(processes: list[subprocess.Popen[str]]) -> list[str]:
-    """Let processes go on at once, and return what each printed from then on."""
+    """Let processes continue at once, and return what each printed from then on."""
     assert [line(process) for process in processes] == ["ready"] * len(processes)
     for process in processes:
         assert process.stdin is not None
@@ -156,7 +156,7 @@ def test_processes_share_a_rate_limit(start: Start, server: Any) -> None:
     """Each process would use up the token endpoint's rate limit as if it were alone."""
     with Emulator() as emulator:
         settings = json.dumps(emulator.settings("norce-commerce"))
-        # Of the tokens each has its own: the processes differ in the key of their fingerprints.
+        # Each process has its own token: their settings differ in a part of the cache key.
         processes = [
             start(
                 SPENDER,
@@ -188,7 +188,9 @@ def test_lock_excludes_processes(start: Start, server: Any, store: Any) -> None:
         pass
 
 
-def test_killed_holder_is_overcome_within_its_lease(start: Start, server: Any, store: Any) -> None:
+def test_lock_of_a_killed_holder_expires_with_its_lease(
+    start: Start, server: Any, store: Any
+) -> None:
     """A worker killed in the middle of a token request would block all others forever."""
     holder = hold(start, server, 0.3)
     holder.send_signal(signal.SIGKILL)
@@ -198,8 +200,10 @@ def test_killed_holder_is_overcome_within_its_lease(start: Start, server: Any, s
         assert server.run(left)[0] > 1
 
 
-def test_stopped_holder_frees_nobody_else(start: Start, server: Any, store: Any) -> None:
-    """A worker that wakes up too late would let others in beside its successor."""
+def test_stopped_holder_does_not_release_the_lock_of_its_successor(
+    start: Start, server: Any, store: Any
+) -> None:
+    """A worker that resumes too late would let others request a token beside its successor."""
     holder = hold(start, server, 0.1)
     holder.send_signal(signal.SIGSTOP)
     with store.lock("a", 30):
@@ -210,12 +214,12 @@ def test_stopped_holder_frees_nobody_else(start: Start, server: Any, store: Any)
             pass
 
 
-def test_child_does_not_free_the_lock_of_its_parent(start: Start, server: Any) -> None:
-    """A child that leaves the block it was forked in would let others in beside its parent."""
+def test_child_does_not_release_the_lock_of_its_parent(start: Start, server: Any) -> None:
+    """A child that leaves the block in which it was forked would release its parent's lock."""
     child = start(FORKING_HOLDER, server.url, PYTHONWARNINGS="always::ResourceWarning")
     assert child.communicate() == ("0\nexcluded\n", "")
 
 
 def test_fork_while_the_store_is_in_use(start: Start, server: Any) -> None:
-    """A child would share a connection with its parent, and get another's response."""
+    """A child would share a connection with its parent, and read another's response."""
     assert start(FORKS, server.url).communicate() == ("True True\n", "")

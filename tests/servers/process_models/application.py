@@ -1,4 +1,4 @@
-"""A WSGI application that responds with its process's id and a token."""
+"""A WSGI application that responds with its process ID and a token."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ connection = keyturn.connect(
     timeout=10,
 )
 if reached := os.environ.get("IN_FLIGHT"):
-    # The master forks its workers while this request is in flight.
+    # The master forks its workers while this request is in progress.
     threading.Thread(target=connection.token, daemon=True).start()
     while not Path(reached).exists():
         time.sleep(0.01)
@@ -38,5 +38,5 @@ def application(
     except keyturn.errors.KeyturnError as error:
         token = str(error)
     start_response("200 OK", [("Content-Type", "text/plain")])
-    time.sleep(0.02)  # so that another worker takes the next request
+    time.sleep(0.02)  # so that another worker handles the next request
     return [f"{os.getpid()} {token}".encode()]

@@ -1,4 +1,4 @@
-"""Forks with billiard while a token request is in flight; prints each child's token."""
+"""Forks with billiard during a token request; prints each child's token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Application servers and task queues on loopback, each ended with the test that started it."""
+"""Application servers and task queues on loopback, each of which ends with its test."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Endpoint:
 
     Args:
         serve: Starts a server.
-        held: How many of its first requests wait until `release`; the file `reached` exists then.
+        held: How many of the first requests wait for `release`; the file `reached` then exists.
         reached: That file.
     """
 
@@ -55,19 +55,14 @@ class Endpoint:
                 self._reached.touch()
                 self._released.wait(60)
             else:
-                time.sleep(0.2)  # so that callers come together
+                time.sleep(0.2)  # so that callers overlap
             token = {"access_token": f"token-{number}", "token_type": "Bearer", "expires_in": 3600}
             body = json.dumps(token)
             connection.sendall((RESPONSE.format(len(body)) + body).encode())
 
 
 class Program:
-    """What runs the application.
-
-    Args:
-        spawn: Starts a command.
-        folder: For its files.
-    """
+    """Starts the commands of an application."""
 
     def __init__(self, spawn: Callable[..., subprocess.Popen[str]], folder: Path) -> None:
         if not (PACKAGES / "gunicorn").is_dir():
@@ -89,7 +84,7 @@ class Program:
         usual["PYTHONPATH"] = self.path()
         with (self.folder / "log").open("wb") as log:
             process = self._spawn(
-                # The kernel ends it even if this process is killed and can't.
+                # The kernel ends it even if this process is killed.
                 ["setpriv", "--pdeathsig", "KILL", "--", *command],
                 cwd=self.folder,
                 env=os.environ | usual | variables,
@@ -102,14 +97,14 @@ class Program:
         return process
 
     def end(self) -> None:
-        """End all that was started, with the workers of each."""
+        """Stop all started commands, with their workers."""
         for process in self.processes:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
     def python(self, endpoint: Endpoint, *arguments: object, **variables: Any) -> str:
-        """Return what a Python program prints."""
+        """Return the output of a Python program."""
         process = self.start(endpoint, [sys.executable, *arguments], **variables)
         status, printed = process.wait(READY_WITHIN), (self.folder / "log").read_text()
         assert status == 0, printed
@@ -118,7 +113,7 @@ class Program:
     def ask(
         self, process: subprocess.Popen[str], port: int, enough: Callable[[dict[str, str]], bool]
     ) -> dict[str, str]:
-        """Ask a web server until the tokens, by their process, are enough; return them."""
+        """Send requests to a web server until the tokens by process are enough; return them."""
         found: dict[str, str] = {}
         end = time.monotonic() + READY_WITHIN
 
@@ -129,7 +124,7 @@ class Program:
                 time.sleep(0.05)
                 return ""
 
-        with ThreadPoolExecutor(4) as threads:  # so that one worker does not do it all
+        with ThreadPoolExecutor(4) as threads:  # so that several workers respond
             while not enough(found):
                 assert time.monotonic() < end, self.log(found)
                 assert process.poll() is None, self.log(found)
@@ -139,13 +134,13 @@ class Program:
         return found
 
     def log(self, found: object) -> str:
-        """Return what the program has written."""
+        """Return the output of the program."""
         return f"{found}\n{(self.folder / 'log').read_text(errors='replace')}"
 
 
 @pytest.fixture
 def program(spawn: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> Iterator[Program]:
-    """Give what runs the application; all that it started ends with the test."""
+    """Yield a starter of commands, which end with the test."""
     program = Program(spawn, tmp_path)
     yield program
     program.end()
@@ -153,13 +148,13 @@ def program(spawn: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> Iter
 
 @pytest.fixture
 def endpoint(serve: Callable[..., RawServer], program: Program) -> Callable[..., Endpoint]:
-    """Give a function that starts a token endpoint."""
+    """Return a function that starts a token endpoint."""
     return lambda held=0: Endpoint(serve, held, program.reached)
 
 
 @pytest.fixture
 def port() -> int:
-    """Give a free port."""
+    """Return a free port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         number: int = listener.getsockname()[1]
         return number

@@ -1,4 +1,4 @@
-"""Asks for tokens in greenlets, where the standard library is patched; prints what came of it."""
+"""Requests tokens in greenlets, with a patched standard library; prints the results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if kind == "gevent":
     spawn: Any = gevent.spawn
 
     def result(greenlet: Any) -> Any:
-        """Return what a greenlet returned."""
+        """Return the result of a greenlet."""
         return greenlet.get()
 else:
     import eventlet
@@ -23,7 +23,7 @@ else:
     sleep, spawn = eventlet.sleep, eventlet.spawn
 
     def result(greenlet: Any) -> Any:
-        """Return what a greenlet returned."""
+        """Return the result of a greenlet."""
         return greenlet.wait()
 
 
@@ -38,7 +38,7 @@ def connect(url: str, store: Any, client: str, **options: Any) -> keyturn.Connec
 
 
 def fail(connection: keyturn.Connection) -> str:
-    """Return why there is no token."""
+    """Return the token, or the message of the error."""
     try:
         return connection.token().access_token
     except keyturn.errors.EndpointUnavailable as error:
@@ -49,8 +49,8 @@ ticks = 0
 
 
 def tick() -> None:
-    """Count, as long as no other greenlet blocks all."""
-    global ticks  # noqa: PLW0603 - of this script
+    """Count while no greenlet blocks the others."""
+    global ticks  # noqa: PLW0603 - the script's own counter
     while True:
         ticks += 1
         sleep(0.01)

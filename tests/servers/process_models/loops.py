@@ -1,4 +1,4 @@
-"""Asks for tokens in tasks of uvloop; prints what came of it."""
+"""Requests tokens in tasks of uvloop; prints the results."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def connect(url: str, client: str, **options: Any) -> keyturn.Connection:
 
 
 async def main() -> None:
-    """Ask in many tasks, some of which are cancelled or too late."""
+    """Request tokens in many tasks, of which some are cancelled or time out."""
     connection = connect(ready, "cid")
     tasks = [asyncio.create_task(connection.atoken()) for _ in range(100)]
     await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""A Celery application whose task returns its process's id and a token."""
+"""A Celery application whose task returns its process ID and a token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page "Deploy": its blocks for gunicorn, uvicorn and Celery, run by these servers.
+"""The page "Deploy": its blocks for gunicorn, uvicorn and Celery work in these servers.
 
 Only the address of the shop and the directory of the store are replaced.
 """
@@ -37,7 +37,7 @@ print([each.get(timeout=30) for each in found])
 
 
 def block(title: str, program: Program, endpoint: Endpoint, number: int = 0) -> str:
-    """Return a block of Python code of a section, with addresses of the test."""
+    """Return a section's block of Python code, with the addresses of the test."""
     page = (ROOT / "docs/how-to/deploy.md").read_text(encoding="utf-8")
     section = page.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
     code = re.findall(r"```python\n(.*?)```", section, re.DOTALL)[number]
@@ -50,7 +50,7 @@ def block(title: str, program: Program, endpoint: Endpoint, number: int = 0) -> 
 
 @pytest.fixture
 def server(endpoint: StartEndpoint) -> Endpoint:
-    """Give a token endpoint."""
+    """Return a token endpoint."""
     return endpoint()
 
 
@@ -104,7 +104,7 @@ def test_celery(server: Endpoint, program: Program) -> None:
     program.start(server, [sys.executable, *worker], **variables)
     client = program.folder / "client"
     client.mkdir()
-    asking = type(program)(program._spawn, client)  # noqa: SLF001 - with its own log
+    asking = type(program)(program._spawn, client)  # noqa: SLF001 - with a log of its own
     printed = asking.python(server, "-c", SHOW, **variables, FOLDER=str(program.folder))
     program.end()
 

@@ -1,4 +1,4 @@
-"""gunicorn, uWSGI, Celery, billiard, gevent, eventlet and uvloop, as they are installed."""
+"""keyturn in gunicorn, uWSGI, Celery, billiard, gevent, eventlet and uvloop."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ WORKERS = 2
 
 
 def gunicorn(port: int, *options: object) -> list[object]:
-    """Return gunicorn's command."""
+    """Return the path of gunicorn."""
     bind = f"127.0.0.1:{port}"
     return [sys.executable, "-m", "gunicorn", "-b", bind, "-w", WORKERS, *options, "application"]
 
 
 def uwsgi(port: int, *options: object) -> list[object]:
-    """Return the command of Debian's uWSGI, which brings its own interpreter."""
+    """Return the path of Debian's uWSGI, which has its own interpreter."""
     program = shutil.which("uwsgi_python3") or pytest.fail("uWSGI is missing: make test-servers")
     if sys.version_info[:2] != (3, 11):
         pytest.fail("Debian 12's uWSGI needs an environment of Python 3.11")
@@ -43,7 +43,7 @@ def uwsgi(port: int, *options: object) -> list[object]:
 def test_gunicorn_workers_share_a_store(
     endpoint: StartEndpoint, program: Program, port: int, worker: str
 ) -> None:
-    """Each worker would send its own token request, or hang in its kind of thread."""
+    """Each worker would send its own token request, or block in its kind of thread."""
     server = endpoint()
     store = f"disk://{program.folder}/store"
     process = program.start(server, gunicorn(port, "-k", worker), STORE=store)
@@ -62,10 +62,10 @@ COMMANDS: dict[str, Callable[[int], list[object]]] = {
 
 
 @pytest.mark.parametrize("server", COMMANDS)
-def test_workers_forked_amid_a_token_request(
+def test_workers_forked_during_a_token_request(
     endpoint: StartEndpoint, program: Program, port: int, server: str
 ) -> None:
-    """No worker would ever get a token: each would wait for the master's."""
+    """No worker would get a token: each would wait for the master's request."""
     held = endpoint(held=1)
     reached = str(program.reached)
     process = program.start(held, COMMANDS[server](port), IN_FLIGHT=reached)
@@ -76,10 +76,10 @@ def test_workers_forked_amid_a_token_request(
     assert sorted(tokens.values()) == ["token-2", "token-3"], program.log(tokens)
 
 
-def test_celery_children_forked_amid_a_token_request(
+def test_celery_children_forked_during_a_token_request(
     endpoint: StartEndpoint, program: Program
 ) -> None:
-    """No task would ever get a token."""
+    """No task would get a token."""
     held = endpoint(held=1)
     worker = ["-m", "celery", "-A", "tasks", "worker", "-P", "prefork", "-c", WORKERS]
     settings: dict[str, Any] = {"IN_FLIGHT": str(program.reached), "C_FORCE_ROOT": "1"}
@@ -90,7 +90,7 @@ def test_celery_children_forked_amid_a_token_request(
         "import tasks; r = [tasks.ask.delay() for _ in range(6)]; "
         "print(*(each.get(timeout=30) for each in r), sep='\\n')"
     )
-    asking = type(program)(program._spawn, client)  # noqa: SLF001 - with its own log
+    asking = type(program)(program._spawn, client)  # noqa: SLF001 - with a log of its own
     printed = asking.python(held, "-c", asks, FOLDER=str(program.folder))
     held.release()
     program.end()
@@ -100,10 +100,10 @@ def test_celery_children_forked_amid_a_token_request(
     assert {token for _, token in results} <= {"token-2", "token-3"}, program.log(results)
 
 
-def test_billiard_children_forked_amid_a_token_request(
+def test_billiard_children_forked_during_a_token_request(
     endpoint: StartEndpoint, program: Program
 ) -> None:
-    """No child of a pool would ever get a token."""
+    """No child of a pool would get a token."""
     held = endpoint(held=1)
     script, reached = HERE / "billiards.py", str(program.reached)
     printed = program.python(held, script, IN_FLIGHT=reached).strip().split("\n")
@@ -115,7 +115,7 @@ def test_billiard_children_forked_amid_a_token_request(
 
 @pytest.mark.parametrize("kind", ["gevent", "eventlet"])
 def test_greenlets(endpoint: StartEndpoint, program: Program, kind: str, tmp_path: Path) -> None:
-    """One greenlet that asks would stop all others, or each would send a token request."""
+    """A greenlet that requests a token would block all others, or each would send a request."""
     held, ready = endpoint(held=100), endpoint()
     script = HERE / "greenlets.py"
     printed = program.python(ready, script, kind, held.url, ready.url, tmp_path)
@@ -126,7 +126,7 @@ def test_greenlets(endpoint: StartEndpoint, program: Program, kind: str, tmp_pat
 
 
 def test_uvloop(endpoint: StartEndpoint, program: Program) -> None:
-    """A token would block the loop, be requested by each task, or come too late."""
+    """A token request would block the loop, be sent by each task, or end too late."""
     held, ready = endpoint(held=100), endpoint()
     printed = program.python(ready, HERE / "loops.py", held.url, ready.url)
     held.release()

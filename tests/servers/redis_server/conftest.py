@@ -23,10 +23,10 @@ READY_WITHIN = 10.0
 
 
 class RedisServer:
-    """A Redis server with an empty memory, at a port that stays the same when it is restarted.
+    """An empty Redis server, whose port stays the same when it is restarted.
 
     Args:
-        directory: For its socket and its log.
+        directory: The directory for its socket and its log.
         options: Its configuration.
     """
 
@@ -49,7 +49,7 @@ class RedisServer:
         ]
 
     def start(self) -> None:
-        """Start it, and wait until it responses."""
+        """Start it, and wait until it responds."""
         program, mortal = shutil.which("redis-server"), shutil.which("setpriv")
         if program is None or mortal is None:
             pytest.fail("redis-server is not installed: run make test-servers")
@@ -100,13 +100,13 @@ def start_redis(tmp_path: Path) -> Iterator[Callable[..., RedisServer]]:
 
 @pytest.fixture
 def server(start_redis: Callable[..., RedisServer]) -> RedisServer:
-    """Give a server that is well."""
+    """Return a working server."""
     return start_redis()
 
 
 @pytest.fixture
 def store(server: RedisServer) -> Iterator[RedisStore]:
-    """Give a store on that server, its clock standing at 1000."""
+    """Return a store on that server, whose clock stays at 1000."""
     found = RedisStore(server.socket_url, now=lambda: 1000.0)
     yield found
     found.close()

@@ -1,4 +1,4 @@
-"""The Redis store on a real server does what every store does."""
+"""The Redis store on a real server behaves like every store."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def _load(path: Path) -> Any:
 
 
 every_store = _load(EVERY_STORE)
-# What holds for memory and disk holds here: they take this directory's fixture `store`.
+# The tests of memory and disk stores also hold here; they use this directory's fixture `store`.
 globals().update(
     {name: test for name, test in vars(every_store).items() if name.startswith("test_")}
 )
 
 
 class TestRedisStore(StoreConformance):
-    """What every store must do."""
+    """The tests that every store must pass."""
 
     @pytest.fixture(autouse=True)
     def _server(self, server: Any) -> None:
@@ -50,7 +50,7 @@ class TestRedisStore(StoreConformance):
 
 
 def test_machine(server: Any) -> None:
-    """A sequence of operations would give another result than a dictionary does."""
+    """A sequence of operations would give another result than with a dictionary."""
 
     class RedisMachine(every_store.StoreMachine):  # type: ignore[misc]  # it is loaded by path
         def make_store(self, now: Callable[[], float]) -> RedisStore:
@@ -66,15 +66,15 @@ def test_machine(server: Any) -> None:
 
 
 def test_a_value_of_another_type_is_replaced(server: Any, store: RedisStore) -> None:
-    """A key that another program uses for a list would keep a connection from sharing tokens."""
+    """A key that another program uses for a list would prevent a connection from sharing tokens."""
     server.admin.lpush("keyturn:a", "b")
     assert ResilientStore(store).read("a") is None
     store.write("a", "entry", 2000)
     assert store.read("a") == "entry"
 
 
-def test_nothing_outside_its_keys_is_touched(server: Any, store: RedisStore) -> None:
-    """A server that serves others too would lose their data, or show keys of unknown origin."""
+def test_only_keys_with_the_prefix_are_changed(server: Any, store: RedisStore) -> None:
+    """Another program that uses the server would lose its data, or see unknown keys."""
     server.admin.set("a", "another's")
     store.write("a", "entry", 2000)
     with store.lock("a", 30):
@@ -85,7 +85,7 @@ def test_nothing_outside_its_keys_is_touched(server: Any, store: RedisStore) -> 
 
 
 def test_tls(start_redis: Callable[..., Any], tmp_path: Path) -> None:
-    """Tokens would go to a server that only pretends to be the one that is meant."""
+    """Tokens would be sent to a server with a wrong certificate."""
     authority = trustme.CA()
     files = {name: tmp_path / name for name in ("authority", "certificate", "key")}
     certificate = authority.issue_cert("localhost")

@@ -1,4 +1,4 @@
-"""A Redis server that is not well: each trouble costs a warning, and the token comes."""
+"""A Redis server with a failure: each failure costs a warning, and the token comes."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ PASSWORD = "s3cret-for-tests"
 
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
-    """Give an emulator without rate limits."""
+    """Yield an emulator without rate limits."""
     with Emulator(rate_limits=False) as running:
         yield running
 
 
 def stopped(start: StartRedis) -> str:
-    """Return the URL of a server that has ended."""
+    """Return the URL of a stopped server."""
     server = start()
     server.stop()
     return str(server.url)
 
 
 def hanging(start: StartRedis) -> str:
-    """Return the URL of a server that accepts connections and says nothing."""
+    """Return the URL of a server that accepts connections and does not respond."""
     server = start()
     server.send_signal(signal.SIGSTOP)
     return str(server.url)
 
 
 def hanging_at_the_password(start: StartRedis) -> str:
-    """Return the URL of such a server that wants a password."""
+    """Return the URL of such a server, with a password."""
     return hanging(start).replace("redis://", f"redis://:{PASSWORD}@")
 
 
@@ -54,17 +54,17 @@ def read_only(start: StartRedis) -> str:
 
 
 def full(start: StartRedis) -> str:
-    """Return the URL of a server without memory for anything more."""
+    """Return the URL of a server without free memory."""
     return str(start(maxmemory=1, maxmemory_policy="noeviction").url)
 
 
 def without_password(start: StartRedis) -> str:
-    """Return the URL of a server that wants a password, without one."""
+    """Return a URL without the password that the server requires."""
     return str(start(requirepass=PASSWORD).url)
 
 
 def wrong_password(start: StartRedis) -> str:
-    """Return the URL of a server that wants another password."""
+    """Return a URL with a wrong password."""
     return without_password(start).replace("redis://", f"redis://:not-{PASSWORD}@")
 
 
@@ -87,7 +87,7 @@ def test_a_token_comes(
     trouble: Callable[[StartRedis], str],
     reason: str,
 ) -> None:
-    """A server that is not well would take every program with it that shares tokens there."""
+    """A failing server would stop every program that shares tokens through it."""
     settings = emulator.settings("orocommerce")
     with keyturn.connect("orocommerce", **settings, store=trouble(start_redis)) as connection:
         token = connection.token()
@@ -100,10 +100,8 @@ def test_a_token_comes(
 
 
 @pytest.mark.parametrize("nonsense", [b"\xff\xfe", b"9999999999 {}", b"nan []", b"5", b""])
-def test_a_token_comes_from_beside_nonsense(
-    server: Any, emulator: Emulator, nonsense: bytes
-) -> None:
-    """An entry of another writer would be taken for a token, a rate limit or an error response."""
+def test_invalid_entries_are_ignored(server: Any, emulator: Emulator, nonsense: bytes) -> None:
+    """Another writer's entry would be read as a token, a rate limit or an error response."""
     settings = emulator.settings("norce-commerce", environment="stage")
     with keyturn.connect("norce-commerce", **settings, store=server.url) as connection:
         connection.token()
@@ -130,7 +128,7 @@ def test_a_restart_costs_no_warning(server: Any) -> None:
 
 
 def test_the_store_is_used_again_after_an_outage(server: Any) -> None:
-    """A server that was away for a moment would never be used again."""
+    """After a short outage, the server would never be used again."""
     now = time.time()
     store = RedisStore(server.url, now=lambda: now)
     translate_errors = ResilientStore(store)
@@ -143,15 +141,15 @@ def test_the_store_is_used_again_after_an_outage(server: Any) -> None:
     now += COOLDOWN
     assert (
         translate_errors.read("a") == "entry"
-    )  # what was written in the meantime, this process remembers
+    )  # this process has its own writes of the meantime in memory
     assert store.read("a") is None
     translate_errors.write("a", "entry", float("inf"))
     assert store.read("a") == "entry"
     store.close()
 
 
-def test_a_server_that_writes_nothing_for_a_while_leaves_no_lock_behind(server: Any) -> None:
-    """A failover would keep a lock that no process holds from all others for its lease."""
+def test_a_server_that_pauses_writes_keeps_no_lock(server: Any) -> None:
+    """After a failover, a lock without a holder would block all callers until its lease ends."""
     taker, newcomer = RedisStore(f"{server.url}?socket_timeout=0.1"), RedisStore(server.url)
     taker.read("a")
     server.admin.client_pause(60_000, all=False)
@@ -164,8 +162,8 @@ def test_a_server_that_writes_nothing_for_a_while_leaves_no_lock_behind(server: 
         store.close()
 
 
-def test_a_crowd_of_threads_takes_few_connections(server: Any) -> None:
-    """A crowd of processes would use up the server's connections, and slow it down."""
+def test_many_threads_use_few_connections(server: Any) -> None:
+    """Many processes would use up the server's connections, and slow it down."""
     store = RedisStore(server.url)
 
     def use(number: int) -> None:
@@ -183,8 +181,8 @@ def test_a_crowd_of_threads_takes_few_connections(server: Any) -> None:
     store.close()
 
 
-def test_a_hiccup_leaves_no_lock_behind(server: Any) -> None:
-    """A server that hung while a lock was held would keep it from all others for its lease."""
+def test_a_short_hang_leaves_no_lock(server: Any) -> None:
+    """After a hang, a lock without a holder would block all callers until its lease ends."""
     short = f"{server.url}?socket_timeout=0.1"
     holder, newcomer = RedisStore(short), RedisStore(server.url)
     with pytest.raises(OSError, match="TimeoutError"), holder.lock("a", 30):
@@ -193,7 +191,7 @@ def test_a_hiccup_leaves_no_lock_behind(server: Any) -> None:
     with pytest.raises(OSError, match="TimeoutError"), taker.lock("b", 30):
         pass
     server.send_signal(signal.SIGCONT)
-    # The server does what was sent to it while it hung.
+    # The server now executes what was sent to it during the hang.
     with newcomer.lock("a", 5), newcomer.lock("b", 5):
         pass
     for store in (holder, newcomer, taker):

@@ -1,4 +1,4 @@
-"""The Redis store among processes and hosts: crowds, killed and stopped holders, forks."""
+"""Processes and hosts that share the Redis store: many at once, killed holders, forks."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_lock_excludes_processes(start: Start, server: Any, store: RedisStore) -
         pass
 
 
-def test_killed_holder_is_overcome_within_its_lease(
+def test_lock_of_a_killed_holder_expires_with_its_lease(
     start: Start, server: Any, store: RedisStore
 ) -> None:
     """A worker killed in the middle of a token request would block all others forever."""
@@ -146,8 +146,10 @@ def test_killed_holder_is_overcome_within_its_lease(
         assert server.admin.pttl("keyturn:lock:a") > 1000
 
 
-def test_stopped_holder_frees_nobody_else(start: Start, server: Any, store: RedisStore) -> None:
-    """A worker that wakes up too late would let others in beside its successor."""
+def test_stopped_holder_does_not_release_the_lock_of_its_successor(
+    start: Start, server: Any, store: RedisStore
+) -> None:
+    """A worker that resumes too late would let others request a token beside its successor."""
     holder = hold(start, server, 0.1)
     holder.send_signal(signal.SIGSTOP)
     with store.lock("a", 30):
@@ -158,13 +160,13 @@ def test_stopped_holder_frees_nobody_else(start: Start, server: Any, store: Redi
             pass
 
 
-def test_child_does_not_free_the_lock_of_its_parent(start: Start, server: Any) -> None:
-    """A child that leaves the block it was forked in would let others in beside its parent."""
+def test_child_does_not_release_the_lock_of_its_parent(start: Start, server: Any) -> None:
+    """A child that leaves the block in which it was forked would release its parent's lock."""
     assert start(FORKING_HOLDER, server.url).communicate() == ("0\nexcluded\n", "")
 
 
 def test_fork_while_the_store_is_in_use(start: Start, server: Any) -> None:
-    """A child would share a connection with its parent, and get another's response."""
+    """A child would share a connection with its parent, and read another's response."""
     assert start(FORKS, server.url).communicate() == ("True True\n", "")
 
 
@@ -187,15 +189,15 @@ with keyturn.Connections(store=sys.argv[2], policy=policy) as connections:
 
 
 def say(process: subprocess.Popen[str], text: str) -> str:
-    """Send a line to a process, and return the line that it prints then."""
+    """Send a line to a process, and return the line that it then prints."""
     assert process.stdin is not None
     process.stdin.write(f"{text}\n")
     process.stdin.flush()
     return line(process)
 
 
-def test_tenant_that_another_process_removes_leaves_nothing(start: Start, server: Any) -> None:
-    """A customer who has left would keep a token, or a customer who stays would lose it."""
+def test_tenant_removed_by_another_process_leaves_nothing(start: Start, server: Any) -> None:
+    """A removed tenant's token would remain, or another tenant would lose theirs."""
     with Emulator() as emulator:
         settings = json.dumps(emulator.settings("orocommerce"))
         first, second, third = (start(TENANTS, settings, server.url) for _ in range(3))

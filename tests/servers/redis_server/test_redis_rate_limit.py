@@ -1,4 +1,4 @@
-"""Many processes keep one rate limit through Redis: no 429, and errors say how long to wait."""
+"""Many processes keep one rate limit through Redis: no 429, and errors contain the cooldown."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import RawServer
 
-# Forks a crowd out of a process that has imported everything, and lets all request a token at once.
+# Forks many processes from one that has imported everything; all request a token at once.
 CROWD = """
 import json, os, sys, threading
 import keyturn
@@ -57,15 +57,15 @@ assert [os.waitpid(child, 0)[1] for child in children] == [0] * len(children)
 """
 
 
-def test_crowd_of_hosts_gets_no_429_and_learns_how_long_to_wait(
+def test_many_hosts_get_no_429_and_the_time_to_wait(
     run_python: Callable[..., str],
     serve: Callable[..., RawServer],
     http_response: Callable[..., bytes],
     token_response: bytes,
     server: Any,
 ) -> None:
-    """A deployment's cold start would be refused as a whole, and its hosts perhaps be blocked."""
-    limit, lock = LeakyBucket(per_minute=3, burst=19), threading.Lock()  # 20 at once
+    """The start of a large deployment would exceed the limit, and its hosts could be blocked."""
+    limit, lock = LeakyBucket(per_minute=3, burst=19), threading.Lock()  # 20 at the same time
     statuses: list[int] = []
 
     def response(endpoint: RawServer, connection: socket.socket) -> None:

@@ -25,6 +25,6 @@ LOGGING = {
     "version": 1,
     "handlers": {"console": {"class": "logging.StreamHandler"}},
     "root": {"handlers": ["console"], "level": "DEBUG"},
-    # Without a database there is nothing that these could say.
+    # These applications need a database, which the project does not have.
     "loggers": {"django.utils.autoreload": {"level": "INFO"}},
 }

@@ -23,7 +23,7 @@ def users(_: HttpRequest) -> HttpResponse:
 
 
 async def users_async(_: HttpRequest) -> HttpResponse:
-    """Call the API without its own thread."""
+    """Call the API without a thread of its own."""
     connection = connections["own"]
     async with httpx.AsyncClient(auth=KeyturnAuth(connection)) as client:
         response = await client.get(f"{connection.api_url}/users")
@@ -40,7 +40,7 @@ def broken(_: HttpRequest) -> HttpResponse:
 
 
 def unreachable(_: HttpRequest) -> HttpResponse:
-    """Fail within a call: no server listens there."""
+    """Fail during a call: no server listens there."""
     connection = connections["own"]
     api = connection.api_url
     with httpx.Client(transport=httpx.HTTPTransport(proxy="http://127.0.0.1:9")) as client:
@@ -53,7 +53,7 @@ def refused(_: HttpRequest) -> HttpResponse:
 
 
 def leaking(_: HttpRequest) -> HttpResponse:
-    """Fail with a token in a variable, as no code should have it."""
+    """Fail with a token in a local variable, which an application should avoid."""
     leaked = connections["own"].token().access_token
     raise RuntimeError(len(leaked))
 
